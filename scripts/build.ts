@@ -1,0 +1,22 @@
+// Bundles the CLI, controller and agent into one file: a Job starts in a third of the time of the unbundled
+// tree (docs/decisions/0001-libraries.md).
+import { build } from 'esbuild';
+import { chmod } from 'node:fs/promises';
+
+const outfile = 'dist/multinic.js';
+
+await build({
+  entryPoints: ['src/cli/main.ts'],
+  outfile,
+  bundle: true,
+  platform: 'node',
+  target: 'node24',
+  format: 'esm',
+  sourcemap: 'linked',
+  legalComments: 'none',
+  // CommonJS dependencies call require() for Node's own modules; an ESM bundle has none unless we give it one.
+  banner: {
+    js: "#!/usr/bin/env node\nimport { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  },
+});
+await chmod(outfile, 0o755);

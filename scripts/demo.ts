@@ -1,0 +1,1 @@
+console.log('multinic: nothing to show yet');

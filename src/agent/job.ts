@@ -1,0 +1,21 @@
+import { z } from 'zod';
+
+/** What a Job tells the agent: everything it knows, so that a run can be repeated by hand. */
+export const AgentJob = z.strictObject({
+  version: z.literal(1),
+  /** Job name, `multinic-agent-<node id>-<yyyymmddhhmmss>`. */
+  name: z.string(),
+  node: z.string(),
+  /** The commit to apply: the tip of node/<node> when the Job was made. */
+  commit: z.string(),
+  /** Tried commit of the newest outcome that put the host in its state; null: none yet. */
+  expectedRecord: z.string().nullable(),
+  /** Smart-HTTP URL of the store. */
+  url: z.string(),
+  /** Bearer token that reads this node's branch; given by file so that no process list shows it. */
+  tokenFile: z.string(),
+  apply: z.enum(['live', 'full', 'files']).default('live'),
+  /** The run ends by itself, restored, before this. */
+  deadlineSeconds: z.number().int().positive().default(120),
+});
+export type AgentJob = z.infer<typeof AgentJob>;

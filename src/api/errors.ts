@@ -1,0 +1,43 @@
+/** What is wrong with one field of an input, in words that an operator can act on. */
+export interface Problem {
+  /** Path of the field as the operator would find it: `spec.nodeConfigs[1].interfaces[0].address`. */
+  readonly path: string;
+  /** PascalCase, stable, for programs: `DuplicateMac`. */
+  readonly code: string;
+  /** What is wrong and how to mend it, without the path. */
+  readonly message: string;
+}
+
+export interface MultinicErrorOptions extends ErrorOptions {
+  readonly data?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Every error that we raise on purpose. `code` is PascalCase and stable (it doubles as a Kubernetes reason),
+ * `message` says what happened and ends with the remedy, `data` has the facts for programs.
+ */
+export class MultinicError extends Error {
+  override readonly name = 'MultinicError';
+  readonly code: string;
+  readonly data: Readonly<Record<string, unknown>>;
+
+  constructor(code: string, message: string, options: MultinicErrorOptions = {}) {
+    super(message, options);
+    this.code = code;
+    this.data = options.data ?? {};
+  }
+}
+
+/** Bad input: nothing was touched; every problem names its field. */
+export class InvalidInputError extends MultinicError {
+  readonly problems: readonly Problem[];
+
+  constructor(code: string, subject: string, problems: readonly Problem[]) {
+    super(code, `${subject}: ${problems.map(formatProblem).join('; ')}`, { data: { problems } });
+    this.problems = problems;
+  }
+}
+
+export function formatProblem(problem: Problem): string {
+  return problem.path === '' ? problem.message : `${problem.path}: ${problem.message}`;
+}

@@ -1,0 +1,59 @@
+import { z } from 'zod';
+
+/** A report has to fit a pod's termination message. */
+export const OUTCOME_MAX_BYTES = 4096;
+
+/**
+ * Applied: the host has the commit's files, verified. Pending: the same, but for NICs that are not on the machine.
+ * Failed: the host is as before. Superseded: the tip moved on; nothing was touched. Adopt: NICs already bear a
+ * managed name that the commit does not give them; nothing was touched. Diverged: the host's record names a commit
+ * that the controller did not expect; nothing was touched. Unknown: nobody can say.
+ */
+export const RESULTS = [
+  'Applied',
+  'Pending',
+  'Failed',
+  'Superseded',
+  'Adopt',
+  'Diverged',
+  'Unknown',
+] as const;
+export type Result = (typeof RESULTS)[number];
+
+const oid = z.string().regex(/^[0-9a-f]{40}$/);
+
+/** What the agent reports of one run, shared by agent, scheduler and both homes. */
+export const Outcome = z.strictObject({
+  version: z.literal(1),
+  node: z.string(),
+  job: z.string(),
+  /** The commit that the Job was made for. */
+  commit: oid,
+  result: z.enum(RESULTS),
+  /** PascalCase, stable: why it is not simply Applied (`InterfacesMissing`, `NicInUse`, `VerifyFailed`…). */
+  reason: z.string().optional(),
+  /** For people: what happened and what to do. */
+  message: z.string().optional(),
+  /** The step in which it ended, one of the agent's step names. */
+  step: z.string(),
+  /** git tree id of the managed files that the agent read back from the host at the end. */
+  tree: oid.optional(),
+  machineId: z.string(),
+  bootId: z.string(),
+  startedAt: z.iso.datetime(),
+  durationMs: z.number().int().nonnegative(),
+  /** Host paths written and removed; empty when nothing had to change. */
+  written: z.array(z.string()).default([]),
+  removed: z.array(z.string()).default([]),
+  /** MACs that are wanted but not on the machine. */
+  missing: z.array(z.string()).default([]),
+  /** Names (and netplan IDs) that NICs already bear, for adoption. */
+  found: z
+    .array(z.strictObject({ mac: z.string(), name: z.string(), netplanId: z.string().optional() }))
+    .default([]),
+  /** The commit that the host's record names, when that is not the expected one; null: the host has no record. */
+  record: oid.nullable().optional(),
+  /** List entries that were cut to fit OUTCOME_MAX_BYTES. */
+  omitted: z.number().int().positive().optional(),
+});
+export type Outcome = z.infer<typeof Outcome>;

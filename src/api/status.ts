@@ -1,0 +1,49 @@
+// What the controller says of a CR and its nodes. Names and spelling are those that operators know.
+
+export const NODE_STATES = ['Pending', 'InProgress', 'Configured', 'Failed'] as const;
+export type NodeState = (typeof NODE_STATES)[number];
+
+export interface NodeStatus {
+  readonly attachedNodeId: string;
+  readonly attachedNodeName: string;
+  readonly state: NodeState;
+  /** PascalCase: why it is in this state. */
+  readonly reason?: string;
+  readonly message?: string;
+  /** Tip of the node's branch. */
+  readonly desiredCommit?: string;
+  /** Commit that the newest outcome applied. */
+  readonly appliedCommit?: string;
+  readonly held?: boolean;
+  readonly paused?: boolean;
+  /** RFC 3339, UTC. */
+  readonly lastProcessed?: string;
+  readonly lastJobName?: string;
+}
+
+export interface Condition {
+  readonly type: 'Ready' | 'Reconciling' | 'Stalled' | 'InProgress' | 'Applied';
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason: string;
+  readonly message: string;
+  readonly observedGeneration: number;
+  readonly lastTransitionTime: string;
+}
+
+export interface Summary {
+  readonly totalNodes: number;
+  readonly configuredNodes: number;
+  readonly failedNodes: number;
+  /** Pending and InProgress. */
+  readonly pendingNodes: number;
+  readonly heldNodes: number;
+}
+
+export interface ConfigStatus {
+  readonly observedGeneration: number;
+  readonly observedSpecHash?: string;
+  readonly conditions: readonly Condition[];
+  readonly nodeStatuses: readonly NodeStatus[];
+  readonly nodeStatusesOmitted?: number;
+  readonly summary: Summary;
+}

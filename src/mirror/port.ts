@@ -1,0 +1,47 @@
+import type { Person } from '../store/port.ts';
+import type { ConfigRef } from '../network/node.ts';
+
+/** A MultiNicBizConfig as the home has it, unjudged. */
+export interface ConfigObject {
+  readonly ref: ConfigRef;
+  readonly uid: string;
+  readonly generation: number;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly spec: unknown;
+  /** The client that wrote the spec: not a person. */
+  readonly writer: Person;
+}
+
+export interface ConfigList {
+  readonly configs: readonly ConfigObject[];
+  /**
+   * Why the absence of this CR from `configs` proves nothing (a file that does not parse, a list that failed, a
+   * namespace being deleted); undefined: it is really gone.
+   */
+  doubt(ref: ConfigRef): string | undefined;
+}
+
+/** Where CRs come from: a folder, or the API server. */
+export interface ConfigSource {
+  list(): Promise<ConfigList>;
+}
+
+/** A node as the home knows it: from inventory.yaml, or a Kubernetes Node. */
+export interface InventoryNode {
+  readonly name: string;
+  readonly systemUUID: string;
+  readonly machineID: string;
+  readonly bootID: string;
+  /** `nodeInfo.osImage`: `Ubuntu 22.04.4 LTS`. */
+  readonly osImage: string;
+  readonly providerID?: string;
+  readonly hostname?: string;
+  readonly ready: boolean;
+  readonly paused: boolean;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+export interface NodeInventory {
+  /** @throws when the list is not complete: then no node is judged. */
+  list(): Promise<readonly InventoryNode[]>;
+}

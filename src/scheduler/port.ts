@@ -1,0 +1,32 @@
+import type { AgentJob } from '../agent/job.ts';
+import type { Outcome } from '../api/outcome.ts';
+
+/** A run of the agent as the runner knows it. Kept by the runner until `forget`. */
+export interface JobStatus {
+  /** `multinic-agent-<node id>-<yyyymmddhhmmss>`. */
+  readonly name: string;
+  readonly node: string;
+  readonly commit: string;
+  readonly attempt: number;
+  /** waiting: its agent has not started; finished: it will never run again. */
+  readonly phase: 'waiting' | 'running' | 'finished';
+  /** With phase `finished`: what the agent reported; absent when nobody knows how it ended. */
+  readonly outcome?: Outcome;
+  /** Why it does not start, or how it ended without a report. */
+  readonly message?: string;
+}
+
+export type JobRequest = Omit<AgentJob, 'version' | 'url' | 'tokenFile'> & {
+  readonly nodeId: string;
+  readonly attempt: number;
+};
+
+/** Runs agents on nodes: child processes, or Kubernetes Jobs. Every call is idempotent by job name. */
+export interface JobRunner {
+  list(): Promise<readonly JobStatus[]>;
+  start(request: JobRequest): Promise<void>;
+  /** Stops a job whose agent has not started; a running agent is left alone. */
+  withdraw(name: string): Promise<void>;
+  /** The outcome is recorded: the job may go. */
+  forget(name: string): Promise<void>;
+}

@@ -1,0 +1,115 @@
+// The store's vocabulary: what callers hand in and get back. No I/O here.
+
+/** 40 lower-case hex digits. */
+export type Oid = string;
+
+export interface Person {
+  readonly name: string;
+  readonly email: string;
+}
+
+export interface Stamp extends Person {
+  /** Seconds since 1970. */
+  readonly time: number;
+}
+
+/** A parsed commit. Immutable, so anything derived from it may be cached by its id. */
+export interface Commit {
+  readonly oid: Oid;
+  readonly tree: Oid;
+  readonly parents: readonly Oid[];
+  readonly author: Stamp;
+  readonly committer: Stamp;
+  readonly subject: string;
+  /** Message without subject and without trailers. */
+  readonly body: string;
+  /** Trailers of the last paragraph, in order; a key may occur more than once. */
+  readonly trailers: readonly (readonly [key: string, value: string])[];
+}
+
+export interface TreeEntry {
+  /** `100644`, `100755`, `120000`, `160000`. */
+  readonly mode: string;
+  readonly oid: Oid;
+}
+
+/** Recursive listing of a tree: path to entry, blobs only. */
+export type Listing = ReadonlyMap<string, TreeEntry>;
+
+export interface LogOptions {
+  readonly firstParent?: boolean;
+  readonly limit?: number;
+  /** Stop before this commit and its ancestors. */
+  readonly until?: Oid;
+  readonly paths?: readonly string[];
+  /** Oldest first. */
+  readonly reverse?: boolean;
+}
+
+/** Read access to objects and refs; the agent, the policy and the commands read through this alone. */
+export interface Reader {
+  ref(name: string): Promise<Oid | undefined>;
+  /** All refs below a prefix (`refs/heads/node/`), by full name. */
+  refs(prefix: string): Promise<Map<string, Oid>>;
+  /** @throws MultinicError `NotFound` when there is no such commit. */
+  commit(oid: Oid): Promise<Commit>;
+  /** Many at once, pipelined; order kept. */
+  commits(oids: readonly Oid[]): Promise<Commit[]>;
+  /** The whole tree of a commit or tree, or of a folder in it (empty when that does not exist). */
+  list(treeish: Oid, path?: string): Promise<Listing>;
+  blob(oid: Oid): Promise<string>;
+  /** Contents of all files of a commit or tree, by path. */
+  files(treeish: Oid, path?: string): Promise<Map<string, string>>;
+  log(from: Oid, options?: LogOptions): Promise<Commit[]>;
+  isAncestor(ancestor: Oid, of: Oid): Promise<boolean>;
+  /** Unified diff as `git diff` prints it; null stands for the empty tree. */
+  diff(from: Oid | null, to: Oid, paths?: readonly string[]): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** A commit of a batch that has no id yet. */
+export interface Mark {
+  readonly mark: number;
+}
+
+export interface NewCommit {
+  /** First parent first; the tree starts as the first parent's unless `replace`. */
+  readonly parents: readonly (Oid | Mark)[];
+  /** Path to new content, to an existing blob, or to null (removed; a folder too). */
+  readonly files: ReadonlyMap<string, string | { readonly blob: Oid } | null>;
+  /** Start from the empty tree instead of the first parent's. */
+  readonly replace?: boolean;
+  /** Who is said to have wanted it; the committer is always the controller. */
+  readonly author: Person;
+  readonly subject: string;
+  readonly body?: string;
+  readonly trailers: readonly (readonly [key: string, value: string])[];
+}
+
+/** Who was authenticated, and what for. */
+export interface Principal {
+  readonly name: string;
+  /** `node`: reads one node's branch. `read`: reads everything. `write`: also pushes and commands. */
+  readonly role: 'node' | 'read' | 'write';
+  /** With role `node`. */
+  readonly node?: string;
+}
+
+export interface Push {
+  readonly principal: Principal;
+  /** Full ref name, `refs/heads/node/worker-1`. */
+  readonly ref: string;
+  /** All zeros: the ref does not exist. */
+  readonly old: Oid;
+  /** All zeros: the push deletes the ref. */
+  readonly new: Oid;
+}
+
+/** Decides whether a push may land. Implemented by history. */
+export interface PushPolicy {
+  /**
+   * @param objects sees the pushed objects, which are still in quarantine
+   * @throws MultinicError with the reason and the remedy, as the pusher shall read it
+   */
+  check(push: Push, objects: Reader): Promise<void>;
+}
