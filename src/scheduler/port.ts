@@ -1,4 +1,4 @@
-import type { AgentJob } from '../agent/job.ts';
+import type { AgentJob } from '../api/job.ts';
 import type { Outcome } from '../api/outcome.ts';
 
 /** A run of the agent as the runner knows it. Kept by the runner until `forget`. */
