@@ -1,0 +1,104 @@
+// The commits that the controller writes on a node's branch. Each function adds to a batch what one decision needs
+// and returns what the branch will be; nothing is decided here.
+
+import { assignNames } from '../network/names.ts';
+import type { Network, WantedInterface } from '../network/interface.ts';
+import type { NodeIdentity } from '../network/node.ts';
+import { renderTree } from '../network/tree.ts';
+import type { Batch } from '../store/batch.ts';
+import { CONTROLLER, type Mark, type Oid, type Person } from '../store/port.ts';
+import type { Branch } from './branch.ts';
+import { describeChange, subject, TRAILER, type Kind, type Trailers } from './message.ts';
+import { nodeRef } from './ref.ts';
+
+/** Where on a branch the next commit goes, and what the branch holds there. */
+export interface Head {
+  readonly parent: Oid | Mark;
+  readonly node: NodeIdentity;
+  readonly network: Network;
+  readonly base: Network;
+  readonly hold?: Branch['hold'];
+}
+
+/** Why a spec commit is made: the trailers that lead back to the CR, and who wanted it. */
+export interface Cause {
+  readonly author: Person;
+  readonly trailers: Trailers;
+}
+
+export function headOf(branch: Branch): Head {
+  return {
+    parent: branch.tip.oid,
+    node: branch.node,
+    network: branch.network,
+    base: branch.base.network,
+    ...(branch.hold && { hold: branch.hold }),
+  };
+}
+
+/** The first commit of a branch: who the node is, and no interfaces, so that reverting the first configuration means none. */
+export function birth(batch: Batch, node: NodeIdentity, cause: Cause): Head {
+  const what = `birth, ${node.os.family} ${node.os.major}, ${node.renderer}`;
+  const parent = add(batch, undefined, 'birth', node, [], what, cause);
+  return { parent, node, network: [], base: [] };
+}
+
+/** What the CR wants; names follow the MACs. Ends a hold and says so. */
+export function spec(batch: Batch, head: Head, wanted: readonly WantedInterface[], cause: Cause): Head {
+  const network = assignNames(wanted, head.network, head.base);
+  const back = head.hold === undefined ? undefined : describeChange(head.network, network);
+  const what = back === undefined ? describeChange(head.network, network) : `hold ended: ${back}`;
+  const trailers: Trailers = head.hold === undefined ? cause.trailers : [...cause.trailers, [TRAILER.endsHold, head.hold.commit]];
+  const parent = add(batch, head.parent, 'spec', head.node, network, what, { ...cause, trailers }, head.network);
+  return { parent, node: head.node, network, base: network };
+}
+
+/** The tip's network rendered for a changed identity, or with names that the host already uses. Ends no hold. */
+export function identity(batch: Batch, head: Head, node: NodeIdentity, network: Network, what: string): Head {
+  const parent = add(batch, head.parent, 'identity', node, network, what, controller(), head.network);
+  return { ...head, parent, node, network };
+}
+
+/** The tip's network with today's renderer, or another one. Ends no hold. */
+export function rerender(batch: Batch, head: Head, node: NodeIdentity, by: Cause): Head {
+  const parent = add(batch, head.parent, 'rerender', node, head.network, `rerender with ${node.renderer}`, by, head.network);
+  return { ...head, parent, node };
+}
+
+/** A network of the past, rendered today, on a person's word. */
+export function rollback(batch: Batch, head: Head, network: Network, to: Oid, by: Cause): Head {
+  const what = `roll back to ${to.slice(0, 10)}: ${describeChange(head.network, network)}`;
+  const parent = add(batch, head.parent, 'rollback', head.node, network, what, by, head.network);
+  return { ...head, parent, network };
+}
+
+/** Moves the branch to what was built on it. */
+export function move(batch: Batch, node: string, head: Head, from: Oid | null): void {
+  batch.move(nodeRef(node), head.parent, from);
+}
+
+export function controller(): Cause {
+  return { author: CONTROLLER, trailers: [] };
+}
+
+function add(
+  batch: Batch,
+  parent: Oid | Mark | undefined,
+  kind: Kind,
+  node: NodeIdentity,
+  network: Network,
+  what: string,
+  cause: Cause,
+  before: Network = [],
+): Mark {
+  const body = describeChange(before, network);
+  return batch.commit({
+    parents: parent === undefined ? [] : [parent],
+    replace: true,
+    files: renderTree(node, network),
+    author: cause.author,
+    subject: subject(node.name, what),
+    ...(what.endsWith(body) && what.length < 100 ? {} : { body }),
+    trailers: [[TRAILER.change, kind], ...cause.trailers],
+  });
+}
