@@ -1,0 +1,64 @@
+// The agent runs on a node, once, applies one commit safely, reports and exits. This file is its view of the machine:
+// what it may ask and the few things that it may do. Everything above this line is the same for a recorded host (the
+// local home) and for a live one.
+import type { RendererKind } from '../network/node.ts';
+
+/** A network interface of the machine as its kernel has it now. */
+export interface Link {
+  readonly name: string;
+  /** Lower case, with colons. */
+  readonly mac: string;
+  readonly up: boolean;
+  readonly mtu: number;
+  /** With prefix, canonical text: `192.168.100.10/24`. */
+  readonly addresses: readonly string[];
+  /** Name of the bond or bridge that this link is part of. */
+  readonly master?: string;
+}
+
+/** A route that does not follow from an address alone. */
+export interface Route {
+  /** `default`, or a network with prefix. */
+  readonly to: string;
+  readonly via?: string;
+  /** Name of the link that it leads through. */
+  readonly dev: string;
+}
+
+export interface HostState {
+  readonly osImage: string;
+  /** /etc/machine-id. */
+  readonly machineId: string;
+  /** New with every boot. */
+  readonly bootId: string;
+  /** Addresses under which the cluster knows this node, where that is known: their NIC is never touched. */
+  readonly nodeAddresses: readonly string[];
+  readonly links: readonly Link[];
+  readonly routes: readonly Route[];
+}
+
+/** One change of a running link, named by MAC because names are what changes. */
+export type LinkStep =
+  | { readonly op: 'rename'; readonly mac: string; readonly from: string; readonly to: string }
+  | { readonly op: 'set'; readonly mac: string; readonly mtu: number; readonly up: boolean }
+  | { readonly op: 'add'; readonly mac: string; readonly address: string }
+  | { readonly op: 'drop'; readonly mac: string; readonly address: string };
+
+export interface Host {
+  /** @throws MultinicError `HostUnreadable` */
+  state(): Promise<HostState>;
+  /**
+   * Lets the OS's own generator read a staged copy of its configuration folders.
+   * @param staging folder that stands for the root: `<staging>/etc/netplan/…`
+   * @throws MultinicError `ValidationFailed` in the generator's words
+   */
+  validate(kinds: readonly RendererKind[], staging: string): Promise<void>;
+  /** Makes one change in the kernel. @throws MultinicError `LinkRefused` */
+  change(step: LinkStep): Promise<void>;
+  /** Lets the OS's network manager read its files anew and act on all of them (`apply: full`). */
+  reload(): Promise<void>;
+  /** Has the host restore itself from the record after that many seconds, whatever becomes of this process. */
+  arm(seconds: number): Promise<void>;
+  /** @throws MultinicError `RestoreBegun` when the host's own restore can no longer be stopped. */
+  disarm(): Promise<void>;
+}

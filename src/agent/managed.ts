@@ -1,0 +1,83 @@
+import type { Interface } from '../network/interface.ts';
+import { InvalidInputError } from '../api/errors.ts';
+import type { RendererKind } from '../network/node.ts';
+import type { Renderer } from '../network/renderer.ts';
+import { rendererOf } from '../network/renderers.ts';
+import { Root } from './root.ts';
+
+export const RECORD = 'var/lib/multinic/record.json';
+export const LOCK = 'var/lib/multinic/lock';
+export const STAGING = 'var/lib/multinic/staging';
+
+const KINDS: readonly RendererKind[] = ['netplan', 'ifcfg', 'keyfile'];
+/** All of them: a node that changed its renderer still has the files of the one before. */
+export const RENDERERS: readonly Renderer[] = KINDS.map(rendererOf);
+export const CONFIG_FOLDERS: readonly string[] = RENDERERS.flatMap((renderer) => renderer.directories);
+
+/** The files on the host that one NIC has at managed paths (a keyfile NIC has two). */
+export interface ManagedNic {
+  readonly renderer: Renderer;
+  /** The name that the paths carry, `multinic1`. */
+  readonly name: string;
+  /** Path to content. */
+  readonly files: ReadonlyMap<string, string>;
+  /** What they mean; undefined: they do not parse as ours. */
+  readonly nic: Interface | undefined;
+}
+
+/** A host's file system in which only managed files and the agent's own folder may be changed. */
+export function openRoot(dir: string): Root {
+  return new Root(dir, (path) => path === RECORD || RENDERERS.some((renderer) => renderer.manages(path)));
+}
+
+/** What stands at managed paths of the host, of every renderer, grouped by NIC. */
+export function readManaged(root: Root): ManagedNic[] {
+  return RENDERERS.flatMap((renderer) => {
+    const byName = new Map<string, Map<string, string>>();
+    for (const path of managedPaths(root, renderer)) {
+      const file = root.read(path);
+      const name = nameIn(path);
+      if (file === undefined) continue;
+      const files = byName.get(name) ?? new Map<string, string>();
+      byName.set(name, files.set(path, file.content));
+    }
+    return [...byName].map(([name, files]) => ({ renderer, name, files, nic: parseOne(renderer, files) }));
+  });
+}
+
+/** The one NIC that these files describe, or undefined when they are not ours or not complete. */
+export function parseOne(renderer: Renderer, files: ReadonlyMap<string, string>): Interface | undefined {
+  try {
+    const [nic, ...more] = renderer.parse(files, { lenient: true });
+    return more.length === 0 ? nic : undefined;
+  } catch (error) {
+    if (error instanceof InvalidInputError) return undefined;
+    throw error;
+  }
+}
+
+/** Equal in all that reaches a machine; the port is a comment. */
+export function meansTheSame(a: Interface, b: Interface): boolean {
+  return (
+    a.name === b.name &&
+    a.mac === b.mac &&
+    a.address === b.address &&
+    a.prefix === b.prefix &&
+    a.mtu === b.mtu &&
+    a.netplanId === b.netplanId
+  );
+}
+
+function managedPaths(root: Root, renderer: Renderer): string[] {
+  return renderer.directories.flatMap((folder) =>
+    root
+      .list(folder)
+      .map((name) => `${folder}/${name}`)
+      .filter((path) => renderer.manages(path)),
+  );
+}
+
+/** Every managed path carries its NIC's name. */
+export function nameIn(path: string): string {
+  return /multinic\d+/.exec(path.slice(path.lastIndexOf('/')))?.[0] ?? path;
+}

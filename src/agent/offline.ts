@@ -1,0 +1,172 @@
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseDocument } from 'yaml';
+import { z } from 'zod';
+import { MultinicError } from '../api/errors.ts';
+import type { RendererKind } from '../network/node.ts';
+import { generate } from './generator.ts';
+import type { Host, HostState, Link, LinkStep, Route } from './host.ts';
+import { guarded } from './io-error.ts';
+import { readManaged } from './managed.ts';
+import { replaceFile, type Root } from './root.ts';
+
+const mac = z
+  .string()
+  .regex(/^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$/)
+  .transform((text) => text.toLowerCase());
+
+/**
+ * `host.yaml` in the root of an offline host: the machine that its files belong to. The agent changes it as a kernel
+ * would; a person may edit it to add a NIC, take one away, or reboot the machine (a new bootId).
+ */
+export const HostFileSchema = z.strictObject({
+  /** As `nodeInfo.osImage`: `Ubuntu 22.04.4 LTS`. */
+  osImage: z.string().min(1),
+  machineId: z.string().min(1),
+  bootId: z.string().min(1),
+  nodeAddresses: z.array(z.string()).default([]),
+  links: z.array(
+    z.strictObject({
+      name: z.string().min(1).max(15),
+      mac,
+      up: z.boolean().default(true),
+      mtu: z.number().int().default(1500),
+      /** With prefix. */
+      addresses: z.array(z.string()).default([]),
+      master: z.string().optional(),
+    }),
+  ),
+  /** `to` is `default` or a network; those that follow from an address are left out. */
+  routes: z
+    .array(z.strictObject({ to: z.string(), via: z.string().optional(), dev: z.string() }))
+    .default([]),
+  /** A restore that the agent armed and nobody disarmed. Nothing fires it on an offline host; the next run does its work. */
+  deadMan: z.strictObject({ seconds: z.number() }).optional(),
+});
+type HostFile = z.infer<typeof HostFileSchema>;
+
+const FILE = 'host.yaml';
+const MAX_BYTES = 1024 * 1024;
+
+/** A root folder with a recorded machine: the host of the local home. */
+export class OfflineHost implements Host {
+  readonly #root: Root;
+
+  constructor(root: Root) {
+    this.#root = root;
+  }
+
+  async state(): Promise<HostState> {
+    return toState(this.#read());
+  }
+
+  async validate(kinds: readonly RendererKind[], staging: string): Promise<void> {
+    for (const kind of kinds) generate(kind, (folder) => filesIn(join(staging, folder)));
+  }
+
+  async change(step: LinkStep): Promise<void> {
+    const host = this.#read();
+    const links = host.links.map((link) => ({ ...link }));
+    const link = links.find((each) => each.mac === step.mac);
+    if (link === undefined) throw refused(step, 'no such device');
+    switch (step.op) {
+      case 'rename':
+        if (links.some((each) => each.name === step.to)) throw refused(step, 'a link of that name exists');
+        link.name = step.to;
+        // Routes belong to the device, not to its name.
+        for (const route of host.routes) if (route.dev === step.from) route.dev = step.to;
+        break;
+      case 'set':
+        if (step.mtu < 68 || step.mtu > 65_535) throw refused(step, 'MTU out of range');
+        link.mtu = step.mtu;
+        link.up = step.up;
+        break;
+      case 'add':
+        if (link.addresses.includes(step.address)) throw refused(step, 'the address exists');
+        link.addresses = [...link.addresses, step.address];
+        break;
+      case 'drop':
+        if (!link.addresses.includes(step.address)) throw refused(step, 'no such address');
+        link.addresses = link.addresses.filter((address) => address !== step.address);
+        break;
+    }
+    this.#write({ ...host, links });
+  }
+
+  /** As a network manager that starts: every managed file whose NIC is here takes effect. */
+  async reload(): Promise<void> {
+    const host = this.#read();
+    const links = host.links.map((link) => {
+      const nic = readManaged(this.#root).find((managed) => managed.nic?.mac === link.mac)?.nic;
+      return nic === undefined
+        ? link
+        : { ...link, up: true, mtu: nic.mtu, addresses: [`${nic.address}/${nic.prefix}`] };
+    });
+    this.#write({ ...host, links });
+  }
+
+  async arm(seconds: number): Promise<void> {
+    this.#write({ ...this.#read(), deadMan: { seconds } });
+  }
+
+  async disarm(): Promise<void> {
+    const { deadMan, ...host } = this.#read();
+    if (deadMan !== undefined) this.#write(host);
+  }
+
+  get #path(): string {
+    return join(this.#root.dir, FILE);
+  }
+
+  #read(): HostFile {
+    const broken = (why: string): MultinicError =>
+      new MultinicError('HostUnreadable', `${FILE}: ${why}; mend the file, docs/agent.md has its keys`);
+    if (!existsSync(this.#path)) throw broken('there is no such file in the host’s root');
+    if (statSync(this.#path).size > MAX_BYTES) throw broken('larger than 1 MiB');
+    const document = parseDocument(readFileSync(this.#path, 'utf8'));
+    if (document.errors[0] !== undefined) throw broken(document.errors[0].message);
+    const parsed = HostFileSchema.safeParse(document.toJS());
+    if (!parsed.success) throw broken(z.prettifyError(parsed.error));
+    return parsed.data;
+  }
+
+  #write(host: HostFile): void {
+    guarded(FILE, () => {
+      // The document is edited, not replaced: what a person wrote at its head stays.
+      const document = parseDocument(readFileSync(this.#path, 'utf8'));
+      document.set('links', host.links);
+      document.set('routes', host.routes);
+      if (host.deadMan === undefined) document.delete('deadMan');
+      else document.set('deadMan', host.deadMan);
+      replaceFile(this.#path, document.toString({ lineWidth: 0 }), 0o644);
+    });
+  }
+}
+
+function toState(host: HostFile): HostState {
+  return {
+    osImage: host.osImage,
+    machineId: host.machineId,
+    bootId: host.bootId,
+    nodeAddresses: host.nodeAddresses,
+    links: host.links.map(
+      ({ master, ...link }): Link => ({ ...link, ...(master === undefined ? {} : { master }) }),
+    ),
+    routes: host.routes.map(({ via, ...route }): Route => ({ ...route, ...(via === undefined ? {} : { via }) })),
+  };
+}
+
+function refused(step: LinkStep, why: string): MultinicError {
+  return new MultinicError('LinkRefused', `${step.op} of ${step.mac}: ${why}; look at \`ip link\` on the node`, {
+    data: { step },
+  });
+}
+
+function filesIn(folder: string): Map<string, string> {
+  if (!existsSync(folder)) return new Map();
+  return new Map(
+    readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => [entry.name, readFileSync(join(folder, entry.name), 'utf8')]),
+  );
+}
