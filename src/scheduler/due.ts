@@ -1,38 +1,17 @@
 // The scheduler turns tips of node branches into Jobs. Here: does one node need a run of the agent, and may it
 // have one now? Decided anew each time from what the store and the inventory say; nothing is remembered.
 import type { AgentJob } from '../api/job.ts';
-import type { Outcome, Result } from '../api/outcome.ts';
+import type { OutcomeRecord } from '../history/outcome.ts';
 import type { Oid } from '../store/port.ts';
 
 export const MAX_ATTEMPTS = 10;
 const FIRST_DELAY_MS = 60_000;
 const MAX_DELAY_MS = 3_600_000;
 
-/** One commit of a node's outcome branch. */
-export interface OutcomeRecord {
-  readonly oid: Oid;
-  /** Committer time, seconds since 1970. */
-  readonly time: number;
-  readonly result: Result | 'Requested';
-  readonly reason?: string;
-  /** The commit that was tried. */
-  readonly tried?: Oid;
-  /** Change (commit on main) that the tried commit belonged to; absent: known only while it is the tip. */
+/** What happened on the host, and in which change (commit on main). */
+export interface RunRecord extends OutcomeRecord {
+  /** Change that the tried commit belonged to; absent: known only while that commit is the tip. */
   readonly change?: Oid;
-  readonly attempt: number;
-  readonly job?: string;
-  /** The Job's stamp, seconds since 1970. */
-  readonly stamp?: number;
-  readonly machineId?: string;
-  readonly bootId?: string;
-  /** The managed files that were on the host afterwards. */
-  readonly tree: Oid;
-  /** With result Requested. */
-  readonly request?: 'retry' | 'confirm';
-  /** With result Diverged: the commit that the host's record names; null: the host has none. */
-  readonly record?: Oid | null;
-  /** Names that NICs of the host already bear. */
-  readonly found: Outcome['found'];
 }
 
 /** What is known of one node. */
@@ -57,7 +36,7 @@ export interface NodeFacts {
   /** The node's own way to apply; absent: the policy's. */
   readonly apply?: AgentJob['apply'];
   /** Newest first, at least back to the newest Applied or Pending one. */
-  readonly history: readonly OutcomeRecord[];
+  readonly history: readonly RunRecord[];
   /** The record that the newest Diverged outcome reports is a commit of this branch. */
   readonly recordInBranch?: boolean;
   /** The tip bears the names that the newest Adopt or Diverged outcome found. Absent: as soon as the tip moved. */
@@ -128,7 +107,7 @@ export function decide(node: NodeFacts, now: number): Decision {
 }
 
 /** Outcomes of runs that looked at the host, newest first: no requests, and not those that were too late. */
-export function runs(node: NodeFacts): OutcomeRecord[] {
+export function runs(node: NodeFacts): RunRecord[] {
   return node.history.filter(({ result }) => result !== 'Requested' && result !== 'Superseded');
 }
 

@@ -2,7 +2,7 @@
 import type { AgentJob } from '../api/job.ts';
 import type { Oid } from '../store/port.ts';
 import { decide, runs } from './due.ts';
-import type { Decision, Due, IdleReason, NodeFacts, OutcomeRecord } from './due.ts';
+import type { Decision, Due, IdleReason, NodeFacts, RunRecord } from './due.ts';
 import { jobName } from './name.ts';
 import type { JobRequest, JobStatus } from './port.ts';
 
@@ -104,8 +104,8 @@ export function stoppedChanges(nodes: readonly NodeFacts[], policy: Policy): Set
   return new Set(stopped.map(([change]) => change));
 }
 
-function runsOfChange(node: NodeFacts): OutcomeRecord[] {
-  const changeOf = (run: OutcomeRecord): Oid | undefined =>
+function runsOfChange(node: NodeFacts): RunRecord[] {
+  const changeOf = (run: RunRecord): Oid | undefined =>
     run.change ?? (run.tried === node.tip ? node.change : undefined);
   return runs(node).filter((run) => changeOf(run) === node.change);
 }

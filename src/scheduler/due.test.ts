@@ -1,0 +1,217 @@
+import { describe, expect, test } from 'vitest';
+import { decide, MAX_ATTEMPTS, type NodeFacts, type RunRecord } from './due.ts';
+
+const [A, B, X] = ['a', 'b', 'e'].map((digit) => digit.repeat(40)) as [string, string, string];
+const EMPTY = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
+const [TREE_A, TREE_B] = ['1', '2'].map((digit) => digit.repeat(40)) as [string, string];
+const T0 = 1_700_000_000;
+
+/** A node whose tip A was committed at T0, nothing tried yet. */
+function node(facts: Partial<NodeFacts> = {}): NodeFacts {
+  return {
+    name: 'worker-1',
+    nodeId: 'i-1',
+    tip: A,
+    tipTime: T0,
+    tipTree: TREE_A,
+    wanted: true,
+    machineID: 'machine',
+    bootID: 'boot',
+    ready: true,
+    paused: false,
+    history: [],
+    ...facts,
+  };
+}
+
+let serial = 0;
+function run(result: RunRecord['result'], more: Partial<RunRecord> = {}): RunRecord {
+  serial += 1;
+  return {
+    oid: serial.toString(16).padStart(40, '0'),
+    time: T0,
+    result,
+    tried: A,
+    attempt: 1,
+    machineId: 'machine',
+    bootId: 'boot',
+    tree: result === 'Applied' ? TREE_A : EMPTY,
+    missing: [],
+    found: [],
+    ...more,
+  };
+}
+
+/** A request has the host's tree, and nothing of a run. */
+function request(kind: 'retry' | 'confirm', tree = EMPTY): RunRecord {
+  return { oid: X, time: T0, result: 'Requested', attempt: 0, tree, missing: [], found: [], request: kind };
+}
+
+const found = [{ mac: '02:00:00:00:00:01', name: 'multinic3' }];
+const soon = (T0 + 1) * 1000;
+/** In short: `due 2`, or the reason. */
+function verdict(facts: Partial<NodeFacts>, now = soon): string {
+  const decision = decide(node(facts), now);
+  return decision.due ? `due ${decision.attempt}` : decision.reason;
+}
+
+describe('a Job is due', () => {
+  const cases: [string, string, Partial<NodeFacts>][] = [
+    ['nothing tried, something wanted', 'due 1', {}],
+    ['nothing tried, nothing wanted', 'NothingWanted', { wanted: false, tipTree: EMPTY }],
+    ['nothing tried, but a person asks', 'NothingWanted', { wanted: false, history: [request('retry')] }],
+    ['the tip is on the host', 'UpToDate', { history: [run('Applied')] }],
+    ['the tip moved on', 'due 1', { tip: B, tipTree: TREE_B, history: [run('Applied')] }],
+    ['the tip moved, its files did not', 'UpToDate', { tip: B, history: [run('Applied')] }],
+    [
+      'reverted to what a failed run left in place',
+      'UpToDate',
+      { tip: B, history: [run('Failed', { tree: TREE_A })] },
+    ],
+    [
+      'failed at the tip, whose files are there',
+      'BackingOff',
+      { history: [run('Failed', { tree: TREE_A })] },
+    ],
+    [
+      'nobody knows, though the files are there',
+      'BackingOff',
+      { history: [run('Unknown', { tree: TREE_A })] },
+    ],
+    ['an unknown end under an older tip', 'due 1', { tip: B, history: [run('Unknown', { tree: TREE_A })] }],
+    ['another machine', 'due 1', { machineID: 'new', history: [run('Applied')] }],
+    ['applied, then booted', 'UpToDate', { bootID: 'new', history: [run('Applied')] }],
+    ['NICs missing, then booted', 'due 1', { bootID: 'new', history: [run('Pending', { tree: TREE_A })] }],
+    [
+      'failed under an older tip, then booted',
+      'due 1',
+      { tip: B, bootID: 'new', history: [run('Failed', { tree: TREE_A })] },
+    ],
+    ['a retry was asked for', 'due 1', { history: [request('retry', TREE_A), run('Applied')] }],
+    ['a retry that has been answered', 'UpToDate', { history: [run('Applied'), request('retry')] }],
+    [
+      'a retry whose job was superseded',
+      'due 1',
+      { history: [run('Superseded', { tree: TREE_A }), request('retry', TREE_A), run('Applied')] },
+    ],
+    [
+      'a confirm where nothing is to be confirmed',
+      'UpToDate',
+      { history: [request('confirm', TREE_A), run('Applied')] },
+    ],
+    ['superseded is not a state', 'due 1', { history: [run('Superseded', { tried: B })] }],
+  ];
+  test.each(cases)('%s: %s', (_, expected, facts) => {
+    expect(verdict(facts)).toBe(expected);
+  });
+});
+
+describe('what is due may have to wait', () => {
+  const failed = Array.from({ length: MAX_ATTEMPTS }, () => run('Failed'));
+  const cases: [string, string, Partial<NodeFacts>][] = [
+    ['paused', 'Paused', { paused: true }],
+    ['paused with nothing to do', 'UpToDate', { paused: true, history: [run('Applied')] }],
+    ['not ready', 'NotReady', { ready: false }],
+    ['an invalid tip', 'InvalidTip', { invalidTip: true, history: [run('Applied')] }],
+    ['ten failures', 'GivenUp', { history: failed }],
+    ['ten failures and a new tip', 'due 1', { tip: B, history: failed }],
+    ['ten failures and a reboot', 'due 1', { bootID: 'new', history: failed }],
+    ['ten failures and a request', 'due 1', { history: [request('retry'), ...failed] }],
+    ['ten failures, none of them superseded', 'GivenUp', { history: [run('Superseded'), ...failed] }],
+    ['nine failures and a superseded job', 'due 10', { history: [run('Superseded'), ...failed.slice(1)] }],
+    [
+      'failures before a success do not count',
+      'due 2',
+      { machineID: 'm', history: [run('Failed', { machineId: 'm' }), run('Applied'), ...failed] },
+    ],
+  ];
+  test.each(cases)('%s: %s', (_, expected, facts) => {
+    expect(verdict(facts, (T0 + 7200) * 1000)).toBe(expected);
+  });
+
+  test('one minute, doubling to an hour', () => {
+    const waits = Array.from({ length: 9 }, (_, n) => {
+      const history = Array.from({ length: n + 1 }, () => run('Pending'));
+      const decision = decide(node({ history }), T0 * 1000);
+      return 'until' in decision ? (decision.until - T0 * 1000) / 60_000 : undefined;
+    });
+    expect(waits).toEqual([1, 2, 4, 8, 16, 32, 60, 60, 60]);
+  });
+
+  test('the end of a wait belongs to the next attempt', () => {
+    const history = [run('Failed')];
+    expect(verdict({ history }, (T0 + 60) * 1000 - 1)).toBe('BackingOff');
+    expect(verdict({ history }, (T0 + 60) * 1000)).toBe('due 2');
+  });
+});
+
+describe('a host that knows other names or another commit', () => {
+  const adopt = run('Adopt', { found });
+  const diverged = run('Diverged', { record: X });
+  const applied = run('Applied', { tree: TREE_B });
+  const cases: [string, string, Partial<NodeFacts>][] = [
+    ['names are to be committed first', 'Adopt', { history: [adopt] }],
+    ['names are committed', 'due 1', { tip: B, history: [adopt] }],
+    ['the tip moved, but not by them', 'Adopt', { tip: B, namesAdopted: false, history: [adopt] }],
+    ['there was nothing to commit', 'due 2', { namesAdopted: true, history: [adopt] }],
+    ['asked again and again', 'BackingOff', { namesAdopted: true, history: [adopt, adopt] }],
+    ['names of a boot ago', 'due 1', { bootID: 'new', history: [adopt] }],
+    ['a retry looks again', 'due 1', { history: [request('retry'), adopt] }],
+    [
+      'nothing is wanted any more, but the host has names',
+      'due 1',
+      { tip: B, tipTree: EMPTY, history: [adopt] },
+    ],
+    ['a strange record', 'NeedsConfirm', { history: [diverged, applied] }],
+    ['a strange record under a new tip', 'NeedsConfirm', { tip: B, history: [diverged, applied] }],
+    ['a strange record, confirmed', 'due 1', { history: [request('confirm'), diverged, applied] }],
+    ['a strange record, looked at again', 'due 1', { history: [request('retry'), diverged, applied] }],
+    ['a record of this branch', 'due 2', { recordInBranch: true, history: [diverged, applied] }],
+    ['and again another one', 'BackingOff', { recordInBranch: true, history: [diverged, diverged, applied] }],
+    ['a record, and a store that knows nothing', 'due 2', { history: [diverged] }],
+    ['the same, with names', 'Adopt', { history: [{ ...diverged, found }] }],
+    ['the same, with names committed', 'due 1', { tip: B, history: [{ ...diverged, found }] }],
+    ['another machine', 'due 1', { machineID: 'new', history: [diverged, applied] }],
+  ];
+  test.each(cases)('%s: %s', (_, expected, facts) => {
+    expect(verdict(facts)).toBe(expected);
+  });
+});
+
+describe('the record that the agent should find', () => {
+  const old = run('Applied', { tried: B, tree: TREE_B });
+  const diverged = run('Diverged', { record: X });
+  const cases: [string, string | null, Partial<NodeFacts>][] = [
+    ['none yet', null, {}],
+    ['what was applied last', B, { history: [old] }],
+    ['what was applied in part', B, { history: [run('Failed'), run('Pending', { tried: B })] }],
+    ['failures change nothing', B, { history: [run('Failed'), run('Unknown'), old] }],
+    ['a new machine has none', null, { machineID: 'new', history: [old] }],
+    ['a commit of this branch', X, { recordInBranch: true, history: [diverged, old] }],
+    ['still that one after a failure', X, { recordInBranch: true, history: [run('Failed'), diverged, old] }],
+    ['a confirmed one', X, { history: [request('confirm'), diverged, old] }],
+    ['a confirmed one after a failure', X, { history: [run('Failed'), request('confirm'), diverged, old] }],
+    ['not the strange one that a retry looks at', B, { history: [request('retry'), diverged, old] }],
+    [
+      'confirmed: the host has none',
+      null,
+      { history: [request('confirm'), run('Diverged', { record: null }), old] },
+    ],
+    ['what a lost store finds', X, { history: [diverged] }],
+    [
+      'what was applied after all that',
+      A,
+      { tip: B, tipTree: TREE_B, history: [run('Applied'), request('confirm'), diverged, old] },
+    ],
+  ];
+  test.each(cases)('%s', (_, expected, facts) => {
+    const decision = decide(node(facts), (T0 + 86_400) * 1000);
+    expect(decision).toMatchObject({ due: true, expectedRecord: expected });
+  });
+});
+
+test('a stamp is the commit time, and later than every stamp before', () => {
+  expect(decide(node(), soon)).toMatchObject({ stampSeconds: T0 });
+  const history = [run('Failed', { stamp: T0 + 5 }), run('Failed', { stamp: T0 + 4 })];
+  expect(decide(node({ history }), (T0 + 9999) * 1000)).toMatchObject({ stampSeconds: T0 + 6 });
+});
