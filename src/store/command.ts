@@ -1,0 +1,112 @@
+import { open, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { execa } from 'execa';
+
+/** How a child process ended, whatever way that was. */
+export interface Finished {
+  readonly code: number | undefined;
+  readonly signal: string | undefined;
+  readonly timedOut: boolean;
+  /** `ENOENT`: there is no such program. */
+  readonly spawnError: string | undefined;
+  readonly stdout: Buffer;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly env: Readonly<Record<string, string>>;
+  readonly timeoutMs?: number;
+}
+
+/** Runs a program to its end, its output in memory. Never throws because of how the program ended. */
+export async function run(file: string, args: readonly string[], options: RunOptions): Promise<Finished> {
+  return finish(await start(file, args, options, ['ignore', 'pipe', 'pipe']));
+}
+
+/**
+ * As `run`, but what the program reads and writes are files without a name in `folder`. So it never waits for us:
+ * when we are paused or killed it still finishes whole, and gives back the lock that it holds.
+ *
+ * @param inputs what it finds on descriptor 0, then 3, 4…
+ */
+export async function runDetached(
+  file: string,
+  args: readonly string[],
+  folder: string,
+  inputs: readonly Buffer[],
+  options: RunOptions,
+): Promise<Finished> {
+  const spools: FileHandle[] = [];
+  try {
+    const output = await spool(folder);
+    spools.push(output);
+    for (const input of inputs) {
+      const handle = await spool(folder, input);
+      spools.push(handle);
+    }
+    const [first, ...rest] = spools.slice(1).map((handle) => handle.fd);
+    const ended = finish(await start(file, args, options, [first ?? 'ignore', output.fd, 'pipe', ...rest]));
+    const { size } = await output.stat();
+    const stdout = Buffer.alloc(size);
+    await output.read(stdout, 0, size, 0);
+    return { ...ended, stdout };
+  } finally {
+    await Promise.all(spools.map((handle) => handle.close()));
+  }
+}
+
+type Stdio = 'ignore' | 'pipe' | number;
+
+function start(file: string, args: readonly string[], options: RunOptions, stdio: Stdio[]) {
+  return execa(file, [...args], {
+    env: options.env,
+    extendEnv: false,
+    stdio: stdio as ['ignore', 'pipe', 'pipe'],
+    encoding: 'buffer',
+    stripFinalNewline: false,
+    reject: false,
+    // Our end is no reason to stop a child in the middle of a write.
+    cleanup: false,
+    maxBuffer: 1 << 30,
+    ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }),
+  });
+}
+
+function finish(result: Awaited<ReturnType<typeof start>>): Finished {
+  return {
+    code: result.exitCode,
+    signal: result.signal,
+    timedOut: result.timedOut,
+    spawnError: result.code,
+    stdout: Buffer.from(result.stdout ?? []),
+    stderr: Buffer.from(result.stderr ?? []).toString('utf8'),
+  };
+}
+
+/** A file without a name, read from its start. */
+async function spool(folder: string, content?: Buffer): Promise<FileHandle> {
+  const path = join(folder, `${SPOOL_PREFIX}${randomUUID()}`);
+  const handle = await open(path, 'wx+', 0o600);
+  try {
+    await rm(path);
+    // Positioned, so that the offset which the child shares stays at the start.
+    if (content !== undefined) await writeAll(handle, content);
+    return handle;
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+async function writeAll(handle: FileHandle, content: Buffer): Promise<void> {
+  let done = 0;
+  while (done < content.length) {
+    const { bytesWritten } = await handle.write(content, done, content.length - done, done);
+    done += bytesWritten;
+  }
+}
+
+/** A kill between creating and unlinking leaves one behind; recovery clears them by this name. */
+export const SPOOL_PREFIX = 'multinic-spool-';

@@ -1,0 +1,312 @@
+// The versioned config store: a bare git repository with one fenced writer. A write is durable when it returns.
+
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join, resolve } from 'node:path';
+import PQueue from 'p-queue';
+import type { Logger } from 'pino';
+import { checkpoint } from '../api/checkpoint.ts';
+import { MultinicError } from '../api/errors.ts';
+import { Batch } from './batch.ts';
+import { FolderSync } from './durability.ts';
+import { git } from './git.ts';
+import { CONTROLLER } from './identity.ts';
+import { importCommits, importStream, isMark } from './import.ts';
+import { LOCK_FILE } from './lock.ts';
+import { expectRef, MAIN_REF, WRITER_REF } from './names.ts';
+import { isOid } from './objects.ts';
+import { openReader } from './reader.ts';
+import { clearAndTakeOver, clearLeftovers } from './recovery.ts';
+import { ensureRepository, expectRoom } from './repository.ts';
+import { moveRefs, takeOver } from './transaction.ts';
+import type { ResolvedMove } from './transaction.ts';
+import type { NewCommit, Oid, Reader } from './port.ts';
+
+export interface StoreOptions {
+  /** Milliseconds since 1970. */
+  readonly clock?: () => number;
+  readonly log?: Logger;
+  /** Another writer took over: this process must exit. */
+  readonly onFenced?: () => void;
+  /** How long to wait for the git processes of the writer before, in seconds. */
+  readonly waitSeconds?: number;
+}
+
+/** Within a write the wait is short: a push may hold the lock while it waits for this very write (its audit). */
+const RECOVERY_WAIT_SECONDS = 2;
+
+export class Store {
+  readonly dir: string;
+  /** Reads what is in the store now, ours or pushed. */
+  readonly reader: Reader;
+  readonly #clock: () => number;
+  readonly #log: Logger | undefined;
+  readonly #onFenced: () => void;
+  readonly #folders: FolderSync;
+  readonly #queue = new PQueue({ concurrency: 1 });
+  #writer: Oid = '';
+  #fenced = false;
+  /** A child failed and may have left locks or temporary files. */
+  #leftovers = false;
+  #commitsWritten = 0;
+
+  private constructor(dir: string, options: StoreOptions) {
+    this.dir = dir;
+    this.reader = openReader(dir);
+    this.#clock = options.clock ?? Date.now;
+    this.#log = options.log;
+    this.#onFenced = options.onFenced ?? (() => undefined);
+    this.#folders = new FolderSync(dir);
+  }
+
+  /**
+   * Opens the store for writing, creating it if need be, and takes over from whoever wrote before: its next write
+   * fails as `Fenced`. Clears what killed processes left.
+   *
+   * @throws MultinicError `Locked` when git processes of the writer before do not end within `waitSeconds`
+   */
+  static async open(path: string, options: StoreOptions = {}): Promise<Store> {
+    const dir = resolve(path);
+    await ensureRepository(dir);
+    const store = new Store(dir, options);
+    try {
+      await store.#takeOver(options.waitSeconds ?? 30);
+      await store.#birth();
+      return store;
+    } catch (error) {
+      await store.reader.close();
+      throw error;
+    }
+  }
+
+  /** What `refs/meta/writer` names while this process is the store's writer. */
+  get fence(): Oid {
+    return this.#writer;
+  }
+
+  /** Held shared (flock) by every git that writes. */
+  get lockFile(): string {
+    return join(this.dir, LOCK_FILE);
+  }
+
+  /** Commits written since the store was opened; tells when maintenance is due. */
+  get commitsWritten(): number {
+    return this.#commitsWritten;
+  }
+
+  /**
+   * Writes commits and moves refs: all or nothing against competing writers, durable when it returns. A crash may
+   * leave any part of the refs moved, each at a whole commit: read the tips then and decide anew, never replay.
+   *
+   * @returns ids of the batch's commits, in order
+   * @throws MultinicError `LostRace` (a ref was not at `from`), `Fenced` (another writer took over; exit),
+   *   `DiskFull`, `Locked`, `InvalidBatch`, or as git failed; nothing was moved then
+   */
+  write(batch: Batch): Promise<Oid[]> {
+    return this.inTurn(() => this.#write(batch));
+  }
+
+  /** Decides and writes in one turn: no other write of this process comes between the reads of `decide` and its batch. */
+  transact(decide: (reader: Reader) => Promise<Batch>): Promise<Oid[]> {
+    return this.inTurn(async () => this.#write(await decide(this.reader)));
+  }
+
+  /** Runs something between writes. */
+  inTurn<T>(task: () => Promise<T>): Promise<T> {
+    return this.#queue.add(task);
+  }
+
+  /** Makes refs that another git process moved (a push) as durable as our own. */
+  async syncRefs(refs: readonly string[]): Promise<void> {
+    await this.#folders.objects();
+    await this.#folders.refs(refs);
+  }
+
+  /** Reads every object and checks every ref. @throws MultinicError `Corrupt` with what git found. */
+  async fsck(): Promise<void> {
+    try {
+      await git(this.dir, ['fsck', '--full', '--no-dangling', '--no-progress'], { timeoutMs: 3_600_000 });
+    } catch (error) {
+      throw new MultinicError('Corrupt', `the store at ${this.dir} is damaged; restore it from a backup`, {
+        cause: error,
+        data: error instanceof MultinicError ? error.data : {},
+      });
+    }
+  }
+
+  /** Waits for the write under way and ends the reader. The store's files need no closing. */
+  async close(): Promise<void> {
+    await this.#queue.onIdle();
+    await this.reader.close();
+  }
+
+  async #write(batch: Batch): Promise<Oid[]> {
+    if (this.#fenced) throw this.#fencedError();
+    if (batch.empty && batch.commits.length === 0) return [];
+    checkMoves(batch);
+    await this.#recover();
+    const stream = importStream(batch.commits, await this.#times(batch.commits));
+    // Loose objects round up to blocks: room for the input twice is room for what comes of it.
+    await expectRoom(this.dir, 2 * stream.length);
+    try {
+      checkpoint('store.import');
+      const oids =
+        batch.commits.length === 0 ? [] : await importCommits(this.dir, stream, batch.commits.length);
+      checkpoint('store.imported');
+      // Before any ref names them: a ref must never be more durable than its objects.
+      await this.#folders.objects();
+      checkpoint('store.transaction');
+      await this.#move(batch, oids);
+      checkpoint('store.moved');
+      await this.#folders.refs(batch.moves.map(({ ref }) => ref));
+      checkpoint('store.durable');
+      this.#commitsWritten += oids.length;
+      return oids;
+    } catch (error) {
+      throw await this.#failed(error, batch);
+    }
+  }
+
+  async #move(batch: Batch, oids: readonly Oid[]): Promise<void> {
+    const moves = batch.moves.map(({ ref, to, from }): ResolvedMove => {
+      const oid = isMark(to) ? oids[to.mark - 1] : to;
+      return { ref, to: oid ?? '', from };
+    });
+    if (moves.length > 0) await moveRefs(this.dir, this.#writer, moves);
+  }
+
+  /** Commit times never go back, whatever the clock does: max(now, newest parent's). */
+  async #times(commits: readonly NewCommit[]): Promise<number[]> {
+    const now = Math.floor(this.#clock() / 1000);
+    const known = commits.flatMap(({ parents }) =>
+      parents.filter((parent): parent is Oid => !isMark(parent)),
+    );
+    const parents = await this.reader.commits([...new Set(known)]);
+    const timeOf = new Map(parents.map(({ oid, committer }) => [oid, committer.time]));
+    const times: number[] = [];
+    for (const commit of commits) {
+      const before = commit.parents.map((parent) =>
+        isMark(parent) ? times[parent.mark - 1] : timeOf.get(parent),
+      );
+      times.push(before.reduce<number>((newest, time) => Math.max(newest, time ?? 0), now));
+    }
+    return times;
+  }
+
+  /** Why a write failed, found by reading the refs: git's words for it vary. */
+  async #failed(error: unknown, batch: Batch): Promise<unknown> {
+    this.#leftovers = true;
+    const writer = await this.reader.ref(WRITER_REF).catch(() => undefined);
+    if (writer !== undefined && writer !== this.#writer) {
+      this.#fenced = true;
+      this.#log?.fatal({ writer }, 'another controller took over the store');
+      this.#onFenced();
+      return this.#fencedError(error);
+    }
+    const lost = await this.#lost(batch);
+    if (lost.length > 0 && !(error instanceof MultinicError && error.code === 'DiskFull')) {
+      return new MultinicError(
+        'LostRace',
+        `${lost.join(', ')} moved meanwhile; read the refs and decide anew`,
+        {
+          cause: error,
+          data: { refs: lost },
+        },
+      );
+    }
+    await this.#recover().catch((cause: unknown) =>
+      this.#log?.warn({ err: cause }, 'leftovers stay for now'),
+    );
+    return asDiskFull(error);
+  }
+
+  async #lost(batch: Batch): Promise<string[]> {
+    const lost: string[] = [];
+    for (const { ref, from } of batch.moves) {
+      const now = await this.reader.ref(ref).catch(() => from ?? undefined);
+      if ((now ?? null) !== from) lost.push(ref);
+    }
+    return lost;
+  }
+
+  #fencedError(cause?: unknown): MultinicError {
+    return new MultinicError(
+      'Fenced',
+      `another controller took over the store at ${this.dir}; this one must exit, and run only one`,
+      { cause, data: { dir: this.dir } },
+    );
+  }
+
+  async #recover(): Promise<void> {
+    if (!this.#leftovers) return;
+    try {
+      await clearLeftovers(this.dir, RECOVERY_WAIT_SECONDS);
+      this.#leftovers = false;
+    } catch (error) {
+      // Someone writes: then what is there may be theirs. The write goes ahead; a stale lock fails it as Locked.
+      if (!(error instanceof MultinicError && error.code === 'Locked')) throw error;
+    }
+  }
+
+  async #takeOver(waitSeconds: number): Promise<void> {
+    const before = await this.reader.ref(WRITER_REF);
+    const commit: NewCommit = {
+      parents: before === undefined ? [] : [before],
+      files: new Map(),
+      author: CONTROLLER,
+      subject: `${hostname()}: process ${process.pid} writes from here on`,
+      trailers: [['Writer', randomUUID()]],
+    };
+    const [writer] = await importCommits(this.dir, importStream([commit], await this.#times([commit])), 1);
+    this.#writer = writer ?? '';
+    await this.#folders.objects();
+    checkpoint('store.takeover');
+    await clearAndTakeOver(this.dir, takeOver(this.#writer, before), waitSeconds);
+    await this.#folders.refs([WRITER_REF]);
+    this.#log?.info({ dir: this.dir, writer }, 'the store is open');
+  }
+
+  /** `main` is born empty, so that HEAD always names a commit. */
+  async #birth(): Promise<void> {
+    if ((await this.reader.ref(MAIN_REF)) !== undefined) return;
+    const batch = new Batch();
+    const root = batch.commit({
+      parents: [],
+      files: new Map(),
+      author: CONTROLLER,
+      subject: 'The store begins',
+      trailers: [],
+    });
+    batch.move(MAIN_REF, root, null);
+    await this.write(batch);
+  }
+}
+
+/** git says some of it, node says ENOSPC of a spool file. */
+function asDiskFull(error: unknown): unknown {
+  if (!(error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')))
+    return error;
+  return new MultinicError(
+    'DiskFull',
+    'the disk of the store is full; make room, writing goes on by itself then',
+    {
+      cause: error,
+    },
+  );
+}
+
+function checkMoves(batch: Batch): void {
+  const seen = new Set<string>([WRITER_REF]);
+  for (const { ref, to, from } of batch.moves) {
+    expectRef(ref);
+    const known = isMark(to) ? to.mark >= 1 && to.mark <= batch.commits.length : isOid(to);
+    if (!known || (from !== null && !isOid(from)) || seen.has(ref)) {
+      throw new MultinicError(
+        'InvalidBatch',
+        `${ref} cannot move from ${from ?? 'nothing'} to ${isMark(to) ? `mark ${to.mark}` : to}: move a ref once, to a known commit`,
+        { data: { ref } },
+      );
+    }
+    seen.add(ref);
+  }
+}
