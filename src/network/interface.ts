@@ -25,18 +25,53 @@ export interface WantedInterface extends Omit<Interface, 'name' | 'netplanId'> {
 /** A node's NICs, sorted by index of their names. */
 export type Network = readonly Interface[];
 
+export const MAX_INTERFACES = 32;
+export const DEFAULT_MTU = 1500;
+export const MIN_MTU = 68;
+export const MAX_MTU = 9000;
+/** RFC 8200: a link with a smaller MTU carries no IPv6, and the kernel drops its addresses. */
+export const MIN_IPV6_MTU = 1280;
+
+/** Four digits: `multinic9999` still fits the kernel's 15 characters. */
+const NAME = /^multinic(0|[1-9][0-9]{0,3})$/;
+
+/** The N of `multinicN`; undefined when the text is no name of ours. */
+export function indexOfName(name: string): number | undefined {
+  const digits = NAME.exec(name)?.[1];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+export function nameOfIndex(index: number): string {
+  return `multinic${index}`;
+}
+
+/** The order of a `Network`; all names must be ours. */
+export function byIndex(a: { readonly name: string }, b: { readonly name: string }): number {
+  return (indexOfName(a.name) ?? 0) - (indexOfName(b.name) ?? 0);
+}
+
 /** A CR's wish may be compared with a network: by MAC, address, prefix, MTU; a name only if the wish states one. */
 export function satisfies(network: Network, wanted: readonly WantedInterface[]): boolean {
   if (network.length !== wanted.length) return false;
   const byMac = new Map(network.map((nic) => [nic.mac, nic]));
   return wanted.every((want) => {
     const nic = byMac.get(want.mac);
-    return (
-      nic !== undefined &&
-      nic.address === want.address &&
-      nic.prefix === want.prefix &&
-      nic.mtu === want.mtu &&
-      (want.name === undefined || want.name === nic.name)
-    );
+    return nic !== undefined && sameLink(nic, want) && (want.name === undefined || want.name === nic.name);
   });
+}
+
+/** Whether two networks mean the same on the wire: by MAC; names, ports and netplan IDs are not compared. */
+export function sameNetwork(a: Network, b: Network): boolean {
+  if (a.length !== b.length) return false;
+  const byMac = new Map(a.map((nic) => [nic.mac, nic]));
+  return b.every((nic) => {
+    const other = byMac.get(nic.mac);
+    return other !== undefined && sameLink(other, nic);
+  });
+}
+
+type Link = Pick<Interface, 'address' | 'prefix' | 'mtu'>;
+
+function sameLink(a: Link, b: Link): boolean {
+  return a.address === b.address && a.prefix === b.prefix && a.mtu === b.mtu;
 }

@@ -1,5 +1,10 @@
 // What node.yaml says of a node: who it is, which OS family, which renderer, which CR.
 
+import { parseDocument, stringify } from 'yaml';
+import { z } from 'zod';
+import { InvalidInputError, type Problem } from '../api/errors.ts';
+import { isNodeId, isPlainText } from './text.ts';
+
 export type OsFamily = 'ubuntu' | 'debian' | 'rhel';
 export type RendererKind = 'netplan' | 'ifcfg' | 'keyfile';
 
@@ -21,4 +26,75 @@ export interface NodeIdentity {
   readonly os: { readonly family: OsFamily; readonly major: number };
   readonly renderer: RendererKind;
   readonly source: ConfigRef;
+}
+
+const TEXT = z.string().refine((text) => isPlainText(text), 'must be one line of visible text; correct it');
+
+const NodeFile = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/, "must be a Kubernetes node's name; correct it"),
+  systemUUID: TEXT,
+  machineID: TEXT,
+  nodeId: z.string().refine(isNodeId, 'must be an attachedNodeId; correct it'),
+  os: z.strictObject({ family: z.enum(['ubuntu', 'debian', 'rhel']), major: z.int().positive() }),
+  renderer: z.enum(['netplan', 'ifcfg', 'keyfile']),
+  source: z.strictObject({ group: TEXT, namespace: TEXT, name: TEXT }),
+});
+
+/** node.yaml: same node, same bytes; a constant comment between any two values, so that git merges. */
+export function renderNode(node: NodeIdentity): string {
+  return `# The node whose branch this is. The controller alone writes this file.
+node:
+  name: ${scalar(node.name)}
+  # What the firmware says: the OpenStack instance, in the node's own spelling
+  systemUUID: ${scalar(node.systemUUID)}
+  # /etc/machine-id: another one means that the node was installed anew
+  machineID: ${scalar(node.machineID)}
+  # attachedNodeId of its entry in the MultiNicBizConfig
+  nodeId: ${scalar(node.nodeId)}
+  os:
+    family: ${scalar(node.os.family)}
+    # Major version
+    major: ${node.os.major}
+  # What the files beside this one are written for
+  renderer: ${scalar(node.renderer)}
+  # The MultiNicBizConfig that has the node
+  source:
+    group: ${scalar(node.source.group)}
+    # Its namespace
+    namespace: ${scalar(node.source.namespace)}
+    # Its name
+    name: ${scalar(node.source.name)}
+`;
+}
+
+/** @throws InvalidInputError `InvalidTree` */
+export function parseNode(text: string): NodeIdentity {
+  const document = parseDocument(text);
+  const [flaw] = [...document.errors, ...document.warnings];
+  if (flaw !== undefined)
+    throw invalid([{ path: 'node.yaml', code: 'InvalidYaml', message: firstLine(flaw.message) }]);
+  const result = z.strictObject({ node: NodeFile }).safeParse(document.toJS({ maxAliasCount: 0 }));
+  if (result.success) return result.data.node;
+  throw invalid(
+    result.error.issues.map(({ path, message }) => ({
+      path: `node.yaml: ${path.join('.')}`,
+      code: 'InvalidNode',
+      message,
+    })),
+  );
+}
+
+function invalid(problems: readonly Problem[]): InvalidInputError {
+  return new InvalidInputError('InvalidTree', "the node's identity", problems);
+}
+
+function firstLine(message: string): string {
+  return `is no YAML (${message.split('\n', 1)[0]}); restore the file from the commit before`;
+}
+
+/** Quoted where any reader of YAML would take it for something else: a machine ID may be all digits. */
+function scalar(text: string): string {
+  return stringify(text, { compat: 'yaml-1.1', lineWidth: 0 }).trimEnd();
 }

@@ -1,0 +1,80 @@
+// Address arithmetic on ipaddr.js, which alone knows the texts and ranges; here are the questions that we ask.
+
+import ipaddr from 'ipaddr.js';
+
+type IP = ipaddr.IPv4 | ipaddr.IPv6;
+
+export interface Address {
+  readonly family: 4 | 6;
+  /** Canonical: dotted decimal, or RFC 5952. */
+  readonly text: string;
+  readonly ip: IP;
+}
+
+export interface Cidr extends Address {
+  readonly prefix: number;
+}
+
+/** undefined for anything but a full address: no short or octal IPv4 forms, no zone, no prefix. */
+export function parseAddress(text: string): Address | undefined {
+  // isValid alone would take 1.2.3 and 010.0.0.1, which mean something else to every second reader.
+  if (ipaddr.IPv4.isValidFourPartDecimal(text)) {
+    const ip = ipaddr.IPv4.parse(text);
+    return { family: 4, text: ip.toString(), ip };
+  }
+  if (text.includes('%') || !ipaddr.IPv6.isValid(text)) return undefined;
+  const ip = ipaddr.IPv6.parse(text);
+  return { family: 6, text: ip.toRFC5952String(), ip };
+}
+
+/** `192.168.100.10/24`: the host part stays as written. */
+export function parseCidr(text: string): Cidr | undefined {
+  const match = /^([^/]+)\/(0|[1-9][0-9]{0,2})$/.exec(text);
+  const address = parseAddress(match?.[1] ?? '');
+  const prefix = Number(match?.[2]);
+  if (address === undefined || prefix > width(address)) return undefined;
+  return { ...address, prefix };
+}
+
+/** Bits of an address of this family. */
+export function width({ family }: Pick<Address, 'family'>): number {
+  return family === 4 ? 32 : 128;
+}
+
+export function contains(cidr: Cidr, address: Address): boolean {
+  return cidr.family === address.family && address.ip.match(cidr.ip, cidr.prefix);
+}
+
+/** The lowest address of the subnet: the network in IPv4, the subnet-router anycast address in IPv6. */
+export function networkAddress({ family, text, prefix }: Omit<Cidr, 'ip'>): string {
+  return family === 4
+    ? ipaddr.IPv4.networkAddressFromCIDR(`${text}/${prefix}`).toString()
+    : ipaddr.IPv6.networkAddressFromCIDR(`${text}/${prefix}`).toRFC5952String();
+}
+
+/** undefined in IPv6, which has no broadcast. */
+export function broadcastAddress({ family, text, prefix }: Omit<Cidr, 'ip'>): string | undefined {
+  return family === 4 ? ipaddr.IPv4.broadcastAddressFromCIDR(`${text}/${prefix}`).toString() : undefined;
+}
+
+/** Why no NIC can have this address whatever its subnet; undefined when one can. */
+export function unusable(address: Address): string | undefined {
+  const range = address.ip.range();
+  return UNUSABLE[range];
+}
+
+const UNUSABLE: Readonly<Partial<Record<string, string>>> = {
+  unspecified: 'an unspecified address',
+  loopback: 'a loopback address',
+  multicast: 'a multicast address',
+  broadcast: 'the broadcast address',
+  ipv4Mapped: 'an IPv4-mapped address',
+};
+
+/** One NIC's address in its subnet is the subnet itself or everybody; point-to-point and host prefixes have neither. */
+export function reserved(cidr: Omit<Cidr, 'ip'>): 'network' | 'broadcast' | undefined {
+  if (cidr.prefix >= width(cidr) - 1) return undefined;
+  if (cidr.text === networkAddress(cidr)) return 'network';
+  if (cidr.text === broadcastAddress(cidr)) return 'broadcast';
+  return undefined;
+}

@@ -1,0 +1,41 @@
+// Reads `KEY=value` files with optional sections. Our own few lines, because a library would forgive what the OS's
+// readers take differently (quotes, blanks, continuation lines, keys twice): here all of that is refused.
+
+import type { Problem } from '../api/errors.ts';
+import type { Keys } from './vocabulary.ts';
+
+/** Keys are prefixed by their section: `ipv4.method`; without section bare: `HWADDR`. */
+export function readIni(path: string, text: string): { keys: Keys; problems: Problem[] } {
+  const keys = new Map<string, string>();
+  const sections = new Set<string>();
+  const problems: Problem[] = [];
+  let section = '';
+  const refuse = (message: string): void => {
+    problems.push({ path, code: 'InvalidLine', message });
+  };
+  for (const [index, line] of text.split('\n').entries()) {
+    const at = `line ${index + 1} (${JSON.stringify(line.slice(0, 80))})`;
+    if (line === '' || line.startsWith('#')) {
+      // ifcfg files are sourced by a shell and .link files join lines: no comment may end in a backslash.
+      if (line.endsWith('\\')) refuse(`${at} ends in a backslash; remove it`);
+      continue;
+    }
+    const header = /^\[([A-Za-z0-9-]+)\]$/.exec(line)?.[1];
+    if (header !== undefined) {
+      if (sections.has(header)) refuse(`${at} opens a section twice; write each section once`);
+      sections.add(header);
+      section = `${header}.`;
+      continue;
+    }
+    const pair = /^([A-Za-z0-9_-]+)=([^\s"'\\;`$#]*)$/.exec(line);
+    const [, key, value] = pair ?? [];
+    if (key === undefined || value === undefined) {
+      refuse(`${at} is not KEY=value; write it without blanks and quotes`);
+    } else if (keys.has(section + key)) {
+      refuse(`${at} sets ${key} again; write each key once`);
+    } else {
+      keys.set(section + key, value);
+    }
+  }
+  return { keys, problems };
+}

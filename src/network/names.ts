@@ -1,0 +1,41 @@
+// Stable names: a NIC's name follows its MAC, so removing multinic1 never renames multinic2.
+
+import { byIndex, nameOfIndex, type Interface, type Network, type WantedInterface } from './interface.ts';
+
+/**
+ * The network that a wish means on a node. A name comes from the wish, else from the tip, else from the base
+ * (a NIC that a revert took away gets its old name back), else it is the lowest that is free.
+ * @param tip the branch's network now; its netplan IDs stay with their MACs
+ * @param base the network that the controller committed last for a spec
+ */
+export function assignNames(wanted: readonly WantedInterface[], tip: Network, base: Network): Network {
+  const names = new Map<string, string>();
+  const taken = new Set<string>();
+  const give = (mac: string, name: string | undefined): void => {
+    if (name === undefined || names.has(mac) || taken.has(name)) return;
+    names.set(mac, name);
+    taken.add(name);
+  };
+  // One whole round after another: a weaker claim never takes a name from a stronger one of a later NIC.
+  for (const nic of wanted) give(nic.mac, nic.name);
+  for (const known of [tip, base]) {
+    const nameByMac = new Map(known.map((nic) => [nic.mac, nic.name]));
+    for (const nic of wanted) give(nic.mac, nameByMac.get(nic.mac));
+  }
+  const lowestFree = (): string => {
+    let index = 0;
+    while (taken.has(nameOfIndex(index))) index += 1;
+    const name = nameOfIndex(index);
+    taken.add(name);
+    return name;
+  };
+
+  const tipByMac = new Map(tip.map((nic) => [nic.mac, nic]));
+  return wanted
+    .map((nic): Interface => {
+      const name = names.get(nic.mac) ?? lowestFree();
+      const netplanId = tipByMac.get(nic.mac)?.netplanId;
+      return { ...nic, name, ...(netplanId !== undefined && { netplanId }) };
+    })
+    .sort(byIndex);
+}

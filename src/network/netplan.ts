@@ -1,0 +1,185 @@
+// netplan, for Ubuntu and for Debian with netplan: one file an interface under /etc/netplan.
+
+import { isAlias, isMap, isNode, isScalar, isSeq, parseDocument, stringify } from 'yaml';
+import type { Problem } from '../api/errors.ts';
+import { indexOfName, type Interface } from './interface.ts';
+import { Reading, readInterfaces } from './reading.ts';
+import type { Files, Renderer } from './renderer.ts';
+import { compareKeys, HEADER, portLine, readPort, type Keys } from './vocabulary.ts';
+
+export const netplan: Renderer = {
+  kind: 'netplan',
+  directories: ['etc/netplan'],
+  render: (nic) => new Map([[pathOf(nic.name), text(nic)]]),
+  parse: (files, { lenient = false } = {}) =>
+    readInterfaces(files, nameOf, (name, problems) => read(name, files, lenient, problems)),
+  manages: (path) => nameOf(path) !== undefined,
+  hostMode: () => 0o600,
+};
+
+/** Another file's ID for the NIC; one of our names would make two NICs of ours one. */
+export function isNetplanId(id: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/.test(id) && indexOfName(id) === undefined;
+}
+
+/** Later names win in netplan, so ours come last: 90 to 99, and from multinic10 on 99 again. */
+function pathOf(name: string): string {
+  const index = indexOfName(name) ?? 0;
+  return `etc/netplan/9${Math.min(index, 9)}-${name}.yaml`;
+}
+
+function nameOf(path: string): string | undefined {
+  const name = /^etc\/netplan\/9[0-9]-(multinic[0-9]+)\.yaml$/.exec(path)?.[1];
+  return name !== undefined && indexOfName(name) !== undefined && pathOf(name) === path ? name : undefined;
+}
+
+/**
+ * Constant and varying lines take turns, so that git merges edits of neighbouring fields. MACs and addresses are
+ * quoted: unquoted, YAML 1.1 readers take 12:34:56:12:34:56 for a number.
+ */
+function text(nic: Interface): string {
+  const linkLocal = nic.address.includes(':') ? '[ipv6]' : '[]';
+  return `${HEADER}
+${portLine(nic.portId)}network:
+  version: 2
+  ethernets:
+    ${stringify(nic.netplanId ?? nic.name, { compat: 'yaml-1.1' }).trimEnd()}:
+      match:
+        macaddress: "${nic.mac}"
+      dhcp4: false
+      set-name: ${nic.name}
+      dhcp6: false
+      addresses:
+        - "${nic.address}/${nic.prefix}"
+      accept-ra: false
+      link-local: ${linkLocal}
+      optional: true
+      mtu: ${nic.mtu}
+`;
+}
+
+function read(name: string, files: Files, lenient: boolean, problems: Problem[]): Interface | undefined {
+  const path = pathOf(name);
+  const content = files.get(path) ?? '';
+  const port = readPort(path, content);
+
+  // What is nearly always there, our own bytes, is read thirty times faster than YAML; whatever the pattern finds
+  // counts only if rendering it gives this very file.
+  const own = readOwn(content);
+  if (own !== undefined && port.problems.length === 0) {
+    const nic = toInterface(name, own.id, new Reading(path, own.keys), port.portId);
+    if (nic !== undefined && text(nic) === content) return nic;
+  }
+
+  const document = readYaml(path, content, problems);
+  problems.push(...port.problems);
+  if (document === undefined) return undefined;
+  const reading = new Reading(path, document.keys);
+  const nic = toInterface(name, document.id, reading, port.portId);
+  problems.push(...reading.problems);
+  if (nic === undefined) return undefined;
+  const expected = readYaml(path, text(nic), problems)?.keys ?? new Map<string, string>();
+  problems.push(...compareKeys(path, document.keys, expected, reading.read, lenient));
+  return nic;
+}
+
+function toInterface(name: string, id: string, reading: Reading, portId?: string): Interface | undefined {
+  if (id !== name && !isNetplanId(id)) {
+    const path = `${reading.path}: network.ethernets.${id}`;
+    const message = `is neither ${name} nor an ID that another file may have; write ${name}`;
+    reading.problems.push({ path, code: 'InvalidNetplanId', message });
+  }
+  const key = `network.ethernets.${id}.`;
+  const mac = reading.mac(`${key}match.macaddress`);
+  const cidr = reading.cidr(`${key}addresses[0]`);
+  const mtu = reading.mtu(`${key}mtu`);
+  if (mac === undefined || cidr === undefined || mtu === undefined || reading.problems.length > 0)
+    return undefined;
+  return {
+    name,
+    mac,
+    address: cidr.text,
+    prefix: cidr.prefix,
+    mtu,
+    ...(portId !== undefined && { portId }),
+    ...(id !== name && { netplanId: id }),
+  };
+}
+
+interface Ethernet {
+  readonly id: string;
+  readonly keys: Keys;
+}
+
+const OWN =
+  /^ {2}ethernets:\n {4}"?([^\s"]+?)"?:\n[^]*macaddress: "(.{17})"\n[^]* {8}- "([^"]+)"\n[^]* {6}mtu: ([0-9]+)\n$/m;
+
+function readOwn(content: string): Ethernet | undefined {
+  const [, id, mac, cidr, mtu] = OWN.exec(content) ?? [];
+  if (id === undefined || mac === undefined || cidr === undefined || mtu === undefined) return undefined;
+  const key = `network.ethernets.${id}.`;
+  const keys = new Map([
+    [`${key}match.macaddress`, mac],
+    [`${key}addresses[0]`, cidr],
+    [`${key}mtu`, mtu],
+  ]);
+  return { id, keys };
+}
+
+/**
+ * All scalars are read as text, as netplan's own libyaml does: to it 0x5dc and 01500 are no MTU of 1500, whatever
+ * the YAML versions say.
+ */
+function readYaml(path: string, content: string, problems: Problem[]): Ethernet | undefined {
+  const refuse = (code: string, message: string): undefined => {
+    problems.push({ path, code, message });
+    return undefined;
+  };
+  const document = parseDocument(content, { schema: 'failsafe' });
+  const [flaw] = [...document.errors, ...document.warnings];
+  if (flaw !== undefined) {
+    return refuse('InvalidYaml', `is not plain YAML (${flaw.message.split('\n')[0]}); correct it`);
+  }
+  const ethernets: unknown = document.getIn(['network', 'ethernets'], true);
+  const key: unknown = isMap(ethernets) && ethernets.items.length === 1 ? ethernets.items[0]?.key : undefined;
+  if (!isScalar(key) || typeof key.value !== 'string') {
+    return refuse(
+      'InvalidEthernets',
+      'must have exactly one NIC under network.ethernets; write one file a NIC',
+    );
+  }
+  const id = key.value;
+  const keys = new Map<string, string>();
+  if (!flatten(document.contents, '', id, keys)) {
+    return refuse('InvalidYaml', 'has anchors, tags or odd keys; write plain maps, lists and text');
+  }
+  const mac: unknown = document.getIn(['network', 'ethernets', id, 'match', 'macaddress'], true);
+  if (isScalar(mac) && mac.type === 'PLAIN' && /^[0-9:]+$/.test(String(mac.value))) {
+    return refuse('UnquotedMac', `some readers take the MAC ${String(mac.value)} for a number; quote it`);
+  }
+  return { id, keys };
+}
+
+/**
+ * Fills keys by path (`network.ethernets.multinic0.addresses[0]`, an empty list as `link-local[]`), so that no two
+ * structures look alike. False: something that plain YAML does not need.
+ */
+function flatten(node: unknown, path: string, id: string, keys: Map<string, string>): boolean {
+  if (isAlias(node) || !isNode(node) || node.anchor !== undefined || node.tag !== undefined) return false;
+  if (isScalar(node)) {
+    keys.set(path, String(node.value));
+    return typeof node.value === 'string';
+  }
+  if (isSeq(node)) {
+    if (node.items.length === 0) keys.set(`${path}[]`, '');
+    return node.items.every((item, index) => flatten(item, `${path}[${index}]`, id, keys));
+  }
+  if (!isMap(node) || node.items.length === 0) return false;
+  return node.items.every(({ key, value }) => {
+    const name = isScalar(key) && key.anchor === undefined && key.tag === undefined ? key.value : undefined;
+    const plain =
+      typeof name === 'string' &&
+      (/^[A-Za-z0-9-]+$/.test(name) || (path === 'network.ethernets' && name === id));
+    return plain && flatten(value, path === '' ? name : `${path}.${name}`, id, keys);
+  });
+}

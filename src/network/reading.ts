@@ -1,0 +1,97 @@
+// The values of one interface while they are read from a file: each with the key that it stood under.
+
+import { InvalidInputError, type Problem } from '../api/errors.ts';
+import { parseAddress, parseCidr, type Address, type Cidr } from './address.ts';
+import { byIndex, type Interface } from './interface.ts';
+import type { Files } from './renderer.ts';
+import { normalizeMac } from './text.ts';
+import type { Keys } from './vocabulary.ts';
+
+/** Reads values of one file and collects what is wrong with them; a wrong value reads as undefined. */
+export class Reading {
+  readonly problems: Problem[] = [];
+  /** Keys that were read. */
+  readonly read = new Set<string>();
+  readonly path: string;
+  readonly keys: Keys;
+
+  constructor(path: string, keys: Keys) {
+    this.path = path;
+    this.keys = keys;
+  }
+
+  has(key: string): boolean {
+    return this.keys.has(key);
+  }
+
+  mac(key: string): string | undefined {
+    return this.#value(key, 'InvalidMac', 'a MAC such as "fa:16:3e:5e:62:3e"', normalizeMac);
+  }
+
+  mtu(key: string): number | undefined {
+    return this.#value(key, 'InvalidMtu', 'an MTU from 68 to 9000, in decimal', decimal);
+  }
+
+  prefix(key: string): number | undefined {
+    return this.#value(key, 'InvalidPrefix', 'a prefix length such as 24', decimal);
+  }
+
+  address(key: string): Address | undefined {
+    return this.#value(key, 'InvalidAddress', 'an IP address such as 192.168.1.100', parseAddress);
+  }
+
+  /** `192.168.1.100/24`. */
+  cidr(key: string): Cidr | undefined {
+    return this.#value(key, 'InvalidAddress', 'an address with prefix such as 192.168.1.100/24', parseCidr);
+  }
+
+  #value<T>(
+    key: string,
+    code: string,
+    wanted: string,
+    parse: (text: string) => T | undefined,
+  ): T | undefined {
+    this.read.add(key);
+    const text = this.keys.get(key);
+    const value = text === undefined ? undefined : parse(text);
+    if (value === undefined) {
+      const found = text === undefined ? 'is missing' : `is ${JSON.stringify(text)}`;
+      this.problems.push({ path: `${this.path}: ${key}`, code, message: `${found}; write ${wanted}` });
+    }
+    return value;
+  }
+}
+
+/** Exactly as the OS's own readers take a number: 0x5dc and 01500 are something else to one of them. */
+function decimal(text: string): number | undefined {
+  return /^(?:0|[1-9][0-9]{0,4})$/.test(text) ? Number(text) : undefined;
+}
+
+/**
+ * Reads the interfaces that a set of files describes, sorted, all problems at once.
+ * @param nameOf the interface that a path belongs to; undefined: the path is not ours
+ * @throws InvalidInputError `InvalidTree`
+ */
+export function readInterfaces(
+  files: Files,
+  nameOf: (path: string) => string | undefined,
+  read: (name: string, problems: Problem[]) => Interface | undefined,
+): Interface[] {
+  const problems: Problem[] = [];
+  const names = new Set<string>();
+  for (const path of files.keys()) {
+    const name = nameOf(path);
+    if (name !== undefined) names.add(name);
+    else {
+      const message = 'is not a file that multinic-agent manages on this node; remove it from the branch';
+      problems.push({ path, code: 'ForeignFile', message });
+    }
+  }
+  const network: Interface[] = [];
+  for (const name of names) {
+    const nic = read(name, problems);
+    if (nic !== undefined) network.push(nic);
+  }
+  if (problems.length > 0) throw new InvalidInputError('InvalidTree', "the node's files", problems);
+  return network.sort(byIndex);
+}

@@ -1,0 +1,100 @@
+// A node's tree: node.yaml and the managed files, under the paths that they have on the host.
+
+import { createHash, type Hash } from 'node:crypto';
+import { InvalidInputError, type Problem } from '../api/errors.ts';
+import { checkNetwork } from './check.ts';
+import type { Network } from './interface.ts';
+import { parseNode, renderNode, type NodeIdentity } from './node.ts';
+import type { Files } from './renderer.ts';
+import { rendererOf } from './renderers.ts';
+
+export const NODE_FILE = 'node.yaml';
+export const MAX_FILE_BYTES = 64 * 1024;
+
+export interface NodeTree {
+  readonly node: NodeIdentity;
+  readonly network: Network;
+}
+
+/** All files of a node's commit; the same input gives the same bytes. */
+export function renderTree(node: NodeIdentity, network: Network): Files {
+  const renderer = rendererOf(node.renderer);
+  return new Map([[NODE_FILE, renderNode(node)], ...network.flatMap((nic) => [...renderer.render(nic)])]);
+}
+
+/**
+ * Reads a node's tree and checks it as if nobody had before: vocabulary, sizes, and the rules of a CR.
+ * @throws InvalidInputError `InvalidTree`
+ */
+export function readTree(files: Files): NodeTree {
+  const identity = files.get(NODE_FILE);
+  if (identity === undefined) {
+    const message = 'is missing; restore it from the commit before';
+    throw invalid([{ path: NODE_FILE, code: 'MissingFile', message }]);
+  }
+  const large = [...files].filter(([, text]) => Buffer.byteLength(text) > MAX_FILE_BYTES);
+  if (large.length > 0) {
+    const message = 'is larger than 64 KiB; write only the keys of one interface';
+    throw invalid(large.map(([path]) => ({ path, code: 'FileTooLarge', message })));
+  }
+  const node = parseNode(identity);
+  const renderer = rendererOf(node.renderer);
+  const network = renderer.parse(managedFiles(files));
+  const problems = checkNetwork(network, (index, field) => {
+    const nic = network[index];
+    const path = nic === undefined ? '' : [...renderer.render(nic).keys()][0];
+    return `${path}: ${field}`;
+  });
+  if (problems.length > 0) throw invalid(problems);
+  return { node, network };
+}
+
+/** Everything but node.yaml: what is on the host. */
+export function managedFiles(files: Files): Files {
+  return new Map([...files].filter(([path]) => path !== NODE_FILE));
+}
+
+/** The id that git gives to the tree of these files, each of mode 100644. */
+export function treeId(files: Files): string {
+  const root: Folder = new Map();
+  for (const [path, text] of files) {
+    const folders = path.split('/');
+    const name = folders.pop() ?? '';
+    let folder = root;
+    for (const part of folders) {
+      const next = folder.get(part);
+      if (next instanceof Map) folder = next;
+      else {
+        const made: Folder = new Map();
+        folder.set(part, made);
+        folder = made;
+      }
+    }
+    folder.set(name, text);
+  }
+  return hashFolder(root).toString('hex');
+}
+
+type Folder = Map<string, string | Folder>;
+
+function hashFolder(folder: Folder): Buffer {
+  const entries = [...folder]
+    .filter(([, entry]) => typeof entry === 'string' || entry.size > 0)
+    .map(([name, entry]) =>
+      typeof entry === 'string'
+        ? { sort: Buffer.from(name), line: `100644 ${name}\0`, oid: hashObject('blob', Buffer.from(entry)) }
+        : { sort: Buffer.from(`${name}/`), line: `40000 ${name}\0`, oid: hashFolder(entry) },
+    )
+    // git compares bytes, a folder's name as if it ended in a slash.
+    .sort((a, b) => Buffer.compare(a.sort, b.sort));
+  return hashObject('tree', Buffer.concat(entries.flatMap(({ line, oid }) => [Buffer.from(line), oid])));
+}
+
+function hashObject(type: 'blob' | 'tree', content: Buffer): Buffer {
+  const hash: Hash = createHash('sha1');
+  return hash.update(`${type} ${content.length}\0`).update(content).digest();
+}
+
+function invalid(problems: readonly Problem[]): InvalidInputError {
+  return new InvalidInputError('InvalidTree', "the node's tree", problems);
+}
