@@ -1,0 +1,127 @@
+// The custom resource MultiNicBizConfig: its schema here is the one source, the CRD is generated from it. It asks
+// for no more than the CRD always has: a schema that became stricter than stored objects would block their status
+// writes. Everything else is judged by network/admission.ts, entry by entry.
+
+import { z } from 'zod';
+
+/** Both are served and worked; the second is the one that the external system writes. */
+export const GROUPS = ['multinic.io', 'multinic.okestro.io'] as const;
+export type Group = (typeof GROUPS)[number];
+export const VERSION = 'v1';
+export const KIND = 'MultiNicBizConfig';
+export const PLURAL = 'multinicbizconfigs';
+
+export const ANNOTATIONS = {
+  /** On a CR, `true`: its removal may clean however many nodes. */
+  confirmCleanup: 'multinic.io/confirm-cleanup',
+  /** On a CR or Node, `true`: commits go on, nothing is applied. */
+  paused: 'multinic.io/paused',
+  /** On a Node: `netplan`, `ifcfg` or `keyfile` instead of what its OS image suggests. */
+  renderer: 'multinic.io/renderer',
+  /** On a Node: `live`, `full` or `files`. */
+  apply: 'multinic.io/apply',
+} as const;
+
+export const InterfaceConfig = z
+  .object({
+    portId: z
+      .string()
+      .describe('OpenStack port. A comment in the written file; it identifies nothing.')
+      .optional(),
+    macAddress: z
+      .string()
+      .regex(/^([0-9A-Fa-f]{2}[:]){5}([0-9A-Fa-f]{2})$/)
+      .describe('MAC of the port. The interface is found by it, and its name follows it.')
+      .optional(),
+    address: z.string().describe('IPv4 or IPv6 address. May be left out when cidr has it.').optional(),
+    cidr: z
+      .string()
+      .describe(
+        'Address with prefix (192.168.100.10/24), or the subnet (192.168.100.0/24) with address beside it.',
+      )
+      .optional(),
+    mtu: z.int().min(68).max(9000).describe('Bytes; 1500 when left out. At least 1280 with IPv6.').optional(),
+    name: z
+      .string()
+      .describe(
+        'multinic0 to multinic9999. Left out, the MAC keeps the name that it has, or gets the lowest free one.',
+      )
+      .optional(),
+  })
+  .describe('One secondary interface.');
+
+export const NodeConfig = z
+  .object({
+    attachedNodeId: z
+      .string()
+      .describe("OpenStack instance ID: the node's systemUUID. Compared without dashes and case.")
+      .optional(),
+    attachedNodeName: z.string().describe('For people.').optional(),
+    interfaces: z
+      .array(InterfaceConfig)
+      .describe('At most 32. An empty list means that the node has none: its files are cleaned.')
+      .optional(),
+  })
+  .describe('One node.');
+
+export const MultiNicBizConfigSpec = z
+  .object({
+    providerId: z.string().describe('The OpenStack provider, for people.').optional(),
+    specHash: z
+      .string()
+      .describe("The external system's hash of this spec, given back as observedSpecHash.")
+      .optional(),
+    nodeConfigs: z.array(NodeConfig).describe('The nodes and their interfaces.').optional(),
+  })
+  .describe('The secondary interfaces of nodes.');
+
+const text = (description: string) => z.string().describe(description).optional();
+const count = (description: string) => z.int().nonnegative().describe(description).optional();
+const flag = (description: string) => z.boolean().describe(description).optional();
+
+/** `ConfigStatus` of status.ts; looser, because stored objects have an earlier agent's status. */
+export const MultiNicBizConfigStatus = z
+  .object({
+    observedGeneration: count('The generation that this status is about.'),
+    observedSpecHash: text('specHash of that generation.'),
+    conditions: z
+      .array(
+        z.object({
+          type: z.string().describe('Ready, Reconciling, Stalled, InProgress or Applied.'),
+          status: text('True, False or Unknown.'),
+          reason: text('PascalCase, for programs.'),
+          message: text('For people.'),
+          observedGeneration: count('The generation that this condition is about.'),
+          lastTransitionTime: text('RFC 3339, when status changed last.'),
+        }),
+      )
+      .optional(),
+    nodeStatuses: z
+      .array(
+        z.object({
+          attachedNodeId: text('As in the spec.'),
+          attachedNodeName: text('As in the spec.'),
+          state: text('Pending, InProgress, Configured or Failed.'),
+          reason: text('PascalCase: why it is in this state.'),
+          message: text('For people: why, and what to do.'),
+          desiredCommit: text("Tip of the node's branch in the config store."),
+          appliedCommit: text('Commit that the host has.'),
+          held: flag('A person changed the node in git; the spec waits until its next change or a release.'),
+          paused: flag('Nothing is applied until resumed.'),
+          lastProcessed: text('RFC 3339, UTC.'),
+          lastJobName: text('The Job that ran last.'),
+        }),
+      )
+      .optional(),
+    nodeStatusesOmitted: count('Nodes that did not fit into nodeStatuses.'),
+    summary: z
+      .object({
+        totalNodes: count('Nodes in the spec.'),
+        configuredNodes: count('Nodes that have what is wanted.'),
+        failedNodes: count('Nodes that failed.'),
+        pendingNodes: count('Nodes that wait or are being worked on.'),
+        heldNodes: count('Nodes whose desired state a person changed in git.'),
+      })
+      .optional(),
+  })
+  .describe('What the controller found.');

@@ -1,0 +1,357 @@
+// Judges a MultiNicBizConfig: whole, and entry by entry, so that one bad entry changes nothing on its node while
+// the others go on. What is admitted is normalised; what is refused names its field and the remedy.
+
+import type { z } from 'zod';
+import { InvalidInputError, type Problem } from '../api/errors.ts';
+import { InterfaceConfig, KIND, MultiNicBizConfigSpec, NodeConfig } from '../api/multinicbizconfig.ts';
+import {
+  contains,
+  networkAddress,
+  parseAddress,
+  parseCidr,
+  reserved,
+  type Address,
+  type Cidr,
+} from './address.ts';
+import { checkNetwork } from './check.ts';
+import { DEFAULT_MTU, indexOfName, type WantedInterface } from './interface.ts';
+import { isNodeId, isPlainText, nodeIdKey } from './text.ts';
+
+export { checkNetwork } from './check.ts';
+
+export interface AdmittedEntry {
+  /** Place in nodeConfigs. */
+  readonly index: number;
+  /** Absent when it is missing or no ID. */
+  readonly nodeId?: string;
+  readonly nodeName?: string;
+  /** As written. */
+  readonly raw: unknown;
+  /** Absent when there are problems. */
+  readonly wanted?: readonly WantedInterface[];
+  readonly problems: readonly Problem[];
+}
+
+export interface AdmittedConfig {
+  readonly providerId?: string;
+  readonly specHash?: string;
+  /** The spec without nodeConfigs, as written. */
+  readonly rest: Record<string, unknown>;
+  readonly entries: readonly AdmittedEntry[];
+  /** Nothing is refused for these. */
+  readonly warnings: readonly Problem[];
+}
+
+/** What an object of the API server can be at most; a CR of a folder shall fit one too. */
+const MAX_SPEC_BYTES = 1.5 * 1024 * 1024;
+
+/** @throws InvalidInputError `InvalidConfig` when it is invalid as a whole */
+export function admitConfig(raw: { readonly spec: unknown }): AdmittedConfig {
+  const problems: Problem[] = [];
+  const { nodeConfigs, ...rest } = checkSpec(raw.spec);
+  const providerId = readText(rest['providerId'], 'spec.providerId', 'InvalidProviderId', problems);
+  const specHash = readText(rest['specHash'], 'spec.specHash', 'InvalidSpecHash', problems);
+  if (problems.length > 0) throw refusal(problems);
+  const entries = refuseTwice(
+    nodeConfigs.map((entry, index) => ({ index, ...admitEntry(entry, pathOf(index)) })),
+  );
+  return {
+    ...(providerId !== undefined && { providerId }),
+    ...(specHash !== undefined && { specHash }),
+    rest,
+    entries,
+    warnings: [...unknownFields(rest, nodeConfigs), ...sharedByNodes(entries)],
+  };
+}
+
+/**
+ * Judges one entry of nodeConfigs by itself.
+ * @param path of the entry, as its problems shall name it: `spec.nodeConfigs[1]`
+ */
+export function admitEntry(raw: unknown, path: string): Omit<AdmittedEntry, 'index'> {
+  if (!isRecord(raw)) {
+    const message = `is ${kindOf(raw)}; write attachedNodeId and interfaces`;
+    return { raw, problems: [{ path, code: 'InvalidEntry', message }] };
+  }
+  const problems: Problem[] = [];
+  const nodeId = readNodeId(raw['attachedNodeId'], `${path}.attachedNodeId`, problems);
+  const nodeName = readText(raw['attachedNodeName'], `${path}.attachedNodeName`, 'InvalidNodeName', problems);
+  const wanted = readInterfaces(raw['interfaces'], `${path}.interfaces`, problems);
+  return {
+    ...(nodeId !== undefined && { nodeId }),
+    ...(nodeName !== undefined && { nodeName }),
+    raw,
+    ...(problems.length === 0 && { wanted }),
+    problems,
+  };
+}
+
+type Raw = Readonly<Record<string, unknown>>;
+
+function checkSpec(spec: unknown): Record<string, unknown> & { nodeConfigs: readonly unknown[] } {
+  if (!isRecord(spec)) {
+    throw invalid('spec', 'InvalidSpec', `is ${kindOf(spec)}; write nodeConfigs into it`);
+  }
+  const { nodeConfigs } = spec;
+  if (!Array.isArray(nodeConfigs)) {
+    const message = `is ${kindOf(nodeConfigs)}; write a list, and [] to say that it configures no node`;
+    throw invalid('spec.nodeConfigs', 'InvalidNodeConfigs', message);
+  }
+  const bytes = sizeOf(spec);
+  if (bytes === undefined) {
+    throw invalid('spec', 'InvalidSpec', 'contains itself; write it without YAML anchors');
+  }
+  if (bytes > MAX_SPEC_BYTES) {
+    const message = `has ${bytes} bytes as JSON, and ${MAX_SPEC_BYTES} fit; split it into several`;
+    throw invalid('spec', 'SpecTooLarge', message);
+  }
+  return { ...spec, nodeConfigs };
+}
+
+/** undefined: the value has no JSON, as a YAML anchor within itself has none. */
+function sizeOf(spec: Raw): number | undefined {
+  try {
+    return Buffer.byteLength(JSON.stringify(spec));
+  } catch {
+    return undefined;
+  }
+}
+
+function readNodeId(raw: unknown, path: string, problems: Problem[]): string | undefined {
+  if (isBlank(raw)) {
+    problems.push({
+      path,
+      code: 'MissingNodeId',
+      message: "is missing; write the node's OpenStack instance ID",
+    });
+  } else if (typeof raw !== 'string' || !isNodeId(raw)) {
+    const message = `is ${kindOf(raw)}, which can't be an ID; write the instance ID in letters, digits, "-", "_" and "." (not "..", not at the ends, not .lock; 253 at most)`;
+    problems.push({ path, code: 'InvalidNodeId', message });
+  } else return raw;
+  return undefined;
+}
+
+/** Text for people: blank is as good as none. */
+function readText(raw: unknown, path: string, code: string, problems: Problem[]): string | undefined {
+  if (isBlank(raw)) return undefined;
+  if (typeof raw === 'string' && isPlainText(raw)) return raw;
+  const message = `is ${kindOf(raw)}; write one line of at most 253 visible characters, without "<", ">", blanks at the ends or a last backslash`;
+  problems.push({ path, code, message });
+  return undefined;
+}
+
+function readInterfaces(raw: unknown, path: string, problems: Problem[]): WantedInterface[] {
+  if (!Array.isArray(raw)) {
+    const found = isBlank(raw) ? 'is missing' : `is ${kindOf(raw)}`;
+    const code = isBlank(raw) ? 'MissingInterfaces' : 'InvalidInterfaces';
+    problems.push({ path, code, message: `${found}; write a list, and [] to mean none` });
+    return [];
+  }
+  const read = raw.map((item: unknown, index) => ({
+    at: `${path}[${index}]`,
+    nic: readInterface(item, `${path}[${index}]`, problems),
+  }));
+  const good = read.flatMap(({ at, nic }) => (nic === undefined ? [] : [{ at, nic }]));
+  const wanted = good.map(({ nic }) => nic);
+  problems.push(...checkNetwork(wanted, (index, field) => `${good[index]?.at ?? path}.${field}`));
+  return wanted;
+}
+
+type Item = z.infer<typeof InterfaceConfig>;
+
+function readInterface(raw: unknown, path: string, problems: Problem[]): WantedInterface | undefined {
+  if (!isRecord(raw)) {
+    const message = `is ${kindOf(raw)}; write macAddress, address and cidr`;
+    problems.push({ path, code: 'InvalidInterface', message });
+    return undefined;
+  }
+  // A client that always writes every field leaves "" or null where it has nothing.
+  const written = Object.fromEntries(Object.entries(raw).filter(([, value]) => !isBlank(value)));
+  const shape = InterfaceConfig.safeParse(written);
+  const found: Problem[] = (shape.error?.issues ?? []).map(({ path: [field] }) =>
+    shapeProblem(path, String(field), written),
+  );
+  if (written['macAddress'] === undefined) {
+    const message = "is missing; write the MAC of the port, as OpenStack's port list shows it";
+    found.push({ path: `${path}.macAddress`, code: 'MissingMac', message });
+  }
+  const item = shape.data;
+  const portId = readText(item?.portId, `${path}.portId`, 'InvalidPortId', found);
+  const name = item?.name;
+  if (name !== undefined && indexOfName(name) === undefined) found.push(shapeProblem(path, 'name', written));
+  const subnet = item === undefined ? undefined : readSubnet(item, path, found);
+  problems.push(...found);
+  if (found.length > 0 || subnet === undefined || item?.macAddress === undefined) return undefined;
+  return {
+    mac: item.macAddress.toLowerCase(),
+    ...subnet,
+    mtu: item.mtu ?? DEFAULT_MTU,
+    ...(portId !== undefined && { portId }),
+    ...(name !== undefined && { name }),
+  };
+}
+
+const SHAPES: Readonly<Partial<Record<string, readonly [code: string, remedy: string]>>> = {
+  portId: ['InvalidPortId', 'write text'],
+  macAddress: ['InvalidMac', 'write six pairs of hex digits, quoted: "fa:16:3e:5e:62:3e"'],
+  address: ['InvalidAddress', 'write an address such as 192.168.100.10'],
+  cidr: ['InvalidCidr', 'write an address or a subnet with its prefix, such as 192.168.100.10/24'],
+  mtu: ['InvalidMtu', 'write an integer from 68 to 9000, or leave it out for 1500'],
+  name: ['InvalidName', 'write multinic0 to multinic9999, or leave it out'],
+};
+
+function shapeProblem(path: string, field: string, written: Raw): Problem {
+  const [code, remedy] = SHAPES[field] ?? ['InvalidField', 'correct it'];
+  const value = written[field];
+  return { path: `${path}.${field}`, code, message: `is ${kindOf(value)}; ${remedy}` };
+}
+
+/** Address and prefix from both habits: the cidr of the address, or the cidr of the subnet with address beside it. */
+function readSubnet(
+  item: Item,
+  path: string,
+  problems: Problem[],
+): { address: string; prefix: number } | undefined {
+  const refuse = (field: 'address' | 'cidr', code: string, message: string): undefined => {
+    problems.push({ path: `${path}.${field}`, code, message });
+    return undefined;
+  };
+  const address = item.address === undefined ? undefined : parseAddress(item.address);
+  if (item.address !== undefined && address === undefined) {
+    const remedy = 'write an address such as 192.168.100.10, its prefix in cidr';
+    return refuse('address', 'InvalidAddress', `is ${kindOf(item.address)}; ${remedy}`);
+  }
+  if (item.cidr === undefined) {
+    return refuse(
+      'cidr',
+      'MissingCidr',
+      'is missing; write the address with its prefix, such as 192.168.100.10/24',
+    );
+  }
+  const cidr = parseCidr(item.cidr);
+  if (cidr === undefined) {
+    return refuse(
+      'cidr',
+      'InvalidCidr',
+      `is ${kindOf(item.cidr)}; write the address with its prefix, such as 192.168.100.10/24`,
+    );
+  }
+  if (address === undefined) {
+    if (reserved(cidr) === 'network') {
+      return refuse(
+        'address',
+        'MissingAddress',
+        `is missing, and cidr ${item.cidr} is a subnet; write the address of the port`,
+      );
+    }
+    return { address: cidr.text, prefix: cidr.prefix };
+  }
+  if (!contains(cidr, address)) {
+    return refuse(
+      'address',
+      'OutsideCidr',
+      `${address.text} is outside cidr ${item.cidr}; make the two agree`,
+    );
+  }
+  if (!agrees(cidr, address)) {
+    return refuse(
+      'address',
+      'AddressMismatch',
+      `is ${address.text}, but cidr has ${cidr.text}; make the two agree`,
+    );
+  }
+  return { address: address.text, prefix: cidr.prefix };
+}
+
+/** The cidr's host part is the address itself or that of the subnet. */
+function agrees(cidr: Cidr, address: Address): boolean {
+  return cidr.text === address.text || cidr.text === networkAddress(cidr);
+}
+
+/** A node that is there twice has no entry that counts. */
+function refuseTwice(entries: readonly AdmittedEntry[]): AdmittedEntry[] {
+  const byNode = Map.groupBy(entries, ({ nodeId }) => (nodeId === undefined ? undefined : nodeIdKey(nodeId)));
+  return entries.map((entry) => {
+    if (entry.nodeId === undefined) return entry;
+    const other = byNode.get(nodeIdKey(entry.nodeId))?.find(({ index }) => index !== entry.index);
+    if (other === undefined) return entry;
+    const path = `${pathOf(entry.index)}.attachedNodeId`;
+    const message = `${entry.nodeId} is also at ${pathOf(other.index)}; write one entry for each node`;
+    const { wanted: _, ...refused } = entry;
+    return { ...refused, problems: [...entry.problems, { path, code: 'DuplicateNode', message }] };
+  });
+}
+
+/** OpenStack networks may overlap, so that this is only suspicious. */
+function sharedByNodes(entries: readonly AdmittedEntry[]): Problem[] {
+  const warnings: Problem[] = [];
+  const firsts = new Map<string, { readonly node: number; readonly path: string }>();
+  for (const { index, wanted = [] } of entries) {
+    for (const [position, nic] of wanted.entries()) {
+      for (const [field, code, value] of [
+        ['macAddress', 'SharedMac', nic.mac],
+        ['address', 'SharedAddress', nic.address],
+      ] as const) {
+        const path = `${pathOf(index)}.interfaces[${position}].${field}`;
+        const first = firsts.get(value);
+        if (first === undefined) firsts.set(value, { node: index, path });
+        else if (first.node !== index) {
+          const message = `${value} is also at ${first.path}; correct it unless the two are in different networks`;
+          warnings.push({ path, code, message });
+        }
+      }
+    }
+  }
+  return warnings;
+}
+
+/** The API server drops them without a word to us; a folder's file may have a typing error. */
+function unknownFields(rest: Raw, nodeConfigs: readonly unknown[]): Problem[] {
+  const warnings: Problem[] = [];
+  const check = (raw: unknown, known: object, path: string): void => {
+    for (const field of isRecord(raw) ? Object.keys(raw) : []) {
+      if (Object.hasOwn(known, field)) continue;
+      const message = `is no field of a ${KIND} and is ignored; remove it, or correct its spelling`;
+      warnings.push({ path: `${path}.${field}`, code: 'UnknownField', message });
+    }
+  };
+  check(rest, MultiNicBizConfigSpec.shape, 'spec');
+  for (const [index, entry] of nodeConfigs.entries()) {
+    check(entry, NodeConfig.shape, pathOf(index));
+    const items: unknown = isRecord(entry) ? entry['interfaces'] : undefined;
+    if (!Array.isArray(items)) continue;
+    for (const [position, item] of items.entries()) {
+      check(item, InterfaceConfig.shape, `${pathOf(index)}.interfaces[${position}]`);
+    }
+  }
+  return warnings;
+}
+
+function pathOf(index: number): string {
+  return `spec.nodeConfigs[${index}]`;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isBlank(value: unknown): boolean {
+  return value === undefined || value === null || value === '';
+}
+
+/** A value in a message, short; structures only by what they are. */
+function kindOf(value: unknown): string {
+  if (isBlank(value)) return 'missing';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object') return 'a map';
+  const text = JSON.stringify(value) ?? typeof value;
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+}
+
+function invalid(path: string, code: string, message: string): InvalidInputError {
+  return refusal([{ path, code, message }]);
+}
+
+function refusal(problems: readonly Problem[]): InvalidInputError {
+  return new InvalidInputError('InvalidConfig', 'the MultiNicBizConfig', problems);
+}
