@@ -87,6 +87,8 @@ export class CatFile {
     const child = spawn('git', ['-C', this.#dir, 'cat-file', '--batch-command', '--buffer'], {
       env: gitEnvironment({ 'core.warnAmbiguousRefs': 'false' }, this.#env),
       stdio: ['pipe', 'pipe', 'ignore'],
+      // Ctrl-C is for us; the child ends with its input.
+      detached: true,
     });
     this.#chunks = [];
     this.#received = 0;

@@ -27,7 +27,8 @@ export async function run(file: string, args: readonly string[], options: RunOpt
 
 /**
  * As `run`, but what the program reads and writes are files without a name in `folder`. So it never waits for us:
- * when we are paused or killed it still finishes whole, and gives back the lock that it holds.
+ * when we are paused, killed or interrupted (Ctrl-C reaches a whole process group) it still finishes whole, and
+ * gives back the lock that it holds.
  *
  * @param inputs what it finds on descriptor 0, then 3, 4…
  */
@@ -59,7 +60,7 @@ export async function runDetached(
 
 type Stdio = 'ignore' | 'pipe' | number;
 
-function start(file: string, args: readonly string[], options: RunOptions, stdio: Stdio[]) {
+function start(file: string, args: readonly string[], options: RunOptions, stdio: Stdio[], detached = false) {
   return execa(file, [...args], {
     env: options.env,
     extendEnv: false,
@@ -69,6 +70,7 @@ function start(file: string, args: readonly string[], options: RunOptions, stdio
     reject: false,
     // Our end is no reason to stop a child in the middle of a write.
     cleanup: false,
+    detached,
     maxBuffer: 1 << 30,
     ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }),
   });
@@ -86,7 +88,7 @@ function finish(result: Awaited<ReturnType<typeof start>>): Finished {
 }
 
 /** A file without a name, read from its start. */
-async function spool(folder: string, content?: Buffer): Promise<FileHandle> {
+export async function spool(folder: string, content?: Buffer): Promise<FileHandle> {
   const path = join(folder, `${SPOOL_PREFIX}${randomUUID()}`);
   const handle = await open(path, 'wx+', 0o600);
   try {

@@ -43,6 +43,7 @@ const CONFIG = `[core]
 	windowMemory = 32m
 [repack]
 	writeBitmaps = false
+	updateServerInfo = false
 [uploadpack]
 	allowFilter = true
 `;

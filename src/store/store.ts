@@ -116,10 +116,32 @@ export class Store {
     return this.#queue.add(task);
   }
 
+  /**
+   * For what acts without writing: a process that was paused may have been replaced meanwhile.
+   *
+   * @throws MultinicError `Fenced`
+   */
+  async expectFence(): Promise<void> {
+    if (this.#fenced) throw this.#fencedError();
+    if (await this.#takenOver()) throw this.#fenceOff();
+  }
+
   /** Makes refs that another git process moved (a push) as durable as our own. */
   async syncRefs(refs: readonly string[]): Promise<void> {
     await this.#folders.objects();
     await this.#folders.refs(refs);
+  }
+
+  /** Another git child of this process (a push) did not end by itself: clears what it left, now or with the next write. */
+  async recover(): Promise<void> {
+    this.#leftovers = true;
+    await this.inTurn(() => this.#recover());
+  }
+
+  /** After a git child that failed outside of `write`: takes away what it left, between two writes. */
+  clearLeftovers(): Promise<void> {
+    this.#leftovers = true;
+    return this.inTurn(() => this.#recover());
   }
 
   /** Reads every object and checks every ref. @throws MultinicError `Corrupt` with what git found. */
@@ -194,37 +216,43 @@ export class Store {
   }
 
   /** Why a write failed, found by reading the refs: git's words for it vary. */
-  async #failed(error: unknown, batch: Batch): Promise<unknown> {
-    this.#leftovers = true;
-    const writer = await this.reader.ref(WRITER_REF).catch(() => undefined);
-    if (writer !== undefined && writer !== this.#writer) {
-      this.#fenced = true;
-      this.#log?.fatal({ writer }, 'another controller took over the store');
-      this.#onFenced();
-      return this.#fencedError(error);
-    }
+  async #failed(cause: unknown, batch: Batch): Promise<unknown> {
+    const code = cause instanceof MultinicError ? cause.code : undefined;
+    if (await this.#takenOver()) return this.#fenceOff(cause);
     const lost = await this.#lost(batch);
-    if (lost.length > 0 && !(error instanceof MultinicError && error.code === 'DiskFull')) {
+    // A git that ends by itself takes its locks along, unless what failed is the import.
+    this.#leftovers = lost.length === 0 || code !== 'GitFailed';
+    if (lost.length > 0 && code !== 'DiskFull') {
       return new MultinicError(
         'LostRace',
         `${lost.join(', ')} moved meanwhile; read the refs and decide anew`,
         {
-          cause: error,
+          cause,
           data: { refs: lost },
         },
       );
     }
-    await this.#recover().catch((cause: unknown) =>
-      this.#log?.warn({ err: cause }, 'leftovers stay for now'),
-    );
-    return asDiskFull(error);
+    await this.#recover();
+    return asDiskFull(cause);
+  }
+
+  /** Asked by a new process: an open reader stays with the old store when a restore has put another in its place. */
+  async #takenOver(): Promise<boolean> {
+    const writer = await git(this.dir, ['for-each-ref', '--format=%(objectname)', WRITER_REF]);
+    return writer.trim() !== this.#writer;
+  }
+
+  #fenceOff(cause?: unknown): MultinicError {
+    this.#fenced = true;
+    this.#log?.fatal('another controller took over the store');
+    this.#onFenced();
+    return this.#fencedError(cause);
   }
 
   async #lost(batch: Batch): Promise<string[]> {
     const lost: string[] = [];
     for (const { ref, from } of batch.moves) {
-      const now = await this.reader.ref(ref).catch(() => from ?? undefined);
-      if ((now ?? null) !== from) lost.push(ref);
+      if (((await this.reader.ref(ref)) ?? null) !== from) lost.push(ref);
     }
     return lost;
   }
@@ -243,8 +271,8 @@ export class Store {
       await clearLeftovers(this.dir, RECOVERY_WAIT_SECONDS);
       this.#leftovers = false;
     } catch (error) {
-      // Someone writes: then what is there may be theirs. The write goes ahead; a stale lock fails it as Locked.
-      if (!(error instanceof MultinicError && error.code === 'Locked')) throw error;
+      // Someone writes, and what is there may be theirs. The next write tries again; a stale lock fails it as Locked.
+      this.#log?.warn({ err: error }, 'leftovers of a failed write stay for now');
     }
   }
 
