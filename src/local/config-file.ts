@@ -1,0 +1,117 @@
+// One file of crs/: YAML or JSON, any number of documents, each a CR or a list of them.
+import { parseAllDocuments } from 'yaml';
+import { z } from 'zod';
+import type { Problem } from '../api/errors.ts';
+import { GROUPS, KIND, VERSION } from '../api/multinicbizconfig.ts';
+import type { ConfigRef } from '../network/node.ts';
+
+/** A CR as its file has it. */
+export interface WrittenConfig {
+  readonly ref: ConfigRef;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Plain JSON values. */
+  readonly spec: unknown;
+}
+
+export interface ConfigFile {
+  readonly configs: readonly WrittenConfig[];
+  /** Why there may be more CRs in the file than `configs` has. */
+  readonly problems: readonly Problem[];
+}
+
+const API_VERSIONS = GROUPS.map((group) => `${group}/${VERSION}`);
+const LABEL = '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?';
+const NAME_RULE = 'lower-case letters, digits, "-" and ".", as for every name in Kubernetes';
+
+const Envelope = z.looseObject({
+  apiVersion: z.enum(API_VERSIONS),
+  kind: z.literal(KIND),
+  metadata: z.looseObject({
+    name: z
+      .string()
+      .max(253)
+      .regex(new RegExp(`^${LABEL}(\\.${LABEL})*$`), NAME_RULE),
+    // As kubectl does, so that one file is the same CR in both homes.
+    namespace: z
+      .string()
+      .regex(new RegExp(`^${LABEL}$`), NAME_RULE)
+      .nullish(),
+    annotations: z.record(z.string(), z.string()).nullish(),
+  }),
+  spec: z.unknown(),
+});
+
+const List = z.looseObject({ kind: z.enum(['List', `${KIND}List`]), items: z.array(z.unknown()) });
+
+/**
+ * Never throws: whatever cannot be read is a problem, because a CR that is not read must not look like one that went
+ * away. That is also why an empty file is a problem: editors empty a file before they fill it.
+ * @param file name for people, `crs/production.yaml`
+ */
+export function parseConfigFile(file: string, text: string): ConfigFile {
+  const configs: WrittenConfig[] = [];
+  const problems: Problem[] = [];
+  const documents = parseDocuments(text);
+  for (const [index, document] of documents.entries()) {
+    const path = documents.length === 1 ? file : `${file}: document ${index + 1}`;
+    if ('error' in document) {
+      problems.push({ path, code: 'Unreadable', message: `${document.error}; mend the file` });
+      continue;
+    }
+    if (document.value === null) continue;
+    const list = List.safeParse(document.value);
+    const items = list.success ? list.data.items : [document.value];
+    for (const [item, value] of items.entries()) {
+      const at = list.success ? `${path}: items[${item}]` : path;
+      const parsed = Envelope.safeParse(value);
+      if (parsed.success) configs.push(toConfig(parsed.data));
+      else problems.push(...parsed.error.issues.map((issue) => toProblem(at, issue)));
+    }
+  }
+  if (configs.length === 0 && problems.length === 0) {
+    const message = 'has no CR; if its CRs are to go, delete the file';
+    problems.push({ path: file, code: 'EmptyFile', message });
+  }
+  return { configs, problems };
+}
+
+function parseDocuments(text: string): readonly ({ value: unknown } | { error: string })[] {
+  try {
+    return [...parseAllDocuments(text)].map((document) => {
+      const [error] = document.errors;
+      return error === undefined
+        ? { value: document.toJS() as unknown }
+        : { error: firstLine(error.message) };
+    });
+  } catch (error) {
+    // Aliases that multiply without bound, above all.
+    return [{ error: firstLine(String(error)) }];
+  }
+}
+
+function toConfig({ apiVersion, metadata, spec }: z.infer<typeof Envelope>): WrittenConfig {
+  return {
+    ref: {
+      group: apiVersion.slice(0, apiVersion.indexOf('/')),
+      namespace: metadata.namespace ?? 'default',
+      name: metadata.name,
+    },
+    annotations: metadata.annotations ?? {},
+    // What JSON has no word for (.nan, .inf) would differ for ever from what main gives back.
+    spec: spec === undefined ? undefined : (JSON.parse(JSON.stringify(spec)) as unknown),
+  };
+}
+
+function toProblem(path: string, issue: z.core.$ZodIssue): Problem {
+  const field = issue.path.join('.');
+  return {
+    path: field === '' ? path : `${path}: ${field}`,
+    code: 'NotAConfig',
+    message: `${issue.message}; only ${KIND} of ${API_VERSIONS.join(' or ')} belongs in this folder`,
+  };
+}
+
+/** The parser draws the place below the message: too much for a status line. */
+function firstLine(message: string): string {
+  return message.split('\n', 1)[0]!.replace(/:$/, '');
+}

@@ -1,0 +1,169 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { formatProblem, type Problem } from '../api/errors.ts';
+import type { ConfigList, ConfigObject, ConfigSource } from '../mirror/port.ts';
+import type { ConfigRef } from '../network/node.ts';
+import type { Person } from '../store/port.ts';
+import { parseConfigFile, type ConfigFile, type WrittenConfig } from './config-file.ts';
+import { isErrno } from './file.ts';
+
+/** A CR as main has it. */
+export interface KnownConfig {
+  readonly uid: string;
+  readonly generation: number;
+  /** The order of nodeConfigs does not matter. */
+  readonly spec: unknown;
+}
+
+/** undefined: main has no such CR. */
+export type Known = (ref: ConfigRef) => KnownConfig | undefined | Promise<KnownConfig | undefined>;
+
+export interface FolderList extends ConfigList {
+  /** What could not be read, for people. */
+  readonly problems: readonly Problem[];
+}
+
+interface ParsedFile {
+  /** Of the text. */
+  readonly digest: string;
+  readonly file: ConfigFile;
+}
+
+/** Nobody signs a file: all that is known is that it came from the folder. */
+const WRITER: Person = { name: 'local', email: 'local@multinic.io' };
+
+/**
+ * `DIR/crs/*.yaml`, `.yml` and `.json` as a source of CRs. What an API server would keep beside a CR comes from main:
+ * its UID, and its generation, one more than there when the spec differs.
+ */
+export class ConfigFolder implements ConfigSource {
+  readonly #dir: string;
+  readonly #known: Known;
+  /** Parsing a thousand nodes takes longer than all else in a pass that changes nothing. */
+  #parsed = new Map<string, ParsedFile>();
+  /** UIDs of CRs that main does not have yet. */
+  readonly #uids = new Map<string, string>();
+
+  constructor(dir: string, known: Known) {
+    this.#dir = dir;
+    this.#known = known;
+  }
+
+  async list(): Promise<FolderList> {
+    const files = await this.#files();
+    if ('problem' in files) {
+      const reason = formatProblem(files.problem);
+      return { configs: [], problems: [files.problem], doubt: () => reason };
+    }
+    const problems = [...files.values()].flatMap((file) => file.problems);
+    const found = Map.groupBy(
+      [...files].flatMap(([path, file]) => file.configs.map((config) => ({ path, config }))),
+      ({ config }) => keyOf(config.ref),
+    );
+    const configs: ConfigObject[] = [];
+    const ambiguous = new Map<string, string>();
+    for (const [key, [first, ...others]] of found) {
+      if (others.length === 0) configs.push(await this.#complete(first!.config));
+      else {
+        const paths = [first!.path, ...others.map(({ path }) => path)];
+        const problem = duplicate(key, paths);
+        problems.push(problem);
+        ambiguous.set(key, formatProblem(problem));
+      }
+    }
+    const unread = problems.find(({ code }) => code !== 'DuplicateConfig');
+    return {
+      configs,
+      problems,
+      // Which CRs a file had that cannot be read now, nobody can say: any that is not found elsewhere.
+      doubt: (ref) => ambiguous.get(keyOf(ref)) ?? (unread && formatProblem(unread)),
+    };
+  }
+
+  /** Parsed files by name, `crs/production.yaml`. */
+  async #files(): Promise<Map<string, ConfigFile> | { readonly problem: Problem }> {
+    let names: string[];
+    try {
+      names = (await readdir(this.#dir)).filter(isConfigFile).sort();
+    } catch (error) {
+      const message = `cannot be listed (${String(error)}); make the folder again`;
+      return { problem: { path: basename(this.#dir), code: 'Unreadable', message } };
+    }
+    const parsed = new Map<string, ParsedFile>();
+    for (const name of names) {
+      const path = `${basename(this.#dir)}/${name}`;
+      const entry = await this.#read(join(this.#dir, name), path);
+      if (entry !== undefined) parsed.set(path, entry);
+    }
+    this.#parsed = parsed;
+    return new Map([...parsed].map(([path, { file }]) => [path, file]));
+  }
+
+  async #read(absolute: string, path: string): Promise<ParsedFile | undefined> {
+    let text: string;
+    try {
+      text = await readFile(absolute, 'utf8');
+    } catch (error) {
+      // Deleted since the folder was listed: then it is not there.
+      if (isErrno(error, 'ENOENT')) return undefined;
+      const message = `cannot be read (${String(error)}); mend or delete it`;
+      return { digest: '', file: { configs: [], problems: [{ path, code: 'Unreadable', message }] } };
+    }
+    const digest = createHash('sha256').update(text).digest('hex');
+    const before = this.#parsed.get(path);
+    return before?.digest === digest ? before : { digest, file: parseConfigFile(path, text) };
+  }
+
+  async #complete({ ref, annotations, spec }: WrittenConfig): Promise<ConfigObject> {
+    const known = await this.#known(ref);
+    const uid = known?.uid ?? this.#newUid(ref);
+    if (known !== undefined) this.#uids.delete(keyOf(ref));
+    const generation = known === undefined ? 1 : known.generation + (sameSpec(known.spec, spec) ? 0 : 1);
+    return { ref, uid, generation, annotations, spec, writer: WRITER };
+  }
+
+  #newUid(ref: ConfigRef): string {
+    const key = keyOf(ref);
+    const uid = this.#uids.get(key) ?? randomUUID();
+    this.#uids.set(key, uid);
+    return uid;
+  }
+}
+
+/** Editors keep their own files beside ours: `.x.yaml.swp`, `.#x.yaml`, `#x.yaml#`, `x.yaml~`. */
+export function isConfigFile(name: string): boolean {
+  return /^[^.#].*\.(ya?ml|json)$/.test(name);
+}
+
+function keyOf({ group, namespace, name }: ConfigRef): string {
+  return `${group}/${namespace}/${name}`;
+}
+
+function duplicate(key: string, paths: readonly string[]): Problem {
+  const where = [...new Set(paths)].join(' and ');
+  const message = `${key} stands there ${paths.length} times, and nobody can say which is meant; keep one`;
+  return { path: where, code: 'DuplicateConfig', message };
+}
+
+/** main keeps one file a node, so it gives entries back in an order of its own. */
+function sameSpec(a: unknown, b: unknown): boolean {
+  return isDeepStrictEqual(unordered(a), unordered(b));
+}
+
+function unordered(spec: unknown): unknown {
+  const plain = spec === undefined ? undefined : (JSON.parse(JSON.stringify(spec)) as unknown);
+  if (typeof plain !== 'object' || plain === null || !('nodeConfigs' in plain)) return plain;
+  const { nodeConfigs } = plain;
+  if (!Array.isArray(nodeConfigs)) return plain;
+  return { ...plain, nodeConfigs: nodeConfigs.map(canonical).sort() };
+}
+
+/** JSON with sorted keys. */
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const pairs = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${pairs.map(([key, each]) => `${JSON.stringify(key)}:${canonical(each)}`).join()}}`;
+}

@@ -1,0 +1,161 @@
+// A job as a folder: jobs/<name>/. All that is known of it stands in there, so that a controller that was killed and
+// started again knows as much as the one before.
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { z } from 'zod';
+import { AgentJob } from '../api/job.ts';
+import { Outcome } from '../api/outcome.ts';
+import type { JobRequest } from '../scheduler/port.ts';
+import { isErrno, readIfPresent, replaceFile, syncFolder } from './file.ts';
+
+const Request = AgentJob.omit({ version: true, url: true, tokenFile: true }).extend({
+  nodeId: z.string(),
+  attempt: z.number().int(),
+});
+
+/** Who came first: the agent that starts, or the controller that withdraws the job. */
+export type Claim =
+  | { readonly kind: 'started' | 'withdrawn' }
+  | { readonly kind: 'failed'; readonly message: string };
+
+/** Logs of so many jobs of a node are kept. */
+const ARCHIVED = 5;
+
+export class JobFolder {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  get name(): string {
+    return basename(this.path);
+  }
+
+  /** The agent's lock: held by the agent and all that it runs, so it tells whether any of it is alive. */
+  get lock(): string {
+    return join(this.path, 'running');
+  }
+
+  get log(): string {
+    return join(this.path, 'log');
+  }
+
+  get outcome(): string {
+    return join(this.path, 'outcome.json');
+  }
+
+  /** Makes the folder, whole or not at all. @returns false: it was there before */
+  static async create(jobs: string, request: JobRequest): Promise<boolean> {
+    const temporary = await mkdtemp(join(jobs, '.new-'));
+    try {
+      await replaceFile(join(temporary, 'request.json'), toJson(request), 0o644);
+      await rename(temporary, join(jobs, request.name));
+    } catch (error) {
+      await rm(temporary, { recursive: true, force: true });
+      if (isErrno(error, 'ENOTEMPTY', 'EEXIST')) return false;
+      throw error;
+    }
+    await syncFolder(jobs);
+    return true;
+  }
+
+  /** undefined: the folder is gone, or not one of ours. */
+  async request(): Promise<JobRequest | undefined> {
+    const text = await readIfPresent(join(this.path, 'request.json'));
+    return text === undefined ? undefined : (parseJson(Request, text) ?? undefined);
+  }
+
+  /** Writes what the agent is given. @returns path of the job file */
+  async equip(request: JobRequest, url: string, token: string): Promise<string> {
+    const tokenFile = join(this.path, 'token');
+    await replaceFile(tokenFile, `${token}\n`, 0o600);
+    const { nodeId: _, attempt: __, ...known } = request;
+    const job: AgentJob = { version: 1, ...known, url, tokenFile };
+    await replaceFile(join(this.path, 'job.json'), toJson(job), 0o644);
+    return join(this.path, 'job.json');
+  }
+
+  /**
+   * Decides for good how the job begins; only the first claim counts. It is a link that leads nowhere, because a link
+   * appears at one instant together with its text. @returns whether this claim was the first
+   */
+  async claim(claim: Claim): Promise<boolean> {
+    const text = claim.kind === 'failed' ? `failed: ${claim.message.slice(0, 1000)}` : claim.kind;
+    try {
+      await symlink(text, join(this.path, 'claim'));
+      return true;
+    } catch (error) {
+      if (isErrno(error, 'EEXIST', 'ENOENT')) return false;
+      throw error;
+    }
+  }
+
+  async claimed(): Promise<Claim | undefined> {
+    try {
+      const text = await readlink(join(this.path, 'claim'));
+      if (text === 'withdrawn' || text === 'started') return { kind: text };
+      return { kind: 'failed', message: text.replace(/^failed: /, '') };
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return undefined;
+      throw error;
+    }
+  }
+
+  /** What an ended agent has left: its report, or why there is none. */
+  async ending(request: JobRequest): Promise<{ outcome: Outcome } | { message: string }> {
+    const text = await readIfPresent(this.outcome);
+    const outcome = text === undefined ? undefined : parseJson(Outcome, text);
+    if (outcome?.job === request.name && outcome.commit === request.commit) return { outcome };
+    const what = text === undefined ? 'ended without a report' : 'left a report that cannot be its own';
+    const code = (await readIfPresent(join(this.path, 'exit')))?.trim();
+    const how =
+      code === undefined || code === '' ? 'it was killed, or the machine stopped' : `exit code ${code}`;
+    return {
+      message: `the agent ${what} (${how}); its log: ${join('jobs', 'archive', request.node, this.name, 'log')}`,
+    };
+  }
+
+  /** Moves the folder to jobs/archive/<node>/, which keeps the newest few. */
+  async archive(node: string): Promise<void> {
+    const folder = join(dirname(this.path), 'archive', node);
+    await mkdir(folder, { recursive: true });
+    await rm(join(this.path, 'token'), { force: true });
+    await rm(join(folder, this.name), { recursive: true, force: true });
+    await rename(this.path, join(folder, this.name));
+    const names = (await readdir(folder)).sort(byStamp);
+    for (const name of names.slice(0, -ARCHIVED))
+      await rm(join(folder, name), { recursive: true, force: true });
+  }
+
+  /** At one instant: a folder that is half gone must not be taken for a job. */
+  async remove(): Promise<void> {
+    const gone = join(dirname(this.path), `.gone-${randomBytes(4).toString('hex')}`);
+    try {
+      await rename(this.path, gone);
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return;
+      throw error;
+    }
+    await rm(gone, { recursive: true, force: true });
+  }
+}
+
+/** A node's ID may change; the stamp at the end is what orders its jobs. */
+function byStamp(a: string, b: string): number {
+  const [left, right] = [a.slice(-14), b.slice(-14)];
+  return left < right ? -1 : Number(left > right);
+}
+
+function toJson(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+function parseJson<T>(schema: z.ZodType<T>, text: string): T | undefined {
+  try {
+    return schema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}

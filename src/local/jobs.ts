@@ -1,0 +1,232 @@
+import { execa } from 'execa';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, open, readdir, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Logger } from 'pino';
+import { checkpoint } from '../api/checkpoint.ts';
+import { MultinicError } from '../api/errors.ts';
+import type { JobRequest, JobRunner, JobStatus } from '../scheduler/port.ts';
+import { isErrno } from './file.ts';
+import { isLocked, LOCKED } from './flock.ts';
+import { JobFolder } from './job-folder.ts';
+
+/** Absolute paths that an agent is started with. */
+export interface AgentPaths {
+  readonly job: string;
+  /** The node's root folder. */
+  readonly root: string;
+  readonly outcome: string;
+}
+
+export type AgentCommand = (paths: AgentPaths) => readonly [file: string, ...args: string[]];
+
+export interface ChildRunnerOptions {
+  /** The home. */
+  readonly dir: string;
+  /** Smart-HTTP URL of the store. */
+  readonly url: string;
+  /** The token that reads a node's branch. */
+  readonly token: (node: string) => Promise<string>;
+  readonly command: AgentCommand;
+  /** A job has ended, or did not start. */
+  readonly changed: () => void;
+  readonly log: Logger;
+}
+
+/** The agent of this very program. @param program the bundle */
+export function agentOf(program: string): AgentCommand {
+  return ({ job, root, outcome }) => [
+    process.execPath,
+    program,
+    'agent',
+    'apply',
+    '--offline',
+    '--job',
+    job,
+    '--root',
+    root,
+    '--outcome',
+    outcome,
+  ];
+}
+
+/**
+ * Runs under the job's lock. The claim comes first, so a job that was withdrawn, or started by a controller that has
+ * died since, does not start again. Exit code 0 always: another one is flock's own.
+ */
+const SCRIPT = 'ln -s started claim || exit 0; "$@"; echo $? > exit';
+
+/**
+ * Agents as child processes that outlive the controller. Whether one is alive is asked of its lock, never guessed
+ * from a process ID; what it did stands in its folder.
+ */
+export class ChildRunner implements JobRunner {
+  readonly #options: ChildRunnerOptions;
+  readonly #jobs: string;
+  /** Jobs whose process is our child and has not ended. */
+  readonly #alive = new Set<string>();
+  readonly #closing = new AbortController();
+
+  private constructor(options: ChildRunnerOptions) {
+    this.#options = { ...options, dir: resolve(options.dir) };
+    this.#jobs = join(this.#options.dir, 'jobs');
+  }
+
+  /** Takes over what another controller left: starts what is waiting, and waits for what runs. */
+  static async open(options: ChildRunnerOptions): Promise<ChildRunner> {
+    const runner = new ChildRunner(options);
+    await mkdir(runner.#jobs, { recursive: true });
+    for (const name of await readdir(runner.#jobs)) {
+      if (name.startsWith('.')) await rm(join(runner.#jobs, name), { recursive: true, force: true });
+    }
+    for (const folder of await runner.#folders()) await runner.#resume(folder);
+    return runner;
+  }
+
+  async list(): Promise<readonly JobStatus[]> {
+    const statuses = await Promise.all((await this.#folders()).map((folder) => this.#status(folder)));
+    return statuses.filter((status) => status !== undefined);
+  }
+
+  async start(request: JobRequest): Promise<void> {
+    for (const part of [request.name, request.node]) {
+      if (!/^[a-z0-9][a-z0-9.-]*$/.test(part)) {
+        throw new MultinicError('InvalidJob', `"${part}" cannot be the name of a folder; rename the node`);
+      }
+    }
+    if (!(await JobFolder.create(this.#jobs, request))) return;
+    checkpoint('local.job.created');
+    await this.#launch(this.#folder(request.name), request);
+    checkpoint('local.job.launched');
+  }
+
+  async withdraw(name: string): Promise<void> {
+    const folder = this.#folder(name);
+    if (await folder.claim({ kind: 'withdrawn' })) await folder.remove();
+  }
+
+  /** @throws MultinicError `JobRunning` */
+  async forget(name: string): Promise<void> {
+    const folder = this.#folder(name);
+    const status = await this.#status(folder);
+    if (status === undefined) return;
+    if (status.phase !== 'finished') {
+      throw new MultinicError('JobRunning', `${name} is ${status.phase}; forget it when it has finished`);
+    }
+    await folder.archive(status.node);
+  }
+
+  /** Agents go on. */
+  close(): void {
+    this.#closing.abort();
+  }
+
+  #folder(name: string): JobFolder {
+    return new JobFolder(join(this.#jobs, name));
+  }
+
+  async #folders(): Promise<JobFolder[]> {
+    const names = (await readdir(this.#jobs)).filter((name) => name !== 'archive' && !name.startsWith('.'));
+    return names.sort().map((name) => this.#folder(name));
+  }
+
+  async #status(folder: JobFolder): Promise<JobStatus | undefined> {
+    const request = await folder.request();
+    if (request === undefined) return undefined;
+    const { node, commit, attempt } = request;
+    const job = { name: folder.name, node, commit, attempt };
+    const claim = await folder.claimed();
+    switch (claim?.kind) {
+      case undefined:
+        return { ...job, phase: 'waiting' };
+      case 'withdrawn':
+        return undefined;
+      case 'failed':
+        return { ...job, phase: 'finished', message: claim.message };
+      case 'started':
+        // In this order: the lock is taken before the claim, so a claim without lock is an end.
+        if (this.#alive.has(folder.name) || (await isLocked(folder.lock)))
+          return { ...job, phase: 'running' };
+        return { ...job, phase: 'finished', ...(await folder.ending(request)) };
+    }
+  }
+
+  async #resume(folder: JobFolder): Promise<void> {
+    const request = await folder.request();
+    const claim = await folder.claimed();
+    if (claim?.kind === 'withdrawn') await folder.remove();
+    else if (request !== undefined && claim === undefined) await this.#launch(folder, request);
+    else if (claim?.kind === 'started') this.#awaitEnd(folder);
+  }
+
+  async #launch(folder: JobFolder, request: JobRequest): Promise<void> {
+    const { dir, url, token, command } = this.#options;
+    try {
+      const job = await folder.equip(request, url, await token(request.node));
+      const root = join(dir, 'nodes', request.node, 'root');
+      await this.#spawn(folder, command({ job, root, outcome: folder.outcome }));
+    } catch (error) {
+      await this.#failed(folder, error);
+    }
+  }
+
+  async #spawn(folder: JobFolder, command: readonly string[]): Promise<void> {
+    const log = await open(folder.log, 'a');
+    try {
+      // Detached: neither a Ctrl-C on the terminal nor our end may stop an agent. Paths relative to the folder: a
+      // process that starts late must not find the next folder of that name.
+      const args = ['-n', '-E', String(LOCKED), 'running', 'sh', '-c', SCRIPT, 'sh', ...command];
+      const child = spawn('flock', args, {
+        cwd: folder.path,
+        detached: true,
+        stdio: ['ignore', log.fd, log.fd],
+      });
+      await once(child, 'spawn');
+      this.#alive.add(folder.name);
+      child.unref();
+      child.once('exit', (code) => {
+        this.#alive.delete(folder.name);
+        // The process of a controller before us has it.
+        if (code === LOCKED) this.#awaitEnd(folder);
+        else void this.#ended(folder, code);
+      });
+    } finally {
+      await log.close();
+    }
+  }
+
+  async #ended(folder: JobFolder, code: number | null): Promise<void> {
+    if (code !== 0) await this.#failed(folder, new Error(`flock ended with ${code ?? 'a signal'}`));
+    else this.#options.changed();
+  }
+
+  /** A job that could not start has ended, without touching the host: when to try again is the scheduler's. */
+  async #failed(folder: JobFolder, error: unknown): Promise<void> {
+    const why = error instanceof Error ? error.message : String(error);
+    this.#options.log.error({ job: folder.name, err: error }, 'the agent could not be started');
+    try {
+      await folder.claim({
+        kind: 'failed',
+        message: `the agent could not be started: ${why}; mend that, then retry`,
+      });
+    } catch (claimError) {
+      // A full disk, say: it stays waiting, and the next start of the controller tries again.
+      this.#options.log.error({ job: folder.name, err: claimError }, 'nor could that be written down');
+    }
+    this.#options.changed();
+  }
+
+  /** Learns of the end of an agent that is not our child: its lock becomes free. */
+  #awaitEnd(folder: JobFolder): void {
+    const { signal } = this.#closing;
+    execa('flock', ['-s', folder.lock, 'true'], { cancelSignal: signal, stdio: 'ignore' })
+      .catch((error: unknown) => {
+        if (!signal.aborted && !isErrno(error, 'ENOENT'))
+          this.#options.log.error({ job: folder.name, err: error }, 'cannot wait for the agent');
+      })
+      .finally(() => {
+        if (!signal.aborted) this.#options.changed();
+      });
+  }
+}

@@ -1,0 +1,29 @@
+import { open } from 'node:fs/promises';
+import { MultinicError } from '../api/errors.ts';
+import { lockHandle } from './flock.ts';
+
+/** Held until `release`, or until this process ends, however it ends. */
+export interface ControllerLock {
+  release(): Promise<void>;
+}
+
+/**
+ * Makes this process the one controller of a folder.
+ * @param path `DIR/controller.lock`; it says who holds it, and is left behind
+ * @throws MultinicError `ControllerRunning`
+ */
+export async function lockController(path: string): Promise<ControllerLock> {
+  const file = await open(path, 'a+', 0o644);
+  if (!(await lockHandle(file))) {
+    const holder = (await file.readFile('utf8')).trim();
+    await file.close();
+    throw new MultinicError(
+      'ControllerRunning',
+      `another controller works on this folder (${holder || 'it has not said who it is'}); stop it, or use a folder of your own`,
+      { data: { path, holder } },
+    );
+  }
+  await file.truncate(0);
+  await file.writeFile(`pid ${process.pid}, since ${new Date().toISOString()}\n`);
+  return { release: () => file.close() };
+}
