@@ -76,7 +76,7 @@ export const MultiNicBizConfigSpec = z
   .describe('The secondary interfaces of nodes.');
 
 const text = (description: string) => z.string().describe(description).optional();
-const count = (description: string) => z.int().nonnegative().describe(description).optional();
+const count = (description: string) => z.int().describe(description).optional();
 const flag = (description: string) => z.boolean().describe(description).optional();
 
 /** `ConfigStatus` of status.ts; looser, because stored objects have an earlier agent's status. */

@@ -1,0 +1,123 @@
+// The CustomResourceDefinition, made from the schema: structural, so that the API server takes, prunes and explains it.
+
+import { z } from 'zod';
+import {
+  KIND,
+  MultiNicBizConfigSpec,
+  MultiNicBizConfigStatus,
+  PLURAL,
+  VERSION,
+  type Group,
+} from './multinicbizconfig.ts';
+
+/** The two names that operators have always typed for it. */
+const FAMILIAR = ['multinicclusterconfig', 'multinicclusterconfigs'];
+
+/**
+ * Short names resolve to the alphabetically first group only and hide the other's objects. So the familiar names
+ * are short names of multinic.okestro.io, where CRs are written, and the plural one is a category of both groups: a
+ * list by it shows both.
+ * @param alone the other group is not installed: the familiar names are this one's
+ */
+export function crd(group: Group, { alone = false }: { readonly alone?: boolean } = {}): object {
+  const own = group === 'multinic.io' ? ['mnbc'] : [];
+  const familiar = alone || group === 'multinic.okestro.io' ? FAMILIAR : [];
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `${PLURAL}.${group}`, labels: { 'app.kubernetes.io/name': 'multinic-agent' } },
+    spec: {
+      group,
+      scope: 'Namespaced',
+      names: {
+        kind: KIND,
+        listKind: `${KIND}List`,
+        plural: PLURAL,
+        singular: KIND.toLowerCase(),
+        shortNames: [...own, ...familiar],
+        categories: ['multinicclusterconfigs'],
+      },
+      versions: [
+        {
+          name: VERSION,
+          served: true,
+          storage: true,
+          schema: { openAPIV3Schema: schema() },
+          subresources: { status: {} },
+          additionalPrinterColumns: COLUMNS,
+        },
+      ],
+    },
+  };
+}
+
+/** Priority 1: with `-o wide` only. */
+const COLUMNS = [
+  { name: 'Nodes', type: 'integer', jsonPath: '.status.summary.totalNodes' },
+  { name: 'Configured', type: 'integer', jsonPath: '.status.summary.configuredNodes' },
+  { name: 'Failed', type: 'integer', jsonPath: '.status.summary.failedNodes' },
+  { name: 'Held', type: 'integer', jsonPath: '.status.summary.heldNodes' },
+  { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
+  { name: 'Pending', type: 'integer', priority: 1, jsonPath: '.status.summary.pendingNodes' },
+  { name: 'Reason', type: 'string', priority: 1, jsonPath: '.status.conditions[?(@.type=="Ready")].reason' },
+  {
+    name: 'Message',
+    type: 'string',
+    priority: 1,
+    jsonPath: '.status.conditions[?(@.type=="Ready")].message',
+  },
+  { name: 'Provider', type: 'string', priority: 1, jsonPath: '.spec.providerId' },
+  { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+];
+
+function schema(): object {
+  const text = { type: 'string' };
+  const spec = structural(MultiNicBizConfigSpec);
+  const status = structural(MultiNicBizConfigStatus);
+  // Server-side apply keeps an owner for each item of a map list: dear for thousands of nodes that one writer owns.
+  Object.assign(status.properties?.['nodeStatuses'] ?? {}, { 'x-kubernetes-list-type': 'atomic' });
+  Object.assign(status.properties?.['conditions'] ?? {}, {
+    'x-kubernetes-list-type': 'map',
+    'x-kubernetes-list-map-keys': ['type'],
+  });
+  return {
+    type: 'object',
+    description: 'The secondary network interfaces of Kubernetes nodes on OpenStack.',
+    properties: { apiVersion: text, kind: text, metadata: { type: 'object' }, spec, status },
+  };
+}
+
+interface Structural {
+  readonly type: string;
+  readonly format?: string;
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, Structural>>;
+  readonly required?: readonly string[];
+  readonly items?: Structural;
+  readonly pattern?: string;
+  readonly minimum?: number;
+  readonly maximum?: number;
+}
+
+function structural(type: z.ZodType): Structural {
+  return strip(z.toJSONSchema(type, { target: 'openapi-3.0', io: 'input' }) as unknown as Structural);
+}
+
+/** Keeps what a structural schema may hold, in the order of this list; the bounds of a JavaScript integer are int64's. */
+function strip(node: Structural): Structural {
+  const { type, description, pattern, minimum, maximum, required, properties, items } = node;
+  const bounded = maximum !== Number.MAX_SAFE_INTEGER;
+  return {
+    type,
+    ...(type === 'integer' && !bounded && { format: 'int64' }),
+    ...(description !== undefined && { description }),
+    ...(pattern !== undefined && { pattern }),
+    ...(bounded && minimum !== undefined && { minimum }),
+    ...(bounded && maximum !== undefined && { maximum }),
+    ...(required !== undefined && { required }),
+    ...(properties !== undefined && {
+      properties: Object.fromEntries(Object.entries(properties).map(([key, value]) => [key, strip(value)])),
+    }),
+    ...(items !== undefined && { items: strip(items) }),
+  };
+}
