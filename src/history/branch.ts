@@ -5,7 +5,8 @@ import { MultinicError } from '../api/errors.ts';
 import { sameNetwork, type Network } from '../network/interface.ts';
 import { parseNode, type NodeIdentity } from '../network/node.ts';
 import { managedFiles, NODE_FILE, readTree, treeId } from '../network/tree.ts';
-import { CONTROLLER, type Commit, type Oid, type Person, type Reader } from '../store/port.ts';
+import { CONTROLLER } from '../store/identity.ts';
+import type { Commit, Oid, Person, Reader } from '../store/port.ts';
 import { trailer, TRAILER, type Kind } from './message.ts';
 import { nodeRef } from './ref.ts';
 
@@ -66,6 +67,11 @@ export class Branches {
     return tip === undefined ? undefined : this.at(name, tip);
   }
 
+  /** Remembers a branch that was just written, so that it need not be read back. */
+  remember(branch: Branch): void {
+    this.#known.set(branch.name, branch);
+  }
+
   /** The branch as it was when `tip` was its tip. */
   async at(name: string, tip: Oid): Promise<Branch> {
     const known = this.#known.get(name);
@@ -82,7 +88,7 @@ export class Branches {
  */
 export async function readBranch(reader: Reader, name: string, tip: Oid, known?: Branch): Promise<Branch> {
   const walked: Commit[] = [];
-  for (let next: Oid | undefined = tip; next !== undefined && next !== known?.tip.oid; ) {
+  for (let next: Oid | undefined = tip; next !== undefined && next !== known?.tip.oid;) {
     const commit: Commit = await reader.commit(next);
     walked.push(commit);
     next = kindOf(commit) === 'spec' ? undefined : commit.parents[0];
@@ -96,9 +102,13 @@ export async function readBranch(reader: Reader, name: string, tip: Oid, known?:
         : { network: [] };
   const anchor = walked.find(isOurs) ?? known?.anchor;
   if (anchor === undefined) {
-    throw new MultinicError('InvalidTip', `node/${name} has no commit of the controller: it is not a branch that we know`, {
-      data: { node: name, tip },
-    });
+    throw new MultinicError(
+      'InvalidTip',
+      `node/${name} has no commit of the controller: it is not a branch that we know`,
+      {
+        data: { node: name, tip },
+      },
+    );
   }
   const earlier = base === known?.base ? known : undefined;
   return interpret(reader, { name, tip: walked[0]!, base, anchor }, walked, earlier);
@@ -127,11 +137,20 @@ async function interpret(
 /** Only the controller says who a node is: a tip that came past the push policy is not believed. */
 async function refuseNewIdentity(reader: Reader, anchor: Commit, text: string | undefined): Promise<void> {
   if ((await fileAt(reader, anchor.oid, NODE_FILE)) === text) return;
-  throw new MultinicError('InvalidTip', `${NODE_FILE} was changed by a push: restore it, or release the node`, { data: { anchor: anchor.oid } });
+  throw new MultinicError(
+    'InvalidTip',
+    `${NODE_FILE} was changed by a push: restore it, or release the node`,
+    { data: { anchor: anchor.oid } },
+  );
 }
 
 /** The oldest commit since which the network has differed from the base's without a break. */
-async function findHold(reader: Reader, walked: readonly Commit[], base: Base, earlier: Branch | undefined): Promise<Hold> {
+async function findHold(
+  reader: Reader,
+  walked: readonly Commit[],
+  base: Base,
+  earlier: Branch | undefined,
+): Promise<Hold> {
   let first = walked[0]!;
   for (const commit of walked.slice(1)) {
     if (commit.oid === base.commit?.oid || (await equalsBase(reader, commit, base))) return holdBy(first);
@@ -152,6 +171,19 @@ function holdBy({ oid, author, committer }: Commit): Hold {
   return { commit: oid, author: { name: author.name, email: author.email }, since: committer.time };
 }
 
+/** What the branch's base wanted at a time of the past (seconds since 1970). */
+export async function baseAt(reader: Reader, branch: Branch, time: number): Promise<Network> {
+  let commit = branch.base.commit;
+  if (commit === undefined) return [];
+  if (commit.committer.time <= time) return branch.base.network;
+  while (kindOf(commit) !== 'spec' || commit.committer.time > time) {
+    const parent: Oid | undefined = commit.parents[0];
+    if (parent === undefined) return [];
+    commit = await reader.commit(parent);
+  }
+  return networkAt(reader, commit.oid);
+}
+
 /** The network that a commit's files describe. @throws InvalidInputError when they don't parse. */
 export async function networkAt(reader: Reader, commit: Oid): Promise<Network> {
   return readTree(await reader.files(commit)).network;
@@ -159,6 +191,7 @@ export async function networkAt(reader: Reader, commit: Oid): Promise<Network> {
 
 async function fileAt(reader: Reader, commit: Oid, path: string): Promise<string> {
   const entry = (await reader.list(commit)).get(path);
-  if (entry === undefined) throw new MultinicError('NotFound', `${path} is missing in ${commit}`, { data: { commit, path } });
+  if (entry === undefined)
+    throw new MultinicError('NotFound', `${path} is missing in ${commit}`, { data: { commit, path } });
   return reader.blob(entry.oid);
 }

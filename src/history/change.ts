@@ -4,9 +4,10 @@
 import { assignNames } from '../network/names.ts';
 import type { Network, WantedInterface } from '../network/interface.ts';
 import type { NodeIdentity } from '../network/node.ts';
-import { renderTree } from '../network/tree.ts';
+import { managedFiles, renderTree, treeId } from '../network/tree.ts';
 import type { Batch } from '../store/batch.ts';
-import { CONTROLLER, type Mark, type Oid, type Person } from '../store/port.ts';
+import { CONTROLLER } from '../store/identity.ts';
+import type { Mark, Oid, Person } from '../store/port.ts';
 import type { Branch } from './branch.ts';
 import { describeChange, subject, TRAILER, type Kind, type Trailers } from './message.ts';
 import { nodeRef } from './ref.ts';
@@ -18,6 +19,8 @@ export interface Head {
   readonly network: Network;
   readonly base: Network;
   readonly hold?: Branch['hold'];
+  /** git tree id of the managed files. */
+  readonly tree: Oid;
 }
 
 /** Why a spec commit is made: the trailers that lead back to the CR, and who wanted it. */
@@ -32,6 +35,7 @@ export function headOf(branch: Branch): Head {
     node: branch.node,
     network: branch.network,
     base: branch.base.network,
+    tree: branch.tree,
     ...(branch.hold && { hold: branch.hold }),
   };
 }
@@ -39,8 +43,8 @@ export function headOf(branch: Branch): Head {
 /** The first commit of a branch: who the node is, and no interfaces, so that reverting the first configuration means none. */
 export function birth(batch: Batch, node: NodeIdentity, cause: Cause): Head {
   const what = `birth, ${node.os.family} ${node.os.major}, ${node.renderer}`;
-  const parent = add(batch, undefined, 'birth', node, [], what, cause);
-  return { parent, node, network: [], base: [] };
+  const written = add(batch, undefined, 'birth', node, [], what, cause);
+  return { ...written, node, network: [], base: [] };
 }
 
 /** What the CR wants; names follow the MACs. Ends a hold and says so. */
@@ -48,28 +52,47 @@ export function spec(batch: Batch, head: Head, wanted: readonly WantedInterface[
   const network = assignNames(wanted, head.network, head.base);
   const back = head.hold === undefined ? undefined : describeChange(head.network, network);
   const what = back === undefined ? describeChange(head.network, network) : `hold ended: ${back}`;
-  const trailers: Trailers = head.hold === undefined ? cause.trailers : [...cause.trailers, [TRAILER.endsHold, head.hold.commit]];
-  const parent = add(batch, head.parent, 'spec', head.node, network, what, { ...cause, trailers }, head.network);
-  return { parent, node: head.node, network, base: network };
+  const trailers: Trailers =
+    head.hold === undefined ? cause.trailers : [...cause.trailers, [TRAILER.endsHold, head.hold.commit]];
+  const written = add(
+    batch,
+    head.parent,
+    'spec',
+    head.node,
+    network,
+    what,
+    { ...cause, trailers },
+    head.network,
+  );
+  return { ...written, node: head.node, network, base: network };
 }
 
 /** The tip's network rendered for a changed identity, or with names that the host already uses. Ends no hold. */
 export function identity(batch: Batch, head: Head, node: NodeIdentity, network: Network, what: string): Head {
-  const parent = add(batch, head.parent, 'identity', node, network, what, controller(), head.network);
-  return { ...head, parent, node, network };
+  const written = add(batch, head.parent, 'identity', node, network, what, controller(), head.network);
+  return { ...head, ...written, node, network };
 }
 
 /** The tip's network with today's renderer, or another one. Ends no hold. */
 export function rerender(batch: Batch, head: Head, node: NodeIdentity, by: Cause): Head {
-  const parent = add(batch, head.parent, 'rerender', node, head.network, `rerender with ${node.renderer}`, by, head.network);
-  return { ...head, parent, node };
+  const written = add(
+    batch,
+    head.parent,
+    'rerender',
+    node,
+    head.network,
+    `rerender with ${node.renderer}`,
+    by,
+    head.network,
+  );
+  return { ...head, ...written, node };
 }
 
 /** A network of the past, rendered today, on a person's word. */
 export function rollback(batch: Batch, head: Head, network: Network, to: Oid, by: Cause): Head {
   const what = `roll back to ${to.slice(0, 10)}: ${describeChange(head.network, network)}`;
-  const parent = add(batch, head.parent, 'rollback', head.node, network, what, by, head.network);
-  return { ...head, parent, network };
+  const written = add(batch, head.parent, 'rollback', head.node, network, what, by, head.network);
+  return { ...head, ...written, network };
 }
 
 /** Moves the branch to what was built on it. */
@@ -90,15 +113,17 @@ function add(
   what: string,
   cause: Cause,
   before: Network = [],
-): Mark {
+): Pick<Head, 'parent' | 'tree'> {
   const body = describeChange(before, network);
-  return batch.commit({
+  const files = renderTree(node, network);
+  const mark = batch.commit({
     parents: parent === undefined ? [] : [parent],
     replace: true,
-    files: renderTree(node, network),
+    files,
     author: cause.author,
     subject: subject(node.name, what),
     ...(what.endsWith(body) && what.length < 100 ? {} : { body }),
     trailers: [[TRAILER.change, kind], ...cause.trailers],
   });
+  return { parent: mark, tree: treeId(managedFiles(files)) };
 }

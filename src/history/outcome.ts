@@ -4,7 +4,8 @@ import { RESULTS, type Outcome, type Result } from '../api/outcome.ts';
 import { rendererOf } from '../network/renderers.ts';
 import { managedFiles, readTree, treeId } from '../network/tree.ts';
 import { Batch } from '../store/batch.ts';
-import { CONTROLLER, type Commit, type Mark, type Oid, type Person, type Reader } from '../store/port.ts';
+import { CONTROLLER } from '../store/identity.ts';
+import type { Commit, Mark, Oid, Person, Reader } from '../store/port.ts';
 import { subject, trailer } from './message.ts';
 import { outcomeRef } from './ref.ts';
 
@@ -81,7 +82,7 @@ export class Outcomes {
     const known = this.#known.get(node);
     if (known?.tip === tip) return known.records;
     const records: OutcomeRecord[] = [];
-    for (let next: Oid | undefined = tip; next !== undefined && !enough(records); ) {
+    for (let next: Oid | undefined = tip; next !== undefined && !enough(records);) {
       if (next === known?.tip) {
         records.push(...known.records);
         break;
@@ -112,7 +113,10 @@ export function parseOutcome(commit: Commit): OutcomeRecord {
   return {
     oid: commit.oid,
     time: commit.committer.time,
-    result: result === 'Requested' || RESULTS.includes(result as Result) ? (result as Result | 'Requested') : 'Unknown',
+    result:
+      result === 'Requested' || RESULTS.includes(result as Result)
+        ? (result as Result | 'Requested')
+        : 'Unknown',
     attempt: Number(get(KEY.attempt) ?? 0),
     tree: commit.tree,
     missing: all(commit, KEY.missing),
@@ -137,11 +141,19 @@ export function parseOutcome(commit: Commit): OutcomeRecord {
  * Adds to the batch the commit that records how a job ended. An agent's word that its files are on the host is
  * checked against the tried commit: another tree than that commit's is Unknown.
  */
-export async function recordEnding(reader: Reader, batch: Batch, tip: Oid | undefined, ending: Ending): Promise<void> {
+export async function recordEnding(
+  reader: Reader,
+  batch: Batch,
+  tip: Oid | undefined,
+  ending: Ending,
+): Promise<void> {
   const { outcome } = ending;
   const parent = tip ?? root(batch, ending.node);
   const before = tip === undefined ? new Map<string, string>() : await reader.files(tip);
-  const after = outcome !== undefined && onHost(outcome.result) ? await expectedFiles(reader, ending.commit, outcome.missing) : undefined;
+  const after =
+    outcome !== undefined && onHost(outcome.result)
+      ? await expectedFiles(reader, ending.commit, outcome.missing)
+      : undefined;
   const mismatch = after !== undefined && outcome?.tree !== treeId(after);
   const result: Result = mismatch ? 'Unknown' : (outcome?.result ?? 'Unknown');
   const reason = mismatch ? 'TreeMismatch' : outcome === undefined ? 'OutcomeLost' : outcome.reason;
@@ -163,7 +175,9 @@ export async function recordEnding(reader: Reader, batch: Batch, tip: Oid | unde
       ...line(KEY.boot, outcome?.bootId),
       ...line(KEY.duration, seconds && `${seconds}s`),
       ...(outcome?.missing ?? []).map((mac) => [KEY.missing, mac] as const),
-      ...(outcome?.found ?? []).map(({ mac, name, netplanId }) => [KEY.found, [mac, name, netplanId ?? []].flat().join(' ')] as const),
+      ...(outcome?.found ?? []).map(
+        ({ mac, name, netplanId }) => [KEY.found, [mac, name, netplanId ?? []].flat().join(' ')] as const,
+      ),
       ...(outcome?.record === undefined ? [] : [[KEY.record, outcome.record ?? 'none'] as const]),
     ],
   });
@@ -171,7 +185,13 @@ export async function recordEnding(reader: Reader, batch: Batch, tip: Oid | unde
 }
 
 /** Adds a person's request to the outcome branch: the host is as before, but the scheduler looks again. */
-export function recordRequest(batch: Batch, node: string, tip: Oid | undefined, request: Request, by: Person): void {
+export function recordRequest(
+  batch: Batch,
+  node: string,
+  tip: Oid | undefined,
+  request: Request,
+  by: Person,
+): void {
   const commit = batch.commit({
     parents: [tip ?? root(batch, node)],
     files: new Map(),
@@ -191,18 +211,36 @@ function onHost(result: Result): boolean {
   return result === 'Applied' || result === 'Pending';
 }
 
-async function expectedFiles(reader: Reader, commit: Oid, missing: readonly string[]): Promise<ReadonlyMap<string, string>> {
+async function expectedFiles(
+  reader: Reader,
+  commit: Oid,
+  missing: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
   const files = await reader.files(commit);
   const { node, network } = readTree(files);
-  const gone = network.filter((nic) => missing.includes(nic.mac)).flatMap((nic) => [...rendererOf(node.renderer).render(nic).keys()]);
+  const gone = network
+    .filter((nic) => missing.includes(nic.mac))
+    .flatMap((nic) => [...rendererOf(node.renderer).render(nic).keys()]);
   return new Map([...managedFiles(files)].filter(([path]) => !gone.includes(path)));
 }
 
 function root(batch: Batch, node: string): Mark {
-  return batch.commit({ parents: [], files: new Map(), replace: true, author: CONTROLLER, subject: subject(node, 'nothing applied yet'), trailers: [] });
+  return batch.commit({
+    parents: [],
+    files: new Map(),
+    replace: true,
+    author: CONTROLLER,
+    subject: subject(node, 'nothing applied yet'),
+    trailers: [],
+  });
 }
 
-function headline(result: Result, reason: string | undefined, ending: Ending, seconds: string | undefined): string {
+function headline(
+  result: Result,
+  reason: string | undefined,
+  ending: Ending,
+  seconds: string | undefined,
+): string {
   const details = [reason, `attempt ${ending.attempt}`, seconds && `${seconds} s`].filter(Boolean).join(', ');
   return `${result} ${ending.commit.slice(0, 10)} (${details})`;
 }
@@ -218,4 +256,3 @@ function line(key: string, value: string | undefined): (readonly [string, string
 function optional<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
   return value === undefined ? {} : ({ [key]: value } as { [P in K]: V });
 }
-

@@ -13,9 +13,6 @@ export interface Stamp extends Person {
   readonly time: number;
 }
 
-/** The committer of all that we write; pushes can't use its address, so it tells our commits from theirs. */
-export const CONTROLLER: Person = { name: 'multinic-agent', email: 'controller@multinic.io' };
-
 /** A parsed commit. Immutable, so anything derived from it may be cached by its id. */
 export interface Commit {
   readonly oid: Oid;

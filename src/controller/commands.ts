@@ -1,0 +1,222 @@
+// What a person may ask of the controller. Each command decides on the tips as they are and writes one batch.
+
+import { MultinicError } from '../api/errors.ts';
+import type { Branch, Branches } from '../history/branch.ts';
+import { headOf, move, rerender, rollback, type Cause, type Head } from '../history/change.ts';
+import { trailer, TRAILER } from '../history/message.ts';
+import { recordRequest, type Request } from '../history/outcome.ts';
+import { MAIN, nodeOfRef, NODES, outcomeRef } from '../history/ref.ts';
+import { rollbackTarget } from '../history/rollback.ts';
+import { noSuchNode, type Mirror } from '../mirror/mirror.ts';
+import type { RendererKind } from '../network/node.ts';
+import { Batch } from '../store/batch.ts';
+import type { Oid, Person } from '../store/port.ts';
+import { decideAnew } from '../store/race.ts';
+import type { Store } from '../store/store.ts';
+import type { PausableInventory } from './port.ts';
+
+/** A node's new tip. */
+export interface Moved {
+  readonly node: string;
+  readonly commit: Oid;
+}
+
+/** What happened to each node that a command was meant for. */
+export interface ManyMoved {
+  readonly moved: readonly Moved[];
+  readonly skipped: readonly { readonly node: string; readonly reason: string }[];
+}
+
+/** Commits of a branch among which `rollback --change` looks for the change, to name the nodes that moved on. */
+const CHANGE_LOOK_BACK = 100;
+
+export interface CommandsOptions {
+  readonly store: Store;
+  readonly branches: Branches;
+  readonly mirror: Mirror;
+  readonly inventory: PausableInventory;
+}
+
+export class Commands {
+  readonly #store: Store;
+  readonly #branches: Branches;
+  readonly #mirror: Mirror;
+  readonly #inventory: PausableInventory;
+
+  constructor({ store, branches, mirror, inventory }: CommandsOptions) {
+    this.#store = store;
+    this.#branches = branches;
+    this.#mirror = mirror;
+    this.#inventory = inventory;
+  }
+
+  /** Goes back to the last different network, or to that of a commit of the branch. The CR is not asked; it holds. */
+  async rollback(node: string, to: Oid | undefined, by: Person): Promise<Moved> {
+    return decideAnew(async () => {
+      const branch = await this.#branch(node);
+      const batch = new Batch();
+      const target = await rollbackTarget(this.#store.reader, branch, to && (await this.#resolve(to)));
+      return this.#land(
+        batch,
+        branch,
+        rollback(batch, headOf(branch), target.network, target.commit, causeOf(by)),
+      );
+    });
+  }
+
+  /** Rolls back all nodes that a commit of main touched; those that moved on since are left alone and listed. */
+  async rollbackChange(change: Oid, by: Person): Promise<ManyMoved> {
+    const main = await this.#resolve(change);
+    const moved: Moved[] = [];
+    const skipped: { node: string; reason: string }[] = [];
+    for (const branch of await this.#all()) {
+      if (!(await this.#touchedBy(branch, main))) continue;
+      const { commit } = branch.base;
+      if (branch.tip.oid !== commit?.oid || trailer(commit, TRAILER.mainCommit) !== main) {
+        skipped.push({
+          node: branch.name,
+          reason: `moved on since: node/${branch.name} is at ${branch.tip.oid.slice(0, 10)}`,
+        });
+        continue;
+      }
+      try {
+        moved.push(await this.rollback(branch.name, commit.parents[0], by));
+      } catch (error) {
+        if (!(error instanceof MultinicError)) throw error;
+        skipped.push({ node: branch.name, reason: error.message });
+      }
+    }
+    if (moved.length + skipped.length === 0) {
+      throw new MultinicError(
+        'NothingToRollBack',
+        `${change} changed no node: git log main lists the changes`,
+        { data: { change } },
+      );
+    }
+    return { moved, skipped };
+  }
+
+  /** Gives a held node back to its CR. */
+  async release(node: string, by: Person): Promise<Moved> {
+    return { node, commit: await this.#mirror.release(node, by, await this.#inventory.list()) };
+  }
+
+  /** Asks for a run now, or for a run that takes a host over from another store. */
+  async request(node: string, request: Request, by: Person): Promise<Moved> {
+    return decideAnew(async () => {
+      await this.#branch(node);
+      const batch = new Batch();
+      recordRequest(batch, node, await this.#store.reader.ref(outcomeRef(node)), request, by);
+      const oids = await this.#store.write(batch);
+      return { node, commit: oids.at(-1)! };
+    });
+  }
+
+  /** Renders nodes with today's renderer, or with another kind; nodes whose files would not change are skipped. */
+  async rerender(nodes: readonly string[], kind: RendererKind | undefined, by: Person): Promise<ManyMoved> {
+    const names = nodes.length > 0 ? nodes : (await this.#all()).map(({ name }) => name);
+    const moved: Moved[] = [];
+    const skipped: { node: string; reason: string }[] = [];
+    for (const name of names) {
+      await decideAnew(async () => {
+        const branch = await this.#branch(name);
+        const batch = new Batch();
+        const head = rerender(
+          batch,
+          headOf(branch),
+          { ...branch.node, renderer: kind ?? branch.node.renderer },
+          causeOf(by),
+        );
+        if (branch.invalid !== undefined)
+          skipped.push({ node: name, reason: `its tip is invalid: multinic release ${name}` });
+        else if (head.tree === branch.tree && head.node.renderer === branch.node.renderer)
+          skipped.push({ node: name, reason: 'up to date' });
+        else moved.push(await this.#land(batch, branch, head));
+      });
+    }
+    return { moved, skipped };
+  }
+
+  /**
+   * Says that something is meant: a node's takeover (a node name), a change that was stopped because nodes failed
+   * (a commit of main), or all removals that wait at main's tip (nothing).
+   */
+  async confirm(
+    target: string | undefined,
+    by: Person,
+  ): Promise<{ readonly confirmed: string; readonly commit: Oid }> {
+    if (target !== undefined && (await this.#branches.read(target)) !== undefined) {
+      return { confirmed: target, commit: (await this.request(target, 'confirm', by)).commit };
+    }
+    const wanted = target && (await this.#resolve(target));
+    return decideAnew(async () => {
+      const tip = await this.#store.reader.ref(MAIN);
+      const meant = wanted ?? tip!;
+      if (!(await this.#store.reader.isAncestor(meant, tip!))) {
+        throw new MultinicError(
+          'NotInBranch',
+          `${target} is neither a node nor a commit of main: see multinic status`,
+          { data: { target } },
+        );
+      }
+      const batch = new Batch();
+      const mark = batch.commit({
+        parents: [tip!],
+        files: new Map(),
+        author: by,
+        subject: `confirm ${meant.slice(0, 10)}`,
+        trailers: [
+          [TRAILER.confirms, meant],
+          [TRAILER.by, by.name],
+        ],
+      });
+      batch.move(MAIN, mark, tip!);
+      const [commit] = await this.#store.write(batch);
+      return { confirmed: meant, commit: commit! };
+    });
+  }
+
+  /** Commits go on, nothing is applied. */
+  async setPaused(node: string, paused: boolean): Promise<void> {
+    await this.#inventory.setPaused(node, paused);
+  }
+
+  async #land(batch: Batch, branch: Branch, head: Head): Promise<Moved> {
+    move(batch, branch.name, head, branch.tip.oid);
+    const oids = await this.#store.write(batch);
+    return { node: branch.name, commit: oids.at(-1)! };
+  }
+
+  async #branch(node: string): Promise<Branch> {
+    const branch = await this.#branches.read(node);
+    if (branch === undefined) throw noSuchNode(node);
+    return branch;
+  }
+
+  async #all(): Promise<Branch[]> {
+    const tips = await this.#store.reader.refs(NODES);
+    return Promise.all([...tips].map(([ref, tip]) => this.#branches.at(nodeOfRef(ref)!, tip)));
+  }
+
+  /** Whether a spec commit of the branch came from that commit of main. */
+  async #touchedBy(branch: Branch, main: Oid): Promise<boolean> {
+    if (branch.base.commit !== undefined && trailer(branch.base.commit, TRAILER.mainCommit) === main)
+      return true;
+    const commits = await this.#store.reader.log(branch.tip.oid, {
+      firstParent: true,
+      limit: CHANGE_LOOK_BACK,
+    });
+    return commits.some(
+      (commit) => trailer(commit, TRAILER.mainCommit) === main && trailer(commit, TRAILER.change) === 'spec',
+    );
+  }
+
+  /** A commit as people write it: whole, or its first digits. */
+  async #resolve(text: string): Promise<Oid> {
+    return (await this.#store.reader.commit(text)).oid;
+  }
+}
+
+function causeOf(by: Person): Cause {
+  return { author: by, trailers: [[TRAILER.by, by.name]] };
+}

@@ -1,0 +1,52 @@
+// What the scheduler has to know of each node, from its branch, its outcomes and the inventory.
+
+import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
+import type { AgentJob } from '../api/job.ts';
+import type { Branch } from '../history/branch.ts';
+import { trailer, TRAILER } from '../history/message.ts';
+import type { OutcomeRecord } from '../history/outcome.ts';
+import type { InventoryNode } from '../mirror/port.ts';
+import type { NodeFacts } from '../scheduler/due.ts';
+import type { Reader } from '../store/port.ts';
+
+/** @param config annotations of the CR that speaks for the node */
+export async function factsOf(
+  reader: Reader,
+  branch: Branch,
+  listed: InventoryNode | undefined,
+  history: readonly OutcomeRecord[],
+  annotations: Readonly<Record<string, string>>,
+): Promise<NodeFacts> {
+  const change = branch.base.commit && trailer(branch.base.commit, TRAILER.mainCommit);
+  const apply = applyMode(listed?.annotations[ANNOTATIONS.apply] ?? annotations[ANNOTATIONS.apply]);
+  const question = history.find(({ result }) => result !== 'Requested');
+  const record = question?.result === 'Diverged' ? question.record : undefined;
+  return {
+    name: branch.name,
+    nodeId: branch.node.nodeId,
+    tip: branch.tip.oid,
+    tipTime: branch.tip.committer.time,
+    tipTree: branch.tree,
+    invalidTip: branch.invalid !== undefined,
+    wanted: branch.network.length > 0 || history.length > 0,
+    machineID: branch.node.machineID,
+    bootID: listed?.bootID ?? '',
+    ready: listed?.ready ?? false,
+    paused: listed?.paused === true || annotations[ANNOTATIONS.paused] === 'true',
+    history,
+    ...(change !== undefined && { change }),
+    ...(apply !== undefined && { apply }),
+    ...(record != null && { recordInBranch: await reader.isAncestor(record, branch.tip.oid) }),
+    ...(question !== undefined &&
+      question.found.length > 0 && { namesAdopted: bearsNames(branch, question) }),
+  };
+}
+
+function bearsNames(branch: Branch, { found }: OutcomeRecord): boolean {
+  const names = new Map(branch.network.map((nic) => [nic.mac, nic.name]));
+  return found.every(({ mac, name }) => !names.has(mac) || names.get(mac) === name);
+}
+
+function applyMode(text: string | undefined): AgentJob['apply'] | undefined {
+  return text === 'live' || text === 'full' || text === 'files' ? text : undefined;
+}

@@ -1,0 +1,91 @@
+// What a person would want to hear of: the difference between two passes.
+
+import { formatProblem } from '../api/errors.ts';
+import type { ConfigRef } from '../network/node.ts';
+import type { ControllerEvent } from './port.ts';
+import { nodeViews, type NodeView, type Snapshot } from './status.ts';
+
+/** The events between two snapshots; without an earlier one, what is wrong now. */
+export function newsBetween(before: Snapshot | undefined, after: Snapshot): ControllerEvent[] {
+  return [...mirrorNews(before, after), ...configNews(before, after), ...nodeNews(before, after)];
+}
+
+function mirrorNews(before: Snapshot | undefined, { report }: Snapshot): ControllerEvent[] {
+  const events = report.events.map((event): ControllerEvent => ({
+    type: 'Normal',
+    reason: event.type,
+    node: event.node,
+    config: event.config,
+    message:
+      event.type === 'HoldEnded'
+        ? `the CR changed this node: the hold ended, ${event.message}`
+        : event.message,
+  }));
+  const stopped = [...report.stopped].filter((node) => !before?.report.stopped.has(node));
+  if (stopped.length > 0) {
+    const message = `${report.stopped.size} nodes would lose all their interfaces (${stopped.slice(0, 5).join(', ')}${stopped.length > 5 ? ', …' : ''}): nothing is cleaned until multinic confirm`;
+    events.push({ type: 'Warning', reason: 'RemovalStopped', message });
+  }
+  return events;
+}
+
+function configNews(before: Snapshot | undefined, { report, listed }: Snapshot): ControllerEvent[] {
+  const events: ControllerEvent[] = [];
+  for (const [key, problems] of report.invalid) {
+    if (JSON.stringify(before?.report.invalid.get(key)) === JSON.stringify(problems)) continue;
+    const config = listed.get(key)?.ref;
+    events.push({
+      type: 'Warning',
+      reason: 'InvalidConfig',
+      ...(config && { config }),
+      message: `${key}: ${problems.map(formatProblem).join('; ')}`,
+    });
+  }
+  for (const [key, reason] of report.doubts) {
+    if (before?.report.doubts.get(key) !== reason)
+      events.push({
+        type: 'Warning',
+        reason: 'ListIncomplete',
+        message: `${key} is not listed, but may still exist: ${reason}`,
+      });
+  }
+  return events;
+}
+
+function nodeNews(before: Snapshot | undefined, after: Snapshot): ControllerEvent[] {
+  const known = new Map(before === undefined ? [] : nodeViews(before).map((view) => [keyOf(view), view]));
+  const events: ControllerEvent[] = [];
+  for (const view of nodeViews(after)) {
+    const was = known.get(keyOf(view));
+    const common = { node: view.node ?? view.attachedNodeName, ...optionalConfig(view.config) };
+    if (view.held && was !== undefined && !was.held)
+      events.push({ ...common, type: 'Normal', reason: 'Held', message: view.message ?? 'held' });
+    if (view.state === was?.state && view.reason === was.reason) continue;
+    if (view.state === 'Failed')
+      events.push({
+        ...common,
+        type: 'Warning',
+        reason: 'NodeFailed',
+        message: view.message ?? view.reason ?? 'failed',
+      });
+    else if (view.state === 'Configured' && was !== undefined && was.state !== 'Configured') {
+      events.push({
+        ...common,
+        type: 'Normal',
+        reason: was.state === 'Failed' ? 'Recovered' : 'Configured',
+        message: `configured at ${view.appliedCommit?.slice(0, 10) ?? 'no commit'}`,
+      });
+    } else if (view.state === 'Pending' && view.message !== undefined)
+      events.push({ ...common, type: 'Normal', reason: view.reason ?? 'Pending', message: view.message });
+  }
+  return events;
+}
+
+function keyOf(view: NodeView): string {
+  return `${view.config}/${view.attachedNodeId}`;
+}
+
+function optionalConfig(key: string | undefined): { config?: ConfigRef } {
+  const [group, namespace, name] = key?.split('/') ?? [];
+  return group && namespace && name ? { config: { group, namespace, name } } : {};
+}

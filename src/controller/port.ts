@@ -1,0 +1,24 @@
+import type { ConfigStatus } from '../api/status.ts';
+import type { ConfigRef } from '../network/node.ts';
+import type { NodeInventory } from '../mirror/port.ts';
+
+/** Something that a person would want to see. */
+export interface ControllerEvent {
+  readonly type: 'Normal' | 'Warning';
+  /** PascalCase: `HoldEnded`, `NodeFailed`, `RemovalStopped`… */
+  readonly reason: string;
+  readonly message: string;
+  readonly node?: string;
+  readonly config?: ConfigRef;
+}
+
+/** Where status and events go: files, or the API server. */
+export interface StatusSink {
+  write(ref: ConfigRef, status: ConfigStatus): Promise<void>;
+  emit(event: ControllerEvent): Promise<void>;
+}
+
+/** The inventory as commands see it. */
+export interface PausableInventory extends NodeInventory {
+  setPaused(node: string, paused: boolean): Promise<void>;
+}

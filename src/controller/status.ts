@@ -1,0 +1,348 @@
+// What is said of a CR and its nodes. Pure: the same facts give the same words.
+
+import { formatProblem, type Problem } from '../api/errors.ts';
+import type { Condition, ConfigStatus, NodeState, NodeStatus } from '../api/status.ts';
+import type { Branch } from '../history/branch.ts';
+import { formatConfigRef } from '../history/message.ts';
+import type { ConfigRef } from '../network/node.ts';
+import type { MirrorReport } from '../mirror/mirror.ts';
+import { runs, type Decision, type NodeFacts } from '../scheduler/due.ts';
+import type { JobStatus } from '../scheduler/port.ts';
+
+/** All that is known after a pass. */
+export interface Snapshot {
+  readonly report: MirrorReport;
+  readonly facts: ReadonlyMap<string, NodeFacts>;
+  readonly decisions: ReadonlyMap<string, Decision>;
+  readonly jobs: readonly JobStatus[];
+  /** Generation and spec hash of every listed CR, by `group/namespace/name`. */
+  readonly listed: ReadonlyMap<string, ListedConfig>;
+}
+
+export interface ListedConfig {
+  readonly ref: ConfigRef;
+  readonly generation: number;
+  readonly specHash?: string;
+}
+
+/** A node's state with its reason, as operators see it. */
+export interface NodeView extends NodeStatus {
+  readonly node?: string;
+  readonly config?: string;
+}
+
+type Verdict = Pick<NodeStatus, 'state' | 'reason' | 'message'>;
+
+/** Every node that has an entry or a branch. */
+export function nodeViews(snapshot: Snapshot): NodeView[] {
+  const { report } = snapshot;
+  const views: NodeView[] = [];
+  const seen = new Set<string>();
+  for (const [key, config] of report.main.configs) {
+    for (const entry of config.entries.values()) {
+      const claim = report.claims.byEntry.get(entry);
+      const node = claim !== undefined && 'node' in claim ? claim.node : undefined;
+      if (node !== undefined) seen.add(node);
+      const rejected: Verdict | undefined =
+        entry.problems.length > 0
+          ? { state: 'Failed', reason: 'InvalidEntry', message: describeProblems(entry.problems) }
+          : claim !== undefined && 'code' in claim
+            ? { state: 'Pending', reason: claim.code, message: claim.message }
+            : undefined;
+      views.push({
+        attachedNodeId: entry.nodeId ?? entry.key,
+        attachedNodeName: entry.nodeName ?? node ?? '',
+        config: key,
+        ...describeNode(snapshot, node, rejected),
+      });
+    }
+  }
+  for (const [name, branch] of report.branches) {
+    if (seen.has(name)) continue;
+    views.push({
+      attachedNodeId: branch.node.nodeId,
+      attachedNodeName: name,
+      config: formatConfigRef(branch.node.source),
+      ...describeNode(snapshot, name, undefined),
+    });
+  }
+  return views;
+}
+
+/**
+ * The status of each listed CR. A node whose entry is gone stays with its CR until it is clean.
+ * @param previous keeps transition times where nothing changed
+ * @param now milliseconds since 1970
+ */
+export function configStatuses(
+  snapshot: Snapshot,
+  previous: ReadonlyMap<string, ConfigStatus>,
+  now: number,
+): Map<string, ConfigStatus> {
+  const views = Map.groupBy(nodeViews(snapshot), (view) => view.config ?? '');
+  const statuses = new Map<string, ConfigStatus>();
+  for (const [key, listed] of snapshot.listed) {
+    const own = (views.get(key) ?? []).filter((view) => !isGone(snapshot, view));
+    statuses.set(key, configStatus(snapshot, listed, own, previous.get(key), now));
+  }
+  return statuses;
+}
+
+function isGone(snapshot: Snapshot, { node, state }: NodeView): boolean {
+  return node !== undefined && !snapshot.report.claims.byNode.has(node) && state === 'Configured';
+}
+
+function configStatus(
+  snapshot: Snapshot,
+  listed: ListedConfig,
+  views: readonly NodeView[],
+  previous: ConfigStatus | undefined,
+  now: number,
+): ConfigStatus {
+  const key = formatConfigRef(listed.ref);
+  const count = (...states: NodeState[]): number =>
+    views.filter(({ state }) => states.includes(state)).length;
+  const summary = {
+    totalNodes: views.length,
+    configuredNodes: count('Configured'),
+    failedNodes: count('Failed'),
+    pendingNodes: count('Pending', 'InProgress'),
+    heldNodes: views.filter(({ held }) => held).length,
+  };
+  const warnings = snapshot.report.warnings.get(key) ?? [];
+  const conditions = conditionsOf(snapshot.report.invalid.get(key), views, summary, warnings).map(
+    (condition): Condition => {
+      const before = previous?.conditions.find(({ type }) => type === condition.type);
+      const lastTransitionTime =
+        before?.status === condition.status
+          ? before.lastTransitionTime
+          : new Date(now).toISOString().replace(/\.\d+Z$/, 'Z');
+      return { ...condition, observedGeneration: listed.generation, lastTransitionTime };
+    },
+  );
+  const nodeStatuses = views.map(({ node: _, config: __, ...status }): NodeStatus => status);
+  return {
+    observedGeneration: listed.generation,
+    ...(listed.specHash !== undefined && { observedSpecHash: listed.specHash }),
+    conditions,
+    nodeStatuses,
+    summary,
+  };
+}
+
+type Judgement = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
+
+function conditionsOf(
+  invalid: readonly Problem[] | undefined,
+  views: readonly NodeView[],
+  summary: ConfigStatus['summary'],
+  warnings: readonly Problem[],
+): Judgement[] {
+  const {
+    totalNodes: total,
+    configuredNodes: configured,
+    failedNodes: failed,
+    pendingNodes: pending,
+    heldNodes: held,
+  } = summary;
+  if (invalid !== undefined) {
+    const message = `${describeProblems(invalid)}. Nothing was changed`;
+    return [
+      { type: 'Ready', status: 'False', reason: 'InvalidConfig', message },
+      { type: 'Reconciling', status: 'False', reason: 'InvalidConfig', message },
+      { type: 'Stalled', status: 'True', reason: 'InvalidConfig', message },
+      { type: 'InProgress', status: 'False', reason: 'InvalidConfig', message },
+      { type: 'Applied', status: 'False', reason: 'InvalidConfig', message },
+    ];
+  }
+  const paused = views.filter((view) => view.paused && view.state !== 'Configured').length;
+  const firstFailed = views.find(({ state }) => state === 'Failed');
+  const firstPending = views.find(({ state }) => state === 'Pending');
+  const failure =
+    firstFailed && `${nameOf(firstFailed)}: ${firstFailed.message ?? firstFailed.reason ?? 'failed'}`;
+  const note = warnings.length === 0 ? '' : `. Warning: ${describeProblems(warnings)}`;
+  const applied = configured === total;
+  const ready: Judgement = applied
+    ? held > 0
+      ? {
+          type: 'Ready',
+          status: 'True',
+          reason: 'NodesHeld',
+          message: `${held} of ${total} nodes are held by a rollback or an edit${note}`,
+        }
+      : { type: 'Ready', status: 'True', reason: 'Applied', message: `${total} nodes are configured${note}` }
+    : failed > 0
+      ? {
+          type: 'Ready',
+          status: 'False',
+          reason: 'NodesFailed',
+          message: `${failed} of ${total} nodes failed. ${failure}${note}`,
+        }
+      : paused > 0
+        ? {
+            type: 'Ready',
+            status: 'False',
+            reason: 'NodesPaused',
+            message: `${paused} nodes are paused with changes that are not applied${note}`,
+          }
+        : {
+            type: 'Ready',
+            status: 'False',
+            reason: 'Progressing',
+            message: `${configured} of ${total} nodes are configured${firstPending?.message === undefined ? '' : `. ${nameOf(firstPending)}: ${firstPending.message}`}${note}`,
+          };
+  const moving = pending > 0;
+  return [
+    ready,
+    {
+      type: 'Reconciling',
+      status: moving ? 'True' : 'False',
+      reason: moving ? 'ProcessingNodes' : 'Settled',
+      message: moving ? `Processing network configurations for ${pending} nodes` : 'Nothing to do',
+    },
+    {
+      type: 'Stalled',
+      status: failed > 0 ? 'True' : 'False',
+      reason: failed > 0 ? 'NodesFailed' : 'NotStalled',
+      message: failure ?? 'No node failed',
+    },
+    {
+      type: 'InProgress',
+      status: moving ? 'True' : 'False',
+      reason: moving ? 'ProcessingNodes' : 'Completed',
+      message: moving
+        ? `Processing network configurations for ${pending} nodes`
+        : 'No node is being processed',
+    },
+    {
+      type: 'Applied',
+      status: applied ? 'True' : 'False',
+      reason: applied ? 'AllNodesConfigured' : 'NodesOutstanding',
+      message: `${configured} of ${total} nodes are configured`,
+    },
+  ];
+}
+
+function nameOf(view: NodeView): string {
+  return view.attachedNodeName || view.attachedNodeId;
+}
+
+function describeNode(
+  snapshot: Snapshot,
+  name: string | undefined,
+  rejected: Verdict | undefined,
+): Omit<NodeView, 'attachedNodeId' | 'attachedNodeName' | 'config'> {
+  const branch = name === undefined ? undefined : snapshot.report.branches.get(name);
+  const facts = name === undefined ? undefined : snapshot.facts.get(name);
+  if (name === undefined || branch === undefined || facts === undefined) {
+    const problem = name === undefined ? undefined : snapshot.report.problems.get(name);
+    const verdict: Verdict =
+      rejected ??
+      (problem
+        ? { state: 'Failed', reason: problem.code, message: problem.message }
+        : { state: 'Pending', reason: 'NotMirrored' });
+    return { ...(name !== undefined && { node: name }), ...verdict };
+  }
+  const newest = runs(facts)[0];
+  const applied = facts.history.find(({ result }) => result === 'Applied' || result === 'Pending');
+  const job = snapshot.jobs.find(({ node, phase }) => node === name && phase !== 'finished');
+  const lastJobName = job?.name ?? newest?.job;
+  return {
+    node: name,
+    ...(rejected ?? judgeNode(snapshot, name, branch, facts)),
+    desiredCommit: branch.tip.oid,
+    ...(applied?.tried !== undefined && { appliedCommit: applied.tried }),
+    ...(branch.hold !== undefined && { held: true }),
+    ...(facts.paused && { paused: true }),
+    ...(newest !== undefined && {
+      lastProcessed: new Date(newest.time * 1000).toISOString().replace(/\.\d+Z$/, 'Z'),
+    }),
+    ...(lastJobName !== undefined && { lastJobName }),
+  };
+}
+
+function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: NodeFacts): Verdict {
+  const { report, decisions } = snapshot;
+  if (report.stopped.has(name)) {
+    return {
+      state: 'Pending',
+      reason: 'RemovalStopped',
+      message:
+        'would lose all interfaces with too many others at once: if that is meant, run multinic confirm',
+    };
+  }
+  const problem = report.problems.get(name);
+  if (problem !== undefined) return { state: 'Failed', reason: problem.code, message: problem.message };
+  const decision = decisions.get(name);
+  const newest = runs(facts)[0];
+  const why = newest && {
+    ...(newest.reason !== undefined && { reason: newest.reason }),
+    ...(newest.message !== undefined && { message: newest.message }),
+  };
+  if (decision === undefined || decision.due) return { state: 'InProgress', reason: 'JobStarting' };
+  switch (decision.reason) {
+    case 'UpToDate':
+      return branch.hold === undefined
+        ? { state: 'Configured' }
+        : { state: 'Configured', reason: 'Held', message: describeHold(branch) };
+    case 'NothingWanted':
+      return { state: 'Configured', reason: 'NoInterfaces' };
+    case 'Waiting':
+    case 'Running':
+    case 'Recording':
+      return { state: 'InProgress', reason: decision.reason };
+    case 'InvalidTip':
+      return {
+        state: 'Failed',
+        reason: 'InvalidTip',
+        message: `${branch.invalid?.message ?? 'the tip is invalid'}: mend it with multinic release ${name}`,
+      };
+    case 'NeedsConfirm':
+      return {
+        state: 'Failed',
+        reason: 'NeedsConfirm',
+        message: `the host was configured by another store: run multinic confirm ${name} to let this one take over`,
+      };
+    case 'GivenUp':
+      return {
+        ...why,
+        state: newest?.result === 'Pending' ? 'Pending' : 'Failed',
+        reason: newest?.reason ?? 'GivenUp',
+      };
+    case 'BackingOff': {
+      const state: NodeState = newest?.result === 'Failed' ? 'Failed' : 'Pending';
+      return {
+        state,
+        reason: newest?.reason ?? newest?.result ?? 'BackingOff',
+        ...(why?.message !== undefined && { message: why.message }),
+      };
+    }
+    case 'Paused':
+      return { state: 'Pending', reason: 'Paused', message: `changes wait: multinic resume ${name}` };
+    case 'NotReady':
+      return {
+        state: 'Pending',
+        reason: 'NodeNotReady',
+        message: 'the node is not ready: applied when it is back',
+      };
+    case 'ChangeStopped':
+      return {
+        state: 'Pending',
+        reason: 'ChangeStopped',
+        message: `too many nodes failed in this change: look at them, then run multinic confirm ${facts.change?.slice(0, 10) ?? ''}`,
+      };
+    case 'Adopt':
+    case 'Queued':
+    case 'Withdrawing':
+      return { state: 'Pending', reason: decision.reason };
+  }
+}
+
+function describeHold({ hold }: Branch): string {
+  return `held since ${hold!.commit.slice(0, 10)} by ${hold!.author.name}: the CR's next change of this node, or a release, ends it`;
+}
+
+function describeProblems(problems: readonly Problem[]): string {
+  const shown = problems.slice(0, 3).map(formatProblem).join('; ');
+  return problems.length > 3 ? `${shown}; and ${problems.length - 3} more` : shown;
+}

@@ -1,0 +1,48 @@
+// Where a rollback goes.
+
+import { MultinicError } from '../api/errors.ts';
+import { sameNetwork, type Network } from '../network/interface.ts';
+import { readTree } from '../network/tree.ts';
+import type { Oid, Reader } from '../store/port.ts';
+import type { Branch } from './branch.ts';
+
+export interface RollbackTarget {
+  readonly commit: Oid;
+  readonly network: Network;
+}
+
+/**
+ * The newest first-parent ancestor whose network differs from the tip's, or the given commit of the branch.
+ * @throws MultinicError `NothingToRollBack`, `NotInBranch`, `InvalidTree`
+ */
+export async function rollbackTarget(reader: Reader, branch: Branch, to?: Oid): Promise<RollbackTarget> {
+  if (to !== undefined) {
+    if (!(await reader.isAncestor(to, branch.tip.oid))) {
+      throw new MultinicError(
+        'NotInBranch',
+        `${to} is no commit of node/${branch.name}: choose one of multinic log ${branch.name}`,
+        { data: { node: branch.name, commit: to } },
+      );
+    }
+    return { commit: to, network: readTree(await reader.files(to)).network };
+  }
+  for (const commit of await reader.log(branch.tip.oid, { firstParent: true })) {
+    const network = await networkOf(reader, commit.oid);
+    if (network !== undefined && !sameNetwork(network, branch.network))
+      return { commit: commit.oid, network };
+  }
+  throw new MultinicError(
+    'NothingToRollBack',
+    `node/${branch.name} never had another network: there is nothing to go back to`,
+    { data: { node: branch.name } },
+  );
+}
+
+/** A commit that came past the policy is no place to go back to. */
+async function networkOf(reader: Reader, commit: Oid): Promise<Network | undefined> {
+  try {
+    return readTree(await reader.files(commit)).network;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,301 @@
+// Brings every node's branch to what one commit of main wants of it.
+
+import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
+import { checkpoint } from '../api/checkpoint.ts';
+import { MultinicError } from '../api/errors.ts';
+import { baseAt, type Branch, type Branches } from '../history/branch.ts';
+import { birth, headOf, identity, move, spec, type Cause, type Head } from '../history/change.ts';
+import { describeChange, formatConfigRef, trailer, TRAILER } from '../history/message.ts';
+import { nodeOfRef, NODES } from '../history/ref.ts';
+import { satisfies, type WantedInterface } from '../network/interface.ts';
+import type { ConfigRef, NodeIdentity } from '../network/node.ts';
+import { Batch } from '../store/batch.ts';
+import { CONTROLLER } from '../store/identity.ts';
+import type { Commit, Mark, Oid } from '../store/port.ts';
+import type { Store } from '../store/store.ts';
+import { resolveClaims, type Claim, type Claims } from './claim.ts';
+import { GUARD_WINDOW_S, stoppedRemovals, type GuardPolicy, type Removal } from './guard.ts';
+import { describeIdentity, identityOf, sameIdentity } from './identity.ts';
+import { causeOf, type MainConfig, type MainState } from './main.ts';
+import type { InventoryNode } from './port.ts';
+
+export interface MirrorEvent {
+  readonly type: 'Committed' | 'HoldEnded';
+  readonly node: string;
+  readonly config: ConfigRef;
+  readonly message: string;
+}
+
+export interface BranchesResult {
+  readonly main: MainState;
+  readonly claims: Claims;
+  readonly branches: ReadonlyMap<string, Branch>;
+  /** Why a node's branch could not be read or mirrored, by node name. */
+  readonly problems: ReadonlyMap<string, MultinicError>;
+  /** Nodes that would lose all interfaces, and don't until somebody confirms. */
+  readonly stopped: ReadonlySet<string>;
+  readonly events: readonly MirrorEvent[];
+}
+
+/** One commit of main and what it meets. */
+export interface Step {
+  readonly commit: Commit;
+  readonly main: MainState;
+  readonly inventory: readonly InventoryNode[];
+  /** Position of each commit of main that is still to be mirrored. */
+  readonly order: ReadonlyMap<Oid, number>;
+}
+
+export interface BranchMirrorOptions {
+  readonly guard: GuardPolicy;
+  readonly now: () => number;
+  readonly stateAt: (commit: Oid) => Promise<MainState>;
+}
+
+/** What is to be written on a node's branch. */
+interface Change {
+  readonly name: string;
+  readonly branch?: Branch;
+  readonly node: NodeIdentity;
+  /** Absent: only the identity changes. */
+  readonly wanted?: readonly WantedInterface[];
+  readonly config?: MainConfig;
+}
+
+export class BranchMirror {
+  readonly #store: Store;
+  readonly #branches: Branches;
+  readonly #options: BranchMirrorOptions;
+
+  constructor(store: Store, branches: Branches, options: BranchMirrorOptions) {
+    this.#store = store;
+    this.#branches = branches;
+    this.#options = options;
+  }
+
+  async run(step: Step): Promise<BranchesResult> {
+    const problems = new Map<string, MultinicError>();
+    const branches = await this.#read(problems);
+    const identities = new Map([...branches].map(([name, branch]) => [name, branch.node]));
+    const claims = resolveClaims(step.main, step.inventory, identities);
+    const changes = planChanges(step, branches, claims, problems);
+    const stopped = await this.#guard(step, changes, branches);
+    const events = await this.#write(
+      step,
+      changes.filter((change) => !stopped.has(change.name)),
+      branches,
+    );
+    return { main: step.main, claims, branches, problems, stopped, events };
+  }
+
+  async #read(problems: Map<string, MultinicError>): Promise<Map<string, Branch>> {
+    const branches = new Map<string, Branch>();
+    for (const [ref, tip] of await this.#store.reader.refs(NODES)) {
+      const name = nodeOfRef(ref)!;
+      try {
+        branches.set(name, await this.#branches.at(name, tip));
+      } catch (error) {
+        if (!(error instanceof MultinicError)) throw error;
+        problems.set(name, error);
+      }
+    }
+    return branches;
+  }
+
+  /** The nodes whose removal waits for a person. */
+  async #guard(
+    step: Step,
+    changes: readonly Change[],
+    branches: ReadonlyMap<string, Branch>,
+  ): Promise<Set<string>> {
+    const removed = changes.filter(
+      (change) => change.wanted?.length === 0 && (change.branch?.base.network.length ?? 0) > 0,
+    );
+    if (removed.length === 0) return new Set();
+    const confirmed = await this.#confirmed(step);
+    const removals: Removal[] = removed.map((change) => ({
+      node: change.name,
+      confirmed: confirmed(change),
+    }));
+    if (removals.every((removal) => removal.confirmed)) return new Set();
+    return stoppedRemovals(removals, await this.#lastHour(branches), this.#options.guard);
+  }
+
+  /** Who said that a removal is meant: a commit that confirms it, or the CR's annotation when it was last seen. */
+  async #confirmed(step: Step): Promise<(change: Change) => boolean> {
+    const parent = step.commit.parents[0];
+    const before = parent === undefined ? undefined : await this.#options.stateAt(parent);
+    const meant = await this.#confirmedStates(step);
+    return (change) => {
+      const source = formatConfigRef(change.node.source);
+      const lastSeen = step.main.configs.get(source) ?? before?.configs.get(source);
+      if (lastSeen?.annotations[ANNOTATIONS.confirmCleanup] === 'true') return true;
+      return meant.length > 0 && meant.every((state) => wantedIn(state, change.node).length === 0);
+    };
+  }
+
+  /** main at the commit that is confirmed and ever since: what came back in between was not meant to go. */
+  async #confirmedStates(step: Step): Promise<MainState[]> {
+    const target = step.commit.trailers.find(([key]) => key === TRAILER.confirms)?.[1];
+    if (target === undefined) return [];
+    const since = await this.#store.reader.log(step.commit.oid, { firstParent: true, until: target });
+    return Promise.all([target, ...since.map(({ oid }) => oid)].map((oid) => this.#options.stateAt(oid)));
+  }
+
+  async #lastHour(
+    branches: ReadonlyMap<string, Branch>,
+  ): Promise<{ cleanedLately: number; configuredBefore: number }> {
+    const begin = this.#options.now() / 1000 - GUARD_WINDOW_S;
+    let cleanedLately = 0;
+    let configuredBefore = 0;
+    for (const branch of branches.values()) {
+      const { commit, network } = branch.base;
+      if (commit === undefined) continue;
+      const had = (await baseAt(this.#store.reader, branch, begin)).length > 0;
+      if (had) configuredBefore++;
+      if (
+        network.length === 0 &&
+        commit.committer.time > begin &&
+        (await removedSomething(this.#store, commit))
+      )
+        cleanedLately++;
+    }
+    return { cleanedLately, configuredBefore };
+  }
+
+  async #write(
+    step: Step,
+    changes: readonly Change[],
+    branches: Map<string, Branch>,
+  ): Promise<MirrorEvent[]> {
+    if (changes.length === 0) return [];
+    const batch = new Batch();
+    const heads = new Map<string, Head>();
+    const events: MirrorEvent[] = [];
+    for (const change of changes) heads.set(change.name, addChange(batch, change, step, events));
+    const written = await this.#store.write(batch);
+    checkpoint('mirror.branches');
+    const tips = await this.#store.reader.commits(
+      [...heads.values()].map((head) => written[(head.parent as Mark).mark - 1]!),
+    );
+    for (const [index, [name, head]] of [...heads].entries()) {
+      const branch = branchAfter(name, head, tips[index]!, branches.get(name));
+      this.#branches.remember(branch);
+      branches.set(name, branch);
+    }
+    return events;
+  }
+}
+
+/** Compares every node with its base; a bad entry changes nothing on its node. */
+function planChanges(
+  step: Step,
+  branches: ReadonlyMap<string, Branch>,
+  claims: Claims,
+  problems: Map<string, MultinicError>,
+): Change[] {
+  const inventory = new Map(step.inventory.map((node) => [node.name, node]));
+  const changes: Change[] = [];
+  for (const name of [...new Set([...claims.byNode.keys(), ...branches.keys()])].sort()) {
+    if (problems.has(name)) continue;
+    try {
+      const change = planChange(step, name, inventory.get(name), branches.get(name), claims.byNode.get(name));
+      if (change !== undefined) changes.push(change);
+    } catch (error) {
+      if (!(error instanceof MultinicError)) throw error;
+      problems.set(name, error);
+    }
+  }
+  return changes;
+}
+
+function planChange(
+  step: Step,
+  name: string,
+  listed: InventoryNode | undefined,
+  branch: Branch | undefined,
+  claim: Claim | undefined,
+): Change | undefined {
+  const wanted = claim === undefined ? [] : claim.entry.wanted;
+  if (branch === undefined) {
+    if (listed === undefined || claim === undefined || wanted === undefined) return undefined;
+    return { name, node: identityOf(listed, claimOf(claim), undefined), wanted, config: claim.config };
+  }
+  const node = listed === undefined ? branch.node : identityOf(listed, claim && claimOf(claim), branch.node);
+  const differs = wanted !== undefined && !satisfies(branch.base.network, wanted) && !isLater(step, branch);
+  if (!differs && (branch.invalid !== undefined || sameIdentity(node, branch.node))) return undefined;
+  return { name, branch, node, ...(differs && { wanted }), ...(claim && { config: claim.config }) };
+}
+
+/** Whether the branch reflects a later commit of main already: after a crash, earlier ones are gone through again. */
+function isLater(step: Step, branch: Branch): boolean {
+  const here = step.order.get(step.commit.oid);
+  const seen = branch.base.commit && trailer(branch.base.commit, TRAILER.mainCommit);
+  const there = seen === undefined ? undefined : step.order.get(seen);
+  return here !== undefined && there !== undefined && there >= here;
+}
+
+function claimOf(claim: Claim): { nodeId: string; source: ConfigRef } {
+  return { nodeId: claim.entry.nodeId!, source: claim.config.ref };
+}
+
+function wantedIn(main: MainState, node: NodeIdentity): readonly WantedInterface[] {
+  const config = main.configs.get(formatConfigRef(node.source));
+  const entry = config && [...config.entries.values()].find((each) => each.nodeId === node.nodeId);
+  return entry?.wanted ?? [];
+}
+
+function addChange(batch: Batch, change: Change, step: Step, events: MirrorEvent[]): Head {
+  const cause = causeFor(change, step);
+  const { branch } = change;
+  let head = branch === undefined ? birth(batch, change.node, cause) : headOf(branch);
+  if (branch !== undefined && !sameIdentity(change.node, branch.node)) {
+    head = identity(batch, head, change.node, head.network, describeIdentity(branch.node, change.node));
+  }
+  if (change.wanted !== undefined && (change.wanted.length > 0 || branch !== undefined)) {
+    const before = head;
+    head = spec(batch, head, change.wanted, cause);
+    events.push({
+      type: before.hold === undefined ? 'Committed' : 'HoldEnded',
+      node: change.name,
+      config: change.node.source,
+      message: describeChange(before.network, head.network),
+    });
+  }
+  move(batch, change.name, head, branch?.tip.oid ?? null);
+  return head;
+}
+
+/** The newest field manager wrote the spec; the trailers lead back to its CR and to the commit of main. */
+function causeFor(change: Change, step: Step): Cause {
+  const trailers =
+    change.config === undefined
+      ? [[TRAILER.config, formatConfigRef(change.node.source)] as const]
+      : causeOf(change.config);
+  const { name, email } = step.commit.author;
+  return {
+    author: step.order.has(step.commit.oid) ? { name, email } : CONTROLLER,
+    trailers: [...trailers, [TRAILER.mainCommit, step.commit.oid]],
+  };
+}
+
+function branchAfter(name: string, head: Head, tip: Commit, before: Branch | undefined): Branch {
+  const isSpec = trailer(tip, TRAILER.change) === 'spec';
+  return {
+    name,
+    tip,
+    node: head.node,
+    network: head.network,
+    base: isSpec ? { commit: tip, network: head.network } : (before?.base ?? { network: [] }),
+    anchor: tip,
+    tree: head.tree,
+    ...(head.hold && { hold: head.hold }),
+  };
+}
+
+async function removedSomething(store: Store, commit: Commit): Promise<boolean> {
+  const parent = commit.parents[0];
+  if (parent === undefined) return false;
+  const files = await store.reader.list(parent);
+  return files.size > 1;
+}

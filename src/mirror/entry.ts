@@ -1,0 +1,76 @@
+// One node's entry of a CR, as main keeps it: as written, and judged.
+
+import { createHash } from 'node:crypto';
+import { parse, stringify } from 'yaml';
+import type { Problem } from '../api/errors.ts';
+import { admitEntry, type AdmittedEntry } from '../network/admission.ts';
+import type { WantedInterface } from '../network/interface.ts';
+import { nodeIdKey } from '../network/text.ts';
+
+/** A node's entry. When a CR names a node twice, all its entries are kept together and count for nothing. */
+export interface Entry {
+  /** File name below `nodes/<hh>/`, without `.yaml`: the node ID where that can be a path. */
+  readonly key: string;
+  readonly nodeId?: string;
+  readonly nodeName?: string;
+  /** Absent: the entry is bad and counts for nothing. */
+  readonly wanted?: readonly WantedInterface[];
+  readonly problems: readonly Problem[];
+  /** The file's text. */
+  readonly text: string;
+}
+
+/** A file name of at most 255 bytes with `.yaml`, and nothing that a path could misread. */
+const PATH_SAFE = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,198}[A-Za-z0-9])?$/;
+
+/** Groups a CR's admitted entries by node; the order of the CR does not matter. */
+export function entriesOf(admitted: readonly AdmittedEntry[]): Map<string, Entry> {
+  const byNode = new Map<string, AdmittedEntry[]>();
+  for (const each of admitted) {
+    const node = each.nodeId === undefined ? keyOf(each) : nodeIdKey(each.nodeId);
+    byNode.set(node, [...(byNode.get(node) ?? []), each]);
+  }
+  return new Map(
+    [...byNode.values()].map((group) => entry(keyOf(group[0]!), group)).map((each) => [each.key, each]),
+  );
+}
+
+function entry(key: string, group: readonly AdmittedEntry[]): Entry {
+  const first = group[0]!;
+  const raws = group.map((each) => each.raw);
+  return {
+    key,
+    ...(first.nodeId !== undefined && { nodeId: first.nodeId }),
+    ...(first.nodeName !== undefined && { nodeName: first.nodeName }),
+    ...(group.length === 1 && first.wanted !== undefined && { wanted: first.wanted }),
+    problems: group.flatMap((each) => each.problems),
+    text: stringify(group.length === 1 ? raws[0] : raws, { compat: 'yaml-1.1', lineWidth: 0 }),
+  };
+}
+
+/** Reads an entry's file of main back. */
+export function parseEntry(key: string, text: string): Entry {
+  const raw: unknown = parse(text);
+  const parts = Array.isArray(raw) ? raw : [raw];
+  const admitted = parts.map((part, index) => ({ ...admitEntry(part, `nodeConfigs[${key}]`), index }));
+  if (admitted.length === 1) return { ...entry(key, admitted), text };
+  const twice: Problem = {
+    path: `nodeConfigs[${key}]`,
+    code: 'DuplicateNode',
+    message: `the node is named ${admitted.length} times: keep one entry`,
+  };
+  return { ...entry(key, admitted), problems: [twice, ...admitted.flatMap((each) => each.problems)], text };
+}
+
+/** `<hh>/<key>.yaml`: hashed folders keep a change of one node small. */
+export function pathOf(key: string): string {
+  return `${createHash('sha256').update(key).digest('hex').slice(0, 2)}/${key}.yaml`;
+}
+
+function keyOf(admitted: AdmittedEntry): string {
+  if (admitted.nodeId !== undefined && PATH_SAFE.test(admitted.nodeId)) return admitted.nodeId;
+  return `entry-${createHash('sha256')
+    .update(JSON.stringify(admitted.raw) ?? '')
+    .digest('hex')
+    .slice(0, 16)}`;
+}

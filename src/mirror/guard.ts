@@ -1,0 +1,36 @@
+// Guarded removal: a mistake in a CR must not take the network of a fleet.
+
+export interface GuardPolicy {
+  /** Share of the nodes that had interfaces when the hour began. */
+  readonly fraction: number;
+  /** So many may always go. */
+  readonly minimum: number;
+}
+
+export const DEFAULT_GUARD: GuardPolicy = { fraction: 0.1, minimum: 1 };
+export const GUARD_WINDOW_S = 3600;
+
+export interface Removal {
+  readonly node: string;
+  /** Somebody said that it is meant. */
+  readonly confirmed: boolean;
+}
+
+export interface GuardView {
+  /** Nodes that lost all interfaces in the hour before. */
+  readonly cleanedLately: number;
+  /** Nodes that had an interface when that hour began. */
+  readonly configuredBefore: number;
+}
+
+/** The nodes that may not be cleaned now: either none of the unconfirmed ones, or all of them. */
+export function stoppedRemovals(
+  removals: readonly Removal[],
+  view: GuardView,
+  policy: GuardPolicy,
+): Set<string> {
+  const unconfirmed = removals.filter((removal) => !removal.confirmed);
+  const allowed = Math.max(policy.minimum, policy.fraction * view.configuredBefore);
+  const total = unconfirmed.length + view.cleanedLately;
+  return new Set(total > allowed ? unconfirmed.map((removal) => removal.node) : []);
+}

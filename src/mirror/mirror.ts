@@ -1,0 +1,233 @@
+// The mirror: CRs to commits. First main, one commit a CR and generation seen; then, main's commits in their order,
+// the branches of the nodes. What a CR wants is compared with a branch's base, never with its tip, so a revert holds.
+
+import type { Logger } from 'pino';
+import { checkpoint } from '../api/checkpoint.ts';
+import { InvalidInputError, MultinicError, type Problem } from '../api/errors.ts';
+import type { Branches } from '../history/branch.ts';
+import { headOf, move, spec } from '../history/change.ts';
+import { formatConfigRef, TRAILER } from '../history/message.ts';
+import { MAIN, MIRRORED } from '../history/ref.ts';
+import { admitConfig } from '../network/admission.ts';
+import { Batch } from '../store/batch.ts';
+import type { Oid, Person } from '../store/port.ts';
+import { decideAnew } from '../store/race.ts';
+import type { Store } from '../store/store.ts';
+import { BranchMirror, type BranchesResult, type MirrorEvent } from './branch-mirror.ts';
+import { resolveClaims } from './claim.ts';
+import { DEFAULT_GUARD, type GuardPolicy } from './guard.ts';
+import {
+  commitConfig,
+  commitsSince,
+  mainConfig,
+  readMain,
+  sameConfig,
+  type MainConfig,
+  type MainState,
+} from './main.ts';
+import type { ConfigList, ConfigObject, InventoryNode } from './port.ts';
+
+/** What a pass found and did: enough for every status to be told from it. */
+export interface MirrorReport extends BranchesResult {
+  /** CRs that are invalid as a whole, and warnings of the others, by `group/namespace/name`. */
+  readonly invalid: ReadonlyMap<string, readonly Problem[]>;
+  readonly warnings: ReadonlyMap<string, readonly Problem[]>;
+  /** CRs of main that the home does not list, but may still have, with the reason. */
+  readonly doubts: ReadonlyMap<string, string>;
+}
+
+export interface MirrorOptions {
+  readonly guard?: GuardPolicy;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  readonly log: Logger;
+}
+
+export class Mirror {
+  readonly #store: Store;
+  readonly #branches: Branches;
+  readonly #guard: GuardPolicy;
+  readonly #now: () => number;
+  readonly #log: Logger;
+  #main: MainState | undefined;
+  /** States of the commits of main that this process made and has not mirrored yet. */
+  readonly #states = new Map<Oid, MainState>();
+
+  constructor(store: Store, branches: Branches, options: MirrorOptions) {
+    this.#store = store;
+    this.#branches = branches;
+    this.#guard = options.guard ?? DEFAULT_GUARD;
+    this.#now = options.now ?? Date.now;
+    this.#log = options.log;
+  }
+
+  /** main at its tip. */
+  async main(): Promise<MainState> {
+    const tip = await this.#store.reader.ref(MAIN);
+    if (tip === undefined)
+      throw new MultinicError(
+        'NotFound',
+        'the store has no main: it was not made by multinic; restore a backup',
+      );
+    if (this.#main?.commit !== tip) this.#main = await readMain(this.#store.reader, tip, this.#main);
+    return this.#main;
+  }
+
+  /** Brings main and all branches to what the home lists. Idempotent; may be killed at any instant. */
+  async pass(list: ConfigList, inventory: readonly InventoryNode[]): Promise<MirrorReport> {
+    return decideAnew(async () => {
+      const judged = judge(list);
+      const doubts = await this.#commitConfigs(list, judged.valid);
+      const result = await this.#mirrorCommits(inventory);
+      return { ...result, invalid: judged.invalid, warnings: judged.warnings, doubts };
+    });
+  }
+
+  /**
+   * Ends a hold on request: a spec commit of what the CR wants now, else of what the base wanted.
+   * @throws MultinicError `NoSuchNode`, `NotHeld`
+   */
+  async release(name: string, by: Person, inventory: readonly InventoryNode[]): Promise<Oid> {
+    return decideAnew(async () => {
+      const branch = await this.#branches.read(name);
+      if (branch === undefined) throw noSuchNode(name);
+      if (branch.hold === undefined && branch.invalid === undefined) {
+        throw new MultinicError(
+          'NotHeld',
+          `${name} is not held: its branch says what its MultiNicBizConfig wants`,
+          { data: { node: name } },
+        );
+      }
+      const claim = resolveClaims(await this.main(), inventory, new Map([[name, branch.node]])).byNode.get(
+        name,
+      );
+      const wanted = claim?.entry.wanted ?? branch.base.network.map(({ name: _, ...nic }) => nic);
+      const trailers =
+        branch.base.commit?.trailers.filter(([key]) => key !== TRAILER.change && key !== TRAILER.endsHold) ??
+        [];
+      const batch = new Batch();
+      move(
+        batch,
+        name,
+        spec(batch, headOf(branch), wanted, { author: by, trailers: [...trailers, [TRAILER.by, by.name]] }),
+        branch.tip.oid,
+      );
+      const oids = await this.#store.write(batch);
+      return oids.at(-1)!;
+    });
+  }
+
+  /** One commit on main for each CR that is new, changed, or gone. */
+  async #commitConfigs(
+    list: ConfigList,
+    valid: ReadonlyMap<string, ValidConfig>,
+  ): Promise<Map<string, string>> {
+    let main = await this.main();
+    const listed = new Set(list.configs.map((object) => formatConfigRef(object.ref)));
+    const doubts = new Map<string, string>();
+    for (const [key, { object, config }] of valid) {
+      const before = main.configs.get(key);
+      if (!sameConfig(before, config)) main = await this.#commitConfig(main, before, config, object);
+    }
+    for (const [key, before] of main.configs) {
+      if (listed.has(key)) continue;
+      const doubt = list.doubt(before.ref);
+      if (doubt === undefined) main = await this.#commitConfig(main, before, undefined);
+      else doubts.set(key, doubt);
+    }
+    return doubts;
+  }
+
+  async #commitConfig(
+    main: MainState,
+    before: MainConfig | undefined,
+    after: MainConfig | undefined,
+    object?: ConfigObject,
+  ): Promise<MainState> {
+    const batch = new Batch();
+    const mark = commitConfig(batch, main.commit, before, after, object?.writer);
+    batch.move(MAIN, mark, main.commit);
+    const [commit] = await this.#store.write(batch);
+    const configs = new Map(main.configs);
+    const key = formatConfigRef((after ?? before)!.ref);
+    if (after === undefined) configs.delete(key);
+    else configs.set(key, after);
+    this.#main = { commit: commit!, configs };
+    this.#states.set(commit!, this.#main);
+    this.#log.info(
+      { config: key, commit, generation: after?.generation },
+      after === undefined ? 'CR is gone' : 'CR committed',
+    );
+    checkpoint('mirror.main');
+    return this.#main;
+  }
+
+  /** Brings the branches through every commit of main that they don't reflect yet, one after the other. */
+  async #mirrorCommits(inventory: readonly InventoryNode[]): Promise<BranchesResult> {
+    const tip = await this.main();
+    const mirrored = await this.#store.reader.ref(MIRRORED);
+    const pending =
+      mirrored === tip.commit ? [] : await commitsSince(this.#store.reader, tip.commit, mirrored);
+    const order = new Map(pending.map((commit, index) => [commit.oid, index]));
+    const steps = pending.length > 0 ? pending : [await this.#store.reader.commit(tip.commit)];
+    const branchMirror = new BranchMirror(this.#store, this.#branches, {
+      guard: this.#guard,
+      now: this.#now,
+      stateAt: (oid) => this.#stateAt(oid),
+    });
+    const events: MirrorEvent[] = [];
+    let result: BranchesResult | undefined;
+    for (const commit of steps) {
+      result = await branchMirror.run({ commit, main: await this.#stateAt(commit.oid), inventory, order });
+      events.push(...result.events);
+    }
+    if (mirrored !== tip.commit) {
+      const batch = new Batch();
+      batch.move(MIRRORED, tip.commit, mirrored ?? null);
+      await this.#store.write(batch);
+      this.#states.clear();
+    }
+    return { ...result!, events };
+  }
+
+  async #stateAt(commit: Oid): Promise<MainState> {
+    const tip = await this.main();
+    if (commit === tip.commit) return tip;
+    return this.#states.get(commit) ?? readMain(this.#store.reader, commit, tip);
+  }
+}
+
+export function noSuchNode(name: string): MultinicError {
+  return new MultinicError(
+    'NoSuchNode',
+    `no branch node/${name}: multinic status lists the nodes that a MultiNicBizConfig names`,
+    { data: { node: name } },
+  );
+}
+
+interface ValidConfig {
+  readonly object: ConfigObject;
+  readonly config: MainConfig;
+}
+
+function judge(list: ConfigList): {
+  valid: Map<string, ValidConfig>;
+  invalid: Map<string, readonly Problem[]>;
+  warnings: Map<string, readonly Problem[]>;
+} {
+  const valid = new Map<string, ValidConfig>();
+  const invalid = new Map<string, readonly Problem[]>();
+  const warnings = new Map<string, readonly Problem[]>();
+  for (const object of list.configs) {
+    const key = formatConfigRef(object.ref);
+    try {
+      const admitted = admitConfig(object);
+      valid.set(key, { object, config: mainConfig(object, admitted) });
+      if (admitted.warnings.length > 0) warnings.set(key, admitted.warnings);
+    } catch (error) {
+      if (!(error instanceof InvalidInputError)) throw error;
+      invalid.set(key, error.problems);
+    }
+  }
+  return { valid, invalid, warnings };
+}
