@@ -1,0 +1,68 @@
+// The hooks that receive-pack runs for a push. They are shell, because a Node process doubles what a push costs, and
+// they decide nothing: each asks the server over a socket that it inherits from receive-pack.
+//
+// Inherited, a socket has no name that another process could open, and no end of it can be left waiting: when the
+// server dies, the hook reads end of file and refuses. A server that is stopped rather than dead is what the time-out
+// is for, because receive-pack holds the store's lock meanwhile.
+import { chmod, mkdir, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** Descriptors of the sockets, one a hook. */
+export const PRE_RECEIVE_FD = 3;
+export const PREPARED_FD = 4;
+/** Longest time that a hook waits for the server's answer, in seconds. */
+export const HOOK_TIMEOUT_SECONDS = 60;
+
+const HEAD = '#!/bin/sh\n# Written by multinic with each start: a change here does not last.';
+
+const ask = (fd: number): string => `answer=$(timeout ${HOOK_TIMEOUT_SECONDS} cat <&${fd})
+case $answer in
+accept) exit 0 ;;
+refuse*) printf '%s\\n' "\${answer#refuse?}" >&2 ;;
+*) echo 'multinic: the controller went away before it had judged this push: push again' >&2 ;;
+esac
+exit 1`;
+
+// Told is only where the pushed objects are; the commands the server has read itself.
+const PRE_RECEIVE = `${HEAD}
+for name in GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES; do
+  eval "printf '%s=%s\\n' $name \\"\\\${$name-}\\""
+done >&${PRE_RECEIVE_FD}
+echo >&${PRE_RECEIVE_FD}
+${ask(PRE_RECEIVE_FD)}
+`;
+
+// prepared: the objects have left quarantine, the branches are locked, and they move next.
+const REFERENCE_TRANSACTION = `${HEAD}
+[ "$1" = prepared ] || exit 0
+echo >&${PREPARED_FD}
+${ask(PREPARED_FD)}
+`;
+
+/** Writes the hooks into a folder of their own, for receive-pack's `core.hooksPath`. */
+export async function installHooks(directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const hooks = { 'pre-receive': PRE_RECEIVE, 'reference-transaction': REFERENCE_TRANSACTION };
+  for (const [name, script] of Object.entries(hooks)) {
+    // By renaming: the controller before us may have a push running.
+    const next = join(directory, `${name}.next`);
+    await writeFile(next, script);
+    await chmod(next, 0o755);
+    await rename(next, join(directory, name));
+  }
+}
+
+/** What a hook tells, by name; undefined as long as its question has not arrived whole. */
+export function readQuestion(text: string): ReadonlyMap<string, string> | undefined {
+  const end = text.startsWith('\n') ? 0 : text.indexOf('\n\n') + 1;
+  if (end === 0 && !text.startsWith('\n')) return undefined;
+  const lines = text.slice(0, end).split('\n').filter(Boolean);
+  return new Map(
+    lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)] as const),
+  );
+}
+
+/** The answer to a push that may go on, or that is refused with these lines. */
+export function formatAnswer(refusal: readonly string[] | undefined): string {
+  return refusal === undefined ? 'accept\n' : `refuse\n${refusal.join('\n')}\n`;
+}
