@@ -150,7 +150,7 @@ export class PushReceiver {
 
     const landed = await this.#settle(pushes);
     if (ended.code === 0) return ended.stdout;
-    if (ended.signal !== undefined) await store.recover();
+    if (ended.signal !== undefined) await store.clearLeftovers();
     const failure = gitFailure('git receive-pack', ended);
     log.error({ err: failure, principal: principal.name, landed }, 'a push ended with an error');
     if (landed > 0)
