@@ -43,8 +43,7 @@ function ifcfg(read: ReadFolder): void {
     const values = new Map<string, string>();
     for (const line of settings(content)) {
       const match = /^(?:export\s+)?([A-Za-z_]\w*)=(.*)$/.exec(line);
-      if (match === null) throw failed(file, `not an assignment: ${JSON.stringify(line)}`);
-      values.set(match[1] ?? '', (match[2] ?? '').replaceAll(/^["']|["']$/g, ''));
+      if (match !== null) values.set(match[1] ?? '', (match[2] ?? '').replaceAll(/^["']|["']$/g, ''));
     }
     if (/^no$/i.test(values.get('ONBOOT') ?? '')) continue;
     devices.claim(values.get('DEVICE'), file, file);
@@ -58,13 +57,13 @@ function keyfile(read: ReadFolder): void {
   const uuids = new Claims('uuid');
   for (const [name, content] of matching(read(connections), /^[^.].*\.nmconnection$/)) {
     const file = `${connections}/${name}`;
-    uuids.claim(sections(file, content).get('connection.uuid'), file, file);
+    uuids.claim(sections(content).get('connection.uuid'), file, file);
   }
   const links = 'etc/systemd/network';
   const macs = new Claims('MACAddress');
   for (const [name, content] of matching(read(links), /\.link$/)) {
     const file = `${links}/${name}`;
-    const values = sections(file, content);
+    const values = sections(content);
     const mac = values.get('Match.MACAddress') ?? values.get('Match.PermanentMACAddress');
     macs.claim(mac?.toLowerCase(), file, file);
   }
@@ -93,14 +92,15 @@ function matching(files: ReadonlyMap<string, string>, pattern: RegExp): [name: s
   return [...files].filter(([name]) => pattern.test(name)).sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-function sections(file: string, content: string): Map<string, string> {
+/** `section.key` to value; none of a file that is broken, because its reader ignores such a file as a whole. */
+function sections(content: string): Map<string, string> {
   const values = new Map<string, string>();
   let current: string | undefined;
   for (const line of settings(content)) {
     const header = /^\[([^[\]]+)\]$/.exec(line);
     const equals = line.indexOf('=');
     if (header !== null) current = header[1];
-    else if (current === undefined || equals < 1) throw failed(file, `not a setting: ${JSON.stringify(line)}`);
+    else if (current === undefined || equals < 1) return new Map();
     else values.set(`${current}.${line.slice(0, equals).trim()}`, line.slice(equals + 1).trim());
   }
   return values;
@@ -124,7 +124,11 @@ function isMap(value: unknown): value is Record<string, unknown> {
 }
 
 function failed(file: string, why: string): MultinicError {
-  return new MultinicError('ValidationFailed', `${file}: ${why}; mend or remove the file, then run \`multinic retry\``, {
-    data: { file },
-  });
+  return new MultinicError(
+    'ValidationFailed',
+    `${file}: ${why}; mend or remove the file, then run \`multinic retry\``,
+    {
+      data: { file },
+    },
+  );
 }

@@ -13,7 +13,10 @@ export function hostIoError(error: unknown, path: string): Error {
   if (error instanceof MultinicError || !(error instanceof Error)) return error as Error;
   const errno = (error as NodeJS.ErrnoException).code ?? '';
   const [code, remedy] = REASONS[errno] ?? ['HostIo', 'look at the node’s disk and its kernel log'];
-  return new MultinicError(code, `${path}: ${error.message}; ${remedy}`, { cause: error, data: { path, errno } });
+  return new MultinicError(code, `${path}: ${error.message}; ${remedy}`, {
+    cause: error,
+    data: { path, errno },
+  });
 }
 
 /** Runs a file operation, and names what was refused. */

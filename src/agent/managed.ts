@@ -1,17 +1,15 @@
 import type { Interface } from '../network/interface.ts';
 import { InvalidInputError } from '../api/errors.ts';
-import type { RendererKind } from '../network/node.ts';
 import type { Renderer } from '../network/renderer.ts';
-import { rendererOf } from '../network/renderers.ts';
+import { RENDERER_KINDS, rendererOf } from '../network/renderers.ts';
 import { Root } from './root.ts';
 
 export const RECORD = 'var/lib/multinic/record.json';
 export const LOCK = 'var/lib/multinic/lock';
 export const STAGING = 'var/lib/multinic/staging';
 
-const KINDS: readonly RendererKind[] = ['netplan', 'ifcfg', 'keyfile'];
 /** All of them: a node that changed its renderer still has the files of the one before. */
-export const RENDERERS: readonly Renderer[] = KINDS.map(rendererOf);
+export const RENDERERS: readonly Renderer[] = RENDERER_KINDS.map(rendererOf);
 export const CONFIG_FOLDERS: readonly string[] = RENDERERS.flatMap((renderer) => renderer.directories);
 
 /** The files on the host that one NIC has at managed paths (a keyfile NIC has two). */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { MultinicError } from '../api/errors.ts';
+import { parseCidr } from '../network/address.ts';
 import type { RendererKind } from '../network/node.ts';
 import { generate } from './generator.ts';
 import type { Host, HostState, Link, LinkStep, Route } from './host.ts';
@@ -14,6 +15,14 @@ const mac = z
   .string()
   .regex(/^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$/)
   .transform((text) => text.toLowerCase());
+
+/** Canonical, so that texts can be compared. */
+const address = z.string().transform((text, context) => {
+  const cidr = parseCidr(text);
+  if (cidr !== undefined) return `${cidr.text}/${cidr.prefix}`;
+  context.addIssue({ code: 'custom', message: 'expected an address with its prefix: 192.168.100.10/24' });
+  return z.NEVER;
+});
 
 /**
  * `host.yaml` in the root of an offline host: the machine that its files belong to. The agent changes it as a kernel
@@ -32,7 +41,7 @@ export const HostFileSchema = z.strictObject({
       up: z.boolean().default(true),
       mtu: z.number().int().default(1500),
       /** With prefix. */
-      addresses: z.array(z.string()).default([]),
+      addresses: z.array(address).default([]),
       master: z.string().optional(),
     }),
   ),
@@ -119,14 +128,12 @@ export class OfflineHost implements Host {
   }
 
   #read(): HostFile {
-    const broken = (why: string): MultinicError =>
-      new MultinicError('HostUnreadable', `${FILE}: ${why}; mend the file, docs/agent.md has its keys`);
-    if (!existsSync(this.#path)) throw broken('there is no such file in the host’s root');
-    if (statSync(this.#path).size > MAX_BYTES) throw broken('larger than 1 MiB');
+    if (!existsSync(this.#path)) throw unreadable('there is no such file in the host’s root');
+    if (statSync(this.#path).size > MAX_BYTES) throw unreadable('larger than 1 MiB');
     const document = parseDocument(readFileSync(this.#path, 'utf8'));
-    if (document.errors[0] !== undefined) throw broken(document.errors[0].message);
+    if (document.errors[0] !== undefined) throw unreadable(document.errors[0].message);
     const parsed = HostFileSchema.safeParse(document.toJS());
-    if (!parsed.success) throw broken(z.prettifyError(parsed.error));
+    if (!parsed.success) throw unreadable(z.prettifyError(parsed.error));
     return parsed.data;
   }
 
@@ -149,17 +156,29 @@ function toState(host: HostFile): HostState {
     machineId: host.machineId,
     bootId: host.bootId,
     nodeAddresses: host.nodeAddresses,
-    links: host.links.map(
-      ({ master, ...link }): Link => ({ ...link, ...(master === undefined ? {} : { master }) }),
-    ),
-    routes: host.routes.map(({ via, ...route }): Route => ({ ...route, ...(via === undefined ? {} : { via }) })),
+    links: host.links.map(({ master, ...link }): Link => ({
+      ...link,
+      ...(master === undefined ? {} : { master }),
+    })),
+    routes: host.routes.map(({ via, ...route }): Route => ({
+      ...route,
+      ...(via === undefined ? {} : { via }),
+    })),
   };
 }
 
+function unreadable(why: string): MultinicError {
+  return new MultinicError('HostUnreadable', `${FILE}: ${why}; mend the file, docs/agent.md has its keys`);
+}
+
 function refused(step: LinkStep, why: string): MultinicError {
-  return new MultinicError('LinkRefused', `${step.op} of ${step.mac}: ${why}; look at \`ip link\` on the node`, {
-    data: { step },
-  });
+  return new MultinicError(
+    'LinkRefused',
+    `${step.op} of ${step.mac}: ${why}; look at \`ip link\` on the node`,
+    {
+      data: { step },
+    },
+  );
 }
 
 function filesIn(folder: string): Map<string, string> {

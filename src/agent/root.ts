@@ -14,6 +14,7 @@ export interface HostFile {
 /** As the kernel's limit on links in one path. */
 const MAX_LINKS = 40;
 const MAX_FILE_BYTES = 64 * 1024;
+const MAX_FOREIGN_BYTES = 1024 * 1024;
 /** No network manager reads a name that begins with a dot and has no suffix of its own. */
 const TEMPORARY = '.multinic-tmp-';
 const BACKUPS_KEPT = 5;
@@ -41,7 +42,11 @@ export class Root {
       const stat = fs.lstatSync(real, { throwIfNoEntry: false });
       if (stat === undefined) return undefined;
       if (!stat.isFile() || stat.size > MAX_FILE_BYTES) {
-        const what = stat.isSymbolicLink() ? 'a link' : stat.isFile() ? 'larger than 64 KiB' : 'not a regular file';
+        const what = stat.isSymbolicLink()
+          ? 'a link'
+          : stat.isFile()
+            ? 'larger than 64 KiB'
+            : 'not a regular file';
         throw new MultinicError(
           'ForeignFile',
           `${path} on the host is ${what}, so it is not ours; move it away, then run \`multinic retry\``,
@@ -98,10 +103,44 @@ export class Root {
     return guarded(path, () => {
       makeFolder(folder, 0o700);
       let name = `${basename(real)}.${stamp}`;
-      for (let again = 2; fs.existsSync(join(folder, name)); again += 1) name = `${basename(real)}.${stamp}-${again}`;
+      for (let again = 2; fs.existsSync(join(folder, name)); again += 1)
+        name = `${basename(real)}.${stamp}-${again}`;
       replaceFile(join(folder, name), file.content, file.mode);
-      for (const old of backupsOf(folder, basename(real)).slice(0, -BACKUPS_KEPT)) fs.rmSync(join(folder, old));
+      for (const old of backupsOf(folder, basename(real)).slice(0, -BACKUPS_KEPT))
+        fs.rmSync(join(folder, old));
       return `${dirname(path)}/backup/${name}`;
+    });
+  }
+
+  /** Any regular file of the host, through links too: for what others configured, which is copied, never decided on. */
+  readForeign(path: string): HostFile | undefined {
+    const real = this.#walk(path);
+    return guarded(path, () => {
+      const stat = fs.statSync(real, { throwIfNoEntry: false });
+      if (!stat?.isFile() || stat.size > MAX_FOREIGN_BYTES) return undefined;
+      return { content: fs.readFileSync(real, 'utf8'), mode: stat.mode & 0o7777 };
+    });
+  }
+
+  /** Makes an empty folder of the agent's own. @returns its real path */
+  makeScratch(path: string): string {
+    this.removeScratch(path);
+    const real = this.resolve(path);
+    guarded(path, () => fs.mkdirSync(real, { recursive: true, mode: 0o700 }));
+    return real;
+  }
+
+  removeScratch(path: string): void {
+    const real = this.resolve(path);
+    guarded(path, () => fs.rmSync(real, { recursive: true, force: true }));
+  }
+
+  /** Opens the agent's lock file, made at need, never a link. @returns a file descriptor */
+  openLock(path: string): number {
+    const real = this.resolve(path);
+    return guarded(path, () => {
+      fs.mkdirSync(dirname(real), { recursive: true });
+      return fs.openSync(real, fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_NOFOLLOW, 0o600);
     });
   }
 
@@ -109,7 +148,8 @@ export class Root {
   removeTemporary(folders: readonly string[]): void {
     for (const folder of folders.flatMap((each) => [each, `${each}/backup`])) {
       for (const name of this.list(folder)) {
-        if (name.startsWith(TEMPORARY)) guarded(folder, () => fs.rmSync(join(this.#walk(folder), name), { force: true }));
+        if (name.startsWith(TEMPORARY))
+          guarded(folder, () => fs.rmSync(join(this.#walk(folder), name), { force: true }));
       }
     }
   }
@@ -131,16 +171,23 @@ export class Root {
   resolve(path: string): string {
     const parts = path.split('/');
     if (parts.some((part) => part === '' || part === '.' || part === '..' || part.includes('\0'))) {
-      throw new MultinicError('InvalidPath', `${JSON.stringify(path)} is not a plain path below the root; report this tree`);
+      throw new MultinicError(
+        'InvalidPath',
+        `${JSON.stringify(path)} is not a plain path below the root; report this tree`,
+      );
     }
     return join(this.#walk(dirname(path)), basename(path));
   }
 
   #changeable(path: string): string {
     if (!this.#mayChange(path)) {
-      throw new MultinicError('UnmanagedPath', `${path} is not a file of ours, so it is never changed; report this tree`, {
-        data: { path },
-      });
+      throw new MultinicError(
+        'UnmanagedPath',
+        `${path} is not a file of ours, so it is never changed; report this tree`,
+        {
+          data: { path },
+        },
+      );
     }
     return this.resolve(path);
   }
@@ -164,7 +211,10 @@ export class Root {
       }
       links += 1;
       if (links > MAX_LINKS) {
-        throw new MultinicError('LinkLoop', `${path} on the host goes round in links; mend it, then run \`multinic retry\``);
+        throw new MultinicError(
+          'LinkLoop',
+          `${path} on the host goes round in links; mend it, then run \`multinic retry\``,
+        );
       }
       const target = guarded(path, () => fs.readlinkSync(at));
       if (target.startsWith('/')) done = [];

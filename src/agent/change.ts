@@ -1,0 +1,168 @@
+import { checkpoint } from '../api/checkpoint.ts';
+import type { Host, HostState } from './host.ts';
+import { linkSteps } from './links.ts';
+import type { Log } from './log.ts';
+import { CONFIG_FOLDERS } from './managed.ts';
+import { preflight } from './preflight.ts';
+import { sha256, type Applied, type HostRecord, type Pending } from './record.ts';
+import type { Desired, Plan } from './plan.ts';
+import type { Root } from './root.ts';
+import { validateStaged } from './staging.ts';
+import type { Steps } from './steps.ts';
+import { undo } from './undo.ts';
+import { expectedFiles, verifyFiles, verifyLinks, verifyRest } from './verify.ts';
+
+export interface ChangeContext {
+  readonly root: Root;
+  readonly host: Host;
+  readonly record: HostRecord;
+  readonly steps: Steps;
+  readonly log: Log;
+  readonly clock: () => Date;
+  /** Host of the store's URL, empty without one. */
+  readonly storeHost: string;
+  /** Whether the store still answers; throws when it does not. */
+  readonly probe: () => Promise<void>;
+  /** Running links are changed by the OS's network manager, which reads all its files anew. */
+  readonly full: boolean;
+  /** Seconds after which the host restores itself: later than this run would. */
+  readonly deadManSeconds: number;
+}
+
+/**
+ * Carries a plan out as a whole or not at all: whatever goes wrong after the first change, the host is put back to
+ * what it was, and that is verified.
+ * @throws what went wrong, with the host as before; `RestoreFailed` when it could not be put back
+ */
+export async function change(
+  plan: Plan,
+  before: HostState,
+  desired: Desired,
+  applied: Applied | null,
+  context: ChangeContext,
+): Promise<void> {
+  const { root, host, record, steps, log } = context;
+  await steps.do('preflight', () => {
+    preflight(plan, before, context.storeHost);
+    for (const folder of [...foldersOf(plan), 'var/lib/multinic']) root.assertWritable(folder);
+  });
+  await steps.do('validate', () => validateStaged(root, host, desired.kind, plan));
+  await steps.do('backup', () => {
+    for (const path of pathsOf(plan)) {
+      const copy = root.backup(path, context.clock());
+      if (copy !== undefined) log.info({ path, copy }, 'backed up');
+    }
+  });
+  const pending = describe(plan, before, applied, context);
+  await steps.do('record', () => record.begin(pending));
+  try {
+    await steps.do('arm', () => host.arm(context.deadManSeconds));
+    await steps.do('write', () => writeFiles(plan, context));
+    await steps.do('activate', () => activate(plan, context));
+    await steps.do('verify', () => verify(plan, before, context));
+    await steps.always('disarm', () => host.disarm());
+    await steps.always('finish', () => record.finish(applied));
+  } catch (error) {
+    const failedIn = steps.current;
+    log.error({ error, step: failedIn }, 'the change failed; restoring the host');
+    await steps.always('restore', () => undo(pending, root, host));
+    log.info('the host is as it was before, verified');
+    forget(context);
+    throw new FailedChange(error, failedIn);
+  }
+}
+
+/** On a full disk the record may keep a change that is undone already: undoing it once more changes nothing. */
+function forget({ record, log }: ChangeContext): void {
+  try {
+    record.abandon();
+  } catch (error) {
+    log.warn({ error }, 'the record could not be written; the next run clears it');
+  }
+}
+
+/** Carries the step in which a change failed past the restore that came after it. */
+export class FailedChange extends Error {
+  readonly step: Steps['current'];
+
+  constructor(cause: unknown, step: Steps['current']) {
+    super('the change failed', { cause });
+    this.step = step;
+  }
+}
+
+async function writeFiles(plan: Plan, { root, steps, log }: ChangeContext): Promise<void> {
+  const orphans = plan.orphans.map(({ path }) => path);
+  if (orphans.length > 0) {
+    log.info(
+      { orphans: plan.orphans },
+      `CleanupOrphanedConfigs: ${orphans.length} orphaned: ${orphans.join(', ')}`,
+    );
+  }
+  for (const step of plan.files) {
+    await steps.pause();
+    if (step.op === 'write') root.write(step.path, step.content, step.mode);
+    else root.remove(step.path);
+    log.info({ path: step.path }, step.op === 'write' ? 'written' : 'removed');
+    checkpoint('agent.write.file');
+  }
+}
+
+async function activate(plan: Plan, { host, steps, log, full }: ChangeContext): Promise<void> {
+  if (full && plan.files.length > 0) await host.reload();
+  // What the files alone do not bring about: names, and with a live apply everything.
+  for (const step of linkSteps((await host.state()).links, plan.targets)) {
+    await steps.pause();
+    await host.change(step);
+    log.info({ step }, 'link changed');
+    checkpoint('agent.activate.link');
+  }
+}
+
+async function verify(plan: Plan, before: HostState, { root, host, probe }: ChangeContext): Promise<void> {
+  verifyFiles(root, expectedFiles(plan));
+  const now = await host.state();
+  verifyLinks(now.links, plan.targets, before.links);
+  verifyRest(now, before);
+  await probe();
+}
+
+/** All that an undo needs, written down before the first change. */
+function describe(
+  plan: Plan,
+  before: HostState,
+  applied: Applied | null,
+  { root, clock, full }: ChangeContext,
+): Pending {
+  const after = expectedFiles(plan);
+  // A network manager that reads its files anew may touch every NIC of ours, not those alone that have to change.
+  const changed = new Set(
+    (full ? plan.targets : linkSteps(before.links, plan.targets)).map(({ mac }) => mac),
+  );
+  return {
+    bootId: before.bootId,
+    startedAt: clock().toISOString(),
+    reload: full && plan.files.length > 0,
+    files: pathsOf(plan).map((path) => {
+      const content = after.get(path) ?? null;
+      return { path, before: root.read(path) ?? null, after: content === null ? null : sha256(content) };
+    }),
+    links: {
+      before: before.links
+        .filter((link) => changed.has(link.mac))
+        .map(({ name, mac, up, mtu, addresses }) => ({ name, mac, up, mtu, addresses: [...addresses] })),
+      after: plan.targets
+        .filter((target) => changed.has(target.mac))
+        .map((target) => ({ ...target, addresses: [...target.addresses] })),
+    },
+    applied,
+  };
+}
+
+function pathsOf(plan: Plan): string[] {
+  return [...new Set(plan.files.map((step) => step.path))];
+}
+
+function foldersOf(plan: Plan): string[] {
+  return CONFIG_FOLDERS.filter((folder) => plan.files.some((step) => step.path.startsWith(`${folder}/`)));
+}

@@ -1,0 +1,77 @@
+import type { Link, LinkStep } from './host.ts';
+
+/** How a link shall be, all of it. */
+export type LinkTarget = Omit<Link, 'master'>;
+
+/** Free for the moment between two steps only; no network manager gives out such a name. */
+const SWAP = 'multinic-swap';
+
+/**
+ * The shortest way from what the kernel has to the targets, in an order in which no name and no address is held
+ * twice. It starts from what is there, so it also finishes or undoes what a killed run left half-done. Links that
+ * are not on the machine are passed over.
+ */
+export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]): LinkStep[] {
+  const pairs = targets.flatMap((target) => {
+    const link = links.find((each) => each.mac === target.mac);
+    return link === undefined ? [] : [{ link, target }];
+  });
+  const added = new Set(pairs.flatMap(({ link, target }) => except(target.addresses, link.addresses)));
+  const steps = pairs.map(({ link, target }) => {
+    const { mac } = link;
+    const drops = except(link.addresses, target.addresses);
+    const drop = (address: string): LinkStep => ({ op: 'drop', mac, address });
+    return {
+      // An address that changes places has to leave first; any other goes last, so that the NIC is never without.
+      leave: drops.filter((address) => added.has(address)).map(drop),
+      settle: [
+        ...(link.mtu === target.mtu && link.up === target.up
+          ? []
+          : [{ op: 'set', mac, mtu: target.mtu, up: target.up } as const]),
+        ...except(target.addresses, link.addresses).map((address): LinkStep => ({ op: 'add', mac, address })),
+        ...drops.filter((address) => !added.has(address)).map(drop),
+      ],
+    };
+  });
+  return [
+    ...steps.flatMap(({ leave }) => leave),
+    ...renames(
+      links,
+      pairs.map(({ link, target }) => ({ mac: link.mac, from: link.name, to: target.name })),
+    ),
+    ...steps.flatMap(({ settle }) => settle),
+  ];
+}
+
+interface Rename {
+  readonly mac: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+function renames(links: readonly Link[], wanted: readonly Rename[]): LinkStep[] {
+  const taken = new Set(links.map((link) => link.name));
+  const steps: LinkStep[] = [];
+  let todo = wanted.filter(({ from, to }) => from !== to);
+  const rename = ({ mac, from }: Rename, to: string): void => {
+    steps.push({ op: 'rename', mac, from, to });
+    taken.delete(from);
+    taken.add(to);
+  };
+  while (todo[0] !== undefined) {
+    const free = todo.find(({ to }) => !taken.has(to));
+    const next = free ?? todo[0];
+    todo = todo.filter((each) => each !== next);
+    if (free !== undefined || next.from === SWAP) rename(next, next.to);
+    else {
+      // They go round in a circle: one steps aside.
+      rename(next, SWAP);
+      todo.push({ ...next, from: SWAP });
+    }
+  }
+  return steps;
+}
+
+function except(all: readonly string[], without: readonly string[]): string[] {
+  return all.filter((each) => !without.includes(each));
+}

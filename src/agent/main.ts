@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs';
+import pino from 'pino';
+import { z } from 'zod';
+import { MultinicError } from '../api/errors.ts';
+import { AgentJob } from '../api/job.ts';
+import type { Outcome } from '../api/outcome.ts';
+import { httpBranch } from './branch.ts';
+import { EXIT } from './exit.ts';
+import { limit } from './limit.ts';
+import type { Log } from './log.ts';
+import { openRoot } from './managed.ts';
+import { OfflineHost } from './offline.ts';
+import { fitOutcome, writeOutcome, writeProgress } from './report.ts';
+import { cleanUp, run, type Dependencies } from './run.ts';
+
+export interface HostOptions {
+  readonly root: string;
+  readonly outcome?: string;
+  readonly offline?: boolean;
+}
+
+export interface ApplyOptions extends HostOptions {
+  readonly job: string;
+}
+
+/** @returns the exit code */
+export function apply(options: ApplyOptions): Promise<number> {
+  return withHost(
+    options,
+    () => readJob(options.job).deadlineSeconds,
+    (dependencies) => {
+      const job = readJob(options.job);
+      return run(job, httpBranch(job), dependencies);
+    },
+  );
+}
+
+/** @returns the exit code */
+export function cleanup(options: HostOptions & { readonly deadline: number }): Promise<number> {
+  return withHost(
+    options,
+    () => options.deadline,
+    (dependencies) => cleanUp(dependencies, options.deadline),
+  );
+}
+
+async function withHost(
+  options: HostOptions,
+  deadlineSeconds: () => number,
+  action: (dependencies: Dependencies) => Promise<Outcome>,
+): Promise<number> {
+  const log: Log = pino(
+    { base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ fd: 2, sync: true }),
+  );
+  try {
+    const signal = limit(deadlineSeconds());
+    const root = openHost(options);
+    const outcome = await action({
+      root,
+      host: new OfflineHost(root),
+      log,
+      clock: () => new Date(),
+      signal,
+      entered: (step) => {
+        if (options.outcome !== undefined) writeProgress(options.outcome, step, new Date());
+      },
+    });
+    if (options.outcome === undefined) process.stdout.write(`${JSON.stringify(fitOutcome(outcome))}\n`);
+    else writeOutcome(options.outcome, outcome);
+    log.info({ result: outcome.result, durationMs: outcome.durationMs }, outcome.message ?? outcome.result);
+    if (outcome.result !== 'Failed') return EXIT.ok;
+    return outcome.reason === 'RestoreFailed' ? EXIT.restoreFailed : EXIT.failed;
+  } catch (error) {
+    if (!(error instanceof MultinicError)) throw error;
+    log.error({ code: error.code }, error.message);
+    return error.code === 'AgentRunning' ? EXIT.locked : EXIT.usage;
+  }
+}
+
+function openHost({ root, offline }: HostOptions): ReturnType<typeof openRoot> {
+  if (offline !== true) {
+    throw new MultinicError('NoLiveHost', 'this version configures recorded hosts only; add --offline');
+  }
+  try {
+    return openRoot(root);
+  } catch (error) {
+    throw new MultinicError(
+      'InvalidRoot',
+      `--root ${root}: ${(error as Error).message}; name an existing folder`,
+    );
+  }
+}
+
+/** @throws MultinicError `InvalidJob` */
+function readJob(file: string): AgentJob {
+  try {
+    return AgentJob.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch (error) {
+    const why = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
+    throw new MultinicError(
+      'InvalidJob',
+      `--job ${file}: ${why}; pass a job file as the controller writes it`,
+    );
+  }
+}

@@ -1,0 +1,263 @@
+import { MultinicError } from '../api/errors.ts';
+import { indexOfName, type Interface, type Network } from '../network/interface.ts';
+import type { RendererKind } from '../network/node.ts';
+import type { Files } from '../network/renderer.ts';
+import { rendererOf } from '../network/renderers.ts';
+import { orderFiles, type FileStep } from './file-order.ts';
+import type { DescribedNic } from './foreign.ts';
+import type { HostState, Link } from './host.ts';
+import type { LinkTarget } from './links.ts';
+import { meansTheSame, parseOne, type ManagedNic } from './managed.ts';
+import { sha256, type Applied } from './record.ts';
+
+/** What the node's commit wants on the host. */
+export interface Desired {
+  readonly commit: string;
+  readonly kind: RendererKind;
+  readonly network: Network;
+  /** The commit's managed files. */
+  readonly files: Files;
+}
+
+/** Everything that a decision rests on. */
+export interface Situation {
+  readonly desired: Desired;
+  readonly host: HostState;
+  readonly managed: readonly ManagedNic[];
+  readonly described: readonly DescribedNic[];
+  readonly applied: Applied | undefined;
+  /** The commit that the controller believes to be on the host; null: none. */
+  readonly expectedRecord: string | null;
+  /** Whether running links are changed too, or files alone. */
+  readonly links: boolean;
+}
+
+export interface FoundNic {
+  readonly mac: string;
+  readonly name: string;
+  readonly netplanId?: string;
+}
+
+/** A managed file that goes away, and why. */
+export interface Orphan {
+  readonly path: string;
+  readonly why: 'NotInCommit' | 'NicGone';
+}
+
+export interface Plan {
+  /** In the order in which they are carried out; empty: the files are right. */
+  readonly files: readonly FileStep[];
+  /** Paths that stay, byte for byte. */
+  readonly kept: readonly string[];
+  readonly orphans: readonly Orphan[];
+  /** MACs that are wanted but not on the machine. */
+  readonly missing: readonly string[];
+  /** The commit's NICs that are on the machine. */
+  readonly present: Network;
+  /** Links that may have to change, each as it shall be. */
+  readonly targets: readonly LinkTarget[];
+}
+
+export type Decision =
+  | { readonly kind: 'apply'; readonly plan: Plan }
+  /** NICs already bear names (or netplan IDs) that the commit does not give them: the commit has to follow. */
+  | { readonly kind: 'adopt'; readonly found: readonly FoundNic[] }
+  /** The host was changed under another commit than the controller believes. */
+  | { readonly kind: 'diverged'; readonly found: readonly FoundNic[] };
+
+/**
+ * Decides what a run does, from what was detected; touches nothing.
+ * @throws MultinicError `ForeignFile`, `DuplicateMac`, `NetplanIdTaken`
+ */
+export function decide(situation: Situation): Decision {
+  const { desired, host, applied, expectedRecord } = situation;
+  refuseForeign(situation);
+  refuseDuplicates(desired.network, host.links);
+  const plan = makePlan(situation);
+  const found = multinicLinks(host.links);
+  if ((applied?.commit ?? null) !== expectedRecord) {
+    const namesAgree =
+      !situation.links || plan.present.every((nic) => linkOf(host, nic.mac)?.name === nic.name);
+    if (plan.files.length > 0 || !namesAgree) return { kind: 'diverged', found };
+  }
+  const misnamed = plan.present.some((nic) => {
+    const name = linkOf(host, nic.mac)?.name ?? '';
+    return name !== nic.name && isManagedName(name) && applied?.nics[nic.mac]?.name !== name;
+  });
+  if (misnamed) return { kind: 'adopt', found };
+  const ids = foreignIds(situation, plan);
+  return ids.length > 0 ? { kind: 'adopt', found: ids } : { kind: 'apply', plan };
+}
+
+function makePlan(situation: Situation): Plan {
+  const { desired, host, managed } = situation;
+  const renderer = rendererOf(desired.kind);
+  const present = desired.network.filter((nic) => linkOf(host, nic.mac) !== undefined);
+  const missing = desired.network.filter((nic) => !present.includes(nic)).map((nic) => nic.mac);
+
+  const kept: string[] = [];
+  const writes: FileStep[] = [];
+  for (const nic of present) {
+    const group = managed.find((each) => each.renderer.kind === desired.kind && each.name === nic.name);
+    for (const path of renderer.render(nic).keys()) {
+      const content = desired.files.get(path) ?? '';
+      if (isKept(situation, nic, group, path, content)) kept.push(path);
+      else writes.push({ op: 'write', path, content, mode: renderer.hostMode(path) });
+    }
+  }
+  const wantedPaths = new Set([...kept, ...writes.map(({ path }) => path)]);
+  const orphans = managed.flatMap((group): Orphan[] =>
+    [...group.files.keys()]
+      .filter((path) => !wantedPaths.has(path))
+      .map((path) => ({ path, why: desired.files.has(path) ? 'NicGone' : 'NotInCommit' })),
+  );
+  return {
+    files: orderFiles(orphans, writes, managed, present),
+    kept,
+    orphans,
+    missing,
+    present,
+    targets: situation.links
+      ? [...releasedLinks(situation), ...present.map((nic) => wantedLink(situation, nic))]
+      : [],
+  };
+}
+
+/**
+ * A file stays when it has the commit's bytes, or means the same and the commit's bytes are not news to this host:
+ * so moving from the earlier agent, or a lost record, changes no byte, and a rerender still arrives.
+ */
+function isKept(
+  { applied, expectedRecord }: Situation,
+  nic: Interface,
+  group: ManagedNic | undefined,
+  path: string,
+  content: string,
+): boolean {
+  const actual = group?.files.get(path);
+  if (actual === undefined) return false;
+  if (actual === content) return true;
+  if (group?.nic === undefined || !meansTheSame(group.nic, nic)) return false;
+  const known = applied?.commit === expectedRecord ? applied?.files[path] : undefined;
+  return known === undefined || known.commit === sha256(content);
+}
+
+function wantedLink(situation: Situation, nic: Interface): LinkTarget {
+  const link = linkOf(situation.host, nic.mac);
+  const address = `${nic.address}/${nic.prefix}`;
+  const ours = givenAddresses(situation, nic.mac);
+  const others = (link?.addresses ?? []).filter(
+    (each) => each !== address && !ours.has(each) && each.split('/')[0] !== nic.address,
+  );
+  return { mac: nic.mac, name: nic.name, mtu: nic.mtu, up: true, addresses: [...others, address] };
+}
+
+/** NICs that we configured and the commit no longer has: back to what they were, as far as we know it. */
+function releasedLinks(situation: Situation): LinkTarget[] {
+  const { desired, host, managed, applied } = situation;
+  const macs = new Set([
+    ...Object.keys(applied?.nics ?? {}),
+    ...managed.flatMap((group) => group.nic?.mac ?? []),
+  ]);
+  for (const nic of desired.network) macs.delete(nic.mac);
+  const names = new Set([...host.links.map((link) => link.name), ...desired.network.map((nic) => nic.name)]);
+  return [...macs].flatMap((mac) => {
+    const link = linkOf(host, mac);
+    if (link === undefined) return [];
+    const given = applied?.nics[mac];
+    const ours = givenAddresses(situation, mac);
+    const addresses = link.addresses.filter((address) => !ours.has(address));
+    let { name } = link;
+    if (given?.name === name) {
+      const origin = given.origin?.name;
+      // The name that udev would derive from the MAC, when the one before is not known or was taken since.
+      name =
+        origin === undefined || isManagedName(origin) || names.has(origin)
+          ? `enx${mac.replaceAll(':', '')}`
+          : origin;
+      names.add(name);
+    }
+    return [{ mac, name, mtu: given?.origin?.mtu ?? link.mtu, up: given?.origin?.up ?? false, addresses }];
+  });
+}
+
+/** The addresses on a NIC that came from us: those of its files and of the record. */
+function givenAddresses({ managed, applied }: Situation, mac: string): Set<string> {
+  const inFiles = managed.flatMap(({ nic }) => (nic?.mac === mac ? [`${nic.address}/${nic.prefix}`] : []));
+  const inRecord = applied?.nics[mac]?.address;
+  return new Set(inRecord === undefined ? inFiles : [...inFiles, inRecord]);
+}
+
+/** A file at a path of ours is ours when it parses as ours, alone or with its counterpart, or when we wrote it. */
+function refuseForeign({ desired, managed, applied }: Situation): void {
+  for (const { renderer, name, files, nic } of managed) {
+    if (nic !== undefined) continue;
+    if ([...files].every(([path, content]) => applied?.files[path]?.sha256 === sha256(content))) continue;
+    if (renderer.kind === desired.kind) {
+      const wanted = desired.network.find((each) => each.name === name);
+      const counterparts = [...desired.files].filter(
+        ([path]) => wanted !== undefined && renderer.render(wanted).has(path),
+      );
+      if (parseOne(renderer, new Map([...counterparts, ...files])) !== undefined) continue;
+    }
+    const paths = [...files.keys()].join(', ');
+    throw new MultinicError(
+      'ForeignFile',
+      `${paths} on the host is not a file that multinic-agent wrote; move it away, then run \`multinic retry\``,
+      { data: { paths } },
+    );
+  }
+}
+
+/** Bond members share their bond's MAC; that one is told apart by its master. */
+function refuseDuplicates(network: Network, links: readonly Link[]): void {
+  for (const { mac, name } of network) {
+    const same = links.filter((link) => link.mac === mac && link.master === undefined);
+    if (same.length > 1) {
+      throw new MultinicError(
+        'DuplicateMac',
+        `${mac} (${name}) is the MAC of ${same.map((link) => link.name).join(' and ')}; give the NICs MACs of their own, or remove the VLAN or bridge that copies it`,
+        { data: { mac } },
+      );
+    }
+  }
+}
+
+/** IDs under which other netplan files describe NICs whose files we are about to write. */
+function foreignIds({ desired, host, described, applied }: Situation, plan: Plan): FoundNic[] {
+  if (desired.kind !== 'netplan') return [];
+  return plan.present.flatMap((nic): FoundNic[] => {
+    const paths = rendererOf('netplan').render(nic);
+    if (!plan.files.some((step) => step.op === 'write' && paths.has(step.path))) return [];
+    const id = nic.netplanId ?? nic.name;
+    const link = linkOf(host, nic.mac);
+    const describes = ({ mac, id }: DescribedNic): boolean =>
+      mac === undefined ? id === link?.name || id === applied?.nics[nic.mac]?.origin?.name : mac === nic.mac;
+    const taken = described.find((each) => each.id === id && !describes(each) && each.mac !== undefined);
+    const mine = described.filter(describes);
+    const other = mine.findLast((each) => !isManagedName(each.id));
+    if (
+      taken !== undefined ||
+      (mine.length > 0 && other === undefined && mine.every((each) => each.id !== id))
+    ) {
+      throw new MultinicError(
+        'NetplanIdTaken',
+        `${(taken ?? mine[0])?.file} uses a netplan ID for ${nic.name} (${nic.mac}) that cannot be shared; remove that definition, then run \`multinic retry\``,
+      );
+    }
+    if (other === undefined || mine.some((each) => each.id === id)) return [];
+    return [{ mac: nic.mac, name: nic.name, netplanId: other.id }];
+  });
+}
+
+function multinicLinks(links: readonly Link[]): FoundNic[] {
+  return links.filter((link) => isManagedName(link.name)).map(({ mac, name }) => ({ mac, name }));
+}
+
+function isManagedName(name: string): boolean {
+  return indexOfName(name) !== undefined;
+}
+
+function linkOf(host: HostState, mac: string): Link | undefined {
+  return host.links.find((link) => link.mac === mac);
+}

@@ -1,0 +1,100 @@
+import { MultinicError } from '../api/errors.ts';
+import { contains, parseAddress, parseCidr } from '../network/address.ts';
+import type { HostState, Link } from './host.ts';
+import { linkSteps, type LinkTarget } from './links.ts';
+import { nameIn } from './managed.ts';
+import type { Plan } from './plan.ts';
+
+/**
+ * Refuses what would take a network away from the node or from others, before anything is touched.
+ * @param storeHost host of the store's URL: its address is not to be cut off
+ * @throws MultinicError `NicInUse`, `NameTaken`, `AddressInUse`
+ */
+export function preflight(plan: Plan, host: HostState, storeHost: string): void {
+  for (const link of touchedLinks(plan, host)) {
+    const use = useOf(link, host, storeHost);
+    if (use !== undefined) {
+      throw new MultinicError(
+        'NicInUse',
+        `${link.name} (${link.mac}) ${use}; take this MAC out of the MultiNicBizConfig, or free the NIC first`,
+        { data: { mac: link.mac, link: link.name } },
+      );
+    }
+  }
+  for (const target of plan.targets) {
+    refuseTakenName(target, plan.targets, host.links);
+    refuseTakenAddress(target, plan.targets, host.links);
+  }
+}
+
+/** Links that get changed now, or whose files change for the next boot. */
+function touchedLinks(plan: Plan, host: HostState): Link[] {
+  const running = linkSteps(host.links, plan.targets).map((step) => step.mac);
+  const names = new Set(plan.files.map((step) => nameIn(step.path)));
+  const configured = plan.present.filter((nic) => names.has(nic.name)).map((nic) => nic.mac);
+  return host.links.filter((link) => running.includes(link.mac) || configured.includes(link.mac));
+}
+
+/** What a NIC is needed for, as the end of a sentence. */
+function useOf(link: Link, host: HostState, storeHost: string): string | undefined {
+  if (link.master !== undefined) return `is part of ${link.master}`;
+  if (defaultLink(host)?.mac === link.mac) return 'carries the node’s default route';
+  const own = link.addresses.find((address) => host.nodeAddresses.includes(address.split('/')[0] ?? ''));
+  if (own !== undefined) return `carries the node’s own address ${own}`;
+  if (routeTo(storeHost, host) === link.name) return `is the way to the store at ${storeHost}`;
+  return undefined;
+}
+
+/** The node's primary NIC. */
+export function defaultLink(host: HostState): Link | undefined {
+  const route = host.routes.find(({ to }) => to === 'default' || to === '0.0.0.0/0' || to === '::/0');
+  return host.links.find((link) => link.name === route?.dev);
+}
+
+/** The link that the longest prefix leads through; undefined for names and for what nothing leads to. */
+function routeTo(address: string, host: HostState): string | undefined {
+  const target = parseAddress(address.replace(/^\[|\]$/g, ''));
+  if (target === undefined) return undefined;
+  const ways = [
+    ...host.links.flatMap((link) => link.addresses.map((to) => ({ to, dev: link.name }))),
+    ...host.routes,
+  ].flatMap(({ to, dev }) => {
+    const network = parseCidr(to);
+    return network !== undefined && contains(network, target) ? [{ dev, prefix: network.prefix }] : [];
+  });
+  return ways.sort((a, b) => b.prefix - a.prefix)[0]?.dev;
+}
+
+function refuseTakenName(target: LinkTarget, targets: readonly LinkTarget[], links: readonly Link[]): void {
+  const holder = links.find((link) => link.name === target.name && link.mac !== target.mac);
+  const moves = targets.some((each) => each.mac === holder?.mac && each.name !== target.name);
+  if (holder === undefined || moves) return;
+  throw new MultinicError(
+    'NameTaken',
+    `${target.name} is the name of ${holder.mac}, which is not to be configured; rename that link, or give ${target.mac} another name in the MultiNicBizConfig`,
+    { data: { name: target.name, mac: holder.mac } },
+  );
+}
+
+function refuseTakenAddress(
+  target: LinkTarget,
+  targets: readonly LinkTarget[],
+  links: readonly Link[],
+): void {
+  const now = links.find((link) => link.mac === target.mac)?.addresses ?? [];
+  for (const address of target.addresses.filter((each) => !now.includes(each))) {
+    const [ip] = address.split('/');
+    const holder = links.find((link) => {
+      if (link.mac === target.mac) return false;
+      const kept = targets.find((each) => each.mac === link.mac)?.addresses ?? link.addresses;
+      return kept.some((each) => each.split('/')[0] === ip);
+    });
+    if (holder !== undefined) {
+      throw new MultinicError(
+        'AddressInUse',
+        `${ip} is already an address of ${holder.name} (${holder.mac}); remove it there, or correct the MultiNicBizConfig`,
+        { data: { address: ip, mac: holder.mac } },
+      );
+    }
+  }
+}

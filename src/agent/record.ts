@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { MultinicError } from '../api/errors.ts';
+import { RECORD } from './managed.ts';
+import type { Root } from './root.ts';
+
+const linkTarget = z.strictObject({
+  name: z.string(),
+  mac: z.string(),
+  up: z.boolean(),
+  mtu: z.number(),
+  addresses: z.array(z.string()),
+});
+
+const appliedSchema = z.strictObject({
+  node: z.string(),
+  commit: z.string(),
+  machineId: z.string(),
+  appliedAt: z.string(),
+  /** By MAC: the name and address that we gave, and how the link was before us, where we saw it. */
+  nics: z.record(
+    z.string(),
+    z.strictObject({
+      name: z.string(),
+      address: z.string(),
+      origin: z.strictObject({ name: z.string(), mtu: z.number(), up: z.boolean() }).optional(),
+    }),
+  ),
+  /** By path: hash of what is on the host, and of what the commit has (they differ where the host's means the same). */
+  files: z.record(z.string(), z.strictObject({ sha256: z.string(), commit: z.string() })),
+});
+/** What the last finished run left on the host. */
+export type Applied = z.infer<typeof appliedSchema>;
+
+const pendingSchema = z.strictObject({
+  bootId: z.string(),
+  startedAt: z.string(),
+  /** The OS's network manager had to read its files anew, so an undo has it read them again. */
+  reload: z.boolean(),
+  /** In the order of the change; `before` null: there was no such file; `after` null: it is removed. */
+  files: z.array(
+    z.strictObject({
+      path: z.string(),
+      before: z.strictObject({ content: z.string(), mode: z.number() }).nullable(),
+      after: z.string().nullable(),
+    }),
+  ),
+  links: z.strictObject({ before: z.array(linkTarget), after: z.array(linkTarget) }),
+  /** The record once the change is verified; null: none (a cleanup). */
+  applied: appliedSchema.nullable(),
+});
+/** A change that began: what it does, and all that is needed to undo it. */
+export type Pending = z.infer<typeof pendingSchema>;
+
+const recordSchema = z.strictObject({
+  version: z.literal(1),
+  applied: appliedSchema.nullable(),
+  pending: pendingSchema.nullable(),
+});
+
+/** The host record: what is ours on this host, and whether a change is under way. Kept on the host, not in the store. */
+export class HostRecord {
+  readonly #root: Root;
+  #applied: Applied | null = null;
+  #pending: Pending | null = null;
+
+  /** @throws MultinicError `RecordUnreadable` */
+  constructor(root: Root) {
+    this.#root = root;
+    const file = root.read(RECORD);
+    if (file === undefined) return;
+    const parsed = recordSchema.safeParse(parseJson(file.content));
+    if (!parsed.success) {
+      throw new MultinicError(
+        'RecordUnreadable',
+        `${RECORD} is not a record of ours: ${z.prettifyError(parsed.error)}; compare the host’s files with the node’s branch, move the record away, then run \`multinic confirm\` for the node`,
+      );
+    }
+    this.#applied = parsed.data.applied;
+    this.#pending = parsed.data.pending;
+  }
+
+  get applied(): Applied | undefined {
+    return this.#applied ?? undefined;
+  }
+
+  get pending(): Pending | undefined {
+    return this.#pending ?? undefined;
+  }
+
+  /** From here on a killed run is undone. */
+  begin(pending: Pending): void {
+    this.#save(this.#applied, pending);
+  }
+
+  /** The change stands. Nothing is written when the record says so already. */
+  finish(applied: Applied | null): void {
+    if (this.#pending === null && sameRecord(this.#applied, applied)) return;
+    this.#save(applied, null);
+  }
+
+  /** The host is as it was before. */
+  abandon(): void {
+    this.#save(this.#applied, null);
+  }
+
+  #save(applied: Applied | null, pending: Pending | null): void {
+    if (applied === null && pending === null) this.#root.remove(RECORD);
+    else this.#root.write(RECORD, `${JSON.stringify({ version: 1, applied, pending }, null, 2)}\n`, 0o600);
+    this.#applied = applied;
+    this.#pending = pending;
+  }
+}
+
+export function sha256(content: string): string {
+  return createHash('sha256').update(content).digest('hex');
+}
+
+/** Equal but for the time. */
+function sameRecord(a: Applied | null, b: Applied | null): boolean {
+  return (
+    a === b ||
+    (a !== null && b !== null && JSON.stringify({ ...a, appliedAt: b.appliedAt }) === JSON.stringify(b))
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,69 @@
+import { MultinicError } from '../api/errors.ts';
+import type { Outcome } from '../api/outcome.ts';
+import type { FoundNic, Plan } from './plan.ts';
+import type { Applied } from './record.ts';
+
+/** How a run ended, in the words of its report; who and when is added by the run. */
+export type Report = Pick<Outcome, 'result'> &
+  Partial<
+    Pick<Outcome, 'reason' | 'message' | 'written' | 'removed' | 'missing' | 'found' | 'record' | 'tree'>
+  >;
+
+export function success({ missing, files }: Plan): Report {
+  const last = new Map(files.map((step) => [step.path, step.op]));
+  const paths = (op: 'write' | 'remove'): string[] =>
+    [...last].filter(([, each]) => each === op).map(([path]) => path);
+  const changes = { written: paths('write'), removed: paths('remove'), missing: [...missing] };
+  if (missing.length === 0) return { result: 'Applied', ...changes };
+  return {
+    result: 'Pending',
+    reason: 'InterfacesMissing',
+    message: `not on this machine: ${missing.join(', ')}; attach the ports to the VM, or take them out of the MultiNicBizConfig`,
+    ...changes,
+  };
+}
+
+export function superseded(commit: string, tip: string): Report {
+  return {
+    result: 'Superseded',
+    reason: 'NewerCommit',
+    message: `the branch is at ${tip.slice(0, 10)}, the Job was made for ${commit.slice(0, 10)}; nothing was touched, a Job for the newer commit follows`,
+  };
+}
+
+export function adopt(found: readonly FoundNic[]): Report {
+  return {
+    result: 'Adopt',
+    reason: 'NamesFound',
+    message: `NICs already bear names that the commit does not give them (${found.map(({ mac, name, netplanId }) => `${mac} ${netplanId ?? name}`).join(', ')}); nothing was touched, the controller takes the names over`,
+    found: [...found],
+  };
+}
+
+export function diverged(
+  found: readonly FoundNic[],
+  applied: Applied | undefined,
+  expected: string | null,
+): Report {
+  return {
+    result: 'Diverged',
+    reason: 'RecordDiffers',
+    message: `the host has ${short(applied?.commit)} where ${short(expected)} was expected; nothing was touched: look at its files, then run \`multinic confirm\` for the node`,
+    found: [...found],
+    record: applied?.commit ?? null,
+  };
+}
+
+/** The name and words that an error has in a report. */
+export function describeError(error: unknown): { reason: string; message: string } {
+  if (error instanceof MultinicError) return { reason: error.code, message: error.message };
+  const message = error instanceof Error ? error.message : String(error);
+  return {
+    reason: 'Internal',
+    message: `${message}; this is a fault of the agent: report it with the agent’s log`,
+  };
+}
+
+function short(commit: string | null | undefined): string {
+  return commit?.slice(0, 10) ?? 'no commit';
+}

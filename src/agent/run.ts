@@ -1,0 +1,209 @@
+// One run of the agent: applies one commit to one host, or says why not, and leaves nothing half-done.
+import type { AgentJob } from '../api/job.ts';
+import { MultinicError } from '../api/errors.ts';
+import type { Outcome } from '../api/outcome.ts';
+import { treeId } from '../network/tree.ts';
+import { change, FailedChange } from './change.ts';
+import { NOTHING, readDesired, type Checkout } from './desired.ts';
+import { describedNics } from './foreign.ts';
+import type { Host, HostState } from './host.ts';
+import { linkSteps } from './links.ts';
+import { takeLock, type Lock } from './lock.ts';
+import type { Log } from './log.ts';
+import { meansTheSame, readManaged } from './managed.ts';
+import { decide, type Desired, type Plan } from './plan.ts';
+import { nextRecord } from './next-record.ts';
+import { HostRecord } from './record.ts';
+import { adopt, describeError, diverged, success, superseded, type Report } from './result.ts';
+import type { Root } from './root.ts';
+import { Steps, type Step } from './steps.ts';
+import { recover } from './undo.ts';
+
+/** The node's branch, wherever it is read from. */
+export interface Branch {
+  /** Fetches the newest commit and reads it back whole. */
+  checkout(): Promise<Checkout>;
+  /** Whether the store answers. @throws MultinicError `StoreUnreachable` */
+  probe(): Promise<void>;
+}
+
+export interface Dependencies {
+  readonly root: Root;
+  readonly host: Host;
+  readonly log: Log;
+  readonly clock: () => Date;
+  /** Aborted with a MultinicError as reason when the run shall end, the host restored. */
+  readonly signal: AbortSignal;
+  readonly entered?: (step: Step) => void;
+}
+
+/**
+ * Applies a Job's commit.
+ * @returns what happened; every failure but a taken lock is reported so
+ * @throws MultinicError `AgentRunning`
+ */
+export function run(job: AgentJob, branch: Branch, dependencies: Dependencies): Promise<Outcome> {
+  return reported(
+    { node: job.node, job: job.name, commit: job.commit },
+    dependencies,
+    async (record, steps) => {
+      const { log, host } = dependencies;
+      const checkout = await steps.do('checkout', () => branch.checkout());
+      if (checkout.tip !== job.commit) return superseded(job.commit, checkout.tip);
+      const { desired, node } = await steps.do('tree', () => readDesired(job.commit, job.node, checkout));
+      const { machineId } = await host.state();
+      if (node.machineID !== machineId) {
+        log.warn(
+          { expected: node.machineID, machineId },
+          'the machine is not the one that the commit was made for',
+        );
+      }
+      return settle(desired, record, steps, dependencies, {
+        node: job.node,
+        expectedRecord: job.expectedRecord,
+        mode: job.apply,
+        storeHost: new URL(job.url).hostname,
+        probe: () => branch.probe(),
+        deadlineSeconds: job.deadlineSeconds,
+      });
+    },
+  );
+}
+
+/** Takes all our files off a host and forgets it. Asks no store, so that it works when there is none any more. */
+export function cleanUp(dependencies: Dependencies, deadlineSeconds: number): Promise<Outcome> {
+  return reported({ node: '', job: 'cleanup', commit: NOTHING.commit }, dependencies, (record, steps) =>
+    settle(NOTHING, record, steps, dependencies, {
+      node: '',
+      expectedRecord: record.applied?.commit ?? null,
+      mode: 'live',
+      storeHost: '',
+      probe: async () => {},
+      deadlineSeconds,
+    }),
+  );
+}
+
+interface Settings {
+  readonly node: string;
+  readonly expectedRecord: string | null;
+  readonly mode: AgentJob['apply'];
+  readonly storeHost: string;
+  readonly probe: () => Promise<void>;
+  readonly deadlineSeconds: number;
+}
+
+/** Brings the host to what is desired: detect, plan, and change only if there is something to change. */
+async function settle(
+  desired: Desired,
+  record: HostRecord,
+  steps: Steps,
+  { root, host, log, clock }: Dependencies,
+  settings: Settings,
+): Promise<Report> {
+  const before = await steps.do('detect', () => detect(host, log));
+  const decision = await steps.do('plan', () =>
+    decide({
+      desired,
+      host: before,
+      managed: readManaged(root),
+      described: describedNics(root),
+      applied: record.applied,
+      expectedRecord: settings.expectedRecord,
+      links: settings.mode !== 'files',
+    }),
+  );
+  if (decision.kind === 'adopt') return adopt(decision.found);
+  if (decision.kind === 'diverged') return diverged(decision.found, record.applied, settings.expectedRecord);
+  const { plan } = decision;
+  const applied =
+    desired === NOTHING
+      ? null
+      : nextRecord(desired, plan, before, record.applied, root, settings.node, clock());
+  if (plan.files.length === 0 && linkSteps(before.links, plan.targets).length === 0) {
+    log.info(`nothing to change: ${plan.kept.length} files are as the commit has them`);
+    await steps.do('finish', () => record.finish(applied));
+  } else {
+    await change(plan, before, desired, applied, {
+      root,
+      host,
+      record,
+      steps,
+      log,
+      clock,
+      storeHost: settings.storeHost,
+      probe: settings.probe,
+      full: settings.mode === 'full',
+      deadManSeconds: settings.deadlineSeconds + 30,
+    });
+  }
+  steps.current = 'report';
+  return { ...success(plan), tree: treeOnHost(root, desired, plan) };
+}
+
+async function detect(host: Host, log: Log): Promise<HostState> {
+  const state = await host.state();
+  log.info(
+    { links: state.links, routes: state.routes },
+    `DetectActiveInterfaces: ${state.links.map((link) => `${link.name} ${link.mac}`).join(', ')}`,
+  );
+  return state;
+}
+
+/** Locks, settles what a killed run left, and turns whatever happens into a report. */
+async function reported(
+  about: Pick<Outcome, 'node' | 'job' | 'commit'>,
+  { root, host, log, clock, signal, entered }: Dependencies,
+  body: (record: HostRecord, steps: Steps) => Promise<Report>,
+): Promise<Outcome> {
+  const startedAt = clock();
+  const steps = new Steps(signal, (step) => entered?.(step));
+  let identity = { machineId: '', bootId: '' };
+  const outcome = (report: Report): Outcome => ({
+    version: 1,
+    ...about,
+    step: steps.current,
+    ...identity,
+    startedAt: startedAt.toISOString(),
+    durationMs: Math.max(0, Math.round(clock().getTime() - startedAt.getTime())),
+    written: [],
+    removed: [],
+    missing: [],
+    found: [],
+    ...report,
+  });
+  let lock: Lock | undefined;
+  try {
+    lock = await steps.do('lock', () => takeLock(root));
+    const { machineId, bootId } = await host.state();
+    identity = { machineId, bootId };
+    const record = new HostRecord(root);
+    const recovered = await steps.do('recover', () => recover(root, host, record));
+    if (recovered !== 'clean') log.info(`an interrupted run was ${recovered}`);
+    return outcome(await body(record, steps));
+  } catch (error) {
+    if (error instanceof MultinicError && error.code === 'AgentRunning') throw error;
+    const cause = error instanceof FailedChange ? error.cause : error;
+    if (error instanceof FailedChange) steps.current = error.step;
+    const failure = describeError(cause);
+    log.error({ error: cause, step: steps.current }, `failed in ${steps.current}: ${failure.message}`);
+    return outcome({ result: 'Failed', ...failure });
+  } finally {
+    lock?.release();
+  }
+}
+
+/**
+ * git's tree id of what was read back from the host, in the commit's terms: a file that was kept because it means the
+ * same counts as the commit's.
+ */
+function treeOnHost(root: Root, desired: Desired, plan: Plan): string {
+  const files = readManaged(root).flatMap(({ renderer, nic, files }) => {
+    const wanted = plan.present.find((each) => nic !== undefined && meansTheSame(each, nic));
+    const equal = wanted !== undefined && renderer.kind === desired.kind;
+    return [...files].map(
+      ([path, content]) => [path, equal ? (desired.files.get(path) ?? content) : content] as const,
+    );
+  });
+  return treeId(new Map(files));
+}

@@ -1,0 +1,43 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { RendererKind } from '../network/node.ts';
+import type { Host } from './host.ts';
+import { RENDERERS, STAGING } from './managed.ts';
+import type { Plan } from './plan.ts';
+import type { Root } from './root.ts';
+
+/**
+ * Builds the configuration folders as they will be, everybody's files and ours, beside the real ones, and has the
+ * OS's own generator read them. They lie inside the host's root, where a command of the host can see them.
+ */
+export async function validateStaged(root: Root, host: Host, kind: RendererKind, plan: Plan): Promise<void> {
+  const renderers = RENDERERS.filter(
+    (renderer) => renderer.kind === kind || plan.files.some((step) => renderer.manages(step.path)),
+  );
+  const staging = root.makeScratch(STAGING);
+  try {
+    for (const folder of renderers.flatMap((renderer) => renderer.directories)) {
+      for (const name of root.list(folder)) {
+        const file = root.readForeign(`${folder}/${name}`);
+        if (file !== undefined) stage(staging, `${folder}/${name}`, file.content, file.mode);
+      }
+    }
+    for (const step of plan.files) {
+      if (step.op === 'write') stage(staging, step.path, step.content, step.mode);
+      else rmSync(join(staging, step.path), { force: true });
+    }
+    await host.validate(
+      renderers.map((renderer) => renderer.kind),
+      staging,
+    );
+  } finally {
+    root.removeScratch(STAGING);
+  }
+}
+
+/** Nothing here has to survive a crash, so nothing is synced; the folder is new, so it holds no links. */
+function stage(staging: string, path: string, content: string, mode: number): void {
+  const real = join(staging, path);
+  mkdirSync(dirname(real), { recursive: true });
+  writeFileSync(real, content, { mode });
+}

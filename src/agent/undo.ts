@@ -1,0 +1,98 @@
+import { checkpoint } from '../api/checkpoint.ts';
+import { MultinicError } from '../api/errors.ts';
+import type { Host } from './host.ts';
+import { linkSteps } from './links.ts';
+import { CONFIG_FOLDERS, STAGING } from './managed.ts';
+import { sha256, type HostRecord, type Pending } from './record.ts';
+import type { Root } from './root.ts';
+import { verifyFiles, verifyLinks } from './verify.ts';
+
+/**
+ * Puts the host back to what it was before the pending change, from the record alone, and proves it. Doing it twice,
+ * or after a kill in its midst, comes to the same.
+ * The record still has the change as pending afterwards.
+ * @throws MultinicError `RestoreFailed`; the next run tries again
+ */
+export async function undo(pending: Pending, root: Root, host: Host): Promise<void> {
+  try {
+    restoreFiles(pending, root);
+    if (pending.reload) await host.reload();
+    const { links } = await host.state();
+    for (const step of linkSteps(links, pending.links.before)) {
+      checkpoint('agent.restore.link');
+      await host.change(step);
+    }
+    verifyFiles(root, new Map(pending.files.map(({ path, before }) => [path, before?.content ?? null])));
+    const now = await host.state();
+    // A NIC that left the machine meanwhile cannot be put back.
+    const present = pending.links.before.filter(({ mac }) => now.links.some((link) => link.mac === mac));
+    verifyLinks(now.links, present, pending.links.after);
+    checkpoint('agent.restore.disarm');
+    await disarm(host);
+  } catch (error) {
+    throw new MultinicError(
+      'RestoreFailed',
+      `THE HOST COULD NOT BE RESTORED: ${error instanceof Error ? error.message : String(error)}. What it was is in var/lib/multinic/record.json; the next run tries again`,
+      { cause: error },
+    );
+  }
+}
+
+/** A restore of the host's own that has begun waits for our lock, and then finds nothing left to undo. */
+async function disarm(host: Host): Promise<void> {
+  try {
+    await host.disarm();
+  } catch (error) {
+    if (!(error instanceof MultinicError && error.code === 'RestoreBegun')) throw error;
+  }
+}
+
+function restoreFiles({ files, startedAt }: Pending, root: Root): void {
+  for (const { path, before, after } of files.toReversed()) {
+    checkpoint('agent.restore.file');
+    const now = root.read(path);
+    if (now?.content === before?.content && now?.mode === before?.mode) continue;
+    // Somebody else wrote it since: theirs is not lost.
+    if (now !== undefined && sha256(now.content) !== after) root.backup(path, new Date(startedAt));
+    if (before === null) root.remove(path);
+    else root.write(path, before.content, before.mode);
+  }
+}
+
+/**
+ * Settles what a killed run left: a change that is complete on the host stands, any other is undone.
+ * @returns what was done, for the log
+ */
+export async function recover(
+  root: Root,
+  host: Host,
+  record: HostRecord,
+): Promise<'clean' | 'finished' | 'undone'> {
+  root.removeTemporary([...CONFIG_FOLDERS, 'var/lib/multinic']);
+  root.removeScratch(STAGING);
+  const { pending } = record;
+  if (pending === undefined) return 'clean';
+  if (await isComplete(pending, root, host)) {
+    checkpoint('agent.recover.disarm');
+    await host.disarm();
+    record.finish(pending.applied);
+    return 'finished';
+  }
+  await undo(pending, root, host);
+  record.abandon();
+  return 'undone';
+}
+
+async function isComplete({ files, links }: Pending, root: Root, host: Host): Promise<boolean> {
+  const after = new Map(files.map((file) => [file.path, file.after]));
+  for (const [path, hash] of after) {
+    const file = root.read(path);
+    if ((file === undefined ? null : sha256(file.content)) !== hash) return false;
+  }
+  try {
+    verifyLinks((await host.state()).links, links.after, links.before);
+    return true;
+  } catch {
+    return false;
+  }
+}

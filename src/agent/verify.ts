@@ -1,0 +1,78 @@
+import { isDeepStrictEqual } from 'node:util';
+import { MultinicError } from '../api/errors.ts';
+import type { HostState, Link, Route } from './host.ts';
+import type { LinkTarget } from './links.ts';
+import type { Plan } from './plan.ts';
+import { defaultLink } from './preflight.ts';
+import type { Root } from './root.ts';
+
+/** What is to be found on the host: a file's content by path, null where there is none. */
+export type ExpectedFiles = ReadonlyMap<string, string | null>;
+
+/** What the files have to be once a plan is carried out. */
+export function expectedFiles(plan: Plan): ExpectedFiles {
+  // A later step of the same path wins, as it does on the disk.
+  return new Map(plan.files.map((step) => [step.path, step.op === 'write' ? step.content : null]));
+}
+
+/** The half of a verification that counts at the next boot. @throws MultinicError `VerifyFailed` */
+export function verifyFiles(root: Root, expected: ExpectedFiles): void {
+  for (const [path, content] of expected) {
+    if ((root.read(path)?.content ?? null) !== content) {
+      throw failed(content === null ? `${path} is still there` : `${path} is not what was written`);
+    }
+  }
+}
+
+/**
+ * The half that counts now: each NIC by its MAC.
+ * @param before the links as they were: addresses that a target does not have must be gone, others may have come
+ * @throws MultinicError `VerifyFailed`
+ */
+export function verifyLinks(
+  links: readonly Link[],
+  targets: readonly LinkTarget[],
+  before: readonly Link[],
+): void {
+  for (const target of targets) {
+    const same = links.filter((link) => link.mac === target.mac);
+    const link = same.find((each) => each.name === target.name);
+    if (link === undefined) {
+      throw failed(
+        `${target.mac} is named ${same.map((each) => each.name).join(', ') || 'nothing'}, not ${target.name}`,
+      );
+    }
+    if (link.mtu !== target.mtu) throw failed(`${target.name} has MTU ${link.mtu}, not ${target.mtu}`);
+    if (link.up !== target.up) throw failed(`${target.name} is ${link.up ? 'up' : 'down'}`);
+    const absent = target.addresses.find((address) => !link.addresses.includes(address));
+    if (absent !== undefined) throw failed(`${target.name} has no address ${absent}`);
+    const old = before.find((each) => each.mac === target.mac)?.addresses ?? [];
+    const stale = link.addresses.find(
+      (address) => old.includes(address) && !target.addresses.includes(address),
+    );
+    if (stale !== undefined) throw failed(`${target.name} still has the address ${stale}`);
+  }
+}
+
+/** The node's primary NIC and all routes are none of our business: they have to be as before. */
+export function verifyRest(after: HostState, before: HostState): void {
+  if (!isDeepStrictEqual(defaultLink(after), defaultLink(before))) {
+    throw failed(`the primary NIC ${defaultLink(before)?.name ?? ''} changed`);
+  }
+  const now = after.routes.map((route) => routeText(route, after));
+  const lost = before.routes.map((route) => routeText(route, before)).find((route) => !now.includes(route));
+  if (lost !== undefined) throw failed(`the route ${lost} is gone`);
+}
+
+/** By MAC, because a link's routes stay its own when it is renamed. */
+function routeText({ to, via, dev }: Route, { links }: HostState): string {
+  const mac = links.find((link) => link.name === dev)?.mac ?? dev;
+  return [to, ...(via === undefined ? [] : ['via', via]), 'dev', mac].join(' ');
+}
+
+function failed(what: string): MultinicError {
+  return new MultinicError(
+    'VerifyFailed',
+    `after the change ${what}; look at the agent’s log, then run \`multinic retry\``,
+  );
+}
