@@ -132,12 +132,6 @@ export class Store {
     await this.#folders.refs(refs);
   }
 
-  /** Another git child of this process (a push) did not end by itself: clears what it left, now or with the next write. */
-  async recover(): Promise<void> {
-    this.#leftovers = true;
-    await this.inTurn(() => this.#recover());
-  }
-
   /** After a git child that failed outside of `write`: takes away what it left, between two writes. */
   clearLeftovers(): Promise<void> {
     this.#leftovers = true;

@@ -1,0 +1,132 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { Store } from '../src/store/store.ts';
+import { acknowledged, deadlyGit, expectRecovered, inFolder, startWriter } from './store-crash.ts';
+import { codeOf } from './store-values.ts';
+import { Batch } from '../src/store/batch.ts';
+
+// Each checkpoint of a write, and whether the refs have moved by then. `#4`: opening and birth pass the first ones.
+const CHECKPOINTS = [
+  ['store.import#4', false],
+  ['store.imported#4', false],
+  ['store.transaction#4', false],
+  ['store.moved#4', true],
+  ['store.durable#4', true],
+] as const;
+
+test.each(CHECKPOINTS)('a writer killed at %s leaves all refs old or all new', async (checkpoint, moved) => {
+  await inFolder(async (folder) => {
+    const dir = join(folder, 'store.git');
+    const writer = startWriter(dir, 100, { MULTINIC_KILL_AT: checkpoint });
+    expect(await writer.end).toEqual({ code: null, signal: 'SIGKILL' });
+    const last = acknowledged(writer);
+    expect(last).toBe(2);
+    const values = await expectRecovered(dir, last);
+    expect(new Set(values)).toEqual(new Set([moved ? last + 1 : last]));
+  });
+});
+
+test('a process killed while it takes over leaves the store as it was', async () => {
+  await inFolder(async (folder) => {
+    const dir = join(folder, 'store.git');
+    const first = startWriter(dir, 2);
+    expect(await first.end).toEqual({ code: 0, signal: null });
+    const second = startWriter(dir, 2, { MULTINIC_KILL_AT: 'store.takeover' });
+    expect(await second.end).toEqual({ code: null, signal: 'SIGKILL' });
+    expect(second.lines).toEqual([]);
+    expect(new Set(await expectRecovered(dir, 2))).toEqual(new Set([2]));
+  });
+});
+
+test('a writer killed at any time loses nothing that it acknowledged, while its git goes on', async () => {
+  await inFolder(async (folder) => {
+    const dir = join(folder, 'store.git');
+    for (const delay of [0, 3, 7, 12, 18]) {
+      const before = startWriter(dir, 1_000_000);
+      const base = await before.line(({ event }) => event === 'acknowledged');
+      await new Promise((resolve) => setTimeout(resolve, delay));
+      before.process.kill('SIGKILL');
+      expect((await before.end).signal).toBe('SIGKILL');
+      expect(acknowledged(before)).toBeGreaterThanOrEqual(base.value);
+      await expectRecovered(dir, acknowledged(before));
+    }
+  });
+});
+
+// In `update-ref` the fsyncs are of lock files (prepare: nothing moved), the renames are the moves (commit).
+const CHILD_KILLS = [
+  { command: 'fast-import', syscall: 'fsync', nth: 1, moved: 0 },
+  { command: 'fast-import', syscall: 'unlink', nth: 1, moved: 0 },
+  { command: 'update-ref', syscall: 'fsync', nth: 3, moved: 0 },
+  { command: 'update-ref', syscall: 'rename', nth: 1, moved: 0 },
+  { command: 'update-ref', syscall: 'rename', nth: 4, moved: 3 },
+] as const;
+
+test.each(CHILD_KILLS)('git $command killed at $syscall $nth: the writer goes on by itself', async (kill) => {
+  await inFolder(async (folder) => {
+    const dir = join(folder, 'store.git');
+    const git = await deadlyGit(folder, kill);
+    const writer = startWriter(dir, 1_000_000, git.env);
+    await writer.line(({ event }) => event === 'acknowledged');
+    await git.arm();
+    const failed = await writer.line(({ event }) => event === 'failed');
+    expect(git.killed()).toBe(true);
+    expect(failed.values.filter((value) => value === failed.value)).toHaveLength(kill.moved);
+    const next = await writer.line(
+      ({ event, value }) => event === 'acknowledged' && value > failed.value - 1,
+    );
+    expect(next.value).toBe(Math.max(...failed.values) + 1);
+    writer.process.kill('SIGKILL');
+    await writer.end;
+    expect(writer.lines.filter(({ event }) => event === 'failed')).toHaveLength(1);
+    await expectRecovered(dir, acknowledged(writer));
+  });
+});
+
+test('a writer that was stopped and goes on after another took over is fenced and moves nothing', async () => {
+  await inFolder(async (folder) => {
+    const dir = join(folder, 'store.git');
+    const old = startWriter(dir, 1_000_000);
+    await old.line(({ event }) => event === 'acknowledged');
+    old.process.kill('SIGSTOP');
+    const store = await Store.open(dir);
+    try {
+      const before = await store.reader.refs('refs/');
+      old.process.kill('SIGCONT');
+      expect(await old.end).toEqual({ code: 3, signal: null });
+      expect(old.lines.at(-1)).toEqual({ event: 'fenced' });
+      expect(await store.reader.refs('refs/')).toEqual(before);
+    } finally {
+      await store.close();
+    }
+  });
+});
+
+test('of two stores on one folder the older is fenced with its next write', async () => {
+  await inFolder(async (folder) => {
+    const dir = join(folder, 'store.git');
+    let fenced = 0;
+    const old = await Store.open(dir, { onFenced: () => (fenced += 1) });
+    await old.expectFence();
+    const store = await Store.open(dir);
+    const before = await store.reader.refs('refs/');
+    const batch = new Batch();
+    const commit = batch.commit({
+      parents: [],
+      files: new Map([['a', 'a']]),
+      author: { name: 'a', email: 'a@example.org' },
+      subject: 'from the one that was replaced',
+      trailers: [],
+    });
+    batch.move('refs/heads/node/a', commit, null);
+    for (const attempt of [1, 2]) {
+      expect([attempt, await old.write(batch).catch(codeOf)]).toEqual([attempt, 'Fenced']);
+    }
+    expect(await old.expectFence().catch(codeOf)).toBe('Fenced');
+    expect(fenced).toBe(1);
+    expect(await store.reader.refs('refs/')).toEqual(before);
+    await store.write(batch);
+    await old.close();
+    await store.close();
+  });
+});
