@@ -1,10 +1,9 @@
-import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { HttpClient } from 'isomorphic-git';
 import { MultinicError } from '../api/errors.ts';
 
 export interface StoreClientOptions {
+  readonly url: string;
   readonly token: string;
   readonly signal: AbortSignal;
   /** PEM of the authority that signed the store's certificate; absent: those that Node trusts. */
@@ -20,8 +19,11 @@ export interface StoreClientOptions {
 export function storeClient(
   options: StoreClientOptions,
 ): HttpClient & { readonly bytes: () => number; close(): void } {
-  const http = new HttpAgent({ keepAlive: true, maxSockets: 1 });
-  const https = new HttpsAgent({
+  // Not by `import`: that reads every export of node:http, one of which loads all of fetch and 10 MB with it, and an
+  // agent's memory counts on each node.
+  const http = process.getBuiltinModule(options.url.startsWith('https:') ? 'node:https' : 'node:http');
+  const request: (typeof import('node:http'))['request'] = http.request;
+  const agent = new http.Agent({
     keepAlive: true,
     maxSockets: 1,
     ...(options.ca === undefined ? {} : { ca: options.ca }),
@@ -42,18 +44,13 @@ export function storeClient(
 
   return {
     bytes: () => received,
-    close: () => {
-      http.destroy();
-      https.destroy();
-    },
+    close: () => agent.destroy(),
     async request({ url, method = 'GET', headers = {}, body }) {
       const chunks: Uint8Array[] = [];
       for await (const chunk of body ?? []) chunks.push(chunk);
       const content = Buffer.concat(chunks);
-      const secure = url.startsWith('https:');
       const response = await new Promise<IncomingMessage>((resolve, reject) => {
-        const send = secure ? httpsRequest : httpRequest;
-        send(
+        request(
           url,
           {
             method,
@@ -62,7 +59,7 @@ export function storeClient(
               authorization: `Bearer ${options.token}`,
               ...(content.length > 0 ? { 'content-length': content.length } : {}),
             },
-            agent: secure ? https : http,
+            agent,
             signal: options.signal,
           },
           resolve,

@@ -49,7 +49,7 @@ export async function checkout(request: CheckoutRequest): Promise<Checkout> {
   const { url, ref, token, ca } = request;
   const fs = new MemoryFiles();
   const signal = AbortSignal.timeout(request.timeoutMs);
-  const http = storeClient({ token, signal, maxBytes: MAX_BYTES, ...(ca === undefined ? {} : { ca }) });
+  const http = storeClient({ url, token, signal, maxBytes: MAX_BYTES, ...(ca === undefined ? {} : { ca }) });
   try {
     await fs.writeFile(`${GITDIR}/config`, CONFIG);
     const { fetchHead } = await fetch({
