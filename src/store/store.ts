@@ -216,7 +216,7 @@ export class Store {
     const lost = await this.#lost(batch);
     // A git that ends by itself takes its locks along, unless what failed is the import.
     this.#leftovers = lost.length === 0 || code !== 'GitFailed';
-    if (lost.length > 0 && code !== 'DiskFull') {
+    if (lost.length > 0) {
       return new MultinicError(
         'LostRace',
         `${lost.join(', ')} moved meanwhile; read the refs and decide anew`,
@@ -227,7 +227,19 @@ export class Store {
       );
     }
     await this.#recover();
-    return asDiskFull(cause);
+    return this.#diskFull(cause);
+  }
+
+  /** A full disk has many words, in git and in node: so look at the disk. */
+  async #diskFull(cause: unknown): Promise<unknown> {
+    try {
+      await expectRoom(this.dir, 0);
+      return cause;
+    } catch (error) {
+      return error instanceof MultinicError
+        ? new MultinicError(error.code, error.message, { cause, data: error.data })
+        : cause;
+    }
   }
 
   /** Asked by a new process: an open reader stays with the old store when a restore has put another in its place. */
@@ -302,19 +314,6 @@ export class Store {
     batch.move(MAIN_REF, root, null);
     await this.write(batch);
   }
-}
-
-/** git says some of it, node says ENOSPC of a spool file. */
-function asDiskFull(error: unknown): unknown {
-  if (!(error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')))
-    return error;
-  return new MultinicError(
-    'DiskFull',
-    'the disk of the store is full; make room, writing goes on by itself then',
-    {
-      cause: error,
-    },
-  );
 }
 
 function checkMoves(batch: Batch): void {
