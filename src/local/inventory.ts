@@ -42,7 +42,7 @@ export class InventoryFile implements NodeInventory {
 
   /** @throws InvalidInputError `InvalidInventory`, naming file and field: a list with holes would be acted on */
   async list(): Promise<readonly InventoryNode[]> {
-    const { nodes } = parse(Inventory, 'inventory.yaml', await this.#read('inventory.yaml'));
+    const { nodes } = parse(Inventory, 'inventory.yaml', await this.#text('inventory.yaml'));
     const twice = nodes.find(({ name }, index) => nodes.findIndex((node) => node.name === name) < index);
     if (twice !== undefined) {
       throw invalid('inventory.yaml', 'DuplicateNode', `node ${twice.name} stands there twice; keep one`);
@@ -63,7 +63,8 @@ export class InventoryFile implements NodeInventory {
   }
 
   async #setPaused(name: string, paused: boolean): Promise<void> {
-    const document = await this.#read('inventory.yaml');
+    const text = await this.#text('inventory.yaml');
+    const document = toDocument('inventory.yaml', text);
     const nodes = document.get('nodes');
     const node = isSeq(nodes)
       ? nodes.items.find((item) => isMap(item) && item.get('name') === name)
@@ -80,34 +81,37 @@ export class InventoryFile implements NodeInventory {
     if ((node.get('paused') === true) === paused) return;
     if (paused) node.set('paused', true);
     else node.delete('paused');
-    await replaceFile(join(this.#dir, 'inventory.yaml'), document.toString({ lineWidth: 0 }), 0o644);
+    // Lists as the person wrote them: under their key, or indented.
+    const written = document.toString({ lineWidth: 0, indentSeq: !/^- /m.test(text) });
+    await replaceFile(join(this.#dir, 'inventory.yaml'), written, 0o644);
   }
 
   async #machine(name: string): Promise<{ machineID: string; bootID: string }> {
     const file = join('nodes', name, 'root', 'host.yaml');
-    const { machineId, bootId } = parse(Machine, file, await this.#read(file));
+    const { machineId, bootId } = parse(Machine, file, await this.#text(file));
     return { machineID: machineId, bootID: bootId };
   }
 
   /** @param file relative to the home */
-  async #read(file: string): Promise<Document> {
-    let text: string;
+  async #text(file: string): Promise<string> {
     try {
-      text = await readFile(join(this.#dir, file), 'utf8');
+      return await readFile(join(this.#dir, file), 'utf8');
     } catch (error) {
       const why = isErrno(error, 'ENOENT') ? 'there is no such file' : String(error);
       throw invalid(file, 'Unreadable', `${why}; docs/local.md says what ${basename(file)} must have`);
     }
-    const document = parseDocument(text);
-    const [error] = document.errors;
-    if (error !== undefined)
-      throw invalid(file, 'Unreadable', `${error.message.split('\n', 1)[0]!}; mend the file`);
-    return document;
   }
 }
 
-function parse<T>(schema: z.ZodType<T>, file: string, document: Document): T {
-  const parsed = schema.safeParse(document.toJS());
+function toDocument(file: string, text: string): Document {
+  const document = parseDocument(text);
+  const [error] = document.errors;
+  if (error === undefined) return document;
+  throw invalid(file, 'Unreadable', `${error.message.split('\n', 1)[0]!}; mend the file`);
+}
+
+function parse<T>(schema: z.ZodType<T>, file: string, text: string): T {
+  const parsed = schema.safeParse(toDocument(file, text).toJS());
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map((issue): Problem => {
     const field = issue.path

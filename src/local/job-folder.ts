@@ -138,8 +138,17 @@ export class JobFolder {
       if (isErrno(error, 'ENOENT')) return;
       throw error;
     }
-    await rm(gone, { recursive: true, force: true });
+    await discard(gone);
   }
+}
+
+/**
+ * Deletes a folder in which a process may be about to start. job.json goes first and the claim later, so whoever can
+ * still make a claim there finds no job. The process may put files there meanwhile, hence the retries.
+ */
+export async function discard(folder: string): Promise<void> {
+  await rm(join(folder, 'job.json'), { force: true });
+  await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 });
 }
 
 /** A node's ID may change; the stamp at the end is what orders its jobs. */

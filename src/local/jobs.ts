@@ -1,7 +1,7 @@
 import { execa } from 'execa';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, open, readdir, rm } from 'node:fs/promises';
+import { mkdir, open, readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { checkpoint } from '../api/checkpoint.ts';
@@ -9,7 +9,7 @@ import { MultinicError } from '../api/errors.ts';
 import type { JobRequest, JobRunner, JobStatus } from '../scheduler/port.ts';
 import { isErrno } from './file.ts';
 import { isLocked, LOCKED } from './flock.ts';
-import { JobFolder } from './job-folder.ts';
+import { discard, JobFolder } from './job-folder.ts';
 
 /** Absolute paths that an agent is started with. */
 export interface AgentPaths {
@@ -53,9 +53,10 @@ export function agentOf(program: string): AgentCommand {
 
 /**
  * Runs under the job's lock. The claim comes first, so a job that was withdrawn, or started by a controller that has
- * died since, does not start again. Exit code 0 always: another one is flock's own.
+ * died since, does not start again; no job file: the folder is being deleted. Exit code 0 always: another one is
+ * flock's own.
  */
-const SCRIPT = 'ln -s started claim || exit 0; "$@"; echo $? > exit';
+const SCRIPT = 'ln -s started claim && [ -e job.json ] || exit 0; "$@"; echo $? > exit';
 
 /**
  * Agents as child processes that outlive the controller. Whether one is alive is asked of its lock, never guessed
@@ -78,7 +79,7 @@ export class ChildRunner implements JobRunner {
     const runner = new ChildRunner(options);
     await mkdir(runner.#jobs, { recursive: true });
     for (const name of await readdir(runner.#jobs)) {
-      if (name.startsWith('.')) await rm(join(runner.#jobs, name), { recursive: true, force: true });
+      if (name.startsWith('.')) await discard(join(runner.#jobs, name));
     }
     for (const folder of await runner.#folders()) await runner.#resume(folder);
     return runner;
@@ -187,34 +188,31 @@ export class ChildRunner implements JobRunner {
       child.unref();
       child.once('exit', (code) => {
         this.#alive.delete(folder.name);
-        // The process of a controller before us has it.
+        // The process of a controller before us has the lock.
         if (code === LOCKED) this.#awaitEnd(folder);
-        else void this.#ended(folder, code);
+        else if (code === 0) this.#options.changed();
+        else void this.#failed(folder, new Error(`flock ended with ${code ?? 'a signal'}`));
       });
     } finally {
       await log.close();
     }
   }
 
-  async #ended(folder: JobFolder, code: number | null): Promise<void> {
-    if (code !== 0) await this.#failed(folder, new Error(`flock ended with ${code ?? 'a signal'}`));
-    else this.#options.changed();
-  }
-
   /** A job that could not start has ended, without touching the host: when to try again is the scheduler's. */
   async #failed(folder: JobFolder, error: unknown): Promise<void> {
+    const { log, changed } = this.#options;
     const why = error instanceof Error ? error.message : String(error);
-    this.#options.log.error({ job: folder.name, err: error }, 'the agent could not be started');
+    const message = `the agent could not be started: ${why}; mend that, then retry`;
     try {
-      await folder.claim({
-        kind: 'failed',
-        message: `the agent could not be started: ${why}; mend that, then retry`,
-      });
-    } catch (claimError) {
-      // A full disk, say: it stays waiting, and the next start of the controller tries again.
-      this.#options.log.error({ job: folder.name, err: claimError }, 'nor could that be written down');
+      if (await folder.claim({ kind: 'failed', message }))
+        log.error({ job: folder.name, err: error }, message);
+      // Started after all, and not our child any more; or withdrawn, then there is nothing to wait for.
+      else this.#awaitEnd(folder);
+    } catch (cause) {
+      // A full disk, say. It stays waiting, and the next start of the controller tries again.
+      log.error({ job: folder.name, err: cause }, `${message}; nor could that be written down`);
     }
-    this.#options.changed();
+    changed();
   }
 
   /** Learns of the end of an agent that is not our child: its lock becomes free. */

@@ -1,0 +1,146 @@
+// `multinic local DIR`: the whole line in one process, with a folder for a cluster.
+
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { MultinicError } from '../api/errors.ts';
+import { apiRoutes } from '../controller/api.ts';
+import { Controller, type ControllerOptions } from '../controller/controller.ts';
+import { healthOf } from '../controller/health.ts';
+import type { ControllerEvent } from '../controller/port.ts';
+import { reportOf } from '../controller/report.ts';
+import { nodeViews, type NodeView, type Snapshot } from '../controller/status.ts';
+import { NodeBranchPolicy } from '../history/policy.ts';
+import { formatConfigRef } from '../history/message.ts';
+import { specOf } from '../mirror/main.ts';
+import { serve } from '../store/http.ts';
+import type { Route } from '../store/http-routes.ts';
+import { Maintenance } from '../store/maintenance.ts';
+import { Store } from '../store/store.ts';
+import { replaceFile } from './file.ts';
+import { openLocalHome } from './home.ts';
+import type { AgentCommand } from './jobs.ts';
+import { StatusFolder } from './sink.ts';
+
+export interface LocalOptions extends Pick<ControllerOptions, 'guard' | 'policy'> {
+  readonly dir: string;
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** End when nothing is left to do. */
+  readonly once: boolean;
+  /** How an agent is started. */
+  readonly agent: AgentCommand;
+  readonly log: Logger;
+  readonly onEvent: (event: ControllerEvent) => void;
+  readonly onListening: (url: string) => void;
+  /** Ends the controller; agents go on. */
+  readonly signal: AbortSignal;
+}
+
+/** Where a running controller is reached; in `DIR/controller.json` while it runs. */
+export interface Endpoint {
+  readonly url: string;
+  readonly pid: number;
+}
+
+export function endpointFile(dir: string): string {
+  return join(dir, 'controller.json');
+}
+
+/**
+ * Runs until the signal, or with `once` until nothing is left to do.
+ * @returns the nodes as they are at the end
+ * @throws MultinicError `NotAHome`, `ControllerRunning`, `PortInUse`, `Fenced`
+ */
+export async function runLocal(options: LocalOptions): Promise<NodeView[]> {
+  const { log, signal } = options;
+  await using cleanup = new AsyncDisposableStack();
+  const home = await openLocalHome(options.dir);
+  cleanup.defer(() => home.close());
+  const store = await Store.open(home.storeDir, { log });
+  cleanup.defer(() => store.close());
+
+  const routes: Route[] = [];
+  const started = Date.now();
+  const server = await serve({
+    store,
+    reader: store.reader,
+    policy: new NodeBranchPolicy(),
+    authenticate: (token) => home.tokens.authenticate(token),
+    routes,
+    onPush: () => controller.trigger(),
+    host: options.host,
+    port: options.port,
+    log,
+    health: () => healthOf(controller.snapshot, started),
+  }).catch((error: unknown) => {
+    throw portError(error, options.port);
+  });
+  cleanup.defer(() => server.close());
+
+  const runner = await home.runner({
+    url: `${server.url}/git`,
+    command: options.agent,
+    changed: () => controller.trigger(),
+    log,
+  });
+  cleanup.defer(() => runner.close());
+  const sink = new StatusFolder(home.dir, options.onEvent);
+  const source = home.configs(async (ref) => {
+    const config = (await controller.mirror.main()).configs.get(formatConfigRef(ref));
+    return config && { uid: config.uid, generation: config.generation, spec: specOf(config) };
+  });
+  const controller: Controller = new Controller({
+    ...options,
+    store,
+    source,
+    inventory: home.inventory,
+    runner,
+    sink,
+  });
+  routes.push(...apiRoutes(controller, store.reader));
+
+  if (!options.once) {
+    const watch = await home.watch(
+      () => controller.trigger(),
+      (error) => log.error({ err: error }, 'the folder is not watched: edits are seen at the next resync'),
+    );
+    cleanup.defer(() => watch.close());
+  }
+  const endpoint: Endpoint = { url: server.url, pid: process.pid };
+  await replaceFile(endpointFile(home.dir), `${JSON.stringify(endpoint)}\n`, 0o644);
+  cleanup.defer(() => rm(endpointFile(home.dir), { force: true }));
+  options.onListening(server.url);
+
+  signal.addEventListener('abort', () => controller.stop(), { once: true });
+  if (signal.aborted) controller.stop();
+  const maintenance = new Maintenance(store);
+  await controller.run(async (snapshot) => {
+    await sink.save(reportOf(snapshot, controller.statuses));
+    await maintenance
+      .runIfDue()
+      .catch((error: unknown) =>
+        log.warn({ err: error }, 'maintenance failed: trying again after the next pass'),
+      );
+    return options.once && isSettled(snapshot);
+  });
+  return controller.snapshot === undefined ? [] : nodeViews(controller.snapshot);
+}
+
+/** Whether nothing happens until somebody does something, or a back-off ends. */
+export function isSettled({ jobs, decisions }: Snapshot): boolean {
+  return (
+    jobs.length === 0 &&
+    [...decisions.values()].every((decision) => !decision.due && decision.reason !== 'Queued')
+  );
+}
+
+function portError(error: unknown, port: number): unknown {
+  if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) return error;
+  return new MultinicError(
+    'PortInUse',
+    `port ${port} is taken by another program: choose one with --port, or 0 for any`,
+    { cause: error, data: { port } },
+  );
+}

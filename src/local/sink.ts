@@ -1,0 +1,44 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import type { ConfigStatus } from '../api/status.ts';
+import type { ControllerEvent, StatusSink } from '../controller/port.ts';
+import type { StatusReport } from '../controller/report.ts';
+import type { ConfigRef } from '../network/node.ts';
+import { replaceFile } from './file.ts';
+
+/** Status as files: `DIR/status/<namespace>/<name>.<group>.yaml`, what a cluster would show of the CR. */
+export class StatusFolder implements StatusSink {
+  readonly #dir: string;
+  readonly #onEvent: (event: ControllerEvent) => void;
+  #report = '';
+
+  constructor(dir: string, onEvent: (event: ControllerEvent) => void) {
+    this.#dir = join(dir, 'status');
+    this.#onEvent = onEvent;
+  }
+
+  async write({ group, namespace, name }: ConfigRef, status: ConfigStatus): Promise<void> {
+    const folder = join(this.#dir, namespace);
+    await mkdir(folder, { recursive: true });
+    await replaceFile(join(folder, `${name}.${group}.yaml`), stringify({ status }, { lineWidth: 0 }), 0o644);
+  }
+
+  async emit(event: ControllerEvent): Promise<void> {
+    this.#onEvent(event);
+  }
+
+  /** The whole state as one file, for `multinic status` when no controller runs. */
+  async save(report: StatusReport): Promise<void> {
+    const text = `${JSON.stringify(report)}\n`;
+    if (text === this.#report) return;
+    await mkdir(this.#dir, { recursive: true });
+    await replaceFile(reportFile(join(this.#dir, '..')), text, 0o644);
+    this.#report = text;
+  }
+}
+
+/** @param dir the home */
+export function reportFile(dir: string): string {
+  return join(dir, 'status', 'report.json');
+}
