@@ -93,12 +93,12 @@ test('nothing is required but the key of the condition list', () => {
 });
 
 test('names: the familiar ones belong to the group in which CRs are written, else to the only one', () => {
-  const names = (group: (typeof GROUPS)[number], options = {}) => definition(group, options).spec.names;
   const familiar = ['multinicclusterconfig', 'multinicclusterconfigs'];
-  expect(names('multinic.io').shortNames).toEqual(['mnbc']);
-  expect(names('multinic.okestro.io').shortNames).toEqual(familiar);
-  expect(names('multinic.io', { alone: true }).shortNames).toEqual(['mnbc', ...familiar]);
-  for (const group of GROUPS) expect(names(group).categories).toEqual(['multinicclusterconfigs']);
+  expect(definition('multinic.io').spec.names.shortNames).toEqual(['mnbc']);
+  expect(definition('multinic.okestro.io').spec.names.shortNames).toEqual(familiar);
+  expect(definition('multinic.io', { alone: true }).spec.names.shortNames).toEqual(['mnbc', ...familiar]);
+  for (const group of GROUPS)
+    expect(definition(group).spec.names.categories).toEqual(['multinicclusterconfigs']);
 });
 
 test('printer columns', () => {

@@ -153,7 +153,9 @@ function readInterfaces(raw: unknown, path: string, problems: Problem[]): Wanted
   }));
   const good = read.flatMap(({ at, nic }) => (nic === undefined ? [] : [{ at, nic }]));
   const wanted = good.map(({ nic }) => nic);
-  problems.push(...checkNetwork(wanted, (index, field) => `${good[index]?.at ?? path}.${field}`));
+  const at = (index: number, field?: string): string =>
+    [good[index]?.at ?? path, ...(field === undefined ? [] : [field])].join('.');
+  problems.push(...checkNetwork(wanted, at));
   return wanted;
 }
 

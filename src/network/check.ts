@@ -22,13 +22,13 @@ type Nic = WantedInterface | Interface;
 const MIN_PREFIX = { 4: 8, 6: 16 } as const;
 
 /**
- * @param at path of a field of the interface with this index, as the reader of the problem knows it
+ * @param at path of the interface with this index, or of a field of it, as the reader of the problem knows it
  * @returns every violation, in the order of the interfaces
  */
-export function checkNetwork(nics: readonly Nic[], at: (index: number, field: Field) => string): Problem[] {
+export function checkNetwork(nics: readonly Nic[], at: (index: number, field?: Field) => string): Problem[] {
   if (nics.length > MAX_INTERFACES) {
     const message = `a node may have ${MAX_INTERFACES} interfaces, here are ${nics.length}; remove some`;
-    return [{ path: at(MAX_INTERFACES, 'macAddress'), code: 'TooManyInterfaces', message }];
+    return [{ path: at(MAX_INTERFACES), code: 'TooManyInterfaces', message }];
   }
   const problems: Problem[] = [];
   const firsts = { macAddress: new Map<string, number>(), name: new Map(), address: new Map() };

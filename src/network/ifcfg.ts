@@ -1,6 +1,7 @@
 // ifcfg files, for RHEL and its kin 7 and 8: read by the network scripts and by NetworkManager's ifcfg plugin.
 
 import type { Problem } from '../api/errors.ts';
+import type { Cidr } from './address.ts';
 import { readIni } from './ini.ts';
 import { indexOfName, type Interface } from './interface.ts';
 import { Reading, readInterfaces } from './reading.ts';
@@ -83,8 +84,8 @@ function read(name: string, files: Files, lenient: boolean, problems: Problem[])
   return nic;
 }
 
-function readIPv4(reading: Reading): { text: string; prefix: number } | undefined {
+function readIPv4(reading: Reading): Cidr | undefined {
   const address = reading.address('IPADDR');
-  const prefix = reading.prefix('PREFIX');
-  return address === undefined || prefix === undefined ? undefined : { text: address.text, prefix };
+  const prefix = reading.prefix('PREFIX', address);
+  return address === undefined || prefix === undefined ? undefined : { ...address, prefix };
 }

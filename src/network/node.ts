@@ -1,6 +1,6 @@
 // What node.yaml says of a node: who it is, which OS family, which renderer, which CR.
 
-import { parseDocument, stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { z } from 'zod';
 import { InvalidInputError, type Problem } from '../api/errors.ts';
 import { isNodeId, isPlainText } from './text.ts';
@@ -71,11 +71,7 @@ node:
 
 /** @throws InvalidInputError `InvalidTree` */
 export function parseNode(text: string): NodeIdentity {
-  const document = parseDocument(text);
-  const [flaw] = [...document.errors, ...document.warnings];
-  if (flaw !== undefined)
-    throw invalid([{ path: 'node.yaml', code: 'InvalidYaml', message: firstLine(flaw.message) }]);
-  const result = z.strictObject({ node: NodeFile }).safeParse(document.toJS({ maxAliasCount: 0 }));
+  const result = z.strictObject({ node: NodeFile }).safeParse(readYaml(text));
   if (result.success) return result.data.node;
   throw invalid(
     result.error.issues.map(({ path, message }) => ({
@@ -90,8 +86,14 @@ function invalid(problems: readonly Problem[]): InvalidInputError {
   return new InvalidInputError('InvalidTree', "the node's identity", problems);
 }
 
-function firstLine(message: string): string {
-  return `is no YAML (${message.split('\n', 1)[0]}); restore the file from the commit before`;
+function readYaml(text: string): unknown {
+  try {
+    return parse(text, { maxAliasCount: 0, logLevel: 'error' });
+  } catch (error) {
+    const [reason = ''] = String(error).split('\n', 1);
+    const message = `is no plain YAML (${reason}); restore the file from the commit before`;
+    throw invalid([{ path: 'node.yaml', code: 'InvalidYaml', message }]);
+  }
 }
 
 /** Quoted where any reader of YAML would take it for something else: a machine ID may be all digits. */

@@ -1,7 +1,7 @@
 // The values of one interface while they are read from a file: each with the key that it stood under.
 
 import { InvalidInputError, type Problem } from '../api/errors.ts';
-import { parseAddress, parseCidr, type Address, type Cidr } from './address.ts';
+import { parseAddress, parseCidr, width, type Address, type Cidr } from './address.ts';
 import { byIndex, type Interface } from './interface.ts';
 import type { Files } from './renderer.ts';
 import { normalizeMac } from './text.ts';
@@ -28,12 +28,17 @@ export class Reading {
     return this.#value(key, 'InvalidMac', 'a MAC such as "fa:16:3e:5e:62:3e"', normalizeMac);
   }
 
+  /** Any decimal number: its range is for `checkNetwork` to judge, beside all other rules. */
   mtu(key: string): number | undefined {
     return this.#value(key, 'InvalidMtu', 'an MTU from 68 to 9000, in decimal', decimal);
   }
 
-  prefix(key: string): number | undefined {
-    return this.#value(key, 'InvalidPrefix', 'a prefix length such as 24', decimal);
+  /** @param of the address that the prefix belongs to, if that could be read */
+  prefix(key: string, of: Address | undefined): number | undefined {
+    return this.#value(key, 'InvalidPrefix', 'a prefix length such as 24', (text) => {
+      const prefix = decimal(text);
+      return of !== undefined && prefix !== undefined && prefix > width(of) ? undefined : prefix;
+    });
   }
 
   address(key: string): Address | undefined {

@@ -42,8 +42,8 @@ export function readTree(files: Files): NodeTree {
   const network = renderer.parse(managedFiles(files));
   const problems = checkNetwork(network, (index, field) => {
     const nic = network[index];
-    const path = nic === undefined ? '' : [...renderer.render(nic).keys()][0];
-    return `${path}: ${field}`;
+    const [path = ''] = nic === undefined ? [] : renderer.render(nic).keys();
+    return field === undefined ? path : `${path}: ${field}`;
   });
   if (problems.length > 0) throw invalid(problems);
   return { node, network };

@@ -1,0 +1,14 @@
+// For tests: the refusal itself, so that its problems can be looked at.
+
+import { InvalidInputError } from '../api/errors.ts';
+
+/** @throws Error when nothing was refused */
+export function thrownBy(act: () => unknown): InvalidInputError {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof InvalidInputError) return error;
+    throw error;
+  }
+  throw new Error('nothing was refused');
+}
