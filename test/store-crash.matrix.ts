@@ -19,11 +19,11 @@ test.each(POINTS)('killed at store.%s at each of its first occurrences', async (
   });
 });
 
-test('a writer killed at 300 random instants, on one store', async () => {
+test('a writer killed at 150 random instants, on one store', async () => {
   await inFolder(async (folder) => {
     const dir = join(folder, 'store.git');
     let partly = 0;
-    for (let round = 0; round < 300; round += 1) {
+    for (let round = 0; round < 150; round += 1) {
       const writer = startWriter(dir, 1_000_000);
       await writer.line(({ event }) => event === 'acknowledged');
       await new Promise((resolve) => setTimeout(resolve, Math.random() * 50));

@@ -78,6 +78,17 @@ export async function expectRoom(dir: string, bytes: number): Promise<void> {
   );
 }
 
+/** Why something failed: a full disk has many words, in git and in node, so look at the disk. */
+export async function orFullDisk(dir: string, cause: unknown): Promise<unknown> {
+  try {
+    await expectRoom(dir, 0);
+    return cause;
+  } catch (error) {
+    if (!(error instanceof MultinicError)) return cause;
+    return new MultinicError(error.code, error.message, { cause, data: error.data });
+  }
+}
+
 async function ensureConfig(dir: string): Promise<void> {
   const path = join(dir, 'config');
   if (existsSync(path) && (await readFile(path, 'utf8')) === CONFIG) return;

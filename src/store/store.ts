@@ -17,7 +17,7 @@ import { expectRef, MAIN_REF, WRITER_REF } from './names.ts';
 import { isOid } from './objects.ts';
 import { openReader } from './reader.ts';
 import { clearAndTakeOver, clearLeftovers } from './recovery.ts';
-import { ensureRepository, expectRoom } from './repository.ts';
+import { ensureRepository, expectRoom, orFullDisk } from './repository.ts';
 import { moveRefs, takeOver } from './transaction.ts';
 import type { ResolvedMove } from './transaction.ts';
 import type { NewCommit, Oid, Reader } from './port.ts';
@@ -75,7 +75,7 @@ export class Store {
       return store;
     } catch (error) {
       await store.reader.close();
-      throw error;
+      throw await orFullDisk(dir, error);
     }
   }
 
@@ -227,19 +227,7 @@ export class Store {
       );
     }
     await this.#recover();
-    return this.#diskFull(cause);
-  }
-
-  /** A full disk has many words, in git and in node: so look at the disk. */
-  async #diskFull(cause: unknown): Promise<unknown> {
-    try {
-      await expectRoom(this.dir, 0);
-      return cause;
-    } catch (error) {
-      return error instanceof MultinicError
-        ? new MultinicError(error.code, error.message, { cause, data: error.data })
-        : cause;
-    }
+    return orFullDisk(this.dir, cause);
   }
 
   /** Asked by a new process: an open reader stays with the old store when a restore has put another in its place. */
@@ -256,11 +244,8 @@ export class Store {
   }
 
   async #lost(batch: Batch): Promise<string[]> {
-    const lost: string[] = [];
-    for (const { ref, from } of batch.moves) {
-      if (((await this.reader.ref(ref)) ?? null) !== from) lost.push(ref);
-    }
-    return lost;
+    const now = await Promise.all(batch.moves.map(({ ref }) => this.reader.ref(ref)));
+    return batch.moves.filter(({ from }, index) => (now[index] ?? null) !== from).map(({ ref }) => ref);
   }
 
   #fencedError(cause?: unknown): MultinicError {

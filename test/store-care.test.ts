@@ -1,0 +1,172 @@
+// Maintenance, backup and restore: what is done to a store as a whole.
+
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { backup, restore } from '../src/store/backup.ts';
+import { maintain, Maintenance } from '../src/store/maintenance.ts';
+import { openReader } from '../src/store/reader.ts';
+import { Store } from '../src/store/store.ts';
+import { inFolder, leftovers } from './store-crash.ts';
+import { codeOf, valuesOf, VALUE_REFS, writeValue } from './store-values.ts';
+
+async function inStore(check: (store: Store, folder: string) => Promise<void>): Promise<void> {
+  await inFolder(async (folder) => {
+    const store = await Store.open(join(folder, 'store.git'));
+    try {
+      await check(store, folder);
+    } finally {
+      await store.close();
+    }
+  });
+}
+
+function looseObjects(dir: string): number {
+  const counts = execFileSync('git', ['-C', dir, 'count-objects', '-v'], { encoding: 'utf8' });
+  return Number(/^count: (\d+)$/m.exec(counts)?.[1]);
+}
+
+test('maintenance packs everything, prunes nothing, and an open reader goes on', async () => {
+  await inStore(async (store, folder) => {
+    const { dir } = store;
+    const reader = openReader(dir);
+    for (let value = 1; value <= 5; value += 1) await writeValue(store, value);
+    const tips = await Promise.all(VALUE_REFS.map(async (ref) => (await reader.ref(ref)) ?? ''));
+    // What no ref names: a client may have been told of it and be about to ask.
+    await writeFile(join(folder, 'told'), 'told\n');
+    const told = execFileSync('git', ['-C', dir, 'hash-object', '-w', join(folder, 'told')], {
+      encoding: 'utf8',
+    });
+    expect(looseObjects(dir)).toBeGreaterThan(0);
+
+    await maintain(store);
+    expect(looseObjects(dir)).toBe(0);
+    expect(existsSync(join(dir, VALUE_REFS[0] ?? ''))).toBe(false);
+    expect(existsSync(join(dir, 'objects/pack/multi-pack-index'))).toBe(true);
+    expect(await leftovers(dir)).toEqual([]);
+    expect(new Set(await valuesOf(reader))).toEqual(new Set([5]));
+    for (const tip of tips) expect(await reader.log(tip)).toHaveLength(5);
+    expect(await reader.blob(told.trim())).toBe('told\n');
+
+    for (let value = 6; value <= 8; value += 1) await writeValue(store, value);
+    const writes = writeValue(store, 9).then(() => writeValue(store, 10));
+    await Promise.all([maintain(store), writes, valuesOf(reader)]);
+    expect(new Set(await valuesOf(reader))).toEqual(new Set([10]));
+    await store.fsck();
+    await reader.close();
+  });
+});
+
+test('maintenance is due after so many commits, or when the process before left as many', async () => {
+  await inStore(async (store) => {
+    const maintenance = new Maintenance(store, 2 * VALUE_REFS.length);
+    expect(await maintenance.runIfDue()).toBe(false);
+    await writeValue(store, 1);
+    expect(await maintenance.due()).toBe(false);
+    await writeValue(store, 2);
+    expect(await maintenance.due()).toBe(true);
+    expect(await new Maintenance(store, VALUE_REFS.length).due()).toBe(true);
+    expect(await maintenance.runIfDue()).toBe(true);
+    expect(await maintenance.due()).toBe(false);
+  });
+});
+
+test('maintenance does not wait for a push that holds the lock', async () => {
+  await inStore(async (store) => {
+    await writeValue(store, 1);
+    // A push: it holds the lock while its record is written, and that waits for its turn among the writes.
+    const push = spawn('flock', ['-s', '-F', store.lockFile, 'cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    push.stdin.write('holding\n');
+    await new Promise((resolve) => push.stdout.once('data', resolve));
+    try {
+      await Promise.all([maintain(store), writeValue(store, 2)]);
+      expect(new Set(await valuesOf(store.reader))).toEqual(new Set([2]));
+      expect(looseObjects(store.dir)).toBeLessThan(VALUE_REFS.length * 6);
+    } finally {
+      push.stdin.end();
+    }
+  });
+});
+
+test('a backup restores every ref and object into a new folder', async () => {
+  await inStore(async (store, folder) => {
+    for (let value = 1; value <= 3; value += 1) await writeValue(store, value);
+    const file = join(folder, 'store.bundle');
+    const saved = await backup(store.dir, file);
+    expect(saved).toEqual(await store.reader.refs('refs/'));
+    execFileSync('git', ['bundle', 'verify', '--quiet', file], { cwd: store.dir, stdio: 'ignore' });
+
+    const target = join(folder, 'restored.git');
+    expect(await restore(file, target)).toBeUndefined();
+    const restored = await Store.open(target);
+    try {
+      const refs = await restored.reader.refs('refs/');
+      saved.delete('refs/meta/writer');
+      refs.delete('refs/meta/writer');
+      expect(refs).toEqual(saved);
+      expect(await valuesOf(restored.reader)).toEqual(await valuesOf(store.reader));
+      expect(await readFile(join(target, 'config'), 'utf8')).toBe(
+        await readFile(join(store.dir, 'config'), 'utf8'),
+      );
+      await writeValue(restored, 4);
+      await restored.fsck();
+    } finally {
+      await restored.close();
+    }
+    expect(await leftovers(target)).toEqual([]);
+  });
+});
+
+test('a restore replaces a store only when told to, and fences the controller that still runs on it', async () => {
+  await inStore(async (store, folder) => {
+    const file = join(folder, 'store.bundle');
+    await writeValue(store, 1);
+    await backup(store.dir, file);
+    await writeValue(store, 2);
+    expect(await restore(file, store.dir).catch(codeOf)).toBe('StoreExists');
+    expect(new Set(await valuesOf(store.reader))).toEqual(new Set([2]));
+
+    const replaced = (await restore(file, store.dir, { force: true, clock: () => 0 })) ?? '';
+    expect(replaced).toBe(`${store.dir}.replaced-19700101T000000Z`);
+    expect(await store.expectFence().catch(codeOf)).toBe('Fenced');
+    expect(await writeValue(store, 3).catch(codeOf)).toBe('Fenced');
+    const [now, before] = [openReader(store.dir), openReader(replaced)];
+    expect(new Set(await valuesOf(now))).toEqual(new Set([1]));
+    expect(new Set(await valuesOf(before))).toEqual(new Set([2]));
+    await Promise.all([now.close(), before.close()]);
+  });
+});
+
+test('a damaged backup is refused and leaves the store alone; a failed backup leaves the file alone', async () => {
+  await inStore(async (store, folder) => {
+    const file = join(folder, 'store.bundle');
+    await writeValue(store, 1);
+    await backup(store.dir, file);
+    const bytes = await readFile(file);
+    bytes.writeUInt8(bytes.readUInt8(bytes.length - 60) ^ 0xff, bytes.length - 60);
+    const damaged = join(folder, 'damaged.bundle');
+    await writeFile(damaged, bytes);
+    expect(await restore(damaged, store.dir, { force: true }).catch(codeOf)).toBe('InvalidBackup');
+    expect(await restore(join(folder, 'none'), join(folder, 'new.git')).catch(codeOf)).toBe('InvalidBackup');
+    expect(existsSync(join(folder, 'new.git'))).toBe(false);
+    expect(existsSync(`${store.dir}.restoring`)).toBe(false);
+    expect(new Set(await valuesOf(store.reader))).toEqual(new Set([1]));
+    await store.expectFence();
+
+    expect(await backup(folder, file).catch(codeOf)).toBe('NoStore');
+    await restore(file, join(folder, 'still-good.git'));
+  });
+});
+
+test('fsck names a store that lost an object', async () => {
+  await inStore(async (store) => {
+    await writeValue(store, 1);
+    await store.fsck();
+    const tip = (await store.reader.ref(VALUE_REFS[0] ?? '')) ?? '';
+    const { tree } = await store.reader.commit(tip);
+    execFileSync('rm', [join(store.dir, 'objects', tree.slice(0, 2), tree.slice(2))]);
+    expect(await store.fsck().catch(codeOf)).toBe('Corrupt');
+  });
+});
