@@ -64,7 +64,7 @@ export async function change(
     await steps.always('finish', () => record.finish(applied));
   } catch (error) {
     const failedIn = steps.current;
-    log.error({ error, step: failedIn }, 'the change failed; restoring the host');
+    log.error({ err: error, step: failedIn }, 'the change failed; restoring the host');
     await steps.always('restore', () => undo(pending, root, host));
     log.info('the host is as it was before, verified');
     forget(context);
@@ -77,7 +77,7 @@ function forget({ record, log }: ChangeContext): void {
   try {
     record.abandon();
   } catch (error) {
-    log.warn({ error }, 'the record could not be written; the next run clears it');
+    log.warn({ err: error }, 'the record could not be written; the next run clears it');
   }
 }
 
@@ -154,6 +154,10 @@ function describe(
       after: plan.targets
         .filter((target) => changed.has(target.mac))
         .map((target) => ({ ...target, addresses: [...target.addresses] })),
+    },
+    machine: {
+      links: before.links.map((link) => ({ ...link, addresses: [...link.addresses] })),
+      routes: [...before.routes],
     },
     applied,
   };

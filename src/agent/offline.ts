@@ -6,7 +6,7 @@ import { MultinicError } from '../api/errors.ts';
 import { parseCidr } from '../network/address.ts';
 import type { RendererKind } from '../network/node.ts';
 import { generate } from './generator.ts';
-import type { Host, HostState, Link, LinkStep, Route } from './host.ts';
+import type { Host, HostState, LinkStep } from './host.ts';
 import { guarded } from './io-error.ts';
 import { readManaged } from './managed.ts';
 import { replaceFile, type Root } from './root.ts';
@@ -42,15 +42,15 @@ export const HostFileSchema = z.strictObject({
       mtu: z.number().int().default(1500),
       /** With prefix. */
       addresses: z.array(address).default([]),
-      master: z.string().optional(),
+      master: z.string().exactOptional(),
     }),
   ),
   /** `to` is `default` or a network; those that follow from an address are left out. */
   routes: z
-    .array(z.strictObject({ to: z.string(), via: z.string().optional(), dev: z.string() }))
+    .array(z.strictObject({ to: z.string(), via: z.string().exactOptional(), dev: z.string() }))
     .default([]),
   /** A restore that the agent armed and nobody disarmed. Nothing fires it on an offline host; the next run does its work. */
-  deadMan: z.strictObject({ seconds: z.number() }).optional(),
+  deadMan: z.strictObject({ seconds: z.number() }).exactOptional(),
 });
 type HostFile = z.infer<typeof HostFileSchema>;
 
@@ -66,7 +66,8 @@ export class OfflineHost implements Host {
   }
 
   async state(): Promise<HostState> {
-    return toState(this.#read());
+    const { deadMan: _, ...state } = this.#read();
+    return state;
   }
 
   async validate(kinds: readonly RendererKind[], staging: string): Promise<void> {
@@ -148,23 +149,6 @@ export class OfflineHost implements Host {
       replaceFile(this.#path, document.toString({ lineWidth: 0 }), 0o644);
     });
   }
-}
-
-function toState(host: HostFile): HostState {
-  return {
-    osImage: host.osImage,
-    machineId: host.machineId,
-    bootId: host.bootId,
-    nodeAddresses: host.nodeAddresses,
-    links: host.links.map(({ master, ...link }): Link => ({
-      ...link,
-      ...(master === undefined ? {} : { master }),
-    })),
-    routes: host.routes.map(({ via, ...route }): Route => ({
-      ...route,
-      ...(via === undefined ? {} : { via }),
-    })),
-  };
 }
 
 function unreadable(why: string): MultinicError {

@@ -46,7 +46,7 @@ function useOf(link: Link, host: HostState, storeHost: string): string | undefin
 }
 
 /** The node's primary NIC. */
-export function defaultLink(host: HostState): Link | undefined {
+export function defaultLink(host: Pick<HostState, 'links' | 'routes'>): Link | undefined {
   const route = host.routes.find(({ to }) => to === 'default' || to === '0.0.0.0/0' || to === '::/0');
   return host.links.find((link) => link.name === route?.dev);
 }

@@ -23,7 +23,7 @@ const appliedSchema = z.strictObject({
     z.strictObject({
       name: z.string(),
       address: z.string(),
-      origin: z.strictObject({ name: z.string(), mtu: z.number(), up: z.boolean() }).optional(),
+      origin: z.strictObject({ name: z.string(), mtu: z.number(), up: z.boolean() }).exactOptional(),
     }),
   ),
   /** By path: hash of what is on the host, and of what the commit has (they differ where the host's means the same). */
@@ -46,6 +46,11 @@ const pendingSchema = z.strictObject({
     }),
   ),
   links: z.strictObject({ before: z.array(linkTarget), after: z.array(linkTarget) }),
+  /** The whole machine as it was, to tell whether anything else changed. */
+  machine: z.strictObject({
+    links: z.array(linkTarget.extend({ master: z.string().exactOptional() })),
+    routes: z.array(z.strictObject({ to: z.string(), via: z.string().exactOptional(), dev: z.string() })),
+  }),
   /** The record once the change is verified; null: none (a cleanup). */
   applied: appliedSchema.nullable(),
 });

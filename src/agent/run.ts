@@ -2,6 +2,7 @@
 import type { AgentJob } from '../api/job.ts';
 import { MultinicError } from '../api/errors.ts';
 import type { Outcome } from '../api/outcome.ts';
+import type { NodeIdentity } from '../network/node.ts';
 import { treeId } from '../network/tree.ts';
 import { change, FailedChange } from './change.ts';
 import { NOTHING, readDesired, type Checkout } from './desired.ts';
@@ -18,6 +19,9 @@ import { adopt, describeError, diverged, success, superseded, type Report } from
 import type { Root } from './root.ts';
 import { Steps, type Step } from './steps.ts';
 import { recover } from './undo.ts';
+
+/** The host's own restore comes later than this run's. */
+const DEAD_MAN_MARGIN_SECONDS = 30;
 
 /** The node's branch, wherever it is read from. */
 export interface Branch {
@@ -37,70 +41,67 @@ export interface Dependencies {
   readonly entered?: (step: Step) => void;
 }
 
+/** What a run is for, and within which bounds. */
+interface Task extends Pick<Outcome, 'node' | 'job' | 'commit'> {
+  /** The commit that the host's record should name; undefined: whatever it names. */
+  readonly expectedRecord: string | null | undefined;
+  readonly mode: AgentJob['apply'];
+  /** Host of the store's URL. */
+  readonly storeHost: string;
+  readonly probe: () => Promise<void>;
+  readonly deadlineSeconds: number;
+}
+
 /**
  * Applies a Job's commit.
  * @returns what happened; every failure but a taken lock is reported so
  * @throws MultinicError `AgentRunning`
  */
 export function run(job: AgentJob, branch: Branch, dependencies: Dependencies): Promise<Outcome> {
-  return reported(
-    { node: job.node, job: job.name, commit: job.commit },
-    dependencies,
-    async (record, steps) => {
-      const { log, host } = dependencies;
-      const checkout = await steps.do('checkout', () => branch.checkout());
-      if (checkout.tip !== job.commit) return superseded(job.commit, checkout.tip);
-      const { desired, node } = await steps.do('tree', () => readDesired(job.commit, job.node, checkout));
-      const { machineId } = await host.state();
-      if (node.machineID !== machineId) {
-        log.warn(
-          { expected: node.machineID, machineId },
-          'the machine is not the one that the commit was made for',
-        );
-      }
-      return settle(desired, record, steps, dependencies, {
-        node: job.node,
-        expectedRecord: job.expectedRecord,
-        mode: job.apply,
-        storeHost: new URL(job.url).hostname,
-        probe: () => branch.probe(),
-        deadlineSeconds: job.deadlineSeconds,
-      });
-    },
-  );
+  const task: Task = {
+    node: job.node,
+    job: job.name,
+    commit: job.commit,
+    expectedRecord: job.expectedRecord,
+    mode: job.apply,
+    storeHost: new URL(job.url).hostname,
+    probe: () => branch.probe(),
+    deadlineSeconds: job.deadlineSeconds,
+  };
+  return reported(task, dependencies, async (record, steps) => {
+    const checkout = await steps.do('checkout', () => branch.checkout());
+    if (checkout.tip !== job.commit) return superseded(job.commit, checkout.tip);
+    const { desired, node } = await steps.do('tree', () => readDesired(job.commit, job.node, checkout));
+    await warnOfOtherMachine(node, dependencies);
+    return settle(task, desired, record, steps, dependencies);
+  });
 }
 
 /** Takes all our files off a host and forgets it. Asks no store, so that it works when there is none any more. */
 export function cleanUp(dependencies: Dependencies, deadlineSeconds: number): Promise<Outcome> {
-  return reported({ node: '', job: 'cleanup', commit: NOTHING.commit }, dependencies, (record, steps) =>
-    settle(NOTHING, record, steps, dependencies, {
-      node: '',
-      expectedRecord: record.applied?.commit ?? null,
-      mode: 'live',
-      storeHost: '',
-      probe: async () => {},
-      deadlineSeconds,
-    }),
-  );
-}
-
-interface Settings {
-  readonly node: string;
-  readonly expectedRecord: string | null;
-  readonly mode: AgentJob['apply'];
-  readonly storeHost: string;
-  readonly probe: () => Promise<void>;
-  readonly deadlineSeconds: number;
+  const task: Task = {
+    node: '',
+    job: 'cleanup',
+    commit: NOTHING.commit,
+    expectedRecord: undefined,
+    mode: 'live',
+    storeHost: '',
+    probe: async () => {},
+    deadlineSeconds,
+  };
+  return reported(task, dependencies, (record, steps) => settle(task, NOTHING, record, steps, dependencies));
 }
 
 /** Brings the host to what is desired: detect, plan, and change only if there is something to change. */
 async function settle(
+  task: Task,
   desired: Desired,
   record: HostRecord,
   steps: Steps,
   { root, host, log, clock }: Dependencies,
-  settings: Settings,
 ): Promise<Report> {
+  const { applied } = record;
+  const expectedRecord = task.expectedRecord === undefined ? (applied?.commit ?? null) : task.expectedRecord;
   const before = await steps.do('detect', () => detect(host, log));
   const decision = await steps.do('plan', () =>
     decide({
@@ -108,37 +109,42 @@ async function settle(
       host: before,
       managed: readManaged(root),
       described: describedNics(root),
-      applied: record.applied,
-      expectedRecord: settings.expectedRecord,
-      links: settings.mode !== 'files',
+      applied,
+      expectedRecord,
+      links: task.mode !== 'files',
     }),
   );
   if (decision.kind === 'adopt') return adopt(decision.found);
-  if (decision.kind === 'diverged') return diverged(decision.found, record.applied, settings.expectedRecord);
+  if (decision.kind === 'diverged') return diverged(decision.found, applied, expectedRecord);
   const { plan } = decision;
-  const applied =
-    desired === NOTHING
-      ? null
-      : nextRecord(desired, plan, before, record.applied, root, settings.node, clock());
+  const next =
+    desired === NOTHING ? null : nextRecord(desired, plan, before, applied, root, task.node, clock());
   if (plan.files.length === 0 && linkSteps(before.links, plan.targets).length === 0) {
     log.info(`nothing to change: ${plan.kept.length} files are as the commit has them`);
-    await steps.do('finish', () => record.finish(applied));
+    await steps.do('finish', () => record.finish(next));
   } else {
-    await change(plan, before, desired, applied, {
+    await change(plan, before, desired, next, {
       root,
       host,
       record,
       steps,
       log,
       clock,
-      storeHost: settings.storeHost,
-      probe: settings.probe,
-      full: settings.mode === 'full',
-      deadManSeconds: settings.deadlineSeconds + 30,
+      storeHost: task.storeHost,
+      probe: task.probe,
+      full: task.mode === 'full',
+      deadManSeconds: task.deadlineSeconds + DEAD_MAN_MARGIN_SECONDS,
     });
   }
-  steps.current = 'report';
-  return { ...success(plan), tree: treeOnHost(root, desired, plan) };
+  return await steps.always('report', () => ({ ...success(plan), tree: treeOnHost(root, desired, plan) }));
+}
+
+/** Machine IDs change when a VM is built anew: the controller learns of it by the report, and commits the new one. */
+async function warnOfOtherMachine({ machineID }: NodeIdentity, { host, log }: Dependencies): Promise<void> {
+  const { machineId } = await host.state();
+  if (machineID !== machineId) {
+    log.warn({ expected: machineID, machineId }, 'this machine is not the one that the commit was made for');
+  }
 }
 
 async function detect(host: Host, log: Log): Promise<HostState> {
@@ -152,7 +158,7 @@ async function detect(host: Host, log: Log): Promise<HostState> {
 
 /** Locks, settles what a killed run left, and turns whatever happens into a report. */
 async function reported(
-  about: Pick<Outcome, 'node' | 'job' | 'commit'>,
+  { node, job, commit, probe }: Task,
   { root, host, log, clock, signal, entered }: Dependencies,
   body: (record: HostRecord, steps: Steps) => Promise<Report>,
 ): Promise<Outcome> {
@@ -161,7 +167,9 @@ async function reported(
   let identity = { machineId: '', bootId: '' };
   const outcome = (report: Report): Outcome => ({
     version: 1,
-    ...about,
+    node,
+    job,
+    commit,
     step: steps.current,
     ...identity,
     startedAt: startedAt.toISOString(),
@@ -178,7 +186,7 @@ async function reported(
     const { machineId, bootId } = await host.state();
     identity = { machineId, bootId };
     const record = new HostRecord(root);
-    const recovered = await steps.do('recover', () => recover(root, host, record));
+    const recovered = await steps.do('recover', () => recover(root, host, record, probe));
     if (recovered !== 'clean') log.info(`an interrupted run was ${recovered}`);
     return outcome(await body(record, steps));
   } catch (error) {
@@ -186,7 +194,7 @@ async function reported(
     const cause = error instanceof FailedChange ? error.cause : error;
     if (error instanceof FailedChange) steps.current = error.step;
     const failure = describeError(cause);
-    log.error({ error: cause, step: steps.current }, `failed in ${steps.current}: ${failure.message}`);
+    log.error({ err: cause, step: steps.current }, `failed in ${steps.current}: ${failure.message}`);
     return outcome({ result: 'Failed', ...failure });
   } finally {
     lock?.release();

@@ -5,7 +5,7 @@ import { linkSteps } from './links.ts';
 import { CONFIG_FOLDERS, STAGING } from './managed.ts';
 import { sha256, type HostRecord, type Pending } from './record.ts';
 import type { Root } from './root.ts';
-import { verifyFiles, verifyLinks } from './verify.ts';
+import { verifyFiles, verifyLinks, verifyRest } from './verify.ts';
 
 /**
  * Puts the host back to what it was before the pending change, from the record alone, and proves it. Doing it twice,
@@ -67,12 +67,13 @@ export async function recover(
   root: Root,
   host: Host,
   record: HostRecord,
+  probe: () => Promise<void>,
 ): Promise<'clean' | 'finished' | 'undone'> {
   root.removeTemporary([...CONFIG_FOLDERS, 'var/lib/multinic']);
   root.removeScratch(STAGING);
   const { pending } = record;
   if (pending === undefined) return 'clean';
-  if (await isComplete(pending, root, host)) {
+  if (await isComplete(pending, root, host, probe)) {
     checkpoint('agent.recover.disarm');
     await host.disarm();
     record.finish(pending.applied);
@@ -83,14 +84,23 @@ export async function recover(
   return 'undone';
 }
 
-async function isComplete({ files, links }: Pending, root: Root, host: Host): Promise<boolean> {
-  const after = new Map(files.map((file) => [file.path, file.after]));
-  for (const [path, hash] of after) {
+/** Whether all that a run verifies before it says Applied holds, though that run did not come to say it. */
+async function isComplete(
+  { files, links, machine }: Pending,
+  root: Root,
+  host: Host,
+  probe: () => Promise<void>,
+): Promise<boolean> {
+  const isAfter = ({ path, after }: Pending['files'][number]): boolean => {
     const file = root.read(path);
-    if ((file === undefined ? null : sha256(file.content)) !== hash) return false;
-  }
+    return (file === undefined ? null : sha256(file.content)) === after;
+  };
+  if (!files.every(isAfter)) return false;
   try {
-    verifyLinks((await host.state()).links, links.after, links.before);
+    const now = await host.state();
+    verifyLinks(now.links, links.after, links.before);
+    verifyRest(now, machine);
+    await probe();
     return true;
   } catch {
     return false;

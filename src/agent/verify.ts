@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { MultinicError } from '../api/errors.ts';
-import type { HostState, Link, Route } from './host.ts';
+import type { Link, Route } from './host.ts';
 import type { LinkTarget } from './links.ts';
 import type { Plan } from './plan.ts';
 import { defaultLink } from './preflight.ts';
@@ -8,6 +8,12 @@ import type { Root } from './root.ts';
 
 /** What is to be found on the host: a file's content by path, null where there is none. */
 export type ExpectedFiles = ReadonlyMap<string, string | null>;
+
+/** Links and routes, as far as they are compared. */
+export interface Machine {
+  readonly links: readonly Link[];
+  readonly routes: readonly Route[];
+}
 
 /** What the files have to be once a plan is carried out. */
 export function expectedFiles(plan: Plan): ExpectedFiles {
@@ -55,7 +61,7 @@ export function verifyLinks(
 }
 
 /** The node's primary NIC and all routes are none of our business: they have to be as before. */
-export function verifyRest(after: HostState, before: HostState): void {
+export function verifyRest(after: Machine, before: Machine): void {
   if (!isDeepStrictEqual(defaultLink(after), defaultLink(before))) {
     throw failed(`the primary NIC ${defaultLink(before)?.name ?? ''} changed`);
   }
@@ -65,7 +71,7 @@ export function verifyRest(after: HostState, before: HostState): void {
 }
 
 /** By MAC, because a link's routes stay its own when it is renamed. */
-function routeText({ to, via, dev }: Route, { links }: HostState): string {
+function routeText({ to, via, dev }: Route, { links }: Machine): string {
   const mac = links.find((link) => link.name === dev)?.mac ?? dev;
   return [to, ...(via === undefined ? [] : ['via', via]), 'dev', mac].join(' ');
 }
