@@ -1,6 +1,49 @@
-import { Command } from 'commander';
+// multinic: one program for people, the controller and the agent. Commands load what they need when they run, so
+// that none pays for the others.
 
-const program = new Command('multinic').description(
-  'Configures the NICs of Kubernetes nodes on OpenStack, GitOps style.',
-);
-await program.parseAsync();
+import { Command } from 'commander';
+import { addStoreCommands } from './backup.ts';
+import { addInputCommands } from './input.ts';
+import { addLocalCommand } from './local.ts';
+import { EXIT, fail } from './output.ts';
+import { addReadingCommands } from './reading.ts';
+import { addWritingCommands } from './writing.ts';
+
+const program = new Command('multinic')
+  .description('Configures the NICs of Kubernetes nodes on OpenStack from MultiNicBizConfigs, GitOps style.')
+  .version(__VERSION__, '-V, --version')
+  .configureHelp({ sortSubcommands: false })
+  .showHelpAfterError('(multinic --help shows what there is)')
+  .addHelpText(
+    'after',
+    `
+Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the input is invalid; 4 nodes are not as they should be.
+
+Examples:
+  multinic local DIR                       run the controller on a folder
+  multinic status -C DIR                   what state is every node in?
+  multinic log k8s-worker-01 -C DIR        what was wanted, and what happened?
+  multinic rollback k8s-worker-01 -C DIR   go back to the network before; it holds until the CR changes`,
+  )
+  .exitOverride((error) => {
+    process.exit(error.exitCode === 0 ? 0 : EXIT.usage);
+  });
+
+addLocalCommand(program);
+addReadingCommands(program);
+addWritingCommands(program);
+addInputCommands(program);
+addStoreCommands(program);
+program.addCommand(await agent());
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  fail(error);
+}
+
+/** The agent's command line is the agent's; it is loaded only where it is asked for. */
+async function agent(): Promise<Command> {
+  if (process.argv[2] === 'agent') return (await import('../agent/cli.ts')).agentCommand();
+  return new Command('agent').description('what runs on a node: apply a commit, clean up');
+}

@@ -7,13 +7,13 @@ import { trailer, TRAILER } from '../history/message.ts';
 import { recordRequest, type Request } from '../history/outcome.ts';
 import { MAIN, nodeOfRef, NODES, outcomeRef } from '../history/ref.ts';
 import { rollbackTarget } from '../history/rollback.ts';
-import { noSuchNode, type Mirror } from '../mirror/mirror.ts';
+import type { Mirror } from '../mirror/mirror.ts';
 import type { RendererKind } from '../network/node.ts';
 import { Batch } from '../store/batch.ts';
 import type { Oid, Person } from '../store/port.ts';
 import { decideAnew } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
-import type { PausableInventory } from './port.ts';
+import type { PausableInventory, Requester } from './port.ts';
 
 /** A node's new tip. */
 export interface Moved {
@@ -51,9 +51,9 @@ export class Commands {
   }
 
   /** Goes back to the last different network, or to that of a commit of the branch. The CR is not asked; it holds. */
-  async rollback(node: string, to: Oid | undefined, by: Person): Promise<Moved> {
+  async rollback(node: string, to: Oid | undefined, by: Requester): Promise<Moved> {
     return decideAnew(async () => {
-      const branch = await this.#branch(node);
+      const branch = await this.#branches.get(node);
       const batch = new Batch();
       const target = await rollbackTarget(this.#store.reader, branch, to && (await this.#resolve(to)));
       return this.#land(
@@ -65,7 +65,7 @@ export class Commands {
   }
 
   /** Rolls back all nodes that a commit of main touched; those that moved on since are left alone and listed. */
-  async rollbackChange(change: Oid, by: Person): Promise<ManyMoved> {
+  async rollbackChange(change: Oid, by: Requester): Promise<ManyMoved> {
     const main = await this.#resolve(change);
     const moved: Moved[] = [];
     const skipped: { node: string; reason: string }[] = [];
@@ -97,29 +97,40 @@ export class Commands {
   }
 
   /** Gives a held node back to its CR. */
-  async release(node: string, by: Person): Promise<Moved> {
-    return { node, commit: await this.#mirror.release(node, by, await this.#inventory.list()) };
+  async release(node: string, by: Requester): Promise<Moved> {
+    return { node, commit: await this.#mirror.release(node, causeOf(by), await this.#inventory.list()) };
   }
 
   /** Asks for a run now, or for a run that takes a host over from another store. */
-  async request(node: string, request: Request, by: Person): Promise<Moved> {
+  async request(node: string, request: Request, by: Requester): Promise<Moved> {
     return decideAnew(async () => {
-      await this.#branch(node);
+      await this.#branches.get(node);
       const batch = new Batch();
-      recordRequest(batch, node, await this.#store.reader.ref(outcomeRef(node)), request, by);
+      recordRequest(
+        batch,
+        node,
+        await this.#store.reader.ref(outcomeRef(node)),
+        request,
+        authorOf(by),
+        by.principal,
+      );
       const oids = await this.#store.write(batch);
       return { node, commit: oids.at(-1)! };
     });
   }
 
   /** Renders nodes with today's renderer, or with another kind; nodes whose files would not change are skipped. */
-  async rerender(nodes: readonly string[], kind: RendererKind | undefined, by: Person): Promise<ManyMoved> {
+  async rerender(
+    nodes: readonly string[],
+    kind: RendererKind | undefined,
+    by: Requester,
+  ): Promise<ManyMoved> {
     const names = nodes.length > 0 ? nodes : (await this.#all()).map(({ name }) => name);
     const moved: Moved[] = [];
     const skipped: { node: string; reason: string }[] = [];
     for (const name of names) {
       await decideAnew(async () => {
-        const branch = await this.#branch(name);
+        const branch = await this.#branches.get(name);
         const batch = new Batch();
         const head = rerender(
           batch,
@@ -143,7 +154,7 @@ export class Commands {
    */
   async confirm(
     target: string | undefined,
-    by: Person,
+    by: Requester,
   ): Promise<{ readonly confirmed: string; readonly commit: Oid }> {
     if (target !== undefined && (await this.#branches.read(target)) !== undefined) {
       return { confirmed: target, commit: (await this.request(target, 'confirm', by)).commit };
@@ -163,11 +174,11 @@ export class Commands {
       const mark = batch.commit({
         parents: [tip!],
         files: new Map(),
-        author: by,
+        author: authorOf(by),
         subject: `confirm ${meant.slice(0, 10)}`,
         trailers: [
           [TRAILER.confirms, meant],
-          [TRAILER.by, by.name],
+          [TRAILER.by, by.principal],
         ],
       });
       batch.move(MAIN, mark, tip!);
@@ -185,12 +196,6 @@ export class Commands {
     move(batch, branch.name, head, branch.tip.oid);
     const oids = await this.#store.write(batch);
     return { node: branch.name, commit: oids.at(-1)! };
-  }
-
-  async #branch(node: string): Promise<Branch> {
-    const branch = await this.#branches.read(node);
-    if (branch === undefined) throw noSuchNode(node);
-    return branch;
   }
 
   async #all(): Promise<Branch[]> {
@@ -213,10 +218,14 @@ export class Commands {
 
   /** A commit as people write it: whole, or its first digits. */
   async #resolve(text: string): Promise<Oid> {
-    return (await this.#store.reader.commit(text)).oid;
+    return this.#store.reader.resolve(text);
   }
 }
 
-function causeOf(by: Person): Cause {
-  return { author: by, trailers: [[TRAILER.by, by.name]] };
+function causeOf(by: Requester): Cause {
+  return { author: authorOf(by), trailers: [[TRAILER.by, by.principal]] };
+}
+
+function authorOf({ name, email }: Requester): Person {
+  return { name, email };
 }

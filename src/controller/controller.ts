@@ -86,6 +86,11 @@ export class Controller {
     return this.#snapshot;
   }
 
+  /** Status of each CR as last reported. */
+  get statuses(): ReadonlyMap<string, ConfigStatus> {
+    return this.#statuses;
+  }
+
   get mirror(): Mirror {
     return this.#mirror;
   }
@@ -102,16 +107,16 @@ export class Controller {
   }
 
   /**
-   * Passes until stopped. @param settled is asked after each pass whether to end here.
+   * Passes until stopped. @param after is called after each pass; true ends here
    * @throws MultinicError `Fenced` when another controller took the store over
    */
-  async run(settled: (snapshot: Snapshot) => boolean = () => false): Promise<void> {
+  async run(after: (snapshot: Snapshot) => Promise<boolean> = async () => false): Promise<void> {
     while (!this.#stopped) {
       this.#triggered = false;
       let pauseMs = RESYNC_MS;
       try {
         const { snapshot, nextWake } = await this.reconcile();
-        if (settled(snapshot)) return;
+        if (await after(snapshot)) return;
         if (nextWake !== undefined) pauseMs = Math.min(pauseMs, Math.max(nextWake - this.#now(), 50));
       } catch (error) {
         if (error instanceof MultinicError && error.code === 'Fenced') throw error;

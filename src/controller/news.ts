@@ -41,6 +41,10 @@ function configNews(before: Snapshot | undefined, { report, listed }: Snapshot):
       message: `${key}: ${problems.map(formatProblem).join('; ')}`,
     });
   }
+  const unread = new Set(before?.report.unreadable.map(formatProblem));
+  for (const problem of report.unreadable.map(formatProblem)) {
+    if (!unread.has(problem)) events.push({ type: 'Warning', reason: 'Unreadable', message: problem });
+  }
   for (const [key, reason] of report.doubts) {
     if (before?.report.doubts.get(key) !== reason)
       events.push({

@@ -1,6 +1,7 @@
 import type { ConfigStatus } from '../api/status.ts';
 import type { ConfigRef } from '../network/node.ts';
 import type { NodeInventory } from '../mirror/port.ts';
+import type { Person } from '../store/port.ts';
 
 /** Something that a person would want to see. */
 export interface ControllerEvent {
@@ -16,6 +17,11 @@ export interface ControllerEvent {
 export interface StatusSink {
   write(ref: ConfigRef, status: ConfigStatus): Promise<void>;
   emit(event: ControllerEvent): Promise<void>;
+}
+
+/** Who gives a command: the author is their own claim, the principal was authenticated. */
+export interface Requester extends Person {
+  readonly principal: string;
 }
 
 /** The inventory as commands see it. */

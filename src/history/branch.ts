@@ -67,6 +67,13 @@ export class Branches {
     return tip === undefined ? undefined : this.at(name, tip);
   }
 
+  /** @throws MultinicError `NoSuchNode` */
+  async get(name: string): Promise<Branch> {
+    const branch = await this.read(name);
+    if (branch === undefined) throw noSuchNode(name);
+    return branch;
+  }
+
   /** Remembers a branch that was just written, so that it need not be read back. */
   remember(branch: Branch): void {
     this.#known.set(branch.name, branch);
@@ -80,6 +87,14 @@ export class Branches {
     this.#known.set(name, branch);
     return branch;
   }
+}
+
+export function noSuchNode(name: string): MultinicError {
+  return new MultinicError(
+    'NoSuchNode',
+    `there is no branch node/${name}: multinic status lists the nodes that a MultiNicBizConfig names`,
+    { data: { node: name } },
+  );
 }
 
 /**

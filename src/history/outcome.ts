@@ -191,6 +191,7 @@ export function recordRequest(
   tip: Oid | undefined,
   request: Request,
   by: Person,
+  principal: string,
 ): void {
   const commit = batch.commit({
     parents: [tip ?? root(batch, node)],
@@ -200,7 +201,7 @@ export function recordRequest(
     trailers: [
       [KEY.result, 'Requested'],
       [KEY.request, request],
-      [KEY.by, `${by.name} <${by.email}>`],
+      [KEY.by, principal],
     ],
   });
   batch.move(outcomeRef(node), commit, tip ?? null);

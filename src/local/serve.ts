@@ -1,7 +1,6 @@
 // `multinic local DIR`: the whole line in one process, with a folder for a cluster.
 
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { MultinicError } from '../api/errors.ts';
 import { apiRoutes } from '../controller/api.ts';
@@ -17,6 +16,7 @@ import { serve } from '../store/http.ts';
 import type { Route } from '../store/http-routes.ts';
 import { Maintenance } from '../store/maintenance.ts';
 import { Store } from '../store/store.ts';
+import { endpointFile, type Endpoint } from './endpoint.ts';
 import { replaceFile } from './file.ts';
 import { openLocalHome } from './home.ts';
 import type { AgentCommand } from './jobs.ts';
@@ -36,16 +36,6 @@ export interface LocalOptions extends Pick<ControllerOptions, 'guard' | 'policy'
   readonly onListening: (url: string) => void;
   /** Ends the controller; agents go on. */
   readonly signal: AbortSignal;
-}
-
-/** Where a running controller is reached; in `DIR/controller.json` while it runs. */
-export interface Endpoint {
-  readonly url: string;
-  readonly pid: number;
-}
-
-export function endpointFile(dir: string): string {
-  return join(dir, 'controller.json');
 }
 
 /**

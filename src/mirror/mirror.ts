@@ -5,12 +5,12 @@ import type { Logger } from 'pino';
 import { checkpoint } from '../api/checkpoint.ts';
 import { InvalidInputError, MultinicError, type Problem } from '../api/errors.ts';
 import type { Branches } from '../history/branch.ts';
-import { headOf, move, spec } from '../history/change.ts';
+import { headOf, move, spec, type Cause } from '../history/change.ts';
 import { formatConfigRef, TRAILER } from '../history/message.ts';
 import { MAIN, MIRRORED } from '../history/ref.ts';
 import { admitConfig } from '../network/admission.ts';
 import { Batch } from '../store/batch.ts';
-import type { Oid, Person } from '../store/port.ts';
+import type { Oid } from '../store/port.ts';
 import { decideAnew } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
 import { BranchMirror, type BranchesResult, type MirrorEvent } from './branch-mirror.ts';
@@ -32,6 +32,8 @@ export interface MirrorReport extends BranchesResult {
   /** CRs that are invalid as a whole, and warnings of the others, by `group/namespace/name`. */
   readonly invalid: ReadonlyMap<string, readonly Problem[]>;
   readonly warnings: ReadonlyMap<string, readonly Problem[]>;
+  /** What the home could not read at all. */
+  readonly unreadable: readonly Problem[];
   /** CRs of main that the home does not list, but may still have, with the reason. */
   readonly doubts: ReadonlyMap<string, string>;
 }
@@ -79,7 +81,13 @@ export class Mirror {
       const judged = judge(list);
       const doubts = await this.#commitConfigs(list, judged.valid);
       const result = await this.#mirrorCommits(inventory);
-      return { ...result, invalid: judged.invalid, warnings: judged.warnings, doubts };
+      return {
+        ...result,
+        invalid: judged.invalid,
+        warnings: judged.warnings,
+        unreadable: list.problems ?? [],
+        doubts,
+      };
     });
   }
 
@@ -87,10 +95,9 @@ export class Mirror {
    * Ends a hold on request: a spec commit of what the CR wants now, else of what the base wanted.
    * @throws MultinicError `NoSuchNode`, `NotHeld`
    */
-  async release(name: string, by: Person, inventory: readonly InventoryNode[]): Promise<Oid> {
+  async release(name: string, by: Cause, inventory: readonly InventoryNode[]): Promise<Oid> {
     return decideAnew(async () => {
-      const branch = await this.#branches.read(name);
-      if (branch === undefined) throw noSuchNode(name);
+      const branch = await this.#branches.get(name);
       if (branch.hold === undefined && branch.invalid === undefined) {
         throw new MultinicError(
           'NotHeld',
@@ -109,7 +116,7 @@ export class Mirror {
       move(
         batch,
         name,
-        spec(batch, headOf(branch), wanted, { author: by, trailers: [...trailers, [TRAILER.by, by.name]] }),
+        spec(batch, headOf(branch), wanted, { author: by.author, trailers: [...trailers, ...by.trailers] }),
         branch.tip.oid,
       );
       const oids = await this.#store.write(batch);
@@ -195,14 +202,6 @@ export class Mirror {
     if (commit === tip.commit) return tip;
     return this.#states.get(commit) ?? readMain(this.#store.reader, commit, tip);
   }
-}
-
-export function noSuchNode(name: string): MultinicError {
-  return new MultinicError(
-    'NoSuchNode',
-    `no branch node/${name}: multinic status lists the nodes that a MultiNicBizConfig names`,
-    { data: { node: name } },
-  );
 }
 
 interface ValidConfig {

@@ -1,3 +1,4 @@
+import type { Problem } from '../api/errors.ts';
 import type { Person } from '../store/port.ts';
 import type { ConfigRef } from '../network/node.ts';
 
@@ -14,6 +15,8 @@ export interface ConfigObject {
 
 export interface ConfigList {
   readonly configs: readonly ConfigObject[];
+  /** What could not be read at all. */
+  readonly problems?: readonly Problem[];
   /**
    * Why the absence of this CR from `configs` proves nothing (a file that does not parse, a list that failed, a
    * namespace being deleted); undefined: it is really gone.

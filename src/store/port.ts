@@ -49,6 +49,11 @@ export interface LogOptions {
 /** Read access to objects and refs; the agent, the policy and the commands read through this alone. */
 export interface Reader {
   ref(name: string): Promise<Oid | undefined>;
+  /**
+   * The commit that a person means by its first digits (4 to 40).
+   * @throws MultinicError `NotFound`, also when they are ambiguous
+   */
+  resolve(digits: string): Promise<Oid>;
   /** All refs below a prefix (`refs/heads/node/`), by full name. */
   refs(prefix: string): Promise<Map<string, Oid>>;
   /** @throws MultinicError `NotFound` when there is no such commit. */
@@ -61,9 +66,10 @@ export interface Reader {
   /** Contents of all files of a commit or tree, by path. */
   files(treeish: Oid, path?: string): Promise<Map<string, string>>;
   log(from: Oid, options?: LogOptions): Promise<Commit[]>;
+  /** A commit is its own ancestor; one that the store does not have is nobody's. */
   isAncestor(ancestor: Oid, of: Oid): Promise<boolean>;
-  /** Unified diff as `git diff` prints it; null stands for the empty tree. */
-  diff(from: Oid | null, to: Oid, paths?: readonly string[]): Promise<string>;
+  /** Unified diff as `git diff` prints it, of what the pathspecs select; null stands for the empty tree. */
+  diff(from: Oid | null, to: Oid, pathspecs?: readonly string[]): Promise<string>;
   close(): Promise<void>;
 }
 

@@ -42,6 +42,12 @@ class GitReader implements Reader {
     return (await this.#objects.info(name))?.oid;
   }
 
+  async resolve(digits: string): Promise<Oid> {
+    const found = /^[0-9a-f]{4,40}$/.test(digits) ? await this.#objects.info(`${digits}^{commit}`) : undefined;
+    if (found === undefined) throw notFound('commit', digits);
+    return found.oid;
+  }
+
   async refs(prefix: string): Promise<Map<string, Oid>> {
     const text = await this.#git(['for-each-ref', '--format=%(objectname) %(refname)', prefix]);
     const refs = new Map<string, Oid>();
@@ -106,6 +112,7 @@ class GitReader implements Reader {
   }
 
   async isAncestor(ancestor: Oid, of: Oid): Promise<boolean> {
+    if ((await this.#objects.info(expectOid(ancestor))) === undefined) return false;
     const args = ['merge-base', '--is-ancestor', expectOid(ancestor), expectOid(of)];
     const ended = await tryGit(this.#dir, args, { env: this.#env });
     if (ended.code === 0) return true;
@@ -116,7 +123,7 @@ class GitReader implements Reader {
   async diff(from: Oid | null, to: Oid, paths: readonly string[] = []): Promise<string> {
     const trees = [from === null ? EMPTY_TREE : expectOid(from), expectOid(to)];
     const args = ['diff', '--no-color', '--no-ext-diff', '--no-textconv', ...trees, '--'];
-    return this.#git([...args, ...paths.map(literalPath)]);
+    return this.#git([...args, ...paths]);
   }
 
   async close(): Promise<void> {

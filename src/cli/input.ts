@@ -1,0 +1,68 @@
+// render and validate: a CR file in, files or errors out. No state, no controller.
+
+import type { Command } from 'commander';
+import { formatProblem, InvalidInputError, MultinicError } from '../api/errors.ts';
+import { EXIT, print, printJson, type Format } from './output.ts';
+
+interface Flags {
+  readonly output: Format;
+}
+
+export function addInputCommands(program: Command): void {
+  program
+    .command('validate')
+    .description('judge CR files as the controller would: each problem with its field and the remedy')
+    .argument('<file...>', 'YAML or JSON; - reads standard input')
+    .option('-o, --output <format>', 'table or json', 'table')
+    .addHelpText(
+      'after',
+      '\nExit code 3 when something would be refused.\n\nExample:\n  multinic validate fixtures/sample-multinicclusterconfig.yaml',
+    )
+    .action(async (files: string[], flags: Flags) => {
+      const { validateFiles } = await import('./validate.ts');
+      const results = await validateFiles(files);
+      if (flags.output === 'json') printJson(results);
+      else {
+        for (const { config, problems, warnings, nodes } of results) {
+          for (const problem of problems) print(`${config}: error: ${formatProblem(problem)}`);
+          for (const warning of warnings) print(`${config}: warning: ${formatProblem(warning)}`);
+          if (problems.length === 0) print(`${config}: valid, ${nodes} nodes`);
+        }
+      }
+      if (results.some(({ problems }) => problems.length > 0)) process.exitCode = EXIT.invalid;
+    });
+
+  program
+    .command('render')
+    .description("print the files that a CR means for its nodes, as they would stand on a node's branch")
+    .argument('<file>', 'YAML or JSON; - reads standard input')
+    .option('--node <id>', 'only the node with this attachedNodeId or attachedNodeName')
+    .option('--renderer <kind>', 'netplan, ifcfg or keyfile', 'netplan')
+    .option('-o, --output <format>', 'table or json', 'table')
+    .addHelpText(
+      'after',
+      '\nExample:\n  multinic render fixtures/sample-multinicclusterconfig.yaml --renderer ifcfg',
+    )
+    .action(async (file: string, flags: Flags & { node?: string; renderer: string }) => {
+      const { renderFile } = await import('./validate.ts');
+      const { nodes, problems } = await renderFile(file, flags.renderer, flags.node);
+      if (flags.output === 'json') printJson(nodes);
+      else for (const [node, files] of Object.entries(nodes)) printFiles(node, files);
+      if (problems.length > 0) throw new InvalidInputError('InvalidConfig', file, problems);
+      if (Object.keys(nodes).length === 0) throw noNode(file, flags.node);
+    });
+}
+
+function printFiles(node: string, files: Readonly<Record<string, string>>): void {
+  for (const [path, text] of Object.entries(files)) print(`# ${node}: ${path}\n${text}`);
+  if (Object.keys(files).length === 0) print(`# ${node}: no interfaces, no files\n`);
+}
+
+function noNode(file: string, node: string | undefined): MultinicError {
+  return new MultinicError(
+    'NoSuchNode',
+    node === undefined
+      ? `${file} configures no node`
+      : `${file} has no entry for ${node}: give its attachedNodeId or attachedNodeName`,
+  );
+}

@@ -1,0 +1,83 @@
+import type { Command } from 'commander';
+import type { ControllerEvent } from '../controller/port.ts';
+import { EXIT, paint, print } from './output.ts';
+
+interface Flags {
+  readonly once: boolean;
+  readonly init?: string;
+  readonly host: string;
+  readonly port?: string;
+  readonly jobs: string;
+  readonly stopAfter: string;
+  readonly maxRemoval: string;
+}
+
+export function addLocalCommand(program: Command): void {
+  program
+    .command('local')
+    .description('run the controller on a folder, without a cluster')
+    .argument('<dir>', 'the home: crs/, inventory.yaml, nodes/')
+    .option('--once', 'end when nothing is left to do; exit code 4 when a node is not configured', false)
+    .option('--init <template>', 'make the home from a template folder first, if it is not there')
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--port <port>', 'port of the store and the API; 0: any (default: 8080, with --once 0)')
+    .option('--jobs <n>', 'agents at once', '10')
+    .option('--stop-after <n>', 'failed nodes that stop a change', '3')
+    .option('--max-removal <percent>', 'nodes that may lose all interfaces within an hour', '10')
+    .addHelpText(
+      'after',
+      `
+The folder is watched: edit crs/*.yaml, and the nodes follow. The store is plain git:
+  git clone http://multinic:TOKEN@127.0.0.1:8080/git store      (TOKEN: operator in DIR/tokens.yaml)
+
+Examples:
+  multinic local DIR
+  multinic local DIR --init fixtures/local --once`,
+    )
+    .action(async (dir: string, flags: Flags) => {
+      const [{ runLocal }, { initLocalHome }, { agentOf }, { createLog }] = await Promise.all([
+        import('../local/serve.ts'),
+        import('../local/home.ts'),
+        import('../local/jobs.ts'),
+        import('../local/log.ts'),
+      ]);
+      if (flags.init !== undefined) await initLocalHome(dir, flags.init);
+      const abort = new AbortController();
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort());
+      const views = await runLocal({
+        dir,
+        host: flags.host,
+        port: number(flags.port ?? (flags.once ? '0' : '8080')),
+        once: flags.once,
+        agent: agentOf(process.argv[1]!),
+        policy: {
+          concurrency: number(flags.jobs),
+          stopAfter: number(flags.stopAfter),
+          apply: 'live',
+          deadlineSeconds: 120,
+        },
+        guard: { fraction: number(flags.maxRemoval) / 100, minimum: 1 },
+        log: createLog(dir),
+        onEvent: printEvent,
+        onListening: (url) =>
+          print(`${paint.bold('multinic')} works on ${dir}: store ${url}/git, API ${url}/api/v1`),
+        signal: abort.signal,
+      });
+      if (flags.once && views.some(({ state }) => state !== 'Configured')) process.exitCode = EXIT.unsettled;
+    });
+}
+
+function printEvent(event: ControllerEvent): void {
+  const time = new Date().toISOString().slice(11, 19);
+  const who =
+    event.node ?? (event.config === undefined ? '' : `${event.config.namespace}/${event.config.name}`);
+  const reason = event.type === 'Warning' ? paint.yellow(event.reason) : paint.green(event.reason);
+  print(`${paint.dim(time)}  ${who.padEnd(16)} ${reason}  ${event.message}`);
+}
+
+function number(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 0) return value;
+  process.stderr.write(`error: ${text} is no number: give 0 or more\n`);
+  process.exit(EXIT.usage);
+}

@@ -1,0 +1,72 @@
+// How results reach people and programs.
+
+import Table from 'cli-table3';
+import pc from 'picocolors';
+import { formatProblem, InvalidInputError, MultinicError } from '../api/errors.ts';
+
+export const EXIT = { done: 0, failed: 1, usage: 2, invalid: 3, unsettled: 4 } as const;
+
+export type Format = 'table' | 'json';
+
+/** Colours only on a terminal (and never with NO_COLOR). */
+export const paint = pc.createColors(process.stdout.isTTY && process.env['NO_COLOR'] === undefined);
+
+export function print(text: string): void {
+  process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+}
+
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value, undefined, 2));
+}
+
+/** Columns without lines, as kubectl prints them; long cells are cut to the terminal only by the terminal. */
+export function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
+  const table = new Table({
+    head: head.map((cell) => paint.dim(cell)),
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
+    chars: NO_LINES,
+  });
+  table.push(...rows.map((row) => [...row]));
+  print(table.toString().replaceAll(/ +$/gm, ''));
+}
+
+const NO_LINES = Object.fromEntries(
+  [
+    'top',
+    'top-mid',
+    'top-left',
+    'top-right',
+    'bottom',
+    'bottom-mid',
+    'bottom-left',
+    'bottom-right',
+    'left',
+    'left-mid',
+    'mid',
+    'mid-mid',
+    'right',
+    'right-mid',
+    'middle',
+  ].map((name) => [name, '']),
+);
+
+/** RFC 3339 in UTC, to the second. @param seconds since 1970 */
+export function formatTime(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
+/** Ends the program with the reason, as text on stderr. */
+export function fail(error: unknown): never {
+  if (error instanceof InvalidInputError) {
+    for (const problem of error.problems)
+      process.stderr.write(`${pc.red('error')}: ${formatProblem(problem)}\n`);
+    process.exit(EXIT.invalid);
+  }
+  if (error instanceof MultinicError)
+    process.stderr.write(`${pc.red('error')}: ${error.message} (${error.code})\n`);
+  else
+    process.stderr.write(
+      `${pc.red('error')}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    );
+  process.exit(EXIT.failed);
+}

@@ -1,0 +1,99 @@
+// The controller's API: what the CLI and other programs ask over HTTP, below /api/v1.
+
+import { z } from 'zod';
+import { MultinicError } from '../api/errors.ts';
+import { describe, diff, timeline } from '../history/timeline.ts';
+import { RENDERER_KINDS } from '../network/renderers.ts';
+import type { Route, RouteCall } from '../store/http-routes.ts';
+import { CONTROLLER } from '../store/identity.ts';
+import type { Reader } from '../store/port.ts';
+import type { Controller } from './controller.ts';
+import type { Requester } from './port.ts';
+import { reportOf } from './report.ts';
+
+/** Who a person says they are; without it, the principal's name stands for them. */
+const Author = z.strictObject({ name: z.string().min(1).max(200), email: z.string().max(200) });
+
+const Body = z.strictObject({ author: Author.optional() });
+const RollbackBody = Body.extend({ to: z.string().optional() });
+const ChangeBody = Body.extend({ change: z.string() });
+const RerenderBody = Body.extend({
+  nodes: z.array(z.string()).default([]),
+  renderer: z.enum(RENDERER_KINDS).optional(),
+});
+const ConfirmBody = Body.extend({ target: z.string().optional() });
+
+const LogQuery = z.object({ limit: z.coerce.number().int().min(1).max(10_000).default(50) });
+const DiffQuery = z.object({
+  from: z.string().optional(),
+  to: z.string().optional(),
+  host: z.stringbool().default(false),
+});
+
+/** Every command that changes something makes a pass follow. */
+export function apiRoutes(controller: Controller, reader: Reader): Route[] {
+  const { commands } = controller;
+  const read = (pattern: string, handle: Route['handle']): Route => ({
+    method: 'GET',
+    pattern,
+    role: 'read',
+    handle,
+  });
+  const command = <T extends { author?: z.infer<typeof Author> | undefined }>(
+    pattern: string,
+    schema: z.ZodType<T>,
+    act: (node: string, body: T, by: Requester) => Promise<unknown>,
+  ): Route => ({
+    method: 'POST',
+    pattern,
+    role: 'write',
+    handle: async (call) => {
+      const body = schema.parse(call.body ?? {});
+      const result = await act(call.params['node'] ?? '', body, requester(call, body.author));
+      controller.trigger();
+      return result;
+    },
+  });
+  return [
+    read('/status', async () => {
+      if (controller.snapshot === undefined)
+        throw new MultinicError('Busy', 'the first pass is under way: ask again in a moment');
+      return reportOf(controller.snapshot, controller.statuses);
+    }),
+    read('/nodes/:node', async ({ params, query }) => describe(reader, params['node']!, query['at'])),
+    read('/nodes/:node/log', async ({ params, query }) =>
+      timeline(reader, params['node']!, LogQuery.parse(query).limit),
+    ),
+    read('/nodes/:node/diff', async ({ params, query }) => {
+      const { from, to, host } = DiffQuery.parse(query);
+      return {
+        diff: await diff(reader, params['node']!, {
+          host,
+          ...(from !== undefined && { from }),
+          ...(to !== undefined && { to }),
+        }),
+      };
+    }),
+    command('/nodes/:node/rollback', RollbackBody, (node, { to }, by) => commands.rollback(node, to, by)),
+    command('/nodes/:node/release', Body, (node, _, by) => commands.release(node, by)),
+    command('/nodes/:node/retry', Body, (node, _, by) => commands.request(node, 'retry', by)),
+    command('/nodes/:node/pause', Body, async (node) => commands.setPaused(node, true)),
+    command('/nodes/:node/resume', Body, async (node) => commands.setPaused(node, false)),
+    command('/rollback', ChangeBody, (_, { change }, by) => commands.rollbackChange(change, by)),
+    command('/rerender', RerenderBody, (_, { nodes, renderer }, by) =>
+      commands.rerender(nodes, renderer, by),
+    ),
+    command('/confirm', ConfirmBody, (_, { target }, by) => commands.confirm(target, by)),
+  ];
+}
+
+/** Nobody may sign as the controller: its address is what tells our commits from theirs. */
+function requester({ principal }: RouteCall, author: z.infer<typeof Author> | undefined): Requester {
+  if (author?.email.trim().toLowerCase() === CONTROLLER.email) {
+    throw new MultinicError(
+      'ReservedAuthor',
+      `${CONTROLLER.email} is the controller's address: give your own`,
+    );
+  }
+  return { name: author?.name ?? principal.name, email: author?.email ?? '', principal: principal.name };
+}

@@ -1,0 +1,179 @@
+// A node's story for people: desired and outcomes in one timeline, and what changed between two points of it.
+
+import { MultinicError } from '../api/errors.ts';
+import type { Network } from '../network/interface.ts';
+import type { NodeIdentity } from '../network/node.ts';
+import { NODE_FILE } from '../network/tree.ts';
+import { AUDIT_REF } from '../store/audit.ts';
+import type { Commit, Oid, Reader } from '../store/port.ts';
+import { kindOf, noSuchNode, readBranch, type Branch } from './branch.ts';
+import { trailer, TRAILER, type Kind } from './message.ts';
+import { parseOutcome, type OutcomeRecord } from './outcome.ts';
+import { nodeRef, outcomeRef } from './ref.ts';
+
+/** One commit of either branch of a node. */
+export interface TimelineEntry {
+  readonly commit: Oid;
+  /** Seconds since 1970. */
+  readonly time: number;
+  /** `edit`: a person's commit, pushed. */
+  readonly kind: Kind | 'edit' | 'outcome' | 'request';
+  readonly subject: string;
+  readonly author: string;
+  readonly result?: OutcomeRecord['result'];
+  readonly reason?: string;
+  /** What was said to people. */
+  readonly message?: string;
+  /** The commit that was tried. */
+  readonly tried?: Oid;
+  readonly mainCommit?: Oid;
+  readonly endsHold?: Oid;
+}
+
+/** Newest first. @throws MultinicError `NoSuchNode` */
+export async function timeline(reader: Reader, node: string, limit: number): Promise<TimelineEntry[]> {
+  const [tip, outcome] = await Promise.all([tipOf(reader, node), reader.ref(outcomeRef(node))]);
+  const [desired, outcomes] = await Promise.all([
+    reader.log(tip, { firstParent: true, limit }),
+    outcome === undefined ? [] : reader.log(outcome, { firstParent: true, limit }),
+  ]);
+  const entries = [
+    ...outcomes.filter((commit) => commit.parents.length > 0).map(outcomeEntry),
+    ...desired.map(desiredEntry),
+  ];
+  // Sorting keeps the order of equals: what happened on the host comes after the commit that it tried.
+  return entries.sort((a, b) => b.time - a.time).slice(0, limit);
+}
+
+function desiredEntry(commit: Commit): TimelineEntry {
+  const kind = kindOf(commit);
+  const mainCommit = kind && trailer(commit, TRAILER.mainCommit);
+  const endsHold = kind && trailer(commit, TRAILER.endsHold);
+  return {
+    ...entryOf(commit),
+    kind: kind ?? 'edit',
+    ...(mainCommit !== undefined && { mainCommit }),
+    ...(endsHold !== undefined && { endsHold }),
+  };
+}
+
+function outcomeEntry(commit: Commit): TimelineEntry {
+  const { result, reason, message, tried, request } = parseOutcome(commit);
+  return {
+    ...entryOf(commit),
+    kind: request === undefined ? 'outcome' : 'request',
+    result,
+    ...(reason !== undefined && { reason }),
+    ...(message !== undefined && { message }),
+    ...(tried !== undefined && { tried }),
+  };
+}
+
+function entryOf({
+  oid,
+  committer,
+  subject,
+  author,
+}: Commit): Pick<TimelineEntry, 'commit' | 'time' | 'subject' | 'author'> {
+  return { commit: oid, time: committer.time, subject, author: `${author.name} <${author.email}>` };
+}
+
+/** A node at its tip, or at an earlier commit of its branch. */
+export interface NodeDescription {
+  readonly node: NodeIdentity;
+  readonly commit: Oid;
+  readonly subject: string;
+  readonly network: Network;
+  readonly files: Readonly<Record<string, string>>;
+  readonly base?: Oid;
+  readonly hold?: Branch['hold'] & { readonly principal?: string };
+  readonly invalid?: string;
+  readonly outcome?: OutcomeRecord;
+}
+
+/** @throws MultinicError `NoSuchNode`, `NotInBranch` */
+export async function describe(reader: Reader, name: string, at?: string): Promise<NodeDescription> {
+  const tip = await tipOf(reader, name);
+  const commit = at === undefined ? tip : await commitOf(reader, name, at);
+  const branch = await readBranch(reader, name, commit);
+  const newest = commit === tip ? await reader.ref(outcomeRef(name)) : undefined;
+  const principal = branch.hold && (await pusherOf(reader, name, branch.hold.commit));
+  const outcome = newest === undefined ? undefined : await reader.commit(newest);
+  return {
+    node: branch.node,
+    commit,
+    subject: branch.tip.subject,
+    network: branch.network,
+    files: Object.fromEntries(await reader.files(commit)),
+    ...(branch.base.commit && { base: branch.base.commit.oid }),
+    ...(branch.hold && { hold: { ...branch.hold, ...(principal !== undefined && { principal }) } }),
+    ...(branch.invalid && { invalid: branch.invalid.message }),
+    ...(outcome !== undefined && outcome.parents.length > 0 && { outcome: parseOutcome(outcome) }),
+  };
+}
+
+export interface DiffQuery {
+  readonly from?: string;
+  readonly to?: string;
+  /** From what is on the host to what is desired. */
+  readonly host?: boolean;
+}
+
+/** A unified diff: of the newest change, between two commits of the branch, or between host and desired. */
+export async function diff(
+  reader: Reader,
+  node: string,
+  { from, to, host = false }: DiffQuery,
+): Promise<string> {
+  const tip = await tipOf(reader, node);
+  if (host) {
+    const outcome = await reader.ref(outcomeRef(node));
+    return reader.diff(outcome ?? null, tip, [`:(exclude)${NODE_FILE}`]);
+  }
+  const target = to === undefined ? tip : await commitOf(reader, node, to);
+  const source =
+    from === undefined
+      ? ((await reader.commit(target)).parents[0] ?? null)
+      : await commitOf(reader, node, from);
+  return reader.diff(source, target);
+}
+
+/** Who pushed a commit, as authenticated; undefined when it did not come by a push that we know. */
+export async function pusherOf(reader: Reader, node: string, commit: Oid): Promise<string | undefined> {
+  const tip = await reader.ref(AUDIT_REF);
+  if (tip === undefined) return undefined;
+  const ref = nodeRef(node);
+  for (const push of await reader.log(tip, { firstParent: true, limit: PUSHES_LOOK_BACK })) {
+    const pushed = trailer(push, 'New');
+    const old = trailer(push, 'Old');
+    if (trailer(push, 'Ref') !== ref || pushed === undefined || old === undefined) continue;
+    if (
+      pushed === commit ||
+      ((await reader.isAncestor(commit, pushed)) && !(await reader.isAncestor(commit, old)))
+    )
+      return trailer(push, 'Principal');
+  }
+  return undefined;
+}
+
+const PUSHES_LOOK_BACK = 500;
+
+async function tipOf(reader: Reader, node: string): Promise<Oid> {
+  const tip = await reader.ref(nodeRef(node));
+  if (tip !== undefined) return tip;
+  throw noSuchNode(node);
+}
+
+/** A commit as people write it, if it is one of the node's branches. */
+async function commitOf(reader: Reader, node: string, text: string): Promise<Oid> {
+  const commit = await reader.resolve(text);
+  for (const ref of [nodeRef(node), outcomeRef(node)]) {
+    const tip = await reader.ref(ref);
+    if (tip !== undefined && (await reader.isAncestor(commit, tip))) return commit;
+  }
+  throw new MultinicError(
+    'NotInBranch',
+    `${text} is no commit of node ${node}: multinic log ${node} lists them`,
+    { data: { node, commit } },
+  );
+}
