@@ -66,7 +66,7 @@ export function nodeViews(snapshot: Snapshot): NodeView[] {
       ...describeNode(snapshot, name, undefined),
     });
   }
-  return views;
+  return views.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
 }
 
 /**
