@@ -6,8 +6,9 @@ import { gitEnvironment } from './git.ts';
 import { readBody } from './http-body.ts';
 import { pipeGit } from './http-child.ts';
 import { FLUSH, pkt } from './http-pktline.ts';
-import { visibility } from './http-visible.ts';
-import type { Principal } from './port.ts';
+import { onlyBranch, shown } from './http-visible.ts';
+import { confine } from './http-wants.ts';
+import type { Principal, Reader } from './port.ts';
 import { PUSH_LIMIT } from './push-process.ts';
 import type { PushReceiver } from './push.ts';
 
@@ -56,26 +57,26 @@ function headers(service: Service, part: 'advertisement' | 'result'): Record<str
   return { 'Content-Type': `application/x-${service}-${part}`, 'Cache-Control': 'no-cache' };
 }
 
-async function readFetch(request: IncomingMessage): Promise<Buffer> {
-  const body = await readBody(request, { limit: FETCH_BODY_LIMIT });
-  return body.bytes;
-}
-
-/** `Git-Protocol` is the caller's text in a child's environment: only a version that we know gets there. */
-function protocolOf(request: IncomingMessage, principal: Principal): Record<string, string> {
+/**
+ * `Git-Protocol` is the caller's text in a child's environment: only a version that we know gets there. A node gets
+ * none: version 2 has another form of wants, and serves any object that they name.
+ */
+function protocolOf(request: IncomingMessage, branch: string | undefined): Record<string, string> {
   const header = request.headers['git-protocol'];
   const [, version] = /^version=([12])$/.exec(typeof header === 'string' ? header : '') ?? [];
-  return principal.role === 'node' || version === undefined ? {} : { GIT_PROTOCOL: `version=${version}` };
+  return branch !== undefined || version === undefined ? {} : { GIT_PROTOCOL: `version=${version}` };
 }
 
 /** Serves one store to git clients. */
 export class GitService {
   readonly #dir: string;
+  readonly #reader: Reader;
   readonly #receiver: PushReceiver;
   readonly #children = new PQueue({ concurrency: CHILDREN });
 
-  constructor(dir: string, receiver: PushReceiver) {
+  constructor(dir: string, reader: Reader, receiver: PushReceiver) {
     this.#dir = dir;
+    this.#reader = reader;
     this.#receiver = receiver;
   }
 
@@ -94,13 +95,18 @@ export class GitService {
       response.writeHead(200, headers(service, 'result')).end(report);
       return;
     }
-    const input = advertise ? Buffer.alloc(0) : await readFetch(request);
+    const branch = onlyBranch(principal);
+    let input: Buffer = Buffer.alloc(0);
+    if (!advertise) {
+      const { bytes } = await readBody(request, { limit: FETCH_BODY_LIMIT });
+      input = branch === undefined ? bytes : await confine(bytes, branch, this.#reader);
+    }
     const args = [service.slice('git-'.length), '--stateless-rpc'];
     if (advertise) args.push('--http-backend-info-refs');
     await this.#queued(() =>
       pipeGit(response, {
         args: [...args, this.#dir],
-        env: gitEnvironment(visibility(principal), protocolOf(request, principal)),
+        env: gitEnvironment(shown(branch), protocolOf(request, branch)),
         input,
         headers: headers(service, advertise ? 'advertisement' : 'result'),
         prelude: advertise ? Buffer.concat([pkt(`# service=${service}\n`), FLUSH]) : Buffer.alloc(0),

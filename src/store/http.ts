@@ -50,7 +50,7 @@ const CLOSE_GRACE_MS = 10_000;
 export async function serve(options: ServeOptions): Promise<StoreServer> {
   const { store, reader, policy, onPush, log } = options;
   const receiver = await PushReceiver.open({ store, reader, policy, onPush, log });
-  const git = new GitService(store.dir, receiver);
+  const git = new GitService(store.dir, reader, receiver);
   const listener: RequestListener = (request, response) => {
     void answer(options, git, request, response);
   };
@@ -76,7 +76,7 @@ async function answer(
   response: ServerResponse,
 ): Promise<void> {
   try {
-    const url = new URL(request.url ?? '/', 'http://store');
+    const url = parseUrl(request.url ?? '/');
     if (url.pathname === '/healthz') {
       requireMethod(request, 'GET', 'HEAD');
       const health = options.health();
@@ -97,6 +97,12 @@ async function answer(
   } catch (error) {
     sendError(options.log, request, response, error);
   }
+}
+
+function parseUrl(text: string): URL {
+  const url = URL.parse(`http://store${text}`);
+  if (url === null) throw new MultinicError('BadRequest', 'this is no URL: check it for stray characters');
+  return url;
 }
 
 async function authenticate(options: ServeOptions, request: IncomingMessage): Promise<Principal> {
