@@ -72,8 +72,11 @@ function decimal(text: string): number | undefined {
   return /^(?:0|[1-9][0-9]{0,4})$/.test(text) ? Number(text) : undefined;
 }
 
+/** As many as a person reads on a terminal; a hostile file has thousands. */
+const MAX_PROBLEMS = 50;
+
 /**
- * Reads the interfaces that a set of files describes, sorted, all problems at once.
+ * Reads the interfaces that a set of files describes, sorted; as many problems at once as somebody reads.
  * @param nameOf the interface that a path belongs to; undefined: the path is not ours
  * @throws InvalidInputError `InvalidTree`
  */
@@ -97,6 +100,8 @@ export function readInterfaces(
     const nic = read(name, problems);
     if (nic !== undefined) network.push(nic);
   }
-  if (problems.length > 0) throw new InvalidInputError('InvalidTree', "the node's files", problems);
+  if (problems.length > 0) {
+    throw new InvalidInputError('InvalidTree', "the node's files", problems.slice(0, MAX_PROBLEMS));
+  }
   return network.sort(byIndex);
 }

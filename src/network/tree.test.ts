@@ -38,6 +38,29 @@ async function temporary(): Promise<string> {
 }
 
 describe('node.yaml', () => {
+  test.each([
+    'yes',
+    'on',
+    'null',
+    'falsey',
+    '1e10',
+    '0x1f',
+    '12345',
+    '~',
+    'a: b',
+    'a #b',
+    '"q"',
+    "it's",
+    'café',
+    'Infinity',
+    '1.2',
+    'a\\b',
+  ])('keeps the text %s, whichever way it is read', (text) => {
+    const node = { ...NODE, systemUUID: text, machineID: text, source: { ...NODE.source, name: text } };
+    expect(parseNode(renderNode(node))).toEqual(node);
+    expect(parseNode(`# a note\n${renderNode(node)}`)).toEqual(node);
+  });
+
   test('says who the node is, and is read back', () => {
     expect(parseNode(renderNode(NODE))).toEqual(NODE);
     expect(renderNode(NODE)).toContain('machineID: "12345678901234567890123456789012"');
@@ -101,6 +124,8 @@ describe.each(RENDERER_KINDS)('a tree for %s', (renderer) => {
     expect(codes(new Map([...files, [first, `#${'x'.repeat(MAX_FILE_BYTES)}`]]))).toEqual(['FileTooLarge']);
     const twins = [...NETWORK, { ...NETWORK[0]!, name: 'multinic5' }];
     expect(codes(renderTree(node, twins))).toEqual(['DuplicateMac', 'DuplicateAddress']);
+    const crowd = Array.from({ length: 65 }, (_, index) => [`x${index}`, ''] as const);
+    expect(codes(new Map([...files, ...crowd]))).toEqual(['TooManyInterfaces']);
     const slow = [{ ...NETWORK[0]!, mtu: 10 }];
     expect(codes(renderTree(node, slow))).toEqual(['InvalidMtu']);
   });

@@ -3,7 +3,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { InvalidInputError, type Problem } from '../api/errors.ts';
 import { checkNetwork } from './check.ts';
-import type { Network } from './interface.ts';
+import { MAX_INTERFACES, type Network } from './interface.ts';
 import { parseNode, renderNode, type NodeIdentity } from './node.ts';
 import type { Files } from './renderer.ts';
 import { rendererOf } from './renderers.ts';
@@ -31,6 +31,11 @@ export function readTree(files: Files): NodeTree {
   if (identity === undefined) {
     const message = 'is missing; restore it from the commit before';
     throw invalid([{ path: NODE_FILE, code: 'MissingFile', message }]);
+  }
+  // An interface has two files at most: what is beyond all hope is not read at all.
+  if (files.size > 1 + 2 * MAX_INTERFACES) {
+    const message = `has ${files.size} files; a node may have ${MAX_INTERFACES} interfaces, remove some`;
+    throw invalid([{ path: '', code: 'TooManyInterfaces', message }]);
   }
   const large = [...files].filter(([, text]) => Buffer.byteLength(text) > MAX_FILE_BYTES);
   if (large.length > 0) {
