@@ -149,7 +149,13 @@ export class PushReceiver {
     checkpoint('push.ended');
 
     const landed = await this.#settle(pushes);
-    if (ended.code === 0) return ended.stdout;
+    if (ended.code === 0) {
+      if (landed > 0 || refused !== undefined) return ended.stdout;
+      // git has its own words for a lost race, but no remedy.
+      const refusals = await this.#refuseEarly(pushes);
+      if (refusals.length === 0) return ended.stdout;
+      return refusalReport(header, refusals[0]?.error.code ?? '', this.#refuse(principal, refusals));
+    }
     if (ended.signal !== undefined) await store.clearLeftovers();
     const failure = gitFailure('git receive-pack', ended);
     log.error({ err: failure, principal: principal.name, landed }, 'a push ended with an error');

@@ -1,7 +1,7 @@
 // A store of two nodes behind a real server, and clients for it: git itself, and requests by hand.
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { pino } from 'pino';
 import { MultinicError } from '../../src/api/errors.ts';
@@ -73,12 +73,9 @@ export async function fillStore(store: Store): Promise<void> {
   await store.write(batch);
 }
 
-export async function startServer(options: Partial<ServeOptions> = {}): Promise<TestServer> {
-  const folder = await mkdtemp(join(tmpdir(), 'multinic-http-'));
-  const store = await Store.open(join(folder, 'store.git'));
-  await fillStore(store);
-  const pushes: Push[] = [];
-  const server = await serve({
+/** Serves a store to the callers of TOKENS. */
+export function serveStore(store: Store, options: Partial<ServeOptions> = {}): Promise<StoreServer> {
+  return serve({
     store,
     reader: store.reader,
     policy: subjectPolicy,
@@ -88,19 +85,32 @@ export async function startServer(options: Partial<ServeOptions> = {}): Promise<
       [TOKENS.node, { name: 'node worker-1', role: 'node', node: 'worker-1' }],
       [TOKENS.other, { name: 'node worker-2', role: 'node', node: 'worker-2' }],
     ]),
-    onPush: (push) => pushes.push(push),
+    onPush: () => undefined,
     host: '127.0.0.1',
     port: 0,
     log: pino({ level: process.env['TEST_LOG'] ?? 'silent' }),
     health: () => ({ status: 'healthy' }),
     ...options,
   });
+}
+
+/** Remote URL with a token as its password. */
+export function remoteUrl(url: string, token: string): string {
+  return `${url.replace('://', `://git:${token}@`)}/git`;
+}
+
+export async function startServer(options: Partial<ServeOptions> = {}): Promise<TestServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'multinic-http-'));
+  const store = await Store.open(join(folder, 'store.git'));
+  await fillStore(store);
+  const pushes: Push[] = [];
+  const server = await serveStore(store, { onPush: (push) => pushes.push(push), ...options });
   return {
     folder,
     store,
     server,
     pushes,
-    remote: (token) => `${server.url.replace('://', `://git:${token}@`)}/git`,
+    remote: (token) => remoteUrl(server.url, token),
     close: async () => {
       await server.close();
       await store.close();
@@ -143,12 +153,10 @@ export async function clone(test: TestServer, token: string, name: string): Prom
 
 /** Commits one file on the branch that is checked out. */
 export async function commitFile(copy: string, path: string, text: string, subject: string): Promise<Oid> {
-  const script = 'mkdir -p "$(dirname "$1")" && printf %s "$2" >"$1" && git add "$1" && git commit -qm "$3"';
-  await execa('sh', ['-ec', script, 'sh', path, text, subject], {
-    cwd: copy,
-    env: GIT_ENV,
-    extendEnv: false,
-  });
+  await mkdir(dirname(join(copy, path)), { recursive: true });
+  await writeFile(join(copy, path), text);
+  await git(copy, 'add', path);
+  await git(copy, 'commit', '-qm', subject);
   return (await git(copy, 'rev-parse', 'HEAD')).stdout;
 }
 
