@@ -17,8 +17,6 @@ import { checkNetwork } from './check.ts';
 import { DEFAULT_MTU, indexOfName, type WantedInterface } from './interface.ts';
 import { isNodeId, isPlainText, nodeIdKey } from './text.ts';
 
-export { checkNetwork } from './check.ts';
-
 export interface AdmittedEntry {
   /** Place in nodeConfigs. */
   readonly index: number;

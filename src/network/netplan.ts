@@ -63,8 +63,8 @@ function read(name: string, files: Files, lenient: boolean, problems: Problem[])
   const content = files.get(path) ?? '';
   const port = readPort(path, content);
 
-  // What is nearly always there, our own bytes, is read thirty times faster than YAML; whatever the pattern finds
-  // counts only if rendering it gives this very file.
+  // What is nearly always there, our own bytes, is read many times faster than YAML; what the lines hold counts
+  // only if rendering it gives this very file.
   const own = readOwn(content);
   if (own !== undefined && port.problems.length === 0) {
     const nic = toInterface(name, own.id, new Reading(path, own.keys), port.portId);
