@@ -5,6 +5,7 @@ import type { Problem } from '../api/errors.ts';
 import { indexOfName, type Interface } from './interface.ts';
 import { Reading, readInterfaces } from './reading.ts';
 import type { Files, Renderer } from './renderer.ts';
+import { isPlainText } from './text.ts';
 import { compareKeys, HEADER, portLine, readPort, type Keys } from './vocabulary.ts';
 
 export const netplan: Renderer = {
@@ -17,9 +18,12 @@ export const netplan: Renderer = {
   hostMode: () => 0o600,
 };
 
-/** Another file's ID for the NIC; one of our names would make two NICs of ours one. */
+/**
+ * Whether a NIC's file may have another file's ID: netplan makes file names of it, and one of our names would make
+ * two NICs of ours one.
+ */
 export function isNetplanId(id: string): boolean {
-  return /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/.test(id) && indexOfName(id) === undefined;
+  return isPlainText(id, 64) && !/[\s/"'\\]/.test(id) && indexOfName(id) === undefined;
 }
 
 /** Later names win in netplan, so ours come last: 90 to 99, and from multinic10 on 99 again. */

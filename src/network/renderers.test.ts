@@ -244,6 +244,35 @@ describe('netplan, strictly', () => {
     expect(problemsOf(() => rendererOf('netplan').parse(new Map([[NETPLAN, '']])))[0]?.path).toBe(NETPLAN);
   });
 
+  test.each([
+    'ens6',
+    'eth0.100',
+    '123',
+    'yes',
+    '1e3',
+    'a:b',
+    '*',
+    '[x]',
+    '~',
+    'true',
+    'x#y',
+    '이더넷',
+    '__proto__',
+  ])('another file’s ID %s', (netplanId) => {
+    const nic = { ...NIC, netplanId };
+    const files = rendererOf('netplan').render(nic);
+    expect(rendererOf('netplan').parse(files)).toEqual([nic]);
+    expect(rendererOf('netplan').parse(edit(files, /$/, '# a note\n'))).toEqual([nic]);
+  });
+
+  test.each(['multinic1', 'a b', 'a/b', '"a"', '', 'a'.repeat(65)])(
+    'no ID of another file: %j',
+    (netplanId) => {
+      const files = rendererOf('netplan').render({ ...NIC, netplanId });
+      expect(() => rendererOf('netplan').parse(files)).toThrow(InvalidInputError);
+    },
+  );
+
   test('the layout is free', () => {
     const flow = `network: {version: 2, ethernets: {multinic0: {match: {macaddress: 'fa:16:3e:5e:62:3e'}, dhcp4: false,
       set-name: multinic0, dhcp6: false, addresses: [192.168.1.100/24], accept-ra: false, link-local: [], optional: true, mtu: 1500}}}\n`;
