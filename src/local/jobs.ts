@@ -12,7 +12,7 @@ import { isLocked, LOCKED } from './flock.ts';
 import { discard, JobFolder } from './job-folder.ts';
 
 /** Absolute paths that an agent is started with. */
-export interface AgentPaths {
+interface AgentPaths {
   readonly job: string;
   /** The node's root folder. */
   readonly root: string;

@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { decide, MAX_ATTEMPTS, type NodeFacts, type RunRecord } from './due.ts';
+import { decide, MAX_ATTEMPTS, MAX_TRIES, type NodeFacts, type RunRecord } from './due.ts';
 
-const [A, B, X] = ['a', 'b', 'e'].map((digit) => digit.repeat(40)) as [string, string, string];
+const [A, B, C, X] = ['a', 'b', 'c', 'e'].map((digit) => digit.repeat(40)) as [
+  string,
+  string,
+  string,
+  string,
+];
 const EMPTY = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
 const [TREE_A, TREE_B] = ['1', '2'].map((digit) => digit.repeat(40)) as [string, string];
 const T0 = 1_700_000_000;
@@ -79,7 +84,12 @@ describe('a Job is due', () => {
       { history: [run('Unknown', { tree: TREE_A })] },
     ],
     ['an unknown end under an older tip', 'due 1', { tip: B, history: [run('Unknown', { tree: TREE_A })] }],
-    ['another machine', 'due 1', { machineID: 'new', history: [run('Applied')] }],
+    ['another machine', 'due 1', { tip: B, machineID: 'new', history: [run('Applied')] }],
+    [
+      'an agent that reads another machine ID than the inventory',
+      'UpToDate',
+      { machineID: 'new', history: [run('Applied')] },
+    ],
     ['applied, then booted', 'UpToDate', { bootID: 'new', history: [run('Applied')] }],
     ['NICs missing, then booted', 'due 1', { bootID: 'new', history: [run('Pending', { tree: TREE_A })] }],
     [
@@ -98,6 +108,11 @@ describe('a Job is due', () => {
       'a confirm where nothing is to be confirmed',
       'UpToDate',
       { history: [request('confirm', TREE_A), run('Applied')] },
+    ],
+    [
+      'said to be applied, but with other files',
+      'BackingOff',
+      { history: [run('Applied', { tree: TREE_B })] },
     ],
     ['superseded is not a state', 'due 1', { history: [run('Superseded', { tried: B })] }],
   ];
@@ -129,6 +144,19 @@ describe('what is due may have to wait', () => {
     expect(verdict(facts, (T0 + 7200) * 1000)).toBe(expected);
   });
 
+  test('boots that the inventory tells of, and the agent does not, have an end', () => {
+    const tries = Array.from({ length: MAX_TRIES }, () => run('Failed'));
+    const after = (count: number, seconds: number): string =>
+      verdict({ bootID: 'wrong', history: tries.slice(0, count) }, (T0 + seconds) * 1000);
+    expect([after(1, 1), after(2, 1), after(2, 60), after(29, 60)]).toEqual([
+      'due 1',
+      'BackingOff',
+      'due 1',
+      'due 1',
+    ]);
+    expect(after(30, 86_400)).toBe('GivenUp');
+  });
+
   test('one minute, doubling to an hour', () => {
     const waits = Array.from({ length: 9 }, (_, n) => {
       const history = Array.from({ length: n + 1 }, () => run('Pending'));
@@ -148,7 +176,7 @@ describe('what is due may have to wait', () => {
 describe('a host that knows other names or another commit', () => {
   const adopt = run('Adopt', { found });
   const diverged = run('Diverged', { record: X });
-  const applied = run('Applied', { tree: TREE_B });
+  const applied = run('Applied', { tried: C, tree: TREE_B });
   const cases: [string, string, Partial<NodeFacts>][] = [
     ['names are to be committed first', 'Adopt', { history: [adopt] }],
     ['names are committed', 'due 1', { tip: B, history: [adopt] }],
@@ -171,7 +199,7 @@ describe('a host that knows other names or another commit', () => {
     ['a record, and a store that knows nothing', 'due 2', { history: [diverged] }],
     ['the same, with names', 'Adopt', { history: [{ ...diverged, found }] }],
     ['the same, with names committed', 'due 1', { tip: B, history: [{ ...diverged, found }] }],
-    ['another machine', 'due 1', { machineID: 'new', history: [diverged, applied] }],
+    ['another machine', 'due 1', { tip: B, machineID: 'new', history: [diverged, applied] }],
   ];
   test.each(cases)('%s: %s', (_, expected, facts) => {
     expect(verdict(facts)).toBe(expected);

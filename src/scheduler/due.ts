@@ -5,6 +5,8 @@ import type { OutcomeRecord } from '../history/outcome.ts';
 import type { Oid } from '../store/port.ts';
 
 export const MAX_ATTEMPTS = 10;
+/** Of one tip, over all boots: an inventory that is wrong about the boot must not make Jobs without end. */
+export const MAX_TRIES = 30;
 const FIRST_DELAY_MS = 60_000;
 const MAX_DELAY_MS = 3_600_000;
 
@@ -29,7 +31,9 @@ export interface NodeFacts {
   readonly wanted: boolean;
   /** Commit on main that the newest spec commit comes from. */
   readonly change?: Oid;
+  /** As in the tip's node.yaml: another machine is always another tip. */
   readonly machineID: string;
+  /** As in the inventory. */
   readonly bootID: string;
   readonly ready: boolean;
   readonly paused: boolean;
@@ -93,9 +97,10 @@ export function decide(node: NodeFacts, now: number): Decision {
   const obstacle = newest && hostObstacle(node, newest);
   if (obstacle !== undefined) return idle(obstacle);
 
-  const failures = attempts(node);
-  if (failures.length >= MAX_ATTEMPTS) return idle('GivenUp');
-  const until = backoffEnd(failures);
+  const tries = triesOfTip(node);
+  const failures = tries.filter((run) => !rebooted(node, run));
+  if (failures.length >= MAX_ATTEMPTS || tries.length >= MAX_TRIES) return idle('GivenUp');
+  const until = Math.max(backoffEnd(failures), rebootEnd(failures, tries));
   if (until > now) return { due: false, reason: 'BackingOff', until };
   return {
     due: true,
@@ -172,18 +177,18 @@ function expectedRecord(node: NodeFacts): Oid | null {
 }
 
 /**
- * Runs that did not get the node to where its tip wants it, newest first: since the tip is what it is, since the
- * last request and since the last boot. Each counts once against `MAX_ATTEMPTS`.
+ * Runs that did not get the node to where its tip wants it, newest first: since the tip is what it is, and since the
+ * last request. Those of the present boot count against `MAX_ATTEMPTS`.
  */
-function attempts(node: NodeFacts): OutcomeRecord[] {
-  const counted: OutcomeRecord[] = [];
+function triesOfTip(node: NodeFacts): OutcomeRecord[] {
+  const tries: OutcomeRecord[] = [];
   for (const outcome of node.history) {
     if (outcome.result === 'Superseded') continue;
-    const current = outcome.tried === node.tip && !rebooted(node, outcome) && !replaced(node, outcome);
-    if (!current || outcome.result === 'Requested' || outcome.result === 'Applied') break;
-    counted.push(outcome);
+    const succeeded = outcome.result === 'Applied' && outcome.tree === node.tipTree;
+    if (outcome.result === 'Requested' || outcome.tried !== node.tip || succeeded) break;
+    tries.push(outcome);
   }
-  return counted;
+  return tries;
 }
 
 /** Milliseconds since 1970 before which the next attempt must not start. */
@@ -193,6 +198,15 @@ function backoffEnd(failures: readonly OutcomeRecord[]): number {
   // What such a run reports is an answer to go on with, at once. Twice in a row it is a failure like any other.
   if (isQuestion(newest) && !(before !== undefined && isQuestion(before))) return 0;
   return newest.time * 1000 + Math.min(FIRST_DELAY_MS * 2 ** (failures.length - 1), MAX_DELAY_MS);
+}
+
+/**
+ * After a reboot the next run comes at once. But when two runs in a row told of one boot and the inventory tells of
+ * another, it may as well be wrong, and then these runs would chase each other.
+ */
+function rebootEnd(failures: readonly OutcomeRecord[], [newest, before]: readonly OutcomeRecord[]): number {
+  if (failures.length > 0 || newest === undefined || newest.bootId !== before?.bootId) return 0;
+  return newest.time * 1000 + FIRST_DELAY_MS;
 }
 
 function isQuestion({ result }: OutcomeRecord): boolean {
@@ -211,8 +225,8 @@ function asked(node: NodeFacts, request: 'retry' | 'confirm'): boolean {
 }
 
 // A run that never reported has neither ID: then nothing says that machine or boot were others.
-function replaced(node: NodeFacts, { machineId }: OutcomeRecord): boolean {
-  return machineId !== undefined && machineId !== node.machineID;
+function replaced(node: NodeFacts, { machineId, tried }: OutcomeRecord): boolean {
+  return machineId !== undefined && machineId !== node.machineID && tried !== node.tip;
 }
 
 function rebooted(node: NodeFacts, { bootId }: OutcomeRecord): boolean {

@@ -1,9 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decide, MAX_ATTEMPTS, type NodeFacts, type RunRecord } from './due.ts';
+import { decide, MAX_ATTEMPTS, MAX_TRIES, type NodeFacts, type RunRecord } from './due.ts';
 import { jobStamp } from './name.ts';
 import { DEFAULT_POLICY, planJobs, type Plan, type Policy } from './plan.ts';
-import type { JobStatus } from './port.ts';
+import type { JobRequest, JobStatus } from './port.ts';
 
 const oid = (text: string): string => Buffer.from(text).toString('hex').padEnd(40, '0').slice(0, 40);
 const EMPTY = oid('empty');
@@ -355,26 +355,65 @@ describe('for any nodes and jobs', () => {
   });
 });
 
-test('a node that can never succeed gets ten attempts in a week, then rest', () => {
-  let facts = node('a');
+/** A controller that records whatever its agent reports, until nothing is to be done or a week is over. */
+function jobsInAWeek(facts: NodeFacts, agent: (job: number) => RunRecord): JobRequest[] {
+  const started: JobRequest[] = [];
   let now = T0 * 1000;
-  const attempts: number[] = [];
-  for (const week = now + 7 * 86_400_000; now < week;) {
+  for (const end = now + 7 * 86_400_000; now < end && started < 100;) {
     const plan = planJobs([facts], [], policy(), now);
     const [request] = plan.start;
     if (request === undefined) {
-      if (plan.nextWake === undefined) break;
+      if (plan.nextWake === undefined) return started;
       now = plan.nextWake;
       continue;
     }
-    attempts.push(request.attempt);
-    const outcome = run(facts, 'Failed', {
-      time: now / 1000,
-      job: request.name,
-      stamp: jobStamp(request.name) as number,
-    });
+    now += 1000;
+    const stamp = jobStamp(request.name) as number;
+    const outcome = { ...agent(started.length), time: Math.floor(now / 1000), job: request.name, stamp };
     facts = { ...facts, history: [outcome, ...facts.history] };
+    started.push(request);
   }
+  return started;
+}
+
+test('a node that can never succeed gets ten attempts, then rest', () => {
+  const facts = node('a');
+  const attempts = jobsInAWeek(facts, () => run(facts, 'Failed')).map((request) => request.attempt);
   expect(attempts).toEqual(Array.from({ length: MAX_ATTEMPTS }, (_, n) => n + 1));
-  expect(reason(planJobs([facts], [], policy(), now), 'a')).toBe('GivenUp');
+});
+
+test('whatever agents report, and however wrong the inventory is, Jobs come to an end', () => {
+  const of = node('a');
+  const report = fc.record({
+    result: fc.constantFrom<RunRecord['result'][]>(
+      'Applied',
+      'Pending',
+      'Failed',
+      'Adopt',
+      'Diverged',
+      'Unknown',
+    ),
+    machineId: fc.option(fc.constantFrom('machine', 'other'), { nil: undefined }),
+    bootId: fc.option(fc.constantFrom('boot', 'boot', 'other', 'third'), { nil: undefined }),
+    tree: fc.constantFrom(EMPTY, of.tipTree),
+    record: fc.constantFrom(null, oid('r')),
+  });
+  const agent = fc.array(report, { minLength: 1, maxLength: 12 });
+  const questions = fc.record({ recordInBranch: fc.boolean(), namesAdopted: fc.boolean() });
+  fc.assert(
+    fc.property(agent, questions, (reports, answers) => {
+      const jobs = jobsInAWeek({ ...of, ...answers }, (job) => {
+        const { machineId, bootId, ...known } = reports[job % reports.length]!;
+        const { machineId: _, bootId: __, ...plain } = run(of, known.result);
+        return {
+          ...plain,
+          ...known,
+          ...(machineId !== undefined && { machineId }),
+          ...(bootId !== undefined && { bootId }),
+        };
+      });
+      expect(jobs.length).toBeLessThanOrEqual(MAX_TRIES);
+    }),
+    { seed: 3, numRuns: 2000 },
+  );
 });

@@ -89,7 +89,7 @@ export function planJobs(
 }
 
 /** Changes in which so many nodes are failed now that no further node may begin with them. */
-export function stoppedChanges(nodes: readonly NodeFacts[], policy: Policy): Set<Oid> {
+function stoppedChanges(nodes: readonly NodeFacts[], policy: Policy): Set<Oid> {
   const failed = new Map<Oid, number>();
   for (const node of nodes) {
     if (node.change === undefined) continue;
