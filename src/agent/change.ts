@@ -1,4 +1,5 @@
 import { checkpoint } from '../api/checkpoint.ts';
+import { MultinicError } from '../api/errors.ts';
 import type { Host, HostState } from './host.ts';
 import { linkSteps } from './links.ts';
 import type { Log } from './log.ts';
@@ -9,6 +10,7 @@ import type { Desired, Plan } from './plan.ts';
 import type { Root } from './root.ts';
 import { validateStaged } from './staging.ts';
 import type { Steps } from './steps.ts';
+import { describeError } from './result.ts';
 import { undo } from './undo.ts';
 import { expectedFiles, verifyFiles, verifyLinks, verifyRest } from './verify.ts';
 
@@ -65,10 +67,22 @@ export async function change(
   } catch (error) {
     const failedIn = steps.current;
     log.error({ err: error, step: failedIn }, 'the change failed; restoring the host');
-    await steps.always('restore', () => undo(pending, root, host));
+    await steps.always('restore', () => restore(pending, error, context));
     log.info('the host is as it was before, verified');
     forget(context);
     throw new FailedChange(error, failedIn);
+  }
+}
+
+/** Says of a restore that failed what had failed before it. */
+async function restore(pending: Pending, cause: unknown, { root, host }: ChangeContext): Promise<void> {
+  try {
+    await undo(pending, root, host);
+  } catch (error) {
+    const { reason, message } = describeError(error);
+    throw new MultinicError(reason, `${message}. What had failed before: ${describeError(cause).message}`, {
+      cause: error,
+    });
   }
 }
 

@@ -40,7 +40,8 @@ export function agentCommand(): Command {
 }
 
 async function end(action: (main: typeof import('./main.ts')) => Promise<number>): Promise<void> {
-  process.exitCode = await action(await import('./main.ts'));
+  // A run that was given up may have left a connection open, which would keep the process.
+  process.exit(await action(await import('./main.ts')));
 }
 
 function seconds(text: string): number {

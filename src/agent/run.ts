@@ -69,7 +69,7 @@ export function run(job: AgentJob, branch: Branch, dependencies: Dependencies): 
     deadlineSeconds: job.deadlineSeconds,
   };
   return reported(task, dependencies, async (record, steps) => {
-    const checkout = await steps.do('checkout', () => branch.checkout());
+    const checkout = await steps.do('checkout', () => steps.unless(branch.checkout()));
     if (checkout.tip !== job.commit) return superseded(job.commit, checkout.tip);
     const { desired, node } = await steps.do('tree', () => readDesired(job.commit, job.node, checkout));
     await warnOfOtherMachine(node, dependencies);

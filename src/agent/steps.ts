@@ -28,12 +28,18 @@ export type Step = (typeof STEPS)[number];
 export class Steps {
   current: Step = 'lock';
   readonly #signal: AbortSignal;
+  readonly #stopped: Promise<never>;
   readonly #entered: (step: Step) => void;
 
   /** @param signal aborted with a MultinicError as reason when the run shall end */
   constructor(signal: AbortSignal, entered: (step: Step) => void) {
     this.#signal = signal;
     this.#entered = entered;
+    this.#stopped = new Promise((_resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    });
+    // Whoever waits hears of it; nobody need wait.
+    this.#stopped.catch(() => {});
   }
 
   async do<T>(step: Step, action: () => T | Promise<T>): Promise<T> {
@@ -50,6 +56,11 @@ export class Steps {
     this.#entered(step);
     checkpoint(`agent.${step}`);
     return await action();
+  }
+
+  /** Waits for what may be given up at any time, because it changes nothing on the host. */
+  async unless<T>(work: Promise<T>): Promise<T> {
+    return await Promise.race([work, this.#stopped]);
   }
 
   /** Lets signals and timers in, which synchronous file operations keep out, and ends the run if one of them says so. */

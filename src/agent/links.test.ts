@@ -1,0 +1,89 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { Link, LinkStep } from './host.ts';
+import { linkSteps, type LinkTarget } from './links.ts';
+
+/** A kernel: refuses a name that is taken and an address that another link has. */
+function execute(links: readonly Link[], steps: readonly LinkStep[]): Link[] {
+  return steps.reduce<Link[]>(
+    (now, step) => {
+      if (step.op === 'rename' && now.some((link) => link.name === step.to))
+        throw new Error(`${step.to} is taken`);
+      if (step.op === 'add' && now.some((link) => link.addresses.includes(step.address))) {
+        throw new Error(`${step.address} is taken`);
+      }
+      return now.map((link) => (link.mac === step.mac ? apply(link, step) : link));
+    },
+    [...links],
+  );
+}
+
+function apply(link: Link, step: LinkStep): Link {
+  switch (step.op) {
+    case 'rename':
+      return { ...link, name: step.to };
+    case 'set':
+      return { ...link, mtu: step.mtu, up: step.up };
+    case 'add':
+      return { ...link, addresses: [...link.addresses, step.address] };
+    case 'drop':
+      return { ...link, addresses: link.addresses.filter((address) => address !== step.address) };
+  }
+}
+
+const machine = fc
+  .tuple(
+    fc.shuffledSubarray(['a', 'b', 'c', 'd', 'e', 'f'], { minLength: 4, maxLength: 4 }),
+    fc.shuffledSubarray(['1', '2', '3', '4', '5', '6'], { minLength: 4, maxLength: 4 }),
+    fc.array(fc.record({ up: fc.boolean(), mtu: fc.constantFrom(1400, 1500) }), {
+      minLength: 4,
+      maxLength: 4,
+    }),
+  )
+  .map(([names, addresses, rest]) =>
+    ['m0', 'm1', 'm2', 'm3'].map((mac, index): LinkTarget => ({
+      mac,
+      name: names[index] ?? '',
+      addresses: [addresses[index] ?? ''],
+      up: rest[index]?.up ?? true,
+      mtu: rest[index]?.mtu ?? 1500,
+    })),
+  );
+
+test('any machine becomes any other without a name or an address held twice', () => {
+  fc.assert(
+    fc.property(machine, machine, (before, after) => {
+      const end = execute(before, linkSteps(before, after));
+      expect(end).toEqual(after);
+      expect(linkSteps(end, after)).toEqual([]);
+    }),
+    { seed: 3, numRuns: 2000 },
+  );
+});
+
+test('from wherever a kill left it, the rest of the way or the way back is found', () => {
+  fc.assert(
+    fc.property(machine, machine, fc.nat(20), (before, after, killed) => {
+      const half = execute(before, linkSteps(before, after).slice(0, killed));
+      expect(execute(half, linkSteps(half, before)).map(sorted)).toEqual(before.map(sorted));
+      expect(execute(half, linkSteps(half, after)).map(sorted)).toEqual(after.map(sorted));
+    }),
+    { seed: 3, numRuns: 2000 },
+  );
+});
+
+test('a new address comes before the old one goes', () => {
+  const link: Link = { mac: 'm0', name: 'a', up: true, mtu: 1500, addresses: ['old'] };
+  expect(linkSteps([link], [{ ...link, addresses: ['new'] }]).map((step) => step.op)).toEqual([
+    'add',
+    'drop',
+  ]);
+});
+
+test('a link that is not on the machine is passed over', () => {
+  expect(linkSteps([], [{ mac: 'm0', name: 'a', up: true, mtu: 1500, addresses: [] }])).toEqual([]);
+});
+
+function sorted(link: Link): Link {
+  return { ...link, addresses: [...link.addresses].sort() };
+}
