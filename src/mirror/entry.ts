@@ -16,6 +16,8 @@ export interface Entry {
   /** Absent: the entry is bad and counts for nothing. */
   readonly wanted?: readonly WantedInterface[];
   readonly problems: readonly Problem[];
+  /** What was written, as JSON: equal JSON is an equal entry. */
+  readonly json: string;
   /** The file's text. */
   readonly text: string;
 }
@@ -23,28 +25,54 @@ export interface Entry {
 /** A file name of at most 255 bytes with `.yaml`, and nothing that a path could misread. */
 const PATH_SAFE = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,198}[A-Za-z0-9])?$/;
 
-/** Groups a CR's admitted entries by node; the order of the CR does not matter. */
-export function entriesOf(admitted: readonly AdmittedEntry[]): Map<string, Entry> {
+/**
+ * Groups a CR's admitted entries by node; the order of the CR does not matter.
+ * @param known entries that stay the same objects where nothing changed, so that unchanged nodes cost nothing
+ */
+export function entriesOf(admitted: readonly AdmittedEntry[], known?: ReadonlyMap<string, Entry>): Map<string, Entry> {
   const byNode = new Map<string, AdmittedEntry[]>();
   for (const each of admitted) {
     const node = each.nodeId === undefined ? keyOf(each) : nodeIdKey(each.nodeId);
     byNode.set(node, [...(byNode.get(node) ?? []), each]);
   }
   return new Map(
-    [...byNode.values()].map((group) => entry(keyOf(group[0]!), group)).map((each) => [each.key, each]),
+    [...byNode.values()].map((group) => {
+      const key = keyOf(group[0]!);
+      return [key, unchanged(known?.get(key), group) ?? entry(key, group)];
+    }),
   );
 }
 
-function entry(key: string, group: readonly AdmittedEntry[]): Entry {
+/** A bad entry is made anew: its problems name its place in the CR. */
+function unchanged(known: Entry | undefined, group: readonly AdmittedEntry[]): Entry | undefined {
+  const [first] = group;
+  const good = known?.problems.length === 0 && group.length === 1 && first?.problems.length === 0;
+  return good && known.json === JSON.stringify(first.raw) ? known : undefined;
+}
+
+/** What was judged of an entry before, if it was good. */
+export function judgedBefore(known: ReadonlyMap<string, Entry> | undefined): typeof admitEntry {
+  const byJson = new Map<string, Entry>();
+  for (const each of known?.values() ?? []) if (each.problems.length === 0) byJson.set(each.json, each);
+  return (raw, path) => {
+    const found = byJson.get(JSON.stringify(raw));
+    if (found?.wanted === undefined) return admitEntry(raw, path);
+    const { nodeId, nodeName, wanted, problems } = found;
+    return { raw, wanted, problems, ...(nodeId !== undefined && { nodeId }), ...(nodeName !== undefined && { nodeName }) };
+  };
+}
+
+function entry(key: string, group: readonly AdmittedEntry[], text?: string): Entry {
   const first = group[0]!;
-  const raws = group.map((each) => each.raw);
+  const raw = group.length === 1 ? first.raw : group.map((each) => each.raw);
   return {
     key,
     ...(first.nodeId !== undefined && { nodeId: first.nodeId }),
     ...(first.nodeName !== undefined && { nodeName: first.nodeName }),
     ...(group.length === 1 && first.wanted !== undefined && { wanted: first.wanted }),
     problems: group.flatMap((each) => each.problems),
-    text: stringify(group.length === 1 ? raws[0] : raws, { compat: 'yaml-1.1', lineWidth: 0 }),
+    json: JSON.stringify(raw) ?? 'null',
+    text: text ?? stringify(raw, { compat: 'yaml-1.1', lineWidth: 0 }),
   };
 }
 
@@ -53,13 +81,14 @@ export function parseEntry(key: string, text: string): Entry {
   const raw: unknown = parse(text);
   const parts = Array.isArray(raw) ? raw : [raw];
   const admitted = parts.map((part, index) => ({ ...admitEntry(part, `nodeConfigs[${key}]`), index }));
-  if (admitted.length === 1) return { ...entry(key, admitted), text };
+  if (admitted.length === 1) return entry(key, admitted, text);
   const twice: Problem = {
     path: `nodeConfigs[${key}]`,
     code: 'DuplicateNode',
     message: `the node is named ${admitted.length} times: keep one entry`,
   };
-  return { ...entry(key, admitted), problems: [twice, ...admitted.flatMap((each) => each.problems)], text };
+  const whole = entry(key, admitted, text);
+  return { ...whole, problems: [twice, ...whole.problems] };
 }
 
 /** `<hh>/<key>.yaml`: hashed folders keep a change of one node small. */

@@ -54,8 +54,8 @@ export async function readMain(reader: Reader, commit: Oid, known?: MainState): 
 
 const OUR_ANNOTATIONS: ReadonlySet<string> = new Set(Object.values(ANNOTATIONS));
 
-/** What main would have for a CR of the home. */
-export function mainConfig(object: ConfigObject, admitted: AdmittedConfig): MainConfig {
+/** What main would have for a CR of the home. @param known the CR as main has it */
+export function mainConfig(object: ConfigObject, admitted: AdmittedConfig, known: MainConfig | undefined): MainConfig {
   const annotations = Object.fromEntries(
     Object.entries(object.annotations)
       .filter(([key]) => OUR_ANNOTATIONS.has(key))
@@ -68,7 +68,7 @@ export function mainConfig(object: ConfigObject, admitted: AdmittedConfig): Main
     annotations,
     rest: admitted.rest,
   };
-  return { ...config, entries: entriesOf(admitted.entries), text: renderConfig(config) };
+  return { ...config, entries: entriesOf(admitted.entries, known?.entries), text: renderConfig(config) };
 }
 
 /** Whether main already says what the home says. */
@@ -77,7 +77,7 @@ export function sameConfig(a: MainConfig | undefined, b: MainConfig): boolean {
     a !== undefined &&
     a.text === b.text &&
     a.entries.size === b.entries.size &&
-    [...b.entries].every(([key, entry]) => a.entries.get(key)?.text === entry.text)
+    [...b.entries].every(([key, entry]) => a.entries.get(key)?.json === entry.json)
   );
 }
 
@@ -98,7 +98,7 @@ export function commitConfig(
   for (const key of new Set([...(before?.entries.keys() ?? []), ...(after?.entries.keys() ?? [])])) {
     const was = before?.entries.get(key);
     const is = after?.entries.get(key);
-    if (was?.text === is?.text) continue;
+    if (was?.json === is?.json) continue;
     touched.push(labelOf(is ?? was, key));
     if (after !== undefined) files.set(`${folder}/nodes/${pathOf(key)}`, is?.text ?? null);
   }

@@ -3,23 +3,22 @@
 
 import type { Logger } from 'pino';
 import { checkpoint } from '../api/checkpoint.ts';
-import { InvalidInputError, MultinicError, type Problem } from '../api/errors.ts';
+import { MultinicError, type Problem } from '../api/errors.ts';
 import type { Branches } from '../history/branch.ts';
 import { headOf, move, spec, type Cause } from '../history/change.ts';
 import { formatConfigRef, TRAILER } from '../history/message.ts';
 import { MAIN, MIRRORED } from '../history/ref.ts';
-import { admitConfig } from '../network/admission.ts';
 import { Batch } from '../store/batch.ts';
 import type { Oid } from '../store/port.ts';
 import { decideAnew } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
 import { BranchMirror, type BranchesResult, type MirrorEvent } from './branch-mirror.ts';
 import { resolveClaims } from './claim.ts';
+import { Judge, type Judgement, type ValidConfig } from './judge.ts';
 import { DEFAULT_GUARD, type GuardPolicy } from './guard.ts';
 import {
   commitConfig,
   commitsSince,
-  mainConfig,
   readMain,
   sameConfig,
   type MainConfig,
@@ -51,6 +50,7 @@ export class Mirror {
   readonly #guard: GuardPolicy;
   readonly #now: () => number;
   readonly #log: Logger;
+  readonly #judge = new Judge();
   #main: MainState | undefined;
   /** States of the commits of main that this process made and has not mirrored yet. */
   readonly #states = new Map<Oid, MainState>();
@@ -78,13 +78,13 @@ export class Mirror {
   /** Brings main and all branches to what the home lists. Idempotent; may be killed at any instant. */
   async pass(list: ConfigList, inventory: readonly InventoryNode[]): Promise<MirrorReport> {
     return decideAnew(async () => {
-      const judged = judge(list);
+      const judged = this.#judge.judge(list, await this.main());
       const doubts = await this.#commitConfigs(list, judged.valid);
       const result = await this.#mirrorCommits(inventory);
       return {
         ...result,
         invalid: judged.invalid,
-        warnings: judged.warnings,
+        warnings: warningsOf(judged),
         unreadable: list.problems ?? [],
         doubts,
       };
@@ -135,6 +135,7 @@ export class Mirror {
     for (const [key, { object, config }] of valid) {
       const before = main.configs.get(key);
       if (!sameConfig(before, config)) main = await this.#commitConfig(main, before, config, object);
+      else if (before !== config) main = this.#replace(main, key, config);
     }
     for (const [key, before] of main.configs) {
       if (listed.has(key)) continue;
@@ -143,6 +144,12 @@ export class Mirror {
       else doubts.set(key, doubt);
     }
     return doubts;
+  }
+
+  /** The same CR, judged where it stands: problems of entries name their place in it. */
+  #replace(main: MainState, key: string, config: MainConfig): MainState {
+    this.#main = { ...main, configs: new Map(main.configs).set(key, config) };
+    return this.#main;
   }
 
   async #commitConfig(
@@ -204,29 +211,8 @@ export class Mirror {
   }
 }
 
-interface ValidConfig {
-  readonly object: ConfigObject;
-  readonly config: MainConfig;
-}
-
-function judge(list: ConfigList): {
-  valid: Map<string, ValidConfig>;
-  invalid: Map<string, readonly Problem[]>;
-  warnings: Map<string, readonly Problem[]>;
-} {
-  const valid = new Map<string, ValidConfig>();
-  const invalid = new Map<string, readonly Problem[]>();
-  const warnings = new Map<string, readonly Problem[]>();
-  for (const object of list.configs) {
-    const key = formatConfigRef(object.ref);
-    try {
-      const admitted = admitConfig(object);
-      valid.set(key, { object, config: mainConfig(object, admitted) });
-      if (admitted.warnings.length > 0) warnings.set(key, admitted.warnings);
-    } catch (error) {
-      if (!(error instanceof InvalidInputError)) throw error;
-      invalid.set(key, error.problems);
-    }
-  }
-  return { valid, invalid, warnings };
+function warningsOf({ valid }: Judgement): Map<string, readonly Problem[]> {
+  return new Map(
+    [...valid].filter(([, { warnings }]) => warnings.length > 0).map(([key, { warnings }]) => [key, warnings]),
+  );
 }

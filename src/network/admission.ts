@@ -43,16 +43,17 @@ export interface AdmittedConfig {
 /** What an object of the API server can be at most; a CR of a folder shall fit one too. */
 const MAX_SPEC_BYTES = 1.5 * 1024 * 1024;
 
-/** @throws InvalidInputError `InvalidConfig` when it is invalid as a whole */
-export function admitConfig(raw: { readonly spec: unknown }): AdmittedConfig {
+/**
+ * @param judge of one entry; a caller that remembers what it judged before may know the answer
+ * @throws InvalidInputError `InvalidConfig` when it is invalid as a whole
+ */
+export function admitConfig(raw: { readonly spec: unknown }, judge = admitEntry): AdmittedConfig {
   const problems: Problem[] = [];
   const { nodeConfigs, ...rest } = checkSpec(raw.spec);
   const providerId = readText(rest['providerId'], 'spec.providerId', 'InvalidProviderId', problems);
   const specHash = readText(rest['specHash'], 'spec.specHash', 'InvalidSpecHash', problems);
   if (problems.length > 0) throw refusal(problems);
-  const entries = refuseTwice(
-    nodeConfigs.map((entry, index) => ({ index, ...admitEntry(entry, pathOf(index)) })),
-  );
+  const entries = refuseTwice(nodeConfigs.map((entry, index) => ({ index, ...judge(entry, pathOf(index)) })));
   return {
     ...(providerId !== undefined && { providerId }),
     ...(specHash !== undefined && { specHash }),
@@ -167,25 +168,29 @@ function readInterface(raw: unknown, path: string, problems: Problem[]): WantedI
   }
   // A client that always writes every field leaves "" or null where it has nothing.
   const written = Object.fromEntries(Object.entries(raw).filter(([, value]) => !isBlank(value)));
-  const shape = InterfaceConfig.safeParse(written);
-  const found: Problem[] = (shape.error?.issues ?? []).map(({ path: [field] }) =>
-    shapeProblem(path, String(field), written),
+  const misshapen = new Set(
+    InterfaceConfig.safeParse(written).error?.issues.map(({ path: [field] }) => String(field)),
+  );
+  const found = [...misshapen].map((field) => shapeProblem(path, field, written));
+  // The fields that have their shape are judged all the same, so that everything is mended in one go.
+  const item: Item = InterfaceConfig.parse(
+    Object.fromEntries(Object.entries(written).filter(([field]) => !misshapen.has(field))),
   );
   if (written['macAddress'] === undefined) {
     const message = "is missing; write the MAC of the port, as OpenStack's port list shows it";
     found.push({ path: `${path}.macAddress`, code: 'MissingMac', message });
   }
-  const item = shape.data;
-  const portId = readText(item?.portId, `${path}.portId`, 'InvalidPortId', found);
-  const name = item?.name;
+  const portId = readText(item.portId, `${path}.portId`, 'InvalidPortId', found);
+  const { name, macAddress, mtu = DEFAULT_MTU } = item;
   if (name !== undefined && indexOfName(name) === undefined) found.push(shapeProblem(path, 'name', written));
-  const subnet = item === undefined ? undefined : readSubnet(item, path, found);
+  const readable = !misshapen.has('address') && !misshapen.has('cidr');
+  const subnet = readable ? readSubnet(item, path, found) : undefined;
   problems.push(...found);
-  if (found.length > 0 || subnet === undefined || item?.macAddress === undefined) return undefined;
+  if (found.length > 0 || subnet === undefined || macAddress === undefined) return undefined;
   return {
-    mac: item.macAddress.toLowerCase(),
+    mac: macAddress.toLowerCase(),
     ...subnet,
-    mtu: item.mtu ?? DEFAULT_MTU,
+    mtu,
     ...(portId !== undefined && { portId }),
     ...(name !== undefined && { name }),
   };

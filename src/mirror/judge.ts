@@ -1,0 +1,63 @@
+// Judges what the home lists. A spec that is the same object as before is not judged again.
+
+import { InvalidInputError, type Problem } from '../api/errors.ts';
+import { formatConfigRef } from '../history/message.ts';
+import { admitConfig } from '../network/admission.ts';
+import { judgedBefore } from './entry.ts';
+import { mainConfig, type MainConfig, type MainState } from './main.ts';
+import type { ConfigList, ConfigObject } from './port.ts';
+
+export interface ValidConfig {
+  readonly object: ConfigObject;
+  readonly config: MainConfig;
+  readonly warnings: readonly Problem[];
+}
+
+/** By `group/namespace/name`. */
+export interface Judgement {
+  readonly valid: ReadonlyMap<string, ValidConfig>;
+  /** CRs that are invalid as a whole. */
+  readonly invalid: ReadonlyMap<string, readonly Problem[]>;
+}
+
+export class Judge {
+  readonly #known = new WeakMap<object, ValidConfig>();
+
+  /** @param main what unchanged entries are taken from */
+  judge(list: ConfigList, main: MainState): Judgement {
+    const valid = new Map<string, ValidConfig>();
+    const invalid = new Map<string, readonly Problem[]>();
+    for (const object of list.configs) {
+      const key = formatConfigRef(object.ref);
+      try {
+        valid.set(key, this.#judge(object, main.configs.get(key)));
+      } catch (error) {
+        if (!(error instanceof InvalidInputError)) throw error;
+        invalid.set(key, error.problems);
+      }
+    }
+    return { valid, invalid };
+  }
+
+  #judge(object: ConfigObject, before: MainConfig | undefined): ValidConfig {
+    const { spec } = object;
+    const known = isObject(spec) ? this.#known.get(spec) : undefined;
+    if (known !== undefined && sameHead(known.object, object)) return known;
+    const admitted = admitConfig(object, judgedBefore(before?.entries));
+    const judged = { object, config: mainConfig(object, admitted, before), warnings: admitted.warnings };
+    if (isObject(spec)) this.#known.set(spec, judged);
+    return judged;
+  }
+}
+
+function sameHead(a: ConfigObject, b: ConfigObject): boolean {
+  return (
+    a.uid === b.uid &&
+    a.generation === b.generation &&
+    JSON.stringify(a.annotations) === JSON.stringify(b.annotations)
+  );
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
