@@ -359,7 +359,7 @@ describe('for any nodes and jobs', () => {
 function jobsInAWeek(facts: NodeFacts, agent: (job: number) => RunRecord): JobRequest[] {
   const started: JobRequest[] = [];
   let now = T0 * 1000;
-  for (const end = now + 7 * 86_400_000; now < end && started < 100;) {
+  for (const end = now + 7 * 86_400_000; now < end && started.length < 100;) {
     const plan = planJobs([facts], [], policy(), now);
     const [request] = plan.start;
     if (request === undefined) {
