@@ -1,9 +1,13 @@
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkout } from '../src/agent/checkout.ts';
-import { Batch } from '../src/store/batch.ts';
-import { NODE_REF, OTHER_REF, startServer, TOKENS } from './support/http.ts';
+import { pkt } from '../src/store/http-pktline.ts';
+import { clone, git, NODE_REF, OTHER_REF, startServer, TOKENS } from './support/http.ts';
 import type { TestServer } from './support/http.ts';
 
 let server: TestServer;
@@ -21,7 +25,7 @@ const request = (changes: Partial<Parameters<typeof checkout>[0]> = {}) => ({
   ...changes,
 });
 
-test('brings the tip and every file with its mode', async () => {
+test('brings the tip and every file with its mode, in a few kilobytes', async () => {
   const { tip, entries, bytes } = await checkout(request());
   expect(tip).toBe(await server.store.reader.ref(NODE_REF));
   expect(Object.fromEntries(entries)).toEqual({
@@ -30,3 +34,139 @@ test('brings the tip and every file with its mode', async () => {
   });
   expect(bytes).toBeLessThan(5 * 1024);
 });
+
+test('brings only the newest commit, and what a link and an executable are', async () => {
+  const copy = await clone(server, TOKENS.write, 'links');
+  await git(copy, 'checkout', '-q', 'node/worker-2');
+  const file = (await git(copy, 'rev-parse', 'HEAD:etc/mtu')).stdout;
+  const commit = (await git(copy, 'rev-parse', 'HEAD')).stdout;
+  await git(copy, 'update-index', '--add', '--cacheinfo', `100755,${file},run`);
+  await git(copy, 'update-index', '--add', '--cacheinfo', `120000,${file},link`);
+  await git(copy, 'update-index', '--add', '--cacheinfo', `160000,${commit},module`);
+  await git(copy, 'commit', '-qm', 'hostile modes');
+  expect((await git(copy, 'push', 'origin', 'node/worker-2')).code).toBe(0);
+  const { entries } = await checkout(request({ token: TOKENS.other, ref: OTHER_REF }));
+  expect([...entries].map(([path, { mode }]) => [path, mode])).toEqual([
+    ['etc/mtu', '100644'],
+    ['link', '120000'],
+    ['module', '160000'],
+    ['node.yaml', '100644'],
+    ['run', '100755'],
+  ]);
+});
+
+describe('says what went wrong', () => {
+  test.each([
+    ['a bad token', { token: 'nobody' }, 'Unauthorized'],
+    ["another node's branch", { ref: OTHER_REF }, 'NotFound'],
+    ['another path', { url: 'no-store' }, 'NotFound'],
+    ['nobody there', { url: 'closed' }, 'StoreUnreachable'],
+  ])('%s', async (_, changes, code) => {
+    const { url } = changes as { url?: string };
+    const named = { 'no-store': `${server.server.url}/other`, closed: 'http://127.0.0.1:1/git' }[url ?? ''];
+    await expect(
+      checkout(request({ ...changes, ...(named === undefined ? {} : { url: named }) })),
+    ).rejects.toMatchObject({ code });
+  });
+
+  test('a store that does not answer', async () => {
+    await withServer(
+      () => undefined,
+      async (url) => {
+        await expect(checkout(request({ url, timeoutMs: 300 }))).rejects.toMatchObject({
+          code: 'StoreUnreachable',
+          message: expect.stringContaining('300 ms'),
+        });
+      },
+    );
+  });
+
+  test('a branch of a node that has none yet', async () => {
+    const empty = await startServer({
+      authenticate: async () => ({ name: 'node worker-9', role: 'node', node: 'worker-9' }),
+    });
+    try {
+      await expect(
+        checkout(request({ url: `${empty.server.url}/git`, ref: 'refs/heads/node/worker-9' })),
+      ).rejects.toMatchObject({ code: 'NotFound' });
+    } finally {
+      await empty.close();
+    }
+  });
+
+  test.each([
+    ['a refused want', 'ERR upload-pack: not our ref'],
+    ['an empty answer', undefined],
+  ])('%s does not pass for a checkout', async (_, line) => {
+    const tip = 'a'.repeat(40);
+    const advertisement = Buffer.concat([
+      pkt('# service=git-upload-pack\n'),
+      Buffer.from('0000'),
+      pkt(`${tip} ${NODE_REF}\0shallow side-band-64k ofs-delta symref=HEAD:refs/heads/main\n`),
+      Buffer.from('0000'),
+    ]);
+    await withServer(
+      (message, response) => {
+        const service = 'application/x-git-upload-pack';
+        if (message.method === 'GET')
+          response.setHeader('content-type', `${service}-advertisement`).end(advertisement);
+        else response.setHeader('content-type', `${service}-result`).end(line === undefined ? '' : pkt(line));
+      },
+      async (url) => {
+        await expect(checkout(request({ url }))).rejects.toMatchObject({ code: 'CheckoutBroken' });
+      },
+    );
+  });
+
+  test.each([
+    ['a file that is too large', 1, 64 * 1024 + 1],
+    ['too many files', 257, 1],
+  ])('%s', async (what, count, size) => {
+    const copy = await clone(server, TOKENS.write, what.replaceAll(' ', '-'));
+    await git(copy, 'checkout', '-q', 'node/worker-2');
+    for (let index = 0; index < count; index += 1)
+      await writeFile(join(copy, `file-${index}`), 'x'.repeat(size));
+    await git(copy, 'add', '.');
+    await git(copy, 'commit', '-qm', what);
+    expect((await git(copy, 'push', 'origin', 'node/worker-2')).code).toBe(0);
+    await expect(checkout(request({ token: TOKENS.other, ref: OTHER_REF }))).rejects.toMatchObject({
+      code: 'TreeTooLarge',
+    });
+    await git(copy, 'rm', '-qf', 'file-*');
+    await git(copy, 'commit', '-qm', 'away with them');
+    expect((await git(copy, 'push', 'origin', 'node/worker-2')).code).toBe(0);
+  });
+});
+
+test('over TLS, with the CA that it was given and with no other', async () => {
+  const key = join(server.folder, 'key.pem');
+  const cert = join(server.folder, 'cert.pem');
+  const subject = ['-subj', '/CN=store', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2'];
+  const files = ['-keyout', key, '-out', cert, '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
+  await execa('openssl', ['req', '-x509', '-nodes', ...files, ...subject]);
+  const tls = { key: await readFile(key), cert: await readFile(cert) };
+  const secure = await startServer({ tls });
+  try {
+    const url = `${secure.server.url}/git`;
+    expect(url).toMatch(/^https:/);
+    const { tip } = await checkout(request({ url, ca: tls.cert.toString() }));
+    expect(tip).toBe(await secure.store.reader.ref(NODE_REF));
+    await expect(checkout(request({ url }))).rejects.toMatchObject({
+      code: 'StoreUnreachable',
+      message: expect.stringMatching(/SELF_SIGNED|UNABLE_TO_VERIFY/),
+    });
+  } finally {
+    await secure.close();
+  }
+});
+
+async function withServer(listener: RequestListener, use: (url: string) => Promise<void>): Promise<void> {
+  const fake = createServer(listener).listen(0, '127.0.0.1');
+  await new Promise((resolve) => fake.once('listening', resolve));
+  try {
+    await use(`http://127.0.0.1:${(fake.address() as AddressInfo).port}/git`);
+  } finally {
+    fake.closeAllConnections();
+    fake.close();
+  }
+}

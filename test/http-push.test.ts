@@ -42,6 +42,7 @@ beforeEach(() => {
   server.pushes.length = 0;
 });
 
+const allTips = async () => JSON.stringify([...(await server.store.reader.refs('refs/heads/'))]);
 const tipOf = async (ref: string): Promise<string> => (await server.store.reader.ref(ref)) ?? '';
 const push = (...refs: string[]) => git(copy, 'push', 'origin', ...refs);
 const audits = async (): Promise<number> => {
@@ -124,7 +125,6 @@ describe('a push that is accepted', () => {
 
 describe('a push that is refused', () => {
   let tips: string;
-  const allTips = async () => JSON.stringify([...(await server.store.reader.refs('refs/heads/'))]);
   beforeEach(async () => {
     await start('worker-2');
     await start('worker-1');
