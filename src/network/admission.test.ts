@@ -140,6 +140,7 @@ describe('an interface', () => {
     expect(refused(NIC, { mtu: 1 }, 'text', { ...NIC, portId: '<' }, NIC)).toEqual([
       'interfaces[1].mtu InvalidMtu',
       'interfaces[1].macAddress MissingMac',
+      'interfaces[1].cidr MissingCidr',
       'interfaces[2] InvalidInterface',
       'interfaces[3].portId InvalidPortId',
       'interfaces[4].macAddress DuplicateMac',

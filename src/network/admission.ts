@@ -168,14 +168,12 @@ function readInterface(raw: unknown, path: string, problems: Problem[]): WantedI
   }
   // A client that always writes every field leaves "" or null where it has nothing.
   const written = Object.fromEntries(Object.entries(raw).filter(([, value]) => !isBlank(value)));
-  const misshapen = new Set(
-    InterfaceConfig.safeParse(written).error?.issues.map(({ path: [field] }) => String(field)),
-  );
+  const shape = InterfaceConfig.safeParse(written);
+  const misshapen = new Set(shape.error?.issues.map(({ path: [field] }) => String(field)));
   const found = [...misshapen].map((field) => shapeProblem(path, field, written));
   // The fields that have their shape are judged all the same, so that everything is mended in one go.
-  const item: Item = InterfaceConfig.parse(
-    Object.fromEntries(Object.entries(written).filter(([field]) => !misshapen.has(field))),
-  );
+  const shapely = Object.entries(written).filter(([field]) => !misshapen.has(field));
+  const item: Item = shape.data ?? InterfaceConfig.parse(Object.fromEntries(shapely));
   if (written['macAddress'] === undefined) {
     const message = "is missing; write the MAC of the port, as OpenStack's port list shows it";
     found.push({ path: `${path}.macAddress`, code: 'MissingMac', message });

@@ -1,6 +1,7 @@
 // 10,000 generated CRs and edits through the pure functions: what is admitted is rendered and read back equal, names
 // stay with their MACs, and nothing but InvalidInputError is ever thrown.
 
+import assert from 'node:assert/strict';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { InvalidInputError } from '../api/errors.ts';
@@ -119,7 +120,8 @@ function nodeOf(renderer: NodeIdentity['renderer']): NodeIdentity {
   };
 }
 
-describe('generated CRs', () => {
+// Seconds on an idle machine; the timeout is for a loaded one.
+describe('generated CRs', { timeout: 60_000 }, () => {
   test('what is admitted reads back equal, edit upon edit', () => {
     let taken = 0;
     const kinds = fc.constantFrom(...RENDERER_KINDS);
@@ -132,10 +134,10 @@ describe('generated CRs', () => {
           taken += 1;
           const network = assignNames(wanted, tip, base);
           const files = renderTree(node, network);
-          expect(readTree(files)).toEqual({ node, network });
-          expect(satisfies(network, wanted)).toBe(true);
-          expect(assignNames(wanted, network, base)).toEqual(network);
-          expectNamesKept(wanted, tip, network);
+          assert.deepEqual(readTree(files), { node, network });
+          assert(satisfies(network, wanted));
+          assert.deepEqual(assignNames(wanted, network, base), network);
+          assertNamesKept(wanted, tip, network);
           base = tip;
           tip = network;
         }
@@ -151,7 +153,7 @@ describe('generated CRs', () => {
       fc.property(wild, fc.constantFrom(...RENDERER_KINDS), (raw, kind) => {
         for (const wanted of admitted(raw)) {
           const network = assignNames(wanted, [], []);
-          expect(readTree(renderTree(nodeOf(kind), network)).network).toEqual(network);
+          assert.deepEqual(readTree(renderTree(nodeOf(kind), network)).network, network);
         }
       }),
       { seed: SEED, numRuns: 3_000 },
@@ -166,7 +168,7 @@ describe('generated CRs', () => {
           const network = assignNames(wanted, [], []);
           const files = managedFiles(renderTree(nodeOf('netplan'), network));
           const noted = new Map([...files].map(([path, content]) => [path, `${content}# a note\n`]));
-          expect(renderer.parse(noted)).toEqual(network);
+          assert.deepEqual(renderer.parse(noted), network);
         }
       }),
       { seed: SEED, numRuns: 500 },
@@ -185,7 +187,7 @@ describe('generated CRs', () => {
           const network = parsed(renderer, broken);
           refused += network === undefined ? 1 : 0;
           const again = new Map((network ?? []).flatMap((nic) => [...renderer.render(nic)]));
-          expect(renderer.parse(again)).toEqual(network ?? []);
+          assert.deepEqual(renderer.parse(again), network ?? []);
         }
       }),
       { seed: SEED, numRuns: 1_500 },
@@ -195,17 +197,20 @@ describe('generated CRs', () => {
 });
 
 /** A NIC without a stated name keeps the tip's, unless another one's stated name took it; names are never shared. */
-function expectNamesKept(wanted: readonly WantedInterface[], tip: Network, network: Network): void {
+function assertNamesKept(wanted: readonly WantedInterface[], tip: Network, network: Network): void {
   const stated = new Set(wanted.map(({ name }) => name));
   const before = new Map(tip.map(({ mac, name }) => [mac, name]));
   const unnamed = new Set(wanted.filter(({ name }) => name === undefined).map(({ mac }) => mac));
   for (const { mac, name } of network) {
     const old = before.get(mac);
     const kept = old !== undefined && unnamed.has(mac) && !stated.has(old) ? old : name;
-    expect(name).toBe(kept);
+    assert.equal(name, kept);
   }
   const indexes = network.map(({ name }) => indexOfName(name) ?? -1);
-  expect(indexes).toEqual([...new Set(indexes)].sort((a, b) => a - b));
+  assert.deepEqual(
+    indexes,
+    [...new Set(indexes)].sort((a, b) => a - b),
+  );
 }
 
 function splice(text: string, at: number, junk: string): string {
