@@ -10,7 +10,11 @@ export const CONFIGS = 10;
 export const NODES_PER_CONFIG = 500;
 const NICS = 3;
 
-const IMAGES = ['Ubuntu 22.04.4 LTS', 'Rocky Linux 8.9 (Green Obsidian)', 'Red Hat Enterprise Linux 9.4 (Plow)'];
+const IMAGES = [
+  'Ubuntu 22.04.4 LTS',
+  'Rocky Linux 8.9 (Green Obsidian)',
+  'Red Hat Enterprise Linux 9.4 (Plow)',
+];
 
 export function inventory(): InventoryNode[] {
   return Array.from({ length: CONFIGS * NODES_PER_CONFIG }, (_, node) => ({
@@ -26,7 +30,10 @@ export function inventory(): InventoryNode[] {
 }
 
 /** @param mtu of the first NIC of some nodes, where it is not 1500 */
-export function configs(mtu: ReadonlyMap<number, number> = new Map(), generations: ReadonlyMap<number, number> = new Map()): ConfigList {
+export function configs(
+  mtu: ReadonlyMap<number, number> = new Map(),
+  generations: ReadonlyMap<number, number> = new Map(),
+): ConfigList {
   const objects = Array.from({ length: CONFIGS }, (_, config): ConfigObject => ({
     ref: { group: 'multinic.okestro.io', namespace: 'multinic-system', name: `cluster-${config}` },
     uid: `uid-${config}`,
@@ -35,7 +42,9 @@ export function configs(mtu: ReadonlyMap<number, number> = new Map(), generation
     writer: { name: 'viola', email: 'viola@example.com' },
     spec: {
       providerId: 'p',
-      nodeConfigs: Array.from({ length: NODES_PER_CONFIG }, (_, index) => entryOf(config * NODES_PER_CONFIG + index, mtu)),
+      nodeConfigs: Array.from({ length: NODES_PER_CONFIG }, (_, index) =>
+        entryOf(config * NODES_PER_CONFIG + index, mtu),
+      ),
     },
   }));
   return { configs: objects, doubt: () => undefined };
@@ -64,5 +73,7 @@ function entryOf(node: number, mtu: ReadonlyMap<number, number>): object {
 }
 
 function macOf(node: number, nic: number): string {
-  return ['02', '00', nic, node >> 16, (node >> 8) & 255, node & 255].map((part) => (typeof part === 'string' ? part : part.toString(16).padStart(2, '0'))).join(':');
+  return ['02', '00', nic, node >> 16, (node >> 8) & 255, node & 255]
+    .map((part) => (typeof part === 'string' ? part : part.toString(16).padStart(2, '0')))
+    .join(':');
 }

@@ -109,12 +109,15 @@ export async function readBranch(reader: Reader, name: string, tip: Oid, known?:
     next = kindOf(commit) === 'spec' ? undefined : commit.parents[0];
   }
   const last = walked.at(-1)!;
-  const base: Base =
-    kindOf(last) === 'spec'
-      ? { commit: last, network: await networkAt(reader, last.oid) }
-      : known !== undefined && last.parents[0] === known.tip.oid
+  const specCommit = kindOf(last) === 'spec' ? last : undefined;
+  const base =
+    specCommit === undefined
+      ? known !== undefined && last.parents[0] === known.tip.oid
         ? known.base
-        : { network: [] };
+        : { network: [] }
+      : specCommit === walked[0]
+        ? undefined
+        : { commit: specCommit, network: await networkAt(reader, specCommit.oid) };
   const anchor = walked.find(isOurs) ?? known?.anchor;
   if (anchor === undefined) {
     throw new MultinicError(
@@ -126,28 +129,36 @@ export async function readBranch(reader: Reader, name: string, tip: Oid, known?:
     );
   }
   const earlier = base === known?.base ? known : undefined;
-  return interpret(reader, { name, tip: walked[0]!, base, anchor }, walked, earlier);
+  return interpret(reader, { name, tip: walked[0]!, anchor }, base, walked, earlier);
 }
 
+/** @param known undefined: the tip itself is the base */
 async function interpret(
   reader: Reader,
-  found: Pick<Branch, 'name' | 'tip' | 'base' | 'anchor'>,
+  found: Pick<Branch, 'name' | 'tip' | 'anchor'>,
+  known: Base | undefined,
   walked: readonly Commit[],
   earlier: Branch | undefined,
 ): Promise<Branch> {
-  const files = await reader.files(found.tip.oid);
+  const { tip, anchor } = found;
   try {
+    const files = await reader.files(tip.oid);
     const { node, network } = readTree(files);
-    if (found.tip !== found.anchor) await refuseNewIdentity(reader, found.anchor, files.get(NODE_FILE));
-    const branch = { ...found, node, network, tree: treeId(managedFiles(files)) };
-    if (sameNetwork(network, found.base.network)) return branch;
-    return { ...branch, hold: await findHold(reader, walked, found.base, earlier) };
+    if (tip !== anchor) await refuseNewIdentity(reader, anchor, files.get(NODE_FILE));
+    const base = known ?? { commit: tip, network };
+    const branch = { ...found, base, node, network, tree: treeId(managedFiles(files)) };
+    if (sameNetwork(network, base.network)) return branch;
+    return { ...branch, hold: await findHold(reader, walked, base, earlier) };
   } catch (error) {
-    if (!(error instanceof MultinicError)) throw error;
-    const node = parseNode(await fileAt(reader, found.anchor.oid, NODE_FILE));
-    return { ...found, node, network: found.base.network, tree: found.tip.tree, invalid: error };
+    if (!(error instanceof MultinicError && INVALID.has(error.code))) throw error;
+    const base = known ?? { commit: tip, network: [] };
+    const node = parseNode(await fileAt(reader, anchor.oid, NODE_FILE));
+    return { ...found, base, node, network: base.network, tree: tip.tree, invalid: error };
   }
 }
+
+/** What says that a tip is bad; a store that cannot be read says nothing of it. */
+const INVALID: ReadonlySet<string> = new Set(['InvalidTree', 'InvalidTip', 'NotText']);
 
 /** Only the controller says who a node is: a tip that came past the push policy is not believed. */
 async function refuseNewIdentity(reader: Reader, anchor: Commit, text: string | undefined): Promise<void> {

@@ -62,6 +62,8 @@ interface Change {
   readonly config?: MainConfig;
 }
 
+const READ_AT_ONCE = 256;
+
 export class BranchMirror {
   readonly #store: Store;
   readonly #branches: Branches;
@@ -90,7 +92,7 @@ export class BranchMirror {
 
   async #read(problems: Map<string, MultinicError>): Promise<Map<string, Branch>> {
     const branches = new Map<string, Branch>();
-    for (const [ref, tip] of await this.#store.reader.refs(NODES)) {
+    const read = async (ref: string, tip: Oid): Promise<void> => {
       const name = nodeOfRef(ref)!;
       try {
         branches.set(name, await this.#branches.at(name, tip));
@@ -98,6 +100,11 @@ export class BranchMirror {
         if (!(error instanceof MultinicError)) throw error;
         problems.set(name, error);
       }
+    };
+    const tips = [...(await this.#store.reader.refs(NODES))];
+    // Reads of one turn are asked of git together; all at once would hold every file of the fleet in memory.
+    for (let start = 0; start < tips.length; start += READ_AT_ONCE) {
+      await Promise.all(tips.slice(start, start + READ_AT_ONCE).map(([ref, tip]) => read(ref, tip)));
     }
     return branches;
   }

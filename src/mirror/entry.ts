@@ -29,7 +29,10 @@ const PATH_SAFE = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,198}[A-Za-z0-9])?$/;
  * Groups a CR's admitted entries by node; the order of the CR does not matter.
  * @param known entries that stay the same objects where nothing changed, so that unchanged nodes cost nothing
  */
-export function entriesOf(admitted: readonly AdmittedEntry[], known?: ReadonlyMap<string, Entry>): Map<string, Entry> {
+export function entriesOf(
+  admitted: readonly AdmittedEntry[],
+  known?: ReadonlyMap<string, Entry>,
+): Map<string, Entry> {
   const byNode = new Map<string, AdmittedEntry[]>();
   for (const each of admitted) {
     const node = each.nodeId === undefined ? keyOf(each) : nodeIdKey(each.nodeId);
@@ -58,7 +61,13 @@ export function judgedBefore(known: ReadonlyMap<string, Entry> | undefined): typ
     const found = byJson.get(JSON.stringify(raw));
     if (found?.wanted === undefined) return admitEntry(raw, path);
     const { nodeId, nodeName, wanted, problems } = found;
-    return { raw, wanted, problems, ...(nodeId !== undefined && { nodeId }), ...(nodeName !== undefined && { nodeName }) };
+    return {
+      raw,
+      wanted,
+      problems,
+      ...(nodeId !== undefined && { nodeId }),
+      ...(nodeName !== undefined && { nodeName }),
+    };
   };
 }
 

@@ -55,7 +55,11 @@ export async function readMain(reader: Reader, commit: Oid, known?: MainState): 
 const OUR_ANNOTATIONS: ReadonlySet<string> = new Set(Object.values(ANNOTATIONS));
 
 /** What main would have for a CR of the home. @param known the CR as main has it */
-export function mainConfig(object: ConfigObject, admitted: AdmittedConfig, known: MainConfig | undefined): MainConfig {
+export function mainConfig(
+  object: ConfigObject,
+  admitted: AdmittedConfig,
+  known: MainConfig | undefined,
+): MainConfig {
   const annotations = Object.fromEntries(
     Object.entries(object.annotations)
       .filter(([key]) => OUR_ANNOTATIONS.has(key))

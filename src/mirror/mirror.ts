@@ -16,14 +16,7 @@ import { BranchMirror, type BranchesResult, type MirrorEvent } from './branch-mi
 import { resolveClaims } from './claim.ts';
 import { Judge, type Judgement, type ValidConfig } from './judge.ts';
 import { DEFAULT_GUARD, type GuardPolicy } from './guard.ts';
-import {
-  commitConfig,
-  commitsSince,
-  readMain,
-  sameConfig,
-  type MainConfig,
-  type MainState,
-} from './main.ts';
+import { commitConfig, commitsSince, readMain, sameConfig, type MainConfig, type MainState } from './main.ts';
 import type { ConfigList, ConfigObject, InventoryNode } from './port.ts';
 
 /** What a pass found and did: enough for every status to be told from it. */
@@ -213,6 +206,8 @@ export class Mirror {
 
 function warningsOf({ valid }: Judgement): Map<string, readonly Problem[]> {
   return new Map(
-    [...valid].filter(([, { warnings }]) => warnings.length > 0).map(([key, { warnings }]) => [key, warnings]),
+    [...valid]
+      .filter(([, { warnings }]) => warnings.length > 0)
+      .map(([key, { warnings }]) => [key, warnings]),
   );
 }
