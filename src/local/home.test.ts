@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { initLocalHome, openLocalHome } from './home.ts';
 
 const FIXTURE = join(import.meta.dirname, '../../fixtures/local');
@@ -37,6 +37,14 @@ describe('an open home', () => {
       message: expect.stringMatching(new RegExp(`pid ${process.pid}, since .*; stop it`)) as string,
     });
     await first.close();
+    await (await openLocalHome(dir)).close();
+  });
+
+  test('needs flock, and says so', async () => {
+    await initLocalHome(dir, FIXTURE);
+    vi.stubEnv('PATH', '/nowhere');
+    await expect(openLocalHome(dir)).rejects.toThrow(/flock does not start .*install flock \(util-linux\)/);
+    vi.unstubAllEnvs();
     await (await openLocalHome(dir)).close();
   });
 

@@ -14,16 +14,22 @@ export interface ControllerLock {
  */
 export async function lockController(path: string): Promise<ControllerLock> {
   const file = await open(path, 'a+', 0o644);
-  if (!(await lockHandle(file))) {
-    const holder = (await file.readFile('utf8')).trim();
+  try {
+    if (!(await lockHandle(file))) throw running(path, (await file.readFile('utf8')).trim());
+    await file.truncate(0);
+    await file.writeFile(`pid ${process.pid}, since ${new Date().toISOString()}\n`);
+    return { release: () => file.close() };
+  } catch (error) {
     await file.close();
-    throw new MultinicError(
-      'ControllerRunning',
-      `another controller works on this folder (${holder || 'it has not said who it is'}); stop it, or use a folder of your own`,
-      { data: { path, holder } },
-    );
+    throw error;
   }
-  await file.truncate(0);
-  await file.writeFile(`pid ${process.pid}, since ${new Date().toISOString()}\n`);
-  return { release: () => file.close() };
+}
+
+function running(path: string, holder: string): MultinicError {
+  const who = holder || 'it has not said who it is';
+  return new MultinicError(
+    'ControllerRunning',
+    `another controller works on this folder (${who}); stop it, or use a folder of your own`,
+    { data: { path, holder } },
+  );
 }
