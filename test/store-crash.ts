@@ -29,11 +29,17 @@ export interface Writer {
   readonly end: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
 }
 
+const running = new Set<ChildProcess>();
+
 export async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'multinic-store-'));
   try {
     await test(folder);
   } finally {
+    // A test that failed may have left a writer at work.
+    for (const child of running)
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+    running.clear();
     await rm(folder, { recursive: true, force: true });
   }
 }
@@ -47,6 +53,7 @@ export function startWriter(
   const script = join(import.meta.dirname, 'store-writer.ts');
   const [file = '', ...args] = [...prefix, process.execPath, script, dir, String(batches)];
   const child = spawn(file, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
+  running.add(child);
   const lines: WriterLine[] = [];
   const waiting: { wanted: (line: WriterLine) => boolean; resolve: (line: WriterLine) => void }[] = [];
   createInterface(child.stdout).on('line', (text) => {

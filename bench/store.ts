@@ -1,0 +1,300 @@
+// What the store's writes cost, each over a probe that does the bare minimum with native git in the same run.
+
+import { spawnSync } from 'node:child_process';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Batch } from '../src/store/batch.ts';
+import { gitEnvironment } from '../src/store/git.ts';
+import { importStream } from '../src/store/import.ts';
+import { Maintenance } from '../src/store/maintenance.ts';
+import { ensureRepository } from '../src/store/repository.ts';
+import { Store } from '../src/store/store.ts';
+import type { NewCommit, Oid } from '../src/store/port.ts';
+
+const NODES = 5000;
+const CONFIGS = 10;
+const AUTHOR = { name: 'viola-api', email: 'viola-api@clients.multinic.io' };
+
+export const benches: { name: string; run(): Promise<void> }[] = [
+  { name: 'store: first import of 5,000 nodes', run: firstImport },
+  { name: 'store: one node changed among 5,000', run: oneNode },
+  { name: 'store: all nodes changed', run: allNodes },
+  { name: 'store: 10,000 single commits in a row', run: inARow },
+];
+
+async function firstImport(): Promise<void> {
+  await inFolder(async (folder) => {
+    const rounds = 3;
+    const ours: number[] = [];
+    const native: number[] = [];
+    for (let round = 0; round < rounds; round += 1) {
+      const store = await Store.open(join(folder, `${round}.git`));
+      const batch = fleet();
+      ours.push(await timed(() => store.write(batch)));
+      await store.close();
+
+      const probe = join(folder, `${round}-native.git`);
+      await ensureRepository(probe);
+      const input = nativeStream(batch);
+      native.push(await timed(() => nativeGit(probe, ['fast-import', '--done', '--quiet'], input)));
+    }
+    report(
+      'first import, birth and 3 files each',
+      median(ours),
+      'native fast-import of the same',
+      median(native),
+    );
+    const rss = process.memoryUsage().rss / 1024 / 1024;
+    console.log(`  this process afterwards: ${rss.toFixed(0)} MiB`);
+  });
+}
+
+async function oneNode(): Promise<void> {
+  await inFolder(async (folder) => {
+    const store = await Store.open(join(folder, 'store.git'));
+    await store.write(fleet());
+    await store.write(await mainOf(store));
+    const alone: number[] = [];
+    const both: number[] = [];
+    const probe: number[] = [];
+    for (let round = 0; round < 300; round += 1) {
+      const node = (round * 37) % NODES;
+      alone.push(await timed(async () => store.write(await nodeChange(store, node, round))));
+      both.push(await timed(async () => store.write(await nodeChange(store, node, round, true))));
+      const bare = await nodeChange(store, node, -round - 1);
+      const parent = (await store.reader.ref(refOf(node))) ?? '';
+      probe.push(await timed(() => bareWrite(store, bare, node, parent)));
+    }
+    const bare = 'bare fsynced fast-import with update-ref';
+    report('node branch, p50', percentile(alone, 50), bare, percentile(probe, 50));
+    report('node branch, p99', percentile(alone, 99), bare, percentile(probe, 99));
+    report('main and node branch, p50', percentile(both, 50), bare, percentile(probe, 50));
+    report('main and node branch, p99', percentile(both, 99), bare, percentile(probe, 99));
+    await store.close();
+  });
+}
+
+async function allNodes(): Promise<void> {
+  await inFolder(async (folder) => {
+    const store = await Store.open(join(folder, 'store.git'));
+    await store.write(fleet());
+    const change = async (round: number): Promise<Batch> => {
+      const batch = new Batch();
+      const refs = await store.reader.refs('refs/heads/node/');
+      for (let node = 0; node < NODES; node += 1) addChange(batch, node, round, refs.get(refOf(node)) ?? '');
+      return batch;
+    };
+    const ours = await timed(async () => store.write(await change(1)));
+    const next = await change(2);
+    const refs = await store.reader.refs('refs/heads/node/');
+    const stream = importStream(
+      next.commits,
+      next.commits.map(() => 2_000_000_000),
+    );
+    const probe = await timed(() => {
+      const oids = nativeGit(store.dir, ['fast-import', '--done', '--quiet'], stream).split('\n');
+      const moves = next.moves.map(({ ref }, index) => `update ${ref} ${oids[index]} ${refs.get(ref)}\n`);
+      nativeGit(store.dir, ['update-ref', '--stdin'], Buffer.from(moves.join('')));
+    });
+    report('all 5,000 branches', ours, 'bare fsynced fast-import with update-ref', probe);
+    await store.close();
+  });
+}
+
+async function inARow(): Promise<void> {
+  await inFolder(async (folder) => {
+    const commits = 10_000;
+    const store = await Store.open(join(folder, 'store.git'));
+    await store.write(fleet());
+    const maintenance = new Maintenance(store);
+    const before = diskUse(store.dir);
+    const times: number[] = [];
+    let maintained = 0;
+    for (let round = 0; round < commits; round += 1) {
+      const node = (round * 37) % NODES;
+      times.push(await timed(async () => store.write(await nodeChange(store, node, round))));
+      maintained += await timed(() => maintenance.runIfDue());
+    }
+    report('the last 100 commits', median(times.slice(-100)), 'the first 100', median(times.slice(0, 100)));
+    const bytes = (diskUse(store.dir) - before) / commits;
+    console.log(
+      `  ${bytes.toFixed(0)} bytes on disk a commit; maintenance took ${(maintained / commits).toFixed(2)} ms a commit`,
+    );
+    await store.close();
+  });
+}
+
+/** Birth and first configuration of every node. */
+function fleet(): Batch {
+  const batch = new Batch();
+  for (let node = 0; node < NODES; node += 1) {
+    const birth = batch.commit({
+      parents: [],
+      files: new Map([['node.yaml', `name: worker-${node}\nnodeId: ${nodeId(node)}\nrenderer: netplan\n`]]),
+      author: AUTHOR,
+      subject: `worker-${node}: birth`,
+      trailers: [['Change', 'birth']],
+    });
+    const spec = batch.commit({
+      parents: [birth],
+      files: new Map([0, 1, 2].map((nic) => [pathOf(nic), netplan(node, nic, 1500)])),
+      author: AUTHOR,
+      subject: `worker-${node}: add multinic0 multinic1 multinic2`,
+      trailers: TRAILERS,
+    });
+    batch.move(refOf(node), spec, null);
+  }
+  return batch;
+}
+
+const TRAILERS = [
+  ['Change', 'spec'],
+  ['MultiNicBizConfig', 'multinic.io/multinic-system/production'],
+  ['CR-UID', '2d6b6a5c-6f0a-4f0e-9a3c-5a3c2b1d0e9f'],
+  ['Generation', '1'],
+] as const;
+
+/** Ten CRs of 500 nodes, one file a node under hashed folders. */
+async function mainOf(store: Store): Promise<Batch> {
+  const tip = (await store.reader.ref('refs/heads/main')) ?? '';
+  const files = new Map(Array.from({ length: NODES }, (_, node) => [mainPath(node), entry(node, 1500)]));
+  const batch = new Batch();
+  batch.move('refs/heads/main', batch.commit({ ...COMMIT, parents: [tip], files }), tip);
+  return batch;
+}
+
+const COMMIT = { author: AUTHOR, subject: 'production: generation 2', trailers: TRAILERS } as const;
+
+async function nodeChange(store: Store, node: number, round: number, withMain = false): Promise<Batch> {
+  const batch = new Batch();
+  addChange(batch, node, round, (await store.reader.ref(refOf(node))) ?? '');
+  if (withMain) {
+    const tip = (await store.reader.ref('refs/heads/main')) ?? '';
+    const files = new Map([[mainPath(node), entry(node, round)]]);
+    batch.move('refs/heads/main', batch.commit({ ...COMMIT, parents: [tip], files }), tip);
+  }
+  return batch;
+}
+
+function addChange(batch: Batch, node: number, round: number, tip: Oid): void {
+  const change: NewCommit = {
+    ...COMMIT,
+    parents: [tip],
+    files: new Map([[pathOf(0), netplan(node, 0, 2000 + round)]]),
+  };
+  batch.move(refOf(node), batch.commit(change), tip);
+}
+
+/** The same change of a node by git alone: two processes, no lock, no checks. */
+function bareWrite(store: Store, batch: Batch, node: number, parent: Oid): void {
+  const stream = importStream(batch.commits, [2_000_000_000]);
+  const [oid = ''] = nativeGit(store.dir, ['fast-import', '--done', '--quiet'], stream).split('\n');
+  const move = Buffer.from(`update ${refOf(node)} ${oid} ${parent}\n`);
+  nativeGit(store.dir, ['update-ref', '--stdin'], move);
+}
+
+/** fast-import's input for the same commits, each node on its own branch from the start. */
+function nativeStream(batch: Batch): Buffer {
+  const stream = importStream(
+    batch.commits,
+    batch.commits.map(() => 2_000_000_000),
+  ).toString('latin1');
+  const [, ...nodes] = stream.split('reset refs/multinic/import\n');
+  const branches = nodes
+    .slice(0, NODES)
+    .map((part, node) => part.replaceAll('refs/multinic/import', refOf(node)));
+  return Buffer.from(`${branches.join('')}done\n`, 'latin1');
+}
+
+function nativeGit(dir: string, args: string[], input: Buffer): string {
+  const path = `${dir}.input`;
+  writeFileSync(path, input);
+  const file = openSync(path, 'r');
+  try {
+    const ended = spawnSync('git', ['-C', dir, ...args], {
+      env: gitEnvironment(),
+      stdio: [file, 'pipe', 'inherit'],
+    });
+    if (ended.status !== 0) throw new Error(`git ${args.join(' ')} failed`);
+    return ended.stdout.toString('latin1');
+  } finally {
+    closeSync(file);
+  }
+}
+
+function refOf(node: number): string {
+  return `refs/heads/node/worker-${node}`;
+}
+
+function nodeId(node: number): string {
+  return `0c497169-a104-4448-afde-${node.toString(16).padStart(12, '0')}`;
+}
+
+function pathOf(nic: number): string {
+  return `etc/netplan/9${nic}-multinic${nic}.yaml`;
+}
+
+function mainPath(node: number): string {
+  const hash = ((node * 2_654_435_761) >>> 24).toString(16).padStart(2, '0');
+  return `configs/multinic.io/multinic-system/production-${node % CONFIGS}/nodes/${hash}/${nodeId(node)}.yaml`;
+}
+
+function entry(node: number, mtu: number): string {
+  return `attachedNodeId: ${nodeId(node)}\nattachedNodeName: worker-${node}\ninterfaces:\n  - macAddress: "${mac(node, 0)}"\n    address: ${address(node, 0)}\n    mtu: ${mtu}\n`;
+}
+
+function netplan(node: number, nic: number, mtu: number): string {
+  return `# port-${node}-${nic}\nnetwork:\n  version: 2\n  ethernets:\n    multinic${nic}:\n      match:\n        macaddress: "${mac(node, nic)}"\n      set-name: multinic${nic}\n      addresses:\n        - ${address(node, nic)}/16\n      dhcp4: false\n      mtu: ${mtu}\n      dhcp6: false\n      accept-ra: false\n      optional: true\n      link-local: []\n`;
+}
+
+function mac(node: number, nic: number): string {
+  const digits = (node * 4 + nic).toString(16).padStart(6, '0');
+  return `fa:16:3e:${digits.slice(0, 2)}:${digits.slice(2, 4)}:${digits.slice(4)}`;
+}
+
+function address(node: number, nic: number): string {
+  return `10.${nic}.${node >> 8}.${node & 255}`;
+}
+
+async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'multinic-bench-'));
+  try {
+    await work(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function timed(work: () => unknown): Promise<number> {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}
+
+function report(what: string, ours: number, probe: string, theirs: number): void {
+  const ratio = (ours / theirs).toFixed(2);
+  console.log(`  ${what}: ${ours.toFixed(1)} ms, ${ratio} of ${probe} (${theirs.toFixed(1)} ms)`);
+}
+
+function percentile(values: readonly number[], percent: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100))] ?? Number.NaN;
+}
+
+function median(values: readonly number[]): number {
+  return percentile(values, 50);
+}
+
+function diskUse(dir: string): number {
+  const { stdout } = spawnSync('du', ['--summarize', '--block-size=1', dir], { encoding: 'utf8' });
+  return Number.parseInt(stdout, 10);
+}
+
+if (import.meta.main) {
+  for (const { name, run } of benches) {
+    console.log(name);
+    await run();
+  }
+}
