@@ -1,6 +1,6 @@
 // The agent's own copy of its branch's newest commit: fetched alone and shallow, then read back whole.
 import { createHash } from 'node:crypto';
-import { fetch, readObject } from 'isomorphic-git';
+import { setFlagsFromString } from 'node:v8';
 import { MultinicError } from '../api/errors.ts';
 import { MemoryFiles } from './checkout-files.ts';
 import { storeClient } from './checkout-http.ts';
@@ -51,8 +51,9 @@ export async function checkout(request: CheckoutRequest): Promise<Checkout> {
   const signal = AbortSignal.timeout(request.timeoutMs);
   const http = storeClient({ url, token, signal, maxBytes: MAX_BYTES, ...(ca === undefined ? {} : { ca }) });
   try {
+    const git = await loadGit();
     await fs.writeFile(`${GITDIR}/config`, CONFIG);
-    const { fetchHead } = await fetch({
+    const { fetchHead } = await git.fetch({
       fs,
       http,
       gitdir: GITDIR,
@@ -65,7 +66,7 @@ export async function checkout(request: CheckoutRequest): Promise<Checkout> {
       tags: false,
     });
     if (fetchHead === null) throw new Error('the store shows no branch');
-    const entries = await new Copy(fs).files(fetchHead);
+    const entries = await new Copy(git, fs).files(fetchHead);
     return { tip: fetchHead, entries, bytes: http.bytes() };
   } catch (error) {
     throw explain(error, request, signal.aborted);
@@ -74,13 +75,27 @@ export async function checkout(request: CheckoutRequest): Promise<Checkout> {
   }
 }
 
+type Git = typeof import('isomorphic-git');
+
+/** isomorphic-git fills tables as it loads, in loops that V8 would hand to its optimiser: 6 MB, a tenth of an agent. */
+async function loadGit(): Promise<Git> {
+  setFlagsFromString('--no-use-osr');
+  try {
+    return await import('isomorphic-git');
+  } finally {
+    setFlagsFromString('--use-osr');
+  }
+}
+
 /** The objects that a fetch has brought, none of them believed before its id has been computed again. */
 class Copy {
+  readonly #git: Git;
   readonly #fs: MemoryFiles;
   readonly #cache = {};
   readonly #entries = new Map<string, CheckoutEntry>();
 
-  constructor(fs: MemoryFiles) {
+  constructor(git: Git, fs: MemoryFiles) {
+    this.#git = git;
     this.#fs = fs;
   }
 
@@ -108,7 +123,7 @@ class Copy {
   }
 
   async #read(oid: string, type: string, path?: string): Promise<Buffer> {
-    const read = await readObject({
+    const read = await this.#git.readObject({
       fs: this.#fs,
       gitdir: GITDIR,
       oid,
