@@ -189,18 +189,18 @@ describe('whatever is on the host and whatever is wanted', () => {
       { seed: 3, numRuns: 1000 },
     );
   });
-
-  function hostWith(present: readonly string[]): HostState {
-    const links = present.map((mac, index) => ({
-      name: `ens${index}`,
-      mac,
-      up: true,
-      mtu: 1500,
-      addresses: [],
-    }));
-    return { ...machine(0), links };
-  }
 });
+
+function hostWith(present: readonly string[]): HostState {
+  const links = present.map((mac, index) => ({
+    name: `ens${index}`,
+    mac,
+    up: true,
+    mtu: 1500,
+    addresses: [],
+  }));
+  return { ...machine(0), links };
+}
 
 function expectNoneTwice(files: ReadonlyMap<string, string>): void {
   const nics = managed(files).flatMap((group) => group.nic ?? []);

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, type ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +17,8 @@ import { Store } from '../../src/store/store.ts';
 
 export const NODE = 'worker-1';
 const MACHINE = '8b3c1f0e5d9a4c7b92e61a0f3d7c5b01';
+/** The bundle that users have; integration tests build it first. */
+const PROGRAM = join(import.meta.dirname, '../../dist/multinic.js');
 const TOKEN = 'token-of-worker-1';
 const OS: Readonly<Record<RendererKind, NodeIdentity['os']>> = {
   netplan: { family: 'ubuntu', major: 22 },
@@ -192,46 +194,50 @@ export interface AgentRun {
 
 /** Runs the agent as a process of its own, as a Job would. */
 export function runAgent(options: AgentRun): Promise<AgentEnd> {
-  const { dir, root, commit, expectedRecord } = options;
+  const args = ['apply', '--job', writeJob(options), '--root', options.root, '--offline'];
+  return startAgent(args, options.dir, options.killAt).end;
+}
+
+/** @returns the job file's path */
+export function writeJob({ dir, commit, expectedRecord, url, apply, deadlineSeconds }: AgentRun): string {
   const job: AgentJob = {
     version: 1,
     name: `multinic-agent-${NODE}-20250121103200`,
     node: NODE,
     commit,
     expectedRecord,
-    url: `${options.url}/git`,
+    url: `${url}/git`,
     tokenFile: join(dir, 'token'),
-    apply: options.apply ?? 'live',
-    deadlineSeconds: options.deadlineSeconds ?? 60,
+    apply: apply ?? 'live',
+    deadlineSeconds: deadlineSeconds ?? 60,
   };
   writeFileSync(join(dir, 'token'), `${TOKEN}\n`);
   writeFileSync(join(dir, 'job.json'), JSON.stringify(job));
-  return startAgent(
-    ['apply', '--job', join(dir, 'job.json'), '--root', root, '--offline'],
-    dir,
-    options.killAt,
-  );
+  return join(dir, 'job.json');
 }
 
 export function cleanUpHost(dir: string, root: string, killAt?: string): Promise<AgentEnd> {
-  return startAgent(['cleanup', '--root', root, '--offline'], dir, killAt);
+  return startAgent(['cleanup', '--root', root, '--offline'], dir, killAt).end;
 }
 
-function startAgent(args: readonly string[], dir: string, killAt?: string): Promise<AgentEnd> {
+export function startAgent(
+  args: readonly string[],
+  dir: string,
+  killAt?: string,
+): { process: ChildProcess; end: Promise<AgentEnd> } {
   const outcome = join(dir, 'outcome.json');
   rmSync(outcome, { force: true });
-  const entry = join(import.meta.dirname, 'agent-entry.ts');
   const env = { ...process.env, ...(killAt === undefined ? {} : { MULTINIC_KILL_AT: killAt }) };
-  return new Promise((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [entry, ...args, '--outcome', outcome],
-      { env },
-      (_error, _stdout, log) => {
-        resolve({ code: child.exitCode, signal: child.signalCode, log, outcome: readOutcome(outcome) });
-      },
-    );
-  });
+  const { promise, resolve } = Promise.withResolvers<AgentEnd>();
+  const child = execFile(
+    process.execPath,
+    [PROGRAM, 'agent', ...args, '--outcome', outcome],
+    { env },
+    (_error, _stdout, log) => {
+      resolve({ code: child.exitCode, signal: child.signalCode, log, outcome: readOutcome(outcome) });
+    },
+  );
+  return { process: child, end: promise };
 }
 
 function readOutcome(file: string): Outcome | undefined {

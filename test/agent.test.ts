@@ -1,0 +1,406 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { OUTCOME_MAX_BYTES, Outcome } from '../src/api/outcome.ts';
+import type { Network } from '../src/network/interface.ts';
+import { managedFiles, renderTree, treeId } from '../src/network/tree.ts';
+import { Batch } from '../src/store/batch.ts';
+import {
+  cleanUpHost,
+  fileIdentities,
+  Folder,
+  hostFiles,
+  identity,
+  machine,
+  makeRoot,
+  nic,
+  NODE,
+  runAgent,
+  startAgent,
+  TestStore,
+  writeJob,
+  type AgentEnd,
+  type AgentRun,
+} from './support/agent.ts';
+
+/** Nothing listens there. */
+const NOWHERE = 'http://127.0.0.1:9';
+const OLD: Network = [nic(0), nic(1), nic(2)];
+/** A new MTU, a removal, a new address, a new NIC. */
+const NEW: Network = [nic(0, { mtu: 1400 }), nic(2, { address: '192.168.102.11' }), nic(3)];
+
+let folder: Folder;
+let store: TestStore;
+let first: string;
+let second: string;
+/** A host that has the first commit. */
+let applied: string;
+let count = 0;
+let root: string;
+
+beforeAll(async () => {
+  folder = new Folder();
+  store = await TestStore.open(folder.path);
+  first = await store.commit('netplan', OLD);
+  applied = makeRoot(join(folder.path, 'applied'), machine(4));
+  await run({ root: applied });
+  second = await store.commit('netplan', NEW);
+});
+afterAll(async () => {
+  await store.close();
+  folder[Symbol.dispose]();
+});
+beforeEach(() => {
+  root = freshHost();
+});
+
+function freshHost(): string {
+  count += 1;
+  const path = join(folder.path, `root-${count}`);
+  cpSync(applied, path, { recursive: true, preserveTimestamps: true });
+  return path;
+}
+
+function run(options: Partial<AgentRun> = {}): Promise<AgentEnd> {
+  const url = store.server.url;
+  return runAgent({ dir: folder.path, root, url, commit: first, expectedRecord: null, ...options });
+}
+
+const advance = (options: Partial<AgentRun> = {}): Promise<AgentEnd> =>
+  run({ commit: second, expectedRecord: first, ...options });
+
+/** Files and machine as they are when nothing was interrupted. */
+async function finalState(): Promise<Record<string, string>> {
+  const other = freshHost();
+  expect((await advance({ root: other })).outcome?.result).toBe('Applied');
+  return hostFiles(other);
+}
+
+test('a commit of the real store arrives over HTTP, and a second run changes nothing', async () => {
+  const end = await advance();
+  expect(end.code).toBe(0);
+  expect(Outcome.parse(end.outcome)).toMatchObject({
+    result: 'Applied',
+    node: NODE,
+    commit: second,
+    tree: treeId(managedFiles(renderTree(identity('netplan'), NEW))),
+    removed: ['etc/netplan/91-multinic1.yaml'],
+  });
+  for (const word of ['DetectActiveInterfaces', 'CleanupOrphanedConfigs', 'orphaned'])
+    expect(end.log).toContain(word);
+  const before = fileIdentities(root);
+  expect((await advance({ expectedRecord: second })).outcome).toMatchObject({
+    result: 'Applied',
+    written: [],
+    removed: [],
+  });
+  expect(fileIdentities(root)).toEqual(before);
+  expect((await run({ expectedRecord: second })).outcome).toMatchObject({
+    result: 'Superseded',
+    commit: first,
+  });
+});
+
+test('cleanup asks no store and leaves the machine as it was', async () => {
+  const end = await cleanUpHost(folder.path, root);
+  expect([end.code, end.outcome?.result]).toEqual([0, 'Applied']);
+  expect(Object.keys(hostFiles(root))).toEqual(['host.yaml']);
+  expect(parse(readFileSync(join(root, 'host.yaml'), 'utf8'))).toEqual(machine(4));
+});
+
+describe('killed', () => {
+  // Each instant once, in the order of a run; the matrix has every occurrence.
+  const BEFORE_THE_CHANGE = [
+    'lock',
+    'recover',
+    'checkout',
+    'tree',
+    'detect',
+    'plan',
+    'preflight',
+    'validate',
+    'backup',
+    'record',
+  ];
+  const IN_ITS_MIDST = [
+    'arm',
+    'write',
+    'write.file',
+    'write.file#3',
+    'activate',
+    'activate.link',
+    'activate.link#4',
+    'verify',
+    'disarm',
+    'finish',
+    'report',
+  ];
+  const WHILE_RESTORING = [
+    'restore.file',
+    'restore.file#2',
+    'restore.link',
+    'restore.link#2',
+    'restore.disarm',
+  ];
+
+  let fresh: Record<string, string>;
+  beforeAll(async () => {
+    fresh = await finalState();
+  });
+
+  test('before the change: nothing has happened', async () => {
+    const old = hostFiles(root);
+    for (const instant of BEFORE_THE_CHANGE) {
+      await killAt(instant);
+      expect(hostFiles(root)).toEqual(old);
+    }
+    await settles(fresh);
+  });
+
+  test.each(IN_ITS_MIDST)(
+    'at %s: old or new as a whole after the next run, and then new',
+    async (instant) => {
+      const old = hostFiles(root);
+      await killAt(instant);
+      expect((await advance({ url: NOWHERE })).outcome).toMatchObject({ result: 'Failed', step: 'checkout' });
+      expect([old, fresh]).toContainEqual(hostFiles(root));
+      await settles(fresh);
+    },
+  );
+
+  test.each(WHILE_RESTORING)('at %s, while a killed run is undone', async (instant) => {
+    const old = hostFiles(root);
+    await killAt('activate.link#4');
+    const end = await advance({ url: NOWHERE, killAt: `agent.${instant}` });
+    expect(end.signal).toBe('SIGKILL');
+    await advance({ url: NOWHERE });
+    expect(hostFiles(root)).toEqual(old);
+    await settles(fresh);
+  });
+
+  test('a run that only had to say so is finished, not undone', async () => {
+    await killAt('finish');
+    const changed = fileIdentities(root);
+    const killed = await advance({ killAt: 'agent.recover.disarm' });
+    expect(killed.signal).toBe('SIGKILL');
+    expect((await advance()).outcome).toMatchObject({ result: 'Applied', written: [] });
+    expect(hostFiles(root)).toEqual(fresh);
+    for (const path of ['etc/netplan/90-multinic0.yaml', 'host.yaml'])
+      expect(fileIdentities(root)[path]).toBe(changed[path]);
+  });
+
+  test('a cleanup', async () => {
+    for (const instant of ['agent.write.file#2', 'agent.activate.link#2', 'agent.finish']) {
+      expect((await cleanUpHost(folder.path, root, instant)).signal).toBe('SIGKILL');
+    }
+    expect((await cleanUpHost(folder.path, root)).outcome?.result).toBe('Applied');
+    expect(parse(readFileSync(join(root, 'host.yaml'), 'utf8'))).toEqual(machine(4));
+  });
+});
+
+describe('stopped', () => {
+  let silent: Server;
+  let child: ChildProcess | undefined;
+  beforeAll(async () => {
+    silent = createServer(() => {}).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+  });
+  afterAll(() => {
+    child?.kill('SIGKILL');
+    silent.close();
+  });
+  const silentUrl = (): string => `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+
+  test('by SIGTERM: it reports and ends', async () => {
+    const before = hostFiles(root);
+    const job = writeJob({ dir: folder.path, root, url: silentUrl(), commit: second, expectedRecord: first });
+    const connected = once(silent, 'connection');
+    const { process: agent, end } = startAgent(
+      ['apply', '--job', job, '--root', root, '--offline'],
+      folder.path,
+    );
+    child = agent;
+    await connected;
+    agent.kill('SIGTERM');
+    expect(await end).toMatchObject({
+      code: 1,
+      outcome: { result: 'Failed', reason: 'Interrupted', step: 'checkout' },
+    });
+    expect(hostFiles(root)).toEqual(before);
+  });
+
+  test('by its deadline', async () => {
+    const before = hostFiles(root);
+    const end = await advance({ url: silentUrl(), deadlineSeconds: 1 });
+    expect(end.outcome).toMatchObject({ result: 'Failed', step: 'checkout' });
+    expect(['DeadlineExceeded', 'StoreUnreachable']).toContain(end.outcome?.reason);
+    expect(end.outcome?.durationMs).toBeLessThan(1000);
+    expect(hostFiles(root)).toEqual(before);
+  });
+});
+
+test('another agent on the same host: no report, exit code 75', async () => {
+  mkdirSync(join(root, 'var/lib/multinic'), { recursive: true });
+  const holder = spawn(
+    'flock',
+    [join(root, 'var/lib/multinic/lock'), 'sh', '-c', 'echo locked; exec sleep 60'],
+    {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    },
+  );
+  await once(holder.stdout, 'data');
+  const end = await advance();
+  holder.kill('SIGKILL');
+  expect([end.code, end.outcome]).toEqual([75, undefined]);
+  expect(end.log).toContain('another agent runs on this node');
+});
+
+test('a job file or a root that is none: exit code 2, no report', async () => {
+  const job = join(folder.path, 'bad.json');
+  writeFileSync(job, '{}');
+  for (const args of [
+    ['apply', '--job', job, '--root', root, '--offline'],
+    ['cleanup', '--root', join(root, 'none'), '--offline'],
+    ['cleanup', '--root', root],
+  ]) {
+    const { end } = startAgent(args, folder.path);
+    expect(await end).toMatchObject({ code: 2, outcome: undefined });
+  }
+});
+
+describe('a full disk', () => {
+  let disk: string;
+  beforeAll(() => {
+    disk = join(folder.path, 'disk');
+    mkdirSync(disk);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m,nr_inodes=200', 'multinic-test', disk]);
+  });
+  afterAll(() => execFileSync('umount', ['--lazy', disk]));
+
+  test('nothing is touched, and with room again it goes on by itself', async () => {
+    root = join(disk, 'root');
+    cpSync(applied, root, { recursive: true });
+    const before = hostFiles(root);
+    writeFileSync(join(disk, 'fill'), Buffer.alloc(3.5 * 1024 * 1024));
+    expect((await advance()).outcome).toMatchObject({
+      result: 'Failed',
+      reason: 'DiskFull',
+      step: 'preflight',
+    });
+    expect(hostFiles(root)).toEqual(before);
+    rmSync(join(disk, 'fill'));
+    expect((await advance()).outcome?.result).toBe('Applied');
+  });
+
+  test('a root that is mounted read-only', async () => {
+    root = join(disk, 'root');
+    const before = hostFiles(root);
+    execFileSync('mount', ['-o', 'remount,ro', disk]);
+    const end = await advance();
+    execFileSync('mount', ['-o', 'remount,rw', disk]);
+    expect(end.outcome).toMatchObject({ result: 'Failed', reason: 'HostReadOnly' });
+    expect(hostFiles(root)).toEqual(before);
+  });
+});
+
+describe('hostile trees in a real store', () => {
+  const good = renderTree(identity('netplan'), NEW);
+  const PATH = 'etc/netplan/90-multinic0.yaml';
+  test.each<[string, ReadonlyMap<string, string>]>([
+    ['a path that is not managed', new Map([...good, ['etc/cron.d/x', '* * * * * root true\n']])],
+    ['broken YAML', new Map([...good, [PATH, 'network: [']])],
+    [
+      'a foreign key',
+      new Map([...good, [PATH, (good.get(PATH) ?? '').replace('dhcp4: false', 'gateway4: 10.0.0.1')]]),
+    ],
+    ['a huge file', new Map([...good, [PATH, `${good.get(PATH)}# ${'x'.repeat(70_000)}\n`]])],
+    ['node.yaml of another node', renderTree(identity('netplan', 'worker-2'), NEW)],
+  ])('%s', async (_, files) => {
+    const before = hostFiles(root);
+    const commit = await store.commitFiles(files);
+    expect((await advance({ commit })).outcome).toMatchObject({ result: 'Failed', commit });
+    expect(hostFiles(root)).toEqual(before);
+  });
+
+  test.each([
+    ['a link', '120000'],
+    ['an executable', '100755'],
+  ])('%s', async (_, mode) => {
+    const before = hostFiles(root);
+    const commit = await commitMode(mode);
+    expect((await advance({ commit })).outcome).toMatchObject({
+      result: 'Failed',
+      reason: 'InvalidTree',
+      step: 'tree',
+    });
+    expect(hostFiles(root)).toEqual(before);
+  });
+
+  /** Our own writer makes no such commit, so git does. */
+  async function commitMode(mode: string): Promise<string> {
+    const ref = `refs/heads/node/${NODE}`;
+    const git = (args: string[], input?: string): string =>
+      execFileSync('git', ['-C', store.store.dir, ...args], { input, encoding: 'utf8', env: GIT_ENV }).trim();
+    const blob = git(['hash-object', '-w', '--stdin'], '/etc/shadow');
+    const index = { ...GIT_ENV, GIT_INDEX_FILE: join(folder.path, 'index') };
+    const tip = await store.store.reader.ref(ref);
+    execFileSync('git', ['-C', store.store.dir, 'read-tree', tip ?? ''], { env: index });
+    execFileSync(
+      'git',
+      ['-C', store.store.dir, 'update-index', '--add', '--cacheinfo', `${mode},${blob},${PATH}`],
+      { env: index },
+    );
+    const tree = execFileSync('git', ['-C', store.store.dir, 'write-tree'], {
+      env: index,
+      encoding: 'utf8',
+    }).trim();
+    const commit = git(['commit-tree', tree, '-p', tip ?? '', '-m', 'hostile']);
+    const batch = new Batch();
+    batch.move(ref, commit, tip ?? null);
+    await store.store.write(batch);
+    return commit;
+  }
+
+  const GIT_ENV = {
+    ...process.env,
+    GIT_AUTHOR_NAME: 'x',
+    GIT_AUTHOR_EMAIL: 'x@example.org',
+    GIT_COMMITTER_NAME: 'x',
+    GIT_COMMITTER_EMAIL: 'x@example.org',
+  };
+});
+
+test('a report of 32 NICs fits a termination message', async () => {
+  const network = Array.from({ length: 32 }, (_, index) =>
+    nic(index, {
+      mac: `02:00:00:00:02:${index.toString(16).padStart(2, '0')}`,
+      address: `192.168.${100 + index}.10`,
+    }),
+  );
+  const commit = await store.commit('netplan', network);
+  const end = await run({ commit, expectedRecord: first });
+  expect(end.outcome?.result).toBe('Pending');
+  expect(end.outcome?.missing).toHaveLength(32);
+  expect(readFileSync(join(folder.path, 'outcome.json')).length).toBeLessThanOrEqual(OUTCOME_MAX_BYTES);
+});
+
+/** Kills a run at an instant. It has to die there and nowhere else: a test would prove nothing otherwise. */
+async function killAt(instant: string): Promise<void> {
+  const { signal, outcome } = await advance({ killAt: `agent.${instant}` });
+  if (signal !== 'SIGKILL' || outcome !== undefined)
+    throw new Error(`the run did not come to agent.${instant}`);
+}
+
+/** The next run ends with the commit on the host, and the one after that finds nothing to do. */
+async function settles(fresh: Record<string, string>): Promise<void> {
+  expect((await advance()).outcome?.result).toBe('Applied');
+  expect(hostFiles(root)).toEqual(fresh);
+  const before = fileIdentities(root);
+  expect((await advance({ expectedRecord: second })).outcome?.written).toEqual([]);
+  expect(fileIdentities(root)).toEqual(before);
+}
