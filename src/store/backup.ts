@@ -108,7 +108,7 @@ async function unpack(file: string, fresh: string): Promise<void> {
     await store.close();
   }
   // git clone leaves most of it to the cache.
-  await run('sync', ['--file-system', fresh], { env: gitEnvironment() });
+  await run('sync', ['--file-system', fresh], { env: gitEnvironment(), timeoutMs: TIMEOUT_MS });
 }
 
 /** Unpacks a bundle, which checks every byte of it; returns its refs. */

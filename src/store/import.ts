@@ -17,7 +17,7 @@ const SCRATCH = 'refs/multinic/import';
  * @throws MultinicError `InvalidBatch` for what a commit cannot hold
  */
 export function importStream(commits: readonly NewCommit[], times: readonly number[]): Buffer {
-  const out: (string | Buffer)[] = [];
+  const out: string[] = [];
   commits.forEach((commit, index) => {
     const [parent, ...others] = commit.parents;
     // A branch goes on from its own last commit without reading that back.
@@ -26,21 +26,21 @@ export function importStream(commits: readonly NewCommit[], times: readonly numb
     const time = times[index] ?? 0;
     out.push(`commit ${SCRATCH}\nmark :${index + 1}\n`);
     out.push(`author ${stamp(commit.author, time)}\ncommitter ${stamp(CONTROLLER, time)}\n`);
-    out.push(...data(formatMessage(commit)));
+    out.push(data(formatMessage(commit)));
     if (parent !== undefined && !goesOn) out.push(`from ${reference(parent, index)}\n`);
     for (const other of others) out.push(`merge ${reference(other, index)}\n`);
     if (commit.replace === true && parent !== undefined) out.push('deleteall\n');
     for (const [path, content] of commit.files) {
       expectPath(path);
       if (content === null) out.push(`D ${path}\n`);
-      else if (typeof content === 'string') out.push(`M 100644 inline ${path}\n`, ...data(content));
+      else if (typeof content === 'string') out.push(`M 100644 inline ${path}\n`, data(content));
       else out.push(`M 100644 ${expectOid(content.blob)} ${path}\n`);
     }
   });
   out.push(`reset ${SCRATCH}\n`);
   commits.forEach((_, index) => out.push(`get-mark :${index + 1}\n`));
   out.push('done\n');
-  return Buffer.concat(out.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
+  return Buffer.from(out.join(''));
 }
 
 /** Writes the objects of `importStream`; returns the ids of its commits in order. */
@@ -74,7 +74,6 @@ function stamp(person: Person, time: number): string {
   return `${cleanIdentity(person.name, 'unknown')} <${cleanIdentity(person.email, 'unknown')}> ${time} +0000`;
 }
 
-function data(text: string): [string, Buffer, string] {
-  const bytes = Buffer.from(text);
-  return [`data ${bytes.length}\n`, bytes, '\n'];
+function data(text: string): string {
+  return `data ${Buffer.byteLength(text)}\n${text}\n`;
 }
