@@ -9,7 +9,7 @@ const REASONS: Readonly<Record<string, readonly [code: string, remedy: string]>>
 };
 
 /** Names what the operating system refused, in words that an operator can act on. */
-export function hostIoError(error: unknown, path: string): Error {
+function hostIoError(error: unknown, path: string): Error {
   if (error instanceof MultinicError || !(error instanceof Error)) return error as Error;
   const errno = (error as NodeJS.ErrnoException).code ?? '';
   const [code, remedy] = REASONS[errno] ?? ['HostIo', 'look at the node’s disk and its kernel log'];

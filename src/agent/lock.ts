@@ -5,7 +5,7 @@ import { LOCK } from './managed.ts';
 import type { Root } from './root.ts';
 
 /** What flock ends with when somebody else has the lock; also this command's exit code then. */
-export const LOCKED = 75;
+const LOCKED = 75;
 
 export interface Lock {
   /** To be handed to children, so that one that outlives a killed agent still holds the lock. */

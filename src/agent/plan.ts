@@ -39,7 +39,7 @@ export interface FoundNic {
 }
 
 /** A managed file that goes away, and why. */
-export interface Orphan {
+interface Orphan {
   readonly path: string;
   readonly why: 'NotInCommit' | 'NicGone';
 }
