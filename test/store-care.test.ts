@@ -1,6 +1,6 @@
 // Maintenance, backup and restore: what is done to a store as a whole.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -136,6 +136,31 @@ test('a restore replaces a store only when told to, and fences the controller th
     expect(new Set(await valuesOf(now))).toEqual(new Set([1]));
     expect(new Set(await valuesOf(before))).toEqual(new Set([2]));
     await Promise.all([now.close(), before.close()]);
+  });
+});
+
+test('a restore that is killed before the end leaves what was there, and the next one goes through', async () => {
+  await inStore(async (store, folder) => {
+    const file = join(folder, 'store.bundle');
+    await writeValue(store, 1);
+    await backup(store.dir, file);
+    await writeValue(store, 2);
+    const module = new URL('../src/store/backup.ts', import.meta.url).href;
+    const script = `const { restore } = await import(${JSON.stringify(module)});
+      await restore(${JSON.stringify(file)}, ${JSON.stringify(store.dir)}, { force: true });`;
+    const killed = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
+      env: { ...process.env, MULTINIC_KILL_AT: 'restore.unpacked' },
+    });
+    expect(killed.signal).toBe('SIGKILL');
+    expect(existsSync(`${store.dir}.restoring`)).toBe(true);
+    await store.expectFence();
+    await writeValue(store, 3);
+
+    await restore(file, store.dir, { force: true });
+    expect(existsSync(`${store.dir}.restoring`)).toBe(false);
+    const reader = openReader(store.dir);
+    expect(new Set(await valuesOf(reader))).toEqual(new Set([1]));
+    await reader.close();
   });
 });
 

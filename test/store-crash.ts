@@ -12,7 +12,7 @@ import { expect } from 'vitest';
 import { Store } from '../src/store/store.ts';
 import { valuesOf, writeValue } from './store-values.ts';
 
-export interface WriterLine {
+interface WriterLine {
   readonly event: 'open' | 'acknowledged' | 'failed' | 'fenced';
   readonly value: number;
   readonly code: string;

@@ -7,7 +7,7 @@ import { expectRoom } from './repository.ts';
 import type { Store } from './store.ts';
 
 /** Six loose files a commit: after 500 commits 3,000 files, and a second of work. */
-export const MAINTENANCE_EVERY = 500;
+const MAINTENANCE_EVERY = 500;
 const LOOSE_PER_COMMIT = 6;
 
 /** Decides when maintenance is due: after some hundred commits, or when the process before left as many. */

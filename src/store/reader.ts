@@ -9,7 +9,7 @@ import { RecentMap } from './recent.ts';
 import type { Commit, Listing, LogOptions, Oid, Reader, TreeEntry } from './port.ts';
 
 /** git knows the empty tree without having it. */
-export const EMPTY_TREE: Oid = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
+const EMPTY_TREE: Oid = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
 
 /** A parsed commit takes about 1.5 KB: this many are 12 MB. */
 const KEPT_COMMITS = 8192;

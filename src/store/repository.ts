@@ -8,7 +8,7 @@ import { runLocked } from './lock.ts';
 const MIB = 1024 * 1024;
 
 /** Below this nothing is written, so that there is room to recover and to delete. */
-export const RESERVE_BYTES = 64 * MIB;
+const RESERVE_BYTES = 64 * MIB;
 
 /**
  * The store's whole configuration; nobody else's is read. gc is off because it prunes what a client may be about to
