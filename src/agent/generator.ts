@@ -23,7 +23,7 @@ function netplan(read: ReadFolder): void {
   for (const [name, content] of matching(read(folder), /\.yaml$/)) {
     const file = `${folder}/${name}`;
     const document = parseDocument(content, { version: '1.1' });
-    if (document.errors[0] !== undefined) throw failed(file, document.errors[0].message);
+    if (document.errors[0] !== undefined) throw failed(file, document.errors[0].message.split('\n')[0] ?? '');
     const ethernets = section(file, section(file, document.toJS() ?? {}, 'network'), 'ethernets');
     for (const [id, definition] of Object.entries(ethernets)) {
       const setName = isMap(definition) ? definition['set-name'] : undefined;

@@ -132,9 +132,9 @@ export class OfflineHost implements Host {
     if (!existsSync(this.#path)) throw unreadable('there is no such file in the host’s root');
     if (statSync(this.#path).size > MAX_BYTES) throw unreadable('larger than 1 MiB');
     const document = parseDocument(readFileSync(this.#path, 'utf8'));
-    if (document.errors[0] !== undefined) throw unreadable(document.errors[0].message);
+    if (document.errors[0] !== undefined) throw unreadable(document.errors[0].message.split('\n')[0] ?? '');
     const parsed = HostFileSchema.safeParse(document.toJS());
-    if (!parsed.success) throw unreadable(z.prettifyError(parsed.error));
+    if (!parsed.success) throw unreadable(z.prettifyError(parsed.error).replaceAll('\n', ' '));
     return parsed.data;
   }
 
