@@ -1,7 +1,9 @@
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Store } from '../src/store/store.ts';
-import { acknowledged, deadlyGit, expectRecovered, inFolder, startWriter } from './store-crash.ts';
+import { BULK_CREATIONS } from '../src/store/transaction.ts';
+import { acknowledged, deadlyGit, expectRecovered, inFolder, leftovers, startWriter } from './store-crash.ts';
 import { codeOf } from './store-values.ts';
 import { Batch } from '../src/store/batch.ts';
 
@@ -97,6 +99,61 @@ test('a writer that was stopped and goes on after another took over is fenced an
       expect(old.lines.at(-1)).toEqual({ event: 'fenced' });
       expect(await store.reader.refs('refs/')).toEqual(before);
     } finally {
+      await store.close();
+    }
+  });
+});
+
+test('many new branches, killed between the transaction and the one rename that creates them', async () => {
+  await inFolder(async (folder) => {
+    const path = process.env['PATH'] ?? '';
+    const bin = join(folder, 'bin');
+    const armed = join(folder, 'armed');
+    await mkdir(bin);
+    await writeFile(
+      join(bin, 'mv'),
+      `#!/bin/sh\n[ -e '${armed}' ] && rm '${armed}' && kill -KILL $PPID && exit\nPATH='${path}' exec mv "$@"\n`,
+      { mode: 0o755 },
+    );
+    const store = await Store.open(join(folder, 'store.git'));
+    const writeAll = async (subject: string): Promise<void> => {
+      const main = (await store.reader.ref('refs/heads/main')) ?? '';
+      const batch = new Batch();
+      const author = { name: 'a', email: 'a@example.org' };
+      batch.move(
+        'refs/heads/main',
+        batch.commit({ parents: [main], files: new Map(), author, subject, trailers: [] }),
+        main,
+      );
+      for (let node = 0; node < BULK_CREATIONS; node += 1) {
+        const birth = batch.commit({
+          parents: [],
+          files: new Map(),
+          author,
+          subject: `${node}`,
+          trailers: [],
+        });
+        batch.move(`refs/heads/node/worker-${node}`, birth, null);
+      }
+      await store.write(batch);
+    };
+    try {
+      process.env['PATH'] = `${bin}:${path}`;
+      await writeFile(armed, '');
+      expect(await writeAll('first').catch(codeOf)).toBe('LostRace');
+      expect((await store.reader.refs('refs/heads/node/')).size).toBe(0);
+      expect(await leftovers(store.dir)).toContain('packed-refs.lock');
+      await writeAll('second');
+      expect((await store.reader.refs('refs/heads/node/')).size).toBe(BULK_CREATIONS);
+      expect(await leftovers(store.dir)).toEqual([]);
+      const tip = (await store.reader.ref('refs/heads/main')) ?? '';
+      expect((await store.reader.log(tip, { limit: 2 })).map(({ subject }) => subject)).toEqual([
+        'second',
+        'first',
+      ]);
+      await store.fsck();
+    } finally {
+      process.env['PATH'] = path;
       await store.close();
     }
   });
