@@ -21,6 +21,9 @@ export const RESULTS = [
 export type Result = (typeof RESULTS)[number];
 
 const oid = z.string().regex(/^[0-9a-f]{40}$/);
+// These words stand on lines of a commit message: a host must not be able to add lines of its own.
+const word = z.string().regex(/^[\x21-\x7e]{1,253}$/);
+const reason = z.string().regex(/^[A-Z][A-Za-z]{0,63}$/);
 
 /** What the agent reports of one run, shared by agent, scheduler and both homes. */
 export const Outcome = z.strictObject({
@@ -31,26 +34,24 @@ export const Outcome = z.strictObject({
   commit: oid,
   result: z.enum(RESULTS),
   /** PascalCase, stable: why it is not simply Applied (`InterfacesMissing`, `NicInUse`, `VerifyFailed`…). */
-  reason: z.string().optional(),
+  reason: reason.optional(),
   /** For people: what happened and what to do. */
   message: z.string().optional(),
   /** The step in which it ended, one of the agent's step names. */
   step: z.string(),
   /** git tree id of the managed files that the agent read back from the host at the end. */
   tree: oid.optional(),
-  machineId: z.string(),
-  bootId: z.string(),
+  machineId: word,
+  bootId: word,
   startedAt: z.iso.datetime(),
   durationMs: z.number().int().nonnegative(),
   /** Host paths written and removed; empty when nothing had to change. */
   written: z.array(z.string()).default([]),
   removed: z.array(z.string()).default([]),
   /** MACs that are wanted but not on the machine. */
-  missing: z.array(z.string()).default([]),
+  missing: z.array(word).default([]),
   /** Names (and netplan IDs) that NICs already bear, for adoption. */
-  found: z
-    .array(z.strictObject({ mac: z.string(), name: z.string(), netplanId: z.string().optional() }))
-    .default([]),
+  found: z.array(z.strictObject({ mac: word, name: word, netplanId: word.optional() })).default([]),
   /** The commit that the host's record names, when that is not the expected one; null: the host has no record. */
   record: oid.nullable().optional(),
   /** List entries that were cut to fit OUTCOME_MAX_BYTES. */

@@ -58,6 +58,8 @@ export class Controller {
   #statuses: ReadonlyMap<string, ConfigStatus> = new Map();
   #wake: (() => void) | undefined;
   #triggered = false;
+  /** Message of the failure that was told last; empty after a pass that went through. */
+  #failure = '';
   #stopped = false;
 
   constructor(options: ControllerOptions) {
@@ -116,10 +118,12 @@ export class Controller {
       let pauseMs = RESYNC_MS;
       try {
         const { snapshot, nextWake } = await this.reconcile();
+        this.#failure = '';
         if (await after(snapshot)) return;
         if (nextWake !== undefined) pauseMs = Math.min(pauseMs, Math.max(nextWake - this.#now(), 50));
       } catch (error) {
         if (error instanceof MultinicError && error.code === 'Fenced') throw error;
+        await this.#sayFailure(error);
         this.#log.error(
           { err: error, code: error instanceof MultinicError ? error.code : undefined },
           'pass failed: trying again',
@@ -128,6 +132,15 @@ export class Controller {
       }
       await this.#pause(pauseMs);
     }
+  }
+
+  /** A person hears of what stops every pass, once. */
+  async #sayFailure(error: unknown): Promise<void> {
+    const message = error instanceof Error ? error.message : String(error);
+    if (message === this.#failure) return;
+    this.#failure = message;
+    const reason = error instanceof MultinicError ? error.code : 'PassFailed';
+    await this.#options.sink.emit({ type: 'Warning', reason, message });
   }
 
   /** One pass: what ended is recorded, CRs are mirrored, what is due is started, everything is reported. */
@@ -194,6 +207,7 @@ export class Controller {
       commit: job.commit,
       attempt: job.attempt,
       ...(trusted && job.outcome && { outcome: job.outcome }),
+      ...(!trusted && (await this.#machineOf(job.node))),
       ...(job.message !== undefined && { message: job.message }),
     });
     await this.#store.write(batch);
@@ -207,6 +221,16 @@ export class Controller {
       },
       'outcome recorded',
     );
+  }
+
+  /** Which machine and boot a lost run was of, as far as the home knows. */
+  async #machineOf(name: string): Promise<{ machineId?: string; bootId?: string }> {
+    const nodes = await this.#options.inventory.list().catch(() => []);
+    const node = nodes.find((each) => each.name === name);
+    return {
+      ...(node?.machineID && { machineId: node.machineID }),
+      ...(node?.bootID && { bootId: node.bootID }),
+    };
   }
 
   async #facts(report: MirrorReport, nodes: readonly InventoryNode[]): Promise<Map<string, NodeFacts>> {

@@ -20,7 +20,7 @@ export async function factsOf(
   const change = branch.base.commit && trailer(branch.base.commit, TRAILER.mainCommit);
   const apply = applyMode(listed?.annotations[ANNOTATIONS.apply] ?? annotations[ANNOTATIONS.apply]);
   const question = history.find(({ result }) => result !== 'Requested');
-  const record = question?.result === 'Diverged' ? question.record : undefined;
+  const record = history.find(({ result }) => result === 'Diverged')?.record;
   return {
     name: branch.name,
     nodeId: branch.node.nodeId,

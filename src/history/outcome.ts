@@ -6,7 +6,8 @@ import { managedFiles, readTree, treeId } from '../network/tree.ts';
 import { Batch } from '../store/batch.ts';
 import { CONTROLLER } from '../store/identity.ts';
 import type { Commit, Mark, Oid, Person, Reader } from '../store/port.ts';
-import { subject, trailer } from './message.ts';
+import { kindOf } from './branch.ts';
+import { subject, trailer, TRAILER } from './message.ts';
 import { outcomeRef } from './ref.ts';
 
 const KEY = {
@@ -33,6 +34,8 @@ export interface OutcomeRecord {
   /** Seconds since 1970. */
   readonly time: number;
   readonly result: Result | 'Requested';
+  /** Commit of main that the tried commit's base came from. */
+  readonly change?: Oid;
   readonly reason?: string;
   readonly message?: string;
   /** The commit that was tried. */
@@ -60,6 +63,9 @@ export interface Ending {
   readonly stamp: number;
   readonly commit: Oid;
   readonly attempt: number;
+  /** What the home says of the node, for an agent that never reported. */
+  readonly machineId?: string;
+  readonly bootId?: string;
   readonly outcome?: Outcome;
   readonly message?: string;
 }
@@ -84,21 +90,20 @@ export class Outcomes {
     const records: OutcomeRecord[] = [];
     for (let next: Oid | undefined = tip; next !== undefined && !enough(records);) {
       if (next === known?.tip) {
-        records.push(...known.records);
+        for (const record of known.records) if (!enough(records)) records.push(record);
         break;
       }
       const commit: Commit = await this.#reader.commit(next);
       if (commit.parents.length > 0) records.push(parseOutcome(commit));
       next = commit.parents[0];
     }
-    const kept = records.slice(0, LOOK_BACK);
-    this.#known.set(node, { tip, records: kept });
-    return kept;
+    this.#known.set(node, { tip, records });
+    return records;
   }
 }
 
-/** More than the attempts and requests between which a decision can lie. */
-const LOOK_BACK = 40;
+/** What put the host in its state is looked for this far back; people's requests are the only thing without a bound. */
+const LOOK_BACK = 1_000;
 
 function enough(records: readonly OutcomeRecord[]): boolean {
   return records.length >= LOOK_BACK || records.at(-1)?.result === 'Applied';
@@ -128,6 +133,7 @@ export function parseOutcome(commit: Commit): OutcomeRecord {
     ...(record !== undefined && { record: record === 'none' ? null : record }),
     ...(seconds !== undefined && { stamp: Number(seconds) }),
     ...optional('tried', commit.parents[1]),
+    ...optional('change', get(TRAILER.mainCommit)),
     ...optional('reason', get(KEY.reason)),
     ...optional('job', get(KEY.job)),
     ...optional('machineId', get(KEY.machine)),
@@ -157,6 +163,7 @@ export async function recordEnding(
   const mismatch = after !== undefined && outcome?.tree !== treeId(after);
   const result: Result = mismatch ? 'Unknown' : (outcome?.result ?? 'Unknown');
   const reason = mismatch ? 'TreeMismatch' : outcome === undefined ? 'OutcomeLost' : outcome.reason;
+  const change = await changeAt(reader, ending.commit);
   const seconds = outcome === undefined ? undefined : (outcome.durationMs / 1000).toFixed(2);
   const commit = batch.commit({
     parents: [parent, ending.commit],
@@ -171,8 +178,9 @@ export async function recordEnding(
       [KEY.attempt, String(ending.attempt)],
       [KEY.job, ending.job],
       [KEY.stamp, String(ending.stamp)],
-      ...line(KEY.machine, outcome?.machineId),
-      ...line(KEY.boot, outcome?.bootId),
+      ...line(TRAILER.mainCommit, change),
+      ...line(KEY.machine, outcome?.machineId ?? ending.machineId),
+      ...line(KEY.boot, outcome?.bootId ?? ending.bootId),
       ...line(KEY.duration, seconds && `${seconds}s`),
       ...(outcome?.missing ?? []).map((mac) => [KEY.missing, mac] as const),
       ...(outcome?.found ?? []).map(
@@ -205,6 +213,16 @@ export function recordRequest(
     ],
   });
   batch.move(outcomeRef(node), commit, tip ?? null);
+}
+
+/** The change of main that a commit of a node's branch belongs to: that of its base. */
+async function changeAt(reader: Reader, commit: Oid): Promise<Oid | undefined> {
+  for (let next: Oid | undefined = commit; next !== undefined;) {
+    const at: Commit = await reader.commit(next);
+    if (kindOf(at) === 'spec') return trailer(at, TRAILER.mainCommit);
+    next = at.parents[0];
+  }
+  return undefined;
 }
 
 /** Whether the tried commit's files are on the host after such a result. */
