@@ -8,8 +8,6 @@ import type { Root } from './root.ts';
 const LOCKED = 75;
 
 export interface Lock {
-  /** To be handed to children, so that one that outlives a killed agent still holds the lock. */
-  readonly fd: number;
   release(): void;
 }
 
@@ -23,7 +21,7 @@ export function takeLock(root: Root): Lock {
   const { status, error } = spawnSync('flock', ['-n', '-E', String(LOCKED), '3'], {
     stdio: ['ignore', 'ignore', 'ignore', fd],
   });
-  if (status === 0) return { fd, release: () => closeSync(fd) };
+  if (status === 0) return { release: () => closeSync(fd) };
   closeSync(fd);
   if (status === LOCKED) {
     throw new MultinicError(
