@@ -17,7 +17,8 @@ export function httpBranch(job: AgentJob): Branch {
       return checkout({
         url: job.url,
         token: readToken(job),
-        ref: `refs/heads/node/${job.node}`,
+        // A ref cannot end in .lock, which a node's name may.
+        ref: `refs/heads/node/${job.node.replace(/\.lock$/, '.lock_')}`,
         timeoutMs: Math.min(CHECKOUT_TIMEOUT_MS, workingSeconds(job.deadlineSeconds) * 1000),
       });
     },
