@@ -83,7 +83,9 @@ export class Branches {
   async at(name: string, tip: Oid): Promise<Branch> {
     const known = this.#known.get(name);
     if (known?.tip.oid === tip) return known;
-    const branch = await readBranch(this.#reader, name, tip, known);
+    // An invalid tip tells nothing of what held before it: the walk goes past it.
+    const start = known?.invalid === undefined ? known : undefined;
+    const branch = await readBranch(this.#reader, name, tip, start);
     this.#known.set(name, branch);
     return branch;
   }
@@ -144,7 +146,10 @@ async function interpret(
   try {
     const files = await reader.files(tip.oid);
     const { node, network } = readTree(files);
-    if (tip !== anchor) await refuseNewIdentity(reader, anchor, files.get(NODE_FILE));
+    if (tip !== anchor) {
+      await refuseOddModes(reader, tip);
+      await refuseNewIdentity(reader, anchor, files.get(NODE_FILE));
+    }
     const base = known ?? { commit: tip, network };
     const branch = { ...found, base, node, network, tree: treeId(managedFiles(files)) };
     if (sameNetwork(network, base.network)) return branch;
@@ -159,6 +164,18 @@ async function interpret(
 
 /** What says that a tip is bad; a store that cannot be read says nothing of it. */
 const INVALID: ReadonlySet<string> = new Set(['InvalidTree', 'InvalidTip', 'NotText']);
+
+/** A link or an executable reads like a file here, and would be something else on a host. */
+async function refuseOddModes(reader: Reader, tip: Commit): Promise<void> {
+  for (const [path, { mode }] of await reader.list(tip.oid)) {
+    if (mode === '100644') continue;
+    throw new MultinicError(
+      'InvalidTip',
+      `${path} has mode ${mode}: make it a plain file (100644), or release the node`,
+      { data: { tip: tip.oid, path, mode } },
+    );
+  }
+}
 
 /** Only the controller says who a node is: a tip that came past the push policy is not believed. */
 async function refuseNewIdentity(reader: Reader, anchor: Commit, text: string | undefined): Promise<void> {

@@ -68,31 +68,33 @@ export function spec(batch: Batch, head: Head, wanted: readonly WantedInterface[
 }
 
 /** The tip's network rendered for a changed identity, or with names that the host already uses. Ends no hold. */
-export function identity(batch: Batch, head: Head, node: NodeIdentity, network: Network, what: string): Head {
-  const written = add(batch, head.parent, 'identity', node, network, what, controller(), head.network);
-  return { ...head, ...written, node, network };
+export function identity(
+  batch: Batch,
+  head: Head,
+  node: NodeIdentity,
+  network: Network,
+  what: string,
+  cause: Cause = { author: CONTROLLER, trailers: [] },
+): Head {
+  const kept = inVocabularyOf(node, network);
+  const written = add(batch, head.parent, 'identity', node, kept, what, cause, head.network);
+  return { ...head, ...written, node, network: kept };
 }
 
 /** The tip's network with today's renderer, or another one. Ends no hold. */
 export function rerender(batch: Batch, head: Head, node: NodeIdentity, by: Cause): Head {
-  const written = add(
-    batch,
-    head.parent,
-    'rerender',
-    node,
-    head.network,
-    `rerender with ${node.renderer}`,
-    by,
-    head.network,
-  );
-  return { ...head, ...written, node };
+  const network = inVocabularyOf(node, head.network);
+  const what = `rerender with ${node.renderer}`;
+  const written = add(batch, head.parent, 'rerender', node, network, what, by, head.network);
+  return { ...head, ...written, node, network };
 }
 
 /** A network of the past, rendered today, on a person's word. */
 export function rollback(batch: Batch, head: Head, network: Network, to: Oid, by: Cause): Head {
   const what = `roll back to ${to.slice(0, 10)}: ${describeChange(head.network, network)}`;
-  const written = add(batch, head.parent, 'rollback', head.node, network, what, by, head.network);
-  return { ...head, ...written, network };
+  const target = inVocabularyOf(head.node, network);
+  const written = add(batch, head.parent, 'rollback', head.node, target, what, by, head.network);
+  return { ...head, ...written, network: target };
 }
 
 /** Moves the branch to what was built on it. */
@@ -100,8 +102,9 @@ export function move(batch: Batch, node: string, head: Head, from: Oid | null): 
   batch.move(nodeRef(node), head.parent, from);
 }
 
-export function controller(): Cause {
-  return { author: CONTROLLER, trailers: [] };
+/** A netplan ID is lost in files of any other kind, so it is no part of what such a branch says. */
+function inVocabularyOf(node: NodeIdentity, network: Network): Network {
+  return node.renderer === 'netplan' ? network : network.map(({ netplanId: _, ...nic }) => nic);
 }
 
 function add(

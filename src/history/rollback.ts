@@ -13,7 +13,7 @@ export interface RollbackTarget {
 
 /**
  * The newest first-parent ancestor whose network differs from the tip's, or the given commit of the branch.
- * @throws MultinicError `NothingToRollBack`, `NotInBranch`, `InvalidTree`
+ * @throws MultinicError `NothingToRollBack`, `NotInBranch`, `InvalidTree`, `InvalidTip`
  */
 export async function rollbackTarget(reader: Reader, branch: Branch, to?: Oid): Promise<RollbackTarget> {
   if (to !== undefined) {
@@ -25,6 +25,13 @@ export async function rollbackTarget(reader: Reader, branch: Branch, to?: Oid): 
       );
     }
     return { commit: to, network: readTree(await reader.files(to)).network };
+  }
+  if (branch.invalid !== undefined) {
+    throw new MultinicError(
+      'InvalidTip',
+      `the tip of node/${branch.name} says nothing that could be gone back from: multinic release ${branch.name}, or name a commit with --to`,
+      { data: { node: branch.name, tip: branch.tip.oid } },
+    );
   }
   for (const commit of await reader.log(branch.tip.oid, { firstParent: true })) {
     const network = await networkOf(reader, commit.oid);

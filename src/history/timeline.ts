@@ -37,12 +37,31 @@ export async function timeline(reader: Reader, node: string, limit: number): Pro
     reader.log(tip, { firstParent: true, limit }),
     outcome === undefined ? [] : reader.log(outcome, { firstParent: true, limit }),
   ]);
-  const entries = [
-    ...outcomes.filter((commit) => commit.parents.length > 0).map(outcomeEntry),
-    ...desired.map(desiredEntry),
-  ];
-  // Sorting keeps the order of equals: what happened on the host comes after the commit that it tried.
-  return entries.sort((a, b) => b.time - a.time).slice(0, limit);
+  const happened = outcomes.filter((commit) => commit.parents.length > 0).map(outcomeEntry);
+  return merge(happened, desired.map(desiredEntry)).slice(0, limit);
+}
+
+/**
+ * Both newest first. Times are whole seconds, so that they leave much open: what happened on the host comes after the
+ * commit that it tried, and before the one that followed.
+ */
+function merge(outcomes: readonly TimelineEntry[], desired: readonly TimelineEntry[]): TimelineEntry[] {
+  const age = new Map(desired.map(({ commit }, index) => [commit, index]));
+  const merged: TimelineEntry[] = [];
+  let next = 0;
+  for (const outcome of outcomes) {
+    const tried = outcome.tried === undefined ? undefined : age.get(outcome.tried);
+    for (
+      let entry = desired[next];
+      entry !== undefined && entry.time >= outcome.time;
+      entry = desired[++next]
+    ) {
+      if (next === tried || (entry.time === outcome.time && tried === undefined)) break;
+      merged.push(entry);
+    }
+    merged.push(outcome);
+  }
+  return [...merged, ...desired.slice(next)];
 }
 
 function desiredEntry(commit: Commit): TimelineEntry {
