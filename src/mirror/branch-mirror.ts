@@ -9,6 +9,7 @@ import { describeChange, formatConfigRef, trailer, TRAILER } from '../history/me
 import { nodeOfRef, NODES } from '../history/ref.ts';
 import { satisfies, type WantedInterface } from '../network/interface.ts';
 import type { ConfigRef, NodeIdentity } from '../network/node.ts';
+import { nodeIdKey } from '../network/text.ts';
 import { Batch } from '../store/batch.ts';
 import { CONTROLLER } from '../store/identity.ts';
 import type { Commit, Mark, Oid } from '../store/port.ts';
@@ -84,7 +85,7 @@ export class BranchMirror {
     const stopped = await this.#guard(step, changes, branches);
     const events = await this.#write(
       step,
-      changes.filter((change) => !stopped.has(change.name)),
+      changes.flatMap((change) => allowed(change, stopped)),
       branches,
     );
     return { main: step.main, claims, branches, problems, stopped, events };
@@ -119,19 +120,25 @@ export class BranchMirror {
       (change) => change.wanted?.length === 0 && (change.branch?.base.network.length ?? 0) > 0,
     );
     if (removed.length === 0) return new Set();
-    const confirmed = await this.#confirmed(step);
+    const before = await this.#stateBefore(step);
+    const confirmed = await this.#confirmed(step, before);
+    const waiting = waitingRemovals(step, before, branches);
     const removals: Removal[] = removed.map((change) => ({
       node: change.name,
       confirmed: confirmed(change),
+      waiting: waiting(change),
     }));
     if (removals.every((removal) => removal.confirmed)) return new Set();
     return stoppedRemovals(removals, await this.#lastHour(branches), this.#options.guard);
   }
 
+  async #stateBefore({ commit }: Step): Promise<MainState | undefined> {
+    const parent = commit.parents[0];
+    return parent === undefined ? undefined : this.#options.stateAt(parent);
+  }
+
   /** Who said that a removal is meant: a commit that confirms it, or the CR's annotation when it was last seen. */
-  async #confirmed(step: Step): Promise<(change: Change) => boolean> {
-    const parent = step.commit.parents[0];
-    const before = parent === undefined ? undefined : await this.#options.stateAt(parent);
+  async #confirmed(step: Step, before: MainState | undefined): Promise<(change: Change) => boolean> {
     const meant = await this.#confirmedStates(step);
     return (change) => {
       const source = formatConfigRef(change.node.source);
@@ -194,6 +201,31 @@ export class BranchMirror {
   }
 }
 
+/** A removal that is stopped leaves what the node is to be said. */
+function allowed(change: Change, stopped: ReadonlySet<string>): Change[] {
+  if (!stopped.has(change.name)) return [change];
+  const { wanted: _, ...rest } = change;
+  return change.branch !== undefined && sameIdentity(change.node, change.branch.node) ? [] : [rest];
+}
+
+/**
+ * A removal is new when this commit of main asks for it for the first time. One that was wanted before was stopped; and
+ * one that no CR ever asked for, but a changed inventory brings about, may be the inventory's mistake.
+ */
+function waitingRemovals(
+  step: Step,
+  before: MainState | undefined,
+  branches: ReadonlyMap<string, Branch>,
+): (change: Change) => boolean {
+  if (before === undefined || !step.order.has(step.commit.oid)) return () => true;
+  const identities = new Map([...branches].map(([name, branch]) => [name, branch.node]));
+  const { byNode, unclear } = resolveClaims(before, step.inventory, identities);
+  return ({ name }) => {
+    const claim = byNode.get(name);
+    return !unclear.has(name) && (claim === undefined || claim.entry.wanted?.length === 0);
+  };
+}
+
 /** Compares every node with its base; a bad entry changes nothing on its node. */
 function planChanges(
   step: Step,
@@ -204,7 +236,7 @@ function planChanges(
   const inventory = new Map(step.inventory.map((node) => [node.name, node]));
   const changes: Change[] = [];
   for (const name of [...new Set([...claims.byNode.keys(), ...branches.keys()])].sort()) {
-    if (problems.has(name)) continue;
+    if (problems.has(name) || claims.unclear.has(name)) continue;
     try {
       const change = planChange(step, name, inventory.get(name), branches.get(name), claims.byNode.get(name));
       if (change !== undefined) changes.push(change);
@@ -228,8 +260,9 @@ function planChange(
     if (listed === undefined || claim === undefined || wanted === undefined) return undefined;
     return { name, node: identityOf(listed, claimOf(claim), undefined), wanted, config: claim.config };
   }
+  if (isLater(step, branch)) return undefined;
   const node = listed === undefined ? branch.node : identityOf(listed, claim && claimOf(claim), branch.node);
-  const differs = wanted !== undefined && !satisfies(branch.base.network, wanted) && !isLater(step, branch);
+  const differs = wanted !== undefined && !satisfies(branch.base.network, wanted);
   if (!differs && (branch.invalid !== undefined || sameIdentity(node, branch.node))) return undefined;
   return { name, branch, node, ...(differs && { wanted }), ...(claim && { config: claim.config }) };
 }
@@ -237,9 +270,11 @@ function planChange(
 /** Whether the branch reflects a later commit of main already: after a crash, earlier ones are gone through again. */
 function isLater(step: Step, branch: Branch): boolean {
   const here = step.order.get(step.commit.oid);
-  const seen = branch.base.commit && trailer(branch.base.commit, TRAILER.mainCommit);
-  const there = seen === undefined ? undefined : step.order.get(seen);
-  return here !== undefined && there !== undefined && there >= here;
+  return [branch.base.commit, branch.anchor].some((commit) => {
+    const seen = commit && trailer(commit, TRAILER.mainCommit);
+    const there = seen === undefined ? undefined : step.order.get(seen);
+    return here !== undefined && there !== undefined && there >= here;
+  });
 }
 
 function claimOf(claim: Claim): { nodeId: string; source: ConfigRef } {
@@ -248,7 +283,10 @@ function claimOf(claim: Claim): { nodeId: string; source: ConfigRef } {
 
 function wantedIn(main: MainState, node: NodeIdentity): readonly WantedInterface[] {
   const config = main.configs.get(formatConfigRef(node.source));
-  const entry = config && [...config.entries.values()].find((each) => each.nodeId === node.nodeId);
+  const id = nodeIdKey(node.nodeId);
+  const entry =
+    config &&
+    [...config.entries.values()].find(({ nodeId }) => nodeId !== undefined && nodeIdKey(nodeId) === id);
   return entry?.wanted ?? [];
 }
 
@@ -257,7 +295,8 @@ function addChange(batch: Batch, change: Change, step: Step, events: MirrorEvent
   const { branch } = change;
   let head = branch === undefined ? birth(batch, change.node, cause) : headOf(branch);
   if (branch !== undefined && !sameIdentity(change.node, branch.node)) {
-    head = identity(batch, head, change.node, head.network, describeIdentity(branch.node, change.node));
+    const what = describeIdentity(branch.node, change.node);
+    head = identity(batch, head, change.node, head.network, what, { ...cause, author: CONTROLLER });
   }
   if (change.wanted !== undefined && (change.wanted.length > 0 || branch !== undefined)) {
     const before = head;

@@ -1,6 +1,6 @@
 // Which entry of which CR speaks for which node.
 
-import type { ConfigRef, NodeIdentity } from '../network/node.ts';
+import type { NodeIdentity } from '../network/node.ts';
 import { formatConfigRef } from '../history/message.ts';
 import { nodeIdKey } from '../network/text.ts';
 import type { Entry } from './entry.ts';
@@ -17,13 +17,26 @@ export interface Claim {
 export interface Rejection {
   readonly code: 'NoSuchNode' | 'AmbiguousNode' | 'ClaimedByOther' | 'InvalidEntry';
   readonly message: string;
+  /** With `AmbiguousNode`: the nodes that it may mean. */
+  readonly nodes?: readonly string[];
 }
 
 export interface Claims {
   /** By node name. */
   readonly byNode: ReadonlyMap<string, Claim>;
   /** The node's name, or why there is none, of each entry. */
-  readonly byEntry: ReadonlyMap<Entry, { readonly node: string } | Rejection>;
+  readonly byEntry: ReadonlyMap<Entry, Found | Rejection>;
+  /**
+   * Nodes of which nobody can say what they are meant to have: two have one ID, or their CR has an entry that could
+   * be theirs. That no entry speaks for them means nothing.
+   */
+  readonly unclear: ReadonlySet<string>;
+}
+
+interface Found {
+  readonly node: string;
+  /** By its name only: an entry that has its ID is better. */
+  readonly byName?: true;
 }
 
 /**
@@ -38,33 +51,57 @@ export function resolveClaims(
 ): Claims {
   const find = nodeIndex(inventory, branches);
   const byNode = new Map<string, Claim>();
-  const byEntry = new Map<Entry, { node: string } | Rejection>();
-  const claims = [...main.configs.values()].flatMap((config) =>
-    [...config.entries.values()].map((entry) => ({ config, entry })),
-  );
-  for (const claim of claims) {
+  const byEntry = new Map<Entry, Found | Rejection>();
+  const rivals = new Map<string, (Claim & { found: Found })[]>();
+  for (const claim of allClaims(main)) {
     const found = find(claim.entry);
     byEntry.set(claim.entry, found);
-    if (!('node' in found)) continue;
-    const rival = byNode.get(found.node);
-    if (rival === undefined) {
-      byNode.set(found.node, claim);
-      continue;
-    }
-    const elder = isSource(claim.config.ref, branches.get(found.node)) ? claim : rival;
-    const younger = elder === claim ? rival : claim;
-    byNode.set(found.node, elder);
-    byEntry.set(elder.entry, found);
-    byEntry.set(younger.entry, {
-      code: 'ClaimedByOther',
-      message: `node ${found.node} belongs to ${formatConfigRef(elder.config.ref)}, which named it first: remove the entry from one of the two`,
-    });
+    if ('node' in found) rivals.set(found.node, [...(rivals.get(found.node) ?? []), { ...claim, found }]);
   }
-  return { byNode, byEntry };
+  for (const [node, claims] of rivals) {
+    const [elder, ...younger] = claims.toSorted(byAge(branches.get(node)));
+    byNode.set(node, { config: elder!.config, entry: elder!.entry });
+    for (const { entry } of younger) {
+      byEntry.set(entry, {
+        code: 'ClaimedByOther',
+        message: `node ${node} belongs to ${formatConfigRef(elder!.config.ref)}, which named it first: remove the entry from one of the two`,
+      });
+    }
+  }
+  return { byNode, byEntry, unclear: unclearNodes(main, branches, byNode, byEntry) };
 }
 
-function isSource(ref: ConfigRef, node: NodeIdentity | undefined): boolean {
-  return node !== undefined && formatConfigRef(node.source) === formatConfigRef(ref);
+/** In an order that a restart does not change. */
+function allClaims(main: MainState): Claim[] {
+  const configs = [...main.configs].sort(([a], [b]) => (a < b ? -1 : 1));
+  return configs.flatMap(([, config]) => [...config.entries.values()].map((entry) => ({ config, entry })));
+}
+
+/** The CR that has the node comes first; then who knows its ID; then the first of the list. */
+function byAge(node: NodeIdentity | undefined) {
+  const rank = ({ config, found }: { config: MainConfig; found: Found }): number =>
+    (node !== undefined && formatConfigRef(node.source) === formatConfigRef(config.ref) ? 0 : 2) +
+    (found.byName === undefined ? 0 : 1);
+  return (a: Claim & { found: Found }, b: Claim & { found: Found }): number =>
+    rank(a) - rank(b) || (a.entry.key < b.entry.key ? -1 : Number(a.entry.key > b.entry.key));
+}
+
+function unclearNodes(
+  main: MainState,
+  branches: ReadonlyMap<string, NodeIdentity>,
+  byNode: ReadonlyMap<string, Claim>,
+  byEntry: ReadonlyMap<Entry, Found | Rejection>,
+): Set<string> {
+  const unclear = new Set<string>();
+  for (const found of byEntry.values()) {
+    if ('nodes' in found) for (const node of found.nodes ?? []) unclear.add(node);
+  }
+  for (const [name, { source }] of branches) {
+    const config = byNode.has(name) ? undefined : main.configs.get(formatConfigRef(source));
+    if (config !== undefined && [...config.entries.values()].some(({ nodeId }) => nodeId === undefined))
+      unclear.add(name);
+  }
+  return unclear;
 }
 
 /**
@@ -74,7 +111,7 @@ function isSource(ref: ConfigRef, node: NodeIdentity | undefined): boolean {
 function nodeIndex(
   inventory: readonly InventoryNode[],
   branches: ReadonlyMap<string, NodeIdentity>,
-): (entry: Entry) => { node: string } | Rejection {
+): (entry: Entry) => Found | Rejection {
   const byUuid = group(inventory, (node) => [nodeIdKey(node.systemUUID)]);
   const byProvider = group(inventory, (node) =>
     node.providerID === undefined ? [] : [nodeIdKey(node.providerID.split('/').at(-1)!)],
@@ -100,12 +137,14 @@ function nodeIndex(
         return {
           code: 'AmbiguousNode',
           message: `nodes ${nodes.map((node) => node.name).join(' and ')} both have the ID ${entry.nodeId}: neither is touched until one changes`,
+          nodes: nodes.map((node) => node.name),
         };
       }
       if (nodes.length === 1) return { node: nodes[0]!.name };
     }
     const [named, ...others] = entry.nodeName === undefined ? [] : (byName.get(entry.nodeName) ?? []);
-    if (named !== undefined && others.length === 0 && !contradicts(named, id)) return { node: named.name };
+    if (named !== undefined && others.length === 0 && !contradicts(named, id))
+      return { node: named.name, byName: true };
     const left = departed.get(id);
     if (left !== undefined) return { node: left };
     return {

@@ -14,6 +14,8 @@ export interface Removal {
   readonly node: string;
   /** Somebody said that it is meant. */
   readonly confirmed: boolean;
+  /** It was stopped before, or no CR asked for it: it stays stopped until confirmed, however much time passes. */
+  readonly waiting: boolean;
 }
 
 export interface GuardView {
@@ -23,7 +25,7 @@ export interface GuardView {
   readonly configuredBefore: number;
 }
 
-/** The nodes that may not be cleaned now: either none of the unconfirmed ones, or all of them. */
+/** The nodes that may not be cleaned now: all unconfirmed ones when they are too many, else those that wait already. */
 export function stoppedRemovals(
   removals: readonly Removal[],
   view: GuardView,
@@ -32,5 +34,6 @@ export function stoppedRemovals(
   const unconfirmed = removals.filter((removal) => !removal.confirmed);
   const allowed = Math.max(policy.minimum, policy.fraction * view.configuredBefore);
   const total = unconfirmed.length + view.cleanedLately;
-  return new Set(total > allowed ? unconfirmed.map((removal) => removal.node) : []);
+  const tooMany = total > allowed;
+  return new Set(unconfirmed.filter(({ waiting }) => tooMany || waiting).map(({ node }) => node));
 }

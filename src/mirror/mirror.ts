@@ -9,6 +9,7 @@ import { headOf, move, spec, type Cause } from '../history/change.ts';
 import { formatConfigRef, TRAILER } from '../history/message.ts';
 import { MAIN, MIRRORED } from '../history/ref.ts';
 import { Batch } from '../store/batch.ts';
+import { satisfies } from '../network/interface.ts';
 import type { Oid } from '../store/port.ts';
 import { decideAnew } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
@@ -45,6 +46,8 @@ export class Mirror {
   readonly #log: Logger;
   readonly #judge = new Judge();
   #main: MainState | undefined;
+  /** What was done and not told of yet: a race lost later in the pass must not swallow it. */
+  readonly #events: MirrorEvent[] = [];
   /** States of the commits of main that this process made and has not mirrored yet. */
   readonly #states = new Map<Oid, MainState>();
 
@@ -85,7 +88,7 @@ export class Mirror {
   }
 
   /**
-   * Ends a hold on request: a spec commit of what the CR wants now, else of what the base wanted.
+   * Ends a hold on request: a spec commit of what the base wanted.
    * @throws MultinicError `NoSuchNode`, `NotHeld`
    */
   async release(name: string, by: Cause, inventory: readonly InventoryNode[]): Promise<Oid> {
@@ -98,10 +101,14 @@ export class Mirror {
           { data: { node: name } },
         );
       }
-      const claim = resolveClaims(await this.main(), inventory, new Map([[name, branch.node]])).byNode.get(
+      const asked = resolveClaims(await this.main(), inventory, new Map([[name, branch.node]])).byNode.get(
         name,
-      );
-      const wanted = claim?.entry.wanted ?? branch.base.network.map(({ name: _, ...nic }) => nic);
+      )?.entry.wanted;
+      // Names that the CR states, if it still wants the base; what it wants besides comes by a pass, and guarded.
+      const wanted =
+        asked !== undefined && satisfies(branch.base.network, asked)
+          ? asked
+          : branch.base.network.map(({ name: _, ...nic }) => nic);
       const trailers =
         branch.base.commit?.trailers.filter(([key]) => key !== TRAILER.change && key !== TRAILER.endsHold) ??
         [];
@@ -125,7 +132,7 @@ export class Mirror {
     let main = await this.main();
     const listed = new Set(list.configs.map((object) => formatConfigRef(object.ref)));
     const doubts = new Map<string, string>();
-    for (const [key, { object, config }] of valid) {
+    for (const [key, { object, config }] of losersLast(valid, main)) {
       const before = main.configs.get(key);
       if (!sameConfig(before, config)) main = await this.#commitConfig(main, before, config, object);
       else if (before !== config) main = this.#replace(main, key, config);
@@ -182,11 +189,10 @@ export class Mirror {
       now: this.#now,
       stateAt: (oid) => this.#stateAt(oid),
     });
-    const events: MirrorEvent[] = [];
     let result: BranchesResult | undefined;
     for (const commit of steps) {
       result = await branchMirror.run({ commit, main: await this.#stateAt(commit.oid), inventory, order });
-      events.push(...result.events);
+      this.#events.push(...result.events);
     }
     if (mirrored !== tip.commit) {
       const batch = new Batch();
@@ -194,7 +200,7 @@ export class Mirror {
       await this.#store.write(batch);
       this.#states.clear();
     }
-    return { ...result!, events };
+    return { ...result!, events: this.#events.splice(0) };
   }
 
   async #stateAt(commit: Oid): Promise<MainState> {
@@ -202,6 +208,19 @@ export class Mirror {
     if (commit === tip.commit) return tip;
     return this.#states.get(commit) ?? readMain(this.#store.reader, commit, tip);
   }
+}
+
+/**
+ * CRs that lose an entry come after those that gain one: a node that moves between two CRs is never without one, and a
+ * hold on it stands.
+ */
+function losersLast(
+  valid: ReadonlyMap<string, ValidConfig>,
+  main: MainState,
+): [key: string, config: ValidConfig][] {
+  const loses = ([key, { config }]: [string, ValidConfig]): boolean =>
+    [...(main.configs.get(key)?.entries.keys() ?? [])].some((entry) => !config.entries.has(entry));
+  return [...valid].sort((a, b) => Number(loses(a)) - Number(loses(b)));
 }
 
 function warningsOf({ valid }: Judgement): Map<string, readonly Problem[]> {
