@@ -1,7 +1,7 @@
 // What a person may ask of the controller. Each command decides on the tips as they are and writes one batch.
 
 import { MultinicError } from '../api/errors.ts';
-import type { Branch, Branches } from '../history/branch.ts';
+import { kindOf, type Branch, type Branches } from '../history/branch.ts';
 import { headOf, move, rerender, rollback, type Cause, type Head } from '../history/change.ts';
 import { trailer, TRAILER } from '../history/message.ts';
 import { recordRequest, type Request } from '../history/outcome.ts';
@@ -10,7 +10,7 @@ import { rollbackTarget } from '../history/rollback.ts';
 import type { Mirror } from '../mirror/mirror.ts';
 import type { RendererKind } from '../network/node.ts';
 import { Batch } from '../store/batch.ts';
-import type { Oid, Person } from '../store/port.ts';
+import type { Commit, Oid, Person } from '../store/port.ts';
 import { decideAnew } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
 import type { PausableInventory, Requester } from './port.ts';
@@ -56,10 +56,12 @@ export class Commands {
       const branch = await this.#branches.get(node);
       const batch = new Batch();
       const target = await rollbackTarget(this.#store.reader, branch, to && (await this.#resolve(to)));
-      return this.#land(
-        batch,
-        branch,
-        rollback(batch, headOf(branch), target.network, target.commit, causeOf(by)),
+      const head = rollback(batch, headOf(branch), target.network, target.commit, causeOf(by));
+      if (head.tree !== branch.tree) return this.#land(batch, branch, head);
+      throw new MultinicError(
+        'NothingToRollBack',
+        `node/${node} has the network of ${target.commit.slice(0, 10)} already: multinic log ${node} lists others`,
+        { data: { node, commit: target.commit } },
       );
     });
   }
@@ -70,9 +72,10 @@ export class Commands {
     const moved: Moved[] = [];
     const skipped: { node: string; reason: string }[] = [];
     for (const branch of await this.#all()) {
-      if (!(await this.#touchedBy(branch, main))) continue;
-      const { commit } = branch.base;
-      if (branch.tip.oid !== commit?.oid || trailer(commit, TRAILER.mainCommit) !== main) {
+      const touched = await this.#touchedBy(branch, main);
+      if (touched === undefined) continue;
+      const newest = branch.base.commit && trailer(branch.base.commit, TRAILER.mainCommit);
+      if (newest !== main || branch.hold !== undefined || branch.invalid !== undefined) {
         skipped.push({
           node: branch.name,
           reason: `moved on since: node/${branch.name} is at ${branch.tip.oid.slice(0, 10)}`,
@@ -80,7 +83,7 @@ export class Commands {
         continue;
       }
       try {
-        moved.push(await this.rollback(branch.name, commit.parents[0], by));
+        moved.push(await this.rollback(branch.name, touched.parents[0], by));
       } catch (error) {
         if (!(error instanceof MultinicError)) throw error;
         skipped.push({ node: branch.name, reason: error.message });
@@ -125,9 +128,11 @@ export class Commands {
     kind: RendererKind | undefined,
     by: Requester,
   ): Promise<ManyMoved> {
-    const names = nodes.length > 0 ? nodes : (await this.#all()).map(({ name }) => name);
+    const names = nodes.length > 0 ? new Set(nodes) : (await this.#all()).map(({ name }) => name);
     const moved: Moved[] = [];
     const skipped: { node: string; reason: string }[] = [];
+    // A name with a typing error must not be found after half of the nodes.
+    for (const name of names) await this.#branches.get(name);
     for (const name of names) {
       await decideAnew(async () => {
         const branch = await this.#branches.get(name);
@@ -203,16 +208,14 @@ export class Commands {
     return Promise.all([...tips].map(([ref, tip]) => this.#branches.at(nodeOfRef(ref)!, tip)));
   }
 
-  /** Whether a spec commit of the branch came from that commit of main. */
-  async #touchedBy(branch: Branch, main: Oid): Promise<boolean> {
-    if (branch.base.commit !== undefined && trailer(branch.base.commit, TRAILER.mainCommit) === main)
-      return true;
+  /** The first spec commit of the branch that came from that commit of main: releases repeat it. */
+  async #touchedBy(branch: Branch, main: Oid): Promise<Commit | undefined> {
     const commits = await this.#store.reader.log(branch.tip.oid, {
       firstParent: true,
       limit: CHANGE_LOOK_BACK,
     });
-    return commits.some(
-      (commit) => trailer(commit, TRAILER.mainCommit) === main && trailer(commit, TRAILER.change) === 'spec',
+    return commits.findLast(
+      (commit) => kindOf(commit) === 'spec' && trailer(commit, TRAILER.mainCommit) === main,
     );
   }
 

@@ -43,8 +43,12 @@ export async function factsOf(
 }
 
 function bearsNames(branch: Branch, { found }: OutcomeRecord): boolean {
-  const names = new Map(branch.network.map((nic) => [nic.mac, nic.name]));
-  return found.every(({ mac, name }) => !names.has(mac) || names.get(mac) === name);
+  const byMac = new Map(branch.network.map((nic) => [nic.mac, nic]));
+  return found.every(({ mac, name, netplanId }) => {
+    const nic = byMac.get(mac);
+    if (nic === undefined) return true;
+    return nic.name === name && (netplanId === undefined || nic.netplanId === netplanId);
+  });
 }
 
 function applyMode(text: string | undefined): AgentJob['apply'] | undefined {

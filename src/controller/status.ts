@@ -339,7 +339,8 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
 }
 
 function describeHold({ hold }: Branch): string {
-  return `held since ${hold!.commit.slice(0, 10)} by ${hold!.author.name}: the CR's next change of this node, or a release, ends it`;
+  const since = new Date(hold!.since * 1000).toISOString().replace(/\.\d+Z$/, 'Z');
+  return `held since ${since} by ${hold!.author.name} (${hold!.commit.slice(0, 10)}): the CR's next change of this node, or a release, ends it`;
 }
 
 function describeProblems(problems: readonly Problem[]): string {
