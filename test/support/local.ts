@@ -221,8 +221,6 @@ export class LocalRun implements AsyncDisposable {
   /** Main is mirrored as far as it goes, and no node has anything left to do. */
   async settled(timeoutMs?: number): Promise<StatusReport> {
     let main = '';
-    const moving = ({ state, reason }: NodeView): boolean =>
-      state === 'InProgress' || (state === 'Pending' && (reason === 'Queued' || reason === 'Adopt'));
     return this.untilStatus(
       'settled',
       (report) => {
@@ -346,6 +344,10 @@ export class LocalRun implements AsyncDisposable {
     await copy.git('clone', '-q', await this.remote(), '.');
     return copy;
   }
+}
+
+function moving({ state, reason }: NodeView): boolean {
+  return state === 'InProgress' || (state === 'Pending' && (reason === 'Queued' || reason === 'Adopt'));
 }
 
 export interface TestHost {
