@@ -106,22 +106,39 @@ async function allNodes(): Promise<void> {
 async function inARow(): Promise<void> {
   await inFolder(async (folder) => {
     const commits = 10_000;
+    const window = 100;
     const store = await Store.open(join(folder, 'store.git'));
     await store.write(fleet());
+    // A small store beside it: what the machine was busy with shows there, what the big one's age costs does not.
+    const small = await Store.open(join(folder, 'probe.git'));
+    await small.write(birthOf(0));
     const maintenance = new Maintenance(store);
     const before = diskUse(store.dir);
     const times: number[] = [];
+    const probes: number[] = [];
     let maintained = 0;
     for (let round = 0; round < commits; round += 1) {
       const node = (round * 37) % NODES;
       times.push(await timed(async () => store.write(await nodeChange(store, node, round))));
       maintained += await timed(() => maintenance.runIfDue());
+      if (round >= window && round < commits - window) continue;
+      const parent = (await small.reader.ref(refOf(0))) ?? '';
+      const bare = await nodeChange(small, 0, round);
+      probes.push(await timed(() => bareWrite(small, bare, 0, parent)));
     }
-    report('the last 100 commits', median(times.slice(-100)), 'the first 100', median(times.slice(0, 100)));
+    const probe = 'the bare write on a small store at that time';
+    report(
+      `the first ${window} commits`,
+      median(times.slice(0, window)),
+      probe,
+      median(probes.slice(0, window)),
+    );
+    report(`the last ${window}`, median(times.slice(-window)), probe, median(probes.slice(-window)));
     const bytes = (diskUse(store.dir) - before) / commits;
     console.log(
       `  ${bytes.toFixed(0)} bytes on disk a commit; maintenance took ${(maintained / commits).toFixed(2)} ms a commit`,
     );
+    await small.close();
     await store.close();
   });
 }
@@ -129,24 +146,32 @@ async function inARow(): Promise<void> {
 /** Birth and first configuration of every node. */
 function fleet(): Batch {
   const batch = new Batch();
-  for (let node = 0; node < NODES; node += 1) {
-    const birth = batch.commit({
-      parents: [],
-      files: new Map([['node.yaml', `name: worker-${node}\nnodeId: ${nodeId(node)}\nrenderer: netplan\n`]]),
-      author: AUTHOR,
-      subject: `worker-${node}: birth`,
-      trailers: [['Change', 'birth']],
-    });
-    const spec = batch.commit({
-      parents: [birth],
-      files: new Map([0, 1, 2].map((nic) => [pathOf(nic), netplan(node, nic, 1500)])),
-      author: AUTHOR,
-      subject: `worker-${node}: add multinic0 multinic1 multinic2`,
-      trailers: TRAILERS,
-    });
-    batch.move(refOf(node), spec, null);
-  }
+  for (let node = 0; node < NODES; node += 1) addBirth(batch, node);
   return batch;
+}
+
+function birthOf(node: number): Batch {
+  const batch = new Batch();
+  addBirth(batch, node);
+  return batch;
+}
+
+function addBirth(batch: Batch, node: number): void {
+  const birth = batch.commit({
+    parents: [],
+    files: new Map([['node.yaml', `name: worker-${node}\nnodeId: ${nodeId(node)}\nrenderer: netplan\n`]]),
+    author: AUTHOR,
+    subject: `worker-${node}: birth`,
+    trailers: [['Change', 'birth']],
+  });
+  const spec = batch.commit({
+    parents: [birth],
+    files: new Map([0, 1, 2].map((nic) => [pathOf(nic), netplan(node, nic, 1500)])),
+    author: AUTHOR,
+    subject: `worker-${node}: add multinic0 multinic1 multinic2`,
+    trailers: TRAILERS,
+  });
+  batch.move(refOf(node), spec, null);
 }
 
 const TRAILERS = [
