@@ -41,8 +41,9 @@ export const Outcome = z.strictObject({
   step: z.string(),
   /** git tree id of the managed files that the agent read back from the host at the end. */
   tree: oid.optional(),
-  machineId: word,
-  bootId: word,
+  /** Empty: the host did not say. */
+  machineId: word.or(z.literal('')),
+  bootId: word.or(z.literal('')),
   startedAt: z.iso.datetime(),
   durationMs: z.number().int().nonnegative(),
   /** Host paths written and removed; empty when nothing had to change. */

@@ -179,8 +179,8 @@ export async function recordEnding(
       [KEY.job, ending.job],
       [KEY.stamp, String(ending.stamp)],
       ...line(TRAILER.mainCommit, change),
-      ...line(KEY.machine, outcome?.machineId ?? ending.machineId),
-      ...line(KEY.boot, outcome?.bootId ?? ending.bootId),
+      ...line(KEY.machine, outcome?.machineId || ending.machineId),
+      ...line(KEY.boot, outcome?.bootId || ending.bootId),
       ...line(KEY.duration, seconds && `${seconds}s`),
       ...(outcome?.missing ?? []).map((mac) => [KEY.missing, mac] as const),
       ...(outcome?.found ?? []).map(
