@@ -16,12 +16,18 @@ export const TOKENS = { read: 'token-read', write: 'token-write', node: 'token-n
 export const NODE_REF = 'refs/heads/node/worker-1';
 export const OTHER_REF = 'refs/heads/node/worker-2';
 
+let stopped = '';
+
 /** Refuses what its subject asks to be refused; history's policy is tested with history. */
 export const subjectPolicy: PushPolicy = {
   async check(push, objects) {
     const { subject } = await objects.commit(push.new);
     const files = await objects.files(push.new);
     if (subject === 'crash the policy') throw new TypeError('a defect');
+    if (subject === 'stop the server' && stopped !== push.new) {
+      stopped = push.new;
+      process.kill(process.pid, 'SIGSTOP');
+    }
     if (subject === 'refuse') {
       throw new MultinicError(
         'SubjectSaysNo',
