@@ -144,7 +144,7 @@ export class PushReceiver {
       ),
     ];
     const ended = await git.ended;
-    attempt.abort();
+    attempt.abort(new MultinicError('PushEnded', 'git gave the push up while it was judged: push again'));
     for (const gate of gates) gate.close();
     checkpoint('push.ended');
 
