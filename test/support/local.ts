@@ -126,6 +126,11 @@ export class LocalRun implements AsyncDisposable {
     await this.#end('SIGTERM');
   }
 
+  async restart(options: StartOptions = {}): Promise<void> {
+    await this.stop();
+    await this.launch(options);
+  }
+
   /** A power cut for the controller alone: its children go on. */
   async kill(): Promise<void> {
     await this.#end('SIGKILL');
