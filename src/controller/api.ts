@@ -30,15 +30,13 @@ const DiffQuery = z.object({
   host: z.stringbool().default(false),
 });
 
+function read(pattern: string, handle: Route['handle']): Route {
+  return { method: 'GET', pattern, role: 'read', handle };
+}
+
 /** Every command that changes something makes a pass follow. */
 export function apiRoutes(controller: Controller, reader: Reader): Route[] {
   const { commands } = controller;
-  const read = (pattern: string, handle: Route['handle']): Route => ({
-    method: 'GET',
-    pattern,
-    role: 'read',
-    handle,
-  });
   const command = <T extends { author?: z.infer<typeof Author> | undefined }>(
     pattern: string,
     schema: z.ZodType<T>,

@@ -204,7 +204,7 @@ export class Commands {
   }
 
   async #all(): Promise<Branch[]> {
-    const tips = await this.#store.reader.refs(NODES);
+    const tips = await this.#store.refs.below(NODES);
     return Promise.all([...tips].map(([ref, tip]) => this.#branches.at(nodeOfRef(ref)!, tip)));
   }
 

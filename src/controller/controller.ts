@@ -58,6 +58,7 @@ export class Controller {
   #statuses: ReadonlyMap<string, ConfigStatus> = new Map();
   #wake: (() => void) | undefined;
   #triggered = false;
+  #resyncedAt = -Infinity;
   /** Message of the failure that was told last; empty after a pass that went through. */
   #failure = '';
   #stopped = false;
@@ -116,6 +117,7 @@ export class Controller {
     while (!this.#stopped) {
       this.#triggered = false;
       let pauseMs = RESYNC_MS;
+      this.#resyncIfDue();
       try {
         const { snapshot, nextWake } = await this.reconcile();
         this.#failure = '';
@@ -132,6 +134,14 @@ export class Controller {
       }
       await this.#pause(pauseMs);
     }
+  }
+
+  /** Now and then everything is asked of git again: somebody may have written past us. */
+  #resyncIfDue(): void {
+    const now = performance.now();
+    if (now - this.#resyncedAt < RESYNC_MS) return;
+    this.#resyncedAt = now;
+    this.#store.refs.forget();
   }
 
   /** A person hears of what stops every pass, once. */
@@ -235,7 +245,7 @@ export class Controller {
 
   async #facts(report: MirrorReport, nodes: readonly InventoryNode[]): Promise<Map<string, NodeFacts>> {
     const inventory = new Map(nodes.map((node) => [node.name, node]));
-    const tips = await this.#store.reader.refs(OUTCOMES);
+    const tips = await this.#store.refs.below(OUTCOMES);
     const facts = new Map<string, NodeFacts>();
     for (const [name, branch] of report.branches) {
       const history = await this.#outcomes.recent(name, tips.get(outcomeRef(name)));

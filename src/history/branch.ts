@@ -74,6 +74,12 @@ export class Branches {
     return branch;
   }
 
+  /** What is remembered of the branch at a tip. */
+  known(name: string, tip: Oid): Branch | undefined {
+    const known = this.#known.get(name);
+    return known?.tip.oid === tip ? known : undefined;
+  }
+
   /** Remembers a branch that was just written, so that it need not be read back. */
   remember(branch: Branch): void {
     this.#known.set(branch.name, branch);

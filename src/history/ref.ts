@@ -17,7 +17,8 @@ export function outcomeRef(node: string): string {
 /** The node of `refs/heads/node/…` or `refs/heads/outcome/…`; undefined for any other ref. */
 export function nodeOfRef(ref: string): string | undefined {
   const prefix = [NODES, OUTCOMES].find((each) => ref.startsWith(each));
-  return prefix === undefined ? undefined : ref.slice(prefix.length).replace(/\.lock_$/, '.lock');
+  if (prefix === undefined) return undefined;
+  return ref.slice(prefix.length, ref.endsWith('.lock_') ? -1 : undefined);
 }
 
 function escape(node: string): string {

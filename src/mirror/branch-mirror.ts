@@ -14,7 +14,8 @@ import { Batch } from '../store/batch.ts';
 import { CONTROLLER } from '../store/identity.ts';
 import type { Commit, Mark, Oid } from '../store/port.ts';
 import type { Store } from '../store/store.ts';
-import { resolveClaims, type Claim, type Claims } from './claim.ts';
+import { InventoryIndex, resolveClaims, type Claim, type Claims } from './claim.ts';
+import type { Entry } from './entry.ts';
 import { GUARD_WINDOW_S, stoppedRemovals, type GuardPolicy, type Removal } from './guard.ts';
 import { describeIdentity, identityOf, sameIdentity } from './identity.ts';
 import { causeOf, type MainConfig, type MainState } from './main.ts';
@@ -63,12 +64,21 @@ interface Change {
   readonly config?: MainConfig;
 }
 
+/** All that a node's decision depends on, besides the order of main. */
+interface Seen {
+  readonly listed: InventoryNode | undefined;
+  readonly branch: Branch | undefined;
+  readonly entry: Entry | undefined;
+}
+
 const READ_AT_ONCE = 256;
 
 export class BranchMirror {
   readonly #store: Store;
   readonly #branches: Branches;
   readonly #options: BranchMirrorOptions;
+  /** What was seen of each node when there was nothing to do: while it is the same, there still is nothing. */
+  readonly #settled = new Map<string, Seen>();
 
   constructor(store: Store, branches: Branches, options: BranchMirrorOptions) {
     this.#store = store;
@@ -79,9 +89,8 @@ export class BranchMirror {
   async run(step: Step): Promise<BranchesResult> {
     const problems = new Map<string, MultinicError>();
     const branches = await this.#read(problems);
-    const identities = new Map([...branches].map(([name, branch]) => [name, branch.node]));
-    const claims = resolveClaims(step.main, step.inventory, identities);
-    const changes = planChanges(step, branches, claims, problems);
+    const claims = resolveClaims(step.main, step.inventory, branches);
+    const changes = this.#plan(step, branches, claims, problems);
     const stopped = await this.#guard(step, changes, branches);
     const events = await this.#write(
       step,
@@ -93,8 +102,14 @@ export class BranchMirror {
 
   async #read(problems: Map<string, MultinicError>): Promise<Map<string, Branch>> {
     const branches = new Map<string, Branch>();
-    const read = async (ref: string, tip: Oid): Promise<void> => {
+    const unread: [name: string, tip: Oid][] = [];
+    for (const [ref, tip] of await this.#store.refs.below(NODES)) {
       const name = nodeOfRef(ref)!;
+      const known = this.#branches.known(name, tip);
+      if (known === undefined) unread.push([name, tip]);
+      else branches.set(name, known);
+    }
+    const read = async ([name, tip]: [string, Oid]): Promise<void> => {
       try {
         branches.set(name, await this.#branches.at(name, tip));
       } catch (error) {
@@ -102,12 +117,47 @@ export class BranchMirror {
         problems.set(name, error);
       }
     };
-    const tips = [...(await this.#store.reader.refs(NODES))];
     // Reads of one turn are asked of git together; all at once would hold every file of the fleet in memory.
-    for (let start = 0; start < tips.length; start += READ_AT_ONCE) {
-      await Promise.all(tips.slice(start, start + READ_AT_ONCE).map(([ref, tip]) => read(ref, tip)));
+    for (let start = 0; start < unread.length; start += READ_AT_ONCE) {
+      await Promise.all(unread.slice(start, start + READ_AT_ONCE).map(read));
     }
     return branches;
+  }
+
+  /** Compares every node with its base; a bad entry changes nothing on its node. */
+  #plan(
+    step: Step,
+    branches: ReadonlyMap<string, Branch>,
+    claims: Claims,
+    problems: Map<string, MultinicError>,
+  ): Change[] {
+    const inventory = InventoryIndex.of(step.inventory).nodes;
+    const changes: Change[] = [];
+    for (const name of new Set([...claims.byNode.keys(), ...branches.keys()])) {
+      if (problems.has(name) || claims.unclear.has(name)) continue;
+      const claim = claims.byNode.get(name);
+      const seen = { listed: inventory.get(name), branch: branches.get(name), entry: claim?.entry };
+      if (this.#isSettled(name, seen) || (seen.branch !== undefined && isLater(step, seen.branch))) continue;
+      try {
+        const change = planChange(name, seen.listed, seen.branch, claim);
+        if (change === undefined) this.#settled.set(name, seen);
+        else changes.push(change);
+      } catch (error) {
+        if (!(error instanceof MultinicError)) throw error;
+        problems.set(name, error);
+      }
+    }
+    return changes.sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  #isSettled(name: string, { listed, branch, entry }: Seen): boolean {
+    const settled = this.#settled.get(name);
+    return (
+      settled?.listed === listed &&
+      settled?.branch === branch &&
+      settled?.entry === entry &&
+      settled !== undefined
+    );
   }
 
   /** The nodes whose removal waits for a person. */
@@ -218,38 +268,14 @@ function waitingRemovals(
   branches: ReadonlyMap<string, Branch>,
 ): (change: Change) => boolean {
   if (before === undefined || !step.order.has(step.commit.oid)) return () => true;
-  const identities = new Map([...branches].map(([name, branch]) => [name, branch.node]));
-  const { byNode, unclear } = resolveClaims(before, step.inventory, identities);
+  const { byNode, unclear } = resolveClaims(before, step.inventory, branches);
   return ({ name }) => {
     const claim = byNode.get(name);
     return !unclear.has(name) && (claim === undefined || claim.entry.wanted?.length === 0);
   };
 }
 
-/** Compares every node with its base; a bad entry changes nothing on its node. */
-function planChanges(
-  step: Step,
-  branches: ReadonlyMap<string, Branch>,
-  claims: Claims,
-  problems: Map<string, MultinicError>,
-): Change[] {
-  const inventory = new Map(step.inventory.map((node) => [node.name, node]));
-  const changes: Change[] = [];
-  for (const name of [...new Set([...claims.byNode.keys(), ...branches.keys()])].sort()) {
-    if (problems.has(name) || claims.unclear.has(name)) continue;
-    try {
-      const change = planChange(step, name, inventory.get(name), branches.get(name), claims.byNode.get(name));
-      if (change !== undefined) changes.push(change);
-    } catch (error) {
-      if (!(error instanceof MultinicError)) throw error;
-      problems.set(name, error);
-    }
-  }
-  return changes;
-}
-
 function planChange(
-  step: Step,
   name: string,
   listed: InventoryNode | undefined,
   branch: Branch | undefined,
@@ -260,7 +286,6 @@ function planChange(
     if (listed === undefined || claim === undefined || wanted === undefined) return undefined;
     return { name, node: identityOf(listed, claimOf(claim), undefined), wanted, config: claim.config };
   }
-  if (isLater(step, branch)) return undefined;
   const node = listed === undefined ? branch.node : identityOf(listed, claim && claimOf(claim), branch.node);
   const differs = wanted !== undefined && !satisfies(branch.base.network, wanted);
   if (!differs && (branch.invalid !== undefined || sameIdentity(node, branch.node))) return undefined;

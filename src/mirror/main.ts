@@ -131,7 +131,13 @@ export function causeOf(config: MainConfig): Trailers {
 
 /** The commits of main after `from` (all, when undefined), oldest first. */
 export async function commitsSince(reader: Reader, tip: Oid, from: Oid | undefined): Promise<Commit[]> {
-  return reader.log(tip, { firstParent: true, reverse: true, ...(from !== undefined && { until: from }) });
+  const commits: Commit[] = [];
+  for (let next: Oid | undefined = tip; next !== undefined && next !== from;) {
+    const commit: Commit = await reader.commit(next);
+    commits.push(commit);
+    next = commit.parents[0];
+  }
+  return commits.reverse();
 }
 
 /** The spec as main has it; the entries come in an order of its own. */

@@ -38,13 +38,21 @@ export interface MirrorOptions {
   readonly log: Logger;
 }
 
+/** How far along main the branches are. */
+interface Cursor {
+  /** What `refs/meta/mirrored` says. */
+  readonly stored: Oid | undefined;
+  /** What this process knows. */
+  readonly reached: Oid | undefined;
+}
+
 export class Mirror {
   readonly #store: Store;
   readonly #branches: Branches;
-  readonly #guard: GuardPolicy;
-  readonly #now: () => number;
   readonly #log: Logger;
   readonly #judge = new Judge();
+  readonly #branchMirror: BranchMirror;
+  #cursor: Cursor | undefined;
   #main: MainState | undefined;
   /** What was done and not told of yet: a race lost later in the pass must not swallow it. */
   readonly #events: MirrorEvent[] = [];
@@ -54,9 +62,12 @@ export class Mirror {
   constructor(store: Store, branches: Branches, options: MirrorOptions) {
     this.#store = store;
     this.#branches = branches;
-    this.#guard = options.guard ?? DEFAULT_GUARD;
-    this.#now = options.now ?? Date.now;
     this.#log = options.log;
+    this.#branchMirror = new BranchMirror(store, branches, {
+      guard: options.guard ?? DEFAULT_GUARD,
+      now: options.now ?? Date.now,
+      stateAt: (commit) => this.#stateAt(commit),
+    });
   }
 
   /** main at its tip. */
@@ -74,17 +85,33 @@ export class Mirror {
   /** Brings main and all branches to what the home lists. Idempotent; may be killed at any instant. */
   async pass(list: ConfigList, inventory: readonly InventoryNode[]): Promise<MirrorReport> {
     return decideAnew(async () => {
-      const judged = this.#judge.judge(list, await this.main());
-      const doubts = await this.#commitConfigs(list, judged.valid);
-      const result = await this.#mirrorCommits(inventory);
-      return {
-        ...result,
-        invalid: judged.invalid,
-        warnings: warningsOf(judged),
-        unreadable: list.problems ?? [],
-        doubts,
-      };
+      try {
+        return await this.#pass(list, inventory);
+      } catch (error) {
+        // How far it came, the refs say.
+        this.#cursor = undefined;
+        throw error;
+      }
     });
+  }
+
+  async #pass(list: ConfigList, inventory: readonly InventoryNode[]): Promise<MirrorReport> {
+    this.#cursor ??= await this.#readCursor();
+    const judged = this.#judge.judge(list, await this.main());
+    const doubts = await this.#commitConfigs(list, judged.valid);
+    const result = await this.#mirrorCommits(inventory, this.#cursor);
+    return {
+      ...result,
+      invalid: judged.invalid,
+      warnings: warningsOf(judged),
+      unreadable: list.problems ?? [],
+      doubts,
+    };
+  }
+
+  async #readCursor(): Promise<Cursor> {
+    const stored = await this.#store.reader.ref(MIRRORED);
+    return { stored, reached: stored };
   }
 
   /**
@@ -101,9 +128,8 @@ export class Mirror {
           { data: { node: name } },
         );
       }
-      const asked = resolveClaims(await this.main(), inventory, new Map([[name, branch.node]])).byNode.get(
-        name,
-      )?.entry.wanted;
+      const asked = resolveClaims(await this.main(), inventory, new Map([[name, branch]])).byNode.get(name)
+        ?.entry.wanted;
       // Names that the CR states, if it still wants the base; what it wants besides comes by a pass, and guarded.
       const wanted =
         asked !== undefined && satisfies(branch.base.network, asked)
@@ -161,7 +187,10 @@ export class Mirror {
     const batch = new Batch();
     const mark = commitConfig(batch, main.commit, before, after, object?.writer);
     batch.move(MAIN, mark, main.commit);
+    const passed = this.#cursor?.reached === main.commit && this.#cursor.stored !== main.commit;
+    if (passed) batch.move(MIRRORED, main.commit, this.#cursor!.stored ?? null);
     const [commit] = await this.#store.write(batch);
+    if (passed) this.#cursor = { stored: main.commit, reached: main.commit };
     const configs = new Map(main.configs);
     const key = formatConfigRef((after ?? before)!.ref);
     if (after === undefined) configs.delete(key);
@@ -177,30 +206,32 @@ export class Mirror {
   }
 
   /** Brings the branches through every commit of main that they don't reflect yet, one after the other. */
-  async #mirrorCommits(inventory: readonly InventoryNode[]): Promise<BranchesResult> {
+  async #mirrorCommits(inventory: readonly InventoryNode[], cursor: Cursor): Promise<BranchesResult> {
     const tip = await this.main();
-    const mirrored = await this.#store.reader.ref(MIRRORED);
-    const pending =
-      mirrored === tip.commit ? [] : await commitsSince(this.#store.reader, tip.commit, mirrored);
+    const pending = await commitsSince(this.#store.reader, tip.commit, cursor.reached);
     const order = new Map(pending.map((commit, index) => [commit.oid, index]));
     const steps = pending.length > 0 ? pending : [await this.#store.reader.commit(tip.commit)];
-    const branchMirror = new BranchMirror(this.#store, this.#branches, {
-      guard: this.#guard,
-      now: this.#now,
-      stateAt: (oid) => this.#stateAt(oid),
-    });
     let result: BranchesResult | undefined;
     for (const commit of steps) {
-      result = await branchMirror.run({ commit, main: await this.#stateAt(commit.oid), inventory, order });
+      const main = await this.#stateAt(commit.oid);
+      result = await this.#branchMirror.run({ commit, main, inventory, order });
       this.#events.push(...result.events);
     }
-    if (mirrored !== tip.commit) {
-      const batch = new Batch();
-      batch.move(MIRRORED, tip.commit, mirrored ?? null);
-      await this.#store.write(batch);
-      this.#states.clear();
-    }
+    this.#states.clear();
+    this.#cursor = await this.#advance(cursor, tip.commit, pending.length);
     return { ...result!, events: this.#events.splice(0) };
+  }
+
+  /**
+   * Moves the cursor behind the branches, never with them. One commit behind costs a restart nothing, so that last
+   * step is taken with main's next commit.
+   */
+  async #advance({ stored }: Cursor, reached: Oid, passed: number): Promise<Cursor> {
+    if (passed <= 1) return { stored, reached };
+    const batch = new Batch();
+    batch.move(MIRRORED, reached, stored ?? null);
+    await this.#store.write(batch);
+    return { stored: reached, reached };
   }
 
   async #stateAt(commit: Oid): Promise<MainState> {

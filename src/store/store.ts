@@ -17,6 +17,7 @@ import { expectRef, MAIN_REF, WRITER_REF } from './names.ts';
 import { isOid } from './objects.ts';
 import { openReader } from './reader.ts';
 import { clearAndTakeOver, clearLeftovers } from './recovery.ts';
+import { KnownRefs } from './refs.ts';
 import { ensureRepository, expectRoom, orFullDisk } from './repository.ts';
 import { moveRefs, takeOver } from './transaction.ts';
 import type { ResolvedMove } from './transaction.ts';
@@ -39,6 +40,8 @@ export class Store {
   readonly dir: string;
   /** Reads what is in the store now, ours or pushed. */
   readonly reader: Reader;
+  /** The refs as this process knows them, without asking git. */
+  readonly refs: KnownRefs;
   readonly #clock: () => number;
   readonly #log: Logger | undefined;
   readonly #onFenced: () => void;
@@ -53,6 +56,7 @@ export class Store {
   private constructor(dir: string, options: StoreOptions) {
     this.dir = dir;
     this.reader = openReader(dir);
+    this.refs = new KnownRefs(this.reader);
     this.#clock = options.clock ?? Date.now;
     this.#log = options.log;
     this.#onFenced = options.onFenced ?? (() => undefined);
@@ -130,6 +134,11 @@ export class Store {
   async syncRefs(refs: readonly string[]): Promise<void> {
     await this.#folders.objects();
     await this.#folders.refs(refs);
+    for (const ref of refs) {
+      const to = await this.reader.ref(ref);
+      if (to === undefined) this.refs.forget();
+      else this.refs.moved(ref, to);
+    }
   }
 
   /** After a git child that failed outside of `write`: takes away what it left, between two writes. */
@@ -179,6 +188,7 @@ export class Store {
       this.#commitsWritten += oids.length;
       return oids;
     } catch (error) {
+      this.refs.forget();
       throw await this.#failed(error, batch);
     }
   }
@@ -188,7 +198,9 @@ export class Store {
       const oid = isMark(to) ? oids[to.mark - 1] : to;
       return { ref, to: oid ?? '', from };
     });
-    if (moves.length > 0) await moveRefs(this.dir, this.#writer, moves);
+    if (moves.length === 0) return;
+    await moveRefs(this.dir, this.#writer, moves);
+    for (const { ref, to } of moves) this.refs.moved(ref, to);
   }
 
   /** Commit times never go back, whatever the clock does: max(now, newest parent's). */
