@@ -2,6 +2,7 @@
 // nothing that it could not read again: each pass decides from the home and the store.
 
 import type { Logger } from 'pino';
+import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import type { ConfigStatus } from '../api/status.ts';
 import { Branches, type Branch } from '../history/branch.ts';
@@ -159,6 +160,7 @@ export class Controller {
     await this.#recordEndings(await runner.list());
     const [list, nodes] = await Promise.all([source.list(), inventory.list()]);
     const report = await this.#mirror.pass(list, nodes);
+    checkpoint('controller.mirrored');
     const facts = await this.#adoptNames(report, await this.#facts(report, nodes), nodes);
     const jobs = await runner.list();
     const confirmed = await this.#confirmations.read();
@@ -170,6 +172,7 @@ export class Controller {
     );
     for (const name of plan.withdraw) await runner.withdraw(name);
     for (const request of plan.start) {
+      checkpoint('controller.start');
       this.#log.info(
         { node: request.node, commit: request.commit, job: request.name, attempt: request.attempt },
         'job started',
@@ -198,8 +201,11 @@ export class Controller {
   async #recordEndings(jobs: readonly JobStatus[]): Promise<void> {
     for (const job of jobs) {
       if (job.phase !== 'finished') continue;
+      checkpoint('controller.ended');
       if (job.outcome?.result !== 'Superseded') await decideAnew(() => this.#recordEnding(job));
+      checkpoint('controller.recorded');
       await this.#options.runner.forget(job.name);
+      checkpoint('controller.forgotten');
     }
   }
 
@@ -300,6 +306,7 @@ export class Controller {
         branch.tip.oid,
       );
       await this.#store.write(batch);
+      checkpoint('controller.adopted');
       this.#log.info({ node: name, found }, 'names of the host adopted');
       const adopted = (await this.#branches.read(name))!;
       (report.branches as Map<string, Branch>).set(name, adopted);
@@ -322,6 +329,7 @@ export class Controller {
     for (const [key, status] of statuses) {
       if (JSON.stringify(status) === JSON.stringify(this.#statuses.get(key))) continue;
       await sink.write(snapshot.listed.get(key)!.ref, status);
+      checkpoint('controller.status');
     }
     const news: ControllerEvent[] = newsBetween(this.#snapshot, snapshot);
     this.#statuses = statuses;

@@ -2,6 +2,7 @@
 
 import { rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
+import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import { apiRoutes } from '../controller/api.ts';
 import { Controller, type ControllerOptions } from '../controller/controller.ts';
@@ -102,12 +103,14 @@ export async function runLocal(options: LocalOptions): Promise<NodeView[]> {
   await replaceFile(endpointFile(home.dir), `${JSON.stringify(endpoint)}\n`, 0o644);
   cleanup.defer(() => rm(endpointFile(home.dir), { force: true }));
   options.onListening(server.url);
+  checkpoint('local.listening');
 
   signal.addEventListener('abort', () => controller.stop(), { once: true });
   if (signal.aborted) controller.stop();
   const maintenance = new Maintenance(store);
   await controller.run(async (snapshot) => {
     await sink.save(reportOf(snapshot, controller.statuses));
+    checkpoint('local.saved');
     await maintenance
       .runIfDue()
       .catch((error: unknown) =>
