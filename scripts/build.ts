@@ -1,5 +1,5 @@
-// Bundles the CLI, controller and agent into one file: a Job starts in a third of the time of the unbundled
-// tree (docs/decisions/0001-libraries.md).
+// Bundles CLI, controller and agent: a Job starts in a third of the time of the unbundled tree. What a command loads
+// when it runs is a chunk of its own, so that an agent neither parses nor keeps the controller.
 import { build } from 'esbuild';
 import { chmod, readFile, rm, symlink } from 'node:fs/promises';
 
@@ -8,7 +8,10 @@ const outfile = 'dist/multinic.js';
 
 await build({
   entryPoints: ['src/cli/main.ts'],
-  outfile,
+  outdir: 'dist',
+  entryNames: 'multinic',
+  chunkNames: 'chunks/[name]-[hash]',
+  splitting: true,
   bundle: true,
   platform: 'node',
   target: 'node24',
