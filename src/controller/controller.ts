@@ -73,7 +73,6 @@ export class Controller {
     this.#outcomes = new Outcomes(options.store.reader);
     this.#mirror = new Mirror(options.store, this.#branches, {
       guard: options.guard ?? DEFAULT_GUARD,
-      now: this.#now,
       log: options.log,
     });
     this.#confirmations = new Confirmations(options.store);

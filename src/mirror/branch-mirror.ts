@@ -16,7 +16,7 @@ import type { Commit, Mark, Oid } from '../store/port.ts';
 import type { Store } from '../store/store.ts';
 import { InventoryIndex, resolveClaims, type Claim, type Claims } from './claim.ts';
 import type { Entry } from './entry.ts';
-import { GUARD_WINDOW_S, stoppedRemovals, type GuardPolicy, type Removal } from './guard.ts';
+import { GUARD_WINDOW_S, stoppedRemovals, type GuardPolicy, type GuardView, type Removal } from './guard.ts';
 import { describeIdentity, identityOf, sameIdentity } from './identity.ts';
 import { causeOf, type MainConfig, type MainState } from './main.ts';
 import type { InventoryNode } from './port.ts';
@@ -50,7 +50,6 @@ export interface Step {
 
 export interface BranchMirrorOptions {
   readonly guard: GuardPolicy;
-  readonly now: () => number;
   readonly stateAt: (commit: Oid) => Promise<MainState>;
 }
 
@@ -179,7 +178,7 @@ export class BranchMirror {
       waiting: waiting(change),
     }));
     if (removals.every((removal) => removal.confirmed)) return new Set();
-    return stoppedRemovals(removals, await this.#lastHour(branches), this.#options.guard);
+    return stoppedRemovals(removals, await this.#hourBefore(step.commit, branches), this.#options.guard);
   }
 
   async #stateBefore({ commit }: Step): Promise<MainState | undefined> {
@@ -206,10 +205,9 @@ export class BranchMirror {
     return Promise.all([target, ...since.map(({ oid }) => oid)].map((oid) => this.#options.stateAt(oid)));
   }
 
-  async #lastHour(
-    branches: ReadonlyMap<string, Branch>,
-  ): Promise<{ cleanedLately: number; configuredBefore: number }> {
-    const begin = this.#options.now() / 1000 - GUARD_WINDOW_S;
+  /** By main's time and not the clock's: a commit that a restart goes through again is judged as it was at first. */
+  async #hourBefore(main: Commit, branches: ReadonlyMap<string, Branch>): Promise<GuardView> {
+    const begin = main.committer.time - GUARD_WINDOW_S;
     let cleanedLately = 0;
     let configuredBefore = 0;
     for (const branch of branches.values()) {

@@ -33,8 +33,6 @@ export interface MirrorReport extends BranchesResult {
 
 export interface MirrorOptions {
   readonly guard?: GuardPolicy;
-  /** Milliseconds since 1970. */
-  readonly now?: () => number;
   readonly log: Logger;
 }
 
@@ -65,7 +63,6 @@ export class Mirror {
     this.#log = options.log;
     this.#branchMirror = new BranchMirror(store, branches, {
       guard: options.guard ?? DEFAULT_GUARD,
-      now: options.now ?? Date.now,
       stateAt: (commit) => this.#stateAt(commit),
     });
   }

@@ -6,15 +6,22 @@
 //   await fleet.pass();
 //   expect(await fleet.mtu('a')).toBe(1500);
 
-import { mkdtemp, rm } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { pino } from 'pino';
+import { Commands } from '../../src/controller/commands.ts';
 import { Branches, type Branch } from '../../src/history/branch.ts';
+import { NodeBranchPolicy } from '../../src/history/policy.ts';
 import { nodeRef } from '../../src/history/ref.ts';
+import { DEFAULT_GUARD, type GuardPolicy } from '../../src/mirror/guard.ts';
 import { Mirror, type MirrorReport } from '../../src/mirror/mirror.ts';
 import type { ConfigObject, InventoryNode } from '../../src/mirror/port.ts';
+import type { Reader } from '../../src/store/port.ts';
+import { openReader } from '../../src/store/reader.ts';
 import { Store } from '../../src/store/store.ts';
 
 const PERSON = {
@@ -37,43 +44,80 @@ export class Fleet implements AsyncDisposable {
   readonly configs = new Map<string, ConfigObject>();
   /** Milliseconds since 1970. */
   now = START;
-  #store: Store;
-  #mirror: Mirror;
+  /** Reads the store, whoever writes it. */
+  readonly reader: Reader;
+  readonly #guard: GuardPolicy;
+  #running: Running | undefined;
 
-  private constructor(dir: string, inventory: InventoryNode[], store: Store) {
+  private constructor(dir: string, inventory: InventoryNode[], guard: GuardPolicy) {
     this.dir = dir;
     this.inventory = inventory;
-    this.#store = store;
-    this.#mirror = this.#newMirror();
+    this.reader = openReader(join(dir, 'store.git'));
+    this.#guard = guard;
   }
 
-  static async open(nodes: readonly string[]): Promise<Fleet> {
+  static async open(nodes: readonly string[], guard = DEFAULT_GUARD): Promise<Fleet> {
     const dir = await mkdtemp(join(tmpdir(), 'multinic-fleet-'));
-    const fleet: { store?: Fleet } = {};
-    const clock = (): number => fleet.store?.now ?? START;
-    const store = await Store.open(join(dir, 'store.git'), { clock });
-    fleet.store = new Fleet(dir, nodes.map(inventoryNode), store);
-    return fleet.store;
+    const fleet = new Fleet(dir, nodes.map(inventoryNode), guard);
+    await fleet.start();
+    return fleet;
   }
 
-  get store(): Store {
-    return this.#store;
-  }
-
-  get mirror(): Mirror {
-    return this.#mirror;
+  get commands(): Commands {
+    return this.#running!.commands;
   }
 
   /** A new process on the same store: nothing is remembered. */
   async restart(): Promise<void> {
-    await this.#store.close();
-    this.#store = await Store.open(join(this.dir, 'store.git'), { clock: () => this.now });
-    this.#mirror = this.#newMirror();
+    await this.stop();
+    await this.start();
+  }
+
+  async start(): Promise<void> {
+    this.#running = await startMirror(
+      join(this.dir, 'store.git'),
+      () => this.now,
+      this.#guard,
+      this.inventory,
+    );
+  }
+
+  async stop(): Promise<void> {
+    await this.#running?.store.close();
+    this.#running = undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#store.close();
+    await this.stop();
+    await this.reader.close();
     await rm(this.dir, { recursive: true, force: true });
+  }
+
+  /**
+   * The pass of another process that is killed by SIGKILL, at a checkpoint or after some milliseconds. No writer is
+   * left: `start` before the next pass.
+   * @returns whether it was killed; a pass that does not come by the checkpoint ends by itself
+   */
+  async crash(at: { readonly checkpoint: string } | { readonly afterMs: number }): Promise<boolean> {
+    await this.stop();
+    const order: PassOrder = {
+      store: join(this.dir, 'store.git'),
+      now: this.now,
+      guard: this.#guard,
+      configs: [...this.configs.values()],
+      inventory: this.inventory,
+    };
+    const file = join(this.dir, 'pass.json');
+    await writeFile(file, JSON.stringify(order));
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'fleet-pass.ts'), file], {
+      env: { ...process.env, ...('checkpoint' in at && { MULTINIC_KILL_AT: at.checkpoint }) },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    const timer = 'afterMs' in at ? setTimeout(() => child.kill('SIGKILL'), at.afterMs) : undefined;
+    const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+    clearTimeout(timer);
+    if (code !== 0 && signal !== 'SIGKILL') throw new Error(`the pass failed: ${code ?? signal}`);
+    return signal === 'SIGKILL';
   }
 
   /** Writes a CR with one NIC a node. */
@@ -98,12 +142,14 @@ export class Fleet implements AsyncDisposable {
 
   /** @param doubt why CRs that are not listed may still exist */
   pass(doubt?: string): Promise<MirrorReport> {
-    return this.#mirror.pass({ configs: [...this.configs.values()], doubt: () => doubt }, this.inventory);
+    return this.#running!.mirror.pass({ configs: [...this.configs.values()], doubt: () => doubt }, [
+      ...this.inventory,
+    ]);
   }
 
   /** A branch read by somebody who remembers nothing. */
   branch(node: string): Promise<Branch> {
-    return new Branches(this.#store.reader).get(node);
+    return new Branches(this.reader).get(node);
   }
 
   /** Of the node's NIC; null: none. */
@@ -111,7 +157,7 @@ export class Fleet implements AsyncDisposable {
     return (await this.branch(node)).network[0]?.mtu ?? null;
   }
 
-  /** What a person's git does to a branch: commits that come past the controller, as Alice. */
+  /** What a person's git does to a branch, as Alice, if the policy admits it. @throws as the policy refuses */
   async push(node: string, files: Readonly<Record<string, string | null>>, subject: string): Promise<string> {
     const { tip } = await this.branch(node);
     const index = { GIT_INDEX_FILE: join(this.dir, 'index') };
@@ -123,13 +169,22 @@ export class Fleet implements AsyncDisposable {
         await this.git(['update-index', '--add', '--cacheinfo', `100644,${blob},${path}`], index);
       }
     }
-    const tree = await this.git(['write-tree'], index);
+    return this.pushTree(node, await this.git(['write-tree'], index), subject);
+  }
+
+  /** As `push`, of a whole tree. */
+  async pushTree(node: string, tree: string, subject: string): Promise<string> {
+    const { tip } = await this.branch(node);
     const date = `${Math.floor(this.now / 1000)} +0000`;
     const commit = await this.git(['commit-tree', tree, '-p', tip.oid, '-m', subject], {
       GIT_AUTHOR_DATE: date,
       GIT_COMMITTER_DATE: date,
     });
-    await this.git(['update-ref', nodeRef(node), commit, tip.oid]);
+    const principal = { name: 'alice', role: 'write' } as const;
+    const push = { principal, ref: nodeRef(node), old: tip.oid, new: commit };
+    await new NodeBranchPolicy(() => this.now).check(push, this.reader);
+    await this.git(['update-ref', push.ref, commit, tip.oid]);
+    await this.#running?.store.syncRefs([push.ref]);
     return commit;
   }
 
@@ -142,11 +197,34 @@ export class Fleet implements AsyncDisposable {
     const cwd = join(this.dir, 'store.git');
     return (await execa('git', args, { cwd, env: { ...PERSON, ...env }, input })).stdout;
   }
+}
 
-  #newMirror(): Mirror {
-    const branches = new Branches(this.#store.reader);
-    return new Mirror(this.#store, branches, { now: () => this.now, log: pino({ level: 'silent' }) });
-  }
+interface Running {
+  readonly store: Store;
+  readonly mirror: Mirror;
+  readonly commands: Commands;
+}
+
+/** What a process needs for one pass. */
+export interface PassOrder {
+  readonly store: string;
+  readonly now: number;
+  readonly guard: GuardPolicy;
+  readonly configs: readonly ConfigObject[];
+  readonly inventory: readonly InventoryNode[];
+}
+
+export async function startMirror(
+  dir: string,
+  now: () => number,
+  guard: GuardPolicy,
+  inventory: readonly InventoryNode[],
+): Promise<Running> {
+  const store = await Store.open(dir, { clock: now });
+  const branches = new Branches(store.reader);
+  const mirror = new Mirror(store, branches, { guard, log: pino({ level: 'silent' }) });
+  const nodes = { list: async () => inventory, setPaused: async () => undefined };
+  return { store, mirror, commands: new Commands({ store, branches, mirror, inventory: nodes }) };
 }
 
 export function inventoryNode(name: string): InventoryNode {
