@@ -81,7 +81,8 @@ type Git = typeof import('isomorphic-git');
 async function loadGit(): Promise<Git> {
   setFlagsFromString('--no-use-osr');
   try {
-    return await import('isomorphic-git');
+    // The whole of a CommonJS module is its default; a bundle of several files has nothing beside it.
+    return (await import('isomorphic-git')).default;
   } finally {
     setFlagsFromString('--use-osr');
   }
