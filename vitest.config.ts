@@ -12,7 +12,6 @@ export default defineConfig({
           globalSetup: ['test/support/build.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          maxWorkers: 2,
         },
       },
       {
@@ -22,7 +21,6 @@ export default defineConfig({
           globalSetup: ['test/support/build.ts'],
           testTimeout: 1_800_000,
           hookTimeout: 120_000,
-          maxWorkers: 2,
         },
       },
     ],
