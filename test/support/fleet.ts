@@ -16,10 +16,11 @@ import { pino } from 'pino';
 import { Commands } from '../../src/controller/commands.ts';
 import { Branches, type Branch } from '../../src/history/branch.ts';
 import { NodeBranchPolicy } from '../../src/history/policy.ts';
-import { nodeRef } from '../../src/history/ref.ts';
+import { MAIN, nodeRef } from '../../src/history/ref.ts';
 import { DEFAULT_GUARD, type GuardPolicy } from '../../src/mirror/guard.ts';
 import { Mirror, type MirrorReport } from '../../src/mirror/mirror.ts';
 import type { ConfigObject, InventoryNode } from '../../src/mirror/port.ts';
+import { LOCK_FILE } from '../../src/store/lock.ts';
 import type { Reader } from '../../src/store/port.ts';
 import { openReader } from '../../src/store/reader.ts';
 import { Store } from '../../src/store/store.ts';
@@ -118,6 +119,29 @@ export class Fleet implements AsyncDisposable {
     clearTimeout(timer);
     if (code !== 0 && signal !== 'SIGKILL') throw new Error(`the pass failed: ${code ?? signal}`);
     return signal === 'SIGKILL';
+  }
+
+  /** Waits for git processes that a killed pass has left behind. */
+  async quiet(): Promise<void> {
+    await execa('flock', ['--exclusive', '--wait', '30', join(this.dir, 'store.git', LOCK_FILE), 'true']);
+  }
+
+  /** Goes on from a commit of another fleet's main, in one pass. @param configs of the other fleet at that commit */
+  async takeMain(
+    other: Fleet,
+    main: string,
+    configs: ReadonlyMap<string, ConfigObject> = other.configs,
+  ): Promise<void> {
+    await this.stop();
+    await this.git(['fetch', '-q', join(other.dir, 'store.git'), main]);
+    await this.git(['update-ref', MAIN, main]);
+    this.configs.clear();
+    for (const [name, config] of configs) this.configs.set(name, config);
+    this.inventory.splice(0, Infinity, ...other.inventory);
+    this.now = other.now;
+    await this.start();
+    const report = await this.pass();
+    if (report.main.commit !== main) throw new Error('the pass added to the main that it was given');
   }
 
   /** Writes a CR with one NIC a node. */
