@@ -1,0 +1,154 @@
+import { describe, expect, test } from 'vitest';
+import type { NodeIdentity } from '../network/node.ts';
+import { resolveClaims, type Claims } from './claim.ts';
+import { parseEntry } from './entry.ts';
+import type { MainConfig, MainState } from './main.ts';
+import type { InventoryNode } from './port.ts';
+
+const UUID = '11111111-2222-4333-8444-555555555555';
+
+function node(name: string, systemUUID: string, more: Partial<InventoryNode> = {}): InventoryNode {
+  const known = { machineID: 'm', bootID: 'b', osImage: 'Ubuntu 22.04 LTS', ready: true, paused: false };
+  return { name, systemUUID, annotations: {}, ...known, ...more };
+}
+
+/** A CR whose entries are given as `ID` or `ID name`. */
+function config(name: string, ...entries: string[]): MainConfig {
+  const parsed = entries.map((text, index) => {
+    const [id, nodeName] = text.split(' ');
+    const raw = { attachedNodeId: id, attachedNodeName: nodeName, interfaces: [] };
+    return [`key-${index}`, parseEntry(`key-${index}`, JSON.stringify(raw))] as const;
+  });
+  const ref = { group: 'multinic.io', namespace: 'test', name };
+  return { ref, uid: name, generation: 1, annotations: {}, rest: {}, entries: new Map(parsed), text: '' };
+}
+
+function mainOf(...configs: MainConfig[]): MainState {
+  return {
+    commit: '0'.repeat(40),
+    configs: new Map(configs.map((each) => [`multinic.io/test/${each.ref.name}`, each])),
+  };
+}
+
+function branch(name: string, nodeId: string, source: string): [string, { node: NodeIdentity }] {
+  const ref = { group: 'multinic.io', namespace: 'test', name: source };
+  const os = { family: 'ubuntu', major: 22 } as const;
+  return [
+    name,
+    { node: { name, systemUUID: '', machineID: 'm', nodeId, os, renderer: 'netplan', source: ref } },
+  ];
+}
+
+/** What was said of each entry, in the order of CRs and entries. */
+function verdicts(main: MainState, { byEntry }: Claims): string[] {
+  return [...main.configs.values()].flatMap(({ entries }) =>
+    [...entries.values()].map((entry) => {
+      const found = byEntry.get(entry)!;
+      return 'node' in found ? found.node : found.code;
+    }),
+  );
+}
+
+describe('an entry is for the node', () => {
+  test.each<{ what: string; inventory: InventoryNode[]; entry: string; is: string }>([
+    { what: 'with its systemUUID', inventory: [node('w', UUID)], entry: UUID, is: 'w' },
+    {
+      what: 'whatever the case and the dashes of the UUID',
+      inventory: [node('w', UUID.replaceAll('-', ''))],
+      entry: UUID.toUpperCase(),
+      is: 'w',
+    },
+    {
+      what: "with its providerID's last part",
+      inventory: [node('w', 'dmi', { providerID: `openstack:///${UUID}` })],
+      entry: UUID,
+      is: 'w',
+    },
+    {
+      what: 'with its name, if no identity contradicts',
+      inventory: [node('w', 'dmi')],
+      entry: `${UUID} w`,
+      is: 'w',
+    },
+    {
+      what: 'not with its name, if its UUID is another',
+      inventory: [node('w', UUID.replace('1', '2'))],
+      entry: `${UUID} w`,
+      is: 'NoSuchNode',
+    },
+    {
+      what: 'with its hostname',
+      inventory: [node('w', 'dmi', { hostname: 'w.local' })],
+      entry: `${UUID} w.local`,
+      is: 'w',
+    },
+    {
+      what: 'not when two have the name',
+      inventory: [node('w', 'dmi', { hostname: 'x' }), node('v', 'dmi2', { hostname: 'x' })],
+      entry: `${UUID} x`,
+      is: 'NoSuchNode',
+    },
+    {
+      what: 'not when two have the ID',
+      inventory: [node('w', UUID), node('v', UUID)],
+      entry: UUID,
+      is: 'AmbiguousNode',
+    },
+  ])('$what', ({ inventory, entry, is }) => {
+    const main = mainOf(config('one', entry));
+    expect(verdicts(main, resolveClaims(main, inventory, new Map()))).toEqual([is]);
+  });
+
+  test('that left the inventory, by its branch', () => {
+    const main = mainOf(config('one', 'i-1 w'));
+    expect(verdicts(main, resolveClaims(main, [], new Map([branch('w', 'i-1', 'one')])))).toEqual(['w']);
+  });
+});
+
+describe('of several entries', () => {
+  test("the branch's CR has the node, wherever it stands in the list", () => {
+    const main = mainOf(config('one', 'i-1'), config('two', 'i-1'));
+    const claims = resolveClaims(main, [node('w', 'i-1')], new Map([branch('w', 'i-1', 'two')]));
+    expect(verdicts(main, claims)).toEqual(['ClaimedByOther', 'w']);
+    expect(claims.byNode.get('w')!.config.ref.name).toBe('two');
+  });
+
+  test('for a node without a branch, the same one wins after a restart, which lists in another order', () => {
+    for (const order of [
+      ['one', 'two'],
+      ['two', 'one'],
+    ]) {
+      const main = mainOf(...order.map((name) => config(name, 'i-1')));
+      expect(resolveClaims(main, [node('w', 'i-1')], new Map()).byNode.get('w')!.config.ref.name).toBe('one');
+    }
+  });
+
+  test('the one with the ID beats the one with the name', () => {
+    const main = mainOf(config('one', `${UUID} w`, 'i-1 other'));
+    const claims = resolveClaims(main, [node('w', 'i-1')], new Map([branch('w', 'i-1', 'one')]));
+    expect(claims.byNode.get('w')!.entry.nodeId).toBe('i-1');
+    expect(verdicts(main, claims)).toEqual(['ClaimedByOther', 'w']);
+  });
+});
+
+describe('nothing can be said', () => {
+  test('of two nodes with one ID', () => {
+    const claims = resolveClaims(
+      mainOf(config('one', 'i-1')),
+      [node('w', 'i-1'), node('v', 'i-1')],
+      new Map(),
+    );
+    expect([...claims.unclear].toSorted()).toEqual(['v', 'w']);
+  });
+
+  test('of a node whose CR has an entry without an ID, unless another entry speaks for it', () => {
+    const main = mainOf(config('one', ' ', 'i-2'));
+    const branches = new Map([
+      branch('w', 'i-1', 'one'),
+      branch('v', 'i-2', 'one'),
+      branch('u', 'i-3', 'two'),
+    ]);
+    const claims = resolveClaims(main, [node('w', 'i-1'), node('v', 'i-2'), node('u', 'i-3')], branches);
+    expect([...claims.unclear]).toEqual(['w']);
+  });
+});
