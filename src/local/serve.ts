@@ -53,18 +53,21 @@ export async function runLocal(options: LocalOptions): Promise<NodeView[]> {
   cleanup.defer(() => store.close());
 
   const routes: Route[] = [];
-  const started = Date.now();
+  const since = Date.now();
+  // An agent may end, and a push may come, before the controller is there: its first pass sees everything.
+  let heard: Controller | undefined;
+  const changed = (): void => heard?.trigger();
   const server = await serve({
     store,
     reader: store.reader,
     policy: new NodeBranchPolicy(),
     authenticate: (token) => home.tokens.authenticate(token),
     routes,
-    onPush: () => controller.trigger(),
+    onPush: changed,
     host: options.host,
     port: options.port,
     log,
-    health: () => healthOf(controller.snapshot, started),
+    health: () => healthOf(heard?.snapshot, since),
   }).catch((error: unknown) => {
     throw portError(error, options.port);
   });
@@ -73,7 +76,7 @@ export async function runLocal(options: LocalOptions): Promise<NodeView[]> {
   const runner = await home.runner({
     url: `${server.url}/git`,
     command: options.agent,
-    changed: () => controller.trigger(),
+    changed,
     log,
   });
   cleanup.defer(() => runner.close());
@@ -90,12 +93,12 @@ export async function runLocal(options: LocalOptions): Promise<NodeView[]> {
     runner,
     sink,
   });
+  heard = controller;
   routes.push(...apiRoutes(controller, store.reader));
 
   if (!options.once) {
-    const watch = await home.watch(
-      () => controller.trigger(),
-      (error) => log.error({ err: error }, 'the folder is not watched: edits are seen at the next resync'),
+    const watch = await home.watch(changed, (error) =>
+      log.error({ err: error }, 'the folder is not watched: edits are seen at the next resync'),
     );
     cleanup.defer(() => watch.close());
   }
