@@ -80,10 +80,10 @@ export class LocalRun implements AsyncDisposable {
     this.dir = dir;
   }
 
-  /** A copy of fixtures/local, without a controller: edit it, then `launch`. */
-  static async prepare(): Promise<LocalRun> {
+  /** A copy of fixtures/local, or of another home at rest, without a controller: edit it, then `launch`. */
+  static async prepare(from = TEMPLATE): Promise<LocalRun> {
     const dir = join(await mkdtemp(join(tmpdir(), 'multinic-local-')), 'home');
-    await cp(TEMPLATE, dir, { recursive: true });
+    await cp(from, dir, { recursive: true });
     return new LocalRun(dir);
   }
 
