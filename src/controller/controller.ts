@@ -358,7 +358,7 @@ class Confirmations {
   }
 
   async read(): Promise<ReadonlySet<Oid>> {
-    const tip = await this.#store.reader.ref(MAIN);
+    const tip = await this.#store.refs.at(MAIN);
     if (tip !== undefined && tip !== this.#seen) {
       const commits = await this.#store.reader.log(tip, {
         firstParent: true,

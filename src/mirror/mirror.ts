@@ -69,7 +69,7 @@ export class Mirror {
 
   /** main at its tip. */
   async main(): Promise<MainState> {
-    const tip = await this.#store.reader.ref(MAIN);
+    const tip = await this.#store.refs.at(MAIN);
     if (tip === undefined)
       throw new MultinicError(
         'NotFound',

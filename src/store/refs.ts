@@ -6,6 +6,7 @@ import type { Oid, Reader } from './port.ts';
  */
 export class KnownRefs {
   readonly #reader: Reader;
+  readonly #byName = new Map<string, Oid>();
   readonly #byPrefix = new Map<string, Map<string, Oid>>();
   /** Counts changes, so that a list that was read meanwhile is not believed. */
   #changes = 0;
@@ -25,14 +26,27 @@ export class KnownRefs {
     return new Map(read);
   }
 
+  /** Undefined: there is no such ref. */
+  async at(ref: string): Promise<Oid | undefined> {
+    const known = this.#byName.get(ref);
+    if (known !== undefined) return known;
+    const changes = this.#changes;
+    const read = await this.#reader.ref(ref);
+    if (changes !== this.#changes) return this.at(ref);
+    if (read !== undefined) this.#byName.set(ref, read);
+    return read;
+  }
+
   moved(ref: string, to: Oid): void {
     this.#changes += 1;
+    if (this.#byName.has(ref)) this.#byName.set(ref, to);
     for (const [prefix, refs] of this.#byPrefix) if (ref.startsWith(prefix)) refs.set(ref, to);
   }
 
   /** Nobody can say how far a write came, or who else wrote: the next question is asked of git. */
   forget(): void {
     this.#changes += 1;
+    this.#byName.clear();
     this.#byPrefix.clear();
   }
 }
