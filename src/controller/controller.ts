@@ -169,6 +169,8 @@ export class Controller {
       { ...DEFAULT_POLICY, ...this.#options.policy, confirmed },
       this.#now(),
     );
+    // No ref moves here to tell a controller that was paused that another has taken over.
+    if (plan.withdraw.length + plan.start.length > 0) await this.#store.expectFence();
     for (const name of plan.withdraw) await runner.withdraw(name);
     for (const request of plan.start) {
       checkpoint('controller.start');

@@ -49,14 +49,19 @@ export async function runLocal(options: LocalOptions): Promise<NodeView[]> {
   await using cleanup = new AsyncDisposableStack();
   const home = await openLocalHome(options.dir);
   cleanup.defer(() => home.close());
-  const store = await Store.open(home.storeDir, { log });
+  // An agent may end, and a push may come, before the controller is there: its first pass sees everything.
+  let heard: Controller | undefined;
+  const changed = (): void => heard?.trigger();
+  let fenced = false;
+  const onFenced = (): void => {
+    fenced = true;
+    heard?.stop();
+  };
+  const store = await Store.open(home.storeDir, { log, onFenced });
   cleanup.defer(() => store.close());
 
   const routes: Route[] = [];
   const since = Date.now();
-  // An agent may end, and a push may come, before the controller is there: its first pass sees everything.
-  let heard: Controller | undefined;
-  const changed = (): void => heard?.trigger();
   const server = await serve({
     store,
     reader: store.reader,
@@ -121,6 +126,8 @@ export async function runLocal(options: LocalOptions): Promise<NodeView[]> {
       );
     return options.once && isSettled(snapshot);
   });
+  // A push or a command found it out, so no pass has said so.
+  if (fenced) await store.expectFence();
   return controller.snapshot === undefined ? [] : nodeViews(controller.snapshot);
 }
 

@@ -116,6 +116,12 @@ export class LocalRun implements AsyncDisposable {
     ).url;
   }
 
+  /** The controller while it runs. */
+  get process(): ChildProcess {
+    if (this.#child === undefined) throw new Error('no controller runs');
+    return this.#child;
+  }
+
   /** What the controller has printed since the beginning. */
   get output(): string {
     return this.#output;
