@@ -6,7 +6,7 @@ import { lives, live } from './model.ts';
 import { entryFor, Fleet } from './support/fleet.ts';
 
 describe('a life of CR edits, pushes, reverts, commands and crashes ends where the model says', () => {
-  test.each(fc.sample(lives(30), { seed: 20260101, numRuns: 4 }))('life %#', async (...steps) => {
+  test.each(fc.sample(lives(30), { seed: 20260101, numRuns: 3 }))('life %#', async (...steps) => {
     await expect(live(steps)).resolves.toBeUndefined();
   });
 });
@@ -29,7 +29,7 @@ describe("branches are a function of main's commits", () => {
     cuts: fc.array(fc.nat({ max: 9 }), { maxLength: 2 }),
   });
 
-  test.each(fc.sample(story, { seed: 7, numRuns: 12 }))(
+  test.each(fc.sample(story, { seed: 7, numRuns: 8 }))(
     'one pass a commit, or many commits a pass: %#',
     async ({ edits, cuts }) => {
       await using one = await Fleet.open(NODES, NO_GUARD);

@@ -36,12 +36,15 @@ type Net = number | null;
 /** `bad`: an entry that counts for nothing. */
 type Wish = Net | 'bad';
 
+interface Edit {
+  readonly op: 'edit';
+  readonly config: string;
+  /** No entry where undefined. */
+  readonly wishes: Readonly<Record<string, Wish | undefined>>;
+}
+
 export type Step =
-  | {
-      readonly op: 'edit';
-      readonly config: string;
-      readonly wishes: Readonly<Record<string, Wish | undefined>>;
-    }
+  | Edit
   | { readonly op: 'invalid' | 'remove'; readonly config: string }
   | { readonly op: 'push'; readonly node: string; readonly mtu: number }
   | { readonly op: 'revert'; readonly node: string; readonly back: number }
@@ -49,7 +52,9 @@ export type Step =
   | { readonly op: 'restart' }
   | {
       readonly op: 'crash';
-      readonly at: string | number;
+      /** Edits, and where the pass over them is killed: at a checkpoint, or after milliseconds. */
+      readonly rounds: readonly { readonly edits: readonly Edit[]; readonly at: string | number }[];
+      /** Before anybody mends it. */
       readonly push?: { readonly node: string; readonly mtu: number };
     };
 
@@ -65,47 +70,53 @@ const edit = fc.constantFrom(...CONFIGS).chain((config) =>
     wishes: fc.record({ [own[config][0]]: wish, [own[config][1]]: wish }),
   }),
 );
+const at = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom('mirror.main', 'mirror.branches', 'mirror.branches#2', 'store.moved#3'),
+  },
+  { weight: 3, arbitrary: fc.constantFrom(...CHECKPOINTS) },
+  { weight: 2, arbitrary: fc.integer({ min: 150, max: 700 }) },
+);
 const crash = fc.record(
   {
     op: fc.constant('crash' as const),
-    at: fc.oneof(fc.constantFrom(...CHECKPOINTS), fc.integer({ min: 150, max: 700 })),
+    rounds: fc.array(fc.record({ edits: fc.array(edit, { maxLength: 2 }), at }), {
+      minLength: 1,
+      maxLength: 3,
+    }),
     push: fc.record({ node, mtu }),
   },
-  { requiredKeys: ['op', 'at'] },
+  { requiredKeys: ['op', 'rounds'] },
 );
 
-/** A life of `length` steps. Each crash follows an edit, so that there is something to be killed in. */
+/** Lives of so many steps. */
 export function lives(length: number): fc.Arbitrary<Step[]> {
-  const step: fc.Arbitrary<Step[]> = fc.oneof(
-    { weight: 8, arbitrary: edit.map((each) => [each]) },
-    {
-      weight: 6,
-      arbitrary: fc.record({ op: fc.constant('push' as const), node, mtu }).map((each) => [each]),
-    },
+  const step: fc.Arbitrary<Step> = fc.oneof(
+    { weight: 8, arbitrary: edit },
+    { weight: 6, arbitrary: fc.record({ op: fc.constant('push' as const), node, mtu }) },
     {
       weight: 4,
-      arbitrary: fc
-        .record({ op: fc.constant('revert' as const), node, back: fc.nat({ max: 5 }) })
-        .map((each) => [each]),
+      arbitrary: fc.record({ op: fc.constant('revert' as const), node, back: fc.nat({ max: 5 }) }),
     },
     {
       weight: 6,
-      arbitrary: fc
-        .record({ op: fc.constantFrom('rollback' as const, 'release', 'rerender', 'rebuild'), node })
-        .map((each) => [each]),
+      arbitrary: fc.record({
+        op: fc.constantFrom('rollback' as const, 'release', 'rerender', 'rebuild'),
+        node,
+      }),
     },
     {
       weight: 2,
-      arbitrary: fc
-        .record({ op: fc.constantFrom('invalid' as const, 'remove'), config: fc.constantFrom(...CONFIGS) })
-        .map((each) => [each]),
+      arbitrary: fc.record({
+        op: fc.constantFrom('invalid' as const, 'remove'),
+        config: fc.constantFrom(...CONFIGS),
+      }),
     },
-    { weight: 1, arbitrary: fc.constant<Step[]>([{ op: 'restart' }]) },
-    { weight: 3, arbitrary: fc.tuple(edit, edit, crash) },
+    { weight: 1, arbitrary: fc.constant({ op: 'restart' as const }) },
+    { weight: 4, arbitrary: crash },
   );
-  return fc
-    .array(step, { minLength: length, maxLength: length })
-    .map((steps) => steps.flat().slice(0, length));
+  return fc.array(step, { minLength: length, maxLength: length });
 }
 
 /** One branch as it should be. */
@@ -179,7 +190,7 @@ class Life implements AsyncDisposable {
     this.#fleet.now += 1000;
     switch (step.op) {
       case 'edit':
-        return this.#edit(step.config, step.wishes);
+        return this.#edit(step);
       case 'invalid':
         this.#fleet.write(step.config, { nodeConfigs: 'none' });
         this.#home.delete(step.config);
@@ -209,7 +220,7 @@ class Life implements AsyncDisposable {
     await this.#replay();
   }
 
-  #edit(config: string, wishes: Readonly<Record<string, Wish | undefined>>): void {
+  #edit({ config, wishes }: Edit): void {
     const wants = new Map<string, Wish>();
     for (const [name, each] of Object.entries(wishes)) if (each !== undefined) wants.set(name, each);
     const nodeConfigs = [...wants].map(([name, each]) => entryFor(name, each === 'bad' ? BAD_MTU : each));
@@ -287,9 +298,12 @@ class Life implements AsyncDisposable {
     this.#model.move(name, value);
   }
 
-  /** A pass that is killed; perhaps a push before another process goes on. */
-  async #crash({ at, push }: Step & { readonly op: 'crash' }): Promise<void> {
-    await this.#fleet.crash(typeof at === 'string' ? { checkpoint: at } : { afterMs: at });
+  /** Passes that are killed one after the other; perhaps a push before one goes on. */
+  async #crash({ rounds, push }: Step & { readonly op: 'crash' }): Promise<void> {
+    for (const { edits, at } of rounds) {
+      for (const each of edits) this.#edit(each);
+      await this.#fleet.crash(typeof at === 'string' ? { checkpoint: at } : { afterMs: at });
+    }
     if (push !== undefined) {
       // git children of the killed pass may go on for a moment: what they move is moved before the push.
       await this.#fleet.quiet();

@@ -1,0 +1,180 @@
+// What a branch means, on a real store without hosts: tips that came past us, holds, names, the controller's own commits.
+
+import { cp, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { parse, stringify } from 'yaml';
+import { Branches } from '../src/history/branch.ts';
+import { trailer } from '../src/history/message.ts';
+import { Fleet, HOUR_MS } from './support/fleet.ts';
+import { LocalRun, NODES } from './support/local.ts';
+
+const FILE = 'etc/netplan/90-multinic0.yaml';
+const BY = { name: 'Bob', email: 'bob@example.org', principal: 'operator' };
+
+async function fleetOf(...nodes: string[]): Promise<Fleet> {
+  const fleet = await Fleet.open(nodes);
+  fleet.want('cr', Object.fromEntries(nodes.map((node) => [node, 1500])));
+  await fleet.pass();
+  fleet.now += 2 * HOUR_MS;
+  return fleet;
+}
+
+async function withMtu(fleet: Fleet, node: string, mtu: number): Promise<Record<string, string>> {
+  const files = await fleet.reader.files((await fleet.branch(node)).tip.oid);
+  return { [FILE]: files.get(FILE)!.replace(/mtu: \d+/, `mtu: ${mtu}`) };
+}
+
+describe('a tip that came past the policy', () => {
+  test.each<{ what: string; files: Record<string, string | null>; mode?: string }>([
+    { what: 'broken YAML', files: { [FILE]: 'network: [' } },
+    { what: 'a file that is not ours', files: { 'etc/passwd': 'root' } },
+    { what: 'a link', files: { [FILE]: '../../etc/passwd' }, mode: '120000' },
+    { what: 'an executable', files: {}, mode: '100755' },
+    { what: 'another identity', files: { 'node.yaml': null } },
+  ])('is invalid until a release: $what', async ({ files, mode }) => {
+    await using fleet = await fleetOf('a', 'b');
+    const before = await fleet.branch('a');
+    const text = (await fleet.reader.files(before.tip.oid)).get(FILE)!;
+    const tree = await fleet.tree('a', mode === '100755' ? { [FILE]: text } : files, mode);
+    const commit = await fleet.pushTree('a', tree, 'by hand', { past: true });
+    const { branches } = await fleet.pass();
+    expect(branches.get('a')!.invalid).toBeDefined();
+    expect(branches.get('a')!.network).toEqual(before.network);
+    await expect(fleet.commands.rollback('a', undefined, BY)).rejects.toMatchObject({ code: 'InvalidTip' });
+
+    // Others go on, and nothing is done to this one.
+    fleet.want('cr', { a: 1500, b: 1400 });
+    await fleet.pass();
+    expect(await fleet.mtu('b')).toBe(1400);
+    expect((await fleet.branch('a')).tip.oid).toBe(commit);
+
+    await fleet.commands.release('a', BY);
+    const after = await fleet.branch('a');
+    expect(after.invalid).toBeUndefined();
+    expect(after.tip.parents).toEqual([commit]);
+    expect(after.tree).toBe(before.tree);
+  });
+
+  test('may be mended by a push', async () => {
+    await using fleet = await fleetOf('a');
+    const good = await withMtu(fleet, 'a', 1400);
+    await fleet.pushTree('a', await fleet.tree('a', { [FILE]: 'x' }), 'by hand', { past: true });
+    const { branches } = await fleet.pass();
+    expect(branches.get('a')!.invalid).toBeDefined();
+    const mended = await fleet.push('a', good, 'mended');
+    const again = (await fleet.pass()).branches.get('a')!;
+    expect(again.invalid).toBeUndefined();
+    expect(again.hold).toEqual((await fleet.branch('a')).hold);
+    expect(again.tip.oid).toBe(mended);
+  });
+});
+
+describe('a hold', () => {
+  test('is since the network has differed without a break, read at once or step by step', async () => {
+    await using fleet = await fleetOf('a');
+    const stepwise = new Branches(fleet.reader);
+    const holds: (string | undefined)[] = [];
+    const commits: string[] = [];
+    for (const mtu of [1400, 1300, 1500, 1350, 1351]) {
+      fleet.now += 60_000;
+      commits.push(await fleet.push('a', await withMtu(fleet, 'a', mtu), `mtu ${mtu}`));
+      const branch = await stepwise.get('a');
+      expect(branch.hold).toEqual((await fleet.branch('a')).hold);
+      holds.push(branch.hold?.commit);
+    }
+    expect(holds).toEqual([commits[0], commits[0], undefined, commits[3], commits[3]]);
+    const hold = (await fleet.branch('a')).hold!;
+    expect(hold).toMatchObject({
+      author: { name: 'Alice' },
+      since: (await fleet.reader.commit(commits[3]!)).committer.time,
+    });
+  });
+
+  test('does not end by a new machine, and its names stay', async () => {
+    await using fleet = await fleetOf('a');
+    const held = await fleet.push('a', await withMtu(fleet, 'a', 1400), 'smaller');
+    fleet.inventory[0] = { ...fleet.inventory[0]!, machineID: 'another' };
+    await fleet.pass();
+    const branch = await fleet.branch('a');
+    expect(branch.tip.subject).toBe('a: new machine');
+    expect(branch.hold?.commit).toBe(held);
+    expect(branch.network).toMatchObject([{ name: 'multinic0', mtu: 1400 }]);
+  });
+
+  test('that is released while a removal is stopped does not clean the node', async () => {
+    await using fleet = await fleetOf('a', 'b', 'c');
+    await fleet.push('a', await withMtu(fleet, 'a', 1400), 'smaller');
+    fleet.want('cr', { a: null, b: null, c: 1500 });
+    expect([...(await fleet.pass()).stopped]).toEqual(['a', 'b']);
+    await fleet.commands.release('a', BY);
+    expect([...(await fleet.pass()).stopped]).toEqual(['a', 'b']);
+    expect(await fleet.mtu('a')).toBe(1500);
+    await fleet.commands.confirm(undefined, BY);
+    expect([...(await fleet.pass()).stopped]).toEqual([]);
+    expect([await fleet.mtu('a'), await fleet.mtu('b'), await fleet.mtu('c')]).toEqual([null, null, 1500]);
+  });
+});
+
+test('what came back before the confirmation was not meant to go', async () => {
+  await using fleet = await fleetOf('a', 'b', 'c');
+  fleet.want('cr', { a: null, b: null, c: 1500 });
+  const { main } = await fleet.pass();
+  fleet.want('cr', { a: 1500, b: null, c: 1500 });
+  await fleet.pass();
+  fleet.want('cr', { a: null, b: null, c: 1500 });
+  await fleet.pass();
+  await fleet.commands.confirm(main.commit, BY);
+  expect([...(await fleet.pass()).stopped]).toEqual(['a']);
+  expect([await fleet.mtu('a'), await fleet.mtu('b')]).toEqual([1500, null]);
+});
+
+test("trailers of a person's commit mean nothing", async () => {
+  await using fleet = await fleetOf('a');
+  const { base } = await fleet.branch('a');
+  const main = trailer(base.commit!, 'Main-Commit')!;
+  fleet.want('cr', { a: 1450 });
+  await fleet.pass();
+  const forged = `add multinic0\n\nChange: spec\nMain-Commit: ${'0'.repeat(40)}\nEnds-Hold: ${main}`;
+  await fleet.push('a', await withMtu(fleet, 'a', 1400), forged);
+  const branch = await fleet.branch('a');
+  expect(branch.base.network[0]!.mtu).toBe(1450);
+  expect(branch.hold?.commit).toBe(branch.tip.oid);
+  await expect(fleet.commands.rollbackChange(main, BY)).resolves.toMatchObject({
+    moved: [],
+    skipped: [{ node: 'a' }],
+  });
+});
+
+test('a netplan ID does not come back from another renderer, in memory as on disk', async () => {
+  await using fleet = await fleetOf('a');
+  const files = await withMtu(fleet, 'a', 1500);
+  await fleet.push('a', { [FILE]: files[FILE]!.replace('    multinic0:', '    ens6:') }, 'as ens6');
+  for (const kind of ['ifcfg', 'netplan'] as const) await fleet.commands.rerender([], kind, BY);
+  const { branches } = await fleet.pass();
+  expect(branches.get('a')!.network).toEqual((await fleet.branch('a')).network);
+  expect((await fleet.branch('a')).network[0]!.netplanId).toBeUndefined();
+});
+
+test('a node whose name ends in .lock', async () => {
+  await using local = await LocalRun.prepare();
+  const name = 'worker.lock';
+  const inventory = parse(await readFile(join(local.dir, 'inventory.yaml'), 'utf8')) as {
+    nodes: { name: string }[];
+  };
+  inventory.nodes[1]!.name = name;
+  await writeFile(join(local.dir, 'inventory.yaml'), stringify(inventory));
+  await cp(join(local.dir, 'nodes', NODES[1]), join(local.dir, 'nodes', name), { recursive: true });
+  await rename(join(local.dir, 'nodes', NODES[1]), join(local.dir, 'gone'));
+  await local.launch();
+  await local.settled();
+  expect(await local.node(name)).toMatchObject({ state: 'Configured' });
+  const copy = await local.clone();
+  await local.applied(
+    name,
+    await copy.edit(`${name}_`, 'etc/sysconfig/network-scripts/ifcfg-multinic0', (text) =>
+      text.replace('MTU=1500', 'MTU=1400'),
+    ),
+  );
+  expect(await local.run('log', name)).toMatch(/edit .*ifcfg-multinic0/);
+});
