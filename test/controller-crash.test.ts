@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   AGENT_INSTANTS,
+  configure,
   CONTROLLER_INSTANTS,
   expectOneOf,
   expectRecovers,
@@ -17,7 +18,7 @@ let configured: LocalRun;
 
 beforeAll(async () => {
   configured = await LocalRun.prepare();
-  expect(await runOnce(configured)).toMatchObject({ code: 0 });
+  await configure(configured);
 });
 afterAll(() => configured[Symbol.asyncDispose]());
 
@@ -51,7 +52,7 @@ describe('its agents are killed', () => {
     await using local = await edited();
     const before = await tips(local);
     const { code, output } = await runOnce(local, instant);
-    expect(code, output).toBe(4);
+    expect({ code, output }).toMatchObject({ code: 4 });
     await rebootAll(local);
     await expectRecovers(local, { before: [before, await tips(local)], generations: 2, agentsWhole: false });
     for (const node of NODES) await expectOneOf(local, node, [`node/${node}`]);

@@ -37,10 +37,12 @@ export const CONTROLLER_INSTANTS = [
 ];
 
 /** Instants of an agent that has something to do. */
-export const AGENT_INSTANTS = [
-  ...['lock', 'recover', 'checkout', 'tree', 'detect', 'plan', 'preflight', 'validate', 'backup', 'record'],
-  ...['arm', 'write', 'write.file', 'activate', 'activate.link', 'verify', 'disarm', 'finish', 'report'],
-].map((step) => `agent.${step}`);
+export const AGENT_INSTANTS = (
+  'lock recover checkout tree detect plan preflight validate backup record arm write write.file activate ' +
+  'activate.link verify disarm finish report'
+)
+  .split(' ')
+  .map((step) => `agent.${step}`);
 
 export interface Ended {
   readonly code: number | null;
@@ -67,6 +69,12 @@ export function startOnce(local: LocalRun, killAt?: string): { child: ChildProce
 
 export function runOnce(local: LocalRun, killAt?: string): Promise<Ended> {
   return startOnce(local, killAt).end;
+}
+
+/** From CRs to files, as the state before a scenario. */
+export async function configure(local: LocalRun): Promise<void> {
+  const { code, output } = await runOnce(local);
+  if (code !== 0) throw new Error(output);
 }
 
 /** Two nodes change in one generation: an MTU here, an interface less there. */
@@ -177,7 +185,7 @@ export async function expectRecovers(local: LocalRun, expected: Recovered): Prom
     await rebootAll(local);
     ({ code, output } = await runOnce(local));
   }
-  expect(code, output).toBe(0);
+  expect({ code, output }).toMatchObject({ code: 0 });
   await expectWhole(local, expected);
 
   const after = await tips(local);

@@ -1,0 +1,185 @@
+// Two controllers, pushes between commits, a full disk and a clock that goes back: a running line keeps its promises.
+
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { LocalRun, NODES, type TestSpec } from './support/local.ts';
+
+const [ONE, TWO] = NODES;
+const NETPLAN = 'etc/netplan/90-multinic0.yaml';
+
+const setMtu =
+  (node: string, mtu: number) =>
+  (spec: TestSpec): void => {
+    spec.nodeConfigs.find(({ attachedNodeName }) => attachedNodeName === node)!.interfaces![0]!.mtu = mtu;
+  };
+
+/** The file of a CR edited, without waiting for anything. */
+async function write(local: LocalRun, edit: (spec: TestSpec) => void): Promise<void> {
+  const config = await local.config();
+  edit(config.spec);
+  await local.writeConfig(config);
+}
+
+const allRefs = (local: LocalRun): Promise<string> =>
+  local.git('for-each-ref', '--format=%(refname) %(objectname)');
+
+test('a second controller on the folder is refused at start, and told of the first', async () => {
+  await using local = await LocalRun.start();
+  const before = await allRefs(local);
+  const second = await local.cli('local', local.dir, '--port', '0');
+  expect(second.code).toBe(1);
+  expect(second.stdout).toBe('');
+  expect(second.stderr).toMatch(
+    new RegExp(
+      `^error: another controller works on this folder \\(pid ${local.process.pid}, since .*stop it`,
+    ),
+  );
+  expect(await allRefs(local)).toBe(before);
+  expect(await local.run('status')).toContain('3 nodes are configured');
+});
+
+/** Another home on the same store, as no lock of a folder can forbid: its controller takes the store over. */
+async function takeOver(first: LocalRun): Promise<LocalRun> {
+  const second = await LocalRun.prepare(first.dir);
+  await rm(join(second.dir, 'store.git'), { recursive: true });
+  await symlink(join(first.dir, 'store.git'), join(second.dir, 'store.git'));
+  await rm(join(second.dir, 'controller.json'));
+  await second.launch();
+  await second.settled();
+  return second;
+}
+
+test('a paused controller that goes on after another took over: its next write is fenced, and it ends', async () => {
+  await using first = await LocalRun.start();
+  const old = first.process;
+  old.kill('SIGSTOP');
+  await using second = await takeOver(first);
+  await second.editConfig(setMtu(TWO, 1400));
+  const before = await allRefs(second);
+
+  const ended = once(old, 'exit');
+  await write(first, setMtu(ONE, 9000));
+  old.kill('SIGCONT');
+  expect(await ended).toEqual([1, null]);
+  expect(first.output).toMatch(/error: another controller took over the store .*run only one \(Fenced\)/);
+  expect(await allRefs(second)).toBe(before);
+  expect(await first.hostFile(ONE, NETPLAN)).toContain('mtu: 1500');
+
+  await second.editConfig(setMtu(TWO, 1300));
+  expect(await second.git('fsck', '--full', '--no-dangling')).toBe('');
+});
+
+test('a push through the server of a replaced controller is refused, and that controller ends', async () => {
+  await using first = await LocalRun.start();
+  const copy = await first.clone();
+  await copy.switch(ONE);
+  const old = first.process;
+  old.kill('SIGSTOP');
+  await using second = await takeOver(first);
+  const before = await allRefs(second);
+
+  await copy.git('revert', '--no-edit', 'HEAD');
+  const ended = once(old, 'exit');
+  old.kill('SIGCONT');
+  const pushed = await copy.tryGit('push', 'origin', `node/${ONE}`);
+  expect(pushed.code).not.toBe(0);
+  expect(pushed.stderr).toMatch(/another controller (took|has taken) over/);
+  expect(await ended).toEqual([1, null]);
+  expect(first.output).toMatch(/error: another controller took over the store .*\(Fenced\)/);
+  expect(await allRefs(second)).toBe(before);
+
+  // The same push to the one that works lands.
+  await copy.git('push', '-q', await second.remote(), `node/${ONE}`);
+  await second.applied(ONE, await copy.git('rev-parse', 'HEAD'));
+});
+
+test('pushes while the mirror commits, on the same node and on another: none lost, the store is clean', async () => {
+  await using local = await LocalRun.start();
+  const copy = await local.clone();
+  const landed: string[] = [];
+  for (let round = 0; round < 6; round++) {
+    const node = round % 2 === 0 ? ONE : TWO;
+    await copy.switch(ONE);
+    const file = join(copy.dir, NETPLAN);
+    await writeFile(
+      file,
+      (await local.git('show', `node/${ONE}:${NETPLAN}`)).replace(/mtu: \d+/, `mtu: ${2000 + round}`) + '\n',
+    );
+    await copy.git('commit', '-qam', `mtu ${2000 + round}`);
+    const main = await local.ref('refs/heads/main');
+    await write(local, setMtu(node, 3000 + round));
+    // The watch acts after 100 ms of quiet: pushes fall before, into and after the commit.
+    await pause(60 + round * 30);
+    const { code } = await copy.tryGit('push', '-q', 'origin', `node/${ONE}`);
+    if (code === 0) landed.push(await copy.git('rev-parse', 'HEAD'));
+    await local.until('main has the edit', async () => (await local.ref('refs/heads/main')) !== main);
+    await local.settled();
+  }
+  expect(landed.length).toBeGreaterThan(0);
+  for (const commit of landed) await local.git('merge-base', '--is-ancestor', commit, `node/${ONE}`);
+  const specs = await local.git('log', '--format=%(trailers:key=Change,valueonly,separator=)', `node/${ONE}`);
+  expect(specs.split('\n').filter((kind) => kind === 'spec')).toHaveLength(1 + 3);
+  const pushes = (await local.subjects('refs/audit/pushes')).filter((subject) => subject.includes(ONE));
+  expect(pushes.length).toBeGreaterThanOrEqual(landed.length);
+  expect(await local.git('fsck', '--full', '--no-dangling')).toBe('');
+});
+
+test('a full disk: said, reading goes on, and so does writing when there is room', async () => {
+  await using local = await LocalRun.prepare();
+  const store = join(local.dir, 'store.git');
+  await mkdir(store);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=100m', 'multinic-test', store]);
+  try {
+    await local.launch();
+    await local.settled();
+    const ballast = join(store, 'ballast');
+    await writeFile(ballast, Buffer.alloc(50 * 1024 * 1024));
+    const main = await local.ref('refs/heads/main');
+    await write(local, setMtu(ONE, 1400));
+    await local.until('DiskFull is said', () =>
+      /DiskFull .*make room, writing goes on by itself/.test(local.output),
+    );
+    expect(await local.run('log', ONE)).toContain('add multinic0');
+    expect(await local.run('status')).toContain('Configured');
+    expect(await local.run('show', ONE)).toContain('1500');
+    expect((await local.cli('retry', ONE)).stderr).toMatch(/make room.*\(DiskFull\)/);
+    expect(await local.ref('refs/heads/main')).toBe(main);
+
+    await rm(ballast);
+    await local.until('the edit is on the host', async () =>
+      Boolean((await local.hostFile(ONE, NETPLAN))?.includes('mtu: 1400')),
+    );
+    await local.applied(ONE, await local.tip(ONE));
+    expect(await local.git('fsck', '--full', '--no-dangling')).toBe('');
+  } finally {
+    await local.stop();
+    execFileSync('umount', ['--lazy', store]);
+  }
+});
+
+test('a clock that is set back a day: commit times never go back, and jobs run', async () => {
+  await using local = await LocalRun.start();
+  const clock = join(dirname(local.dir), 'clock.mjs');
+  await writeFile(`${clock}.new`, `const now = Date.now.bind(Date); Date.now = () => now() - 86_400_000;`);
+  await rename(`${clock}.new`, clock);
+  await local.restart({ env: { NODE_OPTIONS: `--import=${clock}` } });
+  await local.editConfig(setMtu(ONE, 1400));
+  // A person's clock is right: to this controller their commits are of tomorrow.
+  const copy = await local.clone();
+  await expect(copy.revert(ONE, 'HEAD')).rejects.toThrow(/FutureDate.*set your clock/);
+  await local.run('rollback', ONE);
+  await local.applied(ONE, await local.tip(ONE));
+  await local.editConfig(setMtu(ONE, 1300));
+  await local.restart();
+  await local.editConfig(setMtu(ONE, 1350));
+  for (const branch of ['main', `node/${ONE}`, `outcome/${ONE}`]) {
+    const times = (await local.git('log', '--first-parent', '--format=%ct', branch)).split('\n').map(Number);
+    expect(times).toEqual(times.toSorted((a, b) => b - a));
+  }
+  expect((await local.node(ONE)).state).toBe('Configured');
+  expect(await local.hostFile(ONE, NETPLAN)).toContain('mtu: 1350');
+});
