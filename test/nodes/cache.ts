@@ -1,0 +1,64 @@
+// What takes minutes to build and depends on nothing but its recipe: built once a machine, outside the repository.
+import { createHash } from 'node:crypto';
+import { access, mkdir, open, rename, rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { lockHandle } from '../../src/local/flock.ts';
+import { waitFor } from './wait.ts';
+
+const BUILD_LIMIT_MS = 45 * 60_000;
+
+export type Log = (line: string) => void;
+
+export function cacheRoot(): string {
+  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'multinic-agent');
+}
+
+/**
+ * The folder that `build` filled, from now on or since long ago. Two runs never build the same thing twice, and what
+ * a killed run left half-built is thrown away.
+ * @param recipe everything that the result depends on; another recipe is another folder
+ * @returns the folder's path; it is read-only by agreement
+ */
+export async function cached(
+  name: string,
+  recipe: readonly string[],
+  log: Log,
+  build: (dir: string) => Promise<void>,
+): Promise<string> {
+  const hash = createHash('sha256').update(recipe.join('\0')).digest('hex').slice(0, 12);
+  const path = join(cacheRoot(), `${name}-${hash}`);
+  if (await exists(path)) return path;
+
+  await mkdir(cacheRoot(), { recursive: true });
+  const lock = await open(`${path}.lock`, 'w');
+  try {
+    if (!(await lockHandle(lock))) {
+      log(`${name}: another run is building it; waiting`);
+      await waitFor(`${name}: the lock of another run's build`, () => lockHandle(lock), {
+        timeoutMs: BUILD_LIMIT_MS,
+        everyMs: 500,
+        hint: () => `who holds ${path}.lock (fuser says)`,
+      });
+      if (await exists(path)) return path;
+    }
+    const start = performance.now();
+    log(`${name}: building`);
+    const partial = `${path}.partial`;
+    await rm(partial, { recursive: true, force: true });
+    await mkdir(partial, { recursive: true, mode: 0o755 });
+    await build(partial);
+    await rename(partial, path);
+    log(`${name}: built in ${((performance.now() - start) / 1000).toFixed(1)} s`);
+    return path;
+  } finally {
+    await lock.close();
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

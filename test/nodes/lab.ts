@@ -1,0 +1,101 @@
+// A lab: machines and the switch between them, in namespaces of this machine. No Kubernetes here.
+//
+//   await using lab = await Lab.open({ log: console.log });
+//   const machine = await lab.boot({ name: 'worker-1' });
+//   const nic = await machine.attachNic({ mac: '02:00:00:00:01:01', network: 'tenant' });
+//   await machine.exec(['ip', 'link']);
+//
+// One lab is one *slot*: a number that its names and its addresses (10.<SUBNETS + slot>.0.0/16) are made of, so labs of
+// several test runs live side by side. Whatever a slot leaves behind is found by these names, and swept by the next run.
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Log } from './cache.ts';
+import { Machine, type MachineOptions } from './machine.ts';
+import { needCommands } from './packages.ts';
+import { nodeRootfs } from './rootfs.ts';
+import { Slot } from './slot.ts';
+import { Switch } from './switch.ts';
+
+const COMMANDS = ['ip', 'nsenter', 'flock', 'mmdebstrap', 'systemd-nspawn'] as const;
+
+export interface BootOptions extends MachineOptions {
+  readonly name: string;
+}
+
+export class Lab {
+  readonly slot: Slot;
+  readonly switch: Switch;
+  readonly machines = new Map<string, Machine>();
+  readonly #rootfs: string;
+  /** Names are in use from the first moment of a boot, not from its end. */
+  readonly #names = new Set<string>();
+  #count = 0;
+
+  private constructor(slot: Slot, hub: Switch, rootfs: string) {
+    this.slot = slot;
+    this.switch = hub;
+    this.#rootfs = rootfs;
+  }
+
+  /** Installs and builds what is missing (minutes, the first time on a machine), then takes milliseconds. */
+  static async open({ log = () => {} }: { readonly log?: Log } = {}): Promise<Lab> {
+    await needCommands(COMMANDS, log);
+    const rootfs = await nodeRootfs(log);
+    await Slot.sweep(log);
+    const slot = await Slot.claim();
+    try {
+      return new Lab(slot, await Switch.create(slot), rootfs);
+    } catch (error) {
+      await slot.destroy();
+      throw error;
+    }
+  }
+
+  /** Folder for whatever else a lab's owner keeps; it goes with the lab. */
+  async folder(name: string): Promise<string> {
+    const dir = join(this.slot.dir, name);
+    await mkdir(dir, { recursive: true });
+    return dir;
+  }
+
+  /** A machine with eth0 on the primary network, up and running. */
+  async boot({ name, ...options }: BootOptions): Promise<Machine> {
+    const machine = await this.#define(name, options);
+    await machine.start();
+    return machine;
+  }
+
+  /** Its disk is as it was: nothing of a machine that was taken away comes back under its name. */
+  async remove(name: string): Promise<void> {
+    const machine = this.machines.get(name);
+    if (machine === undefined) return;
+    this.machines.delete(name);
+    await machine.destroy();
+    this.#names.delete(name);
+  }
+
+  /** A process in the switch's namespace: it can reach all machines, and they it. */
+  command(...command: readonly string[]): string[] {
+    return ['nsenter', `--net=/run/netns/${this.slot.name}`, '--', ...command];
+  }
+
+  async close(): Promise<void> {
+    await this.slot.destroy();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #define(name: string, options: MachineOptions): Promise<Machine> {
+    if (this.#names.has(name)) throw new Error(`there is a machine ${name} already; take another name`);
+    this.#names.add(name);
+    this.#count += 1;
+    const machine = await Machine.create(
+      { name, index: this.#count, slot: this.slot, hub: this.switch, rootfs: this.#rootfs },
+      options,
+    );
+    this.machines.set(name, machine);
+    return machine;
+  }
+}

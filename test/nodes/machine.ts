@@ -1,0 +1,298 @@
+// A machine: a systemd container over a layer of the node's root file system, in a network namespace that outlives its
+// reboots, with NICs that come and go while it runs.
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { MultinicError } from '../../src/api/errors.ts';
+import { run, type RunOptions } from './command.ts';
+import { Daemon } from './daemon.ts';
+import type { Slot } from './slot.ts';
+import type { Cable, Switch } from './switch.ts';
+import { waitFor } from './wait.ts';
+
+const BOOT_LIMIT_MS = 60_000;
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+export interface MachineOptions {
+  /** systemUUID that a kubelet will report; made from the name when left out. */
+  readonly systemUUID?: string;
+  /** Folders of this machine: path there to path here. They are created when they are not there. */
+  readonly binds?: Readonly<Record<string, string>>;
+  readonly readOnlyBinds?: Readonly<Record<string, string>>;
+  /** Files that it has when it boots: path to content. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+export interface NicOptions {
+  readonly mac: string;
+  /** The secondary network, made when it is new. */
+  readonly network: string;
+  /** As udev would call it; the lowest free ensN from ens5 on when left out. */
+  readonly name?: string;
+  readonly mtu?: number;
+}
+
+interface Place {
+  readonly name: string;
+  /** From 1 on, in its lab: the last part of its address is 10 more. */
+  readonly index: number;
+  readonly slot: Slot;
+  readonly hub: Switch;
+  readonly rootfs: string;
+}
+
+export class Machine {
+  readonly name: string;
+  readonly address: string;
+  readonly systemUUID: string;
+  readonly #place: Place;
+  readonly #options: MachineOptions;
+  readonly #daemon: Daemon;
+  readonly #nics = new Map<string, { readonly cable: Cable; readonly name: string }>();
+
+  private constructor(place: Place, options: MachineOptions) {
+    this.name = place.name;
+    this.#place = place;
+    this.#options = options;
+    this.address = place.slot.address(`0.${10 + place.index}`);
+    this.systemUUID = options.systemUUID ?? uuidOf(`${place.slot.number}/${place.name}`);
+    this.#daemon = new Daemon({
+      name: place.name,
+      group: place.slot.group(place.name),
+      log: join(this.#dir, 'console.log'),
+      command: this.#nspawn(),
+      env: { SYSTEMD_NSPAWN_API_VFS_WRITABLE: '1', SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '0' },
+    });
+  }
+
+  static async create(place: Place, options: MachineOptions): Promise<Machine> {
+    const machine = new Machine(place, options);
+    await machine.#install();
+    return machine;
+  }
+
+  /** Its file system as seen from here, also while it runs. */
+  get root(): string {
+    return join(this.#dir, 'root');
+  }
+
+  get running(): boolean {
+    return this.#daemon.running;
+  }
+
+  /** Returns when it has booted: all units that start by themselves have started or failed. */
+  async start(): Promise<void> {
+    await this.#daemon.start();
+    await waitFor(
+      `${this.name}: the end of its boot`,
+      async () => {
+        // "degraded" is for the one who asks what failed; a container lacks what some units want.
+        return ['running', 'degraded'].includes(await this.#state());
+      },
+      {
+        timeoutMs: BOOT_LIMIT_MS,
+        everyMs: 50,
+        hopeful: () => this.#daemon.running,
+        hint: () => this.#daemon.lastWords(),
+      },
+    );
+  }
+
+  /**
+   * @returns what the command wrote to its standard output
+   * @throws MultinicError `CommandFailed`, `NotRunning`
+   */
+  async exec(command: readonly string[], options: RunOptions = {}): Promise<string> {
+    const namespaces = ['--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup'];
+    const target = String(await this.#leader());
+    const args = ['--target', target, ...namespaces, '--', '/usr/bin/env', '-i', `PATH=${PATH}`, ...command];
+    return run('nsenter', args, options);
+  }
+
+  /** A file of the machine, written from here. */
+  async write(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
+    const file = join(this.root, path);
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, content, { mode });
+  }
+
+  /** A new NIC, down, as a hot-plugged one is. */
+  async attachNic({ mac, network, name, mtu = 1500 }: NicOptions): Promise<{ readonly name: string }> {
+    if (this.#nics.has(mac))
+      throw new MultinicError('NicExists', `${this.name} has a NIC ${mac}; detach it first`);
+    const nic = name ?? this.#freeName();
+    const cable = await this.#place.hub.plug({ namespace: this.#namespace, name: nic, mac, mtu, network });
+    this.#nics.set(mac, { cable, name: nic });
+    return { name: nic };
+  }
+
+  /** Whatever it is called by now. */
+  async detachNic(mac: string): Promise<void> {
+    await this.#place.hub.unplug(this.#cable(mac));
+    this.#nics.delete(mac);
+  }
+
+  async setCarrier(mac: string, up: boolean): Promise<void> {
+    await this.#place.hub.carrier(this.#cable(mac), up);
+  }
+
+  /** An orderly shutdown, then a boot: files and NICs stay, addresses and processes don't. */
+  async reboot(): Promise<void> {
+    await this.exec(['systemctl', 'reboot']);
+    await this.#daemon.exited(BOOT_LIMIT_MS);
+    await this.#daemon.stop();
+    await this.#recable();
+    await this.start();
+  }
+
+  /** The power goes. */
+  async kill(): Promise<void> {
+    await this.#daemon.stop('SIGKILL');
+    await this.#recable();
+  }
+
+  /** It goes with its disk and its NICs. */
+  async destroy(): Promise<void> {
+    await this.#daemon.stop('SIGKILL');
+    await this.#place.slot.unmountBelow(this.#dir);
+    await run('ip', ['netns', 'delete', this.#namespace]);
+    await run('rm', ['-rf', this.#dir]);
+  }
+
+  async #state(): Promise<string> {
+    return this.exec(['systemctl', 'is-system-running']).catch((error: unknown) => {
+      // Any state but "running" is an exit code of its own.
+      if (error instanceof MultinicError) return String(error.data['stdout'] ?? '');
+      throw error;
+    });
+  }
+
+  /** The machine's first process. */
+  async #leader(): Promise<number> {
+    const { pid } = this.#daemon;
+    const children = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim().split(' ');
+    const leader = Number(children.at(-1));
+    if (leader > 0) return leader;
+    throw new MultinicError('NotRunning', `${this.name} has no first process yet; wait for its boot`);
+  }
+
+  get #dir(): string {
+    return join(this.#place.slot.dir, 'machines', this.name);
+  }
+
+  get #namespace(): string {
+    return `${this.#place.slot.name}-${this.name}`;
+  }
+
+  get #primaryMac(): string {
+    const { slot, index } = this.#place;
+    const [high, low] = [slot.number, index].map((byte) => byte.toString(16).padStart(2, '0'));
+    return `fa:16:3e:00:${high}:${low}`;
+  }
+
+  #cable(mac: string): Cable {
+    const nic = this.#nics.get(mac);
+    if (nic === undefined)
+      throw new MultinicError('NoSuchNic', `${this.name} has no NIC ${mac}; attach it first`);
+    return nic.cable;
+  }
+
+  #freeName(): string {
+    const taken = new Set([...this.#nics.values()].map((nic) => nic.name));
+    let index = 5;
+    while (taken.has(`ens${index}`)) index += 1;
+    return `ens${index}`;
+  }
+
+  async #install(): Promise<void> {
+    const { rootfs, hub, slot } = this.#place;
+    const layers = ['upper', 'work', 'root'].map((layer) => join(this.#dir, layer));
+    for (const dir of layers) await mkdir(dir, { recursive: true, mode: 0o755 });
+    for (const path of Object.values({ ...this.#options.binds })) await mkdir(path, { recursive: true });
+    const [upper, work, root] = layers;
+    const options = `lowerdir=${rootfs},upperdir=${upper},workdir=${work}`;
+    await run('mount', ['-t', 'overlay', 'overlay', '-o', options, root!]);
+
+    await this.write('/etc/hostname', `${this.name}\n`);
+    await this.write('/etc/hosts', `127.0.0.1 localhost\n::1 localhost\n${this.address} ${this.name}\n`);
+    await this.write('/etc/machine-id', `${this.systemUUID.replaceAll('-', '')}\n`, 0o444);
+    await this.write('/etc/netplan/50-cloud-init.yaml', this.#cloudInit(slot.address('0.1')), 0o600);
+    for (const [path, content] of Object.entries({ ...this.#options.files })) await this.write(path, content);
+
+    await run('ip', ['netns', 'add', this.#namespace]);
+    await hub.plug({ namespace: this.#namespace, name: 'eth0', mac: this.#primaryMac, mtu: 1500 });
+  }
+
+  /**
+   * A network namespace keeps addresses, routes and names of links over a boot; a virtual machine has new ones then.
+   */
+  async #recable(): Promise<void> {
+    const links = JSON.parse(await run('ip', ['-netns', this.#namespace, '-json', 'link'])) as {
+      readonly ifname: string;
+      readonly address: string;
+      readonly link_type: string;
+    }[];
+    const hardware = new Map([
+      [this.#primaryMac, 'eth0'],
+      ...[...this.#nics].map(([mac, nic]) => [mac, nic.name] as const),
+    ]);
+    const lines = links
+      .filter((link) => link.link_type === 'ether')
+      .flatMap(({ ifname, address }) => {
+        const name = hardware.get(address);
+        if (name === undefined) return [`link delete ${ifname}`];
+        const rename = name === ifname ? [] : [`link set ${ifname} name ${name}`];
+        return [`link set ${ifname} down`, `address flush dev ${ifname}`, ...rename];
+      });
+    await run('ip', ['-netns', this.#namespace, '-force', '-batch', '-'], { input: lines.join('\n') });
+  }
+
+  #cloudInit(gateway: string): string {
+    return `network:
+  version: 2
+  ethernets:
+    eth0:
+      match: {macaddress: "${this.#primaryMac}"}
+      set-name: eth0
+      addresses: [${this.address}/24]
+      routes: [{to: default, via: ${gateway}}]
+`;
+  }
+
+  #nspawn(): string[] {
+    const bind = (option: string, binds: Readonly<Record<string, string>> = {}) =>
+      Object.entries(binds).map(([there, here]) => `--${option}=${here}:${there}`);
+    return [
+      // Not nspawn's own --network-namespace-path: with it /sys would show the net devices of this machine.
+      ...['nsenter', `--net=/run/netns/${this.#namespace}`, '--'],
+      'systemd-nspawn',
+      '--quiet',
+      '--boot',
+      '--register=no',
+      '--keep-unit',
+      `--machine=${this.#namespace}`,
+      `--hostname=${this.name}`,
+      `--directory=${this.root}`,
+      '--capability=all',
+      '--system-call-filter=add_key keyctl request_key bpf',
+      '--resolv-conf=off',
+      '--timezone=off',
+      '--link-journal=no',
+      '--console=pipe',
+      ...bind('bind', this.#options.binds),
+      ...bind('bind-ro', this.#options.readOnlyBinds),
+    ];
+  }
+}
+
+/** The same name has the same UUID in every run of a slot. */
+function uuidOf(text: string): string {
+  const hex = createHash('sha256').update(text).digest('hex');
+  return [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    `4${hex.slice(13, 16)}`,
+    `8${hex.slice(17, 20)}`,
+    hex.slice(20, 32),
+  ].join('-');
+}

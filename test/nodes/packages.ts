@@ -1,0 +1,83 @@
+// What this machine must have. On Debian what is missing is installed; elsewhere it is named.
+import { access, constants } from 'node:fs/promises';
+import { join } from 'node:path';
+import { MultinicError } from '../../src/api/errors.ts';
+import { run } from './command.ts';
+
+/** Debian's package of each command that the lab calls. */
+const PACKAGE_OF = {
+  buildah: 'buildah',
+  conntrack: 'conntrack',
+  flock: 'util-linux',
+  go: 'golang-go',
+  ip: 'iproute2',
+  mmdebstrap: 'mmdebstrap',
+  nsenter: 'util-linux',
+  openssl: 'openssl',
+  'systemd-nspawn': 'systemd-container',
+  tar: 'tar',
+} as const;
+
+export type Command = keyof typeof PACKAGE_OF;
+
+/**
+ * Makes sure that these commands exist.
+ * @throws MultinicError `NotRoot`, `CommandsMissing`
+ */
+export async function needCommands(commands: readonly Command[], log: (line: string) => void): Promise<void> {
+  if (process.getuid?.() !== 0) {
+    throw new MultinicError(
+      'NotRoot',
+      'nodes are namespaces, bridges and mounts of this machine: run as root',
+    );
+  }
+  const missing = await absent(commands);
+  if (missing.length === 0) return;
+  const packages = [...new Set(missing.map((command) => PACKAGE_OF[command]))];
+  if ((await findCommand('apt-get')) === undefined) {
+    throw new MultinicError(
+      'CommandsMissing',
+      `missing: ${missing.join(', ')}, and there is no apt-get; install what Debian calls ${packages.join(', ')}`,
+    );
+  }
+  log(`installing ${packages.join(', ')}`);
+  await aptInstall(packages);
+  const still = await absent(commands);
+  if (still.length > 0) {
+    throw new MultinicError(
+      'CommandsMissing',
+      `apt-get installed ${packages.join(', ')}, but ${still.join(', ')} is not on PATH; add /usr/sbin to PATH`,
+    );
+  }
+}
+
+/** @returns its path, if it is on PATH */
+export async function findCommand(name: string): Promise<string | undefined> {
+  for (const dir of (process.env['PATH'] ?? '').split(':')) {
+    const path = join(dir, name);
+    try {
+      await access(path, constants.X_OK);
+      return path;
+    } catch {
+      continue;
+    }
+  }
+  return undefined;
+}
+
+async function absent(commands: readonly Command[]): Promise<Command[]> {
+  const found = await Promise.all(commands.map(findCommand));
+  return commands.filter((_, index) => found[index] === undefined);
+}
+
+async function aptInstall(packages: readonly string[]): Promise<void> {
+  const options = { timeoutMs: 600_000, env: { DEBIAN_FRONTEND: 'noninteractive' } };
+  // Another apt-get may be at work: wait for its lock instead of failing.
+  const apt = (...args: string[]) => run('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...args], options);
+  const install = () => apt('install', '--yes', '--no-install-recommends', ...packages);
+  // A machine's package lists are often old or missing, and seldom both needed and fresh.
+  await install().catch(async () => {
+    await apt('update');
+    await install();
+  });
+}

@@ -1,0 +1,130 @@
+// The root file system of a node: Debian with systemd, udev, networkd, netplan and containerd, as packages install it,
+// and little more than what keeps a container from working on the kernel of this machine.
+import { access, chmod, mkdir, rename, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { run } from './command.ts';
+import { cached, type Log } from './cache.ts';
+
+export const SUITE = 'bookworm';
+
+const PACKAGES = [
+  'systemd',
+  'systemd-sysv',
+  'dbus',
+  'udev',
+  'netplan.io',
+  'iproute2',
+  'iptables',
+  'nftables',
+  'conntrack',
+  'kmod',
+  'procps',
+  'ca-certificates',
+  'containerd',
+  'runc',
+  'containernetworking-plugins',
+];
+
+/** Units that change the state of the whole kernel, which belongs to this machine and not to a node. */
+const MASKED = [
+  'apt-daily.timer',
+  'apt-daily-upgrade.timer',
+  'containerd.service', // started by whoever wants it, when its configuration is there
+  'console-getty.service',
+  'dev-hugepages.mount',
+  'dev-mqueue.mount',
+  'dpkg-db-backup.timer',
+  'e2scrub_all.timer',
+  'e2scrub_reap.service',
+  'fstrim.timer',
+  'kmod-static-nodes.service',
+  'modprobe@.service',
+  'proc-sys-fs-binfmt_misc.automount',
+  'proc-sys-fs-binfmt_misc.mount',
+  'sys-fs-fuse-connections.mount',
+  'sys-kernel-config.mount',
+  'sys-kernel-debug.mount',
+  'sys-kernel-tracing.mount',
+  'systemd-binfmt.service',
+  'systemd-modules-load.service',
+  'systemd-pstore.service',
+  'systemd-sysctl.service',
+  'systemd-timesyncd.service',
+];
+
+const NETPLAN_GENERATOR = '/usr/libexec/netplan/generate';
+
+const FILES: Readonly<Record<string, string>> = {
+  // nspawn mounts the controllers read-only; a kubelet makes groups in them. Its oom watcher wants a kernel log to
+  // read, and must not see that of this machine. A kubelet's volumes want shared mounts.
+  '/etc/systemd/system/node-setup.service': `[Unit]
+Description=What a virtual machine has and a container lacks
+DefaultDependencies=no
+Before=basic.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c 'for dir in /sys/fs/cgroup/*/; do mount -o remount,rw,bind "$dir"; done; mount --make-rshared /; ln -sf /dev/null /dev/kmsg'
+[Install]
+WantedBy=basic.target
+`,
+  // Only net devices live in our namespace; all others are this machine's, and not for us to trigger.
+  '/etc/systemd/system/systemd-udev-trigger.service.d/net-only.conf': `[Service]
+ExecStart=
+ExecStart=-/usr/bin/udevadm trigger --type=devices --subsystem-match=net --action=add
+`,
+  // A container has no disk to check, and journald needs no /dev/kmsg.
+  '/etc/systemd/journald.conf.d/node.conf': '[Journal]\nReadKMsg=no\nStorage=volatile\n',
+};
+
+/**
+ * A veth has no permanent MAC, which netplan's output matches on. The wrapper has the generator do its work under its
+ * own argv[0] (as a systemd generator it behaves otherwise) and then matches on the MAC that there is.
+ */
+const GENERATOR_WRAPPER = `#!/bin/bash
+root= previous=
+for argument; do
+  case $previous in --root-dir|-r) root=$argument;; esac
+  case $argument in --root-dir=*) root=\${argument#*=};; esac
+  previous=$argument
+done
+(exec -a "$0" ${NETPLAN_GENERATOR}.real "$@")
+result=$?
+for file in "$root"/run/systemd/network/*netplan*; do
+  [ -f "$file" ] && sed -i 's/^PermanentMACAddress=/MACAddress=/' "$file"
+done
+exit $result
+`;
+
+/** @returns the folder of the root file system: a lower layer, not to be written to */
+export function nodeRootfs(log: Log): Promise<string> {
+  const recipe = [SUITE, ...PACKAGES, ...MASKED, JSON.stringify(FILES), GENERATOR_WRAPPER];
+  return cached(`node-${SUITE}`, recipe, log, async (dir) => {
+    const packages = PACKAGES.join(',');
+    await run('mmdebstrap', ['--variant=minbase', '--quiet', `--include=${packages}`, SUITE, dir], {
+      timeoutMs: 900_000,
+    });
+    await chmod(dir, 0o755);
+    for (const unit of MASKED) await link('/dev/null', join(dir, 'etc/systemd/system', unit));
+    for (const [path, content] of Object.entries(FILES)) await write(join(dir, path), content);
+    const setup = 'etc/systemd/system/basic.target.wants/node-setup.service';
+    await link('/etc/systemd/system/node-setup.service', join(dir, setup));
+
+    const generator = join(dir, NETPLAN_GENERATOR);
+    await access(generator);
+    await rename(generator, `${generator}.real`);
+    await write(generator, GENERATOR_WRAPPER, 0o755);
+    // Empty, not absent: systemd then takes the ID that each node is given instead of a first boot.
+    await write(join(dir, 'etc/machine-id'), '');
+  });
+}
+
+async function write(path: string, content: string, mode = 0o644): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, content, { mode });
+}
+
+async function link(target: string, path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await symlink(target, path);
+}

@@ -1,0 +1,133 @@
+// A lab's place on this machine: its number, its folder, and who owns it. All that it can leave behind carries its name.
+import { readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { MultinicError } from '../../src/api/errors.ts';
+import type { Log } from './cache.ts';
+import { run } from './command.ts';
+import { Group } from './group.ts';
+
+const ROOT = '/var/lib/multinic-lab';
+const SLOTS = 16;
+/** 10.200.0.0/16 belongs to slot 0. */
+const SUBNETS = 200;
+
+interface Owner {
+  readonly pid: number;
+  /** Clock ticks after boot: with the boot ID it tells a process from a later one with its number. */
+  readonly startTime: string;
+  readonly bootId: string;
+}
+
+export class Slot {
+  readonly number: number;
+
+  private constructor(number: number) {
+    this.number = number;
+  }
+
+  /** Of its network namespace, its control groups, and the beginning of its machines' namespaces. */
+  get name(): string {
+    return `multinic-lab-${this.number}`;
+  }
+
+  get dir(): string {
+    return join(ROOT, String(this.number));
+  }
+
+  /** The end of the switch's cable to this machine's own namespace (a link's name has 15 bytes at most). */
+  get uplink(): string {
+    return `mnlab${this.number}`;
+  }
+
+  /** @returns an address or subnet of this slot: `address('0.1')` is 10.200.0.1 in slot 0 */
+  address(rest: string): string {
+    return `10.${SUBNETS + this.number}.${rest}`;
+  }
+
+  /** The path of the control group of one of its daemons or machines. */
+  group(name: string): string {
+    return `multinic-lab/${this.number}/${name}`;
+  }
+
+  static async claim(): Promise<Slot> {
+    await mkdir(ROOT, { recursive: true, mode: 0o700 });
+    const claim = await mkdtemp(join(ROOT, 'claim-'));
+    await writeFile(join(claim, 'owner.json'), JSON.stringify(ownerOf(process.pid)));
+    for (let number = 0; number < SLOTS; number += 1) {
+      const slot = new Slot(number);
+      // Renaming over a folder that is not empty fails: whoever comes second takes the next number.
+      if (await rename(claim, slot.dir).then(always, never)) return slot;
+    }
+    await rm(claim, { recursive: true });
+    throw new MultinicError(
+      'NoFreeSlot',
+      `all ${SLOTS} labs of this machine are in use; end a test run or \`npm run cluster\` that you no longer need`,
+    );
+  }
+
+  /** Takes away what killed runs left behind. A slot whose owner lives is never touched. */
+  static async sweep(log: Log): Promise<void> {
+    for (const name of await readdir(ROOT).catch(() => [])) {
+      if (await hasOwner(join(ROOT, name))) continue;
+      log(`taking away what a killed run left in ${join(ROOT, name)}`);
+      if (/^\d+$/.test(name)) await new Slot(Number(name)).destroy();
+      else await rm(join(ROOT, name), { recursive: true, force: true });
+    }
+  }
+
+  /** Ends every process, mount, namespace and link of this slot; also of one that is only half there. */
+  async destroy(): Promise<void> {
+    await (await Group.create(`multinic-lab/${this.number}`)).remove();
+    await this.unmountBelow(this.dir);
+    for (const namespace of await namespaces()) {
+      if (namespace === this.name || namespace.startsWith(`${this.name}-`)) {
+        await run('ip', ['netns', 'delete', namespace]);
+      }
+    }
+    // The cable went with the switch's namespace, unless the run was killed before it got there.
+    await run('ip', ['link', 'delete', this.uplink]).catch(() => '');
+    await this.#removeBelow('/run/systemd/nspawn/propagate');
+    await rm(this.dir, { recursive: true, force: true });
+  }
+
+  /** What nspawn leaves of a machine that was killed. */
+  async #removeBelow(dir: string): Promise<void> {
+    for (const name of await readdir(dir).catch(() => [])) {
+      if (name.startsWith(`${this.name}-`)) await rm(join(dir, name), { recursive: true, force: true });
+    }
+  }
+
+  async unmountBelow(dir: string): Promise<void> {
+    const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
+      .split('\n')
+      .map((line) => line.split(' ')[4] ?? '')
+      .filter((path) => path === dir || path.startsWith(`${dir}/`));
+    for (const path of mounts.reverse()) await run('umount', ['--lazy', path]);
+  }
+}
+
+const always = (): boolean => true;
+const never = (): boolean => false;
+
+async function hasOwner(dir: string): Promise<boolean> {
+  try {
+    const owner = JSON.parse(await readFile(join(dir, 'owner.json'), 'utf8')) as Owner;
+    const now = ownerOf(owner.pid);
+    return owner.startTime === now.startTime && owner.bootId === now.bootId;
+  } catch {
+    return false;
+  }
+}
+
+function ownerOf(pid: number): Owner {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // The second field is the program's name, and may hold spaces and brackets.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  return { pid, startTime: fields[19] ?? '', bootId };
+}
+
+async function namespaces(): Promise<string[]> {
+  return readdir('/run/netns').catch(() => []);
+}

@@ -1,0 +1,96 @@
+// The cables between machines: a network namespace with a bridge for the primary network, one for each secondary
+// network, and a cable to this machine, so that tests reach nodes and pods by their addresses.
+import { run } from './command.ts';
+import type { Slot } from './slot.ts';
+
+const PRIMARY = 'primary';
+
+export interface Cable {
+  /** The switch's end. */
+  readonly port: string;
+}
+
+export interface Plug {
+  /** Network namespace of the machine. */
+  readonly namespace: string;
+  /** Name of the link in the machine, until somebody renames it. */
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+  /** `undefined`: the primary network. */
+  readonly network?: string;
+}
+
+export class Switch {
+  readonly #slot: Slot;
+  /** Secondary networks and their bridges; a promise, because two NICs may be attached to a new one at once. */
+  readonly #bridges = new Map<string, Promise<string>>();
+  #ports = 0;
+
+  private constructor(slot: Slot) {
+    this.#slot = slot;
+  }
+
+  static async create(slot: Slot): Promise<Switch> {
+    const hub = new Switch(slot);
+    await run('ip', ['netns', 'add', slot.name]);
+    await hub.#batch([
+      'link set lo up',
+      `link add ${PRIMARY} type bridge`,
+      `address add ${slot.address('0.1/24')} dev ${PRIMARY}`,
+      `link set ${PRIMARY} up`,
+      'link add uplink type veth peer name ' + slot.uplink,
+      `link set uplink master ${PRIMARY} up`,
+      // Created in the switch and then moved: with the switch's namespace the cable goes, both ends.
+      `link set ${slot.uplink} netns ${process.pid}`,
+    ]);
+    await run('ip', ['-batch', '-'], {
+      input: [
+        `address add ${slot.address('0.254/24')} dev ${slot.uplink}`,
+        `link set ${slot.uplink} up`,
+        `route add ${slot.address('0.0/16')} via ${slot.address('0.1')}`,
+      ].join('\n'),
+    });
+    await run('ip', ['netns', 'exec', slot.name, 'sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward']);
+    return hub;
+  }
+
+  async plug({ namespace, name, mac, mtu, network }: Plug): Promise<Cable> {
+    const bridge = network === undefined ? PRIMARY : await this.#bridge(network);
+    this.#ports += 1;
+    const port = `port${this.#ports}`;
+    await this.#batch([
+      `link add ${port} mtu ${mtu} type veth peer name ${name} address ${mac} mtu ${mtu} netns ${namespace}`,
+      `link set ${port} master ${bridge} up`,
+    ]);
+    return { port };
+  }
+
+  async unplug(cable: Cable): Promise<void> {
+    await this.#batch([`link delete ${cable.port}`]);
+  }
+
+  /** A cable without carrier, as of a port that somebody shut down. */
+  async carrier(cable: Cable, up: boolean): Promise<void> {
+    await this.#batch([`link set ${cable.port} ${up ? 'up' : 'down'}`]);
+  }
+
+  async route(subnet: string, via: string): Promise<void> {
+    await this.#batch([`route replace ${subnet} via ${via}`]);
+  }
+
+  #bridge(network: string): Promise<string> {
+    const known = this.#bridges.get(network);
+    if (known !== undefined) return known;
+    const bridge = `net${this.#bridges.size}`;
+    const created = this.#batch([`link add ${bridge} mtu 9000 type bridge`, `link set ${bridge} up`]).then(
+      () => bridge,
+    );
+    this.#bridges.set(network, created);
+    return created;
+  }
+
+  async #batch(lines: readonly string[]): Promise<void> {
+    await run('ip', ['-netns', this.#slot.name, '-batch', '-'], { input: lines.join('\n') });
+  }
+}

@@ -1,0 +1,43 @@
+// Waiting, always with an end.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MultinicError } from '../../src/api/errors.ts';
+
+export interface WaitOptions {
+  readonly timeoutMs: number;
+  readonly everyMs?: number;
+  /** Whether it can still come true: no wait for what has died. */
+  readonly hopeful?: () => boolean;
+  /** What a person should look at when the wait was in vain; asked only then. */
+  readonly hint?: () => string | Promise<string>;
+}
+
+/**
+ * Asks again until the answer is neither undefined nor false nor an error.
+ * @param what completes the sentence "waited in vain for …"
+ * @throws MultinicError `TimedOut`
+ */
+export async function waitFor<T>(
+  what: string,
+  ask: () => Promise<T | undefined | false>,
+  { timeoutMs, everyMs = 100, hopeful = () => true, hint }: WaitOptions,
+): Promise<T> {
+  const start = performance.now();
+  let cause: unknown;
+  for (;;) {
+    try {
+      const answer = await ask();
+      if (answer !== undefined && answer !== false) return answer;
+    } catch (error) {
+      cause = error;
+    }
+    const waited = performance.now() - start;
+    if (waited > timeoutMs || !hopeful()) {
+      const detail = (await hint?.()) ?? (cause === undefined ? '' : String(cause));
+      const seconds = (waited / 1000).toFixed(1);
+      throw new MultinicError('TimedOut', `waited ${seconds} s in vain for ${what}; look at\n${detail}`, {
+        cause,
+      });
+    }
+    await sleep(everyMs);
+  }
+}
