@@ -102,7 +102,7 @@ export function lives(length: number): fc.Arbitrary<Step[]> {
     {
       weight: 6,
       arbitrary: fc.record({
-        op: fc.constantFrom('rollback' as const, 'release', 'rerender', 'rebuild'),
+        op: fc.constantFrom('rollback' as const, 'rollback', 'release', 'rerender', 'rebuild'),
         node,
       }),
     },
@@ -116,7 +116,10 @@ export function lives(length: number): fc.Arbitrary<Step[]> {
     { weight: 1, arbitrary: fc.constant({ op: 'restart' as const }) },
     { weight: 4, arbitrary: crash },
   );
-  return fc.array(step, { minLength: length, maxLength: length });
+  const beginnings = fc.tuple(edit, edit, edit);
+  return fc
+    .tuple(beginnings, fc.array(step, { minLength: length - 3, maxLength: length - 3 }))
+    .map((steps) => steps.flat());
 }
 
 /** One branch as it should be. */
