@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { join } from 'node:path';
 import { homeOf } from './connection.ts';
-import { print } from './output.ts';
+import { print, withProgress } from './output.ts';
 
 interface Flags {
   readonly dir?: string;
@@ -18,8 +18,8 @@ export function addStoreCommands(program: Command): void {
     .addHelpText('after', '\nExample:\n  multinic backup -C DIR multinic-backup.bundle')
     .action(async (file: string, flags: Flags) => {
       const { backup } = await import('../store/backup.ts');
-      process.stderr.write('writing and checking the backup\n');
-      const refs = await backup(join(homeOf(flags), 'store.git'), file);
+      const work = backup(join(homeOf(flags), 'store.git'), file);
+      const refs = await withProgress('writing the backup and reading it back', work);
       print(`${file}: ${refs.size} refs`);
     });
 
@@ -32,8 +32,8 @@ export function addStoreCommands(program: Command): void {
     .addHelpText('after', '\nExample:\n  multinic restore -C DIR multinic-backup.bundle')
     .action(async (file: string, flags: Flags & { force: boolean }) => {
       const { restore } = await import('../store/backup.ts');
-      process.stderr.write('restoring and checking the store\n');
-      const before = await restore(file, join(homeOf(flags), 'store.git'), { force: flags.force });
+      const work = restore(file, join(homeOf(flags), 'store.git'), { force: flags.force });
+      const before = await withProgress('restoring the store and checking it', work);
       print(before === undefined ? 'restored' : `restored; the store before is at ${before}`);
     });
 }

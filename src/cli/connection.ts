@@ -108,7 +108,8 @@ class ApiSource implements Source {
   async close(): Promise<void> {}
 }
 
-const TIMEOUT_MS = 30_000;
+/** A command for thousands of nodes takes its time. */
+const TIMEOUT_MS = 600_000;
 
 /** The controller's API. */
 export class Api {
@@ -138,11 +139,15 @@ export class Api {
       );
     });
     if (response.status === 204) return undefined as T;
-    const answer = (await response.json()) as T & {
-      code?: string;
-      message?: string;
-      data?: Record<string, unknown>;
-    };
+    const answer = (await response.json().catch((cause: unknown) => {
+      throw new MultinicError(
+        'NoController',
+        `what answers at ${this.#url} is no controller: mend --server`,
+        {
+          cause,
+        },
+      );
+    })) as T & { code?: string; message?: string; data?: Record<string, unknown> };
     if (response.ok) return answer;
     throw new MultinicError(answer.code ?? `Http${response.status}`, answer.message ?? response.statusText, {
       data: answer.data ?? {},
@@ -160,7 +165,17 @@ export async function openApi(flags: ConnectionFlags): Promise<Api> {
         'NoToken',
         'a server wants a token: name the file that has it with --token-file',
       );
-    return new Api(server, (await readFile(file, 'utf8')).trim());
+    const token = await readFile(file, 'utf8').catch((cause: unknown) => {
+      throw new MultinicError('NoToken', `${file} cannot be read: name the file that has the token`, {
+        cause,
+      });
+    });
+    if (!/^[\x21-\x7e]+$/.test(token.trim()))
+      throw new MultinicError(
+        'NoToken',
+        `${file} has no token: write it there, on one line and nothing else`,
+      );
+    return new Api(server, token.trim());
   }
   const dir = homeOf(flags);
   const { endpointFile } = await import('../local/endpoint.ts');

@@ -2,7 +2,8 @@
 
 import type { Command } from 'commander';
 import { formatProblem, InvalidInputError, MultinicError } from '../api/errors.ts';
-import { EXIT, print, printJson, type Format } from './output.ts';
+import { EXIT, outputOption, print, printJson, type Format } from './output.ts';
+import { rendererOption } from './writing.ts';
 
 interface Flags {
   readonly output: Format;
@@ -13,7 +14,7 @@ export function addInputCommands(program: Command): void {
     .command('validate')
     .description('judge CR files as the controller would: each problem with its field and the remedy')
     .argument('<file...>', 'YAML or JSON; - reads standard input')
-    .option('-o, --output <format>', 'table or json', 'table')
+    .addOption(outputOption())
     .addHelpText(
       'after',
       '\nExit code 3 when something would be refused.\n\nExample:\n  multinic validate fixtures/sample-multinicclusterconfig.yaml',
@@ -37,8 +38,8 @@ export function addInputCommands(program: Command): void {
     .description("print the files that a CR means for its nodes, as they would stand on a node's branch")
     .argument('<file>', 'YAML or JSON; - reads standard input')
     .option('--node <id>', 'only the node with this attachedNodeId or attachedNodeName')
-    .option('--renderer <kind>', 'netplan, ifcfg or keyfile', 'netplan')
-    .option('-o, --output <format>', 'table or json', 'table')
+    .addOption(rendererOption().default('netplan'))
+    .addOption(outputOption())
     .addHelpText(
       'after',
       '\nExample:\n  multinic render fixtures/sample-multinicclusterconfig.yaml --renderer ifcfg',

@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
 import type { ControllerEvent } from '../controller/port.ts';
-import { EXIT, paint, print } from './output.ts';
+import { EXIT, paint, print, wholeNumber } from './output.ts';
 
 interface Flags {
   readonly once: boolean;
   readonly init?: string;
   readonly host: string;
-  readonly port?: string;
-  readonly jobs: string;
-  readonly stopAfter: string;
-  readonly maxRemoval: string;
+  readonly port?: number;
+  readonly jobs: number;
+  readonly stopAfter: number;
+  readonly maxRemoval: number;
 }
 
 export function addLocalCommand(program: Command): void {
@@ -20,10 +20,19 @@ export function addLocalCommand(program: Command): void {
     .option('--once', 'end when nothing is left to do; exit code 4 when a node is not configured', false)
     .option('--init <template>', 'make the home from a template folder first, if it is not there')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .option('--port <port>', 'port of the store and the API; 0: any (default: 8080, with --once 0)')
-    .option('--jobs <n>', 'agents at once', '10')
-    .option('--stop-after <n>', 'failed nodes that stop a change', '3')
-    .option('--max-removal <percent>', 'nodes that may lose all interfaces within an hour', '10')
+    .option(
+      '--port <port>',
+      'port of the store and the API; 0: any (default: 8080, with --once 0)',
+      wholeNumber(0),
+    )
+    .option('--jobs <n>', 'agents at once', wholeNumber(1), 10)
+    .option('--stop-after <n>', 'failed nodes that stop a change', wholeNumber(1), 3)
+    .option(
+      '--max-removal <percent>',
+      'share of the nodes that may lose all interfaces within an hour',
+      wholeNumber(0),
+      10,
+    )
     .addHelpText(
       'after',
       `
@@ -47,16 +56,16 @@ Examples:
       const views = await runLocal({
         dir,
         host: flags.host,
-        port: number(flags.port ?? (flags.once ? '0' : '8080')),
+        port: flags.port ?? (flags.once ? 0 : 8080),
         once: flags.once,
         agent: agentOf(process.argv[1]!),
         policy: {
-          concurrency: number(flags.jobs),
-          stopAfter: number(flags.stopAfter),
+          concurrency: flags.jobs,
+          stopAfter: flags.stopAfter,
           apply: 'live',
           deadlineSeconds: 120,
         },
-        guard: { fraction: number(flags.maxRemoval) / 100, minimum: 1 },
+        guard: { fraction: flags.maxRemoval / 100, minimum: 1 },
         log: createLog(dir),
         onEvent: printEvent,
         onListening: (url) =>
@@ -73,11 +82,4 @@ function printEvent(event: ControllerEvent): void {
     event.node ?? (event.config === undefined ? '' : `${event.config.namespace}/${event.config.name}`);
   const reason = event.type === 'Warning' ? paint.yellow(event.reason) : paint.green(event.reason);
   print(`${paint.dim(time)}  ${who.padEnd(16)} ${reason}  ${event.message}`);
-}
-
-function number(text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 0) return value;
-  process.stderr.write(`error: ${text} is no number: give 0 or more\n`);
-  process.exit(EXIT.usage);
 }

@@ -36,6 +36,12 @@ addInputCommands(program);
 addStoreCommands(program);
 program.addCommand(await agent());
 
+// `multinic log | head`: who has seen enough closes the pipe, and that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(EXIT.done);
+  throw error;
+});
+
 try {
   await program.parseAsync();
 } catch (error) {
@@ -44,6 +50,10 @@ try {
 
 /** The agent's command line is the agent's; it is loaded only where it is asked for. */
 async function agent(): Promise<Command> {
-  if (process.argv[2] === 'agent') return (await import('../agent/cli.ts')).agentCommand();
+  if (process.argv[2] === 'agent') {
+    const command = (await import('../agent/cli.ts')).agentCommand();
+    for (const each of [command, ...command.commands]) each.copyInheritedSettings(program);
+    return command;
+  }
   return new Command('agent').description('what runs on a node: apply a commit, clean up');
 }

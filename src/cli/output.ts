@@ -1,12 +1,38 @@
 // How results reach people and programs.
 
 import Table from 'cli-table3';
+import { InvalidArgumentError, Option } from 'commander';
 import pc from 'picocolors';
 import { formatProblem, InvalidInputError, MultinicError } from '../api/errors.ts';
 
 export const EXIT = { done: 0, failed: 1, usage: 2, invalid: 3, unsettled: 4 } as const;
 
 export type Format = 'table' | 'json';
+
+export function outputOption(): Option {
+  return new Option('-o, --output <format>', 'for people, or for programs')
+    .choices(['table', 'json'] satisfies Format[])
+    .default('table');
+}
+
+/** For options that count something. */
+export function wholeNumber(atLeast: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= atLeast) return value;
+    throw new InvalidArgumentError(`Give a whole number, ${atLeast} or more.`);
+  };
+}
+
+/** Says on stderr what goes on when it takes longer than a second, so that nobody thinks it hangs. */
+export async function withProgress<T>(what: string, work: Promise<T>): Promise<T> {
+  const timer = setTimeout(() => process.stderr.write(`${what}\n`), 1000);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 /** Colours only on a terminal (and never with NO_COLOR). */
 export const paint = pc.createColors(process.stdout.isTTY && process.env['NO_COLOR'] === undefined);

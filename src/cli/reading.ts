@@ -1,10 +1,22 @@
 // Commands that only look.
 
 import type { Command } from 'commander';
+import { MultinicError } from '../api/errors.ts';
 import type { NodeView } from '../controller/status.ts';
 import type { TimelineEntry } from '../history/timeline.ts';
 import { openSource, withConnection, type ConnectionFlags, type Source } from './connection.ts';
-import { EXIT, formatTime, paint, print, printJson, printTable, type Format } from './output.ts';
+import {
+  EXIT,
+  formatTime,
+  outputOption,
+  paint,
+  print,
+  printJson,
+  printTable,
+  wholeNumber,
+  withProgress,
+  type Format,
+} from './output.ts';
 
 interface Flags extends ConnectionFlags {
   readonly output: Format;
@@ -23,12 +35,12 @@ export function addReadingCommands(program: Command): void {
     program.command('log').description("a node's history: what was wanted and what happened, newest first"),
   )
     .argument('<node>')
-    .option('-n, --limit <n>', 'entries', '50')
+    .option('-n, --limit <n>', 'entries', wholeNumber(1), 50)
     .addHelpText(
       'after',
       '\nExamples:\n  multinic log k8s-worker-01\n  multinic log k8s-worker-01 -n 5 -o json',
     )
-    .action(async (node: string, flags: Flags & { limit: string }) =>
+    .action(async (node: string, flags: Flags & { limit: number }) =>
       look(flags, (source) => log(source, node, flags)),
     );
 
@@ -74,19 +86,13 @@ export function addReadingCommands(program: Command): void {
 }
 
 function reading(command: Command): Command {
-  return withConnection(command).option('-o, --output <format>', 'table or json', parseFormat, 'table');
-}
-
-function parseFormat(text: string): Format {
-  if (text === 'table' || text === 'json') return text;
-  process.stderr.write(`error: ${text} is no format: use table or json\n`);
-  process.exit(EXIT.usage);
+  return withConnection(command).addOption(outputOption());
 }
 
 async function look(flags: ConnectionFlags, see: (source: Source) => Promise<void>): Promise<void> {
   const source = await openSource(flags);
   try {
-    await see(source);
+    await withProgress('reading goes on', see(source));
   } finally {
     await source.close();
   }
@@ -94,15 +100,7 @@ async function look(flags: ConnectionFlags, see: (source: Source) => Promise<voi
 
 async function status(source: Source, names: readonly string[], flags: Flags): Promise<void> {
   const report = await source.status();
-  const nodes =
-    names.length === 0
-      ? report.nodes
-      : report.nodes.filter(
-          (view) =>
-            names.includes(view.node ?? '') ||
-            names.includes(view.attachedNodeName) ||
-            names.includes(view.attachedNodeId),
-        );
+  const nodes = names.length === 0 ? report.nodes : names.flatMap((name) => find(report.nodes, name));
   if (flags.output === 'json') printJson({ ...report, nodes });
   else {
     if (report.stale) process.stderr.write('no controller runs: this is what the last one saw\n');
@@ -126,6 +124,18 @@ async function status(source: Source, names: readonly string[], flags: Flags): P
   if (nodes.some(({ state }) => state === 'Failed' || state === 'Pending')) process.exitCode = EXIT.unsettled;
 }
 
+/** Nodes are known by three names. */
+function find(views: readonly NodeView[], name: string): NodeView[] {
+  const found = views.filter(
+    ({ node, attachedNodeName, attachedNodeId }) =>
+      name !== '' && [node, attachedNodeName, attachedNodeId].includes(name),
+  );
+  if (found.length > 0) return found;
+  throw new MultinicError('NoSuchNode', `there is no node ${name}: multinic status lists them all`, {
+    data: { node: name },
+  });
+}
+
 const STATE_PAINT = {
   Configured: paint.green,
   Failed: paint.red,
@@ -147,13 +157,8 @@ function statusRow(view: NodeView): string[] {
   ];
 }
 
-async function log(source: Source, node: string, flags: Flags & { limit: string }): Promise<void> {
-  const limit = Number(flags.limit);
-  if (!Number.isInteger(limit) || limit < 1) {
-    process.stderr.write(`error: ${flags.limit} is no number of entries: give 1 or more\n`);
-    process.exit(EXIT.usage);
-  }
-  const entries = await source.log(node, limit);
+async function log(source: Source, node: string, flags: Flags & { limit: number }): Promise<void> {
+  const entries = await source.log(node, flags.limit);
   if (flags.output === 'json') return printJson(entries);
   for (const entry of entries) print(logLine(entry));
 }
@@ -163,10 +168,7 @@ function logLine(entry: TimelineEntry): string {
   const id = paint.yellow(entry.commit.slice(0, 10));
   const kind = entry.kind.padEnd(8);
   const subject = entry.subject.replace(/^[^:]+: /, '');
-  const who =
-    entry.kind === 'edit' || entry.kind === 'rollback' || entry.kind === 'request'
-      ? paint.dim(`  by ${entry.author}`)
-      : '';
+  const who = entry.kind === 'edit' || entry.kind === 'rollback' ? paint.dim(`  by ${entry.author}`) : '';
   const extra = [
     entry.endsHold && `ends the hold of ${entry.endsHold.slice(0, 10)}`,
     entry.result !== 'Applied' && entry.message,

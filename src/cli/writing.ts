@@ -1,11 +1,12 @@
 // Commands that ask the controller for something.
 
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { execa } from 'execa';
 import { userInfo } from 'node:os';
 import type { ManyMoved, Moved } from '../controller/commands.ts';
+import type { RendererKind } from '../network/node.ts';
 import { openApi, withConnection, type ConnectionFlags } from './connection.ts';
-import { EXIT, print, printJson, type Format } from './output.ts';
+import { EXIT, outputOption, print, printJson, withProgress, type Format } from './output.ts';
 
 interface Flags extends ConnectionFlags {
   readonly output: Format;
@@ -57,7 +58,7 @@ export function addWritingCommands(program: Command): void {
     program.command('rerender').description("write nodes' files with today's renderer, or with another one"),
   )
     .argument('[node...]', 'all nodes when none is named')
-    .option('--renderer <kind>', 'netplan, ifcfg or keyfile')
+    .addOption(rendererOption())
     .addHelpText(
       'after',
       '\nExamples:\n  multinic rerender\n  multinic rerender k8s-worker-03 --renderer keyfile',
@@ -85,13 +86,22 @@ export function addWritingCommands(program: Command): void {
     });
 }
 
+/** The values of RENDERER_KINDS, without loading the renderers. */
+export function rendererOption(): Option {
+  return new Option('--renderer <kind>', 'how files are written').choices([
+    'netplan',
+    'ifcfg',
+    'keyfile',
+  ] satisfies RendererKind[]);
+}
+
 function writing(command: Command): Command {
-  return withConnection(command).option('-o, --output <format>', 'table or json', 'table');
+  return withConnection(command).addOption(outputOption());
 }
 
 async function post<T>(flags: ConnectionFlags, path: string, body: object): Promise<T> {
   const api = await openApi(flags);
-  return api.call('POST', path, { ...body, author: await whoAmI() });
+  return withProgress('the controller is at it', api.call('POST', path, { ...body, author: await whoAmI() }));
 }
 
 /** The author of a commit is a claim, made as git makes it. */
@@ -101,7 +111,16 @@ async function whoAmI(): Promise<{ name: string; email: string }> {
       async (key) => (await execa('git', ['config', '--get', key], { reject: false })).stdout ?? '',
     ),
   );
-  return { name: name || userInfo().username, email: email ?? '' };
+  return { name: name || localUser(), email: email ?? '' };
+}
+
+function localUser(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // A container may run as a user that no file knows.
+    return 'unknown';
+  }
 }
 
 function one(flags: Flags, result: Partial<Moved>, done: string): void {

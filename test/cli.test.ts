@@ -1,0 +1,456 @@
+// The CLI as people and programs meet it: the bundle as a child, its words, its exit codes.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { execa } from 'execa';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { git } from './support/http.ts';
+import { LocalRun, NODES, type Ran } from './support/local.ts';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const BUNDLE = join(ROOT, 'dist/multinic.js');
+const SAMPLE = join(ROOT, 'fixtures/sample-multinicclusterconfig.yaml');
+const [ONE, TWO, THREE] = NODES;
+const COMMANDS =
+  'local status log show diff rollback release retry pause resume rerender confirm validate render backup restore';
+
+/** The CLI far from any home, reading `input`. */
+async function multinic(args: readonly string[], input = '', env: Record<string, string> = {}): Promise<Ran> {
+  const ended = await execa(process.execPath, [BUNDLE, ...args], {
+    cwd: tmpdir(),
+    input,
+    env,
+    reject: false,
+  });
+  return { code: ended.exitCode ?? -1, stdout: ended.stdout, stderr: ended.stderr };
+}
+
+describe('help', () => {
+  test.each(COMMANDS.split(' '))('of %s has an example', async (command) => {
+    const { code, stdout } = await multinic([command, '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`^Usage: multinic ${command} `));
+    expect(stdout).toMatch(new RegExp(`Examples?:\\n  multinic ${command}\\b`));
+  });
+
+  test('of the agent, of its commands, and of all', async () => {
+    expect((await multinic(['agent', '--help'])).stdout).toMatch(/apply .*\n[^]*cleanup /);
+    expect((await multinic(['agent', 'apply', '--help'])).stdout).toMatch(
+      /Examples:\n  multinic agent apply .*\n[^]*75 {2}another agent/,
+    );
+    expect((await multinic(['agent', 'cleanup', '--help'])).stdout).toContain(
+      'Example:\n  multinic agent cleanup ',
+    );
+    const { code, stdout } = await multinic(['--help']);
+    expect(code).toBe(0);
+    for (const command of [...COMMANDS.split(' '), 'agent'])
+      expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
+    expect(stdout).toContain('Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the input is invalid; 4 nodes');
+    expect((await multinic(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+$/);
+  });
+});
+
+test.each([
+  ['', /^Usage: multinic/],
+  ['bogus', /unknown command 'bogus'/],
+  ['status --bogus', /unknown option '--bogus'/],
+  ['log', /missing required argument 'node'/],
+  ['status -o yaml', /'yaml' is invalid. Allowed choices are table, json/],
+  ['retry a -o yaml', /'yaml' is invalid/],
+  ['log a -n 0', /'0' is invalid. Give a whole number, 1 or more/],
+  ['local DIR --port x', /--port <port>' argument 'x' is invalid. Give a whole number/],
+  ['rollback', /name a node, or a change with --change/],
+  ['rollback a --change b', /name a node, or a change with --change/],
+  ['rerender --renderer systemd', /'systemd' is invalid. Allowed choices are netplan, ifcfg, keyfile/],
+  ['render - --renderer systemd', /Allowed choices are netplan, ifcfg, keyfile/],
+  ['agent', /Usage: multinic agent/],
+  ['agent apply', /required option '--job <file>' not specified/],
+  ['agent cleanup --root / --bogus', /unknown option '--bogus'/],
+])('wrong usage: multinic %s', async (line, says) => {
+  const { code, stdout, stderr } = await multinic(line.split(' ').filter(Boolean));
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(stderr).toMatch(says);
+});
+
+test.each([
+  ['status -C /nowhere', /no controller has worked on|has no store yet: run multinic local \/nowhere/],
+  [
+    'log a -C /nowhere',
+    /has no store yet: run multinic local \/nowhere, or name the home with -C .*\(NoStore\)/,
+  ],
+  [
+    'retry a -C /nowhere',
+    /no controller runs on \/nowhere: start it with multinic local \/nowhere.*\(NoController\)/,
+  ],
+  ['status --server http://127.0.0.1:1', /name the file that has it with --token-file \(NoToken\)/],
+  ['status --server http://127.0.0.1:1 --token-file /nowhere', /\/nowhere cannot be read.*\(NoToken\)/],
+  [`status --server http://127.0.0.1:1 --token-file ${SAMPLE}`, /has no token: write it there.*\(NoToken\)/],
+  ['local /nowhere', /has no inventory.yaml.*\(NotAHome\)/],
+  ['validate /nowhere', /\/nowhere cannot be read.*\(Unreadable\)/],
+  ['backup x -C /nowhere', /is no store.*\(NoStore\)/],
+])('refused with the remedy: multinic %s', async (line, says) => {
+  const { code, stdout, stderr } = await multinic(line.split(' '));
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  expect(stderr).toMatch(says);
+  expect(stderr).not.toMatch(/^ +at /m);
+});
+
+test('a server that is no controller', async () => {
+  const token = join(await mkdtemp(join(tmpdir(), 'multinic-cli-')), 'token');
+  await writeFile(token, 'some-token\n');
+  const server = createServer((_, response) => response.end('<html>')).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const { code, stderr } = await multinic([
+    'status',
+    '--server',
+    `http://127.0.0.1:${port}`,
+    '--token-file',
+    token,
+  ]);
+  server.close();
+  await rm(dirname(token), { recursive: true });
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: expect.stringMatching(/is no controller: mend --server/),
+  });
+});
+
+describe('validate and render', () => {
+  let sample = '';
+  beforeAll(async () => {
+    sample = await readFile(SAMPLE, 'utf8');
+  });
+
+  test('a good file', async () => {
+    expect(await multinic(['validate', SAMPLE])).toEqual({
+      code: 0,
+      stdout: 'multinic.okestro.io/multinic-system/production-cluster-network: valid, 3 nodes',
+      stderr: '',
+    });
+    const json = await multinic(['validate', '-', '-o', 'json'], sample);
+    expect(JSON.parse(json.stdout)).toMatchObject([{ nodes: 3, problems: [], warnings: [] }]);
+  });
+
+  test('a bad one, from standard input: each problem with its field, exit code 3', async () => {
+    const bad = sample
+      .replace('192.168.100.11/24', '10.0.0.0/8')
+      .replace('02:00:00:00:03:01', '01:00:00:00:03:01');
+    const { code, stdout } = await multinic(['validate', '-'], bad);
+    expect(code).toBe(3);
+    expect(stdout).toMatch(/error: spec\.nodeConfigs\[1\]\.interfaces\[0\]\.\w+: /);
+    expect(stdout).toMatch(/error: spec\.nodeConfigs\[2\]\.interfaces\[0\]\.macAddress: /);
+    const json = await multinic(['validate', '-', '-o', 'json'], bad);
+    expect(json.code).toBe(3);
+    expect((JSON.parse(json.stdout) as { problems: unknown[] }[])[0]!.problems.length).toBeGreaterThan(1);
+    const rendered = await multinic(['render', '-', '-o', 'json'], bad);
+    expect(rendered.code).toBe(3);
+    expect(Object.keys(JSON.parse(rendered.stdout) as object)).toEqual([ONE]);
+    expect((await multinic(['validate', '-'], 'a: [')).code).toBe(3);
+  });
+
+  test.each([
+    ['netplan', 'etc/netplan/90-multinic0.yaml', /addresses:\n +- "192\.168\.100\.11\/24"/],
+    ['ifcfg', 'etc/sysconfig/network-scripts/ifcfg-multinic0', /^IPADDR=192\.168\.100\.11$/m],
+    [
+      'keyfile',
+      'etc/NetworkManager/system-connections/multinic0.nmconnection',
+      /^address1=192\.168\.100\.11\/24$/m,
+    ],
+  ])('render with %s', async (renderer, path, says) => {
+    const { code, stdout } = await multinic(['render', '-', '--node', TWO, '--renderer', renderer], sample);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`# ${TWO}: ${path}\n`);
+    expect(stdout).toMatch(says);
+    expect(stdout).not.toContain(ONE);
+  });
+
+  test('a node that the file does not have', async () => {
+    const { code, stderr } = await multinic(['render', '-', '--node', 'nobody'], sample);
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/no entry for nobody: give its attachedNodeId/),
+    });
+  });
+});
+
+describe('with a controller', () => {
+  let local: LocalRun;
+  beforeAll(async () => {
+    local = await LocalRun.start();
+  });
+  afterAll(() => local[Symbol.asyncDispose]());
+  beforeEach(async () => void (await local.settled()));
+
+  test('status: a line a node, for people and for programs, without colours when piped', async () => {
+    const text = await local.run('status');
+    expect(text).toMatch(
+      /^multinic\.okestro\.io\/multinic-system\/production-cluster-network {2}Ready {2}3 nodes are configured\n\nNODE/,
+    );
+    for (const node of NODES) expect(text).toMatch(new RegExp(`^${node}  Configured`, 'm'));
+    expect(text).not.toContain('\u001b');
+    expect(text).not.toMatch(/ $/m);
+    const { nodes } = JSON.parse(await local.run('status', TWO, '-o', 'json')) as { nodes: object[] };
+    expect(nodes).toEqual([
+      expect.objectContaining({ node: TWO, state: 'Configured', desiredCommit: await local.tip(TWO) }),
+    ]);
+    expect(await local.run('status', 'i-0fedcba987654321a')).toContain(TWO);
+    expect(await local.cli('status', 'nobody')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('there is no node nobody'),
+    });
+  });
+
+  test('log, show, diff', async () => {
+    expect(await local.run('log', ONE)).toMatch(
+      /outcome {2}Applied .*\n.* spec {5}add multinic0 .*\n.* birth {4}birth/,
+    );
+    expect((await local.run('log', ONE, '-n', '1')).split('\n')).toHaveLength(1);
+    const entries = JSON.parse(await local.run('log', ONE, '-o', 'json')) as { kind: string }[];
+    expect(entries.map(({ kind }) => kind)).toEqual(['outcome', 'spec', 'birth']);
+    const birth = await local.git('rev-list', '--max-parents=0', `node/${ONE}`);
+    expect(await local.run('show', ONE)).toMatch(
+      /^multinic1 {2}02:00:00:00:01:02 {2}192\.168\.200\.10\/24 {2}1500/m,
+    );
+    expect(await local.run('show', ONE, birth.slice(0, 8))).toContain('no interfaces');
+    expect(JSON.parse(await local.run('show', THREE, '-o', 'json'))).toMatchObject({
+      node: { name: THREE, renderer: 'keyfile' },
+    });
+    expect(await local.run('diff', ONE)).toContain('+      mtu: 1500');
+    expect(await local.run('diff', ONE, 'HEAD'.replace('HEAD', await local.tip(ONE)), birth)).toContain(
+      '-      mtu: 1500',
+    );
+    expect(await local.cli('diff', ONE, '--host')).toEqual({ code: 0, stdout: '', stderr: 'no difference' });
+    expect(JSON.parse(await local.run('diff', ONE, '-o', 'json'))).toHaveProperty('diff');
+    for (const args of [
+      ['log', 'nobody'],
+      ['show', 'nobody'],
+      ['diff', 'nobody'],
+      ['show', ONE, 'fffffff'],
+    ])
+      expect(await local.cli(...args)).toMatchObject({
+        code: 1,
+        stdout: '',
+        stderr: expect.stringMatching(/\((NoSuchNode|NotFound)\)$/),
+      });
+  });
+
+  test('rollback, status of the hold, release', async () => {
+    expect(await local.run('rollback', TWO)).toMatch(new RegExp(`^${TWO} rolled back \\([0-9a-f]{10}\\)$`));
+    await local.applied(TWO, await local.tip(TWO));
+    expect(await local.run('status')).toMatch(new RegExp(`^${TWO}  Configured  held`, 'm'));
+    expect(await local.run('show', TWO)).toMatch(/^held {5}since /m);
+    expect(JSON.parse(await local.run('release', TWO, '-o', 'json'))).toEqual({
+      node: TWO,
+      commit: await local.tip(TWO),
+    });
+    await local.applied(TWO, await local.tip(TWO));
+    expect((await local.cli('release', TWO)).code).toBe(1);
+    expect(await local.cli('rollback', 'nobody')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('(NoSuchNode)'),
+    });
+    const main = await local.git('rev-parse', 'main');
+    expect(await local.run('rollback', '--change', main.slice(0, 12))).toMatch(
+      new RegExp(`^${ONE} +[0-9a-f]{10}$`, 'm'),
+    );
+    await local.settled();
+    for (const node of NODES) await local.cli('release', node);
+  });
+
+  test('retry, pause, resume, rerender, confirm', async () => {
+    expect(await local.run('retry', ONE)).toMatch(new RegExp(`^${ONE} to be run again`));
+    const newest = await local.ref(`refs/heads/outcome/${ONE}`);
+    await local.until('it ran', async () => (await local.ref(`refs/heads/outcome/${ONE}`)) !== newest);
+    expect(await local.run('log', ONE, '-n', '2')).toMatch(/attempt 1.*\n.*request +retry requested by /);
+    expect(await local.run('pause', ONE)).toBe(`${ONE} paused`);
+    await local.untilStatus('paused', ({ nodes }) =>
+      nodes.some(({ node, paused }) => node === ONE && paused === true),
+    );
+    expect(await local.run('status')).toMatch(new RegExp(`^${ONE} .* paused`, 'm'));
+    expect(await local.run('resume', ONE)).toBe(`${ONE} resumed`);
+    expect(await local.run('rerender')).toMatch(new RegExp(`^${ONE}  skipped: up to date$`, 'm'));
+    expect(await local.run('rerender', THREE, '--renderer', 'ifcfg')).toMatch(
+      new RegExp(`^${THREE}  [0-9a-f]{10}$`),
+    );
+    await local.applied(THREE, await local.tip(THREE));
+    expect(await local.hostFile(THREE, 'etc/sysconfig/network-scripts/ifcfg-multinic0')).toContain(
+      'IPADDR=192.168.100.12',
+    );
+    const main = await local.git('rev-parse', 'main');
+    expect(await local.run('confirm', main.slice(0, 10))).toBe(`confirmed ${main}`);
+    expect(await local.run('confirm', ONE)).toBe(`confirmed ${ONE}`);
+    expect((await local.cli('confirm', 'nobody')).code).toBe(1);
+  });
+
+  test('over HTTP, with the token in a file: the same words', async () => {
+    const { origin } = new URL(await local.remote());
+    const file = join(dirname(local.dir), 'token');
+    await writeFile(file, `${await local.token()}\n`);
+    const there = ['--server', origin, '--token-file', file];
+    for (const args of [
+      ['status'],
+      ['log', ONE],
+      ['show', ONE],
+      ['diff', ONE],
+      ['log', ONE, '-n', '1', '-o', 'json'],
+    ])
+      expect((await multinic([...args, ...there])).stdout).toBe(await local.run(...args));
+    const env = { MULTINIC_SERVER: origin, MULTINIC_TOKEN_FILE: file };
+    expect(await multinic(['status'], '', env)).toMatchObject({ code: 0 });
+    expect((await multinic(['retry', ONE], '', env)).stdout).toContain('to be run again');
+    await writeFile(file, 'no-token-of-this-server');
+    expect(await multinic(['status', ...there])).toMatchObject({ code: 1, stdout: '' });
+  });
+
+  test('the README word for word: clone, log -p, switch, revert, push', async () => {
+    const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
+    const lines = /^ {4}(git clone [^]*?git push)$/m.exec(readme)![1]!.replaceAll('    ', '').split('\n');
+    expect(lines).toHaveLength(3);
+    const { port } = new URL(await local.remote());
+    const script = lines
+      .join('\n')
+      .replace('TOKEN', await local.token())
+      .replace(':8080', `:${port}`);
+    const folder = await mkdtemp(join(dirname(local.dir), 'readme-'));
+    const before = await local.tip(ONE);
+    const said = await execa('sh', ['-ec', script], {
+      cwd: folder,
+      env: {
+        GIT_CONFIG_GLOBAL: '/dev/null',
+        GIT_EDITOR: 'true',
+        GIT_PAGER: 'cat',
+        GIT_AUTHOR_NAME: 'Alice',
+        GIT_AUTHOR_EMAIL: 'alice@example.org',
+        GIT_COMMITTER_NAME: 'Alice',
+        GIT_COMMITTER_EMAIL: 'alice@example.org',
+      },
+    });
+    expect(said.stdout).toContain('add multinic0 192.168.100.10/24');
+    const tip = await local.tip(ONE);
+    expect(await git(join(folder, 'store'), 'rev-parse', 'HEAD')).toMatchObject({ stdout: tip });
+    expect(await local.git('rev-parse', `${tip}~1`)).toBe(before);
+    await local.applied(ONE, tip);
+    await local.run('release', ONE);
+  });
+
+  test('log into a pipe that closes early', async () => {
+    const ended = await execa('sh', [
+      '-c',
+      `"$0" "$1" log ${ONE} -C "$2" | head -c 1 >/dev/null`,
+      process.execPath,
+      BUNDLE,
+      local.dir,
+    ]);
+    expect(ended.stderr).toBe('');
+  });
+});
+
+test('without a controller: the last state is shown and said to be old, changes are refused', async () => {
+  await using local = await LocalRun.start();
+  await local.stop();
+  expect(await local.cli('status')).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('3 nodes are configured'),
+    stderr: 'no controller runs: this is what the last one saw',
+  });
+  expect(await local.run('log', ONE)).toContain('Applied');
+  expect(await local.cli('retry', ONE)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('start it with multinic local'),
+  });
+  // A controller that was killed leaves its address.
+  await local.launch();
+  await local.kill();
+  expect((await local.cli('status')).stderr).toBe('no controller runs: this is what the last one saw');
+  expect(await local.cli('retry', ONE)).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/no controller answers at .*start it/),
+  });
+});
+
+test('exit code 4: of local --once and of status, when a node is not configured', async () => {
+  await using local = await LocalRun.prepare();
+  await local.editHost(TWO, (host) => host.links.splice(1));
+  const once = await local.cli('local', local.dir, '--once');
+  expect(once.code).toBe(4);
+  expect(once.stdout).toMatch(/k8s-worker-02 .*02:00:00:00:02:01/);
+  const status = await local.cli('status');
+  expect(status.code).toBe(4);
+  expect(status.stdout).toMatch(/^k8s-worker-02 {2}Pending .*02:00:00:00:02:01/m);
+});
+
+test('local --init makes a home; SIGTERM ends it with 0; a taken port is said', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'multinic-cli-'));
+  try {
+    const home = join(folder, 'home');
+    const child = spawn(process.execPath, [
+      BUNDLE,
+      'local',
+      home,
+      '--init',
+      join(ROOT, 'fixtures/local'),
+      '--port',
+      '0',
+    ]);
+    let said = '';
+    child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    while (!/Configured.*\n[^]*Configured.*\n[^]*Configured/.test(said)) await once(child.stdout, 'data');
+    const { url } = JSON.parse(await readFile(join(home, 'controller.json'), 'utf8')) as { url: string };
+    const other = join(folder, 'other');
+    await cp(join(ROOT, 'fixtures/local'), other, { recursive: true });
+    const taken = await multinic(['local', other, '--port', new URL(url).port]);
+    expect(taken).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/port \d+ is taken.*choose one with --port/),
+    });
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+test('backup while the controller runs, restore, and a controller that goes on with the whole history', async () => {
+  await using local = await LocalRun.start();
+  const bundle = join(dirname(local.dir), 'multinic.bundle');
+  expect(await local.run('backup', bundle)).toMatch(/multinic\.bundle: \d+ refs$/);
+  const saved = await local.git(
+    'for-each-ref',
+    '--format=%(refname) %(objectname)',
+    'refs/heads',
+    'refs/audit',
+  );
+  expect((await git(dirname(local.dir), 'clone', '-q', bundle, 'plain')).code).toBe(0);
+  await local.stop();
+
+  expect(await local.cli('restore', bundle)).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/with --force \(StoreExists\)/),
+  });
+  await rm(join(local.dir, 'store.git'), { recursive: true });
+  expect(await local.run('restore', bundle)).toBe('restored');
+  expect(
+    await local.git('for-each-ref', '--format=%(refname) %(objectname)', 'refs/heads', 'refs/audit'),
+  ).toBe(saved);
+  expect(await local.run('restore', bundle, '--force')).toMatch(
+    /^restored; the store before is at .*store\.git\.replaced-/,
+  );
+  await writeFile(`${bundle}.bad`, 'no bundle');
+  expect(await local.cli('restore', `${bundle}.bad`, '--force')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('(InvalidBackup)'),
+  });
+
+  await local.launch();
+  await local.settled();
+  const before = await local.tip(ONE);
+  await local.editConfig((spec) => (spec.nodeConfigs[0]!.interfaces![0]!.mtu = 1400));
+  expect(await local.git('rev-parse', `node/${ONE}~1`)).toBe(before);
+  expect(await local.subjects(`outcome/${ONE}`)).toHaveLength(3);
+});
