@@ -1,0 +1,182 @@
+// Every occurrence of every instant in every scenario, and kills at random instants of the parts of the line.
+
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  AGENT_INSTANTS,
+  configure,
+  CONTROLLER_INSTANTS,
+  expectRecovers,
+  processesOf,
+  rebootAll,
+  runOnce,
+  startOnce,
+  tips,
+  twoEdits,
+} from './controller-crash.ts';
+import { LocalRun, NODES } from './support/local.ts';
+
+const [ONE, , THREE] = NODES;
+
+interface Scenario {
+  readonly name: string;
+  /** Generations of the CR at the end. */
+  readonly generations: number;
+  prepare(): Promise<LocalRun>;
+}
+
+let configured: LocalRun;
+let pushed: LocalRun;
+
+beforeAll(async () => {
+  configured = await LocalRun.prepare();
+  await configure(configured);
+  pushed = await withPush();
+});
+afterAll(async () => {
+  await configured[Symbol.asyncDispose]();
+  await pushed[Symbol.asyncDispose]();
+});
+
+/** A person's revert has landed while the node was paused; it is not any more. */
+async function withPush(): Promise<LocalRun> {
+  const local = await LocalRun.prepare(configured.dir);
+  const inventory = await readFile(join(local.dir, 'inventory.yaml'), 'utf8');
+  await local.launch();
+  await local.settled();
+  await local.run('pause', ONE);
+  const copy = await local.clone();
+  await copy.revert(ONE, 'HEAD');
+  await local.stop();
+  await writeFile(join(local.dir, 'inventory.yaml'), inventory);
+  return local;
+}
+
+async function edited(edit: typeof twoEdits): Promise<LocalRun> {
+  const local = await LocalRun.prepare(configured.dir);
+  const config = await local.config();
+  edit(config.spec);
+  await local.writeConfig(config);
+  return local;
+}
+
+const SCENARIOS: readonly Scenario[] = [
+  { name: 'a first import', generations: 1, prepare: () => LocalRun.prepare() },
+  { name: 'two edits', generations: 2, prepare: () => edited(twoEdits) },
+  {
+    name: 'the removal of a node',
+    generations: 2,
+    prepare: () =>
+      edited((spec) => {
+        spec.nodeConfigs = spec.nodeConfigs.filter(({ attachedNodeName }) => attachedNodeName !== THREE);
+      }),
+  },
+  { name: 'a pending push', generations: 1, prepare: () => LocalRun.prepare(pushed.dir) },
+];
+
+/** Runs that are killed at the nth occurrence, for each n until a run survives. @returns how many were killed */
+async function killAtEach(scenario: Scenario, instant: string): Promise<number> {
+  const agents = instant.startsWith('agent.');
+  for (let nth = 1; ; nth += 1) {
+    await using local = await scenario.prepare();
+    const before = await refsOf(local);
+    const { code, signal } = await runOnce(local, `${instant}#${nth}`);
+    if (agents ? code === 0 : signal !== 'SIGKILL') {
+      if (code !== 0) throw new Error(`nobody was killed, and yet the run ended with ${code ?? signal}`);
+      return nth - 1;
+    }
+    const after = await refsOf(local);
+    if (agents) await rebootAll(local);
+    const { generations } = scenario;
+    await expectRecovers(local, { before: [before, after], generations, agentsWhole: !agents });
+  }
+}
+
+/** A first import begins without a store. */
+function refsOf(local: LocalRun): Promise<Map<string, string>> {
+  return tips(local).catch(() => new Map<string, string>());
+}
+
+describe.each(SCENARIOS)('$name', (scenario) => {
+  /** What only a change of main, or of branches by the mirror, comes by. */
+  const notWithPush = ['mirror.main', 'mirror.branches'];
+  const instants = CONTROLLER_INSTANTS.filter(
+    (instant) => scenario.name !== 'a pending push' || !notWithPush.includes(instant),
+  );
+
+  test.each(instants)('the controller is killed at each %s', async (instant) => {
+    expect(await killAtEach(scenario, instant)).toBeGreaterThan(0);
+  });
+
+  test('the agents are killed at each instant', async () => {
+    const killed: Record<string, number> = {};
+    for (const instant of AGENT_INSTANTS) killed[instant] = await killAtEach(scenario, instant);
+    expect(Object.entries(killed).filter(([, count]) => count === 0)).toEqual([]);
+  });
+});
+
+type Child = ReturnType<typeof startOnce>['child'];
+
+async function killAll(pids: readonly number[]): Promise<number> {
+  let killed = 0;
+  for (const pid of pids) {
+    try {
+      process.kill(pid, 'SIGKILL');
+      killed += 1;
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return killed;
+}
+
+async function killEverything(local: LocalRun, child: Child): Promise<number> {
+  const others = [...(await processesOf(local, 'git')), ...(await processesOf(local, 'agent'))];
+  return Number(child.kill('SIGKILL')) + (await killAll(others));
+}
+
+describe('kills at random instants, on one home', () => {
+  const ROUNDS = 20;
+
+  /** Round after round another edit, another kill, another run that must end well. */
+  async function rounds(kill: (local: LocalRun, child: Child) => Promise<number>): Promise<number> {
+    await using local = await LocalRun.prepare(configured.dir);
+    let killed = 0;
+    for (let round = 1; round <= ROUNDS; round += 1) {
+      const config = await local.config();
+      for (const entry of config.spec.nodeConfigs) entry.interfaces![0]!.mtu = 1300 + round;
+      await local.writeConfig(config);
+      const before = await tips(local);
+      const { child, end } = startOnce(local);
+      const over = new AbortController();
+      void end.then(() => over.abort());
+      await pause(100 + Math.random() * 900, undefined, { signal: over.signal }).catch(() => undefined);
+      killed += await kill(local, child);
+      await end;
+      const after = await tips(local);
+      await rebootAll(local);
+      await expectRecovers(local, { before: [before, after], generations: round + 1, agentsWhole: false });
+    }
+    return killed;
+  }
+
+  test('the controller alone', async () => {
+    expect(await rounds(async (_, child) => Number(child.kill('SIGKILL')))).toBeGreaterThan(ROUNDS / 2);
+  });
+
+  test('its git children alone', async () => {
+    expect(await rounds(async (local) => killAll(await processesOf(local, 'git')))).toBeGreaterThan(
+      ROUNDS / 4,
+    );
+  });
+
+  test('its agents alone', async () => {
+    expect(await rounds(async (local) => killAll(await processesOf(local, 'agent')))).toBeGreaterThan(0);
+  });
+
+  test('all of them at once, as in a power cut', async () => {
+    expect(await rounds(killEverything)).toBeGreaterThan(ROUNDS / 2);
+  });
+});
