@@ -43,7 +43,9 @@ class GitReader implements Reader {
   }
 
   async resolve(digits: string): Promise<Oid> {
-    const found = /^[0-9a-f]{4,40}$/.test(digits) ? await this.#objects.info(`${digits}^{commit}`) : undefined;
+    const found = /^[0-9a-f]{4,40}$/.test(digits)
+      ? await this.#objects.info(`${digits}^{commit}`)
+      : undefined;
     if (found === undefined) throw notFound('commit', digits);
     return found.oid;
   }
