@@ -62,7 +62,7 @@ const mktree = async (text: string): Promise<string> => {
   return copy.git('-c', 'alias.made=!git mktree <.git/entries', 'made');
 };
 
-async function refused(refspec: string, ...reasons: RegExp[]): Promise<void> {
+async function expectRefused(refspec: string, ...reasons: RegExp[]): Promise<void> {
   const { code, stderr, stdout } = await copy.tryGit('push', 'origin', refspec);
   expect(code, `the push of ${refspec} went through`).not.toBe(0);
   for (const reason of reasons) expect(`${stdout}\n${stderr}`).toMatch(reason);
@@ -72,45 +72,48 @@ async function refused(refspec: string, ...reasons: RegExp[]): Promise<void> {
 test('a path outside the managed ones', async () => {
   await write('etc/passwd', 'root::0:0::/:/bin/sh\n');
   await commit();
-  await refused(BRANCH, /remote: .*etc\/passwd is not a file that netplan nodes have from us/);
+  await expectRefused(BRANCH, /remote: .*etc\/passwd is not a file that netplan nodes have from us/);
 });
 
 test('a path with ..', async () => {
   const blob = await copy.git('rev-parse', `HEAD:${FILE}`);
   const inner = await mktree(`100644 blob ${blob}\tpasswd`);
   await commitTree(`040000 tree ${inner}\t..`);
-  await refused(BRANCH, /remote: |'\.\.'|hasDotdot/);
+  await expectRefused(BRANCH, /remote: |'\.\.'|hasDotdot/);
 });
 
 test('a symlink', async () => {
   await rm(join(copy.dir, FILE));
   await symlink('/etc/shadow', join(copy.dir, FILE));
   await commit();
-  await refused(BRANCH, /remote: .*mode 120000/);
+  await expectRefused(BRANCH, /remote: .*mode 120000/);
 });
 
 test('an executable file', async () => {
   await chmod(join(copy.dir, FILE), 0o755);
   await commit();
-  await refused(BRANCH, /remote: .*mode 100755/);
+  await expectRefused(BRANCH, /remote: .*mode 100755/);
 });
 
 test('a new branch, a deleted one, another ref', async () => {
-  await refused('HEAD:refs/heads/node/k8s-worker-99', /remote: .*does not exist|remote: .*k8s-worker-99/);
-  await refused('HEAD:refs/heads/feature', /remote: /);
-  await refused(`:refs/heads/${BRANCH}`, /remote: |delet/);
-  await refused('+HEAD:refs/heads/main', /remote: /);
-  await refused(`+HEAD:refs/heads/outcome/${NODE}`, /remote: /);
-  await refused('HEAD:refs/audit/pushes', /remote: /);
-  await refused('HEAD:refs/meta/writer', /remote: /);
-  await refused('HEAD:refs/tags/v1', /remote: /);
+  await expectRefused(
+    'HEAD:refs/heads/node/k8s-worker-99',
+    /remote: .*does not exist|remote: .*k8s-worker-99/,
+  );
+  await expectRefused('HEAD:refs/heads/feature', /remote: /);
+  await expectRefused(`:refs/heads/${BRANCH}`, /remote: |delet/);
+  await expectRefused('+HEAD:refs/heads/main', /remote: /);
+  await expectRefused(`+HEAD:refs/heads/outcome/${NODE}`, /remote: /);
+  await expectRefused('HEAD:refs/audit/pushes', /remote: /);
+  await expectRefused('HEAD:refs/meta/writer', /remote: /);
+  await expectRefused('HEAD:refs/tags/v1', /remote: /);
 });
 
 test('a force push', async () => {
   await copy.git('reset', '-q', '--hard', 'HEAD~1');
   await write('etc/netplan/90-multinic0.yaml', 'x');
   await commit();
-  await refused(`+${BRANCH}`, /remote: .*append-only|fast-forward/);
+  await expectRefused(`+${BRANCH}`, /remote: .*append-only|fast-forward/);
 });
 
 test('a merge', async () => {
@@ -119,18 +122,18 @@ test('a merge', async () => {
   await copy.git('switch', '-q', BRANCH);
   await copy.git('merge', '-q', '--no-ff', '-m', 'merge', 'side');
   await copy.git('branch', '-q', '-D', 'side');
-  await refused(BRANCH, /remote: .*is a merge/);
+  await expectRefused(BRANCH, /remote: .*is a merge/);
 });
 
 test('a huge file, and a push that is too large', async () => {
   await edit((text) => `${text}# ${'x'.repeat(70_000)}\n`);
   await commit();
-  await refused(BRANCH, /remote: .*larger than 64 KiB/);
+  await expectRefused(BRANCH, /remote: .*larger than 64 KiB/);
   const noise = Buffer.from(crypto.getRandomValues(new Uint8Array(65_536))).toString('base64');
   const large = Array.from({ length: 160 }, (_, index) => `${noise.slice(index)}${index}`).join('\n');
   await edit((text) => `${text}# ${large.replaceAll('\n', '\n# ')}\n`);
   await commit();
-  await refused(BRANCH, /at most 8 are taken/);
+  await expectRefused(BRANCH, /at most 8 are taken/);
 });
 
 test('broken YAML, foreign keys, another MAC twice, an address that no CR may have', async () => {
@@ -147,7 +150,7 @@ test('broken YAML, foreign keys, another MAC twice, an address that no CR may ha
   ] as const) {
     await edit(change);
     await commit();
-    await refused(BRANCH, reason);
+    await expectRefused(BRANCH, reason);
     await copy.git('reset', '-q', '--hard', `origin/${BRANCH}`);
   }
 });
@@ -156,16 +159,16 @@ test('node.yaml changed', async () => {
   const text = await copy.git('show', 'HEAD:node.yaml');
   await write('node.yaml', `${text}\n# mine\n`);
   await commit();
-  await refused(BRANCH, /remote: .*node\.yaml says who the node is/);
+  await expectRefused(BRANCH, /remote: .*node\.yaml says who the node is/);
 });
 
 test("the controller's committer address, in whatever case, and a date in the future", async () => {
   await edit((text) => text.replace('mtu: 1500', 'mtu: 1400'));
   await copy.git('add', '-A');
   await withEnv('GIT_COMMITTER_EMAIL=Controller@MultiNIC.io', "commit -q -m 'hostile\n\nChange: spec'");
-  await refused(BRANCH, /remote: .*controller's committer address/);
+  await expectRefused(BRANCH, /remote: .*controller's committer address/);
   await withEnv('GIT_COMMITTER_DATE=2098-01-01T00:00:00Z', 'commit -q --amend --no-edit');
-  await refused(BRANCH, /remote: .*in the future/);
+  await expectRefused(BRANCH, /remote: .*in the future/);
 });
 
 test('1,000 commits', async () => {
@@ -176,7 +179,7 @@ test('1,000 commits', async () => {
   ).join('\n');
   await writeFile(join(copy.dir, '.git/stream'), stream);
   await copy.git('-c', 'alias.many=!git fast-import --quiet <.git/stream', 'many');
-  await refused(BRANCH, /remote: .*more than 100 commits/);
+  await expectRefused(BRANCH, /remote: .*more than 100 commits/);
 });
 
 test('one bad commit among good ones, and one bad branch among good ones', async () => {
@@ -186,7 +189,7 @@ test('one bad commit among good ones, and one bad branch among good ones', async
   await commit();
   await copy.git('rm', '-q', 'etc/shadow');
   await copy.git('commit', '-q', '-m', 'hide it');
-  await refused(BRANCH, /remote: .*etc\/shadow/);
+  await expectRefused(BRANCH, /remote: .*etc\/shadow/);
   await copy.git('reset', '-q', '--hard', 'HEAD~2');
   const { code } = await copy.tryGit('push', 'origin', BRANCH, `+${BRANCH}:refs/heads/node/k8s-worker-02`);
   expect(code).not.toBe(0);
