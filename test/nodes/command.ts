@@ -5,6 +5,8 @@ import { MultinicError } from '../../src/api/errors.ts';
 export interface RunOptions {
   /** Given to the command's standard input. */
   readonly input?: string;
+  /** A file that it reads as its standard input. */
+  readonly inputFile?: string;
   /** Killed after this long; a minute unless told. */
   readonly timeoutMs?: number;
   readonly cwd?: string;
@@ -18,7 +20,7 @@ export interface RunOptions {
 export async function run(
   file: string,
   args: readonly string[],
-  { input, timeoutMs = 60_000, cwd, env }: RunOptions = {},
+  { input, inputFile, timeoutMs = 60_000, cwd, env }: RunOptions = {},
 ): Promise<string> {
   try {
     const { stdout } = await execa(file, args, {
@@ -26,7 +28,7 @@ export async function run(
       // What we start must not outlive its bound: a second after SIGTERM comes SIGKILL.
       forceKillAfterDelay: 1_000,
       maxBuffer: 64 << 20,
-      ...(input === undefined ? { stdin: 'ignore' } : { input }),
+      ...(inputFile === undefined ? { input: input ?? '' } : { inputFile }),
       ...(cwd === undefined ? {} : { cwd }),
       ...(env === undefined ? {} : { env }),
     });

@@ -43,6 +43,9 @@ interface Place {
 
 export class Machine {
   readonly name: string;
+  /** From 1 on, in its lab. */
+  readonly index: number;
+  /** On the primary network. */
   readonly address: string;
   readonly systemUUID: string;
   readonly #place: Place;
@@ -52,6 +55,7 @@ export class Machine {
 
   private constructor(place: Place, options: MachineOptions) {
     this.name = place.name;
+    this.index = place.index;
     this.#place = place;
     this.#options = options;
     this.address = place.slot.address(`0.${10 + place.index}`);
@@ -260,11 +264,11 @@ export class Machine {
   }
 
   #nspawn(): string[] {
-    const bind = (option: string, binds: Readonly<Record<string, string>> = {}) =>
-      Object.entries(binds).map(([there, here]) => `--${option}=${here}:${there}`);
     return [
       // Not nspawn's own --network-namespace-path: with it /sys would show the net devices of this machine.
-      ...['nsenter', `--net=/run/netns/${this.#namespace}`, '--'],
+      'nsenter',
+      `--net=/run/netns/${this.#namespace}`,
+      '--',
       'systemd-nspawn',
       '--quiet',
       '--boot',
@@ -279,10 +283,14 @@ export class Machine {
       '--timezone=off',
       '--link-journal=no',
       '--console=pipe',
-      ...bind('bind', this.#options.binds),
-      ...bind('bind-ro', this.#options.readOnlyBinds),
+      ...bindOptions('bind', this.#options.binds),
+      ...bindOptions('bind-ro', this.#options.readOnlyBinds),
     ];
   }
+}
+
+function bindOptions(option: string, binds: Readonly<Record<string, string>> = {}): string[] {
+  return Object.entries(binds).map(([there, here]) => `--${option}=${here}:${there}`);
 }
 
 /** The same name has the same UUID in every run of a slot. */

@@ -1,6 +1,6 @@
 // The root file system of a node: Debian with systemd, udev, networkd, netplan and containerd, as packages install it,
 // and little more than what keeps a container from working on the kernel of this machine.
-import { access, chmod, mkdir, rename, symlink, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { run } from './command.ts';
 import { cached, type Log } from './cache.ts';
@@ -29,7 +29,6 @@ const PACKAGES = [
 const MASKED = [
   'apt-daily.timer',
   'apt-daily-upgrade.timer',
-  'containerd.service', // started by whoever wants it, when its configuration is there
   'console-getty.service',
   'dev-hugepages.mount',
   'dev-mqueue.mount',
@@ -107,6 +106,8 @@ export function nodeRootfs(log: Log): Promise<string> {
     await chmod(dir, 0o755);
     for (const unit of MASKED) await link('/dev/null', join(dir, 'etc/systemd/system', unit));
     for (const [path, content] of Object.entries(FILES)) await write(join(dir, path), content);
+    // Enabled by whoever wants it, when its configuration is there.
+    await rm(join(dir, 'etc/systemd/system/multi-user.target.wants/containerd.service'));
     const setup = 'etc/systemd/system/basic.target.wants/node-setup.service';
     await link('/etc/systemd/system/node-setup.service', join(dir, setup));
 

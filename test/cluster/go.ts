@@ -1,0 +1,98 @@
+// Programs from Go modules: built by the Go of this machine, or by Debian's, once a machine.
+import { chmod, cp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { MultinicError } from '../../src/api/errors.ts';
+import { run } from '../nodes/command.ts';
+import { findCommand, needCommands } from '../nodes/packages.ts';
+import type { Log } from '../nodes/cache.ts';
+
+const BUILD_LIMIT_MS = 40 * 60_000;
+/** What the newest of our modules asks for; an older Go is only used to fetch this one. */
+const TOOLCHAIN = '1.25.5';
+/** The first Go that fetches a newer one by itself. */
+const SELF_UPDATING = 21;
+
+export interface Replacement {
+  readonly module: string;
+  readonly by: string;
+}
+
+export interface GoProgram {
+  /** Name of the program to be. */
+  readonly name: string;
+  /** Folder with its Go files. */
+  readonly source: string;
+  /** `module@version` that it is about; `go mod tidy` finds the rest. */
+  readonly require: readonly string[];
+  readonly replace?: readonly Replacement[];
+  readonly ldflags?: readonly string[];
+}
+
+/** Builds into `dir`, and leaves only the program there. */
+export async function buildGoProgram(
+  program: GoProgram,
+  work: string,
+  output: string,
+  log: Log,
+): Promise<void> {
+  await cp(program.source, work, { recursive: true });
+  const lines = [
+    `module multinic.io/test/${program.name}`,
+    'go 1.21',
+    ...program.require.map((entry) => `require ${entry.replace('@', ' ')}`),
+    ...(program.replace ?? []).map(({ module, by }) => `replace ${module} => ${by.replace('@', ' ')}`),
+  ];
+  await writeFile(join(work, 'go.mod'), `${lines.join('\n')}\n`);
+  await go(['mod', 'tidy'], work, log);
+  const ldflags = ['-s', '-w', ...(program.ldflags ?? [])].join(' ');
+  await go(['build', '-trimpath', '-ldflags', ldflags, '-o', output, '.'], work, log);
+}
+
+/** @returns what `go list -m` and `go mod download` call a module's go.mod file, as text */
+export async function goModOf(module: string, work: string, log: Log): Promise<string> {
+  const answer = JSON.parse(await go(['mod', 'download', '-json', module], work, log)) as { GoMod?: string };
+  if (answer.GoMod === undefined) {
+    throw new MultinicError('NoSuchModule', `${module} has no go.mod; see whether that version exists`);
+  }
+  return readFile(answer.GoMod, 'utf8');
+}
+
+/** Runs the go command in a folder. */
+export async function go(args: readonly string[], cwd: string, log: Log): Promise<string> {
+  const command = await goCommand(cwd, log);
+  // -mod=mod: a go.mod that lacks what tidy finds is the normal case here.
+  const env = { GOTOOLCHAIN: 'auto', CGO_ENABLED: '0', GO111MODULE: 'on', GOWORK: 'off' };
+  return run(command, args, { cwd, env, timeoutMs: BUILD_LIMIT_MS });
+}
+
+let chosen: Promise<string> | undefined;
+
+function goCommand(work: string, log: Log): Promise<string> {
+  chosen ??= findGo(work, log);
+  return chosen;
+}
+
+async function findGo(work: string, log: Log): Promise<string> {
+  await needCommands(['go'], log);
+  const version = await run('go', ['env', 'GOVERSION']);
+  const minor = Number(/^go1\.(\d+)/.exec(version)?.[1] ?? 0);
+  return minor >= SELF_UPDATING ? ((await findCommand('go')) ?? 'go') : fetchToolchain(work, log);
+}
+
+/** Newer toolchains are modules too, which an older Go fetches, checks and unpacks, but not knowing what they are. */
+async function fetchToolchain(work: string, log: Log): Promise<string> {
+  log(`fetching Go ${TOOLCHAIN}: Debian's is too old to do so by itself`);
+  const platform = (await run('go', ['env', 'GOOS', 'GOARCH'])).split('\n').join('-');
+  const module = `golang.org/toolchain@v0.0.1-go${TOOLCHAIN}.${platform}`;
+  const download = await run('go', ['mod', 'download', '-json', module], {
+    cwd: work,
+    timeoutMs: BUILD_LIMIT_MS,
+  });
+  const { Dir: root } = JSON.parse(download) as { Dir: string };
+  // A module's files come without their executable bits.
+  const tools = join(root, 'pkg/tool', platform.replace('-', '_'));
+  for (const dir of [join(root, 'bin'), tools]) {
+    for (const name of await readdir(dir)) await chmod(join(dir, name), 0o755);
+  }
+  return join(root, 'bin/go');
+}

@@ -1,0 +1,75 @@
+// Container images without a registry: archives made of a folder, for what needs no Dockerfile.
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { cached, type Log } from '../nodes/cache.ts';
+import { run } from '../nodes/command.ts';
+import { pauseProgram } from './programs.ts';
+
+/** What containerd starts first in every pod. */
+export const PAUSE_IMAGE = 'localhost/multinic-test/pause:1';
+
+export interface ImageConfig {
+  readonly entrypoint?: readonly string[];
+  readonly command?: readonly string[];
+  readonly env?: readonly string[];
+}
+
+/** @returns the archive's path, as `docker save` makes them */
+export async function pauseImage(log: Log): Promise<string> {
+  const program = await pauseProgram(log);
+  const dir = await cached('pause-image', [program, PAUSE_IMAGE], log, async (dir) => {
+    await writeImage(join(dir, 'image.tar'), PAUSE_IMAGE, program, { entrypoint: ['/pause'] });
+  });
+  return join(dir, 'image.tar');
+}
+
+/**
+ * Writes a docker-archive with one layer: the folder as it is.
+ * @param name with its tag, such as `localhost/base:1`
+ */
+export async function writeImage(
+  archive: string,
+  name: string,
+  root: string,
+  config: ImageConfig,
+): Promise<void> {
+  const work = await mkdtemp(join(tmpdir(), 'multinic-image-'));
+  try {
+    const layer = join(work, 'layer.tar');
+    await tar(root, layer, ['.']);
+    const digest = await sha256(layer);
+    const image = JSON.stringify({
+      architecture: process.arch === 'x64' ? 'amd64' : process.arch,
+      os: 'linux',
+      config: {
+        Entrypoint: config.entrypoint ?? null,
+        Cmd: config.command ?? null,
+        Env: config.env ?? ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
+      },
+      rootfs: { type: 'layers', diff_ids: [`sha256:${digest}`] },
+    });
+    const configFile = `${createHash('sha256').update(image).digest('hex')}.json`;
+    const manifest = [{ Config: configFile, RepoTags: [name], Layers: ['layer.tar'] }];
+    await writeFile(join(work, configFile), image);
+    await writeFile(join(work, 'manifest.json'), JSON.stringify(manifest));
+    await tar(work, `${archive}.partial`, ['manifest.json', configFile, 'layer.tar']);
+    await rename(`${archive}.partial`, archive);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+async function tar(dir: string, output: string, names: readonly string[]): Promise<void> {
+  const same = ['--sort=name', '--mtime=@0', '--numeric-owner', '--owner=0', '--group=0'];
+  await run('tar', [...same, '-C', dir, '-cf', output, ...names], { timeoutMs: 300_000 });
+}
+
+async function sha256(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}

@@ -1,0 +1,111 @@
+// What a cluster is made of, as folders of programs that are built once a machine.
+import { mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { cached, type Log } from '../nodes/cache.ts';
+import { buildGoProgram, go, goModOf, type Replacement } from './go.ts';
+
+const SOURCES = join(import.meta.dirname, 'programs');
+
+/** The versions that are tried; any other patch release of theirs can be asked for too. */
+export const KUBERNETES = { newest: '1.35.4', oldest: '1.24.17' } as const;
+const ETCD = '3.6.16';
+const HELM = '3.22.0';
+/** Raised when this file or go.ts builds something else from the same sources. */
+const RECIPE = '1';
+
+const KUBERNETES_PROGRAMS = [
+  'kube-apiserver',
+  'kube-controller-manager',
+  'kube-scheduler',
+  'kube-proxy',
+  'kubelet',
+  'kubectl',
+];
+
+/** @returns a folder with all of Kubernetes' programs of that version, kubectl among them */
+export async function kubernetesPrograms(version: string, log: Log): Promise<string> {
+  const source = join(SOURCES, 'kubernetes');
+  return build(`kubernetes-${version}`, source, log, async (dir, work) => {
+    const module = `k8s.io/kubernetes@v${version}`;
+    const [, minor] = version.split('.');
+    const stamp = [`gitVersion=v${version}`, 'gitMajor=1', `gitMinor=${minor}`, 'gitTreeState=clean'];
+    const program = {
+      name: 'kubernetes',
+      source,
+      require: [module],
+      replace: stagingOf(await goModOf(module, work, log), version),
+      ldflags: [
+        ...stamp.map((value) => `-X k8s.io/component-base/version.${value}`),
+        ...stamp.map((value) => `-X k8s.io/client-go/pkg/version.${value}`),
+        // Old versions reach into Go's own packages, which newer linkers refuse.
+        ...(Number(minor) < 30 ? ['-checklinkname=0'] : []),
+      ],
+    };
+    await buildGoProgram(program, work, join(dir, 'kubernetes'), log);
+    for (const name of KUBERNETES_PROGRAMS) await symlink('kubernetes', join(dir, name));
+  });
+}
+
+/** @returns a folder with `etcd` */
+export async function etcdProgram(log: Log): Promise<string> {
+  const source = join(SOURCES, 'etcd');
+  return build(`etcd-${ETCD}`, source, log, async (dir, work) => {
+    const program = { name: 'etcd', source, require: [`go.etcd.io/etcd/server/v3@v${ETCD}`] };
+    await buildGoProgram(program, work, join(dir, 'etcd'), log);
+  });
+}
+
+/** @returns a folder with `helm` */
+export async function helmProgram(log: Log): Promise<string> {
+  return build(`helm-${HELM}`, undefined, log, async (dir, work) => {
+    const download = await go(['mod', 'download', '-json', `helm.sh/helm/v3@v${HELM}`], work, log);
+    const { Dir: source } = JSON.parse(download) as { Dir: string };
+    const version = `-X helm.sh/helm/v3/internal/version.version=v${HELM}`;
+    const flags = ['-trimpath', '-ldflags', `-s -w ${version}`];
+    await go(['build', ...flags, '-o', join(dir, 'helm'), './cmd/helm'], source, log);
+  });
+}
+
+/** @returns a folder with `pause`, without any library */
+export async function pauseProgram(log: Log): Promise<string> {
+  const source = join(SOURCES, 'pause');
+  return build('pause', source, log, async (dir, work) => {
+    await buildGoProgram({ name: 'pause', source, require: [] }, work, join(dir, 'pause'), log);
+  });
+}
+
+async function build(
+  name: string,
+  source: string | undefined,
+  log: Log,
+  make: (dir: string, work: string) => Promise<void>,
+): Promise<string> {
+  const code = source === undefined ? [] : await filesOf(source);
+  return cached(name, [RECIPE, ...code], log, async (dir) => {
+    const work = await mkdtemp(join(tmpdir(), 'multinic-build-'));
+    try {
+      await make(dir, work);
+    } finally {
+      await rm(work, { recursive: true, force: true });
+    }
+  });
+}
+
+async function filesOf(dir: string): Promise<string[]> {
+  const names = (await readdir(dir)).sort();
+  return Promise.all(names.map((name) => readFile(join(dir, name), 'utf8')));
+}
+
+/**
+ * Kubernetes' own modules are replaced by folders of its repository, which a module that depends on it does not have;
+ * they are released beside it, as v0. Its other replacements are needed as they are.
+ */
+function stagingOf(goMod: string, version: string): Replacement[] {
+  const rule = /^\s*(?:replace )?([^\s/][^\s]*) => (\S+)(?: (\S+))?$/gm;
+  return [...goMod.matchAll(rule)].map(([, module = '', by = '', release]) =>
+    by.startsWith('./staging/')
+      ? { module, by: `${module}@v0.${version.slice(2)}` }
+      : { module, by: `${by}@${release ?? ''}` },
+  );
+}
