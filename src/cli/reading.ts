@@ -104,6 +104,7 @@ async function status(source: Source, names: readonly string[], flags: Flags): P
   if (flags.output === 'json') printJson({ ...report, nodes });
   else {
     if (report.stale) process.stderr.write('no controller runs: this is what the last one saw\n');
+    if (report.failure !== undefined) print(`${paint.red('Nothing goes on')}: ${report.failure}\n`);
     for (const { config, conditions } of report.configs) {
       const ready = conditions.find(({ type }) => type === 'Ready');
       print(

@@ -56,7 +56,7 @@ export function apiRoutes(controller: Controller, reader: Reader): Route[] {
     read('/status', async () => {
       if (controller.snapshot === undefined)
         throw new MultinicError('Busy', 'the first pass is under way: ask again in a moment');
-      return reportOf(controller.snapshot, controller.statuses);
+      return reportOf(controller.snapshot, controller.statuses, controller.failure);
     }),
     read('/nodes/:node', async ({ params, query }) => describe(reader, params['node']!, query['at'])),
     read('/nodes/:node/log', async ({ params, query }) =>

@@ -6,14 +6,13 @@ import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import type { ConfigStatus } from '../api/status.ts';
 import { Branches, type Branch } from '../history/branch.ts';
-import { headOf, identity, move } from '../history/change.ts';
+import { adopt, headOf, move } from '../history/change.ts';
 import { formatConfigRef, TRAILER } from '../history/message.ts';
 import { Outcomes, recordEnding, type OutcomeRecord } from '../history/outcome.ts';
 import { MAIN, OUTCOMES, outcomeRef } from '../history/ref.ts';
 import { DEFAULT_GUARD, type GuardPolicy } from '../mirror/guard.ts';
 import { Mirror, type MirrorReport } from '../mirror/mirror.ts';
 import type { ConfigList, ConfigSource, InventoryNode } from '../mirror/port.ts';
-import { assignNames } from '../network/names.ts';
 import type { NodeFacts } from '../scheduler/due.ts';
 import { jobStamp } from '../scheduler/name.ts';
 import { DEFAULT_POLICY, planJobs, type Policy } from '../scheduler/plan.ts';
@@ -92,6 +91,11 @@ export class Controller {
   /** Status of each CR as last reported. */
   get statuses(): ReadonlyMap<string, ConfigStatus> {
     return this.#statuses;
+  }
+
+  /** What keeps passes from going through (a full disk), in words for people; undefined: the newest one went through. */
+  get failure(): string | undefined {
+    return this.#failure === '' ? undefined : this.#failure;
   }
 
   get mirror(): Mirror {
@@ -277,49 +281,19 @@ export class Controller {
     facts: Map<string, NodeFacts>,
     nodes: readonly InventoryNode[],
   ): Promise<Map<string, NodeFacts>> {
+    const inventory = new Map(nodes.map((node) => [node.name, node]));
     for (const [name, known] of facts) {
       const branch = report.branches.get(name)!;
       const found = known.history.find(({ result }) => result !== 'Requested')?.found ?? [];
       if (known.namesAdopted !== false || branch.invalid !== undefined) continue;
-      const byMac = new Map(found.map((each) => [each.mac, each]));
-      const named = assignNames(
-        branch.network.map(({ name: _, netplanId: __, ...nic }) => ({
-          ...nic,
-          ...(byMac.has(nic.mac) && { name: byMac.get(nic.mac)!.name }),
-        })),
-        branch.network,
-        branch.base.network,
-      ).map((nic) => ({
-        ...nic,
-        ...(byMac.get(nic.mac)?.netplanId !== undefined && { netplanId: byMac.get(nic.mac)!.netplanId! }),
-      }));
       const batch = new Batch();
-      move(
-        batch,
-        name,
-        identity(
-          batch,
-          headOf(branch),
-          branch.node,
-          named,
-          `adopt names of the host: ${found.map((each) => each.name).join(', ')}`,
-        ),
-        branch.tip.oid,
-      );
+      move(batch, name, adopt(batch, headOf(branch), found), branch.tip.oid);
       await this.#store.write(batch);
       checkpoint('controller.adopted');
       this.#log.info({ node: name, found }, 'names of the host adopted');
-      const adopted = (await this.#branches.read(name))!;
+      const adopted = await this.#branches.get(name);
       (report.branches as Map<string, Branch>).set(name, adopted);
-      facts.set(
-        name,
-        await this.#factsOf(
-          report,
-          adopted,
-          nodes.find((node) => node.name === name),
-          known.history,
-        ),
-      );
+      facts.set(name, await this.#factsOf(report, adopted, inventory.get(name), known.history));
     }
     return facts;
   }

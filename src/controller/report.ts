@@ -12,6 +12,8 @@ export interface StatusReport {
   readonly stopped: readonly string[];
   /** CRs that are not listed but may still exist, with the reason. */
   readonly doubts: Readonly<Record<string, string>>;
+  /** Why there has been no newer pass since. */
+  readonly failure?: string;
 }
 
 export interface ConfigReport {
@@ -22,7 +24,11 @@ export interface ConfigReport {
   readonly conditions: readonly Condition[];
 }
 
-export function reportOf(snapshot: Snapshot, statuses: ReadonlyMap<string, ConfigStatus>): StatusReport {
+export function reportOf(
+  snapshot: Snapshot,
+  statuses: ReadonlyMap<string, ConfigStatus>,
+  failure?: string,
+): StatusReport {
   return {
     main: snapshot.report.main.commit,
     configs: [...statuses].map(([config, { observedGeneration, summary, conditions }]) => ({
@@ -34,5 +40,6 @@ export function reportOf(snapshot: Snapshot, statuses: ReadonlyMap<string, Confi
     nodes: nodeViews(snapshot),
     stopped: [...snapshot.report.stopped],
     doubts: Object.fromEntries(snapshot.report.doubts),
+    ...(failure !== undefined && { failure }),
   };
 }
