@@ -9,6 +9,7 @@ import type { Batch } from '../store/batch.ts';
 import { CONTROLLER } from '../store/identity.ts';
 import type { Mark, Oid, Person } from '../store/port.ts';
 import type { Branch } from './branch.ts';
+import type { OutcomeRecord } from './outcome.ts';
 import { describeChange, subject, TRAILER, type Kind, type Trailers } from './message.ts';
 import { nodeRef } from './ref.ts';
 
@@ -79,6 +80,21 @@ export function identity(
   const kept = inVocabularyOf(node, network);
   const written = add(batch, head.parent, 'identity', node, kept, what, cause, head.network);
   return { ...head, ...written, node, network: kept };
+}
+
+/** The tip's network with the names and netplan IDs that the host's NICs already bear. Ends no hold. */
+export function adopt(batch: Batch, head: Head, found: OutcomeRecord['found']): Head {
+  const byMac = new Map(found.map((each) => [each.mac, each]));
+  const wanted = head.network.map(({ name: _, netplanId: __, ...nic }): WantedInterface => {
+    const name = byMac.get(nic.mac)?.name;
+    return name === undefined ? nic : { ...nic, name };
+  });
+  const network = assignNames(wanted, head.network, head.base).map((nic) => {
+    const netplanId = byMac.get(nic.mac)?.netplanId;
+    return netplanId === undefined ? nic : { ...nic, netplanId };
+  });
+  const names = found.map(({ name }) => name).join(', ');
+  return identity(batch, head, head.node, network, `adopt names of the host: ${names}`);
 }
 
 /** The tip's network with today's renderer, or another one. Ends no hold. */

@@ -116,14 +116,18 @@ export async function runLocal(options: LocalOptions): Promise<NodeView[]> {
   signal.addEventListener('abort', () => controller.stop(), { once: true });
   if (signal.aborted) controller.stop();
   const maintenance = new Maintenance(store);
+  let maintaining: Promise<unknown> | undefined;
+  cleanup.defer(async () => void (await maintaining));
   await controller.run(async (snapshot) => {
     await sink.save(reportOf(snapshot, controller.statuses));
     checkpoint('local.saved');
-    await maintenance
+    // Beside the passes: it may take seconds, and nobody waits for it.
+    maintaining ??= maintenance
       .runIfDue()
       .catch((error: unknown) =>
         log.warn({ err: error }, 'maintenance failed: trying again after the next pass'),
-      );
+      )
+      .finally(() => (maintaining = undefined));
     return options.once && isSettled(snapshot);
   });
   // A push or a command found it out, so no pass has said so.
