@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { once } from 'node:events';
 import { Slot } from '../test/nodes/slot.ts';
 import { startCluster } from '../test/cluster/cluster.ts';
-import { KUBERNETES } from '../test/cluster/programs.ts';
+import { helmProgram, KUBERNETES } from '../test/cluster/programs.ts';
 
 interface Options {
   readonly nodes: number;
@@ -28,11 +28,12 @@ await program.parseAsync().catch((error: unknown) => {
 async function serve(nodes: number, version: string): Promise<void> {
   const start = performance.now();
   const end = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM'), once(process, 'SIGHUP')]);
+  const helm = await helmProgram(log);
   await using cluster = await startCluster({ nodes, version, log });
   log(`Kubernetes ${version} with ${nodes} nodes after ${((performance.now() - start) / 1000).toFixed(1)} s`);
   console.log(`
   export KUBECONFIG=${cluster.kubeconfig}
-  export PATH=${cluster.programs.join(':')}:$PATH
+  export PATH=${cluster.programs}:${helm}:$PATH
   kubectl get nodes
 
 Ctrl-C, or kill ${process.pid}, stops it; nothing stays.`);

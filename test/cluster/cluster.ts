@@ -37,7 +37,6 @@ interface Parts {
   readonly version: string;
   readonly programs: string;
   readonly etcd: string;
-  readonly helm: string;
   readonly pauseArchive: string;
 }
 
@@ -45,12 +44,14 @@ export class Cluster {
   readonly controlPlane: ControlPlane;
   readonly lab: Lab;
   readonly #parts: Parts;
+  readonly #log: Log;
   readonly #nodes = new Map<string, KubernetesNode>();
 
-  constructor(lab: Lab, controlPlane: ControlPlane, parts: Parts) {
+  constructor(lab: Lab, controlPlane: ControlPlane, parts: Parts, log: Log) {
     this.lab = lab;
     this.controlPlane = controlPlane;
     this.#parts = parts;
+    this.#log = log;
   }
 
   get version(): string {
@@ -62,12 +63,12 @@ export class Cluster {
     return this.controlPlane.kubeconfig;
   }
 
-  /** Folders with kubectl and helm. */
-  get programs(): readonly string[] {
-    return [this.#parts.programs, this.#parts.helm];
+  /** Folder with kubectl and the other programs of this version. */
+  get programs(): string {
+    return this.#parts.programs;
   }
 
-  /** For a shell or a child process: this cluster's kubectl and helm, and nothing of theirs in the home folder. */
+  /** For a shell or a child process: this cluster's kubectl, and nothing of its or helm's in the home folder. */
   get env(): Readonly<Record<string, string>> {
     const home = join(this.lab.slot.dir, 'home');
     return {
@@ -75,7 +76,7 @@ export class Cluster {
       // kubectl keeps what it has discovered under the server's address, which the next cluster has again.
       HOME: home,
       KUBECACHEDIR: join(home, '.kube/cache'),
-      PATH: [...this.programs, process.env['PATH']].join(delimiter),
+      PATH: [this.programs, process.env['PATH']].join(delimiter),
     };
   }
 
@@ -85,14 +86,16 @@ export class Cluster {
 
   /** @returns what it printed @throws MultinicError `CommandFailed` */
   kubectl(args: readonly string[], options: RunOptions = {}): Promise<string> {
-    return run(join(this.#parts.programs, 'kubectl'), args, {
+    return run(join(this.programs, 'kubectl'), args, {
       ...options,
       env: { ...this.env, ...options.env },
     });
   }
 
-  helm(args: readonly string[], options: RunOptions = {}): Promise<string> {
-    return run(join(this.#parts.helm, 'helm'), args, { ...options, env: { ...this.env, ...options.env } });
+  /** The first call on a machine builds it. */
+  async helm(args: readonly string[], options: RunOptions = {}): Promise<string> {
+    const helm = join(await helmProgram(this.#log), 'helm');
+    return run(helm, args, { ...options, env: { ...this.env, ...options.env } });
   }
 
   /** On a node, as root, outside of all pods. */
@@ -168,7 +171,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       }),
       ...specs.map((spec) => KubernetesNode.boot(lab, { ...spec, ...parts })),
     ]);
-    const cluster = new Cluster(lab, controlPlane, parts);
+    const cluster = new Cluster(lab, controlPlane, parts, log);
     await Promise.all(booted.map((node) => cluster.join(node)));
     return cluster;
   } catch (error) {
@@ -184,7 +187,6 @@ async function prepare(version: string, log: Log): Promise<Parts> {
     version,
     programs: await kubernetesPrograms(version, log),
     etcd: await etcdProgram(log),
-    helm: await helmProgram(log),
     pauseArchive: await pauseImage(log),
   };
 }

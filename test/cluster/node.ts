@@ -8,7 +8,7 @@ import { waitFor } from '../nodes/wait.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { PAUSE_IMAGE } from './image.ts';
 
-const READY_LIMIT_MS = 120_000;
+const READY_LIMIT_MS = 60_000;
 const PROGRAMS = '/opt/kubernetes';
 const IMPORT_LIMIT_MS = 300_000;
 
@@ -154,6 +154,7 @@ const KUBELET = {
   cgroupsPerQOS: false,
   enforceNodeAllocatable: [],
   evictionHard: { 'memory.available': '100Mi', 'nodefs.available': '1%', 'imagefs.available': '1%' },
+  failCgroupV1: false, // since 1.31; older kubelets pass over what they do not know
   failSwapOn: false,
   imageGCHighThresholdPercent: 100,
   localStorageCapacityIsolation: false,

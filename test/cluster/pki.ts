@@ -112,12 +112,15 @@ interface Request {
 /** Node makes keys, but no certificates. */
 async function request({ to, by, subject, extensions }: Request): Promise<void> {
   const config = ['[req]', 'distinguished_name=none', '[none]', '[extensions]', ...extensions, ''].join('\n');
+  // A file, because openssl opens what it reads by name, and our children's standard input is a socket.
+  const settings = `${to.certificate}.cnf`;
+  await writeFile(settings, config);
   const serial = `0x${randomBytes(8).toString('hex')}`;
   const words =
     `req -x509 -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 3650 ` +
-    `-config /dev/stdin -extensions extensions -set_serial ${serial}`;
+    `-extensions extensions -set_serial ${serial}`;
   const files = ['-keyout', to.key, '-out', to.certificate];
   const signer = by === undefined ? [] : ['-CA', by.certificate, '-CAkey', by.key];
-  const args = [...words.split(' '), '-subj', subject, ...files, ...signer];
-  await run('openssl', args, { input: config });
+  const args = [...words.split(' '), '-subj', subject, '-config', settings, ...files, ...signer];
+  await run('openssl', args);
 }
