@@ -193,7 +193,7 @@ export class BranchMirror {
       const source = formatConfigRef(change.node.source);
       const lastSeen = step.main.configs.get(source) ?? before?.configs.get(source);
       if (lastSeen?.annotations[ANNOTATIONS.confirmCleanup] === 'true') return true;
-      return meant.length > 0 && meant.every((state) => wantedIn(state, change.node).length === 0);
+      return meant.length > 0 && meant.every((state) => wantsNothing(state, change.node));
     };
   }
 
@@ -304,13 +304,14 @@ function claimOf(claim: Claim): { nodeId: string; source: ConfigRef } {
   return { nodeId: claim.entry.nodeId!, source: claim.config.ref };
 }
 
-function wantedIn(main: MainState, node: NodeIdentity): readonly WantedInterface[] {
+/** Whether main says that the node has no interfaces; a bad entry says nothing. */
+function wantsNothing(main: MainState, node: NodeIdentity): boolean {
   const config = main.configs.get(formatConfigRef(node.source));
   const id = nodeIdKey(node.nodeId);
-  const entry =
-    config &&
-    [...config.entries.values()].find(({ nodeId }) => nodeId !== undefined && nodeIdKey(nodeId) === id);
-  return entry?.wanted ?? [];
+  for (const { nodeId, wanted } of config?.entries.values() ?? []) {
+    if (nodeId !== undefined && nodeIdKey(nodeId) === id) return wanted?.length === 0;
+  }
+  return true;
 }
 
 function addChange(batch: Batch, change: Change, step: Step, events: MirrorEvent[]): Head {
