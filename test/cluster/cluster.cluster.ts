@@ -1,5 +1,5 @@
 // The cluster itself, tried: started by hand (docs/test-cluster.md), because it wants root and minutes the first time.
-import { access, mkdtemp, rm } from 'node:fs/promises';
+import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,11 +8,10 @@ import { stringify } from 'yaml';
 import { run } from '../nodes/command.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { startCluster, type Cluster } from './cluster.ts';
-import { baseImage } from './image.ts';
+import { BASE_IMAGE, baseImage, buildImage } from './base-image.ts';
 import { KUBERNETES } from './programs.ts';
 
 const version = process.env['KUBERNETES'] ?? KUBERNETES.newest;
-const IMAGE = 'localhost/multinic-test/base:1';
 const BOOT_ID = ['cat', '/proc/sys/kernel/random/boot_id'];
 
 describe(`Kubernetes ${version}`, () => {
@@ -20,20 +19,17 @@ describe(`Kubernetes ${version}`, () => {
 
   beforeAll(async () => {
     cluster = await startCluster({ nodes: 2, version, log: console.log });
-    await cluster.loadImage(await baseImage(IMAGE, console.log));
+    await cluster.loadImage(await baseImage(console.log));
   }, 3_600_000);
 
-  afterAll(async () => {
-    const { dir, name } = cluster.lab.slot;
-    await cluster.stop();
-    await expect(access(dir)).rejects.toThrow('ENOENT');
-    expect(await run('ip', ['netns', 'list'])).not.toContain(name);
-    expect(await run('cat', ['/proc/self/mountinfo'])).not.toContain(dir);
-  }, 60_000);
+  afterAll(() => cluster.stop(), 60_000);
 
   test('two nodes are Ready, each with the identity that it was given', async () => {
     const list = JSON.parse(await cluster.kubectl(['get', 'nodes', '-o', 'json'])) as {
-      items: { metadata: { name: string }; status: { nodeInfo: { systemUUID: string; kubeletVersion: string } } }[];
+      items: {
+        metadata: { name: string };
+        status: { nodeInfo: { systemUUID: string; kubeletVersion: string } };
+      }[];
     };
     const seen = list.items.map(({ metadata, status: { nodeInfo } }) => [
       metadata.name,
@@ -51,7 +47,11 @@ describe(`Kubernetes ${version}`, () => {
 
   test("a Job's pod on the host network writes to the node that it is bound to, and its log is read", async () => {
     await apply(
-      job('writer', 'worker-2', ['sh', '-c', 'echo written > /host/root/proof; ip -brief link; echo done']),
+      job('writer', 'worker-2', [
+        'sh',
+        '-c',
+        'echo written > /host/root/proof; cat /proc/net/dev; echo done',
+      ]),
     );
     await cluster.kubectl(['wait', '--for=condition=Complete', 'job/writer', '--timeout=60s']);
     expect(await cluster.exec('worker-2', ['cat', '/root/proof'])).toBe('written');
@@ -61,22 +61,43 @@ describe(`Kubernetes ${version}`, () => {
     expect(log).toContain('done');
   });
 
-  test('a pod reaches a pod of the other node, by address and by Service, and kubectl execs into it', async () => {
-    const serve = "while true; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhello' | nc -l -p 8080 -q 1; done";
-    await apply(pod('server', 'worker-1', ['bash', '-c', 'exec -a server sleep 3600'], { app: 'server' }));
+  test('a pod reaches a pod of the other node by address and by Service, and kubectl execs into it', async () => {
+    const serve = "require('http').createServer((_, to) => to.end('hello')).listen(8080)";
+    await apply(pod('server', 'worker-1', ['node', '-e', serve], { app: 'server' }));
     await apply(pod('client', 'worker-2', ['sleep', '3600'], {}));
-    void serve;
+    await cluster.kubectl(['expose', 'pod', 'server', '--port=80', '--target-port=8080']);
     await cluster.kubectl(['wait', '--for=condition=Ready', 'pod/server', 'pod/client', '--timeout=60s']);
     const address = await cluster.kubectl(['get', 'pod', 'server', '-o', 'jsonpath={.status.podIP}']);
-    await run('true', []);
-    expect(address).toMatch(/^10\./);
-    const api = await cluster.kubectl(['get', 'service', 'kubernetes', '-o', 'jsonpath={.spec.clusterIP}']);
-    const dial = (host: string, port: number) => ['bash', '-c', `exec 3<>/dev/tcp/${host}/${port} && echo open`];
-    expect(await cluster.kubectl(['exec', 'client', '--', ...dial(api, 443)])).toBe('open');
-    // Nobody listens there, and the answer of a living host is a refusal, not silence.
-    await expect(cluster.kubectl(['exec', 'client', '--', ...dial(address, 9)])).rejects.toThrow('refused');
-    expect(await cluster.exec('worker-2', dial(api, 443))).toBe('open');
+    const service = await cluster.kubectl(['get', 'service', 'server', '-o', 'jsonpath={.spec.clusterIP}']);
+    const inPod = (url: string) => cluster.kubectl(['exec', 'client', '--', ...nodeFetch(url)]);
+    expect(await inPod(`http://${address}:8080`)).toBe('hello');
+    await waitFor('the Service', async () => (await inPod(`http://${service}`)) === 'hello', {
+      timeoutMs: 20_000,
+    });
+    // And from outside of all pods: from a node by both, from here by the pod's address.
+    const dial = ['bash', '-c', `exec 3<>/dev/tcp/${service}/80 && echo open`];
+    expect(await cluster.exec('worker-2', dial)).toBe('open');
+    expect(await (await fetch(`http://${address}:8080`)).text()).toBe('hello');
   });
+
+  test('an image is built from a Dockerfile, loaded, and runs', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'multinic-image-'));
+    try {
+      await writeFile(
+        join(dir, 'Dockerfile'),
+        'FROM node:24-trixie-slim\nRUN echo built > /proof\nUSER node\n',
+      );
+      const [name, archive] = ['localhost/multinic-test/built:1', join(dir, 'image.tar')];
+      await buildImage({ context: dir, name, archive, log: console.log });
+      await cluster.loadImage(archive, ['worker-1']);
+      await apply(pod('built', 'worker-1', ['sh', '-c', 'cat /proof; id -un; node --version'], {}, name));
+      const done = 'jsonpath={.status.phase}=Succeeded';
+      await cluster.kubectl(['wait', `--for=${done}`, 'pod/built', '--timeout=60s']);
+      expect(await cluster.kubectl(['logs', 'built'])).toBe(`built\nnode\n${process.version}`);
+    } finally {
+      await rm(dir, { recursive: true });
+    }
+  }, 900_000);
 
   test('secondary NICs come and go while the node runs, and configure as netplan says', async () => {
     const [one, two] = ['worker-1', 'worker-2'].map((name) => cluster.machine(name));
@@ -85,8 +106,15 @@ describe(`Kubernetes ${version}`, () => {
     await one!.write('/etc/netplan/90-multinic0.yaml', netplan('02:00:00:00:01:01', '192.168.7.1/24'), 0o600);
     await two!.write('/etc/netplan/90-multinic0.yaml', netplan('02:00:00:00:02:01', '192.168.7.2/24'), 0o600);
     await Promise.all([one, two].map((machine) => machine!.exec(['netplan', 'apply'])));
-    const pings = () => one!.exec(['bash', '-c', 'ip neigh flush dev multinic0; exec 3<>/dev/tcp/192.168.7.2/10250 && echo open']);
-    await waitFor('an answer over the tenant network', async () => (await pings()) === 'open', { timeoutMs: 20_000 });
+    const pings = () =>
+      one!.exec([
+        'bash',
+        '-c',
+        'ip neigh flush dev multinic0; exec 3<>/dev/tcp/192.168.7.2/10250 && echo open',
+      ]);
+    await waitFor('an answer over the tenant network', async () => (await pings()) === 'open', {
+      timeoutMs: 20_000,
+    });
     await one!.detachNic('02:00:00:00:01:01');
     expect(await one!.exec(['ip', '-brief', 'link'])).not.toContain('multinic0');
   });
@@ -115,7 +143,11 @@ describe(`Kubernetes ${version}`, () => {
   });
 
   test('a node joins later, and leaves', async () => {
-    await cluster.addNode({ name: 'late', systemUUID: '0c497169-a104-4448-afde-f27b79fca904', labels: { zone: 'b' } });
+    await cluster.addNode({
+      name: 'late',
+      systemUUID: '0c497169-a104-4448-afde-f27b79fca904',
+      labels: { zone: 'b' },
+    });
     const fields = '{.status.nodeInfo.systemUUID} {.metadata.labels.zone}';
     const seen = await cluster.kubectl(['get', 'node', 'late', '-o', `jsonpath=${fields}`]);
     expect(seen.replaceAll('-', '')).toBe('0c497169a1044448afdef27b79fca904 b');
@@ -138,27 +170,45 @@ describe(`Kubernetes ${version}`, () => {
     }
   });
 
+  test('stopping it leaves nothing', async () => {
+    const { dir, name } = cluster.lab.slot;
+    await cluster.stop();
+    await expect(access(dir)).rejects.toThrow('ENOENT');
+    expect(await run('ip', ['netns', 'list'])).not.toContain(name);
+    expect(await run('cat', ['/proc/self/mountinfo'])).not.toContain(dir);
+  });
+
   async function apply(object: unknown): Promise<void> {
     await cluster.kubectl(['apply', '-f', '-'], { input: stringify(object) });
   }
 });
 
-function podSpec(node: string, command: readonly string[]): Record<string, unknown> {
+function nodeFetch(url: string): string[] {
+  return ['node', '-e', `fetch('${url}').then(r => r.text()).then(console.log)`];
+}
+
+function podSpec(node: string, command: readonly string[], image = BASE_IMAGE): Record<string, unknown> {
   return {
     nodeName: node,
     restartPolicy: 'Never',
     terminationGracePeriodSeconds: 0,
-    containers: [{ name: 'main', image: IMAGE, imagePullPolicy: 'Never', command }],
+    containers: [{ name: 'main', image, imagePullPolicy: 'Never', command }],
   };
 }
 
-function pod(name: string, node: string, command: readonly string[], labels: Record<string, string>): unknown {
-  return { apiVersion: 'v1', kind: 'Pod', metadata: { name, labels }, spec: podSpec(node, command) };
+function pod(
+  name: string,
+  node: string,
+  command: readonly string[],
+  labels: Readonly<Record<string, string>>,
+  image?: string,
+): object {
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { name, labels }, spec: podSpec(node, command, image) };
 }
 
 /** As our agent's: the host's network, and its root at /host. */
 function job(name: string, node: string, command: readonly string[]): unknown {
-  const container = { name: 'main', image: IMAGE, imagePullPolicy: 'Never', command };
+  const container = { name: 'main', image: BASE_IMAGE, imagePullPolicy: 'Never', command };
   return {
     apiVersion: 'batch/v1',
     kind: 'Job',

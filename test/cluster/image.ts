@@ -12,6 +12,10 @@ import { pauseProgram } from './programs.ts';
 /** What containerd starts first in every pod. */
 export const PAUSE_IMAGE = 'localhost/multinic-test/pause:1';
 
+/** Raised when `writeImage` writes something else. */
+const RECIPE = '2';
+const EPOCH = '1970-01-01T00:00:00Z';
+
 export interface ImageConfig {
   readonly entrypoint?: readonly string[];
   readonly command?: readonly string[];
@@ -21,7 +25,7 @@ export interface ImageConfig {
 /** @returns the archive's path, as `docker save` makes them */
 export async function pauseImage(log: Log): Promise<string> {
   const program = await pauseProgram(log);
-  const dir = await cached('pause-image', [program, PAUSE_IMAGE], log, async (dir) => {
+  const dir = await cached('pause-image', [program, PAUSE_IMAGE, RECIPE], log, async (dir) => {
     await writeImage(join(dir, 'image.tar'), PAUSE_IMAGE, program, { entrypoint: ['/pause'] });
   });
   return join(dir, 'image.tar');
@@ -50,6 +54,9 @@ export async function writeImage(
         Cmd: config.command ?? null,
         Env: config.env ?? ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
       },
+      // Builders count on one entry a layer.
+      history: [{ created: EPOCH, created_by: 'multinic-agent test' }],
+      created: EPOCH,
       rootfs: { type: 'layers', diff_ids: [`sha256:${digest}`] },
     });
     const configFile = `${createHash('sha256').update(image).digest('hex')}.json`;

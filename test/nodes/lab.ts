@@ -30,6 +30,7 @@ export class Lab {
   /** Names are in use from the first moment of a boot, not from its end. */
   readonly #names = new Set<string>();
   #count = 0;
+  #closed: Promise<void> | undefined;
 
   private constructor(slot: Slot, hub: Switch, rootfs: string) {
     this.slot = slot;
@@ -80,7 +81,9 @@ export class Lab {
   }
 
   async close(): Promise<void> {
-    await this.slot.destroy();
+    // Once: the next moment the slot may be another run's.
+    this.#closed ??= this.slot.destroy();
+    await this.#closed;
   }
 
   [Symbol.asyncDispose](): Promise<void> {

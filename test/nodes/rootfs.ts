@@ -72,6 +72,8 @@ WantedBy=basic.target
 ExecStart=
 ExecStart=-/usr/bin/udevadm trigger --type=devices --subsystem-match=net --action=add
 `,
+  // Programs in pods often pass over SIGTERM, and a shutdown then waits for them: 90 s by default.
+  '/etc/systemd/system.conf.d/node.conf': '[Manager]\nDefaultTimeoutStopSec=3s\n',
   // A container has no disk to check, and journald needs no /dev/kmsg.
   '/etc/systemd/journald.conf.d/node.conf': '[Journal]\nReadKMsg=no\nStorage=volatile\n',
 };

@@ -36,7 +36,8 @@ export class Switch {
     await run('ip', ['netns', 'add', slot.name]);
     await hub.#batch([
       'link set lo up',
-      `link add ${PRIMARY} type bridge`,
+      // An address of its own: else it is that of its lowest port, and changes as machines come and go.
+      `link add ${PRIMARY} address 02:00:00:00:00:${slot.number.toString(16).padStart(2, '0')} type bridge`,
       `address add ${slot.address('0.1/24')} dev ${PRIMARY}`,
       `link set ${PRIMARY} up`,
       'link add uplink type veth peer name ' + slot.uplink,
