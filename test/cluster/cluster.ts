@@ -118,7 +118,7 @@ export class Cluster {
     await this.join(await KubernetesNode.boot(this.lab, { ...spec, ...this.#parts }));
   }
 
-  /** @internal The second half of `addNode`, for machines that were booted before there was a control plane. */
+  /** The second half of `addNode`, for machines that were booted before there was a control plane. */
   async join(node: KubernetesNode): Promise<void> {
     const { machine } = node;
     this.#nodes.set(machine.name, node);
@@ -172,7 +172,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       ...specs.map((spec) => KubernetesNode.boot(lab, { ...spec, ...parts })),
     ]);
     const cluster = new Cluster(lab, controlPlane, parts, log);
-    await Promise.all(booted.map((node) => cluster.join(node)));
+    await Promise.all([controlPlane.ready(), ...booted.map((node) => cluster.join(node))]);
     return cluster;
   } catch (error) {
     await lab.close();

@@ -42,7 +42,7 @@ export class KubernetesNode {
       ...(systemUUID === undefined ? {} : { systemUUID }),
       readOnlyBinds: { [PROGRAMS]: programs },
       // An overlay, which the machine's disk is, can't be the upper layer of another.
-      binds: { '/var/lib/containerd': await lab.folder(join('containerd', name)) },
+      binds: { '/var/lib/containerd': join(lab.slot.dir, 'containerd', name) },
       files: { '/etc/containerd/config.toml': CONTAINERD },
     });
     const node = new KubernetesNode(machine, options);
