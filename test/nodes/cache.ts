@@ -1,10 +1,9 @@
 // What takes minutes to build and depends on nothing but its recipe: built once a machine, outside the repository.
 import { createHash } from 'node:crypto';
-import { access, mkdir, open, rename, rm } from 'node:fs/promises';
+import { access, mkdir, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { lockHandle } from '../../src/local/flock.ts';
-import { waitFor } from './wait.ts';
+import { withLock } from './lock.ts';
 
 const BUILD_LIMIT_MS = 45 * 60_000;
 
@@ -31,17 +30,9 @@ export async function cached(
   if (await exists(path)) return path;
 
   await mkdir(cacheRoot(), { recursive: true });
-  const lock = await open(`${path}.lock`, 'w');
-  try {
-    if (!(await lockHandle(lock))) {
-      log(`${name}: another run is building it; waiting`);
-      await waitFor(`${name}: the lock of another run's build`, () => lockHandle(lock), {
-        timeoutMs: BUILD_LIMIT_MS,
-        everyMs: 500,
-        hint: () => `who holds ${path}.lock (fuser says)`,
-      });
-      if (await exists(path)) return path;
-    }
+  const onWait = () => log(`${name}: another run is building it; waiting`);
+  return withLock(`${path}.lock`, { timeoutMs: BUILD_LIMIT_MS, onWait }, async () => {
+    if (await exists(path)) return path;
     const start = performance.now();
     log(`${name}: building`);
     const partial = `${path}.partial`;
@@ -51,9 +42,7 @@ export async function cached(
     await rename(partial, path);
     log(`${name}: built in ${((performance.now() - start) / 1000).toFixed(1)} s`);
     return path;
-  } finally {
-    await lock.close();
-  }
+  });
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -42,8 +42,7 @@ export class Lab {
   static async open({ log = () => {} }: { readonly log?: Log } = {}): Promise<Lab> {
     await needCommands(COMMANDS, log);
     const rootfs = await nodeRootfs(log);
-    await Slot.sweep(log);
-    const slot = await Slot.claim();
+    const slot = await Slot.claim(log);
     try {
       return new Lab(slot, await Switch.create(slot), rootfs);
     } catch (error) {

@@ -6,6 +6,7 @@ import { MultinicError } from '../../src/api/errors.ts';
 import type { Log } from './cache.ts';
 import { run } from './command.ts';
 import { Group } from './group.ts';
+import { withLock } from './lock.ts';
 
 const ROOT = '/var/lib/multinic-lab';
 const SLOTS = 16;
@@ -22,7 +23,7 @@ interface Owner {
 export class Slot {
   readonly number: number;
 
-  private constructor(number: number) {
+  constructor(number: number) {
     this.number = number;
   }
 
@@ -50,30 +51,28 @@ export class Slot {
     return `multinic-lab/${this.number}/${name}`;
   }
 
-  static async claim(): Promise<Slot> {
-    await mkdir(ROOT, { recursive: true, mode: 0o700 });
-    const claim = await mkdtemp(join(ROOT, 'claim-'));
-    await writeFile(join(claim, 'owner.json'), JSON.stringify(ownerOf(process.pid)));
-    for (let number = 0; number < SLOTS; number += 1) {
-      const slot = new Slot(number);
-      // Renaming over a folder that is not empty fails: whoever comes second takes the next number.
-      if (await rename(claim, slot.dir).then(always, never)) return slot;
-    }
-    await rm(claim, { recursive: true });
-    throw new MultinicError(
-      'NoFreeSlot',
-      `all ${SLOTS} labs of this machine are in use; end a test run or \`npm run cluster\` that you no longer need`,
-    );
+  /** Takes away what killed runs left behind, then takes a free slot. */
+  static claim(log: Log): Promise<Slot> {
+    return alone(async () => {
+      await sweepAll(log);
+      const claim = await mkdtemp(join(ROOT, 'claim-'));
+      await writeFile(join(claim, 'owner.json'), JSON.stringify(ownerOf(process.pid)));
+      for (let number = 0; number < SLOTS; number += 1) {
+        const slot = new Slot(number);
+        // Renaming over a folder that is not empty fails: the slot is in use.
+        if (await rename(claim, slot.dir).then(always, never)) return slot;
+      }
+      await rm(claim, { recursive: true });
+      throw new MultinicError(
+        'NoFreeSlot',
+        `all ${SLOTS} labs of this machine are in use; end a test run or \`npm run cluster\` that you no longer need`,
+      );
+    });
   }
 
   /** Takes away what killed runs left behind. A slot whose owner lives is never touched. */
-  static async sweep(log: Log): Promise<void> {
-    for (const name of await readdir(ROOT).catch(() => [])) {
-      if (await hasOwner(join(ROOT, name))) continue;
-      log(`taking away what a killed run left in ${join(ROOT, name)}`);
-      if (/^\d+$/.test(name)) await new Slot(Number(name)).destroy();
-      else await rm(join(ROOT, name), { recursive: true, force: true });
-    }
+  static sweep(log: Log): Promise<void> {
+    return alone(() => sweepAll(log));
   }
 
   /** Ends every process, mount, namespace and link of this slot; also of one that is only half there. */
@@ -88,7 +87,10 @@ export class Slot {
     // The cable went with the switch's namespace, unless the run was killed before it got there.
     await run('ip', ['link', 'delete', this.uplink]).catch(() => '');
     await this.#removeBelow('/run/systemd/nspawn/propagate');
-    await rm(this.dir, { recursive: true, force: true });
+    // In one step, and last: from here on the slot may be another run's.
+    const gone = await mkdtemp(join(ROOT, 'gone-'));
+    await rename(this.dir, gone).catch(passOverAbsent);
+    await rm(gone, { recursive: true, force: true });
   }
 
   /** What nspawn leaves of a machine that was killed. */
@@ -109,6 +111,26 @@ export class Slot {
 
 const always = (): boolean => true;
 const never = (): boolean => false;
+
+function passOverAbsent(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
+}
+
+/** Nobody sweeps what another is about to claim, or claims what another still sweeps. */
+async function alone<T>(work: () => Promise<T>): Promise<T> {
+  await mkdir(ROOT, { recursive: true, mode: 0o700 });
+  return withLock(join(ROOT, 'lock'), { timeoutMs: 120_000 }, work);
+}
+
+async function sweepAll(log: Log): Promise<void> {
+  const entries = await readdir(ROOT, { withFileTypes: true });
+  for (const { name } of entries.filter((entry) => entry.isDirectory())) {
+    if (await hasOwner(join(ROOT, name))) continue;
+    log(`taking away what a killed run left in ${join(ROOT, name)}`);
+    if (/^\d+$/.test(name)) await new Slot(Number(name)).destroy();
+    else await rm(join(ROOT, name), { recursive: true, force: true });
+  }
+}
 
 async function hasOwner(dir: string): Promise<boolean> {
   try {
