@@ -12,6 +12,7 @@ import { BASE_IMAGE, baseImage, buildImage } from './base-image.ts';
 import { KUBERNETES } from './programs.ts';
 
 const version = process.env['KUBERNETES'] ?? KUBERNETES.newest;
+const LONG = { timeout: 60_000, interval: 200 };
 const BOOT_ID = ['cat', '/proc/sys/kernel/random/boot_id'];
 
 describe(`Kubernetes ${version}`, () => {
@@ -122,17 +123,20 @@ describe(`Kubernetes ${version}`, () => {
   test('a node that reboots has another boot ID, its files, and is Ready again', async () => {
     const before = await cluster.exec('worker-2', BOOT_ID);
     await cluster.machine('worker-2').reboot();
-    expect(await cluster.exec('worker-2', BOOT_ID)).not.toBe(before);
+    const after = await cluster.exec('worker-2', BOOT_ID);
+    expect(after).not.toBe(before);
     expect(await cluster.exec('worker-2', ['ip', '-brief', 'address'])).toContain('192.168.7.2/24');
-    await waitFor(
-      'worker-2 to be Ready with its new boot',
-      async () => {
-        const fields = '{.status.nodeInfo.bootID} {.status.conditions[?(@.type=="Ready")].status}';
-        const seen = await cluster.kubectl(['get', 'node', 'worker-2', '-o', `jsonpath=${fields}`]);
-        return seen === `${await cluster.exec('worker-2', BOOT_ID)} True`;
-      },
-      { timeoutMs: 60_000 },
-    );
+    await expect.poll(() => seen('worker-2'), LONG).toBe(`${after} True`);
+  });
+
+  test('a node whose power goes is not Ready, and Ready when it is back', async () => {
+    const before = await cluster.exec('worker-2', BOOT_ID);
+    await cluster.machine('worker-2').kill();
+    await expect.poll(() => seen('worker-2'), LONG).toBe(`${before} Unknown`);
+    await cluster.machine('worker-2').start();
+    const back = await cluster.exec('worker-2', BOOT_ID);
+    expect(back).not.toBe(before);
+    await expect.poll(() => seen('worker-2'), LONG).toBe(`${back} True`);
   });
 
   test('the API server dies and comes back with what it knew', async () => {
@@ -177,6 +181,12 @@ describe(`Kubernetes ${version}`, () => {
     expect(await run('ip', ['netns', 'list'])).not.toContain(name);
     expect(await run('cat', ['/proc/self/mountinfo'])).not.toContain(dir);
   });
+
+  /** Its boot and whether it is Ready, as the cluster sees them. */
+  function seen(node: string): Promise<string> {
+    const fields = '{.status.nodeInfo.bootID} {.status.conditions[?(@.type=="Ready")].status}';
+    return cluster.kubectl(['get', 'node', node, '-o', `jsonpath=${fields}`]);
+  }
 
   async function apply(object: unknown): Promise<void> {
     await cluster.kubectl(['apply', '-f', '-'], { input: stringify(object) });

@@ -206,6 +206,8 @@ function controllerManagerArguments(authority: Certificate, files: Files): strin
     `--root-ca-file=${authority.certificate}`,
     `--cluster-signing-cert-file=${authority.certificate}`,
     `--cluster-signing-key-file=${authority.key}`,
+    '--node-monitor-grace-period=16s',
+    '--node-monitor-period=2s',
     '--leader-elect=false',
     '--bind-address=127.0.0.1',
   ];
