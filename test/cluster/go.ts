@@ -8,7 +8,7 @@ import type { Log } from '../nodes/cache.ts';
 
 const BUILD_LIMIT_MS = 40 * 60_000;
 /** What the newest of our modules asks for; an older Go is only used to fetch this one. */
-const TOOLCHAIN = '1.25.5';
+const TOOLCHAIN = '1.26.8';
 /** The first Go that fetches a newer one by itself. */
 const SELF_UPDATING = 21;
 
