@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { MultinicError } from '../api/errors.ts';
 import type { AgentJob } from '../api/job.ts';
+import { branchOfNode } from '../network/node.ts';
 import { workingSeconds } from './limit.ts';
 import type { Branch } from './run.ts';
 
@@ -17,8 +18,7 @@ export function httpBranch(job: AgentJob): Branch {
       return checkout({
         url: job.url,
         token: readToken(job),
-        // A ref cannot end in .lock, which a node's name may.
-        ref: `refs/heads/node/${job.node.replace(/\.lock$/, '.lock_')}`,
+        ref: `refs/heads/node/${branchOfNode(job.node)}`,
         timeoutMs: Math.min(CHECKOUT_TIMEOUT_MS, workingSeconds(job.deadlineSeconds) * 1000),
       });
     },

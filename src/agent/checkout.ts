@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { MultinicError } from '../api/errors.ts';
+import { MAX_FILE_BYTES } from '../network/tree.ts';
 import { MemoryFiles } from './checkout-files.ts';
 import { storeClient } from './checkout-http.ts';
 
@@ -32,7 +33,6 @@ export interface Checkout {
 }
 
 const MAX_FILES = 256;
-const MAX_FILE_BYTES = 64 * 1024;
 const MAX_DEPTH = 16;
 const MAX_BYTES = 32 * 1024 * 1024;
 const GITDIR = '/git';

@@ -5,6 +5,8 @@ import { linkSteps, type LinkTarget } from './links.ts';
 import { nameIn } from './managed.ts';
 import type { Plan } from './plan.ts';
 
+const DEFAULT = new Set(['default', '0.0.0.0/0', '::/0']);
+
 /**
  * Refuses what would take a network away from the node or from others, before anything is touched.
  * @param storeHost host of the store's URL: its address is not to be cut off
@@ -38,17 +40,20 @@ function touchedLinks(plan: Plan, host: HostState): Link[] {
 /** What a NIC is needed for, as the end of a sentence. */
 function useOf(link: Link, host: HostState, storeHost: string): string | undefined {
   if (link.master !== undefined) return `is part of ${link.master}`;
-  if (defaultLink(host)?.mac === link.mac) return 'carries the node’s default route';
+  if (defaultLinks(host).includes(link)) return 'carries the node’s default route';
   const own = link.addresses.find((address) => host.nodeAddresses.includes(address.split('/')[0] ?? ''));
   if (own !== undefined) return `carries the node’s own address ${own}`;
   if (routeTo(storeHost, host) === link.name) return `is the way to the store at ${storeHost}`;
   return undefined;
 }
 
-/** The node's primary NIC. */
-export function defaultLink(host: Pick<HostState, 'links' | 'routes'>): Link | undefined {
-  const route = host.routes.find(({ to }) => to === 'default' || to === '0.0.0.0/0' || to === '::/0');
-  return host.links.find((link) => link.name === route?.dev);
+/**
+ * The node's primary NICs, in the order of their routes: IPv4 and IPv6 may leave by different ones, and a second route
+ * waits for the first to fail.
+ */
+export function defaultLinks({ links, routes }: Pick<HostState, 'links' | 'routes'>): Link[] {
+  const names = new Set(routes.filter(({ to }) => DEFAULT.has(to)).map(({ dev }) => dev));
+  return [...names].flatMap((name) => links.filter((link) => link.name === name));
 }
 
 /** The link that the longest prefix leads through; undefined for names and for what nothing leads to. */

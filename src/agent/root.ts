@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { MultinicError } from '../api/errors.ts';
+import { MAX_FILE_BYTES } from '../network/tree.ts';
 import { guarded } from './io-error.ts';
 
 /** A regular file of the host. */
@@ -13,7 +14,6 @@ export interface HostFile {
 
 /** As the kernel's limit on links in one path. */
 const MAX_LINKS = 40;
-const MAX_FILE_BYTES = 64 * 1024;
 const MAX_FOREIGN_BYTES = 1024 * 1024;
 /** No network manager reads a name that begins with a dot and has no suffix of its own. */
 const TEMPORARY = '.multinic-tmp-';

@@ -372,6 +372,16 @@ describe('nothing is touched', () => {
   test.each<[string, string, (host: HostState & { links: { name: string }[] }) => void]>([
     ['carries the default route', 'NicInUse', (host) => Object.assign(host.routes[0]!, { dev: 'ens6' })],
     [
+      'carries a second default route',
+      'NicInUse',
+      (host) => Object.assign(host, { routes: [...host.routes, { to: 'default', dev: 'ens6' }] }),
+    ],
+    [
+      'carries the default route of IPv6',
+      'NicInUse',
+      (host) => Object.assign(host, { routes: [...host.routes, { to: '::/0', dev: 'ens6' }] }),
+    ],
+    [
       'carries the node’s own address',
       'NicInUse',
       (host) => Object.assign(host.links[2]!, { addresses: ['10.10.0.11/24'] }),

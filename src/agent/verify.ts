@@ -3,7 +3,7 @@ import { MultinicError } from '../api/errors.ts';
 import type { Link, Route } from './host.ts';
 import type { LinkTarget } from './links.ts';
 import type { Plan } from './plan.ts';
-import { defaultLink } from './preflight.ts';
+import { defaultLinks } from './preflight.ts';
 import type { Root } from './root.ts';
 
 /** What is to be found on the host: a file's content by path, null where there is none. */
@@ -60,10 +60,13 @@ export function verifyLinks(
   }
 }
 
-/** The node's primary NIC and all routes are none of our business: they have to be as before. */
+/** The node's primary NICs and all routes are none of our business: they have to be as before. */
 export function verifyRest(after: Machine, before: Machine): void {
-  if (!isDeepStrictEqual(defaultLink(after), defaultLink(before))) {
-    throw failed(`the primary NIC ${defaultLink(before)?.name ?? ''} changed`);
+  const primary = defaultLinks(after);
+  for (const [index, link] of defaultLinks(before).entries()) {
+    // Another may have come meanwhile (a router's advertisement), but not before the first.
+    const same = index === 0 ? primary[0] : primary.find(({ mac }) => mac === link.mac);
+    if (!isDeepStrictEqual(same, link)) throw failed(`the primary NIC ${link.name} changed`);
   }
   const now = after.routes.map((route) => routeText(route, after));
   const lost = before.routes.map((route) => routeText(route, before)).find((route) => !now.includes(route));

@@ -180,9 +180,10 @@ export class Commands {
         parents: [tip!],
         files: new Map(),
         author: authorOf(by),
-        subject: `confirm ${meant.slice(0, 10)}`,
+        subject: `confirm ${wanted === undefined ? 'removals at' : 'change'} ${meant.slice(0, 10)}`,
         trailers: [
           [TRAILER.confirms, meant],
+          [TRAILER.means, wanted === undefined ? 'removals' : 'change'],
           [TRAILER.by, by.principal],
         ],
       });

@@ -1,21 +1,24 @@
 // The controller wires the line together over its ports: CRs and nodes in, commits, jobs and status out. It keeps
 // nothing that it could not read again: each pass decides from the home and the store.
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
+import type { Outcome } from '../api/outcome.ts';
 import type { ConfigStatus } from '../api/status.ts';
 import { Branches, type Branch } from '../history/branch.ts';
 import { adopt, headOf, move } from '../history/change.ts';
-import { formatConfigRef, TRAILER } from '../history/message.ts';
+import { formatConfigRef, trailer, TRAILER } from '../history/message.ts';
 import { Outcomes, recordEnding, type OutcomeRecord } from '../history/outcome.ts';
-import { MAIN, OUTCOMES, outcomeRef } from '../history/ref.ts';
+import { MAIN, nodeRef, OUTCOMES, outcomeRef } from '../history/ref.ts';
 import { DEFAULT_GUARD, type GuardPolicy } from '../mirror/guard.ts';
+import type { MirrorEvent } from '../mirror/branch-mirror.ts';
 import { Mirror, type MirrorReport } from '../mirror/mirror.ts';
 import type { ConfigList, ConfigSource, InventoryNode } from '../mirror/port.ts';
 import type { NodeFacts } from '../scheduler/due.ts';
 import { jobStamp } from '../scheduler/name.ts';
-import { DEFAULT_POLICY, planJobs, type Policy } from '../scheduler/plan.ts';
+import { DEFAULT_POLICY, planJobs, type Plan, type Policy } from '../scheduler/plan.ts';
 import type { JobRunner, JobStatus } from '../scheduler/port.ts';
 import { Batch } from '../store/batch.ts';
 import type { Oid } from '../store/port.ts';
@@ -24,7 +27,7 @@ import type { Store } from '../store/store.ts';
 import { Commands } from './commands.ts';
 import { factsOf } from './facts.ts';
 import { newsBetween } from './news.ts';
-import type { ControllerEvent, PausableInventory, StatusSink } from './port.ts';
+import type { PausableInventory, StatusSink } from './port.ts';
 import { configStatuses, type ListedConfig, type Snapshot } from './status.ts';
 
 export interface ControllerOptions {
@@ -55,7 +58,9 @@ export class Controller {
   readonly #mirror: Mirror;
   readonly #confirmations: Confirmations;
   #snapshot: Snapshot | undefined;
-  #statuses: ReadonlyMap<string, ConfigStatus> = new Map();
+  #statuses = new Map<string, ConfigStatus>();
+  /** What the mirror did and no pass has told of yet. */
+  readonly #untold: MirrorEvent[] = [];
   #wake: (() => void) | undefined;
   #triggered = false;
   #resyncedAt = -Infinity;
@@ -114,10 +119,15 @@ export class Controller {
   }
 
   /**
-   * Passes until stopped. @param after is called after each pass; true ends here
+   * Passes until stopped.
+   * @param after is called after each pass; true ends here
+   * @param failed is called after each pass that failed; true ends here, with its error
    * @throws MultinicError `Fenced` when another controller took the store over
    */
-  async run(after: (snapshot: Snapshot) => Promise<boolean> = async () => false): Promise<void> {
+  async run(
+    after: (snapshot: Snapshot) => Promise<boolean> = async () => false,
+    failed: (error: unknown) => boolean = () => false,
+  ): Promise<void> {
     while (!this.#stopped) {
       this.#triggered = false;
       let pauseMs = RESYNC_MS;
@@ -134,6 +144,7 @@ export class Controller {
           { err: error, code: error instanceof MultinicError ? error.code : undefined },
           'pass failed: trying again',
         );
+        if (failed(error)) throw error;
         pauseMs = RETRY_MS;
       }
       await this.#pause(pauseMs);
@@ -160,39 +171,26 @@ export class Controller {
   /** One pass: what ended is recorded, CRs are mirrored, what is due is started, everything is reported. */
   async reconcile(): Promise<{ snapshot: Snapshot; nextWake?: number }> {
     const { source, inventory, runner } = this.#options;
-    await this.#recordEndings(await runner.list());
+    const troubles = new Troubles(this.#log);
+    await this.#recordEndings(await runner.list(), troubles);
     const [list, nodes] = await Promise.all([source.list(), inventory.list()]);
-    const report = await this.#mirror.pass(list, nodes);
+    const mirrored = await this.#mirror.pass(list, nodes);
+    // Told of only when the pass went through; until then they are nowhere else.
+    this.#untold.push(...mirrored.events);
     checkpoint('controller.mirrored');
-    const facts = await this.#adoptNames(report, await this.#facts(report, nodes), nodes);
+    const branches = new Map(mirrored.branches);
+    const facts = await this.#facts({ ...mirrored, branches }, nodes, troubles);
     const jobs = await runner.list();
-    const confirmed = await this.#confirmations.read();
-    const plan = planJobs(
-      [...facts.values()],
-      jobs,
-      { ...DEFAULT_POLICY, ...this.#options.policy, confirmed },
-      this.#now(),
-    );
-    // No ref moves here to tell a controller that was paused that another has taken over.
-    if (plan.withdraw.length + plan.start.length > 0) await this.#store.expectFence();
-    for (const name of plan.withdraw) await runner.withdraw(name);
-    for (const request of plan.start) {
-      checkpoint('controller.start');
-      this.#log.info(
-        { node: request.node, commit: request.commit, job: request.name, attempt: request.attempt },
-        'job started',
-      );
-      await runner.start(request);
-    }
-    const started = plan.start.map((request): JobStatus => ({
-      name: request.name,
-      node: request.node,
-      commit: request.commit,
-      attempt: request.attempt,
-      phase: 'waiting',
-    }));
+    const plan = planJobs([...facts.values()], jobs, await this.#policy(), this.#now());
+    const started = await this.#runJobs(plan, troubles);
     const snapshot: Snapshot = {
-      report,
+      report: {
+        ...mirrored,
+        branches,
+        events: [...this.#untold],
+        problems: new Map([...mirrored.problems, ...troubles.byNode]),
+      },
+      mainTime: (await this.#store.reader.commit(mirrored.main.commit)).committer.time,
       facts,
       decisions: plan.reasons,
       jobs: [...jobs, ...started],
@@ -202,24 +200,54 @@ export class Controller {
     return { snapshot, ...(plan.nextWake !== undefined && { nextWake: plan.nextWake }) };
   }
 
+  async #policy(): Promise<Policy> {
+    return { ...DEFAULT_POLICY, ...this.#options.policy, confirmed: await this.#confirmations.read() };
+  }
+
+  async #runJobs({ withdraw, start }: Plan, troubles: Troubles): Promise<JobStatus[]> {
+    const { runner } = this.#options;
+    // No ref moves here to tell a controller that was paused that another has taken over.
+    if (withdraw.length + start.length > 0) await this.#store.expectFence();
+    for (const name of withdraw) await runner.withdraw(name);
+    const started: JobStatus[] = [];
+    for (const request of start) {
+      checkpoint('controller.start');
+      const { node, commit, attempt, name } = request;
+      this.#log.info({ node, commit, job: name, attempt }, 'job started');
+      await troubles.of(node, async () => {
+        await runner.start(request);
+        started.push({ name, node, commit, attempt, phase: 'waiting' });
+      });
+    }
+    return started;
+  }
+
   /** A job that ended is one commit on its node's outcome branch; only then may it go. */
-  async #recordEndings(jobs: readonly JobStatus[]): Promise<void> {
+  async #recordEndings(jobs: readonly JobStatus[], troubles: Troubles): Promise<void> {
     for (const job of jobs) {
       if (job.phase !== 'finished') continue;
       checkpoint('controller.ended');
-      if (job.outcome?.result !== 'Superseded') await decideAnew(() => this.#recordEnding(job));
-      checkpoint('controller.recorded');
-      await this.#options.runner.forget(job.name);
-      checkpoint('controller.forgotten');
+      await troubles.of(job.node, async () => {
+        await decideAnew(() => this.#recordEnding(job));
+        checkpoint('controller.recorded');
+        await this.#options.runner.forget(job.name);
+        checkpoint('controller.forgotten');
+      });
     }
   }
 
   async #recordEnding(job: JobStatus): Promise<void> {
     const { reader } = this.#store;
+    const outcome = await this.#believed(job);
+    if (outcome?.result === 'Superseded') return;
     const tip = await reader.ref(outcomeRef(job.node));
     const history = await this.#outcomes.recent(job.node, tip);
     if (history.some((record) => record.job === job.name)) return;
-    const trusted = job.outcome?.commit === job.commit && job.outcome.node === job.node;
+    if (!(await reader.isAncestor(job.commit, job.commit))) {
+      // The store was restored from before this commit: there is nothing left that the outcome could be of.
+      this.#log.warn({ node: job.node, commit: job.commit, job: job.name }, 'a job of a commit that is gone');
+      return;
+    }
     const batch = new Batch();
     await recordEnding(reader, batch, tip, {
       node: job.node,
@@ -227,21 +255,23 @@ export class Controller {
       stamp: jobStamp(job.name) ?? Math.floor(this.#now() / 1000),
       commit: job.commit,
       attempt: job.attempt,
-      ...(trusted && job.outcome && { outcome: job.outcome }),
-      ...(!trusted && (await this.#machineOf(job.node))),
+      ...(outcome === undefined ? await this.#machineOf(job.node) : { outcome }),
       ...(job.message !== undefined && { message: job.message }),
     });
     await this.#store.write(batch);
-    this.#log.info(
-      {
-        node: job.node,
-        commit: job.commit,
-        job: job.name,
-        result: job.outcome?.result ?? 'Unknown',
-        reason: job.outcome?.reason,
-      },
-      'outcome recorded',
-    );
+    const { result = 'Unknown', reason } = outcome ?? {};
+    this.#log.info({ node: job.node, commit: job.commit, job: job.name, result, reason }, 'outcome recorded');
+  }
+
+  /**
+   * A report counts if it is of this job. That the tip moved on is believed if git says so too: were it not recorded,
+   * the same job would be made again, without end.
+   */
+  async #believed({ outcome, commit, node }: JobStatus): Promise<Outcome | undefined> {
+    if (outcome?.commit !== commit || outcome.node !== node) return undefined;
+    if (outcome.result !== 'Superseded') return outcome;
+    this.#store.refs.forget();
+    return (await this.#store.reader.ref(nodeRef(node))) === commit ? undefined : outcome;
   }
 
   /** Which machine and boot a lost run was of, as far as the home knows. */
@@ -254,62 +284,62 @@ export class Controller {
     };
   }
 
-  async #facts(report: MirrorReport, nodes: readonly InventoryNode[]): Promise<Map<string, NodeFacts>> {
+  /** What the scheduler has to know. Names that a host's NICs bear already are adopted on the way. */
+  async #facts(
+    report: MirrorReport & { readonly branches: Map<string, Branch> },
+    nodes: readonly InventoryNode[],
+    troubles: Troubles,
+  ): Promise<Map<string, NodeFacts>> {
     const inventory = new Map(nodes.map((node) => [node.name, node]));
     const tips = await this.#store.refs.below(OUTCOMES);
     const facts = new Map<string, NodeFacts>();
     for (const [name, branch] of report.branches) {
-      const history = await this.#outcomes.recent(name, tips.get(outcomeRef(name)));
-      facts.set(name, await this.#factsOf(report, branch, inventory.get(name), history));
+      await troubles.of(name, async () => {
+        const history = await this.#outcomes.recent(name, tips.get(outcomeRef(name)));
+        const annotations = report.main.configs.get(formatConfigRef(branch.node.source))?.annotations ?? {};
+        const read = (at: Branch): Promise<NodeFacts> =>
+          factsOf(this.#store.reader, at, inventory.get(name), history, annotations);
+        const known = await read(branch);
+        const adopted = await this.#adoptNames(branch, known);
+        if (adopted !== undefined) report.branches.set(name, adopted);
+        facts.set(name, adopted === undefined ? known : await read(adopted));
+      });
     }
     return facts;
-  }
-
-  async #factsOf(
-    report: MirrorReport,
-    branch: Branch,
-    listed: InventoryNode | undefined,
-    history: readonly OutcomeRecord[],
-  ): Promise<NodeFacts> {
-    const annotations = report.main.configs.get(formatConfigRef(branch.node.source))?.annotations ?? {};
-    return factsOf(this.#store.reader, branch, listed, history, annotations);
   }
 
   /** NICs that already bear a managed name keep it: the names go into an identity commit, and the agent runs again. */
-  async #adoptNames(
-    report: MirrorReport,
-    facts: Map<string, NodeFacts>,
-    nodes: readonly InventoryNode[],
-  ): Promise<Map<string, NodeFacts>> {
-    const inventory = new Map(nodes.map((node) => [node.name, node]));
-    for (const [name, known] of facts) {
-      const branch = report.branches.get(name)!;
-      const found = known.history.find(({ result }) => result !== 'Requested')?.found ?? [];
-      if (known.namesAdopted !== false || branch.invalid !== undefined) continue;
-      const batch = new Batch();
-      move(batch, name, adopt(batch, headOf(branch), found), branch.tip.oid);
-      await this.#store.write(batch);
-      checkpoint('controller.adopted');
-      this.#log.info({ node: name, found }, 'names of the host adopted');
-      const adopted = await this.#branches.get(name);
-      (report.branches as Map<string, Branch>).set(name, adopted);
-      facts.set(name, await this.#factsOf(report, adopted, inventory.get(name), known.history));
-    }
-    return facts;
+  async #adoptNames(branch: Branch, { namesAdopted, history }: NodeFacts): Promise<Branch | undefined> {
+    if (namesAdopted !== false || branch.invalid !== undefined) return undefined;
+    if (adoptionsInARow(history) > MAX_ADOPTIONS) return undefined;
+    const found = history.find(({ result }) => result !== 'Requested')?.found ?? [];
+    const batch = new Batch();
+    const head = adopt(batch, headOf(branch), found);
+    if (head.tree === branch.tree) return undefined;
+    move(batch, branch.name, head, branch.tip.oid);
+    await this.#store.write(batch);
+    checkpoint('controller.adopted');
+    this.#log.info({ node: branch.name, found }, 'names of the host adopted');
+    return this.#branches.get(branch.name);
   }
 
   async #report(snapshot: Snapshot): Promise<void> {
     const { sink } = this.#options;
+    for (const [key, { ref }] of snapshot.listed) {
+      const written = this.#statuses.has(key) ? undefined : await sink.read(ref);
+      if (written !== undefined) this.#statuses.set(key, written);
+    }
     const statuses = configStatuses(snapshot, this.#statuses, this.#now());
     for (const [key, status] of statuses) {
-      if (JSON.stringify(status) === JSON.stringify(this.#statuses.get(key))) continue;
+      if (isDeepStrictEqual(status, this.#statuses.get(key))) continue;
       await sink.write(snapshot.listed.get(key)!.ref, status);
       checkpoint('controller.status');
     }
-    const news: ControllerEvent[] = newsBetween(this.#snapshot, snapshot);
+    const news = newsBetween(this.#snapshot, snapshot);
     this.#statuses = statuses;
     this.#snapshot = snapshot;
     for (const event of news) await sink.emit(event);
+    this.#untold.length = 0;
   }
 
   async #pause(ms: number): Promise<void> {
@@ -322,6 +352,47 @@ export class Controller {
     this.#wake = undefined;
   }
 }
+
+/** A host whose NICs bear other names each time would have a commit and a job a pass: so many, then a person looks. */
+const MAX_ADOPTIONS = 5;
+
+function adoptionsInARow(history: readonly OutcomeRecord[]): number {
+  const runs = history.filter(({ result }) => result !== 'Requested');
+  const end = runs.findIndex(({ result }) => result !== 'Adopt');
+  return end === -1 ? runs.length : end;
+}
+
+/** What is wrong with single nodes: theirs alone, the others go on. */
+class Troubles {
+  readonly byNode = new Map<string, MultinicError>();
+  readonly #log: Logger;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** @throws what concerns the store as a whole */
+  async of(node: string, task: () => Promise<void>): Promise<void> {
+    try {
+      await task();
+    } catch (error) {
+      if (error instanceof MultinicError && OF_THE_STORE.has(error.code)) throw error;
+      this.#log.error({ node, err: error }, 'this node has to wait');
+      const message = error instanceof Error ? error.message : String(error);
+      const known = error instanceof MultinicError ? error : undefined;
+      this.byNode.set(node, known ?? new MultinicError('NodeTrouble', `${message}: see the controller's log`, { cause: error }));
+    }
+  }
+}
+
+const OF_THE_STORE: ReadonlySet<string> = new Set([
+  'Fenced',
+  'LostRace',
+  'DiskFull',
+  'Locked',
+  'StoreUnreadable',
+  'StoreClosed',
+]);
 
 /** The changes that somebody confirmed, read from main once and then as it grows. */
 class Confirmations {
@@ -342,7 +413,8 @@ class Confirmations {
         ...(this.#seen !== undefined && { until: this.#seen }),
       });
       for (const commit of commits) {
-        for (const [key, value] of commit.trailers) if (key === TRAILER.confirms) this.#confirmed.add(value);
+        const change = trailer(commit, TRAILER.confirms);
+        if (change !== undefined && trailer(commit, TRAILER.means) !== 'removals') this.#confirmed.add(change);
       }
       this.#seen = tip;
     }

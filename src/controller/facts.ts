@@ -3,6 +3,7 @@
 import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
 import type { AgentJob } from '../api/job.ts';
 import type { Branch } from '../history/branch.ts';
+import { adoptable } from '../history/change.ts';
 import { trailer, TRAILER } from '../history/message.ts';
 import type { OutcomeRecord } from '../history/outcome.ts';
 import type { InventoryNode } from '../mirror/port.ts';
@@ -44,7 +45,7 @@ export async function factsOf(
 
 function bearsNames(branch: Branch, { found }: OutcomeRecord): boolean {
   const byMac = new Map(branch.network.map((nic) => [nic.mac, nic]));
-  return found.every(({ mac, name, netplanId }) => {
+  return adoptable(branch.node, found).every(({ mac, name, netplanId }) => {
     const nic = byMac.get(mac);
     if (nic === undefined) return true;
     return nic.name === name && (netplanId === undefined || nic.netplanId === netplanId);

@@ -15,6 +15,8 @@ export interface ControllerEvent {
 
 /** Where status and events go: files, or the API server. */
 export interface StatusSink {
+  /** What was written before, by whatever process. */
+  read(ref: ConfigRef): Promise<ConfigStatus | undefined>;
   write(ref: ConfigRef, status: ConfigStatus): Promise<void>;
   emit(event: ControllerEvent): Promise<void>;
 }

@@ -12,6 +12,8 @@ import type { JobStatus } from '../scheduler/port.ts';
 /** All that is known after a pass. */
 export interface Snapshot {
   readonly report: MirrorReport;
+  /** When main's newest commit was made, seconds since 1970. */
+  readonly mainTime: number;
   readonly facts: ReadonlyMap<string, NodeFacts>;
   readonly decisions: ReadonlyMap<string, Decision>;
   readonly jobs: readonly JobStatus[];

@@ -163,8 +163,28 @@ async function interpret(
   } catch (error) {
     if (!(error instanceof MultinicError && INVALID.has(error.code))) throw error;
     const base = known ?? { commit: tip, network: [] };
-    const node = parseNode(await fileAt(reader, anchor.oid, NODE_FILE));
+    const node = await newestIdentity(reader, anchor);
     return { ...found, base, node, network: base.network, tree: tip.tree, invalid: error };
+  }
+}
+
+/** Who the node is, by the newest commit of ours that says it in words that can be read. */
+async function newestIdentity(reader: Reader, anchor: Commit): Promise<NodeIdentity> {
+  for (let commit = anchor; ; ) {
+    try {
+      if (isOurs(commit)) return parseNode(await fileAt(reader, commit.oid, NODE_FILE));
+    } catch (error) {
+      if (!(error instanceof MultinicError && INVALID.has(error.code))) throw error;
+    }
+    const parent = commit.parents[0];
+    if (parent === undefined) {
+      throw new MultinicError(
+        'InvalidTip',
+        `no commit of the branch says who the node is, down to ${commit.oid}: restore a backup`,
+        { data: { commit: commit.oid } },
+      );
+    }
+    commit = await reader.commit(parent);
   }
 }
 

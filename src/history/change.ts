@@ -2,7 +2,8 @@
 // and returns what the branch will be; nothing is decided here.
 
 import { assignNames } from '../network/names.ts';
-import type { Network, WantedInterface } from '../network/interface.ts';
+import { indexOfName, type Network, type WantedInterface } from '../network/interface.ts';
+import { isNetplanId } from '../network/netplan.ts';
 import type { NodeIdentity } from '../network/node.ts';
 import { managedFiles, renderTree, treeId } from '../network/tree.ts';
 import type { Batch } from '../store/batch.ts';
@@ -84,7 +85,7 @@ export function identity(
 
 /** The tip's network with the names and netplan IDs that the host's NICs already bear. Ends no hold. */
 export function adopt(batch: Batch, head: Head, found: OutcomeRecord['found']): Head {
-  const byMac = new Map(found.map((each) => [each.mac, each]));
+  const byMac = new Map(adoptable(head.node, found).map((each) => [each.mac, each]));
   const wanted = head.network.map(({ name: _, netplanId: __, ...nic }): WantedInterface => {
     const name = byMac.get(nic.mac)?.name;
     return name === undefined ? nic : { ...nic, name };
@@ -93,8 +94,19 @@ export function adopt(batch: Batch, head: Head, found: OutcomeRecord['found']): 
     const netplanId = byMac.get(nic.mac)?.netplanId;
     return netplanId === undefined ? nic : { ...nic, netplanId };
   });
-  const names = found.map(({ name }) => name).join(', ');
+  const names = [...byMac.values()].map(({ name }) => name).join(', ');
   return identity(batch, head, head.node, network, `adopt names of the host: ${names}`);
+}
+
+/** What can be adopted of a host's word: names of ours, each once, and IDs where the renderer has a place for them. */
+export function adoptable(node: NodeIdentity, found: OutcomeRecord['found']): OutcomeRecord['found'] {
+  const names = new Set<string>();
+  return found.flatMap(({ mac, name, netplanId }) => {
+    if (indexOfName(name) === undefined || names.has(name)) return [];
+    names.add(name);
+    const id = node.renderer === 'netplan' && netplanId !== undefined && isNetplanId(netplanId);
+    return [{ mac, name, ...(id && { netplanId }) }];
+  });
 }
 
 /** The tip's network with today's renderer, or another one. Ends no hold. */

@@ -17,6 +17,8 @@ export const TRAILER = {
   mainCommit: 'Main-Commit',
   endsHold: 'Ends-Hold',
   confirms: 'Confirms',
+  /** What a confirmation is of: `removals`, or a `change` that failed. */
+  means: 'Means',
   by: 'By',
 } as const;
 

@@ -9,7 +9,6 @@ import { readBranch, isOurs, type Branch } from './branch.ts';
 import { nodeOfRef, NODES } from './ref.ts';
 
 const MAX_COMMITS = 100;
-const MAX_FILE_BYTES = 64 * 1024;
 const MAX_CLOCK_AHEAD_S = 600;
 const NO_COMMIT = /^0+$/;
 

@@ -1,4 +1,6 @@
-// The refs of the store. A node name may end in `.lock`, a ref may not; `_` never occurs in a node name.
+// The refs of the store.
+
+import { branchOfNode } from '../network/node.ts';
 
 export const MAIN = 'refs/heads/main';
 export const NODES = 'refs/heads/node/';
@@ -7,11 +9,11 @@ export const OUTCOMES = 'refs/heads/outcome/';
 export const MIRRORED = 'refs/meta/mirrored';
 
 export function nodeRef(node: string): string {
-  return NODES + escape(node);
+  return NODES + branchOfNode(node);
 }
 
 export function outcomeRef(node: string): string {
-  return OUTCOMES + escape(node);
+  return OUTCOMES + branchOfNode(node);
 }
 
 /** The node of `refs/heads/node/…` or `refs/heads/outcome/…`; undefined for any other ref. */
@@ -19,8 +21,4 @@ export function nodeOfRef(ref: string): string | undefined {
   const prefix = [NODES, OUTCOMES].find((each) => ref.startsWith(each));
   if (prefix === undefined) return undefined;
   return ref.slice(prefix.length, ref.endsWith('.lock_') ? -1 : undefined);
-}
-
-function escape(node: string): string {
-  return node.replace(/\.lock$/, '.lock_');
 }

@@ -50,6 +50,13 @@ test('are shown by nothing but their file', async () => {
   expect(parse(await readFile(path, 'utf8'))).toEqual({ operator: tokens.operator, nodes: { a: node } });
 });
 
+test('are made for a node that is named as what every object has', async () => {
+  const tokens = await Tokens.open(path);
+  const node = await tokens.node('constructor');
+  expect(await tokens.authenticate(node)).toMatchObject({ role: 'node', node: 'constructor' });
+  expect(await (await Tokens.open(path)).node('constructor')).toBe(node);
+});
+
 test('that cannot be understood are refused without showing them', async () => {
   await writeFile(path, 'operator: "short but secret"\n');
   const error = await Tokens.open(path).catch((cause: unknown) => cause);

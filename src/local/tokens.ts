@@ -51,10 +51,12 @@ export class Tokens {
 
   /** The token that reads one node's branch. */
   async node(name: string): Promise<string> {
-    const known = this.#file.nodes[name];
+    const { nodes } = this.#file;
+    // A node may be named as what every object inherits: `constructor`.
+    const known = Object.hasOwn(nodes, name) ? nodes[name] : undefined;
     if (known !== undefined) return known;
     const fresh = newToken();
-    this.#file = { ...this.#file, nodes: { ...this.#file.nodes, [name]: fresh } };
+    this.#file = { ...this.#file, nodes: { ...nodes, [name]: fresh } };
     this.#authenticate = table(this.#file);
     await this.#save();
     return fresh;

@@ -199,8 +199,8 @@ export class BranchMirror {
 
   /** main at the commit that is confirmed and ever since: what came back in between was not meant to go. */
   async #confirmedStates(step: Step): Promise<MainState[]> {
-    const target = step.commit.trailers.find(([key]) => key === TRAILER.confirms)?.[1];
-    if (target === undefined) return [];
+    const target = trailer(step.commit, TRAILER.confirms);
+    if (target === undefined || trailer(step.commit, TRAILER.means) === 'change') return [];
     const since = await this.#store.reader.log(step.commit.oid, { firstParent: true, until: target });
     return Promise.all([target, ...since.map(({ oid }) => oid)].map((oid) => this.#options.stateAt(oid)));
   }

@@ -73,7 +73,7 @@ export function judgedBefore(known: ReadonlyMap<string, Entry> | undefined): typ
 
 function entry(key: string, group: readonly AdmittedEntry[], text?: string): Entry {
   const first = group[0]!;
-  const raw = group.length === 1 ? first.raw : group.map((each) => each.raw);
+  const raw = group.length === 1 ? first.raw : { [TWICE]: group.map((each) => each.raw) };
   return {
     key,
     ...(first.nodeId !== undefined && { nodeId: first.nodeId }),
@@ -85,20 +85,34 @@ function entry(key: string, group: readonly AdmittedEntry[], text?: string): Ent
   };
 }
 
-/** Reads an entry's file of main back. */
+/** Reads an entry's file of main back. Whatever stands there is an entry, a bad one at worst: main never forgets. */
 export function parseEntry(key: string, text: string): Entry {
-  const raw: unknown = parse(text);
-  const parts = Array.isArray(raw) ? raw : [raw];
-  const admitted = parts.map((part, index) => ({ ...admitEntry(part, `nodeConfigs[${key}]`), index }));
-  if (admitted.length === 1) return entry(key, admitted, text);
-  const twice: Problem = {
-    path: `nodeConfigs[${key}]`,
-    code: 'DuplicateNode',
-    message: `the node is named ${admitted.length} times: keep one entry`,
-  };
+  const path = `nodeConfigs[${key}]`;
+  const parts = rawsOf(text);
+  const admitted = parts.map((part, index) => ({ ...admitEntry(part, path), index }));
   const whole = entry(key, admitted, text);
-  return { ...whole, problems: [twice, ...whole.problems] };
+  if (parts.length === 1) return whole;
+  const message = `the node is named ${parts.length} times: keep one entry`;
+  return { ...whole, problems: [{ path, code: 'DuplicateNode', message }, ...whole.problems] };
 }
+
+/** What the CR has for an entry's file: one entry, or all that name the node. */
+export function rawsOf(text: string): unknown[] {
+  const raw = parseOrText(text);
+  const twice = typeof raw === 'object' && raw !== null && TWICE in raw ? raw[TWICE] : undefined;
+  return Array.isArray(twice) && twice.length > 1 ? twice : [raw];
+}
+
+function parseOrText(text: string): unknown {
+  try {
+    return parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Key under which a file has all entries of a node that the CR names twice: a list could be an entry itself. */
+const TWICE = 'duplicates';
 
 /** `<hh>/<key>.yaml`: hashed folders keep a change of one node small. */
 export function pathOf(key: string): string {

@@ -5,18 +5,21 @@ import { MultinicError } from '../api/errors.ts';
 import { osOfImage } from '../network/os.ts';
 import type { ConfigRef, NodeIdentity, RendererKind } from '../network/node.ts';
 import { RENDERER_KINDS } from '../network/renderers.ts';
+import { isPlainText } from '../network/text.ts';
 import type { InventoryNode } from './port.ts';
 
 /**
  * A node's identity from the inventory and its claim. The renderer is chosen at birth and for a new machine ID;
  * later only an annotation changes it.
- * @throws MultinicError `UnknownOS`, `UnknownRenderer`
+ * @throws MultinicError `UnknownOS`, `UnknownRenderer`, `InvalidIdentity`
  */
 export function identityOf(
   node: InventoryNode,
   claim: { readonly nodeId: string; readonly source: ConfigRef } | undefined,
   before: NodeIdentity | undefined,
 ): NodeIdentity {
+  expectPlain(node, 'systemUUID', node.systemUUID);
+  expectPlain(node, 'machineID', node.machineID);
   const image = osOfImage(node.osImage);
   const asked = askedRenderer(node);
   const reborn = before === undefined || (node.machineID !== '' && node.machineID !== before.machineID);
@@ -40,6 +43,16 @@ export function identityOf(
     renderer,
     source: (claim?.source ?? before?.source)!,
   };
+}
+
+/** It goes into node.yaml and comes back: what a machine says of itself must not make its branch unreadable. */
+function expectPlain(node: InventoryNode, field: string, text: string): void {
+  if (text === '' || isPlainText(text)) return;
+  throw new MultinicError(
+    'InvalidIdentity',
+    `node ${node.name} says that its ${field} is ${JSON.stringify(text)}: mend it on the machine, one line of at most 253 visible characters`,
+    { data: { node: node.name, field } },
+  );
 }
 
 export function sameIdentity(a: NodeIdentity, b: NodeIdentity): boolean {

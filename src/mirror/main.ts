@@ -8,7 +8,7 @@ import { formatConfigRef, TRAILER, type Trailers } from '../history/message.ts';
 import type { Batch } from '../store/batch.ts';
 import { CONTROLLER } from '../store/identity.ts';
 import type { Commit, Mark, Oid, Reader } from '../store/port.ts';
-import { entriesOf, parseEntry, pathOf, type Entry } from './entry.ts';
+import { entriesOf, parseEntry, pathOf, rawsOf, type Entry } from './entry.ts';
 import type { ConfigObject } from './port.ts';
 
 /** A CR as main has it. */
@@ -142,10 +142,7 @@ export async function commitsSince(reader: Reader, tip: Oid, from: Oid | undefin
 
 /** The spec as main has it; the entries come in an order of its own. */
 export function specOf(config: MainConfig): Record<string, unknown> {
-  const nodeConfigs = [...config.entries.values()].flatMap((entry): unknown[] => {
-    const raw: unknown = parse(entry.text);
-    return Array.isArray(raw) ? raw : [raw];
-  });
+  const nodeConfigs = [...config.entries.values()].flatMap(({ text }) => rawsOf(text));
   return { ...config.rest, nodeConfigs };
 }
 

@@ -4,7 +4,7 @@
 import type { Logger } from 'pino';
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError, type Problem } from '../api/errors.ts';
-import type { Branches } from '../history/branch.ts';
+import type { Branch, Branches } from '../history/branch.ts';
 import { headOf, move, spec, type Cause } from '../history/change.ts';
 import { formatConfigRef, TRAILER } from '../history/message.ts';
 import { MAIN, MIRRORED } from '../history/ref.ts';
@@ -129,7 +129,7 @@ export class Mirror {
         ?.entry.wanted;
       // Names that the CR states, if it still wants the base; what it wants besides comes by a pass, and guarded.
       const wanted =
-        asked !== undefined && satisfies(branch.base.network, asked)
+        asked !== undefined && (isBroken(branch) || satisfies(branch.base.network, asked))
           ? asked
           : branch.base.network.map(({ name: _, ...nic }) => nic);
       const trailers =
@@ -236,6 +236,11 @@ export class Mirror {
     if (commit === tip.commit) return tip;
     return this.#states.get(commit) ?? readMain(this.#store.reader, commit, tip);
   }
+}
+
+/** Our own newest wish cannot be read: what it was, only the CR says. */
+function isBroken({ invalid, base, tip }: Branch): boolean {
+  return invalid !== undefined && base.commit?.oid === tip.oid;
 }
 
 /**

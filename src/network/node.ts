@@ -28,6 +28,11 @@ export interface NodeIdentity {
   readonly source: ConfigRef;
 }
 
+/** A node's name as the end of a ref: a node name may end in `.lock`, a ref may not; `_` never occurs in a node name. */
+export function branchOfNode(name: string): string {
+  return name.replace(/\.lock$/, '.lock_');
+}
+
 const TEXT = z.string().refine((text) => isPlainText(text), 'must be one line of visible text; correct it');
 
 const NodeFile = z.strictObject({

@@ -1,4 +1,5 @@
 import { MultinicError } from '../api/errors.ts';
+import { branchOfNode } from '../network/node.ts';
 import type { Principal } from './port.ts';
 
 const NODE_NAME = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
@@ -11,8 +12,7 @@ export function onlyBranch(principal: Principal): string | undefined {
   if (principal.role !== 'node') return undefined;
   if (principal.node === undefined || !NODE_NAME.test(principal.node))
     throw new MultinicError('Forbidden', `the token of ${principal.name} names no node: make it anew`);
-  // A node name may end in `.lock`, a ref may not; `_` never occurs in a node name.
-  return `refs/heads/node/${principal.node.replace(/\.lock$/, '.lock_')}`;
+  return `refs/heads/node/${branchOfNode(principal.node)}`;
 }
 
 /**

@@ -114,7 +114,8 @@ class GitReader implements Reader {
   }
 
   async isAncestor(ancestor: Oid, of: Oid): Promise<boolean> {
-    if ((await this.#objects.info(expectOid(ancestor))) === undefined) return false;
+    // What a host or a person names need not be a commit, nor be here.
+    if ((await this.#objects.info(expectOid(ancestor)))?.type !== 'commit') return false;
     const args = ['merge-base', '--is-ancestor', expectOid(ancestor), expectOid(of)];
     const ended = await tryGit(this.#dir, args, { env: this.#env });
     if (ended.code === 0) return true;

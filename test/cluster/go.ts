@@ -3,7 +3,7 @@ import { chmod, cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MultinicError } from '../../src/api/errors.ts';
 import { run } from '../nodes/command.ts';
-import { findCommand, needCommands } from '../nodes/packages.ts';
+import { needCommands } from '../nodes/packages.ts';
 import type { Log } from '../nodes/cache.ts';
 
 const BUILD_LIMIT_MS = 40 * 60_000;
@@ -59,28 +59,40 @@ export async function goModOf(module: string, work: string, log: Log): Promise<s
 
 /** Runs the go command in a folder. */
 export async function go(args: readonly string[], cwd: string, log: Log): Promise<string> {
-  const command = await goCommand(cwd, log);
-  // -mod=mod: a go.mod that lacks what tidy finds is the normal case here.
-  const env = { GOTOOLCHAIN: 'auto', CGO_ENABLED: '0', GO111MODULE: 'on', GOWORK: 'off' };
+  const { command, root } = await goCommand(cwd, log);
+  const env = {
+    GOTOOLCHAIN: 'auto',
+    // Static: the programs run on nodes with another C library too.
+    CGO_ENABLED: '0',
+    GO111MODULE: 'on',
+    GOWORK: 'off',
+    ...(root === undefined ? {} : { GOROOT: root }),
+  };
   return run(command, args, { cwd, env, timeoutMs: BUILD_LIMIT_MS });
 }
 
-let chosen: Promise<string> | undefined;
+interface Go {
+  readonly command: string;
+  /** Of a toolchain that we fetched. */
+  readonly root?: string;
+}
 
-function goCommand(work: string, log: Log): Promise<string> {
+let chosen: Promise<Go> | undefined;
+
+function goCommand(work: string, log: Log): Promise<Go> {
   chosen ??= findGo(work, log);
   return chosen;
 }
 
-async function findGo(work: string, log: Log): Promise<string> {
+async function findGo(work: string, log: Log): Promise<Go> {
   await needCommands(['go'], log);
   const version = await run('go', ['env', 'GOVERSION']);
   const minor = Number(/^go1\.(\d+)/.exec(version)?.[1] ?? 0);
-  return minor >= SELF_UPDATING ? ((await findCommand('go')) ?? 'go') : fetchToolchain(work, log);
+  return minor >= SELF_UPDATING ? { command: 'go' } : fetchToolchain(work, log);
 }
 
 /** Newer toolchains are modules too, which an older Go fetches, checks and unpacks, but not knowing what they are. */
-async function fetchToolchain(work: string, log: Log): Promise<string> {
+async function fetchToolchain(work: string, log: Log): Promise<Go> {
   log(`fetching Go ${TOOLCHAIN}: Debian's is too old to do so by itself`);
   const platform = (await run('go', ['env', 'GOOS', 'GOARCH'])).split('\n').join('-');
   const module = `golang.org/toolchain@v0.0.1-go${TOOLCHAIN}.${platform}`;
@@ -94,5 +106,5 @@ async function fetchToolchain(work: string, log: Log): Promise<string> {
   for (const dir of [join(root, 'bin'), tools]) {
     for (const name of await readdir(dir)) await chmod(join(dir, name), 0o755);
   }
-  return join(root, 'bin/go');
+  return { command: join(root, 'bin/go'), root };
 }

@@ -7,7 +7,6 @@ import { run } from './command.ts';
 /** Debian's package of each command that the lab calls. */
 const PACKAGE_OF = {
   buildah: 'buildah',
-  conntrack: 'conntrack',
   flock: 'util-linux',
   go: 'golang-go',
   ip: 'iproute2',
@@ -52,7 +51,7 @@ export async function needCommands(commands: readonly Command[], log: (line: str
 }
 
 /** @returns its path, if it is on PATH */
-export async function findCommand(name: string): Promise<string | undefined> {
+async function findCommand(name: string): Promise<string | undefined> {
   for (const dir of (process.env['PATH'] ?? '').split(':')) {
     const path = join(dir, name);
     try {
