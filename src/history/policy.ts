@@ -3,7 +3,7 @@
 
 import { InvalidInputError, MultinicError } from '../api/errors.ts';
 import { rendererOf } from '../network/renderers.ts';
-import { NODE_FILE, readTree } from '../network/tree.ts';
+import { MAX_FILE_BYTES, NODE_FILE, readTree } from '../network/tree.ts';
 import type { Commit, Listing, Oid, Push, PushPolicy, Reader } from '../store/port.ts';
 import { readBranch, isOurs, type Branch } from './branch.ts';
 import { nodeOfRef, NODES } from './ref.ts';

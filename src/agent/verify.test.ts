@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest';
+import type { Link } from './host.ts';
+import { verifyRest, type Machine } from './verify.ts';
+
+const link = (name: string, mtu = 1500): Link => ({
+  name,
+  mac: `mac of ${name}`,
+  up: true,
+  mtu,
+  addresses: [],
+});
+const eth0 = { to: 'default', via: '10.0.0.1', dev: 'eth0' };
+const eth1 = { to: '::/0', via: 'fe80::1', dev: 'eth1' };
+const before: Machine = { links: [link('eth0'), link('eth1'), link('eth2')], routes: [eth0, eth1] };
+
+test('a machine that is as before passes, also when a default route has come', () => {
+  const come = { ...before, routes: [eth0, eth1, { to: 'default', dev: 'eth2' }] };
+  for (const after of [before, come]) expect(() => verifyRest(after, before)).not.toThrow();
+});
+
+test.each<[string, Machine, RegExp]>([
+  ['the first', { ...before, links: [link('eth0', 9000), link('eth1'), link('eth2')] }, /NIC eth0 changed/],
+  ['a second', { ...before, links: [link('eth0'), link('eth1', 9000), link('eth2')] }, /NIC eth1 changed/],
+  ['a second that is no longer one', { ...before, routes: [eth0] }, /NIC eth1 changed/],
+  [
+    'one that another comes before',
+    { ...before, routes: [{ to: 'default', dev: 'eth2' }, eth0, eth1] },
+    /eth0/,
+  ],
+])('%s primary NIC is told when it changed', (_, after, message) => {
+  expect(() => verifyRest(after, before)).toThrow(message);
+});
