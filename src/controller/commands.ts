@@ -35,6 +35,8 @@ export interface CommandsOptions {
   readonly branches: Branches;
   readonly mirror: Mirror;
   readonly inventory: PausableInventory;
+  /** Nodes whose removal waits for somebody to say that it is meant. */
+  readonly waiting: () => ReadonlySet<string>;
 }
 
 export class Commands {
@@ -42,12 +44,14 @@ export class Commands {
   readonly #branches: Branches;
   readonly #mirror: Mirror;
   readonly #inventory: PausableInventory;
+  readonly #waiting: () => ReadonlySet<string>;
 
-  constructor({ store, branches, mirror, inventory }: CommandsOptions) {
+  constructor({ store, branches, mirror, inventory, waiting }: CommandsOptions) {
     this.#store = store;
     this.#branches = branches;
     this.#mirror = mirror;
     this.#inventory = inventory;
+    this.#waiting = waiting;
   }
 
   /** Goes back to the last different network, or to that of a commit of the branch. The CR is not asked; it holds. */
@@ -160,11 +164,18 @@ export class Commands {
   async confirm(
     target: string | undefined,
     by: Requester,
-  ): Promise<{ readonly confirmed: string; readonly commit: Oid }> {
+  ): Promise<{ readonly confirmed: string; readonly commit: Oid; readonly nodes?: readonly string[] }> {
     if (target !== undefined && (await this.#branches.read(target)) !== undefined) {
       return { confirmed: target, commit: (await this.request(target, 'confirm', by)).commit };
     }
     const wanted = target && (await this.#resolve(target));
+    const nodes = wanted === undefined ? [...this.#waiting()].sort() : undefined;
+    if (nodes?.length === 0) {
+      throw new MultinicError(
+        'NothingToConfirm',
+        'no removal waits for a confirmation: name a node or a commit of main to confirm something else',
+      );
+    }
     return decideAnew(async () => {
       const tip = await this.#store.reader.ref(MAIN);
       const meant = wanted ?? tip!;
@@ -180,6 +191,7 @@ export class Commands {
         parents: [tip!],
         files: new Map(),
         author: authorOf(by),
+        ...(nodes !== undefined && { body: nodes.join('\n') }),
         subject: `confirm ${wanted === undefined ? 'removals at' : 'change'} ${meant.slice(0, 10)}`,
         trailers: [
           [TRAILER.confirms, meant],
@@ -189,7 +201,7 @@ export class Commands {
       });
       batch.move(MAIN, mark, tip!);
       const [commit] = await this.#store.write(batch);
-      return { confirmed: meant, commit: commit! };
+      return { confirmed: meant, commit: commit!, ...(nodes !== undefined && { nodes }) };
     });
   }
 

@@ -85,6 +85,7 @@ export class Controller {
       branches: this.#branches,
       mirror: this.#mirror,
       inventory: options.inventory,
+      waiting: () => this.#snapshot?.report.stopped ?? new Set(),
     });
   }
 
@@ -335,6 +336,9 @@ export class Controller {
       await sink.write(snapshot.listed.get(key)!.ref, status);
       checkpoint('controller.status');
     }
+    for (const [key, { ref }] of this.#snapshot?.listed ?? []) {
+      if (!statuses.has(key) && !snapshot.report.doubts.has(key)) await sink.remove(ref);
+    }
     const news = newsBetween(this.#snapshot, snapshot);
     this.#statuses = statuses;
     this.#snapshot = snapshot;
@@ -380,7 +384,10 @@ class Troubles {
       this.#log.error({ node, err: error }, 'this node has to wait');
       const message = error instanceof Error ? error.message : String(error);
       const known = error instanceof MultinicError ? error : undefined;
-      this.byNode.set(node, known ?? new MultinicError('NodeTrouble', `${message}: see the controller's log`, { cause: error }));
+      this.byNode.set(
+        node,
+        known ?? new MultinicError('NodeTrouble', `${message}: see the controller's log`, { cause: error }),
+      );
     }
   }
 }
@@ -414,7 +421,8 @@ class Confirmations {
       });
       for (const commit of commits) {
         const change = trailer(commit, TRAILER.confirms);
-        if (change !== undefined && trailer(commit, TRAILER.means) !== 'removals') this.#confirmed.add(change);
+        if (change !== undefined && trailer(commit, TRAILER.means) !== 'removals')
+          this.#confirmed.add(change);
       }
       this.#seen = tip;
     }

@@ -18,6 +18,8 @@ export interface StatusSink {
   /** What was written before, by whatever process. */
   read(ref: ConfigRef): Promise<ConfigStatus | undefined>;
   write(ref: ConfigRef, status: ConfigStatus): Promise<void>;
+  /** The CR is gone. */
+  remove(ref: ConfigRef): Promise<void>;
   emit(event: ControllerEvent): Promise<void>;
 }
 

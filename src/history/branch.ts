@@ -170,7 +170,7 @@ async function interpret(
 
 /** Who the node is, by the newest commit of ours that says it in words that can be read. */
 async function newestIdentity(reader: Reader, anchor: Commit): Promise<NodeIdentity> {
-  for (let commit = anchor; ; ) {
+  for (let commit = anchor; ;) {
     try {
       if (isOurs(commit)) return parseNode(await fileAt(reader, commit.oid, NODE_FILE));
     } catch (error) {

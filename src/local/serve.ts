@@ -72,7 +72,7 @@ export async function runLocal(options: LocalOptions): Promise<NodeView[]> {
     host: options.host,
     port: options.port,
     log,
-    health: () => healthOf(heard?.snapshot, since),
+    health: () => healthOf(heard?.snapshot, heard?.failure, since),
   }).catch((error: unknown) => {
     throw portError(error, options.port);
   });

@@ -1,11 +1,11 @@
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { stringify } from 'yaml';
+import { mkdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { parse, stringify } from 'yaml';
 import type { ConfigStatus } from '../api/status.ts';
 import type { ControllerEvent, StatusSink } from '../controller/port.ts';
 import type { StatusReport } from '../controller/report.ts';
 import type { ConfigRef } from '../network/node.ts';
-import { replaceFile } from './file.ts';
+import { readIfPresent, replaceFile } from './file.ts';
 
 /** Status as files: `DIR/status/<namespace>/<name>.<group>.yaml`, what a cluster would show of the CR. */
 export class StatusFolder implements StatusSink {
@@ -18,10 +18,23 @@ export class StatusFolder implements StatusSink {
     this.#onEvent = onEvent;
   }
 
-  async write({ group, namespace, name }: ConfigRef, status: ConfigStatus): Promise<void> {
-    const folder = join(this.#dir, namespace);
-    await mkdir(folder, { recursive: true });
-    await replaceFile(join(folder, `${name}.${group}.yaml`), stringify({ status }, { lineWidth: 0 }), 0o644);
+  async read(ref: ConfigRef): Promise<ConfigStatus | undefined> {
+    const text = await readIfPresent(this.#file(ref));
+    return text === undefined ? undefined : (parse(text) as { status: ConfigStatus }).status;
+  }
+
+  async write(ref: ConfigRef, status: ConfigStatus): Promise<void> {
+    const file = this.#file(ref);
+    await mkdir(dirname(file), { recursive: true });
+    await replaceFile(file, stringify({ status }, { lineWidth: 0 }), 0o644);
+  }
+
+  async remove(ref: ConfigRef): Promise<void> {
+    await rm(this.#file(ref), { force: true });
+  }
+
+  #file({ group, namespace, name }: ConfigRef): string {
+    return join(this.#dir, namespace, `${name}.${group}.yaml`);
   }
 
   async emit(event: ControllerEvent): Promise<void> {

@@ -1,6 +1,7 @@
 // Judges what the home lists. A spec that is the same object as before is not judged again.
 
 import { InvalidInputError, type Problem } from '../api/errors.ts';
+import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
 import { formatConfigRef } from '../history/message.ts';
 import { admitConfig } from '../network/admission.ts';
 import { judgedBefore } from './entry.ts';
@@ -44,11 +45,39 @@ export class Judge {
     const known = isObject(spec) ? this.#known.get(spec) : undefined;
     if (known !== undefined && sameHead(known.object, object)) return known;
     const admitted = admitConfig(object, judgedBefore(before?.entries));
-    const judged = { object, config: mainConfig(object, admitted, before), warnings: admitted.warnings };
+    const warnings = [...annotationWarnings(object), ...admitted.warnings];
+    const judged = { object, config: mainConfig(object, admitted, before), warnings };
     if (isObject(spec)) this.#known.set(spec, judged);
     return judged;
   }
 }
+
+/** A misspelt annotation does nothing, and its writer believes that it does. */
+function annotationWarnings({ annotations }: ConfigObject): Problem[] {
+  return Object.entries(annotations).flatMap(([key, value]): Problem[] => {
+    if (!key.startsWith('multinic.io/')) return [];
+    const path = `metadata.annotations[${key}]`;
+    const values = ANNOTATION_VALUES[key];
+    if (values === undefined) {
+      const known = Object.keys(ANNOTATION_VALUES).join(', ');
+      return [{ path, code: 'UnknownAnnotation', message: `means nothing here: a CR takes ${known}` }];
+    }
+    if (values.includes(value)) return [];
+    return [
+      {
+        path,
+        code: 'InvalidAnnotation',
+        message: `is "${value}" and means nothing: write ${values.join(' or ')}`,
+      },
+    ];
+  });
+}
+
+const ANNOTATION_VALUES: Readonly<Partial<Record<string, readonly string[]>>> = {
+  [ANNOTATIONS.confirmCleanup]: ['true', 'false'],
+  [ANNOTATIONS.paused]: ['true', 'false'],
+  [ANNOTATIONS.apply]: ['live', 'full', 'files'],
+};
 
 function sameHead(a: ConfigObject, b: ConfigObject): boolean {
   return (

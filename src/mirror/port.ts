@@ -40,6 +40,8 @@ export interface InventoryNode {
   readonly providerID?: string;
   readonly hostname?: string;
   readonly ready: boolean;
+  /** Why the home knows nothing of its machine: then machineID and bootID are empty, and it is not ready. */
+  readonly problem?: string;
   readonly paused: boolean;
   readonly annotations: Readonly<Record<string, string>>;
 }

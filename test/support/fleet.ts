@@ -254,7 +254,9 @@ export async function startMirror(
   const branches = new Branches(store.reader);
   const mirror = new Mirror(store, branches, { guard, log: pino({ level: 'silent' }) });
   const nodes = { list: async () => inventory, setPaused: async () => undefined };
-  return { store, mirror, commands: new Commands({ store, branches, mirror, inventory: nodes }) };
+  // No controller, so no status says which removals wait: any may.
+  const waiting = (): ReadonlySet<string> => new Set(inventory.map(({ name }) => name));
+  return { store, mirror, commands: new Commands({ store, branches, mirror, inventory: nodes, waiting }) };
 }
 
 export function inventoryNode(name: string): InventoryNode {
