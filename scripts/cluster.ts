@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { once } from 'node:events';
 import { Slot } from '../test/nodes/slot.ts';
-import { startCluster } from '../test/cluster/cluster.ts';
+import { prepare, startCluster } from '../test/cluster/cluster.ts';
 import { helmProgram, KUBERNETES } from '../test/cluster/programs.ts';
 
 interface Options {
@@ -26,9 +26,11 @@ await program.parseAsync().catch((error: unknown) => {
 });
 
 async function serve(nodes: number, version: string): Promise<void> {
+  // What takes minutes may be interrupted at once: it leaves nothing but a cache. What follows is taken down in order.
+  await prepare(version, log);
+  const helm = await helmProgram(log);
   const start = performance.now();
   const end = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM'), once(process, 'SIGHUP')]);
-  const helm = await helmProgram(log);
   await using cluster = await startCluster({ nodes, version, log });
   log(`Kubernetes ${version} with ${nodes} nodes after ${((performance.now() - start) / 1000).toFixed(1)} s`);
   console.log(`

@@ -11,6 +11,7 @@ import { run, type RunOptions } from '../nodes/command.ts';
 import { Lab } from '../nodes/lab.ts';
 import type { Machine } from '../nodes/machine.ts';
 import { needCommands } from '../nodes/packages.ts';
+import { nodeRootfs } from '../nodes/rootfs.ts';
 import { ControlPlane, type ExtraArguments } from './control-plane.ts';
 import { pauseImage } from './image.ts';
 import { KubernetesNode } from './node.ts';
@@ -127,11 +128,12 @@ export class Cluster {
     await node.ready(this.controlPlane);
   }
 
-  /** The machine goes; its Node object stays, until somebody deletes it. */
+  /** The machine goes with its disk and images; its Node object stays, until somebody deletes it. */
   async removeNode(name: string): Promise<void> {
-    this.#node(name);
+    const node = this.#node(name);
     this.#nodes.delete(name);
     await this.lab.remove(name);
+    await node.removeImages();
   }
 
   /** Everything goes: processes, mounts, namespaces, files. */
@@ -180,9 +182,10 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   }
 }
 
-/** Everything that takes minutes, one after the other: compilers use all processors by themselves. */
-async function prepare(version: string, log: Log): Promise<Parts> {
+/** Builds all that is built once a machine, one after the other: compilers use all processors by themselves. */
+export async function prepare(version: string, log: Log): Promise<Parts> {
   await needCommands(['openssl', 'tar'], log);
+  await nodeRootfs(log);
   return {
     version,
     programs: await kubernetesPrograms(version, log),

@@ -1,7 +1,7 @@
 // A node: a machine of the lab with containerd, kubelet and kube-proxy, as a distribution would set them up.
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { readFile } from 'node:fs/promises';
 import type { Lab } from '../nodes/lab.ts';
 import type { Machine } from '../nodes/machine.ts';
 import { waitFor } from '../nodes/wait.ts';
@@ -28,24 +28,28 @@ export interface NodeOptions {
 export class KubernetesNode {
   readonly machine: Machine;
   readonly #options: NodeOptions;
+  /** containerd's folder, on this machine. */
+  readonly #images: string;
 
-  private constructor(machine: Machine, options: NodeOptions) {
+  private constructor(machine: Machine, options: NodeOptions, images: string) {
     this.machine = machine;
     this.#options = options;
+    this.#images = images;
   }
 
   /** A machine that has all it needs and has not joined yet: this part needs no control plane. */
   static async boot(lab: Lab, options: NodeOptions): Promise<KubernetesNode> {
     const { name, systemUUID, programs, pauseArchive } = options;
+    const images = join(lab.slot.dir, 'containerd', name);
     const machine = await lab.boot({
       name,
       ...(systemUUID === undefined ? {} : { systemUUID }),
       readOnlyBinds: { [PROGRAMS]: programs },
       // An overlay, which the machine's disk is, can't be the upper layer of another.
-      binds: { '/var/lib/containerd': join(lab.slot.dir, 'containerd', name) },
+      binds: { '/var/lib/containerd': images },
       files: { '/etc/containerd/config.toml': CONTAINERD },
     });
-    const node = new KubernetesNode(machine, options);
+    const node = new KubernetesNode(machine, options, images);
     await machine.exec(['systemctl', 'enable', '--now', 'containerd']);
     await node.loadImage(pauseArchive);
     return node;
@@ -93,6 +97,11 @@ export class KubernetesNode {
   async loadImage(archive: string): Promise<void> {
     const command = ['ctr', '--namespace=k8s.io', 'images', 'import', '-'];
     await this.machine.exec(command, { inputFile: archive, timeoutMs: IMPORT_LIMIT_MS });
+  }
+
+  /** For a machine that is gone: images and containers live outside of its disk. */
+  async removeImages(): Promise<void> {
+    await rm(this.#images, { recursive: true, force: true });
   }
 
   #read(plane: ControlPlane): Promise<string | undefined> {

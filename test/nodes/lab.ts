@@ -16,7 +16,7 @@ import { nodeRootfs } from './rootfs.ts';
 import { Slot } from './slot.ts';
 import { Switch } from './switch.ts';
 
-const COMMANDS = ['ip', 'nsenter', 'flock', 'mmdebstrap', 'systemd-nspawn'] as const;
+const COMMANDS = ['ip', 'nsenter', 'flock', 'systemd-nspawn'] as const;
 
 export interface BootOptions extends MachineOptions {
   readonly name: string;
@@ -65,7 +65,7 @@ export class Lab {
     return machine;
   }
 
-  /** Its disk is as it was: nothing of a machine that was taken away comes back under its name. */
+  /** It goes with its disk: another machine may have its name, and starts afresh. */
   async remove(name: string): Promise<void> {
     const machine = this.machines.get(name);
     if (machine === undefined) return;

@@ -4,6 +4,7 @@ import { access, chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/pr
 import { dirname, join } from 'node:path';
 import { run } from './command.ts';
 import { cached, type Log } from './cache.ts';
+import { needCommands } from './packages.ts';
 
 export const SUITE = 'bookworm';
 
@@ -101,6 +102,7 @@ exit $result
 export function nodeRootfs(log: Log): Promise<string> {
   const recipe = [SUITE, ...PACKAGES, ...MASKED, JSON.stringify(FILES), GENERATOR_WRAPPER];
   return cached(`node-${SUITE}`, recipe, log, async (dir) => {
+    await needCommands(['mmdebstrap'], log);
     const packages = PACKAGES.join(',');
     await run('mmdebstrap', ['--variant=minbase', '--quiet', `--include=${packages}`, SUITE, dir], {
       timeoutMs: 900_000,
