@@ -1,5 +1,6 @@
 // Files of the local home are read by others while they are written, so each is replaced at one instant.
 import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
@@ -32,6 +33,32 @@ export async function readIfPresent(path: string): Promise<string | undefined> {
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
     throw error;
+  }
+}
+
+/**
+ * Text of a file that somebody else may have put there: never waits (a pipe) and never reads without end (a device).
+ * @param limit bytes
+ * @param links `follow`: the file may be a link to one elsewhere
+ * @throws as `open` does (`ELOOP` for a link that is not followed), or saying what the file is instead
+ */
+export async function readRegular(path: string, limit: number, links: 'follow' | 'refuse'): Promise<string> {
+  const noFollow = links === 'refuse' ? constants.O_NOFOLLOW : 0;
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | noFollow);
+  try {
+    const stat = await file.stat();
+    if (!stat.isFile()) throw new Error('it is no regular file');
+    if (stat.size > limit) throw new Error(`it has ${stat.size} bytes, more than ${limit}`);
+    const bytes = Buffer.alloc(stat.size);
+    let length = 0;
+    while (length < bytes.length) {
+      const { bytesRead } = await file.read(bytes, length, bytes.length - length, length);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+    return bytes.toString('utf8', 0, length);
+  } finally {
+    await file.close();
   }
 }
 

@@ -1,6 +1,7 @@
-import { cp, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { InventoryFile } from './inventory.ts';
 
@@ -12,6 +13,10 @@ beforeEach(async () => {
 afterEach(() => rm(dir, { recursive: true }));
 
 const file = (): string => join(dir, 'inventory.yaml');
+const pipe = async (path: string): Promise<void> => {
+  await rm(join(dir, path));
+  await execa('mkfifo', [join(dir, path)]);
+};
 const edit = async (path: string, from: string | RegExp, to: string): Promise<void> => {
   const text = await readFile(join(dir, path), 'utf8');
   expect(text).toMatch(from);
@@ -34,7 +39,6 @@ test('lists the demo’s nodes', async () => {
 });
 
 describe('a mistake names file and field', () => {
-  const host = 'nodes/k8s-worker-02/root/host.yaml';
   const cases: [string, () => Promise<void>, RegExp][] = [
     [
       'a field misspelt',
@@ -54,20 +58,39 @@ describe('a mistake names file and field', () => {
     ],
     ['broken YAML', () => edit('inventory.yaml', 'nodes:', 'nodes: ['), /inventory\.yaml: .*mend the file/],
     ['no file', () => rm(file()), /inventory\.yaml: there is no such file/],
-    [
-      'no machine',
-      () => rm(join(dir, host)),
-      /nodes\/k8s-worker-02\/root\/host\.yaml: there is no such file/,
-    ],
-    [
-      'a machine without boot ID',
-      () => edit(host, /^bootId.*\n/m, ''),
-      /k8s-worker-02\/root\/host\.yaml: bootId/,
-    ],
+    ['a pipe', () => pipe('inventory.yaml'), /inventory\.yaml: it is no regular file/],
   ];
   test.each(cases)('%s', async (_, spoil, message) => {
     await spoil();
     await expect(new InventoryFile(dir).list()).rejects.toThrow(message);
+  });
+});
+
+describe('a machine that cannot be read makes its own node not ready', () => {
+  const host = 'nodes/k8s-worker-02/root/host.yaml';
+  const replace = async (by: () => Promise<unknown>): Promise<void> => {
+    await rm(join(dir, host));
+    await by();
+  };
+  const cases: [string, () => Promise<void>, RegExp][] = [
+    ['no file', () => rm(join(dir, host)), /^nodes\/k8s-worker-02\/root\/host\.yaml: there is no such file/],
+    ['no boot ID', () => edit(host, /^bootId.*\n/m, ''), /host\.yaml: bootId/],
+    ['broken YAML', () => edit(host, 'links:', 'links: ['), /host\.yaml: .*mend the file/],
+    ['a pipe', () => pipe(host), /host\.yaml: it is no regular file/],
+    ['a link', () => replace(() => symlink('/dev/zero', join(dir, host))), /host\.yaml: it is a link/],
+    ['a folder', () => replace(() => mkdir(join(dir, host))), /host\.yaml: it is no regular file/],
+    [
+      'a huge file',
+      () => truncate(join(dir, host), 2 ** 32),
+      /host\.yaml: it has 4294967296 bytes, more than 1048576/,
+    ],
+  ];
+  test.each(cases)('%s', async (_, spoil, problem) => {
+    await spoil();
+    const nodes = await new InventoryFile(dir).list();
+    expect(nodes.map(({ ready }) => ready)).toEqual([true, false, true]);
+    expect(nodes[1]).toMatchObject({ name: 'k8s-worker-02', machineID: '', bootID: '' });
+    expect(nodes[1]?.problem).toMatch(problem);
   });
 });
 

@@ -1,10 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { isMap, isSeq, parseDocument, type Document } from 'yaml';
 import { z } from 'zod';
-import { InvalidInputError, MultinicError, type Problem } from '../api/errors.ts';
+import { formatProblem, InvalidInputError, MultinicError, type Problem } from '../api/errors.ts';
 import type { InventoryNode, NodeInventory } from '../mirror/port.ts';
-import { isErrno, replaceFile } from './file.ts';
+import { isErrno, readRegular, replaceFile } from './file.ts';
 
 const nodeName = z
   .string()
@@ -28,8 +27,14 @@ const Inventory = z.strictObject({
   ),
 });
 
+/** As the agent has it. */
+const MAX_BYTES = 1024 * 1024;
+const MAX_INVENTORY_BYTES = 16 * MAX_BYTES;
+
 /** Of an offline host's file only what a kubelet would report. */
 const Machine = z.looseObject({ machineId: z.string().min(1), bootId: z.string().min(1) });
+
+type MachineFacts = Pick<InventoryNode, 'machineID' | 'bootID' | 'ready' | 'problem'>;
 
 /** `DIR/inventory.yaml`, and for each of its nodes `DIR/nodes/<name>/root/host.yaml`. */
 export class InventoryFile implements NodeInventory {
@@ -40,16 +45,17 @@ export class InventoryFile implements NodeInventory {
     this.#dir = dir;
   }
 
-  /** @throws InvalidInputError `InvalidInventory`, naming file and field: a list with holes would be acted on */
+  /**
+   * A machine that cannot be read concerns its node alone.
+   * @throws InvalidInputError `InvalidInventory`, naming file and field: a list with holes would be acted on
+   */
   async list(): Promise<readonly InventoryNode[]> {
     const { nodes } = parse(Inventory, 'inventory.yaml', await this.#text('inventory.yaml'));
     const twice = nodes.find(({ name }, index) => nodes.findIndex((node) => node.name === name) < index);
     if (twice !== undefined) {
       throw invalid('inventory.yaml', 'DuplicateNode', `node ${twice.name} stands there twice; keep one`);
     }
-    return Promise.all(
-      nodes.map(async (node) => ({ ...node, ...(await this.#machine(node.name)), ready: true })),
-    );
+    return Promise.all(nodes.map(async (node) => ({ ...node, ...(await this.#machine(node.name)) })));
   }
 
   /**
@@ -86,21 +92,41 @@ export class InventoryFile implements NodeInventory {
     await replaceFile(join(this.#dir, 'inventory.yaml'), written, 0o644);
   }
 
-  async #machine(name: string): Promise<{ machineID: string; bootID: string }> {
+  async #machine(name: string): Promise<MachineFacts> {
     const file = join('nodes', name, 'root', 'host.yaml');
-    const { machineId, bootId } = parse(Machine, file, await this.#text(file));
-    return { machineID: machineId, bootID: bootId };
+    try {
+      const { machineId, bootId } = parse(Machine, file, await this.#text(file, MAX_BYTES, 'refuse'));
+      return { machineID: machineId, bootID: bootId, ready: true };
+    } catch (error) {
+      if (!(error instanceof InvalidInputError)) throw error;
+      return {
+        machineID: '',
+        bootID: '',
+        ready: false,
+        problem: error.problems.map(formatProblem).join('; '),
+      };
+    }
   }
 
   /** @param file relative to the home */
-  async #text(file: string): Promise<string> {
+  async #text(
+    file: string,
+    limit = MAX_INVENTORY_BYTES,
+    links: 'follow' | 'refuse' = 'follow',
+  ): Promise<string> {
     try {
-      return await readFile(join(this.#dir, file), 'utf8');
+      return await readRegular(join(this.#dir, file), limit, links);
     } catch (error) {
-      const why = isErrno(error, 'ENOENT') ? 'there is no such file' : String(error);
+      const why = whyUnreadable(error);
       throw invalid(file, 'Unreadable', `${why}; docs/local.md says what ${basename(file)} must have`);
     }
   }
+}
+
+function whyUnreadable(error: unknown): string {
+  if (isErrno(error, 'ENOENT')) return 'there is no such file';
+  if (isErrno(error, 'ELOOP')) return 'it is a link';
+  return error instanceof Error ? error.message : String(error);
 }
 
 function toDocument(file: string, text: string): Document {
@@ -110,8 +136,18 @@ function toDocument(file: string, text: string): Document {
   throw invalid(file, 'Unreadable', `${error.message.split('\n', 1)[0]!}; mend the file`);
 }
 
+function toValue(file: string, text: string): unknown {
+  const document = toDocument(file, text);
+  try {
+    return document.toJS();
+  } catch (error) {
+    // Aliases that multiply without bound.
+    throw invalid(file, 'Unreadable', `${String(error)}; mend the file`);
+  }
+}
+
 function parse<T>(schema: z.ZodType<T>, file: string, text: string): T {
-  const parsed = schema.safeParse(toDocument(file, text).toJS());
+  const parsed = schema.safeParse(toValue(file, text));
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map((issue): Problem => {
     const field = issue.path
