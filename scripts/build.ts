@@ -7,7 +7,7 @@ const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { vers
 const outfile = 'dist/multinic.js';
 
 await build({
-  entryPoints: ['src/cli/main.ts'],
+  entryPoints: ['src/cli/entry.ts'],
   outdir: 'dist',
   entryNames: 'multinic',
   chunkNames: 'chunks/[name]-[hash]',

@@ -1,0 +1,13 @@
+// The bundle's first file: it only asks whether this Node can run the rest, because an older one would die somewhere
+// inside of it, with a stack. The rest is a chunk that is not read before.
+
+const OLDEST = 24;
+
+if (Number(process.versions.node.split('.', 1)[0]) < OLDEST) {
+  process.stderr.write(
+    `error: multinic needs Node ${OLDEST} or newer, and this is ${process.version}: in the project's folder npx multinic brings its own; elsewhere install Node ${OLDEST} (OldNode)\n`,
+  );
+  process.exit(1);
+}
+
+await import('./main.ts');
