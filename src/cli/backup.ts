@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { join } from 'node:path';
 import { homeOf } from './connection.ts';
-import { print, withProgress } from './output.ts';
+import { plural, print, withProgress } from './output.ts';
 
 interface Flags {
   readonly dir?: string;
@@ -20,7 +20,7 @@ export function addStoreCommands(program: Command): void {
       const { backup } = await import('../store/backup.ts');
       const work = backup(join(homeOf(flags), 'store.git'), file);
       const refs = await withProgress('writing the backup and reading it back', work);
-      print(`${file}: ${refs.size} refs`);
+      print(`${file}: ${plural(refs.size, 'ref')}`);
     });
 
   program

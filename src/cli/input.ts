@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { formatProblem, InvalidInputError, MultinicError } from '../api/errors.ts';
-import { EXIT, outputOption, print, printJson, type Format } from './output.ts';
+import { EXIT, outputOption, plural, print, printJson, type Format } from './output.ts';
 import { rendererOption } from './writing.ts';
 
 interface Flags {
@@ -27,7 +27,7 @@ export function addInputCommands(program: Command): void {
         for (const { config, problems, warnings, nodes } of results) {
           for (const problem of problems) print(`${config}: error: ${formatProblem(problem)}`);
           for (const warning of warnings) print(`${config}: warning: ${formatProblem(warning)}`);
-          if (problems.length === 0) print(`${config}: valid, ${nodes} nodes`);
+          if (problems.length === 0) print(`${config}: valid, ${plural(nodes, 'node')}`);
         }
       }
       if (results.some(({ problems }) => problems.length > 0)) process.exitCode = EXIT.invalid;

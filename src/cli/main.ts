@@ -7,6 +7,7 @@ import { addInputCommands } from './input.ts';
 import { addLocalCommand } from './local.ts';
 import { EXIT, fail } from './output.ts';
 import { addReadingCommands } from './reading.ts';
+import { rememberWhere, type Where } from './remedy.ts';
 import { addWritingCommands } from './writing.ts';
 
 const program = new Command('multinic')
@@ -17,7 +18,7 @@ const program = new Command('multinic')
   .addHelpText(
     'after',
     `
-Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the input is invalid; 4 nodes are not as they should be.
+Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the input is invalid; 4 nodes or CRs are not as they should be.
 
 Examples:
   multinic local DIR                       run the controller on a folder
@@ -25,6 +26,7 @@ Examples:
   multinic log k8s-worker-01 -C DIR        what was wanted, and what happened?
   multinic rollback k8s-worker-01 -C DIR   go back to the network before; it holds until the CR changes`,
   )
+  .hook('preAction', (_, command) => rememberWhere(command.opts<Where>()))
   .exitOverride((error) => {
     process.exit(error.exitCode === 0 ? 0 : EXIT.usage);
   });

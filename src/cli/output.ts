@@ -2,8 +2,10 @@
 
 import Table from 'cli-table3';
 import { InvalidArgumentError, Option } from 'commander';
+import { stripVTControlCharacters } from 'node:util';
 import pc from 'picocolors';
 import { formatProblem, InvalidInputError, MultinicError } from '../api/errors.ts';
+import { completed } from './remedy.ts';
 
 export const EXIT = { done: 0, failed: 1, usage: 2, invalid: 3, unsettled: 4 } as const;
 
@@ -45,16 +47,47 @@ export function printJson(value: unknown): void {
   print(JSON.stringify(value, undefined, 2));
 }
 
-/** Columns without lines, as kubectl prints them; long cells are cut to the terminal only by the terminal. */
+/** `1 node`, `2 nodes`. */
+export function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** Columns without lines, as kubectl prints them. The last column is wrapped on a terminal, and never in a pipe. */
 export function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
   const table = new Table({
     head: head.map((cell) => paint.dim(cell)),
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': GAP },
     chars: NO_LINES,
   });
-  table.push(...rows.map((row) => [...row]));
+  table.push(...wrapLast([head, ...rows], process.stdout.columns).slice(1));
   print(table.toString().replaceAll(/ +$/gm, ''));
 }
+
+/** A narrower column has more line breaks than sense. */
+const MIN_WRAP = 24;
+
+/** @param columns of the terminal; undefined when it is none */
+export function wrapLast(rows: readonly (readonly string[])[], columns: number | undefined): string[][] {
+  const widths = rows[0]!
+    .slice(0, -1)
+    .map((_, column) => Math.max(...rows.map((row) => stripVTControlCharacters(row[column]!).length)));
+  const left = (columns ?? Infinity) - widths.reduce((sum, width) => sum + width + GAP, 0);
+  return rows.map((row) => [...row.slice(0, -1), left < MIN_WRAP ? row.at(-1)! : wrap(row.at(-1)!, left)]);
+}
+
+/** A word that is longer than a line stays whole: it may be a path to copy. */
+function wrap(text: string, width: number): string {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1);
+    if (line !== undefined && line.length + 1 + word.length <= width) lines[lines.length - 1] += ` ${word}`;
+    else lines.push(word);
+  }
+  return lines.join('\n');
+}
+
+/** Blanks between columns. */
+const GAP = 2;
 
 const NO_LINES = Object.fromEntries(
   [
@@ -89,10 +122,17 @@ export function fail(error: unknown): never {
     process.exit(EXIT.invalid);
   }
   if (error instanceof MultinicError)
+    process.stderr.write(`${pc.red('error')}: ${completed(error.message)} (${error.code})\n`);
+  else if (isSystemError(error))
     process.stderr.write(`${pc.red('error')}: ${error.message} (${error.code})\n`);
   else
     process.stderr.write(
       `${pc.red('error')}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
     );
   process.exit(EXIT.failed);
+}
+
+/** What the system refused names the file; a stack would only hide it. */
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error && 'code' in error;
 }

@@ -2,9 +2,12 @@
 
 import type { Command } from 'commander';
 import { MultinicError } from '../api/errors.ts';
+import type { Condition } from '../api/status.ts';
+import type { ConfigReport } from '../controller/report.ts';
 import type { NodeView } from '../controller/status.ts';
 import type { TimelineEntry } from '../history/timeline.ts';
 import { openSource, withConnection, type ConnectionFlags, type Source } from './connection.ts';
+import { completed } from './remedy.ts';
 import {
   EXIT,
   formatTime,
@@ -27,7 +30,7 @@ export function addReadingCommands(program: Command): void {
     .argument('[node...]', 'only these')
     .addHelpText(
       'after',
-      '\nExit code 4 when a node is Failed or Pending.\n\nExamples:\n  multinic status -C DIR\n  multinic status k8s-worker-01 -o json',
+      '\nExit code 4 when a node is Failed or Pending, or when nothing goes on, a CR is not listed, or (unless nodes\nare named) a CR is not Ready.\n\nExamples:\n  multinic status -C DIR\n  multinic status k8s-worker-01 -o json',
     )
     .action(async (nodes: string[], flags: Flags) => look(flags, (source) => status(source, nodes, flags)));
 
@@ -104,25 +107,38 @@ async function status(source: Source, names: readonly string[], flags: Flags): P
   if (flags.output === 'json') printJson({ ...report, nodes });
   else {
     if (report.stale) process.stderr.write('no controller runs: this is what the last one saw\n');
-    if (report.failure !== undefined) print(`${paint.red('Nothing goes on')}: ${report.failure}\n`);
-    for (const { config, conditions } of report.configs) {
-      const ready = conditions.find(({ type }) => type === 'Ready');
-      print(
-        `${paint.bold(config)}  ${ready?.status === 'True' ? paint.green('Ready') : paint.yellow('not Ready')}  ${ready?.message ?? ''}`,
-      );
+    if (report.failure !== undefined)
+      print(`${paint.red('Nothing goes on')}: ${completed(report.failure)}\n`);
+    for (const config of report.configs) {
+      const ready = isReady(config) ? paint.green('Ready') : paint.yellow('not Ready');
+      print(`${paint.bold(config.config)}  ${ready}  ${completed(readyOf(config)?.message ?? '')}`);
     }
     for (const [config, reason] of Object.entries(report.doubts))
-      print(`${paint.bold(config)}  ${paint.yellow('not listed')}  ${reason}`);
+      print(`${paint.bold(config)}  ${paint.yellow('not listed')}  ${completed(reason)}`);
     if (nodes.length > 0) {
       print('');
-      printTable(['NODE', 'STATE', 'HELD', 'DESIRED', 'APPLIED', 'LAST', 'REASON'], nodes.map(statusRow));
+      printNodes(nodes, report.configs.length > 1);
     }
     if (report.stopped.length > 0)
       print(
-        `\n${paint.yellow('Removal stopped')}: ${report.stopped.join(', ')} keep their interfaces until multinic confirm`,
+        `\n${paint.yellow('Removal stopped')}: ${report.stopped.join(', ')} ${report.stopped.length === 1 ? 'keeps its' : 'keep their'} interfaces until ${completed('multinic confirm')}`,
       );
   }
-  if (nodes.some(({ state }) => state === 'Failed' || state === 'Pending')) process.exitCode = EXIT.unsettled;
+  const settled =
+    nodes.every(({ state }) => state !== 'Failed' && state !== 'Pending') &&
+    report.failure === undefined &&
+    Object.keys(report.doubts).length === 0 &&
+    // A CR waits for all its nodes, and the question was about some.
+    (names.length > 0 || report.configs.every(isReady));
+  if (!settled) process.exitCode = EXIT.unsettled;
+}
+
+function readyOf({ conditions }: ConfigReport): Condition | undefined {
+  return conditions.find(({ type }) => type === 'Ready');
+}
+
+function isReady(config: ConfigReport): boolean {
+  return readyOf(config)?.status === 'True';
 }
 
 /** Nodes are known by three names. */
@@ -144,11 +160,22 @@ const STATE_PAINT = {
   InProgress: paint.cyan,
 };
 
+function printNodes(nodes: readonly NodeView[], severalConfigs: boolean): void {
+  const head = ['STATE', 'FLAGS', 'DESIRED', 'APPLIED', 'LAST', 'REASON'];
+  printTable(
+    ['NODE', ...(severalConfigs ? ['CR'] : []), ...head],
+    nodes.map((view) => [
+      view.node ?? (view.attachedNodeName || view.attachedNodeId),
+      ...(severalConfigs ? [view.config ?? ''] : []),
+      ...statusRow(view),
+    ]),
+  );
+}
+
 function statusRow(view: NodeView): string[] {
   const flags = [view.held && 'held', view.paused && 'paused'].filter(Boolean).join(',');
-  const why = [view.reason, view.message].filter(Boolean).join(': ');
+  const why = completed([view.reason, view.message].filter(Boolean).join(': '));
   return [
-    view.node ?? (view.attachedNodeName || view.attachedNodeId),
     STATE_PAINT[view.state](view.state),
     flags,
     view.desiredCommit?.slice(0, 10) ?? '',
@@ -161,18 +188,20 @@ function statusRow(view: NodeView): string[] {
 async function log(source: Source, node: string, flags: Flags & { limit: number }): Promise<void> {
   const entries = await source.log(node, flags.limit);
   if (flags.output === 'json') return printJson(entries);
-  for (const entry of entries) print(logLine(entry));
+  for (const entry of entries) print(logLine(node, entry));
 }
 
-function logLine(entry: TimelineEntry): string {
+function logLine(node: string, entry: TimelineEntry): string {
   const time = paint.dim(formatTime(entry.time));
   const id = paint.yellow(entry.commit.slice(0, 10));
   const kind = entry.kind.padEnd(8);
-  const subject = entry.subject.replace(/^[^:]+: /, '');
+  // Ours begin with the node; a person's (`Revert "node: …"`) are theirs.
+  const ours = `${node}: `;
+  const subject = entry.subject.startsWith(ours) ? entry.subject.slice(ours.length) : entry.subject;
   const who = entry.kind === 'edit' || entry.kind === 'rollback' ? paint.dim(`  by ${entry.author}`) : '';
   const extra = [
     entry.endsHold && `ends the hold of ${entry.endsHold.slice(0, 10)}`,
-    entry.result !== 'Applied' && entry.message,
+    entry.result !== 'Applied' && entry.message && completed(entry.message),
   ]
     .filter(Boolean)
     .join('; ');
@@ -194,14 +223,14 @@ async function show(source: Source, name: string, commit: string | undefined, fl
   );
   print(`commit   ${found.commit.slice(0, 10)}  ${found.subject}`);
   if (found.base !== undefined) print(`base     ${found.base.slice(0, 10)}`);
-  if (found.invalid !== undefined) print(`${paint.red('invalid')}  ${found.invalid}`);
+  if (found.invalid !== undefined) print(`${paint.red('invalid')}  ${completed(found.invalid)}`);
   if (hold !== undefined)
     print(
       `${paint.yellow('held')}     since ${formatTime(hold.since)} by ${hold.author.name} <${hold.author.email}>${hold.principal === undefined ? '' : `, pushed by ${hold.principal}`} (${hold.commit.slice(0, 10)})`,
     );
   if (outcome !== undefined)
     print(
-      `outcome  ${outcome.result}${outcome.reason === undefined ? '' : ` (${outcome.reason})`} at ${formatTime(outcome.time)}${outcome.message === undefined ? '' : `: ${outcome.message}`}`,
+      `outcome  ${outcome.result}${outcome.reason === undefined ? '' : ` (${outcome.reason})`} at ${formatTime(outcome.time)}${outcome.message === undefined ? '' : `: ${completed(outcome.message)}`}`,
     );
   print('');
   if (network.length === 0) print('no interfaces');

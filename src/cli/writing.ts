@@ -6,6 +6,8 @@ import { userInfo } from 'node:os';
 import type { ManyMoved, Moved } from '../controller/commands.ts';
 import type { RendererKind } from '../network/node.ts';
 import { openApi, withConnection, type ConnectionFlags } from './connection.ts';
+import type { NodeDescription } from '../history/timeline.ts';
+import { completed } from './remedy.ts';
 import { EXIT, outputOption, print, printJson, withProgress, type Format } from './output.ts';
 
 interface Flags extends ConnectionFlags {
@@ -32,11 +34,8 @@ export function addWritingCommands(program: Command): void {
         return usage('name a node, or a change with --change');
       if (flags.change !== undefined)
         return moved(flags, await post(flags, '/rollback', { change: flags.change }));
-      one(
-        flags,
-        await post(flags, `/nodes/${encodeURIComponent(node!)}/rollback`, { to: flags.to }),
-        'rolled back',
-      );
+      const path = `/nodes/${encodeURIComponent(node!)}`;
+      await rolledBack(flags, await post(flags, `${path}/rollback`, { to: flags.to }), path);
     });
 
   for (const { name, what, done } of [
@@ -123,6 +122,16 @@ function localUser(): string {
   }
 }
 
+/** The commit's subject says where it went, and what that changes. */
+async function rolledBack(flags: Flags, result: Moved, path: string): Promise<void> {
+  if (flags.output === 'json') return printJson(result);
+  const api = await openApi(flags);
+  const { subject } = await api.call<NodeDescription>('GET', `${path}?at=${result.commit}`);
+  const ours = `${result.node}: roll back to `;
+  const effect = subject.startsWith(ours) ? ` to ${subject.slice(ours.length)}` : `: ${subject}`;
+  print(`${result.node} rolled back${effect} (${result.commit.slice(0, 10)})`);
+}
+
 function one(flags: Flags, result: Partial<Moved>, done: string): void {
   if (flags.output === 'json') printJson(result);
   else
@@ -132,7 +141,7 @@ function one(flags: Flags, result: Partial<Moved>, done: string): void {
 function moved(flags: Flags, result: ManyMoved): void {
   if (flags.output === 'json') return printJson(result);
   for (const { node, commit } of result.moved) print(`${node}  ${commit.slice(0, 10)}`);
-  for (const { node, reason } of result.skipped) print(`${node}  skipped: ${reason}`);
+  for (const { node, reason } of result.skipped) print(`${node}  skipped: ${completed(reason)}`);
 }
 
 function usage(message: string): never {

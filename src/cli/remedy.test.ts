@@ -1,0 +1,23 @@
+import { beforeEach, expect, test } from 'vitest';
+import { completed, rememberWhere } from './remedy.ts';
+
+const MESSAGE = 'changes wait: multinic resume k8s-worker-01; multinic local DIR shows all';
+
+beforeEach(() => rememberWhere({}));
+
+test('without a home the remedy is as it was', () => {
+  expect(completed(MESSAGE)).toBe(MESSAGE);
+});
+
+test.each([
+  [{ dir: 'multinic-demo' }, 'multinic resume -C multinic-demo k8s-worker-01;'],
+  [{ dir: "it's $& here" }, `multinic resume -C 'it'\\''s $& here' k8s-worker-01;`],
+  [
+    { server: 'https://a:1', tokenFile: 'token' },
+    'multinic resume --server https://a:1 --token-file token k8s-worker-01;',
+  ],
+])('%o', (where, says) => {
+  rememberWhere(where);
+  expect(completed(MESSAGE)).toContain(says);
+  expect(completed(MESSAGE)).toContain('multinic local DIR shows all');
+});
