@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ConfigFolder, isConfigFile, type KnownConfig } from './config.ts';
 
@@ -12,7 +13,14 @@ beforeEach(async () => {
 afterEach(() => rm(dir, { recursive: true }));
 
 const write = (name: string, text: string): Promise<void> => writeFile(join(dir, 'crs', name), text);
-const folder = (known?: KnownConfig): ConfigFolder => new ConfigFolder(join(dir, 'crs'), () => known);
+let now = 0;
+const folder = (known?: KnownConfig): ConfigFolder =>
+  new ConfigFolder(
+    join(dir, 'crs'),
+    () => known,
+    () => now,
+  );
+const AWAY = /crs\/; if that stays so for a second, it is removed/;
 const ref = (name: string, group = 'multinic.io', namespace = 'default') => ({ group, namespace, name });
 
 function cr(name: string, spec: unknown = { nodeConfigs: [] }, group = 'multinic.io'): string {
@@ -32,7 +40,7 @@ describe('a folder of CRs', () => {
       ref('d'),
     ]);
     expect(list.problems).toEqual([]);
-    expect(list.doubt(ref('gone'))).toBeUndefined();
+    expect(list.doubt(ref('gone'))).toMatch(AWAY);
     expect(list.configs[0]).toMatchObject({
       generation: 1,
       spec: { nodeConfigs: [] },
@@ -113,7 +121,7 @@ describe('a folder of CRs', () => {
     const list = await folder().list();
     expect(list.configs.map((config) => config.ref.name)).toEqual(['b']);
     expect(list.doubt(ref('a'))).toMatch(/crs\/a\.yaml and crs\/b\.yaml: multinic\.io\/default\/a/);
-    expect(list.doubt(ref('gone'))).toBeUndefined();
+    expect(list.doubt(ref('gone'))).toMatch(AWAY);
     expect(list.problems).toHaveLength(1);
   });
 
@@ -124,8 +132,40 @@ describe('a folder of CRs', () => {
     expect(list.doubt(ref('a'))).toMatch(/crs: cannot be listed .*make the folder again/);
   });
 
-  test('that is empty is complete', async () => {
-    expect((await folder().list()).doubt(ref('a'))).toBeUndefined();
+  test('that is empty is complete, once it stays so', async () => {
+    const configs = folder();
+    expect((await configs.list()).doubt(ref('a'))).toMatch(AWAY);
+    now += 1000;
+    expect((await configs.list()).doubt(ref('a'))).toBeUndefined();
+  });
+
+  test('a CR that is being saved is not removed', async () => {
+    const configs = folder();
+    const doubt = async (): Promise<string | undefined> => (await configs.list()).doubt(ref('a'));
+    await write('a.yaml', cr('a'));
+    await configs.list();
+    now += 5000;
+    await rm(join(dir, 'crs/a.yaml'));
+    expect(await doubt()).toMatch(AWAY);
+    expect(configs.undecided).toBe(true);
+    now += 300;
+    await write('a.yaml', cr('a'));
+    await configs.list();
+    expect(configs.undecided).toBe(false);
+    // Away again: the time counts from here.
+    await rm(join(dir, 'crs/a.yaml'));
+    now += 900;
+    expect(await doubt()).toMatch(AWAY);
+    now += 999;
+    expect(await doubt()).toMatch(AWAY);
+    now += 1;
+    expect(await doubt()).toBeUndefined();
+    expect(configs.undecided).toBe(false);
+  });
+
+  test('a pipe among the files is not waited for', async () => {
+    await execa('mkfifo', [join(dir, 'crs/a.yaml')]);
+    expect((await folder().list()).doubt(ref('a'))).toMatch(/crs\/a\.yaml: .*no regular file/);
   });
 
   test('a file that changes within the same second is read again', async () => {

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { formatProblem, type Problem } from '../api/errors.ts';
@@ -7,7 +7,7 @@ import type { ConfigList, ConfigObject, ConfigSource } from '../mirror/port.ts';
 import type { ConfigRef } from '../network/node.ts';
 import type { Person } from '../store/port.ts';
 import { parseConfigFile, type ConfigFile, type WrittenConfig } from './config-file.ts';
-import { isErrno } from './file.ts';
+import { isErrno, readRegular } from './file.ts';
 
 /** A CR as main has it. */
 export interface KnownConfig {
@@ -35,6 +35,14 @@ interface ParsedFile {
 const WRITER: Person = { name: 'local', email: 'local@multinic.io' };
 
 /**
+ * Milliseconds that a CR has to be away before it counts as removed: an editor that saves takes the old file away before
+ * the new one is there.
+ */
+export const REMOVED_AFTER_MS = 1000;
+/** An API server takes 1.5 MB a CR. */
+const MAX_BYTES = 16 * 1024 * 1024;
+
+/**
  * `DIR/crs/*.yaml`, `.yml` and `.json` as a source of CRs. What an API server would keep beside a CR comes from main:
  * its UID, and its generation, one more than there when the spec differs.
  */
@@ -45,13 +53,26 @@ export class ConfigFolder implements ConfigSource {
   #parsed = new Map<string, ParsedFile>();
   /** UIDs of CRs that main does not have yet. */
   readonly #uids = new Map<string, string>();
+  /** When each CR that main has was first missed, by `#now`. */
+  readonly #missed = new Map<string, number>();
+  #undecided = false;
+  readonly #now: () => number;
 
-  constructor(dir: string, known: Known) {
+  /** @param now milliseconds that never go back */
+  constructor(dir: string, known: Known, now: () => number = () => performance.now()) {
     this.#dir = dir;
     this.#known = known;
+    this.#now = now;
+  }
+
+  /** Whether the newest list left a CR in doubt that another one decides, `REMOVED_AFTER_MS` later. */
+  get undecided(): boolean {
+    return this.#undecided;
   }
 
   async list(): Promise<FolderList> {
+    const at = this.#now();
+    this.#undecided = false;
     const files = await this.#files();
     if ('problem' in files) {
       const reason = formatProblem(files.problem);
@@ -65,6 +86,7 @@ export class ConfigFolder implements ConfigSource {
     const configs: ConfigObject[] = [];
     const ambiguous = new Map<string, string>();
     for (const [key, [first, ...others]] of found) {
+      this.#missed.delete(key);
       if (others.length === 0) configs.push(await this.#complete(first!.config));
       else {
         const paths = [first!.path, ...others.map(({ path }) => path)];
@@ -78,8 +100,18 @@ export class ConfigFolder implements ConfigSource {
       configs,
       problems,
       // Which CRs a file had that cannot be read now, nobody can say: any that is not found elsewhere.
-      doubt: (ref) => ambiguous.get(keyOf(ref)) ?? (unread && formatProblem(unread)),
+      doubt: (ref) =>
+        ambiguous.get(keyOf(ref)) ?? (unread && formatProblem(unread)) ?? this.#missing(keyOf(ref), at),
     };
+  }
+
+  /** Of a CR that a complete list lacks. @param at when it was listed */
+  #missing(key: string, at: number): string | undefined {
+    const since = this.#missed.get(key) ?? at;
+    this.#missed.set(key, since);
+    if (at - since >= REMOVED_AFTER_MS) return undefined;
+    this.#undecided = true;
+    return `it is in no file of ${basename(this.#dir)}/; if that stays so for a second, it is removed`;
   }
 
   /** Parsed files by name, `crs/production.yaml`. */
@@ -104,7 +136,7 @@ export class ConfigFolder implements ConfigSource {
   async #read(absolute: string, path: string): Promise<ParsedFile | undefined> {
     let text: string;
     try {
-      text = await readFile(absolute, 'utf8');
+      text = await readRegular(absolute, MAX_BYTES, 'follow');
     } catch (error) {
       // Deleted since the folder was listed: then it is not there.
       if (isErrno(error, 'ENOENT')) return undefined;
