@@ -214,6 +214,46 @@ describe('a change that fails is stopped', () => {
   });
 });
 
+describe('a stop lasts', () => {
+  const further = node('further');
+  const [rollback, next] = [oid('rollback'), oid('next')];
+  /** Three nodes that failed in CHANGE, and what came after on each, newest first. */
+  const failedThen = (tip: string, after: Partial<RunRecord>[], change = CHANGE): NodeFacts[] =>
+    ['f1', 'f2', 'f3'].map((name) => {
+      const of = node(name);
+      const later = after.map((more) => run(of, 'Applied', { tried: tip, tree: EMPTY, ...more }));
+      return {
+        ...of,
+        tip,
+        tipTree: EMPTY,
+        change,
+        history: [...later, run(of, 'Failed', { change: CHANGE })],
+      };
+    });
+  const further3 = (nodes: NodeFacts[]): string =>
+    reason(planJobs([...nodes, further], [], policy(), NOW), 'further');
+
+  test.each<[string, NodeFacts[]]>([
+    ['when the rollbacks are applied', failedThen(rollback, [{ change: CHANGE }])],
+    ['when the next change is applied', failedThen(next, [{ change: next }], next)],
+    ['when both are', failedThen(next, [{ change: next }, { change: CHANGE, tried: rollback }], next)],
+    ['when an agent finds other names', failedThen(oid('tip f1'), [{ result: 'Adopt' }])],
+  ])('%s', (_, nodes) => {
+    expect(further3(nodes)).toBe('ChangeStopped');
+  });
+
+  test.each(['Applied', 'Pending'] as const)('until the same commit is %s on one of them', (result) => {
+    const [f1, ...others] = failedThen(rollback, [{ change: CHANGE }]);
+    const retried = { ...f1!, history: [run(node('f1'), result, { change: CHANGE }), ...f1!.history] };
+    expect(further3([retried, ...others])).toBe('due');
+  });
+
+  test('a node counts once, however often it failed', () => {
+    const [f1] = failedThen(rollback, [{ change: CHANGE, result: 'Failed' }]);
+    expect(further3([f1!])).toBe('due');
+  });
+});
+
 describe('turns', () => {
   test('a small change does not wait for a large one', () => {
     const large = Array.from({ length: 20 }, (_, n) => node(`large-${n}`, { change: oid('large') }));

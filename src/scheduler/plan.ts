@@ -88,32 +88,43 @@ export function planJobs(
   return { start, withdraw: withdraw.sort(), reasons, ...(nextWake !== undefined && { nextWake }) };
 }
 
-/** Changes in which so many nodes are failed now that no further node may begin with them. */
+/** Changes that failed on so many nodes that no further node may begin with them. */
 function stoppedChanges(nodes: readonly NodeFacts[], policy: Policy): Set<Oid> {
   const failed = new Map<Oid, number>();
-  for (const node of nodes) {
-    if (node.change === undefined) continue;
-    const newest = runsOfChange(node)[0];
-    // Unknown counts: an agent that never reports may be what this change does to a node. Pending, Adopt and
-    // Diverged do not: they tell of the machine, not of the change.
-    if (newest?.result === 'Failed' || newest?.result === 'Unknown') {
-      failed.set(node.change, (failed.get(node.change) ?? 0) + 1);
-    }
-  }
+  for (const change of nodes.flatMap(failedChanges)) failed.set(change, (failed.get(change) ?? 0) + 1);
   const stopped = [...failed].filter(([change, n]) => n >= policy.stopAfter && !policy.confirmed.has(change));
   return new Set(stopped.map(([change]) => change));
 }
 
-function runsOfChange(node: NodeFacts): RunRecord[] {
-  const changeOf = (run: RunRecord): Oid | undefined =>
-    run.change ?? (run.tried === node.tip ? node.change : undefined);
-  return runs(node).filter((run) => changeOf(run) === node.change);
+/**
+ * Changes that this node failed with. Only a later run of the same commit takes that back: a rollback, an edit or the
+ * next change gets the node out of trouble, and proves nothing for the nodes that have the change before them.
+ */
+function failedChanges(node: NodeFacts): Oid[] {
+  const changes = new Set<Oid>();
+  const judged = new Set<Oid>();
+  for (const run of runs(node)) {
+    // They found another host than was expected, and tried nothing.
+    if (run.result === 'Adopt' || run.result === 'Diverged') continue;
+    const change = changeOf(node, run);
+    if (run.tried === undefined || change === undefined || judged.has(run.tried)) continue;
+    judged.add(run.tried);
+    // Unknown counts: an agent that never reports may be what this change does to a node. Pending does not: it tells
+    // of the machine.
+    if (run.result === 'Failed' || run.result === 'Unknown') changes.add(change);
+  }
+  return [...changes];
+}
+
+function changeOf(node: NodeFacts, run: RunRecord): Oid | undefined {
+  return run.change ?? (run.tried === node.tip ? node.change : undefined);
 }
 
 /** A node that was tried in the change is no further node: its own retries go on. */
 function holdBack(node: NodeFacts, decision: Decision, stopped: ReadonlySet<Oid>): Decision {
-  const further = node.change !== undefined && stopped.has(node.change) && runsOfChange(node).length === 0;
-  return decision.due && further ? { due: false, reason: 'ChangeStopped' } : decision;
+  if (!decision.due || node.change === undefined || !stopped.has(node.change)) return decision;
+  const tried = runs(node).some((run) => changeOf(node, run) === node.change);
+  return tried ? decision : { due: false, reason: 'ChangeStopped' };
 }
 
 interface Work {
