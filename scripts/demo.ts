@@ -2,16 +2,18 @@
 // then one change and its rollback show what the history is for.
 
 import { execa } from 'execa';
+import { existsSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pc from 'picocolors';
 import { parseDocument } from 'yaml';
+import { isLocked } from '../src/local/flock.ts';
 
 const home = 'multinic-demo';
 const multinic = 'dist/multinic.js';
 
-await rm(home, { recursive: true, force: true });
-await execa('npm', ['run', '--silent', 'build']);
+await build();
+await startAfresh();
 
 title('Three nodes: Ubuntu 22.04 (netplan), Rocky 8 (ifcfg), RHEL 9 (NetworkManager keyfile)');
 await show(['local', home, '--init', 'fixtures/local', '--once']);
@@ -42,6 +44,27 @@ Next:  npx multinic local ${home}                      stays, and reacts to edit
        npx multinic rollback k8s-worker-01 -C ${home}  in another shell: the second interface comes back, and holds
        npx multinic --help`);
 
+/** npm's own report of a script that failed is longer than the reason. */
+async function build(): Promise<void> {
+  const { exitCode, stderr } = await execa('npm', ['run', '--silent', 'build'], { reject: false });
+  if (exitCode !== 0) end(stderr);
+}
+
+/** A store of an earlier demo would tell another story; one that a controller works on is somebody's. */
+async function startAfresh(): Promise<void> {
+  if (!existsSync(home)) return;
+  const lock = join(home, 'controller.lock');
+  if (existsSync(lock) && (await isLocked(lock)))
+    end(`a controller works on ${home}: stop it (Ctrl-C), then run this again; nothing was touched`);
+  console.log(`${home} is there from an earlier demo: it is deleted, and the demo starts afresh`);
+  await rm(home, { recursive: true });
+}
+
+function end(why: string): never {
+  console.error(why);
+  process.exit(1);
+}
+
 function edited(text: string): string {
   const cr = parseDocument(text);
   cr.deleteIn(['spec', 'nodeConfigs', 0, 'interfaces', 1]);
@@ -54,7 +77,11 @@ function title(text: string): void {
 }
 
 async function show(args: readonly string[]): Promise<void> {
-  await execa(process.execPath, [multinic, ...args], { stdio: 'inherit' });
+  const { exitCode } = await execa(process.execPath, [multinic, ...args], {
+    stdio: 'inherit',
+    reject: false,
+  });
+  if (exitCode !== 0) end(`multinic ${args.join(' ')} ended with ${exitCode ?? 'a signal'}`);
 }
 
 async function run(file: string, args: readonly string[], prefix = ''): Promise<void> {
