@@ -81,7 +81,7 @@ export class Outcomes {
 
   /**
    * The newest records, newest first: as many as decide when to run again, at least back to the newest one that
-   * put the host in its state.
+   * put the host in its state, and all of the newest changes that were tried.
    */
   async recent(node: string, tip: Oid | undefined): Promise<readonly OutcomeRecord[]> {
     if (tip === undefined) return [];
@@ -104,9 +104,17 @@ export class Outcomes {
 
 /** What put the host in its state is looked for this far back; people's requests are the only thing without a bound. */
 const LOOK_BACK = 1_000;
+/** Failures in a change count for the nodes that it has not reached, also when this node has a rollback or the next change. */
+const CHANGES_BACK = 3;
+/** Of a change that was edited and rolled back over and over, no more than this. */
+const CHANGES_LOOK_BACK = 100;
 
 function enough(records: readonly OutcomeRecord[]): boolean {
-  return records.length >= LOOK_BACK || records.at(-1)?.result === 'Applied';
+  if (records.length >= LOOK_BACK) return true;
+  if (!records.some(({ result }) => result === 'Applied')) return false;
+  if (records.length >= CHANGES_LOOK_BACK) return true;
+  const changes = new Set(records.filter(({ result }) => result !== 'Requested').map(({ change }) => change));
+  return changes.size > CHANGES_BACK;
 }
 
 /** Reads one commit of an outcome branch. */
