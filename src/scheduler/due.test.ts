@@ -157,6 +157,21 @@ describe('what is due may have to wait', () => {
     expect(after(30, 86_400)).toBe('GivenUp');
   });
 
+  test('a clock that was a year ahead delays nothing, and gives no further attempts', () => {
+    const ahead = { time: T0 + 365 * 86_400 };
+    const failures = Array.from({ length: MAX_ATTEMPTS }, () => run('Failed', ahead));
+    const after = (count: number, bootID = 'boot'): string =>
+      verdict({ bootID, history: failures.slice(0, count) });
+    expect([after(1), after(9), after(10)]).toEqual(['due 2', 'due 10', 'GivenUp']);
+    expect(after(2, 'wrong')).toBe('due 1');
+  });
+
+  test('a clock that was a little ahead makes the pause no longer than twice', () => {
+    const history = [run('Failed', { time: T0 + 60 })];
+    expect(verdict({ history }, T0 * 1000)).toBe('BackingOff');
+    expect(verdict({ history }, (T0 + 120) * 1000)).toBe('due 2');
+  });
+
   test('one minute, doubling to an hour', () => {
     const waits = Array.from({ length: 9 }, (_, n) => {
       const history = Array.from({ length: n + 1 }, () => run('Pending'));

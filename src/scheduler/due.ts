@@ -100,7 +100,7 @@ export function decide(node: NodeFacts, now: number): Decision {
   const tries = triesOfTip(node);
   const failures = tries.filter((run) => !rebooted(node, run));
   if (failures.length >= MAX_ATTEMPTS || tries.length >= MAX_TRIES) return idle('GivenUp');
-  const until = Math.max(backoffEnd(failures), rebootEnd(failures, tries));
+  const until = Math.max(backoffEnd(failures, now), rebootEnd(failures, tries, now));
   if (until > now) return { due: false, reason: 'BackingOff', until };
   return {
     due: true,
@@ -192,21 +192,34 @@ function triesOfTip(node: NodeFacts): OutcomeRecord[] {
 }
 
 /** Milliseconds since 1970 before which the next attempt must not start. */
-function backoffEnd(failures: readonly OutcomeRecord[]): number {
+function backoffEnd(failures: readonly OutcomeRecord[], now: number): number {
   const [newest, before] = failures;
   if (newest === undefined) return 0;
   // What such a run reports is an answer to go on with, at once. Twice in a row it is a failure like any other.
   if (isQuestion(newest) && !(before !== undefined && isQuestion(before))) return 0;
-  return newest.time * 1000 + Math.min(FIRST_DELAY_MS * 2 ** (failures.length - 1), MAX_DELAY_MS);
+  return pauseEnd(newest, Math.min(FIRST_DELAY_MS * 2 ** (failures.length - 1), MAX_DELAY_MS), now);
+}
+
+/**
+ * A run further in the future than the pause is long was dated by a clock that has been put right since. How long ago
+ * it was, nobody knows, and its date may be years away: there is no pause then, only the bound on attempts.
+ */
+function pauseEnd({ time }: OutcomeRecord, delayMs: number, now: number): number {
+  const began = time * 1000;
+  return began > now + delayMs ? now : began + delayMs;
 }
 
 /**
  * After a reboot the next run comes at once. But when two runs in a row told of one boot and the inventory tells of
  * another, it may as well be wrong, and then these runs would chase each other.
  */
-function rebootEnd(failures: readonly OutcomeRecord[], [newest, before]: readonly OutcomeRecord[]): number {
+function rebootEnd(
+  failures: readonly OutcomeRecord[],
+  [newest, before]: readonly OutcomeRecord[],
+  now: number,
+): number {
   if (failures.length > 0 || newest === undefined || newest.bootId !== before?.bootId) return 0;
-  return newest.time * 1000 + FIRST_DELAY_MS;
+  return pauseEnd(newest, FIRST_DELAY_MS, now);
 }
 
 function isQuestion({ result }: OutcomeRecord): boolean {
