@@ -157,6 +157,14 @@ describe('what is due may have to wait', () => {
     expect(after(30, 86_400)).toBe('GivenUp');
   });
 
+  test('every reboot gives ten more attempts', () => {
+    const boots = ['boot-3', 'boot-2', 'boot-1'].flatMap((bootId) =>
+      Array.from({ length: MAX_ATTEMPTS }, () => run('Pending', { bootId })),
+    );
+    const after = (bootID: string): string => verdict({ bootID, history: boots }, (T0 + 7200) * 1000);
+    expect([after('boot-3'), after('boot-4')]).toEqual(['GivenUp', 'due 1']);
+  });
+
   test('a clock that was a year ahead delays nothing, and gives no further attempts', () => {
     const ahead = { time: T0 + 365 * 86_400 };
     const failures = Array.from({ length: MAX_ATTEMPTS }, () => run('Failed', ahead));

@@ -5,7 +5,7 @@ import type { OutcomeRecord } from '../history/outcome.ts';
 import type { Oid } from '../store/port.ts';
 
 export const MAX_ATTEMPTS = 10;
-/** Of one tip, over all boots: an inventory that is wrong about the boot must not make Jobs without end. */
+/** Of one tip in one boot as its runs tell it: an inventory that is wrong about the boot must not make Jobs without end. */
 export const MAX_TRIES = 30;
 const FIRST_DELAY_MS = 60_000;
 const MAX_DELAY_MS = 3_600_000;
@@ -99,7 +99,8 @@ export function decide(node: NodeFacts, now: number): Decision {
 
   const tries = triesOfTip(node);
   const failures = tries.filter((run) => !rebooted(node, run));
-  if (failures.length >= MAX_ATTEMPTS || tries.length >= MAX_TRIES) return idle('GivenUp');
+  const sameBoot = tries.filter(({ bootId }) => bootId === tries[0]?.bootId);
+  if (failures.length >= MAX_ATTEMPTS || sameBoot.length >= MAX_TRIES) return idle('GivenUp');
   const until = Math.max(backoffEnd(failures, now), rebootEnd(failures, tries, now));
   if (until > now) return { due: false, reason: 'BackingOff', until };
   return {
