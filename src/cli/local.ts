@@ -17,7 +17,11 @@ export function addLocalCommand(program: Command): void {
     .command('local')
     .description('run the controller on a folder, without a cluster')
     .argument('<dir>', 'the home: crs/, inventory.yaml, nodes/')
-    .option('--once', 'end when nothing is left to do; exit code 4 when a node is not configured', false)
+    .option(
+      '--once',
+      'end when nothing is left to do; exit code 4 when not all that crs/ asks for is configured',
+      false,
+    )
     .option('--init <template>', 'make the home from a template folder first, if it is not there')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option(
@@ -53,7 +57,7 @@ Examples:
       if (flags.init !== undefined) await initLocalHome(dir, flags.init);
       const abort = new AbortController();
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort());
-      const views = await runLocal({
+      const configured = await runLocal({
         dir,
         host: flags.host,
         port: flags.port ?? (flags.once ? 0 : 8080),
@@ -72,7 +76,7 @@ Examples:
           print(`${paint.bold('multinic')} works on ${dir}: store ${url}/git, API ${url}/api/v1`),
         signal: abort.signal,
       });
-      if (flags.once && views.some(({ state }) => state !== 'Configured')) process.exitCode = EXIT.unsettled;
+      if (flags.once && !configured) process.exitCode = EXIT.unsettled;
     });
 }
 

@@ -9,7 +9,7 @@ import { Controller, type ControllerOptions } from '../controller/controller.ts'
 import { healthOf } from '../controller/health.ts';
 import type { ControllerEvent } from '../controller/port.ts';
 import { reportOf } from '../controller/report.ts';
-import { nodeViews, type NodeView, type Snapshot } from '../controller/status.ts';
+import { nodeViews, type Snapshot } from '../controller/status.ts';
 import { NodeBranchPolicy } from '../history/policy.ts';
 import { formatConfigRef } from '../history/message.ts';
 import { specOf } from '../mirror/main.ts';
@@ -17,6 +17,7 @@ import { serve } from '../store/http.ts';
 import type { Route } from '../store/http-routes.ts';
 import { Maintenance } from '../store/maintenance.ts';
 import { Store } from '../store/store.ts';
+import { REMOVED_AFTER_MS } from './config.ts';
 import { endpointFile, type Endpoint } from './endpoint.ts';
 import { replaceFile } from './file.ts';
 import { openLocalHome } from './home.ts';
@@ -41,10 +42,11 @@ export interface LocalOptions extends Pick<ControllerOptions, 'guard' | 'policy'
 
 /**
  * Runs until the signal, or with `once` until nothing is left to do.
- * @returns the nodes as they are at the end
- * @throws MultinicError `NotAHome`, `ControllerRunning`, `PortInUse`, `Fenced`
+ * @returns whether all that is asked for in the folder is configured at the end
+ * @throws MultinicError `NotAHome`, `ControllerRunning`, `PortInUse`, `Fenced`; with `once` what two passes in a row
+ *   failed of
  */
-export async function runLocal(options: LocalOptions): Promise<NodeView[]> {
+export async function runLocal(options: LocalOptions): Promise<boolean> {
   const { log, signal } = options;
   await using cleanup = new AsyncDisposableStack();
   const home = await openLocalHome(options.dir);
@@ -118,7 +120,9 @@ export async function runLocal(options: LocalOptions): Promise<NodeView[]> {
   const maintenance = new Maintenance(store);
   let maintaining: Promise<unknown> | undefined;
   cleanup.defer(async () => void (await maintaining));
-  await controller.run(async (snapshot) => {
+  let failures = 0;
+  const after = async (snapshot: Snapshot): Promise<boolean> => {
+    failures = 0;
     await sink.save(reportOf(snapshot, controller.statuses));
     checkpoint('local.saved');
     // Beside the passes: it may take seconds, and nobody waits for it.
@@ -128,11 +132,24 @@ export async function runLocal(options: LocalOptions): Promise<NodeView[]> {
         log.warn({ err: error }, 'maintenance failed: trying again after the next pass'),
       )
       .finally(() => (maintaining = undefined));
-    return options.once && isSettled(snapshot);
-  });
+    // Nothing tells of a file that stays away.
+    if (source.undecided) setTimeout(changed, REMOVED_AFTER_MS).unref();
+    return options.once && !source.undecided && isSettled(snapshot);
+  };
+  // A first failure may pass by itself.
+  await controller.run(after, () => (failures += 1) >= 2 && options.once);
   // A push or a command found it out, so no pass has said so.
   if (fenced) await store.expectFence();
-  return controller.snapshot === undefined ? [] : nodeViews(controller.snapshot);
+  return controller.snapshot !== undefined && isConfigured(controller.snapshot);
+}
+
+/** Nodes alone don't tell: a CR that cannot be read, or is invalid, has none. */
+function isConfigured(snapshot: Snapshot): boolean {
+  const { invalid, unreadable, doubts, stopped } = snapshot.report;
+  return (
+    nodeViews(snapshot).every(({ state }) => state === 'Configured') &&
+    unreadable.length + invalid.size + doubts.size + stopped.size === 0
+  );
 }
 
 /** Whether nothing happens until somebody does something, or a back-off ends. */
