@@ -62,6 +62,30 @@ describe(`Kubernetes ${version}`, () => {
     expect(log).toContain('done');
   });
 
+  test("what the agent's Job may do works: links, the system bus, the netplan generator, and nothing with pid 1's socket", async () => {
+    const bus = 'org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager';
+    const script = [
+      'ip link add probe type bridge && ip link delete probe && echo links',
+      `busctl call ${bus} RestartUnit ss cron-that-is-not-there.service replace 2>&1 | grep -o 'not found'`,
+      `busctl call ${bus} GetUnit s dbus.service | grep -o dbus_2eservice`,
+      'mkdir /tmp/staging && cp -r --parents /etc/netplan /tmp/staging',
+      '/usr/libexec/netplan/generate --root-dir /tmp/staging && cat /tmp/staging/run/systemd/network/*eth0.network',
+      'systemctl is-system-running 2>&1 || true',
+    ].join('\n');
+    await apply(agentPod('agent', 'worker-1', script));
+    await cluster.kubectl(['wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/agent', '--timeout=30s']);
+    const log = await cluster.kubectl(['logs', 'agent']);
+    for (const line of [
+      'links',
+      'not found',
+      'dbus_2eservice',
+      `Address=${cluster.machine('worker-1').address}/24`,
+    ]) {
+      expect(log).toContain(line);
+    }
+    expect(log).toContain('Failed to connect to bus');
+  });
+
   test('a pod reaches a pod of the other node by address and by Service, and kubectl execs into it', async () => {
     const serve = "require('http').createServer((_, to) => to.end('hello')).listen(8080)";
     await apply(pod('server', 'worker-1', ['node', '-e', serve], { app: 'server' }));
@@ -146,6 +170,18 @@ describe(`Kubernetes ${version}`, () => {
     expect(await cluster.kubectl(['get', 'configmap', 'kept', '-o', 'jsonpath={.data.a}'])).toBe('b');
   });
 
+  test('etcd is compacted through its JSON gateway', async () => {
+    const call = async (path: string, body: object): Promise<{ header: { revision: string } }> => {
+      const url = `${cluster.controlPlane.addresses.etcd}${path}`;
+      const response = await fetch(url, { method: 'POST', body: JSON.stringify(body) });
+      expect(response.status).toBe(200);
+      return (await response.json()) as { header: { revision: string } };
+    };
+    const { header } = await call('/v3/kv/range', { key: 'AA==' });
+    await call('/v3/kv/compaction', { revision: header.revision });
+    expect(await cluster.kubectl(['get', 'configmap', 'kept', '-o', 'name'])).toBe('configmap/kept');
+  });
+
   test('a node joins later, and leaves', async () => {
     await cluster.addNode({
       name: 'late',
@@ -195,6 +231,34 @@ describe(`Kubernetes ${version}`, () => {
 
 function nodeFetch(url: string): string[] {
   return ['node', '-e', `fetch('${url}').then(r => r.text()).then(console.log)`];
+}
+
+/** With the least that an agent needs on its node. */
+function agentPod(name: string, node: string, script: string): object {
+  const container = {
+    name: 'main',
+    image: BASE_IMAGE,
+    imagePullPolicy: 'Never',
+    command: ['chroot', '/host', 'sh', '-ec', script],
+    volumeMounts: [{ name: 'host', mountPath: '/host' }],
+    securityContext: {
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'SYS_ADMIN', 'SYS_CHROOT'] },
+    },
+  };
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name },
+    spec: {
+      nodeName: node,
+      restartPolicy: 'Never',
+      hostNetwork: true,
+      automountServiceAccountToken: false,
+      containers: [container],
+      volumes: [{ name: 'host', hostPath: { path: '/' } }],
+    },
+  };
 }
 
 function podSpec(node: string, command: readonly string[], image = BASE_IMAGE): Record<string, unknown> {
