@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Batch } from '../src/store/batch.ts';
 import { FLUSH, pkt } from '../src/store/http-pktline.ts';
 import type { PushPolicy } from '../src/store/port.ts';
+import { ensureRepository } from '../src/store/repository.ts';
 import { Store } from '../src/store/store.ts';
 import {
   clone,
@@ -230,6 +232,26 @@ describe('a push that is refused', () => {
     });
     expect(status).toBe(400);
     await expectUntouched();
+  });
+
+  test('by path, past the server: into a new store, and into one of before', async () => {
+    await start();
+    await commitFile(copy, 'etc/mtu', '1337\n', 'by path');
+    const { dir } = server.store;
+    const before = await tipOf(NODE_REF);
+    // A person's own hooks must not come in the place of the store's.
+    const config = join(server.folder, 'gitconfig');
+    await writeFile(config, `[core]\n\thooksPath = ${server.folder}/none\n`);
+    const byPath = () =>
+      execa({ cwd: copy, reject: false, env: { GIT_CONFIG_GLOBAL: config } })`git push ${dir} node/worker-1`;
+    expect((await byPath()).stderr).toMatch(/neither checked nor audited: push over HTTP/);
+
+    await rm(join(dir, 'hooks'), { recursive: true });
+    const old = (await readFile(join(dir, 'config'), 'utf8')).replace(/\thooksPath.*\n/, '');
+    await writeFile(join(dir, 'config'), old);
+    await ensureRepository(dir);
+    expect((await byPath()).stderr).toMatch(/neither checked nor audited: push over HTTP/);
+    expect(await tipOf(NODE_REF)).toBe(before);
   });
 
   test('objects that fsck refuses', async () => {

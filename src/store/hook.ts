@@ -4,7 +4,8 @@
 // Inherited, a socket has no name that another process could open, and no end of it can be left waiting: when the
 // server dies, the hook reads end of file and refuses. A server that is stopped rather than dead is what the time-out
 // is for, because receive-pack holds the store's lock meanwhile.
-import { chmod, mkdir, rename, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Descriptors of the sockets, one a hook. */
@@ -39,17 +40,33 @@ echo >&${PREPARED_FD}
 ${ask(PREPARED_FD)}
 `;
 
+// Nobody is there to judge, to audit or to keep the fence. The server has receive-pack run its own hooks instead.
+const REFUSAL = `${HEAD}
+echo 'multinic: a push by path is neither checked nor audited: push over HTTP, to http://operator:TOKEN@HOST:PORT/git' >&2
+exit 1
+`;
+
 /** Writes the hooks into a folder of their own, for receive-pack's `core.hooksPath`. */
 export async function installHooks(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const hooks = { 'pre-receive': PRE_RECEIVE, 'reference-transaction': REFERENCE_TRANSACTION };
-  for (const [name, script] of Object.entries(hooks)) {
-    // By renaming: the controller before us may have a push running.
-    const next = join(directory, `${name}.next`);
-    await writeFile(next, script);
-    await chmod(next, 0o755);
-    await rename(next, join(directory, name));
-  }
+  await installHook(directory, 'pre-receive', PRE_RECEIVE);
+  await installHook(directory, 'reference-transaction', REFERENCE_TRANSACTION);
+}
+
+/** Writes the hook of the repository's own `core.hooksPath`, which a push by path meets. Nothing is written twice. */
+export async function installRefusal(directory: string): Promise<void> {
+  const path = join(directory, 'pre-receive');
+  if (existsSync(path) && (await readFile(path, 'utf8')) === REFUSAL) return;
+  await mkdir(directory, { recursive: true });
+  await installHook(directory, 'pre-receive', REFUSAL);
+}
+
+async function installHook(directory: string, name: string, script: string): Promise<void> {
+  // By renaming: the controller before us may have a push running.
+  const next = join(directory, `${name}.next`);
+  await writeFile(next, script);
+  await chmod(next, 0o755);
+  await rename(next, join(directory, name));
 }
 
 /** What a hook tells, by name; undefined as long as its question has not arrived whole. */

@@ -3,12 +3,16 @@ import { mkdir, open, readFile, rename, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MultinicError } from '../api/errors.ts';
 import { syncFolder } from './durability.ts';
+import { installRefusal } from './hook.ts';
 import { runLocked } from './lock.ts';
 
 const MIB = 1024 * 1024;
 
 /** Below this nothing is written, so that there is room to recover and to delete. */
 const RESERVE_BYTES = 64 * MIB;
+
+/** For pushes that come by path. Relative to the store, and said in its configuration, because a pusher's own would win. */
+const HOOKS = 'hooks';
 
 /**
  * The store's whole configuration; nobody else's is read. gc is off because it prunes what a client may be about to
@@ -18,6 +22,7 @@ const CONFIG = `[core]
 	repositoryformatversion = 0
 	filemode = true
 	bare = true
+	hooksPath = ${HOOKS}
 	logAllRefUpdates = false
 	fsync = objects,derived-metadata,reference
 	fsyncMethod = fsync
@@ -63,6 +68,8 @@ export async function ensureRepository(dir: string): Promise<void> {
       await syncFolder(join(dir, folder));
     }
   }
+  // Before the configuration that leads to it.
+  await installRefusal(join(dir, HOOKS));
   await ensureConfig(dir);
 }
 
