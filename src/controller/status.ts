@@ -1,6 +1,5 @@
 // What is said of a CR and its nodes. Pure: the same facts give the same words.
 
-import { formatProblem, type Problem } from '../api/errors.ts';
 import type { Condition, ConfigStatus, NodeState, NodeStatus } from '../api/status.ts';
 import type { Branch } from '../history/branch.ts';
 import { formatConfigRef } from '../history/message.ts';
@@ -8,6 +7,7 @@ import type { ConfigRef } from '../network/node.ts';
 import type { MirrorReport } from '../mirror/mirror.ts';
 import { runs, type Decision, type NodeFacts } from '../scheduler/due.ts';
 import type { JobStatus } from '../scheduler/port.ts';
+import { conditionsOf, describeProblems, nameOf, type JudgedNode } from './condition.ts';
 
 /** All that is known after a pass. */
 export interface Snapshot {
@@ -28,12 +28,12 @@ export interface ListedConfig {
 }
 
 /** A node's state with its reason, as operators see it. */
-export interface NodeView extends NodeStatus {
+export interface NodeView extends JudgedNode {
   readonly node?: string;
   readonly config?: string;
 }
 
-type Verdict = Pick<NodeStatus, 'state' | 'reason' | 'message'>;
+type Verdict = Pick<JudgedNode, 'state' | 'reason' | 'message' | 'waitsForPerson'>;
 
 /** Every node that has an entry or a branch. */
 export function nodeViews(snapshot: Snapshot): NodeView[] {
@@ -49,7 +49,7 @@ export function nodeViews(snapshot: Snapshot): NodeView[] {
         entry.problems.length > 0
           ? { state: 'Failed', reason: 'InvalidEntry', message: describeProblems(entry.problems) }
           : claim !== undefined && 'code' in claim
-            ? { state: 'Pending', reason: claim.code, message: claim.message }
+            ? waiting(claim.code, claim.message)
             : undefined;
       views.push({
         attachedNodeId: entry.nodeId ?? entry.key,
@@ -111,18 +111,19 @@ function configStatus(
     pendingNodes: count('Pending', 'InProgress'),
     heldNodes: views.filter(({ held }) => held).length,
   };
-  const warnings = snapshot.report.warnings.get(key) ?? [];
-  const conditions = conditionsOf(snapshot.report.invalid.get(key), views, summary, warnings).map(
-    (condition): Condition => {
-      const before = previous?.conditions.find(({ type }) => type === condition.type);
-      const lastTransitionTime =
-        before?.status === condition.status
-          ? before.lastTransitionTime
-          : new Date(now).toISOString().replace(/\.\d+Z$/, 'Z');
-      return { ...condition, observedGeneration: listed.generation, lastTransitionTime };
-    },
+  const { invalid, warnings } = snapshot.report;
+  const judgements = conditionsOf(views, invalid.get(key), warnings.get(key) ?? []);
+  const conditions = judgements.map((judgement): Condition => {
+    const before = previous?.conditions.find(({ type }) => type === judgement.type);
+    const lastTransitionTime =
+      before?.status === judgement.status
+        ? before.lastTransitionTime
+        : new Date(now).toISOString().replace(/\.\d+Z$/, 'Z');
+    return { ...judgement, observedGeneration: listed.generation, lastTransitionTime };
+  });
+  const nodeStatuses = views.map(
+    ({ node: _, config: __, waitsForPerson: ___, ...status }): NodeStatus => status,
   );
-  const nodeStatuses = views.map(({ node: _, config: __, ...status }): NodeStatus => status);
   return {
     observedGeneration: listed.generation,
     ...(listed.specHash !== undefined && { observedSpecHash: listed.specHash }),
@@ -132,101 +133,9 @@ function configStatus(
   };
 }
 
-type Judgement = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
-
-function conditionsOf(
-  invalid: readonly Problem[] | undefined,
-  views: readonly NodeView[],
-  summary: ConfigStatus['summary'],
-  warnings: readonly Problem[],
-): Judgement[] {
-  const {
-    totalNodes: total,
-    configuredNodes: configured,
-    failedNodes: failed,
-    pendingNodes: pending,
-    heldNodes: held,
-  } = summary;
-  if (invalid !== undefined) {
-    const message = `${describeProblems(invalid)}. Nothing was changed`;
-    return [
-      { type: 'Ready', status: 'False', reason: 'InvalidConfig', message },
-      { type: 'Reconciling', status: 'False', reason: 'InvalidConfig', message },
-      { type: 'Stalled', status: 'True', reason: 'InvalidConfig', message },
-      { type: 'InProgress', status: 'False', reason: 'InvalidConfig', message },
-      { type: 'Applied', status: 'False', reason: 'InvalidConfig', message },
-    ];
-  }
-  const paused = views.filter((view) => view.paused && view.state !== 'Configured').length;
-  const firstFailed = views.find(({ state }) => state === 'Failed');
-  const firstPending = views.find(({ state }) => state === 'Pending');
-  const failure =
-    firstFailed && `${nameOf(firstFailed)}: ${firstFailed.message ?? firstFailed.reason ?? 'failed'}`;
-  const note = warnings.length === 0 ? '' : `. Warning: ${describeProblems(warnings)}`;
-  const applied = configured === total;
-  const ready: Judgement = applied
-    ? held > 0
-      ? {
-          type: 'Ready',
-          status: 'True',
-          reason: 'NodesHeld',
-          message: `${held} of ${total} nodes are held by a rollback or an edit${note}`,
-        }
-      : { type: 'Ready', status: 'True', reason: 'Applied', message: `${total} nodes are configured${note}` }
-    : failed > 0
-      ? {
-          type: 'Ready',
-          status: 'False',
-          reason: 'NodesFailed',
-          message: `${failed} of ${total} nodes failed. ${failure}${note}`,
-        }
-      : paused > 0
-        ? {
-            type: 'Ready',
-            status: 'False',
-            reason: 'NodesPaused',
-            message: `${paused} nodes are paused with changes that are not applied${note}`,
-          }
-        : {
-            type: 'Ready',
-            status: 'False',
-            reason: 'Progressing',
-            message: `${configured} of ${total} nodes are configured${firstPending?.message === undefined ? '' : `. ${nameOf(firstPending)}: ${firstPending.message}`}${note}`,
-          };
-  const moving = pending > 0;
-  return [
-    ready,
-    {
-      type: 'Reconciling',
-      status: moving ? 'True' : 'False',
-      reason: moving ? 'ProcessingNodes' : 'Settled',
-      message: moving ? `Processing network configurations for ${pending} nodes` : 'Nothing to do',
-    },
-    {
-      type: 'Stalled',
-      status: failed > 0 ? 'True' : 'False',
-      reason: failed > 0 ? 'NodesFailed' : 'NotStalled',
-      message: failure ?? 'No node failed',
-    },
-    {
-      type: 'InProgress',
-      status: moving ? 'True' : 'False',
-      reason: moving ? 'ProcessingNodes' : 'Completed',
-      message: moving
-        ? `Processing network configurations for ${pending} nodes`
-        : 'No node is being processed',
-    },
-    {
-      type: 'Applied',
-      status: applied ? 'True' : 'False',
-      reason: applied ? 'AllNodesConfigured' : 'NodesOutstanding',
-      message: `${configured} of ${total} nodes are configured`,
-    },
-  ];
-}
-
-function nameOf(view: NodeView): string {
-  return view.attachedNodeName || view.attachedNodeId;
+/** Nothing happens until a person does something. */
+function waiting(reason: string, message: string): Verdict {
+  return { state: 'Pending', reason, message, waitsForPerson: true };
 }
 
 function describeNode(
@@ -266,12 +175,10 @@ function describeNode(
 function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: NodeFacts): Verdict {
   const { report, decisions } = snapshot;
   if (report.stopped.has(name)) {
-    return {
-      state: 'Pending',
-      reason: 'RemovalStopped',
-      message:
-        'would lose all interfaces with too many others at once: if that is meant, run multinic confirm',
-    };
+    return waiting(
+      'RemovalStopped',
+      'would lose all its interfaces, which waits until somebody says that it is meant: run multinic confirm, or put its entry back',
+    );
   }
   const problem = report.problems.get(name);
   if (problem !== undefined) return { state: 'Failed', reason: problem.code, message: problem.message };
@@ -308,8 +215,8 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
     case 'GivenUp':
       return {
         ...why,
-        state: newest?.result === 'Pending' ? 'Pending' : 'Failed',
         reason: newest?.reason ?? 'GivenUp',
+        ...(newest?.result === 'Pending' ? { state: 'Pending', waitsForPerson: true } : { state: 'Failed' }),
       };
     case 'BackingOff': {
       const state: NodeState = newest?.result === 'Failed' ? 'Failed' : 'Pending';
@@ -320,20 +227,26 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
       };
     }
     case 'Paused':
-      return { state: 'Pending', reason: 'Paused', message: `changes wait: multinic resume ${name}` };
+      return waiting('Paused', `changes wait: multinic resume ${name}`);
     case 'NotReady':
-      return {
-        state: 'Pending',
-        reason: 'NodeNotReady',
-        message: 'the node is not ready: applied when it is back',
-      };
+      return facts.problem === undefined
+        ? {
+            state: 'Pending',
+            reason: 'NodeNotReady',
+            message: 'the node is not ready: applied when it is back',
+          }
+        : waiting('NodeNotReady', facts.problem);
     case 'ChangeStopped':
-      return {
-        state: 'Pending',
-        reason: 'ChangeStopped',
-        message: `too many nodes failed in this change: look at them, then run multinic confirm ${facts.change?.slice(0, 10) ?? ''}`,
-      };
+      return waiting(
+        'ChangeStopped',
+        `too many nodes failed in this change: look at them, then run multinic confirm ${facts.change?.slice(0, 10) ?? ''}`,
+      );
+    // The pass adopts names before it plans: what is left then, it cannot adopt.
     case 'Adopt':
+      return waiting(
+        'Adopt',
+        `the host's NICs bear names that cannot be adopted: look at the host, then run multinic retry ${name}`,
+      );
     case 'Queued':
     case 'Withdrawing':
       return { state: 'Pending', reason: decision.reason };
@@ -343,9 +256,4 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
 function describeHold({ hold }: Branch): string {
   const since = new Date(hold!.since * 1000).toISOString().replace(/\.\d+Z$/, 'Z');
   return `held since ${since} by ${hold!.author.name} (${hold!.commit.slice(0, 10)}): the CR's next change of this node, or a release, ends it`;
-}
-
-function describeProblems(problems: readonly Problem[]): string {
-  const shown = problems.slice(0, 3).map(formatProblem).join('; ');
-  return problems.length > 3 ? `${shown}; and ${problems.length - 3} more` : shown;
 }

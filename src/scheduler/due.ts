@@ -36,6 +36,8 @@ export interface NodeFacts {
   /** As in the inventory. */
   readonly bootID: string;
   readonly ready: boolean;
+  /** What is wrong with its inventory entry, for people. */
+  readonly problem?: string;
   readonly paused: boolean;
   /** The node's own way to apply; absent: the policy's. */
   readonly apply?: AgentJob['apply'];

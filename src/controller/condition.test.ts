@@ -1,0 +1,134 @@
+import { describe, expect, test } from 'vitest';
+import { conditionsOf, type JudgedNode } from './condition.ts';
+
+type Nodes = Record<string, Omit<Partial<JudgedNode>, 'attachedNodeId' | 'attachedNodeName'>>;
+
+/** In short, by type: `Ready: False NodesFailed`. */
+function brief(nodes: Nodes, invalid?: Parameters<typeof conditionsOf>[1]): Record<string, string> {
+  return Object.fromEntries(
+    conditions(nodes, invalid).map(({ type, status, reason }) => [type, `${status} ${reason}`]),
+  );
+}
+
+function messages(nodes: Nodes): Record<string, string> {
+  return Object.fromEntries(conditions(nodes).map(({ type, message }) => [type, message]));
+}
+
+function conditions(nodes: Nodes, invalid?: Parameters<typeof conditionsOf>[1]) {
+  const judged = Object.entries(nodes).map(([name, node]): JudgedNode => ({
+    attachedNodeId: `i-${name}`,
+    attachedNodeName: name,
+    state: 'Configured',
+    ...node,
+  }));
+  return conditionsOf(judged, invalid, []);
+}
+
+const running = { state: 'InProgress', reason: 'Running' } as const;
+const failed = { state: 'Failed', reason: 'ApplyFailed', message: 'no carrier: plug it in' } as const;
+const stopped = {
+  state: 'Pending',
+  reason: 'RemovalStopped',
+  message: 'run multinic confirm',
+  waitsForPerson: true,
+} as const;
+const paused = { ...stopped, reason: 'Paused', paused: true } as const;
+
+describe('the conditions of a CR', () => {
+  test.each<[string, Nodes, Record<string, string>]>([
+    [
+      'all configured',
+      { a: {} },
+      {
+        Ready: 'True Applied',
+        Reconciling: 'False Settled',
+        Stalled: 'False NotStalled',
+        InProgress: 'False Completed',
+        Applied: 'True AllNodesConfigured',
+      },
+    ],
+    ['one held', { a: {}, b: { held: true } }, { Ready: 'True NodesHeld', Stalled: 'False NotStalled' }],
+    ['no nodes', {}, { Ready: 'True Applied', InProgress: 'False Completed' }],
+    [
+      'one on its way',
+      { a: {}, b: running },
+      {
+        Ready: 'False Progressing',
+        Reconciling: 'True NodesOnTheirWay',
+        Stalled: 'False NotStalled',
+        InProgress: 'True ProcessingNodes',
+        Applied: 'False NodesOutstanding',
+      },
+    ],
+    [
+      'what is left waits for a person',
+      { a: {}, b: stopped },
+      {
+        Ready: 'False NodesWaiting',
+        Reconciling: 'False NodesWaiting',
+        Stalled: 'True RemovalStopped',
+        InProgress: 'False Stopped',
+        Applied: 'False NodesOutstanding',
+      },
+    ],
+    [
+      'one waits, another moves',
+      { a: stopped, b: running },
+      { Ready: 'False Progressing', Reconciling: 'True NodesOnTheirWay', Stalled: 'False NotStalled' },
+    ],
+    [
+      'one paused',
+      { a: paused },
+      { Ready: 'False NodesPaused', Reconciling: 'False NodesWaiting', Stalled: 'True Paused' },
+    ],
+    ['one paused that has nothing to do', { a: { paused: true } }, { Ready: 'True Applied' }],
+    [
+      'a failure is told before all else',
+      { a: paused, b: failed, c: running },
+      { Ready: 'False NodesFailed', Reconciling: 'True NodesOnTheirWay', Stalled: 'True NodesFailed' },
+    ],
+    [
+      'a failure alone moves nothing',
+      { a: failed },
+      { Reconciling: 'False Settled', InProgress: 'False Stopped' },
+    ],
+  ])('%s', (_, nodes, expected) => {
+    expect(brief(nodes)).toMatchObject(expected);
+  });
+
+  test('an invalid CR is stalled, whatever its nodes do', () => {
+    const problems = [{ path: 'spec.nodeConfigs', code: 'Missing', message: 'write a list' }];
+    expect(brief({ a: running }, problems)).toEqual({
+      Ready: 'False InvalidConfig',
+      Reconciling: 'False InvalidConfig',
+      Stalled: 'True InvalidConfig',
+      InProgress: 'False InvalidConfig',
+      Applied: 'False InvalidConfig',
+    });
+    expect(conditions({}, problems)[0]!.message).toMatch(/write a list\. Nothing was changed$/);
+  });
+
+  test('messages name a node and what to do', () => {
+    expect(messages({ a: {}, b: failed, c: stopped, d: running })).toMatchObject({
+      Ready: '1 of 4 nodes failed. b: no carrier: plug it in',
+      Reconciling: '1 of 4 nodes are on their way. d: Running',
+      InProgress: 'Processing network configurations for 1 nodes',
+    });
+    expect(messages({ a: {}, c: stopped })).toMatchObject({
+      Ready: '1 of 2 nodes are configured. c: run multinic confirm',
+      Stalled: '1 of 2 nodes wait for somebody. c: run multinic confirm',
+    });
+  });
+
+  test('warnings stand in Ready, and change nothing else', () => {
+    const warnings = ['a', 'b', 'c', 'd', 'e'].map((path) => ({
+      path,
+      code: 'Twice',
+      message: 'is there twice',
+    }));
+    const node: JudgedNode = { attachedNodeId: 'i-1', attachedNodeName: '', state: 'Configured' };
+    const [ready] = conditionsOf([node], undefined, warnings);
+    expect(ready).toMatchObject({ status: 'True', reason: 'Applied' });
+    expect(ready!.message).toMatch(/^1 nodes are configured\. Warning: .*; and 2 more$/);
+  });
+});

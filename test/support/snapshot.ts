@@ -1,0 +1,138 @@
+import type { Entry } from '../../src/mirror/entry.ts';
+import type { Rejection } from '../../src/mirror/claim.ts';
+import type { MirrorReport } from '../../src/mirror/mirror.ts';
+import type { Branch } from '../../src/history/branch.ts';
+import type { Snapshot } from '../../src/controller/status.ts';
+import type { Decision, NodeFacts, RunRecord } from '../../src/scheduler/due.ts';
+import type { JobStatus } from '../../src/scheduler/port.ts';
+import type { Commit } from '../../src/store/port.ts';
+
+export const CONFIG = { group: 'multinic.io', namespace: 'ns', name: 'cr' };
+export const KEY = 'multinic.io/ns/cr';
+/** Seconds since 1970. */
+export const T0 = 1_700_000_000;
+const PERSON = { name: 'alice', email: 'alice@example.org', time: T0 };
+
+/** What a pass knows of one node of the CR; without a decision it has no branch. */
+export interface NodeSetup {
+  readonly decision?: Decision;
+  /** Why its entry speaks for no node. */
+  readonly rejection?: Rejection;
+  /** Of the entry. */
+  readonly problem?: string;
+  /** The CR has no entry for it any more. */
+  readonly entryGone?: boolean;
+  readonly held?: boolean;
+  readonly stopped?: boolean;
+  readonly facts?: Partial<NodeFacts>;
+  readonly job?: JobStatus;
+}
+
+/** What a pass over these nodes of one CR would have seen. */
+export function snapshotOf(nodes: Record<string, NodeSetup>, report: Partial<MirrorReport> = {}): Snapshot {
+  const setups = Object.entries(nodes);
+  const branched = setups.filter(([, { decision }]) => decision !== undefined);
+  const entries = new Map(
+    setups.filter(([, { entryGone }]) => !entryGone).map(([name, setup]) => [name, entryOf(name, setup)]),
+  );
+  const config = { ref: CONFIG, uid: 'u', generation: 2, annotations: {}, rest: {}, entries, text: '' };
+  return {
+    report: {
+      main: { commit: 'm'.repeat(40), configs: new Map([[KEY, config]]) },
+      claims: {
+        byEntry: new Map(
+          [...entries].map(([name, entry]) => [entry, nodes[name]!.rejection ?? { node: name }]),
+        ),
+        byNode: new Map([...entries].map(([name, entry]) => [name, { config, entry }])),
+        unclear: new Set(),
+      },
+      branches: new Map(branched.map(([name, setup]) => [name, branchOf(name, setup)])),
+      problems: new Map(),
+      stopped: new Set(setups.filter(([, { stopped }]) => stopped).map(([name]) => name)),
+      events: [],
+      invalid: new Map(),
+      warnings: new Map(),
+      unreadable: [],
+      doubts: new Map(),
+      ...report,
+    },
+    mainTime: T0,
+    facts: new Map(branched.map(([name, { facts }]) => [name, factsOf(name, facts)])),
+    decisions: new Map(branched.map(([name, { decision }]) => [name, decision!])),
+    jobs: setups.flatMap(([, { job }]) => job ?? []),
+    listed: new Map([[KEY, { ref: CONFIG, generation: 2, specHash: 'hash' }]]),
+  };
+}
+
+/** A run of a node's tip. */
+export function runOf(name: string, result: RunRecord['result'], more: Partial<RunRecord> = {}): RunRecord {
+  return {
+    oid: 'o'.repeat(40),
+    time: T0,
+    result,
+    tried: tipOf(name),
+    attempt: 1,
+    tree: 't',
+    missing: [],
+    found: [],
+    ...more,
+  };
+}
+
+export function tipOf(name: string): string {
+  return Buffer.from(name).toString('hex').padEnd(40, '0');
+}
+
+function entryOf(name: string, { problem }: NodeSetup): Entry {
+  const path = `spec.nodeConfigs[${name}]`;
+  const problems = problem === undefined ? [] : [{ path, code: 'Bad', message: problem }];
+  return { key: `i-${name}`, nodeId: `i-${name}`, nodeName: name, problems, json: '', text: '' };
+}
+
+function factsOf(name: string, more: Partial<NodeFacts> = {}): NodeFacts {
+  return {
+    name,
+    nodeId: `i-${name}`,
+    tip: tipOf(name),
+    tipTime: T0,
+    tipTree: 't',
+    wanted: true,
+    machineID: 'machine',
+    bootID: 'boot',
+    ready: true,
+    paused: false,
+    history: [],
+    ...more,
+  };
+}
+
+function branchOf(name: string, { held }: NodeSetup): Branch {
+  const tip: Commit = {
+    oid: tipOf(name),
+    tree: 't',
+    parents: [],
+    author: PERSON,
+    committer: PERSON,
+    subject: '',
+    body: '',
+    trailers: [],
+  };
+  return {
+    name,
+    tip,
+    anchor: tip,
+    node: {
+      name,
+      systemUUID: 'u',
+      machineID: 'machine',
+      nodeId: `i-${name}`,
+      os: { family: 'ubuntu', major: 22 },
+      renderer: 'netplan',
+      source: CONFIG,
+    },
+    network: [],
+    base: { network: [] },
+    tree: 't',
+    ...(held && { hold: { commit: tip.oid, author: PERSON, since: T0 } }),
+  };
+}
