@@ -23,7 +23,7 @@ function mirrorNews(before: Snapshot | undefined, { report }: Snapshot): Control
   }));
   const stopped = [...report.stopped].filter((node) => !before?.report.stopped.has(node));
   if (stopped.length > 0) {
-    const message = `${report.stopped.size} nodes would lose all their interfaces (${stopped.slice(0, 5).join(', ')}${stopped.length > 5 ? ', …' : ''}): nothing is cleaned until multinic confirm`;
+    const message = `${stopped.length} nodes would lose all their interfaces (${stopped.slice(0, 5).join(', ')}${stopped.length > 5 ? ', …' : ''}): nothing is cleaned until multinic confirm, or until their entries are back`;
     events.push({ type: 'Warning', reason: 'RemovalStopped', message });
   }
   return events;

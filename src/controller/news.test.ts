@@ -1,0 +1,86 @@
+import { describe, expect, test } from 'vitest';
+import { CONFIG, KEY, runOf, snapshotOf, type NodeSetup } from '../../test/support/snapshot.ts';
+import type { MirrorReport } from '../mirror/mirror.ts';
+import type { IdleReason } from '../scheduler/due.ts';
+import { newsBetween } from './news.ts';
+
+const idle = (reason: IdleReason): NodeSetup => ({ decision: { due: false, reason } });
+const failed: NodeSetup = {
+  ...idle('GivenUp'),
+  facts: { history: [runOf('w', 'Failed', { reason: 'VerifyFailed', message: 'no carrier: plug it in' })] },
+};
+const applied: NodeSetup = { ...idle('UpToDate'), facts: { history: [runOf('w', 'Applied')] } };
+
+/** In short: `Warning NodeFailed`. */
+const news = (before: NodeSetup | undefined, after: NodeSetup): string[] =>
+  newsBetween(before && snapshotOf({ w: before }), snapshotOf({ w: after })).map(
+    ({ type, reason }) => `${type} ${reason}`,
+  );
+
+const told = (before: Partial<MirrorReport>, after: Partial<MirrorReport>): string[] =>
+  newsBetween(snapshotOf({}, before), snapshotOf({}, after)).map(
+    ({ reason, message }) => `${reason}: ${message}`,
+  );
+
+describe('news of a node', () => {
+  test.each<[string, NodeSetup | undefined, NodeSetup, string[]]>([
+    ['nothing changed', failed, failed, []],
+    ['at the start, what is wrong', undefined, failed, ['Warning NodeFailed']],
+    ['at the start, nothing of what is well', undefined, applied, []],
+    ['configured', idle('Running'), applied, ['Normal Configured']],
+    ['well again', failed, applied, ['Normal Recovered']],
+    ['failed', idle('Running'), failed, ['Warning NodeFailed']],
+    ['held', applied, { ...applied, held: true }, ['Normal Held']],
+    ['paused', applied, idle('Paused'), ['Normal Paused']],
+    ['a job that starts is no news', applied, idle('Running'), []],
+  ])('%s', (_, before, after, expected) => {
+    expect(news(before, after)).toEqual(expected);
+  });
+
+  test('says which node of which CR, and what to do', () => {
+    expect(newsBetween(undefined, snapshotOf({ w: failed }))).toEqual([
+      { type: 'Warning', reason: 'NodeFailed', node: 'w', config: CONFIG, message: 'no carrier: plug it in' },
+    ]);
+  });
+});
+
+describe('news of the mirror', () => {
+  const problem = { path: 'spec', code: 'Bad', message: 'write a list' };
+
+  test('removals that are stopped, once, with what to do', () => {
+    const stopped = { stopped: new Set(['a', 'b', 'c', 'd', 'e', 'f']) };
+    expect(told({}, stopped)).toEqual([
+      'RemovalStopped: 6 nodes would lose all their interfaces (a, b, c, d, e, …): nothing is cleaned until multinic confirm, or until their entries are back',
+    ]);
+    expect(told(stopped, stopped)).toEqual([]);
+    expect(told(stopped, { stopped: new Set([...stopped.stopped, 'g']) })).toEqual([
+      expect.stringContaining('1 nodes would lose all their interfaces (g)'),
+    ]);
+  });
+
+  test.each<[string, Partial<MirrorReport>, string]>([
+    ['an invalid CR', { invalid: new Map([[KEY, [problem]]]) }, `InvalidConfig: ${KEY}: spec: write a list`],
+    ['what cannot be read', { unreadable: [problem] }, 'Unreadable: spec: write a list'],
+    [
+      'a list that proves nothing',
+      { doubts: new Map([[KEY, 'a.yaml does not parse']]) },
+      `ListIncomplete: ${KEY} is not listed, but may still exist: a.yaml does not parse`,
+    ],
+  ])('%s, once', (_, report, expected) => {
+    expect(told({}, report)).toEqual([expected]);
+    expect(told(report, report)).toEqual([]);
+  });
+
+  test('a hold that the CR ended', () => {
+    const event = { type: 'HoldEnded', node: 'w', config: CONFIG, message: 'multinic1 comes back' } as const;
+    expect(newsBetween(undefined, snapshotOf({}, { events: [event] }))).toEqual([
+      {
+        type: 'Normal',
+        reason: 'HoldEnded',
+        node: 'w',
+        config: CONFIG,
+        message: 'the CR changed this node: the hold ended, multinic1 comes back',
+      },
+    ]);
+  });
+});
