@@ -146,7 +146,9 @@ describe(`Kubernetes ${version}`, () => {
 
   test('a node that reboots has another boot ID, its files, and is Ready again', async () => {
     const before = await cluster.exec('worker-2', BOOT_ID);
+    await cluster.exec('worker-2', ['ip', 'rule', 'add', 'from', '192.0.2.1', 'lookup', '77']);
     await cluster.machine('worker-2').reboot();
+    expect(await cluster.exec('worker-2', ['ip', 'rule'])).not.toContain('192.0.2.1');
     const after = await cluster.exec('worker-2', BOOT_ID);
     expect(after).not.toBe(before);
     expect(await cluster.exec('worker-2', ['ip', '-brief', 'address'])).toContain('192.168.7.2/24');

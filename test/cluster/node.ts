@@ -75,7 +75,12 @@ export class KubernetesNode {
       '/etc/kubernetes/kube-proxy.kubeconfig': proxy,
       '/etc/kubernetes/kube-proxy.yaml': stringify(kubeProxy(this.#minor, addresses.pods)),
       '/etc/cni/net.d/10-bridge.conflist': JSON.stringify(podNetwork(pods)),
-      '/etc/systemd/system/kubelet.service': unit('kubelet', 'containerd.service', this.#kubeletArguments()),
+      '/etc/systemd/system/kubelet.service': unit(
+        'kubelet',
+        'containerd.service',
+        this.#kubeletArguments(),
+        KMSG,
+      ),
       '/etc/systemd/system/kube-proxy.service': unit('kube-proxy', 'network.target', [
         '--config=/etc/kubernetes/kube-proxy.yaml',
         `--hostname-override=${name}`,
@@ -89,8 +94,7 @@ export class KubernetesNode {
     await waitFor(`node ${this.machine.name} to be Ready`, async () => isReady(await this.#read(plane)), {
       timeoutMs: READY_LIMIT_MS,
       hopeful: () => this.machine.running,
-      hint: () =>
-        this.machine.exec(['journalctl', '--unit=kubelet', '--unit=containerd', '--lines=30', '--no-pager']),
+      hint: () => this.#lastWords(),
     });
   }
 
@@ -102,6 +106,11 @@ export class KubernetesNode {
   /** For a machine that is gone: images and containers live outside of its disk. */
   async removeImages(): Promise<void> {
     await rm(this.#images, { recursive: true, force: true });
+  }
+
+  #lastWords(): Promise<string> {
+    const log = 'journalctl --unit=kubelet --unit=containerd --unit=node-setup --lines=30 --no-pager';
+    return this.machine.exec(['sh', '-c', `systemctl --failed --no-legend; ${log}`]);
   }
 
   #read(plane: ControlPlane): Promise<string | undefined> {
@@ -176,12 +185,16 @@ const KUBELET = {
   rotateCertificates: false,
 } as const;
 
-function unit(name: string, after: string, args: readonly string[]): string {
+/** A kubelet's oom watcher wants a kernel log to read, and must not see that of this machine. */
+const KMSG = '/bin/ln -sf /dev/null /dev/kmsg';
+
+function unit(name: string, after: string, args: readonly string[], before = '/bin/true'): string {
   return `[Unit]
 Description=${name}
 After=${after}
 StartLimitIntervalSec=0
 [Service]
+ExecStartPre=${before}
 ExecStart=${[`${PROGRAMS}/${name}`, ...args].join(' ')}
 Restart=always
 RestartSec=1

@@ -1,5 +1,5 @@
-// A machine: a systemd container over a layer of the node's root file system, in a network namespace that outlives its
-// reboots, with NICs that come and go while it runs.
+// A machine: a systemd container over a layer of the node's root file system, in a network namespace of its own, with NICs
+// that come and go while it runs.
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -32,6 +32,17 @@ export interface NicOptions {
   readonly mtu?: number;
 }
 
+interface Nic {
+  readonly mac: string;
+  readonly network: string;
+  /** What it is called when it is new, also after a boot. */
+  readonly name: string;
+  readonly mtu: number;
+  carrier: boolean;
+  /** Absent until it is plugged in. */
+  cable?: Cable;
+}
+
 interface Place {
   readonly name: string;
   /** From 1 on, in its lab: the last part of its address is 10 more. */
@@ -51,7 +62,8 @@ export class Machine {
   readonly #place: Place;
   readonly #options: MachineOptions;
   readonly #daemon: Daemon;
-  readonly #nics = new Map<string, { readonly cable: Cable; readonly name: string }>();
+  /** By MAC, in the order in which they were attached. */
+  readonly #nics = new Map<string, Nic>();
 
   private constructor(place: Place, options: MachineOptions) {
     this.name = place.name;
@@ -122,44 +134,51 @@ export class Machine {
 
   /** A new NIC, down, as a hot-plugged one is. */
   async attachNic({ mac, network, name, mtu = 1500 }: NicOptions): Promise<{ readonly name: string }> {
-    if (this.#nics.has(mac))
+    const key = mac.toLowerCase();
+    if (this.#nics.has(key)) {
       throw new MultinicError('NicExists', `${this.name} has a NIC ${mac}; detach it first`);
-    const nic = name ?? this.#freeName();
-    const cable = await this.#place.hub.plug({ namespace: this.#namespace, name: nic, mac, mtu, network });
-    this.#nics.set(mac, { cable, name: nic });
-    return { name: nic };
+    }
+    const nic: Nic = { mac: key, network, name: name ?? this.#freeName(), mtu, carrier: true };
+    // Known from now on: another one that is attached meanwhile takes another name.
+    this.#nics.set(key, nic);
+    await this.#plug(nic);
+    return { name: nic.name };
   }
 
   /** Whatever it is called by now. */
   async detachNic(mac: string): Promise<void> {
-    await this.#place.hub.unplug(this.#cable(mac));
-    this.#nics.delete(mac);
+    const nic = this.#nic(mac);
+    this.#nics.delete(nic.mac);
+    if (nic.cable !== undefined) await this.#place.hub.unplug(nic.cable);
   }
 
+  /** A port that somebody shuts, or opens. */
   async setCarrier(mac: string, up: boolean): Promise<void> {
-    await this.#place.hub.carrier(this.#cable(mac), up);
+    const nic = this.#nic(mac);
+    nic.carrier = up;
+    if (nic.cable !== undefined) await this.#place.hub.carrier(nic.cable, up);
   }
 
-  /** An orderly shutdown, then a boot: files and NICs stay, addresses and processes don't. */
+  /** An orderly shutdown, then a boot: files and NICs stay; processes, addresses, routes and rules don't. */
   async reboot(): Promise<void> {
     await this.exec(['systemctl', 'reboot']);
     await this.#daemon.exited(BOOT_LIMIT_MS);
-    await this.#daemon.stop();
-    await this.#recable();
+    await this.kill();
     await this.start();
   }
 
-  /** The power goes. */
+  /** The power goes; `start` brings it back. */
   async kill(): Promise<void> {
     await this.#daemon.stop('SIGKILL');
-    await this.#recable();
+    await this.#uncable();
+    await this.#cable();
   }
 
   /** It goes with its disk and its NICs. */
   async destroy(): Promise<void> {
     await this.#daemon.stop('SIGKILL');
     await this.#place.slot.unmountBelow(this.#dir);
-    await run('ip', ['netns', 'delete', this.#namespace]);
+    await this.#uncable();
     await run('rm', ['-rf', this.#dir]);
   }
 
@@ -194,11 +213,10 @@ export class Machine {
     return `fa:16:3e:00:${high}:${low}`;
   }
 
-  #cable(mac: string): Cable {
-    const nic = this.#nics.get(mac);
-    if (nic === undefined)
-      throw new MultinicError('NoSuchNic', `${this.name} has no NIC ${mac}; attach it first`);
-    return nic.cable;
+  #nic(mac: string): Nic {
+    const nic = this.#nics.get(mac.toLowerCase());
+    if (nic !== undefined) return nic;
+    throw new MultinicError('NoSuchNic', `${this.name} has no NIC ${mac}; attach it first`);
   }
 
   #freeName(): string {
@@ -209,7 +227,7 @@ export class Machine {
   }
 
   async #install(): Promise<void> {
-    const { rootfs, hub, slot } = this.#place;
+    const { rootfs, slot } = this.#place;
     const layers = ['upper', 'work', 'root'].map((layer) => join(this.#dir, layer));
     for (const dir of layers) await mkdir(dir, { recursive: true, mode: 0o755 });
     for (const path of Object.values({ ...this.#options.binds })) await mkdir(path, { recursive: true });
@@ -223,32 +241,26 @@ export class Machine {
     await this.write('/etc/netplan/50-cloud-init.yaml', this.#cloudInit(slot.address('0.1')), 0o600);
     for (const [path, content] of Object.entries({ ...this.#options.files })) await this.write(path, content);
 
-    await run('ip', ['netns', 'add', this.#namespace]);
-    await hub.plug({ namespace: this.#namespace, name: 'eth0', mac: this.#primaryMac, mtu: 1500 });
+    await this.#cable();
   }
 
-  /**
-   * A network namespace keeps addresses, routes and names of links over a boot; a virtual machine has new ones then.
-   */
-  async #recable(): Promise<void> {
-    const links = JSON.parse(await run('ip', ['-netns', this.#namespace, '-json', 'link'])) as {
-      readonly ifname: string;
-      readonly address: string;
-      readonly link_type: string;
-    }[];
-    const hardware = new Map([
-      [this.#primaryMac, 'eth0'],
-      ...[...this.#nics].map(([mac, nic]) => [mac, nic.name] as const),
-    ]);
-    const lines = links
-      .filter((link) => link.link_type === 'ether')
-      .flatMap(({ ifname, address }) => {
-        const name = hardware.get(address);
-        if (name === undefined) return [`link delete ${ifname}`];
-        const rename = name === ifname ? [] : [`link set ${ifname} name ${name}`];
-        return [`link set ${ifname} down`, `address flush dev ${ifname}`, ...rename];
-      });
-    await run('ip', ['-netns', this.#namespace, '-force', '-batch', '-'], { input: lines.join('\n') });
+  /** The network as the firmware leaves it: a namespace in which nobody has done anything yet, and the NICs. */
+  async #cable(): Promise<void> {
+    await run('ip', ['netns', 'add', this.#namespace]);
+    const primary = { namespace: this.#namespace, name: 'eth0', mac: this.#primaryMac, mtu: 1500 };
+    await this.#place.hub.plug(primary);
+    for (const nic of this.#nics.values()) await this.#plug(nic);
+  }
+
+  async #uncable(): Promise<void> {
+    await run('ip', ['netns', 'delete', this.#namespace]);
+    for (const nic of this.#nics.values()) delete nic.cable;
+  }
+
+  async #plug(nic: Nic): Promise<void> {
+    const { mac, name, mtu, network } = nic;
+    nic.cable = await this.#place.hub.plug({ namespace: this.#namespace, name, mac, mtu, network });
+    if (!nic.carrier) await this.#place.hub.carrier(nic.cable, false);
   }
 
   #cloudInit(gateway: string): string {

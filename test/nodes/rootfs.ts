@@ -55,8 +55,7 @@ const MASKED = [
 const NETPLAN_GENERATOR = '/usr/libexec/netplan/generate';
 
 const FILES: Readonly<Record<string, string>> = {
-  // nspawn mounts the controllers read-only; a kubelet makes groups in them. Its oom watcher wants a kernel log to
-  // read, and must not see that of this machine. A kubelet's volumes want shared mounts.
+  // nspawn mounts the controllers read-only; a kubelet makes groups in them, and its volumes want shared mounts.
   '/etc/systemd/system/node-setup.service': `[Unit]
 Description=What a virtual machine has and a container lacks
 DefaultDependencies=no
@@ -64,7 +63,7 @@ Before=basic.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/bin/sh -c 'for dir in /sys/fs/cgroup/*/; do mount -o remount,rw,bind "$dir"; done; mount --make-rshared /; ln -sf /dev/null /dev/kmsg'
+ExecStart=/bin/sh -c 'for dir in /sys/fs/cgroup/*/; do mount -o remount,rw,bind "$dir"; done; mount --make-rshared /'
 [Install]
 WantedBy=basic.target
 `,
