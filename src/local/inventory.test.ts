@@ -1,7 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { execa } from 'execa';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { InventoryFile } from './inventory.ts';
 
@@ -15,7 +15,7 @@ afterEach(() => rm(dir, { recursive: true }));
 const file = (): string => join(dir, 'inventory.yaml');
 const pipe = async (path: string): Promise<void> => {
   await rm(join(dir, path));
-  await execa('mkfifo', [join(dir, path)]);
+  execFileSync('mkfifo', [join(dir, path)]);
 };
 const edit = async (path: string, from: string | RegExp, to: string): Promise<void> => {
   const text = await readFile(join(dir, path), 'utf8');
