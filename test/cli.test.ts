@@ -100,6 +100,19 @@ test.each([
   expect(stderr).not.toMatch(/^ +at /m);
 });
 
+test('an old Node is told so in one line', async () => {
+  const older = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.20.2' } });`;
+  const ended = await execa(
+    process.execPath,
+    ['--import', `data:text/javascript,${encodeURIComponent(older)}`, BUNDLE, 'status'],
+    { reject: false },
+  );
+  expect({ code: ended.exitCode, stderr: ended.stderr }).toEqual({
+    code: 1,
+    stderr: expect.stringMatching(/^error: multinic needs Node 24 or newer.*\(OldNode\)$/),
+  });
+});
+
 test('a server that is no controller', async () => {
   const token = join(await mkdtemp(join(tmpdir(), 'multinic-cli-')), 'token');
   await writeFile(token, 'some-token\n');
@@ -241,7 +254,9 @@ describe('with a controller', () => {
   });
 
   test('rollback, status of the hold, release', async () => {
-    expect(await local.run('rollback', TWO)).toMatch(new RegExp(`^${TWO} rolled back \\([0-9a-f]{10}\\)$`));
+    expect(await local.run('rollback', TWO)).toMatch(
+      new RegExp(`^${TWO} rolled back to [0-9a-f]{10}: remove multinic0 \\([0-9a-f]{10}\\)$`),
+    );
     await local.applied(TWO, await local.tip(TWO));
     expect(await local.run('status')).toMatch(new RegExp(`^${TWO}  Configured  held`, 'm'));
     expect(await local.run('show', TWO)).toMatch(/^held {5}since /m);
@@ -441,11 +456,29 @@ test('backup while the controller runs, restore, and a controller that goes on w
   expect(await local.run('restore', bundle, '--force')).toMatch(
     /^restored; the store before is at .*store\.git\.replaced-/,
   );
-  await writeFile(`${bundle}.bad`, 'no bundle');
-  expect(await local.cli('restore', `${bundle}.bad`, '--force')).toMatchObject({
-    code: 1,
-    stderr: expect.stringContaining('(InvalidBackup)'),
-  });
+  const header = '# v2 git bundle\n';
+  for (const [name, content, says] of [
+    ['bad', 'no bundle', /is no git bundle; .*\(InvalidBackup\)$/],
+    ['empty', `${header}\n`, /has no main.*\(InvalidBackup\)$/],
+    ['cut', `${header}${'1'.repeat(40)} refs/heads/main\n\nPACK`, /cannot be restored.*\(InvalidBackup\)$/],
+  ] as const) {
+    await writeFile(`${bundle}.${name}`, content);
+    expect(await local.cli('restore', `${bundle}.${name}`, '--force')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(says),
+    });
+  }
+  for (const [args, code] of [
+    [['restore', `${bundle}.none`], 'InvalidBackup'],
+    [['restore', local.dir, '--force'], 'InvalidBackup'],
+    [['backup', join(bundle, 'x')], 'NotWritable'],
+    [['backup', local.dir], 'NotWritable'],
+  ] as const) {
+    const refused = await local.cli(...args);
+    expect(refused).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(`(${code})`) });
+    expect(refused.stderr.split('\n')).toHaveLength(1);
+  }
 
   await local.launch();
   await local.settled();

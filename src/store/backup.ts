@@ -21,24 +21,36 @@ const TIMEOUT_MS = 3_600_000;
  * name. The store may be in use.
  *
  * @returns the refs that are in it
- * @throws MultinicError `NoStore`, or as git failed; `file` is then as it was
+ * @throws MultinicError `NoStore`, `NotWritable`, or as git failed; `file` is then as it was
  */
 export async function backup(dir: string, file: string): Promise<Map<string, Oid>> {
   if (!isRepository(dir)) throw new MultinicError('NoStore', `${dir} is no store; give the store's folder`);
   const target = resolve(file);
   const partial = `${target}.partial`;
-  const scratch = await mkdtemp(`${target}.check-`);
+  const scratch = await mkdtemp(`${target}.check-`).catch((cause: unknown) => {
+    throw notWritable(target, cause);
+  });
   try {
     await git(resolve(dir), ['bundle', 'create', '--quiet', partial, '--all'], { timeoutMs: TIMEOUT_MS });
     const refs = await readBack(partial, scratch);
     await chmod(partial, 0o600);
     await syncFile(partial);
-    await rename(partial, target);
+    await rename(partial, target).catch((cause: unknown) => {
+      throw notWritable(target, cause);
+    });
     await syncFolder(dirname(target));
     return refs;
   } finally {
     await Promise.all([rm(partial, { force: true }), rm(scratch, { recursive: true, force: true })]);
   }
+}
+
+function notWritable(file: string, cause: unknown): MultinicError {
+  return new MultinicError(
+    'NotWritable',
+    `${file} cannot be written (${codeOf(cause)}); name a file in a folder that is there and that you may write`,
+    { cause, data: { file } },
+  );
 }
 
 export interface RestoreOptions {
@@ -60,6 +72,7 @@ export async function restore(
   dir: string,
   options: RestoreOptions = {},
 ): Promise<string | undefined> {
+  await checkBundle(resolve(file));
   const target = resolve(dir);
   const occupied = existsSync(target) && readdirSync(target).length > 0;
   if (occupied && options.force !== true) {
@@ -91,6 +104,33 @@ export async function restore(
   }
 }
 
+/** Asked before anything else, so that a mistyped name is not answered with what stands in its way. */
+async function checkBundle(file: string): Promise<void> {
+  const refuse = (message: string, cause?: unknown): MultinicError =>
+    new MultinicError('InvalidBackup', `${file} ${message}`, { cause, data: { file } });
+  const handle = await open(file, 'r').catch((cause: unknown) => {
+    throw refuse(`cannot be read (${codeOf(cause)}); name a file that multinic backup wrote`, cause);
+  });
+  try {
+    const isFile = (await handle.stat()).isFile();
+    const { buffer, bytesRead } = isFile
+      ? await handle.read(Buffer.alloc(BUNDLE_START_BYTES), 0, BUNDLE_START_BYTES, 0)
+      : { buffer: Buffer.alloc(0), bytesRead: 0 };
+    if (!/^# v\d+ git bundle\n/.test(buffer.toString('latin1', 0, bytesRead)))
+      throw refuse('is no git bundle; name a file that multinic backup wrote');
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Enough for `# v3 git bundle`. */
+const BUNDLE_START_BYTES = 32;
+
+/** `ENOENT`, as the system calls it. */
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? String(error);
+}
+
 async function unpack(file: string, fresh: string): Promise<void> {
   try {
     await cloneBundle(file, fresh);
@@ -99,6 +139,16 @@ async function unpack(file: string, fresh: string): Promise<void> {
       cause: error,
       data: { file },
     });
+  }
+  // A bundle without refs is whole to git, and would make an empty store in place of a full one.
+  if (!(await refsOf(fresh)).has('refs/heads/main')) {
+    throw new MultinicError(
+      'InvalidBackup',
+      `${file} has no main, so no store was saved in it; use another backup`,
+      {
+        data: { file },
+      },
+    );
   }
   await ensureRepository(fresh);
   const store = await Store.open(fresh);
@@ -112,10 +162,13 @@ async function unpack(file: string, fresh: string): Promise<void> {
 }
 
 /** Unpacks a bundle, which checks every byte of it; returns its refs. */
-/** Unpacks a bundle, which checks every byte of it; returns its refs. */
 async function readBack(bundle: string, scratch: string): Promise<Map<string, Oid>> {
   await cloneBundle(bundle, scratch);
-  const reader = openReader(scratch);
+  return refsOf(scratch);
+}
+
+async function refsOf(dir: string): Promise<Map<string, Oid>> {
+  const reader = openReader(dir);
   try {
     return await reader.refs('refs/');
   } finally {
