@@ -55,6 +55,7 @@ test('a machine ID that no file can hold is its own node alone, and mended when 
   });
   await setMtu(local, 0, 1400);
   await local.applied(ONE, await local.tip(ONE));
+  expect((await local.node(ONE)).state).toBe('Configured');
 });
 
 test('a tip that moved past the controller makes no jobs without end', async () => {
