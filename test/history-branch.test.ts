@@ -124,7 +124,8 @@ test('what came back before the confirmation was not meant to go', async () => {
   await fleet.pass();
   fleet.want('cr', { a: null, b: null, c: 1500 });
   await fleet.pass();
-  await fleet.commands.confirm(main.commit, BY);
+  fleet.lookedAt(main.commit);
+  await fleet.commands.confirm(undefined, BY);
   expect([...(await fleet.pass()).stopped]).toEqual(['a']);
   expect([await fleet.mtu('a'), await fleet.mtu('b')]).toEqual([1500, null]);
 });

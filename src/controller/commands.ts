@@ -30,13 +30,20 @@ export interface ManyMoved {
 /** Commits of a branch among which `rollback --change` looks for the change, to name the nodes that moved on. */
 const CHANGE_LOOK_BACK = 100;
 
+/** Removals that wait for somebody to say that they are meant, as the newest pass saw them. */
+export interface WaitingRemovals {
+  /** Commit of main that asks for them. */
+  readonly main: Oid;
+  readonly nodes: ReadonlySet<string>;
+}
+
 export interface CommandsOptions {
   readonly store: Store;
   readonly branches: Branches;
   readonly mirror: Mirror;
   readonly inventory: PausableInventory;
-  /** Nodes whose removal waits for somebody to say that it is meant. */
-  readonly waiting: () => ReadonlySet<string>;
+  /** undefined: no pass has seen any yet. */
+  readonly waiting: () => WaitingRemovals | undefined;
 }
 
 export class Commands {
@@ -44,7 +51,7 @@ export class Commands {
   readonly #branches: Branches;
   readonly #mirror: Mirror;
   readonly #inventory: PausableInventory;
-  readonly #waiting: () => ReadonlySet<string>;
+  readonly #waiting: () => WaitingRemovals | undefined;
 
   constructor({ store, branches, mirror, inventory, waiting }: CommandsOptions) {
     this.#store = store;
@@ -159,7 +166,8 @@ export class Commands {
 
   /**
    * Says that something is meant: a node's takeover (a node name), a change that was stopped because nodes failed
-   * (a commit of main), or all removals that wait at main's tip (nothing).
+   * (a commit of main), or all removals that wait (nothing): those that the newest pass saw, since nobody can have meant
+   * what main came to want afterwards.
    */
   async confirm(
     target: string | undefined,
@@ -169,8 +177,10 @@ export class Commands {
       return { confirmed: target, commit: (await this.request(target, 'confirm', by)).commit };
     }
     const wanted = target && (await this.#resolve(target));
-    const nodes = wanted === undefined ? [...this.#waiting()].sort() : undefined;
-    if (nodes?.length === 0) {
+    const waiting = wanted === undefined ? this.#waiting() : undefined;
+    const meant = wanted ?? waiting?.main;
+    const nodes = waiting && [...waiting.nodes].sort();
+    if (meant === undefined || nodes?.length === 0) {
       throw new MultinicError(
         'NothingToConfirm',
         'no removal waits for a confirmation: name a node or a commit of main to confirm something else',
@@ -178,7 +188,6 @@ export class Commands {
     }
     return decideAnew(async () => {
       const tip = await this.#store.reader.ref(MAIN);
-      const meant = wanted ?? tip!;
       if (!(await this.#store.reader.isAncestor(meant, tip!))) {
         throw new MultinicError(
           'NotInBranch',

@@ -85,7 +85,11 @@ export class Controller {
       branches: this.#branches,
       mirror: this.#mirror,
       inventory: options.inventory,
-      waiting: () => this.#snapshot?.report.stopped ?? new Set(),
+      waiting: () =>
+        this.#snapshot && {
+          main: this.#snapshot.report.main.commit,
+          nodes: this.#snapshot.report.stopped,
+        },
     });
   }
 

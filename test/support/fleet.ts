@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { pino } from 'pino';
-import { Commands } from '../../src/controller/commands.ts';
+import { Commands, type WaitingRemovals } from '../../src/controller/commands.ts';
 import { Branches, type Branch } from '../../src/history/branch.ts';
 import { NodeBranchPolicy } from '../../src/history/policy.ts';
 import { MAIN, nodeRef } from '../../src/history/ref.ts';
@@ -165,10 +165,18 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** @param doubt why CRs that are not listed may still exist */
-  pass(doubt?: string): Promise<MirrorReport> {
-    return this.#running!.mirror.pass({ configs: [...this.configs.values()], doubt: () => doubt }, [
+  async pass(doubt?: string): Promise<MirrorReport> {
+    const running = this.#running!;
+    const report = await running.mirror.pass({ configs: [...this.configs.values()], doubt: () => doubt }, [
       ...this.inventory,
     ]);
+    running.seen = report.main.commit;
+    return report;
+  }
+
+  /** What a person knows who last looked when main was there. */
+  lookedAt(main: string): void {
+    this.#running!.seen = main;
   }
 
   /** A branch read by somebody who remembers nothing. */
@@ -233,6 +241,8 @@ interface Running {
   readonly store: Store;
   readonly mirror: Mirror;
   readonly commands: Commands;
+  /** Commit of main that the newest pass saw. */
+  seen?: string;
 }
 
 /** What a process needs for one pass. */
@@ -255,8 +265,13 @@ export async function startMirror(
   const mirror = new Mirror(store, branches, { guard, log: pino({ level: 'silent' }) });
   const nodes = { list: async () => inventory, setPaused: async () => undefined };
   // No controller, so no status says which removals wait: any may.
-  const waiting = (): ReadonlySet<string> => new Set(inventory.map(({ name }) => name));
-  return { store, mirror, commands: new Commands({ store, branches, mirror, inventory: nodes, waiting }) };
+  const waiting = (): WaitingRemovals | undefined =>
+    running.seen === undefined
+      ? undefined
+      : { main: running.seen, nodes: new Set(inventory.map(({ name }) => name)) };
+  const commands = new Commands({ store, branches, mirror, inventory: nodes, waiting });
+  const running: Running = { store, mirror, commands };
+  return running;
 }
 
 export function inventoryNode(name: string): InventoryNode {
