@@ -125,22 +125,23 @@ export class Controller {
 
   /**
    * Passes until stopped.
-   * @param after is called after each pass; true ends here
+   * @param after is called after each pass, with its duration in milliseconds; true ends here
    * @param failed is called after each pass that failed; true ends here, with its error
    * @throws MultinicError `Fenced` when another controller took the store over
    */
   async run(
-    after: (snapshot: Snapshot) => Promise<boolean> = async () => false,
+    after: (snapshot: Snapshot, ms: number) => Promise<boolean> = async () => false,
     failed: (error: unknown) => boolean = () => false,
   ): Promise<void> {
     while (!this.#stopped) {
       this.#triggered = false;
       let pauseMs = RESYNC_MS;
       this.#resyncIfDue();
+      const began = performance.now();
       try {
         const { snapshot, nextWake } = await this.reconcile();
         this.#failure = '';
-        if (await after(snapshot)) return;
+        if (await after(snapshot, performance.now() - began)) return;
         if (nextWake !== undefined) pauseMs = Math.min(pauseMs, Math.max(nextWake - this.#now(), 50));
       } catch (error) {
         if (error instanceof MultinicError && error.code === 'Fenced') throw error;

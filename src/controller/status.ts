@@ -196,7 +196,12 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
         : { state: 'Configured', reason: 'Held', message: describeHold(branch) };
     case 'NothingWanted':
       return { state: 'Configured', reason: 'NoInterfaces' };
-    case 'Waiting':
+    case 'Waiting': {
+      const late = snapshot.jobs.find((job) => job.node === name && job.message !== undefined);
+      return late === undefined
+        ? { state: 'InProgress', reason: 'Waiting' }
+        : { state: 'InProgress', reason: 'JobNotStarting', message: late.message! };
+    }
     case 'Running':
     case 'Recording':
       return { state: 'InProgress', reason: decision.reason };

@@ -10,12 +10,12 @@ import { healthOf } from '../controller/health.ts';
 import type { ControllerEvent } from '../controller/port.ts';
 import { reportOf } from '../controller/report.ts';
 import { nodeViews, type Snapshot } from '../controller/status.ts';
+import { Upkeep } from '../controller/upkeep.ts';
 import { NodeBranchPolicy } from '../history/policy.ts';
 import { formatConfigRef } from '../history/message.ts';
 import { specOf } from '../mirror/main.ts';
 import { serve } from '../store/http.ts';
 import type { Route } from '../store/http-routes.ts';
-import { Maintenance } from '../store/maintenance.ts';
 import { Store } from '../store/store.ts';
 import { REMOVED_AFTER_MS } from './config.ts';
 import { endpointFile, type Endpoint } from './endpoint.ts';
@@ -117,21 +117,14 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
 
   signal.addEventListener('abort', () => controller.stop(), { once: true });
   if (signal.aborted) controller.stop();
-  const maintenance = new Maintenance(store);
-  let maintaining: Promise<unknown> | undefined;
-  cleanup.defer(async () => void (await maintaining));
+  const upkeep = new Upkeep(store, log);
+  cleanup.defer(() => upkeep.close());
   let failures = 0;
   const after = async (snapshot: Snapshot): Promise<boolean> => {
     failures = 0;
     await sink.save(reportOf(snapshot, controller.statuses));
     checkpoint('local.saved');
-    // Beside the passes: it may take seconds, and nobody waits for it.
-    maintaining ??= maintenance
-      .runIfDue()
-      .catch((error: unknown) =>
-        log.warn({ err: error }, 'maintenance failed: trying again after the next pass'),
-      )
-      .finally(() => (maintaining = undefined));
+    upkeep.poke();
     // Nothing tells of a file that stays away.
     if (source.undecided) setTimeout(changed, REMOVED_AFTER_MS).unref();
     return options.once && !source.undecided && isSettled(snapshot);

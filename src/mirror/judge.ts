@@ -83,7 +83,7 @@ function sameHead(a: ConfigObject, b: ConfigObject): boolean {
   return (
     a.uid === b.uid &&
     a.generation === b.generation &&
-    JSON.stringify(a.annotations) === JSON.stringify(b.annotations)
+    JSON.stringify([a.annotations, a.origin]) === JSON.stringify([b.annotations, b.origin])
   );
 }
 

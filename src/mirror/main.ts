@@ -18,6 +18,8 @@ export interface MainConfig {
   readonly generation: number;
   /** Our own annotations only. */
   readonly annotations: Readonly<Record<string, string>>;
+  /** As in `ConfigObject`. */
+  readonly origin?: Readonly<Record<string, string>>;
   /** The spec without its nodeConfigs. */
   readonly rest: Readonly<Record<string, unknown>>;
   readonly entries: ReadonlyMap<string, Entry>;
@@ -65,11 +67,14 @@ export function mainConfig(
       .filter(([key]) => OUR_ANNOTATIONS.has(key))
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   );
+  // A home that cannot tell now takes nothing back of what it told before.
+  const origin = object.origin ?? (known?.uid === object.uid ? known.origin : undefined);
   const config = {
     ref: object.ref,
     uid: object.uid,
     generation: object.generation,
     annotations,
+    ...(origin !== undefined && { origin }),
     rest: admitted.rest,
   };
   return { ...config, entries: entriesOf(admitted.entries, known?.entries), text: renderConfig(config) };
@@ -160,12 +165,13 @@ function summarise(before: MainConfig | undefined, after: MainConfig, touched: r
 }
 
 function renderConfig(config: Omit<MainConfig, 'entries' | 'text'>): string {
-  const { ref, uid, generation, annotations, rest } = config;
+  const { ref, uid, generation, annotations, origin, rest } = config;
   return stringify(
     {
       apiVersion: `${ref.group}/v1`,
       kind: 'MultiNicBizConfig',
       metadata: { name: ref.name, namespace: ref.namespace, uid, generation, annotations },
+      ...(origin !== undefined && { origin }),
       spec: rest,
     },
     { compat: 'yaml-1.1', lineWidth: 0 },
@@ -173,8 +179,9 @@ function renderConfig(config: Omit<MainConfig, 'entries' | 'text'>): string {
 }
 
 function parseConfig(ref: ConfigRef, text: string): Omit<MainConfig, 'entries'> {
-  const { metadata, spec } = parse(text) as {
+  const { metadata, origin, spec } = parse(text) as {
     metadata: Pick<MainConfig, 'uid' | 'generation' | 'annotations'>;
+    origin?: Record<string, string>;
     spec: Record<string, unknown> | null;
   };
   return {
@@ -182,6 +189,7 @@ function parseConfig(ref: ConfigRef, text: string): Omit<MainConfig, 'entries'> 
     uid: metadata.uid,
     generation: metadata.generation,
     annotations: metadata.annotations ?? {},
+    ...(origin !== undefined && { origin }),
     rest: spec ?? {},
     text,
   };

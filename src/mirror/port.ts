@@ -11,6 +11,11 @@ export interface ConfigObject {
   readonly spec: unknown;
   /** The client that wrote the spec: not a person. */
   readonly writer: Person;
+  /**
+   * IDs of what the CR lives in (in a cluster its CRD and its namespace). main keeps them with the CR, so that the home
+   * can tell whether a CR is gone or what it lived in.
+   */
+  readonly origin?: Readonly<Record<string, string>>;
 }
 
 export interface ConfigList {

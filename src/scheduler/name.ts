@@ -33,7 +33,7 @@ export function jobStamp(name: string): number | undefined {
  * The node ID as a part of a Kubernetes name: lower case, a UUID without its dashes. Whatever else has to be
  * changed or cut is told apart by a few digits of its hash.
  */
-function jobNodeId(nodeId: string): string {
+export function jobNodeId(nodeId: string): string {
   const lower = nodeId.toLowerCase();
   if (UUID.test(lower)) return lower.replaceAll('-', '');
   const plain = lower.replaceAll(/[^a-z0-9-]/g, '-');

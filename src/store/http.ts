@@ -37,6 +37,8 @@ export interface ServeOptions {
 export interface StoreServer {
   /** `http://127.0.0.1:8080`: the repository is `<url>/git`. */
   readonly url: string;
+  /** Another certificate for connections from now on; only for a server that has one. */
+  renew(tls: NonNullable<ServeOptions['tls']>): void;
   /** Takes no more requests, lets those that run end for a while, then cuts them; pushes always end. */
   close(): Promise<void>;
 }
@@ -64,6 +66,9 @@ export async function serve(options: ServeOptions): Promise<StoreServer> {
   await once(server, 'listening');
   return {
     url: `${options.tls === undefined ? 'http' : 'https'}://${authority(server)}`,
+    renew: (tls) => {
+      if ('setSecureContext' in server) server.setSecureContext(tls);
+    },
     close: () => close(server, git),
   };
 }

@@ -1,0 +1,34 @@
+// The store's maintenance beside the passes: it may take seconds, and nobody waits for it.
+
+import type { Logger } from 'pino';
+import { Maintenance } from '../store/maintenance.ts';
+import type { Store } from '../store/store.ts';
+
+export class Upkeep {
+  readonly #maintenance: Maintenance;
+  readonly #log: Logger;
+  #running: Promise<void> | undefined;
+
+  constructor(store: Store, log: Logger) {
+    this.#maintenance = new Maintenance(store);
+    this.#log = log;
+  }
+
+  /** Begins it if it is due and does not run yet. */
+  poke(): void {
+    this.#running ??= this.#run().finally(() => (this.#running = undefined));
+  }
+
+  /** Waits for what runs. */
+  async close(): Promise<void> {
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    try {
+      await this.#maintenance.runIfDue();
+    } catch (error) {
+      this.#log.warn({ err: error }, 'maintenance failed: trying again after the next pass');
+    }
+  }
+}
