@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
 import { setTimeout } from 'node:timers/promises';
 import { MultinicError } from '../api/errors.ts';
 import type { AgentJob } from '../api/job.ts';
@@ -15,9 +17,11 @@ export function httpBranch(job: AgentJob): Branch {
   return {
     checkout: async () => {
       const { checkout } = await import('./checkout.ts');
+      const ca = readCa(job);
       return checkout({
         url: job.url,
         token: readToken(job),
+        ...(ca !== undefined && { ca }),
         ref: `refs/heads/node/${branchOfNode(job.node)}`,
         timeoutMs: Math.min(CHECKOUT_TIMEOUT_MS, workingSeconds(job.deadlineSeconds) * 1000),
       });
@@ -28,15 +32,10 @@ export function httpBranch(job: AgentJob): Branch {
 
 /** Any answer will do: that one comes back over the changed network is the question. */
 async function probe(job: AgentJob): Promise<void> {
-  const url = `${job.url.replace(/\/$/, '')}/info/refs?service=git-upload-pack`;
+  const url = new URL(`${job.url.replace(/\/$/, '')}/info/refs?service=git-upload-pack`);
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const response = await fetch(url, {
-        headers: { authorization: `Bearer ${readToken(job)}` },
-        signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
-      });
-      await response.body?.cancel();
-      return;
+      return await anyAnswer(url, readToken(job), readCa(job));
     } catch (error) {
       if (attempt === PROBE_ATTEMPTS) {
         throw new MultinicError(
@@ -47,6 +46,34 @@ async function probe(job: AgentJob): Promise<void> {
       }
       await setTimeout(500 * attempt);
     }
+  }
+}
+
+function anyAnswer(url: URL, token: string, ca: string | undefined): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const get = url.protocol === 'https:' ? https.get : http.get;
+  // A connection of its own: one that was open before the change proves nothing.
+  const options = {
+    agent: false,
+    headers: { authorization: `Bearer ${token}` },
+    signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
+    ...(ca !== undefined && { ca }),
+  };
+  get(url, options, (response) => {
+    response.destroy();
+    resolve();
+  }).on('error', reject);
+  return promise;
+}
+
+function readCa({ caFile }: AgentJob): string | undefined {
+  try {
+    return caFile === undefined ? undefined : readFileSync(caFile, 'utf8');
+  } catch (error) {
+    throw new MultinicError(
+      'CaUnreadable',
+      `${caFile}: ${(error as Error).message}; mount the store’s CA there`,
+    );
   }
 }
 

@@ -7,6 +7,7 @@ import type { Outcome } from '../api/outcome.ts';
 import { httpBranch } from './branch.ts';
 import { EXIT } from './exit.ts';
 import { limit } from './limit.ts';
+import { LiveHost } from './live.ts';
 import type { Log } from './log.ts';
 import { openRoot } from './managed.ts';
 import { OfflineHost } from './offline.ts';
@@ -58,7 +59,7 @@ async function withHost(
     const root = openHost(options);
     const outcome = await action({
       root,
-      host: new OfflineHost(root),
+      host: options.offline === true ? new OfflineHost(root) : new LiveHost(root),
       log,
       clock: () => new Date(),
       signal,
@@ -78,10 +79,7 @@ async function withHost(
   }
 }
 
-function openHost({ root, offline }: HostOptions): ReturnType<typeof openRoot> {
-  if (offline !== true) {
-    throw new MultinicError('NoLiveHost', 'this version configures recorded hosts only; add --offline');
-  }
+function openHost({ root }: HostOptions): ReturnType<typeof openRoot> {
   try {
     return openRoot(root);
   } catch (error) {

@@ -7,6 +7,10 @@ import { Root } from './root.ts';
 export const RECORD = 'var/lib/multinic/record.json';
 export const LOCK = 'var/lib/multinic/lock';
 export const STAGING = 'var/lib/multinic/staging';
+/** What a running host restores itself with, and the name of the unit that would begin it. */
+export const RESTORE_SCRIPT = 'var/lib/multinic/restore.sh';
+export const RESTORE_UNIT = 'var/lib/multinic/restore.unit';
+const OWN: ReadonlySet<string> = new Set([RECORD, RESTORE_SCRIPT, RESTORE_UNIT]);
 
 /** All of them: a node that changed its renderer still has the files of the one before. */
 export const RENDERERS: readonly Renderer[] = RENDERER_KINDS.map(rendererOf);
@@ -25,7 +29,7 @@ export interface ManagedNic {
 
 /** A host's file system in which only managed files and the agent's own folder may be changed. */
 export function openRoot(dir: string): Root {
-  return new Root(dir, (path) => path === RECORD || RENDERERS.some((renderer) => renderer.manages(path)));
+  return new Root(dir, (path) => OWN.has(path) || RENDERERS.some((renderer) => renderer.manages(path)));
 }
 
 /** What stands at managed paths of the host, of every renderer, grouped by NIC. */

@@ -30,7 +30,7 @@ export function writeOutcome(file: string, outcome: Outcome): void {
     if (code !== 'EBUSY' && code !== 'EACCES' && code !== 'EROFS' && code !== 'EXDEV') throw error;
     writeFileSync(file, text);
   }
-  rmSync(progressFile(file), { force: true });
+  if (progressFile(file) !== file) rmSync(progressFile(file), { force: true });
 }
 
 /** Says which step a run is in. Only of use when no report comes: what a killed run was about. */
@@ -42,8 +42,11 @@ export function writeProgress(outcomeFile: string, step: string, at: Date): void
   }
 }
 
+/** A pod's termination log is all that outlives the pod's container: progress stands there until the report does. */
+const TERMINATION_LOG = '/dev/termination-log';
+
 function progressFile(outcomeFile: string): string {
-  return `${outcomeFile}.progress`;
+  return outcomeFile === TERMINATION_LOG ? outcomeFile : `${outcomeFile}.progress`;
 }
 
 function shortened(message: string | undefined, max: number): { message?: string } {

@@ -14,6 +14,8 @@ export const AgentJob = z.strictObject({
   url: z.string(),
   /** Bearer token that reads this node's branch; given by file so that no process list shows it. */
   tokenFile: z.string(),
+  /** PEM, for a store whose certificate is by its own CA. */
+  caFile: z.string().optional(),
   apply: z.enum(['live', 'full', 'files']).default('live'),
   /** The run ends by itself, restored, before this. */
   deadlineSeconds: z.number().int().positive().default(120),

@@ -1,0 +1,43 @@
+import { spawn } from 'node:child_process';
+import { MultinicError } from '../api/errors.ts';
+
+export type Command = readonly [file: string, ...args: string[]];
+
+export interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const TIMEOUT_MS = 15_000;
+/** The image's folders and the host's. */
+const ENVIRONMENT = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
+
+/**
+ * Runs a command to its end, with nothing of this process's environment.
+ * @throws MultinicError `CommandMissing`, `CommandHangs`
+ */
+export async function run([file, ...args]: Command, timeoutMs = TIMEOUT_MS): Promise<Ended> {
+  const child = spawn(file, args, { env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'pipe'] });
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const timer = setTimeout(() => {
+    child.kill('SIGKILL');
+    const what = [file, ...args].join(' ');
+    reject(
+      new MultinicError('CommandHangs', `${what}: no end after ${timeoutMs / 1000} s; look at the node`),
+    );
+  }, timeoutMs);
+  child.once('error', (cause) =>
+    reject(new MultinicError('CommandMissing', `${file} did not start: ${cause.message}`, { cause })),
+  );
+  child.once('close', (code) => resolve(code ?? -1));
+  try {
+    return { code: await promise, stdout, stderr };
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,134 @@
+// The restore that comes if this process does not: a timer of the host's systemd, and a script that needs neither the
+// image nor the pod.
+import { randomBytes } from 'node:crypto';
+import { MultinicError } from '../api/errors.ts';
+import { run, type Command } from './command.ts';
+import { LOCK, RESTORE_SCRIPT as SCRIPT, RESTORE_UNIT as UNIT } from './managed.ts';
+import type { Pending } from './record.ts';
+import type { Root } from './root.ts';
+
+const MANAGER = [
+  'org.freedesktop.systemd1',
+  '/org/freedesktop/systemd1',
+  'org.freedesktop.systemd1.Manager',
+] as const;
+/** The script waits so long for an agent that has the lock. */
+const LOCK_WAIT_SECONDS = 300;
+
+export class DeadMan {
+  readonly #root: Root;
+  readonly #inHost: (command: Command) => Command;
+
+  constructor(root: Root, inHost: (command: Command) => Command) {
+    this.#root = root;
+    this.#inHost = inHost;
+  }
+
+  /** @throws MultinicError `RestoreNotArmed` */
+  async arm(pending: Pending, seconds: number): Promise<void> {
+    // A name of its own each run: systemd may remember the last one.
+    const unit = `multinic-restore-${randomBytes(4).toString('hex')}`;
+    this.#root.write(SCRIPT, restoreScript(pending), 0o700);
+    this.#root.write(UNIT, `${unit}\n`, 0o600);
+    const command = `exec flock -w ${LOCK_WAIT_SECONDS} /${LOCK} /bin/sh /${SCRIPT}`;
+    // A timer is up to a minute late unless it is told how exact to be.
+    const timer =
+      `3 TimersMonotonic a(st) 1 OnActiveSec ${seconds * 1_000_000} AccuracyUSec t 100000 RemainAfterElapse b false`.split(
+        ' ',
+      );
+    const service = ['1', 'ExecStart', 'a(sasb)', '1', '/bin/sh', '3', '/bin/sh', '-c', command, 'false'];
+    const { code, stderr } = await this.#busctl('StartTransientUnit', [
+      'ssa(sv)a(sa(sv))',
+      `${unit}.timer`,
+      'fail',
+      ...timer,
+      '1',
+      `${unit}.service`,
+      ...service,
+    ]);
+    if (code !== 0) {
+      this.#forget();
+      throw new MultinicError(
+        'RestoreNotArmed',
+        `the host's systemd takes no restore timer (${stderr.trim()}), and without one nothing is changed; look at D-Bus on the node`,
+      );
+    }
+  }
+
+  /** @throws MultinicError `RestoreBegun` */
+  async disarm(): Promise<void> {
+    const unit = this.#root.read(UNIT)?.content.trim();
+    if (unit === undefined) return;
+    await this.#busctl('StopUnit', ['ss', `${unit}.timer`, 'replace']);
+    // A service that is there was started by the timer: it waits for our lock.
+    const { code } = await this.#busctl('GetUnit', ['s', `${unit}.service`]);
+    this.#forget();
+    if (code === 0) {
+      throw new MultinicError('RestoreBegun', 'the host restores itself already: this run came too late');
+    }
+  }
+
+  #forget(): void {
+    this.#root.remove(UNIT);
+    this.#root.remove(SCRIPT);
+  }
+
+  #busctl(method: string, args: readonly string[]): ReturnType<typeof run> {
+    return run(this.#inHost(['busctl', '--timeout=10', '--', 'call', ...MANAGER, method, ...args]));
+  }
+}
+
+/**
+ * Plain sh with the host's `ip`: puts files and links back to what the record says they were. Idempotent; does nothing
+ * when the change it is about was finished or undone. The record stays: the next agent finds that nothing is left to
+ * undo, and says so.
+ */
+export function restoreScript({ startedAt, files, links }: Pending): string {
+  const addresses = new Map(links.after.map(({ mac, addresses: ours }) => [mac, ours]));
+  return `${[
+    '#!/bin/sh',
+    `# Restores this node's network as it was before ${startedAt}. Runs under flock on /${LOCK}.`,
+    'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    `grep -qF ${quote(`"startedAt": "${startedAt}"`)} /var/lib/multinic/record.json || exit 0`,
+    'nic() { for each in /sys/class/net/*; do [ "$(cat "$each/address" 2>/dev/null)" = "$1" ] && basename "$each" && return; done; }',
+    ...files.toReversed().flatMap(({ path, before }) => restoreFile(`/${path}`, before)),
+    // All step aside first, so that names that had changed places are free.
+    ...links.before.map(
+      ({ mac, name }, index) =>
+        `n=$(nic ${quote(mac)}); [ -n "$n" ] && [ "$n" != ${quote(name)} ] && ip link set "$n" down && ip link set "$n" name mnrestore${index}`,
+    ),
+    ...links.before.flatMap(({ mac, name, mtu, up, addresses: before }) => [
+      `n=$(nic ${quote(mac)})`,
+      `if [ -n "$n" ]; then`,
+      `  [ "$n" = ${quote(name)} ] || ip link set "$n" name ${quote(name)}`,
+      `  ip link set ${quote(name)} mtu ${mtu}`,
+      `  ip link set ${quote(name)} ${up ? 'up' : 'down'}`,
+      ...before.map(
+        (address) =>
+          `  ip addr replace ${quote(address)} dev ${quote(name)}${address.includes(':') ? '' : ' brd +'}`,
+      ),
+      ...(addresses.get(mac) ?? [])
+        .filter((address) => !before.includes(address))
+        .map((address) => `  ip addr del ${quote(address)} dev ${quote(name)} 2>/dev/null`),
+      'fi',
+    ]),
+    'sync',
+    'exit 0',
+  ].join('\n')}\n`;
+}
+
+function restoreFile(
+  path: string,
+  before: { readonly content: string; readonly mode: number } | null,
+): string[] {
+  if (before === null) return [`rm -f ${quote(path)}`];
+  const temporary = path.replace(/[^/]*$/, (name) => `.multinic-tmp-restore-${name}`);
+  const content = Buffer.from(before.content).toString('base64');
+  return [
+    `printf %s ${quote(content)} | base64 -d > ${quote(temporary)} && chmod ${before.mode.toString(8)} ${quote(temporary)} && mv -f ${quote(temporary)} ${quote(path)}`,
+  ];
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}

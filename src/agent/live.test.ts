@@ -1,0 +1,122 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { run } from './command.ts';
+import { restoreScript } from './dead-man.ts';
+import { readLinks, readRoutes } from './live.ts';
+import type { Pending } from './record.ts';
+
+test('links by their permanent MAC, with what people gave them', () => {
+  const raw = [
+    { ifname: 'lo', link_type: 'loopback', address: '00:00:00:00:00:00' },
+    {
+      ifname: 'ens6',
+      link_type: 'ether',
+      address: 'fa:16:3e:00:00:09',
+      permaddr: 'FA:16:3E:00:00:01',
+      master: 'bond0',
+      flags: ['BROADCAST', 'UP', 'LOWER_UP'],
+      mtu: 9000,
+      addr_info: [
+        { family: 'inet', local: '192.168.1.10', prefixlen: 24, scope: 'global' },
+        { family: 'inet6', local: 'fe80::1', prefixlen: 64, scope: 'link' },
+      ],
+    },
+    { ifname: 'tun0', link_type: 'none' },
+  ];
+  expect(readLinks(raw)).toEqual([
+    {
+      name: 'ens6',
+      mac: 'fa:16:3e:00:00:01',
+      up: true,
+      mtu: 9000,
+      addresses: ['192.168.1.10/24'],
+      master: 'bond0',
+    },
+  ]);
+});
+
+test('routes that lead somewhere: those that follow from addresses, and those of pods, are left out', () => {
+  const raw = [
+    { dst: 'default', gateway: '10.0.0.1', dev: 'eth0' },
+    { dst: 'default', nexthops: [{ gateway: '10.0.0.2', dev: 'eth1' }] },
+    { dst: '10.0.0.0/24', dev: 'eth0' },
+    { dst: '10.244.1.7', dev: 'cali123' },
+    { dst: '10.244.2.0/24', gateway: '10.0.0.12', dev: 'eth0' },
+  ];
+  expect(readRoutes(raw)).toEqual([
+    { to: 'default', dev: 'eth0', via: '10.0.0.1' },
+    { to: 'default', dev: 'eth1', via: '10.0.0.2' },
+    { to: '10.244.2.0/24', dev: 'eth0', via: '10.0.0.12' },
+  ]);
+});
+
+test('a command that hangs is ended, and one that is missing is named', async () => {
+  await expect(run(['sleep', '10'], 50)).rejects.toMatchObject({ code: 'CommandHangs' });
+  await expect(run(['no-such-command'])).rejects.toMatchObject({ code: 'CommandMissing' });
+  expect(await run(['sh', '-c', 'echo out; echo err >&2; exit 3'])).toEqual({
+    code: 3,
+    stdout: 'out\n',
+    stderr: 'err\n',
+  });
+  // Nothing of the pod's environment reaches a command of the host.
+  process.env['SECRET'] = 'x';
+  expect((await run(['sh', '-c', 'echo "[$SECRET]"'])).stdout).toBe('[]\n');
+});
+
+const pending: Pending = {
+  bootId: 'b',
+  startedAt: '2026-01-01T00:00:00.000Z',
+  reload: false,
+  files: [
+    { path: 'etc/netplan/90-multinic0.yaml', before: null, after: 'a' },
+    { path: 'etc/netplan/91-multinic1.yaml', before: { content: "it's old\n", mode: 0o600 }, after: null },
+  ],
+  links: {
+    before: [{ name: 'ens6', mac: 'fa:16:3e:00:00:01', up: false, mtu: 1500, addresses: ['10.0.0.1/24'] }],
+    after: [{ name: 'multinic0', mac: 'fa:16:3e:00:00:01', up: true, mtu: 9000, addresses: ['10.0.0.2/24'] }],
+  },
+  machine: { links: [], routes: [] },
+  applied: null,
+};
+
+test("the host's own restore puts files back, once and again, and nothing when the change is over", () => {
+  const root = mkdtempSync(join(tmpdir(), 'multinic-restore-'));
+  try {
+    // The script is the host's: here its paths begin in a folder, and its `ip` is a list of what it was told.
+    const script = restoreScript(pending)
+      .replaceAll('/etc/', `${root}/etc/`)
+      .replaceAll('/var/lib/', `${root}/var/lib/`)
+      .replaceAll('/sys/', `${root}/sys/`)
+      .replace(/^PATH=.*$/m, `ip() { echo "ip $*" >> ${root}/told; }`);
+    const sh = (text: string): string => execFileSync('sh', ['-c', text], { cwd: root, encoding: 'utf8' });
+    sh('mkdir -p etc/netplan var/lib/multinic sys/class/net/multinic0');
+    writeFileSync(join(root, 'sys/class/net/multinic0/address'), 'fa:16:3e:00:00:01\n');
+    writeFileSync(join(root, 'etc/netplan/90-multinic0.yaml'), 'new');
+    writeFileSync(join(root, 'restore.sh'), script);
+
+    writeFileSync(join(root, 'var/lib/multinic/record.json'), JSON.stringify({ pending: null }));
+    sh('sh restore.sh');
+    expect(sh('ls etc/netplan')).toBe('90-multinic0.yaml\n');
+
+    writeFileSync(join(root, 'var/lib/multinic/record.json'), JSON.stringify({ pending }, null, 2));
+    for (let time = 1; time <= 2; time += 1) {
+      sh('sh restore.sh');
+      expect(sh('ls -a etc/netplan')).toBe('.\n..\n91-multinic1.yaml\n');
+      expect(sh('cat etc/netplan/*; stat -c %a etc/netplan/*')).toBe("it's old\n600\n");
+    }
+    expect(sh('cat told').split('\n').slice(0, 7)).toEqual([
+      'ip link set multinic0 down',
+      'ip link set multinic0 name mnrestore0',
+      'ip link set multinic0 name ens6',
+      'ip link set ens6 mtu 1500',
+      'ip link set ens6 down',
+      'ip addr replace 10.0.0.1/24 dev ens6 brd +',
+      'ip addr del 10.0.0.2/24 dev ens6',
+    ]);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+});

@@ -1,0 +1,228 @@
+// A host that runs: its links by the image's own `ip`, which needs only the host's network namespace, and its
+// network manager by the host's commands, in the host's root.
+import { existsSync, readFileSync } from 'node:fs';
+import { relative } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { MultinicError } from '../api/errors.ts';
+import type { RendererKind } from '../network/node.ts';
+import { DeadMan } from './dead-man.ts';
+import { run, type Command } from './command.ts';
+import { generate } from './generator.ts';
+import type { Host, HostState, Link, LinkStep, Route } from './host.ts';
+import { HostRecord } from './record.ts';
+import type { Root } from './root.ts';
+
+const NETPLAN_GENERATORS = [
+  'usr/libexec/netplan/generate',
+  'usr/lib/netplan/generate',
+  'lib/netplan/generate',
+];
+const RENAME_MS = 3_000;
+const BOOT_ID = '/proc/sys/kernel/random/boot_id';
+
+export class LiveHost implements Host {
+  readonly #root: Root;
+  readonly #deadMan: DeadMan;
+
+  constructor(root: Root) {
+    this.#root = root;
+    this.#deadMan = new DeadMan(root, (command) => this.#inHost(command));
+  }
+
+  async state(): Promise<HostState> {
+    const [links, routes4, routes6] = await Promise.all([
+      ip<RawLink>('-d', 'addr', 'show'),
+      ip<RawRoute>('-4', 'route', 'show', 'table', 'main'),
+      ip<RawRoute>('-6', 'route', 'show', 'table', 'main'),
+    ]);
+    const known = readLinks(links);
+    const routes = [...readRoutes(routes4), ...readRoutes(routes6)];
+    const primary = new Set(routes.filter(({ to }) => to === 'default').map(({ dev }) => dev));
+    return {
+      osImage: this.#osImage(),
+      machineId: this.#read('etc/machine-id'),
+      bootId: readFileSync(BOOT_ID, 'utf8').trim(),
+      nodeAddresses: known
+        .filter(({ name }) => primary.has(name))
+        .flatMap(({ addresses }) => addresses.map((address) => address.split('/')[0]!)),
+      links: known,
+      routes,
+    };
+  }
+
+  async validate(kinds: readonly RendererKind[], staging: string): Promise<void> {
+    for (const kind of kinds) {
+      // What the OS's own generators let pass (facts: a name or MAC twice) is ours to refuse.
+      generate(kind, (folder) => this.#stagedFiles(staging, folder));
+      if (kind === 'netplan') await this.#netplan(staging);
+    }
+  }
+
+  async change(step: LinkStep): Promise<void> {
+    const link = (await this.state()).links.find(({ mac }) => mac === step.mac);
+    if (link === undefined) throw refused(step, 'no such device');
+    switch (step.op) {
+      case 'rename':
+        return this.#rename(step, link);
+      case 'set':
+        await set(step, 'link', 'set', link.name, 'mtu', String(step.mtu));
+        return set(step, 'link', 'set', link.name, step.up ? 'up' : 'down');
+      case 'add': {
+        const v4 = !step.address.includes(':');
+        const broadcast = v4 && !/\/3[12]$/.test(step.address) ? ['brd', '+'] : [];
+        return set(step, 'addr', 'replace', step.address, 'dev', link.name, ...broadcast);
+      }
+      case 'drop':
+        return set(step, 'addr', 'del', step.address, 'dev', link.name);
+    }
+  }
+
+  async reload(): Promise<void> {
+    throw new MultinicError(
+      'FullNotSupported',
+      'apply: full is not there yet on a running host; use apply: live, and reboot the node where the report says so',
+    );
+  }
+
+  async arm(seconds: number): Promise<void> {
+    const { pending } = new HostRecord(this.#root);
+    if (pending !== undefined) await this.#deadMan.arm(pending, seconds);
+  }
+
+  disarm(): Promise<void> {
+    return this.#deadMan.disarm();
+  }
+
+  /** Down first: kernels to 6.1 refuse to rename a link that is up. */
+  async #rename(step: LinkStep & { op: 'rename' }, link: Link): Promise<void> {
+    await set(step, 'link', 'set', link.name, 'down');
+    await set(step, 'link', 'set', link.name, 'name', step.to);
+    // Those who watch links learn of the name after the kernel does; the next command is by name.
+    const deadline = performance.now() + RENAME_MS;
+    while (!existsSync(`/sys/class/net/${step.to}`) && performance.now() < deadline) await pause(10);
+    await quiet(step.to);
+    if (link.up) await set(step, 'link', 'set', step.to, 'up');
+    // Going down took them along.
+    for (const address of link.addresses) await this.change({ op: 'add', mac: link.mac, address });
+  }
+
+  async #netplan(staging: string): Promise<void> {
+    const generator = NETPLAN_GENERATORS.find((path) => existsSync(this.#root.resolve(path)));
+    if (generator === undefined) {
+      throw new MultinicError(
+        'NoNetplan',
+        'this node has no netplan: name what it has by the annotation multinic.io/renderer on the Node (ifcfg or keyfile)',
+      );
+    }
+    const inside = `/${relative(this.#root.dir, staging)}`;
+    const { code, stderr } = await run(this.#inHost([`/${generator}`, '--root-dir', inside]));
+    if (code === 0) return;
+    throw new MultinicError(
+      'ValidationFailed',
+      `netplan refuses the files as they would be: ${stderr.trim().replaceAll(`${inside}/`, '')}; mend that file, then run \`multinic retry\``,
+    );
+  }
+
+  #inHost(command: Command): Command {
+    return this.#root.dir === '/' ? command : ['chroot', this.#root.dir, ...command];
+  }
+
+  #stagedFiles(staging: string, folder: string): Map<string, string> {
+    const inside = `${relative(this.#root.dir, staging)}/${folder}`;
+    return new Map(
+      this.#root.list(inside).flatMap((name) => {
+        const file = this.#root.readForeign(`${inside}/${name}`);
+        return file === undefined ? [] : [[name, file.content] as const];
+      }),
+    );
+  }
+
+  #osImage(): string {
+    const release = this.#read('etc/os-release') || this.#read('usr/lib/os-release');
+    return /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(release)?.[1] ?? 'unknown';
+  }
+
+  /** Links of the host are followed within it: /etc/os-release is one. */
+  #read(path: string): string {
+    return this.#root.readForeign(path)?.content.trim() ?? '';
+  }
+}
+
+interface RawLink {
+  readonly ifname: string;
+  readonly link_type?: string;
+  readonly address?: string;
+  readonly permaddr?: string;
+  readonly flags?: readonly string[];
+  readonly mtu?: number;
+  readonly master?: string;
+  readonly addr_info?: readonly {
+    readonly family?: string;
+    readonly local?: string;
+    readonly prefixlen?: number;
+    readonly scope?: string;
+  }[];
+}
+
+interface RawRoute {
+  readonly dst?: string;
+  readonly gateway?: string;
+  readonly dev?: string;
+  readonly nexthops?: readonly { readonly gateway?: string; readonly dev?: string }[];
+}
+
+/** A bond gives its members its own MAC: the permanent one tells them apart. */
+export function readLinks(raw: readonly RawLink[]): Link[] {
+  return raw
+    .filter(({ link_type, address }) => link_type === 'ether' && address !== undefined)
+    .map((link) => ({
+      name: link.ifname,
+      mac: (link.permaddr ?? link.address!).toLowerCase(),
+      up: link.flags?.includes('UP') === true,
+      mtu: link.mtu ?? 1500,
+      // The kernel's own link-local addresses come and go with the link.
+      addresses: (link.addr_info ?? []).flatMap(({ local, prefixlen, scope }) =>
+        local === undefined || scope === 'link' ? [] : [`${local}/${prefixlen}`],
+      ),
+      ...(link.master !== undefined && { master: link.master }),
+    }));
+}
+
+/** Those with a gateway, and defaults: the others follow from addresses, or belong to pods that come and go. */
+export function readRoutes(raw: readonly RawRoute[]): Route[] {
+  return raw.flatMap(({ dst = '', gateway, dev, nexthops }) =>
+    (nexthops ?? [{ gateway, dev }]).flatMap((hop): Route[] => {
+      if (hop.dev === undefined || (hop.gateway === undefined && dst !== 'default')) return [];
+      return [{ to: dst, dev: hop.dev, ...(hop.gateway !== undefined && { via: hop.gateway }) }];
+    }),
+  );
+}
+
+async function ip<T>(...args: string[]): Promise<T[]> {
+  const { code, stdout, stderr } = await run(['ip', '-j', ...args]);
+  if (code !== 0) {
+    throw new MultinicError('HostUnreadable', `ip ${args.join(' ')}: ${stderr.trim()}; look at the node`);
+  }
+  return stdout.trim() === '' ? [] : (JSON.parse(stdout) as T[]);
+}
+
+async function set(step: LinkStep, ...args: string[]): Promise<void> {
+  const { code, stderr } = await run(['ip', ...args]);
+  if (code !== 0) throw refused(step, stderr.trim());
+}
+
+/** One router advertisement would bring a default route and an address. */
+async function quiet(name: string): Promise<void> {
+  await run(['sh', '-c', `echo 0 > /proc/sys/net/ipv6/conf/${name}/accept_ra`]);
+  await run(['ip', 'link', 'set', name, 'addrgenmode', 'none']);
+}
+
+function refused(step: LinkStep, why: string): MultinicError {
+  return new MultinicError(
+    'LinkRefused',
+    `${step.op} of ${step.mac}: ${why}; look at \`ip link\` on the node`,
+    {
+      data: { step },
+    },
+  );
+}
