@@ -1,8 +1,8 @@
-// Where the commands find a controller and a store: a local home, or a server by URL.
+// Where the commands find a controller and a store: a local home, a server by URL, or a cluster by kubeconfig.
 
 import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { MultinicError } from '../api/errors.ts';
 import type { StatusReport } from '../controller/report.ts';
@@ -12,6 +12,10 @@ export interface ConnectionFlags {
   readonly dir?: string;
   readonly server?: string;
   readonly tokenFile?: string;
+  readonly cluster?: true;
+  readonly kubeconfig?: string;
+  readonly context?: string;
+  readonly namespace: string;
 }
 
 /** What reading commands ask. */
@@ -27,12 +31,16 @@ export function withConnection(command: Command): Command {
   return command
     .option('-C, --dir <dir>', 'home of a local controller (default: $MULTINIC_DIR, else this folder)')
     .option('--server <url>', 'controller elsewhere: https://host:port (default: $MULTINIC_SERVER)')
-    .option('--token-file <file>', 'with --server: file that has the token (default: $MULTINIC_TOKEN_FILE)');
+    .option('--token-file <file>', 'with --server: file that has the token (default: $MULTINIC_TOKEN_FILE)')
+    .option('--cluster', 'the controller of a cluster, by kubeconfig (always as kubectl multinic)')
+    .option('--kubeconfig <file>', 'with --cluster: default $KUBECONFIG or ~/.kube/config')
+    .option('--context <name>', 'with --cluster: of the kubeconfig')
+    .option('--namespace <name>', 'with --cluster: where the controller is', 'multinic-system');
 }
 
 /** A server that was named is asked; a local store is read directly, which needs no controller. */
 export async function openSource(flags: ConnectionFlags): Promise<Source> {
-  if (serverOf(flags) !== undefined) return new ApiSource(await openApi(flags));
+  if (isCluster(flags) || serverOf(flags) !== undefined) return new ApiSource(await openApi(flags));
   const dir = homeOf(flags);
   const { openReader } = await import('../store/reader.ts');
   const { describe, diff, timeline } = await import('../history/timeline.ts');
@@ -105,7 +113,9 @@ class ApiSource implements Source {
       .diff;
   }
 
-  async close(): Promise<void> {}
+  close(): Promise<void> {
+    return this.#api.close();
+  }
 }
 
 /** A command for thousands of nodes takes its time. */
@@ -115,15 +125,26 @@ const TIMEOUT_MS = 600_000;
 export class Api {
   readonly #url: string;
   readonly #token: string;
+  readonly #fetch: typeof fetch;
+  readonly #close: () => Promise<void>;
 
-  constructor(url: string, token: string) {
+  constructor(url: string, token: string, way: { fetch?: typeof fetch; close?: () => Promise<void> } = {}) {
     this.#url = url.replace(/\/+$/, '');
     this.#token = token;
+    this.#fetch = way.fetch ?? fetch;
+    this.#close = way.close ?? (async () => undefined);
+  }
+
+  /** Of a way to a cluster. */
+  close(): Promise<void> {
+    return this.#close();
   }
 
   /** @throws MultinicError as the controller answered, or `ControllerUnreachable` */
   async call<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
-    const response = await fetch(`${this.#url}/api/v1${path}`, {
+    // Not as a method of ours: fetch minds what it is called on.
+    const ask = this.#fetch;
+    const response = await ask(`${this.#url}/api/v1${path}`, {
       method,
       headers: {
         authorization: `Bearer ${this.#token}`,
@@ -157,6 +178,7 @@ export class Api {
 
 /** @throws MultinicError `NoController` */
 export async function openApi(flags: ConnectionFlags): Promise<Api> {
+  if (isCluster(flags)) return openCluster(flags);
   const server = serverOf(flags);
   if (server !== undefined) {
     const file = flags.tokenFile ?? process.env['MULTINIC_TOKEN_FILE'];
@@ -192,10 +214,29 @@ export async function openApi(flags: ConnectionFlags): Promise<Api> {
   }
 }
 
-export function homeOf(flags: ConnectionFlags): string {
+export function homeOf(flags: Pick<ConnectionFlags, 'dir'>): string {
   return resolve(flags.dir ?? process.env['MULTINIC_DIR'] ?? '.');
 }
 
 function serverOf(flags: ConnectionFlags): string | undefined {
   return flags.server ?? (flags.dir === undefined ? process.env['MULTINIC_SERVER'] : undefined);
+}
+
+/** As `kubectl multinic`, kubectl's own cluster is meant. */
+function isCluster({ cluster, kubeconfig, context }: ConnectionFlags): boolean {
+  const plugin = basename(process.argv[1] ?? '') === 'kubectl-multinic';
+  return cluster === true || kubeconfig !== undefined || context !== undefined || plugin;
+}
+
+async function openCluster({ kubeconfig, context, namespace }: ConnectionFlags): Promise<Api> {
+  const [{ KubeClient }, { connectToStore }] = await Promise.all([
+    import('../kube/client.ts'),
+    import('../kube/connection.ts'),
+  ]);
+  const client = KubeClient.load({
+    ...(kubeconfig !== undefined && { kubeconfig }),
+    ...(context !== undefined && { context }),
+  });
+  const connection = await connectToStore(client, namespace);
+  return new Api(connection.url, connection.token, connection);
 }

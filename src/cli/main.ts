@@ -3,11 +3,14 @@
 
 import { Command } from 'commander';
 import { addStoreCommands } from './backup.ts';
+import { addControllerCommand } from './controller.ts';
+import { addCrdsCommand } from './crds.ts';
 import { addInputCommands } from './input.ts';
 import { addLocalCommand } from './local.ts';
 import { EXIT, fail } from './output.ts';
 import { addReadingCommands } from './reading.ts';
 import { rememberWhere, type Where } from './remedy.ts';
+import { addShellCommand } from './shell.ts';
 import { addWritingCommands } from './writing.ts';
 
 const program = new Command('multinic')
@@ -32,9 +35,12 @@ Examples:
   });
 
 addLocalCommand(program);
+addControllerCommand(program);
+addCrdsCommand(program);
 addReadingCommands(program);
 addWritingCommands(program);
 addInputCommands(program);
+addShellCommand(program);
 addStoreCommands(program);
 program.addCommand(await agent());
 

@@ -4,18 +4,24 @@ export interface Where {
   readonly dir?: string;
   readonly server?: string;
   readonly tokenFile?: string;
+  readonly cluster?: true;
+  readonly kubeconfig?: string;
+  readonly context?: string;
 }
 
 let where = '';
 
 /** What was named on the command line. Environment variables hold for the next command as well. */
-export function rememberWhere({ dir, server, tokenFile }: Where): void {
+export function rememberWhere({ dir, server, tokenFile, cluster, kubeconfig, context }: Where): void {
   const named = [
     ['-C', dir],
     ['--server', server],
     ['--token-file', tokenFile],
+    ['--kubeconfig', kubeconfig],
+    ['--context', context],
   ] as const;
-  where = named.map(([flag, value]) => (value === undefined ? '' : ` ${flag} ${quoted(value)}`)).join('');
+  const words = named.map(([flag, value]) => (value === undefined ? '' : ` ${flag} ${quoted(value)}`));
+  where = (cluster === true ? ' --cluster' : '') + words.join('');
 }
 
 /** Options come before the arguments: where those end, only the command knows. */

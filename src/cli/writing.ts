@@ -100,7 +100,12 @@ function writing(command: Command): Command {
 
 async function post<T>(flags: ConnectionFlags, path: string, body: object): Promise<T> {
   const api = await openApi(flags);
-  return withProgress('the controller is at it', api.call('POST', path, { ...body, author: await whoAmI() }));
+  try {
+    const call = api.call<T>('POST', path, { ...body, author: await whoAmI() });
+    return await withProgress('the controller is at it', call);
+  } finally {
+    await api.close();
+  }
 }
 
 /** The author of a commit is a claim, made as git makes it. */
@@ -126,7 +131,9 @@ function localUser(): string {
 async function rolledBack(flags: Flags, result: Moved, path: string): Promise<void> {
   if (flags.output === 'json') return printJson(result);
   const api = await openApi(flags);
-  const { subject } = await api.call<NodeDescription>('GET', `${path}?at=${result.commit}`);
+  const { subject } = await api
+    .call<NodeDescription>('GET', `${path}?at=${result.commit}`)
+    .finally(() => api.close());
   const ours = `${result.node}: roll back to `;
   const effect = subject.startsWith(ours) ? ` to ${subject.slice(ours.length)}` : `: ${subject}`;
   print(`${result.node} rolled back${effect} (${result.commit.slice(0, 10)})`);

@@ -1,0 +1,106 @@
+import { Option, type Command } from 'commander';
+import { MultinicError } from '../api/errors.ts';
+import { GROUPS, type Group } from '../api/multinicbizconfig.ts';
+import { groups } from './groups.ts';
+import { wholeNumber } from './output.ts';
+
+interface Flags {
+  readonly kubeconfig?: string;
+  readonly store: string;
+  readonly groups: Group[];
+  readonly jobs: number;
+  readonly stopAfter: number;
+  readonly maxRemoval: number;
+  readonly apply: 'live' | 'full' | 'files';
+  readonly deadline: number;
+  readonly port: number;
+  readonly healthPort: number;
+  readonly tlsSecret?: string;
+  readonly jobTtl: number;
+  readonly startLimit: number;
+  readonly imagePullSecret: string[];
+  readonly logLevel: string;
+}
+
+export function addControllerCommand(program: Command): void {
+  program
+    .command('controller')
+    .description('run the controller in a cluster (what the chart deploys)')
+    .option('--kubeconfig <file>', 'instead of the pod’s own account')
+    .option('--store <dir>', 'the config store, on a volume that stays', '/var/lib/multinic/store.git')
+    .option('--groups <list>', 'API groups that are watched', groups, [...GROUPS])
+    .option('--jobs <n>', 'Jobs at once', wholeNumber(1), 10)
+    .option('--stop-after <n>', 'failed nodes that stop a change', wholeNumber(1), 3)
+    .option(
+      '--max-removal <percent>',
+      'share of the nodes that may lose all interfaces within an hour',
+      wholeNumber(0),
+      10,
+    )
+    .addOption(
+      new Option('--apply <mode>', 'how agents apply what changed')
+        .choices(['live', 'full', 'files'])
+        .default('live'),
+    )
+    .option(
+      '--deadline <seconds>',
+      'an agent ends by itself, its host restored, before this',
+      wholeNumber(10),
+      120,
+    )
+    .option('--port <port>', 'HTTPS: the store and the API', wholeNumber(0), 8443)
+    .option('--health-port <port>', 'HTTP: /healthz, /readyz, /livez, /metrics', wholeNumber(0), 8080)
+    .option('--tls-secret <name>', 'Secret with tls.crt, tls.key and ca.crt; without it they are made')
+    .option('--job-ttl <seconds>', 'how long a Job stays after its outcome is recorded', wholeNumber(0), 3600)
+    .option('--start-limit <seconds>', 'how long a Job’s pod may take to start', wholeNumber(5), 60)
+    .option('--image-pull-secret <name...>', 'Secrets for the agents’ image', [])
+    .option('--log-level <level>', 'of pino: debug, info, warn', 'info')
+    .addHelpText(
+      'after',
+      `
+Environment: POD_NAMESPACE and POD_NAME (this pod's), AGENT_IMAGE (what agents run).
+
+Example:
+  POD_NAMESPACE=multinic-system POD_NAME=here AGENT_IMAGE=multinic-agent:dev \\
+    multinic controller --kubeconfig ~/.kube/config --store ./store.git`,
+    )
+    .action(async (flags: Flags) => {
+      const [{ runInCluster }, { KubeClient }, { createLog }] = await Promise.all([
+        import('../kube/serve.ts'),
+        import('../kube/client.ts'),
+        import('../kube/log.ts'),
+      ]);
+      const abort = new AbortController();
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort());
+      await runInCluster({
+        client: KubeClient.load(flags.kubeconfig === undefined ? {} : { kubeconfig: flags.kubeconfig }),
+        namespace: environment('POD_NAMESPACE'),
+        pod: environment('POD_NAME'),
+        image: environment('AGENT_IMAGE'),
+        imagePullSecrets: flags.imagePullSecret,
+        storeDir: flags.store,
+        groups: flags.groups,
+        port: flags.port,
+        healthPort: flags.healthPort,
+        ...(flags.tlsSecret !== undefined && { tlsSecret: flags.tlsSecret }),
+        jobTtl: flags.jobTtl,
+        startLimit: flags.startLimit,
+        policy: {
+          concurrency: flags.jobs,
+          stopAfter: flags.stopAfter,
+          apply: flags.apply,
+          deadlineSeconds: flags.deadline,
+        },
+        guard: { fraction: flags.maxRemoval / 100, minimum: 1 },
+        log: createLog(flags.logLevel),
+        signal: abort.signal,
+      });
+    });
+}
+
+function environment(name: string): string {
+  const value = process.env[name];
+  if (value === undefined || value === '')
+    throw new MultinicError('NoEnvironment', `${name} is not set: the chart sets it; by hand, see --help`);
+  return value;
+}

@@ -1,0 +1,11 @@
+import { InvalidArgumentError } from 'commander';
+import { GROUPS, type Group } from '../api/multinicbizconfig.ts';
+
+/** For options that list API groups of ours. */
+export function groups(text: string): Group[] {
+  return text.split(',').map((part) => {
+    const group = GROUPS.find((each) => each === part.trim());
+    if (group === undefined) throw new InvalidArgumentError(`Choose of ${GROUPS.join(', ')}.`);
+    return group;
+  });
+}

@@ -1,0 +1,158 @@
+// Who calls the store: an agent by the token of its pod, a person by their own. The API server says whose a token is
+// and what they may do; what an agent may read, its Job says.
+
+import type { V1Job, V1Pod } from '@kubernetes/client-node';
+import { createHash } from 'node:crypto';
+import { MultinicError } from '../api/errors.ts';
+import { PLURAL } from '../api/multinicbizconfig.ts';
+import type { Principal } from '../store/port.ts';
+import { found, hasStatus, type KubeClient } from './client.ts';
+import { AGENT_ACCOUNT, ANNOTATION, AUDIENCE } from './names.ts';
+
+export interface AuthenticatorOptions {
+  readonly client: KubeClient;
+  /** The controller's own, where agents run. */
+  readonly namespace: string;
+}
+
+interface User {
+  readonly username?: string;
+  readonly uid?: string;
+  readonly groups?: readonly string[];
+  readonly extra?: Readonly<Record<string, readonly string[]>>;
+}
+
+interface TokenReview {
+  readonly status?: { readonly authenticated?: boolean; readonly user?: User };
+}
+
+/** A git command makes several requests. */
+const REMEMBERED_MS = 10_000;
+/** An agent is done in seconds, and then its pod's token is nobody's. */
+const AGENT_REMEMBERED_MS = 2_000;
+const MAX_REMEMBERED = 1_000;
+/** Permissions on it are the permissions on the store. */
+const RESOURCE = { group: 'multinic.io', resource: PLURAL, subresource: 'history' } as const;
+
+export class KubeAuthenticator {
+  readonly #options: AuthenticatorOptions;
+  /** By hash of the token: none is kept. */
+  readonly #known = new Map<string, { readonly principal: Principal; readonly until: number }>();
+
+  constructor(options: AuthenticatorOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @returns undefined: the API server knows no such token
+   * @throws MultinicError `Forbidden`, and `Busy` when the API server cannot be asked
+   */
+  readonly authenticate = async (token: string): Promise<Principal | undefined> => {
+    const hash = createHash('sha256').update(token).digest('base64');
+    const known = this.#known.get(hash);
+    if (known !== undefined && performance.now() < known.until) return known.principal;
+    this.#known.delete(hash);
+    const principal = await this.#ask(token);
+    if (principal === undefined) return undefined;
+    const ms = principal.role === 'node' ? AGENT_REMEMBERED_MS : REMEMBERED_MS;
+    if (this.#known.size >= MAX_REMEMBERED) this.#known.clear();
+    this.#known.set(hash, { principal, until: performance.now() + ms });
+    return principal;
+  };
+
+  async #ask(token: string): Promise<Principal | undefined> {
+    try {
+      const ours = await this.#review(token, [AUDIENCE]);
+      const agent = `system:serviceaccount:${this.#options.namespace}:${AGENT_ACCOUNT}`;
+      if (ours?.username === agent) return await this.#agent(ours);
+      const person = ours ?? (await this.#review(token, undefined));
+      return person && (await this.#person(person));
+    } catch (error) {
+      if (!hasStatus(error, 0, 429, 500, 502, 503, 504)) throw error;
+      throw new MultinicError('Busy', 'the API server cannot be asked who you are: try again in a moment', {
+        cause: error,
+      });
+    }
+  }
+
+  async #review(token: string, audiences: readonly string[] | undefined): Promise<User | undefined> {
+    const { status } = await this.#options.client.request<TokenReview>(
+      'POST',
+      '/apis/authentication.k8s.io/v1/tokenreviews',
+      {
+        body: {
+          apiVersion: 'authentication.k8s.io/v1',
+          kind: 'TokenReview',
+          spec: { token, ...(audiences !== undefined && { audiences }) },
+        },
+      },
+    );
+    return status?.authenticated === true ? status.user : undefined;
+  }
+
+  /** A deleted pod's token is good for seconds more: its pod must run, and its Job be one whose outcome is awaited. */
+  async #agent({ extra }: User): Promise<Principal> {
+    const { client, namespace } = this.#options;
+    const claim = (key: string): string => extra?.[`authentication.kubernetes.io/${key}`]?.[0] ?? '';
+    const name = claim('pod-name');
+    const pod = await found(
+      client.request<V1Pod>('GET', `/api/v1/namespaces/${namespace}/pods/${encodeURIComponent(name)}`),
+    );
+    const job = pod?.metadata?.labels?.['job-name'] ?? '';
+    const owner =
+      pod && job !== ''
+        ? await found(
+            client.request<V1Job>(
+              'GET',
+              `/apis/batch/v1/namespaces/${namespace}/jobs/${encodeURIComponent(job)}`,
+            ),
+          )
+        : undefined;
+    const node = pod?.spec?.nodeName;
+    const boundNode = claim('node-name');
+    const current =
+      name !== '' &&
+      node !== undefined &&
+      pod?.metadata?.uid === claim('pod-uid') &&
+      pod.metadata.deletionTimestamp === undefined &&
+      (pod.status?.phase === 'Running' || pod.status?.phase === 'Pending') &&
+      (boundNode === '' || boundNode === node) &&
+      owner !== undefined &&
+      owner.metadata?.deletionTimestamp === undefined &&
+      pod.metadata.ownerReferences?.some(({ uid }) => uid === owner.metadata?.uid) === true &&
+      owner.metadata?.annotations?.[ANNOTATION.node] === node &&
+      owner.metadata.annotations[ANNOTATION.recorded] !== 'true';
+    if (current) return { name: `node:${node}`, role: 'node', node };
+    throw new MultinicError(
+      'Forbidden',
+      'this token is not of an agent that runs now: its pod or its Job is over',
+    );
+  }
+
+  async #person(user: User): Promise<Principal> {
+    const name = user.username ?? 'unknown';
+    if (await this.#may(user, 'update')) return { name, role: 'write' };
+    if (await this.#may(user, 'get')) return { name, role: 'read' };
+    throw new MultinicError(
+      'Forbidden',
+      `${name} may neither read nor write the store: bind the ClusterRole multinic-agent-history-reader or multinic-agent-history-writer`,
+      { data: { user: name } },
+    );
+  }
+
+  /** Without a namespace: the store holds all of them. */
+  async #may({ username, uid, groups, extra }: User, verb: 'get' | 'update'): Promise<boolean> {
+    const { status } = await this.#options.client.request<{ status?: { allowed?: boolean } }>(
+      'POST',
+      '/apis/authorization.k8s.io/v1/subjectaccessreviews',
+      {
+        body: {
+          apiVersion: 'authorization.k8s.io/v1',
+          kind: 'SubjectAccessReview',
+          spec: { user: username, uid, groups, extra, resourceAttributes: { ...RESOURCE, verb } },
+        },
+      },
+    );
+    return status?.allowed === true;
+  }
+}

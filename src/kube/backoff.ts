@@ -1,0 +1,17 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { KubeError } from './client.ts';
+
+/**
+ * Milliseconds to wait before try number `failures` + 1: doubling, with jitter so that many clients of one API server
+ * do not come back together, and never less than the server asked for.
+ */
+export function backoffMs(failures: number, baseMs: number, maxMs: number, error?: unknown): number {
+  const exponential = Math.min(maxMs, baseMs * 2 ** Math.min(failures - 1, 30));
+  const asked = error instanceof KubeError ? (error.retryAfterMs ?? 0) : 0;
+  return Math.max(asked, exponential * (0.5 + Math.random() / 2));
+}
+
+/** Resolves early, without an error, when the signal comes. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => undefined);
+}

@@ -1,0 +1,206 @@
+// Requests to the API server: one connection pool, a time-out on every call, errors in our own words.
+
+import { KubeConfig, type RequestContext } from '@kubernetes/client-node';
+import { request, type Dispatcher } from 'undici';
+import { MultinicError } from '../api/errors.ts';
+
+export interface RequestOptions {
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+  /** `application/json` when left out. */
+  readonly contentType?: string;
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export const APPLY_PATCH = 'application/apply-patch+yaml';
+export const MERGE_PATCH = 'application/merge-patch+json';
+
+const TIMEOUT_MS = 30_000;
+
+/** What the API server answered; status 0: nothing, then the code is `KubeUnreachable`. */
+export class KubeError extends MultinicError {
+  readonly status: number;
+  /** As in the answer: `NotFound`, `AlreadyExists`, `Conflict`, `Invalid`… */
+  readonly reason: string;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    status: number,
+    reason: string,
+    message: string,
+    options: ErrorOptions & { retryAfterMs?: number } = {},
+  ) {
+    super(`Kube${reason}`, message, { ...options, data: { status, reason } });
+    this.status = status;
+    this.reason = reason;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+export function hasStatus(error: unknown, ...statuses: readonly number[]): error is KubeError {
+  return error instanceof KubeError && statuses.includes(error.status);
+}
+
+/** undefined: there is no such object. */
+export async function found<T>(request: Promise<T>): Promise<T | undefined> {
+  try {
+    return await request;
+  } catch (error) {
+    if (hasStatus(error, 404)) return undefined;
+    throw error;
+  }
+}
+
+/** The library makes an agent, and with it a pool, for every call. */
+class PooledConfig extends KubeConfig {
+  #dispatcher: Dispatcher | undefined;
+
+  override async applySecurityAuthentication(context: RequestContext): Promise<void> {
+    await super.applySecurityAuthentication(context);
+    const made = context.getDispatcher();
+    if (made === undefined) return;
+    this.#dispatcher ??= made;
+    context.setDispatcher(this.#dispatcher);
+  }
+}
+
+export class KubeClient {
+  readonly config: KubeConfig;
+  #version: Promise<{ readonly major: number; readonly minor: number }> | undefined;
+
+  constructor(config: KubeConfig) {
+    this.config = config;
+  }
+
+  /** In a pod its service account, else KUBECONFIG or ~/.kube/config. @throws MultinicError `InvalidKubeconfig` */
+  static load(options: { readonly kubeconfig?: string; readonly context?: string } = {}): KubeClient {
+    const config = new PooledConfig();
+    try {
+      if (options.kubeconfig === undefined) config.loadFromDefault();
+      else config.loadFromFile(options.kubeconfig);
+      if (options.context !== undefined) config.setCurrentContext(options.context);
+    } catch (cause) {
+      throw new MultinicError(
+        'InvalidKubeconfig',
+        `the kubeconfig cannot be read (${(cause as Error).message}): name another with --kubeconfig`,
+        { cause },
+      );
+    }
+    if (!config.getCurrentCluster()) {
+      throw new MultinicError(
+        'InvalidKubeconfig',
+        `the kubeconfig has no context ${options.context ?? 'in use'}: choose one with --context`,
+      );
+    }
+    return new KubeClient(config);
+  }
+
+  /** JSON in and out. @param path with the group: `/apis/batch/v1/…` @throws KubeError */
+  async request<T>(
+    method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+    path: string,
+    options: RequestOptions = {},
+  ): Promise<T> {
+    const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const signal = options.signal === undefined ? timeout : AbortSignal.any([timeout, options.signal]);
+    const text = await this.#send(method, path, options, signal, async (answer) => answer.body.text());
+    return (text === '' ? undefined : JSON.parse(text)) as T;
+  }
+
+  /**
+   * Lines of an answer that does not end by itself. @param silenceMs without a byte end it
+   * @throws KubeError, also when the answer breaks off or is silent for too long
+   */
+  async lines(
+    path: string,
+    query: Readonly<Record<string, string>>,
+    options: { readonly signal: AbortSignal; readonly silenceMs: number },
+    onLine: (line: string) => void,
+  ): Promise<void> {
+    await this.#send('GET', path, { query, silenceMs: options.silenceMs }, options.signal, async (answer) => {
+      let rest = '';
+      answer.body.setEncoding('utf8');
+      for await (const chunk of answer.body as AsyncIterable<string>) {
+        const lines = (rest + chunk).split('\n');
+        rest = lines.pop()!;
+        for (const line of lines) if (line !== '') onLine(line);
+      }
+      return '';
+    });
+  }
+
+  /** Of the API server; asked once. */
+  serverVersion(): Promise<{ readonly major: number; readonly minor: number }> {
+    this.#version ??= this.request<{ major: string; minor: string }>('GET', '/version').then(
+      ({ major, minor }) => ({ major: Number.parseInt(major, 10), minor: Number.parseInt(minor, 10) }),
+      (error: unknown) => {
+        this.#version = undefined;
+        throw error;
+      },
+    );
+    return this.#version;
+  }
+
+  async #send(
+    method: string,
+    path: string,
+    { query, body, contentType, silenceMs }: RequestOptions & { readonly silenceMs?: number },
+    signal: AbortSignal,
+    read: (answer: Dispatcher.ResponseData) => Promise<string>,
+  ): Promise<string> {
+    const url = new URL(this.config.getCurrentCluster()!.server.replace(/\/+$/, '') + path);
+    for (const [key, value] of Object.entries(query ?? {})) url.searchParams.set(key, value);
+    const context = await this.#context(url);
+    try {
+      const answer = await request(url, {
+        method: method as Dispatcher.HttpMethod,
+        headers: {
+          ...context.getHeaders(),
+          accept: 'application/json',
+          ...(body !== undefined && { 'content-type': contentType ?? 'application/json' }),
+        },
+        body: body === undefined ? null : JSON.stringify(body),
+        signal,
+        ...(silenceMs !== undefined && { bodyTimeout: silenceMs }),
+        ...(context.getDispatcher() !== undefined && { dispatcher: context.getDispatcher()! }),
+      });
+      if (answer.statusCode >= 300) throw await refusal(method, path, answer);
+      return await read(answer);
+    } catch (cause) {
+      if (cause instanceof KubeError) throw cause;
+      throw new KubeError(
+        0,
+        'Unreachable',
+        `${method} ${path}: the API server does not answer (${(cause as Error).message}); it is tried again`,
+        { cause },
+      );
+    }
+  }
+
+  async #context(url: URL): Promise<RequestContext> {
+    const { HttpMethod, RequestContext: Context } = await import('@kubernetes/client-node');
+    const context = new Context(url.toString(), HttpMethod.GET);
+    await this.config.applySecurityAuthentication(context);
+    return context;
+  }
+}
+
+async function refusal(method: string, path: string, answer: Dispatcher.ResponseData): Promise<KubeError> {
+  const text = await answer.body.text();
+  let status: { reason?: string; message?: string } = {};
+  try {
+    status = JSON.parse(text) as typeof status;
+  } catch {
+    // A proxy's own page, or a crash.
+  }
+  const seconds = Number(answer.headers['retry-after']);
+  const message = status.message ?? (text.slice(0, 200).trim() || `HTTP ${answer.statusCode}`);
+  return new KubeError(
+    answer.statusCode,
+    /^[A-Za-z]+$/.test(status.reason ?? '') ? status.reason! : `Http${answer.statusCode}`,
+    `${method} ${path}: ${message}`,
+    seconds > 0 ? { retryAfterMs: seconds * 1000 } : {},
+  );
+}

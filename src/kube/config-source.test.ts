@@ -1,0 +1,121 @@
+import pino from 'pino';
+import { beforeEach, expect, test } from 'vitest';
+import { FakeClient } from '../../test/support/kube.ts';
+import type { Group } from '../api/multinicbizconfig.ts';
+import {
+  KubeConfigSource,
+  projectConfig,
+  type ConfigLookup,
+  type KnownConfig,
+  type WatchedConfig,
+} from './config-source.ts';
+
+const GROUP = 'multinic.io';
+const REF = { group: GROUP, namespace: 'ns', name: 'cr' };
+const CR = '/apis/multinic.io/v1/namespaces/ns/multinicbizconfigs/cr';
+const NAMESPACE = '/api/v1/namespaces/ns';
+const CRD = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/multinicbizconfigs.multinic.io';
+const origin = { namespace: 'n1', crd: 'd1' };
+
+let api: FakeClient;
+let watched: WatchedConfig[];
+let known: KnownConfig[];
+let state: { complete: boolean; absent: boolean };
+let source: KubeConfigSource;
+
+beforeEach(() => {
+  api = new FakeClient();
+  api.on(`GET ${NAMESPACE}`, { metadata: { uid: 'n1' } }).on(`GET ${CRD}`, { metadata: { uid: 'd1' } });
+  watched = [];
+  known = [{ ref: REF, origin }];
+  state = { complete: true, absent: false };
+  const lookup: ConfigLookup = {
+    get: () => watched[0],
+    list: () => watched,
+    get complete() {
+      return state.complete;
+    },
+    get absent() {
+      return state.absent;
+    },
+  };
+  source = new KubeConfigSource({
+    client: api.client,
+    informers: new Map<Group, ConfigLookup>([[GROUP, lookup]]),
+    known: async () => known,
+    log: pino({ level: 'silent' }),
+  });
+});
+
+const doubt = async (): Promise<string | undefined> => (await source.list()).doubt(REF);
+
+test('gone: the CR is not there, and what it lived in stands as it was', async () => {
+  expect(await doubt()).toBeUndefined();
+  // Each asked after the absence was seen.
+  expect(api.by('GET').map(({ path }) => path)).toEqual([CR, NAMESPACE, CRD]);
+});
+
+test.each<[string, () => void, RegExp]>([
+  ['it is there, and the watch is late', () => api.on(`GET ${CR}`, { metadata: {} }), /watch is late/],
+  ['the API server does not say', () => api.on(`GET ${CR}`, 500), /could not be asked/],
+  ['we may not ask', () => api.on(`GET ${NAMESPACE}`, 403), /could not be asked/],
+  ['its namespace is gone', () => api.on(`GET ${NAMESPACE}`, 404), /namespace ns is gone too/],
+  [
+    'its namespace is going',
+    () => api.on(`GET ${NAMESPACE}`, { metadata: { uid: 'n1', deletionTimestamp: 'now' } }),
+    /being deleted/,
+  ],
+  ['its namespace is another', () => api.on(`GET ${NAMESPACE}`, { metadata: { uid: 'n2' } }), /made again/],
+  ['its CRD is gone', () => api.on(`GET ${CRD}`, 404), /CRD of multinic.io is gone too/],
+  ['its CRD is another', () => api.on(`GET ${CRD}`, { metadata: { uid: 'd2' } }), /made again/],
+  ['the list failed', () => (state.complete = false), /cannot be listed/],
+  [
+    'its group is not watched',
+    () => (known = [{ ref: { ...REF, group: 'multinic.okestro.io' } }]),
+    /not watched/,
+  ],
+])('in doubt: %s', async (_, arrange, reason) => {
+  arrange();
+  const ref = known[0]!.ref;
+  expect((await source.list()).doubt(ref)).toMatch(reason);
+});
+
+const raw = (extra: object = {}) => ({
+  metadata: {
+    namespace: 'ns',
+    name: 'cr',
+    uid: 'u1',
+    generation: 3,
+    annotations: { 'kubectl.kubernetes.io/last-applied-configuration': '{}', 'multinic.io/paused': 'true' },
+    managedFields: [
+      { manager: 'old', time: new Date(1), fieldsV1: { 'f:spec': {} } },
+      { manager: 'VIOLA API', time: new Date(3), fieldsV1: { 'f:spec': {} } },
+      { manager: 'kubectl', time: new Date(4), fieldsV1: { 'f:metadata': {} } },
+      { manager: 'multinic-agent', time: new Date(5), subresource: 'status', fieldsV1: { 'f:status': {} } },
+    ],
+    ...extra,
+  },
+  spec: { nodeConfigs: [] },
+});
+
+test('a CR comes with the client that wrote its spec, and with what it lives in', async () => {
+  watched = [projectConfig(GROUP, raw() as never, undefined)];
+  const [config] = (await source.list()).configs;
+  expect(config).toMatchObject({
+    ref: REF,
+    generation: 3,
+    annotations: { 'multinic.io/paused': 'true' },
+    writer: { name: 'VIOLA API', email: 'VIOLA-API@field-manager' },
+    origin,
+  });
+  expect(Object.keys(config!.annotations)).toEqual(['multinic.io/paused']);
+  // The same object while nothing changes: nobody judges it again.
+  expect((await source.list()).configs[0]).toBe(config);
+});
+
+test('a status alone leaves the CR as it was', () => {
+  const before = projectConfig(GROUP, raw() as never, undefined);
+  const after = projectConfig(GROUP, { ...raw(), status: { observedGeneration: 3 } } as never, before);
+  expect(after.object).toBe(before.object);
+  expect(projectConfig(GROUP, raw({ generation: 4 }) as never, before).object).not.toBe(before.object);
+});

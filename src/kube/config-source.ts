@@ -1,0 +1,238 @@
+// MultiNicBizConfigs of a cluster. What is listed is simple; what is missing is looked at again, because to be missing
+// may take a node's network away.
+
+import type { KubernetesObject } from '@kubernetes/client-node';
+import { isDeepStrictEqual } from 'node:util';
+import type { Logger } from 'pino';
+import type { Problem } from '../api/errors.ts';
+import { PLURAL, VERSION, type Group } from '../api/multinicbizconfig.ts';
+import type { ConfigStatus } from '../api/status.ts';
+import { formatConfigRef } from '../history/message.ts';
+import type { ConfigList, ConfigObject, ConfigSource } from '../mirror/port.ts';
+import type { ConfigRef } from '../network/node.ts';
+import type { Person } from '../store/port.ts';
+import { hasStatus, type KubeClient } from './client.ts';
+import { FIELD_MANAGER } from './names.ts';
+
+/** What is kept of a CR. */
+export interface WatchedConfig {
+  readonly object: ConfigObject;
+  /** As the API server has it: an earlier agent's may have other fields. */
+  readonly status: ConfigStatus | undefined;
+}
+
+/** As an Informer is read. */
+export interface ConfigLookup {
+  get(key: string): WatchedConfig | undefined;
+  list(): readonly WatchedConfig[];
+  readonly complete: boolean;
+  readonly absent: boolean;
+}
+
+/** A CR as main has it. */
+export interface KnownConfig {
+  readonly ref: ConfigRef;
+  readonly origin?: Readonly<Record<string, string>>;
+}
+
+export interface KubeConfigSourceOptions {
+  readonly client: KubeClient;
+  readonly informers: ReadonlyMap<Group, ConfigLookup>;
+  /** main's CRs. */
+  readonly known: () => Promise<Iterable<KnownConfig>>;
+  readonly log: Logger;
+}
+
+interface LiveObject {
+  readonly uid: string;
+  readonly deleting: boolean;
+}
+
+export class KubeConfigSource implements ConfigSource {
+  readonly #options: KubeConfigSourceOptions;
+  /** By UID of the CR: neither its namespace nor its CRD can change while it is there. */
+  readonly #origins = new Map<string, Readonly<Record<string, string>>>();
+  /** With its origin; the same object while the CR is the same. */
+  readonly #completed = new WeakMap<ConfigObject, ConfigObject>();
+
+  constructor(options: KubeConfigSourceOptions) {
+    this.#options = options;
+  }
+
+  async list(): Promise<ConfigList> {
+    const { informers, known } = this.#options;
+    const objects = [...informers.values()]
+      .flatMap((informer) => informer.list())
+      .map(({ object }) => object);
+    const listed = new Set(objects.map(({ ref }) => formatConfigRef(ref)));
+    const reads = new LiveReads(this.#options.client);
+    const doubts = new Map<string, string>();
+    for (const config of await known()) {
+      const key = formatConfigRef(config.ref);
+      if (listed.has(key)) continue;
+      const doubt = await this.#doubt(config, reads);
+      if (doubt !== undefined) doubts.set(key, doubt);
+    }
+    const configs = await Promise.all(objects.map((object) => this.#complete(object, reads)));
+    return {
+      configs,
+      problems: this.#problems(),
+      doubt: (ref) => doubts.get(formatConfigRef(ref)),
+    };
+  }
+
+  #problems(): Problem[] {
+    return [...this.#options.informers]
+      .filter(([, informer]) => !informer.complete && !informer.absent)
+      .map(([group]) => ({
+        path: `${PLURAL}.${group}`,
+        code: 'ListFailed',
+        message: 'cannot be listed: see the log for what the API server answers',
+      }));
+  }
+
+  /** Why the absence of a CR that main has proves nothing. Each read comes after the absence was seen. */
+  async #doubt({ ref, origin }: KnownConfig, reads: LiveReads): Promise<string | undefined> {
+    const informer = this.#options.informers.get(ref.group as Group);
+    if (informer === undefined) return `group ${ref.group} is not watched: add it to --groups`;
+    if (!informer.complete) return `${PLURAL}.${ref.group} cannot be listed now`;
+    try {
+      const namespaced = `/apis/${ref.group}/${VERSION}/namespaces/${ref.namespace}/${PLURAL}/${ref.name}`;
+      if ((await reads.read(namespaced)) !== undefined) return 'it exists, and the watch is late';
+      const namespace = await reads.read(namespacePath(ref.namespace));
+      const crd = await reads.read(crdPath(ref.group));
+      return (
+        standing(`namespace ${ref.namespace}`, namespace, origin?.['namespace']) ??
+        standing(`the CRD of ${ref.group}`, crd, origin?.['crd'])
+      );
+    } catch (error) {
+      return `it could not be asked for: ${(error as Error).message}`;
+    }
+  }
+
+  async #complete(object: ConfigObject, reads: LiveReads): Promise<ConfigObject> {
+    const known = this.#completed.get(object);
+    if (known !== undefined) return known;
+    const origin = this.#origins.get(object.uid) ?? (await this.#origin(object, reads));
+    if (origin === undefined) return object;
+    this.#origins.set(object.uid, origin);
+    const completed = { ...object, origin };
+    this.#completed.set(object, completed);
+    return completed;
+  }
+
+  async #origin({ ref }: ConfigObject, reads: LiveReads): Promise<Record<string, string> | undefined> {
+    try {
+      const [namespace, crd] = [
+        await reads.read(namespacePath(ref.namespace)),
+        await reads.read(crdPath(ref.group)),
+      ];
+      return namespace && crd && { namespace: namespace.uid, crd: crd.uid };
+    } catch (error) {
+      this.#options.log.warn(
+        { config: formatConfigRef(ref), err: error },
+        'what this CR lives in is not known yet',
+      );
+      return undefined;
+    }
+  }
+}
+
+/** Removal of what a CR lives in takes the CR along: that is nobody's wish for a node. */
+function standing(
+  what: string,
+  found: LiveObject | undefined,
+  recorded: string | undefined,
+): string | undefined {
+  if (found === undefined)
+    return `${what} is gone too, which cleans no node; put it back, or clean with multinic agent cleanup`;
+  if (found.deleting) return `${what} is being deleted, which cleans no node`;
+  if (recorded !== undefined && found.uid !== recorded) {
+    return `${what} was deleted and made again, which cleans no node; create the CR again, then delete it if that is meant`;
+  }
+  return undefined;
+}
+
+/** Each object is read once in a pass. */
+class LiveReads {
+  readonly #client: KubeClient;
+  readonly #reads = new Map<string, Promise<LiveObject | undefined>>();
+
+  constructor(client: KubeClient) {
+    this.#client = client;
+  }
+
+  /** undefined: there is none. @throws KubeError */
+  read(path: string): Promise<LiveObject | undefined> {
+    const read = this.#reads.get(path) ?? this.#read(path);
+    this.#reads.set(path, read);
+    return read;
+  }
+
+  async #read(path: string): Promise<LiveObject | undefined> {
+    try {
+      const { metadata } = await this.#client.request<KubernetesObject>('GET', path);
+      return { uid: metadata?.uid ?? '', deleting: metadata?.deletionTimestamp !== undefined };
+    } catch (error) {
+      if (hasStatus(error, 404)) return undefined;
+      throw error;
+    }
+  }
+}
+
+function namespacePath(name: string): string {
+  return `/api/v1/namespaces/${name}`;
+}
+
+function crdPath(group: string): string {
+  return `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${PLURAL}.${group}`;
+}
+
+interface RawConfig extends KubernetesObject {
+  readonly spec?: unknown;
+  readonly status?: ConfigStatus;
+}
+
+/** @param before a status alone leaves the CR the same object, so that nobody judges it again */
+export function projectConfig(
+  group: Group,
+  raw: KubernetesObject,
+  before: WatchedConfig | undefined,
+): WatchedConfig {
+  const { metadata, spec, status } = raw as RawConfig;
+  const ref = { group, namespace: metadata?.namespace ?? '', name: metadata?.name ?? '' };
+  const { 'kubectl.kubernetes.io/last-applied-configuration': _, ...annotations } =
+    metadata?.annotations ?? {};
+  const object = {
+    ref,
+    uid: metadata?.uid ?? '',
+    generation: metadata?.generation ?? 0,
+    annotations,
+    spec,
+    writer: writerOf(metadata?.managedFields ?? []),
+  };
+  const same =
+    before?.object.uid === object.uid &&
+    before.object.generation === object.generation &&
+    isDeepStrictEqual(before.object.annotations, annotations);
+  return { object: same ? before.object : object, status };
+}
+
+type ManagedField = NonNullable<NonNullable<KubernetesObject['metadata']>['managedFields']>[number];
+
+/** The client that wrote the spec last: a program, not a person. */
+function writerOf(fields: readonly ManagedField[]): Person {
+  const [newest] = fields
+    .filter(({ manager, subresource, fieldsV1 }) => {
+      const owned = fieldsV1 as Record<string, unknown> | undefined;
+      return manager !== FIELD_MANAGER && !subresource && owned !== undefined && 'f:spec' in owned;
+    })
+    .toSorted((a, b) => millis(b.time) - millis(a.time));
+  const name = newest?.manager ?? 'unknown';
+  return { name, email: `${name.replaceAll(/[^A-Za-z0-9._-]+/g, '-')}@field-manager` };
+}
+
+/** JSON has a text where the library's types have a Date. */
+function millis(time: Date | string | undefined): number {
+  return time === undefined ? 0 : new Date(time).getTime();
+}

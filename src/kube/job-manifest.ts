@@ -1,0 +1,211 @@
+// The Job that runs the agent on a node, and the pod that lets a person look at one. Pure.
+
+import type { V1Container, V1Job, V1Pod, V1PodSpec, V1PodTemplateSpec } from '@kubernetes/client-node';
+import type { AgentJob } from '../api/job.ts';
+import type { JobRequest } from '../scheduler/port.ts';
+import { jobNodeId } from '../scheduler/name.ts';
+import { AGENT_ACCOUNT, AGENT_PATH, ANNOTATION, AUDIENCE, LABEL, NAME, PRIORITY_CLASS } from './names.ts';
+
+export interface ManifestOptions {
+  readonly namespace: string;
+  readonly image: string;
+  readonly serverVersion: { readonly major: number; readonly minor: number };
+  readonly imagePullSecrets: readonly string[];
+}
+
+export interface JobOptions extends ManifestOptions {
+  /** `https://10.96.0.7:8443/git` */
+  readonly storeUrl: string;
+  /** PEM. */
+  readonly ca: string;
+  /** Seconds that the pod may take to start. */
+  readonly startLimit: number;
+}
+
+/** Restoring a host takes longer than a pod's usual 30 seconds. */
+const GRACE_SECONDS = 90;
+const SHELL_SECONDS = 3600;
+/** The agent peaks at about 90 MiB. */
+const RESOURCES = { requests: { cpu: '10m', memory: '96Mi' }, limits: { memory: '256Mi' } };
+
+export function agentJob(request: JobRequest, options: JobOptions): V1Job {
+  const { nodeId, attempt, ...rest } = request;
+  const job: AgentJob = {
+    version: 1,
+    ...rest,
+    url: options.storeUrl,
+    tokenFile: AGENT_PATH.token,
+    caFile: AGENT_PATH.ca,
+  };
+  const annotations = {
+    [ANNOTATION.node]: request.node,
+    [ANNOTATION.commit]: request.commit,
+    [ANNOTATION.attempt]: String(attempt),
+  };
+  const labels = agentLabels(nodeId);
+  return {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: { name: request.name, namespace: options.namespace, labels, annotations },
+    spec: {
+      backoffLimit: 0,
+      // Counts from the Job's creation, so the time that the pod takes to start is in it; the agent's own deadline
+      // comes first, and leaves it time to restore the host.
+      activeDeadlineSeconds: options.startLimit + request.deadlineSeconds + GRACE_SECONDS,
+      template: podTemplate(request.node, labels, options, {
+        annotations: { ...annotations, [ANNOTATION.job]: JSON.stringify(job), [ANNOTATION.ca]: options.ca },
+        args: [
+          'agent',
+          'apply',
+          '--job',
+          AGENT_PATH.job,
+          '--root',
+          AGENT_PATH.host,
+          '--outcome',
+          AGENT_PATH.outcome,
+        ],
+        inputs: true,
+      }),
+    },
+  };
+}
+
+/** A pod on the node with the same rights and the same view of the host, for `kubectl exec`; it ends by itself. */
+export function shellPod(node: string, options: ManifestOptions): V1Pod {
+  const labels = { [LABEL.name]: NAME, [LABEL.component]: 'shell' };
+  const template = podTemplate(node, labels, options, {
+    annotations: { [ANNOTATION.node]: node },
+    command: ['sleep', String(SHELL_SECONDS)],
+    inputs: false,
+  });
+  const { metadata, spec } = template;
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { ...metadata, namespace: options.namespace, generateName: 'multinic-shell-' },
+    spec: { ...spec!, activeDeadlineSeconds: SHELL_SECONDS },
+  };
+}
+
+/** Operators select by the ID as they wrote it, if a label can hold that. */
+function agentLabels(nodeId: string): Record<string, string> {
+  const instance = LABEL_VALUE.test(nodeId) ? nodeId : jobNodeId(nodeId);
+  return { [LABEL.name]: NAME, [LABEL.component]: 'agent', [LABEL.instance]: instance };
+}
+
+const LABEL_VALUE = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
+
+interface Content {
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly args?: string[];
+  readonly command?: string[];
+  /** Whether it reads a job, a CA and a token. */
+  readonly inputs: boolean;
+}
+
+function podTemplate(
+  node: string,
+  labels: Record<string, string>,
+  options: ManifestOptions,
+  content: Content,
+): V1PodTemplateSpec {
+  // The field is refused beside an annotation that says otherwise, and unknown before 1.30.
+  const { major, minor } = options.serverVersion;
+  const appArmorField = major > 1 || minor >= 30;
+  const container: V1Container = {
+    name: 'agent',
+    image: options.image,
+    imagePullPolicy: 'IfNotPresent',
+    ...(content.args !== undefined && { args: content.args }),
+    ...(content.command !== undefined && { command: content.command }),
+    terminationMessagePath: AGENT_PATH.outcome,
+    terminationMessagePolicy: 'File',
+    resources: RESOURCES,
+    securityContext: {
+      runAsUser: 0,
+      runAsGroup: 0,
+      runAsNonRoot: false,
+      readOnlyRootFilesystem: true,
+      allowPrivilegeEscalation: true,
+      capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'SYS_ADMIN', 'SYS_CHROOT'] },
+      seLinuxOptions: { type: 'spc_t' },
+      ...(appArmorField && { appArmorProfile: { type: 'Unconfined' } }),
+    },
+    volumeMounts: [
+      { name: 'host', mountPath: AGENT_PATH.host, mountPropagation: 'HostToContainer' },
+      { name: 'tmp', mountPath: '/tmp' },
+      ...(content.inputs
+        ? [
+            { name: 'job', mountPath: dirOf(AGENT_PATH.job), readOnly: true },
+            { name: 'token', mountPath: dirOf(AGENT_PATH.token), readOnly: true },
+          ]
+        : []),
+    ],
+  };
+  const spec: V1PodSpec = {
+    // By matchFields and not nodeName: the scheduler takes it to exactly this node, which may be full or tainted, and
+    // no label of a kubelet's own choice can attract it.
+    affinity: {
+      nodeAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: {
+          nodeSelectorTerms: [{ matchFields: [{ key: 'metadata.name', operator: 'In', values: [node] }] }],
+        },
+      },
+    },
+    tolerations: [{ operator: 'Exists' }],
+    priorityClassName: PRIORITY_CLASS,
+    hostNetwork: true,
+    dnsPolicy: 'Default',
+    restartPolicy: 'Never',
+    terminationGracePeriodSeconds: GRACE_SECONDS,
+    serviceAccountName: AGENT_ACCOUNT,
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    imagePullSecrets: options.imagePullSecrets.map((name) => ({ name })),
+    containers: [container],
+    volumes: [
+      { name: 'host', hostPath: { path: '/' } },
+      { name: 'tmp', emptyDir: {} },
+      ...(content.inputs ? inputs() : []),
+    ],
+  };
+  return {
+    metadata: {
+      labels,
+      annotations: {
+        ...content.annotations,
+        ...(!appArmorField && { 'container.apparmor.security.beta.kubernetes.io/agent': 'unconfined' }),
+      },
+    },
+    spec,
+  };
+}
+
+function inputs(): NonNullable<V1PodSpec['volumes']> {
+  return [
+    {
+      name: 'job',
+      downwardAPI: {
+        items: [item(ANNOTATION.job, AGENT_PATH.job), item(ANNOTATION.ca, AGENT_PATH.ca)],
+      },
+    },
+    {
+      name: 'token',
+      projected: {
+        sources: [{ serviceAccountToken: { path: 'token', audience: AUDIENCE, expirationSeconds: 600 } }],
+      },
+    },
+  ];
+}
+
+/** A file whose content is an annotation of the pod. */
+function item(annotation: string, path: string): { path: string; fieldRef: { fieldPath: string } } {
+  return {
+    path: path.slice(dirOf(path).length + 1),
+    fieldRef: { fieldPath: `metadata.annotations['${annotation}']` },
+  };
+}
+
+function dirOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'));
+}

@@ -1,0 +1,229 @@
+import pino from 'pino';
+import { beforeEach, expect, test } from 'vitest';
+import { FakeClient } from '../../test/support/kube.ts';
+import type { Outcome } from '../api/outcome.ts';
+import type { JobRequest } from '../scheduler/port.ts';
+import { KubeJobRunner, projectJob, projectPod, type AgentJobObject, type AgentPod } from './job-runner.ts';
+
+const NAME = 'multinic-agent-i-1-20260101000000';
+const COMMIT = 'c'.repeat(40);
+const JOBS = '/apis/batch/v1/namespaces/ns/jobs';
+const NOW = Date.UTC(2026, 0, 1, 0, 0, 10);
+const START_LIMIT = 60;
+
+const request: JobRequest = {
+  name: NAME,
+  node: 'w',
+  nodeId: 'i-1',
+  commit: COMMIT,
+  expectedRecord: null,
+  attempt: 1,
+  apply: 'live',
+  deadlineSeconds: 120,
+};
+const job: AgentJobObject = {
+  name: NAME,
+  uid: 'u1',
+  node: 'w',
+  commit: COMMIT,
+  attempt: 1,
+  deleting: false,
+  recorded: false,
+  createdAt: NOW,
+};
+const pod: AgentPod = {
+  name: `${NAME}-x`,
+  uid: 'p1',
+  job: NAME,
+  node: 'w',
+  commit: COMMIT,
+  attempt: 1,
+  deleting: false,
+  phase: 'waiting',
+};
+const report: Outcome = {
+  version: 1,
+  node: 'w',
+  job: NAME,
+  commit: COMMIT,
+  result: 'Applied',
+  step: 'report',
+  machineId: 'm',
+  bootId: 'b',
+  startedAt: '2026-01-01T00:00:00.000Z',
+  durationMs: 1,
+  written: [],
+  removed: [],
+  missing: [],
+  found: [],
+};
+const known = { name: NAME, node: 'w', commit: COMMIT, attempt: 1 };
+
+let api: FakeClient;
+let jobs: AgentJobObject[];
+let pods: AgentPod[];
+let now: number;
+let runner: KubeJobRunner;
+
+beforeEach(() => {
+  api = new FakeClient();
+  jobs = [];
+  pods = [];
+  now = NOW;
+  runner = new KubeJobRunner({
+    client: api.client,
+    namespace: 'ns',
+    image: 'i',
+    imagePullSecrets: [],
+    serverVersion: { major: 1, minor: 35 },
+    storeUrl: 'https://10.0.0.1:8443/git',
+    ca: () => 'CA',
+    startLimit: START_LIMIT,
+    jobTtl: 3600,
+    jobs: { list: () => jobs },
+    pods: { list: () => pods },
+    changed: () => undefined,
+    log: pino({ level: 'silent' }),
+    now: () => now,
+  });
+  return () => runner.close();
+});
+
+test('a job that was just made is known before the watch shows it, and once it does not twice', async () => {
+  await runner.start(request);
+  expect(await runner.list()).toEqual([{ ...known, phase: 'waiting' }]);
+  jobs = [job];
+  expect(await runner.list()).toEqual([{ ...known, phase: 'waiting' }]);
+});
+
+test('a name that exists is ours if it is of the same commit and attempt', async () => {
+  const made = (commit: string, extra: object = {}) => ({
+    metadata: {
+      name: NAME,
+      annotations: { 'multinic.io/commit': commit, 'multinic.io/attempt': '1' },
+      ...extra,
+    },
+  });
+  api.on(`POST ${JOBS}`, 409).on(`GET ${JOBS}/${NAME}`, made(COMMIT));
+  await runner.start(request);
+  api.on(`GET ${JOBS}/${NAME}`, made('d'.repeat(40)));
+  await expect(runner.start(request)).rejects.toMatchObject({ code: 'JobNameTaken' });
+  api.on(`GET ${JOBS}/${NAME}`, made(COMMIT, { deletionTimestamp: '2026-01-01T00:00:00Z' }));
+  await expect(runner.start(request)).rejects.toMatchObject({ code: 'JobNameTaken' });
+});
+
+test('a report is the outcome, whatever the Job says and whoever deletes it', async () => {
+  pods = [{ ...pod, phase: 'ended', report: JSON.stringify(report) }];
+  for (const each of [[job], [{ ...job, deleting: true }], []]) {
+    jobs = each;
+    expect(await runner.list()).toEqual([{ ...known, phase: 'finished', outcome: report }]);
+  }
+});
+
+test('words of an agent that was killed are no report: they say in which step it was', async () => {
+  jobs = [job];
+  pods = [{ ...pod, phase: 'ended', reason: 'OOMKilled', report: '{"step":"activate","at":"…"}' }];
+  const [status] = await runner.list();
+  expect(status).toMatchObject({
+    phase: 'finished',
+    message: expect.stringMatching(/OOMKilled.*step activate/),
+  });
+  expect(status!.outcome).toBeUndefined();
+});
+
+test('a Job past its deadline whose pod is gone has ended without a report', async () => {
+  jobs = [{ ...job, ended: { reason: 'DeadlineExceeded', message: 'too long', at: NOW } }];
+  expect((await runner.list())[0]).toMatchObject({
+    phase: 'finished',
+    message: expect.stringMatching(/DeadlineExceeded/),
+  });
+});
+
+test('while a pod of an earlier Job lives, the node is busy', async () => {
+  pods = [{ ...pod, phase: 'started' }];
+  expect((await runner.list())[0]).toMatchObject({ node: 'w', phase: 'running' });
+  jobs = [{ ...job, deleting: true }];
+  pods = [];
+  expect((await runner.list())[0]).toMatchObject({ node: 'w', phase: 'running' });
+});
+
+test('a pod that does not start: said at once, deleted when its time is over', async () => {
+  jobs = [job];
+  pods = [{ ...pod, reason: 'ImagePullBackOff', message: 'no such image' }];
+  expect(await runner.list()).toEqual([
+    { ...known, phase: 'waiting', message: 'its pod does not start: ImagePullBackOff, no such image' },
+  ]);
+  now += START_LIMIT * 1000;
+  expect((await runner.list())[0]).toMatchObject({
+    phase: 'finished',
+    message: expect.stringMatching(/ImagePullBackOff/),
+  });
+  expect(api.by('DELETE')[0]).toMatchObject({
+    path: `${JOBS}/${NAME}`,
+    body: { preconditions: { uid: 'u1' } },
+  });
+});
+
+test('a pod that was refused is told by the Events of its Job', async () => {
+  jobs = [job];
+  const events = [{ reason: 'FailedCreate', message: 'violates PodSecurity' }];
+  api.on('GET /api/v1/namespaces/ns/events', { items: events });
+  expect((await runner.list())[0]!.message).toBeUndefined();
+  now += 6_000;
+  expect((await runner.list())[0]!.message).toBe('FailedCreate: violates PodSecurity');
+});
+
+test('a job is forgotten by a mark on it, and the TTL begins only then', async () => {
+  jobs = [{ ...job, ended: { reason: 'Complete', message: '', at: NOW } }];
+  await runner.forget(NAME);
+  expect(api.by('PATCH')[0]).toMatchObject({
+    path: `${JOBS}/${NAME}`,
+    body: {
+      metadata: { annotations: { 'multinic.io/recorded': 'true' } },
+      spec: { ttlSecondsAfterFinished: 3600 },
+    },
+  });
+  expect(await runner.list()).toEqual([]);
+  jobs = [{ ...jobs[0]!, recorded: true }];
+  expect(await runner.list()).toEqual([]);
+});
+
+test('only a job whose agent has not started is withdrawn', async () => {
+  jobs = [job];
+  pods = [{ ...pod, phase: 'started' }];
+  await runner.withdraw(NAME);
+  expect(api.by('DELETE')).toEqual([]);
+  pods = [pod];
+  await runner.withdraw(NAME);
+  expect(api.by('DELETE')).toHaveLength(1);
+});
+
+test('what is kept of a Job and a pod', () => {
+  expect(
+    projectJob({
+      metadata: {
+        name: NAME,
+        uid: 'u1',
+        creationTimestamp: new Date(NOW),
+        annotations: { 'multinic.io/node': 'w', 'multinic.io/commit': COMMIT, 'multinic.io/attempt': '1' },
+      },
+    }),
+  ).toEqual(job);
+  const terminated = { exitCode: 137, reason: 'OOMKilled', message: 'step' };
+  expect(
+    projectPod({
+      metadata: {
+        name: 'p',
+        uid: 'p1',
+        labels: { 'job-name': NAME },
+        annotations: { 'multinic.io/node': 'w' },
+      },
+      status: {
+        phase: 'Failed',
+        containerStatuses: [
+          { name: 'agent', state: { terminated }, image: '', imageID: '', ready: false, restartCount: 0 },
+        ],
+      },
+    }),
+  ).toMatchObject({ phase: 'ended', reason: 'OOMKilled', report: 'step', job: NAME, node: 'w' });
+});

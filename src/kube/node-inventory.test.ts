@@ -1,0 +1,60 @@
+import { expect, test } from 'vitest';
+import { KubeNodeInventory, projectNode } from './node-inventory.ts';
+
+const node = (extra: object = {}, metadata: object = {}) =>
+  projectNode({
+    metadata: {
+      name: 'w',
+      labels: { 'kubernetes.io/hostname': 'vm-1' },
+      annotations: { 'multinic.io/paused': 'true', 'node.alpha.kubernetes.io/ttl': '0' },
+      ...metadata,
+    },
+    spec: { providerID: 'openstack://region/i-1' },
+    status: {
+      conditions: [{ type: 'Ready', status: 'True' }],
+      nodeInfo: {
+        machineID: 'm',
+        systemUUID: 'u',
+        bootID: 'b',
+        osImage: 'Ubuntu 22.04.4 LTS',
+        operatingSystem: 'linux',
+        ...extra,
+      },
+    },
+  } as never);
+
+test('what is kept of a Node', () => {
+  expect(node()).toEqual({
+    name: 'w',
+    systemUUID: 'u',
+    machineID: 'm',
+    bootID: 'b',
+    osImage: 'Ubuntu 22.04.4 LTS',
+    providerID: 'openstack://region/i-1',
+    hostname: 'vm-1',
+    ready: true,
+    paused: true,
+    annotations: { 'multinic.io/paused': 'true' },
+  });
+});
+
+test('a Node that goes, and one that is no Linux, are not ready', () => {
+  expect(node({}, { deletionTimestamp: new Date() }).ready).toBe(false);
+  expect(node({ operatingSystem: 'windows' })).toMatchObject({
+    ready: false,
+    problem: expect.stringMatching(/Windows/),
+  });
+});
+
+test('no list is given while it is not complete', async () => {
+  const inventory = new KubeNodeInventory({ list: () => [], complete: false });
+  await expect(inventory.list()).rejects.toMatchObject({ code: 'NodesUnknown' });
+});
+
+test('a pause is a person’s own annotation', async () => {
+  const inventory = new KubeNodeInventory({ list: () => [], complete: true });
+  await expect(inventory.setPaused('w', true)).rejects.toThrow(
+    /kubectl annotate node w multinic.io\/paused=true$/,
+  );
+  await expect(inventory.setPaused('w', false)).rejects.toThrow(/multinic.io\/paused-$/);
+});

@@ -1,0 +1,66 @@
+// The cluster's Nodes as the mirror and the scheduler see them.
+
+import type { V1Node } from '@kubernetes/client-node';
+import { MultinicError } from '../api/errors.ts';
+import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
+import type { PausableInventory } from '../controller/port.ts';
+import type { InventoryNode } from '../mirror/port.ts';
+
+/** As an Informer is read. */
+export interface NodeLookup {
+  list(): readonly InventoryNode[];
+  readonly complete: boolean;
+}
+
+export class KubeNodeInventory implements PausableInventory {
+  readonly #nodes: NodeLookup;
+
+  constructor(nodes: NodeLookup) {
+    this.#nodes = nodes;
+  }
+
+  async list(): Promise<readonly InventoryNode[]> {
+    if (!this.#nodes.complete) {
+      throw new MultinicError(
+        'NodesUnknown',
+        'the Nodes cannot be listed now: no node is judged until they can',
+      );
+    }
+    return this.#nodes.list();
+  }
+
+  /** The controller may not write to Nodes: that right would be root on all of them. */
+  async setPaused(node: string, paused: boolean): Promise<void> {
+    const value = paused ? `${ANNOTATIONS.paused}=true` : `${ANNOTATIONS.paused}-`;
+    throw new MultinicError(
+      'UseKubectl',
+      `the controller may not change Nodes: run kubectl annotate node ${node} ${value}`,
+    );
+  }
+}
+
+const OURS: ReadonlySet<string> = new Set(Object.values(ANNOTATIONS));
+
+export function projectNode({ metadata, spec, status }: V1Node): InventoryNode {
+  const annotations = Object.fromEntries(
+    Object.entries(metadata?.annotations ?? {}).filter(([key]) => OURS.has(key)),
+  );
+  const info = status?.nodeInfo;
+  const windows = info?.operatingSystem === 'windows';
+  const ready =
+    status?.conditions?.some(({ type, status: holds }) => type === 'Ready' && holds === 'True') ?? false;
+  const hostname = metadata?.labels?.['kubernetes.io/hostname'];
+  return {
+    name: metadata?.name ?? '',
+    systemUUID: info?.systemUUID ?? '',
+    machineID: info?.machineID ?? '',
+    bootID: info?.bootID ?? '',
+    osImage: info?.osImage ?? '',
+    ...(spec?.providerID !== undefined && { providerID: spec.providerID }),
+    ...(hostname !== undefined && { hostname }),
+    ready: ready && !windows && metadata?.deletionTimestamp === undefined,
+    ...(windows && { problem: 'a Windows node has no interfaces of ours: take its entry away' }),
+    paused: annotations[ANNOTATIONS.paused] === 'true',
+    annotations,
+  };
+}

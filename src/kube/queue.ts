@@ -1,0 +1,101 @@
+// A work queue of keys: each at most once in it, never two at once on one, failures again after a pause.
+
+import type { Logger } from 'pino';
+import { backoffMs } from './backoff.ts';
+
+export interface WorkQueueOptions {
+  readonly name: string;
+  /** Level-triggered: reads what is wanted of the key when it runs. */
+  readonly work: (key: string) => Promise<void>;
+  readonly log: Logger;
+  readonly concurrency?: number;
+  readonly baseDelayMs?: number;
+  readonly maxDelayMs?: number;
+}
+
+export class WorkQueue {
+  readonly #options: Required<WorkQueueOptions>;
+  /** Keys in the order in which they are to run. */
+  readonly #ready = new Set<string>();
+  readonly #running = new Map<string, Promise<void>>();
+  /** Came again while they ran. */
+  readonly #again = new Set<string>();
+  readonly #timers = new Map<string, { readonly timer: NodeJS.Timeout; readonly at: number }>();
+  readonly #failures = new Map<string, number>();
+  #closed = false;
+
+  constructor(options: WorkQueueOptions) {
+    this.#options = { concurrency: 4, baseDelayMs: 100, maxDelayMs: 60_000, ...options };
+  }
+
+  /** Keys that wait for their turn. */
+  get depth(): number {
+    return this.#ready.size + this.#timers.size;
+  }
+
+  add(key: string): void {
+    if (this.#closed) return;
+    this.#clearTimer(key);
+    if (this.#running.has(key)) this.#again.add(key);
+    else this.#ready.add(key);
+    this.#fill();
+  }
+
+  /** Unless it comes earlier. */
+  addAfter(key: string, ms: number): void {
+    if (this.#closed || this.#ready.has(key)) return;
+    const at = performance.now() + ms;
+    if ((this.#timers.get(key)?.at ?? Infinity) <= at) return;
+    this.#clearTimer(key);
+    const timer = setTimeout(() => this.add(key), ms);
+    timer.unref();
+    this.#timers.set(key, { timer, at });
+  }
+
+  /** Begins nothing more, and waits for what runs. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const key of this.#timers.keys()) this.#clearTimer(key);
+    this.#ready.clear();
+    await Promise.all(this.#running.values());
+  }
+
+  /** Runs what waits, pauses or not, and then closes. What fails once more is left. */
+  async drain(): Promise<void> {
+    const waiting = [...this.#ready, ...this.#timers.keys(), ...this.#again];
+    await this.close();
+    await Promise.all(waiting.map((key) => this.#options.work(key).catch(() => undefined)));
+  }
+
+  #fill(): void {
+    for (const key of this.#ready) {
+      if (this.#running.size >= this.#options.concurrency) return;
+      this.#ready.delete(key);
+      this.#running.set(key, this.#run(key));
+    }
+  }
+
+  async #run(key: string): Promise<void> {
+    const { work, log, name, baseDelayMs, maxDelayMs } = this.#options;
+    let again: number | undefined;
+    try {
+      await work(key);
+      this.#failures.delete(key);
+    } catch (error) {
+      const failures = (this.#failures.get(key) ?? 0) + 1;
+      this.#failures.set(key, failures);
+      again = backoffMs(failures, baseDelayMs, maxDelayMs, error);
+      log.warn({ queue: name, key, err: error, failures, againMs: Math.round(again) }, 'failed: tried again');
+    }
+    this.#running.delete(key);
+    if (again !== undefined) this.addAfter(key, again);
+    // Failed or not: it changed meanwhile, but the pause after a failure holds.
+    if (this.#again.delete(key) && again === undefined) this.add(key);
+    this.#fill();
+  }
+
+  #clearTimer(key: string): void {
+    clearTimeout(this.#timers.get(key)?.timer);
+    this.#timers.delete(key);
+  }
+}

@@ -1,0 +1,75 @@
+// A pod on a node for people: the rights of an agent, its view of the host, and an end.
+
+import type { V1Pod } from '@kubernetes/client-node';
+import { setTimeout as pause } from 'node:timers/promises';
+import { MultinicError } from '../api/errors.ts';
+import type { KubeClient } from './client.ts';
+import { shellPod } from './job-manifest.ts';
+
+export interface ShellOptions {
+  readonly client: KubeClient;
+  readonly namespace: string;
+  readonly node: string;
+  readonly timeoutMs: number;
+}
+
+const POLL_MS = 300;
+
+/**
+ * Starts one with the image that the controller gives its agents.
+ * @returns the pod's name, once it runs
+ * @throws MultinicError `NoController`, `ShellNotStarted`, KubeError
+ */
+export async function startShell({ client, namespace, node, timeoutMs }: ShellOptions): Promise<string> {
+  const pods = `/api/v1/namespaces/${namespace}/pods`;
+  const body = shellPod(node, {
+    namespace,
+    ...(await imageOf(client, namespace)),
+    serverVersion: await client.serverVersion(),
+  });
+  const made = await client.request<V1Pod>('POST', pods, { body });
+  const name = made.metadata!.name!;
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const { status } = await client.request<V1Pod>('GET', `${pods}/${name}`);
+    if (status?.phase === 'Running') return name;
+    if (performance.now() > deadline || status?.phase === 'Failed') {
+      const why = status?.containerStatuses?.[0]?.state?.waiting?.message ?? status?.conditions?.[0]?.message;
+      await client.request('DELETE', `${pods}/${name}`);
+      throw new MultinicError(
+        'ShellNotStarted',
+        `the pod on ${node} does not run (${why ?? status?.phase ?? 'no word of it'}): see whether the node is there and Ready`,
+      );
+    }
+    await pause(POLL_MS);
+  }
+}
+
+interface Deployment {
+  readonly spec: {
+    readonly template: {
+      readonly spec: {
+        readonly containers: readonly { readonly image: string }[];
+        readonly imagePullSecrets?: readonly { readonly name: string }[];
+      };
+    };
+  };
+}
+
+async function imageOf(
+  client: KubeClient,
+  namespace: string,
+): Promise<{ readonly image: string; readonly imagePullSecrets: readonly string[] }> {
+  const path = `/apis/apps/v1/namespaces/${namespace}/deployments/multinic-agent-controller`;
+  try {
+    const { spec } = await client.request<Deployment>('GET', path);
+    const { containers, imagePullSecrets = [] } = spec.template.spec;
+    return { image: containers[0]!.image, imagePullSecrets: imagePullSecrets.map(({ name }) => name) };
+  } catch (cause) {
+    throw new MultinicError(
+      'NoController',
+      `there is no controller in namespace ${namespace}: name its namespace with --namespace`,
+      { cause },
+    );
+  }
+}

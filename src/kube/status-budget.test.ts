@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest';
+import type { ConfigStatus, NodeState } from '../api/status.ts';
+import { fitStatus } from './status-budget.ts';
+
+const node = (name: string, state: NodeState, extra: object = {}) => ({
+  attachedNodeId: name,
+  attachedNodeName: name,
+  state,
+  ...extra,
+});
+const statusOf = (nodes: ConfigStatus['nodeStatuses']): ConfigStatus => ({
+  observedGeneration: 1,
+  conditions: [
+    {
+      type: 'Ready',
+      status: 'False',
+      reason: 'R',
+      message: 'm',
+      observedGeneration: 1,
+      lastTransitionTime: 't',
+    },
+  ],
+  nodeStatuses: nodes,
+  summary: { totalNodes: nodes.length, configuredNodes: 0, failedNodes: 0, pendingNodes: 0, heldNodes: 0 },
+});
+const size = (value: unknown) => Buffer.byteLength(JSON.stringify(value));
+
+test('what fits is left as it is', () => {
+  const status = statusOf([node('a', 'Configured')]);
+  expect(fitStatus(status, 1000)).toEqual(status);
+});
+
+test('when it does not fit, those that a person has to see stay, in their order, and the rest is counted', () => {
+  const nodes = [
+    ...Array.from({ length: 50 }, (_, i) => node(`ok-${i}`, 'Configured')),
+    node('failed', 'Failed', { message: 'x'.repeat(1000) }),
+    node('held', 'Configured', { held: true }),
+    node('works', 'InProgress'),
+  ];
+  const status = statusOf(nodes);
+  const budget = size(statusOf([])) + 1_400;
+  const fitted = fitStatus(status, 0, budget);
+  const names = fitted.nodeStatuses.map(({ attachedNodeId }) => attachedNodeId);
+  expect(names.slice(-3)).toEqual(['failed', 'held', 'works']);
+  expect(names.length).toBeGreaterThan(3);
+  expect(fitted.nodeStatusesOmitted).toBe(nodes.length - names.length);
+  expect(fitted.summary).toEqual(status.summary);
+  expect(fitted.conditions[0]!.message).toMatch(/near the limit.*split it/);
+  expect(size({ ...fitted, conditions: status.conditions })).toBeLessThanOrEqual(budget);
+});
+
+test('a CR that is nearly full by its spec alone says so', () => {
+  const fitted = fitStatus(statusOf([]), 95_000, 100_000);
+  expect(fitted.conditions[0]!.message).toMatch(/95 of 100 kB/);
+});

@@ -1,0 +1,66 @@
+// A CR and its status share one object of at most 1.5 MB: what does not fit is left out in an order that keeps what a
+// person has to see.
+
+import type { Condition, ConfigStatus, NodeStatus } from '../api/status.ts';
+
+/** Of etcd's 1.5 MiB, some is left for managedFields and the envelope. */
+export const OBJECT_BUDGET_BYTES = 1_350_000;
+/** Said when so much of it is used. */
+const NEAR = 0.9;
+const MESSAGE_MAX = 4_096;
+const NODE_MESSAGE_MAX = 256;
+
+/** @param restBytes the CR without its status, as JSON */
+export function fitStatus(
+  status: ConfigStatus,
+  restBytes: number,
+  budget = OBJECT_BUDGET_BYTES,
+): ConfigStatus {
+  const conditions = status.conditions.map((condition) => shorten(condition, MESSAGE_MAX));
+  const whole = { ...status, conditions };
+  const left = budget - restBytes;
+  if (bytes(whole) <= left) return near(whole, restBytes + bytes(whole), budget);
+  const base = bytes({ ...whole, nodeStatuses: [], nodeStatusesOmitted: status.nodeStatuses.length });
+  const kept: NodeStatus[] = [];
+  let used = base;
+  for (const node of status.nodeStatuses.toSorted((a, b) => urgency(a) - urgency(b))) {
+    const short = shorten(node, NODE_MESSAGE_MAX);
+    used += bytes(short) + 1;
+    if (used > left) break;
+    kept.push(short);
+  }
+  const order = new Map(status.nodeStatuses.map(({ attachedNodeId }, index) => [attachedNodeId, index]));
+  const nodeStatuses = kept.toSorted((a, b) => order.get(a.attachedNodeId)! - order.get(b.attachedNodeId)!);
+  const omitted = status.nodeStatuses.length - kept.length;
+  return near(
+    { ...whole, nodeStatuses, ...(omitted > 0 && { nodeStatusesOmitted: omitted }) },
+    budget,
+    budget,
+  );
+}
+
+function urgency({ state, held }: NodeStatus): number {
+  if (state === 'Failed') return 0;
+  if (held) return 1;
+  return { InProgress: 2, Pending: 3, Configured: 4 }[state];
+}
+
+function near(status: ConfigStatus, used: number, budget: number): ConfigStatus {
+  if (used < budget * NEAR) return status;
+  const note = `. This object is near the limit of the API server (${Math.round(used / 1000)} of ${Math.round(budget / 1000)} kB): split it into two`;
+  const conditions = status.conditions.map((condition): Condition =>
+    condition.type === 'Ready' ? { ...condition, message: condition.message + note } : condition,
+  );
+  return { ...status, conditions };
+}
+
+function shorten<T extends { readonly message?: string }>(item: T, max: number): T {
+  const { message } = item;
+  return message === undefined || message.length <= max
+    ? item
+    : { ...item, message: `${message.slice(0, max - 2)} …` };
+}
+
+function bytes(value: unknown): number {
+  return Buffer.byteLength(JSON.stringify(value));
+}

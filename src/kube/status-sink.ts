@@ -1,0 +1,112 @@
+// Status of CRs by server-side apply, beside the passes: the newest one of each CR wins.
+
+import { isDeepStrictEqual } from 'node:util';
+import type { Logger } from 'pino';
+import { KIND, PLURAL, VERSION, type Group } from '../api/multinicbizconfig.ts';
+import type { ConfigStatus } from '../api/status.ts';
+import type { ControllerEvent, StatusSink } from '../controller/port.ts';
+import { formatConfigRef } from '../history/message.ts';
+import type { ConfigRef } from '../network/node.ts';
+import { APPLY_PATCH, hasStatus, type KubeClient } from './client.ts';
+import type { ConfigLookup } from './config-source.ts';
+import { EventRecorder } from './event-recorder.ts';
+import { FIELD_MANAGER } from './names.ts';
+import { WorkQueue } from './queue.ts';
+import { fitStatus } from './status-budget.ts';
+
+export interface KubeStatusSinkOptions {
+  readonly client: KubeClient;
+  readonly namespace: string;
+  readonly pod: string;
+  readonly configs: ReadonlyMap<Group, ConfigLookup>;
+  readonly log: Logger;
+}
+
+interface Wanted {
+  readonly ref: ConfigRef;
+  readonly status: ConfigStatus;
+}
+
+/** A status of more nodes is written at most so often: each write is the whole object to etcd and to every watcher. */
+const LARGE_NODES = 200;
+const LARGE_PAUSE_MS = 5_000;
+
+export class KubeStatusSink implements StatusSink {
+  readonly #options: KubeStatusSinkOptions;
+  readonly #wanted = new Map<string, Wanted>();
+  readonly #writtenAt = new Map<string, number>();
+  readonly #queue: WorkQueue;
+  readonly #events: EventRecorder;
+
+  constructor(options: KubeStatusSinkOptions) {
+    this.#options = options;
+    this.#queue = new WorkQueue({ name: 'status', work: (key) => this.#apply(key), log: options.log });
+    this.#events = new EventRecorder({ ...options, uidOf: (ref) => this.#config(ref)?.object.uid });
+  }
+
+  async read(ref: ConfigRef): Promise<ConfigStatus | undefined> {
+    const status = this.#config(ref)?.status;
+    // Another agent's has no such fields; nothing of it can be gone on with.
+    return status?.conditions === undefined || status.nodeStatuses === undefined ? undefined : status;
+  }
+
+  async write(ref: ConfigRef, status: ConfigStatus): Promise<void> {
+    const key = formatConfigRef(ref);
+    this.#wanted.set(key, { ref, status });
+    const large = status.nodeStatuses.length > LARGE_NODES;
+    const wait = (this.#writtenAt.get(key) ?? -Infinity) + LARGE_PAUSE_MS - performance.now();
+    if (large && wait > 0) this.#queue.addAfter(key, wait);
+    else this.#queue.add(key);
+  }
+
+  async remove(ref: ConfigRef): Promise<void> {
+    this.#wanted.delete(formatConfigRef(ref));
+    this.#writtenAt.delete(formatConfigRef(ref));
+  }
+
+  async emit(event: ControllerEvent): Promise<void> {
+    this.#events.emit(event);
+  }
+
+  depths(): Record<string, number> {
+    return { status: this.#queue.depth, events: this.#events.depth };
+  }
+
+  /** Writes what is still to be written. */
+  async close(): Promise<void> {
+    await Promise.all([this.#queue.drain(), this.#events.close()]);
+  }
+
+  async #apply(key: string): Promise<void> {
+    const wanted = this.#wanted.get(key);
+    if (wanted === undefined) return;
+    const { ref, status } = wanted;
+    const config = this.#config(ref);
+    const { group, namespace, name } = ref;
+    const fitted = fitStatus(status, Buffer.byteLength(JSON.stringify(config?.object.spec ?? {})));
+    if (isDeepStrictEqual(config?.status, fitted)) return;
+    this.#writtenAt.set(key, performance.now());
+    const path = `/apis/${group}/${VERSION}/namespaces/${namespace}/${PLURAL}/${name}/status`;
+    const body = {
+      apiVersion: `${group}/${VERSION}`,
+      kind: KIND,
+      metadata: { name, namespace, ...(config !== undefined && { uid: config.object.uid }) },
+      status: fitted,
+    };
+    try {
+      await this.#options.client.request('PATCH', path, {
+        query: { fieldManager: FIELD_MANAGER, force: 'true' },
+        body,
+        contentType: APPLY_PATCH,
+      });
+    } catch (error) {
+      // Gone, or another one of that name by now: its own status comes with the next pass.
+      if (hasStatus(error, 404, 409)) return;
+      throw error;
+    }
+  }
+
+  #config(ref: ConfigRef): ReturnType<ConfigLookup['get']> {
+    return this.#options.configs.get(ref.group as Group)?.get(`${ref.namespace}/${ref.name}`);
+  }
+}

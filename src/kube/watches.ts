@@ -1,0 +1,103 @@
+// All that is watched, once a process: CRs of both groups, Nodes, our Jobs and their pods.
+
+import type { V1Job, V1Node, V1Pod } from '@kubernetes/client-node';
+import type { Logger } from 'pino';
+import { PLURAL, VERSION, type Group } from '../api/multinicbizconfig.ts';
+import type { InventoryNode } from '../mirror/port.ts';
+import type { KubeClient } from './client.ts';
+import { projectConfig, type WatchedConfig } from './config-source.ts';
+import { Informer } from './informer.ts';
+import { projectJob, projectPod, type AgentJobObject, type AgentPod } from './job-runner.ts';
+import { LABEL, NAME } from './names.ts';
+import { projectNode } from './node-inventory.ts';
+
+export interface WatchesOptions {
+  readonly namespace: string;
+  readonly groups: readonly Group[];
+  readonly log: Logger;
+  /** Something may have changed. */
+  readonly changed: () => void;
+}
+
+/** An informer of whatever. */
+type Watched = Pick<Informer<unknown>, 'start' | 'stop' | 'synced' | 'complete' | 'absent' | 'staleMs'>;
+
+export class Watches {
+  readonly configs: ReadonlyMap<Group, Informer<WatchedConfig>>;
+  readonly nodes: Informer<InventoryNode>;
+  readonly jobs: Informer<AgentJobObject>;
+  readonly pods: Informer<AgentPod>;
+
+  constructor(client: KubeClient, { namespace, groups, log, changed }: WatchesOptions) {
+    const common = { client, log, changed };
+    const agents = { labelSelector: `${LABEL.name}=${NAME},${LABEL.component}=agent` };
+    this.configs = new Map(
+      groups.map((group) => [
+        group,
+        new Informer({
+          ...common,
+          path: `/apis/${group}/${VERSION}/${PLURAL}`,
+          project: (object, before) => projectConfig(group, object, before),
+        }),
+      ]),
+    );
+    this.nodes = new Informer({
+      ...common,
+      path: '/api/v1/nodes',
+      project: (object) => projectNode(object as V1Node),
+    });
+    this.jobs = new Informer({
+      ...common,
+      path: `/apis/batch/v1/namespaces/${namespace}/jobs`,
+      query: agents,
+      project: (object) => projectJob(object as V1Job),
+    });
+    this.pods = new Informer({
+      ...common,
+      path: `/api/v1/namespaces/${namespace}/pods`,
+      query: agents,
+      project: (object) => projectPod(object as V1Pod),
+    });
+  }
+
+  start(): void {
+    for (const [, informer] of this.#all()) informer.start();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#all().map(([, informer]) => informer.stop()));
+  }
+
+  /** Resolves when all have been listed once; a group whose CRD is missing is not waited for. */
+  async synced(signal: AbortSignal): Promise<void> {
+    await Promise.all(this.#all().map(([, informer]) => informer.synced(signal)));
+  }
+
+  get complete(): boolean {
+    return this.#all().every(([, informer]) => informer.complete || informer.absent);
+  }
+
+  /** Milliseconds since the API server was last heard of, by resource. */
+  staleness(): Record<string, number> {
+    return Object.fromEntries(this.#all().map(([name, informer]) => [name, informer.staleMs]));
+  }
+
+  /** What has been silent for too long, in words for people. */
+  unready(limitMs: number): string[] {
+    return this.#all()
+      .filter(([, informer]) => !informer.absent && (informer.staleMs > limitMs || !informer.complete))
+      .map(
+        ([name, informer]) =>
+          `the watch of ${name} is ${informer.complete ? 'silent' : 'not complete'}: see the log for what the API server answers`,
+      );
+  }
+
+  #all(): (readonly [name: string, informer: Watched])[] {
+    return [
+      ...[...this.configs].map(([group, informer]) => [`${PLURAL}.${group}`, informer] as const),
+      ['nodes', this.nodes],
+      ['jobs', this.jobs],
+      ['pods', this.pods],
+    ];
+  }
+}
