@@ -4,7 +4,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     root: import.meta.dirname,
-    include: ['**/*.cluster.ts'],
+    include: ['**/*.cluster.ts', '../kube/**/*.cluster.ts'],
+    globalSetup: ['../support/build.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
     fileParallelism: false,

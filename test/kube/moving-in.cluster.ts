@@ -1,0 +1,108 @@
+// Moving in: hosts and a CR as the earlier agent left them, and the same after the store was lost. No host may change by a byte.
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Cluster } from '../cluster/cluster.ts';
+import { STORE_FOLDER, type Multinic } from '../cluster/install.ts';
+import { RootKubelet, type RootNode } from '../cluster/root-kubelet.ts';
+import { hostFiles } from '../support/agent.ts';
+import { BUILD_MS, config, entry, nodeOf, setUp } from './support.ts';
+
+const NAME = 'fleet';
+
+let cluster: Cluster;
+let multinic: Multinic;
+let kubelet: RootKubelet;
+let before: Record<string, string>[];
+
+beforeAll(async () => {
+  ({ cluster, multinic } = await setUp([{ name: 'worker-1' }]));
+  kubelet = await RootKubelet.start(cluster, { nodes: 3, nics: 2 });
+  for (const node of kubelet.nodes) await configuredByEarlierAgent(node);
+  before = kubelet.nodes.map(({ root }) => hostFiles(root));
+}, BUILD_MS);
+
+afterAll(async () => {
+  await kubelet?.stop();
+  await cluster?.stop();
+}, 60_000);
+
+function nics(node: RootNode): { mac: string; cidr: string }[] {
+  return entry('', node.name, node.macs).interfaces!.map(({ macAddress, cidr }) => ({
+    mac: macAddress!,
+    cidr: cidr!,
+  }));
+}
+
+/** Its names went by the order in the CR, and the CR has been put in another order since. */
+async function configuredByEarlierAgent(node: RootNode): Promise<void> {
+  const configured = nics(node)
+    .reverse()
+    .map((nic, index) => ({ ...nic, name: `multinic${index}` }));
+  for (const [index, { name, mac, cidr }] of configured.entries()) {
+    const file = join(node.root, `etc/netplan/9${index}-${name}.yaml`);
+    await mkdir(dirname(file), { recursive: true });
+    const text = `network:
+  version: 2
+  ethernets:
+    ${name}:
+      match:
+        macaddress: ${mac}
+      set-name: ${name}
+      addresses:
+        - ${cidr}
+      mtu: 1500
+`;
+    await writeFile(file, text, { mode: 0o600 });
+  }
+  await kubelet.editHost(node.name, (host) => {
+    const [eth0] = host['links'] as object[];
+    host['links'] = [
+      eth0,
+      ...configured.map(({ name, mac, cidr }) => ({ name, mac, up: true, mtu: 1500, addresses: [cidr] })),
+    ];
+  });
+}
+
+async function expectUntouched(): Promise<void> {
+  const cr = await multinic.waitReady(NAME);
+  for (const [index, { name, root }] of kubelet.nodes.entries()) {
+    expect(hostFiles(root)).toEqual(before[index]);
+    expect(nodeOf(cr, name)?.state).toBe('Configured');
+  }
+  expect(kubelet.runs.filter(({ changedHost }) => changedHost)).toEqual([]);
+}
+
+test('hosts that the earlier agent configured stay as they are, with the names that they have', async () => {
+  const entries = kubelet.nodes.map(({ name, systemUUID, macs }) => entry(systemUUID, name, macs));
+  await multinic.applyConfig(config(NAME, entries));
+  await expectUntouched();
+  const tree = await multinic.git('show', 'node/root-01:etc/netplan/90-multinic0.yaml');
+  expect(tree).toContain(kubelet.node('root-01').macs[1]);
+});
+
+test('so do they when the store is lost', async () => {
+  await multinic.kubectl('scale', 'deployment/multinic-agent-controller', '--replicas=0');
+  await multinic.kubectl('wait', '--for=delete', 'pods', '--selector=app.kubernetes.io/component=controller');
+  await cluster.exec('worker-1', ['sh', '-c', `rm -rf ${STORE_FOLDER}/*`]);
+  await multinic.kubectl('scale', 'deployment/multinic-agent-controller', '--replicas=1');
+  await multinic.rolledOut();
+  // The status of before is there still, and is true of another store.
+  await expect
+    .poll(() => multinic.git('log', '--branches=outcome/*', '--format=%s').catch(() => ''), {
+      timeout: 90_000,
+    })
+    .toContain('Applied');
+  await expectUntouched();
+});
+
+test('and the first real change after that is one file of one node', async () => {
+  const runs = kubelet.runs.length;
+  await multinic.editConfig(NAME, ({ nodeConfigs }) => {
+    nodeConfigs[0]!.interfaces![0]!.mtu = 1400;
+  });
+  await multinic.waitReady(NAME);
+  expect(kubelet.runs.slice(runs).map(({ node, outcome }) => [node, outcome?.written])).toEqual([
+    ['root-01', ['etc/netplan/91-multinic1.yaml']],
+  ]);
+});

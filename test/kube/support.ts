@@ -1,0 +1,357 @@
+// What the acceptance tests share: clusters with multinic in them, CRs for their nodes, and people who clone and push.
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:https';
+import type { IncomingMessage } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parse, stringify } from 'yaml';
+import type { StatusReport } from '../../src/controller/report.ts';
+import { cached, type Log } from '../nodes/cache.ts';
+import { waitFor } from '../nodes/wait.ts';
+import { buildImage } from '../cluster/base-image.ts';
+import { startCluster, type Cluster, type NodeSpec } from '../cluster/cluster.ts';
+import {
+  agentImage,
+  installMultinic,
+  type Config,
+  type Group,
+  type Image,
+  type InstallOptions,
+  type Interface,
+  type Multinic,
+  type NodeConfig,
+  type StoredConfig,
+} from '../cluster/install.ts';
+import { KUBERNETES } from '../cluster/programs.ts';
+import { git, type GitResult } from '../support/http.ts';
+
+export const VERSION = process.env['KUBERNETES'] ?? KUBERNETES.newest;
+/** Building all that a cluster needs takes so long where nothing is cached yet. */
+export const BUILD_MS = 3_600_000;
+export const NAMESPACE = 'multinic-system';
+/** The name in the store's certificate that people use. */
+const STORE_HOST = `multinic-agent-store.${NAMESPACE}.svc`;
+const STORE_PORT = 8443;
+const REPOSITORY = resolve(import.meta.dirname, '../..');
+
+/** Whether the agent can work on a running machine; if not, nodes have a recorded one (host.yaml) in their root. */
+export const LIVE = !readFileSync(join(REPOSITORY, 'dist/multinic.js'), 'utf8').includes('NoLiveHost');
+
+/** A cluster with multinic installed by helm. */
+export async function setUp(
+  nodes: readonly NodeSpec[],
+  options: InstallOptions = {},
+): Promise<{ cluster: Cluster; multinic: Multinic }> {
+  const cluster = await startCluster({ version: VERSION, nodes, log: console.log });
+  try {
+    const image = options.image ?? (await testImage(console.log));
+    return { cluster, multinic: await installMultinic(cluster, { image, log: console.log, ...options }) };
+  } catch (error) {
+    await cluster.stop();
+    throw error;
+  }
+}
+
+/** The image as it is; while the agent knows recorded machines only, one whose agents are told so. */
+export async function testImage(log: Log): Promise<Image> {
+  const image = await agentImage(log);
+  if (LIVE) return image;
+  const name = `${image.name}-offline`;
+  const files = {
+    Dockerfile: `FROM ${image.name}\nCOPY --chmod=755 multinic /usr/local/sbin/multinic\n`,
+    multinic: `#!/bin/sh
+PATH=/usr/local/bin:/usr/bin:/bin
+case "$1 $2" in 'agent apply') shift 2; set -- agent apply --offline "$@";; esac
+exec multinic "$@"
+`,
+  };
+  const dir = await cached('agent-image-offline', [name, JSON.stringify(files)], log, async (dir) => {
+    for (const [file, text] of Object.entries(files)) await writeFile(join(dir, file), text);
+    await buildImage({ context: dir, name, archive: join(dir, 'image.tar'), log });
+  });
+  return { name, archive: join(dir, 'image.tar') };
+}
+
+/** Attaches secondary NICs to a real node. */
+export async function attach(cluster: Cluster, node: string, ...macs: readonly string[]): Promise<void> {
+  const machine = cluster.machine(node);
+  for (const mac of macs) await machine.attachNic({ mac, network: 'tenant' });
+  if (LIVE) return;
+  const links = [
+    { name: 'eth0', mac: 'fa:16:3e:ff:00:01', addresses: [`${machine.address}/24`] },
+    ...macs.map((mac, index) => ({ name: `ens${5 + index}`, mac, up: false })),
+  ];
+  const [machineId, bootId] = await Promise.all(
+    ['/etc/machine-id', '/proc/sys/kernel/random/boot_id'].map((file) => cluster.exec(node, ['cat', file])),
+  );
+  const known = { machineId, bootId, nodeAddresses: [machine.address] };
+  const routes = [{ to: 'default', via: '10.0.0.1', dev: 'eth0' }];
+  await machine.write('/host.yaml', stringify({ osImage: 'Debian GNU/Linux 12', ...known, links, routes }));
+}
+
+/** A file of a real node; undefined when there is none. */
+export async function hostFile(cluster: Cluster, node: string, path: string): Promise<string | undefined> {
+  return cluster.exec(node, ['cat', path]).catch(() => undefined);
+}
+
+/** A NIC's name on a real node by its MAC, as its kernel or its record has it. */
+export async function linkName(cluster: Cluster, node: string, mac: string): Promise<string | undefined> {
+  if (LIVE) {
+    const links = JSON.parse(await cluster.exec(node, ['ip', '-json', 'link'])) as {
+      address: string;
+      ifname: string;
+    }[];
+    return links.find(({ address }) => address === mac)?.ifname;
+  }
+  const host = parse(await cluster.exec(node, ['cat', '/host.yaml'])) as {
+    links: { name: string; mac: string }[];
+  };
+  return host.links.find((link) => link.mac === mac)?.name;
+}
+
+export function config(
+  name: string,
+  nodeConfigs: readonly NodeConfig[],
+  group: Group = 'multinic.okestro.io',
+  annotations: Readonly<Record<string, string>> = {},
+): Config {
+  return {
+    apiVersion: `${group}/v1`,
+    kind: 'MultiNicBizConfig',
+    metadata: { name, namespace: NAMESPACE, annotations },
+    spec: { providerId: 'test', specHash: hashOf(nodeConfigs), nodeConfigs: [...nodeConfigs] },
+  };
+}
+
+/** A node's entry (without an ID it goes by its name) with one interface a MAC: 10.<net>.<MAC's last two bytes>/16. */
+export function entry(
+  nodeId: string,
+  nodeName: string,
+  macs: readonly string[],
+  changes: Partial<Interface> = {},
+): NodeConfig {
+  const interfaces = macs.map((mac, index) => {
+    const [high, low] = mac
+      .split(':')
+      .slice(-2)
+      .map((byte) => Number.parseInt(byte, 16));
+    const address = `10.${120 + index}.${high}.${low}`;
+    return {
+      portId: `port-${index}-${nodeName}`,
+      macAddress: mac,
+      address,
+      cidr: `${address}/16`,
+      mtu: 1500,
+      ...changes,
+    };
+  });
+  return { ...(nodeId !== '' && { attachedNodeId: nodeId }), attachedNodeName: nodeName, interfaces };
+}
+
+/** A node of a CR's status. */
+export function nodeOf({ status }: StoredConfig, name: string) {
+  return status?.nodeStatuses.find((node) => node.attachedNodeName === name);
+}
+
+export function conditionOf({ status }: StoredConfig, type: string) {
+  return status?.conditions.find((condition) => condition.type === type);
+}
+
+/** Waits until a CR is as wanted. @returns the CR then */
+export async function untilConfig(
+  multinic: Multinic,
+  name: string,
+  what: string,
+  so: (config: StoredConfig) => boolean,
+  { group = 'multinic.okestro.io', seconds = 90 }: { group?: Group; seconds?: number } = {},
+): Promise<StoredConfig> {
+  let last: StoredConfig | undefined;
+  return waitFor(
+    `${name}: ${what}`,
+    async () => {
+      last = await multinic.configOf(name, group);
+      return so(last) && last;
+    },
+    {
+      timeoutMs: seconds * 1_000,
+      everyMs: 300,
+      hint: () => JSON.stringify(last?.status, undefined, 1),
+    },
+  );
+}
+
+/** Events of a reason, their messages. */
+export async function events(multinic: Multinic, reason: string): Promise<string[]> {
+  const text = await multinic.cluster.kubectl([
+    'get',
+    'events',
+    '--all-namespaces',
+    `--field-selector=reason=${reason}`,
+    '--output=jsonpath={range .items[*]}{.message}{"\\n"}{end}',
+  ]);
+  return text.split('\n').filter((line) => line !== '');
+}
+
+/** Somebody with a token of their own, and one of the chart's ClusterRoles. */
+export class Person implements AsyncDisposable {
+  readonly name: string;
+  readonly token: string;
+  readonly dir: string;
+  readonly #multinic: Multinic;
+
+  private constructor(multinic: Multinic, name: string, token: string, dir: string) {
+    this.#multinic = multinic;
+    this.name = name;
+    this.token = token;
+    this.dir = dir;
+  }
+
+  static async create(multinic: Multinic, name: string, access: 'read' | 'write' | 'none'): Promise<Person> {
+    await multinic.kubectl('create', 'serviceaccount', name);
+    if (access !== 'none') {
+      const account = `--serviceaccount=${multinic.namespace}:${name}`;
+      const role = `--clusterrole=${await historyRole(multinic, access)}`;
+      await multinic.kubectl('create', 'clusterrolebinding', `test-${name}`, role, account);
+    }
+    const token = await multinic.kubectl('create', 'token', name);
+    const dir = await mkdtemp(join(tmpdir(), 'multinic-person-'));
+    const ca = await multinic.json<{ data: Record<string, string> }>('get', 'configmap', 'multinic-agent-ca');
+    await writeFile(join(dir, 'ca.crt'), ca.data['ca.crt'] ?? '');
+    return new Person(multinic, name, token, dir);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.dir, { recursive: true, force: true });
+  }
+
+  /** The same place, but another's token. */
+  with(token: string): Person {
+    return new Person(this.#multinic, this.name, token, this.dir);
+  }
+
+  async lsRemote(): Promise<GitResult> {
+    return git(this.dir, ...(await this.#settings()), 'ls-remote', this.remote);
+  }
+
+  async fetchInto(dir: string, what: string, ...settings: readonly string[]): Promise<GitResult> {
+    return git(dir, ...settings, ...(await this.#settings()), 'fetch', '-q', this.remote, what);
+  }
+
+  async pushFrom(dir: string, what: string): Promise<GitResult> {
+    return git(dir, ...(await this.#settings()), 'push', this.remote, what);
+  }
+
+  /** git in this person's clone, towards whoever leads now; never throws. */
+  async tryGit(...args: readonly string[]): Promise<GitResult> {
+    return git(join(this.dir, 'store'), ...(await this.#settings()), ...args);
+  }
+
+  async git(...args: readonly string[]): Promise<string> {
+    const ended = await this.tryGit(...args);
+    if (ended.code !== 0) throw new Error(`git ${args.join(' ')}: ${ended.stdout}\n${ended.stderr}`);
+    return ended.stdout;
+  }
+
+  async clone(): Promise<void> {
+    const ended = await this.tryClone();
+    if (ended.code !== 0) throw new Error(ended.stderr);
+  }
+
+  async tryClone(): Promise<GitResult> {
+    return git(this.dir, ...(await this.#settings()), 'clone', '-q', this.remote, 'store');
+  }
+
+  get remote(): string {
+    return `https://multinic:${this.token}@${STORE_HOST}:${STORE_PORT}/git`;
+  }
+
+  /** Checks out a node's branch as the store has it now. */
+  async switch(node: string): Promise<void> {
+    await this.git('fetch', '-q');
+    await this.git('switch', '-q', '-C', `node/${node}`, `origin/node/${node}`);
+  }
+
+  async push(node: string): Promise<string> {
+    await this.git('push', '-q', 'origin', `HEAD:refs/heads/node/${node}`);
+    return this.git('rev-parse', 'HEAD');
+  }
+
+  /** Subjects of a branch, newest first. */
+  async subjects(branch: string): Promise<string[]> {
+    await this.git('fetch', '-q');
+    return (await this.git('log', '--first-parent', '--format=%s', `origin/${branch}`)).split('\n');
+  }
+
+  /** A call of the store's Service; never throws for a refusal. */
+  async ask(method: 'GET' | 'POST', path: string, body?: object): Promise<{ status: number; body: unknown }> {
+    const { address } = await this.#multinic.leader();
+    const call = request({
+      host: address,
+      port: STORE_PORT,
+      servername: STORE_HOST,
+      ca: readFileSync(join(this.dir, 'ca.crt')),
+      method,
+      path,
+      agent: false,
+      headers: {
+        authorization: `Bearer ${this.token}`,
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+      },
+      signal: AbortSignal.timeout(30_000),
+    });
+    call.end(body === undefined ? undefined : JSON.stringify(body));
+    const [response] = (await once(call, 'response')) as [IncomingMessage];
+    const text = (await response.setEncoding('utf8').toArray()).join('');
+    return { status: response.statusCode ?? 0, body: text === '' ? undefined : parse(text) };
+  }
+
+  async status(): Promise<StatusReport> {
+    const { status, body } = await this.ask('GET', '/api/v1/status');
+    if (status !== 200) throw new Error(`GET status: ${status} ${JSON.stringify(body)}`);
+    return body as StatusReport;
+  }
+
+  /** A command of the API, which must be accepted. */
+  async command(path: string, body: object = {}): Promise<unknown> {
+    const answer = await this.ask('POST', `/api/v1${path}`, body);
+    if (answer.status >= 300)
+      throw new Error(`POST ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+    return answer.body;
+  }
+
+  async #settings(): Promise<string[]> {
+    const { address } = await this.#multinic.leader();
+    return [
+      '-c',
+      `http.curloptResolve=${STORE_HOST}:${STORE_PORT}:${address}`,
+      '-c',
+      `http.sslCAInfo=${join(this.dir, 'ca.crt')}`,
+    ];
+  }
+}
+
+interface ClusterRole {
+  readonly metadata: { readonly name: string };
+  readonly rules: readonly { readonly resources?: readonly string[]; readonly verbs: readonly string[] }[];
+}
+
+/** The chart's ready role for people who read, or who also push. */
+async function historyRole(multinic: Multinic, access: 'read' | 'write'): Promise<string> {
+  const selector = '--selector=app.kubernetes.io/name=multinic-agent';
+  const { items } = await multinic.json<{ items: ClusterRole[] }>('get', 'clusterroles', selector);
+  const found = items.find(({ rules }) => {
+    const verbs = rules
+      .filter(({ resources }) => resources?.includes('multinicbizconfigs/history'))
+      .flatMap((rule) => rule.verbs);
+    return verbs.length > 0 && verbs.includes('update') === (access === 'write');
+  });
+  if (found === undefined) throw new Error(`the chart has no ClusterRole for people who ${access}`);
+  return found.metadata.name;
+}
+
+function hashOf(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16);
+}
