@@ -20,6 +20,15 @@ const NETPLAN_GENERATORS = [
 const RENAME_MS = 3_000;
 const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 
+/** Whether a folder is the root of a system that this kernel runs. */
+export function isRunning(root: string): boolean {
+  try {
+    return readFileSync(`${root}${BOOT_ID}`, 'utf8') === readFileSync(BOOT_ID, 'utf8');
+  } catch {
+    return false;
+  }
+}
+
 export class LiveHost implements Host {
   readonly #root: Root;
   readonly #deadMan: DeadMan;

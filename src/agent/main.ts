@@ -7,7 +7,7 @@ import type { Outcome } from '../api/outcome.ts';
 import { httpBranch } from './branch.ts';
 import { EXIT } from './exit.ts';
 import { limit } from './limit.ts';
-import { LiveHost } from './live.ts';
+import { isRunning, LiveHost } from './live.ts';
 import type { Log } from './log.ts';
 import { openRoot } from './managed.ts';
 import { OfflineHost } from './offline.ts';
@@ -79,7 +79,14 @@ async function withHost(
   }
 }
 
-function openHost({ root }: HostOptions): ReturnType<typeof openRoot> {
+function openHost({ root, offline }: HostOptions): ReturnType<typeof openRoot> {
+  // Else the files of a folder would be applied to the NICs of whatever machine this is.
+  if (offline !== true && !isRunning(root)) {
+    throw new MultinicError(
+      'NotRunning',
+      `--root ${root} is not the root of the host that runs here (its /proc is missing); for a folder with a recorded machine add --offline`,
+    );
+  }
   try {
     return openRoot(root);
   } catch (error) {
