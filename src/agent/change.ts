@@ -106,13 +106,6 @@ export class FailedChange extends Error {
 }
 
 async function writeFiles(plan: Plan, { root, steps, log }: ChangeContext): Promise<void> {
-  const orphans = plan.orphans.map(({ path }) => path);
-  if (orphans.length > 0) {
-    log.info(
-      { orphans: plan.orphans },
-      `CleanupOrphanedConfigs: ${orphans.length} orphaned: ${orphans.join(', ')}`,
-    );
-  }
   for (const step of plan.files) {
     await steps.pause();
     if (step.op === 'write') root.write(step.path, step.content, step.mode);

@@ -117,6 +117,7 @@ async function settle(
   if (decision.kind === 'adopt') return adopt(decision.found);
   if (decision.kind === 'diverged') return diverged(decision.found, applied, expectedRecord);
   const { plan } = decision;
+  sayOrphans(plan, log);
   const next =
     desired === NOTHING ? null : nextRecord(desired, plan, before, applied, root, task.node, clock());
   if (plan.files.length === 0 && linkSteps(before.links, plan.targets).length === 0) {
@@ -137,6 +138,13 @@ async function settle(
     });
   }
   return await steps.always('report', () => ({ ...success(plan), tree: treeOnHost(root, desired, plan) }));
+}
+
+/** In the words that operators look for in a Job's log. */
+function sayOrphans({ orphans }: Plan, log: Log): void {
+  const paths = orphans.map(({ path }) => path);
+  const what = paths.length === 0 ? 'nothing is orphaned' : `${paths.length} orphaned: ${paths.join(', ')}`;
+  log.info({ orphans }, `CleanupOrphanedConfigs: ${what}`);
 }
 
 /** Machine IDs change when a VM is built anew: the controller learns of it by the report, and commits the new one. */

@@ -115,9 +115,10 @@ export class EventRecorder {
   }
 
   #subject({ config, node }: ControllerEvent): { readonly involved: object; readonly namespace: string } {
-    if (config !== undefined) {
+    const uid = config && this.#options.uidOf(config);
+    // Nobody looks at a CR that is gone: what happens to its nodes then is told on them.
+    if (config !== undefined && (uid !== undefined || node === undefined)) {
       const { group, namespace, name } = config;
-      const uid = this.#options.uidOf(config);
       const involved = {
         apiVersion: `${group}/${VERSION}`,
         kind: KIND,

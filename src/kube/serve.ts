@@ -88,15 +88,21 @@ export async function runInCluster(options: KubeOptions): Promise<void> {
   await labelLeader(client, namespace, pod, false);
 
   const election = new LeaderElection({ client, namespace, name: CONTROLLER_LEASE, identity: pod, log });
-  await election.run(async (over) => {
-    await using leading = await Leader.start(options, watches, metrics, over);
-    leader = leading;
-    try {
-      await leading.run();
-    } finally {
-      leader = undefined;
-    }
-  }, signal);
+  try {
+    await election.run(async (over) => {
+      await using leading = await Leader.start(options, watches, metrics, over);
+      leader = leading;
+      try {
+        await leading.run();
+      } finally {
+        leader = undefined;
+      }
+    }, signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    // Told to end while it was beginning: nothing was under way.
+    log.warn({ err: error }, 'ended while it began');
+  }
 }
 
 function health(leader: Leader | undefined, watches: Watches, since: number): Health {
@@ -196,7 +202,8 @@ class Leader implements AsyncDisposable {
     });
     cleanup.defer(() => runner.close());
     const sink = new KubeStatusSink({ client, namespace, pod, configs: watches.configs, log });
-    cleanup.defer(() => sink.close());
+    // Who was deposed may not write over what the next leader says.
+    cleanup.defer(() => sink.close({ write: !(over.reason instanceof MultinicError) }));
     const controller: Controller = new Controller({
       ...options,
       store,

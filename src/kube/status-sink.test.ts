@@ -49,7 +49,7 @@ beforeEach(() => {
 
 test('is applied by the server, as ours, to the CR that it is about', async () => {
   await sink.write(REF, statusOf(1));
-  await sink.close();
+  await sink.close({ write: true });
   expect(api.by('PATCH')).toEqual([
     {
       method: 'PATCH',
@@ -68,7 +68,7 @@ test('is applied by the server, as ours, to the CR that it is about', async () =
 test('what the API server has already is not written', async () => {
   watched = { ...watched!, status: statusOf(1) };
   await sink.write(REF, statusOf(1));
-  await sink.close();
+  await sink.close({ write: true });
   expect(api.asked).toEqual([]);
 });
 
@@ -77,7 +77,7 @@ test('of a large CR the newest of many is written, and the last one when the pro
   await vi.waitFor(() => expect(api.by('PATCH')).toHaveLength(1));
   for (let generation = 2; generation <= 9; generation += 1) await sink.write(REF, statusOf(generation, 300));
   expect(api.by('PATCH')).toHaveLength(1);
-  await sink.close();
+  await sink.close({ write: true });
   expect(
     api.by('PATCH').map(({ body }) => (body as { status: ConfigStatus }).status.observedGeneration),
   ).toEqual([1, 9]);
@@ -87,7 +87,7 @@ test('a CR that is gone, or another by now, is nobody’s fault', async () => {
   api.on(`PATCH ${PATH}`, 404);
   await sink.write(REF, statusOf(1));
   await sink.remove(REF);
-  await sink.close();
+  await sink.close({ write: true });
   expect(sink.depths()).toEqual({ status: 0, events: 0 });
 });
 
@@ -103,7 +103,7 @@ test('events are on the CR, else on the Node, and the same one again counts', as
   await vi.waitFor(() => expect(api.by('POST')).toHaveLength(1));
   await sink.emit(config);
   await sink.emit({ type: 'Normal', reason: 'Cleaned', message: 'm', node: 'w' });
-  await sink.close();
+  await sink.close({ write: true });
   expect(api.by('POST').map(({ path, body }) => [path, body])).toMatchObject([
     [
       '/api/v1/namespaces/ns/events',
@@ -112,4 +112,21 @@ test('events are on the CR, else on the Node, and the same one again counts', as
     ['/api/v1/namespaces/default/events', { involvedObject: { kind: 'Node', name: 'w', uid: 'w' } }],
   ]);
   expect(api.by('PATCH')).toMatchObject([{ path: '/api/v1/namespaces/ns/events/e1', body: { count: 2 } }]);
+});
+
+test('what a deposed leader had still to say is left to the next', async () => {
+  await sink.write(REF, statusOf(1, 300));
+  await vi.waitFor(() => expect(api.by('PATCH')).toHaveLength(1));
+  await sink.write(REF, statusOf(2, 300));
+  await sink.close({ write: false });
+  expect(api.by('PATCH')).toHaveLength(1);
+});
+
+test('what happens to a node whose CR is gone is told on the Node', async () => {
+  watched = undefined;
+  await sink.emit({ type: 'Normal', reason: 'Cleaned', message: 'm', node: 'w', config: REF });
+  await sink.close({ write: true });
+  expect(api.by('POST')).toMatchObject([
+    { path: '/api/v1/namespaces/default/events', body: { involvedObject: { kind: 'Node', name: 'w' } } },
+  ]);
 });

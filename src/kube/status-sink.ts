@@ -72,9 +72,9 @@ export class KubeStatusSink implements StatusSink {
     return { status: this.#queue.depth, events: this.#events.depth };
   }
 
-  /** Writes what is still to be written. */
-  async close(): Promise<void> {
-    await Promise.all([this.#queue.drain(), this.#events.close()]);
+  /** @param options.write what is still to be written is written, else it is left */
+  async close({ write }: { readonly write: boolean }): Promise<void> {
+    await Promise.all([write ? this.#queue.drain() : this.#queue.close(), this.#events.close()]);
   }
 
   async #apply(key: string): Promise<void> {

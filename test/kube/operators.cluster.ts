@@ -51,7 +51,7 @@ describe('applying', () => {
   });
 
   test('a CR of multinic.io beside them', async () => {
-    const own = entry('', 'spare', ['02:00:00:00:05:01']);
+    const own = entry('i-spare', 'spare', ['02:00:00:00:05:01']);
     await multinic.applyConfig(config('own-group', [own], 'multinic.io'));
     const { status } = await multinic.waitReady('own-group', 'multinic.io');
     expect(status?.nodeStatuses[0]).toMatchObject({ attachedNodeName: 'spare', state: 'Configured' });
@@ -150,41 +150,19 @@ describe('logs', () => {
 
 describe('kubectl exec in the pod of `multinic shell`', () => {
   test.each([
-    ['ls -la /etc/netplan/backup/', ''],
-    ['ip link show', 'eth0'],
+    ['ls -la /etc/netplan/backup/', '91-multinic1.yaml.'],
+    ['ip link show', 'multinic0'],
   ])('%s', async (command, expected) => {
     // A change first, so that there is a backup.
     await multinic.editConfig(NAME, ({ nodeConfigs }) => {
       nodeConfigs[0]!.interfaces = nodeConfigs[0]!.interfaces!.slice(0, 1);
     });
     await multinic.waitReady(NAME);
-    const shell = spawn(process.execPath, [join(REPOSITORY, 'dist/multinic.js'), 'shell', 'k8s-worker-01'], {
-      env: { ...process.env, ...cluster.env },
-      stdio: 'pipe',
-    });
-    try {
-      const pod = await waitFor(
-        'its pod',
-        async () => {
-          const running = '--field-selector=status.phase=Running,spec.nodeName=k8s-worker-01';
-          const pods = await multinic.kubectl(
-            'get',
-            'pods',
-            running,
-            '-l',
-            'app.kubernetes.io/name=multinic-agent,app.kubernetes.io/component!=controller',
-            '-o',
-            'name',
-          );
-          return pods.split('\n')[0];
-        },
-        { timeoutMs: 60_000 },
-      );
-      expect(await sh(`kubectl exec -n multinic-system ${pod} -- ${command}`)).toContain(expected);
-    } finally {
-      shell.kill('SIGTERM');
-      await once(shell, 'exit');
-    }
+    const pod = (
+      await sh(`node dist/multinic.js shell k8s-worker-01 --kubeconfig ${cluster.kubeconfig}`)
+    ).trim();
+    expect(await sh(`kubectl exec -n multinic-system ${pod} -- ${command}`)).toContain(expected);
+    await sh(`kubectl delete pod -n multinic-system ${pod} --wait=false`);
   });
 });
 
