@@ -75,14 +75,14 @@ function read(name: string, files: Files, lenient: boolean, problems: Problem[])
     if (nic !== undefined && text(nic) === content) return nic;
   }
 
-  const document = readYaml(path, content, problems);
+  const document = readYaml(path, content, problems, lenient);
   problems.push(...port.problems);
   if (document === undefined) return undefined;
   const reading = new Reading(path, document.keys);
   const nic = toInterface(name, document.id, reading, port.portId);
   problems.push(...reading.problems);
   if (nic === undefined) return undefined;
-  const expected = readYaml(path, text(nic), problems)?.keys ?? new Map<string, string>();
+  const expected = readYaml(path, text(nic), problems, lenient)?.keys ?? new Map<string, string>();
   problems.push(...compareKeys(path, document.keys, expected, reading.read, lenient));
   return nic;
 }
@@ -146,7 +146,12 @@ const MAX_LENGTH = 8192;
  * All scalars are read as text, as netplan's own libyaml does: to it 0x5dc and 01500 are no MTU of 1500, whatever
  * the YAML versions say.
  */
-function readYaml(path: string, content: string, problems: Problem[]): Ethernet | undefined {
+function readYaml(
+  path: string,
+  content: string,
+  problems: Problem[],
+  lenient: boolean,
+): Ethernet | undefined {
   const refuse = (code: string, message: string): undefined => {
     problems.push({ path, code, message });
     return undefined;
@@ -175,6 +180,8 @@ function readYaml(path: string, content: string, problems: Problem[]): Ethernet 
   if (!flatten(document.contents, '', id, keys)) {
     return refuse('InvalidYaml', 'has anchors, tags or odd keys; write plain maps, lists and text');
   }
+  // The earlier agent quoted nothing, and netplan itself reads its files as text.
+  if (lenient) return { id, keys };
   const mac: unknown = document.getIn(['network', 'ethernets', id, 'match', 'macaddress'], true);
   if (isScalar(mac) && mac.type === 'PLAIN' && /^[0-9:]+$/.test(String(mac.value))) {
     return refuse('UnquotedMac', `some readers take the MAC ${String(mac.value)} for a number; quote it`);

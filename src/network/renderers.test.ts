@@ -344,6 +344,14 @@ HWADDR=fa:16:3e:5e:62:3e
     expect(problemsOf(() => renderer.parse(files)).every(({ code }) => code === 'MissingKey')).toBe(true);
   });
 
+  test('netplan, with a MAC of digits only that nobody quoted: netplan reads it as text', () => {
+    const text = earlierNetplan.replace('FA:16:3E:5E:62:3E', '02:00:00:10:01:01');
+    const files = new Map([[NETPLAN, text]]);
+    expect(rendererOf('netplan').parse(files, { lenient: true })).toEqual([
+      { ...NIC, mac: '02:00:00:10:01:01' },
+    ]);
+  });
+
   test('but not what would bring more than that', () => {
     const netplan = new Map([[NETPLAN, `${earlierNetplan}      dhcp4: true\n`]]);
     expect(problemsOf(() => rendererOf('netplan').parse(netplan, { lenient: true }))).toHaveLength(1);

@@ -207,17 +207,17 @@ export class Multinic {
     await this.apply(config);
   }
 
-  /** Edits a CR as `kubectl edit` does. */
+  /** Edits a CR as `kubectl edit` does: what is not told stays. */
   async editConfig(
     name: string,
     edit: (spec: Config['spec'], metadata: Config['metadata']) => void,
     group: Group = 'multinic.okestro.io',
   ): Promise<void> {
-    const config = await this.configOf(name, group);
-    const { spec, metadata } = structuredClone(config) as Config;
+    const { spec, metadata } = structuredClone(await this.configOf(name, group)) as Config;
     edit(spec, metadata);
-    const { status: _, ...rest } = config;
-    await this.cluster.kubectl(['replace', '-f', '-'], { input: stringify({ ...rest, spec, metadata }) });
+    const { annotations = {} } = metadata;
+    const patch = JSON.stringify({ spec, metadata: { annotations } });
+    await this.kubectl('patch', configPath(name, group), '--type=merge', `--patch=${patch}`);
   }
 
   async deleteConfig(name: string, group: Group = 'multinic.okestro.io'): Promise<void> {
