@@ -1,7 +1,7 @@
 // A host that runs: its links by the image's own `ip`, which needs only the host's network namespace, and its
 // network manager by the host's commands, in the host's root.
 import { existsSync, readFileSync } from 'node:fs';
-import { relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { MultinicError } from '../api/errors.ts';
 import type { RendererKind } from '../network/node.ts';
@@ -18,15 +18,11 @@ const NETPLAN_GENERATORS = [
   'lib/netplan/generate',
 ];
 const RENAME_MS = 3_000;
-const BOOT_ID = '/proc/sys/kernel/random/boot_id';
+const BOOT_ID = 'proc/sys/kernel/random/boot_id';
 
-/** Whether a folder is the root of a system that this kernel runs. */
+/** Whether a folder is the root of a system that runs: it has a kernel's /proc in it. */
 export function isRunning(root: string): boolean {
-  try {
-    return readFileSync(`${root}${BOOT_ID}`, 'utf8') === readFileSync(BOOT_ID, 'utf8');
-  } catch {
-    return false;
-  }
+  return existsSync(join(root, BOOT_ID));
 }
 
 export class LiveHost implements Host {
@@ -50,7 +46,8 @@ export class LiveHost implements Host {
     return {
       osImage: this.#osImage(),
       machineId: this.#read('etc/machine-id'),
-      bootId: readFileSync(BOOT_ID, 'utf8').trim(),
+      // Of the host's own /proc: a pod's may be of another view.
+      bootId: readFileSync(join(this.#root.dir, BOOT_ID), 'utf8').trim(),
       nodeAddresses: known
         .filter(({ name }) => primary.has(name))
         .flatMap(({ addresses }) => addresses.map((address) => address.split('/')[0]!)),

@@ -11,7 +11,7 @@ import { isRunning, LiveHost } from './live.ts';
 import type { Log } from './log.ts';
 import { openRoot } from './managed.ts';
 import { OfflineHost } from './offline.ts';
-import { fitOutcome, writeOutcome, writeProgress } from './report.ts';
+import { fitOutcome, writeOutcome, writeProgress, writeRefusal } from './report.ts';
 import { cleanUp, run, type Dependencies } from './run.ts';
 
 export interface HostOptions {
@@ -75,6 +75,7 @@ async function withHost(
   } catch (error) {
     if (!(error instanceof MultinicError)) throw error;
     log.error({ code: error.code }, error.message);
+    if (options.outcome !== undefined) writeRefusal(options.outcome, error.message);
     return error.code === 'AgentRunning' ? EXIT.locked : EXIT.usage;
   }
 }

@@ -42,6 +42,15 @@ export function writeProgress(outcomeFile: string, step: string, at: Date): void
   }
 }
 
+/** Says why there was no run at all. */
+export function writeRefusal(outcomeFile: string, message: string): void {
+  try {
+    writeFileSync(progressFile(outcomeFile), `${JSON.stringify({ error: message.slice(0, MESSAGE_MAX) })}\n`);
+  } catch {
+    // The log has it.
+  }
+}
+
 /** A pod's termination log is all that outlives the pod's container: progress stands there until the report does. */
 const TERMINATION_LOG = '/dev/termination-log';
 

@@ -3,6 +3,7 @@
 
 import type { V1ContainerState, V1Job, V1Pod } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
+import { z } from 'zod';
 import { MultinicError } from '../api/errors.ts';
 import { Outcome } from '../api/outcome.ts';
 import type { JobRequest, JobRunner, JobStatus } from '../scheduler/port.ts';
@@ -346,10 +347,22 @@ function describeWait({ reason, message }: AgentPod): string | undefined {
 }
 
 function describeEnd(pod: AgentPod, job: AgentJobObject): string {
-  const step = /"step":"([a-z.]+)"/.exec(pod.report ?? '')?.[1];
+  const { step, error } = lastWords(pod.report);
   const where = step === undefined ? '' : ` in step ${step}`;
-  return `${describeLost(pod.reason ?? job.ended?.reason ?? 'Ended', pod.message ?? '')}${where}`;
+  const why = error === undefined ? '' : `: ${error}`;
+  return `${describeLost(pod.reason ?? job.ended?.reason ?? 'Ended', pod.message ?? '')}${where}${why}`;
 }
+
+/** What an agent leaves in the termination message before it has a report. */
+function lastWords(report: string | undefined): { readonly step?: string; readonly error?: string } {
+  try {
+    return LastWords.parse(JSON.parse(report ?? ''));
+  } catch {
+    return {};
+  }
+}
+
+const LastWords = z.object({ step: z.string().exactOptional(), error: z.string().exactOptional() });
 
 function describeLost(reason: string, message: string): string {
   return `the agent ended without a report (${[reason, message].filter(Boolean).join(': ')})`;
