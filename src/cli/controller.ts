@@ -2,15 +2,13 @@ import { Option, type Command } from 'commander';
 import { MultinicError } from '../api/errors.ts';
 import { GROUPS, type Group } from '../api/multinicbizconfig.ts';
 import { groups } from './groups.ts';
+import { limitsOf, withLimits, type LimitFlags } from './limits.ts';
 import { wholeNumber } from './output.ts';
 
-interface Flags {
+interface Flags extends LimitFlags {
   readonly kubeconfig?: string;
   readonly store: string;
   readonly groups: Group[];
-  readonly jobs: number;
-  readonly stopAfter: number;
-  readonly maxRemoval: number;
   readonly apply: 'live' | 'full' | 'files';
   readonly deadline: number;
   readonly port: number;
@@ -23,20 +21,13 @@ interface Flags {
 }
 
 export function addControllerCommand(program: Command): void {
-  program
+  const command = program
     .command('controller')
     .description('run the controller in a cluster (what the chart deploys)')
     .option('--kubeconfig <file>', 'instead of the pod’s own account')
     .option('--store <dir>', 'the config store, on a volume that stays', '/var/lib/multinic/store.git')
-    .option('--groups <list>', 'API groups that are watched', groups, [...GROUPS])
-    .option('--jobs <n>', 'Jobs at once', wholeNumber(1), 10)
-    .option('--stop-after <n>', 'failed nodes that stop a change', wholeNumber(1), 3)
-    .option(
-      '--max-removal <percent>',
-      'share of the nodes that may lose all interfaces within an hour',
-      wholeNumber(0),
-      10,
-    )
+    .option('--groups <list>', 'API groups that are watched', groups, [...GROUPS]);
+  withLimits(command)
     .addOption(
       new Option('--apply <mode>', 'how agents apply what changed')
         .choices(['live', 'full', 'files'])
@@ -85,13 +76,7 @@ Example:
         ...(flags.tlsSecret !== undefined && { tlsSecret: flags.tlsSecret }),
         jobTtl: flags.jobTtl,
         startLimit: flags.startLimit,
-        policy: {
-          concurrency: flags.jobs,
-          stopAfter: flags.stopAfter,
-          apply: flags.apply,
-          deadlineSeconds: flags.deadline,
-        },
-        guard: { fraction: flags.maxRemoval / 100, minimum: 1 },
+        ...limitsOf(flags, { apply: flags.apply, deadlineSeconds: flags.deadline }),
         log: createLog(flags.logLevel),
         signal: abort.signal,
       });

@@ -1,19 +1,17 @@
 import type { Command } from 'commander';
 import type { ControllerEvent } from '../controller/port.ts';
+import { limitsOf, withLimits, type LimitFlags } from './limits.ts';
 import { EXIT, paint, print, wholeNumber } from './output.ts';
 
-interface Flags {
+interface Flags extends LimitFlags {
   readonly once: boolean;
   readonly init?: string;
   readonly host: string;
   readonly port?: number;
-  readonly jobs: number;
-  readonly stopAfter: number;
-  readonly maxRemoval: number;
 }
 
 export function addLocalCommand(program: Command): void {
-  program
+  const command = program
     .command('local')
     .description('run the controller on a folder, without a cluster')
     .argument('<dir>', 'the home: crs/, inventory.yaml, nodes/')
@@ -28,15 +26,8 @@ export function addLocalCommand(program: Command): void {
       '--port <port>',
       'port of the store and the API; 0: any (default: 8080, with --once 0)',
       wholeNumber(0),
-    )
-    .option('--jobs <n>', 'agents at once', wholeNumber(1), 10)
-    .option('--stop-after <n>', 'failed nodes that stop a change', wholeNumber(1), 3)
-    .option(
-      '--max-removal <percent>',
-      'share of the nodes that may lose all interfaces within an hour',
-      wholeNumber(0),
-      10,
-    )
+    );
+  withLimits(command)
     .addHelpText(
       'after',
       `
@@ -63,13 +54,7 @@ Examples:
         port: flags.port ?? (flags.once ? 0 : 8080),
         once: flags.once,
         agent: agentOf(process.argv[1]!),
-        policy: {
-          concurrency: flags.jobs,
-          stopAfter: flags.stopAfter,
-          apply: 'live',
-          deadlineSeconds: 120,
-        },
-        guard: { fraction: flags.maxRemoval / 100, minimum: 1 },
+        ...limitsOf(flags, { apply: 'live', deadlineSeconds: 120 }),
         log: createLog(dir),
         onEvent: printEvent,
         onListening: (url) =>

@@ -67,6 +67,8 @@ class PooledConfig extends KubeConfig {
 
 export class KubeClient {
   readonly config: KubeConfig;
+  /** How many answers there were, by `<method> <status>`; 0: none came. */
+  readonly answers = new Map<string, number>();
   #version: Promise<{ readonly major: number; readonly minor: number }> | undefined;
 
   constructor(config: KubeConfig) {
@@ -166,10 +168,12 @@ export class KubeClient {
         ...(silenceMs !== undefined && { bodyTimeout: silenceMs }),
         ...(context.getDispatcher() !== undefined && { dispatcher: context.getDispatcher()! }),
       });
+      this.#count(method, answer.statusCode);
       if (answer.statusCode >= 300) throw await refusal(method, path, answer);
       return await read(answer);
     } catch (cause) {
       if (cause instanceof KubeError) throw cause;
+      this.#count(method, 0);
       throw new KubeError(
         0,
         'Unreachable',
@@ -177,6 +181,11 @@ export class KubeClient {
         { cause },
       );
     }
+  }
+
+  #count(method: string, status: number): void {
+    const key = `${method} ${status}`;
+    this.answers.set(key, (this.answers.get(key) ?? 0) + 1);
   }
 
   async #context(url: URL): Promise<RequestContext> {

@@ -13,6 +13,8 @@ export interface Gauges {
   /** Keys that wait, by queue. */
   readonly depths: () => Readonly<Record<string, number>>;
   readonly leading: () => boolean;
+  /** Of the API server, by `<method> <status>`. */
+  readonly answers: ReadonlyMap<string, number>;
 }
 
 export class Metrics {
@@ -26,7 +28,7 @@ export class Metrics {
   readonly #configs: Gauge;
   readonly #jobs: Gauge<'phase'>;
 
-  constructor({ staleness, depths, leading }: Gauges) {
+  constructor({ staleness, depths, leading, answers }: Gauges) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
     this.#passes = new Counter({
@@ -71,6 +73,21 @@ export class Metrics {
       labelNames: ['phase'],
       registers,
     });
+    this.#registry.registerMetric(
+      new Counter({
+        name: 'rest_client_requests_total',
+        help: 'Requests to the API server, by method and status; 0: no answer.',
+        labelNames: ['method', 'code'],
+        registers: [],
+        collect() {
+          this.reset();
+          for (const [key, count] of answers) {
+            const [method = '', code = ''] = key.split(' ');
+            this.inc({ method, code }, count);
+          }
+        },
+      }),
+    );
     gaugeOf(this.#registry, 'workqueue_depth', 'Keys that wait.', 'name', depths);
     gaugeOf(
       this.#registry,

@@ -73,6 +73,7 @@ export async function runInCluster(options: KubeOptions): Promise<void> {
     staleness: () => watches.staleness(),
     depths: () => leader?.depths() ?? {},
     leading: () => leader !== undefined,
+    answers: client.answers,
   });
   const probes = await serveProbes({
     port: options.healthPort,

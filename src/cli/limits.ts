@@ -1,0 +1,32 @@
+import type { Command } from 'commander';
+import type { ControllerOptions } from '../controller/controller.ts';
+import { wholeNumber } from './output.ts';
+
+/** How much a controller does at once, and where it stops. */
+export interface LimitFlags {
+  readonly jobs: number;
+  readonly stopAfter: number;
+  readonly maxRemoval: number;
+}
+
+export function withLimits(command: Command): Command {
+  return command
+    .option('--jobs <n>', 'agents at once', wholeNumber(1), 10)
+    .option('--stop-after <n>', 'failed nodes that stop a change', wholeNumber(1), 3)
+    .option(
+      '--max-removal <percent>',
+      'share of the nodes that may lose all interfaces within an hour',
+      wholeNumber(0),
+      10,
+    );
+}
+
+export function limitsOf(
+  { jobs, stopAfter, maxRemoval }: LimitFlags,
+  run: Pick<NonNullable<ControllerOptions['policy']>, 'apply' | 'deadlineSeconds'>,
+): Required<Pick<ControllerOptions, 'guard' | 'policy'>> {
+  return {
+    policy: { concurrency: jobs, stopAfter, ...run },
+    guard: { fraction: maxRemoval / 100, minimum: 1 },
+  };
+}
