@@ -317,7 +317,9 @@ describe('with a controller', () => {
     ])
       expect((await multinic([...args, ...there])).stdout).toBe(await local.run(...args));
     const env = { MULTINIC_SERVER: origin, MULTINIC_TOKEN_FILE: file };
-    expect(await multinic(['status'], '', env)).toMatchObject({ code: 0 });
+    // Where picocolors by itself would paint a pipe.
+    const painted = await multinic(['status'], '', { ...env, CI: 'true', FORCE_COLOR: '1' });
+    expect(painted).toMatchObject({ code: 0, stdout: await local.run('status') });
     expect((await multinic(['retry', ONE], '', env)).stdout).toContain('to be run again');
     await writeFile(file, 'no-token-of-this-server');
     expect(await multinic(['status', ...there])).toMatchObject({ code: 1, stdout: '' });

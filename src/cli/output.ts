@@ -36,8 +36,8 @@ export async function withProgress<T>(what: string, work: Promise<T>): Promise<T
   }
 }
 
-/** Colours only on a terminal (and never with NO_COLOR). */
-export const paint = pc.createColors(process.stdout.isTTY && process.env['NO_COLOR'] === undefined);
+/** Colours only on a terminal (and never with NO_COLOR). A pipe has no isTTY: undefined would let picocolors ask CI's variables. */
+export const paint = pc.createColors(process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined);
 
 export function print(text: string): void {
   process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
