@@ -248,7 +248,9 @@ export class Controller {
     if (outcome?.result === 'Superseded') return;
     const tip = await reader.ref(outcomeRef(job.node));
     const history = await this.#outcomes.recent(job.node, tip);
-    if (history.some((record) => record.job === job.name)) return;
+    const stamp = jobStamp(job.name) ?? Math.floor(this.#now() / 1000);
+    // Stamps rise: what a later run is recorded after has been recorded, however far back that is.
+    if (history.some((record) => record.job === job.name || (record.stamp ?? 0) > stamp)) return;
     if (!(await reader.isAncestor(job.commit, job.commit))) {
       // The store was restored from before this commit: there is nothing left that the outcome could be of.
       this.#log.warn({ node: job.node, commit: job.commit, job: job.name }, 'a job of a commit that is gone');
@@ -258,7 +260,7 @@ export class Controller {
     await recordEnding(reader, batch, tip, {
       node: job.node,
       job: job.name,
-      stamp: jobStamp(job.name) ?? Math.floor(this.#now() / 1000),
+      stamp,
       commit: job.commit,
       attempt: job.attempt,
       ...(outcome === undefined ? await this.#machineOf(job.node) : { outcome }),

@@ -23,7 +23,7 @@ export interface JobOptions extends ManifestOptions {
 }
 
 /** Restoring a host takes longer than a pod's usual 30 seconds. */
-const GRACE_SECONDS = 90;
+export const GRACE_SECONDS = 90;
 const SHELL_SECONDS = 3600;
 /** The agent peaks at about 90 MiB. */
 const RESOURCES = { requests: { cpu: '10m', memory: '96Mi' }, limits: { memory: '256Mi' } };

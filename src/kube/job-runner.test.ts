@@ -3,13 +3,24 @@ import { beforeEach, expect, test } from 'vitest';
 import { FakeClient } from '../../test/support/kube.ts';
 import type { Outcome } from '../api/outcome.ts';
 import type { JobRequest } from '../scheduler/port.ts';
-import { KubeJobRunner, projectJob, projectPod, type AgentJobObject, type AgentPod } from './job-runner.ts';
+import {
+  projectJob,
+  projectPod,
+  projectWarning,
+  type AgentJobObject,
+  type AgentPod,
+  type AgentWarning,
+} from './agent-run.ts';
+import { KubeJobRunner } from './job-runner.ts';
 
 const NAME = 'multinic-agent-i-1-20260101000000';
 const COMMIT = 'c'.repeat(40);
 const JOBS = '/apis/batch/v1/namespaces/ns/jobs';
 const NOW = Date.UTC(2026, 0, 1, 0, 0, 10);
+const PODS = 'GET /api/v1/namespaces/ns/pods';
 const START_LIMIT = 60;
+/** No pod takes longer to end on a node that answers. */
+const LINGER = 600_000;
 
 const request: JobRequest = {
   name: NAME,
@@ -29,7 +40,6 @@ const job: AgentJobObject = {
   attempt: 1,
   deleting: false,
   recorded: false,
-  createdAt: NOW,
 };
 const pod: AgentPod = {
   name: `${NAME}-x`,
@@ -59,9 +69,14 @@ const report: Outcome = {
 };
 const known = { name: NAME, node: 'w', commit: COMMIT, attempt: 1 };
 
+function podList(status: object): object {
+  return { items: [{ metadata: { name: 'p', uid: 'p1', labels: { 'job-name': NAME } }, status }] };
+}
+
 let api: FakeClient;
 let jobs: AgentJobObject[];
 let pods: AgentPod[];
+let warnings: AgentWarning[];
 let now: number;
 let runner: KubeJobRunner;
 
@@ -69,6 +84,7 @@ beforeEach(() => {
   api = new FakeClient();
   jobs = [];
   pods = [];
+  warnings = [];
   now = NOW;
   runner = new KubeJobRunner({
     client: api.client,
@@ -82,6 +98,7 @@ beforeEach(() => {
     jobTtl: 3600,
     jobs: { list: () => jobs },
     pods: { list: () => pods },
+    warnings: { list: () => warnings },
     changed: () => undefined,
     log: pino({ level: 'silent' }),
     now: () => now,
@@ -132,6 +149,7 @@ test('words of an agent that was killed are no report: they say in which step it
 });
 
 test('a Job past its deadline whose pod is gone has ended without a report', async () => {
+  api.on(PODS, { items: [] });
   jobs = [{ ...job, ended: { reason: 'DeadlineExceeded', message: 'too long', at: NOW } }];
   expect((await runner.list())[0]).toMatchObject({
     phase: 'finished',
@@ -145,6 +163,68 @@ test('while a pod of an earlier Job lives, the node is busy', async () => {
   jobs = [{ ...job, deleting: true }];
   pods = [];
   expect((await runner.list())[0]).toMatchObject({ node: 'w', phase: 'running' });
+});
+
+test('before a report is lost, the API server is asked: the watch of pods may be behind', async () => {
+  jobs = [{ ...job, ended: { reason: 'Complete', message: '', at: NOW } }];
+  const terminated = { exitCode: 0, reason: 'Completed', message: JSON.stringify(report) };
+  api.on(PODS, podList({ phase: 'Running', containerStatuses: [{ name: 'agent', state: { running: {} } }] }));
+  expect((await runner.list())[0]).toMatchObject({ phase: 'running' });
+  api.on(
+    PODS,
+    podList({ phase: 'Succeeded', containerStatuses: [{ name: 'agent', state: { terminated } }] }),
+  );
+  expect(await runner.list()).toEqual([{ ...known, phase: 'finished', outcome: report }]);
+});
+
+test('a pod on a node that is down: lost after a while, and its node stays busy', async () => {
+  for (const [each, pod_] of [
+    [
+      [{ ...job, ended: { reason: 'DeadlineExceeded', message: 'too long', at: NOW } }],
+      { ...pod, phase: 'started' },
+    ],
+    [[], { ...pod, uid: 'p2', phase: 'started', deleting: true }],
+    [[{ ...job, deleting: true }], { ...pod, uid: 'p3', deleting: true }],
+  ] as const) {
+    jobs = [...each];
+    pods = [pod_];
+    expect((await runner.list())[0]).toMatchObject({ phase: 'running' });
+    now += LINGER;
+    expect((await runner.list())[0]).toMatchObject({
+      phase: 'finished',
+      message: expect.stringContaining('its node may be down'),
+    });
+  }
+  await runner.forget(NAME);
+  expect((await runner.list())[0]).toMatchObject({ phase: 'running' });
+  jobs = [];
+  expect((await runner.list())[0]).toMatchObject({ phase: 'running' });
+  pods = [{ ...pod, phase: 'ended', report: JSON.stringify(report) }];
+  expect(await runner.list()).toEqual([]);
+});
+
+test('what was deleted before it ran has not been; what ran and left nothing is lost', async () => {
+  pods = [{ ...pod, phase: 'ended', unstarted: true }];
+  expect(await runner.list()).toEqual([]);
+  pods = [{ ...pod, phase: 'ended', reason: 'Error', message: 'exit code 137' }];
+  expect((await runner.list())[0]).toMatchObject({
+    phase: 'finished',
+    message: expect.stringMatching(/137/),
+  });
+});
+
+test('a recorded Job that has the name of a new one goes first: a restored store does not know it', async () => {
+  const annotations = {
+    'multinic.io/commit': COMMIT,
+    'multinic.io/attempt': '1',
+    'multinic.io/recorded': 'true',
+  };
+  api.on(`POST ${JOBS}`, 409).on(`GET ${JOBS}/${NAME}`, { metadata: { name: NAME, uid: 'u0', annotations } });
+  await expect(runner.start(request)).rejects.toMatchObject({ code: 'JobNameTaken' });
+  expect(api.by('DELETE')[0]).toMatchObject({
+    path: `${JOBS}/${NAME}`,
+    body: { preconditions: { uid: 'u0' } },
+  });
 });
 
 test('a pod that does not start: said at once, deleted when its time is over', async () => {
@@ -166,10 +246,16 @@ test('a pod that does not start: said at once, deleted when its time is over', a
 
 test('a pod that was refused is told by the Events of its Job', async () => {
   jobs = [job];
-  const events = [{ reason: 'FailedCreate', message: 'violates PodSecurity' }];
-  api.on('GET /api/v1/namespaces/ns/events', { items: events });
   expect((await runner.list())[0]!.message).toBeUndefined();
-  now += 6_000;
+  warnings = [
+    projectWarning({
+      metadata: {},
+      involvedObject: { uid: job.uid },
+      reason: 'FailedCreate',
+      message: 'violates PodSecurity',
+    }),
+    { uid: 'another', reason: 'FailedCreate', message: 'quota' },
+  ];
   expect((await runner.list())[0]!.message).toBe('FailedCreate: violates PodSecurity');
 });
 
@@ -204,7 +290,6 @@ test('what is kept of a Job and a pod', () => {
       metadata: {
         name: NAME,
         uid: 'u1',
-        creationTimestamp: new Date(NOW),
         annotations: { 'multinic.io/node': 'w', 'multinic.io/commit': COMMIT, 'multinic.io/attempt': '1' },
       },
     }),

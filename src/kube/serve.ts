@@ -194,6 +194,7 @@ class Leader implements AsyncDisposable {
       serverVersion: await client.serverVersion(),
       jobs: watches.jobs,
       pods: watches.pods,
+      warnings: watches.warnings,
       storeUrl: `https://${authority(addresses[0]!)}:${STORE_PORT}/git`,
       ca: () => ca,
       jobTtl: options.jobTtl,

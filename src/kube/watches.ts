@@ -1,13 +1,21 @@
-// All that is watched, once a process: CRs of both groups, Nodes, our Jobs and their pods.
+// All that is watched, once a process: CRs of both groups, Nodes, our Jobs, their pods, and the warnings that say why
+// they have none.
 
-import type { V1Job, V1Node, V1Pod } from '@kubernetes/client-node';
+import type { CoreV1Event, V1Job, V1Node, V1Pod } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
 import { PLURAL, VERSION, type Group } from '../api/multinicbizconfig.ts';
 import type { InventoryNode } from '../mirror/port.ts';
+import {
+  projectJob,
+  projectPod,
+  projectWarning,
+  type AgentJobObject,
+  type AgentPod,
+  type AgentWarning,
+} from './agent-run.ts';
 import type { KubeClient } from './client.ts';
 import { projectConfig, type WatchedConfig } from './config-source.ts';
 import { Informer } from './informer.ts';
-import { projectJob, projectPod, type AgentJobObject, type AgentPod } from './job-runner.ts';
 import { LABEL, NAME } from './names.ts';
 import { projectNode } from './node-inventory.ts';
 
@@ -27,6 +35,7 @@ export class Watches {
   readonly nodes: Informer<InventoryNode>;
   readonly jobs: Informer<AgentJobObject>;
   readonly pods: Informer<AgentPod>;
+  readonly warnings: Informer<AgentWarning>;
 
   constructor(client: KubeClient, { namespace, groups, log, changed }: WatchesOptions) {
     const common = { client, log, changed };
@@ -57,6 +66,12 @@ export class Watches {
       path: `/api/v1/namespaces/${namespace}/pods`,
       query: agents,
       project: (object) => projectPod(object as V1Pod),
+    });
+    this.warnings = new Informer({
+      ...common,
+      path: `/api/v1/namespaces/${namespace}/events`,
+      query: { fieldSelector: 'involvedObject.kind=Job,type=Warning' },
+      project: (object) => projectWarning(object as CoreV1Event),
     });
   }
 
@@ -98,6 +113,7 @@ export class Watches {
       ['nodes', this.nodes],
       ['jobs', this.jobs],
       ['pods', this.pods],
+      ['events', this.warnings],
     ];
   }
 }

@@ -131,7 +131,7 @@ interface Work {
   /** Why no job of this node may start now. */
   readonly busy?: IdleReason;
   readonly withdraw: readonly string[];
-  /** Jobs on their way, those to be withdrawn too: they may have started meanwhile. */
+  /** Jobs on their way that hold a slot, those to be withdrawn too: they may have started meanwhile. */
   readonly active: readonly string[];
 }
 
@@ -141,7 +141,10 @@ function settleJobs(node: NodeFacts, decision: Decision, jobs: readonly JobStatu
   const running = jobs.some(({ phase }) => phase === 'running');
   const waiting = jobs.filter(({ phase }) => phase === 'waiting');
   const unrecorded = jobs.some(({ phase, name }) => phase === 'finished' && !recorded.has(name));
-  const active = jobs.filter(({ phase }) => phase !== 'finished').map(({ name }) => name);
+  // A pod that outlives its recorded outcome is one of a node that is down: it keeps its own node, not a slot of others.
+  const active = jobs
+    .filter(({ phase, name }) => phase !== 'finished' && !recorded.has(name))
+    .map(({ name }) => name);
 
   const stillDue = decision.due || decision.reason === 'BackingOff';
   const keep =
