@@ -140,6 +140,16 @@ describe('one job a node', () => {
     expect(plan.start.map(({ name }) => name)).toEqual(['multinic-agent-i-a-20231114221321']);
   });
 
+  test('a job that outlives its recorded end holds its own node, and no slot of others', () => {
+    const left = job(a, 'running');
+    const lost = { ...a, history: [run(a, 'Unknown', { job: left.name })] };
+    const one = policy({ concurrency: 1 });
+    expect(reason(planJobs([lost, node('b')], [left], one, NOW), 'a')).toBe('Running');
+    expect(started(planJobs([lost, node('b')], [left], one, NOW))).toEqual(['b']);
+    // Until it is recorded it may be what the change does to nodes.
+    expect(started(planJobs([a, node('b')], [left], one, NOW))).toEqual([]);
+  });
+
   test('beside a running job a waiting one goes', () => {
     const waiting = job(a, 'waiting', { name: 'multinic-agent-i-a-20231114221329' });
     expect(planJobs([a], [job(a, 'running'), waiting], policy(), NOW).withdraw).toEqual([waiting.name]);
