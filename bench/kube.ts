@@ -322,7 +322,7 @@ class Controller implements AsyncDisposable {
     const folder = await mkdtemp(join(tmpdir(), 'multinic-bench-kube-'));
     const flags = ['--store', join(folder, 'store.git'), '--port', '18443', '--health-port', '18080'];
     const limits = ['--groups', GROUP, '--jobs', '10000', '--start-limit', '36000', '--log-level', 'warn'];
-    const node = ['--max-semi-space-size=8', 'dist/multinic.js', 'controller', '--kubeconfig', kubeconfig];
+    const node = [...NODE_FLAGS, 'dist/multinic.js', 'controller', '--kubeconfig', kubeconfig];
     const env = { ...process.env, POD_NAMESPACE: NAMESPACE, POD_NAME: 'bench', AGENT_IMAGE: 'none' };
     const child = spawn(process.execPath, [...node, ...flags, ...limits], {
       env,

@@ -1,10 +1,11 @@
 // Passes of the mirror over 5,000 nodes in ten CRs, from the CRs to durable commits. In a process of its own, so that
-// its memory is the mirror's; with the flag that the built program has.
+// its memory is the mirror's; with the flags that the built program has.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execaNode } from 'execa';
+import { NODE_FLAGS } from '../scripts/node-flags.ts';
 import { Batch } from '../src/store/batch.ts';
 import { CONTROLLER } from '../src/store/identity.ts';
 import { Store } from '../src/store/store.ts';
@@ -17,7 +18,7 @@ export const benches: Bench[] = [
   {
     name: 'mirror: 5,000 nodes in ten CRs, whole passes',
     run: async () => {
-      await execaNode({ nodeOptions: ['--max-semi-space-size=8'], stdio: 'inherit' })`bench/mirror.ts`;
+      await execaNode({ nodeOptions: NODE_FLAGS, stdio: 'inherit' })`bench/mirror.ts`;
     },
   },
 ];

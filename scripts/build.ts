@@ -2,6 +2,7 @@
 // when it runs is a chunk of its own, so that an agent neither parses nor keeps the controller.
 import { build } from 'esbuild';
 import { chmod, readFile, rm, symlink } from 'node:fs/promises';
+import { NODE_FLAGS } from './node-flags.ts';
 
 const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
 const outfile = 'dist/multinic.js';
@@ -19,10 +20,9 @@ await build({
   sourcemap: 'linked',
   define: { __VERSION__: JSON.stringify(version) },
   legalComments: 'none',
-  // A small young generation halves what the controller of a large fleet keeps from the system (bench/mirror.ts).
   // CommonJS dependencies call require() for Node's own modules; an ESM bundle has none unless we give it one.
   banner: {
-    js: "#!/usr/bin/env -S node --max-semi-space-size=8\nimport { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+    js: `#!/usr/bin/env -S node ${NODE_FLAGS.join(' ')}\nimport { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);`,
   },
 });
 await chmod(outfile, 0o755);
