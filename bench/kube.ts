@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { V1Job } from '@kubernetes/client-node';
 import pino from 'pino';
+import { NODE_FLAGS } from '../scripts/node-flags.ts';
 import { KubeClient, MERGE_PATCH } from '../src/kube/client.ts';
 import { applyCrds } from '../src/kube/crds.ts';
 import { Informer } from '../src/kube/informer.ts';
