@@ -10,7 +10,9 @@ import type { Branch } from './run.ts';
 
 const CHECKOUT_TIMEOUT_MS = 30_000;
 const PROBE_TIMEOUT_MS = 3_000;
-const PROBE_ATTEMPTS = 4;
+const PROBE_PAUSE_MS = 500;
+/** A controller that starts again is away for about ten seconds, and no host is to be restored for that. */
+const STORE_WAIT_SECONDS = 20;
 
 /** The node's branch as the store serves it. */
 export function httpBranch(job: AgentJob): Branch {
@@ -33,18 +35,20 @@ export function httpBranch(job: AgentJob): Branch {
 /** Any answer will do: that one comes back over the changed network is the question. */
 async function probe(job: AgentJob): Promise<void> {
   const url = new URL(`${job.url.replace(/\/$/, '')}/info/refs?service=git-upload-pack`);
-  for (let attempt = 1; ; attempt += 1) {
+  const waitSeconds = job.storeWaitSeconds ?? STORE_WAIT_SECONDS;
+  const until = performance.now() + waitSeconds * 1_000;
+  for (;;) {
     try {
       return await anyAnswer(url, readToken(job), readCa(job));
     } catch (error) {
-      if (attempt === PROBE_ATTEMPTS) {
+      if (performance.now() >= until) {
         throw new MultinicError(
           'StoreUnreachable',
-          `after the change the store at ${job.url} no longer answers; look at the node’s routes`,
+          `after the change the store at ${job.url} has not answered for ${waitSeconds} seconds; look at the node’s routes, and whether the controller runs`,
           { cause: error },
         );
       }
-      await setTimeout(500 * attempt);
+      await setTimeout(PROBE_PAUSE_MS);
     }
   }
 }

@@ -11,6 +11,7 @@ import { once } from 'node:events';
 import { mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { parse, stringify } from 'yaml';
 import { MultinicError } from '../../src/api/errors.ts';
 import { Outcome } from '../../src/api/outcome.ts';
@@ -58,6 +59,8 @@ export interface AgentRun {
   outcome?: Outcome;
   /** A file of the host was written, replaced or removed meanwhile. */
   changedHost?: boolean;
+  /** What the host's files say is the same as before, whatever was done to them meanwhile. */
+  sameFiles?: boolean;
 }
 
 export interface RootKubeletOptions {
@@ -443,7 +446,7 @@ export class RootKubelet implements AsyncDisposable {
 
     const startedAt = new Date();
     const run: AgentRun = { node: node.name, pod: pod.metadata.name, startedAt, ...(await jobOf(agent)) };
-    const before = await identities(node.root);
+    const before = await filesOf(node.root);
     this.runs.push(run);
     const log = await open(join(dir, 'log'), 'a');
     try {
@@ -477,8 +480,17 @@ export class RootKubelet implements AsyncDisposable {
     const written = await head(termination);
     const fromLog = written === '' && container.terminationMessagePolicy === 'FallbackToLogsOnError';
     const message = fromLog && exitCode !== 0 ? await tail(join(dir, 'log')) : written;
-    const changedHost = JSON.stringify(await identities(node.root)) !== JSON.stringify(before);
-    Object.assign(run, { endedAt: new Date(), exitCode, message, changedHost, ...outcomeOf(written) });
+    const after = await filesOf(node.root);
+    const changedHost = !isDeepStrictEqual(after.identities, before.identities);
+    const sameFiles = isDeepStrictEqual(after.contents, before.contents);
+    Object.assign(run, {
+      endedAt: new Date(),
+      exitCode,
+      message,
+      changedHost,
+      sameFiles,
+      ...outcomeOf(written),
+    });
     const killed = signal === 'SIGKILL' && fault !== undefined;
     return {
       phase: exitCode === 0 ? 'Succeeded' : 'Failed',
@@ -715,17 +727,25 @@ function outcomeOf(message: string): { outcome?: Outcome } {
   }
 }
 
-/** inode and times of every file that is not the agent's own: other values mean that something was written. */
-async function identities(root: string): Promise<Record<string, string>> {
-  const paths = (await readdir(join(root, 'etc'), { recursive: true })).sort();
-  const entries = await Promise.all(
-    paths.map(async (path) => {
-      // What goes meanwhile is gone.
-      const found = await stat(join(root, 'etc', path), { bigint: true }).catch(() => undefined);
-      return found?.isFile() === true ? [[path, `${found.ino} ${found.mtimeNs}`]] : [];
-    }),
-  );
-  return Object.fromEntries(entries.flat()) as Record<string, string>;
+interface HostFiles {
+  /** inode and times: other values mean that something was written. */
+  readonly identities: ReadonlyMap<string, string>;
+  readonly contents: ReadonlyMap<string, string>;
+}
+
+/** Every file that is not the agent's own. */
+async function filesOf(root: string): Promise<HostFiles> {
+  const identities = new Map<string, string>();
+  const contents = new Map<string, string>();
+  for (const path of (await readdir(join(root, 'etc'), { recursive: true })).sort()) {
+    const file = join(root, 'etc', path);
+    // What goes meanwhile is gone.
+    const found = await stat(file, { bigint: true }).catch(() => undefined);
+    if (found?.isFile() !== true) continue;
+    identities.set(path, `${found.ino} ${found.mtimeNs}`);
+    contents.set(path, await readFile(file, 'utf8').catch(() => ''));
+  }
+  return { identities, contents };
 }
 
 async function put(file: string, text: string): Promise<void> {

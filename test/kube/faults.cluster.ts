@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Outcome } from '../../src/api/outcome.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { STORE_FOLDER, type Config, type Multinic } from '../cluster/install.ts';
-import { RootKubelet } from '../cluster/root-kubelet.ts';
+import { RootKubelet, type AgentRun } from '../cluster/root-kubelet.ts';
 import { waitFor } from '../nodes/wait.ts';
 import {
   attach,
@@ -31,6 +31,7 @@ let multinic: Multinic;
 let kubelet: RootKubelet;
 /** Of every interface; each test takes another, so that each has commits of its own. */
 let mtu = 1500;
+const told = new Set<AgentRun>();
 
 beforeAll(async () => {
   const nodes = REAL.map((name) => ({ name }));
@@ -88,13 +89,22 @@ async function expectEverywhere(text: string, seconds = 240): Promise<void> {
   expect(files.filter((file) => !file?.includes(text))).toEqual([]);
 }
 
-/** Root folders that were changed twice for one commit, as seen from the files and not from what anybody says. */
+/**
+ * Root folders that were changed twice for one commit, as seen from the files and not from what anybody says: once for
+ * each time that it is found, so that one test's complaint is not the next one's.
+ */
 function twice(): string[] {
   const changes = kubelet.runs
     // What a killed agent began is undone and done again.
     .filter(({ changedHost, outcome }) => changedHost === true && outcome !== undefined)
-    .map(({ node, commit }) => `${node} ${commit}`);
-  return changes.filter((each, index) => changes.indexOf(each) !== index);
+    // One that found the store gone put everything back, and is tried again.
+    .filter(({ sameFiles, outcome }) => !(sameFiles === true && outcome?.result === 'Failed'));
+  const found = changes.filter(({ node, commit }, index) =>
+    changes.slice(0, index).some((earlier) => earlier.node === node && earlier.commit === commit),
+  );
+  return found
+    .filter((run) => !told.has(run) && told.add(run))
+    .map(({ node, commit, job, outcome }) => `${node} ${commit} by ${job}: ${JSON.stringify(outcome)}`);
 }
 
 /** The same of the real nodes, from the reports that their pods left. */
@@ -160,17 +170,19 @@ describe('the controller', () => {
   test('there are two: the leader is killed, then it is paused, and never do both write', async () => {
     await multinic.helm('upgrade', { replicas: 2 });
     await multinic.rolledOut();
-    for (const signal of ['KILL', 'STOP'] as const) {
-      const { name, node } = await leaderSoon();
-      const wanted = await change();
-      await multinic.signal(name, node, signal);
-      await expect.poll(async () => (await leaderSoon()).name, PATIENCE).not.toBe(name);
-      if (signal === 'STOP') {
-        await sleep(2_000);
-        await multinic.signal(name, node, 'CONT');
-      }
-      await expectEverywhere(wanted);
-    }
+    const killed = await leaderSoon();
+    let wanted = await change();
+    await multinic.signal(killed.name, killed.node, 'KILL');
+    // A container that starts again in its pod goes on with its pod's Lease: either may lead now.
+    await expectEverywhere(wanted);
+
+    const paused = await leaderSoon();
+    wanted = await change();
+    await multinic.signal(paused.name, paused.node, 'STOP');
+    await expect.poll(async () => (await leaderSoon()).name, PATIENCE).not.toBe(paused.name);
+    await sleep(2_000);
+    await multinic.signal(paused.name, paused.node, 'CONT');
+    await expectEverywhere(wanted);
     expect(await lost()).toEqual([]);
     await multinic.helm('upgrade', { replicas: 1 });
     await multinic.rolledOut();
