@@ -25,7 +25,12 @@ export function crd(group: Group, { alone = false }: { readonly alone?: boolean 
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
-    metadata: { name: `${PLURAL}.${group}`, labels: { 'app.kubernetes.io/name': 'multinic-agent' } },
+    metadata: {
+      name: `${PLURAL}.${group}`,
+      labels: { 'app.kubernetes.io/name': 'multinic-agent' },
+      // The earlier chart may have had it among its templates: Helm deletes what a later chart lacks, and all CRs with it.
+      annotations: { 'helm.sh/resource-policy': 'keep' },
+    },
     spec: {
       group,
       scope: 'Namespaced',

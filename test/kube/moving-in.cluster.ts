@@ -1,12 +1,10 @@
 // Moving in: hosts and a CR as the earlier agent left them, and the same after the store was lost. No host may change by a byte.
-import { mkdir, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Cluster } from '../cluster/cluster.ts';
 import { STORE_FOLDER, type Multinic } from '../cluster/install.ts';
-import { RootKubelet, type RootNode } from '../cluster/root-kubelet.ts';
+import { RootKubelet } from '../cluster/root-kubelet.ts';
 import { hostFiles } from '../support/agent.ts';
-import { BUILD_MS, config, entry, nodeOf, setUp } from './support.ts';
+import { BUILD_MS, config, configureAsEarlierAgent, entry, nodeOf, setUp } from './support.ts';
 
 const NAME = 'fleet';
 
@@ -18,7 +16,7 @@ let before: Record<string, string>[];
 beforeAll(async () => {
   ({ cluster, multinic } = await setUp([{ name: 'worker-1' }]));
   kubelet = await RootKubelet.start(cluster, { nodes: 3, nics: 2 });
-  for (const node of kubelet.nodes) await configuredByEarlierAgent(node);
+  for (const node of kubelet.nodes) await configureAsEarlierAgent(kubelet, node);
   before = kubelet.nodes.map(({ root }) => hostFiles(root));
 }, BUILD_MS);
 
@@ -26,43 +24,6 @@ afterAll(async () => {
   await kubelet?.stop();
   await cluster?.stop();
 }, 60_000);
-
-function nics(node: RootNode): { mac: string; cidr: string }[] {
-  return entry('', node.name, node.macs).interfaces!.map(({ macAddress, cidr }) => ({
-    mac: macAddress!,
-    cidr: cidr!,
-  }));
-}
-
-/** Its names went by the order in the CR, and the CR has been put in another order since. */
-async function configuredByEarlierAgent(node: RootNode): Promise<void> {
-  const configured = nics(node)
-    .reverse()
-    .map((nic, index) => ({ ...nic, name: `multinic${index}` }));
-  for (const [index, { name, mac, cidr }] of configured.entries()) {
-    const file = join(node.root, `etc/netplan/9${index}-${name}.yaml`);
-    await mkdir(dirname(file), { recursive: true });
-    const text = `network:
-  version: 2
-  ethernets:
-    ${name}:
-      match:
-        macaddress: ${mac}
-      set-name: ${name}
-      addresses:
-        - ${cidr}
-      mtu: 1500
-`;
-    await writeFile(file, text, { mode: 0o600 });
-  }
-  await kubelet.editHost(node.name, (host) => {
-    const [eth0] = host['links'] as object[];
-    host['links'] = [
-      eth0,
-      ...configured.map(({ name, mac, cidr }) => ({ name, mac, up: true, mtu: 1500, addresses: [cidr] })),
-    ];
-  });
-}
 
 async function expectUntouched(): Promise<void> {
   const cr = await multinic.waitReady(NAME);

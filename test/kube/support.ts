@@ -2,11 +2,11 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parse, stringify } from 'yaml';
 import type { StatusReport } from '../../src/controller/report.ts';
 import { cached, type Log } from '../nodes/cache.ts';
@@ -26,6 +26,7 @@ import {
   type StoredConfig,
 } from '../cluster/install.ts';
 import { KUBERNETES } from '../cluster/programs.ts';
+import type { RootKubelet, RootNode } from '../cluster/root-kubelet.ts';
 import { git, type GitResult } from '../support/http.ts';
 
 export const VERSION = process.env['KUBERNETES'] ?? KUBERNETES.newest;
@@ -149,6 +150,43 @@ export function entry(
     };
   });
   return { ...(nodeId !== '' && { attachedNodeId: nodeId }), attachedNodeName: nodeName, interfaces };
+}
+
+function nics(node: RootNode): { mac: string; cidr: string }[] {
+  return entry('', node.name, node.macs).interfaces!.map(({ macAddress, cidr }) => ({
+    mac: macAddress!,
+    cidr: cidr!,
+  }));
+}
+
+/** A host as the earlier agent left it: its names went by the order in the CR, and the CR has been put in another order since. */
+export async function configureAsEarlierAgent(kubelet: RootKubelet, node: RootNode): Promise<void> {
+  const configured = nics(node)
+    .reverse()
+    .map((nic, index) => ({ ...nic, name: `multinic${index}` }));
+  for (const [index, { name, mac, cidr }] of configured.entries()) {
+    const file = join(node.root, `etc/netplan/9${index}-${name}.yaml`);
+    await mkdir(dirname(file), { recursive: true });
+    const text = `network:
+  version: 2
+  ethernets:
+    ${name}:
+      match:
+        macaddress: ${mac}
+      set-name: ${name}
+      addresses:
+        - ${cidr}
+      mtu: 1500
+`;
+    await writeFile(file, text, { mode: 0o600 });
+  }
+  await kubelet.editHost(node.name, (host) => {
+    const [eth0] = host['links'] as object[];
+    host['links'] = [
+      eth0,
+      ...configured.map(({ name, mac, cidr }) => ({ name, mac, up: true, mtu: 1500, addresses: [cidr] })),
+    ];
+  });
 }
 
 /** A node of a CR's status. */
