@@ -458,6 +458,13 @@ test('backup while the controller runs, restore, and a controller that goes on w
   expect(await local.run('restore', bundle, '--force')).toMatch(
     /^restored; the store before is at .*store\.git\.replaced-/,
   );
+  const streamed = await execa(process.execPath, [BUNDLE, 'backup', '-', '-C', local.dir], {
+    encoding: 'buffer',
+  });
+  const { stdout } = await execa(process.execPath, [BUNDLE, 'restore', '-', '--force', '-C', local.dir], {
+    input: streamed.stdout,
+  });
+  expect(stdout).toMatch(/^restored; /);
   const header = '# v2 git bundle\n';
   for (const [name, content, says] of [
     ['bad', 'no bundle', /is no git bundle; .*\(InvalidBackup\)$/],

@@ -1,0 +1,178 @@
+// From a laptop: the CLI over the API server alone, with a kubeconfig, and a backup that brings a lost store back.
+import { mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import type { StatusReport } from '../../src/controller/report.ts';
+import type { Cluster } from '../cluster/cluster.ts';
+import { STORE_FOLDER, type Multinic } from '../cluster/install.ts';
+import { RootKubelet } from '../cluster/root-kubelet.ts';
+import { run } from '../nodes/command.ts';
+import { BUILD_MS, config, entry, NAMESPACE, nodeOf, setUp, untilConfig } from './support.ts';
+
+const REPOSITORY = resolve(import.meta.dirname, '../..');
+const NAME = 'fleet';
+const NODE = 'root-01';
+
+let cluster: Cluster;
+let multinic: Multinic;
+let kubelet: RootKubelet;
+let dir: string;
+
+beforeAll(async () => {
+  ({ cluster, multinic } = await setUp([{ name: 'worker-1' }], {
+    values: { operatorAccount: { create: true } },
+  }));
+  kubelet = await RootKubelet.start(cluster, { nodes: 2, nics: 2 });
+  dir = await mkdtemp(join(tmpdir(), 'multinic-laptop-'));
+  await symlink(join(REPOSITORY, 'dist/multinic.js'), join(dir, 'kubectl-multinic'));
+  await multinic.applyConfig(
+    config(
+      NAME,
+      kubelet.nodes.map(({ name, systemUUID, macs }) => entry(systemUUID, name, macs)),
+    ),
+  );
+  await multinic.waitReady(NAME);
+}, BUILD_MS);
+
+afterAll(async () => {
+  await kubelet?.stop();
+  await cluster?.stop();
+  await rm(dir, { recursive: true, force: true });
+}, 60_000);
+
+/** A line of a shell, with kubectl and its plugin on the path. @param kubeconfig the administrator's when left out */
+function sh(line: string, kubeconfig?: string): Promise<string> {
+  const path = [join(REPOSITORY, 'node_modules/.bin'), dir, cluster.env['PATH']].join(delimiter);
+  const env = { ...cluster.env, PATH: path, ...(kubeconfig !== undefined && { KUBECONFIG: kubeconfig }) };
+  return run('bash', ['-o', 'pipefail', '-c', line], { cwd: dir, env, timeoutMs: 120_000 });
+}
+
+/** Somebody who has a token and no certificate. @returns their kubeconfig */
+async function personWithToken(name: string, role: string): Promise<string> {
+  await multinic.kubectl('create', 'serviceaccount', name);
+  const account = `--serviceaccount=${NAMESPACE}:${name}`;
+  await multinic.kubectl('create', 'clusterrolebinding', `test-${name}`, `--clusterrole=${role}`, account);
+  const forward = ['get,list,pods', 'create,pods/portforward', 'get,configmaps'];
+  for (const [index, rule] of forward.entries()) {
+    const words = rule.split(',');
+    const verbs = words.slice(0, -1).map((verb) => `--verb=${verb}`);
+    const role = `${name}-${index}`;
+    await multinic.kubectl('create', 'role', role, ...verbs, `--resource=${words.at(-1)}`);
+    await multinic.kubectl('create', 'rolebinding', role, `--role=${role}`, account);
+  }
+  const token = await multinic.kubectl('create', 'token', name);
+  const file = join(dir, `${name}.kubeconfig`);
+  const admin = JSON.parse(await cluster.kubectl(['config', 'view', '--raw', '--output=json'])) as {
+    clusters: object[];
+    contexts: { name: string; context: { cluster: string } }[];
+  };
+  const [{ context }] = admin.contexts as [{ context: { cluster: string } }];
+  const own = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: admin.clusters,
+    users: [{ name, user: { token } }],
+    contexts: [{ name, context: { cluster: context.cluster, user: name } }],
+    'current-context': name,
+  };
+  await writeFile(file, stringify(own), { mode: 0o600 });
+  return file;
+}
+
+describe('kubectl multinic', () => {
+  test('status of every node, as a table and as JSON', async () => {
+    expect(await sh('kubectl multinic status')).toMatch(/root-01.*Configured/);
+    const report = JSON.parse(await sh('kubectl multinic status -o json')) as StatusReport;
+    expect(report.nodes.map(({ name }) => name)).toEqual(kubelet.nodes.map(({ name }) => name));
+  });
+
+  test('the same by multinic --cluster', async () => {
+    const line = `multinic status --cluster --kubeconfig ${cluster.kubeconfig} --namespace ${NAMESPACE}`;
+    expect(await sh(`ln -sf kubectl-multinic multinic; PATH=.:$PATH ${line}`)).toMatch(/root-02.*Configured/);
+  });
+
+  test('log, show and diff of a node', async () => {
+    expect(await sh(`kubectl multinic log ${NODE}`)).toMatch(/Applied[^]*multinic0/);
+    expect(await sh(`kubectl multinic show ${NODE}`)).toContain('etc/netplan/90-multinic0.yaml');
+    expect(await sh(`kubectl multinic diff ${NODE} --host`)).toBe('');
+  });
+
+  test('rollback holds, and release gives the node back', async () => {
+    await multinic.editConfig(NAME, ({ nodeConfigs }) => {
+      nodeConfigs[0]!.interfaces![0]!.mtu = 1400;
+    });
+    await multinic.waitReady(NAME);
+    await sh(`kubectl multinic rollback ${NODE}`);
+    await expect
+      .poll(() => kubelet.file(NODE, 'etc/netplan/90-multinic0.yaml'), { timeout: 60_000 })
+      .toContain('mtu: 1500');
+    expect(await sh(`kubectl multinic status ${NODE} || true`)).toMatch(/held/i);
+    await sh(`kubectl multinic release ${NODE}`);
+    await expect
+      .poll(() => kubelet.file(NODE, 'etc/netplan/90-multinic0.yaml'), { timeout: 60_000 })
+      .toContain('mtu: 1400');
+  }, 200_000);
+
+  test('pause says how it is done in a cluster, and that works', async () => {
+    const said = await sh(`kubectl multinic pause ${NODE} 2>&1 || true`);
+    const command = /kubectl annotate node \S+ \S+/.exec(said)?.[0];
+    expect(command).toContain(NODE);
+    await sh(command!);
+    await multinic.editConfig(NAME, ({ nodeConfigs }) => {
+      nodeConfigs[0]!.interfaces![0]!.mtu = 1450;
+    });
+    await untilConfig(multinic, NAME, 'paused', (it) => nodeOf(it, NODE)?.reason === 'Paused');
+    await sh(`kubectl annotate node ${NODE} multinic.io/paused-`);
+    await multinic.waitReady(NAME);
+    expect(await kubelet.file(NODE, 'etc/netplan/90-multinic0.yaml')).toContain('mtu: 1450');
+  }, 200_000);
+
+  test('with a token of their own: who may read is refused a command, in words', async () => {
+    const reader = await personWithToken('reader', 'multinic-agent-history-reader');
+    expect(await sh('kubectl multinic status', reader)).toContain(NODE);
+    expect(await sh(`kubectl multinic retry ${NODE} 2>&1 || true`, reader)).toMatch(/may not|Forbidden/);
+  });
+});
+
+describe('a backup', () => {
+  const pod = '$(kubectl get pods -n multinic-system -l multinic.io/leader=true -o name)';
+  const inPod = `kubectl exec -i -n multinic-system ${pod} -- multinic`;
+
+  test('is one file, that plain git clones', async () => {
+    await sh(`${inPod} backup -C /var/lib/multinic - > multinic.bundle`);
+    expect((await stat(join(dir, 'multinic.bundle'))).size).toBeGreaterThan(1_000);
+    await sh('git clone -q multinic.bundle plain');
+    expect(await sh(`git -C plain log --format=%s origin/node/${NODE}`)).toContain('multinic0');
+  });
+
+  test('brings the history back after the volume was lost, and no host is touched', async () => {
+    const before = await multinic.git('rev-parse', `node/${NODE}`, `outcome/${NODE}`);
+    const runs = kubelet.runs.length;
+    await multinic.kubectl('scale', 'deployment/multinic-agent-controller', '--replicas=0');
+    await multinic.kubectl(
+      'wait',
+      '--for=delete',
+      'pods',
+      '--selector=app.kubernetes.io/component=controller',
+    );
+    await cluster.exec('worker-1', ['sh', '-c', `rm -rf ${STORE_FOLDER}/*`]);
+    await multinic.kubectl('scale', 'deployment/multinic-agent-controller', '--replicas=1');
+    await multinic.rolledOut();
+    await multinic.waitReady(NAME);
+
+    expect(await sh(`${inPod} restore -C /var/lib/multinic --force - < multinic.bundle`)).toContain(
+      'restored',
+    );
+    await expect
+      .poll(() => multinic.git('rev-parse', `node/${NODE}`, `outcome/${NODE}`).catch(String), {
+        timeout: 60_000,
+      })
+      .toBe(before);
+    await multinic.rolledOut();
+    await multinic.waitReady(NAME);
+    expect(kubelet.runs.slice(runs).filter(({ changedHost }) => changedHost)).toEqual([]);
+    expect(await multinic.git('fsck', '--strict')).toBe('');
+  }, 300_000);
+});
