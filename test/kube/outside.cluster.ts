@@ -68,13 +68,12 @@ async function personWithToken(name: string, role: string): Promise<string> {
     clusters: object[];
     contexts: { name: string; context: { cluster: string } }[];
   };
-  const [{ context }] = admin.contexts as [{ context: { cluster: string } }];
   const own = {
     apiVersion: 'v1',
     kind: 'Config',
     clusters: admin.clusters,
     users: [{ name, user: { token } }],
-    contexts: [{ name, context: { cluster: context.cluster, user: name } }],
+    contexts: [{ name, context: { cluster: admin.contexts[0]!.context.cluster, user: name } }],
     'current-context': name,
   };
   await writeFile(file, stringify(own), { mode: 0o600 });
@@ -85,7 +84,7 @@ describe('kubectl multinic', () => {
   test('status of every node, as a table and as JSON', async () => {
     expect(await sh('kubectl multinic status')).toMatch(/root-01.*Configured/);
     const report = JSON.parse(await sh('kubectl multinic status -o json')) as StatusReport;
-    expect(report.nodes.map(({ name }) => name)).toEqual(kubelet.nodes.map(({ name }) => name));
+    expect(report.nodes.map(({ node }) => node)).toEqual(kubelet.nodes.map(({ name }) => name));
   });
 
   test('the same by multinic --cluster', async () => {
