@@ -82,6 +82,10 @@ async function measure(): Promise<void> {
   const after = await controller.passes();
   const pass = ((after.seconds - passes.seconds) / (after.count - passes.count)) * 1000;
   console.log(`  a no-change pass over 5,540 nodes in 12 CRs: ${pass.toFixed(0)} ms`);
+  const settled = await controller.requests();
+  await putConfig(client, 'fleet-0', range(2_000, 500), (node) => node === 2_000);
+  await controller.idle();
+  console.log(`  requests for a change of one node among 5,540: ${(await controller.requests()) - settled}`);
   console.log(`  memory: ${await controller.memory()}`);
 }
 
