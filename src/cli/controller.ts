@@ -49,7 +49,8 @@ export function addControllerCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-Environment: POD_NAMESPACE and POD_NAME (this pod's), AGENT_IMAGE (what agents run).
+Environment: POD_NAMESPACE and POD_NAME (this pod's), AGENT_IMAGE (what agents run),
+AGENT_IMAGE_PULL_POLICY (IfNotPresent when not set).
 
 Example:
   POD_NAMESPACE=multinic-system POD_NAME=here AGENT_IMAGE=multinic-agent:dev \\
@@ -68,6 +69,7 @@ Example:
         namespace: environment('POD_NAMESPACE'),
         pod: environment('POD_NAME'),
         image: environment('AGENT_IMAGE'),
+        imagePullPolicy: process.env['AGENT_IMAGE_PULL_POLICY'] ?? 'IfNotPresent',
         imagePullSecrets: flags.imagePullSecret,
         storeDir: flags.store,
         groups: flags.groups,

@@ -16,6 +16,7 @@ const request: JobRequest = {
 const options: JobOptions = {
   namespace: 'multinic-system',
   image: 'multinic-agent:1',
+  imagePullPolicy: 'IfNotPresent',
   imagePullSecrets: [],
   serverVersion: { major: 1, minor: 35 },
   storeUrl: 'https://10.96.0.7:8443/git',

@@ -9,6 +9,8 @@ import { AGENT_ACCOUNT, AGENT_PATH, ANNOTATION, AUDIENCE, LABEL, NAME, PRIORITY_
 export interface ManifestOptions {
   readonly namespace: string;
   readonly image: string;
+  /** `Always`, `IfNotPresent`, `Never`. */
+  readonly imagePullPolicy: string;
   readonly serverVersion: { readonly major: number; readonly minor: number };
   readonly imagePullSecrets: readonly string[];
 }
@@ -115,7 +117,7 @@ function podTemplate(
   const container: V1Container = {
     name: 'agent',
     image: options.image,
-    imagePullPolicy: 'IfNotPresent',
+    imagePullPolicy: options.imagePullPolicy,
     ...(content.args !== undefined && { args: content.args }),
     ...(content.command !== undefined && { command: content.command }),
     terminationMessagePath: AGENT_PATH.outcome,

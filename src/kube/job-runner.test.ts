@@ -90,6 +90,7 @@ beforeEach(() => {
     client: api.client,
     namespace: 'ns',
     image: 'i',
+    imagePullPolicy: 'IfNotPresent',
     imagePullSecrets: [],
     serverVersion: { major: 1, minor: 35 },
     storeUrl: 'https://10.0.0.1:8443/git',

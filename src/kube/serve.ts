@@ -37,6 +37,7 @@ export interface KubeOptions extends Pick<ControllerOptions, 'guard' | 'policy'>
   readonly pod: string;
   /** Image of the agents. */
   readonly image: string;
+  readonly imagePullPolicy: string;
   readonly imagePullSecrets: readonly string[];
   readonly storeDir: string;
   readonly groups: readonly Group[];
@@ -190,6 +191,7 @@ class Leader implements AsyncDisposable {
       client,
       namespace,
       image: options.image,
+      imagePullPolicy: options.imagePullPolicy,
       imagePullSecrets: options.imagePullSecrets,
       serverVersion: await client.serverVersion(),
       jobs: watches.jobs,

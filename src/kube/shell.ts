@@ -4,7 +4,7 @@ import type { V1Pod } from '@kubernetes/client-node';
 import { setTimeout as pause } from 'node:timers/promises';
 import { MultinicError } from '../api/errors.ts';
 import type { KubeClient } from './client.ts';
-import { shellPod } from './job-manifest.ts';
+import { shellPod, type ManifestOptions } from './job-manifest.ts';
 
 export interface ShellOptions {
   readonly client: KubeClient;
@@ -49,7 +49,7 @@ interface Deployment {
   readonly spec: {
     readonly template: {
       readonly spec: {
-        readonly containers: readonly { readonly image: string }[];
+        readonly containers: readonly { readonly image: string; readonly imagePullPolicy: string }[];
         readonly imagePullSecrets?: readonly { readonly name: string }[];
       };
     };
@@ -59,12 +59,13 @@ interface Deployment {
 async function imageOf(
   client: KubeClient,
   namespace: string,
-): Promise<{ readonly image: string; readonly imagePullSecrets: readonly string[] }> {
+): Promise<Pick<ManifestOptions, 'image' | 'imagePullPolicy' | 'imagePullSecrets'>> {
   const path = `/apis/apps/v1/namespaces/${namespace}/deployments/multinic-agent-controller`;
   try {
     const { spec } = await client.request<Deployment>('GET', path);
     const { containers, imagePullSecrets = [] } = spec.template.spec;
-    return { image: containers[0]!.image, imagePullSecrets: imagePullSecrets.map(({ name }) => name) };
+    const { image, imagePullPolicy } = containers[0]!;
+    return { image, imagePullPolicy, imagePullSecrets: imagePullSecrets.map(({ name }) => name) };
   } catch (cause) {
     throw new MultinicError(
       'NoController',
