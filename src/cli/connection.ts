@@ -153,6 +153,7 @@ export class Api {
       ...(body !== undefined && { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(TIMEOUT_MS),
     }).catch((cause: unknown) => {
+      if (cause instanceof MultinicError) throw cause;
       throw new MultinicError(
         'ControllerUnreachable',
         `no controller answers at ${this.#url}: start it, or name another with --server`,

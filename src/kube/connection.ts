@@ -23,19 +23,30 @@ export interface StoreConnection {
   close(): Promise<void>;
 }
 
-/** @throws MultinicError `NoController`, `NoToken`, KubeError */
+/** @throws MultinicError `NoController`, `NoToken`, KubeError; from `fetch`, `NoPortForward` */
 export async function connectToStore(client: KubeClient, namespace: string): Promise<StoreConnection> {
   const pod = await leaderOf(client, namespace);
   const ca = await caOf(client, namespace);
   const token = (await ownToken(client)) ?? (await operatorToken(client, namespace));
   const forward = new PortForward(client.config);
   const sockets = new Set<Socket>();
+  let trouble: string | undefined;
+  const tunnel = async (socket: Socket): Promise<void> => {
+    try {
+      const opened = await forward.portForward(namespace, pod, [STORE_PORT], socket, null, socket);
+      const webSocket = typeof opened === 'function' ? opened() : opened;
+      // Of a socket that is destroyed nobody tells it, and then it keeps this process for as long as the server likes.
+      if (socket.destroyed) webSocket?.terminate();
+      else socket.once('close', () => webSocket?.terminate());
+    } catch (error) {
+      trouble = (error as { readonly message?: string }).message ?? String(error);
+      socket.destroy();
+    }
+  };
   const server = createServer((socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket)).on('error', () => socket.destroy());
-    forward
-      .portForward(namespace, pod, [STORE_PORT], socket, null, socket)
-      .catch((error: unknown) => socket.destroy(error instanceof Error ? error : undefined));
+    void tunnel(socket);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -43,7 +54,18 @@ export async function connectToStore(client: KubeClient, namespace: string): Pro
   return {
     url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
     token,
-    fetch: ((url: string, init: object) => fetch(url, { ...init, dispatcher })) as typeof globalThis.fetch,
+    fetch: (async (url: string, init: object) => {
+      try {
+        return await fetch(url, { ...init, dispatcher });
+      } catch (cause) {
+        if (trouble === undefined) throw cause;
+        throw new MultinicError(
+          'NoPortForward',
+          `the API server forwards no port of ${pod} in ${namespace} (${trouble}): it takes get and create on pods/portforward, which the Role multinic-agent-cli gives`,
+          { cause },
+        );
+      }
+    }) as typeof globalThis.fetch,
     close: async () => {
       await dispatcher.destroy();
       for (const socket of sockets) socket.destroy();

@@ -49,19 +49,12 @@ function sh(line: string, kubeconfig?: string): Promise<string> {
   return run('bash', ['-o', 'pipefail', '-c', line], { cwd: dir, env, timeoutMs: 120_000 });
 }
 
-/** Somebody who has a token and no certificate. @returns their kubeconfig */
-async function personWithToken(name: string, role: string): Promise<string> {
+/** Somebody who has a token and no certificate. @param reaching may forward ports @returns their kubeconfig */
+async function personWithToken(name: string, role: string, reaching = true): Promise<string> {
   await multinic.kubectl('create', 'serviceaccount', name);
   const account = `--serviceaccount=${NAMESPACE}:${name}`;
   await multinic.kubectl('create', 'clusterrolebinding', `test-${name}`, `--clusterrole=${role}`, account);
-  const forward = ['get,list,pods', 'create,pods/portforward', 'get,configmaps'];
-  for (const [index, rule] of forward.entries()) {
-    const words = rule.split(',');
-    const verbs = words.slice(0, -1).map((verb) => `--verb=${verb}`);
-    const role = `${name}-${index}`;
-    await multinic.kubectl('create', 'role', role, ...verbs, `--resource=${words.at(-1)}`);
-    await multinic.kubectl('create', 'rolebinding', role, `--role=${role}`, account);
-  }
+  if (reaching) await multinic.kubectl('create', 'rolebinding', name, '--role=multinic-agent-cli', account);
   const token = await multinic.kubectl('create', 'token', name);
   const file = join(dir, `${name}.kubeconfig`);
   const admin = JSON.parse(await cluster.kubectl(['config', 'view', '--raw', '--output=json'])) as {
@@ -132,6 +125,11 @@ describe('kubectl multinic', () => {
     const reader = await personWithToken('reader', 'multinic-agent-history-reader');
     expect(await sh('kubectl multinic status', reader)).toContain(NODE);
     expect(await sh(`kubectl multinic retry ${NODE} 2>&1 || true`, reader)).toMatch(/may not|Forbidden/);
+  });
+
+  test('who may not even list pods is told what it takes', async () => {
+    const stranger = await personWithToken('stranger', 'multinic-agent-history-reader', false);
+    expect(await sh('kubectl multinic status 2>&1 || true', stranger)).toMatch(/pods.*forbidden|may not/i);
   });
 });
 
