@@ -115,9 +115,14 @@ test.each(combinations)(
 
 test('killed at 200 random instants', async () => {
   const scene = await prepare('keyfile', 'all that can change', 'live');
-  const started = Date.now();
-  await scene.advance(scene.fresh());
-  const longest = Date.now() - started;
+  const durations: number[] = [];
+  for (let round = 0; round < 5; round += 1) {
+    const started = performance.now();
+    await scene.advance(scene.fresh());
+    durations.push(performance.now() - started);
+  }
+  // Whatever else the machine does may make a run longer, and then too many would end before they are killed.
+  const shortest = Math.min(...durations);
   let killed = 0;
   for (let round = 0; round < 200; round += 1) {
     const root = scene.fresh();
@@ -126,7 +131,7 @@ test('killed at 200 random instants', async () => {
       ['apply', '--job', job, '--root', root, '--offline'],
       folder.path,
     );
-    await setTimeout((longest * (round + 1)) / 200);
+    await setTimeout((shortest * (round + 1)) / 200);
     agent.kill('SIGKILL');
     if ((await end).signal === 'SIGKILL') killed += 1;
     await scene.settles(root, `round ${round}`);

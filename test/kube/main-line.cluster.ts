@@ -18,7 +18,6 @@ import {
   Person,
   setUp,
   untilConfig,
-  VERSION,
 } from './support.ts';
 
 const SAMPLE = join(import.meta.dirname, '../../fixtures/sample-multinicclusterconfig.yaml');
@@ -232,7 +231,7 @@ test('a bad entry beside good ones stops only its node', async () => {
   );
 });
 
-test.runIf(VERSION.startsWith('1.35'))('after all that the store is whole', async () => {
+test('after all that the store is whole', async () => {
   expect(await multinic.git('fsck', '--full', '--strict')).toBe('');
 });
 
