@@ -10,8 +10,7 @@ import type { Branch } from './run.ts';
 
 const CHECKOUT_TIMEOUT_MS = 30_000;
 const PROBE_TIMEOUT_MS = 3_000;
-const PROBE_PAUSE_MS = 500;
-/** A controller that starts again is away for about ten seconds, and no host is to be restored for that. */
+const PAUSE_MS = 500;
 const STORE_WAIT_SECONDS = 20;
 
 /** The node's branch as the store serves it. */
@@ -20,13 +19,15 @@ export function httpBranch(job: AgentJob): Branch {
     checkout: async () => {
       const { checkout } = await import('./checkout.ts');
       const ca = readCa(job);
-      return checkout({
-        url: job.url,
-        token: readToken(job),
-        ...(ca !== undefined && { ca }),
-        ref: `refs/heads/node/${branchOfNode(job.node)}`,
-        timeoutMs: Math.min(CHECKOUT_TIMEOUT_MS, workingSeconds(job.deadlineSeconds) * 1000),
-      });
+      return patiently(job, () =>
+        checkout({
+          url: job.url,
+          token: readToken(job),
+          ...(ca !== undefined && { ca }),
+          ref: `refs/heads/node/${branchOfNode(job.node)}`,
+          timeoutMs: Math.min(CHECKOUT_TIMEOUT_MS, workingSeconds(job.deadlineSeconds) * 1000),
+        }),
+      );
     },
     probe: () => probe(job),
   };
@@ -35,20 +36,31 @@ export function httpBranch(job: AgentJob): Branch {
 /** Any answer will do: that one comes back over the changed network is the question. */
 async function probe(job: AgentJob): Promise<void> {
   const url = new URL(`${job.url.replace(/\/$/, '')}/info/refs?service=git-upload-pack`);
-  const waitSeconds = job.storeWaitSeconds ?? STORE_WAIT_SECONDS;
-  const until = performance.now() + waitSeconds * 1_000;
+  const [token, ca] = [readToken(job), readCa(job)];
+  try {
+    await patiently(job, () => anyAnswer(url, token, ca));
+  } catch (cause) {
+    throw new MultinicError(
+      'StoreLost',
+      `after the change the store at ${job.url} no longer answers; look at the node’s routes, and whether the controller runs`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * A controller that starts again is away for about ten seconds, and that is no reason to fail, or to restore a host.
+ * @throws what was thrown last
+ */
+async function patiently<T>(job: AgentJob, ask: () => Promise<T>): Promise<T> {
+  const until = performance.now() + (job.storeWaitSeconds ?? STORE_WAIT_SECONDS) * 1_000;
   for (;;) {
     try {
-      return await anyAnswer(url, readToken(job), readCa(job));
+      return await ask();
     } catch (error) {
-      if (performance.now() >= until) {
-        throw new MultinicError(
-          'StoreUnreachable',
-          `after the change the store at ${job.url} has not answered for ${waitSeconds} seconds; look at the node’s routes, and whether the controller runs`,
-          { cause: error },
-        );
-      }
-      await setTimeout(PROBE_PAUSE_MS);
+      const final = error instanceof MultinicError && error.code !== 'StoreUnreachable';
+      if (final || performance.now() >= until) throw error;
+      await setTimeout(PAUSE_MS);
     }
   }
 }

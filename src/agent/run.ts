@@ -27,7 +27,7 @@ const DEAD_MAN_MARGIN_SECONDS = 30;
 export interface Branch {
   /** Fetches the newest commit and reads it back whole. */
   checkout(): Promise<Checkout>;
-  /** Whether the store answers. @throws MultinicError `StoreUnreachable` */
+  /** Whether the store answers. @throws MultinicError `StoreLost` */
   probe(): Promise<void>;
 }
 

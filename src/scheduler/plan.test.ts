@@ -179,7 +179,7 @@ describe('a change that fails is stopped', () => {
     expect(started(plan)).toEqual([]);
     expect(reason(plan, 'further')).toBe('ChangeStopped');
   });
-  test('an agent that never reports is a failure, missing NICs and names are not', () => {
+  test('an agent that never reports is a failure; missing NICs, names and a store that was away are not', () => {
     const [f1, f2] = failures as [NodeFacts, NodeFacts];
     const with3 = (third: NodeFacts): string =>
       reason(planJobs([f1, f2, third, further], [], policy(), NOW), 'further');
@@ -187,6 +187,9 @@ describe('a change that fails is stopped', () => {
     for (const result of ['Pending', 'Adopt', 'Diverged', 'Applied'] as const) {
       expect(with3(tried('n', result))).toBe('due');
     }
+    const away = tried('n', 'Failed');
+    const history = away.history.map((run) => ({ ...run, reason: 'StoreUnreachable' }));
+    expect(with3({ ...away, history })).toBe('due');
   });
   test('until it is confirmed', () => {
     const plan = planJobs([...failures, further], [], policy({ confirmed: new Set([CHANGE]) }), NOW);

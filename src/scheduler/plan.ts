@@ -104,8 +104,8 @@ function failedChanges(node: NodeFacts): Oid[] {
   const changes = new Set<Oid>();
   const judged = new Set<Oid>();
   for (const run of runs(node)) {
-    // They found another host than was expected, and tried nothing.
-    if (run.result === 'Adopt' || run.result === 'Diverged') continue;
+    // They found another host than was expected, or no store, and tried nothing.
+    if (run.result === 'Adopt' || run.result === 'Diverged' || run.reason === 'StoreUnreachable') continue;
     const change = changeOf(node, run);
     if (run.tried === undefined || change === undefined || judged.has(run.tried)) continue;
     judged.add(run.tried);

@@ -209,7 +209,7 @@ export function writeJob({ dir, commit, expectedRecord, url, apply, deadlineSeco
     url: `${url}/git`,
     tokenFile: join(dir, 'token'),
     apply: apply ?? 'live',
-    storeWaitSeconds: 3,
+    storeWaitSeconds: 0.5,
     deadlineSeconds: deadlineSeconds ?? 60,
   };
   writeFileSync(join(dir, 'token'), `${TOKEN}\n`);
