@@ -125,6 +125,21 @@ test.each([
   expect(run.informer.complete).toBe(true);
 });
 
+test('a watch that ends in silence, as that of Events does, is a sign of life', async () => {
+  await using server = await scripted({
+    list: [(response) => response.end(JSON.stringify({ metadata: { resourceVersion: '5' }, items: [] }))],
+    watch: [
+      (response) => {
+        response.writeHead(200).flushHeaders();
+        setTimeout(() => response.end(), 20);
+      },
+    ],
+  });
+  await vi.waitFor(() => expect(server.watches().length).toBeGreaterThan(20), 10_000);
+  expect(server.informer.staleMs).toBeLessThan(500);
+  expect(server.urls.length - server.watches().length).toBe(1);
+});
+
 test('a list that fails says nothing: not complete, tried again', async () => {
   await using run = await scripted({
     list: [

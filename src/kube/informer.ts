@@ -207,6 +207,8 @@ export class Informer<T> {
       throw error;
     }
     if (expired !== undefined) throw expired;
+    // It ended as it was asked to: silent or not, the API server was there.
+    this.#heard();
     return version;
   }
 

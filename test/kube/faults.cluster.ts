@@ -450,8 +450,9 @@ function runsOf(node: string): number {
 }
 
 async function activeJob(node: string) {
-  const id = kubelet.node(node).systemUUID.replaceAll('-', '');
-  return (await multinic.jobsOf(id)).find(({ status }) => (status?.active ?? 0) > 0);
+  return (await multinic.jobsOf(kubelet.node(node).systemUUID)).find(
+    ({ status }) => (status?.active ?? 0) > 0,
+  );
 }
 
 function leaderSoon() {
