@@ -135,7 +135,7 @@ test('a watch that ends in silence, as that of Events does, is a sign of life', 
       },
     ],
   });
-  await vi.waitFor(() => expect(server.watches().length).toBeGreaterThan(20), 10_000);
+  await vi.waitFor(() => expect(server.watches().length).toBeGreaterThan(40), 10_000);
   expect(server.informer.staleMs).toBeLessThan(500);
   expect(server.urls.length - server.watches().length).toBe(1);
 });
