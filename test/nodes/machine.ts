@@ -11,6 +11,7 @@ import type { Cable, Switch } from './switch.ts';
 import { waitFor } from './wait.ts';
 
 const BOOT_LIMIT_MS = 60_000;
+const TELL_AGAIN_MS = 4_000;
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export interface MachineOptions {
@@ -112,6 +113,7 @@ export class Machine {
         hint: () => this.#daemon.lastWords(),
       },
     );
+    await this.#addressed();
   }
 
   /**
@@ -180,6 +182,31 @@ export class Machine {
     await this.#place.slot.unmountBelow(this.#dir);
     await this.#uncable();
     await run('rm', ['-rf', this.#dir]);
+  }
+
+  /**
+   * Waits for the primary address. On a busy machine udev has been seen to miss a NIC that is there from the start, and
+   * its network manager then waits for it without end: so it is told again.
+   */
+  async #addressed(): Promise<void> {
+    let told = performance.now();
+    await waitFor(
+      `${this.name}: ${this.address} on eth0`,
+      async () => {
+        const shown = await this.exec(['ip', '-brief', 'address', 'show', 'dev', 'eth0']);
+        if (shown.includes(`${this.address}/`)) return true;
+        if (performance.now() - told > TELL_AGAIN_MS) {
+          await this.exec(['udevadm', 'trigger', '--action=add', '--subsystem-match=net']);
+          told = performance.now();
+        }
+        return false;
+      },
+      {
+        timeoutMs: BOOT_LIMIT_MS,
+        everyMs: 50,
+        hint: () => this.exec(['networkctl', 'status', 'eth0']).catch(String),
+      },
+    );
   }
 
   async #state(): Promise<string> {
