@@ -11,7 +11,8 @@ import type { Branch } from './run.ts';
 const CHECKOUT_TIMEOUT_MS = 30_000;
 const PROBE_TIMEOUT_MS = 3_000;
 const PAUSE_MS = 500;
-const STORE_WAIT_SECONDS = 20;
+/** A pod that takes over from one that was killed waits for its Lease to run out: half a minute in all. */
+const STORE_WAIT_SECONDS = 40;
 
 /** The node's branch as the store serves it. */
 export function httpBranch(job: AgentJob): Branch {
@@ -49,7 +50,7 @@ async function probe(job: AgentJob): Promise<void> {
 }
 
 /**
- * A controller that starts again is away for about ten seconds, and that is no reason to fail, or to restore a host.
+ * A controller that starts again is away for a while, and that is no reason to fail, or to restore a host.
  * @throws what was thrown last
  */
 async function patiently<T>(job: AgentJob, ask: () => Promise<T>): Promise<T> {

@@ -17,7 +17,7 @@ export const AgentJob = z.strictObject({
   /** PEM, for a store whose certificate is by its own CA. */
   caFile: z.string().optional(),
   apply: z.enum(['live', 'full', 'files']).default('live'),
-  /** How long the store may be away before a run fails, or restores its host; absent: 20. */
+  /** How long the store may be away before a run fails, or restores its host; absent: 40. */
   storeWaitSeconds: z.number().positive().optional(),
   /** The run ends by itself, restored, before this. */
   deadlineSeconds: z.number().int().positive().default(120),
