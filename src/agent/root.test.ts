@@ -124,10 +124,12 @@ test('backups keep content and mode, are told apart within a second, and the new
 
 test('what a killed run left half-written is cleared, and nothing else', () => {
   mkdirSync(inHost('etc/netplan/backup'), { recursive: true });
+  writeFileSync(inHost('.multinic-tmp-0123'), '');
   writeFileSync(inHost('etc/netplan/.multinic-tmp-1234'), '');
   writeFileSync(inHost('etc/netplan/backup/.multinic-tmp-5678'), '');
   writeFileSync(inHost('etc/netplan/50-cloud-init.yaml'), '');
-  root.removeTemporary(['etc/netplan']);
+  root.removeTemporary(['', 'etc/netplan']);
+  expect(readdirSync(inHost('')).filter((name) => name.startsWith('.'))).toEqual([]);
   expect(readdirSync(inHost('etc/netplan'), { recursive: true }).sort()).toEqual([
     '50-cloud-init.yaml',
     'backup',

@@ -69,7 +69,8 @@ export async function recover(
   record: HostRecord,
   probe: () => Promise<void>,
 ): Promise<'clean' | 'finished' | 'undone'> {
-  root.removeTemporary([...CONFIG_FOLDERS, 'var/lib/multinic']);
+  // A recorded machine's file is in the root itself.
+  root.removeTemporary(['', ...CONFIG_FOLDERS, 'var/lib/multinic']);
   root.removeScratch(STAGING);
   const { pending } = record;
   if (pending === undefined) return 'clean';
