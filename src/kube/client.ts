@@ -112,16 +112,17 @@ export class KubeClient {
   }
 
   /**
-   * Lines of an answer that does not end by itself. @param silenceMs without a byte end it
+   * Lines of an answer that does not end by itself. @param silenceMs without a byte end it; `opened` when it has begun
    * @throws KubeError, also when the answer breaks off or is silent for too long
    */
   async lines(
     path: string,
     query: Readonly<Record<string, string>>,
-    options: { readonly signal: AbortSignal; readonly silenceMs: number },
+    options: { readonly signal: AbortSignal; readonly silenceMs: number; readonly opened?: () => void },
     onLine: (line: string) => void,
   ): Promise<void> {
     await this.#send('GET', path, { query, silenceMs: options.silenceMs }, options.signal, async (answer) => {
+      options.opened?.();
       let rest = '';
       answer.body.setEncoding('utf8');
       for await (const chunk of answer.body as AsyncIterable<string>) {

@@ -186,7 +186,8 @@ export class Informer<T> {
           allowWatchBookmarks: 'true',
           timeoutSeconds: String(seconds),
         },
-        { signal, silenceMs: this.#timing.silence },
+        // To open it the API server had to be there, however long it is silent afterwards.
+        { signal, silenceMs: this.#timing.silence, opened: () => this.#heard() },
         (line) => {
           if (expired !== undefined || this.#stop.signal.aborted) return;
           const { type, object } = JSON.parse(line) as WatchEvent;
@@ -207,8 +208,6 @@ export class Informer<T> {
       throw error;
     }
     if (expired !== undefined) throw expired;
-    // It ended as it was asked to: silent or not, the API server was there.
-    this.#heard();
     return version;
   }
 

@@ -71,7 +71,7 @@ export class Watches {
       ...common,
       path: `/api/v1/namespaces/${namespace}/events`,
       query: { fieldSelector: 'involvedObject.kind=Job,type=Warning' },
-      // The API server sends no bookmarks of Events: a watch that ends by itself is the only sign of life.
+      // The API server sends no bookmarks of Events: their watch ends by itself before it is cut for its silence.
       timing: { watch: 60_000 },
       project: (object) => projectWarning(object as CoreV1Event),
     });
