@@ -33,6 +33,7 @@ export async function factsOf(
     machineID: branch.node.machineID,
     bootID: listed?.bootID ?? '',
     ready: listed?.ready ?? false,
+    ...(listed === undefined && { gone: true as const }),
     ...(listed?.problem !== undefined && { problem: listed.problem }),
     paused: listed?.paused === true || annotations[ANNOTATIONS.paused] === 'true',
     history,

@@ -43,6 +43,8 @@ describe("a node's state", () => {
     ['nobody knows', after(backingOff, 'Unknown', { reason: 'OutcomeLost' }), 'Pending OutcomeLost'],
     ['given up after failures', after(idle('GivenUp'), 'Failed', failure), 'Failed VerifyFailed'],
     ['not ready', idle('NotReady'), 'Pending NodeNotReady'],
+    ['gone, and nothing to do', { ...idle('UpToDate'), facts: { gone: true } }, 'Pending NodeGone'],
+    ['gone, and something to do', { ...idle('NotReady'), facts: { gone: true } }, 'Pending NodeGone'],
     ['an invalid tip', idle('InvalidTip'), 'Failed InvalidTip'],
     ['a strange host', idle('NeedsConfirm'), 'Failed NeedsConfirm'],
     ['a bad entry', { ...idle('UpToDate'), problem: 'has no MAC: add it' }, 'Failed InvalidEntry'],

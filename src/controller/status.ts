@@ -189,6 +189,13 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
     ...(newest.message !== undefined && { message: newest.message }),
   };
   if (decision === undefined || decision.due) return { state: 'InProgress', reason: 'JobStarting' };
+  if (facts.gone === true && (decision.reason === 'UpToDate' || decision.reason === 'NotReady')) {
+    return {
+      state: 'Pending',
+      reason: 'NodeGone',
+      message: 'there is no such node now: looked at when it joins',
+    };
+  }
   switch (decision.reason) {
     case 'UpToDate':
       return branch.hold === undefined

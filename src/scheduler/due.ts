@@ -36,6 +36,8 @@ export interface NodeFacts {
   /** As in the inventory. */
   readonly bootID: string;
   readonly ready: boolean;
+  /** The inventory has no such node. */
+  readonly gone?: true;
   /** What is wrong with its inventory entry, for people. */
   readonly problem?: string;
   readonly paused: boolean;
