@@ -11,6 +11,11 @@ const failed: NodeSetup = {
 };
 const applied: NodeSetup = { ...idle('UpToDate'), facts: { history: [runOf('w', 'Applied')] } };
 
+const mended: NodeSetup = {
+  ...idle('UpToDate'),
+  facts: { history: [runOf('w', 'Applied'), runOf('w', 'Failed', { reason: 'VerifyFailed' })] },
+};
+
 /** In short: `Warning NodeFailed`. */
 const news = (before: NodeSetup | undefined, after: NodeSetup): string[] =>
   newsBetween(before && snapshotOf({ w: before }), snapshotOf({ w: after })).map(
@@ -29,6 +34,7 @@ describe('news of a node', () => {
     ['at the start, nothing of what is well', undefined, applied, []],
     ['configured', idle('Running'), applied, ['Normal Configured']],
     ['well again', failed, applied, ['Normal Recovered']],
+    ['well again after a run was under way', idle('Running'), mended, ['Normal Recovered']],
     ['failed', idle('Running'), failed, ['Warning NodeFailed']],
     ['held', applied, { ...applied, held: true }, ['Normal Held']],
     ['paused', applied, idle('Paused'), ['Normal Paused']],

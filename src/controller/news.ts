@@ -2,6 +2,7 @@
 
 import { formatProblem } from '../api/errors.ts';
 import type { ConfigRef } from '../network/node.ts';
+import { runs } from '../scheduler/due.ts';
 import type { ControllerEvent } from './port.ts';
 import { nodeViews, type NodeView, type Snapshot } from './status.ts';
 
@@ -76,13 +77,20 @@ function nodeNews(before: Snapshot | undefined, after: Snapshot): ControllerEven
       events.push({
         ...common,
         type: 'Normal',
-        reason: was.state === 'Failed' ? 'Recovered' : 'Configured',
+        reason: was.state === 'Failed' || failedBefore(after, view) ? 'Recovered' : 'Configured',
         message: `configured at ${view.appliedCommit?.slice(0, 10) ?? 'no commit'}`,
       });
     } else if (view.state === 'Pending' && view.message !== undefined)
       events.push({ ...common, type: 'Normal', reason: view.reason ?? 'Pending', message: view.message });
   }
   return events;
+}
+
+/** Between a failure and what mends it a node is on its way: the states alone do not tell. */
+function failedBefore({ facts }: Snapshot, { node = '' }: NodeView): boolean {
+  const found = facts.get(node);
+  const before = found && runs(found)[1]?.result;
+  return before === 'Failed' || before === 'Unknown';
 }
 
 function keyOf(view: NodeView): string {

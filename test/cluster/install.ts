@@ -120,7 +120,7 @@ export class Multinic {
 
   /** kubectl in the release's namespace. */
   kubectl(...args: readonly string[]): Promise<string> {
-    return this.cluster.kubectl(['--namespace', this.namespace, ...args], { timeoutMs: 180_000 });
+    return this.cluster.kubectl(['--namespace', this.namespace, ...args], { timeoutMs: 360_000 });
   }
 
   async json<T>(...args: readonly string[]): Promise<T> {

@@ -48,7 +48,8 @@ afterAll(async () => {
 afterEach(async () => {
   const changed = twice();
   if (changed.length > 0) throw new Error(`changed twice for one commit: ${changed.join(', ')}`);
-  const complaints = await multinic.git('fsck', '--strict');
+  // Objects of a write that was fenced or killed dangle until maintenance takes them: nothing is wrong with them.
+  const complaints = await multinic.git('fsck', '--strict', '--no-dangling');
   if (complaints !== '') throw new Error(complaints);
 }, 30_000);
 
@@ -255,7 +256,7 @@ describe('the API server', () => {
         kind: 'FlowSchema',
         metadata: { name: 'narrow' },
         spec: {
-          matchingPrecedence: 1,
+          matchingPrecedence: 100,
           priorityLevelConfiguration: { name: 'narrow' },
           rules: [
             {
@@ -401,8 +402,11 @@ describe('a node', () => {
     expect(log).toContain('Change: identity');
   }, 240_000);
 
-  test('nodes have no name server, and agents need none', async () => {
-    expect((await hostFile(cluster, 'worker-1', '/etc/resolv.conf')) ?? '').not.toContain('nameserver');
+  test('nodes have no name server that answers, and agents need none', async () => {
+    const store = 'multinic-agent-store.multinic-system.svc';
+    await expect(cluster.exec('worker-1', ['timeout', '3', 'getent', 'hosts', store])).rejects.toThrow(
+      'code',
+    );
   });
 });
 
