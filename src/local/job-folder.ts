@@ -72,7 +72,8 @@ export class JobFolder {
     const tokenFile = join(this.path, 'token');
     await replaceFile(tokenFile, `${token}\n`, 0o600);
     const { nodeId: _, attempt: __, ...known } = request;
-    const job: AgentJob = { version: 1, ...known, url, tokenFile };
+    // The store is this process: when it is gone, its next one has another port.
+    const job: AgentJob = { version: 1, ...known, url, tokenFile, storeWaitSeconds: 2 };
     await replaceFile(join(this.path, 'job.json'), toJson(job), 0o644);
     return join(this.path, 'job.json');
   }
