@@ -10,13 +10,19 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from './cache.ts';
-import { Machine, type MachineOptions } from './machine.ts';
+import { Machine, type MachineOptions, type Rootfs } from './machine.ts';
 import { needCommands } from './packages.ts';
-import { nodeRootfs } from './rootfs.ts';
+import { nodeRootfs, type RootfsKind } from './rootfs.ts';
 import { Slot } from './slot.ts';
 import { Switch } from './switch.ts';
 
 const COMMANDS = ['ip', 'nsenter', 'flock', 'systemd-nspawn'] as const;
+
+export interface LabOptions {
+  readonly log?: Log;
+  /** What its machines are. */
+  readonly rootfs?: RootfsKind;
+}
 
 export interface BootOptions extends MachineOptions {
   readonly name: string;
@@ -26,25 +32,25 @@ export class Lab {
   readonly slot: Slot;
   readonly switch: Switch;
   readonly machines = new Map<string, Machine>();
-  readonly #rootfs: string;
+  readonly #rootfs: Rootfs;
   /** Names are in use from the first moment of a boot, not from its end. */
   readonly #names = new Set<string>();
   #count = 0;
   #closed: Promise<void> | undefined;
 
-  private constructor(slot: Slot, hub: Switch, rootfs: string) {
+  private constructor(slot: Slot, hub: Switch, rootfs: Rootfs) {
     this.slot = slot;
     this.switch = hub;
     this.#rootfs = rootfs;
   }
 
   /** Installs and builds what is missing (minutes, the first time on a machine), then takes milliseconds. */
-  static async open({ log = () => {} }: { readonly log?: Log } = {}): Promise<Lab> {
+  static async open({ log = () => {}, rootfs = 'netplan' }: LabOptions = {}): Promise<Lab> {
     await needCommands(COMMANDS, log);
-    const rootfs = await nodeRootfs(log);
+    const dir = await nodeRootfs(log, rootfs);
     const slot = await Slot.claim(log);
     try {
-      return new Lab(slot, await Switch.create(slot), rootfs);
+      return new Lab(slot, await Switch.create(slot), { kind: rootfs, dir });
     } catch (error) {
       await slot.destroy();
       throw error;

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { MultinicError } from '../../src/api/errors.ts';
 import { run, type RunOptions } from './command.ts';
 import { Daemon } from './daemon.ts';
+import type { RootfsKind } from './rootfs.ts';
 import type { Slot } from './slot.ts';
 import type { Cable, Switch } from './switch.ts';
 import { waitFor } from './wait.ts';
@@ -44,13 +45,19 @@ interface Nic {
   cable?: Cable;
 }
 
+/** The layer that is shared by all machines of a kind. */
+export interface Rootfs {
+  readonly kind: RootfsKind;
+  readonly dir: string;
+}
+
 interface Place {
   readonly name: string;
   /** From 1 on, in its lab: the last part of its address is 10 more. */
   readonly index: number;
   readonly slot: Slot;
   readonly hub: Switch;
-  readonly rootfs: string;
+  readonly rootfs: Rootfs;
 }
 
 export class Machine {
@@ -259,13 +266,15 @@ export class Machine {
     for (const dir of layers) await mkdir(dir, { recursive: true, mode: 0o755 });
     for (const path of Object.values({ ...this.#options.binds })) await mkdir(path, { recursive: true });
     const [upper, work, root] = layers;
-    const options = `lowerdir=${rootfs},upperdir=${upper},workdir=${work}`;
+    const options = `lowerdir=${rootfs.dir},upperdir=${upper},workdir=${work}`;
     await run('mount', ['-t', 'overlay', 'overlay', '-o', options, root!]);
 
     await this.write('/etc/hostname', `${this.name}\n`);
     await this.write('/etc/hosts', `127.0.0.1 localhost\n::1 localhost\n${this.address} ${this.name}\n`);
     await this.write('/etc/machine-id', `${this.systemUUID.replaceAll('-', '')}\n`, 0o444);
-    await this.write('/etc/netplan/50-cloud-init.yaml', this.#cloudInit(slot.address('0.1')), 0o600);
+    const [path, primary] = PRIMARY_FILE[rootfs.kind];
+    const gateway = slot.address('0.1');
+    await this.write(path, primary(this.#primaryMac, `${this.address}/24`, gateway), 0o600);
     for (const [path, content] of Object.entries({ ...this.#options.files })) await this.write(path, content);
 
     await this.#cable();
@@ -288,18 +297,6 @@ export class Machine {
     const { mac, name, mtu, network } = nic;
     nic.cable = await this.#place.hub.plug({ namespace: this.#namespace, name, mac, mtu, network });
     if (!nic.carrier) await this.#place.hub.carrier(nic.cable, false);
-  }
-
-  #cloudInit(gateway: string): string {
-    return `network:
-  version: 2
-  ethernets:
-    eth0:
-      match: {macaddress: "${this.#primaryMac}"}
-      set-name: eth0
-      addresses: [${this.address}/24]
-      routes: [{to: default, via: ${gateway}}]
-`;
   }
 
   #nspawn(): string[] {
@@ -327,6 +324,42 @@ export class Machine {
     ];
   }
 }
+
+type PrimaryFile = readonly [
+  path: string,
+  content: (mac: string, address: string, gateway: string) => string,
+];
+
+/** How the primary NIC comes up at boot, as who installed the machine wrote it. */
+const PRIMARY_FILE: Readonly<Record<RootfsKind, PrimaryFile>> = {
+  netplan: [
+    '/etc/netplan/50-cloud-init.yaml',
+    (mac, address, gateway) => `network:
+  version: 2
+  ethernets:
+    eth0:
+      match: {macaddress: "${mac}"}
+      set-name: eth0
+      addresses: [${address}]
+      routes: [{to: default, via: ${gateway}}]
+`,
+  ],
+  networkmanager: [
+    '/etc/NetworkManager/system-connections/eth0.nmconnection',
+    (mac, address, gateway) => `[connection]
+id=eth0
+uuid=${uuidOf(mac)}
+type=ethernet
+
+[ethernet]
+mac-address=${mac}
+
+[ipv4]
+method=manual
+address1=${address},${gateway}
+`,
+  ],
+};
 
 function bindOptions(option: string, binds: Readonly<Record<string, string>> = {}): string[] {
   return Object.entries(binds).map(([there, here]) => `--${option}=${here}:${there}`);

@@ -8,6 +8,7 @@ import { run } from './command.ts';
 const PACKAGE_OF = {
   buildah: 'buildah',
   flock: 'util-linux',
+  gcc: 'build-essential',
   go: 'golang-go',
   ip: 'iproute2',
   mmdebstrap: 'mmdebstrap',

@@ -1,5 +1,7 @@
-// The root file system of a node: Debian with systemd, udev, networkd, netplan and containerd, as packages install it,
-// and little more than what keeps a container from working on the kernel of this machine.
+// The root file systems of nodes: Debian with systemd, udev and a network manager, as packages install it, and little
+// more than what keeps a container from working on the kernel of this machine. `netplan` is a node with networkd and
+// containerd; `networkmanager` has NetworkManager as RHEL has it, and no containers.
+import { readFileSync } from 'node:fs';
 import { access, chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { run } from './command.ts';
@@ -7,6 +9,8 @@ import { cached, type Log } from './cache.ts';
 import { needCommands } from './packages.ts';
 
 export const SUITE = 'bookworm';
+
+export type RootfsKind = 'netplan' | 'networkmanager';
 
 const PACKAGES = [
   'systemd',
@@ -24,6 +28,18 @@ const PACKAGES = [
   'containerd',
   'runc',
   'containernetworking-plugins',
+];
+
+const NETWORKMANAGER_PACKAGES = [
+  'systemd',
+  'systemd-sysv',
+  'dbus',
+  'udev',
+  'network-manager',
+  'iproute2',
+  'kmod',
+  'procps',
+  'ca-certificates',
 ];
 
 /** Units that change the state of the whole kernel, which belongs to this machine and not to a node. */
@@ -78,6 +94,16 @@ ExecStart=-/usr/bin/udevadm trigger --type=devices --subsystem-match=net --actio
   '/etc/systemd/journald.conf.d/node.conf': '[Journal]\nReadKMsg=no\nStorage=volatile\n',
 };
 
+const PERMANENT_MAC = '/usr/local/lib/permanent-mac.so';
+
+const NETWORKMANAGER_FILES: Readonly<Record<string, string>> = {
+  // NetworkManager's own rules would leave veths alone; a machine's NICs are none.
+  '/etc/udev/rules.d/85-nm-unmanaged.rules': '',
+  '/etc/systemd/system/NetworkManager.service.d/permanent-mac.conf': `[Service]
+Environment=LD_PRELOAD=${PERMANENT_MAC}
+`,
+};
+
 /**
  * A veth has no permanent MAC, which netplan's output matches on. The wrapper has the generator do its work under its
  * own argv[0] (as a systemd generator it behaves otherwise) and then matches on the MAC that there is.
@@ -98,29 +124,47 @@ exit $result
 `;
 
 /** @returns the folder of the root file system: a lower layer, not to be written to */
-export function nodeRootfs(log: Log): Promise<string> {
+export function nodeRootfs(log: Log, kind: RootfsKind = 'netplan'): Promise<string> {
+  return kind === 'netplan' ? netplanRootfs(log) : networkManagerRootfs(log);
+}
+
+function netplanRootfs(log: Log): Promise<string> {
   const recipe = [SUITE, ...PACKAGES, ...MASKED, JSON.stringify(FILES), GENERATOR_WRAPPER];
   return cached(`node-${SUITE}`, recipe, log, async (dir) => {
-    await needCommands(['mmdebstrap'], log);
-    const packages = PACKAGES.join(',');
-    await run('mmdebstrap', ['--variant=minbase', '--quiet', `--include=${packages}`, SUITE, dir], {
-      timeoutMs: 900_000,
-    });
-    await chmod(dir, 0o755);
-    for (const unit of MASKED) await link('/dev/null', join(dir, 'etc/systemd/system', unit));
-    for (const [path, content] of Object.entries(FILES)) await write(join(dir, path), content);
+    await install(dir, PACKAGES, log);
     // Enabled by whoever wants it, when its configuration is there.
     await rm(join(dir, 'etc/systemd/system/multi-user.target.wants/containerd.service'));
-    const setup = 'etc/systemd/system/basic.target.wants/node-setup.service';
-    await link('/etc/systemd/system/node-setup.service', join(dir, setup));
-
     const generator = join(dir, NETPLAN_GENERATOR);
     await access(generator);
     await rename(generator, `${generator}.real`);
     await write(generator, GENERATOR_WRAPPER, 0o755);
-    // Empty, not absent: systemd then takes the ID that each node is given instead of a first boot.
-    await write(join(dir, 'etc/machine-id'), '');
   });
+}
+
+function networkManagerRootfs(log: Log): Promise<string> {
+  const source = join(import.meta.dirname, 'permanent-mac.c');
+  const files = JSON.stringify([FILES, NETWORKMANAGER_FILES, readFileSync(source, 'utf8')]);
+  const recipe = [SUITE, ...NETWORKMANAGER_PACKAGES, ...MASKED, files];
+  return cached(`node-${SUITE}-networkmanager`, recipe, log, async (dir) => {
+    await install(dir, NETWORKMANAGER_PACKAGES, log);
+    for (const [path, content] of Object.entries(NETWORKMANAGER_FILES)) await write(join(dir, path), content);
+    await needCommands(['gcc'], log);
+    await run('gcc', ['-shared', '-fPIC', '-O2', '-o', join(dir, PERMANENT_MAC), source, '-ldl']);
+  });
+}
+
+async function install(dir: string, packages: readonly string[], log: Log): Promise<void> {
+  await needCommands(['mmdebstrap'], log);
+  await run('mmdebstrap', ['--variant=minbase', '--quiet', `--include=${packages.join(',')}`, SUITE, dir], {
+    timeoutMs: 900_000,
+  });
+  await chmod(dir, 0o755);
+  for (const unit of MASKED) await link('/dev/null', join(dir, 'etc/systemd/system', unit));
+  for (const [path, content] of Object.entries(FILES)) await write(join(dir, path), content);
+  const setup = 'etc/systemd/system/basic.target.wants/node-setup.service';
+  await link('/etc/systemd/system/node-setup.service', join(dir, setup));
+  // Empty, not absent: systemd then takes the ID that each node is given instead of a first boot.
+  await write(join(dir, 'etc/machine-id'), '');
 }
 
 async function write(path: string, content: string, mode = 0o644): Promise<void> {
