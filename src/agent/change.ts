@@ -1,10 +1,13 @@
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
-import type { Host, HostState } from './host.ts';
+import type { AgentJob } from '../api/job.ts';
+import { activateLinks, type Settling } from './activate.ts';
+import type { Host, HostState, Profiles } from './host.ts';
 import { linkSteps } from './links.ts';
 import type { Log } from './log.ts';
 import { CONFIG_FOLDERS } from './managed.ts';
 import { preflight } from './preflight.ts';
+import { needsNetworkManager, profilePaths, wantedProfiles } from './profiles.ts';
 import { sha256, type Applied, type HostRecord, type Pending } from './record.ts';
 import type { Desired, Plan } from './plan.ts';
 import type { Root } from './root.ts';
@@ -25,8 +28,7 @@ export interface ChangeContext {
   readonly storeHost: string;
   /** Whether the store still answers; throws when it does not. */
   readonly probe: () => Promise<void>;
-  /** Running links are changed by the OS's network manager, which reads all its files anew. */
-  readonly full: boolean;
+  readonly mode: AgentJob['apply'];
   /** Seconds after which the host restores itself: later than this run would. */
   readonly deadManSeconds: number;
 }
@@ -44,9 +46,10 @@ export async function change(
   context: ChangeContext,
 ): Promise<void> {
   const { root, host, record, steps, log } = context;
-  await steps.do('preflight', () => {
+  const manager = await steps.do('preflight', () => {
     preflight(plan, before, context.storeHost);
     for (const folder of [...foldersOf(plan), 'var/lib/multinic']) root.assertWritable(folder);
+    return askManager(plan, desired, context);
   });
   await steps.do('validate', () => validateStaged(root, host, desired.kind, plan));
   await steps.do('backup', () => {
@@ -55,12 +58,12 @@ export async function change(
       if (copy !== undefined) log.info({ path, copy }, 'backed up');
     }
   });
-  const pending = describe(plan, before, applied, context);
+  const pending = describe(plan, before, applied, manager, context);
   await steps.do('record', () => record.begin(pending));
   try {
     await steps.do('arm', () => host.arm(context.deadManSeconds));
     await steps.do('write', () => writeFiles(plan, context));
-    await steps.do('activate', () => activate(plan, context));
+    await steps.do('activate', () => activate(plan, pending, manager, context));
     await steps.do('verify', () => verify(plan, before, context));
     await steps.always('disarm', () => host.disarm());
     await steps.always('finish', () => record.finish(applied));
@@ -115,15 +118,57 @@ async function writeFiles(plan: Plan, { root, steps, log }: ChangeContext): Prom
   }
 }
 
-async function activate(plan: Plan, { host, steps, log, full }: ChangeContext): Promise<void> {
-  if (full && plan.files.length > 0) await host.reload();
+async function activate(
+  plan: Plan,
+  pending: Pending,
+  manager: Manager | undefined,
+  { host, steps, log }: ChangeContext,
+): Promise<void> {
+  if (pending.reload) await host.reload();
   // What the files alone do not bring about: names, and with a live apply everything.
-  for (const step of linkSteps((await host.state()).links, plan.targets)) {
+  await activateLinks(host, plan.targets, manager && settling(plan, pending, manager), async (step) => {
     await steps.pause();
     await host.change(step);
     log.info({ step }, 'link changed');
     checkpoint('agent.activate.link');
+  });
+}
+
+/** What NetworkManager has the plan's NICs do, and what it shall have them do. */
+interface Manager {
+  readonly before: Profiles;
+  readonly wanted: Profiles;
+}
+
+/** @throws MultinicError `NicUnmanaged` */
+async function askManager(
+  plan: Plan,
+  { kind }: Desired,
+  { root, host, mode }: ChangeContext,
+): Promise<Manager | undefined> {
+  if (mode !== 'live' || !needsNetworkManager(plan, kind)) return undefined;
+  const before = await host.profiles(plan.targets.map(({ mac }) => mac));
+  if (before === undefined) return undefined;
+  const unmanaged = plan.present.find(({ mac }) => before[mac] === undefined);
+  if (kind === 'keyfile' && unmanaged !== undefined) {
+    throw new MultinicError(
+      'NicUnmanaged',
+      `NetworkManager does not manage ${unmanaged.name} (${unmanaged.mac}) on this node; have it do so, or name what does by the annotation multinic.io/renderer on the Node (netplan or ifcfg), then run \`multinic retry\``,
+      { data: { mac: unmanaged.mac } },
+    );
   }
+  return { before, wanted: wantedProfiles(plan, root) };
+}
+
+function settling(plan: Plan, { links }: Pending, { wanted }: Manager): Settling {
+  const touched = links.before.map(({ mac }) => mac);
+  const profiles = pick(wanted, touched);
+  const own = [...profilePaths(plan)].flatMap(([mac, path]) => (profiles[mac] ? [path] : []));
+  return { paths: [...new Set([...pathsOf(plan), ...own])], profiles };
+}
+
+function pick(profiles: Profiles, macs: readonly string[]): Record<string, string | null> {
+  return Object.fromEntries(Object.entries(profiles).filter(([mac]) => macs.includes(mac)));
 }
 
 async function verify(plan: Plan, before: HostState, { root, host, probe }: ChangeContext): Promise<void> {
@@ -139,17 +184,21 @@ function describe(
   plan: Plan,
   before: HostState,
   applied: Applied | null,
-  { root, clock, full }: ChangeContext,
+  manager: Manager | undefined,
+  { root, clock, mode }: ChangeContext,
 ): Pending {
   const after = expectedFiles(plan);
+  const full = mode === 'full';
   // A network manager that reads its files anew may touch every NIC of ours, not those alone that have to change.
-  const changed = new Set(
-    (full ? plan.targets : linkSteps(before.links, plan.targets)).map(({ mac }) => mac),
-  );
+  const changed = new Set([
+    ...(full ? plan.targets : linkSteps(before.links, plan.targets)).map(({ mac }) => mac),
+    ...Object.keys(manager?.wanted ?? {}).filter((mac) => manager?.before[mac] !== manager?.wanted[mac]),
+  ]);
   return {
     bootId: before.bootId,
     startedAt: clock().toISOString(),
     reload: full && plan.files.length > 0,
+    ...(manager !== undefined && { profiles: pick(manager.before, [...changed]) }),
     files: pathsOf(plan).map((path) => {
       const content = after.get(path) ?? null;
       return { path, before: root.read(path) ?? null, after: content === null ? null : sha256(content) };

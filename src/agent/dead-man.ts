@@ -4,6 +4,9 @@ import { randomBytes } from 'node:crypto';
 import { MultinicError } from '../api/errors.ts';
 import { run, type Command } from './command.ts';
 import { LOCK, RESTORE_SCRIPT as SCRIPT, RESTORE_UNIT as UNIT } from './managed.ts';
+import type { Profiles } from './host.ts';
+import { noAutoDefaultMac } from './no-auto-default.ts';
+import { isProfile } from './profiles.ts';
 import type { Pending } from './record.ts';
 import type { Root } from './root.ts';
 
@@ -83,7 +86,8 @@ export class DeadMan {
  * when the change it is about was finished or undone. The record stays: the next agent finds that nothing is left to
  * undo, and says so.
  */
-export function restoreScript({ startedAt, files, links }: Pending): string {
+export function restoreScript(pending: Pending): string {
+  const { startedAt, files, links, profiles } = pending;
   const addresses = new Map(links.after.map(({ mac, addresses: ours }) => [mac, ours]));
   return `${[
     '#!/bin/sh',
@@ -97,10 +101,13 @@ export function restoreScript({ startedAt, files, links }: Pending): string {
       ({ mac, name }, index) =>
         `n=$(nic ${quote(mac)}); [ -n "$n" ] && [ "$n" != ${quote(name)} ] && ip link set "$n" down && ip link set "$n" name mnrestore${index}`,
     ),
+    ...links.before.map(
+      ({ mac, name }) =>
+        `n=$(nic ${quote(mac)}); [ -n "$n" ] && [ "$n" != ${quote(name)} ] && ip link set "$n" name ${quote(name)}`,
+    ),
+    ...(profiles === undefined ? [] : settleProfiles(pending, profiles)),
     ...links.before.flatMap(({ mac, name, mtu, up, addresses: before }) => [
-      `n=$(nic ${quote(mac)})`,
-      `if [ -n "$n" ]; then`,
-      `  [ "$n" = ${quote(name)} ] || ip link set "$n" name ${quote(name)}`,
+      `if [ -n "$(nic ${quote(mac)})" ]; then`,
       `  ip link set ${quote(name)} mtu ${mtu}`,
       `  ip link set ${quote(name)} ${up ? 'up' : 'down'}`,
       ...before.map(
@@ -115,6 +122,26 @@ export function restoreScript({ startedAt, files, links }: Pending): string {
     'sync',
     'exit 0',
   ].join('\n')}\n`;
+}
+
+/** As LiveHost.settle does it, less the looking. The links have their names again. */
+function settleProfiles({ files, links }: Pending, profiles: Profiles): string[] {
+  const paths = files.map(({ path }) => path);
+  return [
+    ...(paths.some((path) => noAutoDefaultMac(path) !== undefined)
+      ? ['timeout 10 nmcli general reload conf']
+      : []),
+    ...paths.filter(isProfile).map((path) => `timeout 10 nmcli connection load ${quote(`/${path}`)}`),
+    ...links.before.flatMap(({ mac, name }) => {
+      const uuid = profiles[mac];
+      if (uuid === undefined || uuid === null) return [];
+      // NetworkManager learns of a name later than the kernel; a DHCP server may never answer.
+      const up = `timeout 10 nmcli --wait 5 connection up uuid ${quote(uuid)} ifname ${quote(name)}`;
+      return [
+        `[ -n "$(nic ${quote(mac)})" ] && ip link set ${quote(name)} up && for try in 1 2 3; do ${up} && break; sleep 1; done`,
+      ];
+    }),
+  ];
 }
 
 function restoreFile(

@@ -44,6 +44,9 @@ export type LinkStep =
   | { readonly op: 'add'; readonly mac: string; readonly address: string }
   | { readonly op: 'drop'; readonly mac: string; readonly address: string };
 
+/** NetworkManager's profile of each NIC, its uuid by MAC; null: none. */
+export type Profiles = Readonly<Record<string, string | null>>;
+
 export interface Host {
   /** @throws MultinicError `HostUnreadable` */
   state(): Promise<HostState>;
@@ -55,6 +58,18 @@ export interface Host {
   validate(kinds: readonly RendererKind[], staging: string): Promise<void>;
   /** Makes one change in the kernel. @throws MultinicError `LinkRefused` */
   change(step: LinkStep): Promise<void>;
+  /**
+   * What the host's NetworkManager has these NICs do, so that it can be had again.
+   * @returns undefined: there is none to be asked (a recorded host)
+   * @throws MultinicError `NetworkManagerDown`, `NicUnmanaged`
+   */
+  profiles(macs: readonly string[]): Promise<Profiles | undefined>;
+  /**
+   * Tells NetworkManager of files that were written or removed, and has it give these NICs these profiles, and no
+   * others anything.
+   * @throws MultinicError `NetworkManagerDown`, `NetworkManagerRefused`
+   */
+  settle(paths: readonly string[], profiles: Profiles): Promise<void>;
   /** Lets the OS's network manager read its files anew and act on all of them (`apply: full`). */
   reload(): Promise<void>;
   /** Has the host restore itself from the record after that many seconds, whatever becomes of this process. */

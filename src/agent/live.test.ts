@@ -2,10 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { run } from './command.ts';
 import { restoreScript } from './dead-man.ts';
-import { readLinks, readRoutes } from './live.ts';
+import { readLinks, readRoutes, withoutAutomatic } from './live.ts';
+import { readRow } from './network-manager.ts';
 import type { Pending } from './record.ts';
 
 test('links by their permanent MAC, with what people gave them', () => {
@@ -51,6 +52,43 @@ test('routes that lead somewhere: those that follow from addresses, and those of
     { to: 'default', dev: 'eth1', via: '10.0.0.2' },
     { to: '10.244.2.0/24', dev: 'eth0', via: '10.0.0.12' },
   ]);
+});
+
+describe('what a NIC got for want of a profile', () => {
+  const raw = ['eth0', 'ens6'].map((ifname) => ({
+    ifname,
+    link_type: 'ether',
+    address: 'fa:16:3e:00:00:01',
+    addr_info: [
+      { local: '10.0.0.5', prefixlen: 24, scope: 'global', dynamic: true },
+      { local: '10.0.1.5', prefixlen: 24, scope: 'global' },
+    ],
+  }));
+  const routes = [
+    { to: 'default', via: '10.0.9.1', dev: 'ens6' },
+    { to: 'default', via: '10.0.0.1', dev: 'eth0' },
+  ];
+
+  test('counts for nothing: the way out is the other one', () => {
+    const { links, routes: left } = withoutAutomatic(raw, routes, new Set(['ens6']));
+    expect(links.map(({ addresses }) => addresses)).toEqual([
+      ['10.0.0.5/24', '10.0.1.5/24'],
+      ['10.0.1.5/24'],
+    ]);
+    expect(left).toEqual([routes[1]]);
+  });
+
+  test('counts when it is the only way out', () => {
+    const { links, routes: left } = withoutAutomatic(raw, routes, new Set(['ens6', 'eth0']));
+    expect(links).toEqual(readLinks(raw));
+    expect(left).toEqual(routes);
+  });
+});
+
+test('nmcli’s rows', () => {
+  const file = '/run/NetworkManager/system-connections/Wired connection 1.nmconnection';
+  expect(readRow(`1-2:ens6:-999:${file}`)).toEqual(['1-2', 'ens6', '-999', file]);
+  expect(readRow(String.raw`a\:b:02\:00:`)).toEqual(['a:b', '02:00', '']);
 });
 
 test('a command that hangs is ended, and one that is missing is named', async () => {
@@ -119,4 +157,26 @@ test("the host's own restore puts files back, once and again, and nothing when t
   } finally {
     rmSync(root, { recursive: true });
   }
+});
+
+test("the host's own restore has NetworkManager forget and take up what the change was about, names first", () => {
+  const script = restoreScript({
+    ...pending,
+    files: [
+      { path: 'etc/NetworkManager/system-connections/multinic0.nmconnection', before: null, after: 'a' },
+      { path: 'etc/systemd/network/70-multinic0.link', before: null, after: 'b' },
+      { path: 'etc/NetworkManager/conf.d/90-multinic-fa163e000001.conf', before: null, after: 'c' },
+    ],
+    profiles: { 'fa:16:3e:00:00:01': '580c9022-04e9-3acb-a492-f4ec1686e2f1' },
+  });
+  const order = [
+    "name 'ens6'",
+    'nmcli general reload conf',
+    "nmcli connection load '/etc/NetworkManager/system-connections/multinic0.nmconnection'",
+    "nmcli --wait 5 connection up uuid '580c9022-04e9-3acb-a492-f4ec1686e2f1' ifname 'ens6'",
+    "ip link set 'ens6' mtu 1500",
+  ].map((text) => script.indexOf(text));
+  expect(order.every((at) => at > 0)).toBe(true);
+  expect(order).toEqual(order.toSorted((a, b) => a - b));
+  expect(script).not.toContain("load '/etc/systemd");
 });

@@ -8,7 +8,11 @@ import type { RendererKind } from '../network/node.ts';
 import { DeadMan } from './dead-man.ts';
 import { run, type Command } from './command.ts';
 import { generate } from './generator.ts';
-import type { Host, HostState, Link, LinkStep, Route } from './host.ts';
+import type { Host, HostState, Link, LinkStep, Profiles, Route } from './host.ts';
+import { readNoAutoDefault } from './managed.ts';
+import { NetworkManager } from './network-manager.ts';
+import { noAutoDefaultMac } from './no-auto-default.ts';
+import { isProfile, profileUuid } from './profiles.ts';
 import { HostRecord } from './record.ts';
 import type { Root } from './root.ts';
 
@@ -28,10 +32,14 @@ export function isRunning(root: string): boolean {
 export class LiveHost implements Host {
   readonly #root: Root;
   readonly #deadMan: DeadMan;
+  readonly #manager: NetworkManager;
+  /** By MAC: what others routed through a NIC before NetworkManager activated it anew, which takes them away. */
+  readonly #routes = new Map<string, readonly string[]>();
 
   constructor(root: Root) {
     this.#root = root;
     this.#deadMan = new DeadMan(root, (command) => this.#inHost(command));
+    this.#manager = new NetworkManager((command) => this.#inHost(command));
   }
 
   async state(): Promise<HostState> {
@@ -40,8 +48,11 @@ export class LiveHost implements Host {
       ip<RawRoute>('-4', 'route', 'show', 'table', 'main'),
       ip<RawRoute>('-6', 'route', 'show', 'table', 'main'),
     ]);
-    const known = readLinks(links);
-    const routes = [...readRoutes(routes4), ...readRoutes(routes6)];
+    const { links: known, routes } = withoutAutomatic(
+      links,
+      [...readRoutes(routes4), ...readRoutes(routes6)],
+      await this.#automatic(),
+    );
     const primary = new Set(routes.filter(({ to }) => to === 'default').map(({ dev }) => dev));
     return {
       osImage: this.#osImage(),
@@ -80,6 +91,55 @@ export class LiveHost implements Host {
       }
       case 'drop':
         return set(step, 'addr', 'del', step.address, 'dev', link.name);
+    }
+  }
+
+  async profiles(macs: readonly string[]): Promise<Profiles> {
+    const devices = await this.#manager.devices();
+    const { links } = await this.state();
+    return Object.fromEntries(
+      macs.flatMap((mac) => {
+        const name = links.find((link) => link.mac === mac && link.master === undefined)?.name;
+        const device = devices.find((each) => each.name === name);
+        if (device === undefined || device.state === 'unmanaged') return [];
+        return [[mac, device.uuid ?? null] as const];
+      }),
+    );
+  }
+
+  async settle(paths: readonly string[], profiles: Profiles): Promise<void> {
+    const manager = this.#manager;
+    const { links } = await this.state();
+    const settled = Object.entries(profiles).flatMap(([mac, uuid]) => {
+      const name = links.find((link) => link.mac === mac && link.master === undefined)?.name;
+      return name === undefined ? [] : [{ mac, name, uuid, quiet: this.#isQuiet(mac) }];
+    });
+    if (paths.some((path) => noAutoDefaultMac(path) !== undefined)) await manager.reloadSettings();
+    for (const { mac, name, uuid, quiet } of settled) {
+      if (uuid === null && quiet) await manager.forgetAutomatic(name, mac);
+    }
+    for (const path of paths.filter(isProfile)) {
+      await manager.load(`/${path}`, profileUuid(this.#root.read(path)?.content));
+    }
+    const known = await manager.profiles();
+    for (const { mac, name, uuid } of settled) {
+      const profile = known.find((each) => each.uuid === uuid);
+      // An automatic one is gone for good once its NIC was away, or the machine.
+      if (profile === undefined) continue;
+      if (!this.#routes.has(mac)) this.#routes.set(mac, await othersRoutes(name));
+      await run(['ip', 'link', 'set', name, 'up']);
+      await manager.activate(profile.uuid, name, isOurs(profile));
+    }
+    for (const { mac, name, uuid, quiet } of settled) {
+      await manager.until(name, (profile) =>
+        known.some((each) => each.uuid === uuid)
+          ? profile?.uuid === uuid
+          : profile === undefined || !(isOurs(profile) || (quiet && profile.automatic)),
+      );
+      // What cannot be had again is what a verification is for.
+      for (const route of this.#routes.get(mac) ?? []) {
+        await run(['ip', 'route', 'replace', ...route.split(' '), 'dev', name]);
+      }
     }
   }
 
@@ -129,6 +189,22 @@ export class LiveHost implements Host {
     );
   }
 
+  #isQuiet(mac: string): boolean {
+    return readNoAutoDefault(this.#root).includes(mac);
+  }
+
+  /** Names of NICs that NetworkManager has given a profile of its own. */
+  async #automatic(): Promise<ReadonlySet<string>> {
+    if (!existsSync(this.#root.resolve('run/NetworkManager'))) return new Set();
+    try {
+      const profiles = await this.#manager.profiles();
+      return new Set(profiles.flatMap(({ automatic, device }) => (automatic && device ? [device] : [])));
+    } catch {
+      // It does not run: nothing of its making is in the kernel that it would take back.
+      return new Set();
+    }
+  }
+
   #inHost(command: Command): Command {
     return this.#root.dir === '/' ? command : ['chroot', this.#root.dir, ...command];
   }
@@ -167,6 +243,8 @@ interface RawLink {
     readonly local?: string;
     readonly prefixlen?: number;
     readonly scope?: string;
+    /** It runs out: a DHCP server's, or a router's. */
+    readonly dynamic?: boolean;
   }[];
 }
 
@@ -194,6 +272,25 @@ export function readLinks(raw: readonly RawLink[]): Link[] {
     }));
 }
 
+/**
+ * What a NIC got from the network for want of a profile (an address, even a default route) is neither the node's nor
+ * anybody's, and goes once the NIC has a profile: it counts for nothing. Unless the node's only way out is such a NIC.
+ */
+export function withoutAutomatic(
+  raw: readonly RawLink[],
+  routes: readonly Route[],
+  automatic: ReadonlySet<string>,
+): { links: Link[]; routes: Route[] } {
+  const primary = routes.some(({ to, dev }) => to === 'default' && !automatic.has(dev));
+  if (!primary) return { links: readLinks(raw), routes: [...routes] };
+  const lasting = raw.map((link) =>
+    automatic.has(link.ifname)
+      ? { ...link, addr_info: (link.addr_info ?? []).filter(({ dynamic }) => dynamic !== true) }
+      : link,
+  );
+  return { links: readLinks(lasting), routes: routes.filter(({ dev }) => !automatic.has(dev)) };
+}
+
 /** Those with a gateway, and defaults: the others follow from addresses, or belong to pods that come and go. */
 export function readRoutes(raw: readonly RawRoute[]): Route[] {
   return raw.flatMap(({ dst = '', gateway, dev, nexthops }) =>
@@ -202,6 +299,21 @@ export function readRoutes(raw: readonly RawRoute[]): Route[] {
       return [{ to: dst, dev: hop.dev, ...(hop.gateway !== undefined && { via: hop.gateway }) }];
     }),
   );
+}
+
+function isOurs({ file }: { readonly file: string }): boolean {
+  return isProfile(file.replace(/^\//, ''));
+}
+
+/** Those that neither NetworkManager nor the kernel made. */
+async function othersRoutes(name: string): Promise<string[]> {
+  const families = await Promise.all(
+    ['-4', '-6'].map((family) => run(['ip', family, 'route', 'show', 'dev', name])),
+  );
+  return families
+    .flatMap(({ stdout }) => stdout.split('\n'))
+    .filter((line) => line !== '' && !/ proto (kernel|static|dhcp|ra)\b/.test(line))
+    .map((line) => line.replaceAll(/ (linkdown|pref \w+)\b/g, '').trim());
 }
 
 async function ip<T>(...args: string[]): Promise<T[]> {

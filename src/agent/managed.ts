@@ -2,6 +2,7 @@ import type { Interface } from '../network/interface.ts';
 import { InvalidInputError } from '../api/errors.ts';
 import type { Renderer } from '../network/renderer.ts';
 import { RENDERER_KINDS, rendererOf } from '../network/renderers.ts';
+import { NO_AUTO_DEFAULT_FOLDER, noAutoDefaultMac } from './no-auto-default.ts';
 import { Root } from './root.ts';
 
 export const RECORD = 'var/lib/multinic/record.json';
@@ -14,7 +15,10 @@ const OWN: ReadonlySet<string> = new Set([RECORD, RESTORE_SCRIPT, RESTORE_UNIT])
 
 /** All of them: a node that changed its renderer still has the files of the one before. */
 export const RENDERERS: readonly Renderer[] = RENDERER_KINDS.map(rendererOf);
-export const CONFIG_FOLDERS: readonly string[] = RENDERERS.flatMap((renderer) => renderer.directories);
+export const CONFIG_FOLDERS: readonly string[] = [
+  ...RENDERERS.flatMap((renderer) => renderer.directories),
+  NO_AUTO_DEFAULT_FOLDER,
+];
 
 /** The files on the host that one NIC has at managed paths (a keyfile NIC has two). */
 export interface ManagedNic {
@@ -29,7 +33,20 @@ export interface ManagedNic {
 
 /** A host's file system in which only managed files and the agent's own folder may be changed. */
 export function openRoot(dir: string): Root {
-  return new Root(dir, (path) => OWN.has(path) || RENDERERS.some((renderer) => renderer.manages(path)));
+  return new Root(
+    dir,
+    (path) =>
+      OWN.has(path) ||
+      noAutoDefaultMac(path) !== undefined ||
+      RENDERERS.some((renderer) => renderer.manages(path)),
+  );
+}
+
+/** MACs of NICs that NetworkManager is to give no profile of its own. */
+export function readNoAutoDefault(root: Root): string[] {
+  return root
+    .list(NO_AUTO_DEFAULT_FOLDER)
+    .flatMap((name) => noAutoDefaultMac(`${NO_AUTO_DEFAULT_FOLDER}/${name}`) ?? []);
 }
 
 /** What stands at managed paths of the host, of every renderer, grouped by NIC. */

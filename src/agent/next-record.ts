@@ -17,7 +17,7 @@ export function nextRecord(
   const written = new Map(
     plan.files.flatMap((step) => (step.op === 'write' ? [[step.path, step.content] as const] : [])),
   );
-  const paths = [...plan.kept, ...written.keys()].sort();
+  const paths = [...plan.kept, ...written.keys()].filter((path) => desired.files.has(path)).sort();
   return {
     node,
     commit: desired.commit,

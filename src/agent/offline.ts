@@ -103,6 +103,10 @@ export class OfflineHost implements Host {
     this.#write({ ...host, links });
   }
 
+  async profiles(): Promise<undefined> {}
+
+  async settle(): Promise<void> {}
+
   /** As a network manager that starts: every managed file whose NIC is here takes effect. */
   async reload(): Promise<void> {
     const host = this.#read();

@@ -7,6 +7,7 @@ import { RENDERER_KINDS, rendererOf } from '../network/renderers.ts';
 import { managedFiles, renderTree } from '../network/tree.ts';
 import type { HostState } from './host.ts';
 import { nameIn, parseOne, RENDERERS, type ManagedNic } from './managed.ts';
+import { noAutoDefaultMac, noAutoDefaultPath } from './no-auto-default.ts';
 import { decide, type Desired, type Plan, type Situation } from './plan.ts';
 
 const COMMIT = '1'.repeat(40);
@@ -39,6 +40,7 @@ function situation(changes: Partial<Situation> & { files?: ReadonlyMap<string, s
     host: machine(4),
     managed: managed(files),
     described: [],
+    noAutoDefault: [],
     applied: undefined,
     expectedRecord: null,
     links: true,
@@ -141,6 +143,13 @@ test('a released NIC gets a name from its MAC when its own is taken', () => {
   expect(target).toMatchObject({ name: 'enx020000000100', mtu: 1450, up: true });
 });
 
+test('a NIC that left the machine needs no word to NetworkManager any more, one that is configured keeps it', () => {
+  const gone = '02:00:00:00:01:77';
+  const wanted = desired([nic(0)], 'keyfile');
+  const plan = planOf({ desired: wanted, files: wanted.files, noAutoDefault: [gone, nic(0).mac] });
+  expect(text(plan)).toEqual(['remove etc/NetworkManager/conf.d/90-multinic-020000000177.conf']);
+});
+
 describe('whatever is on the host and whatever is wanted', () => {
   const macs = ['a', 'b', 'c', 'd', 'e'].map((digit) => `02:00:00:00:00:0${digit}`);
   const network = fc
@@ -179,12 +188,18 @@ describe('whatever is on the host and whatever is wanted', () => {
           expectNoneTwice(files);
         }
         const present = after.filter((each) => there.includes(each.mac));
+        const told = [...files.keys()].flatMap((path) => noAutoDefaultMac(path) ?? []);
+        const released = before.filter(
+          ({ mac }) => there.includes(mac) && !after.some((nic) => nic.mac === mac),
+        );
+        expect(told.sort()).toEqual(old === 'keyfile' ? released.map(({ mac }) => mac).sort() : []);
+        for (const mac of told) files.delete(noAutoDefaultPath(mac));
         expect(files).toEqual(new Map(present.flatMap((each) => [...rendererOf(kind).render(each)])));
         expect([...plan.missing, ...present.map((each) => each.mac)].sort()).toEqual(
           after.map((each) => each.mac).sort(),
         );
         // A second run has nothing to do.
-        expect(planOf({ desired: wanted, host, files }).files).toEqual([]);
+        expect(planOf({ desired: wanted, host, files, noAutoDefault: told }).files).toEqual([]);
       }),
       { seed: 3, numRuns: 1000 },
     );

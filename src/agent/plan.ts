@@ -8,6 +8,7 @@ import type { DescribedNic } from './foreign.ts';
 import type { HostState, Link } from './host.ts';
 import type { LinkTarget } from './links.ts';
 import { meansTheSame, parseOne, type ManagedNic } from './managed.ts';
+import { noAutoDefault, noAutoDefaultPath } from './no-auto-default.ts';
 import { sha256, type Applied } from './record.ts';
 
 /** What the node's commit wants on the host. */
@@ -25,6 +26,8 @@ export interface Situation {
   readonly host: HostState;
   readonly managed: readonly ManagedNic[];
   readonly described: readonly DescribedNic[];
+  /** MACs that NetworkManager is told to leave without a profile of its own. */
+  readonly noAutoDefault: readonly string[];
   readonly applied: Applied | undefined;
   /** The commit that the controller believes to be on the host; null: none. */
   readonly expectedRecord: string | null;
@@ -112,7 +115,7 @@ function makePlan(situation: Situation): Plan {
       .map((path) => ({ path, why: desired.files.has(path) ? 'NicGone' : 'NotInCommit' })),
   );
   return {
-    files: orderFiles(orphans, writes, managed, present),
+    files: [...orderFiles(orphans, writes, managed, present), ...noAutoDefaultSteps(situation)],
     kept,
     orphans,
     missing,
@@ -179,6 +182,26 @@ function releasedLinks(situation: Situation): LinkTarget[] {
     }
     return [{ mac, name, mtu: given?.origin?.mtu ?? link.mtu, up: given?.origin?.up ?? false, addresses }];
   });
+}
+
+/** NICs that lose their profile stay without one while they are on the machine. */
+function noAutoDefaultSteps({ desired, host, managed, noAutoDefault: told }: Situation): FileStep[] {
+  const released = managed
+    .flatMap(({ renderer, nic }) => (renderer.kind === 'keyfile' && nic !== undefined ? [nic.mac] : []))
+    .filter((mac) => linkOf(host, mac) !== undefined && desired.network.every((nic) => nic.mac !== mac));
+  return [
+    ...released
+      .filter((mac) => !told.includes(mac))
+      .map((mac): FileStep => ({
+        op: 'write',
+        path: noAutoDefaultPath(mac),
+        content: noAutoDefault(mac),
+        mode: 0o644,
+      })),
+    ...told
+      .filter((mac) => linkOf(host, mac) === undefined)
+      .map((mac): FileStep => ({ op: 'remove', path: noAutoDefaultPath(mac) })),
+  ];
 }
 
 /** The addresses on a NIC that came from us: those of its files and of the record. */

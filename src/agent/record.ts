@@ -37,6 +37,8 @@ const pendingSchema = z.strictObject({
   startedAt: z.string(),
   /** The OS's network manager had to read its files anew, so an undo has it read them again. */
   reload: z.boolean(),
+  /** NetworkManager's profile of each NIC that changes, as it was, by MAC. */
+  profiles: z.record(z.string(), z.string().nullable()).exactOptional(),
   /** In the order of the change; `before` null: there was no such file; `after` null: it is removed. */
   files: z.array(
     z.strictObject({

@@ -11,7 +11,7 @@ import type { Host, HostState } from './host.ts';
 import { linkSteps } from './links.ts';
 import { takeLock, type Lock } from './lock.ts';
 import type { Log } from './log.ts';
-import { meansTheSame, readManaged } from './managed.ts';
+import { meansTheSame, readManaged, readNoAutoDefault } from './managed.ts';
 import { decide, type Desired, type Plan } from './plan.ts';
 import { nextRecord } from './next-record.ts';
 import { HostRecord } from './record.ts';
@@ -109,6 +109,7 @@ async function settle(
       host: before,
       managed: readManaged(root),
       described: describedNics(root),
+      noAutoDefault: readNoAutoDefault(root),
       applied,
       expectedRecord,
       links: task.mode !== 'files',
@@ -133,7 +134,7 @@ async function settle(
       clock,
       storeHost: task.storeHost,
       probe: task.probe,
-      full: task.mode === 'full',
+      mode: task.mode,
       deadManSeconds: task.deadlineSeconds + DEAD_MAN_MARGIN_SECONDS,
     });
   }

@@ -12,7 +12,10 @@ import type { Root } from './root.ts';
  */
 export async function validateStaged(root: Root, host: Host, kind: RendererKind, plan: Plan): Promise<void> {
   const renderers = RENDERERS.filter(
-    (renderer) => renderer.kind === kind || plan.files.some((step) => renderer.manages(step.path)),
+    (renderer) =>
+      // A tree without interfaces is no host's in particular.
+      (renderer.kind === kind && plan.present.length > 0) ||
+      plan.files.some((step) => renderer.manages(step.path)),
   );
   const staging = root.makeScratch(STAGING);
   try {

@@ -1,7 +1,7 @@
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
+import { activateLinks } from './activate.ts';
 import type { Host } from './host.ts';
-import { linkSteps } from './links.ts';
 import { CONFIG_FOLDERS, STAGING } from './managed.ts';
 import { sha256, type HostRecord, type Pending } from './record.ts';
 import type { Root } from './root.ts';
@@ -17,11 +17,14 @@ export async function undo(pending: Pending, root: Root, host: Host): Promise<vo
   try {
     restoreFiles(pending, root);
     if (pending.reload) await host.reload();
-    const { links } = await host.state();
-    for (const step of linkSteps(links, pending.links.before)) {
+    const settling = pending.profiles && {
+      paths: pending.files.map(({ path }) => path),
+      profiles: pending.profiles,
+    };
+    await activateLinks(host, pending.links.before, settling, async (step) => {
       checkpoint('agent.restore.link');
       await host.change(step);
-    }
+    });
     verifyFiles(root, new Map(pending.files.map(({ path, before }) => [path, before?.content ?? null])));
     const now = await host.state();
     // A NIC that left the machine meanwhile cannot be put back.

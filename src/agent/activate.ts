@@ -1,0 +1,43 @@
+import type { Host, LinkStep, Profiles } from './host.ts';
+import { linkSteps, type LinkTarget } from './links.ts';
+
+/** What NetworkManager is told, where it is the one that configures the NICs. */
+export interface Settling {
+  /** Files that were written or removed. */
+  readonly paths: readonly string[];
+  readonly profiles: Profiles;
+}
+
+/**
+ * Brings running links to their targets. NetworkManager never renames, so names come first; then it has its say, and
+ * whatever is still different after that (an MTU or address that nobody's profile has) is set in the kernel.
+ */
+export async function activateLinks(
+  host: Host,
+  targets: readonly LinkTarget[],
+  settling: Settling | undefined,
+  change: (step: LinkStep) => Promise<void>,
+): Promise<void> {
+  const steps = async (): Promise<LinkStep[]> => linkSteps((await host.state()).links, targets);
+  if (settling !== undefined) {
+    const before = await steps();
+    const profiles = await unsettled(host, settling.profiles, before);
+    for (const step of before) if (step.op === 'rename' || movesAway(step, before)) await change(step);
+    await host.settle(settling.paths, profiles);
+  }
+  for (const step of await steps()) await change(step);
+}
+
+/** An address must have left a NIC before the next one gets it: of IPv6 a duplicate is refused. */
+function movesAway(step: LinkStep, steps: readonly LinkStep[]): boolean {
+  return step.op === 'drop' && steps.some((each) => each.op === 'add' && each.address === step.address);
+}
+
+/** NICs that are as they shall be keep their connection as it is: to activate it anew is to interrupt it. */
+async function unsettled(host: Host, wanted: Profiles, steps: readonly LinkStep[]): Promise<Profiles> {
+  const now = await host.profiles(Object.keys(wanted));
+  const changing = new Set(steps.map(({ mac }) => mac));
+  return Object.fromEntries(
+    Object.entries(wanted).filter(([mac, uuid]) => changing.has(mac) || (now?.[mac] ?? null) !== uuid),
+  );
+}

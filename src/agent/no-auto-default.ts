@@ -1,0 +1,25 @@
+// NetworkManager makes a DHCP profile of its own for every NIC without one, whose default route may beat the node's. A
+// NIC that we configured once and no longer do is to have none: a file of NetworkManager's says so, for as long as the
+// NIC is on the machine.
+
+const FOLDER = 'etc/NetworkManager/conf.d';
+const PATH = /^etc\/NetworkManager\/conf\.d\/90-multinic-([0-9a-f]{12})\.conf$/;
+
+export const NO_AUTO_DEFAULT_FOLDER = FOLDER;
+
+export function noAutoDefaultPath(mac: string): string {
+  return `${FOLDER}/90-multinic-${mac.replaceAll(':', '')}.conf`;
+}
+
+/** The MAC that a path is about; undefined for any other path. */
+export function noAutoDefaultMac(path: string): string | undefined {
+  return PATH.exec(path)?.[1]?.replaceAll(/..(?!$)/g, '$&:');
+}
+
+/** Added to what others say: a plain `=` would replace it. */
+export function noAutoDefault(mac: string): string {
+  return `# Written by multinic-agent when it gave this NIC back.
+[main]
+no-auto-default+=mac:${mac}
+`;
+}
