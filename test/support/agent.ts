@@ -129,7 +129,7 @@ export class TestStore {
     this.server = server;
   }
 
-  static async open(dir: string): Promise<TestStore> {
+  static async open(dir: string, host = '127.0.0.1'): Promise<TestStore> {
     const store = await Store.open(join(dir, 'store.git'));
     const server = await serve({
       store,
@@ -137,7 +137,7 @@ export class TestStore {
       policy: { check: async () => {} },
       authenticate: hashedTokens([[TOKEN, { name: NODE, role: 'node', node: NODE }]]),
       onPush: () => {},
-      host: '127.0.0.1',
+      host,
       port: 0,
       log: pino({ level: 'silent' }),
       health: () => ({ status: 'healthy' }),
@@ -241,7 +241,7 @@ export function startAgent(
   return { process: child, end: promise };
 }
 
-function readOutcome(file: string): Outcome | undefined {
+export function readOutcome(file: string): Outcome | undefined {
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as Outcome;
   } catch {

@@ -1,0 +1,138 @@
+// The agent's bundle on a machine of the lab, as its Job runs it: with the host's network and its root at another place, in
+// mount and PID namespaces of its own, and with the Job's capabilities alone.
+import { mkdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { MultinicError } from '../../src/api/errors.ts';
+import type { Network } from '../../src/network/interface.ts';
+import type { RendererKind } from '../../src/network/node.ts';
+import { Lab } from '../nodes/lab.ts';
+import type { Machine } from '../nodes/machine.ts';
+import type { RootfsKind } from '../nodes/rootfs.ts';
+import { readOutcome, TestStore, writeJob, type AgentEnd } from '../support/agent.ts';
+
+const PROGRAM = '/opt/multinic';
+const NODE = '/opt/node';
+const RUN_LIMIT_MS = 120_000;
+const POD = `
+mkdir -p /run/pod/host
+mount --make-rprivate /
+mount --rbind / /run/pod/host
+mount -t proc proc /proc
+setpriv --bounding-set=-all,+net_admin,+sys_admin,+sys_chroot "$@"
+# The first process of a PID namespace cannot be killed from within: so the agent is not it.
+exit $?
+`;
+
+export interface RunOptions {
+  /** The commit that the record should name; the last one that was applied here when left out. */
+  readonly expectedRecord?: string | null;
+  readonly killAt?: string;
+  readonly url?: string;
+}
+
+/** One host that runs, and a store that it reaches. */
+export class LiveHost {
+  readonly lab: Lab;
+  readonly machine: Machine;
+  readonly store: TestStore;
+  /** Seen at the same path from here and from the machine. */
+  readonly #dir: string;
+  #applied: string | null = null;
+  /** Of the agent's last run. */
+  log = '';
+
+  private constructor(lab: Lab, machine: Machine, store: TestStore, dir: string) {
+    this.lab = lab;
+    this.machine = machine;
+    this.store = store;
+    this.#dir = dir;
+  }
+
+  static async boot(rootfs: RootfsKind): Promise<LiveHost> {
+    const lab = await Lab.open({ log: console.log, rootfs });
+    try {
+      const dir = await lab.folder('agent');
+      // This machine's end of the cable to the lab's switch.
+      const store = await TestStore.open(await lab.folder('store'), lab.slot.address('0.254'));
+      const machine = await lab.boot({
+        name: 'host',
+        binds: { [dir]: dir },
+        readOnlyBinds: {
+          [PROGRAM]: join(import.meta.dirname, '../../dist'),
+          [NODE]: dirname(process.execPath),
+        },
+      });
+      return new LiveHost(lab, machine, store, dir);
+    } catch (error) {
+      await lab.close();
+      throw error;
+    }
+  }
+
+  /** Commits a network and runs the agent for it. */
+  async apply(kind: RendererKind, network: Network, options: RunOptions = {}): Promise<AgentEnd> {
+    const commit = await this.store.commit(kind, network);
+    return this.run(commit, options);
+  }
+
+  async run(commit: string, { expectedRecord, killAt, url }: RunOptions = {}): Promise<AgentEnd> {
+    const job = writeJob({
+      dir: this.#dir,
+      root: '/run/pod/host',
+      url: url ?? this.store.server.url,
+      commit,
+      expectedRecord: expectedRecord === undefined ? this.#applied : expectedRecord,
+    });
+    const end = await this.#agent(['apply', '--job', job], killAt);
+    if (end.outcome?.result === 'Applied' || end.outcome?.result === 'Pending') this.#applied = commit;
+    return end;
+  }
+
+  async cleanUp(): Promise<AgentEnd> {
+    const end = await this.#agent(['cleanup']);
+    this.#applied = null;
+    return end;
+  }
+
+  /** A shell's output on the host. */
+  sh(script: string): Promise<string> {
+    return this.machine.exec(['sh', '-c', script]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.store.close();
+    await this.lab.close();
+  }
+
+  async #agent(args: readonly string[], killAt?: string): Promise<AgentEnd> {
+    await mkdir(this.#dir, { recursive: true });
+    const outcome = join(this.#dir, 'outcome.json');
+    await rm(outcome, { force: true });
+    const agent = [`${NODE}/node`, `${PROGRAM}/multinic.js`, 'agent', ...args, '--root', '/run/pod/host'];
+    // Its words are on stderr, which a command that succeeds does not return.
+    const pod = [
+      'unshare',
+      '--mount',
+      '--pid',
+      '--fork',
+      '--kill-child',
+      'sh',
+      '-c',
+      `exec 2>&1${POD}`,
+      'pod',
+    ];
+    const command = [...pod, 'env', `MULTINIC_KILL_AT=${killAt ?? ''}`, ...agent, '--outcome', outcome];
+    const end = await this.#shell(command);
+    this.log = end.log;
+    return { ...end, signal: null, outcome: readOutcome(outcome) };
+  }
+
+  async #shell(command: readonly string[]): Promise<{ code: number; log: string }> {
+    try {
+      return { code: 0, log: await this.machine.exec(command, { timeoutMs: RUN_LIMIT_MS }) };
+    } catch (error) {
+      if (!(error instanceof MultinicError)) throw error;
+      return { code: Number(error.data['exitCode']), log: String(error.data['stdout']) };
+    }
+  }
+}

@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config';
+
+// No part of `npm test` yet: hosts that run, as machines of the lab. npm run test:live
+export default defineConfig({
+  test: {
+    root: import.meta.dirname,
+    include: ['**/*.live.ts'],
+    globalSetup: ['../support/build.ts'],
+    testTimeout: 120_000,
+    // The first time on a machine its root file system is built.
+    hookTimeout: 900_000,
+    fileParallelism: false,
+    // A file's tests are one host's life: what comes after a failure says nothing.
+    bail: 1,
+  },
+});
