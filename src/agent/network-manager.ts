@@ -84,7 +84,7 @@ export class NetworkManager {
       const { stdout } = await this.#must('--escape', 'no', '-g', fields, 'connection', 'show', 'uuid', uuid);
       const [name, address] = stdout.split('\n');
       if (name !== link && address?.toLowerCase() !== mac) continue;
-      // Not `connection delete`: it would keep NICs that are named so, whichever they are, from ever having one again.
+      // Not `connection delete`: it notes that this NIC is never to have one again, where we could not take it back.
       await run(this.#inHost(['rm', '-f', file]));
       await this.load(file, undefined);
     }

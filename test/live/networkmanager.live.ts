@@ -2,6 +2,7 @@
 // The tests are one host's life: each begins where the one before ended.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Interface } from '../../src/network/interface.ts';
+import type { Lab } from '../nodes/lab.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic } from '../support/agent.ts';
 import { LiveHost } from './support.ts';
@@ -16,6 +17,7 @@ let host: LiveHost;
 
 beforeAll(async () => {
   host = await LiveHost.boot('networkmanager');
+  await serveDhcp(host.lab, 'tenant-1');
   for (const index of [0, 1, 2]) {
     await host.machine.attachNic({ mac: nic(index).mac, network: `tenant-${index}` });
   }
@@ -23,6 +25,7 @@ beforeAll(async () => {
     const automatic = async (): Promise<boolean> => (await active(name)).startsWith('Wired');
     await waitFor(`an automatic profile on ${name}`, automatic, { timeoutMs: 10_000 });
   }
+  await waitFor('a DHCP address', async () => (await dhcp()) !== undefined, { timeoutMs: 20_000 });
   await settled();
 });
 
@@ -33,6 +36,15 @@ afterEach(({ task }) => {
 afterAll(() => host?.[Symbol.asyncDispose]());
 
 describe('configuring', () => {
+  test('a NIC that has DHCP, in vain: it has that again', async () => {
+    const before = await picture();
+    const end = await host.apply('keyfile', [nic(0), cutsOff()]);
+    expect(end.outcome).toMatchObject({ result: 'Failed', reason: 'StoreUnreachable', step: 'verify' });
+    await waitFor('the DHCP address', async () => (await dhcp()) !== undefined, { timeoutMs: 20_000 });
+    await settled();
+    expect(await picture()).toEqual(before);
+  });
+
   test('one NIC; the node’s own stays as it is', async () => {
     const { result, seen } = await watched(() => host.apply('keyfile', [nic(0)]));
     expect(result.outcome).toMatchObject({ result: 'Applied', missing: [] });
@@ -43,8 +55,6 @@ describe('configuring', () => {
   });
 
   test('three, with IPv6 and an MTU of its own; what a DHCP server gave meanwhile is not in the way', async () => {
-    await host.sh(`ip address add 172.16.9.9/24 dev ens6 valid_lft 600 preferred_lft 600
-      ip route add default via 172.16.9.1 dev ens6 metric 50`);
     const { result, seen } = await watched(() => host.apply('keyfile', THREE));
     expect(result.outcome).toMatchObject({ result: 'Applied' });
     expect(await configured()).toEqual({
@@ -62,7 +72,20 @@ describe('configuring', () => {
     expect(result.outcome).toMatchObject({ result: 'Applied' });
     expect(await addresses('multinic0')).toEqual(['192.168.100.11/24', '192.168.100.77/24']);
     expect(await host.sh('ip route show 10.99.0.0/16')).toContain('via 192.168.100.1 dev multinic0');
+    await host.sh('ip address del 192.168.100.77/24 dev multinic0; ip route del 10.99.0.0/16');
     expect(seen.filter((line) => !line.includes('multinic0') && !line.includes('192.168.100.'))).toEqual([]);
+  });
+
+  test('two NICs change places, and change back', async () => {
+    const swapped = [nic(0, { mac: nic(2).mac }), V6, nic(2, { mac: nic(0).mac })];
+    for (const network of [swapped, MOVED]) {
+      const { result } = await watched(() => host.apply('keyfile', network));
+      expect(result.outcome).toMatchObject({ result: 'Applied' });
+      for (const { name, mac, address, mtu } of network) {
+        expect(await host.sh(`cat /sys/class/net/${name}/address`)).toBe(mac);
+        expect((await configured())[name]).toMatch(new RegExp(`^${mtu} ${address}/`));
+      }
+    }
   });
 
   test('the same again: NetworkManager is told nothing, the kernel neither', async () => {
@@ -102,8 +125,7 @@ describe('configuring', () => {
 describe('what goes wrong', () => {
   test('the store is cut off by a NIC’s network: all is put back', async () => {
     const before = await picture();
-    const cutsOff = nic(1, { address: host.lab.slot.address('0.253'), prefix: 30 });
-    const end = await host.apply('keyfile', [MOVED[0]!, cutsOff]);
+    const end = await host.apply('keyfile', [MOVED[0]!, cutsOff()]);
     expect(end.outcome).toMatchObject({
       result: 'Failed',
       reason: 'StoreUnreachable',
@@ -209,6 +231,37 @@ describe('giving back', () => {
     );
   });
 });
+
+/** Its network has the store's address, so that the store is not reached through eth0 any more. */
+function cutsOff(): Interface {
+  return nic(1, { address: host.lab.slot.address('0.253'), prefix: 30 });
+}
+
+/** A machine of its own that gives out addresses, and itself as the way to everywhere. */
+async function serveDhcp(lab: Lab, network: string): Promise<void> {
+  const machine = await lab.boot({
+    name: 'dhcp',
+    files: {
+      '/etc/systemd/network/10-ens5.network': `[Match]
+Name=ens5
+[Network]
+Address=172.16.9.1/24
+DHCPServer=yes
+[DHCPServer]
+EmitRouter=yes
+`,
+    },
+  });
+  await machine.exec(['systemctl', 'stop', 'NetworkManager']);
+  await machine.attachNic({ mac: '02:00:00:00:09:01', network });
+  await machine.exec(['systemctl', 'start', 'systemd-networkd']);
+}
+
+/** The address that ens6 has of the DHCP server, and with it a default route. */
+async function dhcp(): Promise<string | undefined> {
+  const route = await host.sh('ip route show default via 172.16.9.1 dev ens6');
+  return route === '' ? undefined : (await addresses('ens6'))[0];
+}
 
 /** All that a run may change: files, the kernel's links, addresses and routes, NetworkManager's profiles. */
 async function picture(): Promise<Record<string, string>> {
