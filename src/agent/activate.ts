@@ -22,15 +22,23 @@ export async function activateLinks(
   if (settling !== undefined) {
     const before = await steps();
     const profiles = await unsettled(host, settling.profiles, before);
-    for (const step of before) if (step.op === 'rename' || movesAway(step, before)) await change(step);
+    for (const step of before) if (mustLeave(step, before)) await change(step);
+    for (const step of before) if (step.op === 'rename') await change(step);
     await host.settle(settling.paths, profiles);
   }
   for (const step of await steps()) await change(step);
 }
 
-/** An address must have left a NIC before the next one gets it: of IPv6 a duplicate is refused. */
-function movesAway(step: LinkStep, steps: readonly LinkStep[]): boolean {
-  return step.op === 'drop' && steps.some((each) => each.op === 'add' && each.address === step.address);
+/**
+ * An address must have left a NIC before the next one gets it: of IPv6 a duplicate is refused. And a rename would put it
+ * back in the kernel behind NetworkManager's back, which then takes it for somebody's.
+ */
+function mustLeave(step: LinkStep, steps: readonly LinkStep[]): boolean {
+  if (step.op !== 'drop') return false;
+  return steps.some(
+    (each) =>
+      (each.op === 'add' && each.address === step.address) || (each.op === 'rename' && each.mac === step.mac),
+  );
 }
 
 /** NICs that are as they shall be keep their connection as it is: to activate it anew is to interrupt it. */

@@ -44,7 +44,7 @@ export type LinkStep =
   | { readonly op: 'add'; readonly mac: string; readonly address: string }
   | { readonly op: 'drop'; readonly mac: string; readonly address: string };
 
-/** NetworkManager's profile of each NIC, its uuid by MAC; null: none. */
+/** NetworkManager's profile of each NIC, by MAC: its uuid, or its file where that has none. null: no profile. */
 export type Profiles = Readonly<Record<string, string | null>>;
 
 export interface Host {

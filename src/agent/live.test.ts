@@ -78,10 +78,14 @@ describe('what a NIC got for want of a profile', () => {
     expect(left).toEqual([routes[1]]);
   });
 
-  test('counts when it is the only way out', () => {
-    const { links, routes: left } = withoutAutomatic(raw, routes, new Set(['ens6', 'eth0']));
-    expect(links).toEqual(readLinks(raw));
-    expect(left).toEqual(routes);
+  test('counts where there is no other way out', () => {
+    const all = new Set(['ens6', 'eth0']);
+    expect(withoutAutomatic(raw, routes, all)).toEqual({ links: readLinks(raw), routes });
+    const { links } = withoutAutomatic(raw, routes.slice(1), all);
+    expect(links.map(({ addresses }) => addresses)).toEqual([
+      ['10.0.0.5/24', '10.0.1.5/24'],
+      ['10.0.1.5/24'],
+    ]);
   });
 });
 

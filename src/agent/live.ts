@@ -5,12 +5,13 @@ import { join, relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { MultinicError } from '../api/errors.ts';
 import type { RendererKind } from '../network/node.ts';
+import { rendererOf } from '../network/renderers.ts';
 import { DeadMan } from './dead-man.ts';
 import { run, type Command } from './command.ts';
 import { generate } from './generator.ts';
 import type { Host, HostState, Link, LinkStep, Profiles, Route } from './host.ts';
 import { readNoAutoDefault } from './managed.ts';
-import { NetworkManager } from './network-manager.ts';
+import { NetworkManager, type Profile } from './network-manager.ts';
 import { noAutoDefaultMac } from './no-auto-default.ts';
 import { isProfile, profileUuid } from './profiles.ts';
 import { HostRecord } from './record.ts';
@@ -72,6 +73,7 @@ export class LiveHost implements Host {
       // What the OS's own generators let pass (facts: a name or MAC twice) is ours to refuse.
       generate(kind, (folder) => this.#stagedFiles(staging, folder));
       if (kind === 'netplan') await this.#netplan(staging);
+      if (kind === 'ifcfg') this.#refuseIfcfg(staging);
     }
   }
 
@@ -110,31 +112,36 @@ export class LiveHost implements Host {
   async settle(paths: readonly string[], profiles: Profiles): Promise<void> {
     const manager = this.#manager;
     const { links } = await this.state();
-    const settled = Object.entries(profiles).flatMap(([mac, uuid]) => {
+    const settled = Object.entries(profiles).flatMap(([mac, wanted]) => {
       const name = links.find((link) => link.mac === mac && link.master === undefined)?.name;
-      return name === undefined ? [] : [{ mac, name, uuid, quiet: this.#isQuiet(mac) }];
+      return name === undefined ? [] : [{ mac, name, wanted, quiet: this.#isQuiet(mac) }];
     });
     if (paths.some((path) => noAutoDefaultMac(path) !== undefined)) await manager.reloadSettings();
-    for (const { mac, name, uuid, quiet } of settled) {
-      if (uuid === null && quiet) await manager.forgetAutomatic(name, mac);
+    for (const { mac, name, wanted, quiet } of settled) {
+      if (wanted === null && quiet) await manager.forgetAutomatic(name, mac);
     }
     for (const path of paths.filter(isProfile)) {
-      await manager.load(`/${path}`, profileUuid(this.#root.read(path)?.content));
+      const content = this.#root.read(path)?.content;
+      if (content === undefined) await manager.forget(`/${path}`);
+      else await manager.load(`/${path}`, profileUuid(content));
     }
     const known = await manager.profiles();
-    for (const { mac, name, uuid } of settled) {
-      const profile = known.find((each) => each.uuid === uuid);
+    const find = (which: string | null): Profile | undefined =>
+      known.find(({ uuid, file }) => uuid === which || file === which);
+    for (const { mac, name, wanted } of settled) {
+      const profile = find(wanted);
       // An automatic one is gone for good once its NIC was away, or the machine.
       if (profile === undefined) continue;
       if (!this.#routes.has(mac)) this.#routes.set(mac, await othersRoutes(name));
       await run(['ip', 'link', 'set', name, 'up']);
       await manager.activate(profile.uuid, name, isOurs(profile));
     }
-    for (const { mac, name, uuid, quiet } of settled) {
-      await manager.until(name, (profile) =>
-        known.some((each) => each.uuid === uuid)
-          ? profile?.uuid === uuid
-          : profile === undefined || !(isOurs(profile) || (quiet && profile.automatic)),
+    for (const { mac, name, wanted, quiet } of settled) {
+      const profile = find(wanted);
+      await manager.until(name, (active) =>
+        profile === undefined
+          ? active === undefined || !(isOurs(active) || (quiet && active.automatic))
+          : active?.uuid === profile.uuid,
       );
       // What cannot be had again is what a verification is for.
       for (const route of this.#routes.get(mac) ?? []) {
@@ -203,6 +210,19 @@ export class LiveHost implements Host {
       // It does not run: nothing of its making is in the kernel that it would take back.
       return new Set();
     }
+  }
+
+  /** Its files are taken away where others take their place; nothing here makes a running NIC follow them. */
+  #refuseIfcfg(staging: string): void {
+    const { directories, manages } = rendererOf('ifcfg');
+    const ours = directories.flatMap((folder) =>
+      [...this.#stagedFiles(staging, folder).keys()].filter((name) => manages(`${folder}/${name}`)),
+    );
+    if (ours.length === 0) return;
+    throw new MultinicError(
+      'RendererNotSupported',
+      'this version configures no running host by ifcfg files, and this one is untouched; where its NetworkManager reads keyfiles (RHEL 8), write keyfile in the annotation multinic.io/renderer on the Node',
+    );
   }
 
   #inHost(command: Command): Command {
@@ -274,21 +294,22 @@ export function readLinks(raw: readonly RawLink[]): Link[] {
 
 /**
  * What a NIC got from the network for want of a profile (an address, even a default route) is neither the node's nor
- * anybody's, and goes once the NIC has a profile: it counts for nothing. Unless the node's only way out is such a NIC.
+ * anybody's, and goes once the NIC has a profile: it counts for nothing. Unless the node's only ways out are such NICs.
  */
 export function withoutAutomatic(
   raw: readonly RawLink[],
   routes: readonly Route[],
   automatic: ReadonlySet<string>,
 ): { links: Link[]; routes: Route[] } {
-  const primary = routes.some(({ to, dev }) => to === 'default' && !automatic.has(dev));
-  if (!primary) return { links: readLinks(raw), routes: [...routes] };
+  const ways = routes.filter(({ to }) => to === 'default').map(({ dev }) => dev);
+  const needed = new Set(ways.every((dev) => automatic.has(dev)) ? ways : []);
+  const passing = automatic.difference(needed);
   const lasting = raw.map((link) =>
-    automatic.has(link.ifname)
+    passing.has(link.ifname)
       ? { ...link, addr_info: (link.addr_info ?? []).filter(({ dynamic }) => dynamic !== true) }
       : link,
   );
-  return { links: readLinks(lasting), routes: routes.filter(({ dev }) => !automatic.has(dev)) };
+  return { links: readLinks(lasting), routes: routes.filter(({ dev }) => !passing.has(dev)) };
 }
 
 /** Those with a gateway, and defaults: the others follow from addresses, or belong to pods that come and go. */
@@ -301,7 +322,7 @@ export function readRoutes(raw: readonly RawRoute[]): Route[] {
   );
 }
 
-function isOurs({ file }: { readonly file: string }): boolean {
+function isOurs({ file }: Profile): boolean {
   return isProfile(file.replace(/^\//, ''));
 }
 

@@ -57,16 +57,18 @@ export class NetworkManager {
     await this.#must('general', 'reload', 'conf');
   }
 
-  /**
-   * Reads one profile anew, or forgets it when its file is gone.
-   * @param uuid what the file has; undefined: the file is gone
-   */
+  /** Reads a profile anew. @param uuid as its file has it, if it does */
   async load(path: string, uuid: string | undefined): Promise<void> {
-    await this.#must('connection', 'load', path);
+    const known = await this.#read(path);
     // It ends with 0 also when it took nothing.
-    const known = (await this.profiles()).find(({ file }) => file === path);
-    if (known?.uuid === uuid) return;
-    throw refused(uuid === undefined ? `still has the profile ${path}` : `does not take the profile ${path}`);
+    if (known === undefined || known.uuid !== (uuid ?? known.uuid)) {
+      throw refused(`does not take the profile ${path}`);
+    }
+  }
+
+  /** Forgets a profile whose file is gone. */
+  async forget(path: string): Promise<void> {
+    if ((await this.#read(path)) !== undefined) throw refused(`still has the profile ${path}`);
   }
 
   /** Has a link get this profile. @param wait for it to be wholly active; a DHCP server may never answer */
@@ -86,7 +88,7 @@ export class NetworkManager {
       if (name !== link && address?.toLowerCase() !== mac) continue;
       // Not `connection delete`: it notes that this NIC is never to have one again, where we could not take it back.
       await run(this.#inHost(['rm', '-f', file]));
-      await this.load(file, undefined);
+      await this.forget(file);
     }
   }
 
@@ -99,6 +101,11 @@ export class NetworkManager {
       if (performance.now() > deadline) throw refused(`has ${link} with ${active?.file ?? 'no profile'}`);
       await pause(100);
     }
+  }
+
+  async #read(path: string): Promise<Profile | undefined> {
+    await this.#must('connection', 'load', path);
+    return (await this.profiles()).find(({ file }) => file === path);
   }
 
   /** A name that the kernel has just given is not yet known to NetworkManager. */

@@ -12,9 +12,9 @@ export function isProfile(path: string): boolean {
   return path.endsWith('.nmconnection') && keyfile.manages(path);
 }
 
-/** As the file has it: one that was kept need not be of our own making. */
-export function profileUuid(content: string | undefined): string | undefined {
-  return /^uuid=(\S+)$/m.exec(content ?? '')?.[1];
+/** A file that was kept, of the earlier agent, may leave it to NetworkManager. */
+export function profileUuid(content: string): string | undefined {
+  return /^uuid=(\S+)$/m.exec(content)?.[1];
 }
 
 /** Whether NetworkManager has a part in a plan: also when a node leaves it, or is cleaned up. */
@@ -39,9 +39,12 @@ export function wantedProfiles(plan: Plan, root: Root): Profiles {
     plan.files.map((step) => [step.path, step.op === 'write' ? step.content : undefined]),
   );
   const paths = profilePaths(plan);
-  const uuidOf = (path: string): string | undefined =>
-    profileUuid(written.has(path) ? written.get(path) : root.read(path)?.content);
+  const profileOf = (path: string): string =>
+    profileUuid(written.get(path) ?? root.read(path)?.content ?? '') ?? `/${path}`;
   return Object.fromEntries(
-    plan.targets.map(({ mac }) => [mac, uuidOf(paths.get(mac) ?? 'etc/none') ?? null]),
+    plan.targets.map(({ mac }) => {
+      const path = paths.get(mac);
+      return [mac, path === undefined ? null : profileOf(path)];
+    }),
   );
 }

@@ -39,7 +39,7 @@ describe('configuring', () => {
   test('a NIC that has DHCP, in vain: it has that again', async () => {
     const before = await picture();
     const end = await host.apply('keyfile', [nic(0), cutsOff()]);
-    expect(end.outcome).toMatchObject({ result: 'Failed', reason: 'StoreUnreachable', step: 'verify' });
+    expect(end.outcome).toMatchObject({ result: 'Failed', reason: 'StoreLost', step: 'verify' });
     await waitFor('the DHCP address', async () => (await dhcp()) !== undefined, { timeoutMs: 20_000 });
     await settled();
     expect(await picture()).toEqual(before);
@@ -128,7 +128,7 @@ describe('what goes wrong', () => {
     const end = await host.apply('keyfile', [MOVED[0]!, cutsOff()]);
     expect(end.outcome).toMatchObject({
       result: 'Failed',
-      reason: 'StoreUnreachable',
+      reason: 'StoreLost',
       step: 'verify',
     });
     expect(await picture()).toEqual(before);
@@ -220,6 +220,23 @@ describe('giving back', () => {
     const end = await host.apply('keyfile', [nic(2)]);
     expect(end.outcome).toMatchObject({ result: 'Applied' });
     expect(await configured()).toEqual({ multinic2: '1500 192.168.102.10/24' });
+  });
+
+  test('a profile that leaves its UUID to NetworkManager is as good as ours', async () => {
+    const file = `${PROFILES}/multinic2.nmconnection`;
+    await host.sh(`sed -i /^uuid=/d ${file}; nmcli connection load ${file}; sleep 1
+      ip address flush dev multinic2`);
+    const end = await host.apply('keyfile', [nic(2)]);
+    expect(end.outcome).toMatchObject({ result: 'Applied', written: [] });
+    expect(await configured()).toEqual({ multinic2: '1500 192.168.102.10/24' });
+    expect(await host.sh(`cat ${file}`)).not.toContain('uuid=');
+  });
+
+  test('ifcfg files are for another version', async () => {
+    const before = await picture();
+    const end = await host.apply('ifcfg', [nic(2)]);
+    expect(end.outcome).toMatchObject({ result: 'Failed', reason: 'RendererNotSupported', step: 'validate' });
+    expect(await picture()).toEqual(before);
   });
 
   test('NetworkManager is told to leave a NIC alone for as long as it is there', async () => {
