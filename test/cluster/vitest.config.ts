@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-// No part of `npm test` yet: npx vitest run --config test/cluster/vitest.config.ts
+// Tests that want a cluster, one file after the other. `npm test` runs those of Multinic (../kube); the others are of the
+// cluster itself.
 export default defineConfig({
   test: {
     root: import.meta.dirname,

@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-// No part of `npm test` yet: hosts that run, as machines of the lab. npm run test:live
+// The real program on hosts that run, as machines of the lab.
 export default defineConfig({
   test: {
     root: import.meta.dirname,
