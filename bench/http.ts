@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { build } from 'esbuild';
 import { execa } from 'execa';
 import { pino } from 'pino';
+import { NODE_FLAGS } from '../scripts/node-flags.ts';
 import { hashedTokens } from '../src/store/auth.ts';
 import { Batch } from '../src/store/batch.ts';
 import { serve } from '../src/store/http.ts';
@@ -98,7 +99,14 @@ async function compare(folder: string, url: string): Promise<void> {
 async function agentCheckout(bundle: string, url: string, many: number): Promise<Checkout> {
   let said = '';
   const process_ = await timed(async () => {
-    ({ stdout: said } = await execa(process.execPath, [bundle, url, TOKEN, REF, String(many)]));
+    ({ stdout: said } = await execa(process.execPath, [
+      ...NODE_FLAGS,
+      bundle,
+      url,
+      TOKEN,
+      REF,
+      String(many),
+    ]));
   });
   return { ...(JSON.parse(said) as Omit<Checkout, 'process'>), process: process_ };
 }
