@@ -189,21 +189,26 @@ describe('the controller', () => {
     await multinic.rolledOut();
   }, 600_000);
 
-  test('an upgrade and a drain apply nothing', async () => {
-    const runs = kubelet.runs.length;
-    await multinic.helm('upgrade', { values: { controller: { podAnnotations: { again: 'once' } } } });
-    await multinic.kubectl('rollout', 'restart', 'deployment/multinic-agent-controller');
-    await multinic.rolledOut();
-    const { node } = await leaderSoon();
-    await cluster.kubectl(
-      ['drain', node, '--ignore-daemonsets', '--delete-emptydir-data', '--force', '--timeout=90s'],
-      { timeoutMs: 120_000 },
-    );
-    await cluster.kubectl(['uncordon', node]);
-    await multinic.rolledOut();
-    await multinic.waitReady(NAME);
-    expect(kubelet.runs).toHaveLength(runs);
-  }, 300_000);
+  test.each([2, 1])(
+    'an upgrade and a drain apply nothing, with %d replicas',
+    async (replicas) => {
+      const runs = kubelet.runs.length;
+      const podAnnotations = { again: `with ${replicas}` };
+      await multinic.helm('upgrade', { replicas, values: { controller: { podAnnotations } } });
+      await multinic.kubectl('rollout', 'restart', 'deployment/multinic-agent-controller');
+      await multinic.rolledOut();
+      const { node } = await leaderSoon();
+      await cluster.kubectl(
+        ['drain', node, '--ignore-daemonsets', '--delete-emptydir-data', '--force', '--timeout=90s'],
+        { timeoutMs: 120_000 },
+      );
+      await cluster.kubectl(['uncordon', node]);
+      await multinic.rolledOut();
+      await multinic.waitReady(NAME);
+      expect(kubelet.runs).toHaveLength(runs);
+    },
+    300_000,
+  );
 });
 
 describe('the API server', () => {
