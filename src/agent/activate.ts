@@ -1,6 +1,8 @@
 import type { Host, LinkStep, Profiles } from './host.ts';
 import { linkSteps, type LinkTarget } from './links.ts';
 
+const MAX_ROUNDS = 3;
+
 /** What NetworkManager is told, where it is the one that configures the NICs. */
 export interface Settling {
   /** Files that were written or removed. */
@@ -26,7 +28,12 @@ export async function activateLinks(
     for (const step of before) if (step.op === 'rename') await change(step);
     await host.settle(settling.paths, profiles);
   }
-  for (const step of await steps()) await change(step);
+  // Where promote_secondaries is off, an address that leaves takes those of its subnet along: they are given back.
+  for (let round = 1; round <= MAX_ROUNDS; round += 1) {
+    const left = await steps();
+    if (left.length === 0) return;
+    for (const step of left) await change(step);
+  }
 }
 
 /**

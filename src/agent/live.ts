@@ -92,6 +92,8 @@ export class LiveHost implements Host {
         return set(step, 'addr', 'replace', step.address, 'dev', link.name, ...broadcast);
       }
       case 'drop':
+        // A link that went down has lost its IPv6 addresses, and a first address takes its subnet's along.
+        if (!link.addresses.includes(step.address)) return undefined;
         return set(step, 'addr', 'del', step.address, 'dev', link.name);
     }
   }

@@ -269,16 +269,16 @@ describe('failure: the host is as before, byte for byte', () => {
     ['the restore cannot be armed', 'arm', { host: altered(() => ({ arm: async () => fault() })) }],
     ['the store does not answer afterwards', 'verify', { branch: { probe: async () => fault() } }],
     [
-      'a link ignores an address once',
+      'a link takes an address never',
       'verify',
       {
         host: altered((host) => {
-          let ignored = false;
+          let ignored: string | undefined;
           return {
             change: async (step: LinkStep) => {
-              const ignore = step.op === 'add' && !ignored;
-              ignored ||= ignore;
-              return ignore ? undefined : host.change(step);
+              if (step.op !== 'add') return host.change(step);
+              ignored ??= step.address;
+              return step.address === ignored ? undefined : host.change(step);
             },
           };
         }),

@@ -5,7 +5,7 @@ import type { Interface } from '../../src/network/interface.ts';
 import type { Lab } from '../nodes/lab.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic } from '../support/agent.ts';
-import { LiveHost } from './support.ts';
+import { deletions, LiveHost } from './support.ts';
 
 const PROFILES = '/etc/NetworkManager/system-connections';
 const V6 = nic(1, { address: 'fd00:101::10', prefix: 64 });
@@ -26,7 +26,7 @@ beforeAll(async () => {
     await waitFor(`an automatic profile on ${name}`, automatic, { timeoutMs: 10_000 });
   }
   await waitFor('a DHCP address', async () => (await dhcp()) !== undefined, { timeoutMs: 20_000 });
-  await settled();
+  await host.settled();
 });
 
 afterEach(({ task }) => {
@@ -38,17 +38,17 @@ afterAll(() => host?.[Symbol.asyncDispose]());
 describe('configuring', () => {
   test('a NIC that has DHCP, in vain: it has that again', async () => {
     const before = await picture();
-    const end = await host.apply('keyfile', [nic(0), cutsOff()]);
+    const end = await host.apply('keyfile', [nic(0), host.cutsOff()]);
     expect(end.outcome).toMatchObject({ result: 'Failed', reason: 'StoreLost', step: 'verify' });
     await waitFor('the DHCP address', async () => (await dhcp()) !== undefined, { timeoutMs: 20_000 });
-    await settled();
+    await host.settled();
     expect(await picture()).toEqual(before);
   });
 
   test('one NIC; the node’s own stays as it is', async () => {
     const { result, seen } = await watched(() => host.apply('keyfile', [nic(0)]));
     expect(result.outcome).toMatchObject({ result: 'Applied', missing: [] });
-    expect(await addresses('multinic0')).toEqual(['192.168.100.10/24']);
+    expect(await host.addresses('multinic0')).toEqual(['192.168.100.10/24']);
     expect(await active('multinic0')).toBe('multinic0');
     expect(await active('ens6')).toMatch(/^Wired connection/);
     expect(deletions(seen, 'eth0')).toEqual([]);
@@ -57,7 +57,7 @@ describe('configuring', () => {
   test('three, with IPv6 and an MTU of its own; what a DHCP server gave meanwhile is not in the way', async () => {
     const { result, seen } = await watched(() => host.apply('keyfile', THREE));
     expect(result.outcome).toMatchObject({ result: 'Applied' });
-    expect(await configured()).toEqual({
+    expect(await host.configured()).toEqual({
       multinic0: '1500 192.168.100.10/24',
       multinic1: '1500 fd00:101::10/64',
       multinic2: '1400 192.168.102.10/24',
@@ -70,7 +70,7 @@ describe('configuring', () => {
       ip route add 10.99.0.0/16 via 192.168.100.1 dev multinic0`);
     const { result, seen } = await watched(() => host.apply('keyfile', MOVED));
     expect(result.outcome).toMatchObject({ result: 'Applied' });
-    expect(await addresses('multinic0')).toEqual(['192.168.100.11/24', '192.168.100.77/24']);
+    expect(await host.addresses('multinic0')).toEqual(['192.168.100.11/24', '192.168.100.77/24']);
     expect(await host.sh('ip route show 10.99.0.0/16')).toContain('via 192.168.100.1 dev multinic0');
     await host.sh('ip address del 192.168.100.77/24 dev multinic0; ip route del 10.99.0.0/16');
     expect(seen.filter((line) => !line.includes('multinic0') && !line.includes('192.168.100.'))).toEqual([]);
@@ -83,7 +83,7 @@ describe('configuring', () => {
       expect(result.outcome).toMatchObject({ result: 'Applied' });
       for (const { name, mac, address, mtu } of network) {
         expect(await host.sh(`cat /sys/class/net/${name}/address`)).toBe(mac);
-        expect((await configured())[name]).toMatch(new RegExp(`^${mtu} ${address}/`));
+        expect((await host.configured())[name]).toMatch(new RegExp(`^${mtu} ${address}/`));
       }
     }
   });
@@ -110,11 +110,11 @@ describe('configuring', () => {
 
   test('after a reboot all is the same, without an agent', async () => {
     await host.machine.reboot();
-    await waitFor('the NICs', async () => Object.keys(await configured()).length === 2, {
+    await waitFor('the NICs', async () => Object.keys(await host.configured()).length === 2, {
       timeoutMs: 10_000,
     });
-    await settled();
-    expect(await configured()).toEqual({
+    await host.settled();
+    expect(await host.configured()).toEqual({
       multinic0: '1500 192.168.100.11/24',
       multinic2: '1400 192.168.102.10/24',
     });
@@ -125,7 +125,7 @@ describe('configuring', () => {
 describe('what goes wrong', () => {
   test('the store is cut off by a NIC’s network: all is put back', async () => {
     const before = await picture();
-    const end = await host.apply('keyfile', [MOVED[0]!, cutsOff()]);
+    const end = await host.apply('keyfile', [MOVED[0]!, host.cutsOff()]);
     expect(end.outcome).toMatchObject({
       result: 'Failed',
       reason: 'StoreLost',
@@ -142,7 +142,7 @@ describe('what goes wrong', () => {
     const end = await host.apply('keyfile', [...TWO, V6]);
     await host.machine.setCarrier(nic(1).mac, true);
     expect(end.outcome).toMatchObject({ result: 'Failed', step: 'activate' });
-    await settled();
+    await host.settled();
     expect(await picture()).toEqual(before);
   });
 
@@ -159,7 +159,7 @@ describe('what goes wrong', () => {
       expect(await picture()).not.toEqual(before);
       // As its timer would, at once.
       await host.sh('systemctl start $(cat /var/lib/multinic/restore.unit).service; sleep 1');
-      await settled();
+      await host.settled();
       expect(await picture()).toEqual(before);
 
       const next = await host.apply('keyfile', TWO);
@@ -219,7 +219,7 @@ describe('giving back', () => {
   test('a NIC that was given back can be configured again', async () => {
     const end = await host.apply('keyfile', [nic(2)]);
     expect(end.outcome).toMatchObject({ result: 'Applied' });
-    expect(await configured()).toEqual({ multinic2: '1500 192.168.102.10/24' });
+    expect(await host.configured()).toEqual({ multinic2: '1500 192.168.102.10/24' });
   });
 
   test('a profile that leaves its UUID to NetworkManager is as good as ours', async () => {
@@ -228,7 +228,7 @@ describe('giving back', () => {
       ip address flush dev multinic2`);
     const end = await host.apply('keyfile', [nic(2)]);
     expect(end.outcome).toMatchObject({ result: 'Applied', written: [] });
-    expect(await configured()).toEqual({ multinic2: '1500 192.168.102.10/24' });
+    expect(await host.configured()).toEqual({ multinic2: '1500 192.168.102.10/24' });
     expect(await host.sh(`cat ${file}`)).not.toContain('uuid=');
   });
 
@@ -248,11 +248,6 @@ describe('giving back', () => {
     );
   });
 });
-
-/** Its network has the store's address, so that the store is not reached through eth0 any more. */
-function cutsOff(): Interface {
-  return nic(1, { address: host.lab.slot.address('0.253'), prefix: 30 });
-}
 
 /** A machine of its own that gives out addresses, and itself as the way to everywhere. */
 async function serveDhcp(lab: Lab, network: string): Promise<void> {
@@ -277,7 +272,7 @@ EmitRouter=yes
 /** The address that ens6 has of the DHCP server, and with it a default route. */
 async function dhcp(): Promise<string | undefined> {
   const route = await host.sh('ip route show default via 172.16.9.1 dev ens6');
-  return route === '' ? undefined : (await addresses('ens6'))[0];
+  return route === '' ? undefined : (await host.addresses('ens6'))[0];
 }
 
 /** All that a run may change: files, the kernel's links, addresses and routes, NetworkManager's profiles. */
@@ -293,39 +288,6 @@ async function picture(): Promise<Record<string, string>> {
   };
 }
 
-async function configured(): Promise<Record<string, string>> {
-  const links = JSON.parse(await host.sh('ip -j addr')) as {
-    ifname: string;
-    mtu: number;
-    addr_info: { local: string; prefixlen: number; scope: string }[];
-  }[];
-  return Object.fromEntries(
-    links
-      .filter(({ ifname }) => ifname.startsWith('multinic'))
-      .flatMap(({ ifname, mtu, addr_info }) =>
-        addr_info
-          .filter(({ scope }) => scope === 'global')
-          .map(({ local, prefixlen }) => [ifname, `${mtu} ${local}/${prefixlen}`]),
-      ),
-  );
-}
-
-/** Link-local addresses are looked for in the network before they are used. */
-function settled(): Promise<boolean> {
-  return waitFor('the end of address detection', noneTentative, {
-    timeoutMs: 10_000,
-    hint: () => host.sh('ip addr; nmcli device'),
-  });
-}
-
-async function noneTentative(): Promise<boolean> {
-  return !(await host.sh('ip addr')).includes('tentative');
-}
-
-async function addresses(name: string): Promise<string[]> {
-  return (await host.sh(`ip -br addr show ${name}`)).trim().split(/\s+/).slice(2);
-}
-
 async function active(name: string): Promise<string> {
   return host.sh(`nmcli -g GENERAL.CONNECTION device show ${name}`);
 }
@@ -336,7 +298,7 @@ async function staysAlone(name: string): Promise<void> {
   expect(await host.sh(`nmcli -g GENERAL.STATE,GENERAL.CONNECTION device show ${name}`)).toBe(
     '30 (disconnected)\n',
   );
-  expect(await addresses(name)).toEqual([]);
+  expect(await host.addresses(name)).toEqual([]);
   const automatic = '/run/NetworkManager/system-connections/*';
   expect(await host.sh(`grep -l interface-name=${name}$ ${automatic} || true`)).toBe('');
 }
@@ -367,8 +329,4 @@ async function lines(command: string): Promise<string[]> {
   return (await host.sh(command))
     .split('\n')
     .filter((line) => line !== '' && !/wireguard|ens[67]/.test(line));
-}
-
-function deletions(seen: readonly string[], name: string): string[] {
-  return seen.filter((line) => line.startsWith('Deleted') && line.includes(name));
 }

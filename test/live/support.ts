@@ -3,12 +3,13 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MultinicError } from '../../src/api/errors.ts';
-import type { Network } from '../../src/network/interface.ts';
+import type { Interface, Network } from '../../src/network/interface.ts';
 import type { RendererKind } from '../../src/network/node.ts';
 import { Lab } from '../nodes/lab.ts';
 import type { Machine } from '../nodes/machine.ts';
 import type { RootfsKind } from '../nodes/rootfs.ts';
-import { readOutcome, TestStore, writeJob, type AgentEnd } from '../support/agent.ts';
+import { waitFor } from '../nodes/wait.ts';
+import { nic, readOutcome, TestStore, writeJob, type AgentEnd } from '../support/agent.ts';
 
 const PROGRAM = '/opt/multinic';
 const NODE = '/opt/node';
@@ -99,6 +100,42 @@ export class LiveHost {
     return this.machine.exec(['sh', '-c', script]);
   }
 
+  /** What the NICs with our names have: `1500 192.168.100.10/24` by name. */
+  async configured(): Promise<Record<string, string>> {
+    const links = JSON.parse(await this.sh('ip -j addr')) as {
+      ifname: string;
+      mtu: number;
+      addr_info: { local: string; prefixlen: number; scope: string }[];
+    }[];
+    return Object.fromEntries(
+      links
+        .filter(({ ifname }) => ifname.startsWith('multinic'))
+        .flatMap(({ ifname, mtu, addr_info }) =>
+          addr_info
+            .filter(({ scope }) => scope === 'global')
+            .map(({ local, prefixlen }) => [ifname, `${mtu} ${local}/${prefixlen}`]),
+        ),
+    );
+  }
+
+  async addresses(name: string): Promise<string[]> {
+    return (await this.sh(`ip -br addr show ${name}`)).trim().split(/\s+/).slice(2);
+  }
+
+  /** Link-local addresses are looked for in the network before they are used. */
+  settled(): Promise<boolean> {
+    const none = async (): Promise<boolean> => !(await this.sh('ip addr')).includes('tentative');
+    return waitFor('the end of address detection', none, {
+      timeoutMs: 10_000,
+      hint: () => this.sh('ip addr; nmcli device || networkctl'),
+    });
+  }
+
+  /** Its network has the store's address, so that the store is not reached through eth0 any more. */
+  cutsOff(): Interface {
+    return nic(1, { address: this.lab.slot.address('0.253'), prefix: 30 });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.store.close();
     await this.lab.close();
@@ -135,4 +172,9 @@ export class LiveHost {
       return { code: Number(error.data['exitCode']), log: String(error.data['stdout']) };
     }
   }
+}
+
+/** Of what `ip monitor` said. */
+export function deletions(seen: readonly string[], name: string): string[] {
+  return seen.filter((line) => line.startsWith('Deleted') && line.includes(name));
 }
