@@ -1,4 +1,4 @@
-import type { Host, LinkStep, Profiles } from './host.ts';
+import type { Claim, Host, LinkStep, Profiles } from './host.ts';
 import { linkSteps, type LinkTarget } from './links.ts';
 
 const MAX_ROUNDS = 3;
@@ -10,24 +10,27 @@ export interface Settling {
   readonly profiles: Profiles;
 }
 
+export interface Activation {
+  readonly host: Host;
+  readonly targets: readonly LinkTarget[];
+  readonly settling: Settling | undefined;
+  readonly change: (step: LinkStep) => Promise<void>;
+  /** Called when the links have their names, before they get any of these addresses. */
+  readonly claim?: (claims: readonly Claim[]) => Promise<void>;
+}
+
 /**
  * Brings running links to their targets. NetworkManager never renames, so names come first; then it has its say, and
  * whatever is still different after that (an MTU or address that nobody's profile has) is set in the kernel.
  */
-export async function activateLinks(
-  host: Host,
-  targets: readonly LinkTarget[],
-  settling: Settling | undefined,
-  change: (step: LinkStep) => Promise<void>,
-): Promise<void> {
+export async function activateLinks({ host, targets, settling, change, claim }: Activation): Promise<void> {
   const steps = async (): Promise<LinkStep[]> => linkSteps((await host.state()).links, targets);
-  if (settling !== undefined) {
-    const before = await steps();
-    const profiles = await unsettled(host, settling.profiles, before);
-    for (const step of before) if (mustLeave(step, before)) await change(step);
-    for (const step of before) if (step.op === 'rename') await change(step);
-    await host.settle(settling.paths, profiles);
-  }
+  const first = await steps();
+  const profiles = settling && (await unsettled(host, settling.profiles, first));
+  for (const step of first) if (mustLeave(step, first)) await change(step);
+  for (const step of first) if (step.op === 'rename') await change(step);
+  await claim?.(first.filter((step) => step.op === 'add'));
+  if (settling !== undefined) await host.settle(settling.paths, profiles ?? {});
   // Where promote_secondaries is off, an address that leaves takes those of its subnet along: they are given back.
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {
     const left = await steps();

@@ -2,11 +2,12 @@ import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import type { AgentJob } from '../api/job.ts';
 import { activateLinks, type Settling } from './activate.ts';
-import type { Host, HostState, Profiles } from './host.ts';
+import type { Claim, Host, HostState, LinkStep, Profiles } from './host.ts';
 import { linkSteps } from './links.ts';
 import type { Log } from './log.ts';
 import { CONFIG_FOLDERS } from './managed.ts';
-import { preflight } from './preflight.ts';
+import { preflight, touchedLinks } from './preflight.ts';
+import { answering, expectApiServer, probeFailed, probesOf, type Endpoint, type Probe } from './probe.ts';
 import { needsNetworkManager, profilePaths, wantedProfiles } from './profiles.ts';
 import { sha256, type Applied, type HostRecord, type Pending } from './record.ts';
 import type { Desired, Plan } from './plan.ts';
@@ -15,7 +16,14 @@ import { validateStaged } from './staging.ts';
 import type { Steps } from './steps.ts';
 import { describeError } from './result.ts';
 import { undo } from './undo.ts';
-import { expectedFiles, verifyFiles, verifyLinks, verifyRest } from './verify.ts';
+import {
+  expectedFiles,
+  refuseConflicts,
+  verifyFiles,
+  verifyLinks,
+  verifyReady,
+  verifyRest,
+} from './verify.ts';
 
 export interface ChangeContext {
   readonly root: Root;
@@ -29,6 +37,8 @@ export interface ChangeContext {
   /** Whether the store still answers; throws when it does not. */
   readonly probe: () => Promise<void>;
   readonly mode: AgentJob['apply'];
+  readonly probes: readonly string[];
+  readonly apiServer: Endpoint | undefined;
   /** Seconds after which the host restores itself: later than this run would. */
   readonly deadManSeconds: number;
 }
@@ -46,10 +56,13 @@ export async function change(
   context: ChangeContext,
 ): Promise<void> {
   const { root, host, record, steps, log } = context;
-  const manager = await steps.do('preflight', () => {
+  const { manager, witnesses } = await steps.do('preflight', async () => {
     preflight(plan, before, context.storeHost);
     for (const folder of [...foldersOf(plan), 'var/lib/multinic']) root.assertWritable(folder);
-    return askManager(plan, desired, context);
+    const probes = probesOf(context.probes, plan.present);
+    const asked = await askManager(plan, desired, context);
+    // An API server that does not answer beforehand is not this change's doing.
+    return { manager: asked, witnesses: { probes, apiServer: await answering(context.apiServer) } };
   });
   await steps.do('validate', () => validateStaged(root, host, desired.kind, plan));
   await steps.do('backup', () => {
@@ -64,7 +77,7 @@ export async function change(
     await steps.do('arm', () => host.arm(context.deadManSeconds));
     await steps.do('write', () => writeFiles(plan, context));
     await steps.do('activate', () => activate(plan, pending, manager, context));
-    await steps.do('verify', () => verify(plan, before, context));
+    await steps.do('verify', () => verify(plan, before, context, witnesses));
     await steps.always('disarm', () => host.disarm());
     await steps.always('finish', () => record.finish(applied));
   } catch (error) {
@@ -126,12 +139,18 @@ async function activate(
 ): Promise<void> {
   if (pending.reload) await host.reload();
   // What the files alone do not bring about: names, and with a live apply everything.
-  await activateLinks(host, plan.targets, manager && settling(plan, pending, manager), async (step) => {
+  const change = async (step: LinkStep): Promise<void> => {
     await steps.pause();
     await host.change(step);
     log.info({ step }, 'link changed');
     checkpoint('agent.activate.link');
-  });
+  };
+  const claim = async (claims: readonly Claim[]): Promise<void> => {
+    const wanted = claims.filter(({ mac }) => plan.present.some((nic) => nic.mac === mac));
+    refuseConflicts(await host.conflicts(wanted), plan);
+  };
+  const told = manager && settling(plan, pending, manager);
+  await activateLinks({ host, targets: plan.targets, settling: told, change, claim });
 }
 
 /** What NetworkManager has the plan's NICs do, and what it shall have them do. */
@@ -171,12 +190,32 @@ function pick(profiles: Profiles, macs: readonly string[]): Record<string, strin
   return Object.fromEntries(Object.entries(profiles).filter(([mac]) => macs.includes(mac)));
 }
 
-async function verify(plan: Plan, before: HostState, { root, host, probe }: ChangeContext): Promise<void> {
+/** Who has to answer after a change. */
+interface Witnesses {
+  readonly probes: readonly Probe[];
+  readonly apiServer: Endpoint | undefined;
+}
+
+async function verify(
+  plan: Plan,
+  before: HostState,
+  { root, host, probe, steps }: ChangeContext,
+  { probes, apiServer }: Witnesses,
+): Promise<void> {
   verifyFiles(root, expectedFiles(plan));
   const now = await host.state();
   verifyLinks(now.links, plan.targets, before.links);
+  verifyReady(await host.readiness(configuredNow(plan, before)), plan);
   verifyRest(now, before);
+  for (const each of probes) if (!(await steps.unless(host.answers(each)))) throw probeFailed(each);
+  if (apiServer !== undefined) await steps.unless(expectApiServer(apiServer));
   await probe();
+}
+
+/** MACs of the NICs that this change configures: what others have come to meanwhile is not its doing. */
+function configuredNow(plan: Plan, before: HostState): string[] {
+  const touched = touchedLinks(plan, before);
+  return plan.present.flatMap(({ mac }) => (touched.some((link) => link.mac === mac) ? [mac] : []));
 }
 
 /** All that an undo needs, written down before the first change. */

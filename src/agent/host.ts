@@ -2,6 +2,7 @@
 // what it may ask and the few things that it may do. Everything above this line is the same for a recorded host (the
 // local home) and for a live one.
 import type { RendererKind } from '../network/node.ts';
+import type { Probe } from './probe.ts';
 
 /** A network interface of the machine as its kernel has it now. */
 export interface Link {
@@ -44,6 +45,26 @@ export type LinkStep =
   | { readonly op: 'add'; readonly mac: string; readonly address: string }
   | { readonly op: 'drop'; readonly mac: string; readonly address: string };
 
+/** An address, with its prefix, that a NIC is to have. */
+export interface Claim {
+  readonly mac: string;
+  readonly address: string;
+}
+
+/** A claim on what is another machine's already. */
+export interface Conflict extends Claim {
+  /** MAC of who answers for it, where that is known. */
+  readonly holder?: string;
+}
+
+/** What a link came to, a moment after a change. */
+export interface Readiness {
+  readonly mac: string;
+  readonly carrier: boolean;
+  /** Those that the kernel found to be another machine's. */
+  readonly duplicates: readonly string[];
+}
+
 /** NetworkManager's profile of each NIC, by MAC: its uuid, or its file where that has none. null: no profile. */
 export type Profiles = Readonly<Record<string, string | null>>;
 
@@ -56,8 +77,19 @@ export interface Host {
    * @throws MultinicError `ValidationFailed` in the generator's words
    */
   validate(kinds: readonly RendererKind[], staging: string): Promise<void>;
+  /** Waits a moment for NICs that are just being attached. */
+  attached(macs: readonly string[]): Promise<void>;
   /** Makes one change in the kernel. @throws MultinicError `LinkRefused` */
   change(step: LinkStep): Promise<void>;
+  /**
+   * Brings NICs up and asks their networks for IPv4 addresses that nobody here has. An answer proves that one is taken;
+   * silence proves nothing, because a port may let no such question through.
+   */
+  conflicts(claims: readonly Claim[]): Promise<readonly Conflict[]>;
+  /** Waits a moment for carriers, and for the kernel to find out whether IPv6 addresses are another machine's too. */
+  readiness(macs: readonly string[]): Promise<readonly Readiness[]>;
+  /** Whether a machine on the network of a NIC answers, within a few seconds. */
+  answers(probe: Probe): Promise<boolean>;
   /**
    * What the host's NetworkManager has these NICs do, so that it can be had again.
    * @returns undefined: there is none to be asked (a recorded host)

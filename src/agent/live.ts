@@ -9,10 +9,11 @@ import { rendererOf } from '../network/renderers.ts';
 import { DeadMan } from './dead-man.ts';
 import { run, type Command } from './command.ts';
 import { generate } from './generator.ts';
-import type { Host, HostState, Link, LinkStep, Profiles, Route } from './host.ts';
+import type { Claim, Conflict, Host, HostState, Link, LinkStep, Profiles, Readiness, Route } from './host.ts';
 import { readNoAutoDefault } from './managed.ts';
 import { NetworkManager, type Profile } from './network-manager.ts';
 import { noAutoDefaultMac } from './no-auto-default.ts';
+import { answers, type Probe } from './probe.ts';
 import { isProfile, profileUuid } from './profiles.ts';
 import { HostRecord } from './record.ts';
 import type { Root } from './root.ts';
@@ -23,6 +24,10 @@ const NETPLAN_GENERATORS = [
   'lib/netplan/generate',
 ];
 const RENAME_MS = 3_000;
+/** A port that OpenStack attaches is there within a second or two. */
+const ATTACH_MS = 3_000;
+const CARRIER_MS = 5_000;
+const PROBE_MS = 5_000;
 const BOOT_ID = 'proc/sys/kernel/random/boot_id';
 
 /** Whether a folder is the root of a system that runs: it has a kernel's /proc in it. */
@@ -96,6 +101,61 @@ export class LiveHost implements Host {
         if (!link.addresses.includes(step.address)) return undefined;
         return set(step, 'addr', 'del', step.address, 'dev', link.name);
     }
+  }
+
+  async attached(macs: readonly string[]): Promise<void> {
+    await until(ATTACH_MS, async () => {
+      const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
+      return macs.every((mac) => links.some((link) => link.mac === mac));
+    });
+  }
+
+  async conflicts(claims: readonly Claim[]): Promise<Conflict[]> {
+    const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
+    const asked = await Promise.all(
+      claims.map(async (claim): Promise<Conflict[]> => {
+        const [address = ''] = claim.address.split('/');
+        const name = links.find(({ mac, master }) => mac === claim.mac && master === undefined)?.name;
+        const here = links.some(({ addresses }) => addresses.some((each) => each.split('/')[0] === address));
+        if (name === undefined || here || address.includes(':')) return [];
+        await run(['ip', 'link', 'set', name, 'up']);
+        if (!(await until(CARRIER_MS, () => hasCarrier(name)))) return [];
+        const holder = await neighbour(address, name);
+        return holder === undefined ? [] : [{ ...claim, holder }];
+      }),
+    );
+    return asked.flat();
+  }
+
+  async readiness(macs: readonly string[]): Promise<Readiness[]> {
+    const read = async (): Promise<(Readiness & { readonly detecting: boolean })[]> =>
+      (await ip<RawLink>('-d', 'addr', 'show')).flatMap((raw) => {
+        const [link] = readLinks([raw]);
+        if (link === undefined || link.master !== undefined || !macs.includes(link.mac)) return [];
+        const found = (raw.addr_info ?? []).filter(({ scope }) => scope !== 'link');
+        return {
+          mac: link.mac,
+          carrier: raw.flags?.includes('LOWER_UP') === true,
+          duplicates: found.flatMap((each) => (each.dadfailed ? [`${each.local}/${each.prefixlen}`] : [])),
+          detecting: found.some(({ tentative, dadfailed }) => tentative === true && dadfailed !== true),
+        };
+      });
+    await until(CARRIER_MS, async () =>
+      (await read()).every(({ carrier, detecting }) => carrier && !detecting),
+    );
+    return (await read()).map(({ detecting: _, ...link }) => link);
+  }
+
+  async answers({ mac, from, host, port }: Probe): Promise<boolean> {
+    const name = (await this.state()).links.find(
+      (link) => link.mac === mac && link.master === undefined,
+    )?.name;
+    if (name === undefined) return false;
+    return until(PROBE_MS, async () =>
+      port === undefined
+        ? (await neighbour(host, name)) !== undefined
+        : answers({ host, port }, PROBE_MS / 2, from),
+    );
   }
 
   async profiles(macs: readonly string[]): Promise<Profiles> {
@@ -267,6 +327,9 @@ interface RawLink {
     readonly scope?: string;
     /** It runs out: a DHCP server's, or a router's. */
     readonly dynamic?: boolean;
+    /** IPv6: the kernel still asks whether it is another machine's, or knows that it is. */
+    readonly tentative?: boolean;
+    readonly dadfailed?: boolean;
   }[];
 }
 
@@ -337,6 +400,56 @@ async function othersRoutes(name: string): Promise<string[]> {
     .flatMap(({ stdout }) => stdout.split('\n'))
     .filter((line) => line !== '' && !/ proto (kernel|static|dhcp|ra)\b/.test(line))
     .map((line) => line.replaceAll(/ (linkdown|pref \w+)\b/g, '').trim());
+}
+
+async function hasCarrier(name: string): Promise<boolean> {
+  const [link] = await ip<RawLink>('link', 'show', 'dev', name);
+  return link?.flags?.includes('LOWER_UP') === true;
+}
+
+interface RawNeighbour {
+  readonly lladdr?: string;
+  readonly state?: readonly string[];
+}
+
+/**
+ * Who answers for an address, by the kernel's own ARP or NDP: a pod may not send packets of its own making. Three
+ * questions a tenth of a second apart instead of a second.
+ * @returns MAC
+ */
+async function neighbour(address: string, name: string): Promise<string | undefined> {
+  const table = address.includes(':') ? 'ndisc_cache' : 'arp_cache';
+  const retrans = (ms: number): Promise<unknown> =>
+    run(['ip', 'ntable', 'change', 'name', table, 'dev', name, 'retrans', String(ms)]);
+  await retrans(ARP_RETRANS_MS);
+  try {
+    await run(['ip', 'neigh', 'replace', address, 'dev', name, 'nud', 'none', 'use']);
+    let holder: string | undefined;
+    await until(ARP_MS, async () => {
+      const [entry] = await ip<RawNeighbour>('neigh', 'show', address, 'dev', name);
+      holder = entry?.state?.some((state) => KNOWN_STATES.has(state)) ? entry.lladdr : undefined;
+      return holder !== undefined || entry?.state?.includes('FAILED') === true;
+    });
+    return holder;
+  } finally {
+    await run(['ip', 'neigh', 'del', address, 'dev', name]);
+    await retrans(KERNEL_RETRANS_MS);
+  }
+}
+
+const ARP_RETRANS_MS = 100;
+const KERNEL_RETRANS_MS = 1_000;
+const ARP_MS = 1_000;
+const KNOWN_STATES: ReadonlySet<string> = new Set(['REACHABLE', 'STALE', 'DELAY', 'PROBE']);
+
+/** Looks again and again. @returns whether it came to hold in time */
+async function until(limitMs: number, holds: () => Promise<boolean>): Promise<boolean> {
+  const deadline = performance.now() + limitMs;
+  for (;;) {
+    if (await holds()) return true;
+    if (performance.now() > deadline) return false;
+    await pause(20);
+  }
 }
 
 async function ip<T>(...args: string[]): Promise<T[]> {

@@ -11,6 +11,7 @@ import { isRunning, LiveHost } from './live.ts';
 import type { Log } from './log.ts';
 import { openRoot } from './managed.ts';
 import { OfflineHost } from './offline.ts';
+import { apiServerOf } from './probe.ts';
 import { fitOutcome, writeOutcome, writeProgress, writeRefusal } from './report.ts';
 import { cleanUp, run, type Dependencies } from './run.ts';
 
@@ -57,12 +58,14 @@ async function withHost(
   try {
     const signal = limit(deadlineSeconds());
     const root = openHost(options);
+    const apiServer = apiServerOf(process.env);
     const outcome = await action({
       root,
       host: options.offline === true ? new OfflineHost(root) : new LiveHost(root),
       log,
       clock: () => new Date(),
       signal,
+      ...(apiServer !== undefined && options.offline !== true && { apiServer }),
       entered: (step) => {
         if (options.outcome !== undefined) writeProgress(options.outcome, step, new Date());
       },

@@ -6,9 +6,10 @@ import { MultinicError } from '../api/errors.ts';
 import { parseCidr } from '../network/address.ts';
 import type { RendererKind } from '../network/node.ts';
 import { generate } from './generator.ts';
-import type { Host, HostState, LinkStep } from './host.ts';
+import type { Claim, Conflict, Host, HostState, LinkStep, Readiness } from './host.ts';
 import { guarded } from './io-error.ts';
 import { readManaged } from './managed.ts';
+import type { Probe } from './probe.ts';
 import { replaceFile, type Root } from './root.ts';
 
 const mac = z
@@ -43,12 +44,16 @@ const HostFileSchema = z.strictObject({
       /** With prefix. */
       addresses: z.array(address).default([]),
       master: z.string().exactOptional(),
+      /** false: its port is shut. */
+      carrier: z.boolean().exactOptional(),
     }),
   ),
   /** `to` is `default` or a network; those that follow from an address are left out. */
   routes: z
     .array(z.strictObject({ to: z.string(), via: z.string().exactOptional(), dev: z.string() }))
     .default([]),
+  /** Other machines on the networks of this one's links, which answer for their addresses (without prefix). */
+  neighbours: z.array(z.strictObject({ address: z.string(), mac })).default([]),
   /** A restore that the agent armed and nobody disarmed. Nothing fires it on an offline host; the next run does its work. */
   deadMan: z.strictObject({ seconds: z.number() }).exactOptional(),
 });
@@ -66,8 +71,8 @@ export class OfflineHost implements Host {
   }
 
   async state(): Promise<HostState> {
-    const { deadMan: _, ...state } = this.#read();
-    return state;
+    const { deadMan: _, neighbours: __, links, ...state } = this.#read();
+    return { ...state, links: links.map(({ carrier: ___, ...link }) => link) };
   }
 
   async validate(kinds: readonly RendererKind[], staging: string): Promise<void> {
@@ -103,6 +108,26 @@ export class OfflineHost implements Host {
     this.#write({ ...host, links });
   }
 
+  /** Whoever attaches a NIC here edits the file. */
+  async attached(): Promise<void> {}
+
+  async conflicts(claims: readonly Claim[]): Promise<Conflict[]> {
+    return this.#conflicts(claims.filter(({ address: each }) => !each.includes(':')));
+  }
+
+  async readiness(macs: readonly string[]): Promise<Readiness[]> {
+    const links = this.#read().links.filter((link) => macs.includes(link.mac));
+    return links.map((link) => {
+      const claims = link.addresses.map((each) => ({ mac: link.mac, address: each }));
+      const duplicates = this.#conflicts(claims).map((conflict) => conflict.address);
+      return { mac: link.mac, carrier: link.carrier !== false, duplicates };
+    });
+  }
+
+  async answers({ host }: Probe): Promise<boolean> {
+    return this.#read().neighbours.some((each) => each.address === host);
+  }
+
   async profiles(): Promise<undefined> {}
 
   async settle(): Promise<void> {}
@@ -126,6 +151,14 @@ export class OfflineHost implements Host {
   async disarm(): Promise<void> {
     const { deadMan, ...host } = this.#read();
     if (deadMan !== undefined) this.#write(host);
+  }
+
+  #conflicts(claims: readonly Claim[]): Conflict[] {
+    const { neighbours } = this.#read();
+    return claims.flatMap((claim) => {
+      const holder = neighbours.find((each) => each.address === claim.address.split('/')[0]);
+      return holder === undefined ? [] : [{ ...claim, holder: holder.mac }];
+    });
   }
 
   get #path(): string {

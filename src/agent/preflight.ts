@@ -30,7 +30,7 @@ export function preflight(plan: Plan, host: HostState, storeHost: string): void 
 }
 
 /** Links that get changed now, or whose files change for the next boot. */
-function touchedLinks(plan: Plan, host: HostState): Link[] {
+export function touchedLinks(plan: Plan, host: HostState): Link[] {
   const running = linkSteps(host.links, plan.targets).map((step) => step.mac);
   const names = new Set(plan.files.map((step) => nameIn(step.path)));
   const configured = plan.present.filter((nic) => names.has(nic.name)).map((nic) => nic.mac);

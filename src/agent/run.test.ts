@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 import {
   fileIdentities,
   Folder,
@@ -19,7 +19,7 @@ import { Outcome } from '../api/outcome.ts';
 import type { Network } from '../network/interface.ts';
 import type { RendererKind } from '../network/node.ts';
 import { managedFiles, renderTree, treeId } from '../network/tree.ts';
-import type { Host, HostState, LinkStep } from './host.ts';
+import type { Host, HostState, Link, LinkStep } from './host.ts';
 import { openRoot, RECORD } from './managed.ts';
 import { OfflineHost } from './offline.ts';
 import { Root } from './root.ts';
@@ -47,6 +47,7 @@ interface Try {
   readonly kind?: RendererKind;
   readonly expectedRecord?: string | null;
   readonly apply?: AgentJob['apply'];
+  readonly probes?: string[];
   readonly url?: string;
   readonly host?: (host: Host) => Host;
   readonly rootClass?: typeof Root;
@@ -88,6 +89,7 @@ async function apply(options: Try = {}): Promise<Outcome> {
     url: options.url ?? 'http://127.0.0.1:8080/git',
     tokenFile: 'token',
     apply: options.apply ?? 'live',
+    ...(options.probes && { probes: options.probes }),
   });
   return Outcome.parse(await run(job, branch, dependencies(options)));
 }
@@ -101,10 +103,14 @@ const link = (mac: string): HostState['links'][number] | undefined =>
   state().links.find((each) => each.mac === mac);
 const record = (): { applied: { commit: string } | null; pending: object | null } =>
   JSON.parse(readFileSync(join(root, RECORD), 'utf8')) as ReturnType<typeof record>;
-const change = (edit: (host: HostState & { links: { name: string }[] }) => void): void => {
+interface RecordedMachine extends HostState {
+  readonly links: (Link & { name: string; carrier?: boolean })[];
+  neighbours?: { address: string; mac: string }[];
+}
+const change = (edit: (host: RecordedMachine) => void): void => {
   const host = state() as Parameters<typeof edit>[0];
   edit(host);
-  writeFileSync(join(root, 'host.yaml'), JSON.stringify(host));
+  writeFileSync(join(root, 'host.yaml'), stringify(host));
 };
 
 /** A host of which one method does something else. */
@@ -331,6 +337,52 @@ describe('failure: the host is as before, byte for byte', () => {
     expect((await advance()).result).toBe('Applied');
   });
 
+  const V6 = nic(3, { address: 'fd00:103::10', prefix: 64 });
+  const OTHER = '02:00:00:00:00:99';
+  test.each<[string, { reason: string; step: Step }, Network, (host: RecordedMachine) => void]>([
+    [
+      'an IPv4 address is another machine’s',
+      { reason: 'AddressTaken', step: 'activate' },
+      NEW,
+      (host) => (host.neighbours = [{ address: nic(3).address, mac: OTHER }]),
+    ],
+    [
+      'an IPv6 address is another machine’s',
+      { reason: 'AddressTaken', step: 'verify' },
+      [...NEW.slice(0, -1), V6],
+      (host) => (host.neighbours = [{ address: V6.address, mac: OTHER }]),
+    ],
+    [
+      'the port of a NIC is shut',
+      { reason: 'NoCarrier', step: 'verify' },
+      NEW,
+      (host) => (host.links[4]!.carrier = false),
+    ],
+  ])('%s', async (_, expected, network, edit) => {
+    await apply();
+    change(edit);
+    const before = hostFiles(root);
+    expect(await advance({ network })).toMatchObject({ result: 'Failed', ...expected });
+    expect(hostFiles(root)).toEqual(before);
+  });
+
+  test('a probe that nobody answers', async () => {
+    await apply();
+    const before = hostFiles(root);
+    const probes = ['192.168.103.1:22', '10.99.0.1'];
+    const outcome = await advance({ probes });
+    expect(outcome).toMatchObject({ result: 'Failed', reason: 'ProbeFailed', step: 'verify' });
+    expect(hostFiles(root)).toEqual(before);
+    change((host) => (host.neighbours = [{ address: '192.168.103.1', mac: OTHER }]));
+    expect((await advance({ probes })).result).toBe('Applied');
+  });
+
+  test('the shut port of a NIC that stays as it is fails nobody', async () => {
+    await apply();
+    change((host) => (host.links[1]!.carrier = false));
+    expect((await advance({ network: [...OLD, nic(3)] })).result).toBe('Applied');
+  });
+
   test.each(['full', 'files'] as const)(
     'a failed verification is undone with apply: %s too',
     async (mode) => {
@@ -412,6 +464,15 @@ describe('nothing is touched', () => {
     expect([outcome.result, outcome.reason]).toEqual(['Failed', reason]);
     expect(outcome.written).toEqual([]);
   });
+
+  test.each(['gateway', '192.168.100.1:0', '192.168.100.1:22:23', '192.168.100'])(
+    'a probe that is none: %s',
+    async (probe) => {
+      const outcome = await refusal({ probes: [probe] });
+      expect(outcome).toMatchObject({ result: 'Failed', reason: 'InvalidProbe', step: 'preflight' });
+      expect(outcome.message).toContain(probe);
+    },
+  );
 
   test('a file at a path of ours that we did not write', async () => {
     makeRoot(root, machine(4), {

@@ -14,6 +14,7 @@ import type { Log } from './log.ts';
 import { meansTheSame, readManaged, readNoAutoDefault } from './managed.ts';
 import { decide, type Desired, type Plan } from './plan.ts';
 import { nextRecord } from './next-record.ts';
+import type { Endpoint } from './probe.ts';
 import { HostRecord } from './record.ts';
 import { adopt, describeError, diverged, success, superseded, type Report } from './result.ts';
 import type { Root } from './root.ts';
@@ -38,6 +39,8 @@ export interface Dependencies {
   readonly clock: () => Date;
   /** Aborted with a MultinicError as reason when the run shall end, the host restored. */
   readonly signal: AbortSignal;
+  /** Has to answer after a change, if it did before. */
+  readonly apiServer?: Endpoint;
   readonly entered?: (step: Step) => void;
 }
 
@@ -46,6 +49,7 @@ interface Task extends Pick<Outcome, 'node' | 'job' | 'commit'> {
   /** The commit that the host's record should name; undefined: whatever it names. */
   readonly expectedRecord: string | null | undefined;
   readonly mode: AgentJob['apply'];
+  readonly probes: readonly string[];
   /** Host of the store's URL. */
   readonly storeHost: string;
   readonly probe: () => Promise<void>;
@@ -64,6 +68,7 @@ export function run(job: AgentJob, branch: Branch, dependencies: Dependencies): 
     commit: job.commit,
     expectedRecord: job.expectedRecord,
     mode: job.apply,
+    probes: job.probes ?? [],
     storeHost: new URL(job.url).hostname,
     probe: () => branch.probe(),
     deadlineSeconds: job.deadlineSeconds,
@@ -85,6 +90,7 @@ export function cleanUp(dependencies: Dependencies, deadlineSeconds: number): Pr
     commit: NOTHING.commit,
     expectedRecord: undefined,
     mode: 'live',
+    probes: [],
     storeHost: '',
     probe: async () => {},
     deadlineSeconds,
@@ -98,11 +104,11 @@ async function settle(
   desired: Desired,
   record: HostRecord,
   steps: Steps,
-  { root, host, log, clock }: Dependencies,
+  { root, host, log, clock, apiServer }: Dependencies,
 ): Promise<Report> {
   const { applied } = record;
   const expectedRecord = task.expectedRecord === undefined ? (applied?.commit ?? null) : task.expectedRecord;
-  const before = await steps.do('detect', () => detect(host, log));
+  const before = await steps.do('detect', () => detect(desired, host, log));
   const decision = await steps.do('plan', () =>
     decide({
       desired,
@@ -135,6 +141,8 @@ async function settle(
       storeHost: task.storeHost,
       probe: task.probe,
       mode: task.mode,
+      probes: task.probes,
+      apiServer,
       deadManSeconds: task.deadlineSeconds + DEAD_MAN_MARGIN_SECONDS,
     });
   }
@@ -156,7 +164,8 @@ async function warnOfOtherMachine({ machineID }: NodeIdentity, { host, log }: De
   }
 }
 
-async function detect(host: Host, log: Log): Promise<HostState> {
+async function detect({ network }: Desired, host: Host, log: Log): Promise<HostState> {
+  await host.attached(network.map(({ mac }) => mac));
   const state = await host.state();
   log.info(
     { links: state.links, routes: state.routes },

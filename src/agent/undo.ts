@@ -1,7 +1,7 @@
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import { activateLinks } from './activate.ts';
-import type { Host } from './host.ts';
+import type { Host, LinkStep } from './host.ts';
 import { CONFIG_FOLDERS, STAGING } from './managed.ts';
 import { sha256, type HostRecord, type Pending } from './record.ts';
 import type { Root } from './root.ts';
@@ -21,10 +21,11 @@ export async function undo(pending: Pending, root: Root, host: Host): Promise<vo
       paths: pending.files.map(({ path }) => path),
       profiles: pending.profiles,
     };
-    await activateLinks(host, pending.links.before, settling, async (step) => {
+    const change = async (step: LinkStep): Promise<void> => {
       checkpoint('agent.restore.link');
       await host.change(step);
-    });
+    };
+    await activateLinks({ host, targets: pending.links.before, settling, change });
     verifyFiles(root, new Map(pending.files.map(({ path, before }) => [path, before?.content ?? null])));
     const now = await host.state();
     // A NIC that left the machine meanwhile cannot be put back.

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { MultinicError } from '../api/errors.ts';
-import type { Link, Route } from './host.ts';
+import type { Conflict, Link, Readiness, Route } from './host.ts';
 import type { LinkTarget } from './links.ts';
 import type { Plan } from './plan.ts';
 import { defaultLinks } from './preflight.ts';
@@ -57,6 +57,36 @@ export function verifyLinks(
       (address) => old.includes(address) && !target.addresses.includes(address),
     );
     if (stale !== undefined) throw failed(`${target.name} still has the address ${stale}`);
+  }
+}
+
+/** @throws MultinicError `AddressTaken` */
+export function refuseConflicts([conflict]: readonly Conflict[], { present }: Plan): void {
+  if (conflict === undefined) return;
+  const { mac, address, holder } = conflict;
+  const name = present.find((nic) => nic.mac === mac)?.name ?? mac;
+  const who = holder === undefined ? 'another machine' : holder;
+  throw new MultinicError(
+    'AddressTaken',
+    `${address} is in use on the network of ${name} already, by ${who}; give this NIC another address in the MultiNicBizConfig, or take it from that machine`,
+    { data: { ...conflict } },
+  );
+}
+
+/** @throws MultinicError `NoCarrier`, `AddressTaken` */
+export function verifyReady(links: readonly Readiness[], plan: Plan): void {
+  for (const { mac, carrier, duplicates } of links) {
+    refuseConflicts(
+      duplicates.map((address) => ({ mac, address })),
+      plan,
+    );
+    if (carrier) continue;
+    const name = plan.present.find((nic) => nic.mac === mac)?.name ?? mac;
+    throw new MultinicError(
+      'NoCarrier',
+      `${name} (${mac}) has no carrier; look at its port (up, bound to this VM?), then run \`multinic retry\``,
+      { data: { mac } },
+    );
   }
 }
 

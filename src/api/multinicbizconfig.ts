@@ -20,6 +20,8 @@ export const ANNOTATIONS = {
   renderer: 'multinic.io/renderer',
   /** On a Node: `live`, `full` or `files`. */
   apply: 'multinic.io/apply',
+  /** On a CR or Node: who has to answer after a change, `192.168.100.1,192.168.101.1:22`. */
+  probes: 'multinic.io/probes',
 } as const;
 
 export const InterfaceConfig = z

@@ -1,7 +1,9 @@
 // The controller wires the line together over its ports: CRs and nodes in, commits, jobs and status out. It keeps
 // nothing that it could not read again: each pass decides from the home and the store.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
+import PQueue from 'p-queue';
 import type { Logger } from 'pino';
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
@@ -21,7 +23,7 @@ import { jobStamp } from '../scheduler/name.ts';
 import { DEFAULT_POLICY, planJobs, type Plan, type Policy } from '../scheduler/plan.ts';
 import type { JobRunner, JobStatus } from '../scheduler/port.ts';
 import { Batch } from '../store/batch.ts';
-import type { Oid } from '../store/port.ts';
+import type { Commit, Oid } from '../store/port.ts';
 import { decideAnew } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
 import { Commands } from './commands.ts';
@@ -46,6 +48,13 @@ export interface ControllerOptions {
 /** After an error the next pass comes by itself; a resync repairs what no event told. */
 const RETRY_MS = 5_000;
 const RESYNC_MS = 300_000;
+/** Requests to the home that are under way together. */
+const STARTS_AT_ONCE = 8;
+/**
+ * Where much changes, a pass follows the other, and a pass that asks nobody lets no timer and no answer in between. So each
+ * is followed by a pause as long as itself: half of this process is for the others (the Lease, agents, pushes).
+ */
+const MAX_REST_MS = 1_000;
 
 export class Controller {
   readonly commands: Commands;
@@ -143,6 +152,7 @@ export class Controller {
         this.#failure = '';
         if (await after(snapshot, performance.now() - began)) return;
         if (nextWake !== undefined) pauseMs = Math.min(pauseMs, Math.max(nextWake - this.#now(), 50));
+        await sleep(Math.min(performance.now() - began, MAX_REST_MS));
       } catch (error) {
         if (error instanceof MultinicError && error.code === 'Fenced') throw error;
         await this.#sayFailure(error);
@@ -216,7 +226,7 @@ export class Controller {
     if (withdraw.length + start.length > 0) await this.#store.expectFence();
     for (const name of withdraw) await runner.withdraw(name);
     const started: JobStatus[] = [];
-    for (const request of start) {
+    const starts = start.map((request) => async () => {
       checkpoint('controller.start');
       const { node, commit, attempt, name } = request;
       this.#log.info({ node, commit, job: name, attempt }, 'job started');
@@ -224,7 +234,8 @@ export class Controller {
         await runner.start(request);
         started.push({ name, node, commit, attempt, phase: 'waiting' });
       });
-    }
+    });
+    await new PQueue({ concurrency: STARTS_AT_ONCE }).addAll(starts);
     return started;
   }
 
@@ -421,12 +432,7 @@ class Confirmations {
   async read(): Promise<ReadonlySet<Oid>> {
     const tip = await this.#store.refs.at(MAIN);
     if (tip !== undefined && tip !== this.#seen) {
-      const commits = await this.#store.reader.log(tip, {
-        firstParent: true,
-        limit: LOOK_BACK,
-        ...(this.#seen !== undefined && { until: this.#seen }),
-      });
-      for (const commit of commits) {
+      for (const commit of await this.#since(tip)) {
         const change = trailer(commit, TRAILER.confirms);
         if (change !== undefined && trailer(commit, TRAILER.means) !== 'removals')
           this.#confirmed.add(change);
@@ -434,6 +440,21 @@ class Confirmations {
       this.#seen = tip;
     }
     return this.#confirmed;
+  }
+
+  /** Commits of main after the last one seen. A few are read one by one, which takes no git of its own. */
+  async #since(tip: Oid): Promise<readonly Commit[]> {
+    const { reader } = this.#store;
+    const few: Commit[] = [];
+    for (let at: Oid | undefined = tip; at !== undefined && few.length < 8; at = few.at(-1)?.parents[0]) {
+      if (at === this.#seen) return few;
+      few.push(await reader.commit(at));
+    }
+    return reader.log(tip, {
+      firstParent: true,
+      limit: LOOK_BACK,
+      ...(this.#seen !== undefined && { until: this.#seen }),
+    });
   }
 }
 

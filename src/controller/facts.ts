@@ -20,6 +20,7 @@ export async function factsOf(
 ): Promise<NodeFacts> {
   const change = branch.base.commit && trailer(branch.base.commit, TRAILER.mainCommit);
   const apply = applyMode(listed?.annotations[ANNOTATIONS.apply] ?? annotations[ANNOTATIONS.apply]);
+  const probes = listOf(listed?.annotations[ANNOTATIONS.probes] ?? annotations[ANNOTATIONS.probes]);
   const question = history.find(({ result }) => result !== 'Requested');
   const record = history.find(({ result }) => result === 'Diverged')?.record;
   return {
@@ -39,6 +40,7 @@ export async function factsOf(
     history,
     ...(change !== undefined && { change }),
     ...(apply !== undefined && { apply }),
+    ...(probes.length > 0 && { probes }),
     ...(record != null && { recordInBranch: await reader.isAncestor(record, branch.tip.oid) }),
     ...(question !== undefined &&
       question.found.length > 0 && { namesAdopted: bearsNames(branch, question) }),
@@ -56,4 +58,9 @@ function bearsNames(branch: Branch, { found }: OutcomeRecord): boolean {
 
 function applyMode(text: string | undefined): AgentJob['apply'] | undefined {
   return text === 'live' || text === 'full' || text === 'files' ? text : undefined;
+}
+
+/** Split at commas and white space. */
+function listOf(text: string | undefined): string[] {
+  return (text ?? '').split(/[\s,]+/).filter((part) => part !== '');
 }

@@ -43,6 +43,8 @@ export interface NodeFacts {
   readonly paused: boolean;
   /** The node's own way to apply; absent: the policy's. */
   readonly apply?: AgentJob['apply'];
+  /** Who has to answer after a change on it. */
+  readonly probes?: readonly string[];
   /** Newest first, at least back to the newest Applied or Pending one, and all of the newest changes that were tried. */
   readonly history: readonly RunRecord[];
   /** The record that the newest Diverged outcome reports is a commit of this branch. */

@@ -203,6 +203,7 @@ function requestFor(node: NodeFacts, decision: Due, policy: Policy, taken: Reado
     expectedRecord: decision.expectedRecord,
     attempt: decision.attempt,
     apply: node.apply ?? policy.apply,
+    ...(node.probes !== undefined && { probes: [...node.probes] }),
     deadlineSeconds: policy.deadlineSeconds,
   };
 }

@@ -1,6 +1,7 @@
 // The versioned config store: a bare git repository with one fenced writer. A write is durable when it returns.
 
 import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import PQueue from 'p-queue';
@@ -242,8 +243,13 @@ export class Store {
     return orFullDisk(this.dir, cause);
   }
 
-  /** Asked by a new process: an open reader stays with the old store when a restore has put another in its place. */
+  /**
+   * Read anew: an open reader stays with the old store when a restore has put another in its place. A loose ref is what
+   * counts, and saves a process.
+   */
   async #takenOver(): Promise<boolean> {
+    const loose = await readFile(join(this.dir, WRITER_REF), 'utf8').catch(() => undefined);
+    if (loose !== undefined) return loose.trim() !== this.#writer;
     const writer = await git(this.dir, ['for-each-ref', '--format=%(objectname)', WRITER_REF]);
     return writer.trim() !== this.#writer;
   }
