@@ -29,7 +29,9 @@ export async function activateLinks({ host, targets, settling, change, claim }: 
   const profiles = settling && (await unsettled(host, settling.profiles, first));
   for (const step of first) if (mustLeave(step, first)) await change(step);
   for (const step of first) if (step.op === 'rename') await change(step);
-  await claim?.(first.filter((step) => step.op === 'add'));
+  await claim?.(
+    first.flatMap((step) => (step.op === 'add' ? [{ mac: step.mac, address: step.address }] : [])),
+  );
   if (settling !== undefined) await host.settle(settling.paths, profiles ?? {});
   // Where promote_secondaries is off, an address that leaves takes those of its subnet along: they are given back.
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {

@@ -21,8 +21,10 @@ import type { Root } from './root.ts';
 import { Steps, type Step } from './steps.ts';
 import { recover } from './undo.ts';
 
-/** The host's own restore comes later than this run's. */
-const DEAD_MAN_MARGIN_SECONDS = 30;
+/** The host's own restore comes later than this run's: a quarter of its deadline, but some seconds. */
+function deadManSeconds({ deadlineSeconds }: Task): number {
+  return deadlineSeconds + Math.max(Math.ceil(deadlineSeconds / 4), 5);
+}
 
 /** The node's branch, wherever it is read from. */
 export interface Branch {
@@ -143,7 +145,7 @@ async function settle(
       mode: task.mode,
       probes: task.probes,
       apiServer,
-      deadManSeconds: task.deadlineSeconds + DEAD_MAN_MARGIN_SECONDS,
+      deadManSeconds: deadManSeconds(task),
     });
   }
   return await steps.always('report', () => ({ ...success(plan), tree: treeOnHost(root, desired, plan) }));

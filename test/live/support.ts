@@ -3,6 +3,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MultinicError } from '../../src/api/errors.ts';
+import type { AgentJob } from '../../src/api/job.ts';
 import type { Interface, Network } from '../../src/network/interface.ts';
 import type { RendererKind } from '../../src/network/node.ts';
 import { Lab } from '../nodes/lab.ts';
@@ -29,6 +30,12 @@ export interface RunOptions {
   readonly expectedRecord?: string | null;
   readonly killAt?: string;
   readonly url?: string;
+  readonly probes?: string[];
+  readonly mode?: AgentJob['apply'];
+  /** Seconds. */
+  readonly deadline?: number;
+  /** What the cluster tells every pod. */
+  readonly apiServer?: { readonly host: string; readonly port: number };
 }
 
 /** One host that runs, and a store that it reaches. */
@@ -76,15 +83,27 @@ export class LiveHost {
     return this.run(commit, options);
   }
 
-  async run(commit: string, { expectedRecord, killAt, url }: RunOptions = {}): Promise<AgentEnd> {
+  async run(
+    commit: string,
+    { expectedRecord, killAt, url, probes, mode, deadline, apiServer }: RunOptions = {},
+  ): Promise<AgentEnd> {
     const job = writeJob({
       dir: this.#dir,
       root: '/run/pod/host',
       url: url ?? this.store.server.url,
       commit,
       expectedRecord: expectedRecord === undefined ? this.#applied : expectedRecord,
+      ...(probes && { probes }),
+      ...(mode && { apply: mode }),
+      ...(deadline && { deadlineSeconds: deadline }),
     });
-    const end = await this.#agent(['apply', '--job', job], killAt);
+    const env = [
+      `MULTINIC_KILL_AT=${killAt ?? ''}`,
+      ...(apiServer === undefined
+        ? []
+        : [`KUBERNETES_SERVICE_HOST=${apiServer.host}`, `KUBERNETES_SERVICE_PORT=${apiServer.port}`]),
+    ];
+    const end = await this.#agent(['apply', '--job', job], env);
     if (end.outcome?.result === 'Applied' || end.outcome?.result === 'Pending') this.#applied = commit;
     return end;
   }
@@ -141,7 +160,7 @@ export class LiveHost {
     await this.lab.close();
   }
 
-  async #agent(args: readonly string[], killAt?: string): Promise<AgentEnd> {
+  async #agent(args: readonly string[], env: readonly string[] = []): Promise<AgentEnd> {
     await mkdir(this.#dir, { recursive: true });
     const outcome = join(this.#dir, 'outcome.json');
     await rm(outcome, { force: true });
@@ -158,7 +177,7 @@ export class LiveHost {
       `exec 2>&1${POD}`,
       'pod',
     ];
-    const command = [...pod, 'env', `MULTINIC_KILL_AT=${killAt ?? ''}`, ...agent, '--outcome', outcome];
+    const command = [...pod, 'env', ...env, ...agent, '--outcome', outcome];
     const end = await this.#shell(command);
     this.log = end.log;
     return { ...end, signal: null, outcome: readOutcome(outcome) };

@@ -80,6 +80,14 @@ export class Switch {
     await this.#batch([`route replace ${subnet} via ${via}`]);
   }
 
+  /** A peer on a secondary network that answers to this address (with prefix), until it is told not to. */
+  async peer(network: string, address: string, there = true): Promise<void> {
+    const bridge = await this.#bridge(network);
+    await this.#batch([
+      `address ${there ? 'add' : 'delete'} ${address} dev ${bridge} ${there ? 'nodad' : ''}`,
+    ]);
+  }
+
   #bridge(network: string): Promise<string> {
     const known = this.#bridges.get(network);
     if (known !== undefined) return known;

@@ -187,6 +187,7 @@ export interface AgentRun {
   readonly commit: string;
   readonly expectedRecord: string | null;
   readonly apply?: AgentJob['apply'];
+  readonly probes?: string[];
   /** Checkpoint at which it dies. */
   readonly killAt?: string;
   readonly deadlineSeconds?: number;
@@ -199,7 +200,8 @@ export function runAgent(options: AgentRun): Promise<AgentEnd> {
 }
 
 /** @returns the job file's path */
-export function writeJob({ dir, commit, expectedRecord, url, apply, deadlineSeconds }: AgentRun): string {
+export function writeJob(options: AgentRun): string {
+  const { dir, commit, expectedRecord, url, apply, probes, deadlineSeconds } = options;
   const job: AgentJob = {
     version: 1,
     name: `multinic-agent-${NODE}-20250121103200`,
@@ -209,6 +211,7 @@ export function writeJob({ dir, commit, expectedRecord, url, apply, deadlineSeco
     url: `${url}/git`,
     tokenFile: join(dir, 'token'),
     apply: apply ?? 'live',
+    ...(probes && { probes }),
     storeWaitSeconds: 0.5,
     deadlineSeconds: deadlineSeconds ?? 60,
   };
