@@ -20,7 +20,7 @@ beforeAll(async () => {
   host = await LiveHost.boot('netplan');
   for (const index of [0, 1, 2])
     await host.machine.attachNic({ mac: nic(index).mac, network: `tenant-${index}` });
-  expect((await host.apply('netplan', OLD)).outcome?.result).toBe('Applied');
+  await host.apply('netplan', OLD);
 });
 
 afterEach(({ task }) => {
