@@ -13,26 +13,26 @@ export interface Settling {
 export interface Activation {
   readonly host: Host;
   readonly targets: readonly LinkTarget[];
-  readonly settling: Settling | undefined;
   readonly change: (step: LinkStep) => Promise<void>;
   /** Called when the links have their names, before they get any of these addresses. */
   readonly claim?: (claims: readonly Claim[]) => Promise<void>;
+  /** Has a network manager do its part. @param steps what the kernel lacks, as of before */
+  readonly settle?: ((steps: readonly LinkStep[]) => Promise<void>) | undefined;
 }
 
 /**
- * Brings running links to their targets. NetworkManager never renames, so names come first; then it has its say, and
- * whatever is still different after that (an MTU or address that nobody's profile has) is set in the kernel.
+ * Brings running links to their targets. No network manager renames in time, so names come first; then it has its say,
+ * and whatever is still different after that (an MTU or address that nobody's profile has) is set in the kernel.
  */
-export async function activateLinks({ host, targets, settling, change, claim }: Activation): Promise<void> {
+export async function activateLinks({ host, targets, change, claim, settle }: Activation): Promise<void> {
   const steps = async (): Promise<LinkStep[]> => linkSteps((await host.state()).links, targets);
   const first = await steps();
-  const profiles = settling && (await unsettled(host, settling.profiles, first));
   for (const step of first) if (mustLeave(step, first)) await change(step);
   for (const step of first) if (step.op === 'rename') await change(step);
   await claim?.(
     first.flatMap((step) => (step.op === 'add' ? [{ mac: step.mac, address: step.address }] : [])),
   );
-  if (settling !== undefined) await host.settle(settling.paths, profiles ?? {});
+  await settle?.(first);
   // Where promote_secondaries is off, an address that leaves takes those of its subnet along: they are given back.
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {
     const left = await steps();
@@ -54,10 +54,15 @@ function mustLeave(step: LinkStep, steps: readonly LinkStep[]): boolean {
 }
 
 /** NICs that are as they shall be keep their connection as it is: to activate it anew is to interrupt it. */
-async function unsettled(host: Host, wanted: Profiles, steps: readonly LinkStep[]): Promise<Profiles> {
-  const now = await host.profiles(Object.keys(wanted));
+export async function settleProfiles(
+  host: Host,
+  { paths, profiles }: Settling,
+  steps: readonly LinkStep[],
+): Promise<void> {
+  const now = await host.profiles(Object.keys(profiles));
   const changing = new Set(steps.map(({ mac }) => mac));
-  return Object.fromEntries(
-    Object.entries(wanted).filter(([mac, uuid]) => changing.has(mac) || (now?.[mac] ?? null) !== uuid),
+  const unsettled = Object.entries(profiles).filter(
+    ([mac, uuid]) => changing.has(mac) || (now?.[mac] ?? null) !== uuid,
   );
+  await host.settle(paths, Object.fromEntries(unsettled));
 }

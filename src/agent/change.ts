@@ -15,7 +15,7 @@ import type { Root } from './root.ts';
 import { validateStaged } from './staging.ts';
 import type { Steps } from './steps.ts';
 import { describeError } from './result.ts';
-import { undo } from './undo.ts';
+import { settler, undo } from './undo.ts';
 import {
   expectedFiles,
   refuseConflicts,
@@ -137,8 +137,6 @@ async function activate(
   manager: Manager | undefined,
   { host, steps, log }: ChangeContext,
 ): Promise<void> {
-  if (pending.reload) await host.reload();
-  // What the files alone do not bring about: names, and with a live apply everything.
   const change = async (step: LinkStep): Promise<void> => {
     await steps.pause();
     await host.change(step);
@@ -150,7 +148,8 @@ async function activate(
     refuseConflicts(await host.conflicts(wanted), plan);
   };
   const told = manager && settling(plan, pending, manager);
-  await activateLinks({ host, targets: plan.targets, settling: told, change, claim });
+  const settle = settler(pending, host, told);
+  await activateLinks({ host, targets: plan.targets, change, claim, settle });
 }
 
 /** What NetworkManager has the plan's NICs do, and what it shall have them do. */

@@ -2,29 +2,24 @@
 // image nor the pod.
 import { randomBytes } from 'node:crypto';
 import { MultinicError } from '../api/errors.ts';
-import { run, type Command } from './command.ts';
 import { LOCK, RESTORE_SCRIPT as SCRIPT, RESTORE_UNIT as UNIT } from './managed.ts';
 import type { Profiles } from './host.ts';
 import { noAutoDefaultMac } from './no-auto-default.ts';
 import { isProfile } from './profiles.ts';
 import type { Pending } from './record.ts';
 import type { Root } from './root.ts';
+import { execStart, type Systemd } from './systemd.ts';
 
-const MANAGER = [
-  'org.freedesktop.systemd1',
-  '/org/freedesktop/systemd1',
-  'org.freedesktop.systemd1.Manager',
-] as const;
 /** The script waits so long for an agent that has the lock. */
 const LOCK_WAIT_SECONDS = 300;
 
 export class DeadMan {
   readonly #root: Root;
-  readonly #inHost: (command: Command) => Command;
+  readonly #systemd: Systemd;
 
-  constructor(root: Root, inHost: (command: Command) => Command) {
+  constructor(root: Root, systemd: Systemd) {
     this.#root = root;
-    this.#inHost = inHost;
+    this.#systemd = systemd;
   }
 
   /** @throws MultinicError `RestoreNotArmed` */
@@ -39,16 +34,17 @@ export class DeadMan {
       `3 TimersMonotonic a(st) 1 OnActiveSec ${seconds * 1_000_000} AccuracyUSec t 100000 RemainAfterElapse b false`.split(
         ' ',
       );
-    const service = ['1', 'ExecStart', 'a(sasb)', '1', '/bin/sh', '3', '/bin/sh', '-c', command, 'false'];
-    const { code, stderr } = await this.#busctl('StartTransientUnit', [
+    const { code, stderr } = await this.#systemd.call(
+      'StartTransientUnit',
       'ssa(sv)a(sa(sv))',
       `${unit}.timer`,
       'fail',
       ...timer,
       '1',
       `${unit}.service`,
-      ...service,
-    ]);
+      '1',
+      ...execStart(command),
+    );
     if (code !== 0) {
       this.#forget();
       throw new MultinicError(
@@ -62,9 +58,9 @@ export class DeadMan {
   async disarm(): Promise<void> {
     const unit = this.#root.read(UNIT)?.content.trim();
     if (unit === undefined) return;
-    await this.#busctl('StopUnit', ['ss', `${unit}.timer`, 'replace']);
+    await this.#systemd.call('StopUnit', 'ss', `${unit}.timer`, 'replace');
     // A service that is there was started by the timer: it waits for our lock.
-    const { code } = await this.#busctl('GetUnit', ['s', `${unit}.service`]);
+    const { code } = await this.#systemd.call('GetUnit', 's', `${unit}.service`);
     this.#forget();
     if (code === 0) {
       throw new MultinicError('RestoreBegun', 'the host restores itself already: this run came too late');
@@ -74,10 +70,6 @@ export class DeadMan {
   #forget(): void {
     this.#root.remove(UNIT);
     this.#root.remove(SCRIPT);
-  }
-
-  #busctl(method: string, args: readonly string[]): ReturnType<typeof run> {
-    return run(this.#inHost(['busctl', '--timeout=10', '--', 'call', ...MANAGER, method, ...args]));
   }
 }
 

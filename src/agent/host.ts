@@ -102,8 +102,14 @@ export interface Host {
    * @throws MultinicError `NetworkManagerDown`, `NetworkManagerRefused`
    */
   settle(paths: readonly string[], profiles: Profiles): Promise<void>;
-  /** Lets the OS's network manager read its files anew and act on all of them (`apply: full`). */
-  reload(): Promise<void>;
+  /**
+   * Lets the OS's network manager read its files anew and act on all of them (`apply: full`). What others put on the
+   * node's other NICs goes with it, and is given back.
+   * @param paths files that were written or removed
+   * @param macs of the NICs that are ours
+   * @throws MultinicError `ApplyFailed`
+   */
+  reload(paths: readonly string[], macs: readonly string[]): Promise<void>;
   /** Has the host restore itself from the record after that many seconds, whatever becomes of this process. */
   arm(seconds: number): Promise<void>;
   /** @throws MultinicError `RestoreBegun` when the host's own restore can no longer be stopped. */

@@ -1,5 +1,6 @@
 // A host that runs: its links by the image's own `ip`, which needs only the host's network namespace, and its
 // network manager by the host's commands, in the host's root.
+import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -13,10 +14,12 @@ import type { Claim, Conflict, Host, HostState, Link, LinkStep, Profiles, Readin
 import { readNoAutoDefault } from './managed.ts';
 import { NetworkManager, type Profile } from './network-manager.ts';
 import { noAutoDefaultMac } from './no-auto-default.ts';
+import { giveBack, readOthers } from './others.ts';
 import { answers, type Probe } from './probe.ts';
 import { isProfile, profileUuid } from './profiles.ts';
 import { HostRecord } from './record.ts';
 import type { Root } from './root.ts';
+import { execStart, Systemd } from './systemd.ts';
 
 const NETPLAN_GENERATORS = [
   'usr/libexec/netplan/generate',
@@ -28,6 +31,8 @@ const RENAME_MS = 3_000;
 const ATTACH_MS = 3_000;
 const CARRIER_MS = 5_000;
 const PROBE_MS = 5_000;
+const APPLY_MS = 60_000;
+const APPLY_LOG = 'run/multinic-apply.log';
 const BOOT_ID = 'proc/sys/kernel/random/boot_id';
 
 /** Whether a folder is the root of a system that runs: it has a kernel's /proc in it. */
@@ -37,6 +42,7 @@ export function isRunning(root: string): boolean {
 
 export class LiveHost implements Host {
   readonly #root: Root;
+  readonly #systemd: Systemd;
   readonly #deadMan: DeadMan;
   readonly #manager: NetworkManager;
   /** By MAC: what others routed through a NIC before NetworkManager activated it anew, which takes them away. */
@@ -44,7 +50,8 @@ export class LiveHost implements Host {
 
   constructor(root: Root) {
     this.#root = root;
-    this.#deadMan = new DeadMan(root, (command) => this.#inHost(command));
+    this.#systemd = new Systemd((command) => this.#inHost(command));
+    this.#deadMan = new DeadMan(root, this.#systemd);
     this.#manager = new NetworkManager((command) => this.#inHost(command));
   }
 
@@ -212,10 +219,45 @@ export class LiveHost implements Host {
     }
   }
 
-  async reload(): Promise<void> {
+  /** In a unit of the host's own: it goes on if this process dies, and its children are the host's. */
+  async reload(paths: readonly string[], macs: readonly string[]): Promise<void> {
+    const ours = (await this.state()).links.filter(({ mac }) => macs.includes(mac));
+    const except = new Set(ours.map(({ name }) => name));
+    const others = await readOthers(except);
+    if (paths.some((path) => rendererOf('netplan').manages(path))) await this.#inUnit('netplan apply');
+    if (paths.some(isProfile)) await this.#inUnit('systemctl restart NetworkManager');
+    await giveBack(others, except);
+  }
+
+  async #inUnit(command: string): Promise<void> {
+    const unit = `multinic-apply-${randomBytes(4).toString('hex')}.service`;
+    const start = await this.#systemd.call(
+      'StartTransientUnit',
+      'ssa(sv)a(sa(sv))',
+      unit,
+      'fail',
+      '3',
+      'Type',
+      's',
+      'oneshot',
+      'RemainAfterExit',
+      'b',
+      'true',
+      ...execStart(`exec ${command} >/${APPLY_LOG} 2>&1`),
+      '0',
+    );
+    let state: string | undefined;
+    const ended = await until(APPLY_MS, async () => {
+      state = await this.#systemd.state(unit);
+      return state === 'active' || state === 'failed';
+    });
+    await this.#systemd.call('StopUnit', 'ss', unit, 'replace');
+    if (state === 'active') return;
+    await this.#systemd.call('ResetFailedUnit', 's', unit);
+    const why = start.code !== 0 ? start.stderr : ended ? this.#read(APPLY_LOG) : 'no end';
     throw new MultinicError(
-      'FullNotSupported',
-      'apply: full is not there yet on a running host; use apply: live, and reboot the node where the report says so',
+      'ApplyFailed',
+      `\`${command}\` on the node: ${why.trim()}; look at its journal, then run \`multinic retry\`, or use apply: live`,
     );
   }
 

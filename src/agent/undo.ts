@@ -1,6 +1,6 @@
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
-import { activateLinks } from './activate.ts';
+import { activateLinks, settleProfiles, type Activation, type Settling } from './activate.ts';
 import type { Host, LinkStep } from './host.ts';
 import { CONFIG_FOLDERS, STAGING } from './managed.ts';
 import { sha256, type HostRecord, type Pending } from './record.ts';
@@ -16,7 +16,6 @@ import { verifyFiles, verifyLinks, verifyRest } from './verify.ts';
 export async function undo(pending: Pending, root: Root, host: Host): Promise<void> {
   try {
     restoreFiles(pending, root);
-    if (pending.reload) await host.reload();
     const settling = pending.profiles && {
       paths: pending.files.map(({ path }) => path),
       profiles: pending.profiles,
@@ -25,7 +24,8 @@ export async function undo(pending: Pending, root: Root, host: Host): Promise<vo
       checkpoint('agent.restore.link');
       await host.change(step);
     };
-    await activateLinks({ host, targets: pending.links.before, settling, change });
+    const settle = settler(pending, host, settling);
+    await activateLinks({ host, targets: pending.links.before, change, settle });
     verifyFiles(root, new Map(pending.files.map(({ path, before }) => [path, before?.content ?? null])));
     const now = await host.state();
     // A NIC that left the machine meanwhile cannot be put back.
@@ -40,6 +40,20 @@ export async function undo(pending: Pending, root: Root, host: Host): Promise<vo
       { cause: error },
     );
   }
+}
+
+/** What a network manager does for a change, and for its undo; undefined: nothing. */
+export function settler(
+  { reload, files, links }: Pending,
+  host: Host,
+  settling: Settling | undefined,
+): Activation['settle'] {
+  if (reload) {
+    const paths = files.map(({ path }) => path);
+    const macs = links.after.map(({ mac }) => mac);
+    return () => host.reload(paths, macs);
+  }
+  return settling && ((steps) => settleProfiles(host, settling, steps));
 }
 
 /** A restore of the host's own that has begun waits for our lock, and then finds nothing left to undo. */

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Interface } from '../../src/network/interface.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic } from '../support/agent.ts';
-import { deletions, LiveHost } from './support.ts';
+import { deletions, foreign, LiveHost, NOT_OURS } from './support.ts';
 
 const V6 = nic(1, { address: 'fd00:101::10', prefix: 64 });
 const THREE: readonly Interface[] = [nic(0), V6, nic(2, { mtu: 1400 })];
@@ -26,20 +26,6 @@ afterEach(({ task }) => {
 
 afterAll(() => host?.[Symbol.asyncDispose]());
 
-/** What others put on the node's own NIC: a routing daemon, a CNI, a person. */
-async function foreign(): Promise<void> {
-  const gateway = host.lab.slot.address('0.254');
-  await host.sh(`ip route replace 10.50.0.0/16 via ${gateway} dev eth0 proto bgp
-    ip route replace 10.51.0.0/16 via ${gateway} dev eth0 table 100
-    ip route replace blackhole 10.53.0.0/16
-    ip rule show | grep -q 10.52.0.0 || ip rule add from 10.52.0.0/16 lookup 100 priority 1000
-    ip address replace ${host.lab.slot.address('0.200')}/32 dev eth0
-    ip neigh replace ${host.lab.slot.address('0.201')} lladdr 02:00:00:00:0a:0a nud permanent dev eth0`);
-}
-
-const NOT_OURS = `ip -j addr show eth0; ip -j route show dev eth0; ip -j route show table 100; ip -j route show type blackhole
-  ip -j -6 route show dev eth0; ip -j rule; ip -j neigh show nud permanent dev eth0`;
-
 /** A run, during which nothing that is not ours may change. */
 async function run(network: readonly Interface[]) {
   await host.settled();
@@ -60,7 +46,7 @@ describe.each([
   ['a host that was reloaded', 'systemctl daemon-reload; netplan generate'],
 ])('on %s', (_, prepare) => {
   beforeAll(async () => {
-    await foreign();
+    await foreign(host);
     await host.sh(prepare);
   });
 

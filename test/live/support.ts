@@ -197,3 +197,18 @@ export class LiveHost {
 export function deletions(seen: readonly string[], name: string): string[] {
   return seen.filter((line) => line.startsWith('Deleted') && line.includes(name));
 }
+
+/** What others put on the node's own NIC: a routing daemon, a CNI, a person. */
+export async function foreign(host: LiveHost): Promise<void> {
+  const gateway = host.lab.slot.address('0.254');
+  await host.sh(`ip route replace 10.50.0.0/16 via ${gateway} dev eth0 proto bgp
+    ip route replace 10.51.0.0/16 via ${gateway} dev eth0 table 100
+    ip route replace blackhole 10.53.0.0/16
+    ip rule show | grep -q 10.52.0.0 || ip rule add from 10.52.0.0/16 lookup 100 priority 1000
+    ip address replace ${host.lab.slot.address('0.200')}/32 dev eth0
+    ip neigh replace ${host.lab.slot.address('0.201')} lladdr 02:00:00:00:0a:0a nud permanent dev eth0`);
+}
+
+/** A shell's commands that show it, and all else of that NIC. */
+export const NOT_OURS = `ip -j addr show eth0; ip -j route show dev eth0; ip -j route show table 100; ip -j route show type blackhole
+  ip -j -6 route show dev eth0; ip -j rule; ip -j neigh show nud permanent dev eth0`;

@@ -1,0 +1,73 @@
+// `apply: full`: the host's own network manager acts on all of its files, and what others had put on the node's own NIC
+// is there again afterwards.
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { Network } from '../../src/network/interface.ts';
+import type { RendererKind } from '../../src/network/node.ts';
+import type { RootfsKind } from '../nodes/rootfs.ts';
+import { nic } from '../support/agent.ts';
+import { foreign, LiveHost, NOT_OURS } from './support.ts';
+
+const OLD: Network = [nic(0), nic(1)];
+const NEW: Network = [
+  nic(0, { address: '192.168.100.11', mtu: 1400 }),
+  nic(2, { address: 'fd00:102::10', prefix: 64 }),
+];
+
+describe.each<[RootfsKind, RendererKind]>([
+  ['netplan', 'netplan'],
+  ['networkmanager', 'keyfile'],
+])('%s', (rootfs, kind) => {
+  let host: LiveHost;
+
+  beforeAll(async () => {
+    host = await LiveHost.boot(rootfs);
+    for (const index of [0, 1, 2])
+      await host.machine.attachNic({ mac: nic(index).mac, network: `tenant-${index}` });
+    await foreign(host);
+  });
+
+  afterEach(({ task }) => {
+    if (task.result?.state === 'fail') console.log(host.log);
+  });
+
+  afterAll(() => host?.[Symbol.asyncDispose]());
+
+  async function run(network: Network, probes?: string[]) {
+    await host.settled();
+    const before = await host.sh(NOT_OURS);
+    const { outcome } = await host.apply(kind, network, { mode: 'full', ...(probes && { probes }) });
+    await host.settled();
+    expect(await host.sh(NOT_OURS)).toBe(before);
+    return outcome;
+  }
+
+  test('NICs come, change and go', async () => {
+    expect(await run(OLD)).toMatchObject({ result: 'Applied' });
+    expect(await host.configured()).toEqual({
+      multinic0: '1500 192.168.100.10/24',
+      multinic1: '1500 192.168.101.10/24',
+    });
+    expect(await run(NEW)).toMatchObject({ result: 'Applied' });
+    expect(await host.configured()).toEqual({
+      multinic0: '1400 192.168.100.11/24',
+      multinic2: '1500 fd00:102::10/64',
+    });
+  });
+
+  test('a carrier that comes back changes nothing: the manager knows the new address', async () => {
+    await host.machine.setCarrier(nic(0).mac, false);
+    await host.sh('sleep 6');
+    await host.machine.setCarrier(nic(0).mac, true);
+    await host.sh('sleep 3');
+    expect(await host.addresses('multinic0')).toEqual(['192.168.100.11/24']);
+  });
+
+  test('a failure ends as before', async () => {
+    const outcome = await run(OLD, ['192.168.101.99']);
+    expect(outcome).toMatchObject({ result: 'Failed', reason: 'ProbeFailed', step: 'verify' });
+    expect(await host.configured()).toEqual({
+      multinic0: '1400 192.168.100.11/24',
+      multinic2: '1500 fd00:102::10/64',
+    });
+  });
+});
