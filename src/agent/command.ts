@@ -17,7 +17,32 @@ const ENVIRONMENT = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
  * Runs a command to its end, with nothing of this process's environment.
  * @throws MultinicError `CommandMissing`, `CommandHangs`
  */
-export async function run([file, ...args]: Command, timeoutMs = TIMEOUT_MS): Promise<Ended> {
+export function run(command: Command, timeoutMs = TIMEOUT_MS): Promise<Ended> {
+  return elsewhere(() => spawned(command, timeoutMs));
+}
+
+let away = 0;
+let leftAt = 0;
+let totalMs = 0;
+
+/** Work that is not this program's: commands of the OS, and waits for what a network answers. */
+export async function elsewhere<T>(work: () => Promise<T>): Promise<T> {
+  if (away === 0) leftAt = performance.now();
+  away += 1;
+  try {
+    return await work();
+  } finally {
+    away -= 1;
+    if (away === 0) totalMs += performance.now() - leftAt;
+  }
+}
+
+/** Milliseconds that this process has spent so, counted once where several went on together. */
+export function elsewhereMs(): number {
+  return Math.round(totalMs);
+}
+
+async function spawned([file, ...args]: Command, timeoutMs: number): Promise<Ended> {
   const child = spawn(file, args, { env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'pipe'] });
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   let stdout = '';

@@ -26,12 +26,16 @@ export interface Route {
   readonly dev: string;
 }
 
-export interface HostState {
-  readonly osImage: string;
+/** Which machine it is, and which boot of it. */
+export interface MachineIdentity {
   /** /etc/machine-id. */
   readonly machineId: string;
   /** New with every boot. */
   readonly bootId: string;
+}
+
+export interface HostState extends MachineIdentity {
+  readonly osImage: string;
   /** Addresses under which the cluster knows this node, where that is known: their NIC is never touched. */
   readonly nodeAddresses: readonly string[];
   readonly links: readonly Link[];
@@ -71,6 +75,8 @@ export type Profiles = Readonly<Record<string, string | null>>;
 export interface Host {
   /** @throws MultinicError `HostUnreadable` */
   state(): Promise<HostState>;
+  /** Of `state`, what needs no command. */
+  identity(): Promise<MachineIdentity>;
   /**
    * Lets the OS's own generator read a staged copy of its configuration folders.
    * @param staging folder that stands for the root: `<staging>/etc/netplan/…`

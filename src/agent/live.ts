@@ -8,9 +8,20 @@ import { MultinicError } from '../api/errors.ts';
 import type { RendererKind } from '../network/node.ts';
 import { rendererOf } from '../network/renderers.ts';
 import { DeadMan } from './dead-man.ts';
-import { run, type Command } from './command.ts';
+import { elsewhere, run, type Command } from './command.ts';
 import { generate } from './generator.ts';
-import type { Claim, Conflict, Host, HostState, Link, LinkStep, Profiles, Readiness, Route } from './host.ts';
+import type {
+  Claim,
+  Conflict,
+  Host,
+  HostState,
+  Link,
+  LinkStep,
+  MachineIdentity,
+  Profiles,
+  Readiness,
+  Route,
+} from './host.ts';
 import { readNoAutoDefault } from './managed.ts';
 import { NetworkManager, type Profile } from './network-manager.ts';
 import { noAutoDefaultMac } from './no-auto-default.ts';
@@ -69,14 +80,20 @@ export class LiveHost implements Host {
     const primary = new Set(routes.filter(({ to }) => to === 'default').map(({ dev }) => dev));
     return {
       osImage: this.#osImage(),
-      machineId: this.#read('etc/machine-id'),
-      // Of the host's own /proc: a pod's may be of another view.
-      bootId: readFileSync(join(this.#root.dir, BOOT_ID), 'utf8').trim(),
+      ...(await this.identity()),
       nodeAddresses: known
         .filter(({ name }) => primary.has(name))
         .flatMap(({ addresses }) => addresses.map((address) => address.split('/')[0]!)),
       links: known,
       routes,
+    };
+  }
+
+  async identity(): Promise<MachineIdentity> {
+    return {
+      machineId: this.#read('etc/machine-id'),
+      // Of the host's own /proc: a pod's may be of another view.
+      bootId: readFileSync(join(this.#root.dir, BOOT_ID), 'utf8').trim(),
     };
   }
 
@@ -485,13 +502,15 @@ const ARP_MS = 1_000;
 const KNOWN_STATES: ReadonlySet<string> = new Set(['REACHABLE', 'STALE', 'DELAY', 'PROBE']);
 
 /** Looks again and again. @returns whether it came to hold in time */
-async function until(limitMs: number, holds: () => Promise<boolean>): Promise<boolean> {
+function until(limitMs: number, holds: () => Promise<boolean>): Promise<boolean> {
   const deadline = performance.now() + limitMs;
-  for (;;) {
-    if (await holds()) return true;
-    if (performance.now() > deadline) return false;
-    await pause(20);
-  }
+  return elsewhere(async () => {
+    for (;;) {
+      if (await holds()) return true;
+      if (performance.now() > deadline) return false;
+      await pause(20);
+    }
+  });
 }
 
 async function ip<T>(...args: string[]): Promise<T[]> {

@@ -5,6 +5,7 @@ import { MultinicError } from '../api/errors.ts';
 import { AgentJob } from '../api/job.ts';
 import type { Outcome } from '../api/outcome.ts';
 import { httpBranch } from './branch.ts';
+import { elsewhereMs } from './command.ts';
 import { EXIT } from './exit.ts';
 import { limit } from './limit.ts';
 import { isRunning, LiveHost } from './live.ts';
@@ -72,7 +73,8 @@ async function withHost(
     });
     if (options.outcome === undefined) process.stdout.write(`${JSON.stringify(fitOutcome(outcome))}\n`);
     else writeOutcome(options.outcome, outcome);
-    log.info({ result: outcome.result, durationMs: outcome.durationMs }, outcome.message ?? outcome.result);
+    const { result, durationMs } = outcome;
+    log.info({ result, durationMs, elsewhereMs: elsewhereMs() }, outcome.message ?? result);
     if (outcome.result !== 'Failed') return EXIT.ok;
     return outcome.reason === 'RestoreFailed' ? EXIT.restoreFailed : EXIT.failed;
   } catch (error) {

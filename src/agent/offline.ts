@@ -6,7 +6,7 @@ import { MultinicError } from '../api/errors.ts';
 import { parseCidr } from '../network/address.ts';
 import type { RendererKind } from '../network/node.ts';
 import { generate } from './generator.ts';
-import type { Claim, Conflict, Host, HostState, LinkStep, Readiness } from './host.ts';
+import type { Claim, Conflict, Host, HostState, LinkStep, MachineIdentity, Readiness } from './host.ts';
 import { guarded } from './io-error.ts';
 import { readManaged } from './managed.ts';
 import type { Probe } from './probe.ts';
@@ -106,6 +106,11 @@ export class OfflineHost implements Host {
         break;
     }
     this.#write({ ...host, links });
+  }
+
+  async identity(): Promise<MachineIdentity> {
+    const { machineId, bootId } = this.#read();
+    return { machineId, bootId };
   }
 
   /** Whoever attaches a NIC here edits the file. */

@@ -7,7 +7,7 @@ import { treeId } from '../network/tree.ts';
 import { change, FailedChange } from './change.ts';
 import { NOTHING, readDesired, type Checkout } from './desired.ts';
 import { describedNics } from './foreign.ts';
-import type { Host, HostState } from './host.ts';
+import type { Host, HostState, MachineIdentity } from './host.ts';
 import { linkSteps } from './links.ts';
 import { takeLock, type Lock } from './lock.ts';
 import type { Log } from './log.ts';
@@ -160,7 +160,7 @@ function sayOrphans({ orphans }: Plan, log: Log): void {
 
 /** Machine IDs change when a VM is built anew: the controller learns of it by the report, and commits the new one. */
 async function warnOfOtherMachine({ machineID }: NodeIdentity, { host, log }: Dependencies): Promise<void> {
-  const { machineId } = await host.state();
+  const { machineId } = await host.identity();
   if (machineID !== machineId) {
     log.warn({ expected: machineID, machineId }, 'this machine is not the one that the commit was made for');
   }
@@ -184,7 +184,7 @@ async function reported(
 ): Promise<Outcome> {
   const startedAt = clock();
   const steps = new Steps(signal, (step) => entered?.(step));
-  let identity = { machineId: '', bootId: '' };
+  let identity: MachineIdentity = { machineId: '', bootId: '' };
   const outcome = (report: Report): Outcome => ({
     version: 1,
     node,
@@ -203,8 +203,7 @@ async function reported(
   let lock: Lock | undefined;
   try {
     lock = await steps.do('lock', () => takeLock(root));
-    const { machineId, bootId } = await host.state();
-    identity = { machineId, bootId };
+    identity = await host.identity();
     const record = new HostRecord(root);
     const recovered = await steps.do('recover', () => recover(root, host, record, probe));
     if (recovered !== 'clean') log.info(`an interrupted run was ${recovered}`);

@@ -108,6 +108,13 @@ export class LiveHost {
     return end;
   }
 
+  /** A process of Node that does nothing, as the agent is run. @returns milliseconds */
+  async nothing(): Promise<number> {
+    const began = performance.now();
+    await this.#shell([...this.#pod(), `${NODE}/node`, '-e', '0']);
+    return performance.now() - began;
+  }
+
   async cleanUp(): Promise<AgentEnd> {
     const end = await this.#agent(['cleanup']);
     this.#applied = null;
@@ -165,22 +172,16 @@ export class LiveHost {
     const outcome = join(this.#dir, 'outcome.json');
     await rm(outcome, { force: true });
     const agent = [`${NODE}/node`, `${PROGRAM}/multinic.js`, 'agent', ...args, '--root', '/run/pod/host'];
-    // Its words are on stderr, which a command that succeeds does not return.
-    const pod = [
-      'unshare',
-      '--mount',
-      '--pid',
-      '--fork',
-      '--kill-child',
-      'sh',
-      '-c',
-      `exec 2>&1${POD}`,
-      'pod',
-    ];
-    const command = [...pod, 'env', ...env, ...agent, '--outcome', outcome];
+    const command = [...this.#pod(), 'env', ...env, ...agent, '--outcome', outcome];
     const end = await this.#shell(command);
     this.log = end.log;
     return { ...end, signal: null, outcome: readOutcome(outcome) };
+  }
+
+  #pod(): string[] {
+    // The agent's words are on stderr, which a command that succeeds does not return.
+    const shell = ['sh', '-c', `exec 2>&1${POD}`, 'pod'];
+    return ['unshare', '--mount', '--pid', '--fork', '--kill-child', ...shell];
   }
 
   async #shell(command: readonly string[]): Promise<{ code: number; log: string }> {

@@ -14,6 +14,7 @@ const PACKAGE_OF = {
   mmdebstrap: 'mmdebstrap',
   nsenter: 'util-linux',
   openssl: 'openssl',
+  ping: 'iputils-ping',
   'systemd-nspawn': 'systemd-container',
   tar: 'tar',
 } as const;
