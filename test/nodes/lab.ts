@@ -10,9 +10,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from './cache.ts';
-import { Machine, type MachineOptions, type Rootfs } from './machine.ts';
+import { Machine, type MachineOptions } from './machine.ts';
 import { needCommands } from './packages.ts';
-import { nodeRootfs, type RootfsKind } from './rootfs.ts';
+import { nodeRootfs, type Rootfs, type RootfsKind } from './rootfs.ts';
 import { Slot } from './slot.ts';
 import { Switch } from './switch.ts';
 
@@ -47,10 +47,10 @@ export class Lab {
   /** Installs and builds what is missing (minutes, the first time on a machine), then takes milliseconds. */
   static async open({ log = () => {}, rootfs = 'netplan' }: LabOptions = {}): Promise<Lab> {
     await needCommands(COMMANDS, log);
-    const dir = await nodeRootfs(log, rootfs);
+    const layer = await nodeRootfs(log, rootfs);
     const slot = await Slot.claim(log);
     try {
-      return new Lab(slot, await Switch.create(slot), { kind: rootfs, dir });
+      return new Lab(slot, await Switch.create(slot), layer);
     } catch (error) {
       await slot.destroy();
       throw error;

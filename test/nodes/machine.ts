@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { MultinicError } from '../../src/api/errors.ts';
 import { run, type RunOptions } from './command.ts';
 import { Daemon } from './daemon.ts';
-import type { RootfsKind } from './rootfs.ts';
+import type { Manager, Rootfs } from './rootfs.ts';
 import type { Slot } from './slot.ts';
 import type { Cable, Switch } from './switch.ts';
 import { waitFor } from './wait.ts';
@@ -43,12 +43,6 @@ interface Nic {
   carrier: boolean;
   /** Absent until it is plugged in. */
   cable?: Cable;
-}
-
-/** The layer that is shared by all machines of a kind. */
-export interface Rootfs {
-  readonly kind: RootfsKind;
-  readonly dir: string;
 }
 
 interface Place {
@@ -272,7 +266,7 @@ export class Machine {
     await this.write('/etc/hostname', `${this.name}\n`);
     await this.write('/etc/hosts', `127.0.0.1 localhost\n::1 localhost\n${this.address} ${this.name}\n`);
     await this.write('/etc/machine-id', `${this.systemUUID.replaceAll('-', '')}\n`, 0o444);
-    const [path, primary] = PRIMARY_FILE[rootfs.kind];
+    const [path, primary] = PRIMARY_FILE[rootfs.manager];
     const gateway = slot.address('0.1');
     await this.write(path, primary(this.#primaryMac, `${this.address}/24`, gateway), 0o600);
     for (const [path, content] of Object.entries({ ...this.#options.files })) await this.write(path, content);
@@ -331,7 +325,7 @@ type PrimaryFile = readonly [
 ];
 
 /** How the primary NIC comes up at boot, as who installed the machine wrote it. */
-const PRIMARY_FILE: Readonly<Record<RootfsKind, PrimaryFile>> = {
+const PRIMARY_FILE: Readonly<Record<Manager, PrimaryFile>> = {
   netplan: [
     '/etc/netplan/50-cloud-init.yaml',
     (mac, address, gateway) => `network:
@@ -341,7 +335,7 @@ const PRIMARY_FILE: Readonly<Record<RootfsKind, PrimaryFile>> = {
       match: {macaddress: "${mac}"}
       set-name: eth0
       addresses: [${address}]
-      routes: [{to: default, via: ${gateway}}]
+      routes: [{to: 0.0.0.0/0, via: ${gateway}}]
 `,
   ],
   networkmanager: [

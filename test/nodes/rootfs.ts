@@ -1,6 +1,7 @@
 // The root file systems of nodes: Debian with systemd, udev and a network manager, as packages install it, and little
 // more than what keeps a container from working on the kernel of this machine. `netplan` is a node with networkd and
-// containerd; `networkmanager` has NetworkManager as RHEL has it, and no containers.
+// containerd; the others have no containers: `netplan-…` is what Debian had before and after, `networkmanager` has
+// NetworkManager as RHEL has it.
 import { readFileSync } from 'node:fs';
 import { access, chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -8,11 +9,31 @@ import { run } from './command.ts';
 import { cached, type Log } from './cache.ts';
 import { needCommands } from './packages.ts';
 
-export const SUITE = 'bookworm';
+export type RootfsKind = 'netplan' | 'netplan-bullseye' | 'netplan-trixie' | 'networkmanager';
 
-export type RootfsKind = 'netplan' | 'networkmanager';
+/** Which of the two configures a machine's NICs. */
+export type Manager = 'netplan' | 'networkmanager';
 
-const PACKAGES = [
+/** The layer that is shared by all machines of a kind. */
+export interface Rootfs {
+  /** A lower layer, not to be written to. */
+  readonly dir: string;
+  readonly manager: Manager;
+}
+
+const NETPLAN_PACKAGES = [
+  'systemd',
+  'systemd-sysv',
+  'dbus',
+  'udev',
+  'netplan.io',
+  'iproute2',
+  'kmod',
+  'procps',
+  'ca-certificates',
+];
+
+const NODE_PACKAGES = [
   'systemd',
   'systemd-sysv',
   'dbus',
@@ -68,8 +89,6 @@ const MASKED = [
   'systemd-timesyncd.service',
 ];
 
-const NETPLAN_GENERATOR = '/usr/libexec/netplan/generate';
-
 const FILES: Readonly<Record<string, string>> = {
   // nspawn mounts the controllers read-only; a kubelet makes groups in them, and its volumes want shared mounts.
   '/etc/systemd/system/node-setup.service': `[Unit]
@@ -104,18 +123,21 @@ Environment=LD_PRELOAD=${PERMANENT_MAC}
 `,
 };
 
+/** Where netplan's generator is: with 0.101 (Debian 11), and since. */
+type Generator = '/usr/lib/netplan/generate' | '/usr/libexec/netplan/generate';
+
 /**
  * A veth has no permanent MAC, which netplan's output matches on. The wrapper has the generator do its work under its
  * own argv[0] (as a systemd generator it behaves otherwise) and then matches on the MAC that there is.
  */
-const GENERATOR_WRAPPER = `#!/bin/bash
+const generatorWrapper = (generator: Generator): string => `#!/bin/bash
 root= previous=
 for argument; do
   case $previous in --root-dir|-r) root=$argument;; esac
   case $argument in --root-dir=*) root=\${argument#*=};; esac
   previous=$argument
 done
-(exec -a "$0" ${NETPLAN_GENERATOR}.real "$@")
+(exec -a "$0" ${generator}.real "$@")
 result=$?
 for file in "$root"/run/systemd/network/*netplan*; do
   [ -f "$file" ] && sed -i 's/^PermanentMACAddress=/MACAddress=/' "$file"
@@ -123,41 +145,65 @@ done
 exit $result
 `;
 
-/** @returns the folder of the root file system: a lower layer, not to be written to */
-export function nodeRootfs(log: Log, kind: RootfsKind = 'netplan'): Promise<string> {
-  return kind === 'netplan' ? netplanRootfs(log) : networkManagerRootfs(log);
+/** Builds what is not there yet. */
+export async function nodeRootfs(log: Log, kind: RootfsKind = 'netplan'): Promise<Rootfs> {
+  const manager = kind === 'networkmanager' ? kind : 'netplan';
+  return { dir: await BUILDERS[kind](log), manager };
 }
 
-function netplanRootfs(log: Log): Promise<string> {
-  const recipe = [SUITE, ...PACKAGES, ...MASKED, JSON.stringify(FILES), GENERATOR_WRAPPER];
-  return cached(`node-${SUITE}`, recipe, log, async (dir) => {
-    await install(dir, PACKAGES, log);
+const BUILDERS: Readonly<Record<RootfsKind, (log: Log) => Promise<string>>> = {
+  netplan: (log) =>
+    netplanRootfs('node-bookworm', 'bookworm', NODE_PACKAGES, '/usr/libexec/netplan/generate', log),
+  'netplan-bullseye': (log) =>
+    netplanRootfs('node-bullseye', 'bullseye', NETPLAN_PACKAGES, '/usr/lib/netplan/generate', log),
+  'netplan-trixie': (log) =>
+    netplanRootfs('node-trixie', 'trixie', NETPLAN_PACKAGES, '/usr/libexec/netplan/generate', log),
+  networkmanager: networkManagerRootfs,
+};
+
+function netplanRootfs(
+  name: string,
+  suite: Suite,
+  packages: readonly string[],
+  generator: Generator,
+  log: Log,
+): Promise<string> {
+  const wrapper = generatorWrapper(generator);
+  const recipe = [suite, ...packages, ...MASKED, JSON.stringify(FILES), wrapper];
+  return cached(name, recipe, log, async (dir) => {
+    await install(dir, suite, packages, log);
     // Enabled by whoever wants it, when its configuration is there.
-    await rm(join(dir, 'etc/systemd/system/multi-user.target.wants/containerd.service'));
-    const generator = join(dir, NETPLAN_GENERATOR);
-    await access(generator);
-    await rename(generator, `${generator}.real`);
-    await write(generator, GENERATOR_WRAPPER, 0o755);
+    await rm(join(dir, 'etc/systemd/system/multi-user.target.wants/containerd.service'), { force: true });
+    const path = join(dir, generator);
+    await access(path);
+    await rename(path, `${path}.real`);
+    await write(path, wrapper, 0o755);
   });
 }
 
 function networkManagerRootfs(log: Log): Promise<string> {
+  const suite = 'bookworm';
   const source = join(import.meta.dirname, 'permanent-mac.c');
   const files = JSON.stringify([FILES, NETWORKMANAGER_FILES, readFileSync(source, 'utf8')]);
-  const recipe = [SUITE, ...NETWORKMANAGER_PACKAGES, ...MASKED, files];
-  return cached(`node-${SUITE}-networkmanager`, recipe, log, async (dir) => {
-    await install(dir, NETWORKMANAGER_PACKAGES, log);
+  const recipe = [suite, ...NETWORKMANAGER_PACKAGES, ...MASKED, files];
+  return cached(`node-${suite}-networkmanager`, recipe, log, async (dir) => {
+    await install(dir, suite, NETWORKMANAGER_PACKAGES, log);
     for (const [path, content] of Object.entries(NETWORKMANAGER_FILES)) await write(join(dir, path), content);
     await needCommands(['gcc'], log);
     await run('gcc', ['-shared', '-fPIC', '-O2', '-o', join(dir, PERMANENT_MAC), source, '-ldl']);
   });
 }
 
-async function install(dir: string, packages: readonly string[], log: Log): Promise<void> {
+type Suite = 'bullseye' | 'bookworm' | 'trixie';
+
+/** As Debian's installer has it since 10; packages do it by themselves from 12 on. */
+const MERGED_USR = '--setup-hook=/usr/share/mmdebstrap/hooks/merged-usr/setup00.sh';
+
+async function install(dir: string, suite: Suite, packages: readonly string[], log: Log): Promise<void> {
   await needCommands(['mmdebstrap'], log);
-  await run('mmdebstrap', ['--variant=minbase', '--quiet', `--include=${packages.join(',')}`, SUITE, dir], {
-    timeoutMs: 900_000,
-  });
+  const options = ['--variant=minbase', '--quiet', `--include=${packages.join(',')}`];
+  if (suite === 'bullseye') options.push(MERGED_USR);
+  await run('mmdebstrap', [...options, suite, dir], { timeoutMs: 900_000 });
   await chmod(dir, 0o755);
   for (const unit of MASKED) await link('/dev/null', join(dir, 'etc/systemd/system', unit));
   for (const [path, content] of Object.entries(FILES)) await write(join(dir, path), content);

@@ -1,0 +1,146 @@
+// A host of netplan and systemd-networkd, whose own NIC has what routing daemons, CNIs and people put there: none of it
+// may be touched.
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { Interface } from '../../src/network/interface.ts';
+import type { RootfsKind } from '../nodes/rootfs.ts';
+import { waitFor } from '../nodes/wait.ts';
+import { nic } from '../support/agent.ts';
+import { deletions, foreign, LiveHost, NOT_OURS } from './support.ts';
+
+const V6 = nic(1, { address: 'fd00:101::10', prefix: 64 });
+const THREE: readonly Interface[] = [nic(0), V6, nic(2, { mtu: 1400 })];
+const SAME_SUBNET: readonly Interface[] = [nic(0, { address: '192.168.100.11' }), V6, THREE[2]!];
+const ELSEWHERE: readonly Interface[] = [nic(0, { address: '192.168.110.10' }), V6, THREE[2]!];
+const FILES = '/etc/netplan/9*.yaml';
+
+let host: LiveHost;
+
+/** One host's life: each test begins where the one before ended. */
+export function netplanLife(rootfs: RootfsKind): void {
+  beforeAll(async () => {
+    host = await LiveHost.boot(rootfs);
+    for (const index of [0, 1, 2])
+      await host.machine.attachNic({ mac: nic(index).mac, network: `tenant-${index}` });
+  });
+
+  afterEach(({ task }) => {
+    if (task.result?.state === 'fail') console.log(host.log);
+  });
+
+  afterAll(() => host?.[Symbol.asyncDispose]());
+
+  describe.each([
+    ['a clean host', 'true'],
+    // What any package's installation does; networkd then holds every file for new.
+    ['a host that was reloaded', 'systemctl daemon-reload; netplan generate'],
+  ])('on %s', (_, prepare) => {
+    beforeAll(async () => {
+      await foreign(host);
+      await host.sh(prepare);
+    });
+
+    test('one NIC, then three, with IPv6 and an MTU', async () => {
+      expect((await run([nic(0)])).end.outcome).toMatchObject({ result: 'Applied' });
+      expect(await host.addresses('multinic0')).toEqual(['192.168.100.10/24']);
+      expect((await run(THREE)).end.outcome).toMatchObject({ result: 'Applied' });
+      expect(await host.configured()).toEqual({
+        multinic0: '1500 192.168.100.10/24',
+        multinic1: '1500 fd00:101::10/64',
+        multinic2: '1400 192.168.102.10/24',
+      });
+    });
+
+    test('the same again: nothing is written, and the kernel hears nothing', async () => {
+      const before = await host.sh(`stat -c '%n %i %Y' ${FILES}`);
+      const { end, seen } = await run(THREE);
+      expect(end.outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
+      expect(seen).toEqual([]);
+      expect(await host.sh(`stat -c '%n %i %Y' ${FILES}`)).toBe(before);
+    });
+
+    test.each([
+      ['in the same subnet', SAME_SUBNET, '1500 192.168.100.11/24'],
+      ['in another', ELSEWHERE, '1500 192.168.110.10/24'],
+    ])('another address %s: that NIC alone', async (_where, network, expected) => {
+      const { end, seen } = await run(network);
+      expect(end.outcome).toMatchObject({ result: 'Applied', written: ['etc/netplan/90-multinic0.yaml'] });
+      expect((await host.configured())['multinic0']).toBe(expected);
+      expect(seen.filter((line) => !line.includes('multinic0'))).toEqual([]);
+    });
+
+    test('two NICs change places, and change back', async () => {
+      const swapped = [nic(0, { mac: nic(2).mac }), V6, nic(2, { mac: nic(0).mac })];
+      for (const network of [swapped, THREE]) {
+        expect((await run(network)).end.outcome).toMatchObject({ result: 'Applied' });
+        for (const { name, mac } of network)
+          expect((await host.sh(`cat /sys/class/net/${name}/address`)).trim()).toBe(mac);
+      }
+    });
+
+    test("a broken file of somebody else's is named, and nothing is touched", async () => {
+      await host.machine.write(
+        '/etc/netplan/60-broken.yaml',
+        'network: {ethernets: {eth9: {addresses: [nonsense]}}}\n',
+      );
+      const before = await host.configured();
+      const { end, seen } = await run(SAME_SUBNET);
+      expect(end.outcome).toMatchObject({ result: 'Failed', reason: 'ValidationFailed', step: 'validate' });
+      expect(end.outcome?.message).toContain('60-broken.yaml');
+      expect(seen).toEqual([]);
+      expect(await host.configured()).toEqual(before);
+      await host.sh('rm /etc/netplan/60-broken.yaml');
+    });
+
+    test('the store is cut off by a NIC’s network: all is put back', async () => {
+      const files = await host.sh(`sha256sum ${FILES}`);
+      const before = await host.configured();
+      const end = await host.apply('netplan', [THREE[0]!, host.cutsOff()]);
+      expect(end.outcome).toMatchObject({ result: 'Failed', reason: 'StoreLost', step: 'verify' });
+      expect(await host.configured()).toEqual(before);
+      expect(await host.sh(`sha256sum ${FILES}`)).toBe(files);
+    });
+
+    test('NICs that leave the commit have no address and no file', async () => {
+      expect((await run([nic(0)])).end.outcome).toMatchObject({ result: 'Applied' });
+      expect(Object.keys(await host.configured())).toEqual(['multinic0']);
+      expect((await host.sh(`ls ${FILES}`)).trim()).toBe('/etc/netplan/90-multinic0.yaml');
+      expect((await run([])).end.outcome).toMatchObject({ result: 'Applied' });
+      expect(await host.configured()).toEqual({});
+    });
+  });
+
+  test('after a reboot all is the same, without an agent, also where cloud-init lists the NIC with DHCP', async () => {
+    const cloudInit = `network:
+  version: 2
+  ethernets:
+    ens5: {match: {macaddress: "${nic(0).mac}"}, set-name: ens5, dhcp4: true}
+`;
+    await host.machine.write('/etc/netplan/51-cloud-init-more.yaml', cloudInit, 0o600);
+    const first = await host.apply('netplan', THREE);
+    // The ID by which somebody else describes the NIC has to be ours too: the controller adopts it.
+    expect(first.outcome).toMatchObject({ result: 'Adopt', found: [{ mac: nic(0).mac, netplanId: 'ens5' }] });
+    const adopted = THREE.map((each) => (each.mac === nic(0).mac ? { ...each, netplanId: 'ens5' } : each));
+    expect((await run(adopted)).end.outcome).toMatchObject({ result: 'Applied' });
+    const before = await host.configured();
+    await host.machine.reboot();
+    await waitFor('the NICs', async () => Object.keys(await host.configured()).length === 3, {
+      timeoutMs: 20_000,
+      hint: () => host.sh('networkctl; ip addr'),
+    });
+    expect(await host.configured()).toEqual(before);
+  });
+}
+
+/** A run, during which nothing that is not ours may change. */
+async function run(network: readonly Interface[]) {
+  await host.settled();
+  const before = await host.sh(NOT_OURS);
+  await host.sh(`ip -o monitor link address route rule neigh > /run/monitor 2>&1 < /dev/null & echo $! > /run/monitor.pid
+    sleep 0.3`);
+  const end = await host.apply('netplan', network);
+  await host.sh('sleep 0.3; kill $(cat /run/monitor.pid)');
+  expect(await host.sh(NOT_OURS)).toBe(before);
+  const seen = (await host.sh('cat /run/monitor')).split('\n');
+  expect(deletions(seen, 'eth0')).toEqual([]);
+  return { end, seen: seen.filter((line) => /multinic|ens\d/.test(line)) };
+}
