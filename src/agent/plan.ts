@@ -70,7 +70,7 @@ export type Decision =
 
 /**
  * Decides what a run does, from what was detected; touches nothing.
- * @throws MultinicError `ForeignFile`, `DuplicateMac`, `NetplanIdTaken`
+ * @throws MultinicError `ForeignFile`, `ForeignConfig`, `DuplicateMac`, `NetplanIdTaken`
  */
 export function decide(situation: Situation): Decision {
   const { desired, host, applied, expectedRecord } = situation;
@@ -88,6 +88,7 @@ export function decide(situation: Situation): Decision {
     return name !== nic.name && isManagedName(name) && applied?.nics[nic.mac]?.name !== name;
   });
   if (misnamed) return { kind: 'adopt', found };
+  refuseMore(situation, plan);
   const ids = foreignIds(situation, plan);
   return ids.length > 0 ? { kind: 'adopt', found: ids } : { kind: 'apply', plan };
 }
@@ -246,18 +247,44 @@ function refuseDuplicates(network: Network, links: readonly Link[]): void {
   }
 }
 
-/** IDs under which other netplan files describe NICs whose files we are about to write. */
-function foreignIds({ desired, host, described, applied }: Situation, plan: Plan): FoundNic[] {
-  if (desired.kind !== 'netplan') return [];
-  return plan.present.flatMap((nic): FoundNic[] => {
-    const paths = rendererOf('netplan').render(nic);
+/** The commit's NICs whose files are about to be written, with what others say of each. */
+function describedBy(
+  { desired, host, described, applied }: Situation,
+  plan: Plan,
+): { nic: Interface; mine: DescribedNic[]; describes: (each: DescribedNic) => boolean }[] {
+  const renderer = rendererOf(desired.kind);
+  const by = desired.kind === 'netplan' ? 'netplan' : 'profile';
+  return plan.present.flatMap((nic) => {
+    const paths = renderer.render(nic);
     if (!plan.files.some((step) => step.op === 'write' && paths.has(step.path))) return [];
+    const names = [linkOf(host, nic.mac)?.name, applied?.nics[nic.mac]?.origin?.name];
+    const describes = ({ mac, link }: DescribedNic): boolean =>
+      mac === undefined ? link !== undefined && names.includes(link) : mac === nic.mac;
+    return [{ nic, mine: described.filter((each) => each.by === by && describes(each)), describes }];
+  });
+}
+
+/** DHCP is what anybody's installer writes for any NIC; more than that is somebody's wish. */
+function refuseMore(situation: Situation, plan: Plan): void {
+  for (const { nic, mine } of describedBy(situation, plan)) {
+    const rich = mine.find(({ more }) => more.length > 0);
+    if (rich === undefined || nic.takeover === true) continue;
+    throw new MultinicError(
+      'ForeignConfig',
+      `${rich.file} gives ${nic.name} (${nic.mac}) more than DHCP (${rich.more.join(', ')}); take that NIC out of the file, or write takeover: true for it in the MultiNicBizConfig`,
+      { data: { file: rich.file, mac: nic.mac } },
+    );
+  }
+}
+
+/** IDs under which other netplan files describe NICs whose files we are about to write. */
+function foreignIds(situation: Situation, plan: Plan): FoundNic[] {
+  if (situation.desired.kind !== 'netplan') return [];
+  return describedBy(situation, plan).flatMap(({ nic, mine, describes }): FoundNic[] => {
     const id = nic.netplanId ?? nic.name;
-    const link = linkOf(host, nic.mac);
-    const describes = ({ mac, id }: DescribedNic): boolean =>
-      mac === undefined ? id === link?.name || id === applied?.nics[nic.mac]?.origin?.name : mac === nic.mac;
-    const taken = described.find((each) => each.id === id && !describes(each) && each.mac !== undefined);
-    const mine = described.filter(describes);
+    const taken = situation.described.find(
+      (each) => each.by === 'netplan' && each.id === id && !describes(each) && each.mac !== undefined,
+    );
     const other = mine.findLast((each) => !isManagedName(each.id));
     if (
       taken !== undefined ||

@@ -509,6 +509,33 @@ describe('nothing is touched', () => {
     );
   });
 
+  test.each<[RendererKind, string, string]>([
+    [
+      'netplan',
+      'etc/netplan/50-mine.yaml',
+      `network: {version: 2, ethernets: {ens6: {match: {macaddress: '${nic(1).mac}'}, addresses: [10.9.0.1/24]}}}\n`,
+    ],
+    [
+      'keyfile',
+      'etc/NetworkManager/system-connections/mine.nmconnection',
+      '[connection]\nid=mine\ninterface-name=ens6\n[ipv4]\nmethod=manual\naddress1=10.9.0.1/24\n',
+    ],
+  ])(
+    '%s: a NIC to which somebody’s file gives more than DHCP, unless it is taken over',
+    async (kind, file, text) => {
+      makeRoot(root, machine(4), { [file]: text });
+      const outcome = await refusal({ kind });
+      expect(outcome).toMatchObject({ result: 'Failed', reason: 'ForeignConfig', step: 'plan' });
+      expect(outcome.message).toContain(file);
+      const network = [
+        nic(0),
+        nic(1, { takeover: true, ...(kind === 'netplan' && { netplanId: 'ens6' }) }),
+        nic(2),
+      ];
+      expect((await apply({ kind, network })).result).toBe('Applied');
+    },
+  );
+
   test('a record of another commit, unless the host is as wanted anyway', async () => {
     await apply();
     const before = hostFiles(root);

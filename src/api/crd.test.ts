@@ -76,6 +76,7 @@ test('the spec asks for no more than it always has', () => {
     'spec.nodeConfigs[].interfaces': { type: 'array' },
     [item]: { type: 'object' },
     [`${item}.portId`]: { type: 'string' },
+    [`${item}.takeover`]: { type: 'boolean' },
     [`${item}.macAddress`]: { type: 'string', pattern: '^([0-9A-Fa-f]{2}[:]){5}([0-9A-Fa-f]{2})$' },
     [`${item}.address`]: { type: 'string' },
     [`${item}.cidr`]: { type: 'string' },

@@ -43,6 +43,12 @@ export const InterfaceConfig = z
       )
       .optional(),
     mtu: z.int().min(68).max(9000).describe('Bytes; 1500 when left out. At least 1280 with IPv6.').optional(),
+    takeover: z
+      .boolean()
+      .describe(
+        'true: ours also where a file of somebody else’s on the node gives this NIC more than DHCP; without, such a file is refused.',
+      )
+      .optional(),
     name: z
       .string()
       .describe(

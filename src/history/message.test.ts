@@ -23,6 +23,7 @@ describe('what changed, in a person’s words', () => {
       [nic(0, { address: '192.168.0.11', prefix: 25 })],
     ],
     ['rename multinic0 to multinic3', [nic(0)], [nic(0, { name: 'multinic3' })]],
+    ['multinic0 takeover false -> true', [nic(0)], [nic(0, { takeover: true })]],
     ['multinic0 port none -> p', [nic(0)], [nic(0, { portId: 'p' })]],
     ['no change of the network', [nic(0)], [nic(0)]],
   ])('%s', (words, before, after) => {

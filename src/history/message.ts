@@ -49,6 +49,8 @@ function describeInterfaceChange(was: Interface, nic: Interface): string[] {
   if (was.name !== nic.name) parts.push(`rename ${was.name} to ${nic.name}`);
   if (cidr(was) !== cidr(nic)) parts.push(`${nic.name} ${cidr(was)} -> ${cidr(nic)}`);
   if (was.mtu !== nic.mtu) parts.push(`${nic.name} mtu ${was.mtu} -> ${nic.mtu}`);
+  if (was.takeover !== nic.takeover)
+    parts.push(`${nic.name} takeover ${was.takeover ?? false} -> ${nic.takeover ?? false}`);
   if (was.portId !== nic.portId)
     parts.push(`${nic.name} port ${was.portId ?? 'none'} -> ${nic.portId ?? 'none'}`);
   return parts;

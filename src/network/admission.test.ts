@@ -60,6 +60,8 @@ describe('an interface', () => {
       { ...NIC, address: '', cidr: '2001:db8::1/64', mtu: 1280 },
       { ...WANTED, address: '2001:db8::1', prefix: 64, mtu: 1280 },
     ],
+    ['a takeover', { ...NIC, takeover: true }, { ...WANTED, takeover: true }],
+    ['no takeover', { ...NIC, takeover: false }, WANTED],
     ['a port in another script', { ...NIC, portId: '포트 1' }, { ...WANTED, portId: '포트 1' }],
   ])('takes %s', (_, nic, wanted) => {
     expect(admitEntry(entry(nic), '')).toMatchObject({ nodeId: 'i-1', wanted: [wanted], problems: [] });
@@ -117,6 +119,7 @@ describe('an interface', () => {
     ['portId', { portId: '\uD800' }, 'InvalidPortId'],
     ['portId', { portId: 'a'.repeat(254) }, 'InvalidPortId'],
     ['portId', { portId: 7 }, 'InvalidPortId'],
+    ['takeover', { takeover: 'yes' }, 'InvalidTakeover'],
   ])('refuses a %s: %o', (field, change, code) => {
     expect(refused({ ...NIC, ...change })).toEqual([`interfaces[0].${field} ${code}`]);
   });

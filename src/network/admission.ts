@@ -179,7 +179,7 @@ function readInterface(raw: unknown, path: string, problems: Problem[]): WantedI
     found.push({ path: `${path}.macAddress`, code: 'MissingMac', message });
   }
   const portId = readText(item.portId, `${path}.portId`, 'InvalidPortId', found);
-  const { name, macAddress, mtu = DEFAULT_MTU } = item;
+  const { name, macAddress, takeover, mtu = DEFAULT_MTU } = item;
   if (name !== undefined && indexOfName(name) === undefined) found.push(shapeProblem(path, 'name', written));
   const readable = !misshapen.has('address') && !misshapen.has('cidr');
   const subnet = readable ? readSubnet(item, path, found) : undefined;
@@ -190,6 +190,7 @@ function readInterface(raw: unknown, path: string, problems: Problem[]): WantedI
     ...subnet,
     mtu,
     ...(portId !== undefined && { portId }),
+    ...(takeover === true && { takeover }),
     ...(name !== undefined && { name }),
   };
 }
@@ -200,6 +201,7 @@ const SHAPES: Readonly<Partial<Record<string, readonly [code: string, remedy: st
   address: ['InvalidAddress', 'write an address such as 192.168.100.10'],
   cidr: ['InvalidCidr', 'write an address or a subnet with its prefix, such as 192.168.100.10/24'],
   mtu: ['InvalidMtu', 'write an integer from 68 to 9000, or leave it out for 1500'],
+  takeover: ['InvalidTakeover', 'write true or false'],
   name: ['InvalidName', 'write multinic0 to multinic9999, or leave it out'],
 };
 

@@ -6,7 +6,7 @@ import { readIni } from './ini.ts';
 import { indexOfName, type Interface } from './interface.ts';
 import { Reading, readInterfaces } from './reading.ts';
 import type { Files, Renderer } from './renderer.ts';
-import { compareKeys, HEADER, portLine, readPort } from './vocabulary.ts';
+import { comments, compareKeys, HEADER, readComments } from './vocabulary.ts';
 
 const DIRECTORY = 'etc/sysconfig/network-scripts';
 
@@ -57,19 +57,19 @@ function text(nic: Interface): string {
     'IPV6_PEERDNS=no',
     ipv6 && `IPV6ADDR=${nic.address}/${nic.prefix}`,
   ];
-  return `${HEADER}\n${portLine(nic.portId)}${lines.filter((line) => line !== false).join('\n')}\n`;
+  return `${HEADER}\n${comments(nic)}${lines.filter((line) => line !== false).join('\n')}\n`;
 }
 
 function read(name: string, files: Files, lenient: boolean, problems: Problem[]): Interface | undefined {
   const path = pathOf(name);
   const content = files.get(path) ?? '';
   const ini = readIni(path, content);
-  const port = readPort(path, content);
+  const { problems: flaws, ...said } = readComments(path, content);
   const reading = new Reading(path, ini.keys);
   const mac = reading.mac('HWADDR');
   const mtu = reading.mtu('MTU');
   const address = reading.has('IPV6ADDR') ? reading.cidr('IPV6ADDR') : readIPv4(reading);
-  problems.push(...ini.problems, ...port.problems, ...reading.problems);
+  problems.push(...ini.problems, ...flaws, ...reading.problems);
   if (mac === undefined || mtu === undefined || address === undefined) return undefined;
   const nic: Interface = {
     name,
@@ -77,7 +77,7 @@ function read(name: string, files: Files, lenient: boolean, problems: Problem[])
     address: address.text,
     prefix: address.prefix,
     mtu,
-    ...(port.portId !== undefined && { portId: port.portId }),
+    ...said,
   };
   const expected = readIni(path, text(nic)).keys;
   problems.push(...compareKeys(path, ini.keys, expected, reading.read, lenient));

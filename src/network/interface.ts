@@ -13,6 +13,8 @@ export interface Interface {
   readonly mtu: number;
   /** OpenStack port, a comment in the file: it identifies nothing. */
   readonly portId?: string;
+  /** Ours even where a file of somebody else's gives this NIC more than DHCP. A comment in the file. */
+  readonly takeover?: true;
   /** netplan only: the key under `ethernets` when another file already describes the NIC under that ID. */
   readonly netplanId?: string;
 }
@@ -70,8 +72,8 @@ export function sameNetwork(a: Network, b: Network): boolean {
   });
 }
 
-type Link = Pick<Interface, 'address' | 'prefix' | 'mtu'>;
+type Link = Pick<Interface, 'address' | 'prefix' | 'mtu' | 'takeover'>;
 
 function sameLink(a: Link, b: Link): boolean {
-  return a.address === b.address && a.prefix === b.prefix && a.mtu === b.mtu;
+  return a.address === b.address && a.prefix === b.prefix && a.mtu === b.mtu && a.takeover === b.takeover;
 }

@@ -7,7 +7,7 @@ import { readIni } from './ini.ts';
 import { indexOfName, type Interface } from './interface.ts';
 import { Reading, readInterfaces } from './reading.ts';
 import type { Files, Renderer } from './renderer.ts';
-import { compareKeys, HEADER, portLine, readPort } from './vocabulary.ts';
+import { comments, compareKeys, HEADER, readComments } from './vocabulary.ts';
 
 const CONNECTIONS = 'etc/NetworkManager/system-connections';
 const LINKS = 'etc/systemd/network';
@@ -49,7 +49,7 @@ function connection(nic: Interface): string {
   const address = `address1=${nic.address}/${nic.prefix}\n`;
   const ipv6 = nic.address.includes(':');
   return `${HEADER}
-${portLine(nic.portId)}[connection]
+${comments(nic)}[connection]
 id=${nic.name}
 type=ethernet
 uuid=${uuidOf(nic.name)}
@@ -109,7 +109,7 @@ function read(name: string, files: Files, lenient: boolean, problems: Problem[])
     return undefined;
   }
   const ini = readIni(path, content);
-  const port = readPort(path, content);
+  const { problems: flaws, ...said } = readComments(path, content);
   const reading = new Reading(path, ini.keys);
   const mac = reading.mac('ethernet.mac-address');
   const mtu = reading.mtu('ethernet.mtu');
@@ -118,13 +118,7 @@ function read(name: string, files: Files, lenient: boolean, problems: Problem[])
   const linkIni = readIni(pathOfLink, linkContent);
   const linkReading = new Reading(pathOfLink, linkIni.keys);
   const linkMac = linkReading.mac('Match.MACAddress');
-  problems.push(
-    ...ini.problems,
-    ...port.problems,
-    ...reading.problems,
-    ...linkIni.problems,
-    ...linkReading.problems,
-  );
+  problems.push(...ini.problems, ...flaws, ...reading.problems, ...linkIni.problems, ...linkReading.problems);
   if (mac === undefined || mtu === undefined || address === undefined || linkMac === undefined)
     return undefined;
   if (mac !== linkMac) {
@@ -140,7 +134,7 @@ function read(name: string, files: Files, lenient: boolean, problems: Problem[])
     address: address.text,
     prefix: address.prefix,
     mtu,
-    ...(port.portId !== undefined && { portId: port.portId }),
+    ...said,
   };
   problems.push(
     ...compareKeys(path, ini.keys, readIni(path, connection(nic)).keys, reading.read, lenient),

@@ -6,7 +6,7 @@ import { indexOfName, type Interface } from './interface.ts';
 import { Reading, readInterfaces } from './reading.ts';
 import type { Files, Renderer } from './renderer.ts';
 import { isPlainText } from './text.ts';
-import { compareKeys, HEADER, portLine, readPort, type Keys } from './vocabulary.ts';
+import { comments, compareKeys, HEADER, readComments, type Keys } from './vocabulary.ts';
 
 export const netplan: Renderer = {
   kind: 'netplan',
@@ -44,7 +44,7 @@ function nameOf(path: string): string | undefined {
 function text(nic: Interface): string {
   const linkLocal = nic.address.includes(':') ? '[ipv6]' : '[]';
   return `${HEADER}
-${portLine(nic.portId)}network:
+${comments(nic)}network:
   version: 2
   ethernets:
     ${stringify(nic.netplanId ?? nic.name, { compat: 'yaml-1.1' }).trimEnd()}:
@@ -65,21 +65,21 @@ ${portLine(nic.portId)}network:
 function read(name: string, files: Files, lenient: boolean, problems: Problem[]): Interface | undefined {
   const path = pathOf(name);
   const content = files.get(path) ?? '';
-  const port = readPort(path, content);
+  const { problems: flaws, ...said } = readComments(path, content);
 
   // What is nearly always there, our own bytes, is read many times faster than YAML; what the lines hold counts
   // only if rendering it gives this very file.
   const own = readOwn(content);
-  if (own !== undefined && port.problems.length === 0) {
-    const nic = toInterface(name, own.id, new Reading(path, own.keys), port.portId);
+  if (own !== undefined && flaws.length === 0) {
+    const nic = toInterface(name, own.id, new Reading(path, own.keys), said);
     if (nic !== undefined && text(nic) === content) return nic;
   }
 
   const document = readYaml(path, content, problems, lenient);
-  problems.push(...port.problems);
+  problems.push(...flaws);
   if (document === undefined) return undefined;
   const reading = new Reading(path, document.keys);
-  const nic = toInterface(name, document.id, reading, port.portId);
+  const nic = toInterface(name, document.id, reading, said);
   problems.push(...reading.problems);
   if (nic === undefined) return undefined;
   const expected = readYaml(path, text(nic), problems, lenient)?.keys ?? new Map<string, string>();
@@ -87,7 +87,12 @@ function read(name: string, files: Files, lenient: boolean, problems: Problem[])
   return nic;
 }
 
-function toInterface(name: string, id: string, reading: Reading, portId?: string): Interface | undefined {
+function toInterface(
+  name: string,
+  id: string,
+  reading: Reading,
+  said: Pick<Interface, 'portId' | 'takeover'>,
+): Interface | undefined {
   if (id !== name && !isNetplanId(id)) {
     const path = `${reading.path}: network.ethernets.${id}`;
     const message = `is neither ${name} nor an ID that another file may have; write ${name}`;
@@ -105,7 +110,7 @@ function toInterface(name: string, id: string, reading: Reading, portId?: string
     address: cidr.text,
     prefix: cidr.prefix,
     mtu,
-    ...(portId !== undefined && { portId }),
+    ...said,
     ...(id !== name && { netplanId: id }),
   };
 }
@@ -117,8 +122,8 @@ interface Ethernet {
 
 /** Takes the values from the lines at which `text` writes them: no search, so that no file can make it slow. */
 function readOwn(content: string): Ethernet | undefined {
-  const lines = content.split('\n', 18);
-  const first = lines[1] === 'network:' ? 1 : 2;
+  const lines = content.split('\n', 19);
+  const first = lines.indexOf('network:');
   const value = (line: number, start: string): string | undefined => {
     const found = lines[first + line];
     return found?.startsWith(start) === true

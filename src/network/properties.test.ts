@@ -37,7 +37,13 @@ const ports = fc.oneof(fc.uuid(), fc.constant('포트 # "1": [x]'), fc.stringMat
 const tame = fc
   .uniqueArray(
     fc.record(
-      { macAddress: fc.constantFrom(...MACS), host, name: index.map((n) => `multinic${n}`), portId: ports },
+      {
+        macAddress: fc.constantFrom(...MACS),
+        host,
+        name: index.map((n) => `multinic${n}`),
+        portId: ports,
+        takeover: fc.constant(true as const),
+      },
       { requiredKeys: ['macAddress', 'host'] },
     ),
     { maxLength: 5, selector: ({ macAddress }) => macAddress },

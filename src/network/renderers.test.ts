@@ -13,7 +13,14 @@ const NIC: Interface = {
   prefix: 24,
   mtu: 1500,
 };
-const NIC6: Interface = { ...NIC, name: 'multinic10', address: '2001:db8::1', prefix: 64, portId: 'port-1' };
+const NIC6: Interface = {
+  ...NIC,
+  name: 'multinic10',
+  address: '2001:db8::1',
+  prefix: 64,
+  portId: 'port-1',
+  takeover: true,
+};
 
 const NETPLAN = 'etc/netplan/90-multinic0.yaml';
 const IFCFG = 'etc/sysconfig/network-scripts/ifcfg-multinic0';
@@ -52,6 +59,7 @@ describe('the file of one interface', () => {
       [
         'etc/netplan/99-multinic10.yaml',
         `${HEADER}# OpenStack port: port-1
+# Takeover: true
 network:
   version: 2
   ethernets:

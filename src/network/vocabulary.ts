@@ -2,6 +2,7 @@
 // the file says beyond or against that is foreign. So there is no second list of keys that could drift.
 
 import type { Problem } from '../api/errors.ts';
+import type { Interface } from './interface.ts';
 import { isPlainText } from './text.ts';
 
 /** A file's keys by dotted path (`ipv4.method`), values as text. */
@@ -11,23 +12,42 @@ export const HEADER =
   '# Managed by multinic-agent. Edit it in git (branch of this node) or in the MultiNicBizConfig, not on the host.';
 
 const PORT = '# OpenStack port: ';
+const TAKEOVER = '# Takeover: ';
 
-/** The comment line for a port; empty without one. */
-export function portLine(portId: string | undefined): string {
-  return portId === undefined ? '' : `${PORT}${portId}\n`;
+/** What no OS has a key for, as comment lines; empty without any. */
+export function comments({ portId, takeover }: Pick<Interface, 'portId' | 'takeover'>): string {
+  const port = portId === undefined ? '' : `${PORT}${portId}\n`;
+  return takeover === true ? `${port}${TAKEOVER}true\n` : port;
 }
 
-/** The port that a file's comment names. */
-export function readPort(path: string, text: string): { portId?: string; problems: Problem[] } {
-  const lines = text.split('\n').filter((line) => line.startsWith(PORT.trimEnd()));
-  const [line] = lines;
-  if (line === undefined) return { problems: [] };
-  const portId = line.slice(PORT.length);
-  if (lines.length > 1 || !line.startsWith(PORT) || !isPlainText(portId)) {
-    const message = `the comment "${PORT.trimEnd()}" is there more than once or holds no plain text; keep one such line, or none`;
-    return { problems: [{ path, code: 'InvalidPortId', message }] };
-  }
-  return { portId, problems: [] };
+/** What a file's comments say. */
+export function readComments(
+  path: string,
+  text: string,
+): Pick<Interface, 'portId' | 'takeover'> & { problems: Problem[] } {
+  const problems: Problem[] = [];
+  const read = (
+    start: string,
+    code: string,
+    holds: (value: string) => boolean,
+    what: string,
+  ): string | undefined => {
+    const lines = text.split('\n').filter((line) => line.startsWith(start.trimEnd()));
+    const [line] = lines;
+    if (line === undefined) return undefined;
+    const value = line.slice(start.length);
+    if (lines.length === 1 && line.startsWith(start) && holds(value)) return value;
+    const message = `the comment "${start.trimEnd()}" is there more than once or holds no ${what}; keep one such line, or none`;
+    problems.push({ path, code, message });
+    return undefined;
+  };
+  const portId = read(PORT, 'InvalidPortId', isPlainText, 'plain text');
+  const takeover = read(TAKEOVER, 'InvalidTakeover', (value) => value === 'true', '"true"');
+  return {
+    ...(portId !== undefined && { portId }),
+    ...(takeover !== undefined && { takeover: true }),
+    problems,
+  };
 }
 
 /**
