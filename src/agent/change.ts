@@ -250,7 +250,7 @@ function describe(
         .map((target) => ({ ...target, addresses: [...target.addresses] })),
     },
     machine: {
-      links: before.links.map((link) => ({ ...link, addresses: [...link.addresses] })),
+      links: before.links.map(({ loaded: _, ...link }) => ({ ...link, addresses: [...link.addresses] })),
       routes: [...before.routes],
     },
     applied,

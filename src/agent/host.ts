@@ -15,6 +15,8 @@ export interface Link {
   readonly addresses: readonly string[];
   /** Name of the bond or bridge that this link is part of. */
   readonly master?: string;
+  /** Of a NIC with a name of ours: the addresses that systemd-networkd has loaded for it, if any. */
+  readonly loaded?: readonly string[];
 }
 
 /** A route that does not follow from an address alone. */

@@ -1,7 +1,7 @@
 import type { Link, LinkStep } from './host.ts';
 
 /** How a link shall be, all of it. */
-export type LinkTarget = Omit<Link, 'master'>;
+export type LinkTarget = Omit<Link, 'master' | 'loaded'>;
 
 /** Free for the moment between two steps only; no network manager gives out such a name. */
 const SWAP = 'multinic-swap';

@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { MultinicError } from '../api/errors.ts';
+import { indexOfName } from '../network/interface.ts';
 import type { RendererKind } from '../network/node.ts';
 import { rendererOf } from '../network/renderers.ts';
 import { DeadMan } from './dead-man.ts';
@@ -24,6 +25,7 @@ import type {
 } from './host.ts';
 import { readNoAutoDefault } from './managed.ts';
 import { NetworkManager, type Profile } from './network-manager.ts';
+import { loadedAddresses } from './networkd.ts';
 import { noAutoDefaultMac } from './no-auto-default.ts';
 import { giveBack, readOthers } from './others.ts';
 import { answers, type Probe } from './probe.ts';
@@ -84,7 +86,7 @@ export class LiveHost implements Host {
       nodeAddresses: known
         .filter(({ name }) => primary.has(name))
         .flatMap(({ addresses }) => addresses.map((address) => address.split('/')[0]!)),
-      links: known,
+      links: known.map((link) => this.#withLoaded(link, links)),
       routes,
     };
   }
@@ -317,6 +319,13 @@ export class LiveHost implements Host {
     );
   }
 
+  #withLoaded(link: Link, raw: readonly RawLink[]): Link {
+    const ifindex = raw.find(({ ifname }) => ifname === link.name)?.ifindex;
+    if (ifindex === undefined || indexOfName(link.name) === undefined) return link;
+    const loaded = loadedAddresses(this.#root, ifindex);
+    return loaded.length === 0 ? link : { ...link, loaded };
+  }
+
   #isQuiet(mac: string): boolean {
     return readNoAutoDefault(this.#root).includes(mac);
   }
@@ -372,6 +381,7 @@ export class LiveHost implements Host {
 }
 
 interface RawLink {
+  readonly ifindex?: number;
   readonly ifname: string;
   readonly link_type?: string;
   readonly address?: string;

@@ -27,6 +27,7 @@ export function nextRecord(
       plan.present.map((nic) => {
         const link = before.links.find(({ mac }) => mac === nic.mac);
         const known = old?.nics[nic.mac];
+        const addresses = plan.lingering.find(({ mac }) => mac === nic.mac)?.addresses;
         const origin =
           known?.origin ??
           (known === undefined && link !== undefined && indexOfName(link.name) === undefined
@@ -37,6 +38,7 @@ export function nextRecord(
           {
             name: nic.name,
             address: `${nic.address}/${nic.prefix}`,
+            ...(addresses && { lingering: { bootId: before.bootId, addresses: [...addresses] } }),
             ...(origin && { origin: { name: origin.name, mtu: origin.mtu, up: origin.up } }),
           },
         ];

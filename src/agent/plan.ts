@@ -59,6 +59,14 @@ export interface Plan {
   readonly present: Network;
   /** Links that may have to change, each as it shall be. */
   readonly targets: readonly LinkTarget[];
+  readonly lingering: readonly Lingering[];
+}
+
+/** A NIC with addresses that we took back, and that networkd gives it again when its link gets a carrier. */
+export interface Lingering {
+  readonly mac: string;
+  readonly name: string;
+  readonly addresses: readonly string[];
 }
 
 export type Decision =
@@ -124,7 +132,24 @@ function makePlan(situation: Situation): Plan {
     targets: situation.links
       ? [...releasedLinks(situation), ...present.map((nic) => wantedLink(situation, nic))]
       : [],
+    lingering: present.flatMap((nic) => lingering(situation, nic)),
   };
+}
+
+/**
+ * networkd's files may be newer than what it has loaded, so the record keeps what was seen in this boot. A NIC that gets
+ * another name is out of its hands: netplan's files match on the name too.
+ */
+function lingering(situation: Situation, { mac, name, address, prefix }: Interface): Lingering[] {
+  const link = linkOf(situation.host, mac);
+  if (link?.name !== name) return [];
+  const ours = givenAddresses(situation, mac);
+  const addresses = new Set([
+    ...takenBack(situation, mac),
+    ...(link.loaded ?? []).filter((each) => ours.has(each)),
+  ]);
+  addresses.delete(`${address}/${prefix}`);
+  return addresses.size === 0 ? [] : [{ mac, name, addresses: [...addresses] }];
 }
 
 /**
@@ -206,10 +231,17 @@ function noAutoDefaultSteps({ desired, host, managed, noAutoDefault: told }: Sit
 }
 
 /** The addresses on a NIC that came from us: those of its files and of the record. */
-function givenAddresses({ managed, applied }: Situation, mac: string): Set<string> {
+function givenAddresses(situation: Situation, mac: string): Set<string> {
+  const { managed, applied } = situation;
   const inFiles = managed.flatMap(({ nic }) => (nic?.mac === mac ? [`${nic.address}/${nic.prefix}`] : []));
   const inRecord = applied?.nics[mac]?.address;
-  return new Set(inRecord === undefined ? inFiles : [...inFiles, inRecord]);
+  return new Set([...inFiles, ...(inRecord === undefined ? [] : [inRecord]), ...takenBack(situation, mac)]);
+}
+
+/** Those that networkd brings back in this boot. */
+function takenBack({ host, applied }: Situation, mac: string): readonly string[] {
+  const known = applied?.nics[mac]?.lingering;
+  return known?.bootId === host.bootId ? known.addresses : [];
 }
 
 /** A file at a path of ours is ours when it parses as ours, alone or with its counterpart, or when we wrote it. */

@@ -17,12 +17,14 @@ const appliedSchema = z.strictObject({
   commit: z.string(),
   machineId: z.string(),
   appliedAt: z.string(),
-  /** By MAC: the name and address that we gave, and how the link was before us, where we saw it. */
+  /** By MAC: the name and address that we gave, those that we took back, and how the link was before us, where we saw it. */
   nics: z.record(
     z.string(),
     z.strictObject({
       name: z.string(),
       address: z.string(),
+      /** Addresses of ours that networkd brings back in that boot. */
+      lingering: z.strictObject({ bootId: z.string(), addresses: z.array(z.string()) }).exactOptional(),
       origin: z.strictObject({ name: z.string(), mtu: z.number(), up: z.boolean() }).exactOptional(),
     }),
   ),

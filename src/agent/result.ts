@@ -1,26 +1,39 @@
 import { MultinicError } from '../api/errors.ts';
 import type { Outcome } from '../api/outcome.ts';
-import type { FoundNic, Plan } from './plan.ts';
+import type { FoundNic, Lingering, Plan } from './plan.ts';
 import type { Applied } from './record.ts';
 
 /** How a run ended, in the words of its report; who and when is added by the run. */
 export type Report = Pick<Outcome, 'result'> &
   Partial<
-    Pick<Outcome, 'reason' | 'message' | 'written' | 'removed' | 'missing' | 'found' | 'record' | 'tree'>
+    Pick<
+      Outcome,
+      'reason' | 'message' | 'written' | 'removed' | 'missing' | 'found' | 'record' | 'tree' | 'warnings'
+    >
   >;
 
-export function success({ missing, files }: Plan): Report {
+export function success({ missing, files, lingering }: Plan): Report {
   const last = new Map(files.map((step) => [step.path, step.op]));
   const paths = (op: 'write' | 'remove'): string[] =>
     [...last].filter(([, each]) => each === op).map(([path]) => path);
   const changes = { written: paths('write'), removed: paths('remove'), missing: [...missing] };
-  if (missing.length === 0) return { result: 'Applied', ...changes };
+  const absent = `not on this machine: ${missing.join(', ')}; attach the ports to the VM, or take them out of the MultiNicBizConfig`;
+  const message = [
+    ...(missing.length === 0 ? [] : [absent]),
+    ...(lingering.length === 0 ? [] : [describeLingering(lingering)]),
+  ].join('. ');
   return {
-    result: 'Pending',
-    reason: 'InterfacesMissing',
-    message: `not on this machine: ${missing.join(', ')}; attach the ports to the VM, or take them out of the MultiNicBizConfig`,
+    ...(missing.length === 0 ? { result: 'Applied' } : { result: 'Pending', reason: 'InterfacesMissing' }),
+    ...(message !== '' && { message }),
+    ...(lingering.length > 0 && { warnings: ['NetworkdHoldsOldFile'] }),
     ...changes,
   };
+}
+
+/** A live change passes networkd by, which has loaded the files of the boot. */
+export function describeLingering(lingering: readonly Lingering[]): string {
+  const nics = lingering.map(({ name, addresses }) => `${name} ${addresses.join(', ')}`).join('; ');
+  return `systemd-networkd still holds what it loaded at boot, and gives it to the NIC when its link loses its carrier and gets it again: ${nics}; a reboot ends this, \`multinic retry\` mends it after it happened`;
 }
 
 export function superseded(commit: string, tip: string): Report {

@@ -16,7 +16,15 @@ import { decide, type Desired, type Plan } from './plan.ts';
 import { nextRecord } from './next-record.ts';
 import type { Endpoint } from './probe.ts';
 import { HostRecord } from './record.ts';
-import { adopt, describeError, diverged, success, superseded, type Report } from './result.ts';
+import {
+  adopt,
+  describeError,
+  describeLingering,
+  diverged,
+  success,
+  superseded,
+  type Report,
+} from './result.ts';
 import type { Root } from './root.ts';
 import { Steps, type Step } from './steps.ts';
 import { recover } from './undo.ts';
@@ -147,6 +155,9 @@ async function settle(
       apiServer,
       deadManSeconds: deadManSeconds(task),
     });
+  }
+  if (plan.lingering.length > 0) {
+    log.warn({ lingering: plan.lingering }, `NetworkdHoldsOldFile: ${describeLingering(plan.lingering)}`);
   }
   return await steps.always('report', () => ({ ...success(plan), tree: treeOnHost(root, desired, plan) }));
 }

@@ -55,6 +55,8 @@ export const Outcome = z.strictObject({
   found: z.array(z.strictObject({ mac: word, name: word, netplanId: word.optional() })).default([]),
   /** The commit that the host's record names, when that is not the expected one; null: the host has no record. */
   record: oid.nullable().optional(),
+  /** What is well now, and not for ever, in PascalCase, stable; the message says what it is about. */
+  warnings: z.array(reason).optional(),
   /** List entries that were cut to fit OUTCOME_MAX_BYTES. */
   omitted: z.number().int().positive().optional(),
 });

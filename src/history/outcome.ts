@@ -22,6 +22,7 @@ const KEY = {
   missing: 'Missing',
   found: 'Found',
   record: 'Record',
+  warning: 'Warning',
   request: 'Request',
   by: 'By',
 } as const;
@@ -194,6 +195,7 @@ export async function recordEnding(
       ...(outcome?.found ?? []).map(
         ({ mac, name, netplanId }) => [KEY.found, [mac, name, netplanId ?? []].flat().join(' ')] as const,
       ),
+      ...(outcome?.warnings ?? []).map((code) => [KEY.warning, code] as const),
       ...(outcome?.record === undefined ? [] : [[KEY.record, outcome.record ?? 'none'] as const]),
     ],
   });

@@ -1,0 +1,99 @@
+import { expect, test } from 'vitest';
+import { Folder, identity, machine, makeRoot, nic } from '../../test/support/agent.ts';
+import type { Interface } from '../network/interface.ts';
+import type { Files } from '../network/renderer.ts';
+import { managedFiles, renderTree } from '../network/tree.ts';
+import type { HostState } from './host.ts';
+import { openRoot, readManaged } from './managed.ts';
+import { loadedAddresses } from './networkd.ts';
+import { nextRecord } from './next-record.ts';
+import { decide, type Desired, type Plan } from './plan.ts';
+import type { Applied } from './record.ts';
+import { success } from './result.ts';
+
+const OLD = nic(0);
+const NEW = nic(0, { address: '192.168.100.11' });
+const [OLD_ADDRESS, NEW_ADDRESS] = ['192.168.100.10/24', '192.168.100.11/24'];
+
+test('what networkd has loaded for a link, in its own words', () => {
+  using folder = new Folder();
+  makeRoot(folder.path, machine(0), {
+    'run/systemd/netif/links/3':
+      '# This is private data. Do not parse.\nADMIN_STATE=configured\nNETWORK_FILE=/run/systemd/network/10-netplan-multinic0.network\n',
+    'run/systemd/netif/links/4': 'ADMIN_STATE=unmanaged\n',
+    'run/systemd/netif/links/5': 'NETWORK_FILE=/run/systemd/network/gone.network\n',
+    'run/systemd/network/10-netplan-multinic0.network':
+      '[Match]\nMACAddress=02:00:00:00:01:00\n\n[Network]\nAddress=192.168.100.10/24\nAddress=fd00:101::10/64\n',
+  });
+  const loaded = [3, 4, 5, 6].map((ifindex) => loadedAddresses(openRoot(folder.path), ifindex));
+  expect(loaded).toEqual([['192.168.100.10/24', 'fd00:101::10/64'], [], [], []]);
+});
+
+test('an address that networkd brings back is ours for as long as the boot, and is said to come', () => {
+  const booted = host([OLD_ADDRESS], [OLD_ADDRESS]);
+  const first = run(NEW, OLD, booted, undefined);
+  expect(first.plan.lingering).toEqual([{ mac: OLD.mac, name: OLD.name, addresses: [OLD_ADDRESS] }]);
+  const report = success(first.plan);
+  expect(report).toMatchObject({ result: 'Applied', warnings: ['NetworkdHoldsOldFile'] });
+  expect(report.message).toContain(`multinic0 ${OLD_ADDRESS}`);
+
+  // The files in /run were written anew: networkd has loaded none of them.
+  const flapped = host([NEW_ADDRESS, OLD_ADDRESS], [NEW_ADDRESS]);
+  const second = run(NEW, NEW, flapped, first.record);
+  expect(second.plan.targets[0]?.addresses).toEqual([NEW_ADDRESS]);
+  expect(second.plan.lingering).toEqual(first.plan.lingering);
+  expect(second.record.nics).toEqual(first.record.nics);
+
+  // After a reboot networkd has nothing old: who has such an address then has it from somebody else.
+  const rebooted = { ...flapped, bootId: 'another' };
+  const third = run(NEW, NEW, rebooted, second.record);
+  expect(third.plan.targets[0]?.addresses).toEqual([OLD_ADDRESS, NEW_ADDRESS]);
+  expect(third.plan.lingering).toEqual([]);
+  expect(success(third.plan)).not.toHaveProperty('warnings');
+});
+
+test('an address of somebody else’s that networkd has loaded is none of our business', () => {
+  const { plan } = run(OLD, OLD, host([OLD_ADDRESS, '10.9.0.1/24'], ['10.9.0.1/24', OLD_ADDRESS]), undefined);
+  expect(plan.lingering).toEqual([]);
+});
+
+function host(addresses: readonly string[], loaded: readonly string[]): HostState {
+  return {
+    ...machine(0),
+    links: [{ name: OLD.name, mac: OLD.mac, up: true, mtu: 1500, addresses, loaded }],
+  };
+}
+
+function filesOf(each: Interface): Files {
+  return managedFiles(renderTree(identity('netplan'), [each]));
+}
+
+/** A run that finds the files of `before`. */
+function run(
+  wanted: Interface,
+  before: Interface,
+  state: HostState,
+  applied: Applied | undefined,
+): { plan: Plan; record: Applied } {
+  using folder = new Folder();
+  const root = openRoot(makeRoot(folder.path, state, Object.fromEntries(filesOf(before))));
+  const desired: Desired = {
+    commit: '1'.repeat(40),
+    kind: 'netplan',
+    network: [wanted],
+    files: filesOf(wanted),
+  };
+  const decision = decide({
+    desired,
+    host: state,
+    managed: readManaged(root),
+    described: [],
+    noAutoDefault: [],
+    applied,
+    expectedRecord: applied?.commit ?? null,
+    links: true,
+  });
+  if (decision.kind !== 'apply') throw new Error(`decided to ${decision.kind}`);
+  const { plan } = decision;
+  return { plan, record: nextRecord(desired, plan, state, applied, root, 'worker-1', new Date(0)) };
+}
