@@ -4,6 +4,7 @@ import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { OUTCOME_MAX_BYTES, Outcome } from '../src/api/outcome.ts';
@@ -20,6 +21,7 @@ import {
   makeRoot,
   nic,
   NODE,
+  PROGRAM,
   runAgent,
   startAgent,
   TestStore,
@@ -241,6 +243,79 @@ describe('stopped', () => {
     expect(['DeadlineExceeded', 'StoreUnreachable']).toContain(end.outcome?.reason);
     expect(end.outcome?.durationMs).toBeLessThan(1000);
     expect(hostFiles(root)).toEqual(before);
+  });
+});
+
+describe('for people', () => {
+  const multinic = async (...args: string[]): Promise<{ code: number; text: string }> => {
+    const command = [PROGRAM, 'agent', ...args, '--offline'];
+    const { exitCode, all } = await execa(process.execPath, command, { all: true, reject: false });
+    return { code: exitCode ?? -1, text: all };
+  };
+
+  test('detect shows each NIC, what needs it and what describes it', async () => {
+    const table = await multinic('detect', '--root', root);
+    expect(table.code).toBe(0);
+    expect(table.text).toMatch(/eth0 .* carries the node’s own address/);
+    expect(table.text).toMatch(/multinic0 .*etc\/netplan\/90-multinic0.yaml/);
+    expect(JSON.parse((await multinic('detect', '--root', root, '-o', 'json')).text)).toMatchObject({
+      applied: { commit: first },
+      interrupted: false,
+      nics: [
+        { name: 'eth0', use: expect.any(String) },
+        { name: 'multinic0', files: ['etc/netplan/90-multinic0.yaml'] },
+        {},
+        {},
+        { name: 'ens8', files: [] },
+      ],
+    });
+  });
+
+  test('plan says what a run of a job would do, does nothing, and a run then does it', async () => {
+    const url = store.server.url;
+    const job = writeJob({ dir: folder.path, root, url, commit: second, expectedRecord: first });
+    const before = fileIdentities(root);
+    const planned = await multinic('plan', '--root', root, '--job', job, '-o', 'json');
+    expect(planned.code).toBe(10);
+    const plan = JSON.parse(planned.text) as { result: string; files: { op: string; path: string }[] };
+    expect(plan.result).toBe('change');
+    expect((await multinic('plan', '--root', root, '--job', job)).text).toContain(
+      '- etc/netplan/91-multinic1.yaml',
+    );
+    const { 'var/lib/multinic/lock': _, ...after } = fileIdentities(root);
+    expect(before).toMatchObject(after);
+    const { outcome } = await advance();
+    const paths = (op: string): string[] =>
+      plan.files.flatMap((each) => (each.op === op ? [each.path] : [])).sort();
+    expect([outcome?.written.toSorted(), outcome?.removed.toSorted()]).toEqual([
+      paths('write'),
+      paths('remove'),
+    ]);
+    expect(await multinic('plan', '--root', root, '--job', job)).toMatchObject({ code: 0 });
+  });
+
+  test('plan of a checked-out branch: nothing to do, a change, a refusal', async () => {
+    const tree = join(folder.path, `tree-${count}`);
+    const put = (network: Network): void => {
+      rmSync(tree, { recursive: true, force: true });
+      for (const [path, content] of renderTree(identity('netplan'), network)) {
+        mkdirSync(join(tree, path, '..'), { recursive: true });
+        writeFileSync(join(tree, path), content);
+      }
+    };
+    put(OLD);
+    expect(await multinic('plan', '--root', root, '--tree', tree)).toMatchObject({
+      code: 0,
+      text: expect.stringContaining('nothing to do'),
+    });
+    put([...OLD, nic(3)]);
+    const change = await multinic('plan', '--root', root, '--tree', tree);
+    expect(change.code).toBe(10);
+    expect(change.text).toContain('ens8 is named multinic3');
+    put([nic(0, { mac: 'fa:16:3e:00:01:00' })]);
+    const refused = await multinic('plan', '--root', root, '--tree', tree);
+    expect(refused).toMatchObject({ code: 1, text: expect.stringContaining('NicInUse') });
+    expect((await multinic('plan', '--root', root)).code).toBe(2);
   });
 });
 

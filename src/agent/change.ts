@@ -10,7 +10,7 @@ import { preflight, touchedLinks } from './preflight.ts';
 import { answering, expectApiServer, probeFailed, probesOf, type Endpoint, type Probe } from './probe.ts';
 import { needsNetworkManager, profilePaths, wantedProfiles } from './profiles.ts';
 import { sha256, type Applied, type HostRecord, type Pending } from './record.ts';
-import type { Desired, Plan } from './plan.ts';
+import { bootNics, type Desired, type Plan } from './plan.ts';
 import type { Root } from './root.ts';
 import { validateStaged } from './staging.ts';
 import type { Steps } from './steps.ts';
@@ -37,6 +37,8 @@ export interface ChangeContext {
   /** Whether the store still answers; throws when it does not. */
   readonly probe: () => Promise<void>;
   readonly mode: AgentJob['apply'];
+  /** The host's network manager reads its files anew, all of them. */
+  readonly reload: boolean;
   readonly probes: readonly string[];
   readonly apiServer: Endpoint | undefined;
   /** Seconds after which the host restores itself: later than this run would. */
@@ -64,7 +66,8 @@ export async function change(
     // An API server that does not answer beforehand is not this change's doing.
     return { manager: asked, witnesses: { probes, apiServer: await answering(context.apiServer) } };
   });
-  await steps.do('validate', () => validateStaged(root, host, desired.kind, plan));
+  const nics = bootNics(plan, before, context.record.applied);
+  await steps.do('validate', () => validateStaged(root, host, desired.kind, plan, nics));
   await steps.do('backup', () => {
     for (const path of pathsOf(plan)) {
       const copy = root.backup(path, context.clock());
@@ -223,19 +226,18 @@ function describe(
   before: HostState,
   applied: Applied | null,
   manager: Manager | undefined,
-  { root, clock, mode }: ChangeContext,
+  { root, clock, reload }: ChangeContext,
 ): Pending {
   const after = expectedFiles(plan);
-  const full = mode === 'full';
   // A network manager that reads its files anew may touch every NIC of ours, not those alone that have to change.
   const changed = new Set([
-    ...(full ? plan.targets : linkSteps(before.links, plan.targets)).map(({ mac }) => mac),
+    ...(reload ? plan.targets : linkSteps(before.links, plan.targets)).map(({ mac }) => mac),
     ...Object.keys(manager?.wanted ?? {}).filter((mac) => manager?.before[mac] !== manager?.wanted[mac]),
   ]);
   return {
     bootId: before.bootId,
     startedAt: clock().toISOString(),
-    reload: full && plan.files.length > 0,
+    reload,
     ...(manager !== undefined && { profiles: pick(manager.before, [...changed]) }),
     files: pathsOf(plan).map((path) => {
       const content = after.get(path) ?? null;

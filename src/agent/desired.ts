@@ -1,4 +1,6 @@
-import { InvalidInputError, type Problem } from '../api/errors.ts';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { InvalidInputError, MultinicError, type Problem } from '../api/errors.ts';
 import type { NodeIdentity } from '../network/node.ts';
 import { managedFiles, readTree } from '../network/tree.ts';
 import type { Desired } from './plan.ts';
@@ -38,6 +40,33 @@ export function readDesired(
     node: tree.node,
     desired: { commit, kind: tree.node.renderer, network: tree.network, files: managedFiles(files) },
   };
+}
+
+/**
+ * A node's branch that somebody has checked out, or is about to commit.
+ * @throws InvalidInputError `InvalidTree`; MultinicError `InvalidTree` for a folder that cannot be read
+ */
+export function readTreeFolder(dir: string): { desired: Desired; node: NodeIdentity } {
+  const entries = new Map(
+    filesBelow(dir).map((path) => [path, { mode: '100644', content: readFileSync(join(dir, path), 'utf8') }]),
+  );
+  const { node } = readTree(new Map([...entries].map(([path, { content }]) => [path, content])));
+  return readDesired(NOTHING.commit, node.name, { tip: NOTHING.commit, entries });
+}
+
+/** Less git's own. */
+function filesBelow(dir: string): string[] {
+  try {
+    return readdirSync(dir, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(dir, join(entry.parentPath, entry.name)))
+      .filter((path) => !path.startsWith('.git'));
+  } catch (error) {
+    throw new MultinicError(
+      'InvalidTree',
+      `--tree ${dir}: ${(error as Error).message}; name a folder with a node's branch checked out`,
+    );
+  }
 }
 
 /** The tree without interfaces: what a cleanup applies. No commit stands behind it. */

@@ -1,6 +1,7 @@
 import { parseDocument } from 'yaml';
 import { MultinicError } from '../api/errors.ts';
 import type { RendererKind } from '../network/node.ts';
+import { iniEntries, settings } from './ini-entries.ts';
 
 /** Name to content of the files of one folder, `etc/netplan`. */
 export type ReadFolder = (folder: string) => ReadonlyMap<string, string>;
@@ -92,25 +93,8 @@ function matching(files: ReadonlyMap<string, string>, pattern: RegExp): [name: s
   return [...files].filter(([name]) => pattern.test(name)).sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-/** `section.key` to value; none of a file that is broken, because its reader ignores such a file as a whole. */
 function sections(content: string): Map<string, string> {
-  const values = new Map<string, string>();
-  let current: string | undefined;
-  for (const line of settings(content)) {
-    const header = /^\[([^[\]]+)\]$/.exec(line);
-    const equals = line.indexOf('=');
-    if (header !== null) current = header[1];
-    else if (current === undefined || equals < 1) return new Map();
-    else values.set(`${current}.${line.slice(0, equals).trim()}`, line.slice(equals + 1).trim());
-  }
-  return values;
-}
-
-function settings(content: string): string[] {
-  return content
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !/^[#;]/.test(line));
+  return new Map(iniEntries(content));
 }
 
 function section(file: string, parent: unknown, key: string): Record<string, unknown> {

@@ -2,6 +2,7 @@
 // what it may ask and the few things that it may do. Everything above this line is the same for a recorded host (the
 // local home) and for a live one.
 import type { RendererKind } from '../network/node.ts';
+import type { BootNic, NextBoot } from './boot.ts';
 import type { Probe } from './probe.ts';
 
 /** A network interface of the machine as its kernel has it now. */
@@ -85,6 +86,12 @@ export interface Host {
    * @throws MultinicError `ValidationFailed` in the generator's words
    */
   validate(kinds: readonly RendererKind[], staging: string): Promise<void>;
+  /**
+   * Which files will give these NICs their names and addresses at the next boot.
+   * @param staging as `validate` left it; absent: from the files as they are
+   * @returns none where that cannot be told (a recorded host of netplan, which has no generator)
+   */
+  nextBoot(nics: readonly BootNic[], kind: RendererKind, staging?: string): Promise<readonly NextBoot[]>;
   /** Waits a moment for NICs that are just being attached. */
   attached(macs: readonly string[]): Promise<void>;
   /** Makes one change in the kernel. @throws MultinicError `LinkRefused` */

@@ -1,13 +1,15 @@
 // A host that runs: its links by the image's own `ip`, which needs only the host's network namespace, and its
 // network manager by the host's commands, in the host's root.
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { basename, join, relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { MultinicError } from '../api/errors.ts';
 import { indexOfName } from '../network/interface.ts';
 import type { RendererKind } from '../network/node.ts';
 import { rendererOf } from '../network/renderers.ts';
+import { nextBoot, type BootNic, type NextBoot } from './boot.ts';
+import { readBoot } from './boot-files.ts';
 import { DeadMan } from './dead-man.ts';
 import { elsewhere, run, type Command } from './command.ts';
 import { generate } from './generator.ts';
@@ -23,7 +25,7 @@ import type {
   Readiness,
   Route,
 } from './host.ts';
-import { readNoAutoDefault } from './managed.ts';
+import { readManaged, readNoAutoDefault } from './managed.ts';
 import { NetworkManager, type Profile } from './network-manager.ts';
 import { loadedAddresses } from './networkd.ts';
 import { noAutoDefaultMac } from './no-auto-default.ts';
@@ -106,6 +108,16 @@ export class LiveHost implements Host {
       if (kind === 'netplan') await this.#netplan(staging);
       if (kind === 'ifcfg') this.#refuseIfcfg(staging);
     }
+  }
+
+  async nextBoot(nics: readonly BootNic[], _kind: RendererKind, staging?: string): Promise<NextBoot[]> {
+    const { links } = await this.state();
+    const real = nics.map((nic) => {
+      const name = links.find((link) => link.mac === nic.mac && link.master === undefined)?.name;
+      const driver = name === undefined ? undefined : driverOf(name);
+      return { ...nic, ...(driver !== undefined && { driver }) };
+    });
+    return nextBoot(real, readBoot(this.#root, staging));
   }
 
   async change(step: LinkStep): Promise<void> {
@@ -243,8 +255,9 @@ export class LiveHost implements Host {
     const ours = (await this.state()).links.filter(({ mac }) => macs.includes(mac));
     const except = new Set(ours.map(({ name }) => name));
     const others = await readOthers(except);
-    if (paths.some((path) => rendererOf('netplan').manages(path))) await this.#inUnit('netplan apply');
-    if (paths.some(isProfile)) await this.#inUnit('systemctl restart NetworkManager');
+    const all = [...paths, ...readManaged(this.#root).flatMap(({ files }) => [...files.keys()])];
+    if (all.some((path) => rendererOf('netplan').manages(path))) await this.#inUnit('netplan apply');
+    if (all.some(isProfile)) await this.#inUnit('systemctl restart NetworkManager');
     await giveBack(others, except);
   }
 
@@ -469,6 +482,14 @@ async function othersRoutes(name: string): Promise<string[]> {
     .flatMap(({ stdout }) => stdout.split('\n'))
     .filter((line) => line !== '' && !/ proto (kernel|static|dhcp|ra)\b/.test(line))
     .map((line) => line.replaceAll(/ (linkdown|pref \w+)\b/g, '').trim());
+}
+
+function driverOf(name: string): string | undefined {
+  try {
+    return basename(readlinkSync(`/sys/class/net/${name}/device/driver`));
+  } catch {
+    return undefined;
+  }
 }
 
 async function hasCarrier(name: string): Promise<boolean> {

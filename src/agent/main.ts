@@ -6,14 +6,18 @@ import { AgentJob } from '../api/job.ts';
 import type { Outcome } from '../api/outcome.ts';
 import { httpBranch } from './branch.ts';
 import { elsewhereMs } from './command.ts';
+import { readDesired, readTreeFolder } from './desired.ts';
 import { EXIT } from './exit.ts';
+import type { Host } from './host.ts';
 import { limit } from './limit.ts';
 import { isRunning, LiveHost } from './live.ts';
 import type { Log } from './log.ts';
 import { openRoot } from './managed.ts';
 import { OfflineHost } from './offline.ts';
 import { apiServerOf } from './probe.ts';
+import { detect as detectHost, preview, type Detection, type Preview } from './preview.ts';
 import { fitOutcome, writeOutcome, writeProgress, writeRefusal } from './report.ts';
+import type { Root } from './root.ts';
 import { cleanUp, run, type Dependencies } from './run.ts';
 
 export interface HostOptions {
@@ -47,6 +51,41 @@ export function cleanup(options: HostOptions & { readonly deadline: number }): P
   );
 }
 
+/** @throws MultinicError `NotRunning`, `InvalidRoot`, and as `preview.ts` says */
+export function detect(options: HostOptions): Promise<Detection> {
+  const root = openHost(options);
+  return detectHost(root, hostOf(root, options));
+}
+
+export interface PlanOptions extends HostOptions {
+  /** A job file, whose commit is fetched… */
+  readonly job?: string;
+  /** …or a folder with a node's branch checked out. */
+  readonly tree?: string;
+}
+
+/** @throws MultinicError as `detect`; `InvalidJob`, `InvalidTree`, and what keeps a checkout from coming */
+export async function plan(options: PlanOptions): Promise<Preview> {
+  const root = openHost(options);
+  const host = hostOf(root, options);
+  if (options.tree !== undefined) {
+    const { desired } = readTreeFolder(options.tree);
+    return preview(root, host, { desired, storeHost: '', links: true });
+  }
+  const job = readJob(options.job ?? '');
+  const { desired } = readDesired(job.commit, job.node, await httpBranch(job).checkout());
+  return preview(root, host, {
+    desired,
+    expectedRecord: job.expectedRecord,
+    storeHost: new URL(job.url).hostname,
+    links: job.apply !== 'files',
+  });
+}
+
+function hostOf(root: Root, { offline }: HostOptions): Host {
+  return offline === true ? new OfflineHost(root) : new LiveHost(root);
+}
+
 async function withHost(
   options: HostOptions,
   deadlineSeconds: () => number,
@@ -62,7 +101,7 @@ async function withHost(
     const apiServer = apiServerOf(process.env);
     const outcome = await action({
       root,
-      host: options.offline === true ? new OfflineHost(root) : new LiveHost(root),
+      host: hostOf(root, options),
       log,
       clock: () => new Date(),
       signal,

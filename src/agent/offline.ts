@@ -5,6 +5,8 @@ import { z } from 'zod';
 import { MultinicError } from '../api/errors.ts';
 import { parseCidr } from '../network/address.ts';
 import type { RendererKind } from '../network/node.ts';
+import { nextBoot, type BootNic, type NextBoot } from './boot.ts';
+import { readBoot } from './boot-files.ts';
 import { generate } from './generator.ts';
 import type { Claim, Conflict, Host, HostState, LinkStep, MachineIdentity, Readiness } from './host.ts';
 import { guarded } from './io-error.ts';
@@ -77,6 +79,10 @@ export class OfflineHost implements Host {
 
   async validate(kinds: readonly RendererKind[], staging: string): Promise<void> {
     for (const kind of kinds) generate(kind, (folder) => filesIn(join(staging, folder)));
+  }
+
+  async nextBoot(nics: readonly BootNic[], kind: RendererKind, staging?: string): Promise<NextBoot[]> {
+    return kind === 'netplan' ? [] : nextBoot(nics, readBoot(this.#root, staging));
   }
 
   async change(step: LinkStep): Promise<void> {

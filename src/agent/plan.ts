@@ -3,6 +3,7 @@ import { indexOfName, type Interface, type Network } from '../network/interface.
 import type { RendererKind } from '../network/node.ts';
 import type { Files } from '../network/renderer.ts';
 import { rendererOf } from '../network/renderers.ts';
+import type { BootNic } from './boot.ts';
 import { orderFiles, type FileStep } from './file-order.ts';
 import type { DescribedNic } from './foreign.ts';
 import type { HostState, Link } from './host.ts';
@@ -329,6 +330,15 @@ function foreignIds(situation: Situation, plan: Plan): FoundNic[] {
     }
     if (other === undefined || mine.some((each) => each.id === id)) return [];
     return [{ mac: nic.mac, name: nic.name, netplanId: other.id }];
+  });
+}
+
+/** The commit's NICs as a boot finds them: with the kernel's name, or the one before us. */
+export function bootNics({ present }: Plan, host: HostState, applied: Applied | undefined): BootNic[] {
+  return present.map(({ mac }) => {
+    const known = [linkOf(host, mac)?.name, applied?.nics[mac]?.origin?.name];
+    const names = known.flatMap((name) => (name === undefined || isManagedName(name) ? [] : [name]));
+    return { mac, names: [...names, 'eth1'] };
   });
 }
 

@@ -38,7 +38,7 @@ export function touchedLinks(plan: Plan, host: HostState): Link[] {
 }
 
 /** What a NIC is needed for, as the end of a sentence. */
-function useOf(link: Link, host: HostState, storeHost: string): string | undefined {
+export function useOf(link: Link, host: HostState, storeHost: string): string | undefined {
   if (link.master !== undefined) return `is part of ${link.master}`;
   if (defaultLinks(host).includes(link)) return 'carries the node’s default route';
   const own = link.addresses.find((address) => host.nodeAddresses.includes(address.split('/')[0] ?? ''));

@@ -6,12 +6,11 @@ import type { NodeIdentity } from '../network/node.ts';
 import { treeId } from '../network/tree.ts';
 import { change, FailedChange } from './change.ts';
 import { NOTHING, readDesired, type Checkout } from './desired.ts';
-import { describedNics } from './foreign.ts';
 import type { Host, HostState, MachineIdentity } from './host.ts';
 import { linkSteps } from './links.ts';
 import { takeLock, type Lock } from './lock.ts';
 import type { Log } from './log.ts';
-import { meansTheSame, readManaged, readNoAutoDefault } from './managed.ts';
+import { meansTheSame, readManaged } from './managed.ts';
 import { decide, type Desired, type Plan } from './plan.ts';
 import { nextRecord } from './next-record.ts';
 import type { Endpoint } from './probe.ts';
@@ -26,6 +25,7 @@ import {
   type Report,
 } from './result.ts';
 import type { Root } from './root.ts';
+import { readSituation } from './situation.ts';
 import { Steps, type Step } from './steps.ts';
 import { recover } from './undo.ts';
 
@@ -120,24 +120,18 @@ async function settle(
   const expectedRecord = task.expectedRecord === undefined ? (applied?.commit ?? null) : task.expectedRecord;
   const before = await steps.do('detect', () => detect(desired, host, log));
   const decision = await steps.do('plan', () =>
-    decide({
-      desired,
-      host: before,
-      managed: readManaged(root),
-      described: describedNics(root),
-      noAutoDefault: readNoAutoDefault(root),
-      applied,
-      expectedRecord,
-      links: task.mode !== 'files',
-    }),
+    decide(readSituation(root, before, { desired, applied, expectedRecord, links: task.mode !== 'files' })),
   );
   if (decision.kind === 'adopt') return adopt(decision.found);
   if (decision.kind === 'diverged') return diverged(decision.found, applied, expectedRecord);
-  const { plan } = decision;
+  const full = task.mode === 'full';
+  const held = full && decision.plan.lingering.length > 0;
+  // The host's manager reads everything anew then.
+  const plan = full ? { ...decision.plan, lingering: [] } : decision.plan;
   sayOrphans(plan, log);
   const next =
     desired === NOTHING ? null : nextRecord(desired, plan, before, applied, root, task.node, clock());
-  if (plan.files.length === 0 && linkSteps(before.links, plan.targets).length === 0) {
+  if (plan.files.length === 0 && linkSteps(before.links, plan.targets).length === 0 && !held) {
     log.info(`nothing to change: ${plan.kept.length} files are as the commit has them`);
     await steps.do('finish', () => record.finish(next));
   } else {
@@ -151,6 +145,7 @@ async function settle(
       storeHost: task.storeHost,
       probe: task.probe,
       mode: task.mode,
+      reload: full && (held || plan.files.length > 0),
       probes: task.probes,
       apiServer,
       deadManSeconds: deadManSeconds(task),

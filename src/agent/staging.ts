@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { RendererKind } from '../network/node.ts';
+import { refuseLosers, type BootNic, type NextBoot } from './boot.ts';
 import type { Host } from './host.ts';
 import { RENDERERS, STAGING } from './managed.ts';
 import type { Plan } from './plan.ts';
@@ -9,8 +10,16 @@ import type { Root } from './root.ts';
 /**
  * Builds the configuration folders as they will be, everybody's files and ours, beside the real ones, and has the
  * OS's own generator read them. They lie inside the host's root, where a command of the host can see them.
+ * @returns what will count at the next boot
+ * @throws MultinicError `ValidationFailed`, `NotAtNextBoot`
  */
-export async function validateStaged(root: Root, host: Host, kind: RendererKind, plan: Plan): Promise<void> {
+export async function validateStaged(
+  root: Root,
+  host: Host,
+  kind: RendererKind,
+  plan: Plan,
+  nics: readonly BootNic[],
+): Promise<readonly NextBoot[]> {
   const renderers = RENDERERS.filter(
     (renderer) =>
       // A tree without interfaces is no host's in particular.
@@ -33,6 +42,9 @@ export async function validateStaged(root: Root, host: Host, kind: RendererKind,
       renderers.map((renderer) => renderer.kind),
       staging,
     );
+    const boots = await host.nextBoot(nics, kind, staging);
+    refuseLosers(plan.present, boots, kind);
+    return boots;
   } finally {
     root.removeScratch(STAGING);
   }

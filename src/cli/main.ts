@@ -59,7 +59,7 @@ try {
 /** The agent's command line is the agent's; it is loaded only where it is asked for. */
 async function agent(): Promise<Command> {
   if (process.argv[2] === 'agent') {
-    const command = (await import('../agent/cli.ts')).agentCommand();
+    const command = (await import('./agent.ts')).agentCommand();
     for (const each of [command, ...command.commands]) each.copyInheritedSettings(program);
     return command;
   }

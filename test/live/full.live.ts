@@ -62,6 +62,21 @@ describe.each<[RootfsKind, RendererKind]>([
     expect(await host.addresses('multinic0')).toEqual(['192.168.100.11/24']);
   });
 
+  test('what networkd held since the boot is settled', async () => {
+    await host.machine.reboot();
+    await foreign(host);
+    const moved = [nic(0, { address: '192.168.100.12', mtu: 1400 }), NEW[1]!];
+    const live = await host.apply(kind, moved);
+    expect(live.outcome?.warnings).toEqual(kind === 'netplan' ? ['NetworkdHoldsOldFile'] : undefined);
+    expect((await run(moved))?.warnings).toBeUndefined();
+    await host.machine.setCarrier(nic(0).mac, false);
+    await host.sh('sleep 1');
+    await host.machine.setCarrier(nic(0).mac, true);
+    await host.sh('sleep 3');
+    expect(await host.addresses('multinic0')).toEqual(['192.168.100.12/24']);
+    expect((await run(NEW))?.result).toBe('Applied');
+  });
+
   test('a failure ends as before', async () => {
     const outcome = await run(OLD, ['192.168.101.99']);
     expect(outcome).toMatchObject({ result: 'Failed', reason: 'ProbeFailed', step: 'verify' });

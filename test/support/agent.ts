@@ -18,7 +18,7 @@ import { Store } from '../../src/store/store.ts';
 export const NODE = 'worker-1';
 const MACHINE = '8b3c1f0e5d9a4c7b92e61a0f3d7c5b01';
 /** The bundle that users have; integration tests build it first. */
-const PROGRAM = join(import.meta.dirname, '../../dist/multinic.js');
+export const PROGRAM = join(import.meta.dirname, '../../dist/multinic.js');
 const TOKEN = 'token-of-worker-1';
 const OS: Readonly<Record<RendererKind, NodeIdentity['os']>> = {
   netplan: { family: 'ubuntu', major: 22 },

@@ -1,0 +1,83 @@
+// The next boot: who would win then is found out before anything is changed, and a reboot proves it.
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { RendererKind } from '../../src/network/node.ts';
+import type { RootfsKind } from '../nodes/rootfs.ts';
+import { waitFor } from '../nodes/wait.ts';
+import { nic } from '../support/agent.ts';
+import { LiveHost } from './support.ts';
+
+const MAC = nic(0).mac;
+const STATE = 'ip -j addr; find /etc/netplan /etc/NetworkManager /etc/systemd/network || true';
+const NAMES: [string, string, string][] = [
+  ['a link', '/etc/systemd/network/05-foo.link', `[Match]\nMACAddress=${MAC}\n[Link]\nName=foo0\n`],
+  [
+    'a rule',
+    '/etc/udev/rules.d/70-persistent-net.rules',
+    `SUBSYSTEM=="net", ACTION=="add", ATTR{address}=="${MAC}", NAME="foo0"\n`,
+  ],
+];
+const WINNERS: Record<string, [string, string, string][]> = {
+  netplan: [
+    ...NAMES,
+    ['a network', '/etc/systemd/network/05-foo.network', `[Match]\nMACAddress=${MAC}\n[Network]\nDHCP=yes\n`],
+  ],
+  keyfile: [
+    ...NAMES,
+    [
+      'a profile',
+      '/etc/NetworkManager/system-connections/foo.nmconnection',
+      `[connection]\nid=foo\ntype=ethernet\nautoconnect-priority=999\n[ethernet]\nmac-address=${MAC}\n[ipv4]\nmethod=auto\n`,
+    ],
+  ],
+};
+
+describe.each<[RootfsKind, RendererKind]>([
+  ['netplan', 'netplan'],
+  ['networkmanager', 'keyfile'],
+])('%s', (rootfs, kind) => {
+  let host: LiveHost;
+
+  beforeAll(async () => {
+    host = await LiveHost.boot(rootfs);
+    for (const index of [0, 1])
+      await host.machine.attachNic({ mac: nic(index).mac, network: `tenant-${index}` });
+  });
+
+  afterEach(({ task }) => {
+    if (task.result?.state === 'fail') console.log(host.log);
+  });
+
+  afterAll(() => host?.[Symbol.asyncDispose]());
+
+  test.each(WINNERS[kind]!)(
+    '%s of somebody else would win: refused, and nothing is touched',
+    async (_, file, content) => {
+      await host.machine.write(file, content, 0o600);
+      await host.settled();
+      const before = await host.sh(STATE);
+      const { outcome } = await host.apply(kind, [nic(0), nic(1)]);
+      expect(outcome).toMatchObject({ result: 'Failed', step: 'validate' });
+      // Two .link files for one MAC are refused as such.
+      expect(outcome?.reason).toMatch(/NotAtNextBoot|ValidationFailed/);
+      expect(outcome?.message).toContain(file.slice(1));
+      expect(await host.sh(STATE)).toBe(before);
+      await host.sh(`rm ${file}`);
+    },
+  );
+
+  test('what would have won does so, after a reboot without us', async () => {
+    for (const [, file, content] of WINNERS[kind]!.slice(0, 1))
+      await host.machine.write(file, content, 0o644);
+    await host.machine.reboot();
+    await waitFor('the name', async () => (await host.sh('ip -br link')).includes('foo0'), {
+      timeoutMs: 10_000,
+    });
+    await host.sh(`rm ${WINNERS[kind]![0]![1]}`);
+    await host.machine.reboot();
+    expect((await host.apply(kind, [nic(0), nic(1)])).outcome?.result).toBe('Applied');
+    await host.machine.reboot();
+    await waitFor('the NICs', async () => Object.keys(await host.configured()).length === 2, {
+      timeoutMs: 20_000,
+    });
+  });
+});
