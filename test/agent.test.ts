@@ -246,13 +246,13 @@ describe('stopped', () => {
   });
 });
 
-describe('for people', () => {
-  const multinic = async (...args: string[]): Promise<{ code: number; text: string }> => {
-    const command = [PROGRAM, 'agent', ...args, '--offline'];
-    const { exitCode, all } = await execa(process.execPath, command, { all: true, reject: false });
-    return { code: exitCode ?? -1, text: all };
-  };
+const multinic = async (...args: string[]): Promise<{ code: number; text: string }> => {
+  const command = [PROGRAM, 'agent', ...args, '--offline'];
+  const { exitCode, all } = await execa(process.execPath, command, { all: true, reject: false });
+  return { code: exitCode ?? -1, text: all };
+};
 
+describe('for people', () => {
   test('detect shows each NIC, what needs it and what describes it', async () => {
     const table = await multinic('detect', '--root', root);
     expect(table.code).toBe(0);

@@ -94,7 +94,7 @@ export async function restore(
       await syncFolder(dirname(target));
       return undefined;
     }
-    const replaced = `${target}.replaced-${timestamp((options.clock ?? Date.now)())}`;
+    const replaced = unusedName(`${target}.replaced-${timestamp((options.clock ?? Date.now)())}`);
     const swap = 'mv -T "$1" "$2"; mv -T "$3" "$1"';
     await runLocked(target, 'exclusive', ['sh', '-ec', swap, 'restore', target, replaced, fresh]);
     await syncFolder(dirname(target));
@@ -102,6 +102,13 @@ export async function restore(
   } finally {
     await rm(fresh, { recursive: true, force: true });
   }
+}
+
+/** Two restores may come within a second. */
+function unusedName(path: string): string {
+  let name = path;
+  for (let again = 2; existsSync(name); again += 1) name = `${path}-${again}`;
+  return name;
 }
 
 /** Asked before anything else, so that a mistyped name is not answered with what stands in its way. */
