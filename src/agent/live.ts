@@ -326,9 +326,11 @@ export class LiveHost implements Host {
     const inside = `/${relative(this.#root.dir, staging)}`;
     const { code, stderr } = await run(this.#inHost([`/${generator}`, '--root-dir', inside]));
     if (code === 0) return;
+    // 1.x warns of the modes of files, also of those that are not the cause.
+    const errors = stderr.replaceAll(/^\*\* .*WARNING \*\*.*\n/gm, '').replaceAll(`${inside}/`, '');
     throw new MultinicError(
       'ValidationFailed',
-      `netplan refuses the files as they would be: ${stderr.trim().replaceAll(`${inside}/`, '')}; mend that file, then run \`multinic retry\``,
+      `netplan refuses the files as they would be: ${errors.trim()}; mend that file, then run \`multinic retry\``,
     );
   }
 

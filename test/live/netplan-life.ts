@@ -5,15 +5,33 @@ import type { Interface } from '../../src/network/interface.ts';
 import type { RootfsKind } from '../nodes/rootfs.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic } from '../support/agent.ts';
-import { deletions, foreign, LiveHost, NOT_OURS } from './support.ts';
+import {
+  ADVERTISEMENTS,
+  bootRouter,
+  deletions,
+  DHCP,
+  foreign,
+  LiveHost,
+  NOT_OURS,
+  startPing,
+} from './support.ts';
 
 const V6 = nic(1, { address: 'fd00:101::10', prefix: 64 });
 const THREE: readonly Interface[] = [nic(0), V6, nic(2, { mtu: 1400 })];
 const SAME_SUBNET: readonly Interface[] = [nic(0, { address: '192.168.100.11' }), V6, THREE[2]!];
 const ELSEWHERE: readonly Interface[] = [nic(0, { address: '192.168.110.10' }), V6, THREE[2]!];
+const CONFIGURED = {
+  multinic0: '1500 192.168.100.10/24',
+  multinic1: '1500 fd00:101::10/64',
+  multinic2: '1400 192.168.102.10/24',
+};
+const LATE = nic(3);
+const LATE_ADDRESS = `${LATE.address}/${LATE.prefix}`;
 const FILES = '/etc/netplan/9*.yaml';
 
 let host: LiveHost;
+/** It goes over the node's own NIC, all the time. */
+let stopPing: Awaited<ReturnType<typeof startPing>>;
 
 /** One host's life: each test begins where the one before ended. */
 export function netplanLife(rootfs: RootfsKind): void {
@@ -21,6 +39,9 @@ export function netplanLife(rootfs: RootfsKind): void {
     host = await LiveHost.boot(rootfs);
     for (const index of [0, 1, 2])
       await host.machine.attachNic({ mac: nic(index).mac, network: `tenant-${index}` });
+    // Whoever listens to it gets addresses, a default route and name servers.
+    await bootRouter(host.lab, 'tenant-1', `${DHCP}${ADVERTISEMENTS}`);
+    stopPing = await startPing(host.lab, host.machine.address);
   });
 
   afterEach(({ task }) => {
@@ -43,11 +64,7 @@ export function netplanLife(rootfs: RootfsKind): void {
       expect((await run([nic(0)])).end.outcome).toMatchObject({ result: 'Applied' });
       expect(await host.addresses('multinic0')).toEqual(['192.168.100.10/24']);
       expect((await run(THREE)).end.outcome).toMatchObject({ result: 'Applied' });
-      expect(await host.configured()).toEqual({
-        multinic0: '1500 192.168.100.10/24',
-        multinic1: '1500 fd00:101::10/64',
-        multinic2: '1400 192.168.102.10/24',
-      });
+      expect(await host.configured()).toEqual(CONFIGURED);
     });
 
     test('the same again: nothing is written, and the kernel hears nothing', async () => {
@@ -86,6 +103,7 @@ export function netplanLife(rootfs: RootfsKind): void {
       const { end, seen } = await run(SAME_SUBNET);
       expect(end.outcome).toMatchObject({ result: 'Failed', reason: 'ValidationFailed', step: 'validate' });
       expect(end.outcome?.message).toContain('60-broken.yaml');
+      expect(end.outcome?.message).not.toContain('WARNING');
       expect(seen).toEqual([]);
       expect(await host.configured()).toEqual(before);
       await host.sh('rm /etc/netplan/60-broken.yaml');
@@ -109,6 +127,65 @@ export function netplanLife(rootfs: RootfsKind): void {
     });
   });
 
+  describe('what comes later', () => {
+    test('a NIC that is attached later is added; the network’s router and DHCP server are not listened to', async () => {
+      await run(THREE);
+      await host.machine.attachNic({ mac: nic(3).mac, network: 'tenant-1', name: 'ens9' });
+      await host.sh('ip link set ens9 up');
+      // A NIC that nobody configured shows what there is to be had.
+      await waitFor('a router', async () => (await host.addresses('ens9')).some(advertised), {
+        timeoutMs: 20_000,
+      });
+      await host.sh('ip link set ens9 down');
+      const { end } = await run([...THREE, LATE]);
+      expect(end.outcome).toMatchObject({ result: 'Applied', written: ['etc/netplan/93-multinic3.yaml'] });
+      expect(await host.addresses('multinic3')).toEqual([LATE_ADDRESS]);
+      expect(await host.configured()).toEqual({ ...CONFIGURED, multinic3: `1500 ${LATE_ADDRESS}` });
+      expect(await host.sh('ip -6 route show default')).toBe('');
+    });
+
+    test('a NIC that leaves the machine takes its file along', async () => {
+      await host.machine.detachNic(nic(3).mac);
+      const { end } = await run([...THREE, LATE]);
+      expect(end.outcome).toMatchObject({
+        result: 'Pending',
+        missing: [nic(3).mac],
+        removed: ['etc/netplan/93-multinic3.yaml'],
+      });
+      expect(host.log).toContain('CleanupOrphanedConfigs: 1 orphaned: etc/netplan/93-multinic3.yaml');
+      expect(await host.configured()).toEqual(CONFIGURED);
+      expect((await run(THREE)).end.outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
+    });
+
+    test('links lose their carrier and get it back, also after somebody’s `netplan generate`', async () => {
+      await flap();
+      expect(await host.configured()).toEqual(CONFIGURED);
+      await host.sh('netplan generate');
+      await flap();
+      expect(await host.configured()).toEqual(CONFIGURED);
+      const { end, seen } = await run(THREE);
+      expect(end.outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
+      expect(end.outcome).not.toHaveProperty('warnings');
+      expect(seen).toEqual([]);
+    });
+
+    test('what somebody did to our NICs by hand is mended by the next run', async () => {
+      await host.sh(`ip addr flush dev multinic0 scope global
+        ip link set multinic1 down
+        ip link set multinic2 mtu 1500`);
+      expect(await host.configured()).not.toEqual(CONFIGURED);
+      expect((await run(THREE)).end.outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
+      expect(await host.configured()).toEqual(CONFIGURED);
+    });
+
+    test('a ping over the node’s own NIC lost nothing of it all', async () => {
+      expect((await run([])).end.outcome).toMatchObject({ result: 'Applied' });
+      const { sent, received } = await stopPing();
+      expect(sent).toBeGreaterThan(100);
+      expect(received).toBe(sent);
+    });
+  });
+
   test('after a reboot all is the same, without an agent, also where cloud-init lists the NIC with DHCP', async () => {
     const cloudInit = `network:
   version: 2
@@ -129,6 +206,39 @@ export function netplanLife(rootfs: RootfsKind): void {
     });
     expect(await host.configured()).toEqual(before);
   });
+
+  test('after a reboot networkd brings a changed address back: it is said beforehand, and mended', async () => {
+    const moved: readonly Interface[] = [
+      { ...THREE[0]!, netplanId: 'ens5', address: '192.168.100.11' },
+      V6,
+      nic(2, { mtu: 1400, address: '192.168.102.11' }),
+    ];
+    const { end } = await run(moved);
+    expect(end.outcome).toMatchObject({ result: 'Applied', warnings: ['NetworkdHoldsOldFile'] });
+    expect(end.outcome?.message).toContain('multinic0 192.168.100.10/24; multinic2 192.168.102.10/24;');
+    const now = await host.configured();
+    await host.sh('netplan generate');
+    await flap();
+    expect(await host.addresses('multinic0')).toContain('192.168.100.10/24');
+    expect(await host.addresses('multinic2')).toContain('192.168.102.10/24');
+
+    const next = await run(moved);
+    expect(next.end.outcome).toMatchObject({
+      result: 'Applied',
+      warnings: ['NetworkdHoldsOldFile'],
+      written: [],
+    });
+    expect(await host.addresses('multinic0')).toEqual(['192.168.100.11/24']);
+    expect(await host.addresses('multinic2')).toEqual(['192.168.102.11/24']);
+    expect(await host.configured()).toEqual(now);
+
+    await host.machine.reboot();
+    await host.settled();
+    const last = await run(moved);
+    expect(last.end.outcome).toMatchObject({ result: 'Applied', written: [] });
+    expect(last.end.outcome).not.toHaveProperty('warnings');
+    expect(await host.configured()).toEqual(now);
+  });
 }
 
 /** A run, during which nothing that is not ours may change. */
@@ -142,5 +252,23 @@ async function run(network: readonly Interface[]) {
   expect(await host.sh(NOT_OURS)).toBe(before);
   const seen = (await host.sh('cat /run/monitor')).split('\n');
   expect(deletions(seen, 'eth0')).toEqual([]);
-  return { end, seen: seen.filter((line) => /multinic|ens\d/.test(line)) };
+  // Neighbours on our NICs come and go with whoever says something there: the router does.
+  return { end, seen: seen.filter((line) => /multinic|ens\d/.test(line) && !line.includes(' lladdr ')) };
 }
+
+/** All our links lose their carrier and get it back, each for as long as networkd needs to see it and act on it. */
+async function flap(): Promise<void> {
+  for (const up of [false, true]) {
+    for (const { mac } of THREE) await host.machine.setCarrier(mac, up);
+    const states = up ? 'degraded|routable' : 'no-carrier';
+    const seen = `test $(networkctl --no-legend | grep -cE 'multinic[0-2] +ether +(${states})') = 3`;
+    await waitFor('networkd', async () => host.sh(`${seen} && echo yes`), {
+      timeoutMs: 20_000,
+      hint: () => host.sh('networkctl; ip addr'),
+    });
+    await host.sh('sleep 1');
+    await host.settled();
+  }
+}
+
+const advertised = (address: string): boolean => address.startsWith('2001:db8:9:');

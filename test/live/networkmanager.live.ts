@@ -2,10 +2,9 @@
 // The tests are one host's life: each begins where the one before ended.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Interface } from '../../src/network/interface.ts';
-import type { Lab } from '../nodes/lab.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic } from '../support/agent.ts';
-import { deletions, LiveHost } from './support.ts';
+import { bootRouter, deletions, DHCP, LiveHost } from './support.ts';
 
 const PROFILES = '/etc/NetworkManager/system-connections';
 const V6 = nic(1, { address: 'fd00:101::10', prefix: 64 });
@@ -17,7 +16,7 @@ let host: LiveHost;
 
 beforeAll(async () => {
   host = await LiveHost.boot('networkmanager');
-  await serveDhcp(host.lab, 'tenant-1');
+  await bootRouter(host.lab, 'tenant-1', DHCP);
   for (const index of [0, 1, 2]) {
     await host.machine.attachNic({ mac: nic(index).mac, network: `tenant-${index}` });
   }
@@ -248,26 +247,6 @@ describe('giving back', () => {
     );
   });
 });
-
-/** A machine of its own that gives out addresses, and itself as the way to everywhere. */
-async function serveDhcp(lab: Lab, network: string): Promise<void> {
-  const machine = await lab.boot({
-    name: 'dhcp',
-    files: {
-      '/etc/systemd/network/10-ens5.network': `[Match]
-Name=ens5
-[Network]
-Address=172.16.9.1/24
-DHCPServer=yes
-[DHCPServer]
-EmitRouter=yes
-`,
-    },
-  });
-  await machine.exec(['systemctl', 'stop', 'NetworkManager']);
-  await machine.attachNic({ mac: '02:00:00:00:09:01', network });
-  await machine.exec(['systemctl', 'start', 'systemd-networkd']);
-}
 
 /** The address that ens6 has of the DHCP server, and with it a default route. */
 async function dhcp(): Promise<string | undefined> {

@@ -2,12 +2,14 @@
 // mount and PID namespaces of its own, and with the Job's capabilities alone.
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { execa } from 'execa';
 import { MultinicError } from '../../src/api/errors.ts';
 import type { AgentJob } from '../../src/api/job.ts';
 import type { Interface, Network } from '../../src/network/interface.ts';
 import type { RendererKind } from '../../src/network/node.ts';
 import { Lab } from '../nodes/lab.ts';
 import type { Machine } from '../nodes/machine.ts';
+import { needCommands } from '../nodes/packages.ts';
 import type { RootfsKind } from '../nodes/rootfs.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic, readOutcome, TestStore, writeJob, type AgentEnd } from '../support/agent.ts';
@@ -213,3 +215,50 @@ export async function foreign(host: LiveHost): Promise<void> {
 /** A shell's commands that show it, and all else of that NIC. */
 export const NOT_OURS = `ip -j addr show eth0; ip -j route show dev eth0; ip -j route show table 100; ip -j route show type blackhole
   ip -j -6 route show dev eth0; ip -j rule; ip -j neigh show nud permanent dev eth0`;
+
+/** Gives out addresses, and itself as the way to everywhere. */
+export const DHCP = `[Network]
+Address=172.16.9.1/24
+DHCPServer=yes
+[DHCPServer]
+EmitRouter=yes
+`;
+
+export const ADVERTISEMENTS = `[Network]
+IPv6SendRA=yes
+[IPv6Prefix]
+Prefix=2001:db8:9::/64
+`;
+
+/**
+ * A machine of its own on a secondary network, that offers to whoever asks.
+ * @param offer what its networkd does there
+ */
+export async function bootRouter(lab: Lab, network: string, offer: string): Promise<void> {
+  const files = { '/etc/systemd/network/10-ens5.network': `[Match]\nName=ens5\n${offer}` };
+  const machine = await lab.boot({ name: 'router', files });
+  await machine.exec([
+    'sh',
+    '-c',
+    '! systemctl --quiet is-active NetworkManager || systemctl stop NetworkManager',
+  ]);
+  await machine.attachNic({ mac: '02:00:00:00:09:01', network });
+  await machine.exec(['systemctl', 'start', 'systemd-networkd']);
+}
+
+/** Pings a machine from the lab's switch until it is told to stop. */
+export async function startPing(
+  lab: Lab,
+  address: string,
+): Promise<() => Promise<{ readonly sent: number; readonly received: number }>> {
+  await needCommands(['ping'], console.log);
+  const [file = '', ...args] = lab.command('ping', '-q', '-i', '0.05', address);
+  const ping = execa(file, args, { reject: false });
+  return async () => {
+    // On this signal it says what it counted.
+    ping.kill('SIGINT');
+    const { stdout } = await ping;
+    const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(stdout) ?? [];
+    return { sent: Number(sent), received: Number(received) };
+  };
+}
