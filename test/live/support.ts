@@ -8,9 +8,10 @@ import type { AgentJob } from '../../src/api/job.ts';
 import type { Interface, Network } from '../../src/network/interface.ts';
 import type { RendererKind } from '../../src/network/node.ts';
 import { Lab } from '../nodes/lab.ts';
-import type { Machine } from '../nodes/machine.ts';
+import type { Machine, MachineOptions } from '../nodes/machine.ts';
 import { needCommands } from '../nodes/packages.ts';
 import type { RootfsKind } from '../nodes/rootfs.ts';
+import { UmlMachine } from '../nodes/uml.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic, readOutcome, TestStore, writeJob, type AgentEnd } from '../support/agent.ts';
 
@@ -40,10 +41,13 @@ export interface RunOptions {
   readonly apiServer?: { readonly host: string; readonly port: number };
 }
 
+/** What is to be had of any machine. */
+type Guest = Pick<Machine, 'exec' | 'reboot'>;
+
 /** One host that runs, and a store that it reaches. */
-export class LiveHost {
+export class LiveHost<M extends Guest = Machine> {
   readonly lab: Lab;
-  readonly machine: Machine;
+  readonly machine: M;
   readonly store: TestStore;
   /** Seen at the same path from here and from the machine. */
   readonly #dir: string;
@@ -51,21 +55,34 @@ export class LiveHost {
   /** Of the agent's last run. */
   log = '';
 
-  private constructor(lab: Lab, machine: Machine, store: TestStore, dir: string) {
+  private constructor(lab: Lab, machine: M, store: TestStore, dir: string) {
     this.lab = lab;
     this.machine = machine;
     this.store = store;
     this.#dir = dir;
   }
 
-  static async boot(rootfs: RootfsKind): Promise<LiveHost> {
+  static boot(rootfs: RootfsKind): Promise<LiveHost> {
+    return LiveHost.#open(rootfs, (lab, mounts) => lab.boot({ name: 'host', ...mounts }));
+  }
+
+  /** With a kernel of its own. @param nics MAC to network */
+  static bootUml(nics: Readonly<Record<string, string>>): Promise<LiveHost<UmlMachine>> {
+    return LiveHost.#open('netplan', (lab, mounts) =>
+      UmlMachine.boot(lab, { name: 'host', nics, ...mounts }),
+    );
+  }
+
+  static async #open<M extends Guest>(
+    rootfs: RootfsKind,
+    boot: (lab: Lab, mounts: Pick<MachineOptions, 'binds' | 'readOnlyBinds'>) => Promise<M>,
+  ): Promise<LiveHost<M>> {
     const lab = await Lab.open({ log: console.log, rootfs });
     try {
       const dir = await lab.folder('agent');
       // This machine's end of the cable to the lab's switch.
       const store = await TestStore.open(await lab.folder('store'), lab.slot.address('0.254'));
-      const machine = await lab.boot({
-        name: 'host',
+      const machine = await boot(lab, {
         binds: { [dir]: dir },
         readOnlyBinds: {
           [PROGRAM]: join(import.meta.dirname, '../../dist'),

@@ -1,19 +1,20 @@
 // A machine: a systemd container over a layer of the node's root file system, in a network namespace of its own, with NICs
 // that come and go while it runs.
-import { createHash } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { MultinicError } from '../../src/api/errors.ts';
 import { run, type RunOptions } from './command.ts';
 import { Daemon } from './daemon.ts';
-import type { Manager, Rootfs } from './rootfs.ts';
+import { makeDisk, writeOnDisk } from './disk.ts';
+import type { Rootfs } from './rootfs.ts';
 import type { Slot } from './slot.ts';
 import type { Cable, Switch } from './switch.ts';
+import { uuidOf } from './uuid.ts';
 import { waitFor } from './wait.ts';
 
 const BOOT_LIMIT_MS = 60_000;
 const TELL_AGAIN_MS = 4_000;
-const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+export const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export interface MachineOptions {
   /** systemUUID that a kubelet will report; made from the name when left out. */
@@ -130,9 +131,7 @@ export class Machine {
 
   /** A file of the machine, written from here. */
   async write(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
-    const file = join(this.root, path);
-    await mkdir(dirname(file), { recursive: true });
-    await writeFile(file, content, { mode });
+    await writeOnDisk(this.root, path, content, mode);
   }
 
   /** A new NIC, down, as a hot-plugged one is. */
@@ -256,21 +255,16 @@ export class Machine {
 
   async #install(): Promise<void> {
     const { rootfs, slot } = this.#place;
-    const layers = ['upper', 'work', 'root'].map((layer) => join(this.#dir, layer));
-    for (const dir of layers) await mkdir(dir, { recursive: true, mode: 0o755 });
     for (const path of Object.values({ ...this.#options.binds })) await mkdir(path, { recursive: true });
-    const [upper, work, root] = layers;
-    const options = `lowerdir=${rootfs.dir},upperdir=${upper},workdir=${work}`;
-    await run('mount', ['-t', 'overlay', 'overlay', '-o', options, root!]);
-
-    await this.write('/etc/hostname', `${this.name}\n`);
-    await this.write('/etc/hosts', `127.0.0.1 localhost\n::1 localhost\n${this.address} ${this.name}\n`);
-    await this.write('/etc/machine-id', `${this.systemUUID.replaceAll('-', '')}\n`, 0o444);
-    const [path, primary] = PRIMARY_FILE[rootfs.manager];
-    const gateway = slot.address('0.1');
-    await this.write(path, primary(this.#primaryMac, `${this.address}/24`, gateway), 0o600);
-    for (const [path, content] of Object.entries({ ...this.#options.files })) await this.write(path, content);
-
+    const { files } = this.#options;
+    await makeDisk(this.#dir, rootfs, {
+      name: this.name,
+      systemUUID: this.systemUUID,
+      mac: this.#primaryMac,
+      address: this.address,
+      gateway: slot.address('0.1'),
+      ...(files !== undefined && { files }),
+    });
     await this.#cable();
   }
 
@@ -319,54 +313,6 @@ export class Machine {
   }
 }
 
-type PrimaryFile = readonly [
-  path: string,
-  content: (mac: string, address: string, gateway: string) => string,
-];
-
-/** How the primary NIC comes up at boot, as who installed the machine wrote it. */
-const PRIMARY_FILE: Readonly<Record<Manager, PrimaryFile>> = {
-  netplan: [
-    '/etc/netplan/50-cloud-init.yaml',
-    (mac, address, gateway) => `network:
-  version: 2
-  ethernets:
-    eth0:
-      match: {macaddress: "${mac}"}
-      set-name: eth0
-      addresses: [${address}]
-      routes: [{to: 0.0.0.0/0, via: ${gateway}}]
-`,
-  ],
-  networkmanager: [
-    '/etc/NetworkManager/system-connections/eth0.nmconnection',
-    (mac, address, gateway) => `[connection]
-id=eth0
-uuid=${uuidOf(mac)}
-type=ethernet
-
-[ethernet]
-mac-address=${mac}
-
-[ipv4]
-method=manual
-address1=${address},${gateway}
-`,
-  ],
-};
-
 function bindOptions(option: string, binds: Readonly<Record<string, string>> = {}): string[] {
   return Object.entries(binds).map(([there, here]) => `--${option}=${here}:${there}`);
-}
-
-/** The same name has the same UUID in every run of a slot. */
-function uuidOf(text: string): string {
-  const hex = createHash('sha256').update(text).digest('hex');
-  return [
-    hex.slice(0, 8),
-    hex.slice(8, 12),
-    `4${hex.slice(13, 16)}`,
-    `8${hex.slice(17, 20)}`,
-    hex.slice(20, 32),
-  ].join('-');
 }

@@ -11,6 +11,7 @@ const PACKAGE_OF = {
   gcc: 'build-essential',
   go: 'golang-go',
   ip: 'iproute2',
+  'linux.uml': 'user-mode-linux',
   mmdebstrap: 'mmdebstrap',
   nsenter: 'util-linux',
   openssl: 'openssl',

@@ -123,8 +123,10 @@ Environment=LD_PRELOAD=${PERMANENT_MAC}
 `,
 };
 
-/** Where netplan's generator is: with 0.101 (Debian 11), and since. */
-type Generator = '/usr/lib/netplan/generate' | '/usr/libexec/netplan/generate';
+export const NETPLAN_GENERATOR = '/usr/libexec/netplan/generate';
+/** Where netplan 0.101 has it. */
+const OLD_NETPLAN_GENERATOR = '/usr/lib/netplan/generate';
+type Generator = typeof NETPLAN_GENERATOR | typeof OLD_NETPLAN_GENERATOR;
 
 /**
  * A veth has no permanent MAC, which netplan's output matches on. The wrapper has the generator do its work under its
@@ -152,12 +154,10 @@ export async function nodeRootfs(log: Log, kind: RootfsKind = 'netplan'): Promis
 }
 
 const BUILDERS: Readonly<Record<RootfsKind, (log: Log) => Promise<string>>> = {
-  netplan: (log) =>
-    netplanRootfs('node-bookworm', 'bookworm', NODE_PACKAGES, '/usr/libexec/netplan/generate', log),
+  netplan: (log) => netplanRootfs('node-bookworm', 'bookworm', NODE_PACKAGES, NETPLAN_GENERATOR, log),
   'netplan-bullseye': (log) =>
-    netplanRootfs('node-bullseye', 'bullseye', NETPLAN_PACKAGES, '/usr/lib/netplan/generate', log),
-  'netplan-trixie': (log) =>
-    netplanRootfs('node-trixie', 'trixie', NETPLAN_PACKAGES, '/usr/libexec/netplan/generate', log),
+    netplanRootfs('node-bullseye', 'bullseye', NETPLAN_PACKAGES, OLD_NETPLAN_GENERATOR, log),
+  'netplan-trixie': (log) => netplanRootfs('node-trixie', 'trixie', NETPLAN_PACKAGES, NETPLAN_GENERATOR, log),
   networkmanager: networkManagerRootfs,
 };
 

@@ -67,6 +67,15 @@ export class Switch {
     return { port };
   }
 
+  /** A port for a machine that has a kernel of its own. */
+  async tap(network?: string): Promise<Cable> {
+    const bridge = network === undefined ? PRIMARY : await this.#bridge(network);
+    this.#ports += 1;
+    const port = `port${this.#ports}`;
+    await this.#batch([`tuntap add dev ${port} mode tap`, `link set ${port} master ${bridge} up`]);
+    return { port };
+  }
+
   async unplug(cable: Cable): Promise<void> {
     await this.#batch([`link delete ${cable.port}`]);
   }
