@@ -179,10 +179,31 @@ export function netplanLife(rootfs: RootfsKind): void {
     });
 
     test('a ping over the node’s own NIC lost nothing of it all', async () => {
-      expect((await run([])).end.outcome).toMatchObject({ result: 'Applied' });
       const { sent, received } = await stopPing();
       expect(sent).toBeGreaterThan(100);
       expect(received).toBe(sent);
+    });
+
+    test.each([
+      // As Debian's packages do it.
+      ['an upgrade of systemd', 'systemctl daemon-reload; systemctl restart systemd-networkd'],
+      ['somebody’s `netplan apply`', 'netplan apply'],
+    ])('%s takes our NICs over as they are', async (_what, command) => {
+      await host.sh(`${command}; sleep 2`);
+      await host.settled();
+      expect(await host.configured()).toEqual(CONFIGURED);
+      await flap();
+      expect(await host.configured()).toEqual(CONFIGURED);
+      const { end } = await run(THREE);
+      expect(end.outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
+      expect(end.outcome).not.toHaveProperty('warnings');
+    });
+
+    test('NICs that networkd took over can leave the commit', async () => {
+      expect((await run([])).end.outcome).toMatchObject({ result: 'Applied' });
+      await host.sh('sleep 1');
+      expect(await host.configured()).toEqual({});
+      expect(await host.sh('ip -br addr | grep -E "192.168.10|fd00:" || true')).toBe('');
     });
   });
 
@@ -246,7 +267,7 @@ async function run(network: readonly Interface[]) {
   await host.settled();
   const before = await host.sh(NOT_OURS);
   await host.sh(`ip -o monitor link address route rule neigh > /run/monitor 2>&1 < /dev/null & echo $! > /run/monitor.pid
-    sleep 0.3`);
+    sleep 0.1`);
   const end = await host.apply('netplan', network);
   await host.sh('sleep 0.3; kill $(cat /run/monitor.pid)');
   expect(await host.sh(NOT_OURS)).toBe(before);
@@ -266,7 +287,7 @@ async function flap(): Promise<void> {
       timeoutMs: 20_000,
       hint: () => host.sh('networkctl; ip addr'),
     });
-    await host.sh('sleep 1');
+    await host.sh('sleep 0.5');
     await host.settled();
   }
 }

@@ -9,7 +9,8 @@ export default defineConfig({
     testTimeout: 120_000,
     // The first time on a machine its root file system is built.
     hookTimeout: 900_000,
-    fileParallelism: false,
+    // Most of the time they wait.
+    maxWorkers: 2,
     // A file's tests are one host's life: what comes after a failure says nothing.
     bail: 1,
   },
