@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { identity } from '../../test/support/agent.ts';
+import { renderTree, treeId } from '../network/tree.ts';
+import { Batch } from '../store/batch.ts';
 import type { Commit, Oid, Reader } from '../store/port.ts';
-import { Outcomes } from './outcome.ts';
+import { Outcomes, recordEnding } from './outcome.ts';
 
 /** An outcome branch from its results, oldest first: `Failed c1` is a failed run of the change c1. */
 class Branch {
@@ -46,6 +49,7 @@ class Branch {
       this.read += 1;
       return this.#commits.get(oid)!;
     },
+    files: async () => renderTree(identity('netplan'), []),
   } as unknown as Reader;
 }
 
@@ -91,4 +95,39 @@ describe('how far back outcomes are read', () => {
       expect(told).toEqual(await recent(branch));
     }
   });
+});
+
+test('a warning of a run that is well is to be found in the log', async () => {
+  const branch = new Branch();
+  const batch = new Batch();
+  await recordEnding(branch.reader, batch, undefined, {
+    node: 'w',
+    job: 'j',
+    stamp: 1,
+    commit: branch.tip,
+    attempt: 1,
+    outcome: {
+      version: 1,
+      node: 'w',
+      job: 'j',
+      commit: '1'.repeat(40),
+      result: 'Applied',
+      message: 'systemd-networkd still holds …',
+      step: 'report',
+      tree: treeId(new Map()),
+      machineId: 'm',
+      bootId: 'b',
+      startedAt: '2025-01-21T10:32:00.000Z',
+      durationMs: 1,
+      written: [],
+      removed: [],
+      missing: [],
+      found: [],
+      warnings: ['NetworkdHoldsOldFile'],
+    },
+  });
+  const recorded = batch.commits.at(-1);
+  expect(recorded?.body).toBe('systemd-networkd still holds …');
+  expect(recorded?.trailers).toContainEqual(['Result', 'Applied']);
+  expect(recorded?.trailers).toContainEqual(['Warning', 'NetworkdHoldsOldFile']);
 });
