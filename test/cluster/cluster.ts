@@ -11,7 +11,7 @@ import { run, type RunOptions } from '../nodes/command.ts';
 import { Lab } from '../nodes/lab.ts';
 import type { Machine } from '../nodes/machine.ts';
 import { needCommands } from '../nodes/packages.ts';
-import { nodeRootfs } from '../nodes/rootfs.ts';
+import { nodeRootfs, type RootfsKind } from '../nodes/rootfs.ts';
 import { ControlPlane, type ExtraArguments } from './control-plane.ts';
 import { pauseImage } from './image.ts';
 import { KubernetesNode } from './node.ts';
@@ -20,6 +20,7 @@ import { etcdProgram, helmProgram, KUBERNETES, kubernetesPrograms } from './prog
 export interface NodeSpec {
   readonly name: string;
   readonly systemUUID?: string;
+  readonly rootfs?: RootfsKind;
   readonly labels?: Readonly<Record<string, string>>;
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { Lab } from '../nodes/lab.ts';
 import type { Machine } from '../nodes/machine.ts';
+import type { RootfsKind } from '../nodes/rootfs.ts';
 import { waitFor } from '../nodes/wait.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { PAUSE_IMAGE } from './image.ts';
@@ -16,6 +17,8 @@ export interface NodeOptions {
   readonly name: string;
   /** The kubelet's systemUUID: the ID that OpenStack would have given the machine. */
   readonly systemUUID?: string;
+  /** netplan's, when left out. */
+  readonly rootfs?: RootfsKind;
   /** Labels that the kubelet gives itself. */
   readonly labels?: Readonly<Record<string, string>>;
   /** Of kubelet and kube-proxy. */
@@ -39,11 +42,12 @@ export class KubernetesNode {
 
   /** A machine that has all it needs and has not joined yet: this part needs no control plane. */
   static async boot(lab: Lab, options: NodeOptions): Promise<KubernetesNode> {
-    const { name, systemUUID, programs, pauseArchive } = options;
+    const { name, systemUUID, rootfs, programs, pauseArchive } = options;
     const images = join(lab.slot.dir, 'containerd', name);
     const machine = await lab.boot({
       name,
       ...(systemUUID === undefined ? {} : { systemUUID }),
+      ...(rootfs === undefined ? {} : { rootfs }),
       readOnlyBinds: { [PROGRAMS]: programs },
       // An overlay, which the machine's disk is, can't be the upper layer of another.
       binds: { '/var/lib/containerd': images },

@@ -6,19 +6,16 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-import { parse, stringify } from 'yaml';
+import { dirname, join } from 'node:path';
+import { parse } from 'yaml';
 import type { StatusReport } from '../../src/controller/report.ts';
-import { cached, type Log } from '../nodes/cache.ts';
 import { waitFor } from '../nodes/wait.ts';
-import { buildImage } from '../cluster/base-image.ts';
 import { startCluster, type Cluster, type NodeSpec } from '../cluster/cluster.ts';
 import {
   agentImage,
   installMultinic,
   type Config,
   type Group,
-  type Image,
   type InstallOptions,
   type Interface,
   type Multinic,
@@ -36,10 +33,6 @@ export const NAMESPACE = 'multinic-system';
 /** The name in the store's certificate that people use. */
 const STORE_HOST = `multinic-agent-store.${NAMESPACE}.svc`;
 const STORE_PORT = 8443;
-const REPOSITORY = resolve(import.meta.dirname, '../..');
-
-/** Whether the agent can work on a running machine; if not, nodes have a recorded one (host.yaml) in their root. */
-export const LIVE = !readFileSync(join(REPOSITORY, 'dist/multinic.js'), 'utf8').includes('NoLiveHost');
 
 /** A cluster with multinic installed by helm. */
 export async function setUp(
@@ -48,7 +41,7 @@ export async function setUp(
 ): Promise<{ cluster: Cluster; multinic: Multinic }> {
   const cluster = await startCluster({ version: VERSION, nodes, log: console.log });
   try {
-    const image = options.image ?? (await testImage(console.log));
+    const image = options.image ?? (await agentImage(console.log));
     return { cluster, multinic: await installMultinic(cluster, { image, log: console.log, ...options }) };
   } catch (error) {
     await cluster.stop();
@@ -56,41 +49,9 @@ export async function setUp(
   }
 }
 
-/** The image as it is; while the agent knows recorded machines only, one whose agents are told so. */
-export async function testImage(log: Log): Promise<Image> {
-  const image = await agentImage(log);
-  if (LIVE) return image;
-  const name = `${image.name}-offline`;
-  const files = {
-    Dockerfile: `FROM ${image.name}\nCOPY --chmod=755 multinic /usr/local/sbin/multinic\n`,
-    multinic: `#!/bin/sh
-PATH=/usr/local/bin:/usr/bin:/bin
-case "$1 $2" in 'agent apply') shift 2; set -- agent apply --offline "$@";; esac
-exec multinic "$@"
-`,
-  };
-  const dir = await cached('agent-image-offline', [name, JSON.stringify(files)], log, async (dir) => {
-    for (const [file, text] of Object.entries(files)) await writeFile(join(dir, file), text);
-    await buildImage({ context: dir, name, archive: join(dir, 'image.tar'), log });
-  });
-  return { name, archive: join(dir, 'image.tar') };
-}
-
 /** Attaches secondary NICs to a real node. */
 export async function attach(cluster: Cluster, node: string, ...macs: readonly string[]): Promise<void> {
-  const machine = cluster.machine(node);
-  for (const mac of macs) await machine.attachNic({ mac, network: 'tenant' });
-  if (LIVE) return;
-  const links = [
-    { name: 'eth0', mac: 'fa:16:3e:ff:00:01', addresses: [`${machine.address}/24`] },
-    ...macs.map((mac, index) => ({ name: `ens${5 + index}`, mac, up: false })),
-  ];
-  const [machineId, bootId] = await Promise.all(
-    ['/etc/machine-id', '/proc/sys/kernel/random/boot_id'].map((file) => cluster.exec(node, ['cat', file])),
-  );
-  const known = { machineId, bootId, nodeAddresses: [machine.address] };
-  const routes = [{ to: 'default', via: '10.0.0.1', dev: 'eth0' }];
-  await machine.write('/host.yaml', stringify({ osImage: 'Debian GNU/Linux 12', ...known, links, routes }));
+  for (const mac of macs) await cluster.machine(node).attachNic({ mac, network: 'tenant' });
 }
 
 /** A file of a real node; undefined when there is none. */
@@ -98,19 +59,13 @@ export async function hostFile(cluster: Cluster, node: string, path: string): Pr
   return cluster.exec(node, ['cat', path]).catch(() => undefined);
 }
 
-/** A NIC's name on a real node by its MAC, as its kernel or its record has it. */
+/** A NIC's name on a real node, by its MAC. */
 export async function linkName(cluster: Cluster, node: string, mac: string): Promise<string | undefined> {
-  if (LIVE) {
-    const links = JSON.parse(await cluster.exec(node, ['ip', '-json', 'link'])) as {
-      address: string;
-      ifname: string;
-    }[];
-    return links.find(({ address }) => address === mac)?.ifname;
-  }
-  const host = parse(await cluster.exec(node, ['cat', '/host.yaml'])) as {
-    links: { name: string; mac: string }[];
-  };
-  return host.links.find((link) => link.mac === mac)?.name;
+  const links = JSON.parse(await cluster.exec(node, ['ip', '-json', 'link'])) as {
+    address: string;
+    ifname: string;
+  }[];
+  return links.find(({ address }) => address === mac)?.ifname;
 }
 
 export function config(

@@ -20,6 +20,7 @@ const V6 = nic(1, { address: 'fd00:101::10', prefix: 64 });
 const THREE: readonly Interface[] = [nic(0), V6, nic(2, { mtu: 1400 })];
 const SAME_SUBNET: readonly Interface[] = [nic(0, { address: '192.168.100.11' }), V6, THREE[2]!];
 const ELSEWHERE: readonly Interface[] = [nic(0, { address: '192.168.110.10' }), V6, THREE[2]!];
+const SWAPPED: readonly Interface[] = [nic(0, { mac: nic(2).mac }), V6, nic(2, { mac: nic(0).mac })];
 const CONFIGURED = {
   multinic0: '1500 192.168.100.10/24',
   multinic1: '1500 fd00:101::10/64',
@@ -86,8 +87,7 @@ export function netplanLife(rootfs: RootfsKind): void {
     });
 
     test('two NICs change places, and change back', async () => {
-      const swapped = [nic(0, { mac: nic(2).mac }), V6, nic(2, { mac: nic(0).mac })];
-      for (const network of [swapped, THREE]) {
+      for (const network of [SWAPPED, THREE]) {
         expect((await run(network)).end.outcome).toMatchObject({ result: 'Applied' });
         for (const { name, mac } of network)
           expect((await host.sh(`cat /sys/class/net/${name}/address`)).trim()).toBe(mac);
@@ -177,6 +177,30 @@ export function netplanLife(rootfs: RootfsKind): void {
       expect((await run(THREE)).end.outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
       expect(await host.configured()).toEqual(CONFIGURED);
     });
+
+    test.each([
+      ['another address, a NIC less', 'agent.verify', [SAME_SUBNET[0]!, V6]],
+      ['links half done', 'agent.activate.link', SWAPPED],
+    ])(
+      'killed with %s: the host restores itself, and the next run has nothing to undo',
+      async (_what, killAt, network) => {
+        const files = await host.sh(`sha256sum ${FILES}`);
+        const end = await host.apply('netplan', network, { killAt });
+        expect(end.outcome).toBe(undefined);
+        expect(await host.sh(`sha256sum ${FILES}`)).not.toBe(files);
+        const unit = await host.sh('cat /var/lib/multinic/restore.unit');
+        expect(await host.sh(`systemctl is-active ${unit}.timer`)).toBe('active');
+        // As its timer would, at once.
+        await host.sh(`systemctl start ${unit}.service; sleep 1`);
+        await host.settled();
+        expect(await host.configured()).toEqual(CONFIGURED);
+        expect(await host.sh(`sha256sum ${FILES}`)).toBe(files);
+        const next = await run(THREE);
+        expect(next.end.outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
+        expect(host.log).toContain('an interrupted run was undone');
+        expect(await host.configured()).toEqual(CONFIGURED);
+      },
+    );
 
     test('a ping over the node’s own NIC lost nothing of it all', async () => {
       const { sent, received } = await stopPing();

@@ -215,7 +215,10 @@ export class LiveHost<M extends Guest = Machine> {
 
 /** Of what `ip monitor` said. */
 export function deletions(seen: readonly string[], name: string): string[] {
-  return seen.filter((line) => line.startsWith('Deleted') && line.includes(name));
+  // Multicast neighbours are forgotten by the kernel itself.
+  return seen.filter(
+    (line) => line.startsWith('Deleted') && line.includes(name) && !line.endsWith('NOARP '.trim()),
+  );
 }
 
 /** What others put on the node's own NIC: a routing daemon, a CNI, a person. */

@@ -26,6 +26,8 @@ export interface LabOptions {
 
 export interface BootOptions extends MachineOptions {
   readonly name: string;
+  /** Another one than the lab's. */
+  readonly rootfs?: RootfsKind;
 }
 
 export class Lab {
@@ -33,15 +35,17 @@ export class Lab {
   readonly switch: Switch;
   readonly machines = new Map<string, Machine>();
   readonly #rootfs: Rootfs;
+  readonly #log: Log;
   /** Names are in use from the first moment of a boot, not from its end. */
   readonly #names = new Set<string>();
   #count = 0;
   #closed: Promise<void> | undefined;
 
-  private constructor(slot: Slot, hub: Switch, rootfs: Rootfs) {
+  private constructor(slot: Slot, hub: Switch, rootfs: Rootfs, log: Log) {
     this.slot = slot;
     this.switch = hub;
     this.#rootfs = rootfs;
+    this.#log = log;
   }
 
   /** Installs and builds what is missing (minutes, the first time on a machine), then takes milliseconds. */
@@ -50,7 +54,7 @@ export class Lab {
     const layer = await nodeRootfs(log, rootfs);
     const slot = await Slot.claim(log);
     try {
-      return new Lab(slot, await Switch.create(slot), layer);
+      return new Lab(slot, await Switch.create(slot), layer, log);
     } catch (error) {
       await slot.destroy();
       throw error;
@@ -65,8 +69,9 @@ export class Lab {
   }
 
   /** A machine with eth0 on the primary network, up and running. */
-  async boot({ name, ...options }: BootOptions): Promise<Machine> {
-    const machine = await this.#define(name, options);
+  async boot({ name, rootfs, ...options }: BootOptions): Promise<Machine> {
+    const layer = rootfs === undefined ? this.#rootfs : await nodeRootfs(this.#log, rootfs);
+    const machine = await this.#define(name, layer, options);
     await machine.start();
     return machine;
   }
@@ -95,12 +100,12 @@ export class Lab {
     return this.close();
   }
 
-  async #define(name: string, options: MachineOptions): Promise<Machine> {
+  async #define(name: string, rootfs: Rootfs, options: MachineOptions): Promise<Machine> {
     if (this.#names.has(name)) throw new Error(`there is a machine ${name} already; take another name`);
     this.#names.add(name);
     this.#count += 1;
     const machine = await Machine.create(
-      { name, index: this.#count, slot: this.slot, hub: this.switch, rootfs: this.#rootfs },
+      { name, index: this.#count, slot: this.slot, hub: this.switch, rootfs },
       options,
     );
     this.machines.set(name, machine);

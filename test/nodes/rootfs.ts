@@ -9,7 +9,12 @@ import { run } from './command.ts';
 import { cached, type Log } from './cache.ts';
 import { needCommands } from './packages.ts';
 
-export type RootfsKind = 'netplan' | 'netplan-bullseye' | 'netplan-trixie' | 'networkmanager';
+export type RootfsKind =
+  | 'netplan'
+  | 'netplan-bullseye'
+  | 'netplan-trixie'
+  | 'networkmanager'
+  | 'networkmanager-node';
 
 /** Which of the two configures a machine's NICs. */
 export type Manager = 'netplan' | 'networkmanager';
@@ -33,23 +38,16 @@ const NETPLAN_PACKAGES = [
   'ca-certificates',
 ];
 
-const NODE_PACKAGES = [
-  'systemd',
-  'systemd-sysv',
-  'dbus',
-  'udev',
-  'netplan.io',
-  'iproute2',
+const CONTAINER_PACKAGES = [
   'iptables',
   'nftables',
   'conntrack',
-  'kmod',
-  'procps',
-  'ca-certificates',
   'containerd',
   'runc',
   'containernetworking-plugins',
 ];
+
+const NODE_PACKAGES = [...NETPLAN_PACKAGES, ...CONTAINER_PACKAGES];
 
 const NETWORKMANAGER_PACKAGES = [
   'systemd',
@@ -149,7 +147,7 @@ exit $result
 
 /** Builds what is not there yet. */
 export async function nodeRootfs(log: Log, kind: RootfsKind = 'netplan'): Promise<Rootfs> {
-  const manager = kind === 'networkmanager' ? kind : 'netplan';
+  const manager = kind.startsWith('networkmanager') ? 'networkmanager' : 'netplan';
   return { dir: await BUILDERS[kind](log), manager };
 }
 
@@ -159,6 +157,7 @@ const BUILDERS: Readonly<Record<RootfsKind, (log: Log) => Promise<string>>> = {
     netplanRootfs('node-bullseye', 'bullseye', NETPLAN_PACKAGES, OLD_NETPLAN_GENERATOR, log),
   'netplan-trixie': (log) => netplanRootfs('node-trixie', 'trixie', NETPLAN_PACKAGES, NETPLAN_GENERATOR, log),
   networkmanager: networkManagerRootfs,
+  'networkmanager-node': networkManagerNodeRootfs,
 };
 
 function netplanRootfs(
@@ -172,8 +171,7 @@ function netplanRootfs(
   const recipe = [suite, ...packages, ...MASKED, JSON.stringify(FILES), wrapper];
   return cached(name, recipe, log, async (dir) => {
     await install(dir, suite, packages, log);
-    // Enabled by whoever wants it, when its configuration is there.
-    await rm(join(dir, 'etc/systemd/system/multi-user.target.wants/containerd.service'), { force: true });
+    await disableContainerd(dir);
     const path = join(dir, generator);
     await access(path);
     await rename(path, `${path}.real`);
@@ -181,17 +179,47 @@ function netplanRootfs(
   });
 }
 
+const NETWORKMANAGER_SUITE = 'bookworm';
+const PERMANENT_MAC_SOURCE = join(import.meta.dirname, 'permanent-mac.c');
+const NETWORKMANAGER_RECIPE = [
+  NETWORKMANAGER_SUITE,
+  ...NETWORKMANAGER_PACKAGES,
+  ...MASKED,
+  JSON.stringify([FILES, NETWORKMANAGER_FILES, readFileSync(PERMANENT_MAC_SOURCE, 'utf8')]),
+];
+
 function networkManagerRootfs(log: Log): Promise<string> {
-  const suite = 'bookworm';
-  const source = join(import.meta.dirname, 'permanent-mac.c');
-  const files = JSON.stringify([FILES, NETWORKMANAGER_FILES, readFileSync(source, 'utf8')]);
-  const recipe = [suite, ...NETWORKMANAGER_PACKAGES, ...MASKED, files];
-  return cached(`node-${suite}-networkmanager`, recipe, log, async (dir) => {
-    await install(dir, suite, NETWORKMANAGER_PACKAGES, log);
-    for (const [path, content] of Object.entries(NETWORKMANAGER_FILES)) await write(join(dir, path), content);
-    await needCommands(['gcc'], log);
-    await run('gcc', ['-shared', '-fPIC', '-O2', '-o', join(dir, PERMANENT_MAC), source, '-ldl']);
+  const name = `node-${NETWORKMANAGER_SUITE}-networkmanager`;
+  return cached(name, NETWORKMANAGER_RECIPE, log, (dir) => installNetworkManager(dir, log));
+}
+
+async function installNetworkManager(dir: string, log: Log, more: readonly string[] = []): Promise<void> {
+  await install(dir, NETWORKMANAGER_SUITE, [...NETWORKMANAGER_PACKAGES, ...more], log);
+  for (const [path, content] of Object.entries(NETWORKMANAGER_FILES)) await write(join(dir, path), content);
+  await needCommands(['gcc'], log);
+  await run('gcc', ['-shared', '-fPIC', '-O2', '-o', join(dir, PERMANENT_MAC), PERMANENT_MAC_SOURCE, '-ldl']);
+}
+
+const NETWORKMANAGER_NODE_FILES: Readonly<Record<string, string>> = {
+  // The network of pods is the container runtime's, as every distribution that runs Kubernetes has it.
+  '/etc/NetworkManager/conf.d/10-pods.conf':
+    '[keyfile]\nunmanaged-devices=interface-name:veth*;interface-name:cni0;interface-name:kube-*\n',
+};
+
+function networkManagerNodeRootfs(log: Log): Promise<string> {
+  const files = JSON.stringify(NETWORKMANAGER_NODE_FILES);
+  const recipe = [...NETWORKMANAGER_RECIPE, ...CONTAINER_PACKAGES, files];
+  return cached(`node-${NETWORKMANAGER_SUITE}-networkmanager-node`, recipe, log, async (dir) => {
+    await installNetworkManager(dir, log, CONTAINER_PACKAGES);
+    await disableContainerd(dir);
+    for (const [path, content] of Object.entries(NETWORKMANAGER_NODE_FILES))
+      await write(join(dir, path), content);
   });
+}
+
+/** Enabled by whoever wants it, when its configuration is there. */
+async function disableContainerd(dir: string): Promise<void> {
+  await rm(join(dir, 'etc/systemd/system/multi-user.target.wants/containerd.service'), { force: true });
 }
 
 type Suite = 'bullseye' | 'bookworm' | 'trixie';

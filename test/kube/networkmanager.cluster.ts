@@ -1,0 +1,153 @@
+// The main line on a node of NetworkManager beside one of netplan: Jobs configure running NICs on both. And what an agent's
+// pod comes to when somebody deletes it in the midst of a run.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Cluster } from '../cluster/cluster.ts';
+import type { Multinic } from '../cluster/install.ts';
+import { waitFor } from '../nodes/wait.ts';
+import { attach, BUILD_MS, config, entry, events, linkName, setUp, untilConfig } from './support.ts';
+
+const CR = 'both';
+const NODES = ['debian', 'rhel'] as const;
+type NodeName = (typeof NODES)[number];
+const MACS: Readonly<Record<NodeName, readonly [string, string]>> = {
+  debian: ['02:00:00:00:01:01', '02:00:00:00:01:02'],
+  rhel: ['02:00:00:00:02:01', '02:00:00:00:02:02'],
+};
+const FILE: Readonly<Record<NodeName, string>> = {
+  debian: '/etc/netplan/90-multinic0.yaml',
+  rhel: '/etc/NetworkManager/system-connections/multinic0.nmconnection',
+};
+
+let cluster: Cluster;
+let multinic: Multinic;
+
+beforeAll(async () => {
+  ({ cluster, multinic } = await setUp([
+    { name: 'debian' },
+    { name: 'rhel', rootfs: 'networkmanager-node' },
+  ]));
+  for (const node of NODES) await attach(cluster, node, ...MACS[node]);
+  // Its image says Debian: what configures its NICs has to be told.
+  await multinic.kubectl('annotate', 'node', 'rhel', 'multinic.io/renderer=keyfile');
+}, BUILD_MS);
+
+afterAll(() => cluster?.stop(), 60_000);
+
+const want = (macs: (node: NodeName) => readonly string[], mtu = 1500): Promise<void> =>
+  multinic.applyConfig(
+    config(
+      CR,
+      NODES.map((node) => entry(cluster.machine(node).systemUUID, node, macs(node), { mtu })),
+    ),
+  );
+
+const addresses = async (node: NodeName, name: string): Promise<string> =>
+  cluster.exec(node, ['ip', '-brief', 'address', 'show', name]);
+
+test('two NICs on each, by Jobs', async () => {
+  await want((node) => MACS[node]);
+  await multinic.waitReady(CR);
+  for (const node of NODES) {
+    for (const [index, mac] of MACS[node].entries()) {
+      expect(await linkName(cluster, node, mac)).toBe(`multinic${index}`);
+      expect(await addresses(node, `multinic${index}`)).toMatch(/UP +10\.12[01]\./);
+    }
+  }
+  expect(
+    await cluster.exec('rhel', ['nmcli', '-g', 'GENERAL.CONNECTION', 'device', 'show', 'multinic0']),
+  ).toBe('multinic0');
+  expect(await cluster.exec('rhel', ['sh', '-c', 'ls /etc/netplan 2>/dev/null || true'])).toBe('');
+});
+
+test('an MTU changes, a NIC leaves, and both nodes reboot', async () => {
+  await want((node) => MACS[node].slice(0, 1), 1400);
+  await multinic.waitReady(CR);
+  for (const node of NODES) {
+    expect(await cluster.exec(node, ['cat', '/sys/class/net/multinic0/mtu'])).toBe('1400');
+    expect(await linkName(cluster, node, MACS[node][1])).not.toContain('multinic');
+    await cluster.machine(node).reboot();
+  }
+  for (const node of NODES) {
+    await waitFor(
+      `${node}: multinic0`,
+      async () => (await addresses(node, 'multinic0')).includes('10.120.'),
+      {
+        timeoutMs: 60_000,
+        hint: () => cluster.exec(node, ['ip', 'address']),
+      },
+    );
+    await multinic.kubectl('wait', 'node', node, '--for=condition=Ready', '--timeout=120s');
+  }
+});
+
+describe.each([
+  ['deleted', ['--wait=false']],
+  ['deleted by force', ['--force', '--grace-period=0']],
+])('a pod that is %s while its agent changes the host', (_, how) => {
+  test.each(NODES)('%s: the host is whole, and the change comes with the next run', async (node) => {
+    const mtu = 1300 + Math.floor(Math.random() * 90);
+    // Nobody has that address: the run is in its verification for five seconds.
+    await multinic.kubectl('annotate', 'node', node, 'multinic.io/probes=10.120.99.99', '--overwrite');
+    await want((name) => MACS[name].slice(0, 1), mtu);
+    const current = async (): Promise<string> => cluster.exec(node, ['cat', '/sys/class/net/multinic0/mtu']);
+    await waitFor(`${node}: the new MTU`, async () => (await current()) === String(mtu), {
+      timeoutMs: 60_000,
+      everyMs: 100,
+    });
+    await multinic.kubectl('annotate', 'node', node, 'multinic.io/probes-');
+    const running = await multinic.json<{
+      items: { metadata: { name: string }; spec: { nodeName: string } }[];
+    }>(
+      'get',
+      'pods',
+      '--selector=app.kubernetes.io/component=agent',
+      '--field-selector=status.phase=Running',
+    );
+    const pod = running.items.find(({ spec }) => spec.nodeName === node)?.metadata.name;
+    await multinic.kubectl('delete', 'pod', pod ?? '', ...how);
+    await untilConfig(
+      multinic,
+      CR,
+      `${node} is configured`,
+      ({ status }) =>
+        status?.nodeStatuses?.every(
+          ({ state, desiredCommit, appliedCommit }) =>
+            state === 'Configured' && desiredCommit === appliedCommit,
+        ) === true,
+      { seconds: 240 },
+    );
+    expect(await current()).toBe(String(mtu));
+    expect(await cluster.exec(node, ['cat', FILE[node]])).toContain(String(mtu));
+    expect(
+      await cluster.exec(node, [
+        'sh',
+        '-c',
+        'systemctl list-units --all --plain --no-legend "multinic-restore*"',
+      ]),
+    ).toBe('');
+  });
+});
+
+test('the network manager is stopped: the node fails with the reason, its host as before, and goes on', async () => {
+  await cluster.exec('rhel', ['systemctl', 'stop', 'NetworkManager']);
+  await want((node) => MACS[node]);
+  const failed = await untilConfig(
+    multinic,
+    CR,
+    'rhel has failed',
+    ({ status }) =>
+      status?.nodeStatuses?.some(
+        ({ state, attachedNodeName }) => state === 'Failed' && attachedNodeName === 'rhel',
+      ) === true,
+  );
+  expect(
+    failed.status?.nodeStatuses?.find(({ attachedNodeName }) => attachedNodeName === 'rhel'),
+  ).toMatchObject({
+    reason: 'NetworkManagerDown',
+  });
+  expect(await linkName(cluster, 'rhel', MACS.rhel[1])).not.toContain('multinic');
+  expect((await events(multinic, 'NodeFailed')).join('\n')).toContain('NetworkManager does not answer');
+  await cluster.exec('rhel', ['systemctl', 'start', 'NetworkManager']);
+  await multinic.waitReady(CR);
+  expect(await addresses('rhel', 'multinic1')).toContain('10.121.');
+});
