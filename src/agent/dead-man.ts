@@ -98,19 +98,24 @@ export function restoreScript(pending: Pending): string {
         `n=$(nic ${quote(mac)}); [ -n "$n" ] && [ "$n" != ${quote(name)} ] && ip link set "$n" name ${quote(name)}`,
     ),
     ...(profiles === undefined ? [] : settleProfiles(pending, profiles)),
-    ...links.before.flatMap(({ mac, name, mtu, up, addresses: before }) => [
-      `if [ -n "$(nic ${quote(mac)})" ]; then`,
-      `  ip link set ${quote(name)} mtu ${mtu}`,
-      `  ip link set ${quote(name)} ${up ? 'up' : 'down'}`,
-      ...before.map(
+    ...links.before.flatMap(({ mac, name, mtu, up, addresses: before }) => {
+      const give = before.map(
         (address) =>
           `  ip addr replace ${quote(address)} dev ${quote(name)}${address.includes(':') ? '' : ' brd +'}`,
-      ),
-      ...(addresses.get(mac) ?? [])
-        .filter((address) => !before.includes(address))
-        .map((address) => `  ip addr del ${quote(address)} dev ${quote(name)} 2>/dev/null`),
-      'fi',
-    ]),
+      );
+      return [
+        `if [ -n "$(nic ${quote(mac)})" ]; then`,
+        `  ip link set ${quote(name)} mtu ${mtu}`,
+        `  ip link set ${quote(name)} ${up ? 'up' : 'down'}`,
+        ...give,
+        ...(addresses.get(mac) ?? [])
+          .filter((address) => !before.includes(address))
+          .map((address) => `  ip addr del ${quote(address)} dev ${quote(name)} 2>/dev/null`),
+        // Where promote_secondaries is off, an address that leaves has taken those of its subnet along.
+        ...give,
+        'fi',
+      ];
+    }),
     'sync',
     'exit 0',
   ].join('\n')}\n`;

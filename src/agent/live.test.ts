@@ -149,7 +149,7 @@ test("the host's own restore puts files back, once and again, and nothing when t
       expect(sh('ls -a etc/netplan')).toBe('.\n..\n91-multinic1.yaml\n');
       expect(sh('cat etc/netplan/*; stat -c %a etc/netplan/*')).toBe("it's old\n600\n");
     }
-    expect(sh('cat told').split('\n').slice(0, 7)).toEqual([
+    expect(sh('cat told').split('\n').slice(0, 8)).toEqual([
       'ip link set multinic0 down',
       'ip link set multinic0 name mnrestore0',
       'ip link set multinic0 name ens6',
@@ -157,6 +157,7 @@ test("the host's own restore puts files back, once and again, and nothing when t
       'ip link set ens6 down',
       'ip addr replace 10.0.0.1/24 dev ens6 brd +',
       'ip addr del 10.0.0.2/24 dev ens6',
+      'ip addr replace 10.0.0.1/24 dev ens6 brd +',
     ]);
   } finally {
     rmSync(root, { recursive: true });
