@@ -43,6 +43,14 @@ export interface HostState extends MachineIdentity {
   readonly nodeAddresses: readonly string[];
   readonly links: readonly Link[];
   readonly routes: readonly Route[];
+  /** Links that stand on others: VLANs, and what a CNI makes of a NIC (macvlan, ipvlan). */
+  readonly uppers?: readonly Upper[];
+}
+
+export interface Upper {
+  readonly name: string;
+  /** Name of the link that it stands on. */
+  readonly lower: string;
 }
 
 /** One change of a running link, named by MAC because names are what changes. */

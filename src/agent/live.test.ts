@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { run } from './command.ts';
 import { restoreScript } from './dead-man.ts';
-import { readLinks, readRoutes, withoutAutomatic } from './live.ts';
+import { readLinks, readRoutes, readUppers, withoutAutomatic } from './live.ts';
 import { readRow } from './network-manager.ts';
 import type { Pending } from './record.ts';
 
@@ -36,6 +36,19 @@ test('links by their permanent MAC, with what people gave them', () => {
       addresses: ['192.168.1.10/24'],
       master: 'bond0',
     },
+  ]);
+});
+
+test('links that stand on others, and none for the other end of a veth', () => {
+  const raw = [
+    { ifname: 'ens6' },
+    { ifname: 'ens6.7', link: 'ens6', linkinfo: { info_kind: 'vlan' } },
+    { ifname: 'net1', link: 'ens6', linkinfo: { info_kind: 'macvlan' } },
+    { ifname: 'veth0', link: 'veth1', linkinfo: { info_kind: 'veth' } },
+  ];
+  expect(readUppers(raw)).toEqual([
+    { name: 'ens6.7', lower: 'ens6' },
+    { name: 'net1', lower: 'ens6' },
   ]);
 });
 

@@ -22,6 +22,7 @@ import type {
   LinkStep,
   MachineIdentity,
   Profiles,
+  Upper,
   Readiness,
   Route,
 } from './host.ts';
@@ -89,6 +90,7 @@ export class LiveHost implements Host {
         .filter(({ name }) => primary.has(name))
         .flatMap(({ addresses }) => addresses.map((address) => address.split('/')[0]!)),
       links: known.map((link) => this.#withLoaded(link, links)),
+      uppers: readUppers(links),
       routes,
     };
   }
@@ -404,6 +406,9 @@ interface RawLink {
   readonly flags?: readonly string[];
   readonly mtu?: number;
   readonly master?: string;
+  /** What it stands on; of a veth, its other end. */
+  readonly link?: string;
+  readonly linkinfo?: { readonly info_kind?: string };
   readonly addr_info?: readonly {
     readonly family?: string;
     readonly local?: string;
@@ -439,6 +444,14 @@ export function readLinks(raw: readonly RawLink[]): Link[] {
       ),
       ...(link.master !== undefined && { master: link.master }),
     }));
+}
+
+const STACKED: ReadonlySet<string> = new Set(['vlan', 'macvlan', 'macvtap', 'ipvlan', 'ipvtap']);
+
+export function readUppers(raw: readonly RawLink[]): Upper[] {
+  return raw.flatMap(({ ifname, link, linkinfo }) =>
+    link !== undefined && STACKED.has(linkinfo?.info_kind ?? '') ? [{ name: ifname, lower: link }] : [],
+  );
 }
 
 /**

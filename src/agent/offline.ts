@@ -54,6 +54,8 @@ const HostFileSchema = z.strictObject({
   routes: z
     .array(z.strictObject({ to: z.string(), via: z.string().exactOptional(), dev: z.string() }))
     .default([]),
+  /** Links that stand on others. */
+  uppers: z.array(z.strictObject({ name: z.string(), lower: z.string() })).exactOptional(),
   /** Other machines on the networks of this one's links, which answer for their addresses (without prefix). */
   neighbours: z.array(z.strictObject({ address: z.string(), mac })).default([]),
   /** A restore that the agent armed and nobody disarmed. Nothing fires it on an offline host; the next run does its work. */

@@ -40,6 +40,8 @@ export function touchedLinks(plan: Plan, host: HostState): Link[] {
 /** What a NIC is needed for, as the end of a sentence. */
 export function useOf(link: Link, host: HostState, storeHost: string): string | undefined {
   if (link.master !== undefined) return `is part of ${link.master}`;
+  const upper = host.uppers?.find(({ lower }) => lower === link.name);
+  if (upper !== undefined) return `is what ${upper.name} stands on`;
   if (defaultLinks(host).includes(link)) return 'carries the node’s default route';
   const own = link.addresses.find((address) => host.nodeAddresses.includes(address.split('/')[0] ?? ''));
   if (own !== undefined) return `carries the node’s own address ${own}`;

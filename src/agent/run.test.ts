@@ -438,6 +438,11 @@ describe('nothing is touched', () => {
       'NicInUse',
       (host) => Object.assign(host.links[2]!, { addresses: ['10.10.0.11/24'] }),
     ],
+    [
+      'a VLAN stands on',
+      'NicInUse',
+      (host) => Object.assign(host, { uppers: [{ name: 'v', lower: 'ens6' }] }),
+    ],
     ['is part of a bond', 'NicInUse', (host) => Object.assign(host.links[2]!, { master: 'bond0' })],
     [
       'is the way to the store',

@@ -80,4 +80,33 @@ describe.each<[RootfsKind, RendererKind]>([
       timeoutMs: 20_000,
     });
   });
+
+  test('a boot does not wait for a NIC without carrier', async () => {
+    // As a kubelet's unit does.
+    const unit = `[Unit]
+Wants=network-online.target
+After=network-online.target
+[Service]
+Type=oneshot
+ExecStart=/bin/true
+[Install]
+WantedBy=multi-user.target
+`;
+    await host.machine.write('/etc/systemd/system/online.service', unit);
+    const waits = 'systemd-networkd-wait-online NetworkManager-wait-online';
+    await host.sh(`systemctl enable online.service; systemctl enable ${waits} || true`);
+    const boot = async (): Promise<number> => {
+      const began = performance.now();
+      await host.machine.reboot();
+      return performance.now() - began;
+    };
+    const before = await boot();
+    await host.machine.setCarrier(nic(1).mac, false);
+    const without = await boot();
+    console.log(`a boot: ${before.toFixed(0)} ms; with a NIC without carrier: ${without.toFixed(0)} ms`);
+    // wait-online would wait for two minutes, a boot of the lab for one.
+    expect(without).toBeLessThan(before + 15_000);
+    expect(Object.keys(await host.configured())).toContain('multinic0');
+    await host.machine.setCarrier(nic(1).mac, true);
+  });
 });

@@ -1,0 +1,82 @@
+// The agent is killed at a step, or the node loses its power there: the next run finishes or undoes, and the commit is on
+// the host. A few steps each time, all of them in the matrix.
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { Network } from '../../src/network/interface.ts';
+import type { RendererKind } from '../../src/network/node.ts';
+import type { RootfsKind } from '../nodes/rootfs.ts';
+import { nic } from '../support/agent.ts';
+import { LiveHost } from './support.ts';
+
+const ALL = [
+  'lock',
+  'recover',
+  'checkout',
+  'tree',
+  'detect',
+  'plan',
+  'preflight',
+  'validate',
+  'backup',
+  'record',
+  'arm',
+  'write',
+  'write.file',
+  'activate',
+  'activate.link',
+  'verify',
+  'disarm',
+  'finish',
+  'report',
+];
+const STEPS = process.env['MATRIX'] === undefined ? ['arm', 'write.file', 'activate.link', 'finish'] : ALL;
+const FIRST: Network = [nic(0), nic(1)];
+/** Another address, a NIC less, a NIC more with another MTU. */
+const SECOND: Network = [nic(0, { address: '192.168.100.11' }), nic(2, { mtu: 1400 })];
+const STATES = new Map([
+  [FIRST, { multinic0: '1500 192.168.100.10/24', multinic1: '1500 192.168.101.10/24' }],
+  [SECOND, { multinic0: '1500 192.168.100.11/24', multinic2: '1400 192.168.102.10/24' }],
+]);
+
+describe.each<[RootfsKind, RendererKind]>([
+  ['netplan', 'netplan'],
+  ['networkmanager', 'keyfile'],
+])('%s', (rootfs, kind) => {
+  let host: LiveHost;
+  let now = FIRST;
+
+  beforeAll(async () => {
+    host = await LiveHost.boot(rootfs);
+    for (const index of [0, 1, 2])
+      await host.machine.attachNic({ mac: nic(index).mac, network: `tenant-${index}` });
+    await host.apply(kind, FIRST);
+  });
+
+  afterEach(({ task }) => {
+    if (task.result?.state === 'fail') console.log(host.log);
+  });
+
+  afterAll(() => host?.[Symbol.asyncDispose]());
+
+  describe.each(STEPS)('at %s', (step) => {
+    test.each([
+      ['killed', async (): Promise<void> => {}],
+      [
+        'without power',
+        async (): Promise<void> => {
+          await host.machine.kill();
+          await host.machine.start();
+        },
+      ],
+    ])('%s', async (_, afterwards) => {
+      now = now === FIRST ? SECOND : FIRST;
+      const commit = await host.store.commit(kind, now);
+      await host.run(commit, { killAt: `agent.${step}` });
+      await afterwards();
+      const { outcome } = await host.run(commit);
+      expect(outcome).toMatchObject({ result: 'Applied' });
+      expect(await host.configured()).toEqual(STATES.get(now));
+      expect(await host.sh('cat /var/lib/multinic/record.json')).toContain('"pending": null');
+      expect(await host.sh('systemctl list-units --all --plain --no-legend "multinic-restore*"')).toBe('');
+    });
+  });
+});
