@@ -10,6 +10,7 @@ interface Flags extends LimitFlags {
   readonly store: string;
   readonly groups: Group[];
   readonly apply: 'live' | 'full' | 'files';
+  readonly probes: readonly string[];
   readonly deadline: number;
   readonly port: number;
   readonly healthPort: number;
@@ -32,6 +33,12 @@ export function addControllerCommand(program: Command): void {
       new Option('--apply <mode>', 'how agents apply what changed')
         .choices(['live', 'full', 'files'])
         .default('live'),
+    )
+    .option(
+      '--probes <list>',
+      'who has to answer after a change: 192.168.100.1,192.168.101.1:22',
+      (text: string) => text.split(',').filter((part) => part !== ''),
+      [],
     )
     .option(
       '--deadline <seconds>',
@@ -78,7 +85,7 @@ Example:
         ...(flags.tlsSecret !== undefined && { tlsSecret: flags.tlsSecret }),
         jobTtl: flags.jobTtl,
         startLimit: flags.startLimit,
-        ...limitsOf(flags, { apply: flags.apply, deadlineSeconds: flags.deadline }),
+        ...limitsOf(flags, { apply: flags.apply, probes: flags.probes, deadlineSeconds: flags.deadline }),
         log: createLog(flags.logLevel),
         signal: abort.signal,
       });

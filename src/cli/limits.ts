@@ -23,7 +23,7 @@ export function withLimits(command: Command): Command {
 
 export function limitsOf(
   { jobs, stopAfter, maxRemoval }: LimitFlags,
-  run: Pick<NonNullable<ControllerOptions['policy']>, 'apply' | 'deadlineSeconds'>,
+  run: Pick<NonNullable<ControllerOptions['policy']>, 'apply' | 'probes' | 'deadlineSeconds'>,
 ): Required<Pick<ControllerOptions, 'guard' | 'policy'>> {
   return {
     policy: { concurrency: jobs, stopAfter, ...run },

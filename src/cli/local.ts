@@ -54,7 +54,7 @@ Examples:
         port: flags.port ?? (flags.once ? 0 : 8080),
         once: flags.once,
         agent: agentOf(process.argv[1]!),
-        ...limitsOf(flags, { apply: 'live', deadlineSeconds: 120 }),
+        ...limitsOf(flags, { apply: 'live', probes: [], deadlineSeconds: 120 }),
         log: createLog(dir),
         onEvent: printEvent,
         onListening: (url) =>

@@ -90,6 +90,13 @@ describe('one job a node', () => {
     });
   });
 
+  test('probes are the policy’s, unless the node has its own', () => {
+    const probesOf = (facts: NodeFacts): readonly string[] | undefined =>
+      planJobs([facts], [], policy({ probes: ['192.168.100.1'] }), NOW).start[0]?.probes;
+    expect(probesOf(a)).toEqual(['192.168.100.1']);
+    expect(probesOf({ ...a, probes: ['192.168.100.2:22'] })).toEqual(['192.168.100.2:22']);
+  });
+
   const older = { commit: oid('older') };
   const cases: [string, NodeFacts, JobStatus, Partial<Plan>, string][] = [
     ['a waiting job of the tip is waited for', a, job(a, 'waiting'), { start: [], withdraw: [] }, 'Waiting'],

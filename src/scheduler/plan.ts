@@ -14,6 +14,8 @@ export interface Policy {
   /** Changes (commits on main) that go on in spite of failed nodes. */
   readonly confirmed: ReadonlySet<Oid>;
   readonly apply: AgentJob['apply'];
+  /** Who has to answer after a change; a node may name others. */
+  readonly probes: readonly string[];
   readonly deadlineSeconds: number;
 }
 
@@ -22,6 +24,7 @@ export const DEFAULT_POLICY: Policy = {
   stopAfter: 3,
   confirmed: new Set(),
   apply: 'live',
+  probes: [],
   deadlineSeconds: 120,
 };
 
@@ -195,6 +198,7 @@ function byAge(a: NodeFacts, b: NodeFacts): number {
 function requestFor(node: NodeFacts, decision: Due, policy: Policy, taken: ReadonlySet<string>): JobRequest {
   let stamp = decision.stampSeconds;
   while (taken.has(jobName(node.nodeId, stamp))) stamp += 1;
+  const { probes = policy.probes } = node;
   return {
     name: jobName(node.nodeId, stamp),
     node: node.name,
@@ -203,7 +207,7 @@ function requestFor(node: NodeFacts, decision: Due, policy: Policy, taken: Reado
     expectedRecord: decision.expectedRecord,
     attempt: decision.attempt,
     apply: node.apply ?? policy.apply,
-    ...(node.probes !== undefined && { probes: [...node.probes] }),
+    ...(probes.length > 0 && { probes: [...probes] }),
     deadlineSeconds: policy.deadlineSeconds,
   };
 }
