@@ -68,6 +68,9 @@ const reason = (plan: Plan, name: string): string => {
   return decision === undefined ? 'none' : decision.due ? 'due' : decision.reason;
 };
 
+const probesOf = (facts: NodeFacts): readonly string[] | undefined =>
+  planJobs([facts], [], policy({ probes: ['192.168.100.1'] }), NOW).start[0]?.probes;
+
 describe('one job a node', () => {
   const a = node('a');
   test('a request says all that the agent needs', () => {
@@ -91,8 +94,6 @@ describe('one job a node', () => {
   });
 
   test('probes are the policy’s, unless the node has its own', () => {
-    const probesOf = (facts: NodeFacts): readonly string[] | undefined =>
-      planJobs([facts], [], policy({ probes: ['192.168.100.1'] }), NOW).start[0]?.probes;
     expect(probesOf(a)).toEqual(['192.168.100.1']);
     expect(probesOf({ ...a, probes: ['192.168.100.2:22'] })).toEqual(['192.168.100.2:22']);
   });
