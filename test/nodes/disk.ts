@@ -82,4 +82,16 @@ method=manual
 address1=${address},${gateway}
 `,
   ],
+  'networkmanager-ifcfg': [
+    '/etc/sysconfig/network-scripts/ifcfg-eth0',
+    (mac, address, gateway) => `TYPE=Ethernet
+DEVICE=eth0
+HWADDR=${mac}
+ONBOOT=yes
+BOOTPROTO=none
+IPADDR=${address.split('/')[0]}
+PREFIX=${address.split('/')[1]}
+GATEWAY=${gateway}
+`,
+  ],
 };

@@ -1,12 +1,13 @@
 // The root file systems of nodes: Debian with systemd, udev and a network manager, as packages install it, and little
 // more than what keeps a container from working on the kernel of this machine. `netplan` is a node with networkd and
 // containerd; the others have no containers: `netplan-…` is what Debian had before and after, `networkmanager` has
-// NetworkManager as RHEL has it.
+// NetworkManager as RHEL has it, `networkmanager-ifcfg` with its profiles in ifcfg files, as RHEL 8 and its kin.
 import { readFileSync } from 'node:fs';
 import { access, chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { run } from './command.ts';
 import { cached, type Log } from './cache.ts';
+import { networkManagerWithIfcfg } from './ifcfg-rh.ts';
 import { needCommands } from './packages.ts';
 
 export type RootfsKind =
@@ -14,10 +15,11 @@ export type RootfsKind =
   | 'netplan-bullseye'
   | 'netplan-trixie'
   | 'networkmanager'
-  | 'networkmanager-node';
+  | 'networkmanager-node'
+  | 'networkmanager-ifcfg';
 
-/** Which of the two configures a machine's NICs. */
-export type Manager = 'netplan' | 'networkmanager';
+/** What configures a machine's NICs, and in which files. */
+export type Manager = 'netplan' | 'networkmanager' | 'networkmanager-ifcfg';
 
 /** The layer that is shared by all machines of a kind. */
 export interface Rootfs {
@@ -121,6 +123,29 @@ Environment=LD_PRELOAD=${PERMANENT_MAC}
 `,
 };
 
+/**
+ * A stand-in for the helper of Red Hat's initscripts, which Debian lacks: the same choice among the ifcfg files that have
+ * a NIC's MAC, that of the name which the NIC has already, else the last one. A veth has no driver, which the real rule
+ * asks for.
+ */
+const RENAME_DEVICE = `#!/bin/sh
+mac=$(cat "/sys/class/net/$INTERFACE/address")
+for file in /etc/sysconfig/network-scripts/ifcfg-*; do
+  HWADDR= DEVICE=
+  . "$file"
+  [ "$(echo "$HWADDR" | tr A-F a-f)" = "$mac" ] && [ -n "$DEVICE" ] || continue
+  chosen=$DEVICE
+  [ "$DEVICE" = "$INTERFACE" ] && break
+done
+printf %s "$chosen"
+`;
+
+const IFCFG_FILES: Readonly<Record<string, string>> = {
+  '/etc/NetworkManager/NetworkManager.conf': '[main]\nplugins=ifcfg-rh,keyfile\n',
+  '/etc/udev/rules.d/60-net.rules':
+    'ACTION=="add", SUBSYSTEM=="net", ATTR{type}=="1", PROGRAM="/lib/udev/rename_device", RESULT=="?*", NAME="$result"\n',
+};
+
 export const NETPLAN_GENERATOR = '/usr/libexec/netplan/generate';
 /** Where netplan 0.101 has it. */
 const OLD_NETPLAN_GENERATOR = '/usr/lib/netplan/generate';
@@ -147,8 +172,12 @@ exit $result
 
 /** Builds what is not there yet. */
 export async function nodeRootfs(log: Log, kind: RootfsKind = 'netplan'): Promise<Rootfs> {
-  const manager = kind.startsWith('networkmanager') ? 'networkmanager' : 'netplan';
-  return { dir: await BUILDERS[kind](log), manager };
+  return { dir: await BUILDERS[kind](log), manager: managerOf(kind) };
+}
+
+function managerOf(kind: RootfsKind): Manager {
+  if (kind === 'networkmanager-ifcfg') return kind;
+  return kind.startsWith('networkmanager') ? 'networkmanager' : 'netplan';
 }
 
 const BUILDERS: Readonly<Record<RootfsKind, (log: Log) => Promise<string>>> = {
@@ -158,6 +187,7 @@ const BUILDERS: Readonly<Record<RootfsKind, (log: Log) => Promise<string>>> = {
   'netplan-trixie': (log) => netplanRootfs('node-trixie', 'trixie', NETPLAN_PACKAGES, NETPLAN_GENERATOR, log),
   networkmanager: networkManagerRootfs,
   'networkmanager-node': networkManagerNodeRootfs,
+  'networkmanager-ifcfg': ifcfgRootfs,
 };
 
 function netplanRootfs(
@@ -220,6 +250,19 @@ function networkManagerNodeRootfs(log: Log): Promise<string> {
 /** Enabled by whoever wants it, when its configuration is there. */
 async function disableContainerd(dir: string): Promise<void> {
   await rm(join(dir, 'etc/systemd/system/multi-user.target.wants/containerd.service'), { force: true });
+}
+
+async function ifcfgRootfs(log: Log): Promise<string> {
+  const suite = 'bookworm';
+  const base = await networkManagerRootfs(log);
+  const networkManager = await networkManagerWithIfcfg(suite, log);
+  const recipe = [base, networkManager, RENAME_DEVICE, JSON.stringify(IFCFG_FILES)];
+  return cached(`node-${suite}-networkmanager-ifcfg`, recipe, log, async (dir) => {
+    // Not fs.cp: it knows no owners.
+    for (const layer of [base, networkManager]) await run('cp', ['-a', `${layer}/.`, dir]);
+    for (const [path, content] of Object.entries(IFCFG_FILES)) await write(join(dir, path), content);
+    await write(join(dir, 'usr/lib/udev/rename_device'), RENAME_DEVICE, 0o755);
+  });
 }
 
 type Suite = 'bullseye' | 'bookworm' | 'trixie';
