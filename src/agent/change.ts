@@ -8,7 +8,7 @@ import type { Log } from './log.ts';
 import { CONFIG_FOLDERS } from './managed.ts';
 import { preflight, touchedLinks } from './preflight.ts';
 import { answering, expectApiServer, probeFailed, probesOf, type Endpoint, type Probe } from './probe.ts';
-import { needsNetworkManager, profilePaths, wantedProfiles } from './profiles.ts';
+import { needsNetworkManager, profilePaths, rendersProfiles, wantedProfiles } from './profiles.ts';
 import { sha256, type Applied, type HostRecord, type Pending } from './record.ts';
 import { bootNics, type Desired, type Plan } from './plan.ts';
 import type { Root } from './root.ts';
@@ -159,6 +159,8 @@ async function activate(
 interface Manager {
   readonly before: Profiles;
   readonly wanted: Profiles;
+  /** The file that each NIC's profile is in, by MAC. */
+  readonly paths: ReadonlyMap<string, string>;
 }
 
 /** @throws MultinicError `NicUnmanaged` */
@@ -171,20 +173,20 @@ async function askManager(
   const before = await host.profiles(plan.targets.map(({ mac }) => mac));
   if (before === undefined) return undefined;
   const unmanaged = plan.present.find(({ mac }) => before[mac] === undefined);
-  if (kind === 'keyfile' && unmanaged !== undefined) {
+  if (rendersProfiles(kind) && unmanaged !== undefined) {
     throw new MultinicError(
       'NicUnmanaged',
-      `NetworkManager does not manage ${unmanaged.name} (${unmanaged.mac}) on this node; have it do so, or name what does by the annotation multinic.io/renderer on the Node (netplan or ifcfg), then run \`multinic retry\``,
+      `NetworkManager does not manage ${unmanaged.name} (${unmanaged.mac}) on this node; have it do so, or, where netplan configures the node’s NICs, say so by the annotation multinic.io/renderer on the Node, then run \`multinic retry\``,
       { data: { mac: unmanaged.mac } },
     );
   }
-  return { before, wanted: wantedProfiles(plan, root) };
+  return { before, wanted: wantedProfiles(plan, kind, root), paths: profilePaths(plan, kind) };
 }
 
-function settling(plan: Plan, { links }: Pending, { wanted }: Manager): Settling {
+function settling(plan: Plan, { links }: Pending, { wanted, paths }: Manager): Settling {
   const touched = links.before.map(({ mac }) => mac);
   const profiles = pick(wanted, touched);
-  const own = [...profilePaths(plan)].flatMap(([mac, path]) => (profiles[mac] ? [path] : []));
+  const own = [...paths].flatMap(([mac, path]) => (profiles[mac] ? [path] : []));
   return { paths: [...new Set([...pathsOf(plan), ...own])], profiles };
 }
 

@@ -121,19 +121,20 @@ export function restoreScript(pending: Pending): string {
   ].join('\n')}\n`;
 }
 
-/** As LiveHost.settle does it, less the looking. The links have their names again. */
+/** As LiveHost.settle does it, less the looking. The links have their names again; a profile goes by uuid or file. */
 function settleProfiles({ files, links }: Pending, profiles: Profiles): string[] {
   const paths = files.map(({ path }) => path);
   return [
+    'uuid() { case "$1" in /*) nmcli -g UUID,FILENAME connection show | sed -n "s|:$1$||p" ;; *) echo "$1" ;; esac; }',
     ...(paths.some((path) => noAutoDefaultMac(path) !== undefined)
       ? ['timeout 10 nmcli general reload conf']
       : []),
     ...paths.filter(isProfile).map((path) => `timeout 10 nmcli connection load ${quote(`/${path}`)}`),
     ...links.before.flatMap(({ mac, name }) => {
-      const uuid = profiles[mac];
-      if (uuid === undefined || uuid === null) return [];
+      const profile = profiles[mac];
+      if (profile === undefined || profile === null) return [];
       // NetworkManager learns of a name later than the kernel; a DHCP server may never answer.
-      const up = `timeout 10 nmcli --wait 5 connection up uuid ${quote(uuid)} ifname ${quote(name)}`;
+      const up = `timeout 10 nmcli --wait 5 connection up uuid "$(uuid ${quote(profile)})" ifname ${quote(name)}`;
       return [
         `[ -n "$(nic ${quote(mac)})" ] && ip link set ${quote(name)} up && for try in 1 2 3; do ${up} && break; sleep 1; done`,
       ];

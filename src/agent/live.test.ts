@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { run } from './command.ts';
 import { restoreScript } from './dead-man.ts';
 import { readLinks, readRoutes, readUppers, withoutAutomatic } from './live.ts';
-import { readRow } from './network-manager.ts';
+import { NetworkManager, readRow } from './network-manager.ts';
 import type { Pending } from './record.ts';
 
 test('links by their permanent MAC, with what people gave them', () => {
@@ -108,6 +108,25 @@ test('nmcli’s rows', () => {
   expect(readRow(String.raw`a\:b:02\:00:`)).toEqual(['a:b', '02:00', '']);
 });
 
+function saying(says: string): NetworkManager {
+  return new NetworkManager(([program]) => [
+    'echo',
+    program === 'busctl' ? says : '7cd7fad6:ens6:130:/etc/x',
+  ]);
+}
+
+describe('a profile that NetworkManager has already', () => {
+  test('is read anew', async () => {
+    await expect(saying('bas true 0').load('/etc/x')).resolves.toBeUndefined();
+  });
+
+  test('stays as it was where its file is not understood: refused', async () => {
+    await expect(saying('bas false 1 "/etc/x"').load('/etc/x')).rejects.toThrow(
+      'does not take the profile /etc/x',
+    );
+  });
+});
+
 test('a command that hangs is ended, and one that is missing is named', async () => {
   await expect(run(['sleep', '10'], 50)).rejects.toMatchObject({ code: 'CommandHangs' });
   await expect(run(['no-such-command'])).rejects.toMatchObject({ code: 'CommandMissing' });
@@ -183,6 +202,7 @@ test("the host's own restore has NetworkManager forget and take up what the chan
     files: [
       { path: 'etc/NetworkManager/system-connections/multinic0.nmconnection', before: null, after: 'a' },
       { path: 'etc/systemd/network/70-multinic0.link', before: null, after: 'b' },
+      { path: 'etc/sysconfig/network-scripts/ifcfg-multinic1', before: null, after: 'd' },
       { path: 'etc/NetworkManager/conf.d/90-multinic-fa163e000001.conf', before: null, after: 'c' },
     ],
     profiles: { 'fa:16:3e:00:00:01': '580c9022-04e9-3acb-a492-f4ec1686e2f1' },
@@ -191,7 +211,8 @@ test("the host's own restore has NetworkManager forget and take up what the chan
     "name 'ens6'",
     'nmcli general reload conf',
     "nmcli connection load '/etc/NetworkManager/system-connections/multinic0.nmconnection'",
-    "nmcli --wait 5 connection up uuid '580c9022-04e9-3acb-a492-f4ec1686e2f1' ifname 'ens6'",
+    "nmcli connection load '/etc/sysconfig/network-scripts/ifcfg-multinic1'",
+    "nmcli --wait 5 connection up uuid \"$(uuid '580c9022-04e9-3acb-a492-f4ec1686e2f1')\" ifname 'ens6'",
     "ip link set 'ens6' mtu 1500",
   ].map((text) => script.indexOf(text));
   expect(order.every((at) => at > 0)).toBe(true);

@@ -42,6 +42,7 @@ const NETPLAN_GENERATORS = [
   'usr/lib/netplan/generate',
   'lib/netplan/generate',
 ];
+const RENAME_DEVICE = ['usr/lib/udev/rename_device', 'lib/udev/rename_device'];
 const RENAME_MS = 3_000;
 /** A port that OpenStack attaches is there within a second or two. */
 const ATTACH_MS = 3_000;
@@ -108,7 +109,7 @@ export class LiveHost implements Host {
       // What the OS's own generators let pass (facts: a name or MAC twice) is ours to refuse.
       generate(kind, (folder) => this.#stagedFiles(staging, folder));
       if (kind === 'netplan') await this.#netplan(staging);
-      if (kind === 'ifcfg') this.#refuseIfcfg(staging);
+      if (kind === 'ifcfg' && this.#hasOurs(kind, staging)) await this.#ifcfg();
     }
   }
 
@@ -200,13 +201,16 @@ export class LiveHost implements Host {
 
   async profiles(macs: readonly string[]): Promise<Profiles> {
     const devices = await this.#manager.devices();
+    const known = await this.#manager.profiles();
     const { links } = await this.state();
     return Object.fromEntries(
       macs.flatMap((mac) => {
         const name = links.find((link) => link.mac === mac && link.master === undefined)?.name;
         const device = devices.find((each) => each.name === name);
         if (device === undefined || device.state === 'unmanaged') return [];
-        return [[mac, device.uuid ?? null] as const];
+        const profile = known.find(({ uuid }) => uuid === device.uuid);
+        const identity = profile === undefined ? device.uuid : this.#identityOf(profile);
+        return [[mac, identity ?? null] as const];
       }),
     );
   }
@@ -223,9 +227,8 @@ export class LiveHost implements Host {
       if (wanted === null && quiet) await manager.forgetAutomatic(name, mac);
     }
     for (const path of paths.filter(isProfile)) {
-      const content = this.#root.read(path)?.content;
-      if (content === undefined) await manager.forget(`/${path}`);
-      else await manager.load(`/${path}`, profileUuid(content));
+      if (this.#root.read(path) === undefined) await manager.forget(`/${path}`);
+      else await manager.load(`/${path}`);
     }
     const known = await manager.profiles();
     const find = (which: string | null): Profile | undefined =>
@@ -343,6 +346,12 @@ export class LiveHost implements Host {
     return loaded.length === 0 ? link : { ...link, loaded };
   }
 
+  /** A uuid that no file names is NetworkManager's to choose. */
+  #identityOf(profile: Profile): string {
+    const content = isOurs(profile) ? this.#root.read(profile.file.slice(1))?.content : undefined;
+    return content !== undefined && profileUuid(content) === undefined ? profile.file : profile.uuid;
+  }
+
   #isQuiet(mac: string): boolean {
     return readNoAutoDefault(this.#root).includes(mac);
   }
@@ -359,16 +368,29 @@ export class LiveHost implements Host {
     }
   }
 
-  /** Its files are taken away where others take their place; nothing here makes a running NIC follow them. */
-  #refuseIfcfg(staging: string): void {
-    const { directories, manages } = rendererOf('ifcfg');
-    const ours = directories.flatMap((folder) =>
-      [...this.#stagedFiles(staging, folder).keys()].filter((name) => manages(`${folder}/${name}`)),
-    );
-    if (ours.length === 0) return;
-    throw new MultinicError(
-      'RendererNotSupported',
-      'this version configures no running host by ifcfg files, and this one is untouched; where its NetworkManager reads keyfiles (RHEL 8), write keyfile in the annotation multinic.io/renderer on the Node',
+  /**
+   * What our ifcfg files need of a host: NetworkManager's plugin for them, and at boot the udev helper that names NICs by
+   * them.
+   */
+  async #ifcfg(): Promise<void> {
+    if (!(await this.#manager.readsIfcfg())) {
+      throw new MultinicError(
+        'NoIfcfgPlugin',
+        'NetworkManager on this node reads no ifcfg files (its plugin ifcfg-rh is not loaded); write keyfile in the annotation multinic.io/renderer on the Node, then run `multinic retry`',
+      );
+    }
+    if (!RENAME_DEVICE.some((path) => existsSync(this.#root.resolve(path)))) {
+      throw new MultinicError(
+        'NoRenameDevice',
+        'this node has no /usr/lib/udev/rename_device, so nothing names NICs by ifcfg files when it boots; install it (package initscripts, or initscripts-rename-device), or write keyfile in the annotation multinic.io/renderer on the Node, then run `multinic retry`',
+      );
+    }
+  }
+
+  #hasOurs(kind: RendererKind, staging: string): boolean {
+    const { directories, manages } = rendererOf(kind);
+    return directories.some((folder) =>
+      [...this.#stagedFiles(staging, folder).keys()].some((name) => manages(`${folder}/${name}`)),
     );
   }
 

@@ -7,7 +7,8 @@ import { run, type Command, type Ended } from './command.ts';
 const ACTIVATION_SECONDS = 15;
 const ANSWER_MS = 5_000;
 const SEEN_MS = 5_000;
-const RUNTIME = '/run/NetworkManager/';
+/** As builds of it name the one folder. */
+const RUNTIME = /^(\/var)?\/run\/NetworkManager\//;
 const AUTOMATIC_PRIORITY = '-999';
 
 export interface Profile {
@@ -47,7 +48,7 @@ export class NetworkManager {
     return rows.map(([uuid = '', device, priority, file = '']) => ({
       uuid,
       ...(device && { device }),
-      automatic: priority === AUTOMATIC_PRIORITY && file.startsWith(RUNTIME),
+      automatic: priority === AUTOMATIC_PRIORITY && RUNTIME.test(file),
       file,
     }));
   }
@@ -57,18 +58,23 @@ export class NetworkManager {
     await this.#must('general', 'reload', 'conf');
   }
 
-  /** Reads a profile anew. @param uuid as its file has it, if it does */
-  async load(path: string, uuid: string | undefined): Promise<void> {
-    const known = await this.#read(path);
-    // It ends with 0 also when it took nothing.
-    if (known === undefined || known.uuid !== (uuid ?? known.uuid)) {
-      throw refused(`does not take the profile ${path}`);
-    }
+  /** Whether it has profiles in ifcfg files: the plugin that reads them is loaded, and has its name on the bus. */
+  async readsIfcfg(): Promise<boolean> {
+    const bus = ['org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus'];
+    return (await this.#call(...bus, 'NameHasOwner', 's', 'com.redhat.ifcfgrh1')) === 'b true';
+  }
+
+  /** Reads a profile anew. */
+  async load(path: string): Promise<void> {
+    const taken = await this.#read(path);
+    // Of a file that it does not understand it keeps what it had.
+    if (!taken || !(await this.#has(path))) throw refused(`does not take the profile ${path}`);
   }
 
   /** Forgets a profile whose file is gone. */
   async forget(path: string): Promise<void> {
-    if ((await this.#read(path)) !== undefined) throw refused(`still has the profile ${path}`);
+    await this.#read(path);
+    if (await this.#has(path)) throw refused(`still has the profile ${path}`);
   }
 
   /** Has a link get this profile. @param wait for it to be wholly active; a DHCP server may never answer */
@@ -103,9 +109,20 @@ export class NetworkManager {
     }
   }
 
-  async #read(path: string): Promise<Profile | undefined> {
-    await this.#must('connection', 'load', path);
-    return (await this.profiles()).find(({ file }) => file === path);
+  /** Over the bus: `nmcli connection load` ends with 0 whatever happens. */
+  async #read(path: string): Promise<boolean> {
+    const settings = ['/org/freedesktop/NetworkManager/Settings', 'org.freedesktop.NetworkManager.Settings'];
+    const args = ['LoadConnections', 'as', '1', path];
+    return (await this.#call('org.freedesktop.NetworkManager', ...settings, ...args)) === 'bas true 0';
+  }
+
+  async #has(path: string): Promise<boolean> {
+    return (await this.profiles()).some(({ file }) => file === path);
+  }
+
+  async #call(...args: readonly string[]): Promise<string> {
+    const { stdout } = await run(this.#inHost(['busctl', '--timeout=10', 'call', ...args]));
+    return stdout.trim();
   }
 
   /** A name that the kernel has just given is not yet known to NetworkManager. */
@@ -143,7 +160,7 @@ export function readRow(line: string): string[] {
 function down(why: string): MultinicError {
   return new MultinicError(
     'NetworkManagerDown',
-    `NetworkManager does not answer on this node (${why.trim()}); start it, or name what configures the node’s NICs by the annotation multinic.io/renderer on the Node (netplan or ifcfg), then run \`multinic retry\``,
+    `NetworkManager does not answer on this node (${why.trim()}); start it, because keyfiles and ifcfg files are applied by nothing else (the network scripts alone are not supported), or, where netplan configures the node’s NICs, say so by the annotation multinic.io/renderer on the Node, then run \`multinic retry\``,
   );
 }
 

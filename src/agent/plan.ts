@@ -10,6 +10,7 @@ import type { HostState, Link } from './host.ts';
 import type { LinkTarget } from './links.ts';
 import { meansTheSame, parseOne, type ManagedNic } from './managed.ts';
 import { noAutoDefault, noAutoDefaultPath } from './no-auto-default.ts';
+import { rendersProfiles } from './profiles.ts';
 import { sha256, type Applied } from './record.ts';
 
 /** What the node's commit wants on the host. */
@@ -214,7 +215,7 @@ function releasedLinks(situation: Situation): LinkTarget[] {
 /** NICs that lose their profile stay without one while they are on the machine. */
 function noAutoDefaultSteps({ desired, host, managed, noAutoDefault: told }: Situation): FileStep[] {
   const released = managed
-    .flatMap(({ renderer, nic }) => (renderer.kind === 'keyfile' && nic !== undefined ? [nic.mac] : []))
+    .flatMap(({ renderer, nic }) => (rendersProfiles(renderer.kind) && nic !== undefined ? [nic.mac] : []))
     .filter((mac) => linkOf(host, mac) !== undefined && desired.network.every((nic) => nic.mac !== mac));
   return [
     ...released

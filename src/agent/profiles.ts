@@ -5,40 +5,45 @@ import { noAutoDefaultMac } from './no-auto-default.ts';
 import type { Plan } from './plan.ts';
 import type { Root } from './root.ts';
 
-const keyfile = rendererOf('keyfile');
+const PROFILE_KINDS: readonly RendererKind[] = ['keyfile', 'ifcfg'];
 
-/** Whether a path is that of a profile of ours; the .link files beside them are udev's. */
-export function isProfile(path: string): boolean {
-  return path.endsWith('.nmconnection') && keyfile.manages(path);
+/** Whether NetworkManager is what reads the files of a renderer, as its profiles. */
+export function rendersProfiles(kind: RendererKind): boolean {
+  return PROFILE_KINDS.includes(kind);
 }
 
-/** A file that was kept, of the earlier agent, may leave it to NetworkManager. */
+/** Whether a path is that of a profile of ours; the .link files beside keyfiles are udev's. */
+export function isProfile(path: string): boolean {
+  return !path.endsWith('.link') && PROFILE_KINDS.some((kind) => rendererOf(kind).manages(path));
+}
+
+/** Our ifcfg files leave it to NetworkManager, and so may a keyfile that was kept, of the earlier agent. */
 export function profileUuid(content: string): string | undefined {
-  return /^uuid=(\S+)$/m.exec(content)?.[1];
+  return /^uuid="?([^\s"]+)"?$/im.exec(content)?.[1];
 }
 
 /** Whether NetworkManager has a part in a plan: also when a node leaves it, or is cleaned up. */
 export function needsNetworkManager({ files, targets }: Plan, kind: RendererKind): boolean {
   const told = files.some(({ path }) => isProfile(path) || noAutoDefaultMac(path) !== undefined);
-  return told || (kind === 'keyfile' && targets.length > 0);
+  return told || (rendersProfiles(kind) && targets.length > 0);
 }
 
 /** The profile file that each of the commit's NICs has, by MAC. */
-export function profilePaths({ present }: Plan): ReadonlyMap<string, string> {
+export function profilePaths({ present }: Plan, kind: RendererKind): ReadonlyMap<string, string> {
   return new Map(
     present.flatMap((nic) => {
-      const path = [...keyfile.render(nic).keys()].find(isProfile);
+      const path = [...rendererOf(kind).render(nic).keys()].find(isProfile);
       return path === undefined ? [] : [[nic.mac, path] as const];
     }),
   );
 }
 
 /** The profile that each NIC shall have once the plan's files are written; null: none of ours. */
-export function wantedProfiles(plan: Plan, root: Root): Profiles {
+export function wantedProfiles(plan: Plan, kind: RendererKind, root: Root): Profiles {
   const written = new Map(
     plan.files.map((step) => [step.path, step.op === 'write' ? step.content : undefined]),
   );
-  const paths = profilePaths(plan);
+  const paths = profilePaths(plan, kind);
   const profileOf = (path: string): string =>
     profileUuid(written.get(path) ?? root.read(path)?.content ?? '') ?? `/${path}`;
   return Object.fromEntries(

@@ -16,6 +16,7 @@ const NEW: Network = [
 describe.each<[RootfsKind, RendererKind]>([
   ['netplan', 'netplan'],
   ['networkmanager', 'keyfile'],
+  ['networkmanager-ifcfg', 'ifcfg'],
 ])('%s', (rootfs, kind) => {
   let host: LiveHost;
 

@@ -1,0 +1,354 @@
+// A host whose NICs NetworkManager manages: every NIC that nobody configured has an automatic profile.
+// The tests are one host's life: each begins where the one before ended.
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { Interface } from '../../src/network/interface.ts';
+import type { RootfsKind } from '../nodes/rootfs.ts';
+import { waitFor } from '../nodes/wait.ts';
+import { nic } from '../support/agent.ts';
+import { bootRouter, deletions, DHCP, LiveHost } from './support.ts';
+
+const V6 = nic(1, { address: 'fd00:101::10', prefix: 64 });
+const THREE: readonly Interface[] = [nic(0), V6, nic(2, { mtu: 1400 })];
+const MOVED: readonly Interface[] = [nic(0, { address: '192.168.100.11' }), V6, nic(2, { mtu: 1400 })];
+const TWO: readonly Interface[] = [MOVED[0]!, MOVED[2]!];
+
+/** The two kinds of files that NetworkManager has its profiles in. */
+const FILES = {
+  keyfile: {
+    folder: '/etc/NetworkManager/system-connections',
+    fileOf: (name: string) => `${name}.nmconnection`,
+  },
+  ifcfg: { folder: '/etc/sysconfig/network-scripts', fileOf: (name: string) => `ifcfg-${name}` },
+};
+
+let host: LiveHost;
+
+export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES): void {
+  const { folder, fileOf } = FILES[kind];
+  beforeAll(async () => {
+    host = await LiveHost.boot(rootfs);
+    await bootRouter(host.lab, 'tenant-1', DHCP);
+    for (const index of [0, 1, 2]) {
+      await host.machine.attachNic({ mac: nic(index).mac, network: `tenant-${index}` });
+    }
+    for (const name of ['ens5', 'ens6', 'ens7']) {
+      const automatic = async (): Promise<boolean> => (await active(name)).startsWith('Wired');
+      await waitFor(`an automatic profile on ${name}`, automatic, { timeoutMs: 10_000 });
+    }
+    await waitFor('a DHCP address', async () => (await dhcp()) !== undefined, { timeoutMs: 20_000 });
+    await host.settled();
+  });
+
+  afterEach(({ task }) => {
+    if (task.result?.state === 'fail') console.log(host.log);
+  });
+
+  afterAll(() => host?.[Symbol.asyncDispose]());
+
+  describe('configuring', () => {
+    test('a NIC that has DHCP, in vain: it has that again', async () => {
+      const before = await picture();
+      const end = await host.apply(kind, [nic(0), host.cutsOff()]);
+      expect(end.outcome).toMatchObject({ result: 'Failed', reason: 'StoreLost', step: 'verify' });
+      await waitFor('the DHCP address', async () => (await dhcp()) !== undefined, { timeoutMs: 20_000 });
+      await host.settled();
+      expect(await picture()).toEqual(before);
+    });
+
+    test('one NIC; the node’s own stays as it is', async () => {
+      const { result, seen } = await watched(() => host.apply(kind, [nic(0)]));
+      expect(result.outcome).toMatchObject({ result: 'Applied', missing: [] });
+      expect(await host.addresses('multinic0')).toEqual(['192.168.100.10/24']);
+      expect(await active('multinic0')).toBe('multinic0');
+      expect(await active('ens6')).toMatch(/^Wired connection/);
+      expect(deletions(seen, 'eth0')).toEqual([]);
+    });
+
+    test('three, with IPv6 and an MTU of its own; what a DHCP server gave meanwhile is not in the way', async () => {
+      const { result, seen } = await watched(() => host.apply(kind, THREE));
+      expect(result.outcome).toMatchObject({ result: 'Applied' });
+      expect(await host.configured()).toEqual({
+        multinic0: '1500 192.168.100.10/24',
+        multinic1: '1500 fd00:101::10/64',
+        multinic2: '1400 192.168.102.10/24',
+      });
+      expect(deletions(seen, 'multinic0')).toEqual([]);
+    });
+
+    test('another address; what others put on that NIC stays, and other NICs hear nothing of it', async () => {
+      await host.sh(`ip address add 192.168.100.77/24 dev multinic0
+      ip route add 10.99.0.0/16 via 192.168.100.1 dev multinic0`);
+      const { result, seen } = await watched(() => host.apply(kind, MOVED));
+      expect(result.outcome).toMatchObject({ result: 'Applied' });
+      expect(await host.addresses('multinic0')).toEqual(['192.168.100.11/24', '192.168.100.77/24']);
+      expect(await host.sh('ip route show 10.99.0.0/16')).toContain('via 192.168.100.1 dev multinic0');
+      await host.sh('ip address del 192.168.100.77/24 dev multinic0; ip route del 10.99.0.0/16');
+      expect(seen.filter((line) => !line.includes('multinic0') && !line.includes('192.168.100.'))).toEqual(
+        [],
+      );
+    });
+
+    test('two NICs change places, and change back', async () => {
+      const swapped = [nic(0, { mac: nic(2).mac }), V6, nic(2, { mac: nic(0).mac })];
+      for (const network of [swapped, MOVED]) {
+        const { result } = await watched(() => host.apply(kind, network));
+        expect(result.outcome).toMatchObject({ result: 'Applied' });
+        for (const { name, mac, address, mtu } of network) {
+          expect(await host.sh(`cat /sys/class/net/${name}/address`)).toBe(mac);
+          expect((await host.configured())[name]).toMatch(new RegExp(`^${mtu} ${address}/`));
+        }
+      }
+    });
+
+    test('the same again: NetworkManager is told nothing, the kernel neither', async () => {
+      const before = await host.sh(`stat -c '%n %i %Y' ${folder}/* /var/lib/multinic/record.json`);
+      const commit = (await host.store.store.reader.ref('refs/heads/node/worker-1'))!;
+      const { result, seen, told } = await watched(() => host.run(commit));
+      expect(result.outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
+      expect(seen).toEqual([]);
+      expect(told).toEqual([]);
+      expect(await host.sh(`stat -c '%n %i %Y' ${folder}/* /var/lib/multinic/record.json`)).toBe(before);
+    });
+
+    test('a NIC that leaves the commit is left alone, also by NetworkManager', async () => {
+      const { result, seen } = await watched(() => host.apply(kind, TWO));
+      expect(result.outcome).toMatchObject({ result: 'Applied' });
+      const files = ['eth0', 'multinic0', 'multinic2'].map(fileOf);
+      expect(await host.sh(`ls ${folder}`)).toBe(['backup', ...files].join('\n'));
+      expect(deletions(seen, 'multinic0')).toEqual([]);
+      await staysAlone('ens6');
+    });
+
+    test('after a reboot all is the same, without an agent', async () => {
+      await host.machine.reboot();
+      await waitFor('the NICs', async () => Object.keys(await host.configured()).length === 2, {
+        timeoutMs: 10_000,
+      });
+      await host.settled();
+      expect(await host.configured()).toEqual({
+        multinic0: '1500 192.168.100.11/24',
+        multinic2: '1400 192.168.102.10/24',
+      });
+      await staysAlone('ens6');
+    });
+  });
+
+  describe('what goes wrong', () => {
+    test('the store is cut off by a NIC’s network: all is put back', async () => {
+      const before = await picture();
+      const end = await host.apply(kind, [MOVED[0]!, host.cutsOff()]);
+      expect(end.outcome).toMatchObject({
+        result: 'Failed',
+        reason: 'StoreLost',
+        step: 'verify',
+      });
+      expect(await picture()).toEqual(before);
+      await staysAlone('ens6');
+    });
+
+    test('NetworkManager refuses: all is put back', async () => {
+      const before = await picture();
+      // Without carrier an IPv6 address stays tentative, and NetworkManager waits for it in vain.
+      await host.machine.setCarrier(nic(1).mac, false);
+      const end = await host.apply(kind, [...TWO, V6]);
+      await host.machine.setCarrier(nic(1).mac, true);
+      expect(end.outcome).toMatchObject({ result: 'Failed', step: 'activate' });
+      await host.settled();
+      expect(await picture()).toEqual(before);
+    });
+
+    test.each([
+      ['a NIC more', 'agent.verify', (): readonly Interface[] => [...TWO, V6]],
+      ['another address, a NIC less', 'agent.verify', (): readonly Interface[] => [nic(0)]],
+      ['links half done', 'agent.activate.link', (): readonly Interface[] => [...TWO, V6]],
+    ])(
+      'killed with %s: the host restores itself, and the next run has nothing to undo',
+      async (_what, at, network) => {
+        const before = await picture();
+        const end = await host.apply(kind, network(), { killAt: at });
+        expect(end.outcome?.result).toBe(undefined);
+        expect(await picture()).not.toEqual(before);
+        // As its timer would, at once.
+        await host.sh('systemctl start $(cat /var/lib/multinic/restore.unit).service; sleep 1');
+        await host.settled();
+        expect(await picture()).toEqual(before);
+
+        const next = await host.apply(kind, TWO);
+        expect(next.outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
+        expect(next.log).toContain('an interrupted run was undone');
+        expect(await picture()).toEqual(before);
+      },
+    );
+
+    test('killed before verifying: the next run undoes it, then does what it is for', async () => {
+      const before = await picture();
+      await host.apply(kind, [nic(0, { mtu: 1300 })], { killAt: 'agent.activate.link' });
+      const next = await host.apply(kind, TWO);
+      expect(next.outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
+      expect(await picture()).toEqual(before);
+    });
+
+    test('NetworkManager does not manage the NIC: nothing is touched', async () => {
+      await host.sh('nmcli device set ens6 managed no');
+      const before = await picture();
+      const end = await host.apply(kind, [...TWO, V6]);
+      await host.sh('nmcli device set ens6 managed yes');
+      expect(end.outcome).toMatchObject({
+        result: 'Failed',
+        reason: 'NicUnmanaged',
+        step: 'preflight',
+      });
+      expect(end.outcome?.message).toContain('multinic.io/renderer');
+      expect(await picture()).toEqual(before);
+    });
+
+    test.each(['NetworkManager.service', 'dbus.service dbus.socket'])(
+      'without %s nothing is touched',
+      async (unit) => {
+        const before = await picture();
+        await host.sh(`systemctl stop ${unit}`);
+        const end = await host.apply(kind, [...TWO, V6]);
+        await host.sh(`systemctl start ${unit}; systemctl restart NetworkManager; sleep 2`);
+        expect(end.outcome).toMatchObject({
+          result: 'Failed',
+          reason: 'NetworkManagerDown',
+          step: 'preflight',
+        });
+        expect(await picture()).toEqual(before);
+      },
+    );
+  });
+
+  describe('giving back', () => {
+    test('a cleanup frees all NICs, and none gets a profile', async () => {
+      const { result } = await watched(() => host.cleanUp());
+      expect(result.outcome).toMatchObject({ result: 'Applied' });
+      expect(await host.sh(`ls ${folder} /etc/systemd/network`)).not.toContain('multinic');
+      for (const name of ['ens5', 'ens6', 'ens7']) await staysAlone(name);
+    });
+
+    test('a NIC that was given back can be configured again', async () => {
+      const end = await host.apply(kind, [nic(2)]);
+      expect(end.outcome).toMatchObject({ result: 'Applied' });
+      expect(await host.configured()).toEqual({ multinic2: '1500 192.168.102.10/24' });
+    });
+
+    test.runIf(kind === 'keyfile')(
+      'a profile that leaves its UUID to NetworkManager is as good as ours',
+      async () => {
+        const file = `${folder}/multinic2.nmconnection`;
+        await host.sh(`sed -i /^uuid=/d ${file}; nmcli connection load ${file}; sleep 1
+      ip address flush dev multinic2`);
+        const end = await host.apply(kind, [nic(2)]);
+        expect(end.outcome).toMatchObject({ result: 'Applied', written: [] });
+        expect(await host.configured()).toEqual({ multinic2: '1500 192.168.102.10/24' });
+        expect(await host.sh(`cat ${file}`)).not.toContain('uuid=');
+      },
+    );
+
+    test.runIf(kind === 'keyfile')(
+      'ifcfg files are refused where NetworkManager does not read them',
+      async () => {
+        const before = await picture();
+        const end = await host.apply('ifcfg', [nic(2)]);
+        expect(end.outcome).toMatchObject({ result: 'Failed', reason: 'NoIfcfgPlugin', step: 'validate' });
+        expect(end.outcome?.message).toContain('write keyfile in the annotation multinic.io/renderer');
+        expect(await picture()).toEqual(before);
+      },
+    );
+
+    test.runIf(kind === 'ifcfg')(
+      'ifcfg files are refused where nothing names NICs by them at boot',
+      async () => {
+        const before = await picture();
+        await host.sh('mv /usr/lib/udev/rename_device /run');
+        const end = await host.apply(kind, [nic(2), V6]);
+        await host.sh('mv /run/rename_device /usr/lib/udev');
+        expect(end.outcome).toMatchObject({ result: 'Failed', reason: 'NoRenameDevice', step: 'validate' });
+        expect(await picture()).toEqual(before);
+      },
+    );
+
+    test.runIf(kind === 'ifcfg')('a node becomes one of keyfiles, and one of ifcfg files again', async () => {
+      for (const other of ['keyfile', kind] as const) {
+        const { result } = await watched(() => host.apply(other, [nic(2)]));
+        expect(result.outcome).toMatchObject({ result: 'Applied' });
+        expect(await host.configured()).toEqual({ multinic2: '1500 192.168.102.10/24' });
+        expect(await host.sh(`nmcli -g FILENAME,DEVICE connection | grep :multinic2$`)).toContain(
+          other === kind ? fileOf('multinic2') : 'multinic2.nmconnection',
+        );
+      }
+    });
+
+    test('NetworkManager is told to leave a NIC alone for as long as it is there', async () => {
+      await host.machine.detachNic(nic(0).mac);
+      const end = await host.apply(kind, [nic(2), nic(0)]);
+      expect(end.outcome).toMatchObject({ result: 'Pending', missing: [nic(0).mac] });
+      expect(await host.sh('ls /etc/NetworkManager/conf.d')).toBe(
+        '90-multinic-020000000101.conf\n90-multinic-020000000102.conf\nbackup',
+      );
+    });
+  });
+}
+
+/** The address that ens6 has of the DHCP server, and with it a default route. */
+async function dhcp(): Promise<string | undefined> {
+  const route = await host.sh('ip route show default via 172.16.9.1 dev ens6');
+  return route === '' ? undefined : (await host.addresses('ens6'))[0];
+}
+
+/** All that a run may change: files, the kernel's links, addresses and routes, NetworkManager's profiles. */
+async function picture(): Promise<Record<string, string>> {
+  return {
+    files:
+      await host.sh(`cd /etc; find NetworkManager systemd/network sysconfig -path '*/backup' -prune -o -type f -print0 |
+      sort -z | xargs -0 sha256sum`),
+    links: await host.sh(
+      `ip -br -d link | grep -v ^lo; ip -br addr | sed 's/ fe80[^ ]*//'; (ip route; ip -6 route) | grep -v fe80 | sed 's/ metric.*//'; ip rule`,
+    ),
+    profiles: await host.sh(`nmcli -g NAME,UUID,DEVICE,FILENAME connection | sort`),
+  };
+}
+
+async function active(name: string): Promise<string> {
+  return host.sh(`nmcli -g GENERAL.CONNECTION device show ${name}`);
+}
+
+/** No address, no profile, and none that would come: also when the link goes down and comes up again. */
+async function staysAlone(name: string): Promise<void> {
+  await host.sh(`ip link set ${name} down; ip link set ${name} up; sleep 2`);
+  expect(await host.sh(`nmcli -g GENERAL.STATE,GENERAL.CONNECTION device show ${name}`)).toBe(
+    '30 (disconnected)\n',
+  );
+  expect(await host.addresses(name)).toEqual([]);
+  const automatic = '/run/NetworkManager/system-connections/*';
+  expect(await host.sh(`grep -l interface-name=${name}$ ${automatic} || true`)).toBe('');
+}
+
+interface Watched<T> {
+  readonly result: T;
+  /** What the kernel said of links, addresses, routes and rules. */
+  readonly seen: readonly string[];
+  /** What NetworkManager was asked to do. */
+  readonly told: readonly string[];
+}
+
+/** Nothing that an agent does may change the node's own NIC, its routes or rules: they are compared each time. */
+async function watched<T>(action: () => Promise<T>): Promise<Watched<T>> {
+  const primary = 'ip -j addr show eth0; ip -j route show dev eth0; ip -j -6 route show dev eth0; ip -j rule';
+  const before = await host.sh(primary);
+  await host.sh(`ip -o monitor link address route rule > /run/monitor 2>&1 < /dev/null & echo $! > /run/monitor.pid
+    journalctl -u NetworkManager -n 0 --show-cursor | sed -n 's/^-- cursor: //p' > /run/cursor; sleep 0.2`);
+  const result = await action();
+  await host.sh('sleep 0.5; kill $(cat /run/monitor.pid)');
+  expect(await host.sh(primary)).toBe(before);
+  const journal =
+    'journalctl -u NetworkManager -o cat --after-cursor="$(cat /run/cursor)" | grep audit: || true';
+  return { result, seen: await lines('cat /run/monitor'), told: await lines(journal) };
+}
+
+async function lines(command: string): Promise<string[]> {
+  return (await host.sh(command))
+    .split('\n')
+    .filter((line) => line !== '' && !/wireguard|ens[67]/.test(line));
+}
