@@ -40,6 +40,7 @@ const STATES = new Map([
 describe.each<[RootfsKind, RendererKind]>([
   ['netplan', 'netplan'],
   ['networkmanager', 'keyfile'],
+  ['networkmanager-ifcfg', 'ifcfg'],
 ])('%s', (rootfs, kind) => {
   let host: LiveHost;
   let now = FIRST;
