@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { nic } from '../../test/support/agent.ts';
+import type { RendererKind } from '../network/node.ts';
 import { nextBoot, refuseLosers } from './boot.ts';
 
 const MAC = nic(0).mac;
@@ -17,6 +18,16 @@ const KEYFILE = {
   'etc/NetworkManager/system-connections/multinic0.nmconnection': `[connection]\nid=multinic0\ntype=ethernet\nautoconnect-priority=130\ninterface-name=multinic0\n[ethernet]\nmac-address=${MAC}\n[ipv4]\nmethod=manual\naddress1=192.168.100.10/24\n`,
 };
 
+const SCRIPTS = 'etc/sysconfig/network-scripts';
+const RULE =
+  'ACTION=="add", SUBSYSTEM=="net", ATTR{type}=="1", PROGRAM="/lib/udev/rename_device", RESULT=="?*", NAME="$result"\n';
+const IFCFG = {
+  'usr/lib/systemd/network/99-default.link': NETPLAN['usr/lib/systemd/network/99-default.link'],
+  'usr/lib/udev/rules.d/60-net.rules': RULE,
+  'usr/lib/udev/rules.d/80-net-setup-link.rules': 'IMPORT{builtin}="net_setup_link"\n',
+  [`${SCRIPTS}/ifcfg-multinic0`]: `TYPE=Ethernet\nDEVICE=multinic0\nONBOOT=yes\nHWADDR=${MAC}\nIPADDR=192.168.100.10\nPREFIX=24\nAUTOCONNECT_PRIORITY=130\n`,
+};
+
 function boot(files: Readonly<Record<string, string>>, driver?: string) {
   const read = (folder: string): Map<string, string> =>
     new Map(
@@ -28,7 +39,7 @@ function boot(files: Readonly<Record<string, string>>, driver?: string) {
   return nextBoot([{ mac: MAC, names: ['ens5', 'eth1'], ...(driver && { driver }) }], read)[0]!;
 }
 
-const refusal = (kind: 'netplan' | 'keyfile', files: Readonly<Record<string, string>>): (() => void) => {
+const refusal = (kind: RendererKind, files: Readonly<Record<string, string>>): (() => void) => {
   const choice = boot(files);
   return () => refuseLosers([nic(0)], [choice], kind);
 };
@@ -158,5 +169,61 @@ describe('keyfile: somebody else’s profile', () => {
     ['autoconnect-priority=200\nautoconnect=false\n'],
   ])('that loses: %j', (lines) => {
     expect(refusal('keyfile', profile(lines))).not.toThrow();
+  });
+});
+
+describe('ifcfg', () => {
+  test('ours, where nobody else has anything to say', () => {
+    const file = `${SCRIPTS}/ifcfg-multinic0`;
+    expect(boot(IFCFG)).toEqual({
+      mac: MAC,
+      link: { file, gives: ['multinic0'] },
+      profile: { file, gives: ['192.168.100.10/24'] },
+    });
+    expect(refusal('ifcfg', IFCFG)).not.toThrow();
+  });
+
+  test.each([
+    ['nothing names NICs by ifcfg files', 'usr/lib/udev/rules.d/60-net.rules', ''],
+    [
+      'a rule for NICs with a driver, and this one has none',
+      'usr/lib/udev/rules.d/60-net.rules',
+      `DRIVERS=="?*", ${RULE}`,
+    ],
+    [
+      'a rule after it',
+      'etc/udev/rules.d/70-persistent-net.rules',
+      `SUBSYSTEM=="net", ATTR{address}=="${MAC}", NAME="lan0"\n`,
+    ],
+    // It counts that ens5 is what the NIC is called already.
+    ['the name before', `${SCRIPTS}/ifcfg-ens5`, `DEVICE="ens5"\nHWADDR="${MAC.toUpperCase()}"\nONBOOT=no\n`],
+    ['a file after ours', `${SCRIPTS}/ifcfg-tenant`, `DEVICE=tenant\nHWADDR=${MAC}\nONBOOT=no\n`],
+    ['a profile that is stronger', `${SCRIPTS}/ifcfg-all`, 'BOOTPROTO=dhcp\nAUTOCONNECT_PRIORITY=200\n'],
+    [
+      'a keyfile that is stronger',
+      'etc/NetworkManager/system-connections/mine.nmconnection',
+      '[connection]\ntype=ethernet\nautoconnect-priority=200\n',
+    ],
+  ])('somebody else’s file that wins: %s', (_what, path, content) => {
+    expect(refusal('ifcfg', { ...IFCFG, [path]: content })).toThrow(
+      expect.objectContaining({ code: 'NotAtNextBoot' }),
+    );
+  });
+
+  test.each([
+    ['no MAC in it', 'ifcfg-ens5', 'DEVICE=ens5\nONBOOT=no\nBOOTPROTO=dhcp\n'],
+    ['a file before ours', 'ifcfg-ens8', `DEVICE=ens8\nHWADDR=${MAC}\nONBOOT=no\n`],
+    ['a copy', 'ifcfg-tenant.bak', `DEVICE=tenant\nHWADDR=${MAC}\n`],
+    ['weaker', 'ifcfg-all', 'BOOTPROTO=dhcp\n'],
+  ])('that loses: %s', (_what, name, content) => {
+    expect(refusal('ifcfg', { ...IFCFG, [`${SCRIPTS}/${name}`]: content })).not.toThrow();
+  });
+
+  test('a file of theirs names a NIC of keyfiles too', () => {
+    const theirs = { [`${SCRIPTS}/ifcfg-ens5`]: `DEVICE=ens5\nHWADDR=${MAC}\nONBOOT=no\n` };
+    expect(refusal('keyfile', { ...KEYFILE, ...theirs })).not.toThrow();
+    expect(refusal('keyfile', { ...KEYFILE, ...theirs, 'usr/lib/udev/rules.d/60-net.rules': RULE })).toThrow(
+      expect.objectContaining({ code: 'NotAtNextBoot' }),
+    );
   });
 });

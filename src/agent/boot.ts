@@ -5,7 +5,7 @@ import type { Interface, Network } from '../network/interface.ts';
 import type { RendererKind } from '../network/node.ts';
 import { rendererOf } from '../network/renderers.ts';
 import type { ReadFolder } from './generator.ts';
-import { iniEntries, settings } from './ini-entries.ts';
+import { iniEntries, settings, shellValues } from './ini-entries.ts';
 
 /** A NIC as it is before anybody has named it. */
 export interface BootNic {
@@ -45,8 +45,15 @@ const SYSTEMD_FOLDERS = [
 const RULES_FOLDERS = ['etc/udev/rules.d', 'run/udev/rules.d', 'usr/lib/udev/rules.d'];
 const PROFILE_FOLDERS = ['etc', 'run', 'usr/lib'].map((root) => `${root}/NetworkManager/system-connections`);
 
+const IFCFG_FOLDER = 'etc/sysconfig/network-scripts';
+
 /** All folders that are read. */
-export const BOOT_FOLDERS: readonly string[] = [...SYSTEMD_FOLDERS, ...RULES_FOLDERS, ...PROFILE_FOLDERS];
+export const BOOT_FOLDERS: readonly string[] = [
+  ...SYSTEMD_FOLDERS,
+  ...RULES_FOLDERS,
+  ...PROFILE_FOLDERS,
+  IFCFG_FOLDER,
+];
 
 /** Where udev takes the name that a .link file gives, unless a rule before gave one. */
 const NET_SETUP_LINK = '80-net-setup-link.rules';
@@ -54,11 +61,15 @@ const NET_SETUP_LINK = '80-net-setup-link.rules';
 export function nextBoot(nics: readonly BootNic[], read: ReadFolder): NextBoot[] {
   const units = merged(SYSTEMD_FOLDERS, read);
   const rules = merged(RULES_FOLDERS, read);
-  const profiles = PROFILE_FOLDERS.flatMap((folder) =>
-    [...read(folder)].map(([name, content]) => ({ file: `${folder}/${name}`, content })),
-  );
+  const ifcfgs = readIfcfgs(read(IFCFG_FOLDER));
+  const profiles = [
+    ...PROFILE_FOLDERS.flatMap((folder) =>
+      [...read(folder)].map(([name, content]) => readKeyfile(`${folder}/${name}`, content)),
+    ),
+    ...ifcfgs.map(readIfcfg),
+  ];
   return nics.map((nic) => {
-    const link = nameGiver(nic, units, rules);
+    const link = nameGiver(nic, units, rules, ifcfgs);
     const name = link?.gives[0];
     const names = name === undefined ? nic.names : [name];
     const network = first(units, '.network', { ...nic, names });
@@ -82,11 +93,11 @@ export function refuseLosers(network: Network, boots: readonly NextBoot[], kind:
     const boot = boots.find(({ mac }) => mac === nic.mac);
     if (boot === undefined) continue;
     const [name] = boot.link?.gives ?? [];
-    // The network scripts rename by HWADDR themselves.
-    if (name !== nic.name && kind !== 'ifcfg')
+    // A recorded host need not have the rule that names NICs by ifcfg files.
+    if (name !== nic.name && (kind !== 'ifcfg' || boot.link !== undefined))
       throw loses(nic, boot.link, `is named ${name ?? 'as the kernel likes'}`);
     if (kind === 'netplan') refuseNetwork(nic, boot.network);
-    else if (kind === 'keyfile') refuseProfile(nic, boot.profile);
+    else refuseProfile(nic, boot.profile, kind);
   }
 }
 
@@ -102,8 +113,8 @@ function refuseNetwork(nic: Interface, choice: BootChoice | undefined): void {
   if (choice.dhcp === true) throw loses(nic, choice, 'asks a DHCP server');
 }
 
-function refuseProfile(nic: Interface, choice: BootChoice | undefined): void {
-  if (choice === undefined || rendererOf('keyfile').manages(choice.file)) return;
+function refuseProfile(nic: Interface, choice: BootChoice | undefined, kind: RendererKind): void {
+  if (choice === undefined || rendererOf(kind).manages(choice.file)) return;
   throw loses(nic, choice, 'gets another profile');
 }
 
@@ -138,6 +149,7 @@ function nameGiver(
   nic: BootNic,
   units: readonly BootFile[],
   rules: readonly BootFile[],
+  ifcfgs: readonly Ifcfg[],
 ): BootChoice | undefined {
   const link = first(units, '.link', nic);
   let given: BootChoice | undefined;
@@ -147,6 +159,8 @@ function nameGiver(
       const mac = /ATTR\{address\}=="([^"]+)"/.exec(line)?.[1]?.toLowerCase();
       // netplan's own rules are for NICs with a driver.
       if (/DRIVERS=="\?\*"/.test(line) && nic.driver === undefined) continue;
+      const renamed = /PROGRAM==?"[^"]*\/rename_device"/.test(line) ? renameDevice(nic, ifcfgs) : undefined;
+      if (renamed !== undefined) given = renamed;
       const [, named] = /\bNAME:?="([^"$%]+)"/.exec(line) ?? [];
       if (mac === nic.mac && named !== undefined) given = { file, gives: [named] };
     }
@@ -209,39 +223,82 @@ function valuesOf(content: string, key: string): string[] {
   return (iniEntries(content) ?? []).flatMap(([each, value]) => (each === key ? [value] : []));
 }
 
+/** The shell assignments of an ifcfg file. */
+interface Ifcfg {
+  readonly file: string;
+  readonly values: ReadonlyMap<string, string>;
+}
+
+/** In the order of their names, less those that no reader takes. */
+function readIfcfgs(folder: ReadonlyMap<string, string>): Ifcfg[] {
+  return [...folder]
+    .filter(([name]) => /^ifcfg-(?!.*(\.(rpmnew|rpmsave|rpmorig|orig|old|bak)|~)$)/.test(name))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, content]) => ({ file: `${IFCFG_FOLDER}/${name}`, values: shellValues(content) }));
+}
+
+/** As the helper of initscripts chooses: the file with the name that a NIC has already, else the last; ONBOOT is no matter. */
+function renameDevice({ mac, names }: BootNic, ifcfgs: readonly Ifcfg[]): BootChoice | undefined {
+  const candidates = ifcfgs.flatMap(({ file, values }): BootChoice[] => {
+    const device = values.get('DEVICE');
+    const own = values.get('HWADDR')?.toLowerCase() === mac;
+    return own && device !== undefined ? [{ file, gives: [device] }] : [];
+  });
+  return candidates.find(({ gives }) => gives.some((name) => names.includes(name))) ?? candidates.at(-1);
+}
+
+/** What NetworkManager makes of a file, as far as it decides which NIC gets it; absent: any. */
+interface BootProfile {
+  readonly choice: BootChoice;
+  readonly connects: boolean;
+  readonly mac: string | undefined;
+  readonly name: string | undefined;
+  readonly priority: number;
+}
+
+function readKeyfile(file: string, content: string): BootProfile {
+  const keys = new Map(iniEntries(content));
+  const type = keys.get('connection.type');
+  const methods = ['ipv4', 'ipv6'].map((family) => keys.get(`${family}.method`));
+  const gives = ['ipv4', 'ipv6'].flatMap((family) => keys.get(`${family}.address1`)?.split(',')[0] ?? []);
+  return {
+    choice: { file, gives, ...(methods.includes('auto') && { dhcp: true }) },
+    connects:
+      (type === 'ethernet' || type === '802-3-ethernet') && keys.get('connection.autoconnect') !== 'false',
+    mac: (keys.get('ethernet.mac-address') ?? keys.get('802-3-ethernet.mac-address'))?.toLowerCase(),
+    name: keys.get('connection.interface-name'),
+    priority: Number(keys.get('connection.autoconnect-priority') ?? 0),
+  };
+}
+
+function readIfcfg({ file, values }: Ifcfg): BootProfile {
+  const address = values.get('IPADDR');
+  const gives = [
+    ...(address === undefined ? [] : [`${address}/${values.get('PREFIX') ?? '32'}`]),
+    ...(values.get('IPV6ADDR') ?? '').split(' ').filter((each) => each !== ''),
+  ];
+  return {
+    choice: { file, gives, ...(/^dhcp$/i.test(values.get('BOOTPROTO') ?? '') && { dhcp: true }) },
+    connects:
+      /^(ethernet)?$/i.test(values.get('TYPE') ?? '') &&
+      !/^(no|false|n|f|0)$/i.test(values.get('ONBOOT') ?? ''),
+    mac: values.get('HWADDR')?.toLowerCase(),
+    name: values.get('DEVICE'),
+    priority: Number(values.get('AUTOCONNECT_PRIORITY') ?? 0),
+  };
+}
+
 /** Of the profiles that fit and connect by themselves, the one with the highest priority. */
 function strongest(
-  profiles: readonly { readonly file: string; readonly content: string }[],
+  profiles: readonly BootProfile[],
   mac: string,
   names: readonly string[],
 ): BootChoice | undefined {
-  const fitting = profiles.flatMap(({ file, content }) => {
-    const keys = new Map(iniEntries(content));
-    const type = keys.get('connection.type');
-    const ownMac = (
-      keys.get('ethernet.mac-address') ?? keys.get('802-3-ethernet.mac-address')
-    )?.toLowerCase();
-    const name = keys.get('connection.interface-name');
-    const fits =
-      (type === 'ethernet' || type === '802-3-ethernet') &&
-      keys.get('connection.autoconnect') !== 'false' &&
-      (ownMac === undefined || ownMac === mac) &&
-      (name === undefined || names.includes(name));
-    if (!fits) return [];
-    const methods = ['ipv4', 'ipv6'].map((family) => keys.get(`${family}.method`));
-    const gives = ['ipv4', 'ipv6'].flatMap((family) => keys.get(`${family}.address1`)?.split(',')[0] ?? []);
-    const dhcp = methods.includes('auto');
-    return [
-      {
-        priority: Number(keys.get('connection.autoconnect-priority') ?? 0),
-        file,
-        gives,
-        ...(dhcp && { dhcp }),
-      },
-    ];
-  });
-  const [best] = fitting.toSorted((a, b) => b.priority - a.priority);
-  if (best === undefined) return undefined;
-  const { priority: _, ...choice } = best;
-  return choice;
+  const fitting = profiles.filter(
+    (each) =>
+      each.connects &&
+      (each.mac === undefined || each.mac === mac) &&
+      (each.name === undefined || names.includes(each.name)),
+  );
+  return fitting.toSorted((a, b) => b.priority - a.priority)[0]?.choice;
 }

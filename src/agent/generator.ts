@@ -1,7 +1,7 @@
 import { parseDocument } from 'yaml';
 import { MultinicError } from '../api/errors.ts';
 import type { RendererKind } from '../network/node.ts';
-import { iniEntries, settings } from './ini-entries.ts';
+import { iniEntries, shellValues } from './ini-entries.ts';
 
 /** Name to content of the files of one folder, `etc/netplan`. */
 export type ReadFolder = (folder: string) => ReadonlyMap<string, string>;
@@ -41,11 +41,7 @@ function ifcfg(read: ReadFolder): void {
   const macs = new Claims('HWADDR');
   for (const [name, content] of matching(read(folder), /^ifcfg-[^.~]+$/)) {
     const file = `${folder}/${name}`;
-    const values = new Map<string, string>();
-    for (const line of settings(content)) {
-      const match = /^(?:export\s+)?([A-Za-z_]\w*)=(.*)$/.exec(line);
-      if (match !== null) values.set(match[1] ?? '', (match[2] ?? '').replaceAll(/^["']|["']$/g, ''));
-    }
+    const values = shellValues(content);
     if (/^no$/i.test(values.get('ONBOOT') ?? '')) continue;
     devices.claim(values.get('DEVICE'), file, file);
     macs.claim(values.get('HWADDR')?.toLowerCase(), file, file);

@@ -22,3 +22,13 @@ export function settings(content: string): string[] {
     .map((line) => line.trim())
     .filter((line) => line !== '' && !/^[#;]/.test(line));
 }
+
+/** Shell assignments, as an ifcfg file has them: the last of a key counts. */
+export function shellValues(content: string): Map<string, string> {
+  return new Map(
+    settings(content).flatMap((line) => {
+      const [, key, value = ''] = /^(?:export\s+)?([A-Za-z_]\w*)=(.*)$/.exec(line) ?? [];
+      return key === undefined ? [] : [[key, value.replaceAll(/^["']|["']$/g, '')] as const];
+    }),
+  );
+}

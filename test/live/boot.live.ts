@@ -7,16 +7,21 @@ import { nic } from '../support/agent.ts';
 import { LiveHost } from './support.ts';
 
 const MAC = nic(0).mac;
-const STATE = 'ip -j addr; find /etc/netplan /etc/NetworkManager /etc/systemd/network || true';
-const NAMES: [string, string, string][] = [
-  ['a link', '/etc/systemd/network/05-foo.link', `[Match]\nMACAddress=${MAC}\n[Link]\nName=foo0\n`],
-  [
-    'a rule',
-    '/etc/udev/rules.d/70-persistent-net.rules',
-    `SUBSYSTEM=="net", ACTION=="add", ATTR{address}=="${MAC}", NAME="foo0"\n`,
-  ],
+const STATE = 'ip -j addr; find /etc/netplan /etc/NetworkManager /etc/systemd/network /etc/sysconfig || true';
+type Foreign = [what: string, file: string, content: string];
+const LINK: Foreign = [
+  'a link',
+  '/etc/systemd/network/05-foo.link',
+  `[Match]\nMACAddress=${MAC}\n[Link]\nName=foo0\n`,
 ];
-const WINNERS: Record<string, [string, string, string][]> = {
+const RULE: Foreign = [
+  'a rule',
+  '/etc/udev/rules.d/70-persistent-net.rules',
+  `SUBSYSTEM=="net", ACTION=="add", ATTR{address}=="${MAC}", NAME="foo0"\n`,
+];
+const NAMES = [LINK, RULE];
+const SCRIPTS = '/etc/sysconfig/network-scripts';
+const WINNERS: Record<RendererKind, Foreign[]> = {
   netplan: [
     ...NAMES,
     ['a network', '/etc/systemd/network/05-foo.network', `[Match]\nMACAddress=${MAC}\n[Network]\nDHCP=yes\n`],
@@ -29,11 +34,22 @@ const WINNERS: Record<string, [string, string, string][]> = {
       `[connection]\nid=foo\ntype=ethernet\nautoconnect-priority=999\n[ethernet]\nmac-address=${MAC}\n[ipv4]\nmethod=auto\n`,
     ],
   ],
+  ifcfg: [
+    RULE,
+    ['an ifcfg file, after ours,', `${SCRIPTS}/ifcfg-tenant`, `DEVICE=foo0\nHWADDR=${MAC}\nONBOOT=no\n`],
+    ['an ifcfg file, of the first name,', `${SCRIPTS}/ifcfg-ens5`, `DEVICE=ens5\nHWADDR=${MAC}\nONBOOT=no\n`],
+    [
+      'a profile',
+      `${SCRIPTS}/ifcfg-foo`,
+      'TYPE=Ethernet\nNAME=foo\nBOOTPROTO=dhcp\nONBOOT=yes\nAUTOCONNECT_PRIORITY=999\n',
+    ],
+  ],
 };
 
 describe.each<[RootfsKind, RendererKind]>([
   ['netplan', 'netplan'],
   ['networkmanager', 'keyfile'],
+  ['networkmanager-ifcfg', 'ifcfg'],
 ])('%s', (rootfs, kind) => {
   let host: LiveHost;
 
@@ -49,7 +65,7 @@ describe.each<[RootfsKind, RendererKind]>([
 
   afterAll(() => host?.[Symbol.asyncDispose]());
 
-  test.each(WINNERS[kind]!)(
+  test.each(WINNERS[kind])(
     '%s of somebody else would win: refused, and nothing is touched',
     async (_, file, content) => {
       await host.machine.write(file, content, 0o600);
@@ -66,13 +82,13 @@ describe.each<[RootfsKind, RendererKind]>([
   );
 
   test('what would have won does so, after a reboot without us', async () => {
-    for (const [, file, content] of WINNERS[kind]!.slice(0, 1))
-      await host.machine.write(file, content, 0o644);
+    const [, file, content] = WINNERS[kind][0]!;
+    await host.machine.write(file, content, 0o644);
     await host.machine.reboot();
     await waitFor('the name', async () => (await host.sh('ip -br link')).includes('foo0'), {
       timeoutMs: 10_000,
     });
-    await host.sh(`rm ${WINNERS[kind]![0]![1]}`);
+    await host.sh(`rm ${file}`);
     await host.machine.reboot();
     expect((await host.apply(kind, [nic(0), nic(1)])).outcome?.result).toBe('Applied');
     await host.machine.reboot();
@@ -108,5 +124,23 @@ WantedBy=multi-user.target
     expect(without).toBeLessThan(before + 15_000);
     expect(Object.keys(await host.configured())).toContain('multinic0');
     await host.machine.setCarrier(nic(1).mac, true);
+  });
+
+  test.runIf(kind === 'ifcfg')('what names a NIC by its ifcfg file comes before a link', async () => {
+    const [, file, content] = LINK;
+    await host.machine.write(file, content, 0o644);
+    expect((await host.apply(kind, [nic(0, { mtu: 1400 }), nic(1)])).outcome?.result).toBe('Applied');
+    await host.machine.reboot();
+    await waitFor('the NICs', async () => Object.keys(await host.configured()).length === 2, {
+      timeoutMs: 20_000,
+    });
+  });
+
+  test.runIf(kind === 'ifcfg')('an ifcfg file of the name that a NIC has keeps it there', async () => {
+    const [, file, content] = WINNERS.ifcfg[2]!;
+    await host.machine.write(file, content, 0o644);
+    await host.machine.reboot();
+    await host.sh('udevadm settle');
+    expect(await host.sh('cat /sys/class/net/ens5/address')).toBe(MAC);
   });
 });
