@@ -10,7 +10,7 @@ export default defineConfig({
     // The first time on a machine its root file system is built.
     hookTimeout: 900_000,
     // Most of the time they wait.
-    maxWorkers: 2,
+    maxWorkers: 3,
     // A file's tests are one host's life: what comes after a failure says nothing.
     bail: 1,
   },
