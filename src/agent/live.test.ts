@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { run } from './command.ts';
 import { restoreScript } from './dead-man.ts';
-import { readLinks, readRoutes, readUppers, withoutAutomatic } from './live.ts';
+import { readLinks, readRoutes, readUppers, withoutAutomatic } from './kernel.ts';
 import { NetworkManager, readRow } from './network-manager.ts';
 import type { Pending } from './record.ts';
 

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { checkpoint } from '../api/checkpoint.ts';
 
 /** Every step of a run, in order. A failure names the one that it happened in. */
-const STEPS = [
+export const STEPS = [
   'lock',
   'recover',
   'checkout',
