@@ -15,7 +15,9 @@ export async function readOthers(except: ReadonlySet<string>): Promise<string[]>
   const neighbours = await lines('neigh', 'show', 'nud', 'permanent');
   const byFamily = await Promise.all(
     ['-4', '-6'].map(async (family) => [
-      ...(await lines(family, 'route', 'show', 'table', 'all')).flatMap((line) => routeOf(family, line)),
+      ...(await lines('-o', family, 'route', 'show', 'table', 'all')).flatMap((line) =>
+        routeOf(family, line),
+      ),
       ...(await lines(family, 'rule', 'show')).flatMap((line) => ruleOf(family, line)),
     ]),
   );
@@ -42,8 +44,11 @@ function addressOf(line: string): string[] {
 
 function routeOf(family: string, line: string): string[] {
   if (BY_ITSELF.test(line)) return [];
-  const route = line.replaceAll(/ (linkdown|dead|pref \w+|expires \w+|error -?\d+)\b/g, '').trim();
-  return [`${family} route replace ${route}`];
+  // A backslash stands for the line break before each next hop.
+  const route = line
+    .replaceAll('\\', ' ')
+    .replaceAll(/ (linkdown|dead|pref \w+|expires \w+|error -?\d+)\b/g, '');
+  return [`${family} route replace ${route.trim()}`];
 }
 
 /** `1000:	from 10.52.0.0/16 lookup 100` */

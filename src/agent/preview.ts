@@ -1,6 +1,5 @@
 // For people: what is on a host, and what a run would do there. Nothing is changed.
 import { MultinicError } from '../api/errors.ts';
-
 import type { BootNic, NextBoot } from './boot.ts';
 import type { FileStep } from './file-order.ts';
 import { describedNics } from './foreign.ts';

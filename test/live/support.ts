@@ -227,13 +227,14 @@ export async function foreign(host: LiveHost): Promise<void> {
   await host.sh(`ip route replace 10.50.0.0/16 via ${gateway} dev eth0 proto bgp
     ip route replace 10.51.0.0/16 via ${gateway} dev eth0 table 100
     ip route replace blackhole 10.53.0.0/16
+    ip route replace 10.54.0.0/16 proto bird nexthop via ${gateway} dev eth0 nexthop via ${host.lab.slot.address('0.253')} dev eth0
     ip rule show | grep -q 10.52.0.0 || ip rule add from 10.52.0.0/16 lookup 100 priority 1000
     ip address replace ${host.lab.slot.address('0.200')}/32 dev eth0
     ip neigh replace ${host.lab.slot.address('0.201')} lladdr 02:00:00:00:0a:0a nud permanent dev eth0`);
 }
 
 /** A shell's commands that show it, and all else of that NIC. */
-export const NOT_OURS = `ip -j addr show eth0; ip -j route show dev eth0; ip -j route show table 100; ip -j route show type blackhole
+export const NOT_OURS = `ip -j addr show eth0; ip -j route show dev eth0; ip -j route show table 100; ip -j route show type blackhole; ip -j route show 10.54.0.0/16
   ip -j -6 route show dev eth0; ip -j rule; ip -j neigh show nud permanent dev eth0`;
 
 /** Gives out addresses, and itself as the way to everywhere. */
