@@ -1,6 +1,7 @@
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import type { AgentJob } from '../api/job.ts';
+import { byNetworkManager } from '../network/node.ts';
 import { activateLinks, type Settling } from './activate.ts';
 import type { Claim, Host, HostState, LinkStep, Profiles } from './host.ts';
 import { linkSteps } from './links.ts';
@@ -8,7 +9,7 @@ import type { Log } from './log.ts';
 import { CONFIG_FOLDERS } from './managed.ts';
 import { preflight, touchedLinks } from './preflight.ts';
 import { answering, expectApiServer, probeFailed, probesOf, type Endpoint, type Probe } from './probe.ts';
-import { needsNetworkManager, profilePaths, rendersProfiles, wantedProfiles } from './profiles.ts';
+import { needsNetworkManager, profilePaths, wantedProfiles } from './profiles.ts';
 import { sha256, type Applied, type HostRecord, type Pending } from './record.ts';
 import { bootNics, type Desired, type Plan } from './plan.ts';
 import type { Root } from './root.ts';
@@ -173,7 +174,7 @@ async function askManager(
   const before = await host.profiles(plan.targets.map(({ mac }) => mac));
   if (before === undefined) return undefined;
   const unmanaged = plan.present.find(({ mac }) => before[mac] === undefined);
-  if (rendersProfiles(kind) && unmanaged !== undefined) {
+  if (byNetworkManager(kind) && unmanaged !== undefined) {
     throw new MultinicError(
       'NicUnmanaged',
       `NetworkManager does not manage ${unmanaged.name} (${unmanaged.mac}) on this node; have it do so, or, where netplan configures the node’s NICs, say so by the annotation multinic.io/renderer on the Node, then run \`multinic retry\``,

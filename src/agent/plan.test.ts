@@ -2,14 +2,13 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { identity, machine, nic } from '../../test/support/agent.ts';
 import { nameOfIndex, type Interface, type Network } from '../network/interface.ts';
-import type { RendererKind } from '../network/node.ts';
+import { byNetworkManager, type RendererKind } from '../network/node.ts';
 import { RENDERER_KINDS, rendererOf } from '../network/renderers.ts';
 import { managedFiles, renderTree } from '../network/tree.ts';
 import type { HostState } from './host.ts';
 import { nameIn, parseOne, RENDERERS, type ManagedNic } from './managed.ts';
 import { noAutoDefaultMac, noAutoDefaultPath } from './no-auto-default.ts';
 import { decide, type Desired, type Plan, type Situation } from './plan.ts';
-import { rendersProfiles } from './profiles.ts';
 
 const COMMIT = '1'.repeat(40);
 
@@ -193,7 +192,7 @@ describe('whatever is on the host and whatever is wanted', () => {
         const released = before.filter(
           ({ mac }) => there.includes(mac) && !after.some((nic) => nic.mac === mac),
         );
-        expect(told.sort()).toEqual(rendersProfiles(old) ? released.map(({ mac }) => mac).sort() : []);
+        expect(told.sort()).toEqual(byNetworkManager(old) ? released.map(({ mac }) => mac).sort() : []);
         for (const mac of told) files.delete(noAutoDefaultPath(mac));
         expect(files).toEqual(new Map(present.flatMap((each) => [...rendererOf(kind).render(each)])));
         expect([...plan.missing, ...present.map((each) => each.mac)].sort()).toEqual(

@@ -1,6 +1,6 @@
 import { MultinicError } from '../api/errors.ts';
 import { indexOfName, type Interface, type Network } from '../network/interface.ts';
-import type { RendererKind } from '../network/node.ts';
+import { byNetworkManager, type RendererKind } from '../network/node.ts';
 import type { Files } from '../network/renderer.ts';
 import { rendererOf } from '../network/renderers.ts';
 import type { BootNic } from './boot.ts';
@@ -10,7 +10,6 @@ import type { HostState, Link } from './host.ts';
 import type { LinkTarget } from './links.ts';
 import { meansTheSame, parseOne, type ManagedNic } from './managed.ts';
 import { noAutoDefault, noAutoDefaultPath } from './no-auto-default.ts';
-import { rendersProfiles } from './profiles.ts';
 import { sha256, type Applied } from './record.ts';
 
 /** What the node's commit wants on the host. */
@@ -215,7 +214,7 @@ function releasedLinks(situation: Situation): LinkTarget[] {
 /** NICs that lose their profile stay without one while they are on the machine. */
 function noAutoDefaultSteps({ desired, host, managed, noAutoDefault: told }: Situation): FileStep[] {
   const released = managed
-    .flatMap(({ renderer, nic }) => (rendersProfiles(renderer.kind) && nic !== undefined ? [nic.mac] : []))
+    .flatMap(({ renderer, nic }) => (byNetworkManager(renderer.kind) && nic !== undefined ? [nic.mac] : []))
     .filter((mac) => linkOf(host, mac) !== undefined && desired.network.every((nic) => nic.mac !== mac));
   return [
     ...released

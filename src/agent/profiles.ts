@@ -1,16 +1,11 @@
-import type { RendererKind } from '../network/node.ts';
-import { rendererOf } from '../network/renderers.ts';
+import { byNetworkManager, type RendererKind } from '../network/node.ts';
+import { RENDERER_KINDS, rendererOf } from '../network/renderers.ts';
 import type { Profiles } from './host.ts';
 import { noAutoDefaultMac } from './no-auto-default.ts';
 import type { Plan } from './plan.ts';
 import type { Root } from './root.ts';
 
-const PROFILE_KINDS: readonly RendererKind[] = ['keyfile', 'ifcfg'];
-
-/** Whether NetworkManager is what reads the files of a renderer, as its profiles. */
-export function rendersProfiles(kind: RendererKind): boolean {
-  return PROFILE_KINDS.includes(kind);
-}
+const PROFILE_KINDS = RENDERER_KINDS.filter(byNetworkManager);
 
 /** Whether a path is that of a profile of ours; the .link files beside keyfiles are udev's. */
 export function isProfile(path: string): boolean {
@@ -25,7 +20,7 @@ export function profileUuid(content: string): string | undefined {
 /** Whether NetworkManager has a part in a plan: also when a node leaves it, or is cleaned up. */
 export function needsNetworkManager({ files, targets }: Plan, kind: RendererKind): boolean {
   const told = files.some(({ path }) => isProfile(path) || noAutoDefaultMac(path) !== undefined);
-  return told || (rendersProfiles(kind) && targets.length > 0);
+  return told || (byNetworkManager(kind) && targets.length > 0);
 }
 
 /** The profile file that each of the commit's NICs has, by MAC. */

@@ -8,6 +8,11 @@ import { isNodeId, isPlainText } from './text.ts';
 export type OsFamily = 'ubuntu' | 'debian' | 'rhel';
 export type RendererKind = 'netplan' | 'ifcfg' | 'keyfile';
 
+/** Whether NetworkManager is what reads a renderer's files, as its profiles. */
+export function byNetworkManager(kind: RendererKind): boolean {
+  return kind !== 'netplan';
+}
+
 /** A CR is known by group, namespace and name. */
 export interface ConfigRef {
   readonly group: string;
