@@ -102,13 +102,15 @@ export function refuseLosers(network: Network, boots: readonly NextBoot[], kind:
 }
 
 function refuseNetwork(nic: Interface, choice: BootChoice | undefined): void {
-  const address = `${nic.address}/${nic.prefix}`;
-  if (choice?.gives.includes(address) !== true) {
-    throw loses(
-      nic,
-      choice,
-      `gets ${choice === undefined ? 'nothing' : choice.gives.join(', ') || 'no address'}`,
+  if (choice === undefined) {
+    throw new MultinicError(
+      'NotAtNextBoot',
+      `at the next boot systemd-networkd has nothing for ${nic.name} (${nic.mac}): netplan’s renderer on this node is another (renderer: NetworkManager?); write renderer: networkd for it, or keyfile in the annotation multinic.io/renderer on the Node, then run \`multinic retry\``,
+      { data: { mac: nic.mac } },
     );
+  }
+  if (!choice.gives.includes(`${nic.address}/${nic.prefix}`)) {
+    throw loses(nic, choice, `gets ${choice.gives.join(', ') || 'no address'}`);
   }
   if (choice.dhcp === true) throw loses(nic, choice, 'asks a DHCP server');
 }

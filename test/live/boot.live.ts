@@ -24,6 +24,7 @@ const SCRIPTS = '/etc/sysconfig/network-scripts';
 const WINNERS: Record<RendererKind, Foreign[]> = {
   netplan: [
     ...NAMES,
+    ['a renderer', '/etc/netplan/01-foo.yaml', 'network: {version: 2, renderer: NetworkManager}\n'],
     ['a network', '/etc/systemd/network/05-foo.network', `[Match]\nMACAddress=${MAC}\n[Network]\nDHCP=yes\n`],
   ],
   keyfile: [
@@ -67,7 +68,7 @@ describe.each<[RootfsKind, RendererKind]>([
 
   test.each(WINNERS[kind])(
     '%s of somebody else would win: refused, and nothing is touched',
-    async (_, file, content) => {
+    async (what, file, content) => {
       await host.machine.write(file, content, 0o600);
       await host.settled();
       const before = await host.sh(STATE);
@@ -75,7 +76,7 @@ describe.each<[RootfsKind, RendererKind]>([
       expect(outcome).toMatchObject({ result: 'Failed', step: 'validate' });
       // Two .link files for one MAC are refused as such.
       expect(outcome?.reason).toMatch(/NotAtNextBoot|ValidationFailed/);
-      expect(outcome?.message).toContain(file.slice(1));
+      expect(outcome?.message).toContain(what === 'a renderer' ? 'renderer: networkd' : file.slice(1));
       expect(await host.sh(STATE)).toBe(before);
       await host.sh(`rm ${file}`);
     },
