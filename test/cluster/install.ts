@@ -12,6 +12,7 @@ import { stringify } from 'yaml';
 import type { ConfigStatus } from '../../src/api/status.ts';
 import { MultinicError } from '../../src/api/errors.ts';
 import { cached, type Log } from '../nodes/cache.ts';
+import { waitFor } from '../nodes/wait.ts';
 import { buildImage } from './base-image.ts';
 import type { Cluster } from './cluster.ts';
 import type { KubeObject } from './rest.ts';
@@ -300,7 +301,8 @@ export class Multinic {
 
   /** git in the bare store itself. */
   async git(...args: readonly string[]): Promise<string> {
-    const { name } = await this.leader();
+    // Between two leaders there is none for a while.
+    const { name } = await waitFor('a leader', () => this.leader(), { timeoutMs: 60_000 });
     return this.kubectl('exec', name, '--', 'git', '-C', '/var/lib/multinic/store.git', ...args);
   }
 
