@@ -62,6 +62,7 @@ const RENAME_MS = 3_000;
 const ATTACH_MS = 3_000;
 const CARRIER_MS = 5_000;
 const PROBE_MS = 5_000;
+const SETTLE_MS = 1_000;
 const APPLY_MS = 60_000;
 const APPLY_LOG = 'run/multinic-apply.log';
 const BOOT_ID = 'proc/sys/kernel/random/boot_id';
@@ -247,15 +248,19 @@ export class LiveHost implements Host {
     const known = await manager.profiles();
     const find = (which: string | null): Profile | undefined =>
       known.find(({ uuid, file }) => uuid === which || file === which);
+    const waiting = new Set<string>();
     for (const { mac, name, wanted } of settled) {
       const profile = find(wanted);
       // An automatic one is gone for good once its NIC was away, or the machine.
       if (profile === undefined) continue;
       if (!this.#routes.has(mac)) this.#routes.set(mac, await othersRoutes(name));
       await run(['ip', 'link', 'set', name, 'up']);
-      await manager.activate(profile.uuid, name, isOurs(profile));
+      // Nothing can be activated without a carrier: with it, NetworkManager takes up what was there by itself.
+      if (!isOurs(profile) && !(await until(SETTLE_MS, () => hasCarrier(name)))) waiting.add(name);
+      else await manager.activate(profile.uuid, name, isOurs(profile));
     }
     for (const { mac, name, wanted, quiet } of settled) {
+      if (waiting.has(name)) continue;
       const profile = find(wanted);
       await manager.until(name, (active) =>
         profile === undefined
