@@ -73,13 +73,13 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
       const tenant = `tenant-${network.findIndex((each) => `${each.address}/${each.prefix}` === address)}`;
       await host.lab.switch.peer(tenant, address);
       const outcome = await fails(network);
+      expect(outcome?.result).toBe('Failed');
       // NetworkManager itself gives up on an IPv6 address that is taken.
       const byManager = kind !== 'netplan' && address.includes(':');
-      expect(outcome).toMatchObject({
-        result: 'Failed',
-        reason: byManager ? expect.stringMatching(/^(AddressTaken|NetworkManagerRefused)$/) : 'AddressTaken',
-        message: byManager ? expect.any(String) : expect.stringContaining(address),
-      });
+      const said = `AddressTaken: ${address}`;
+      expect(`${outcome?.reason}: ${outcome?.message}`).toMatch(
+        byManager ? /^(AddressTaken|NetworkManagerRefused): / : said,
+      );
       await host.lab.switch.peer(tenant, address, false);
     });
   });
