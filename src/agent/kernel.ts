@@ -124,8 +124,10 @@ interface RawNeighbour {
 
 /**
  * Who answers for an address, by the kernel's own ARP or NDP: a pod may not send packets of its own making. Three
- * questions a tenth of a second apart instead of a second.
+ * questions a tenth of a second apart instead of a second. Before iproute2 5.16 an `ip` has no `use`: it is refused, since
+ * a question that was not asked is no answer.
  * @returns MAC
+ * @throws MultinicError `HostUnreadable`
  */
 export async function neighbour(address: string, name: string): Promise<string | undefined> {
   const table = address.includes(':') ? 'ndisc_cache' : 'arp_cache';
@@ -133,7 +135,9 @@ export async function neighbour(address: string, name: string): Promise<string |
     run(['ip', 'ntable', 'change', 'name', table, 'dev', name, 'retrans', String(ms)]);
   await retrans(ARP_RETRANS_MS);
   try {
-    await run(['ip', 'neigh', 'replace', address, 'dev', name, 'nud', 'none', 'use']);
+    const question = ['neigh', 'replace', address, 'dev', name, 'nud', 'none', 'use'];
+    const { code, stderr } = await run(['ip', ...question]);
+    if (code !== 0) throw unreadable(question, stderr);
     let holder: string | undefined;
     await until(ARP_MS, async () => {
       const [entry] = await ip<RawNeighbour>('neigh', 'show', address, 'dev', name);
@@ -154,10 +158,12 @@ const KNOWN_STATES: ReadonlySet<string> = new Set(['REACHABLE', 'STALE', 'DELAY'
 
 export async function ip<T>(...args: string[]): Promise<T[]> {
   const { code, stdout, stderr } = await run(['ip', '-j', ...args]);
-  if (code !== 0) {
-    throw new MultinicError('HostUnreadable', `ip ${args.join(' ')}: ${stderr.trim()}; look at the node`);
-  }
+  if (code !== 0) throw unreadable(args, stderr);
   return stdout.trim() === '' ? [] : (JSON.parse(stdout) as T[]);
+}
+
+function unreadable(args: readonly string[], stderr: string): MultinicError {
+  return new MultinicError('HostUnreadable', `ip ${args.join(' ')}: ${stderr.trim()}; look at the node`);
 }
 
 export async function set(step: LinkStep, ...args: string[]): Promise<void> {

@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Network } from '../../src/network/interface.ts';
 import type { RendererKind } from '../../src/network/node.ts';
-import type { RootfsKind } from '../nodes/rootfs.ts';
+import { NETPLAN_GENERATOR, OLD_NETPLAN_GENERATOR, type RootfsKind } from '../nodes/rootfs.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic } from '../support/agent.ts';
 import { LiveHost, type RunOptions } from './support.ts';
@@ -115,7 +115,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
   });
 
   describe.runIf(kind === 'netplan')('a command of the OS', () => {
-    const GENERATOR = '/usr/libexec/netplan/generate';
+    const GENERATOR = rootfs === 'netplan-bullseye' ? OLD_NETPLAN_GENERATOR : NETPLAN_GENERATOR;
     const replace = (script: string): Promise<string> =>
       host.sh(`cp -a ${GENERATOR} /root/generate; printf '#!/bin/sh\\n${script}\\n' > ${GENERATOR}`);
     const putBack = (): Promise<string> => host.sh(`mv /root/generate ${GENERATOR}`);

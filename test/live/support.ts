@@ -1,7 +1,6 @@
-// The agent's bundle on a machine of the lab, as its Job runs it: with the host's network and its root at another place, in
-// mount and PID namespaces of its own, and with the Job's capabilities alone.
+// The agent's bundle on a machine of the lab, as its Job runs it.
 import { mkdir, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { execa } from 'execa';
 import { MultinicError } from '../../src/api/errors.ts';
 import type { AgentJob } from '../../src/api/job.ts';
@@ -14,19 +13,9 @@ import type { RootfsKind } from '../nodes/rootfs.ts';
 import { UmlMachine } from '../nodes/uml.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic, readOutcome, TestStore, writeJob, type AgentEnd } from '../support/agent.ts';
+import { HOST_ROOT, inPod, NODE, podMounts, PROGRAM } from './pod.ts';
 
-const PROGRAM = '/opt/multinic';
-const NODE = '/opt/node';
 const RUN_LIMIT_MS = 120_000;
-const POD = `
-mkdir -p /run/pod/host
-mount --make-rprivate /
-mount --rbind / /run/pod/host
-mount -t proc proc /proc
-setpriv --bounding-set=-all,+net_admin,+sys_admin,+sys_chroot "$@"
-# The first process of a PID namespace cannot be killed from within: so the agent is not it.
-exit $?
-`;
 
 export interface RunOptions {
   /** The commit that the record should name; the last one that was applied here when left out. */
@@ -84,10 +73,7 @@ export class LiveHost<M extends Guest = Machine> {
       const store = await TestStore.open(await lab.folder('store'), lab.slot.address('0.254'));
       const machine = await boot(lab, {
         binds: { [dir]: dir },
-        readOnlyBinds: {
-          [PROGRAM]: join(import.meta.dirname, '../../dist'),
-          [NODE]: dirname(process.execPath),
-        },
+        readOnlyBinds: await podMounts(console.log),
       });
       return new LiveHost(lab, machine, store, dir);
     } catch (error) {
@@ -108,7 +94,7 @@ export class LiveHost<M extends Guest = Machine> {
   ): Promise<AgentEnd> {
     const job = writeJob({
       dir: this.#dir,
-      root: '/run/pod/host',
+      root: HOST_ROOT,
       url: url ?? this.store.server.url,
       commit,
       expectedRecord: expectedRecord === undefined ? this.#applied : expectedRecord,
@@ -130,7 +116,7 @@ export class LiveHost<M extends Guest = Machine> {
   /** A process of Node that does nothing, as the agent is run. @returns milliseconds */
   async nothing(): Promise<number> {
     const began = performance.now();
-    await this.#shell([...this.#pod(), `${NODE}/node`, '-e', '0']);
+    await this.#shell(inPod(this.#dir, [NODE, '-e', '0']));
     return performance.now() - began;
   }
 
@@ -190,17 +176,10 @@ export class LiveHost<M extends Guest = Machine> {
     await mkdir(this.#dir, { recursive: true });
     const outcome = join(this.#dir, 'outcome.json');
     await rm(outcome, { force: true });
-    const agent = [`${NODE}/node`, `${PROGRAM}/multinic.js`, 'agent', ...args, '--root', '/run/pod/host'];
-    const command = [...this.#pod(), 'env', ...env, ...agent, '--outcome', outcome];
-    const end = await this.#shell(command);
+    const agent = [NODE, PROGRAM, 'agent', ...args, '--root', HOST_ROOT, '--outcome', outcome];
+    const end = await this.#shell(inPod(this.#dir, ['env', ...env, ...agent]));
     this.log = end.log;
     return { ...end, signal: null, outcome: readOutcome(outcome) };
-  }
-
-  #pod(): string[] {
-    // The agent's words are on stderr, which a command that succeeds does not return.
-    const shell = ['sh', '-c', `exec 2>&1${POD}`, 'pod'];
-    return ['unshare', '--mount', '--pid', '--fork', '--kill-child', ...shell];
   }
 
   async #shell(command: readonly string[]): Promise<{ code: number; log: string }> {

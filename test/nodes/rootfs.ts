@@ -148,7 +148,7 @@ const IFCFG_FILES: Readonly<Record<string, string>> = {
 
 export const NETPLAN_GENERATOR = '/usr/libexec/netplan/generate';
 /** Where netplan 0.101 has it. */
-const OLD_NETPLAN_GENERATOR = '/usr/lib/netplan/generate';
+export const OLD_NETPLAN_GENERATOR = '/usr/lib/netplan/generate';
 type Generator = typeof NETPLAN_GENERATOR | typeof OLD_NETPLAN_GENERATOR;
 
 /**
