@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { MultinicError } from '../src/api/errors.ts';
 import { Batch } from '../src/store/batch.ts';
 import type { Route } from '../src/store/http-routes.ts';

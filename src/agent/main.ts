@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import pino from 'pino';
-import { z } from 'zod';
+import * as z from 'zod';
 import { MultinicError } from '../api/errors.ts';
 import { AgentJob } from '../api/job.ts';
 import type { Outcome } from '../api/outcome.ts';

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseDocument } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { MultinicError } from '../api/errors.ts';
 import { parseCidr } from '../network/address.ts';
 import type { RendererKind } from '../network/node.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { MultinicError } from '../api/errors.ts';
 import { RECORD } from './managed.ts';
 import type { Root } from './root.ts';

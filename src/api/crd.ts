@@ -1,6 +1,6 @@
 // The CustomResourceDefinition, made from the schema: structural, so that the API server takes, prunes and explains it.
 
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   KIND,
   MultiNicBizConfigSpec,

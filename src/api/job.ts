@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** What a Job tells the agent: everything it knows, so that a run can be repeated by hand. */
 export const AgentJob = z.strictObject({

@@ -2,7 +2,7 @@
 // for no more than the CRD always has: a schema that became stricter than stored objects would block their status
 // writes. Everything else is judged by network/admission.ts, entry by entry.
 
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Both are served and worked; the second is the one that the external system writes. */
 export const GROUPS = ['multinic.io', 'multinic.okestro.io'] as const;

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** A report has to fit a pod's termination message. */
 export const OUTCOME_MAX_BYTES = 4096;

@@ -1,7 +1,6 @@
 // Commands that ask the controller for something.
 
 import { Option, type Command } from 'commander';
-import { execa } from 'execa';
 import { userInfo } from 'node:os';
 import type { ManyMoved, Moved } from '../controller/commands.ts';
 import type { RendererKind } from '../network/node.ts';
@@ -110,6 +109,7 @@ async function post<T>(flags: ConnectionFlags, path: string, body: object): Prom
 
 /** The author of a commit is a claim, made as git makes it. */
 async function whoAmI(): Promise<{ name: string; email: string }> {
+  const { execa } = await import('execa');
   const [name, email] = await Promise.all(
     ['user.name', 'user.email'].map(
       async (key) => (await execa('git', ['config', '--get', key], { reject: false })).stdout ?? '',

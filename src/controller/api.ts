@@ -1,6 +1,6 @@
 // The controller's API: what the CLI and other programs ask over HTTP, below /api/v1.
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { MultinicError } from '../api/errors.ts';
 import { describe, diff, timeline } from '../history/timeline.ts';
 import { RENDERER_KINDS } from '../network/renderers.ts';

@@ -1,7 +1,7 @@
 // What is kept of a Job of an agent, of its pod, and of the Events that say why it has none.
 
 import type { CoreV1Event, V1ContainerState, V1Job, V1Pod } from '@kubernetes/client-node';
-import { z } from 'zod';
+import * as z from 'zod';
 import { Outcome } from '../api/outcome.ts';
 import { ANNOTATION } from './names.ts';
 

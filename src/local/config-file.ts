@@ -1,6 +1,6 @@
 // One file of crs/: YAML or JSON, any number of documents, each a CR or a list of them.
 import { parseAllDocuments } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Problem } from '../api/errors.ts';
 import { GROUPS, KIND, VERSION } from '../api/multinicbizconfig.ts';
 import type { ConfigRef } from '../network/node.ts';

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { AgentJob } from '../api/job.ts';
 import { Outcome } from '../api/outcome.ts';
 import type { JobRequest } from '../scheduler/port.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod } from 'node:fs/promises';
 import { parse, stringify } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { MultinicError } from '../api/errors.ts';
 import { hashedTokens, type Authenticate } from '../store/auth.ts';
 import type { Principal } from '../store/port.ts';

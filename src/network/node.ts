@@ -1,7 +1,7 @@
 // What node.yaml says of a node: who it is, which OS family, which renderer, which CR.
 
 import { parse, stringify } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { InvalidInputError, type Problem } from '../api/errors.ts';
 import { isNodeId, isPlainText } from './text.ts';
 

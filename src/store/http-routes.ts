@@ -1,6 +1,6 @@
 // The API's small route table: which role may call what, and errors as JSON with a status that fits.
 import type { IncomingMessage } from 'node:http';
-import { z } from 'zod';
+import * as z from 'zod';
 import { InvalidInputError, MultinicError } from '../api/errors.ts';
 import { readBody } from './http-body.ts';
 import type { Principal } from './port.ts';

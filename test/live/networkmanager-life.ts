@@ -336,6 +336,7 @@ interface Watched<T> {
 /** Nothing that an agent does may change the node's own NIC, its routes or rules: they are compared each time. */
 async function watched<T>(action: () => Promise<T>): Promise<Watched<T>> {
   const primary = 'ip -j addr show eth0; ip -j route show dev eth0; ip -j -6 route show dev eth0; ip -j rule';
+  await host.settled();
   const before = await host.sh(primary);
   await host.sh(`ip -o monitor link address route rule > /run/monitor 2>&1 < /dev/null & echo $! > /run/monitor.pid
     journalctl -u NetworkManager -n 0 --show-cursor | sed -n 's/^-- cursor: //p' > /run/cursor; sleep 0.2`);

@@ -3,7 +3,8 @@
 import { mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MultinicError } from '../../src/api/errors.ts';
-import type { RunOptions } from './command.ts';
+import { cached, type Log } from './cache.ts';
+import { run, type RunOptions } from './command.ts';
 import { Daemon } from './daemon.ts';
 import { makeDisk } from './disk.ts';
 import type { Lab } from './lab.ts';
@@ -61,6 +62,7 @@ export class UmlMachine {
 
   static async boot(lab: Lab, { name, nics, binds, readOnlyBinds }: UmlOptions): Promise<UmlMachine> {
     await needCommands(['linux.uml'], console.log);
+    const registers = await registersLibrary(console.log);
     const { slot } = lab;
     const dir = await lab.folder(join('machines', name));
     const address = slot.address('0.5');
@@ -88,6 +90,7 @@ export class UmlMachine {
       group: slot.group(name),
       log: join(dir, 'console.log'),
       command: lab.command(...kernel(root, cables)),
+      env: { LD_PRELOAD: registers },
     });
     const machine = new UmlMachine(address, daemon, root);
     await machine.#start();
@@ -139,6 +142,18 @@ export class UmlMachine {
     const state = ['sh', '-c', 'systemctl is-system-running --wait || true'];
     await this.exec(state, { timeoutMs: BOOT_LIMIT_MS });
   }
+}
+
+const REGISTERS_SOURCE = join(import.meta.dirname, 'uml-registers.c');
+
+async function registersLibrary(log: Log): Promise<string> {
+  const recipe = [await readFile(REGISTERS_SOURCE, 'utf8')];
+  const dir = await cached('uml-registers', recipe, log, async (dir) => {
+    await needCommands(['gcc'], log);
+    const output = join(dir, 'registers.so');
+    await run('gcc', ['-shared', '-fPIC', '-O2', '-o', output, REGISTERS_SOURCE, '-ldl']);
+  });
+  return join(dir, 'registers.so');
 }
 
 function kernel(
