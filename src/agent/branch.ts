@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
-import http from 'node:http';
-import https from 'node:https';
+import type { IncomingMessage } from 'node:http';
 import { setTimeout } from 'node:timers/promises';
 import { MultinicError } from '../api/errors.ts';
 import type { AgentJob } from '../api/job.ts';
 import { branchOfNode } from '../network/node.ts';
+import { httpFor } from './http.ts';
 import { workingSeconds } from './limit.ts';
 import type { Branch } from './run.ts';
 
@@ -68,7 +68,6 @@ async function patiently<T>(job: AgentJob, ask: () => Promise<T>): Promise<T> {
 
 function anyAnswer(url: URL, token: string, ca: string | undefined): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const get = url.protocol === 'https:' ? https.get : http.get;
   // A connection of its own: one that was open before the change proves nothing.
   const options = {
     agent: false,
@@ -76,10 +75,11 @@ function anyAnswer(url: URL, token: string, ca: string | undefined): Promise<voi
     signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
     ...(ca !== undefined && { ca }),
   };
-  get(url, options, (response) => {
+  const onAnswer = (response: IncomingMessage): void => {
     response.destroy();
     resolve();
-  }).on('error', reject);
+  };
+  httpFor(url.href).get(url, options, onAnswer).on('error', reject);
   return promise;
 }
 

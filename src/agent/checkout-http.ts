@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { HttpClient } from 'isomorphic-git';
 import { MultinicError } from '../api/errors.ts';
+import { httpFor } from './http.ts';
 
 export interface StoreClientOptions {
   readonly url: string;
@@ -19,9 +20,7 @@ export interface StoreClientOptions {
 export function storeClient(
   options: StoreClientOptions,
 ): HttpClient & { readonly bytes: () => number; close(): void } {
-  // Not by `import`: that reads every export of node:http, one of which loads all of fetch and 10 MB with it, and an
-  // agent's memory counts on each node.
-  const http = process.getBuiltinModule(options.url.startsWith('https:') ? 'node:https' : 'node:http');
+  const http = httpFor(options.url);
   const request: (typeof import('node:http'))['request'] = http.request;
   const agent = new http.Agent({
     keepAlive: true,

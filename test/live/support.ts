@@ -113,11 +113,14 @@ export class LiveHost<M extends Guest = Machine> {
     return end;
   }
 
-  /** A process of Node that does nothing, as the agent is run. @returns milliseconds */
-  async nothing(): Promise<number> {
-    const began = performance.now();
+  /** A process of Node that does nothing, as the agent is run. */
+  async nothing(): Promise<void> {
     await this.#shell(inPod(this.#dir, [NODE, '-e', '0']));
-    return performance.now() - began;
+  }
+
+  /** A pod, and hardly anything in it. */
+  async emptyPod(): Promise<void> {
+    await this.#shell(inPod(this.#dir, ['true']));
   }
 
   async cleanUp(): Promise<AgentEnd> {
