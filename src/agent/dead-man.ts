@@ -126,6 +126,9 @@ function settleProfiles({ files, links }: Pending, profiles: Profiles): string[]
   const paths = files.map(({ path }) => path);
   return [
     'uuid() { case "$1" in /*) nmcli -g UUID,FILENAME connection show | sed -n "s|:$1$||p" ;; *) echo "$1" ;; esac; }',
+    // What NetworkManager made by itself asks for DHCP, which may never answer.
+    'patience() { timeout 10 nmcli -g UUID,FILENAME connection show | grep -Eq "^$1:(/var)?/run/" && echo 0 || echo 5; }',
+    'up() { timeout 10 nmcli --wait "$(patience "$1")" connection up uuid "$1" ifname "$2"; }',
     ...(paths.some((path) => noAutoDefaultMac(path) !== undefined)
       ? ['timeout 10 nmcli general reload conf']
       : []),
@@ -133,8 +136,8 @@ function settleProfiles({ files, links }: Pending, profiles: Profiles): string[]
     ...links.before.flatMap(({ mac, name }) => {
       const profile = profiles[mac];
       if (profile === undefined || profile === null) return [];
-      // NetworkManager learns of a name later than the kernel; a DHCP server may never answer.
-      const up = `timeout 10 nmcli --wait 5 connection up uuid "$(uuid ${quote(profile)})" ifname ${quote(name)}`;
+      // NetworkManager learns of a name later than the kernel.
+      const up = `up "$(uuid ${quote(profile)})" ${quote(name)}`;
       return [
         `[ -n "$(nic ${quote(mac)})" ] && ip link set ${quote(name)} up && for try in 1 2 3; do ${up} && break; sleep 1; done`,
       ];

@@ -162,7 +162,7 @@ export async function ip<T>(...args: string[]): Promise<T[]> {
   return stdout.trim() === '' ? [] : (JSON.parse(stdout) as T[]);
 }
 
-function unreadable(args: readonly string[], stderr: string): MultinicError {
+export function unreadable(args: readonly string[], stderr: string): MultinicError {
   return new MultinicError('HostUnreadable', `ip ${args.join(' ')}: ${stderr.trim()}; look at the node`);
 }
 

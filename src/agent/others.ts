@@ -1,6 +1,7 @@
 // What others have put on the node's other NICs: a routing daemon, a CNI, a person. A network manager that reads all of
 // its files anew takes it away, and nobody else would give it back.
 import { run } from './command.ts';
+import { unreadable } from './kernel.ts';
 
 /** What the kernel, network managers and routers make comes again by itself. */
 const BY_ITSELF = / proto (kernel|static|dhcp|ra|redirect)\b| table local\b/;
@@ -59,5 +60,8 @@ function ruleOf(family: string, line: string): string[] {
 }
 
 async function lines(...args: string[]): Promise<string[]> {
-  return (await run(['ip', ...args])).stdout.split('\n').filter((line) => line.trim() !== '');
+  const { code, stdout, stderr } = await run(['ip', ...args]);
+  // A kernel without IPv6 has none of it; anything else that is not known could not be given back.
+  if (code !== 0 && !args.includes('-6')) throw unreadable(args, stderr);
+  return stdout.split('\n').filter((line) => line.trim() !== '');
 }

@@ -27,6 +27,9 @@ const HOSTS: [RootfsKind, RendererKind][] = [
 if (process.env['MATRIX'] !== undefined)
   HOSTS.push(['netplan-bullseye', 'netplan'], ['netplan-trixie', 'netplan']);
 
+/** The units that would restore the host, or do. */
+const RESTORES = 'systemctl list-units --all --plain --no-legend "multinic-restore*"';
+
 describe.each(HOSTS)('%s', (rootfs, kind) => {
   const folder = FOLDER[kind];
   // NetworkManager gives NICs that nobody configured an address of the link, and looks for DHCP, whenever they come up.
@@ -60,7 +63,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     await host.settled();
     expect(await host.sh(STATE)).toBe(before);
     expect(code).toBe(1);
-    expect(await host.sh('systemctl list-units --all --plain --no-legend "multinic-restore*"')).toBe('');
+    expect(await host.sh(RESTORES)).toBe('');
     return outcome;
   }
 
@@ -172,10 +175,14 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
         const end = await host.apply(kind, NEW, { killAt, deadline: 8 });
         expect(end.code).toBe(137);
         expect(await host.sh(STATE)).not.toBe(before);
-        await waitFor('the host’s own restore', async () => (await host.sh(STATE)) === before, {
+        // The state alone may be the same for a moment in the midst of it.
+        const restored = async (): Promise<boolean> =>
+          (await host.sh(RESTORES)) === '' && (await host.sh(STATE)) === before;
+        await waitFor('the host’s own restore', restored, {
           timeoutMs: 30_000,
           everyMs: 500,
-          hint: () => host.sh('systemctl list-timers --all; ip addr; journalctl -n 20'),
+          hint: async () =>
+            `${before}instead of which there is\n${await host.sh(`${STATE}; systemctl list-timers --all; journalctl -n 30`)}`,
         });
       },
     );
