@@ -18,6 +18,7 @@ import type { Steps } from './steps.ts';
 import { describeError } from './result.ts';
 import { settler, undo } from './undo.ts';
 import {
+  atStake,
   expectedFiles,
   refuseConflicts,
   verifyFiles,
@@ -204,14 +205,15 @@ interface Witnesses {
 async function verify(
   plan: Plan,
   before: HostState,
-  { root, host, probe, steps }: ChangeContext,
+  { root, host, probe, steps, reload }: ChangeContext,
   { probes, apiServer }: Witnesses,
 ): Promise<void> {
   verifyFiles(root, expectedFiles(plan));
   const now = await host.state();
   verifyLinks(now.links, plan.targets, before.links);
   verifyReady(await host.readiness(configuredNow(plan, before)), plan);
-  verifyRest(now, before);
+  const macs = new Set(plan.targets.map(({ mac }) => mac));
+  verifyRest(now, reload ? before : atStake(before, macs));
   for (const each of probes) if (!(await steps.unless(host.answers(each)))) throw probeFailed(each);
   if (apiServer !== undefined) await steps.unless(expectApiServer(apiServer));
   await probe();
@@ -237,6 +239,7 @@ function describe(
     ...(reload ? plan.targets : linkSteps(before.links, plan.targets)).map(({ mac }) => mac),
     ...Object.keys(manager?.wanted ?? {}).filter((mac) => manager?.before[mac] !== manager?.wanted[mac]),
   ]);
+  const machine = atStake(before, changed);
   return {
     bootId: before.bootId,
     startedAt: clock().toISOString(),
@@ -255,8 +258,8 @@ function describe(
         .map((target) => ({ ...target, addresses: [...target.addresses] })),
     },
     machine: {
-      links: before.links.map(({ loaded: _, ...link }) => ({ ...link, addresses: [...link.addresses] })),
-      routes: [...before.routes],
+      links: machine.links.map(({ loaded: _, ...link }) => ({ ...link, addresses: [...link.addresses] })),
+      routes: [...machine.routes],
     },
     applied,
   };

@@ -43,7 +43,7 @@ import { readManaged, readNoAutoDefault } from './managed.ts';
 import { NetworkManager, type Profile } from './network-manager.ts';
 import { loadedAddresses } from './networkd.ts';
 import { noAutoDefaultMac } from './no-auto-default.ts';
-import { giveBack, readOthers } from './others.ts';
+import { give, giveBack, readOthers, renamed, routesThrough } from './others.ts';
 import { answers, type Probe } from './probe.ts';
 import { isProfile, profileUuid } from './profiles.ts';
 import { HostRecord } from './record.ts';
@@ -74,14 +74,17 @@ export function isRunning(root: string): boolean {
 
 export class LiveHost implements Host {
   readonly #root: Root;
+  readonly #nodeAddress: string | undefined;
   readonly #systemd: Systemd;
   readonly #deadMan: DeadMan;
   readonly #manager: NetworkManager;
   /** By MAC: what others routed through a NIC before NetworkManager activated it anew, which takes them away. */
   readonly #routes = new Map<string, readonly string[]>();
 
-  constructor(root: Root) {
+  /** @param nodeAddress by which the cluster knows this node; its NIC may have no default route */
+  constructor(root: Root, nodeAddress?: string) {
     this.#root = root;
+    this.#nodeAddress = nodeAddress;
     this.#systemd = new Systemd((command) => this.#inHost(command));
     this.#deadMan = new DeadMan(root, this.#systemd);
     this.#manager = new NetworkManager((command) => this.#inHost(command));
@@ -102,9 +105,12 @@ export class LiveHost implements Host {
     return {
       osImage: this.#osImage(),
       ...(await this.identity()),
-      nodeAddresses: known
-        .filter(({ name }) => primary.has(name))
-        .flatMap(({ addresses }) => addresses.map((address) => address.split('/')[0]!)),
+      nodeAddresses: [
+        ...(this.#nodeAddress === undefined ? [] : [this.#nodeAddress]),
+        ...known
+          .filter(({ name }) => primary.has(name))
+          .flatMap(({ addresses }) => addresses.map((address) => address.split('/')[0]!)),
+      ],
       links: known.map((link) => this.#withLoaded(link, links)),
       uppers: readUppers(links),
       routes,
@@ -328,6 +334,7 @@ export class LiveHost implements Host {
 
   /** Down first: kernels to 6.1 refuse to rename a link that is up. */
   async #rename(step: LinkStep & { op: 'rename' }, link: Link): Promise<void> {
+    const routes = await routesThrough(link.name);
     await set(step, 'link', 'set', link.name, 'down');
     await set(step, 'link', 'set', link.name, 'name', step.to);
     // Those who watch links learn of the name after the kernel does; the next command is by name.
@@ -337,6 +344,7 @@ export class LiveHost implements Host {
     if (link.up) await set(step, 'link', 'set', step.to, 'up');
     // Going down took them along.
     for (const address of link.addresses) await this.change({ op: 'add', mac: link.mac, address });
+    for (const route of routes) await give(renamed(route, link.name, step.to));
   }
 
   async #netplan(staging: string): Promise<void> {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import pino from 'pino';
 import * as z from 'zod';
 import { MultinicError } from '../api/errors.ts';
-import { AgentJob } from '../api/job.ts';
+import { AgentJob, NODE_ADDRESS_VARIABLE } from '../api/job.ts';
 import type { Outcome } from '../api/outcome.ts';
 import { httpBranch } from './branch.ts';
 import { elsewhereMs } from './command.ts';
@@ -83,7 +83,7 @@ export async function plan(options: PlanOptions): Promise<Preview> {
 }
 
 function hostOf(root: Root, { offline }: HostOptions): Host {
-  return offline === true ? new OfflineHost(root) : new LiveHost(root);
+  return offline === true ? new OfflineHost(root) : new LiveHost(root, process.env[NODE_ADDRESS_VARIABLE]);
 }
 
 async function withHost(

@@ -5,6 +5,7 @@ import { unreadable } from './kernel.ts';
 
 /** What the kernel, network managers and routers make comes again by itself. */
 const BY_ITSELF = / proto (kernel|static|dhcp|ra|redirect)\b| table local\b/;
+const FAMILIES = ['-4', '-6'];
 const KERNEL_PRIORITIES: ReadonlySet<string> = new Set(['0', '32766', '32767']);
 
 /**
@@ -14,26 +15,50 @@ const KERNEL_PRIORITIES: ReadonlySet<string> = new Set(['0', '32766', '32767']);
 export async function readOthers(except: ReadonlySet<string>): Promise<string[]> {
   const addresses = await lines('-o', 'addr', 'show', 'scope', 'global', 'permanent');
   const neighbours = await lines('neigh', 'show', 'nud', 'permanent');
-  const byFamily = await Promise.all(
-    ['-4', '-6'].map(async (family) => [
-      ...(await lines('-o', family, 'route', 'show', 'table', 'all')).flatMap((line) =>
-        routeOf(family, line),
-      ),
-      ...(await lines(family, 'rule', 'show')).flatMap((line) => ruleOf(family, line)),
-    ]),
+  const rules = await Promise.all(
+    FAMILIES.map(async (family) =>
+      (await lines(family, 'rule', 'show')).flatMap((line) => ruleOf(family, line)),
+    ),
   );
   const all = [
     ...addresses.flatMap(addressOf),
-    ...byFamily.flat(),
+    ...(await readRoutes()),
+    ...rules.flat(),
     ...neighbours.map((line) => `neigh replace ${line.replace(/ PERMANENT.*$/, ' nud permanent').trim()}`),
   ];
-  return all.filter((command) => !except.has(/ dev (\S+)/.exec(command)?.[1] ?? ''));
+  return all.filter((command) => !except.has(devOf(command) ?? ''));
 }
+
+/** What others routed through a link, in any table: a link that goes down loses it. @returns as `readOthers` */
+export async function routesThrough(name: string): Promise<string[]> {
+  return (await readRoutes()).filter((command) => devOf(command) === name);
+}
+
+/** The same for a link that has another name by now. */
+export function renamed(command: string, from: string, to: string): string {
+  return command.replaceAll(/(?<= dev )\S+/g, (name) => (name === from ? to : name));
+}
+
+async function readRoutes(): Promise<string[]> {
+  const byFamily = await Promise.all(
+    FAMILIES.map(async (family) =>
+      (await lines('-o', family, 'route', 'show', 'table', 'all')).flatMap((line) => routeOf(family, line)),
+    ),
+  );
+  return byFamily.flat();
+}
+
+const devOf = (command: string): string | undefined => / dev (\S+)/.exec(command)?.[1];
 
 /** Gives back what is gone. @param before as `readOthers` found it */
 export async function giveBack(before: readonly string[], except: ReadonlySet<string>): Promise<void> {
   const now = await readOthers(except);
-  for (const command of before) if (!now.includes(command)) await run(['ip', ...command.split(/\s+/)]);
+  for (const command of before) if (!now.includes(command)) await give(command);
+}
+
+/** @param command as `readOthers` has them */
+export async function give(command: string): Promise<void> {
+  await run(['ip', ...command.split(/\s+/)]);
 }
 
 /** `2: eth0    inet 10.0.0.1/24 brd 10.0.0.255 scope global eth0\ …` */

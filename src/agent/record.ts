@@ -50,7 +50,7 @@ const pendingSchema = z.strictObject({
     }),
   ),
   links: z.strictObject({ before: z.array(linkTarget), after: z.array(linkTarget) }),
-  /** The whole machine as it was, to tell whether anything else changed. */
+  /** What was at stake, as it was: to tell whether anything else changed. */
   machine: z.strictObject({
     links: z.array(linkTarget.extend({ master: z.string().exactOptional() })),
     routes: z.array(z.strictObject({ to: z.string(), via: z.string().exactOptional(), dev: z.string() })),

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Link } from './host.ts';
-import { verifyRest, type Machine } from './verify.ts';
+import { atStake, verifyRest, type Machine } from './verify.ts';
 
 const link = (name: string, mtu = 1500): Link => ({
   name,
@@ -29,4 +29,16 @@ test.each<[string, Machine, RegExp]>([
   ],
 ])('%s primary NIC is told when it changed', (_, after, message) => {
   expect(() => verifyRest(after, before)).toThrow(message);
+});
+
+test('at stake are the primary NICs, those that change, and the routes of both', () => {
+  const ours = { to: '10.5.0.0/16', via: '192.168.100.1', dev: 'ens6' };
+  const machine: Machine = {
+    links: [...before.links, link('ens6'), link('cali1')],
+    routes: [eth0, eth1, ours, { to: '10.244.7.0/24', via: '10.244.7.0', dev: 'flannel.1' }],
+  };
+  expect(atStake(machine, new Set(['mac of ens6']))).toEqual({
+    links: [link('eth0'), link('eth1'), link('ens6')],
+    routes: [eth0, eth1, ours],
+  });
 });

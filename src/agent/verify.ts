@@ -90,7 +90,18 @@ export function verifyReady(links: readonly Readiness[], plan: Plan): void {
   }
 }
 
-/** The node's primary NICs and all routes are none of our business: they have to be as before. */
+/**
+ * Of a machine, what a change of these NICs could harm: them, the node's primary NICs, and the routes of both. Links of
+ * pods and routes to other nodes come and go meanwhile, and in a big cluster they are hundreds.
+ */
+export function atStake({ links, routes }: Machine, macs: ReadonlySet<string>): Machine {
+  const primary = defaultLinks({ links, routes });
+  const kept = links.filter((link) => primary.includes(link) || macs.has(link.mac));
+  const names = new Set(kept.map(({ name }) => name));
+  return { links: kept, routes: routes.filter(({ dev, to }) => names.has(dev) || to === 'default') };
+}
+
+/** The node's primary NICs and others' routes are none of our business: they have to be as before. */
 export function verifyRest(after: Machine, before: Machine): void {
   const primary = defaultLinks(after);
   for (const [index, link] of defaultLinks(before).entries()) {

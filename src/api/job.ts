@@ -25,3 +25,6 @@ export const AgentJob = z.strictObject({
   deadlineSeconds: z.number().int().positive().default(120),
 });
 export type AgentJob = z.infer<typeof AgentJob>;
+
+/** Environment of an agent: the node's InternalIP, which the kubelet knows best. */
+export const NODE_ADDRESS_VARIABLE = 'MULTINIC_NODE_ADDRESS';

@@ -1,7 +1,7 @@
 // The Job that runs the agent on a node, and the pod that lets a person look at one. Pure.
 
 import type { V1Container, V1Job, V1Pod, V1PodSpec, V1PodTemplateSpec } from '@kubernetes/client-node';
-import type { AgentJob } from '../api/job.ts';
+import { NODE_ADDRESS_VARIABLE, type AgentJob } from '../api/job.ts';
 import type { JobRequest } from '../scheduler/port.ts';
 import { jobNodeId } from '../scheduler/name.ts';
 import { AGENT_ACCOUNT, AGENT_PATH, ANNOTATION, AUDIENCE, LABEL, NAME, PRIORITY_CLASS } from './names.ts';
@@ -122,6 +122,7 @@ function podTemplate(
     ...(content.command !== undefined && { command: content.command }),
     terminationMessagePath: AGENT_PATH.outcome,
     terminationMessagePolicy: 'File',
+    env: [{ name: NODE_ADDRESS_VARIABLE, valueFrom: { fieldRef: { fieldPath: 'status.hostIP' } } }],
     resources: RESOURCES,
     securityContext: {
       runAsUser: 0,

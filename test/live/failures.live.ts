@@ -108,6 +108,24 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     });
   });
 
+  test.runIf(kind === 'netplan')(
+    'others’ routes go with a NIC that is renamed, and come back with it',
+    async () => {
+      const [name] = (await host.sh(`ip -br link | grep ${nic(2).mac}`)).split(/[@ ]/);
+      await host.sh(`ip link set ${name} up; ip addr add 192.168.102.99/24 dev ${name}
+      ip route add 10.77.0.0/16 via 192.168.102.1 dev ${name} proto bird
+      ip route add 10.78.0.0/16 via 192.168.102.1 dev ${name} table 77`);
+      const routes = 'ip route show 10.77.0.0/16; ip route show table 77';
+      const before = await host.sh(routes);
+      await fails(NEW, { probes: ['192.168.102.3'] });
+      expect(await host.sh(routes)).toBe(before);
+      expect((await host.apply(kind, NEW)).outcome?.result).toBe('Applied');
+      expect(await host.sh(routes)).toBe(before.replaceAll(`dev ${name}`, 'dev multinic2'));
+      await host.sh('ip addr del 192.168.102.99/24 dev multinic2; ip route flush table 77');
+      expect((await host.apply(kind, OLD)).outcome?.result).toBe('Applied');
+    },
+  );
+
   test('the API server is cut off by a NIC’s network', async () => {
     const server = createServer().listen(0, host.lab.slot.address('0.254'));
     await once(server, 'listening');
