@@ -93,17 +93,6 @@ export function readRoutes(raw: readonly RawRoute[]): Route[] {
   );
 }
 
-/** Those that neither NetworkManager nor the kernel made. */
-export async function othersRoutes(name: string): Promise<string[]> {
-  const families = await Promise.all(
-    ['-4', '-6'].map((family) => run(['ip', family, 'route', 'show', 'dev', name])),
-  );
-  return families
-    .flatMap(({ stdout }) => stdout.split('\n'))
-    .filter((line) => line !== '' && !/ proto (kernel|static|dhcp|ra)\b/.test(line))
-    .map((line) => line.replaceAll(/ (linkdown|pref \w+)\b/g, '').trim());
-}
-
 export function driverOf(name: string): string | undefined {
   try {
     return basename(readlinkSync(`/sys/class/net/${name}/device/driver`));

@@ -28,7 +28,6 @@ import {
   hasCarrier,
   ip,
   neighbour,
-  othersRoutes,
   quiet,
   readLinks,
   readRoutes,
@@ -259,7 +258,7 @@ export class LiveHost implements Host {
       const profile = find(wanted);
       // An automatic one is gone for good once its NIC was away, or the machine.
       if (profile === undefined) continue;
-      if (!this.#routes.has(mac)) this.#routes.set(mac, await othersRoutes(name));
+      if (!this.#routes.has(mac)) this.#routes.set(mac, await routesThrough(name));
       await run(['ip', 'link', 'set', name, 'up']);
       // Nothing can be activated without a carrier: with it, NetworkManager takes up what was there by itself.
       if (!isOurs(profile) && !(await until(SETTLE_MS, () => hasCarrier(name)))) waiting.add(name);
@@ -274,9 +273,7 @@ export class LiveHost implements Host {
           : active?.uuid === profile.uuid,
       );
       // What cannot be had again is what a verification is for.
-      for (const route of this.#routes.get(mac) ?? []) {
-        await run(['ip', 'route', 'replace', ...route.split(' '), 'dev', name]);
-      }
+      for (const route of this.#routes.get(mac) ?? []) await give(route);
     }
   }
 
