@@ -78,6 +78,8 @@ export interface Readiness {
   readonly carrier: boolean;
   /** Those that the kernel found to be another machine's. */
   readonly duplicates: readonly string[];
+  /** Those of which it does not know yet. */
+  readonly undecided: readonly string[];
 }
 
 /** NetworkManager's profile of each NIC, by MAC: its uuid, or its file where that has none. null: no profile. */

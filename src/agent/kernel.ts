@@ -3,7 +3,7 @@ import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { MultinicError } from '../api/errors.ts';
 import { run } from './command.ts';
-import type { Link, LinkStep, Route, Upper } from './host.ts';
+import type { Link, LinkStep, Readiness, Route, Upper } from './host.ts';
 import { until } from './until.ts';
 
 export interface RawLink {
@@ -53,6 +53,19 @@ export function readLinks(raw: readonly RawLink[]): Link[] {
       ),
       ...(link.master !== undefined && { master: link.master }),
     }));
+}
+
+/** How far the kernel is with a link and with finding out whether its addresses are another machine's. */
+export function readinessOf(mac: string, { flags, addr_info = [] }: RawLink): Readiness {
+  const lasting = addr_info.filter(({ scope }) => scope !== 'link');
+  const texts = (which: typeof addr_info): string[] =>
+    which.map(({ local, prefixlen }) => `${local}/${prefixlen}`);
+  return {
+    mac,
+    carrier: flags?.includes('LOWER_UP') === true,
+    duplicates: texts(lasting.filter(({ dadfailed }) => dadfailed === true)),
+    undecided: texts(lasting.filter(({ tentative, dadfailed }) => tentative === true && dadfailed !== true)),
+  };
 }
 
 const STACKED: ReadonlySet<string> = new Set(['vlan', 'macvlan', 'macvtap', 'ipvlan', 'ipvtap']);

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Link, LinkStep } from './host.ts';
-import { linkSteps, type LinkTarget } from './links.ts';
+import { linkSteps, nicOf, type LinkTarget } from './links.ts';
 
 /** A kernel: refuses a name that is taken and an address that another link has. */
 function execute(links: readonly Link[], steps: readonly LinkStep[]): Link[] {
@@ -78,6 +78,17 @@ test('a new address comes before the old one goes', () => {
     'add',
     'drop',
   ]);
+});
+
+test('a NIC is not the bond that copies its MAC', () => {
+  const member: Link = { mac: 'm0', name: 'ens6', up: true, mtu: 1500, addresses: [], master: 'bond0' };
+  const { master: _, ...bond } = { ...member, name: 'bond0' };
+  for (const links of [
+    [bond, member],
+    [member, bond],
+  ])
+    expect(nicOf(links, 'm0')).toBe(member);
+  expect(nicOf([bond], 'm1')).toBeUndefined();
 });
 
 test('a link that is not on the machine is passed over', () => {

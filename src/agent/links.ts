@@ -1,5 +1,13 @@
 import type { Link, LinkStep } from './host.ts';
 
+/**
+ * The NIC that has a MAC. A bond, a bridge or a VLAN copies it: then the NIC is the one that is part of it, and in use.
+ */
+export function nicOf(links: readonly Link[], mac: string): Link | undefined {
+  const same = links.filter((link) => link.mac === mac);
+  return same.find(({ master }) => master !== undefined) ?? same[0];
+}
+
 /** How a link shall be, all of it. */
 export type LinkTarget = Omit<Link, 'master' | 'loaded'>;
 
@@ -13,7 +21,7 @@ const SWAP = 'multinic-swap';
  */
 export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]): LinkStep[] {
   const pairs = targets.flatMap((target) => {
-    const link = links.find((each) => each.mac === target.mac);
+    const link = nicOf(links, target.mac);
     return link === undefined ? [] : [{ link, target }];
   });
   const added = new Set(pairs.flatMap(({ link, target }) => except(target.addresses, link.addresses)));

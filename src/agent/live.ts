@@ -29,6 +29,7 @@ import {
   ip,
   neighbour,
   quiet,
+  readinessOf,
   readLinks,
   readRoutes,
   readUppers,
@@ -38,6 +39,7 @@ import {
   type RawLink,
   type RawRoute,
 } from './kernel.ts';
+import { nicOf } from './links.ts';
 import { readManaged, readNoAutoDefault } from './managed.ts';
 import { NetworkManager, type Profile } from './network-manager.ts';
 import { loadedAddresses } from './networkd.ts';
@@ -136,7 +138,7 @@ export class LiveHost implements Host {
   async nextBoot(nics: readonly BootNic[], _kind: RendererKind, staging?: string): Promise<NextBoot[]> {
     const { links } = await this.state();
     const real = nics.map((nic) => {
-      const name = links.find((link) => link.mac === nic.mac && link.master === undefined)?.name;
+      const name = nicOf(links, nic.mac)?.name;
       const driver = name === undefined ? undefined : driverOf(name);
       return { ...nic, ...(driver !== undefined && { driver }) };
     });
@@ -144,7 +146,7 @@ export class LiveHost implements Host {
   }
 
   async change(step: LinkStep): Promise<void> {
-    const link = (await this.state()).links.find(({ mac }) => mac === step.mac);
+    const link = nicOf((await this.state()).links, step.mac);
     if (link === undefined) throw refused(step, 'no such device');
     switch (step.op) {
       case 'rename':
@@ -176,7 +178,7 @@ export class LiveHost implements Host {
     const asked = await Promise.all(
       claims.map(async (claim): Promise<Conflict[]> => {
         const [address = ''] = claim.address.split('/');
-        const name = links.find(({ mac, master }) => mac === claim.mac && master === undefined)?.name;
+        const name = nicOf(links, claim.mac)?.name;
         const here = links.some(({ addresses }) => addresses.some((each) => each.split('/')[0] === address));
         if (name === undefined || here || address.includes(':')) return [];
         await run(['ip', 'link', 'set', name, 'up']);
@@ -189,28 +191,23 @@ export class LiveHost implements Host {
   }
 
   async readiness(macs: readonly string[]): Promise<Readiness[]> {
-    const read = async (): Promise<(Readiness & { readonly detecting: boolean })[]> =>
-      (await ip<RawLink>('-d', 'addr', 'show')).flatMap((raw) => {
-        const [link] = readLinks([raw]);
-        if (link === undefined || link.master !== undefined || !macs.includes(link.mac)) return [];
-        const found = (raw.addr_info ?? []).filter(({ scope }) => scope !== 'link');
-        return {
-          mac: link.mac,
-          carrier: raw.flags?.includes('LOWER_UP') === true,
-          duplicates: found.flatMap((each) => (each.dadfailed ? [`${each.local}/${each.prefixlen}`] : [])),
-          detecting: found.some(({ tentative, dadfailed }) => tentative === true && dadfailed !== true),
-        };
+    const read = async (): Promise<Readiness[]> => {
+      const raw = await ip<RawLink>('-d', 'addr', 'show');
+      const links = readLinks(raw);
+      return macs.flatMap((mac) => {
+        const name = nicOf(links, mac)?.name;
+        const found = raw.find(({ ifname }) => ifname === name);
+        return found === undefined ? [] : [readinessOf(mac, found)];
       });
+    };
     await until(CARRIER_MS, async () =>
-      (await read()).every(({ carrier, detecting }) => carrier && !detecting),
+      (await read()).every(({ carrier, undecided }) => carrier && undecided.length === 0),
     );
-    return (await read()).map(({ detecting: _, ...link }) => link);
+    return read();
   }
 
   async answers({ mac, from, host, port }: Probe): Promise<boolean> {
-    const name = (await this.state()).links.find(
-      (link) => link.mac === mac && link.master === undefined,
-    )?.name;
+    const name = nicOf((await this.state()).links, mac)?.name;
     if (name === undefined) return false;
     return until(PROBE_MS, async () =>
       port === undefined
@@ -225,7 +222,7 @@ export class LiveHost implements Host {
     const { links } = await this.state();
     return Object.fromEntries(
       macs.flatMap((mac) => {
-        const name = links.find((link) => link.mac === mac && link.master === undefined)?.name;
+        const name = nicOf(links, mac)?.name;
         const device = devices.find((each) => each.name === name);
         if (device === undefined || device.state === 'unmanaged') return [];
         const profile = known.find(({ uuid }) => uuid === device.uuid);
@@ -239,7 +236,7 @@ export class LiveHost implements Host {
     const manager = this.#manager;
     const { links } = await this.state();
     const settled = Object.entries(profiles).flatMap(([mac, wanted]) => {
-      const name = links.find((link) => link.mac === mac && link.master === undefined)?.name;
+      const name = nicOf(links, mac)?.name;
       return name === undefined ? [] : [{ mac, name, wanted, quiet: this.#isQuiet(mac) }];
     });
     if (paths.some((path) => noAutoDefaultMac(path) !== undefined)) await manager.reloadSettings();

@@ -27,6 +27,8 @@ export interface ManagedNic {
   readonly name: string;
   /** Path to content. */
   readonly files: ReadonlyMap<string, string>;
+  /** Those that NetworkManager ignores because others than root may read them. */
+  readonly ignored: ReadonlySet<string>;
   /** What they mean; undefined: they do not parse as ours. */
   readonly nic: Interface | undefined;
 }
@@ -53,14 +55,22 @@ export function readNoAutoDefault(root: Root): string[] {
 export function readManaged(root: Root): ManagedNic[] {
   return RENDERERS.flatMap((renderer) => {
     const byName = new Map<string, Map<string, string>>();
+    const ignored = new Set<string>();
     for (const path of managedPaths(root, renderer)) {
       const file = root.read(path);
       const name = nameIn(path);
       if (file === undefined) continue;
       const files = byName.get(name) ?? new Map<string, string>();
       byName.set(name, files.set(path, file.content));
+      if (renderer.kind === 'keyfile' && (file.mode & ~renderer.hostMode(path)) !== 0) ignored.add(path);
     }
-    return [...byName].map(([name, files]) => ({ renderer, name, files, nic: parseOne(renderer, files) }));
+    return [...byName].map(([name, files]) => ({
+      renderer,
+      name,
+      files,
+      ignored,
+      nic: parseOne(renderer, files),
+    }));
   });
 }
 

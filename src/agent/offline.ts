@@ -133,7 +133,7 @@ export class OfflineHost implements Host {
     return links.map((link) => {
       const claims = link.addresses.map((each) => ({ mac: link.mac, address: each }));
       const duplicates = this.#conflicts(claims).map((conflict) => conflict.address);
-      return { mac: link.mac, carrier: link.carrier !== false, duplicates };
+      return { mac: link.mac, carrier: link.carrier !== false, duplicates, undecided: [] };
     });
   }
 

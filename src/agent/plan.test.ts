@@ -28,6 +28,7 @@ function managed(files: ReadonlyMap<string, string>): ManagedNic[] {
       renderer,
       name,
       files: new Map(entries),
+      ignored: new Set<string>(),
       nic: parseOne(renderer, new Map(entries)),
     })),
   );

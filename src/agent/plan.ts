@@ -7,7 +7,7 @@ import type { BootNic } from './boot.ts';
 import { orderFiles, type FileStep } from './file-order.ts';
 import type { DescribedNic } from './foreign.ts';
 import type { HostState, Link } from './host.ts';
-import type { LinkTarget } from './links.ts';
+import { nicOf, type LinkTarget } from './links.ts';
 import { meansTheSame, parseOne, type ManagedNic } from './managed.ts';
 import { noAutoDefault, noAutoDefaultPath } from './no-auto-default.ts';
 import { sha256, type Applied } from './record.ts';
@@ -89,11 +89,11 @@ export function decide(situation: Situation): Decision {
   const found = multinicLinks(host.links);
   if ((applied?.commit ?? null) !== expectedRecord) {
     const namesAgree =
-      !situation.links || plan.present.every((nic) => linkOf(host, nic.mac)?.name === nic.name);
+      !situation.links || plan.present.every((nic) => nicOf(host.links, nic.mac)?.name === nic.name);
     if (plan.files.length > 0 || !namesAgree) return { kind: 'diverged', found };
   }
   const misnamed = plan.present.some((nic) => {
-    const name = linkOf(host, nic.mac)?.name ?? '';
+    const name = nicOf(host.links, nic.mac)?.name ?? '';
     return name !== nic.name && isManagedName(name) && applied?.nics[nic.mac]?.name !== name;
   });
   if (misnamed) return { kind: 'adopt', found };
@@ -105,7 +105,7 @@ export function decide(situation: Situation): Decision {
 function makePlan(situation: Situation): Plan {
   const { desired, host, managed } = situation;
   const renderer = rendererOf(desired.kind);
-  const present = desired.network.filter((nic) => linkOf(host, nic.mac) !== undefined);
+  const present = desired.network.filter((nic) => nicOf(host.links, nic.mac) !== undefined);
   const missing = desired.network.filter((nic) => !present.includes(nic)).map((nic) => nic.mac);
 
   const kept: string[] = [];
@@ -113,8 +113,10 @@ function makePlan(situation: Situation): Plan {
   for (const nic of present) {
     const group = managed.find((each) => each.renderer.kind === desired.kind && each.name === nic.name);
     for (const path of renderer.render(nic).keys()) {
-      const content = desired.files.get(path) ?? '';
-      if (isKept(situation, nic, group, path, content)) kept.push(path);
+      const wanted = desired.files.get(path) ?? '';
+      const stays = isKept(situation, nic, group, path, wanted);
+      const content = stays ? (group?.files.get(path) ?? wanted) : wanted;
+      if (stays && group?.ignored.has(path) !== true) kept.push(path);
       else writes.push({ op: 'write', path, content, mode: renderer.hostMode(path) });
     }
   }
@@ -142,7 +144,7 @@ function makePlan(situation: Situation): Plan {
  * another name is out of its hands: netplan's files match on the name too.
  */
 function lingering(situation: Situation, { mac, name, address, prefix }: Interface): Lingering[] {
-  const link = linkOf(situation.host, mac);
+  const link = nicOf(situation.host.links, mac);
   if (link?.name !== name) return [];
   const ours = givenAddresses(situation, mac);
   const addresses = new Set([
@@ -173,7 +175,7 @@ function isKept(
 }
 
 function wantedLink(situation: Situation, nic: Interface): LinkTarget {
-  const link = linkOf(situation.host, nic.mac);
+  const link = nicOf(situation.host.links, nic.mac);
   const address = `${nic.address}/${nic.prefix}`;
   const ours = givenAddresses(situation, nic.mac);
   const others = (link?.addresses ?? []).filter(
@@ -192,7 +194,7 @@ function releasedLinks(situation: Situation): LinkTarget[] {
   for (const nic of desired.network) macs.delete(nic.mac);
   const names = new Set([...host.links.map((link) => link.name), ...desired.network.map((nic) => nic.name)]);
   return [...macs].flatMap((mac) => {
-    const link = linkOf(host, mac);
+    const link = nicOf(host.links, mac);
     if (link === undefined) return [];
     const given = applied?.nics[mac];
     const ours = givenAddresses(situation, mac);
@@ -215,7 +217,7 @@ function releasedLinks(situation: Situation): LinkTarget[] {
 function noAutoDefaultSteps({ desired, host, managed, noAutoDefault: told }: Situation): FileStep[] {
   const released = managed
     .flatMap(({ renderer, nic }) => (byNetworkManager(renderer.kind) && nic !== undefined ? [nic.mac] : []))
-    .filter((mac) => linkOf(host, mac) !== undefined && desired.network.every((nic) => nic.mac !== mac));
+    .filter((mac) => nicOf(host.links, mac) !== undefined && desired.network.every((nic) => nic.mac !== mac));
   return [
     ...released
       .filter((mac) => !told.includes(mac))
@@ -226,7 +228,7 @@ function noAutoDefaultSteps({ desired, host, managed, noAutoDefault: told }: Sit
         mode: 0o644,
       })),
     ...told
-      .filter((mac) => linkOf(host, mac) === undefined)
+      .filter((mac) => nicOf(host.links, mac) === undefined)
       .map((mac): FileStep => ({ op: 'remove', path: noAutoDefaultPath(mac) })),
   ];
 }
@@ -290,7 +292,7 @@ function describedBy(
   return plan.present.flatMap((nic) => {
     const paths = renderer.render(nic);
     if (!plan.files.some((step) => step.op === 'write' && paths.has(step.path))) return [];
-    const names = [linkOf(host, nic.mac)?.name, applied?.nics[nic.mac]?.origin?.name];
+    const names = [nicOf(host.links, nic.mac)?.name, applied?.nics[nic.mac]?.origin?.name];
     const describes = ({ mac, link }: DescribedNic): boolean =>
       mac === undefined ? link !== undefined && names.includes(link) : mac === nic.mac;
     return [{ nic, mine: described.filter((each) => each.by === by && describes(each)), describes }];
@@ -336,7 +338,7 @@ function foreignIds(situation: Situation, plan: Plan): FoundNic[] {
 /** The commit's NICs as a boot finds them: with the kernel's name, or the one before us. */
 export function bootNics({ present }: Plan, host: HostState, applied: Applied | undefined): BootNic[] {
   return present.map(({ mac }) => {
-    const known = [linkOf(host, mac)?.name, applied?.nics[mac]?.origin?.name];
+    const known = [nicOf(host.links, mac)?.name, applied?.nics[mac]?.origin?.name];
     const names = known.flatMap((name) => (name === undefined || isManagedName(name) ? [] : [name]));
     return { mac, names: [...names, 'eth1'] };
   });
@@ -348,8 +350,4 @@ function multinicLinks(links: readonly Link[]): FoundNic[] {
 
 function isManagedName(name: string): boolean {
   return indexOfName(name) !== undefined;
-}
-
-function linkOf(host: HostState, mac: string): Link | undefined {
-  return host.links.find((link) => link.mac === mac);
 }

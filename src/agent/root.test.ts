@@ -58,6 +58,14 @@ describe('links on the host', () => {
     expect(root.read(PATH)?.content).toBe('content');
   });
 
+  test('backups stay in the root too', () => {
+    root.write(PATH, 'content', 0o600);
+    symlinkSync(join(dir, 'outside'), inHost('etc/netplan/backup'));
+    const copy = root.backup(PATH, new Date());
+    expect(readdirSync(join(dir, 'outside'))).toEqual([]);
+    expect(root.readForeign(copy ?? '')?.content).toBe('content');
+  });
+
   test('links that go round in circles are refused', () => {
     symlinkSync('/etc/b', inHost('etc/a'));
     symlinkSync('/etc/a', inHost('etc/b'));

@@ -98,7 +98,7 @@ export class Root {
     const file = this.read(path);
     if (file === undefined) return undefined;
     const real = this.#changeable(path);
-    const folder = join(dirname(real), 'backup');
+    const folder = this.#walk(`${dirname(path)}/backup`);
     const stamp = at.toISOString().replaceAll(/[-:]|\.\d+/g, '');
     return guarded(path, () => {
       makeFolder(folder, 0o700);

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -206,6 +206,16 @@ describe('success', () => {
       written: [],
     });
     expect(link(nic(0).mac)).toMatchObject({ name: 'multinic0', addresses: ['192.168.100.10/24'] });
+  });
+
+  test('a keyfile that NetworkManager would ignore for its mode is mended', async () => {
+    await apply({ kind: 'keyfile' });
+    const before = hostFiles(root);
+    const path = 'etc/NetworkManager/system-connections/multinic0.nmconnection';
+    chmodSync(join(root, path), 0o644);
+    const outcome = await apply({ kind: 'keyfile', expectedRecord: FIRST });
+    expect(outcome).toMatchObject({ result: 'Applied', written: [path] });
+    expect(hostFiles(root)).toEqual(before);
   });
 
   test('apply: files touches no link; full lets the OS act on all files', async () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Link } from './host.ts';
-import { atStake, verifyRest, type Machine } from './verify.ts';
+import { atStake, verifyReady, verifyRest, type Machine } from './verify.ts';
 
 const link = (name: string, mtu = 1500): Link => ({
   name,
@@ -29,6 +29,17 @@ test.each<[string, Machine, RegExp]>([
   ],
 ])('%s primary NIC is told when it changed', (_, after, message) => {
   expect(() => verifyRest(after, before)).toThrow(message);
+});
+
+test('an address that the kernel does not come to use fails a run, one without carrier for that reason', () => {
+  const ready = { mac: 'mac of eth2', carrier: true, duplicates: [], undecided: [] };
+  const plan = { present: [] };
+  expect(() => verifyReady([ready], plan)).not.toThrow();
+  const undecided = { ...ready, undecided: ['fd00::1/64'] };
+  expect(() => verifyReady([undecided], plan)).toThrow('does not come to use fd00::1/64');
+  expect(() => verifyReady([{ ...undecided, carrier: false }], plan)).toThrow(
+    expect.objectContaining({ code: 'NoCarrier' }),
+  );
 });
 
 test('at stake are the primary NICs, those that change, and the routes of both', () => {

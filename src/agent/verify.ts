@@ -61,7 +61,7 @@ export function verifyLinks(
 }
 
 /** @throws MultinicError `AddressTaken` */
-export function refuseConflicts([conflict]: readonly Conflict[], { present }: Plan): void {
+export function refuseConflicts([conflict]: readonly Conflict[], { present }: Pick<Plan, 'present'>): void {
   if (conflict === undefined) return;
   const { mac, address, holder } = conflict;
   const name = present.find((nic) => nic.mac === mac)?.name ?? mac;
@@ -73,15 +73,16 @@ export function refuseConflicts([conflict]: readonly Conflict[], { present }: Pl
   );
 }
 
-/** @throws MultinicError `NoCarrier`, `AddressTaken` */
-export function verifyReady(links: readonly Readiness[], plan: Plan): void {
-  for (const { mac, carrier, duplicates } of links) {
+/** @throws MultinicError `NoCarrier`, `AddressTaken`, `VerifyFailed` */
+export function verifyReady(links: readonly Readiness[], plan: Pick<Plan, 'present'>): void {
+  for (const { mac, carrier, duplicates, undecided } of links) {
     refuseConflicts(
       duplicates.map((address) => ({ mac, address })),
       plan,
     );
-    if (carrier) continue;
     const name = plan.present.find((nic) => nic.mac === mac)?.name ?? mac;
+    if (carrier && undecided.length === 0) continue;
+    if (carrier) throw failed(`the kernel does not come to use ${undecided.join(', ')} on ${name}`);
     throw new MultinicError(
       'NoCarrier',
       `${name} (${mac}) has no carrier; look at its port (up, bound to this VM?), then run \`multinic retry\``,
