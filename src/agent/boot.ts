@@ -45,7 +45,7 @@ const SYSTEMD_FOLDERS = [
 const RULES_FOLDERS = ['etc/udev/rules.d', 'run/udev/rules.d', 'usr/lib/udev/rules.d'];
 const PROFILE_FOLDERS = ['etc', 'run', 'usr/lib'].map((root) => `${root}/NetworkManager/system-connections`);
 
-const IFCFG_FOLDER = 'etc/sysconfig/network-scripts';
+export const IFCFG_FOLDER = 'etc/sysconfig/network-scripts';
 
 /** All folders that are read. */
 export const BOOT_FOLDERS: readonly string[] = [
@@ -231,10 +231,15 @@ interface Ifcfg {
   readonly values: ReadonlyMap<string, string>;
 }
 
+/** Package managers and editors leave copies beside them. */
+export function isIfcfg(name: string): boolean {
+  return /^ifcfg-(?!.*(\.(rpmnew|rpmsave|rpmorig|orig|old|bak)|~)$)/.test(name);
+}
+
 /** In the order of their names, less those that no reader takes. */
 function readIfcfgs(folder: ReadonlyMap<string, string>): Ifcfg[] {
   return [...folder]
-    .filter(([name]) => /^ifcfg-(?!.*(\.(rpmnew|rpmsave|rpmorig|orig|old|bak)|~)$)/.test(name))
+    .filter(([name]) => isIfcfg(name))
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, content]) => ({ file: `${IFCFG_FOLDER}/${name}`, values: shellValues(content) }));
 }

@@ -1,11 +1,12 @@
 import { parseDocument } from 'yaml';
-import { readIni } from '../network/ini.ts';
 import { rendererOf } from '../network/renderers.ts';
+import { IFCFG_FOLDER, isIfcfg } from './boot.ts';
+import { iniEntries, shellValues } from './ini-entries.ts';
 import type { Root } from './root.ts';
 
 /** A NIC that somebody else's file describes. */
 export interface DescribedNic {
-  /** Key under `ethernets`; with `profile`, that of NetworkManager. */
+  /** Key under `ethernets`; with `profile`, NetworkManager’s name for it. */
   readonly id: string;
   /** undefined: the file goes by the link's name. */
   readonly mac: string | undefined;
@@ -43,23 +44,35 @@ const NETPLAN_DHCP: ReadonlySet<string> = new Set([
 export function describedNics(root: Root): DescribedNic[] {
   const netplan = rendererOf('netplan');
   const keyfile = rendererOf('keyfile');
+  const ifcfg = rendererOf('ifcfg');
   return [
-    ...NETPLAN_FOLDERS.flatMap((folder) => others(root, folder, '.yaml', netplan.manages, readEthernets)),
-    ...others(root, PROFILE_FOLDER, '.nmconnection', keyfile.manages, readProfile),
+    ...NETPLAN_FOLDERS.flatMap((folder) =>
+      others(root, folder, ending('.yaml'), netplan.manages, readEthernets),
+    ),
+    ...others(root, PROFILE_FOLDER, ending('.nmconnection'), keyfile.manages, readKeyfile),
+    ...others(root, IFCFG_FOLDER, isIfcfg, ifcfg.manages, (file, content) => {
+      const routes = ['route', 'route6'].map((kind) => file.replace('/ifcfg-', `/${kind}-`));
+      return readIfcfg(
+        file,
+        content,
+        routes.filter((path) => root.readForeign(path) !== undefined),
+      );
+    }),
   ];
 }
 
 function others(
   root: Root,
   folder: string,
-  suffix: string,
+  isRead: (name: string) => boolean,
   ours: (path: string) => boolean,
   read: (file: string, content: string) => DescribedNic[],
 ): DescribedNic[] {
   return root
     .list(folder)
+    .filter(isRead)
     .map((name) => `${folder}/${name}`)
-    .filter((path) => path.endsWith(suffix) && !ours(path))
+    .filter((path) => !ours(path))
     .flatMap((path) => read(path, root.readForeign(path)?.content ?? ''));
 }
 
@@ -82,15 +95,41 @@ function readEthernets(file: string, content: string): DescribedNic[] {
   });
 }
 
-function readProfile(file: string, content: string): DescribedNic[] {
-  const { keys } = readIni(file, content);
-  const manual = ['ipv4', 'ipv6'].filter((family) => keys.get(`${family}.method`) === 'manual');
-  const mac = keys.get('ethernet.mac-address')?.toLowerCase();
+/** What NetworkManager asks nobody's consent for, by family. */
+const PASSIVE_METHODS: ReadonlySet<string> = new Set(['auto', 'dhcp', 'disabled', 'ignore', 'link-local']);
+const KEYFILE_MORE = /^ipv[46]\.(address|route|routing-rule|gateway|dns$)|^connection\.(master|controller)$/;
+
+function readKeyfile(file: string, content: string): DescribedNic[] {
+  const entries = iniEntries(content) ?? [];
+  const keys = new Map(entries);
+  const mac = (keys.get('ethernet.mac-address') ?? keys.get('802-3-ethernet.mac-address'))?.toLowerCase();
   const link = keys.get('connection.interface-name');
   if (mac === undefined && link === undefined) return [];
-  const id = keys.get('connection.id') ?? file;
-  return [{ id, mac, link, file, by: 'profile', more: manual.map((family) => `${family}.method=manual`) }];
+  const more = entries.flatMap(([key, value]) => {
+    if (value === '') return [];
+    if (/^ipv[46]\.method$/.test(key)) return PASSIVE_METHODS.has(value) ? [] : [`${key}=${value}`];
+    return KEYFILE_MORE.test(key) ? [key] : [];
+  });
+  return [{ id: keys.get('connection.id') ?? file, mac, link, file, by: 'profile', more }];
 }
+
+const IFCFG_MORE =
+  /^(IPADDR\d*|IPV6ADDR(_SECONDARIES)?|GATEWAY\d*|IPV6_DEFAULTGW|DNS\d+|MASTER|BRIDGE|TEAM_MASTER)$/;
+
+/** @param routes files beside it that exist */
+function readIfcfg(file: string, content: string, routes: readonly string[]): DescribedNic[] {
+  const values = shellValues(content);
+  const mac = values.get('HWADDR')?.toLowerCase();
+  const link = values.get('DEVICE');
+  if (mac === undefined && link === undefined) return [];
+  const keys = [...values].flatMap(([key, value]) => (IFCFG_MORE.test(key) && value !== '' ? [key] : []));
+  return [{ id: values.get('NAME') ?? file, mac, link, file, by: 'profile', more: [...keys, ...routes] }];
+}
+
+const ending =
+  (suffix: string) =>
+  (name: string): boolean =>
+    name.endsWith(suffix);
 
 function child(parent: unknown, key: string): Record<string, unknown> {
   const value =

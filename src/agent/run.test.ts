@@ -32,6 +32,12 @@ const OLD: Network = [nic(0), nic(1), nic(2)];
 /** A new MTU, a removal, a new address, a new NIC. */
 const NEW: Network = [nic(0, { mtu: 1400 }), nic(2, { address: '192.168.102.11' }), nic(3)];
 
+/** Of initscripts: NICs get the names of their ifcfg files when the machine boots. */
+const NAMED_BY_IFCFG = {
+  'usr/lib/udev/rules.d/60-net.rules':
+    'ACTION=="add", SUBSYSTEM=="net", PROGRAM="/lib/udev/rename_device", RESULT=="?*", NAME="$result"\n',
+};
+
 let folder: Folder;
 let root: string;
 
@@ -533,12 +539,19 @@ describe('nothing is touched', () => {
     [
       'keyfile',
       'etc/NetworkManager/system-connections/mine.nmconnection',
-      '[connection]\nid=mine\ninterface-name=ens6\n[ipv4]\nmethod=manual\naddress1=10.9.0.1/24\n',
+      '[connection]\nid=mine\ninterface-name=ens6\n[ipv4]\nmethod = manual\naddress1 = 10.9.0.1/24\n',
     ],
+    [
+      'keyfile',
+      'etc/NetworkManager/system-connections/routed.nmconnection',
+      `[ethernet]\nmac-address=${nic(1).mac.toUpperCase()}\n[ipv4]\nmethod=auto\nroute1=10.9.0.0/24,10.8.0.1\n`,
+    ],
+    ['ifcfg', 'etc/sysconfig/network-scripts/ifcfg-ens6', 'DEVICE="ens6"\nBOOTPROTO=none\nIPADDR=10.9.0.1\n'],
+    ['ifcfg', 'etc/sysconfig/network-scripts/ifcfg-ens6', 'DEVICE=ens6\nBOOTPROTO=dhcp\nBRIDGE=br0\n'],
   ])(
     '%s: a NIC to which somebody’s file gives more than DHCP, unless it is taken over',
     async (kind, file, text) => {
-      makeRoot(root, machine(4), { [file]: text });
+      makeRoot(root, machine(4), { ...NAMED_BY_IFCFG, [file]: text });
       const outcome = await refusal({ kind });
       expect(outcome).toMatchObject({ result: 'Failed', reason: 'ForeignConfig', step: 'plan' });
       expect(outcome.message).toContain(file);
@@ -550,6 +563,28 @@ describe('nothing is touched', () => {
       expect((await apply({ kind, network })).result).toBe('Applied');
     },
   );
+
+  test.each<[RendererKind, Record<string, string>]>([
+    [
+      'keyfile',
+      {
+        'etc/NetworkManager/system-connections/dhcp.nmconnection':
+          '[connection]\nid=dhcp\ninterface-name=ens6\n[ipv4]\nmethod=auto\n[ipv6]\nmethod=disabled\n',
+      },
+    ],
+    [
+      'ifcfg',
+      {
+        'etc/sysconfig/network-scripts/ifcfg-ens6': 'DEVICE=ens6\nBOOTPROTO=dhcp\nIPADDR=\n',
+        // A copy that nobody reads.
+        'etc/sysconfig/network-scripts/ifcfg-ens6.bak': 'DEVICE=ens6\nIPADDR=10.9.0.1\n',
+        'etc/sysconfig/network-scripts/route-ens7': '10.9.0.0/24 via 10.8.0.1\n',
+      },
+    ],
+  ])('%s: what gives a NIC DHCP alone is in nobody’s way', async (kind, files) => {
+    makeRoot(root, machine(4), { ...NAMED_BY_IFCFG, ...files });
+    expect((await apply({ kind })).result).toBe('Applied');
+  });
 
   test('a record of another commit, unless the host is as wanted anyway', async () => {
     await apply();
