@@ -27,7 +27,7 @@ export interface Activation {
 export async function activateLinks({ host, targets, change, claim, settle }: Activation): Promise<void> {
   const steps = async (): Promise<LinkStep[]> => linkSteps((await host.state()).links, targets);
   const first = await steps();
-  for (const step of first) if (mustLeave(step, first)) await change(step);
+  for (const step of first) if (step.op === 'ipv6' || mustLeave(step, first)) await change(step);
   for (const step of first) if (step.op === 'rename') await change(step);
   await claim?.(
     first.flatMap((step) => (step.op === 'add' ? [{ mac: step.mac, address: step.address }] : [])),

@@ -252,14 +252,12 @@ function describe(
     links: {
       before: before.links
         .filter((link) => changed.has(link.mac))
-        .map(({ name, mac, up, mtu, addresses }) => ({ name, mac, up, mtu, addresses: [...addresses] })),
-      after: plan.targets
-        .filter((target) => changed.has(target.mac))
-        .map((target) => ({ ...target, addresses: [...target.addresses] })),
+        .map(({ master: _, loaded: __, ...link }) => link),
+      after: plan.targets.filter((target) => changed.has(target.mac)),
     },
     machine: {
-      links: machine.links.map(({ loaded: _, ...link }) => ({ ...link, addresses: [...link.addresses] })),
-      routes: [...machine.routes],
+      links: machine.links.map(({ loaded: _, ...link }) => link),
+      routes: machine.routes,
     },
     applied,
   };

@@ -88,6 +88,14 @@ export function restoreScript(pending: Pending): string {
     `grep -qF ${quote(`"startedAt": "${startedAt}"`)} /var/lib/multinic/record.json || exit 0`,
     'nic() { for each in /sys/class/net/*; do [ "$(cat "$each/address" 2>/dev/null)" = "$1" ] && basename "$each" && return; done; }',
     ...files.toReversed().flatMap(({ path, before }) => restoreFile(`/${path}`, before)),
+    // Before any link comes up again.
+    ...links.before.flatMap(({ mac, ipv6 }) =>
+      ipv6 === undefined
+        ? []
+        : [
+            `c=/proc/sys/net/ipv6/conf/$(nic ${quote(mac)}); echo ${ipv6.acceptRa} > "$c/accept_ra"; echo ${ipv6.addrGenMode} > "$c/addr_gen_mode"`,
+          ],
+    ),
     // All step aside first, so that names that had changed places are free.
     ...links.before.map(
       ({ mac, name }, index) =>

@@ -12,12 +12,24 @@ export interface Link {
   readonly mac: string;
   readonly up: boolean;
   readonly mtu: number;
-  /** With prefix, canonical text: `192.168.100.10/24`. */
+  /** Those that last, with prefix, canonical text: `192.168.100.10/24`. */
   readonly addresses: readonly string[];
+  /** Those that run out: a DHCP server's, or a router's. They are the network's to give and to take. */
+  readonly leases?: readonly string[];
+  /** Absent where the kernel does no IPv6 on it. */
+  readonly ipv6?: Ipv6;
   /** Name of the bond or bridge that this link is part of. */
   readonly master?: string;
   /** Of a NIC with a name of ours: the addresses that systemd-networkd has loaded for it, if any. */
   readonly loaded?: readonly string[];
+}
+
+/** What a kernel does by itself on a link, as in /proc/sys/net/ipv6/conf. */
+export interface Ipv6 {
+  /** 0: a router that advertises itself is not listened to. */
+  readonly acceptRa: number;
+  /** How it makes its link-local address; 1: it makes none. */
+  readonly addrGenMode: number;
 }
 
 /** A route that does not follow from an address alone. */
@@ -56,6 +68,7 @@ export interface Upper {
 /** One change of a running link, named by MAC because names are what changes. */
 export type LinkStep =
   | { readonly op: 'rename'; readonly mac: string; readonly from: string; readonly to: string }
+  | ({ readonly op: 'ipv6'; readonly mac: string } & Ipv6)
   | { readonly op: 'set'; readonly mac: string; readonly mtu: number; readonly up: boolean }
   | { readonly op: 'add'; readonly mac: string; readonly address: string }
   | { readonly op: 'drop'; readonly mac: string; readonly address: string };

@@ -1,9 +1,10 @@
 // What the kernel has, and what it is told: by the image's own `ip`, which needs only the host's network namespace.
-import { readlinkSync } from 'node:fs';
-import { basename } from 'node:path';
+import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { MultinicError } from '../api/errors.ts';
 import { run } from './command.ts';
-import type { Link, LinkStep, Readiness, Route, Upper } from './host.ts';
+import type { Ipv6, Link, LinkStep, Readiness, Route, Upper } from './host.ts';
+import { NO_LINK_LOCAL } from './links.ts';
 import { until } from './until.ts';
 
 export interface RawLink {
@@ -33,6 +34,8 @@ export interface RawLink {
 
 export interface RawRoute {
   readonly dst?: string;
+  /** Who made it: `dhcp`, `ra`, `static`, `bird` … */
+  readonly protocol?: string;
   readonly gateway?: string;
   readonly dev?: string;
   readonly nexthops?: readonly { readonly gateway?: string; readonly dev?: string }[];
@@ -42,30 +45,64 @@ export interface RawRoute {
 export function readLinks(raw: readonly RawLink[]): Link[] {
   return raw
     .filter(({ link_type, address }) => link_type === 'ether' && address !== undefined)
-    .map((link) => ({
-      name: link.ifname,
-      mac: (link.permaddr ?? link.address!).toLowerCase(),
-      up: link.flags?.includes('UP') === true,
-      mtu: link.mtu ?? 1500,
+    .map((link) => {
       // The kernel's own link-local addresses come and go with the link.
-      addresses: (link.addr_info ?? []).flatMap(({ local, prefixlen, scope }) =>
-        local === undefined || scope === 'link' ? [] : [`${local}/${prefixlen}`],
-      ),
-      ...(link.master !== undefined && { master: link.master }),
-    }));
+      const found = (link.addr_info ?? []).filter(
+        ({ local, scope }) => local !== undefined && scope !== 'link',
+      );
+      const leases = textsOf(found.filter(({ dynamic }) => dynamic === true));
+      return {
+        name: link.ifname,
+        mac: (link.permaddr ?? link.address!).toLowerCase(),
+        up: link.flags?.includes('UP') === true,
+        mtu: link.mtu ?? 1500,
+        addresses: textsOf(found.filter(({ dynamic }) => dynamic !== true)),
+        ...(leases.length > 0 && { leases }),
+        ...(link.master !== undefined && { master: link.master }),
+      };
+    });
 }
 
 /** How far the kernel is with a link and with finding out whether its addresses are another machine's. */
 export function readinessOf(mac: string, { flags, addr_info = [] }: RawLink): Readiness {
-  const lasting = addr_info.filter(({ scope }) => scope !== 'link');
-  const texts = (which: typeof addr_info): string[] =>
-    which.map(({ local, prefixlen }) => `${local}/${prefixlen}`);
+  const found = addr_info.filter(({ scope }) => scope !== 'link');
   return {
     mac,
     carrier: flags?.includes('LOWER_UP') === true,
-    duplicates: texts(lasting.filter(({ dadfailed }) => dadfailed === true)),
-    undecided: texts(lasting.filter(({ tentative, dadfailed }) => tentative === true && dadfailed !== true)),
+    duplicates: textsOf(found.filter(({ dadfailed }) => dadfailed === true)),
+    undecided: textsOf(found.filter(({ tentative, dadfailed }) => tentative === true && dadfailed !== true)),
   };
+}
+
+function textsOf(addresses: NonNullable<RawLink['addr_info']>): string[] {
+  return addresses.map(({ local, prefixlen }) => `${local}/${prefixlen}`);
+}
+
+/** @param root of the host: a pod's own /proc/sys is read-only */
+function ipv6File(root: string, name: string, key: string): string {
+  return join(root, 'proc/sys/net/ipv6/conf', name, key);
+}
+
+/** undefined: the kernel does no IPv6 there (nor below an MTU of 1280), or knows no such settings. */
+export function readIpv6(root: string, name: string): Ipv6 | undefined {
+  const read = (key: string): number => Number(readFileSync(ipv6File(root, name, key), 'utf8'));
+  try {
+    return read('disable_ipv6') === 1
+      ? { acceptRa: 0, addrGenMode: NO_LINK_LOCAL }
+      : { acceptRa: read('accept_ra'), addrGenMode: read('addr_gen_mode') };
+  } catch {
+    return undefined;
+  }
+}
+
+export function setIpv6(root: string, name: string, step: LinkStep & { op: 'ipv6' }): void {
+  const settings = { accept_ra: step.acceptRa, addr_gen_mode: step.addrGenMode };
+  try {
+    for (const [key, value] of Object.entries(settings))
+      writeFileSync(ipv6File(root, name, key), `${value}\n`);
+  } catch (error) {
+    throw refused(step, (error as Error).message);
+  }
 }
 
 const STACKED: ReadonlySet<string> = new Set(['vlan', 'macvlan', 'macvtap', 'ipvlan', 'ipvtap']);
@@ -76,24 +113,43 @@ export function readUppers(raw: readonly RawLink[]): Upper[] {
   );
 }
 
+/** Made for a NIC by a DHCP server or a router. */
+const GIVEN: ReadonlySet<string> = new Set(['dhcp', 'ra']);
+
 /**
- * What a NIC got from the network for want of a profile (an address, even a default route) is neither the node's nor
- * anybody's, and goes once the NIC has a profile: it counts for nothing. Unless the node's only ways out are such NICs.
+ * What a NIC got from its network (an address, even a default route) is neither the node's nor anybody's, and goes once
+ * the NIC is configured: it counts for nothing, unless it is the node's way out.
+ * - Of a profile that NetworkManager made by itself nothing counts, unless the node's only ways out are such NICs.
+ * - Of all others a default route counts that another's comes before only if somebody wrote it.
+ * @param families routes of IPv4 and of IPv6, each in the kernel's order
  */
 export function withoutAutomatic(
   raw: readonly RawLink[],
-  routes: readonly Route[],
+  families: readonly (readonly RawRoute[])[],
   automatic: ReadonlySet<string>,
 ): { links: Link[]; routes: Route[] } {
-  const ways = routes.filter(({ to }) => to === 'default').map(({ dev }) => dev);
+  const ways = families.flatMap(readRoutes).flatMap(({ to, dev }) => (to === 'default' ? [dev] : []));
   const needed = new Set(ways.every((dev) => automatic.has(dev)) ? ways : []);
   const passing = automatic.difference(needed);
-  const lasting = raw.map((link) =>
+  const links = raw.map((link) =>
     passing.has(link.ifname)
       ? { ...link, addr_info: (link.addr_info ?? []).filter(({ dynamic }) => dynamic !== true) }
       : link,
   );
-  return { links: readLinks(lasting), routes: routes.filter(({ dev }) => !passing.has(dev)) };
+  const routes = families.flatMap((family) => {
+    const left = family.filter(({ dev }) => dev === undefined || !passing.has(dev));
+    const first = left.find(({ dst }) => dst === 'default');
+    return readRoutes(
+      left.filter(
+        (route) =>
+          route === first ||
+          route.dst !== 'default' ||
+          !GIVEN.has(route.protocol ?? '') ||
+          automatic.has(route.dev ?? ''),
+      ),
+    );
+  });
+  return { links: readLinks(links), routes };
 }
 
 /** Those with a gateway, and defaults: the others follow from addresses, or belong to pods that come and go. */
@@ -171,12 +227,6 @@ export function unreadable(args: readonly string[], stderr: string): MultinicErr
 export async function set(step: LinkStep, ...args: string[]): Promise<void> {
   const { code, stderr } = await run(['ip', ...args]);
   if (code !== 0) throw refused(step, stderr.trim());
-}
-
-/** One router advertisement would bring a default route and an address. */
-export async function quiet(name: string): Promise<void> {
-  await run(['sh', '-c', `echo 0 > /proc/sys/net/ipv6/conf/${name}/accept_ra`]);
-  await run(['ip', 'link', 'set', name, 'addrgenmode', 'none']);
 }
 
 export function refused(step: LinkStep, why: string): MultinicError {

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Link, LinkStep } from './host.ts';
-import { linkSteps, nicOf, type LinkTarget } from './links.ts';
+import { linkSteps, nicOf, quietIpv6, type LinkTarget } from './links.ts';
 
 /** A kernel: refuses a name that is taken and an address that another link has. */
 function execute(links: readonly Link[], steps: readonly LinkStep[]): Link[] {
@@ -22,6 +22,8 @@ function apply(link: Link, step: LinkStep): Link {
   switch (step.op) {
     case 'rename':
       return { ...link, name: step.to };
+    case 'ipv6':
+      return { ...link, ipv6: { acceptRa: step.acceptRa, addrGenMode: step.addrGenMode } };
     case 'set':
       return { ...link, mtu: step.mtu, up: step.up };
     case 'add':
@@ -89,6 +91,28 @@ test('a NIC is not the bond that copies its MAC', () => {
   ])
     expect(nicOf(links, 'm0')).toBe(member);
   expect(nicOf([bond], 'm1')).toBeUndefined();
+});
+
+test('a NIC is quiet before it comes up, and what the kernel does no IPv6 on stays as it is', () => {
+  const ipv6 = { acceptRa: 1, addrGenMode: 0 };
+  const link: Link = { mac: 'm0', name: 'a', up: false, mtu: 1500, addresses: [], ipv6 };
+  const target = { ...link, up: true, ipv6: quietIpv6(ipv6, false) };
+  expect(linkSteps([link], [target]).map(({ op }) => op)).toEqual(['ipv6', 'set']);
+  const { ipv6: _, ...without } = link;
+  expect(linkSteps([without], [target]).map(({ op }) => op)).toEqual(['set']);
+  // With an IPv6 address it has a link-local one, of whatever making.
+  expect(quietIpv6({ acceptRa: 2, addrGenMode: 1 }, true)).toEqual({ acceptRa: 0, addrGenMode: 0 });
+  expect(quietIpv6({ acceptRa: 0, addrGenMode: 3 }, true)).toEqual({ acceptRa: 0, addrGenMode: 3 });
+});
+
+test('a lease is neither taken away nor made to stay', () => {
+  const link: Link = { mac: 'm0', name: 'a', up: true, mtu: 1500, addresses: ['ours'], leases: ['lease'] };
+  const { leases: _, ...target } = link;
+  expect(linkSteps([link], [target])).toEqual([]);
+  // Where the commit's address was leased, it comes to stay; an undo lets it be.
+  const kept = { ...target, addresses: ['ours', 'lease'] };
+  expect(linkSteps([link], [kept]).map(({ op }) => op)).toEqual(['add']);
+  expect(linkSteps([kept], [link])).toEqual([]);
 });
 
 test('a link that is not on the machine is passed over', () => {

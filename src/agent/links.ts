@@ -1,4 +1,19 @@
-import type { Link, LinkStep } from './host.ts';
+import type { Ipv6, Link, LinkStep } from './host.ts';
+
+/** A kernel's `addr_gen_mode`. */
+export const NO_LINK_LOCAL = 1;
+const EUI64 = 0;
+
+/** A NIC of ours listens to no router, and has a link-local address only with an IPv6 address. */
+export function quietIpv6(now: Ipv6, hasIpv6: boolean): Ipv6 {
+  const own = now.addrGenMode === NO_LINK_LOCAL ? EUI64 : now.addrGenMode;
+  return { acceptRa: 0, addrGenMode: hasIpv6 ? own : NO_LINK_LOCAL };
+}
+
+/** All that a link answers to. */
+export function heldAddresses({ addresses, leases = [] }: Link): readonly string[] {
+  return [...addresses, ...leases];
+}
 
 /**
  * The NIC that has a MAC. A bond, a bridge or a VLAN copies it: then the NIC is the one that is part of it, and in use.
@@ -8,7 +23,7 @@ export function nicOf(links: readonly Link[], mac: string): Link | undefined {
   return same.find(({ master }) => master !== undefined) ?? same[0];
 }
 
-/** How a link shall be, all of it. */
+/** How a link shall be, all of it; absent `ipv6` stays as it is, and `leases` may stay. */
 export type LinkTarget = Omit<Link, 'master' | 'loaded'>;
 
 /** Free for the moment between two steps only; no network manager gives out such a name. */
@@ -27,9 +42,11 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
   const added = new Set(pairs.flatMap(({ link, target }) => except(target.addresses, link.addresses)));
   const steps = pairs.map(({ link, target }) => {
     const { mac } = link;
-    const drops = except(link.addresses, target.addresses);
+    const drops = except(link.addresses, [...target.addresses, ...(target.leases ?? [])]);
     const drop = (address: string): LinkStep => ({ op: 'drop', mac, address });
     return {
+      // Before the link comes up again.
+      quiet: ipv6Steps(link, target),
       // An address that changes places has to leave first; any other goes last, so that the NIC is never without.
       leave: drops.filter((address) => added.has(address)).map(drop),
       settle: [
@@ -42,6 +59,7 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
     };
   });
   return [
+    ...steps.flatMap(({ quiet }) => quiet),
     ...steps.flatMap(({ leave }) => leave),
     ...renames(
       links,
@@ -49,6 +67,11 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
     ),
     ...steps.flatMap(({ settle }) => settle),
   ];
+}
+
+function ipv6Steps({ mac, ipv6: now }: Link, { ipv6: wanted }: LinkTarget): LinkStep[] {
+  const same = now?.acceptRa === wanted?.acceptRa && now?.addrGenMode === wanted?.addrGenMode;
+  return now === undefined || wanted === undefined || same ? [] : [{ op: 'ipv6', mac, ...wanted }];
 }
 
 interface Rename {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { run } from './command.ts';
 import { restoreScript } from './dead-man.ts';
+import { heldAddresses } from './links.ts';
 import { readLinks, readRoutes, readUppers, withoutAutomatic } from './kernel.ts';
 import { NetworkManager, readRow } from './network-manager.ts';
 import type { Pending } from './record.ts';
@@ -78,28 +79,36 @@ describe('what a NIC got for want of a profile', () => {
     ],
   }));
   const routes = [
-    { to: 'default', via: '10.0.9.1', dev: 'ens6' },
-    { to: 'default', via: '10.0.0.1', dev: 'eth0' },
+    { dst: 'default', gateway: '10.0.9.1', dev: 'ens6' },
+    { dst: 'default', gateway: '10.0.0.1', dev: 'eth0' },
   ];
 
   test('counts for nothing: the way out is the other one', () => {
-    const { links, routes: left } = withoutAutomatic(raw, routes, new Set(['ens6']));
-    expect(links.map(({ addresses }) => addresses)).toEqual([
-      ['10.0.0.5/24', '10.0.1.5/24'],
-      ['10.0.1.5/24'],
-    ]);
-    expect(left).toEqual([routes[1]]);
+    const { links, routes: left } = withoutAutomatic(raw, [routes], new Set(['ens6']));
+    expect(links.map(heldAddresses)).toEqual([['10.0.1.5/24', '10.0.0.5/24'], ['10.0.1.5/24']]);
+    expect(left).toEqual([{ to: 'default', via: '10.0.0.1', dev: 'eth0' }]);
   });
 
   test('counts where there is no other way out', () => {
     const all = new Set(['ens6', 'eth0']);
-    expect(withoutAutomatic(raw, routes, all)).toEqual({ links: readLinks(raw), routes });
-    const { links } = withoutAutomatic(raw, routes.slice(1), all);
-    expect(links.map(({ addresses }) => addresses)).toEqual([
-      ['10.0.0.5/24', '10.0.1.5/24'],
-      ['10.0.1.5/24'],
-    ]);
+    expect(withoutAutomatic(raw, [routes], all)).toEqual({
+      links: readLinks(raw),
+      routes: routes.map(({ dst, gateway, dev }) => ({ to: dst, via: gateway, dev })),
+    });
+    const { links } = withoutAutomatic(raw, [routes.slice(1)], all);
+    expect(links.map(heldAddresses)).toEqual([['10.0.1.5/24', '10.0.0.5/24'], ['10.0.1.5/24']]);
   });
+});
+
+test('a second way out counts only if somebody wrote it, or NetworkManager made both', () => {
+  const first = { dst: 'default', gateway: '10.0.0.1', dev: 'eth0', protocol: 'dhcp' };
+  const second = { dst: 'default', gateway: '10.0.9.1', dev: 'ens6', protocol: 'dhcp' };
+  const left = (route: object, automatic: string[] = []): string[] =>
+    withoutAutomatic([], [[first, { ...second, ...route }]], new Set(automatic)).routes.map(({ dev }) => dev);
+  expect(left({})).toEqual(['eth0']);
+  expect(left({ protocol: 'static' })).toEqual(['eth0', 'ens6']);
+  expect(left({ dst: '10.9.0.0/16' })).toEqual(['eth0', 'ens6']);
+  expect(left({}, ['eth0', 'ens6'])).toEqual(['eth0', 'ens6']);
 });
 
 test('nmcli’s rows', () => {

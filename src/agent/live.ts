@@ -28,18 +28,18 @@ import {
   hasCarrier,
   ip,
   neighbour,
-  quiet,
   readinessOf,
+  readIpv6,
   readLinks,
-  readRoutes,
   readUppers,
   refused,
   set,
+  setIpv6,
   withoutAutomatic,
   type RawLink,
   type RawRoute,
 } from './kernel.ts';
-import { nicOf } from './links.ts';
+import { heldAddresses, nicOf } from './links.ts';
 import { readManaged, readNoAutoDefault } from './managed.ts';
 import { NetworkManager, type Profile } from './network-manager.ts';
 import { loadedAddresses } from './networkd.ts';
@@ -97,11 +97,7 @@ export class LiveHost implements Host {
       ip<RawRoute>('-4', 'route', 'show', 'table', 'main'),
       ip<RawRoute>('-6', 'route', 'show', 'table', 'main'),
     ]);
-    const { links: known, routes } = withoutAutomatic(
-      links,
-      [...readRoutes(routes4), ...readRoutes(routes6)],
-      await this.#automatic(),
-    );
+    const { links: known, routes } = withoutAutomatic(links, [routes4, routes6], await this.#automatic());
     const primary = new Set(routes.filter(({ to }) => to === 'default').map(({ dev }) => dev));
     return {
       osImage: this.#osImage(),
@@ -110,9 +106,9 @@ export class LiveHost implements Host {
         ...(this.#nodeAddress === undefined ? [] : [this.#nodeAddress]),
         ...known
           .filter(({ name }) => primary.has(name))
-          .flatMap(({ addresses }) => addresses.map((address) => address.split('/')[0]!)),
+          .flatMap((link) => heldAddresses(link).map((address) => address.split('/')[0]!)),
       ],
-      links: known.map((link) => this.#withLoaded(link, links)),
+      links: known.map((link) => this.#withIpv6(this.#withLoaded(link, links))),
       uppers: readUppers(links),
       routes,
     };
@@ -151,6 +147,8 @@ export class LiveHost implements Host {
     switch (step.op) {
       case 'rename':
         return this.#rename(step, link);
+      case 'ipv6':
+        return setIpv6(this.#root.dir, link.name, step);
       case 'set':
         await set(step, 'link', 'set', link.name, 'mtu', String(step.mtu));
         return set(step, 'link', 'set', link.name, step.up ? 'up' : 'down');
@@ -179,7 +177,7 @@ export class LiveHost implements Host {
       claims.map(async (claim): Promise<Conflict[]> => {
         const [address = ''] = claim.address.split('/');
         const name = nicOf(links, claim.mac)?.name;
-        const here = links.some(({ addresses }) => addresses.some((each) => each.split('/')[0] === address));
+        const here = links.some((link) => heldAddresses(link).some((each) => each.split('/')[0] === address));
         if (name === undefined || here || address.includes(':')) return [];
         await run(['ip', 'link', 'set', name, 'up']);
         if (!(await until(CARRIER_MS, () => hasCarrier(name)))) return [];
@@ -334,7 +332,6 @@ export class LiveHost implements Host {
     // Those who watch links learn of the name after the kernel does; the next command is by name.
     const deadline = performance.now() + RENAME_MS;
     while (!existsSync(`/sys/class/net/${step.to}`) && performance.now() < deadline) await pause(10);
-    await quiet(step.to);
     if (link.up) await set(step, 'link', 'set', step.to, 'up');
     // Going down took them along.
     for (const address of link.addresses) await this.change({ op: 'add', mac: link.mac, address });
@@ -365,6 +362,11 @@ export class LiveHost implements Host {
     if (ifindex === undefined || indexOfName(link.name) === undefined) return link;
     const loaded = loadedAddresses(this.#root, ifindex);
     return loaded.length === 0 ? link : { ...link, loaded };
+  }
+
+  #withIpv6(link: Link): Link {
+    const ipv6 = readIpv6(this.#root.dir, link.name);
+    return ipv6 === undefined ? link : { ...link, ipv6 };
   }
 
   /** A uuid that no file names is NetworkManager's to choose. */

@@ -99,6 +99,8 @@ export class OfflineHost implements Host {
         // Routes belong to the device, not to its name.
         for (const route of host.routes) if (route.dev === step.from) route.dev = step.to;
         break;
+      case 'ipv6':
+        throw refused(step, 'a recorded machine has no such settings');
       case 'set':
         if (step.mtu < 68 || step.mtu > 65_535) throw refused(step, 'MTU out of range');
         link.mtu = step.mtu;

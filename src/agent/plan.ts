@@ -6,8 +6,8 @@ import { rendererOf } from '../network/renderers.ts';
 import type { BootNic } from './boot.ts';
 import { orderFiles, type FileStep } from './file-order.ts';
 import type { DescribedNic } from './foreign.ts';
-import type { HostState, Link } from './host.ts';
-import { nicOf, type LinkTarget } from './links.ts';
+import type { HostState, Ipv6, Link } from './host.ts';
+import { nicOf, quietIpv6, type LinkTarget } from './links.ts';
 import { meansTheSame, parseOne, type ManagedNic } from './managed.ts';
 import { noAutoDefault, noAutoDefaultPath } from './no-auto-default.ts';
 import { sha256, type Applied } from './record.ts';
@@ -181,7 +181,16 @@ function wantedLink(situation: Situation, nic: Interface): LinkTarget {
   const others = (link?.addresses ?? []).filter(
     (each) => each !== address && !ours.has(each) && each.split('/')[0] !== nic.address,
   );
-  return { mac: nic.mac, name: nic.name, mtu: nic.mtu, up: true, addresses: [...others, address] };
+  const target = { mac: nic.mac, name: nic.name, mtu: nic.mtu, up: true, addresses: [...others, address] };
+  return link?.ipv6 === undefined
+    ? target
+    : { ...target, ipv6: wantedIpv6(link.ipv6, nic, situation.desired.kind) };
+}
+
+/** NetworkManager makes link-local addresses itself, and says so to the kernel. */
+function wantedIpv6(now: Ipv6, { address }: Interface, kind: RendererKind): Ipv6 {
+  const quiet = quietIpv6(now, address.includes(':'));
+  return byNetworkManager(kind) ? { ...quiet, addrGenMode: now.addrGenMode } : quiet;
 }
 
 /** NICs that we configured and the commit no longer has: back to what they were, as far as we know it. */

@@ -1,7 +1,7 @@
 import { MultinicError } from '../api/errors.ts';
 import { contains, parseAddress, parseCidr } from '../network/address.ts';
 import type { HostState, Link } from './host.ts';
-import { linkSteps, type LinkTarget } from './links.ts';
+import { heldAddresses, linkSteps, type LinkTarget } from './links.ts';
 import { nameIn } from './managed.ts';
 import type { Plan } from './plan.ts';
 
@@ -43,7 +43,7 @@ export function useOf(link: Link, host: HostState, storeHost: string): string | 
   const upper = host.uppers?.find(({ lower }) => lower === link.name);
   if (upper !== undefined) return `is what ${upper.name} stands on`;
   if (defaultLinks(host).includes(link)) return 'carries the node’s default route';
-  const own = link.addresses.find((address) => host.nodeAddresses.includes(address.split('/')[0] ?? ''));
+  const own = heldAddresses(link).find((address) => host.nodeAddresses.includes(address.split('/')[0] ?? ''));
   if (own !== undefined) return `carries the node’s own address ${own}`;
   if (routeTo(storeHost, host) === link.name) return `is the way to the store at ${storeHost}`;
   return undefined;
@@ -63,7 +63,7 @@ function routeTo(address: string, host: HostState): string | undefined {
   const target = parseAddress(address.replace(/^\[|\]$/g, ''));
   if (target === undefined) return undefined;
   const ways = [
-    ...host.links.flatMap((link) => link.addresses.map((to) => ({ to, dev: link.name }))),
+    ...host.links.flatMap((link) => heldAddresses(link).map((to) => ({ to, dev: link.name }))),
     ...host.routes,
   ].flatMap(({ to, dev }) => {
     const network = parseCidr(to);
@@ -93,7 +93,10 @@ function refuseTakenAddress(
     const [ip] = address.split('/');
     const holder = links.find((link) => {
       if (link.mac === target.mac) return false;
-      const kept = targets.find((each) => each.mac === link.mac)?.addresses ?? link.addresses;
+      const kept = [
+        ...(targets.find((each) => each.mac === link.mac)?.addresses ?? link.addresses),
+        ...(link.leases ?? []),
+      ];
       return kept.some((each) => each.split('/')[0] === ip);
     });
     if (holder !== undefined) {

@@ -4,12 +4,16 @@ import { MultinicError } from '../api/errors.ts';
 import { RECORD } from './managed.ts';
 import type { Root } from './root.ts';
 
+const ipv6 = z.strictObject({ acceptRa: z.number(), addrGenMode: z.number() });
+
 const linkTarget = z.strictObject({
   name: z.string(),
   mac: z.string(),
   up: z.boolean(),
   mtu: z.number(),
-  addresses: z.array(z.string()),
+  addresses: z.array(z.string()).readonly(),
+  leases: z.array(z.string()).readonly().exactOptional(),
+  ipv6: ipv6.exactOptional(),
 });
 
 const appliedSchema = z.strictObject({
@@ -49,11 +53,13 @@ const pendingSchema = z.strictObject({
       after: z.string().nullable(),
     }),
   ),
-  links: z.strictObject({ before: z.array(linkTarget), after: z.array(linkTarget) }),
+  links: z.strictObject({ before: z.array(linkTarget).readonly(), after: z.array(linkTarget).readonly() }),
   /** What was at stake, as it was: to tell whether anything else changed. */
   machine: z.strictObject({
-    links: z.array(linkTarget.extend({ master: z.string().exactOptional() })),
-    routes: z.array(z.strictObject({ to: z.string(), via: z.string().exactOptional(), dev: z.string() })),
+    links: z.array(linkTarget.extend({ master: z.string().exactOptional() })).readonly(),
+    routes: z
+      .array(z.strictObject({ to: z.string(), via: z.string().exactOptional(), dev: z.string() }))
+      .readonly(),
   }),
   /** The record once the change is verified; null: none (a cleanup). */
   applied: appliedSchema.nullable(),

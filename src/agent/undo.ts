@@ -30,7 +30,9 @@ export async function undo(pending: Pending, root: Root, host: Host): Promise<vo
     const now = await host.state();
     // A NIC that left the machine meanwhile cannot be put back.
     const present = pending.links.before.filter(({ mac }) => now.links.some((link) => link.mac === mac));
-    verifyLinks(now.links, present, pending.links.after);
+    // What NetworkManager does about IPv6 comes a moment later.
+    const settled = present.map(({ ipv6: _, ...link }) => link);
+    verifyLinks(now.links, settled, pending.links.after);
     checkpoint('agent.restore.disarm');
     await disarm(host);
   } catch (error) {

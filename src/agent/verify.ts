@@ -50,11 +50,16 @@ export function verifyLinks(
     }
     if (link.mtu !== target.mtu) throw failed(`${target.name} has MTU ${link.mtu}, not ${target.mtu}`);
     if (link.up !== target.up) throw failed(`${target.name} is ${link.up ? 'up' : 'down'}`);
+    if (target.ipv6?.acceptRa === 0 && (link.ipv6?.acceptRa ?? 0) !== 0)
+      throw failed(`${target.name} listens to any router that advertises itself`);
     const absent = target.addresses.find((address) => !link.addresses.includes(address));
     if (absent !== undefined) throw failed(`${target.name} has no address ${absent}`);
     const old = before.find((each) => each.mac === target.mac)?.addresses ?? [];
     const stale = link.addresses.find(
-      (address) => old.includes(address) && !target.addresses.includes(address),
+      (address) =>
+        old.includes(address) &&
+        !target.addresses.includes(address) &&
+        target.leases?.includes(address) !== true,
     );
     if (stale !== undefined) throw failed(`${target.name} still has the address ${stale}`);
   }

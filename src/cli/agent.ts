@@ -94,7 +94,7 @@ function printDetection({ osImage, bootId, applied, interrupted, nics }: Detecti
       nic.mac,
       nic.up ? 'up' : 'down',
       String(nic.mtu),
-      nic.addresses.join(' '),
+      [...nic.addresses, ...(nic.leases ?? []).map((lease) => `${lease} (leased)`)].join(' '),
       nic.use ?? '',
       nic.files.join(' '),
       nic.nextBoot === undefined ? '' : describeBoot(nic.nextBoot),
@@ -128,6 +128,8 @@ function describeStep(step: LinkStep): string {
   switch (step.op) {
     case 'rename':
       return `${step.from} is named ${step.to}`;
+    case 'ipv6':
+      return `${step.mac}: accept_ra ${step.acceptRa}, addr_gen_mode ${step.addrGenMode}`;
     case 'set':
       return `${step.mac}: MTU ${step.mtu}, ${step.up ? 'up' : 'down'}`;
     case 'add':

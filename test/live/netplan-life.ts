@@ -172,10 +172,12 @@ export function netplanLife(rootfs: RootfsKind): void {
     test('what somebody did to our NICs by hand is mended by the next run', async () => {
       await host.sh(`ip addr flush dev multinic0 scope global
         ip link set multinic1 down
-        ip link set multinic2 mtu 1500`);
+        ip link set multinic2 mtu 1500
+        echo 1 | tee /proc/sys/net/ipv6/conf/multinic*/accept_ra`);
       expect(await host.configured()).not.toEqual(CONFIGURED);
       expect((await run(THREE)).end.outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
       expect(await host.configured()).toEqual(CONFIGURED);
+      expect(await host.sh('cat /proc/sys/net/ipv6/conf/multinic*/accept_ra')).toBe('0\n0\n0');
     });
 
     test.each([
@@ -250,6 +252,9 @@ export function netplanLife(rootfs: RootfsKind): void {
       hint: () => host.sh('networkctl; ip addr'),
     });
     expect(await host.configured()).toEqual(before);
+    await host.settled();
+    await run(adopted);
+    expect(host.log).toContain('nothing to change');
   });
 
   test('after a reboot networkd brings a changed address back: it is said beforehand, and mended', async () => {

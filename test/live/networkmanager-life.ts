@@ -130,6 +130,8 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
         multinic2: '1400 192.168.102.10/24',
       });
       await staysAlone('ens6');
+      await host.apply(kind, TWO);
+      expect(host.log).toContain('nothing to change');
     });
   });
 

@@ -28,6 +28,9 @@ mount --rbind / .${HOST_ROOT}
 for folder in ${dirname(NODE)} ${dirname(PROGRAM)} "$job"; do mount --bind "$folder" ".$folder"; done
 for folder in dev sys; do mount --rbind /$folder $folder; done
 mount -t proc proc proc
+# As container runtimes have it.
+mount --bind proc/sys proc/sys
+mount -o remount,bind,ro proc/sys
 set +e
 chroot . setpriv --bounding-set=-all,+net_admin,+sys_admin,+sys_chroot "$@"
 # The first process of a PID namespace cannot be killed from within: so the agent is not it.
