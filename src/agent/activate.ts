@@ -18,13 +18,22 @@ export interface Activation {
   readonly claim?: (claims: readonly Claim[]) => Promise<void>;
   /** Has a network manager do its part. @param steps what the kernel lacks, as of before */
   readonly settle?: ((steps: readonly LinkStep[]) => Promise<void>) | undefined;
+  /** Puts what others had through the NICs on them again: it went while they were down. */
+  readonly giveBack: () => Promise<void>;
 }
 
 /**
  * Brings running links to their targets. No network manager renames in time, so names come first; then it has its say,
  * and whatever is still different after that (an MTU or address that nobody's profile has) is set in the kernel.
  */
-export async function activateLinks({ host, targets, change, claim, settle }: Activation): Promise<void> {
+export async function activateLinks({
+  host,
+  targets,
+  change,
+  claim,
+  settle,
+  giveBack,
+}: Activation): Promise<void> {
   const steps = async (): Promise<LinkStep[]> => linkSteps((await host.state()).links, targets);
   const first = await steps();
   for (const step of first) if (step.op === 'ipv6' || mustLeave(step, first)) await change(step);
@@ -36,9 +45,10 @@ export async function activateLinks({ host, targets, change, claim, settle }: Ac
   // Where promote_secondaries is off, an address that leaves takes those of its subnet along: they are given back.
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {
     const left = await steps();
-    if (left.length === 0) return;
+    if (left.length === 0) break;
     for (const step of left) await change(step);
   }
+  await giveBack();
 }
 
 /**

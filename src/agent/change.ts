@@ -76,8 +76,11 @@ export async function change(
       if (copy !== undefined) log.info({ path, copy }, 'backed up');
     }
   });
-  const pending = describe(plan, before, applied, manager, context);
-  await steps.do('record', () => record.begin(pending));
+  const pending = await steps.do('record', async () => {
+    const begun = await describe(plan, before, applied, manager, context);
+    record.begin(begun);
+    return begun;
+  });
   try {
     await steps.do('arm', () => host.arm(context.deadManSeconds));
     await steps.do('write', () => writeFiles(plan, context));
@@ -96,9 +99,9 @@ export async function change(
 }
 
 /** Says of a restore that failed what had failed before it. */
-async function restore(pending: Pending, cause: unknown, { root, host }: ChangeContext): Promise<void> {
+async function restore(pending: Pending, cause: unknown, { root, host, log }: ChangeContext): Promise<void> {
   try {
-    await undo(pending, root, host);
+    await undo(pending, root, host, log);
   } catch (error) {
     const { reason, message } = describeError(error);
     throw new MultinicError(reason, `${message}. What had failed before: ${describeError(cause).message}`, {
@@ -154,7 +157,8 @@ async function activate(
   };
   const told = manager && settling(plan, pending, manager);
   const settle = settler(pending, host, told);
-  await activateLinks({ host, targets: plan.targets, change, claim, settle });
+  const giveBack = (): Promise<void> => host.giveBack(pending.others, pending.links.before);
+  await activateLinks({ host, targets: plan.targets, change, claim, settle, giveBack });
 }
 
 /** What NetworkManager has the plan's NICs do, and what it shall have them do. */
@@ -226,13 +230,13 @@ function configuredNow(plan: Plan, before: HostState): string[] {
 }
 
 /** All that an undo needs, written down before the first change. */
-function describe(
+async function describe(
   plan: Plan,
   before: HostState,
   applied: Applied | null,
   manager: Manager | undefined,
-  { root, clock, reload }: ChangeContext,
-): Pending {
+  { root, host, clock, reload }: ChangeContext,
+): Promise<Pending> {
   const after = expectedFiles(plan);
   // A network manager that reads its files anew may touch every NIC of ours, not those alone that have to change.
   const changed = new Set([
@@ -245,6 +249,7 @@ function describe(
     startedAt: clock().toISOString(),
     reload,
     ...(manager !== undefined && { profiles: pick(manager.before, [...changed]) }),
+    others: await host.others([...changed], reload),
     files: pathsOf(plan).map((path) => {
       const content = after.get(path) ?? null;
       return { path, before: root.read(path) ?? null, after: content === null ? null : sha256(content) };

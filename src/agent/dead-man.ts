@@ -2,8 +2,10 @@
 // image nor the pod.
 import { randomBytes } from 'node:crypto';
 import { MultinicError } from '../api/errors.ts';
+import { rendererOf } from '../network/renderers.ts';
 import { LOCK, RESTORE_SCRIPT as SCRIPT, RESTORE_UNIT as UNIT } from './managed.ts';
 import type { Profiles } from './host.ts';
+import { nameByMac, NO_LINK_LOCAL } from './links.ts';
 import { noAutoDefaultMac } from './no-auto-default.ts';
 import { isProfile } from './profiles.ts';
 import type { Pending } from './record.ts';
@@ -79,54 +81,93 @@ export class DeadMan {
  * undo, and says so.
  */
 export function restoreScript(pending: Pending): string {
-  const { startedAt, files, links, profiles } = pending;
-  const addresses = new Map(links.after.map(({ mac, addresses: ours }) => [mac, ours]));
+  const { startedAt, files, links, profiles, others, reload } = pending;
+  const after = new Map(links.after.map(({ mac, addresses }) => [mac, addresses]));
   return `${[
     '#!/bin/sh',
     `# Restores this node's network as it was before ${startedAt}. Runs under flock on /${LOCK}.`,
     'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     `grep -qF ${quote(`"startedAt": "${startedAt}"`)} /var/lib/multinic/record.json || exit 0`,
-    'nic() { for each in /sys/class/net/*; do [ "$(cat "$each/address" 2>/dev/null)" = "$1" ] && basename "$each" && return; done; }',
+    ...NIC_BY_MAC,
     ...files.toReversed().flatMap(({ path, before }) => restoreFile(`/${path}`, before)),
     // Before any link comes up again.
     ...links.before.flatMap(({ mac, ipv6 }) =>
       ipv6 === undefined
         ? []
-        : [
-            `c=/proc/sys/net/ipv6/conf/$(nic ${quote(mac)}); echo ${ipv6.acceptRa} > "$c/accept_ra"; echo ${ipv6.addrGenMode} > "$c/addr_gen_mode"`,
-          ],
+        : of(mac, [
+            'c=/proc/sys/net/ipv6/conf/$n',
+            `echo ${ipv6.acceptRa} >"$c/accept_ra"`,
+            `if [ "$(cat "$c/addr_gen_mode")" != ${ipv6.addrGenMode} ]; then`,
+            `  echo ${ipv6.addrGenMode} >"$c/addr_gen_mode"`,
+            ...(ipv6.addrGenMode === NO_LINK_LOCAL ? ['  ip -6 addr flush dev "$n" scope link'] : []),
+            'fi',
+          ]),
     ),
     // All step aside first, so that names that had changed places are free.
-    ...links.before.map(
-      ({ mac, name }, index) =>
-        `n=$(nic ${quote(mac)}); [ -n "$n" ] && [ "$n" != ${quote(name)} ] && ip link set "$n" down && ip link set "$n" name mnrestore${index}`,
+    ...links.before.flatMap(({ mac, name }, index) =>
+      of(mac, [
+        `[ "$n" = ${quote(name)} ] || { ip link set "$n" down; ip link set "$n" name mnrestore${index}; }`,
+      ]),
     ),
-    ...links.before.map(
-      ({ mac, name }) =>
-        `n=$(nic ${quote(mac)}); [ -n "$n" ] && [ "$n" != ${quote(name)} ] && ip link set "$n" name ${quote(name)}`,
+    // Where another NIC has the name by now, that one keeps it.
+    ...links.before.flatMap(({ mac, name }) =>
+      of(mac, [
+        `[ "$n" = ${quote(name)} ] || ip link set "$n" name ${quote(name)} || ip link set "$n" name ${nameByMac(mac)}`,
+      ]),
     ),
+    ...(reload ? reloadManagers(files.map(({ path }) => path)) : []),
     ...(profiles === undefined ? [] : settleProfiles(pending, profiles)),
-    ...links.before.flatMap(({ mac, name, mtu, up, addresses: before }) => {
-      const give = before.map(
-        (address) =>
-          `  ip addr replace ${quote(address)} dev ${quote(name)}${address.includes(':') ? '' : ' brd +'}`,
+    ...links.before.flatMap(({ mac, mtu, up, addresses, leases = [] }) => {
+      const give = addresses.map(
+        (address) => `ip addr replace ${quote(address)} dev "$n"${address.includes(':') ? '' : ' brd +'}`,
       );
-      return [
-        `if [ -n "$(nic ${quote(mac)})" ]; then`,
-        `  ip link set ${quote(name)} mtu ${mtu}`,
-        `  ip link set ${quote(name)} ${up ? 'up' : 'down'}`,
+      const given = (after.get(mac) ?? []).filter((each) => ![...addresses, ...leases].includes(each));
+      return of(mac, [
+        `ip link set "$n" mtu ${mtu}`,
+        `ip link set "$n" ${up ? 'up' : 'down'}`,
         ...give,
-        ...(addresses.get(mac) ?? [])
-          .filter((address) => !before.includes(address))
-          .map((address) => `  ip addr del ${quote(address)} dev ${quote(name)} 2>/dev/null`),
+        ...given.map((address) => `ip addr del ${quote(address)} dev "$n" 2>/dev/null`),
         // Where promote_secondaries is off, an address that leaves has taken those of its subnet along.
         ...give,
-        'fi',
-      ];
+      ]);
     }),
+    ...others.map((command) => `ip ${withNames(command, links.before)} 2>/dev/null`),
     'sync',
     'exit 0',
   ].join('\n')}\n`;
+}
+
+/** By the permanent MAC where there is one: a bond gives its members its own. The first, because VLANs come later. */
+const NIC_BY_MAC = [
+  'nic() {',
+  '  links=$(ip -o link show)',
+  String.raw`  { echo "$links" | grep " permaddr $1" || echo "$links" | grep -v ' permaddr ' | grep " link/ether $1 "; } |`,
+  String.raw`    sed -n -e 's/^[0-9]*: \([^:@]*\).*/\1/p' -e q`,
+  '}',
+];
+
+/** Commands on a NIC that is there, named `$n`. */
+function of(mac: string, commands: readonly string[]): string[] {
+  return [`if n=$(nic ${quote(mac)}) && [ -n "$n" ]; then`, ...commands.map((each) => `  ${each}`), 'fi'];
+}
+
+/** The words of a command of `ip`, quoted, with the names that these links have when it runs. */
+function withNames(command: string, links: Pending['links']['before']): string {
+  const words = command.split(/\s+/);
+  return words
+    .map((word, index) => {
+      const link = words[index - 1] === 'dev' ? links.find(({ name }) => name === word) : undefined;
+      return link === undefined ? quote(word) : `"$(nic ${quote(link.mac)})"`;
+    })
+    .join(' ');
+}
+
+/** As LiveHost.reload does it. */
+function reloadManagers(paths: readonly string[]): string[] {
+  return [
+    ...(paths.some(rendererOf('netplan').manages) ? ['timeout 60 netplan apply'] : []),
+    ...(paths.some(isProfile) ? ['timeout 60 systemctl restart NetworkManager'] : []),
+  ];
 }
 
 /** As LiveHost.settle does it, less the looking. The links have their names again; a profile goes by uuid or file. */
@@ -141,14 +182,12 @@ function settleProfiles({ files, links }: Pending, profiles: Profiles): string[]
       ? ['timeout 10 nmcli general reload conf']
       : []),
     ...paths.filter(isProfile).map((path) => `timeout 10 nmcli connection load ${quote(`/${path}`)}`),
-    ...links.before.flatMap(({ mac, name }) => {
+    ...links.before.flatMap(({ mac }) => {
       const profile = profiles[mac];
       if (profile === undefined || profile === null) return [];
       // NetworkManager learns of a name later than the kernel.
-      const up = `up "$(uuid ${quote(profile)})" ${quote(name)}`;
-      return [
-        `[ -n "$(nic ${quote(mac)})" ] && ip link set ${quote(name)} up && for try in 1 2 3; do ${up} && break; sleep 1; done`,
-      ];
+      const up = `up "$(uuid ${quote(profile)})" "$n"`;
+      return of(mac, ['ip link set "$n" up', `for try in 1 2 3; do ${up} && break; sleep 1; done`]);
     }),
   ];
 }

@@ -141,13 +141,20 @@ export interface Host {
    */
   settle(paths: readonly string[], profiles: Profiles): Promise<void>;
   /**
+   * What others put on a host that goes with a change of these NICs: their routes and permanent neighbours; with
+   * `reload`, whatever they have on all of the node's NICs.
+   * @returns what `giveBack` takes
+   */
+  others(macs: readonly string[], reload: boolean): Promise<readonly string[]>;
+  /** @param links whose names of then are in it */
+  giveBack(others: readonly string[], links: readonly Pick<Link, 'mac' | 'name'>[]): Promise<void>;
+  /**
    * Lets the OS's network manager read its files anew and act on all of them (`apply: full`). What others put on the
-   * node's other NICs goes with it, and is given back.
+   * node's other NICs goes with it.
    * @param paths files that were written or removed
-   * @param macs of the NICs that are ours
    * @throws MultinicError `ApplyFailed`
    */
-  reload(paths: readonly string[], macs: readonly string[]): Promise<void>;
+  reload(paths: readonly string[]): Promise<void>;
   /** Has the host restore itself from the record after that many seconds, whatever becomes of this process. */
   arm(seconds: number): Promise<void>;
   /** @throws MultinicError `RestoreBegun` when the host's own restore can no longer be stopped. */

@@ -95,14 +95,21 @@ export function readIpv6(root: string, name: string): Ipv6 | undefined {
   }
 }
 
-export function setIpv6(root: string, name: string, step: LinkStep & { op: 'ipv6' }): void {
-  const settings = { accept_ra: step.acceptRa, addr_gen_mode: step.addrGenMode };
+/** The kernel makes a link-local address when it is told to, but does not take it away. */
+export async function setIpv6(
+  root: string,
+  { name, ipv6 }: Link,
+  step: LinkStep & { op: 'ipv6' },
+): Promise<void> {
+  const { acceptRa, addrGenMode } = step;
   try {
-    for (const [key, value] of Object.entries(settings))
-      writeFileSync(ipv6File(root, name, key), `${value}\n`);
+    writeFileSync(ipv6File(root, name, 'accept_ra'), `${acceptRa}\n`);
+    if (addrGenMode === ipv6?.addrGenMode) return;
+    writeFileSync(ipv6File(root, name, 'addr_gen_mode'), `${addrGenMode}\n`);
   } catch (error) {
     throw refused(step, (error as Error).message);
   }
+  if (addrGenMode === NO_LINK_LOCAL) await set(step, '-6', 'addr', 'flush', 'dev', name, 'scope', 'link');
 }
 
 const STACKED: ReadonlySet<string> = new Set(['vlan', 'macvlan', 'macvtap', 'ipvlan', 'ipvtap']);

@@ -29,6 +29,20 @@ export type LinkTarget = Omit<Link, 'master' | 'loaded'>;
 /** Free for the moment between two steps only; no network manager gives out such a name. */
 const SWAP = 'multinic-swap';
 
+/** The name that udev would derive from a MAC: nobody else's. */
+export function nameByMac(mac: string): string {
+  return `enx${mac.replaceAll(':', '')}`;
+}
+
+/** Targets that give way to links that are not among them and have their names by now. */
+export function givingWay(targets: readonly LinkTarget[], links: readonly Link[]): LinkTarget[] {
+  const strangers = links.filter(({ mac }) => targets.every((target) => target.mac !== mac));
+  const taken = new Set(strangers.map(({ name }) => name));
+  return targets.map((target) =>
+    taken.has(target.name) ? { ...target, name: nameByMac(target.mac) } : target,
+  );
+}
+
 /**
  * The shortest way from what the kernel has to the targets, in an order in which no name and no address is held
  * twice. It starts from what is there, so it also finishes or undoes what a killed run left half-done. Links that

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run } from './command.ts';
 import { restoreScript } from './dead-man.ts';
 import { heldAddresses } from './links.ts';
@@ -153,6 +153,7 @@ const pending: Pending = {
   bootId: 'b',
   startedAt: '2026-01-01T00:00:00.000Z',
   reload: false,
+  others: [],
   files: [
     { path: 'etc/netplan/90-multinic0.yaml', before: null, after: 'a' },
     { path: 'etc/netplan/91-multinic1.yaml', before: { content: "it's old\n", mode: 0o600 }, after: null },
@@ -165,44 +166,96 @@ const pending: Pending = {
   applied: null,
 };
 
-test("the host's own restore puts files back, once and again, and nothing when the change is over", () => {
-  const root = mkdtempSync(join(tmpdir(), 'multinic-restore-'));
-  try {
-    // The script is the host's: here its paths begin in a folder, and its `ip` is a list of what it was told.
-    const script = restoreScript(pending)
+describe("the host's own restore", () => {
+  let root: string;
+  const sh = (text: string): string => execFileSync('sh', ['-c', text], { cwd: root, encoding: 'utf8' });
+
+  beforeEach(() => {
+    root = mkdtempSync(join(tmpdir(), 'multinic-restore-'));
+    sh('mkdir -p etc/netplan var/lib/multinic');
+    writeFileSync(join(root, 'var/lib/multinic/record.json'), JSON.stringify({ pending }, null, 2));
+  });
+  afterEach(() => rmSync(root, { recursive: true }));
+
+  /** The script is the host's: here its paths begin in a folder, and its `ip` has a list of links, and one of what it was told. */
+  function restore(change: Pending, links: readonly string[]): void {
+    const ip = `ip() {
+      if [ "$1 $2" = '-o link' ]; then cat ${root}/links; return; fi
+      if [ "$4" = name ]; then
+        ! grep -q ": $5: " ${root}/links || return 1
+        sed -i "s/: $3: /: $5: /" ${root}/links
+      fi
+      echo "ip $*" >> ${root}/told
+    }`;
+    const script = restoreScript(change)
       .replaceAll('/etc/', `${root}/etc/`)
       .replaceAll('/var/lib/', `${root}/var/lib/`)
-      .replaceAll('/sys/', `${root}/sys/`)
-      .replace(/^PATH=.*$/m, `ip() { echo "ip $*" >> ${root}/told; }`);
-    const sh = (text: string): string => execFileSync('sh', ['-c', text], { cwd: root, encoding: 'utf8' });
-    sh('mkdir -p etc/netplan var/lib/multinic sys/class/net/multinic0');
-    writeFileSync(join(root, 'sys/class/net/multinic0/address'), 'fa:16:3e:00:00:01\n');
-    writeFileSync(join(root, 'etc/netplan/90-multinic0.yaml'), 'new');
+      .replace(/^PATH=.*$/m, () => ip);
+    writeFileSync(join(root, 'links'), links.map((link) => `${link}\n`).join(''));
     writeFileSync(join(root, 'restore.sh'), script);
-
-    writeFileSync(join(root, 'var/lib/multinic/record.json'), JSON.stringify({ pending: null }));
+    rmSync(join(root, 'told'), { force: true });
     sh('sh restore.sh');
+  }
+  const told = (): string[] => sh('cat told').trim().split('\n');
+  const OURS = String.raw`7: multinic0: <BROADCAST,UP> mtu 9000 qdisc mq state UP\    link/ether fa:16:3e:00:00:01 brd ff:ff:ff:ff:ff:ff`;
+
+  test('puts files back, once and again, and nothing when the change is over', () => {
+    writeFileSync(join(root, 'etc/netplan/90-multinic0.yaml'), 'new');
+    writeFileSync(join(root, 'var/lib/multinic/record.json'), JSON.stringify({ pending: null }));
+    restore(pending, [OURS]);
     expect(sh('ls etc/netplan')).toBe('90-multinic0.yaml\n');
 
     writeFileSync(join(root, 'var/lib/multinic/record.json'), JSON.stringify({ pending }, null, 2));
     for (let time = 1; time <= 2; time += 1) {
-      sh('sh restore.sh');
+      restore(pending, [OURS]);
       expect(sh('ls -a etc/netplan')).toBe('.\n..\n91-multinic1.yaml\n');
       expect(sh('cat etc/netplan/*; stat -c %a etc/netplan/*')).toBe("it's old\n600\n");
     }
-    expect(sh('cat told').split('\n').slice(0, 8)).toEqual([
+    expect(told()).toEqual([
       'ip link set multinic0 down',
       'ip link set multinic0 name mnrestore0',
-      'ip link set multinic0 name ens6',
+      'ip link set mnrestore0 name ens6',
       'ip link set ens6 mtu 1500',
       'ip link set ens6 down',
       'ip addr replace 10.0.0.1/24 dev ens6 brd +',
       'ip addr del 10.0.0.2/24 dev ens6',
       'ip addr replace 10.0.0.1/24 dev ens6 brd +',
     ]);
-  } finally {
-    rmSync(root, { recursive: true });
-  }
+  });
+
+  test('leaves a NIC alone that has the name by now, or is gone, and one that copies the MAC', () => {
+    const stranger = String.raw`9: ens6: <BROADCAST> mtu 1500\    link/ether fa:16:3e:00:00:99 brd ff:ff:ff:ff:ff:ff`;
+    restore(pending, [stranger, OURS]);
+    expect(told()).toContain('ip link set mnrestore0 name enxfa163e000001');
+    expect(told().filter((line) => line.includes('ens6'))).toEqual([]);
+
+    const bond = OURS.replace('multinic0', 'bond0');
+    const member = `${OURS.replace('00:01 brd', '00:09 brd')} permaddr fa:16:3e:00:00:01`;
+    restore(pending, [bond, member]);
+    expect(told()[0]).toBe('ip link set multinic0 down');
+
+    restore(pending, [stranger, 'echo > told']);
+    expect(sh('ls')).not.toContain('told');
+  });
+
+  test('gives back what others had through a NIC, and leaves what a DHCP server gave', () => {
+    const [before] = pending.links.before;
+    const change = {
+      ...pending,
+      others: [
+        '-4 route replace 10.5.0.0/16 via 10.0.0.9 dev ens6 proto bird',
+        'neigh replace 10.0.0.9 dev eth0',
+      ],
+      links: { ...pending.links, before: [{ ...before!, leases: ['10.0.0.2/24'] }] },
+    };
+    const stranger = String.raw`9: ens6: <BROADCAST> mtu 1500\    link/ether fa:16:3e:00:00:99 brd ff:ff:ff:ff:ff:ff`;
+    restore(change, [stranger, OURS]);
+    expect(told().slice(-2)).toEqual([
+      'ip -4 route replace 10.5.0.0/16 via 10.0.0.9 dev enxfa163e000001 proto bird',
+      'ip neigh replace 10.0.0.9 dev eth0',
+    ]);
+    expect(told().filter((line) => line.includes('addr del'))).toEqual([]);
+  });
 });
 
 test("the host's own restore has NetworkManager forget and take up what the change was about, names first", () => {
@@ -217,12 +270,12 @@ test("the host's own restore has NetworkManager forget and take up what the chan
     profiles: { 'fa:16:3e:00:00:01': '580c9022-04e9-3acb-a492-f4ec1686e2f1' },
   });
   const order = [
-    "name 'ens6'",
+    "name 'ens6' ||",
     'nmcli general reload conf',
     "nmcli connection load '/etc/NetworkManager/system-connections/multinic0.nmconnection'",
     "nmcli connection load '/etc/sysconfig/network-scripts/ifcfg-multinic1'",
-    "up \"$(uuid '580c9022-04e9-3acb-a492-f4ec1686e2f1')\" 'ens6'",
-    "ip link set 'ens6' mtu 1500",
+    `up "$(uuid '580c9022-04e9-3acb-a492-f4ec1686e2f1')" "$n"`,
+    'ip link set "$n" mtu 1500',
   ].map((text) => script.indexOf(text));
   expect(order.every((at) => at > 0)).toBe(true);
   expect(order).toEqual(order.toSorted((a, b) => a - b));

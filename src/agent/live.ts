@@ -44,7 +44,7 @@ import { readManaged, readNoAutoDefault } from './managed.ts';
 import { NetworkManager, type Profile } from './network-manager.ts';
 import { loadedAddresses } from './networkd.ts';
 import { noAutoDefaultMac } from './no-auto-default.ts';
-import { give, giveBack, readOthers, renamed, routesThrough } from './others.ts';
+import { giveBack, readOthers, renamed } from './others.ts';
 import { answers, type Probe } from './probe.ts';
 import { isProfile, profileUuid } from './profiles.ts';
 import { HostRecord } from './record.ts';
@@ -79,8 +79,6 @@ export class LiveHost implements Host {
   readonly #systemd: Systemd;
   readonly #deadMan: DeadMan;
   readonly #manager: NetworkManager;
-  /** By MAC: what others routed through a NIC before NetworkManager activated it anew, which takes them away. */
-  readonly #routes = new Map<string, readonly string[]>();
 
   /** @param nodeAddress by which the cluster knows this node; its NIC may have no default route */
   constructor(root: Root, nodeAddress?: string) {
@@ -148,7 +146,7 @@ export class LiveHost implements Host {
       case 'rename':
         return this.#rename(step, link);
       case 'ipv6':
-        return setIpv6(this.#root.dir, link.name, step);
+        return setIpv6(this.#root.dir, link, step);
       case 'set':
         await set(step, 'link', 'set', link.name, 'mtu', String(step.mtu));
         return set(step, 'link', 'set', link.name, step.up ? 'up' : 'down');
@@ -249,17 +247,16 @@ export class LiveHost implements Host {
     const find = (which: string | null): Profile | undefined =>
       known.find(({ uuid, file }) => uuid === which || file === which);
     const waiting = new Set<string>();
-    for (const { mac, name, wanted } of settled) {
+    for (const { name, wanted } of settled) {
       const profile = find(wanted);
       // An automatic one is gone for good once its NIC was away, or the machine.
       if (profile === undefined) continue;
-      if (!this.#routes.has(mac)) this.#routes.set(mac, await routesThrough(name));
       await run(['ip', 'link', 'set', name, 'up']);
       // Nothing can be activated without a carrier: with it, NetworkManager takes up what was there by itself.
       if (!isOurs(profile) && !(await until(SETTLE_MS, () => hasCarrier(name)))) waiting.add(name);
       else await manager.activate(profile.uuid, name, isOurs(profile));
     }
-    for (const { mac, name, wanted, quiet } of settled) {
+    for (const { name, wanted, quiet } of settled) {
       if (waiting.has(name)) continue;
       const profile = find(wanted);
       await manager.until(name, (active) =>
@@ -267,20 +264,27 @@ export class LiveHost implements Host {
           ? active === undefined || !(isOurs(active) || (quiet && active.automatic))
           : active?.uuid === profile.uuid,
       );
-      // What cannot be had again is what a verification is for.
-      for (const route of this.#routes.get(mac) ?? []) await give(route);
     }
   }
 
+  async others(macs: readonly string[], reload: boolean): Promise<string[]> {
+    const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
+    const ours = new Set(macs.flatMap((mac) => nicOf(links, mac)?.name ?? []));
+    return ours.size === 0 && !reload ? [] : readOthers(ours, reload);
+  }
+
+  async giveBack(others: readonly string[], then: readonly Pick<Link, 'mac' | 'name'>[]): Promise<void> {
+    if (others.length === 0) return;
+    const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
+    const names = new Map(then.map(({ mac, name }) => [name, nicOf(links, mac)?.name ?? name]));
+    await giveBack(others.map((command) => renamed(command, names)));
+  }
+
   /** In a unit of the host's own: it goes on if this process dies, and its children are the host's. */
-  async reload(paths: readonly string[], macs: readonly string[]): Promise<void> {
-    const ours = (await this.state()).links.filter(({ mac }) => macs.includes(mac));
-    const except = new Set(ours.map(({ name }) => name));
-    const others = await readOthers(except);
+  async reload(paths: readonly string[]): Promise<void> {
     const all = [...paths, ...readManaged(this.#root).flatMap(({ files }) => [...files.keys()])];
     if (all.some((path) => rendererOf('netplan').manages(path))) await this.#inUnit('netplan apply');
     if (all.some(isProfile)) await this.#inUnit('systemctl restart NetworkManager');
-    await giveBack(others, except);
   }
 
   async #inUnit(command: string): Promise<void> {
@@ -326,7 +330,6 @@ export class LiveHost implements Host {
 
   /** Down first: kernels to 6.1 refuse to rename a link that is up. */
   async #rename(step: LinkStep & { op: 'rename' }, link: Link): Promise<void> {
-    const routes = await routesThrough(link.name);
     await set(step, 'link', 'set', link.name, 'down');
     await set(step, 'link', 'set', link.name, 'name', step.to);
     // Those who watch links learn of the name after the kernel does; the next command is by name.
@@ -335,7 +338,6 @@ export class LiveHost implements Host {
     if (link.up) await set(step, 'link', 'set', step.to, 'up');
     // Going down took them along.
     for (const address of link.addresses) await this.change({ op: 'add', mac: link.mac, address });
-    for (const route of routes) await give(renamed(route, link.name, step.to));
   }
 
   async #netplan(staging: string): Promise<void> {

@@ -147,6 +147,13 @@ export class OfflineHost implements Host {
 
   async settle(): Promise<void> {}
 
+  /** Routes of a recorded machine stay where they are. */
+  async others(): Promise<[]> {
+    return [];
+  }
+
+  async giveBack(): Promise<void> {}
+
   /** As a network manager that starts: every managed file whose NIC is here takes effect. */
   async reload(): Promise<void> {
     const host = this.#read();

@@ -9,34 +9,30 @@ const FAMILIES = ['-4', '-6'];
 const KERNEL_PRIORITIES: ReadonlySet<string> = new Set(['0', '32766', '32767']);
 
 /**
- * @param except names of links that are not looked at
+ * @param ours names of NICs that are to change: their addresses are not others'
+ * @param everywhere on all NICs; else what others have through ours alone, which goes with a link that goes down
  * @returns the arguments of `ip` that make each of them
  */
-export async function readOthers(except: ReadonlySet<string>): Promise<string[]> {
-  const addresses = await lines('-o', 'addr', 'show', 'scope', 'global', 'permanent');
-  const neighbours = await lines('neigh', 'show', 'nud', 'permanent');
+export async function readOthers(ours: ReadonlySet<string>, everywhere: boolean): Promise<string[]> {
+  const routes = await readRoutes();
+  const neighbours = (await lines('neigh', 'show', 'nud', 'permanent')).map(
+    (line) => `neigh replace ${line.replace(/ PERMANENT.*$/, ' nud permanent').trim()}`,
+  );
+  const through = [...routes, ...neighbours];
+  if (!everywhere) return through.filter((command) => devsOf(command).some((name) => ours.has(name)));
+  const addresses = (await lines('-o', 'addr', 'show', 'scope', 'global', 'permanent')).flatMap(addressOf);
   const rules = await Promise.all(
     FAMILIES.map(async (family) =>
       (await lines(family, 'rule', 'show')).flatMap((line) => ruleOf(family, line)),
     ),
   );
-  const all = [
-    ...addresses.flatMap(addressOf),
-    ...(await readRoutes()),
-    ...rules.flat(),
-    ...neighbours.map((line) => `neigh replace ${line.replace(/ PERMANENT.*$/, ' nud permanent').trim()}`),
-  ];
-  return all.filter((command) => !except.has(devOf(command) ?? ''));
+  const theirs = addresses.filter((command) => devsOf(command).every((name) => !ours.has(name)));
+  return [...theirs, ...through, ...rules.flat()];
 }
 
-/** What others routed through a link, in any table: a link that goes down loses it. @returns as `readOthers` */
-export async function routesThrough(name: string): Promise<string[]> {
-  return (await readRoutes()).filter((command) => devOf(command) === name);
-}
-
-/** The same for a link that has another name by now. */
-export function renamed(command: string, from: string, to: string): string {
-  return command.replaceAll(/(?<= dev )\S+/g, (name) => (name === from ? to : name));
+/** The same for links that have other names by now. @param names by the name of then */
+export function renamed(command: string, names: ReadonlyMap<string, string>): string {
+  return command.replaceAll(DEV, (name) => names.get(name) ?? name);
 }
 
 async function readRoutes(): Promise<string[]> {
@@ -48,17 +44,16 @@ async function readRoutes(): Promise<string[]> {
   return byFamily.flat();
 }
 
-const devOf = (command: string): string | undefined => / dev (\S+)/.exec(command)?.[1];
+/** Of a command, the names of links in it. */
+const DEV = /(?<= dev )\S+/g;
+const devsOf = (command: string): string[] => command.match(DEV) ?? [];
 
-/** Gives back what is gone. @param before as `readOthers` found it */
-export async function giveBack(before: readonly string[], except: ReadonlySet<string>): Promise<void> {
-  const now = await readOthers(except);
-  for (const command of before) if (!now.includes(command)) await give(command);
-}
-
-/** @param command as `readOthers` has them */
-export async function give(command: string): Promise<void> {
-  await run(['ip', ...command.split(/\s+/)]);
+/** Gives back what is gone. @param before as `readOthers` found it, with the names of now */
+export async function giveBack(before: readonly string[]): Promise<void> {
+  if (before.length === 0) return;
+  const now = new Set(await readOthers(new Set(), true));
+  // What cannot be had again is what a verification is for.
+  for (const command of before) if (!now.has(command)) await run(['ip', ...command.split(/\s+/)]);
 }
 
 /** `2: eth0    inet 10.0.0.1/24 brd 10.0.0.255 scope global eth0\ …` */

@@ -7,7 +7,7 @@ import type { BootNic } from './boot.ts';
 import { orderFiles, type FileStep } from './file-order.ts';
 import type { DescribedNic } from './foreign.ts';
 import type { HostState, Ipv6, Link } from './host.ts';
-import { nicOf, quietIpv6, type LinkTarget } from './links.ts';
+import { nameByMac, nicOf, quietIpv6, type LinkTarget } from './links.ts';
 import { meansTheSame, parseOne, type ManagedNic } from './managed.ts';
 import { noAutoDefault, noAutoDefaultPath } from './no-auto-default.ts';
 import { sha256, type Applied } from './record.ts';
@@ -211,11 +211,8 @@ function releasedLinks(situation: Situation): LinkTarget[] {
     let { name } = link;
     if (given?.name === name) {
       const origin = given.origin?.name;
-      // The name that udev would derive from the MAC, when the one before is not known or was taken since.
-      name =
-        origin === undefined || isManagedName(origin) || names.has(origin)
-          ? `enx${mac.replaceAll(':', '')}`
-          : origin;
+      // When the one before is not known or was taken since.
+      name = origin === undefined || isManagedName(origin) || names.has(origin) ? nameByMac(mac) : origin;
       names.add(name);
     }
     return [{ mac, name, mtu: given?.origin?.mtu ?? link.mtu, up: given?.origin?.up ?? false, addresses }];

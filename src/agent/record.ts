@@ -45,6 +45,8 @@ const pendingSchema = z.strictObject({
   reload: z.boolean(),
   /** NetworkManager's profile of each NIC that changes, as it was, by MAC. */
   profiles: z.record(z.string(), z.string().nullable()).exactOptional(),
+  /** What others had on the NICs, to be given back after a change as after its undo. */
+  others: z.array(z.string()).readonly().default([]),
   /** In the order of the change; `before` null: there was no such file; `after` null: it is removed. */
   files: z.array(
     z.strictObject({
@@ -73,6 +75,9 @@ const recordSchema = z.strictObject({
   pending: pendingSchema.nullable(),
 });
 
+/** Of a node with very many routes. */
+const MAX_RECORD_BYTES = 16 * 1024 * 1024;
+
 /** The host record: what is ours on this host, and whether a change is under way. Kept on the host, not in the store. */
 export class HostRecord {
   readonly #root: Root;
@@ -82,7 +87,7 @@ export class HostRecord {
   /** @throws MultinicError `RecordUnreadable` */
   constructor(root: Root) {
     this.#root = root;
-    const file = root.read(RECORD);
+    const file = root.read(RECORD, MAX_RECORD_BYTES);
     if (file === undefined) return;
     const parsed = recordSchema.safeParse(parseJson(file.content));
     if (!parsed.success) {

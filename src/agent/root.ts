@@ -36,16 +36,16 @@ export class Root {
   }
 
   /** undefined: there is no such file. @throws MultinicError `ForeignFile` for links, folders, devices and huge files. */
-  read(path: string): HostFile | undefined {
+  read(path: string, maxBytes = MAX_FILE_BYTES): HostFile | undefined {
     const real = this.resolve(path);
     return guarded(path, () => {
       const stat = fs.lstatSync(real, { throwIfNoEntry: false });
       if (stat === undefined) return undefined;
-      if (!stat.isFile() || stat.size > MAX_FILE_BYTES) {
+      if (!stat.isFile() || stat.size > maxBytes) {
         const what = stat.isSymbolicLink()
           ? 'a link'
           : stat.isFile()
-            ? 'larger than 64 KiB'
+            ? `larger than ${maxBytes / 1024} KiB`
             : 'not a regular file';
         throw new MultinicError(
           'ForeignFile',

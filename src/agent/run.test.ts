@@ -110,7 +110,7 @@ const link = (mac: string): HostState['links'][number] | undefined =>
 const record = (): { applied: { commit: string } | null; pending: object | null } =>
   JSON.parse(readFileSync(join(root, RECORD), 'utf8')) as ReturnType<typeof record>;
 interface RecordedMachine extends HostState {
-  readonly links: (Link & { name: string; carrier?: boolean })[];
+  readonly links: (Omit<Link, 'addresses'> & { addresses: string[]; name: string; carrier?: boolean })[];
   neighbours?: { address: string; mac: string }[];
 }
 const change = (edit: (host: RecordedMachine) => void): void => {
@@ -246,6 +246,32 @@ describe('success', () => {
     expect(state()).toEqual(machine(4));
     expect(() => record()).toThrow(/ENOENT/);
   });
+});
+
+test('a NIC whose name another has got meanwhile is put back under a name of its own', async () => {
+  const stranger = { name: 'ens5', mac: 'fa:16:3e:00:00:99', up: true, mtu: 1500, addresses: [] };
+  const probe = async (): Promise<void> => {
+    change((host) => host.links.push(stranger));
+    fault();
+  };
+  expect(await apply({ branch: { probe } })).toMatchObject({ result: 'Failed', reason: 'Fault' });
+  expect(link(nic(0).mac)).toMatchObject({ name: `enx${nic(0).mac.replaceAll(':', '')}`, addresses: [] });
+  expect(link(stranger.mac)).toMatchObject(stranger);
+  expect(link(nic(1).mac)).toMatchObject({ name: 'ens6' });
+  expect((await apply()).result).toBe('Applied');
+});
+
+test('an undo spares what somebody has put on a NIC since', async () => {
+  const outcome = await apply({
+    branch: {
+      probe: async () => {
+        change((host) => host.links[1]!.addresses.push('10.9.0.1/24'));
+        fault();
+      },
+    },
+  });
+  expect(outcome).toMatchObject({ result: 'Failed', reason: 'Fault' });
+  expect(link(nic(0).mac)).toMatchObject({ name: 'ens5', addresses: ['10.9.0.1/24'] });
 });
 
 describe('failure: the host is as before, byte for byte', () => {

@@ -211,7 +211,7 @@ async function reported(
     lock = await steps.do('lock', () => takeLock(root));
     identity = await host.identity();
     const record = new HostRecord(root);
-    const recovered = await steps.do('recover', () => recover(root, host, record, probe));
+    const recovered = await steps.do('recover', () => recover(root, host, record, probe, log));
     if (recovered !== 'clean') log.info(`an interrupted run was ${recovered}`);
     return outcome(await body(record, steps));
   } catch (error) {

@@ -1,7 +1,9 @@
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import { activateLinks, settleProfiles, type Activation, type Settling } from './activate.ts';
-import type { Host, LinkStep } from './host.ts';
+import type { Host, Link, LinkStep } from './host.ts';
+import { givingWay, nicOf, type LinkTarget } from './links.ts';
+import type { Log } from './log.ts';
 import { CONFIG_FOLDERS, STAGING } from './managed.ts';
 import { sha256, type HostRecord, type Pending } from './record.ts';
 import type { Root } from './root.ts';
@@ -13,23 +15,32 @@ import { verifyFiles, verifyLinks, verifyRest } from './verify.ts';
  * The record still has the change as pending afterwards.
  * @throws MultinicError `RestoreFailed`; the next run tries again
  */
-export async function undo(pending: Pending, root: Root, host: Host): Promise<void> {
+export async function undo(pending: Pending, root: Root, host: Host, log: Log): Promise<void> {
   try {
     restoreFiles(pending, root);
+    const { links } = await host.state();
+    const targets = givingWay(pending.links.before, links).map((target) =>
+      sparing(target, links, pending.links.after),
+    );
+    const renamed = targets.filter(({ name }) => pending.links.before.every((link) => link.name !== name));
+    for (const { mac, name } of renamed)
+      log.warn({ mac, name }, 'its name is that of another NIC by now, so it got one of its own');
     const settling = pending.profiles && {
       paths: pending.files.map(({ path }) => path),
-      profiles: pending.profiles,
+      // A profile of NetworkManager's making is for the name.
+      profiles: { ...pending.profiles, ...Object.fromEntries(renamed.map(({ mac }) => [mac, null])) },
     };
     const change = async (step: LinkStep): Promise<void> => {
       checkpoint('agent.restore.link');
       await host.change(step);
     };
     const settle = settler(pending, host, settling);
-    await activateLinks({ host, targets: pending.links.before, change, settle });
+    const giveBack = (): Promise<void> => host.giveBack(pending.others, pending.links.before);
+    await activateLinks({ host, targets, change, settle, giveBack });
     verifyFiles(root, new Map(pending.files.map(({ path, before }) => [path, before?.content ?? null])));
     const now = await host.state();
     // A NIC that left the machine meanwhile cannot be put back.
-    const present = pending.links.before.filter(({ mac }) => now.links.some((link) => link.mac === mac));
+    const present = targets.filter(({ mac }) => now.links.some((link) => link.mac === mac));
     // What NetworkManager does about IPv6 comes a moment later.
     const settled = present.map(({ ipv6: _, ...link }) => link);
     verifyLinks(now.links, settled, pending.links.after);
@@ -44,16 +55,29 @@ export async function undo(pending: Pending, root: Root, host: Host): Promise<vo
   }
 }
 
+/** The change's own addresses go; what somebody has put on the NIC since then stays. */
+function sparing(
+  target: LinkTarget,
+  links: readonly Link[],
+  after: readonly Pick<LinkTarget, 'mac' | 'addresses'>[],
+): LinkTarget {
+  const ours = after.find(({ mac }) => mac === target.mac)?.addresses ?? [];
+  const others = nicOf(links, target.mac)?.addresses.filter((address) => !ours.includes(address)) ?? [];
+  return { ...target, leases: [...(target.leases ?? []), ...others] };
+}
+
 /** What a network manager does for a change, and for its undo; undefined: nothing. */
 export function settler(
-  { reload, files, links }: Pending,
+  { reload, files }: Pending,
   host: Host,
   settling: Settling | undefined,
 ): Activation['settle'] {
   if (reload) {
     const paths = files.map(({ path }) => path);
-    const macs = links.after.map(({ mac }) => mac);
-    return () => host.reload(paths, macs);
+    return async () => {
+      await host.reload(paths);
+      checkpoint('agent.activate.reload');
+    };
   }
   return settling && ((steps) => settleProfiles(host, settling, steps));
 }
@@ -88,6 +112,7 @@ export async function recover(
   host: Host,
   record: HostRecord,
   probe: () => Promise<void>,
+  log: Log,
 ): Promise<'clean' | 'finished' | 'undone'> {
   // A recorded machine's file is in the root itself.
   root.removeTemporary(['', ...CONFIG_FOLDERS, 'var/lib/multinic']);
@@ -100,7 +125,7 @@ export async function recover(
     record.finish(pending.applied);
     return 'finished';
   }
-  await undo(pending, root, host);
+  await undo(pending, root, host, log);
   record.abandon();
   return 'undone';
 }

@@ -205,6 +205,36 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
       },
     );
 
+    test.runIf(kind === 'netplan')(
+      'another NIC has the name meanwhile: it keeps it, and what others routed comes back',
+      async () => {
+        const name = 'ens7';
+        const [now] = (await host.sh(`ip -br link | grep ${nic(2).mac}`)).split(/[@ ]/);
+        const routes = 'ip route show 10.77.0.0/16; ip route show table 77';
+        await host.sh(`[ ${now} = ${name} ] || { ip link set ${now} down; ip link set ${now} name ${name}; }
+          ip link set ${name} up; ip addr add 192.168.102.99/24 dev ${name}
+          ip route add 10.77.0.0/16 via 192.168.102.1 dev ${name} proto bird
+          ip route add 10.78.0.0/16 via 192.168.102.1 dev ${name} table 77`);
+        const before = await host.sh(routes);
+        await host.apply(kind, NEW, { killAt: 'agent.verify', deadline: 8 });
+        await host.sh(`ip link add ${name} type veth peer name other`);
+        await waitFor('the host’s own restore', async () => (await host.sh(RESTORES)) === '', {
+          timeoutMs: 30_000,
+          everyMs: 500,
+        });
+        const own = `enx${nic(2).mac.replaceAll(':', '')}`;
+        expect(await host.sh(`cat /sys/class/net/${own}/address`)).toBe(nic(2).mac);
+        expect(await host.addresses(own)).toContain('192.168.102.99/24');
+        expect(await host.sh(routes)).toBe(before.replaceAll(`dev ${name}`, `dev ${own}`));
+        expect(await host.addresses(name)).toEqual([]);
+        await host.sh(
+          `ip link del ${name}; ip addr del 192.168.102.99/24 dev ${own}; ip route flush table 77`,
+        );
+        expect((await host.apply(kind, OLD)).outcome?.result).toBe('Applied');
+        expect(host.log).toContain('an interrupted run was undone');
+      },
+    );
+
     test('the next run finds nothing left to undo, and goes on', async () => {
       for (const network of [NEW, OLD])
         expect((await host.apply(kind, network)).outcome?.result).toBe('Applied');

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Network } from '../../src/network/interface.ts';
 import type { RendererKind } from '../../src/network/node.ts';
 import type { RootfsKind } from '../nodes/rootfs.ts';
+import { waitFor } from '../nodes/wait.ts';
 import { nic } from '../support/agent.ts';
 import { foreign, LiveHost, NOT_OURS } from './support.ts';
 
@@ -76,6 +77,30 @@ describe.each<[RootfsKind, RendererKind]>([
     await host.sh('sleep 3');
     expect(await host.addresses('multinic0')).toEqual(['192.168.100.12/24']);
     expect((await run(NEW))?.result).toBe('Applied');
+  });
+
+  test('killed after the manager has read all: the host’s own restore gives everything back', async () => {
+    await host.settled();
+    const before = await host.sh(NOT_OURS);
+    const ours = await host.configured();
+    const end = await host.apply(kind, OLD, {
+      mode: 'full',
+      killAt: 'agent.activate.reload',
+      deadline: 8,
+    });
+    expect(end.code).toBe(137);
+    // NetworkManager may come to it a moment later.
+    expect((await host.sh(NOT_OURS)) === before && kind === 'netplan').toBe(false);
+    const units = 'systemctl list-units --all --plain --no-legend "multinic-restore*"';
+    await waitFor('the host’s own restore', async () => (await host.sh(units)) === '', {
+      timeoutMs: 60_000,
+      everyMs: 500,
+    });
+    await host.settled();
+    expect(await host.sh(NOT_OURS)).toBe(before);
+    expect(await host.configured()).toEqual(ours);
+    expect(await run(NEW)).toMatchObject({ result: 'Applied', written: [], removed: [] });
+    expect(await host.configured()).toEqual(ours);
   });
 
   test('a failure ends as before', async () => {

@@ -233,6 +233,47 @@ export function netplanLife(rootfs: RootfsKind): void {
     });
   });
 
+  test('a NIC to which cloud-init’s file had a DHCP server give an address and a default route', async () => {
+    const cloudInit = '/etc/netplan/51-cloud-init-more.yaml';
+    await host.machine.write(
+      cloudInit,
+      `network:
+  version: 2
+  ethernets:
+    ens6:
+      match: {macaddress: "${V6.mac}"}
+      set-name: ens6
+      dhcp4: true
+      dhcp4-overrides: {route-metric: 2000}
+      accept-ra: false
+`,
+      0o600,
+    );
+    await host.machine.reboot();
+    const leased = async (): Promise<boolean> =>
+      (await host.sh('ip route show default')).includes('dev ens6');
+    await waitFor('a default route by DHCP', leased, { timeoutMs: 20_000, hint: () => host.sh('ip addr') });
+    const adopted = [{ ...V6, netplanId: 'ens6' }];
+    expect((await run(adopted)).end.outcome).toMatchObject({ result: 'Applied' });
+    // networkd has let go of it, and gives it no more.
+    for (const pause of ['true', 'sleep 3']) {
+      await host.sh(pause);
+      expect(await host.sh('ip route show default')).not.toContain('multinic1');
+      // Of a lease, what is left runs out.
+      expect(await host.sh('ip -o addr show multinic1 permanent scope global')).toMatch(
+        /^\S+ multinic1 +inet6 fd00:101::10\/64 [^\n]*$/,
+      );
+      await run(adopted);
+      expect(host.log).toContain('nothing to change');
+    }
+    await host.machine.reboot();
+    await host.settled();
+    expect(await host.addresses('multinic1')).toEqual(['fd00:101::10/64', expect.stringMatching(/^fe80::/)]);
+    await host.sh(`rm ${cloudInit}`);
+    expect((await run([])).end.outcome).toMatchObject({ result: 'Applied' });
+    await host.machine.reboot();
+  });
+
   test('after a reboot all is the same, without an agent, also where cloud-init lists the NIC with DHCP', async () => {
     const cloudInit = `network:
   version: 2
