@@ -34,8 +34,8 @@ export interface ChangeContext {
   readonly steps: Steps;
   readonly log: Log;
   readonly clock: () => Date;
-  /** Host of the store's URL, empty without one. */
-  readonly storeHost: string;
+  /** Addresses that must not be cut off. */
+  readonly peers: readonly string[];
   /** Whether the store still answers; throws when it does not. */
   readonly probe: () => Promise<void>;
   readonly mode: AgentJob['apply'];
@@ -61,7 +61,7 @@ export async function change(
 ): Promise<void> {
   const { root, host, record, steps, log } = context;
   const { manager, witnesses } = await steps.do('preflight', async () => {
-    preflight(plan, before, context.storeHost);
+    preflight(plan, before, await host.ways(context.peers));
     for (const folder of [...foldersOf(plan), 'var/lib/multinic']) root.assertWritable(folder);
     const probes = probesOf(context.probes, plan.present);
     const asked = await askManager(plan, desired, context);

@@ -103,6 +103,8 @@ export interface Host {
   state(): Promise<HostState>;
   /** Of `state`, what needs no command. */
   identity(): Promise<MachineIdentity>;
+  /** The names of the links that lead to these addresses now; none of those that nothing leads to. */
+  ways(addresses: readonly string[]): Promise<ReadonlyMap<string, string>>;
   /**
    * Lets the OS's own generator read a staged copy of its configuration folders.
    * @param staging folder that stands for the root: `<staging>/etc/netplan/…`

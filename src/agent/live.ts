@@ -120,6 +120,17 @@ export class LiveHost implements Host {
     };
   }
 
+  /** The kernel is asked: rules and tables of others decide too. */
+  async ways(addresses: readonly string[]): Promise<Map<string, string>> {
+    const asked = await Promise.all(
+      [...new Set(addresses)].map(async (address) => {
+        const [route] = await ip<RawRoute>('route', 'get', address).catch(() => []);
+        return route?.dev === undefined ? [] : [[address, route.dev] as const];
+      }),
+    );
+    return new Map(asked.flat());
+  }
+
   async validate(kinds: readonly RendererKind[], staging: string): Promise<void> {
     for (const kind of kinds) {
       // What the OS's own generators let pass (facts: a name or MAC twice) is ours to refuse.

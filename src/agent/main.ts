@@ -18,7 +18,7 @@ import { apiServerOf } from './probe.ts';
 import { detect as detectHost, preview, type Detection, type Preview } from './preview.ts';
 import { fitOutcome, writeOutcome, writeProgress, writeRefusal } from './report.ts';
 import type { Root } from './root.ts';
-import { cleanUp, run, type Dependencies } from './run.ts';
+import { cleanUp, peersOf, run, type Dependencies } from './run.ts';
 
 export interface HostOptions {
   readonly root: string;
@@ -70,14 +70,14 @@ export async function plan(options: PlanOptions): Promise<Preview> {
   const host = hostOf(root, options);
   if (options.tree !== undefined) {
     const { desired } = readTreeFolder(options.tree);
-    return preview(root, host, { desired, storeHost: '', links: true });
+    return preview(root, host, { desired, peers: [], links: true });
   }
   const job = readJob(options.job ?? '');
   const { desired } = readDesired(job.commit, job.node, await httpBranch(job).checkout());
   return preview(root, host, {
     desired,
     expectedRecord: job.expectedRecord,
-    storeHost: new URL(job.url).hostname,
+    peers: peersOf(job),
     links: job.apply !== 'files',
   });
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parseDocument } from 'yaml';
 import * as z from 'zod';
 import { MultinicError } from '../api/errors.ts';
-import { parseCidr } from '../network/address.ts';
+import { contains, parseAddress, parseCidr } from '../network/address.ts';
 import type { RendererKind } from '../network/node.ts';
 import { nextBoot, type BootNic, type NextBoot } from './boot.ts';
 import { readBoot } from './boot-files.ts';
@@ -12,6 +12,7 @@ import type { Claim, Conflict, Host, HostState, LinkStep, MachineIdentity, Readi
 import { guarded } from './io-error.ts';
 import { readManaged } from './managed.ts';
 import type { Probe } from './probe.ts';
+import { heldAddresses } from './links.ts';
 import { replaceFile, type Root } from './root.ts';
 
 const mac = z
@@ -77,6 +78,16 @@ export class OfflineHost implements Host {
   async state(): Promise<HostState> {
     const { deadMan: _, neighbours: __, links, ...state } = this.#read();
     return { ...state, links: links.map(({ carrier: ___, ...link }) => link) };
+  }
+
+  async ways(addresses: readonly string[]): Promise<Map<string, string>> {
+    const host = this.#read();
+    return new Map(
+      addresses.flatMap((each) => {
+        const name = routeTo(each, host);
+        return name === undefined ? [] : [[each, name] as const];
+      }),
+    );
   }
 
   async validate(kinds: readonly RendererKind[], staging: string): Promise<void> {
@@ -208,6 +219,20 @@ export class OfflineHost implements Host {
       replaceFile(this.#path, document.toString({ lineWidth: 0 }), 0o644);
     });
   }
+}
+
+/** The link that the longest prefix leads through; undefined for names and for what nothing leads to. */
+function routeTo(address: string, host: Pick<HostState, 'links' | 'routes'>): string | undefined {
+  const target = parseAddress(address);
+  if (target === undefined) return undefined;
+  const ways = [
+    ...host.links.flatMap((link) => heldAddresses(link).map((to) => ({ to, dev: link.name }))),
+    ...host.routes,
+  ].flatMap(({ to, dev }) => {
+    const network = parseCidr(to);
+    return network !== undefined && contains(network, target) ? [{ dev, prefix: network.prefix }] : [];
+  });
+  return ways.sort((a, b) => b.prefix - a.prefix)[0]?.dev;
 }
 
 function unreadable(why: string): MultinicError {

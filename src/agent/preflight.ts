@@ -1,5 +1,4 @@
 import { MultinicError } from '../api/errors.ts';
-import { contains, parseAddress, parseCidr } from '../network/address.ts';
 import type { HostState, Link } from './host.ts';
 import { heldAddresses, linkSteps, type LinkTarget } from './links.ts';
 import { nameIn } from './managed.ts';
@@ -9,12 +8,12 @@ const DEFAULT = new Set(['default', '0.0.0.0/0', '::/0']);
 
 /**
  * Refuses what would take a network away from the node or from others, before anything is touched.
- * @param storeHost host of the store's URL: its address is not to be cut off
+ * @param ways the links that lead to what must not be cut off, by address
  * @throws MultinicError `NicInUse`, `NameTaken`, `AddressInUse`
  */
-export function preflight(plan: Plan, host: HostState, storeHost: string): void {
+export function preflight(plan: Plan, host: HostState, ways: ReadonlyMap<string, string>): void {
   for (const link of touchedLinks(plan, host)) {
-    const use = useOf(link, host, storeHost);
+    const use = useOf(link, host, ways);
     if (use !== undefined) {
       throw new MultinicError(
         'NicInUse',
@@ -38,15 +37,15 @@ export function touchedLinks(plan: Plan, host: HostState): Link[] {
 }
 
 /** What a NIC is needed for, as the end of a sentence. */
-export function useOf(link: Link, host: HostState, storeHost: string): string | undefined {
+export function useOf(link: Link, host: HostState, ways: ReadonlyMap<string, string>): string | undefined {
   if (link.master !== undefined) return `is part of ${link.master}`;
   const upper = host.uppers?.find(({ lower }) => lower === link.name);
   if (upper !== undefined) return `is what ${upper.name} stands on`;
   if (defaultLinks(host).includes(link)) return 'carries the node’s default route';
   const own = heldAddresses(link).find((address) => host.nodeAddresses.includes(address.split('/')[0] ?? ''));
   if (own !== undefined) return `carries the node’s own address ${own}`;
-  if (routeTo(storeHost, host) === link.name) return `is the way to the store at ${storeHost}`;
-  return undefined;
+  const peer = [...ways].find(([, name]) => name === link.name)?.[0];
+  return peer === undefined ? undefined : `is the way to ${peer}, where an API server or the store is`;
 }
 
 /**
@@ -56,20 +55,6 @@ export function useOf(link: Link, host: HostState, storeHost: string): string | 
 export function defaultLinks({ links, routes }: Pick<HostState, 'links' | 'routes'>): Link[] {
   const names = new Set(routes.filter(({ to }) => DEFAULT.has(to)).map(({ dev }) => dev));
   return [...names].flatMap((name) => links.filter((link) => link.name === name));
-}
-
-/** The link that the longest prefix leads through; undefined for names and for what nothing leads to. */
-function routeTo(address: string, host: HostState): string | undefined {
-  const target = parseAddress(address.replace(/^\[|\]$/g, ''));
-  if (target === undefined) return undefined;
-  const ways = [
-    ...host.links.flatMap((link) => heldAddresses(link).map((to) => ({ to, dev: link.name }))),
-    ...host.routes,
-  ].flatMap(({ to, dev }) => {
-    const network = parseCidr(to);
-    return network !== undefined && contains(network, target) ? [{ dev, prefix: network.prefix }] : [];
-  });
-  return ways.sort((a, b) => b.prefix - a.prefix)[0]?.dev;
 }
 
 function refuseTakenName(target: LinkTarget, targets: readonly LinkTarget[], links: readonly Link[]): void {

@@ -52,7 +52,7 @@ export async function detect(root: Root, host: Host): Promise<Detection> {
     ...(record.applied && { applied: { commit: record.applied.commit, at: record.applied.appliedAt } }),
     interrupted: record.pending !== undefined,
     nics: state.links.map(({ loaded: _, ...link }) => {
-      const use = useOf(link, state, '');
+      const use = useOf(link, state, new Map());
       const nextBoot = boots.find(({ mac }) => mac === link.mac);
       return {
         ...link,
@@ -90,7 +90,8 @@ export interface PreviewOptions {
   readonly desired: Desired;
   /** undefined: whatever the host's record names. */
   readonly expectedRecord?: string | null;
-  readonly storeHost: string;
+  /** Addresses that must not be cut off. */
+  readonly peers: readonly string[];
   readonly links: boolean;
 }
 
@@ -121,14 +122,14 @@ async function foresee(
   host: Host,
   before: HostState,
   { applied }: HostRecord,
-  { desired, expectedRecord = applied?.commit ?? null, storeHost, links }: PreviewOptions,
+  { desired, expectedRecord = applied?.commit ?? null, peers, links }: PreviewOptions,
 ): Promise<Pick<Preview, 'result'> & Partial<Preview>> {
   const decision = decide(readSituation(root, before, { desired, applied, expectedRecord, links }));
   if (decision.kind !== 'apply') return { result: decision.kind, found: decision.found };
   const { plan } = decision;
   const steps = linkSteps(before.links, plan.targets);
   const changes = plan.files.length > 0 || steps.length > 0;
-  if (changes) preflight(plan, before, storeHost);
+  if (changes) preflight(plan, before, await host.ways(peers));
   const nics = bootNics(plan, before, applied);
   return {
     result: changes ? 'change' : 'none',

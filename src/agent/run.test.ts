@@ -55,6 +55,7 @@ interface Try {
   readonly apply?: AgentJob['apply'];
   readonly probes?: string[];
   readonly url?: string;
+  readonly peers?: string[];
   readonly host?: (host: Host) => Host;
   readonly rootClass?: typeof Root;
   readonly branch?: Partial<Branch>;
@@ -96,6 +97,7 @@ async function apply(options: Try = {}): Promise<Outcome> {
     tokenFile: 'token',
     apply: options.apply ?? 'live',
     ...(options.probes && { probes: options.probes }),
+    ...(options.peers && { peers: options.peers }),
   });
   return Outcome.parse(await run(job, branch, dependencies(options)));
 }
@@ -492,6 +494,11 @@ describe('nothing is touched', () => {
       (host) => Object.assign(host.links[2]!, { addresses: ['203.0.113.7/24'] }),
     ],
     [
+      'is the way to an API server',
+      'NicInUse',
+      (host) => Object.assign(host, { routes: [...host.routes, { to: '198.51.100.0/24', dev: 'ens6' }] }),
+    ],
+    [
       'has a MAC that is there twice',
       'DuplicateMac',
       (host) => host.links.push({ ...host.links[2]!, name: 'vlan6' }),
@@ -507,7 +514,9 @@ describe('nothing is touched', () => {
       (host) => Object.assign(host.links[4]!, { name: 'multinic1' }),
     ],
   ])('a NIC that %s', async (_, reason, edit) => {
-    const outcome = await refusal({ url: 'http://203.0.113.1/git' }, () => change(edit));
+    const outcome = await refusal({ url: 'http://203.0.113.1/git', peers: ['198.51.100.1'] }, () =>
+      change(edit),
+    );
     expect([outcome.result, outcome.reason]).toEqual(['Failed', reason]);
     expect(outcome.written).toEqual([]);
   });

@@ -60,8 +60,8 @@ interface Task extends Pick<Outcome, 'node' | 'job' | 'commit'> {
   readonly expectedRecord: string | null | undefined;
   readonly mode: AgentJob['apply'];
   readonly probes: readonly string[];
-  /** Host of the store's URL. */
-  readonly storeHost: string;
+  /** Addresses of the store, and of API servers. */
+  readonly peers: readonly string[];
   readonly probe: () => Promise<void>;
   readonly deadlineSeconds: number;
 }
@@ -79,7 +79,7 @@ export function run(job: AgentJob, branch: Branch, dependencies: Dependencies): 
     expectedRecord: job.expectedRecord,
     mode: job.apply,
     probes: job.probes ?? [],
-    storeHost: new URL(job.url).hostname,
+    peers: peersOf(job),
     probe: () => branch.probe(),
     deadlineSeconds: job.deadlineSeconds,
   };
@@ -92,6 +92,11 @@ export function run(job: AgentJob, branch: Branch, dependencies: Dependencies): 
   });
 }
 
+/** What a node has to go on reaching: by the addresses that it uses, and by those that stand behind them. */
+export function peersOf({ url, peers = [] }: Pick<AgentJob, 'url' | 'peers'>): string[] {
+  return [new URL(url).hostname.replace(/^\[|\]$/g, ''), ...peers];
+}
+
 /** Takes all our files off a host and forgets it. Asks no store, so that it works when there is none any more. */
 export function cleanUp(dependencies: Dependencies, deadlineSeconds: number): Promise<Outcome> {
   const task: Task = {
@@ -101,7 +106,7 @@ export function cleanUp(dependencies: Dependencies, deadlineSeconds: number): Pr
     expectedRecord: undefined,
     mode: 'live',
     probes: [],
-    storeHost: '',
+    peers: [],
     probe: async () => {},
     deadlineSeconds,
   };
@@ -142,7 +147,7 @@ async function settle(
       steps,
       log,
       clock,
-      storeHost: task.storeHost,
+      peers: [...task.peers, ...(apiServer === undefined ? [] : [apiServer.host])],
       probe: task.probe,
       mode: task.mode,
       reload: full && (held || plan.files.length > 0),

@@ -19,6 +19,8 @@ export const AgentJob = z.strictObject({
   apply: z.enum(['live', 'full', 'files']).default('live'),
   /** Who has to answer after a change: `192.168.100.1`, `192.168.100.1:22`, `[fd00::1]:22`. */
   probes: z.array(z.string()).optional(),
+  /** Addresses that the node has to go on reaching, as they are behind the Services: of API servers, of the store. */
+  peers: z.array(z.string()).optional(),
   /** How long the store may be away before a run fails, or restores its host; absent: 40. */
   storeWaitSeconds: z.number().positive().optional(),
   /** The run ends by itself, restored, before this. */

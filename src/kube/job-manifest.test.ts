@@ -21,6 +21,7 @@ const options: JobOptions = {
   serverVersion: { major: 1, minor: 35 },
   storeUrl: 'https://10.96.0.7:8443/git',
   ca: 'PEM',
+  peers: ['10.0.0.5'],
   startLimit: 60,
 };
 const templateOf = (job: ReturnType<typeof agentJob>) => job.spec!.template;
@@ -28,7 +29,12 @@ const templateOf = (job: ReturnType<typeof agentJob>) => job.spec!.template;
 test('the agent finds its job, the CA and a token of its own as files', () => {
   const { metadata, spec } = templateOf(agentJob(request, options));
   const job = AgentJob.parse(JSON.parse(metadata!.annotations!['multinic.io/job']!));
-  expect(job).toMatchObject({ node: 'worker-1', commit: request.commit, url: options.storeUrl });
+  expect(job).toMatchObject({
+    node: 'worker-1',
+    commit: request.commit,
+    url: options.storeUrl,
+    peers: ['10.0.0.5'],
+  });
   const mounts = spec!.containers[0]!.volumeMounts!.map(({ mountPath }) => mountPath);
   for (const file of [job.tokenFile, job.caFile!])
     expect(mounts.some((mount) => file.startsWith(`${mount}/`))).toBe(true);

@@ -20,6 +20,8 @@ export interface JobOptions extends ManifestOptions {
   readonly storeUrl: string;
   /** PEM. */
   readonly ca: string;
+  /** Addresses of API servers and of the store. */
+  readonly peers: readonly string[];
   /** Seconds that the pod may take to start. */
   readonly startLimit: number;
 }
@@ -38,6 +40,7 @@ export function agentJob(request: JobRequest, options: JobOptions): V1Job {
     url: options.storeUrl,
     tokenFile: AGENT_PATH.token,
     caFile: AGENT_PATH.ca,
+    ...(options.peers.length > 0 && { peers: [...options.peers] }),
   };
   const annotations = {
     [ANNOTATION.node]: request.node,

@@ -94,6 +94,7 @@ beforeEach(() => {
     imagePullSecrets: [],
     serverVersion: { major: 1, minor: 35 },
     storeUrl: 'https://10.0.0.1:8443/git',
+    peers: async () => ['10.0.0.5'],
     ca: () => 'CA',
     startLimit: START_LIMIT,
     jobTtl: 3600,

@@ -24,13 +24,14 @@ export interface Lookup<T> {
   list(): readonly T[];
 }
 
-export interface KubeJobRunnerOptions extends Omit<JobOptions, 'ca'> {
+export interface KubeJobRunnerOptions extends Omit<JobOptions, 'ca' | 'peers'> {
   readonly client: KubeClient;
   readonly jobs: Lookup<AgentJobObject>;
   readonly pods: Lookup<AgentPod>;
   /** Pod Security, quota and admission refuse pods in Events of the Job, and nowhere else. */
   readonly warnings: Lookup<AgentWarning>;
   readonly ca: () => string;
+  readonly peers: () => Promise<readonly string[]>;
   /** Seconds that a Job stays after its outcome is recorded. */
   readonly jobTtl: number;
   /** Something may be due that no object tells of. */
@@ -82,7 +83,8 @@ export class KubeJobRunner implements JobRunner {
     const { client } = this.#options;
     const { name, node, commit, attempt } = request;
     try {
-      const body = agentJob(request, { ...this.#options, ca: this.#options.ca() });
+      const { ca, peers, ...options } = this.#options;
+      const body = agentJob(request, { ...options, ca: ca(), peers: await peers() });
       await client.request('POST', this.#path(), { body });
     } catch (error) {
       if (!hasStatus(error, 409)) throw error;

@@ -25,6 +25,7 @@ import { LeaderElection } from './lease.ts';
 import { Metrics } from './metrics.ts';
 import { CONTROLLER_LEASE, LABEL, NAME, STORE_PORT, STORE_SERVICE } from './names.ts';
 import { KubeNodeInventory } from './node-inventory.ts';
+import { Peers } from './peers.ts';
 import { serveProbes } from './probes.ts';
 import { KubeStatusSink } from './status-sink.ts';
 import { Watches } from './watches.ts';
@@ -187,6 +188,7 @@ class Leader implements AsyncDisposable {
     }, CERTIFICATE_CHECK_MS);
     cleanup.defer(() => clearInterval(renewing));
 
+    const peers = new Peers({ client, namespace, pod, log });
     const runner = new KubeJobRunner({
       client,
       namespace,
@@ -199,6 +201,7 @@ class Leader implements AsyncDisposable {
       warnings: watches.warnings,
       storeUrl: `https://${authority(addresses[0]!)}:${STORE_PORT}/git`,
       ca: () => ca,
+      peers: () => peers.list(),
       jobTtl: options.jobTtl,
       startLimit: options.startLimit,
       changed,

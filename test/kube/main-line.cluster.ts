@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Multinic } from '../cluster/install.ts';
+import { AgentJob } from '../../src/api/job.ts';
 import { waitFor } from '../nodes/wait.ts';
 import {
   attach,
@@ -89,6 +90,26 @@ test('each node had one Job, named and labelled as operators know them', async (
     // The outcome is in the store, so the Job may go.
     expect(jobs[0]?.spec.ttlSecondsAfterFinished).toBeGreaterThan(0);
   }
+});
+
+test('an agent knows where the API servers and the store are, behind their Services', async () => {
+  const [job] = (
+    await multinic.json<{
+      items: { spec: { template: { metadata: { annotations: Record<string, string> } } } }[];
+    }>('get', 'jobs')
+  ).items;
+  const { peers } = AgentJob.parse(JSON.parse(job!.spec.template.metadata.annotations['multinic.io/job']!));
+  const servers = (
+    await cluster.kubectl(['get', 'endpointslices', '-o', 'jsonpath={.items[*].endpoints[*].addresses[*]}'])
+  ).split(' ');
+  const store = await multinic.kubectl(
+    'get',
+    'pods',
+    '--selector=app.kubernetes.io/component=controller',
+    '-o',
+    'jsonpath={.items[*].status.podIPs[*].ip}',
+  );
+  expect(peers).toEqual(expect.arrayContaining([...servers, ...store.split(' ')]));
 });
 
 test('a Job is no more than what the agent needs, and bound to its node', async () => {

@@ -135,6 +135,17 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     server.close();
   });
 
+  test('the way to an API server is a NIC that would change, by somebody’s rule', async () => {
+    const rule = 'to 203.0.113.5 lookup 77 priority 100';
+    await host.sh(
+      `ip rule add ${rule}; ip route add 203.0.113.0/24 via 192.168.100.1 dev multinic0 table 77`,
+    );
+    const outcome = await fails(NEW, { peers: ['203.0.113.5'] });
+    expect(outcome).toMatchObject({ reason: 'NicInUse', step: 'preflight' });
+    expect(outcome?.message).toContain('multinic0 (02:00:00:00:01:00) is the way to 203.0.113.5');
+    await host.sh(`ip rule del ${rule}; ip route flush table 77`);
+  });
+
   describe.runIf(kind === 'netplan')('a command of the OS', () => {
     const GENERATOR = rootfs === 'netplan-bullseye' ? OLD_NETPLAN_GENERATOR : NETPLAN_GENERATOR;
     const replace = (script: string): Promise<string> =>

@@ -23,6 +23,7 @@ export interface RunOptions {
   readonly killAt?: string;
   readonly url?: string;
   readonly probes?: string[];
+  readonly peers?: string[];
   readonly mode?: AgentJob['apply'];
   /** Seconds. */
   readonly deadline?: number;
@@ -90,7 +91,7 @@ export class LiveHost<M extends Guest = Machine> {
 
   async run(
     commit: string,
-    { expectedRecord, killAt, url, probes, mode, deadline, apiServer }: RunOptions = {},
+    { expectedRecord, killAt, url, probes, peers, mode, deadline, apiServer }: RunOptions = {},
   ): Promise<AgentEnd> {
     const job = writeJob({
       dir: this.#dir,
@@ -99,6 +100,7 @@ export class LiveHost<M extends Guest = Machine> {
       commit,
       expectedRecord: expectedRecord === undefined ? this.#applied : expectedRecord,
       ...(probes && { probes }),
+      ...(peers && { peers }),
       ...(mode && { apply: mode }),
       ...(deadline && { deadlineSeconds: deadline }),
     });

@@ -188,6 +188,7 @@ export interface AgentRun {
   readonly expectedRecord: string | null;
   readonly apply?: AgentJob['apply'];
   readonly probes?: string[];
+  readonly peers?: string[];
   /** Checkpoint at which it dies. */
   readonly killAt?: string;
   readonly deadlineSeconds?: number;
@@ -201,7 +202,7 @@ export function runAgent(options: AgentRun): Promise<AgentEnd> {
 
 /** @returns the job file's path */
 export function writeJob(options: AgentRun): string {
-  const { dir, commit, expectedRecord, url, apply, probes, deadlineSeconds } = options;
+  const { dir, commit, expectedRecord, url, apply, probes, peers, deadlineSeconds } = options;
   const job: AgentJob = {
     version: 1,
     name: `multinic-agent-${NODE}-20250121103200`,
@@ -212,6 +213,7 @@ export function writeJob(options: AgentRun): string {
     tokenFile: join(dir, 'token'),
     apply: apply ?? 'live',
     ...(probes && { probes }),
+    ...(peers && { peers }),
     storeWaitSeconds: 0.5,
     deadlineSeconds: deadlineSeconds ?? 60,
   };
