@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-// Tests that want a cluster, one file after the other. `npm test` runs those of Multinic (../kube); the others are of the
+// Tests that want a cluster, each file one of its own. `npm test` runs those of Multinic (../kube); the others are of the
 // cluster itself.
 export default defineConfig({
   test: {
@@ -9,6 +9,7 @@ export default defineConfig({
     globalSetup: ['../support/build.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    fileParallelism: false,
+    // They mostly wait for Kubernetes; more than two would keep it from being in time.
+    maxWorkers: 2,
   },
 });

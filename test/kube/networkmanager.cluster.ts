@@ -89,6 +89,13 @@ test('an MTU changes, a NIC leaves, and both nodes reboot', async () => {
   }
 });
 
+async function runningPod(node: NodeName): Promise<string | undefined> {
+  const { items } = await multinic.json<{
+    items: { metadata: { name: string }; spec: { nodeName: string } }[];
+  }>('get', 'pods', '--selector=app.kubernetes.io/component=agent', '--field-selector=status.phase=Running');
+  return items.find(({ spec }) => spec.nodeName === node)?.metadata.name;
+}
+
 describe.each([
   ['deleted', ['--wait=false']],
   ['deleted by force', ['--force', '--grace-period=0']],
@@ -99,21 +106,16 @@ describe.each([
     await multinic.kubectl('annotate', 'node', node, 'multinic.io/probes=10.120.99.99', '--overwrite');
     await want((name) => MACS[name].slice(0, 1), mtu);
     const current = async (): Promise<string> => cluster.exec(node, ['cat', '/sys/class/net/multinic0/mtu']);
+    const pod = await waitFor(`${node}: its pod`, () => runningPod(node), {
+      timeoutMs: 60_000,
+      everyMs: 100,
+    });
     await waitFor(`${node}: the new MTU`, async () => (await current()) === String(mtu), {
       timeoutMs: 60_000,
       everyMs: 100,
     });
+    await multinic.kubectl('delete', 'pod', pod, ...how);
     await multinic.kubectl('annotate', 'node', node, 'multinic.io/probes-');
-    const running = await multinic.json<{
-      items: { metadata: { name: string }; spec: { nodeName: string } }[];
-    }>(
-      'get',
-      'pods',
-      '--selector=app.kubernetes.io/component=agent',
-      '--field-selector=status.phase=Running',
-    );
-    const pod = running.items.find(({ spec }) => spec.nodeName === node)?.metadata.name;
-    await multinic.kubectl('delete', 'pod', pod ?? '', ...how);
     // It is tried again after a minute by itself.
     const configured = async (): Promise<boolean> => {
       const { status } = await multinic.configOf(CR);
