@@ -61,7 +61,8 @@ export async function change(
 ): Promise<void> {
   const { root, host, record, steps, log } = context;
   const { manager, witnesses } = await steps.do('preflight', async () => {
-    preflight(plan, before, await host.ways(context.peers));
+    const ours = new Set(Object.keys(record.applied?.nics ?? {}));
+    preflight(plan, before, await host.ways(context.peers), ours);
     for (const folder of [...foldersOf(plan), 'var/lib/multinic']) root.assertWritable(folder);
     const probes = probesOf(context.probes, plan.present);
     const asked = await askManager(plan, desired, context);

@@ -9,11 +9,17 @@ const DEFAULT = new Set(['default', '0.0.0.0/0', '::/0']);
 /**
  * Refuses what would take a network away from the node or from others, before anything is touched.
  * @param ways the links that lead to what must not be cut off, by address
+ * @param ours MACs that we have configured: one of them leads there because of us, and is looked at after the change
  * @throws MultinicError `NicInUse`, `NameTaken`, `AddressInUse`
  */
-export function preflight(plan: Plan, host: HostState, ways: ReadonlyMap<string, string>): void {
+export function preflight(
+  plan: Plan,
+  host: HostState,
+  ways: ReadonlyMap<string, string>,
+  ours: ReadonlySet<string>,
+): void {
   for (const link of touchedLinks(plan, host)) {
-    const use = useOf(link, host, ways);
+    const use = useOf(link, host, ours.has(link.mac) ? new Map() : ways);
     if (use !== undefined) {
       throw new MultinicError(
         'NicInUse',

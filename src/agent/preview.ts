@@ -129,7 +129,8 @@ async function foresee(
   const { plan } = decision;
   const steps = linkSteps(before.links, plan.targets);
   const changes = plan.files.length > 0 || steps.length > 0;
-  if (changes) preflight(plan, before, await host.ways(peers));
+  const ours = new Set(Object.keys(applied?.nics ?? {}));
+  if (changes) preflight(plan, before, await host.ways(peers), ours);
   const nics = bootNics(plan, before, applied);
   return {
     result: changes ? 'change' : 'none',

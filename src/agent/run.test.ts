@@ -250,6 +250,13 @@ describe('success', () => {
   });
 });
 
+test('a NIC of ours that has become the way to the store changes, and leaves', async () => {
+  const url = 'http://192.168.100.1/git';
+  await apply({ url });
+  expect((await advance({ url })).result).toBe('Applied');
+  expect((await apply({ url, network: [nic(3)], expectedRecord: SECOND })).result).toBe('Applied');
+});
+
 test('a NIC whose name another has got meanwhile is put back under a name of its own', async () => {
   const stranger = { name: 'ens5', mac: 'fa:16:3e:00:00:99', up: true, mtu: 1500, addresses: [] };
   const probe = async (): Promise<void> => {

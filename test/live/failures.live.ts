@@ -137,13 +137,13 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
 
   test('the way to an API server is a NIC that would change, by somebody’s rule', async () => {
     const rule = 'to 203.0.113.5 lookup 77 priority 100';
-    await host.sh(
-      `ip rule add ${rule}; ip route add 203.0.113.0/24 via 192.168.100.1 dev multinic0 table 77`,
-    );
+    const [name] = (await host.sh(`ip -br link | grep ${nic(2).mac}`)).split(/[@ ]/);
+    await host.sh(`ip link set ${name} up; ip rule add ${rule}
+      ip route add 203.0.113.0/24 via 192.168.102.1 onlink dev ${name} table 77`);
     const outcome = await fails(NEW, { peers: ['203.0.113.5'] });
     expect(outcome).toMatchObject({ reason: 'NicInUse', step: 'preflight' });
-    expect(outcome?.message).toContain('multinic0 (02:00:00:00:01:00) is the way to 203.0.113.5');
-    await host.sh(`ip rule del ${rule}; ip route flush table 77`);
+    expect(outcome?.message).toContain(`(${nic(2).mac}) is the way to 203.0.113.5`);
+    await host.sh(`ip rule del ${rule}; ip route flush table 77; ip link set ${name} down`);
   });
 
   describe.runIf(kind === 'netplan')('a command of the OS', () => {
