@@ -16,7 +16,7 @@ import type { Root } from './root.ts';
 import { validateStaged } from './staging.ts';
 import type { Steps } from './steps.ts';
 import { describeError } from './result.ts';
-import { settler, undo } from './undo.ts';
+import { giveBackOthers, settler, undo } from './undo.ts';
 import {
   atStake,
   expectedFiles,
@@ -144,7 +144,7 @@ async function activate(
   plan: Plan,
   pending: Pending,
   manager: Manager | undefined,
-  { host, steps, log }: ChangeContext,
+  { root, host, steps, log }: ChangeContext,
 ): Promise<void> {
   const change = async (step: LinkStep): Promise<void> => {
     await steps.pause();
@@ -158,7 +158,7 @@ async function activate(
   };
   const told = manager && settling(plan, pending, manager);
   const settle = settler(pending, host, told);
-  const giveBack = (): Promise<void> => host.giveBack(pending.others, pending.links.before);
+  const giveBack = (): Promise<void> => giveBackOthers(pending, root, host, log);
   await activateLinks({ host, targets: plan.targets, change, claim, settle, giveBack });
 }
 

@@ -15,10 +15,11 @@ const ENVIRONMENT = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 
 /**
  * Runs a command to its end, with nothing of this process's environment.
+ * @param input on its stdin
  * @throws MultinicError `CommandMissing`, `CommandHangs`
  */
-export function run(command: Command, timeoutMs = TIMEOUT_MS): Promise<Ended> {
-  return elsewhere(() => spawned(command, timeoutMs));
+export function run(command: Command, timeoutMs = TIMEOUT_MS, input?: string): Promise<Ended> {
+  return elsewhere(() => spawned(command, timeoutMs, input));
 }
 
 let away = 0;
@@ -42,8 +43,10 @@ export function elsewhereMs(): number {
   return Math.round(totalMs);
 }
 
-async function spawned([file, ...args]: Command, timeoutMs: number): Promise<Ended> {
-  const child = spawn(file, args, { env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'pipe'] });
+async function spawned([file, ...args]: Command, timeoutMs: number, input?: string): Promise<Ended> {
+  const child = spawn(file, args, { env: ENVIRONMENT, stdio: 'pipe' });
+  // Who ends without reading all of it says so by its exit code.
+  child.stdin.on('error', () => {}).end(input);
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   let stdout = '';
   let stderr = '';

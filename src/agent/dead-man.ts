@@ -1,12 +1,14 @@
 // The restore that comes if this process does not: a timer of the host's systemd, and a script that needs neither the
 // image nor the pod.
 import { randomBytes } from 'node:crypto';
+import { basename, dirname } from 'node:path';
 import { MultinicError } from '../api/errors.ts';
 import { rendererOf } from '../network/renderers.ts';
 import { LOCK, RESTORE_SCRIPT as SCRIPT, RESTORE_UNIT as UNIT } from './managed.ts';
-import type { Profiles } from './host.ts';
-import { nameByMac, NO_LINK_LOCAL } from './links.ts';
+import type { Ipv6, Profiles } from './host.ts';
+import { linkLocalOf, nameByMac, NO_LINK_LOCAL } from './links.ts';
 import { noAutoDefaultMac } from './no-auto-default.ts';
+import { inOrder } from './others.ts';
 import { isProfile } from './profiles.ts';
 import type { Pending } from './record.ts';
 import type { Root } from './root.ts';
@@ -75,6 +77,16 @@ export class DeadMan {
   }
 }
 
+/** From before a change until it, or its undo, is over: the script is gone after that, also when it has run. */
+export function isArmed(root: Root): boolean {
+  return root.list(dirname(SCRIPT)).includes(basename(SCRIPT));
+}
+
+/** Whether the script has run to its end since it was armed. */
+export function hasRestored(root: Root): boolean {
+  return root.read(UNIT) !== undefined && !isArmed(root);
+}
+
 /**
  * Plain sh with the host's `ip`: puts files and links back to what the record says they were. Idempotent; does nothing
  * when the change it is about was finished or undone. The record stays: the next agent finds that nothing is left to
@@ -90,28 +102,16 @@ export function restoreScript(pending: Pending): string {
     `grep -qF ${quote(`"startedAt": "${startedAt}"`)} /var/lib/multinic/record.json || exit 0`,
     ...NIC_BY_MAC,
     ...files.toReversed().flatMap(({ path, before }) => restoreFile(`/${path}`, before)),
-    // Before any link comes up again.
-    ...links.before.flatMap(({ mac, ipv6 }) =>
-      ipv6 === undefined
-        ? []
-        : of(mac, [
-            'c=/proc/sys/net/ipv6/conf/$n',
-            `echo ${ipv6.acceptRa} >"$c/accept_ra"`,
-            `if [ "$(cat "$c/addr_gen_mode")" != ${ipv6.addrGenMode} ]; then`,
-            `  echo ${ipv6.addrGenMode} >"$c/addr_gen_mode"`,
-            ...(ipv6.addrGenMode === NO_LINK_LOCAL ? ['  ip -6 addr flush dev "$n" scope link'] : []),
-            'fi',
-          ]),
-    ),
+    ...links.before.flatMap(({ mac, ipv6 }) => (ipv6 === undefined ? [] : onNic(mac, setIpv6(mac, ipv6)))),
     // All step aside first, so that names that had changed places are free.
     ...links.before.flatMap(({ mac, name }, index) =>
-      of(mac, [
+      onNic(mac, [
         `[ "$n" = ${quote(name)} ] || { ip link set "$n" down; ip link set "$n" name mnrestore${index}; }`,
       ]),
     ),
     // Where another NIC has the name by now, that one keeps it.
     ...links.before.flatMap(({ mac, name }) =>
-      of(mac, [
+      onNic(mac, [
         `[ "$n" = ${quote(name)} ] || ip link set "$n" name ${quote(name)} || ip link set "$n" name ${nameByMac(mac)}`,
       ]),
     ),
@@ -122,7 +122,7 @@ export function restoreScript(pending: Pending): string {
         (address) => `ip addr replace ${quote(address)} dev "$n"${address.includes(':') ? '' : ' brd +'}`,
       );
       const given = (after.get(mac) ?? []).filter((each) => ![...addresses, ...leases].includes(each));
-      return of(mac, [
+      return onNic(mac, [
         `ip link set "$n" mtu ${mtu}`,
         `ip link set "$n" ${up ? 'up' : 'down'}`,
         ...give,
@@ -131,24 +131,53 @@ export function restoreScript(pending: Pending): string {
         ...give,
       ]);
     }),
-    ...others.map((command) => `ip ${withNames(command, links.before)} 2>/dev/null`),
+    ...giveBack(others, links.before),
+    `rm -f /${SCRIPT}`,
     'sync',
     'exit 0',
   ].join('\n')}\n`;
 }
 
-/** By the permanent MAC where there is one: a bond gives its members its own. The first, because VLANs come later. */
+/**
+ * By the permanent MAC where there is one: a bond gives its members its own. The first, because VLANs come later. Of a
+ * line only what is the link's own: those of its virtual functions follow it there.
+ */
 const NIC_BY_MAC = [
   'nic() {',
   '  links=$(ip -o link show)',
-  String.raw`  { echo "$links" | grep " permaddr $1" || echo "$links" | grep -v ' permaddr ' | grep " link/ether $1 "; } |`,
+  String.raw`  own='^[^\]*\\ *link/ether'`,
+  '  { echo "$links" | grep "$own [^ ]* .*permaddr $1" || echo "$links" | grep -v " permaddr " | grep "$own $1 "; } |',
   String.raw`    sed -n -e 's/^[0-9]*: \([^:@]*\).*/\1/p' -e q`,
   '}',
 ];
 
+/** Before the link comes up again. The kernel does not take away the link-local address that it made. */
+function setIpv6(mac: string, { acceptRa, addrGenMode }: Ipv6): string[] {
+  return [
+    'c=/proc/sys/net/ipv6/conf/$n',
+    `echo ${acceptRa} >"$c/accept_ra"`,
+    `if [ "$(cat "$c/addr_gen_mode")" != ${addrGenMode} ]; then`,
+    `  echo ${addrGenMode} >"$c/addr_gen_mode"`,
+    ...(addrGenMode === NO_LINK_LOCAL ? [`  ip addr del ${linkLocalOf(mac)}/64 dev "$n" 2>/dev/null`] : []),
+    'fi',
+  ];
+}
+
 /** Commands on a NIC that is there, named `$n`. */
-function of(mac: string, commands: readonly string[]): string[] {
+function onNic(mac: string, commands: readonly string[]): string[] {
   return [`if n=$(nic ${quote(mac)}) && [ -n "$n" ]; then`, ...commands.map((each) => `  ${each}`), 'fi'];
+}
+
+/** Twice: an address that has just come is no source of a route yet. What is there, or has another way by now, is refused. */
+function giveBack(others: readonly string[], links: Pending['links']['before']): string[] {
+  if (others.length === 0) return [];
+  return [
+    ...links.map(({ mac }, index) => `n${index}=$(nic ${quote(mac)})`),
+    'give_back() {',
+    ...inOrder(others).map((command) => `  ip ${withNames(command, links)}`),
+    '}',
+    'give_back 2>/dev/null; sleep 3; give_back 2>/dev/null',
+  ];
 }
 
 /** The words of a command of `ip`, quoted, with the names that these links have when it runs. */
@@ -156,13 +185,13 @@ function withNames(command: string, links: Pending['links']['before']): string {
   const words = command.split(/\s+/);
   return words
     .map((word, index) => {
-      const link = words[index - 1] === 'dev' ? links.find(({ name }) => name === word) : undefined;
-      return link === undefined ? quote(word) : `"$(nic ${quote(link.mac)})"`;
+      const at = words[index - 1] === 'dev' ? links.findIndex(({ name }) => name === word) : -1;
+      return at === -1 ? quote(word) : `"$n${at}"`;
     })
     .join(' ');
 }
 
-/** As LiveHost.reload does it. */
+/** As LiveHost.reload does it, for the managers whose files have changed. */
 function reloadManagers(paths: readonly string[]): string[] {
   return [
     ...(paths.some(rendererOf('netplan').manages) ? ['timeout 60 netplan apply'] : []),
@@ -187,7 +216,7 @@ function settleProfiles({ files, links }: Pending, profiles: Profiles): string[]
       if (profile === undefined || profile === null) return [];
       // NetworkManager learns of a name later than the kernel.
       const up = `up "$(uuid ${quote(profile)})" "$n"`;
-      return of(mac, ['ip link set "$n" up', `for try in 1 2 3; do ${up} && break; sleep 1; done`]);
+      return onNic(mac, ['ip link set "$n" up', `for try in 1 2 3; do ${up} && break; sleep 1; done`]);
     }),
   ];
 }

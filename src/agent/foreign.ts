@@ -51,7 +51,7 @@ export function describedNics(root: Root): DescribedNic[] {
     ),
     ...others(root, PROFILE_FOLDER, ending('.nmconnection'), keyfile.manages, readKeyfile),
     ...others(root, IFCFG_FOLDER, isIfcfg, ifcfg.manages, (file, content) => {
-      const routes = ['route', 'route6'].map((kind) => file.replace('/ifcfg-', `/${kind}-`));
+      const routes = ['route', 'route6', 'rule', 'rule6'].map((kind) => file.replace('/ifcfg-', `/${kind}-`));
       return readIfcfg(
         file,
         content,
@@ -120,7 +120,8 @@ const IFCFG_MORE =
 function readIfcfg(file: string, content: string, routes: readonly string[]): DescribedNic[] {
   const values = shellValues(content);
   const mac = values.get('HWADDR')?.toLowerCase();
-  const link = values.get('DEVICE');
+  // An alias, `ens6:0`, is of its NIC.
+  const link = values.get('DEVICE')?.split(':')[0];
   if (mac === undefined && link === undefined) return [];
   const keys = [...values].flatMap(([key, value]) => (IFCFG_MORE.test(key) && value !== '' ? [key] : []));
   return [{ id: values.get('NAME') ?? file, mac, link, file, by: 'profile', more: [...keys, ...routes] }];

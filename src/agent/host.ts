@@ -103,7 +103,10 @@ export interface Host {
   state(): Promise<HostState>;
   /** Of `state`, what needs no command. */
   identity(): Promise<MachineIdentity>;
-  /** The names of the links that lead to these addresses now; none of those that nothing leads to. */
+  /**
+   * The names of the links that lead to these addresses now, and to what the host itself must reach; none of those that
+   * nothing leads to.
+   */
   ways(addresses: readonly string[]): Promise<ReadonlyMap<string, string>>;
   /**
    * Lets the OS's own generator read a staged copy of its configuration folders.
@@ -148,15 +151,22 @@ export interface Host {
    * @returns what `giveBack` takes
    */
   others(macs: readonly string[], reload: boolean): Promise<readonly string[]>;
-  /** @param links whose names of then are in it */
-  giveBack(others: readonly string[], links: readonly Pick<Link, 'mac' | 'name'>[]): Promise<void>;
+  /**
+   * @param links whose names of then are in it
+   * @returns what could not be had again
+   */
+  giveBack(
+    others: readonly string[],
+    links: readonly Pick<Link, 'mac' | 'name'>[],
+  ): Promise<readonly string[]>;
   /**
    * Lets the OS's network manager read its files anew and act on all of them (`apply: full`). What others put on the
-   * node's other NICs goes with it.
+   * node's other NICs goes with it, and is given back.
    * @param paths files that were written or removed
+   * @param macs of the NICs that are ours
    * @throws MultinicError `ApplyFailed`
    */
-  reload(paths: readonly string[]): Promise<void>;
+  reload(paths: readonly string[], macs: readonly string[]): Promise<void>;
   /** Has the host restore itself from the record after that many seconds, whatever becomes of this process. */
   arm(seconds: number): Promise<void>;
   /** @throws MultinicError `RestoreBegun` when the host's own restore can no longer be stopped. */

@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { MultinicError } from '../api/errors.ts';
 import { run } from './command.ts';
 import type { Ipv6, Link, LinkStep, Readiness, Route, Upper } from './host.ts';
-import { NO_LINK_LOCAL } from './links.ts';
+import { linkLocalOf, NO_LINK_LOCAL } from './links.ts';
 import { until } from './until.ts';
 
 export interface RawLink {
@@ -24,6 +24,13 @@ export interface RawLink {
     readonly local?: string;
     readonly prefixlen?: number;
     readonly scope?: string;
+    /** The other end's, of a point-to-point link. */
+    readonly address?: string;
+    readonly broadcast?: string;
+    readonly label?: string;
+    readonly metric?: number;
+    readonly noprefixroute?: boolean;
+    readonly deprecated?: boolean;
     /** It runs out: a DHCP server's, or a router's. */
     readonly dynamic?: boolean;
     /** IPv6: the kernel still asks whether it is another machine's, or knows that it is. */
@@ -83,22 +90,20 @@ function ipv6File(root: string, name: string, key: string): string {
   return join(root, 'proc/sys/net/ipv6/conf', name, key);
 }
 
-/** undefined: the kernel does no IPv6 there (nor below an MTU of 1280), or knows no such settings. */
+/** undefined: the kernel does no IPv6 there (disabled, or an MTU below 1280), or knows no such settings. */
 export function readIpv6(root: string, name: string): Ipv6 | undefined {
   const read = (key: string): number => Number(readFileSync(ipv6File(root, name, key), 'utf8'));
   try {
-    return read('disable_ipv6') === 1
-      ? { acceptRa: 0, addrGenMode: NO_LINK_LOCAL }
-      : { acceptRa: read('accept_ra'), addrGenMode: read('addr_gen_mode') };
+    if (read('disable_ipv6') === 1) return undefined;
+    return { acceptRa: read('accept_ra'), addrGenMode: read('addr_gen_mode') };
   } catch {
     return undefined;
   }
 }
 
-/** The kernel makes a link-local address when it is told to, but does not take it away. */
 export async function setIpv6(
   root: string,
-  { name, ipv6 }: Link,
+  { name, mac, ipv6 }: Link,
   step: LinkStep & { op: 'ipv6' },
 ): Promise<void> {
   const { acceptRa, addrGenMode } = step;
@@ -109,7 +114,8 @@ export async function setIpv6(
   } catch (error) {
     throw refused(step, (error as Error).message);
   }
-  if (addrGenMode === NO_LINK_LOCAL) await set(step, '-6', 'addr', 'flush', 'dev', name, 'scope', 'link');
+  // The kernel made it when it was told to, but does not take it away. It may have none, or one of another making.
+  if (addrGenMode === NO_LINK_LOCAL) await run(['ip', 'addr', 'del', `${linkLocalOf(mac)}/64`, 'dev', name]);
 }
 
 const STACKED: ReadonlySet<string> = new Set(['vlan', 'macvlan', 'macvtap', 'ipvlan', 'ipvtap']);
@@ -120,14 +126,14 @@ export function readUppers(raw: readonly RawLink[]): Upper[] {
   );
 }
 
-/** Made for a NIC by a DHCP server or a router. */
-const GIVEN: ReadonlySet<string> = new Set(['dhcp', 'ra']);
+/** Of routes that a DHCP server or a router made. */
+const GIVEN: ReadonlySet<string> = new Set(['dhcp', 'ra', 'redirect']);
 
 /**
- * What a NIC got from its network (an address, even a default route) is neither the node's nor anybody's, and goes once
- * the NIC is configured: it counts for nothing, unless it is the node's way out.
+ * What a NIC got from its network (addresses, routes) is neither the node's nor anybody's, and goes once the NIC is
+ * configured: it counts for nothing, unless the NIC is the node's way out.
  * - Of a profile that NetworkManager made by itself nothing counts, unless the node's only ways out are such NICs.
- * - Of all others a default route counts that another's comes before only if somebody wrote it.
+ * - Of others, routes count that somebody wrote, and all of the NIC that the first default route leads through.
  * @param families routes of IPv4 and of IPv6, each in the kernel's order
  */
 export function withoutAutomatic(
@@ -135,7 +141,7 @@ export function withoutAutomatic(
   families: readonly (readonly RawRoute[])[],
   automatic: ReadonlySet<string>,
 ): { links: Link[]; routes: Route[] } {
-  const ways = families.flatMap(readRoutes).flatMap(({ to, dev }) => (to === 'default' ? [dev] : []));
+  const ways = families.flat().filter(isDefault).flatMap(devsOf);
   const needed = new Set(ways.every((dev) => automatic.has(dev)) ? ways : []);
   const passing = automatic.difference(needed);
   const links = raw.map((link) =>
@@ -144,19 +150,21 @@ export function withoutAutomatic(
       : link,
   );
   const routes = families.flatMap((family) => {
-    const left = family.filter(({ dev }) => dev === undefined || !passing.has(dev));
-    const first = left.find(({ dst }) => dst === 'default');
-    return readRoutes(
-      left.filter(
-        (route) =>
-          route === first ||
-          route.dst !== 'default' ||
-          !GIVEN.has(route.protocol ?? '') ||
-          automatic.has(route.dev ?? ''),
-      ),
+    const left = family.filter((route) => !devsOf(route).some((dev) => passing.has(dev)));
+    const counting = new Set([...left.filter(isDefault).slice(0, 1).flatMap(devsOf), ...automatic]);
+    return left.filter(
+      (route) => !GIVEN.has(route.protocol ?? '') || devsOf(route).some((dev) => counting.has(dev)),
     );
   });
-  return { links: readLinks(links), routes };
+  return { links: readLinks(links), routes: readRoutes(routes) };
+}
+
+function isDefault({ dst }: RawRoute): boolean {
+  return dst === 'default';
+}
+
+function devsOf({ dev, nexthops }: RawRoute): string[] {
+  return (nexthops ?? [{ dev }]).flatMap((hop) => hop.dev ?? []);
 }
 
 /** Those with a gateway, and defaults: the others follow from addresses, or belong to pods that come and go. */

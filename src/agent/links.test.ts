@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Link, LinkStep } from './host.ts';
-import { linkSteps, nicOf, quietIpv6, type LinkTarget } from './links.ts';
+import { linkSteps, nicOf, quietIpv6, linkLocalOf, type LinkTarget } from './links.ts';
 
 /** A kernel: refuses a name that is taken and an address that another link has. */
 function execute(links: readonly Link[], steps: readonly LinkStep[]): Link[] {
@@ -90,6 +90,8 @@ test('a NIC is not the bond that copies its MAC', () => {
     [member, bond],
   ])
     expect(nicOf(links, 'm0')).toBe(member);
+  const vlan: Link = { ...member, name: 'ens6.7', master: 'br0' };
+  expect(nicOf([vlan, bond], 'm0')).toBe(bond);
   expect(nicOf([bond], 'm1')).toBeUndefined();
 });
 
@@ -105,6 +107,10 @@ test('a NIC is quiet before it comes up, and what the kernel does no IPv6 on sta
   expect(quietIpv6({ acceptRa: 0, addrGenMode: 3 }, true)).toEqual({ acceptRa: 0, addrGenMode: 3 });
 });
 
+test('the link-local address that the kernel makes of a MAC', () => {
+  expect(linkLocalOf('fa:16:3e:00:00:01')).toBe('fe80::f816:3eff:fe00:1');
+});
+
 test('a lease is neither taken away nor made to stay', () => {
   const link: Link = { mac: 'm0', name: 'a', up: true, mtu: 1500, addresses: ['ours'], leases: ['lease'] };
   const { leases: _, ...target } = link;
@@ -112,7 +118,7 @@ test('a lease is neither taken away nor made to stay', () => {
   // Where the commit's address was leased, it comes to stay; an undo lets it be.
   const kept = { ...target, addresses: ['ours', 'lease'] };
   expect(linkSteps([link], [kept]).map(({ op }) => op)).toEqual(['add']);
-  expect(linkSteps([kept], [link])).toEqual([]);
+  expect(linkSteps([kept], [{ ...target, spared: ['lease'] }])).toEqual([]);
 });
 
 test('a link that is not on the machine is passed over', () => {

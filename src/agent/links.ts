@@ -10,21 +10,31 @@ export function quietIpv6(now: Ipv6, hasIpv6: boolean): Ipv6 {
   return { acceptRa: 0, addrGenMode: hasIpv6 ? own : NO_LINK_LOCAL };
 }
 
+/** What the kernel makes of a MAC by itself (modified EUI-64, RFC 4291). */
+export function linkLocalOf(mac: string): string {
+  const [a = 0, ...rest] = mac.split(':').map((byte) => Number.parseInt(byte, 16));
+  const bytes = [a ^ 2, ...rest.slice(0, 2), 0xff, 0xfe, ...rest.slice(2)];
+  const groups = [0, 2, 4, 6].map((at) => (((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)).toString(16));
+  return `fe80::${groups.join(':')}`;
+}
+
 /** All that a link answers to. */
 export function heldAddresses({ addresses, leases = [] }: Link): readonly string[] {
   return [...addresses, ...leases];
 }
 
-/**
- * The NIC that has a MAC. A bond, a bridge or a VLAN copies it: then the NIC is the one that is part of it, and in use.
- */
+/** The NIC that has a MAC. A bond or bridge copies it: then the NIC is the one that is part of it, and in use. */
 export function nicOf(links: readonly Link[], mac: string): Link | undefined {
   const same = links.filter((link) => link.mac === mac);
-  return same.find(({ master }) => master !== undefined) ?? same[0];
+  const isMember = ({ master }: Link): boolean => same.some(({ name }) => name === master);
+  return same.find(isMember) ?? same.find(({ master }) => master === undefined) ?? same[0];
 }
 
-/** How a link shall be, all of it; absent `ipv6` stays as it is, and `leases` may stay. */
-export type LinkTarget = Omit<Link, 'master' | 'loaded'>;
+/** How a link shall be, all of it; an absent `ipv6` stays as it is. */
+export interface LinkTarget extends Omit<Link, 'master' | 'loaded' | 'leases'> {
+  /** Addresses that are left there if they are there. */
+  readonly spared?: readonly string[];
+}
 
 /** Free for the moment between two steps only; no network manager gives out such a name. */
 const SWAP = 'multinic-swap';
@@ -56,7 +66,7 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
   const added = new Set(pairs.flatMap(({ link, target }) => except(target.addresses, link.addresses)));
   const steps = pairs.map(({ link, target }) => {
     const { mac } = link;
-    const drops = except(link.addresses, [...target.addresses, ...(target.leases ?? [])]);
+    const drops = except(link.addresses, [...target.addresses, ...(target.spared ?? [])]);
     const drop = (address: string): LinkStep => ({ op: 'drop', mac, address });
     return {
       // Before the link comes up again.

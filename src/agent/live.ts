@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import { indexOfName } from '../network/interface.ts';
 import type { RendererKind } from '../network/node.ts';
@@ -39,6 +40,7 @@ import {
   type RawLink,
   type RawRoute,
 } from './kernel.ts';
+import { kubeletServers } from './kubelet.ts';
 import { heldAddresses, nicOf } from './links.ts';
 import { readManaged, readNoAutoDefault } from './managed.ts';
 import { NetworkManager, type Profile } from './network-manager.ts';
@@ -123,8 +125,11 @@ export class LiveHost implements Host {
   /** The kernel is asked: rules and tables of others decide too. */
   async ways(addresses: readonly string[]): Promise<Map<string, string>> {
     const asked = await Promise.all(
-      [...new Set(addresses)].map(async (address) => {
-        const [route] = await ip<RawRoute>('route', 'get', address).catch(() => []);
+      [...new Set([...addresses, ...kubeletServers(this.#root)])].map(async (address) => {
+        const { code, stdout } = await run(['ip', '-j', 'route', 'get', address]);
+        // A name, or what nothing leads to.
+        if (code !== 0) return [];
+        const [route] = JSON.parse(stdout) as RawRoute[];
         return route?.dev === undefined ? [] : [[address, route.dev] as const];
       }),
     );
@@ -284,18 +289,24 @@ export class LiveHost implements Host {
     return ours.size === 0 && !reload ? [] : readOthers(ours, reload);
   }
 
-  async giveBack(others: readonly string[], then: readonly Pick<Link, 'mac' | 'name'>[]): Promise<void> {
-    if (others.length === 0) return;
+  async giveBack(
+    others: readonly string[],
+    then: readonly Pick<Link, 'mac' | 'name'>[],
+  ): Promise<readonly string[]> {
+    if (others.length === 0) return [];
     const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
-    const names = new Map(then.map(({ mac, name }) => [name, nicOf(links, mac)?.name ?? name]));
-    await giveBack(others.map((command) => renamed(command, names)));
+    return giveBack(renamed(others, new Map(then.map(({ mac, name }) => [name, nicOf(links, mac)?.name]))));
   }
 
   /** In a unit of the host's own: it goes on if this process dies, and its children are the host's. */
-  async reload(paths: readonly string[]): Promise<void> {
+  async reload(paths: readonly string[], macs: readonly string[]): Promise<void> {
+    const others = await this.others(macs, true);
+    const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
     const all = [...paths, ...readManaged(this.#root).flatMap(({ files }) => [...files.keys()])];
     if (all.some((path) => rendererOf('netplan').manages(path))) await this.#inUnit('netplan apply');
     if (all.some(isProfile)) await this.#inUnit('systemctl restart NetworkManager');
+    checkpoint('agent.activate.reload');
+    await this.giveBack(others, links);
   }
 
   async #inUnit(command: string): Promise<void> {

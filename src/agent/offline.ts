@@ -163,7 +163,9 @@ export class OfflineHost implements Host {
     return [];
   }
 
-  async giveBack(): Promise<void> {}
+  async giveBack(): Promise<[]> {
+    return [];
+  }
 
   /** As a network manager that starts: every managed file whose NIC is here takes effect. */
   async reload(): Promise<void> {

@@ -1,38 +1,131 @@
-// What others have put on the node's other NICs: a routing daemon, a CNI, a person. A network manager that reads all of
-// its files anew takes it away, and nobody else would give it back.
+// What others have put on the node's NICs: a routing daemon, a CNI, a person. It goes with a link that goes down, or
+// with a network manager that reads all of its files anew, and nobody else would give it back.
 import { run } from './command.ts';
-import { unreadable } from './kernel.ts';
+import { ip, unreadable, type RawLink } from './kernel.ts';
+import { until } from './until.ts';
 
-/** What the kernel, network managers and routers make comes again by itself. */
-const BY_ITSELF = / proto (kernel|static|dhcp|ra|redirect)\b| table local\b/;
+/** By number: of redirects, the kernel, routers, DHCP; and what the kernel answers to itself. It comes again by itself. */
+const BY_ITSELF = / proto (1|2|9|16)\b| table 255\b/;
+/** Of a network manager. */
+const STATIC = / proto 4\b/;
 const FAMILIES = ['-4', '-6'];
+/** Of routes, as in linux/rtnetlink.h. */
+const TYPES: ReadonlyMap<string, string> = new Map([
+  ['6', 'blackhole'],
+  ['7', 'unreachable'],
+  ['8', 'prohibit'],
+  ['9', 'throw'],
+]);
 const KERNEL_PRIORITIES: ReadonlySet<string> = new Set(['0', '32766', '32767']);
+/** An IPv6 address that has just come is no source of a route until the kernel has looked for it in its network. */
+const GIVE_BACK_MS = 3_000;
+const AGAIN_MS = 200;
 
 /**
- * @param ours names of NICs that are to change: their addresses are not others'
- * @param everywhere on all NICs; else what others have through ours alone, which goes with a link that goes down
- * @returns the arguments of `ip` that make each of them
+ * @param ours names of NICs that are to change: what others have through them goes with them, their addresses are not others'
+ * @param everywhere also what they have on all other NICs
+ * @returns the arguments of `ip` that add each of them
  */
 export async function readOthers(ours: ReadonlySet<string>, everywhere: boolean): Promise<string[]> {
-  const routes = await readRoutes();
-  const neighbours = (await lines('neigh', 'show', 'nud', 'permanent')).map(
-    (line) => `neigh replace ${line.replace(/ PERMANENT.*$/, ' nud permanent').trim()}`,
-  );
-  const through = [...routes, ...neighbours];
-  if (!everywhere) return through.filter((command) => devsOf(command).some((name) => ours.has(name)));
-  const addresses = (await lines('-o', 'addr', 'show', 'scope', 'global', 'permanent')).flatMap(addressOf);
-  const rules = await Promise.all(
-    FAMILIES.map(async (family) =>
-      (await lines(family, 'rule', 'show')).flatMap((line) => ruleOf(family, line)),
-    ),
-  );
-  const theirs = addresses.filter((command) => devsOf(command).every((name) => !ours.has(name)));
-  return [...theirs, ...through, ...rules.flat()];
+  const through = [...(await readRoutes()), ...(await readNeighbours())];
+  const isThroughOurs = (command: string): boolean => devsOf(command).some((name) => ours.has(name));
+  if (!everywhere) return through.filter(isThroughOurs);
+  const addresses = (await readAddresses()).filter((command) => !isThroughOurs(command));
+  const routes = through.filter((command) => isThroughOurs(command) || !STATIC.test(command));
+  return [...addresses, ...routes, ...(await readRules())];
 }
 
-/** The same for links that have other names by now. @param names by the name of then */
-export function renamed(command: string, names: ReadonlyMap<string, string>): string {
-  return command.replaceAll(DEV, (name) => names.get(name) ?? name);
+/**
+ * The same for links that have other names by now, less what was on those that are gone.
+ * @param names by the name of then; undefined: gone
+ */
+export function renamed(
+  commands: readonly string[],
+  names: ReadonlyMap<string, string | undefined>,
+): string[] {
+  return commands
+    .filter((command) => devsOf(command).every((name) => !names.has(name) || names.get(name) !== undefined))
+    .map((command) => command.replaceAll(DEV, (name) => names.get(name) ?? name));
+}
+
+/** In an order in which each finds what it needs: gateways before what is behind them. */
+export function inOrder(commands: readonly string[]): string[] {
+  return commands.toSorted((a, b) => Number(a.includes(' via ')) - Number(b.includes(' via ')));
+}
+
+/**
+ * Adds what is gone, and overwrites nothing: a daemon may have found another way meanwhile.
+ * @param before as `readOthers` found it, with the names of now
+ * @returns what could not be had again
+ */
+export async function giveBack(before: readonly string[]): Promise<readonly string[]> {
+  let gone = before;
+  let add = addAll;
+  await until(
+    GIVE_BACK_MS,
+    async () => {
+      const now = new Set(await readAll());
+      gone = before.filter((command) => !now.has(command));
+      await add(inOrder(gone));
+      // A line that `ip` does not understand ends it, and what comes after.
+      add = addEach;
+      return gone.length === 0;
+    },
+    AGAIN_MS,
+  );
+  return gone;
+}
+
+async function readAll(): Promise<string[]> {
+  return [
+    ...(await readAddresses()),
+    ...(await readRoutes()),
+    ...(await readNeighbours()),
+    ...(await readRules()),
+  ];
+}
+
+/** One process for all of a family: in a big cluster they are thousands. */
+async function addAll(commands: readonly string[]): Promise<void> {
+  for (const family of ['', ...FAMILIES]) {
+    const lines = commands.flatMap((command) => {
+      const [, flag = '', rest = ''] = /^(-[46])? ?(.*)$/.exec(command) ?? [];
+      return flag === family ? [`${rest}\n`] : [];
+    });
+    const flags = family === '' ? [] : [family];
+    if (lines.length > 0) await run(['ip', ...flags, '-force', '-batch', '-'], undefined, lines.join(''));
+  }
+}
+
+async function addEach(commands: readonly string[]): Promise<void> {
+  const deadline = performance.now() + GIVE_BACK_MS;
+  for (const command of commands) {
+    if (performance.now() > deadline) return;
+    await run(['ip', ...command.split(/\s+/)]);
+  }
+}
+
+/** Of a command, the names of links in it. */
+const DEV = /(?<= dev )\S+/g;
+const devsOf = (command: string): string[] => command.match(DEV) ?? [];
+
+async function readAddresses(): Promise<string[]> {
+  const links = await ip<RawLink>('addr', 'show', 'scope', 'global', 'permanent');
+  return links.flatMap(({ ifname, addr_info = [] }) =>
+    addr_info.flatMap((each) => {
+      const { local, prefixlen, address, broadcast, label, metric, noprefixroute, deprecated } = each;
+      if (local === undefined) return [];
+      const parts = [
+        address === undefined ? `${local}/${prefixlen}` : `${local} peer ${address}/${prefixlen}`,
+        broadcast && `brd ${broadcast}`,
+        metric && `metric ${metric}`,
+        label !== undefined && label !== ifname && `label ${label}`,
+        noprefixroute === true && 'noprefixroute',
+        deprecated === true && 'preferred_lft 0',
+      ];
+      return [`addr add ${parts.filter(Boolean).join(' ')} dev ${ifname}`];
+    }),
+  );
 }
 
 async function readRoutes(): Promise<string[]> {
@@ -44,32 +137,33 @@ async function readRoutes(): Promise<string[]> {
   return byFamily.flat();
 }
 
-/** Of a command, the names of links in it. */
-const DEV = /(?<= dev )\S+/g;
-const devsOf = (command: string): string[] => command.match(DEV) ?? [];
-
-/** Gives back what is gone. @param before as `readOthers` found it, with the names of now */
-export async function giveBack(before: readonly string[]): Promise<void> {
-  if (before.length === 0) return;
-  const now = new Set(await readOthers(new Set(), true));
-  // What cannot be had again is what a verification is for.
-  for (const command of before) if (!now.has(command)) await run(['ip', ...command.split(/\s+/)]);
-}
-
-/** `2: eth0    inet 10.0.0.1/24 brd 10.0.0.255 scope global eth0\ …` */
-function addressOf(line: string): string[] {
-  const [, name, address, broadcast] = /^\d+:\s+(\S+)\s+inet6?\s+(\S+)(?:\s+brd\s+(\S+))?/.exec(line) ?? [];
-  if (name === undefined || address === undefined) return [];
-  return [`addr add ${address}${broadcast === undefined ? '' : ` brd ${broadcast}`} dev ${name}`];
-}
-
 function routeOf(family: string, line: string): string[] {
   if (BY_ITSELF.test(line)) return [];
-  // A backslash stands for the line break before each next hop.
   const route = line
+    // A backslash stands for the line break before each next hop.
     .replaceAll('\\', ' ')
-    .replaceAll(/ (linkdown|dead|pref \w+|expires \w+|error -?\d+)\b/g, '');
-  return [`${family} route replace ${route.trim()}`];
+    // What the kernel says of a route, and the object of a daemon that its next hops are from.
+    .replaceAll(
+      / (linkdown|dead|(rt_)?trap|(rt_)?offload(_failed)?|nhid \d+|pref \w+|expires \w+|error -?\d+)\b/g,
+      '',
+    );
+  // A type is no number when it is added.
+  return [`${family} route add ${route.trim().replace(/^\d+(?= )/, (type) => TYPES.get(type) ?? type)}`];
+}
+
+async function readNeighbours(): Promise<string[]> {
+  return (await lines('neigh', 'show', 'nud', 'permanent')).map(
+    (line) => `neigh add ${line.replace(/ PERMANENT.*$/, ' nud permanent').trim()}`,
+  );
+}
+
+async function readRules(): Promise<string[]> {
+  const byFamily = await Promise.all(
+    FAMILIES.map(async (family) =>
+      (await lines(family, 'rule', 'show')).flatMap((line) => ruleOf(family, line)),
+    ),
+  );
+  return byFamily.flat();
 }
 
 /** `1000:	from 10.52.0.0/16 lookup 100` */
@@ -79,8 +173,9 @@ function ruleOf(family: string, line: string): string[] {
   return [`${family} rule add ${rule?.replace('[detached] ', '').trim()} priority ${priority}`];
 }
 
+/** By number, because a host's `ip` may know other names than the image's. */
 async function lines(...args: string[]): Promise<string[]> {
-  const { code, stdout, stderr } = await run(['ip', ...args]);
+  const { code, stdout, stderr } = await run(['ip', '-N', ...args]);
   // A kernel without IPv6 has none of it; anything else that is not known could not be given back.
   if (code !== 0 && !args.includes('-6')) throw unreadable(args, stderr);
   return stdout.split('\n').filter((line) => line.trim() !== '');

@@ -181,15 +181,20 @@ function wantedLink(situation: Situation, nic: Interface): LinkTarget {
   const others = (link?.addresses ?? []).filter(
     (each) => each !== address && !ours.has(each) && each.split('/')[0] !== nic.address,
   );
-  const target = { mac: nic.mac, name: nic.name, mtu: nic.mtu, up: true, addresses: [...others, address] };
-  return link?.ipv6 === undefined
-    ? target
-    : { ...target, ipv6: wantedIpv6(link.ipv6, nic, situation.desired.kind) };
+  const addresses = [...others, address];
+  const ipv6 = wantedIpv6(link?.ipv6, addresses, situation.desired.kind);
+  return { mac: nic.mac, name: nic.name, mtu: nic.mtu, up: true, addresses, ipv6 };
 }
 
+/** Of a link that the kernel begins to do IPv6 on. */
+const KERNEL_DEFAULT: Ipv6 = { acceptRa: 1, addrGenMode: 0 };
+
 /** NetworkManager makes link-local addresses itself, and says so to the kernel. */
-function wantedIpv6(now: Ipv6, { address }: Interface, kind: RendererKind): Ipv6 {
-  const quiet = quietIpv6(now, address.includes(':'));
+function wantedIpv6(now = KERNEL_DEFAULT, addresses: readonly string[], kind: RendererKind): Ipv6 {
+  const quiet = quietIpv6(
+    now,
+    addresses.some((address) => address.includes(':')),
+  );
   return byNetworkManager(kind) ? { ...quiet, addrGenMode: now.addrGenMode } : quiet;
 }
 

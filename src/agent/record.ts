@@ -125,8 +125,15 @@ export class HostRecord {
   }
 
   #save(applied: Applied | null, pending: Pending | null): void {
+    const text = `${JSON.stringify({ version: 1, applied, pending }, null, 2)}\n`;
+    if (text.length > MAX_RECORD_BYTES) {
+      throw new MultinicError(
+        'RecordTooLarge',
+        `what others have on this node makes a record of ${text.length} bytes, which could not be read again; use apply: live, or take routes off the NICs`,
+      );
+    }
     if (applied === null && pending === null) this.#root.remove(RECORD);
-    else this.#root.write(RECORD, `${JSON.stringify({ version: 1, applied, pending }, null, 2)}\n`, 0o600);
+    else this.#root.write(RECORD, text, 0o600);
     this.#applied = applied;
     this.#pending = pending;
   }

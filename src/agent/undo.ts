@@ -2,6 +2,7 @@ import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import { activateLinks, settleProfiles, type Activation, type Settling } from './activate.ts';
 import type { Host, Link, LinkStep } from './host.ts';
+import { hasRestored, isArmed } from './dead-man.ts';
 import { givingWay, nicOf, type LinkTarget } from './links.ts';
 import type { Log } from './log.ts';
 import { CONFIG_FOLDERS, STAGING } from './managed.ts';
@@ -19,23 +20,32 @@ export async function undo(pending: Pending, root: Root, host: Host, log: Log): 
   try {
     restoreFiles(pending, root);
     const { links } = await host.state();
-    const targets = givingWay(pending.links.before, links).map((target) =>
-      sparing(target, links, pending.links.after),
+    // What somebody did since to a NIC that the host has restored by itself is not the change's.
+    const restored = hasRestored(root);
+    const left = restored
+      ? pending.links.before.filter((link) => isChanged(link, links, pending.links.after))
+      : pending.links.before;
+    const targets = givingWay(
+      left.map((link) => sparing(link, links, pending.links.after)),
+      links,
     );
     const renamed = targets.filter(({ name }) => pending.links.before.every((link) => link.name !== name));
     for (const { mac, name } of renamed)
       log.warn({ mac, name }, 'its name is that of another NIC by now, so it got one of its own');
     const settling = pending.profiles && {
       paths: pending.files.map(({ path }) => path),
-      // A profile of NetworkManager's making is for the name.
-      profiles: { ...pending.profiles, ...Object.fromEntries(renamed.map(({ mac }) => [mac, null])) },
+      profiles: {
+        ...Object.fromEntries(left.flatMap(({ mac }) => [[mac, pending.profiles?.[mac] ?? null]])),
+        // A profile of NetworkManager's making is for the name.
+        ...Object.fromEntries(renamed.map(({ mac }) => [mac, null])),
+      },
     };
     const change = async (step: LinkStep): Promise<void> => {
       checkpoint('agent.restore.link');
       await host.change(step);
     };
-    const settle = settler(pending, host, settling);
-    const giveBack = (): Promise<void> => host.giveBack(pending.others, pending.links.before);
+    const settle = restored && left.length === 0 ? undefined : settler(pending, host, settling);
+    const giveBack = (): Promise<void> => giveBackOthers(pending, root, host, log);
     await activateLinks({ host, targets, change, settle, giveBack });
     verifyFiles(root, new Map(pending.files.map(({ path, before }) => [path, before?.content ?? null])));
     const now = await host.state();
@@ -55,29 +65,60 @@ export async function undo(pending: Pending, root: Root, host: Host, log: Log): 
   }
 }
 
-/** The change's own addresses go; what somebody has put on the NIC since then stays. */
+/** Whether a link still has something that the change gave it. */
+function isChanged(before: LinkTarget, links: readonly Link[], targets: readonly LinkTarget[]): boolean {
+  const now = nicOf(links, before.mac);
+  const after = targets.find(({ mac }) => mac === before.mac);
+  if (now === undefined || after === undefined) return false;
+  return (
+    (now.name === after.name && now.name !== before.name) ||
+    (now.mtu === after.mtu && now.mtu !== before.mtu) ||
+    now.addresses.some((each) => after.addresses.includes(each) && !before.addresses.includes(each))
+  );
+}
+
+/** The change's own addresses go; a lease, and what somebody has put on the NIC since, is let be. */
 function sparing(
-  target: LinkTarget,
+  { leases = [], ...target }: Pending['links']['before'][number],
   links: readonly Link[],
   after: readonly Pick<LinkTarget, 'mac' | 'addresses'>[],
 ): LinkTarget {
   const ours = after.find(({ mac }) => mac === target.mac)?.addresses ?? [];
-  const others = nicOf(links, target.mac)?.addresses.filter((address) => !ours.includes(address)) ?? [];
-  return { ...target, leases: [...(target.leases ?? []), ...others] };
+  const now = nicOf(links, target.mac);
+  const others = now?.addresses.filter((address) => !ours.includes(address)) ?? [];
+  return {
+    ...target,
+    // Records of earlier agents have leases among them.
+    addresses: target.addresses.filter((address) => now?.leases?.includes(address) !== true),
+    spared: [...leases, ...others],
+  };
+}
+
+/**
+ * Only while the host's own restore is armed, which is what a change and its undo are in: later, or after a reboot, what
+ * others had may be elsewhere by now (a VIP on another node).
+ */
+export async function giveBackOthers(
+  { others, links, bootId }: Pending,
+  root: Root,
+  host: Host,
+  log: Log,
+): Promise<void> {
+  if (!isArmed(root) || (await host.identity()).bootId !== bootId) return;
+  const gone = await host.giveBack(others, links.before);
+  if (gone.length > 0) log.warn({ gone }, 'what others had there could not be given back');
 }
 
 /** What a network manager does for a change, and for its undo; undefined: nothing. */
 export function settler(
-  { reload, files }: Pending,
+  { reload, files, links }: Pending,
   host: Host,
   settling: Settling | undefined,
 ): Activation['settle'] {
   if (reload) {
     const paths = files.map(({ path }) => path);
-    return async () => {
-      await host.reload(paths);
-      checkpoint('agent.activate.reload');
-    };
+    const macs = links.after.map(({ mac }) => mac);
+    return () => host.reload(paths, macs);
   }
   return settling && ((steps) => settleProfiles(host, settling, steps));
 }
@@ -119,7 +160,7 @@ export async function recover(
   root.removeScratch(STAGING);
   const { pending } = record;
   if (pending === undefined) return 'clean';
-  if (await isComplete(pending, root, host, probe)) {
+  if (await isComplete(pending, root, host, probe, log)) {
     checkpoint('agent.recover.disarm');
     await host.disarm();
     record.finish(pending.applied);
@@ -132,20 +173,23 @@ export async function recover(
 
 /** Whether all that a run verifies before it says Applied holds, though that run did not come to say it. */
 async function isComplete(
-  { files, links, machine }: Pending,
+  pending: Pending,
   root: Root,
   host: Host,
   probe: () => Promise<void>,
+  log: Log,
 ): Promise<boolean> {
+  const { files, links, machine } = pending;
   const isAfter = ({ path, after }: Pending['files'][number]): boolean => {
     const file = root.read(path);
     return (file === undefined ? null : sha256(file.content)) === after;
   };
   if (!files.every(isAfter)) return false;
   try {
-    const now = await host.state();
-    verifyLinks(now.links, links.after, links.before);
-    verifyRest(now, machine);
+    verifyLinks((await host.state()).links, links.after, links.before);
+    // That run may have come to its last link, and not to this.
+    await giveBackOthers(pending, root, host, log);
+    verifyRest(await host.state(), machine);
     await probe();
     return true;
   } catch {

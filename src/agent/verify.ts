@@ -59,7 +59,7 @@ export function verifyLinks(
       (address) =>
         old.includes(address) &&
         !target.addresses.includes(address) &&
-        target.leases?.includes(address) !== true,
+        target.spared?.includes(address) !== true,
     );
     if (stale !== undefined) throw failed(`${target.name} still has the address ${stale}`);
   }

@@ -8,7 +8,7 @@ const POD = 'GET /api/v1/namespaces/ns/pods/multinic-agent-0';
 
 const slice = (...addresses: string[]): object => ({ items: [{ endpoints: [{ addresses }] }, {}] });
 
-test('API servers and this pod, read again after a minute; none where they cannot be read', async () => {
+test('API servers and this pod, read again after a minute; what was known stays where they cannot be read', async () => {
   let now = 0;
   const api = new FakeClient()
     .on(SLICES, slice('10.0.0.5', '10.0.0.6'))
@@ -31,5 +31,5 @@ test('API servers and this pod, read again after a minute; none where they canno
   expect((await peers.list())[0]).toBe('10.0.0.8');
   api.on(SLICES, 403);
   now += 60_000;
-  expect(await peers.list()).toEqual([]);
+  expect((await peers.list())[0]).toBe('10.0.0.8');
 });

@@ -31,16 +31,17 @@ export class Peers {
     this.#now = options.now ?? Date.now;
   }
 
-  /** @returns addresses; those of a minute ago are good enough, and none are known where they cannot be read */
+  /** @returns addresses; those of a minute ago are good enough */
   list(): Promise<readonly string[]> {
     if (this.#now() - this.#readAt >= FRESH_MS) {
       this.#readAt = this.#now();
-      this.#known = this.#read();
+      const before = this.#known;
+      this.#known = before.then((known) => this.#read(known));
     }
     return this.#known;
   }
 
-  async #read(): Promise<readonly string[]> {
+  async #read(before: readonly string[]): Promise<readonly string[]> {
     const { client, namespace, pod, log } = this.#options;
     try {
       const [slices, { status }] = await Promise.all([
@@ -53,8 +54,9 @@ export class Peers {
       const store = (status?.podIPs ?? []).flatMap(({ ip }) => ip ?? []);
       return [...new Set([...servers, ...store])];
     } catch (error) {
-      log.warn({ err: error }, 'where the API servers are is not known: agents find out after a change only');
-      return [];
+      log.warn({ err: error }, 'where the API servers are could not be read: what was known stays');
+      this.#readAt = -Infinity;
+      return before;
     }
   }
 }

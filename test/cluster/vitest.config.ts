@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { raiseInotifyLimit } from '../nodes/inotify.ts';
 
 // Tests that want a cluster, each file one of its own. `npm test` runs those of Multinic (../kube); the others are of the
 // cluster itself.
@@ -10,6 +11,6 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     // They mostly wait for Kubernetes; more than two would keep it from being in time.
-    maxWorkers: 2,
+    maxWorkers: raiseInotifyLimit() ? 2 : 1,
   },
 });

@@ -135,15 +135,19 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     server.close();
   });
 
-  test('the way to an API server is a NIC that would change, by somebody’s rule', async () => {
+  test.each([
+    ['the Job says', 'true', { peers: ['203.0.113.5'] }],
+    ['the kubelet knows', 'echo "    server: https://203.0.113.5:6443" >/etc/kubernetes/kubelet.conf', {}],
+  ])('the way to an API server, as %s, is a NIC that would change', async (_, prepare, options) => {
     const rule = 'to 203.0.113.5 lookup 77 priority 100';
     const [name] = (await host.sh(`ip -br link | grep ${nic(2).mac}`)).split(/[@ ]/);
-    await host.sh(`ip link set ${name} up; ip rule add ${rule}
+    await host.sh(`mkdir -p /etc/kubernetes; ${prepare}; ip link set ${name} up; ip rule add ${rule}
       ip route add 203.0.113.0/24 via 192.168.102.1 onlink dev ${name} table 77`);
-    const outcome = await fails(NEW, { peers: ['203.0.113.5'] });
+    const outcome = await fails(NEW, options);
     expect(outcome).toMatchObject({ reason: 'NicInUse', step: 'preflight' });
     expect(outcome?.message).toContain(`(${nic(2).mac}) is the way to 203.0.113.5`);
-    await host.sh(`ip rule del ${rule}; ip route flush table 77; ip link set ${name} down`);
+    await host.sh(`ip rule del ${rule}; ip route flush table 77; ip link set ${name} down
+      rm -f /etc/kubernetes/kubelet.conf`);
   });
 
   describe.runIf(kind === 'netplan')('a command of the OS', () => {

@@ -221,12 +221,13 @@ export async function foreign(host: LiveHost): Promise<void> {
 export const NOT_OURS = `ip -j addr show eth0; ip -j route show dev eth0; ip -j route show table 100; ip -j route show type blackhole; ip -j route show 10.54.0.0/16
   ip -j -6 route show dev eth0; ip -j rule; ip -j neigh show nud permanent dev eth0`;
 
-/** Gives out addresses, and itself as the way to everywhere. */
+/** Gives out addresses, itself as the way to everywhere, and a name server, to which newer networkds make a route of its own. */
 export const DHCP = `[Network]
 Address=172.16.9.1/24
 DHCPServer=yes
 [DHCPServer]
 EmitRouter=yes
+DNS=172.16.53.1
 `;
 
 export const ADVERTISEMENTS = `[Network]

@@ -10,6 +10,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from './cache.ts';
+import { raiseInotifyLimit } from './inotify.ts';
 import { Machine, type MachineOptions } from './machine.ts';
 import { needCommands } from './packages.ts';
 import { nodeRootfs, type Rootfs, type RootfsKind } from './rootfs.ts';
@@ -51,6 +52,7 @@ export class Lab {
   /** Installs and builds what is missing (minutes, the first time on a machine), then takes milliseconds. */
   static async open({ log = () => {}, rootfs = 'netplan' }: LabOptions = {}): Promise<Lab> {
     await needCommands(COMMANDS, log);
+    raiseInotifyLimit();
     const layer = await nodeRootfs(log, rootfs);
     const slot = await Slot.claim(log);
     try {
