@@ -34,11 +34,12 @@ export async function undo(pending: Pending, root: Root, host: Host, log: Log): 
       log.warn({ mac, name }, 'its name is that of another NIC by now, so it got one of its own');
     const settling = pending.profiles && {
       paths: pending.files.map(({ path }) => path),
-      profiles: {
-        ...Object.fromEntries(left.flatMap(({ mac }) => [[mac, pending.profiles?.[mac] ?? null]])),
-        // A profile of NetworkManager's making is for the name.
-        ...Object.fromEntries(renamed.map(({ mac }) => [mac, null])),
-      },
+      profiles: Object.fromEntries(
+        Object.entries(pending.profiles)
+          .filter(([mac]) => left.some((link) => link.mac === mac))
+          // A profile of NetworkManager's making is for the name.
+          .map(([mac, profile]) => [mac, renamed.some((link) => link.mac === mac) ? null : profile]),
+      ),
     };
     const change = async (step: LinkStep): Promise<void> => {
       checkpoint('agent.restore.link');
