@@ -34,9 +34,9 @@ export function preflight(
   }
 }
 
-/** Links that get changed now, or whose files change for the next boot. */
+/** Links that get changed now, or whose files change for the next boot; what the kernel hears of routers harms nobody. */
 export function touchedLinks(plan: Plan, host: HostState): Link[] {
-  const running = linkSteps(host.links, plan.targets).map((step) => step.mac);
+  const running = linkSteps(host.links, plan.targets).flatMap(({ op, mac }) => (op === 'ipv6' ? [] : mac));
   const names = new Set(plan.files.map((step) => nameIn(step.path)));
   const configured = plan.present.filter((nic) => names.has(nic.name)).map((nic) => nic.mac);
   return host.links.filter((link) => running.includes(link.mac) || configured.includes(link.mac));
