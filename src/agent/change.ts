@@ -4,7 +4,7 @@ import type { AgentJob } from '../api/job.ts';
 import { byNetworkManager } from '../network/node.ts';
 import { activateLinks, type Settling } from './activate.ts';
 import type { Claim, Host, HostState, LinkStep, Profiles } from './host.ts';
-import { linkSteps } from './links.ts';
+import { linkSteps, nicOf } from './links.ts';
 import type { Log } from './log.ts';
 import { CONFIG_FOLDERS } from './managed.ts';
 import { preflight, touchedLinks } from './preflight.ts';
@@ -226,7 +226,8 @@ async function verify(
 
 /** MACs of the NICs that this change configures: what others have come to meanwhile is not its doing. */
 function configuredNow(plan: Plan, before: HostState): string[] {
-  const touched = touchedLinks(plan, before);
+  // To hear of no router needs no carrier.
+  const touched = touchedLinks(plan, before, ({ op }) => op !== 'ipv6');
   return plan.present.flatMap(({ mac }) => (touched.some((link) => link.mac === mac) ? [mac] : []));
 }
 
@@ -257,7 +258,8 @@ async function describe(
     }),
     links: {
       before: before.links
-        .filter((link) => changed.has(link.mac))
+        // Not the VLAN or bond that copies its MAC.
+        .filter((link) => changed.has(link.mac) && nicOf(before.links, link.mac) === link)
         .map(({ master: _, loaded: __, ...link }) => link),
       after: plan.targets.filter((target) => changed.has(target.mac)),
     },

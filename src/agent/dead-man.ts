@@ -100,6 +100,7 @@ export function restoreScript(pending: Pending): string {
     `# Restores this node's network as it was before ${startedAt}. Runs under flock on /${LOCK}.`,
     'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     `grep -qF ${quote(`"startedAt": "${startedAt}"`)} /var/lib/multinic/record.json || exit 0`,
+    'ok=yes',
     ...NIC_BY_MAC,
     ...files.toReversed().flatMap(({ path, before }) => restoreFile(`/${path}`, before)),
     ...links.before.flatMap(({ mac, ipv6 }) => (ipv6 === undefined ? [] : onNic(mac, setIpv6(mac, ipv6)))),
@@ -112,19 +113,20 @@ export function restoreScript(pending: Pending): string {
     // Where another NIC has the name by now, that one keeps it.
     ...links.before.flatMap(({ mac, name }) =>
       onNic(mac, [
-        `[ "$n" = ${quote(name)} ] || ip link set "$n" name ${quote(name)} || ip link set "$n" name ${nameByMac(mac)}`,
+        `[ "$n" = ${quote(name)} ] || ip link set "$n" name ${quote(name)} || ip link set "$n" name ${nameByMac(mac)} || ok=no`,
       ]),
     ),
     ...(reload ? reloadManagers(files.map(({ path }) => path)) : []),
     ...(profiles === undefined ? [] : settleProfiles(pending, profiles)),
     ...links.before.flatMap(({ mac, mtu, up, addresses, leases = [] }) => {
       const give = addresses.map(
-        (address) => `ip addr replace ${quote(address)} dev "$n"${address.includes(':') ? '' : ' brd +'}`,
+        (address) =>
+          `ip addr replace ${quote(address)} dev "$n"${address.includes(':') ? '' : ' brd +'} || ok=no`,
       );
       const given = (after.get(mac) ?? []).filter((each) => ![...addresses, ...leases].includes(each));
       return onNic(mac, [
-        `ip link set "$n" mtu ${mtu}`,
-        `ip link set "$n" ${up ? 'up' : 'down'}`,
+        `ip link set "$n" mtu ${mtu} || ok=no`,
+        `ip link set "$n" ${up ? 'up' : 'down'} || ok=no`,
         ...give,
         ...given.map((address) => `ip addr del ${quote(address)} dev "$n" 2>/dev/null`),
         // Where promote_secondaries is off, an address that leaves has taken those of its subnet along.
@@ -132,7 +134,8 @@ export function restoreScript(pending: Pending): string {
       ]);
     }),
     ...giveBack(others, links.before),
-    `rm -f /${SCRIPT}`,
+    // Else the next agent does it all again.
+    `[ $ok = no ] || rm -f /${SCRIPT}`,
     'sync',
     'exit 0',
   ].join('\n')}\n`;
@@ -194,8 +197,8 @@ function withNames(command: string, links: Pending['links']['before']): string {
 /** As LiveHost.reload does it, for the managers whose files have changed. */
 function reloadManagers(paths: readonly string[]): string[] {
   return [
-    ...(paths.some(rendererOf('netplan').manages) ? ['timeout 60 netplan apply'] : []),
-    ...(paths.some(isProfile) ? ['timeout 60 systemctl restart NetworkManager'] : []),
+    ...(paths.some(rendererOf('netplan').manages) ? ['timeout 60 netplan apply || ok=no'] : []),
+    ...(paths.some(isProfile) ? ['timeout 60 systemctl restart NetworkManager || ok=no'] : []),
   ];
 }
 
@@ -216,7 +219,10 @@ function settleProfiles({ files, links }: Pending, profiles: Profiles): string[]
       if (profile === undefined || profile === null) return [];
       // NetworkManager learns of a name later than the kernel.
       const up = `up "$(uuid ${quote(profile)})" "$n"`;
-      return onNic(mac, ['ip link set "$n" up', `for try in 1 2 3; do ${up} && break; sleep 1; done`]);
+      return onNic(mac, [
+        'ip link set "$n" up',
+        `done=no; for try in 1 2 3; do ${up} && done=yes && break; sleep 1; done; [ $done = yes ] || ok=no`,
+      ]);
     }),
   ];
 }

@@ -187,6 +187,7 @@ describe("the host's own restore", () => {
         sed -i "s/: $3: /: $5: /" ${root}/links
       fi
       echo "ip $*" >> ${root}/told
+      [ "$4" != mtu ] || [ "$5" != 13 ]
     }
     sleep() { :; }`;
     const script = restoreScript(change)
@@ -194,9 +195,9 @@ describe("the host's own restore", () => {
       .replaceAll('/var/lib/', `${root}/var/lib/`)
       .replace(/^PATH=.*$/m, () => ip);
     writeFileSync(join(root, 'links'), links.map((link) => `${link}\n`).join(''));
-    writeFileSync(join(root, 'restore.sh'), script);
+    writeFileSync(join(root, 'var/lib/multinic/restore.sh'), script);
     rmSync(join(root, 'told'), { force: true });
-    sh('sh restore.sh');
+    sh('sh var/lib/multinic/restore.sh');
   }
   const told = (): string[] => sh('cat told').trim().split('\n');
   const OURS = String.raw`7: multinic0: <BROADCAST,UP> mtu 9000 qdisc mq state UP\    link/ether fa:16:3e:00:00:01 brd ff:ff:ff:ff:ff:ff`;
@@ -243,6 +244,14 @@ describe("the host's own restore", () => {
 
     restore(pending, [stranger, physical]);
     expect(sh('ls')).not.toContain('told');
+  });
+
+  test('stays for the next agent where it could not do all of it', () => {
+    const [before] = pending.links.before;
+    restore({ ...pending, links: { ...pending.links, before: [{ ...before!, mtu: 13 }] } }, [OURS]);
+    expect(sh('ls var/lib/multinic')).toBe('record.json\nrestore.sh\n');
+    restore(pending, [OURS]);
+    expect(sh('ls var/lib/multinic')).toBe('record.json\n');
   });
 
   test('gives back what others had through a NIC, and leaves what a DHCP server gave', () => {

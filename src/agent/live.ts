@@ -294,19 +294,22 @@ export class LiveHost implements Host {
     then: readonly Pick<Link, 'mac' | 'name'>[],
   ): Promise<readonly string[]> {
     if (others.length === 0) return [];
-    const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
-    return giveBack(renamed(others, new Map(then.map(({ mac, name }) => [name, nicOf(links, mac)?.name]))));
+    const raw = await ip<RawLink>('-d', 'addr', 'show');
+    const links = readLinks(raw);
+    const names = new Map(then.map(({ mac, name }) => [name, nicOf(links, mac)?.name]));
+    return giveBack(renamed(others, names, new Set(raw.map(({ ifname }) => ifname))));
   }
 
   /** In a unit of the host's own: it goes on if this process dies, and its children are the host's. */
   async reload(paths: readonly string[], macs: readonly string[]): Promise<void> {
     const others = await this.others(macs, true);
     const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
+    const ours = macs.flatMap((mac) => nicOf(links, mac) ?? []);
     const all = [...paths, ...readManaged(this.#root).flatMap(({ files }) => [...files.keys()])];
     if (all.some((path) => rendererOf('netplan').manages(path))) await this.#inUnit('netplan apply');
     if (all.some(isProfile)) await this.#inUnit('systemctl restart NetworkManager');
     checkpoint('agent.activate.reload');
-    await this.giveBack(others, links);
+    await this.giveBack(others, ours);
   }
 
   async #inUnit(command: string): Promise<void> {

@@ -4,13 +4,20 @@ import { run } from './command.ts';
 import { ip, unreadable, type RawLink } from './kernel.ts';
 import { until } from './until.ts';
 
-/** By number: of redirects, the kernel, routers, DHCP; and what the kernel answers to itself. It comes again by itself. */
-const BY_ITSELF = / proto (1|2|9|16)\b| table 255\b/;
+/**
+ * It comes again by itself. By number: of redirects, routers, DHCP; what the kernel answers to itself; and what it makes of
+ * an address, which leads over no gateway (a CNI's may say that it is the kernel's).
+ */
+const BY_ITSELF = / proto (1|9|16)\b| table 255\b|^(?!.* via ).* proto 2\b/;
 /** Of a network manager. */
 const STATIC = / proto 4\b/;
 const FAMILIES = ['-4', '-6'];
 /** Of routes, as in linux/rtnetlink.h. */
 const TYPES: ReadonlyMap<string, string> = new Map([
+  ['2', 'local'],
+  ['3', 'broadcast'],
+  ['4', 'anycast'],
+  ['5', 'multicast'],
   ['6', 'blackhole'],
   ['7', 'unreachable'],
   ['8', 'prohibit'],
@@ -20,6 +27,7 @@ const KERNEL_PRIORITIES: ReadonlySet<string> = new Set(['0', '32766', '32767']);
 /** An IPv6 address that has just come is no source of a route until the kernel has looked for it in its network. */
 const GIVE_BACK_MS = 3_000;
 const AGAIN_MS = 200;
+const BATCH = 100;
 
 /**
  * @param ours names of NICs that are to change: what others have through them goes with them, their addresses are not others'
@@ -37,15 +45,18 @@ export async function readOthers(ours: ReadonlySet<string>, everywhere: boolean)
 
 /**
  * The same for links that have other names by now, less what was on those that are gone.
- * @param names by the name of then; undefined: gone
+ * @param names of some, by the name of then; undefined: gone
+ * @param present the names of all links
  */
 export function renamed(
   commands: readonly string[],
   names: ReadonlyMap<string, string | undefined>,
+  present: ReadonlySet<string>,
 ): string[] {
+  const nameOf = (name: string): string => (names.has(name) ? (names.get(name) ?? '') : name);
   return commands
-    .filter((command) => devsOf(command).every((name) => !names.has(name) || names.get(name) !== undefined))
-    .map((command) => command.replaceAll(DEV, (name) => names.get(name) ?? name));
+    .filter((command) => devsOf(command).every((name) => present.has(nameOf(name))))
+    .map((command) => command.replaceAll(DEV, nameOf));
 }
 
 /** In an order in which each finds what it needs: gateways before what is behind them. */
@@ -85,7 +96,7 @@ async function readAll(): Promise<string[]> {
   ];
 }
 
-/** One process for all of a family: in a big cluster they are thousands. */
+/** One process for many of a family: in a big cluster they are thousands. */
 async function addAll(commands: readonly string[]): Promise<void> {
   for (const family of ['', ...FAMILIES]) {
     const lines = commands.flatMap((command) => {
@@ -93,7 +104,10 @@ async function addAll(commands: readonly string[]): Promise<void> {
       return flag === family ? [`${rest}\n`] : [];
     });
     const flags = family === '' ? [] : [family];
-    if (lines.length > 0) await run(['ip', ...flags, '-force', '-batch', '-'], undefined, lines.join(''));
+    for (let at = 0; at < lines.length; at += BATCH) {
+      const input = lines.slice(at, at + BATCH).join('');
+      await run(['ip', ...flags, '-force', '-batch', '-'], undefined, input);
+    }
   }
 }
 
@@ -169,8 +183,11 @@ async function readRules(): Promise<string[]> {
 /** `1000:	from 10.52.0.0/16 lookup 100` */
 function ruleOf(family: string, line: string): string[] {
   const [, priority, rule] = /^(\d+):\s+(.*)$/.exec(line) ?? [];
-  if (priority === undefined || KERNEL_PRIORITIES.has(priority)) return [];
-  return [`${family} rule add ${rule?.replace('[detached] ', '').trim()} priority ${priority}`];
+  if (priority === undefined || rule === undefined || KERNEL_PRIORITIES.has(priority)) return [];
+  // A VRF's is the kernel's own.
+  if (STATIC.test(rule) || rule.includes('[l3mdev-table]')) return [];
+  const readable = rule.replace('[detached] ', '').replace(/ipproto-(?=\d)/, '');
+  return [`${family} rule add ${readable.trim()} priority ${priority}`];
 }
 
 /** By number, because a host's `ip` may know other names than the image's. */

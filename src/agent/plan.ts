@@ -183,19 +183,21 @@ function wantedLink(situation: Situation, nic: Interface): LinkTarget {
   );
   const addresses = [...others, address];
   const ipv6 = wantedIpv6(link?.ipv6, addresses, situation.desired.kind);
-  return { mac: nic.mac, name: nic.name, mtu: nic.mtu, up: true, addresses, ipv6 };
+  return { mac: nic.mac, name: nic.name, mtu: nic.mtu, up: true, addresses, ...(ipv6 && { ipv6 }) };
 }
 
 /** Of a link that the kernel begins to do IPv6 on. */
 const KERNEL_DEFAULT: Ipv6 = { acceptRa: 1, addrGenMode: 0 };
 
-/** NetworkManager makes link-local addresses itself, and says so to the kernel. */
-function wantedIpv6(now = KERNEL_DEFAULT, addresses: readonly string[], kind: RendererKind): Ipv6 {
-  const quiet = quietIpv6(
-    now,
-    addresses.some((address) => address.includes(':')),
-  );
-  return byNetworkManager(kind) ? { ...quiet, addrGenMode: now.addrGenMode } : quiet;
+/** NetworkManager turns IPv6 on and off, and makes link-local addresses itself. */
+function wantedIpv6(
+  now: Ipv6 | undefined,
+  addresses: readonly string[],
+  kind: RendererKind,
+): Ipv6 | undefined {
+  if (byNetworkManager(kind)) return now && { ...now, acceptRa: 0 };
+  const hasIpv6 = addresses.some((address) => address.includes(':'));
+  return quietIpv6(now ?? KERNEL_DEFAULT, hasIpv6);
 }
 
 /** NICs that we configured and the commit no longer has: back to what they were, as far as we know it. */

@@ -1,5 +1,5 @@
 import { MultinicError } from '../api/errors.ts';
-import type { HostState, Link } from './host.ts';
+import type { HostState, Link, LinkStep } from './host.ts';
 import { heldAddresses, linkSteps, type LinkTarget } from './links.ts';
 import { nameIn } from './managed.ts';
 import type { Plan } from './plan.ts';
@@ -34,9 +34,15 @@ export function preflight(
   }
 }
 
-/** Links that get changed now, or whose files change for the next boot; what the kernel hears of routers harms nobody. */
-export function touchedLinks(plan: Plan, host: HostState): Link[] {
-  const running = linkSteps(host.links, plan.targets).flatMap(({ op, mac }) => (op === 'ipv6' ? [] : mac));
+/** Links that get changed now by steps that count, or whose files change for the next boot. */
+export function touchedLinks(
+  plan: Plan,
+  host: HostState,
+  counts: (step: LinkStep) => boolean = () => true,
+): Link[] {
+  const running = linkSteps(host.links, plan.targets)
+    .filter(counts)
+    .map(({ mac }) => mac);
   const names = new Set(plan.files.map((step) => nameIn(step.path)));
   const configured = plan.present.filter((nic) => names.has(nic.name)).map((nic) => nic.mac);
   return host.links.filter((link) => running.includes(link.mac) || configured.includes(link.mac));
