@@ -1,5 +1,6 @@
 import { indexOfName } from '../network/interface.ts';
 import type { HostState } from './host.ts';
+import { nicOf } from './links.ts';
 import type { Desired, Plan } from './plan.ts';
 import { sha256, type Applied } from './record.ts';
 import type { Root } from './root.ts';
@@ -25,7 +26,7 @@ export function nextRecord(
     appliedAt: at.toISOString(),
     nics: Object.fromEntries(
       plan.present.map((nic) => {
-        const link = before.links.find(({ mac }) => mac === nic.mac);
+        const link = nicOf(before.links, nic.mac);
         const known = old?.nics[nic.mac];
         const addresses = plan.lingering.find(({ mac }) => mac === nic.mac)?.addresses;
         const origin =

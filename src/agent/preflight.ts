@@ -1,6 +1,6 @@
 import { MultinicError } from '../api/errors.ts';
 import type { HostState, Link, LinkStep } from './host.ts';
-import { heldAddresses, linkSteps, type LinkTarget } from './links.ts';
+import { heldAddresses, linkSteps, nicOf, type LinkTarget } from './links.ts';
 import { nameIn } from './managed.ts';
 import type { Plan } from './plan.ts';
 
@@ -85,7 +85,7 @@ function refuseTakenAddress(
   targets: readonly LinkTarget[],
   links: readonly Link[],
 ): void {
-  const now = links.find((link) => link.mac === target.mac)?.addresses ?? [];
+  const now = nicOf(links, target.mac)?.addresses ?? [];
   for (const address of target.addresses.filter((each) => !now.includes(each))) {
     const [ip] = address.split('/');
     const holder = links.find((link) => {
