@@ -44,7 +44,7 @@ import { kubeletServers } from './kubelet.ts';
 import { heldAddresses, nicOf } from './links.ts';
 import { readManaged, readNoAutoDefault } from './managed.ts';
 import { NetworkManager, type Profile } from './network-manager.ts';
-import { loadedAddresses } from './networkd.ts';
+import { isSettled, loadedAddresses } from './networkd.ts';
 import { noAutoDefaultMac } from './no-auto-default.ts';
 import { giveBack, readOthers, renamed } from './others.ts';
 import { answers, type Probe } from './probe.ts';
@@ -67,6 +67,8 @@ const CARRIER_MS = 5_000;
 const PROBE_MS = 5_000;
 const SETTLE_MS = 1_000;
 const APPLY_MS = 60_000;
+/** `netplan apply` does not wait for networkd, which works for about a second. */
+const NETWORKD_MS = 3_000;
 const APPLY_LOG = 'run/multinic-apply.log';
 const BOOT_ID = 'proc/sys/kernel/random/boot_id';
 
@@ -306,7 +308,10 @@ export class LiveHost implements Host {
     const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
     const ours = macs.flatMap((mac) => nicOf(links, mac) ?? []);
     const all = [...paths, ...readManaged(this.#root).flatMap(({ files }) => [...files.keys()])];
-    if (all.some((path) => rendererOf('netplan').manages(path))) await this.#inUnit('netplan apply');
+    if (all.some((path) => rendererOf('netplan').manages(path))) {
+      await this.#inUnit('netplan apply');
+      await until(NETWORKD_MS, async () => isSettled(this.#root));
+    }
     if (all.some(isProfile)) await this.#inUnit('systemctl restart NetworkManager');
     checkpoint('agent.activate.reload');
     await this.giveBack(others, ours);

@@ -5,7 +5,7 @@ import type { Files } from '../network/renderer.ts';
 import { managedFiles, renderTree } from '../network/tree.ts';
 import type { HostState } from './host.ts';
 import { openRoot, readManaged } from './managed.ts';
-import { loadedAddresses } from './networkd.ts';
+import { isSettled, loadedAddresses } from './networkd.ts';
 import { nextRecord } from './next-record.ts';
 import { decide, type Desired, type Plan } from './plan.ts';
 import type { Applied } from './record.ts';
@@ -27,6 +27,20 @@ test('what networkd has loaded for a link, in its own words', () => {
   });
   const loaded = [3, 4, 5, 6].map((ifindex) => loadedAddresses(openRoot(folder.path), ifindex));
   expect(loaded).toEqual([['192.168.100.10/24', 'fd00:101::10/64'], [], [], []]);
+});
+
+test.each([
+  ['ADMIN_STATE=configured\nOPER_STATE=routable\n', true],
+  ['ADMIN_STATE=configuring\nOPER_STATE=degraded\n', false],
+  ['ADMIN_STATE=pending\nOPER_STATE=carrier\n', false],
+  // It may stay so for ever.
+  ['ADMIN_STATE=configuring\nOPER_STATE=no-carrier\n', true],
+  ['ADMIN_STATE=unmanaged\nOPER_STATE=off\n', true],
+])('networkd is at work where a link with carrier is not configured yet: %j', (state, settled) => {
+  using folder = new Folder();
+  const links = 'run/systemd/netif/links';
+  makeRoot(folder.path, machine(0), { [`${links}/2`]: 'ADMIN_STATE=configured\n', [`${links}/3`]: state });
+  expect(isSettled(openRoot(folder.path))).toBe(settled);
 });
 
 test('an address that networkd brings back is ours for as long as the boot, and is said to come', () => {

@@ -13,3 +13,13 @@ export function loadedAddresses(root: Root, ifindex: number): string[] {
   const network = (file !== undefined && root.readForeign(file)?.content) || '';
   return [...network.matchAll(/^Address=(\S+)$/gm)].flatMap(([, address]) => address ?? []);
 }
+
+/** Whether it is through with every link that has a carrier: one that it is still at may lose what is put there. */
+export function isSettled(root: Root): boolean {
+  const folder = 'run/systemd/netif/links';
+  return root.list(folder).every((name) => {
+    const state = root.readForeign(`${folder}/${name}`)?.content ?? '';
+    const waits = /^OPER_STATE=(off|no-carrier|dormant)$/m.test(state);
+    return waits || !/^ADMIN_STATE=(pending|initialized|configuring)$/m.test(state);
+  });
+}

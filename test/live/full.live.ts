@@ -107,7 +107,7 @@ describe.each<[RootfsKind, RendererKind]>([
     'a bridge and its port, of one MAC, keep what each of them has',
     async () => {
       await host.sh(`ip link add br9 type bridge; ip link add v0 type veth peer name v1
-      ip link set v0 master br9; ip link set v0 up; ip link set v1 up; ip link set br9 up
+      ip link set v0 master br9; ip link set br9 address $(cat /sys/class/net/v0/address); ip link set v0 up; ip link set v1 up; ip link set br9 up
       ip addr add 10.88.0.1/24 dev br9; ip route add 10.89.0.0/16 via 10.88.0.2 dev br9 proto bird`);
       const both = 'for each in br9 v0; do ip -br -4 addr show $each; ip route show dev $each; done';
       const before = await host.sh(both);
