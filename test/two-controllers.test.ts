@@ -6,6 +6,7 @@ import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { waitFor } from './nodes/wait.ts';
 import { LocalRun, NODES, type TestSpec } from './support/local.ts';
 
 const [ONE, TWO] = NODES;
@@ -95,6 +96,41 @@ test('a push through the server of a replaced controller is refused, and that co
   // The same push to the one that works lands.
   await copy.git('push', '-q', await second.remote(), `node/${ONE}`);
   await second.applied(ONE, await copy.git('rev-parse', 'HEAD'));
+});
+
+test('a store restored under a controller is noticed by its next pass, though that has nothing to write', async () => {
+  await using local = await LocalRun.start();
+  const bundle = join(dirname(local.dir), 'store.bundle');
+  await local.run('backup', bundle);
+  await local.run('restore', bundle, '--force');
+  const ended = once(local.process, 'exit');
+  await write(local, () => undefined);
+  expect(await ended).toEqual([1, null]);
+  expect(local.output).toMatch(/error: another controller took over the store .*\(Fenced\)/);
+  await local.launch();
+  await local.settled();
+  expect(await local.run('status')).toContain('3 nodes are configured');
+});
+
+test('a store restored while a job runs: the job of a commit that is gone holds nothing up', async () => {
+  await using local = await LocalRun.start();
+  const bundle = join(dirname(local.dir), 'store.bundle');
+  await local.run('backup', bundle);
+  const started = local.output.length;
+  await write(local, setMtu(ONE, 1400));
+  await waitFor('the commit', async () => local.output.slice(started).includes('Committed'), {
+    timeoutMs: 60_000,
+    everyMs: 1,
+  });
+  const ended = once(local.process, 'exit');
+  local.process.kill('SIGSTOP');
+  await local.run('restore', bundle, '--force');
+  local.process.kill('SIGCONT');
+  expect(await ended).toEqual([1, null]);
+  await local.launch();
+  await local.settled();
+  expect((await local.node(ONE)).state).toBe('Configured');
+  expect(await local.hostFile(ONE, NETPLAN)).toContain('mtu: 1400');
 });
 
 test('pushes while the mirror commits, on the same node and on another: none lost, the store is clean', async () => {

@@ -187,7 +187,9 @@ export class Controller {
   /** One pass: what ended is recorded, CRs are mirrored, what is due is started, everything is reported. */
   async reconcile(): Promise<{ snapshot: Snapshot; nextWake?: number }> {
     const { source, inventory, runner } = this.#options;
-    const troubles = new Troubles(this.#log);
+    // All may be as it was, so that nothing is written, but in another store: one that was restored meanwhile.
+    await this.#store.expectFence();
+    const troubles = new Troubles(this.#store, this.#log);
     await this.#recordEndings(await runner.list(), troubles);
     const [list, nodes] = await Promise.all([source.list(), inventory.list()]);
     const mirrored = await this.#mirror.pass(list, nodes);
@@ -387,9 +389,11 @@ function adoptionsInARow(history: readonly OutcomeRecord[]): number {
 /** What is wrong with single nodes: theirs alone, the others go on. */
 class Troubles {
   readonly byNode = new Map<string, MultinicError>();
+  readonly #store: Store;
   readonly #log: Logger;
 
-  constructor(log: Logger) {
+  constructor(store: Store, log: Logger) {
+    this.#store = store;
     this.#log = log;
   }
 
@@ -399,6 +403,8 @@ class Troubles {
       await task();
     } catch (error) {
       if (error instanceof MultinicError && OF_THE_STORE.has(error.code)) throw error;
+      // A restore in the midst of a pass: what one git still reads in the old store, another does not find in the new.
+      await this.#store.expectFence();
       this.#log.error({ node, err: error }, 'this node has to wait');
       const message = error instanceof Error ? error.message : String(error);
       const known = error instanceof MultinicError ? error : undefined;
