@@ -7,7 +7,7 @@ import type { Claim, Host, HostState, LinkStep, Profiles } from './host.ts';
 import { linkSteps, nicOf } from './links.ts';
 import type { Log } from './log.ts';
 import { CONFIG_FOLDERS } from './managed.ts';
-import { preflight, touchedLinks } from './preflight.ts';
+import { preflight } from './preflight.ts';
 import { answering, expectApiServer, probeFailed, probesOf, type Endpoint, type Probe } from './probe.ts';
 import { needsNetworkManager, profilePaths, wantedProfiles } from './profiles.ts';
 import { sha256, type Applied, type HostRecord, type Pending } from './record.ts';
@@ -154,7 +154,7 @@ async function activate(
   };
   const claim = async (claims: readonly Claim[]): Promise<void> => {
     const wanted = claims.filter(({ mac }) => plan.present.some((nic) => nic.mac === mac));
-    refuseConflicts(await host.conflicts(wanted), plan);
+    refuseConflicts(await host.conflicts(wanted), plan.present);
   };
   const told = manager && settling(plan, pending, manager);
   const settle = settler(pending, host, told);
@@ -216,7 +216,7 @@ async function verify(
   verifyFiles(root, expectedFiles(plan));
   const now = await host.state();
   verifyLinks(now.links, plan.targets, before.links);
-  verifyReady(await host.readiness(configuredNow(plan, before)), plan);
+  verifyReady(await host.readiness(configuredNow(plan, before, reload)), plan.present);
   const macs = new Set(plan.targets.map(({ mac }) => mac));
   verifyRest(now, reload ? before : atStake(before, macs));
   for (const each of probes) if (!(await steps.unless(host.answers(each)))) throw probeFailed(each);
@@ -224,11 +224,12 @@ async function verify(
   await probe();
 }
 
-/** MACs of the NICs that this change configures: what others have come to meanwhile is not its doing. */
-function configuredNow(plan: Plan, before: HostState): string[] {
+/** MACs of the NICs whose links this change configures: what others have come to meanwhile is not its doing. */
+function configuredNow({ present, targets }: Plan, { links }: HostState, reload: boolean): string[] {
   // To hear of no router needs no carrier.
-  const touched = touchedLinks(plan, before, ({ op }) => op !== 'ipv6');
-  return plan.present.flatMap(({ mac }) => (touched.some((link) => link.mac === mac) ? [mac] : []));
+  const steps = linkSteps(links, targets).filter(({ op }) => op !== 'ipv6');
+  const changed = (reload ? targets : steps).map(({ mac }) => mac);
+  return present.flatMap(({ mac }) => (changed.includes(mac) ? [mac] : []));
 }
 
 /** All that an undo needs, written down before the first change. */

@@ -102,6 +102,7 @@ export function restoreScript(pending: Pending): string {
     `grep -qF ${quote(`"startedAt": "${startedAt}"`)} /var/lib/multinic/record.json || exit 0`,
     'ok=yes',
     ...NIC_BY_MAC,
+    ...NAMED,
     ...files.toReversed().flatMap(({ path, before }) => restoreFile(`/${path}`, before)),
     ...links.before.flatMap(({ mac, ipv6 }) => (ipv6 === undefined ? [] : onNic(mac, setIpv6(mac, ipv6)))),
     // All step aside first, so that names that had changed places are free.
@@ -110,11 +111,8 @@ export function restoreScript(pending: Pending): string {
         `[ "$n" = ${quote(name)} ] || { ip link set "$n" down; ip link set "$n" name mnrestore${index}; }`,
       ]),
     ),
-    // Where another NIC has the name by now, that one keeps it.
     ...links.before.flatMap(({ mac, name }) =>
-      onNic(mac, [
-        `[ "$n" = ${quote(name)} ] || ip link set "$n" name ${quote(name)} || ip link set "$n" name ${nameByMac(mac)} || ok=no`,
-      ]),
+      onNic(mac, [`[ "$n" = ${quote(name)} ] || named ${quote(name)} ${nameByMac(mac)} || ok=no`]),
     ),
     ...(reload ? reloadManagers(files.map(({ path }) => path)) : []),
     ...(profiles === undefined ? [] : settleProfiles(pending, profiles)),
@@ -151,6 +149,22 @@ const NIC_BY_MAC = [
   String.raw`  own='^[^\]*\\ *link/ether'`,
   '  { echo "$links" | grep "$own [^ ]* .*permaddr $1" || echo "$links" | grep -v " permaddr " | grep "$own $1 "; } |',
   String.raw`    sed -n -e 's/^[0-9]*: \([^:@]*\).*/\1/p' -e q`,
+  '}',
+];
+
+/**
+ * Gives `$n` its name again, which udev (systemd 245 to 253) makes another name of it with each rename: the kernel takes
+ * it for taken then. Where another NIC has it by now, that one keeps it, and this gets the second.
+ */
+const NAMED = [
+  'named() {',
+  '  for try in 1 2 3 4 5; do',
+  '    ip link property del dev "$n" altname "$1" 2>/dev/null',
+  '    ip link set "$n" name "$1" && return',
+  '    [ ! -e "/sys/class/net/$1" ] || break',
+  '    sleep 0.2',
+  '  done',
+  '  ip link set "$n" name "$2" && [ -e "/sys/class/net/$1" ]',
   '}',
 ];
 
@@ -197,16 +211,29 @@ function withNames(command: string, links: Pending['links']['before']): string {
 /** As LiveHost.reload does it, for the managers whose files have changed. */
 function reloadManagers(paths: readonly string[]): string[] {
   return [
-    ...(paths.some(rendererOf('netplan').manages) ? ['timeout 60 netplan apply || ok=no'] : []),
+    ...(paths.some(rendererOf('netplan').manages)
+      ? ['timeout 60 netplan apply || ok=no', ...NETWORKD_IS_THROUGH]
+      : []),
     ...(paths.some(isProfile) ? ['timeout 60 systemctl restart NetworkManager || ok=no'] : []),
   ];
 }
+
+/** `isSettled` of networkd.ts, and as long: what is given back in the midst of its work may go again, or come first. */
+const NETWORKD_IS_THROUGH = [
+  'through() {',
+  '  for l in /run/systemd/netif/links/*; do',
+  `    grep -Eq '^OPER_STATE=(off|no-carrier|dormant)$' "$l" ||`,
+  `      ! grep -Eq '^ADMIN_STATE=(pending|initialized|configuring)$' "$l" || return 1`,
+  '  done',
+  '}',
+  'for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do through && break; sleep 0.2; done',
+];
 
 /** As LiveHost.settle does it, less the looking. The links have their names again; a profile goes by uuid or file. */
 function settleProfiles({ files, links }: Pending, profiles: Profiles): string[] {
   const paths = files.map(({ path }) => path);
   return [
-    'uuid() { case "$1" in /*) nmcli -g UUID,FILENAME connection show | sed -n "s|:$1$||p" ;; *) echo "$1" ;; esac; }',
+    'uuid() { case "$1" in /*) timeout 10 nmcli -g UUID,FILENAME connection show | sed -n "s|:$1$||p" ;; *) echo "$1" ;; esac; }',
     // What NetworkManager made by itself asks for DHCP, which may never answer.
     'patience() { timeout 10 nmcli -g UUID,FILENAME connection show | grep -Eq "^$1:(/var)?/run/" && echo 0 || echo 5; }',
     'up() { timeout 10 nmcli --wait "$(patience "$1")" connection up uuid "$1" ifname "$2"; }',
@@ -231,11 +258,11 @@ function restoreFile(
   path: string,
   before: { readonly content: string; readonly mode: number } | null,
 ): string[] {
-  if (before === null) return [`rm -f ${quote(path)}`];
+  if (before === null) return [`rm -f ${quote(path)} || ok=no`];
   const temporary = path.replace(/[^/]*$/, (name) => `.multinic-tmp-restore-${name}`);
   const content = Buffer.from(before.content).toString('base64');
   return [
-    `printf %s ${quote(content)} | base64 -d > ${quote(temporary)} && chmod ${before.mode.toString(8)} ${quote(temporary)} && mv -f ${quote(temporary)} ${quote(path)}`,
+    `printf %s ${quote(content)} | base64 -d > ${quote(temporary)} && chmod ${before.mode.toString(8)} ${quote(temporary)} && mv -f ${quote(temporary)} ${quote(path)} || ok=no`,
   ];
 }
 

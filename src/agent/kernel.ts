@@ -224,6 +224,26 @@ export async function neighbour(address: string, name: string): Promise<string |
   }
 }
 
+/**
+ * A question names who asks: a NIC without an address asks by the node's own, and whoever hears that takes this NIC's MAC
+ * for the node's. So it gets one of the link's own (RFC 3927) meanwhile, that goes by itself if this process dies.
+ */
+export async function withAddress<T>(mac: string, name: string, ask: () => Promise<T>): Promise<T> {
+  const [link] = await ip<RawLink>('addr', 'show', 'dev', name);
+  if (link?.addr_info?.some(({ family }) => family === 'inet') === true) return ask();
+  const [high = 0, low = 0] = mac
+    .split(':')
+    .slice(-2)
+    .map((byte) => Number.parseInt(byte, 16));
+  const own = [`169.254.${1 + (high % 254)}.${low}/32`, 'dev', name];
+  await run(['ip', 'addr', 'add', ...own, 'scope', 'link', 'valid_lft', '10', 'preferred_lft', '10']);
+  try {
+    return await ask();
+  } finally {
+    await run(['ip', 'addr', 'del', ...own]);
+  }
+}
+
 const ARP_RETRANS_MS = 100;
 const KERNEL_RETRANS_MS = 1_000;
 const ARP_MS = 1_000;

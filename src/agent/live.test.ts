@@ -182,9 +182,11 @@ describe("the host's own restore", () => {
   function restore(change: Pending, links: readonly string[]): void {
     const ip = `ip() {
       if [ "$1 $2" = '-o link' ]; then cat ${root}/links; return; fi
+      if [ "$2" = property ]; then rm "${root}/altnames/$7"; return; fi
       if [ "$4" = name ]; then
-        ! grep -q ": $5: " ${root}/links || return 1
+        [ ! -e "${root}/altnames/$5" ] && [ ! -e "${root}/names/$5" ] || return 1
         sed -i "s/: $3: /: $5: /" ${root}/links
+        mv "${root}/names/$3" "${root}/names/$5"
       fi
       echo "ip $*" >> ${root}/told
       [ "$4" != mtu ] || [ "$5" != 13 ]
@@ -193,10 +195,13 @@ describe("the host's own restore", () => {
     const script = restoreScript(change)
       .replaceAll('/etc/', `${root}/etc/`)
       .replaceAll('/var/lib/', `${root}/var/lib/`)
+      .replaceAll('/sys/class/net/', `${root}/names/`)
       .replace(/^PATH=.*$/m, () => ip);
     writeFileSync(join(root, 'links'), links.map((link) => `${link}\n`).join(''));
     writeFileSync(join(root, 'var/lib/multinic/restore.sh'), script);
     rmSync(join(root, 'told'), { force: true });
+    rmSync(join(root, 'names'), { recursive: true, force: true });
+    sh(`mkdir -p names altnames; touch ${links.map((link) => `names/${link.split(': ')[1]}`).join(' ')}`);
     sh('sh var/lib/multinic/restore.sh');
   }
   const told = (): string[] => sh('cat told').trim().split('\n');
@@ -246,6 +251,13 @@ describe("the host's own restore", () => {
     expect(sh('ls')).not.toContain('told');
   });
 
+  test('takes the name back that udev has made another one of the NIC’s', () => {
+    sh('mkdir altnames; touch altnames/ens6');
+    restore(pending, [OURS]);
+    expect(told()).toContain('ip link set mnrestore0 name ens6');
+    expect(sh('ls names; ls var/lib/multinic')).toBe('ens6\nrecord.json\n');
+  });
+
   test('stays for the next agent where it could not do all of it', () => {
     const [before] = pending.links.before;
     restore({ ...pending, links: { ...pending.links, before: [{ ...before!, mtu: 13 }] } }, [OURS]);
@@ -285,7 +297,7 @@ test("the host's own restore has NetworkManager forget and take up what the chan
     profiles: { 'fa:16:3e:00:00:01': '580c9022-04e9-3acb-a492-f4ec1686e2f1' },
   });
   const order = [
-    "name 'ens6' ||",
+    "named 'ens6' ",
     'nmcli general reload conf',
     "nmcli connection load '/etc/NetworkManager/system-connections/multinic0.nmconnection'",
     "nmcli connection load '/etc/sysconfig/network-scripts/ifcfg-multinic1'",

@@ -36,6 +36,7 @@ import {
   refused,
   set,
   setIpv6,
+  withAddress,
   withoutAutomatic,
   type RawLink,
   type RawRoute,
@@ -55,12 +56,16 @@ import { execStart, Systemd } from './systemd.ts';
 import { until } from './until.ts';
 
 const NETPLAN_GENERATORS = [
+  // Since netplan 1.2 what writes networkd's files; there generate is the generator of units alone.
+  'usr/libexec/netplan/configure',
+  'usr/lib/netplan/configure',
   'usr/libexec/netplan/generate',
   'usr/lib/netplan/generate',
   'lib/netplan/generate',
 ];
 const RENAME_DEVICE = ['usr/lib/udev/rename_device', 'lib/udev/rename_device'];
 const RENAME_MS = 3_000;
+const ALTNAME_MS = 1_000;
 /** A port that OpenStack attaches is there within a second or two. */
 const ATTACH_MS = 3_000;
 const CARRIER_MS = 5_000;
@@ -197,7 +202,7 @@ export class LiveHost implements Host {
         if (name === undefined || here || address.includes(':')) return [];
         await run(['ip', 'link', 'set', name, 'up']);
         if (!(await until(CARRIER_MS, () => hasCarrier(name)))) return [];
-        const holder = await neighbour(address, name);
+        const holder = await withAddress(claim.mac, name, () => neighbour(address, name));
         return holder === undefined ? [] : [{ ...claim, holder }];
       }),
     );
@@ -361,13 +366,28 @@ export class LiveHost implements Host {
   /** Down first: kernels to 6.1 refuse to rename a link that is up. */
   async #rename(step: LinkStep & { op: 'rename' }, link: Link): Promise<void> {
     await set(step, 'link', 'set', link.name, 'down');
-    await set(step, 'link', 'set', link.name, 'name', step.to);
+    await this.#give(step, link.name);
     // Those who watch links learn of the name after the kernel does; the next command is by name.
     const deadline = performance.now() + RENAME_MS;
     while (!existsSync(`/sys/class/net/${step.to}`) && performance.now() < deadline) await pause(10);
     if (link.up) await set(step, 'link', 'set', step.to, 'up');
     // Going down took them along.
     for (const address of link.addresses) await this.change({ op: 'add', mac: link.mac, address });
+  }
+
+  /**
+   * udev (systemd 245 to 253) makes a NIC's old name another name of it with each rename, at its own time; the kernel
+   * takes that for taken when the NIC shall have it again.
+   */
+  async #give({ to, ...step }: LinkStep & { op: 'rename' }, from: string): Promise<void> {
+    let refusal = '';
+    const given = await until(ALTNAME_MS, async () => {
+      await run(['ip', 'link', 'property', 'del', 'dev', from, 'altname', to]);
+      const { code, stderr } = await run(['ip', 'link', 'set', from, 'name', to]);
+      refusal = code === 0 ? '' : stderr.trim();
+      return code === 0 || existsSync(`/sys/class/net/${to}`);
+    });
+    if (!given || refusal !== '') throw refused({ to, ...step }, refusal);
   }
 
   async #netplan(staging: string): Promise<void> {

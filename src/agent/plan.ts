@@ -84,7 +84,7 @@ export type Decision =
 export function decide(situation: Situation): Decision {
   const { desired, host, applied, expectedRecord } = situation;
   refuseForeign(situation);
-  refuseDuplicates(desired.network, host.links);
+  refuseDuplicates(desired.network, host);
   const plan = makePlan(situation);
   const found = multinicLinks(host.links);
   if ((applied?.commit ?? null) !== expectedRecord) {
@@ -281,10 +281,13 @@ function refuseForeign({ desired, managed, applied }: Situation): void {
   }
 }
 
-/** Bond members share their bond's MAC; that one is told apart by its master. */
-function refuseDuplicates(network: Network, links: readonly Link[]): void {
+/** Bond members share their bond's MAC, and VLANs their NIC's: these are told apart by what they stand on. */
+function refuseDuplicates(network: Network, { links, uppers = [] }: HostState): void {
   for (const { mac, name } of network) {
-    const same = links.filter((link) => link.mac === mac && link.master === undefined);
+    const all = links.filter((link) => link.mac === mac && link.master === undefined);
+    const same = all.filter((link) =>
+      uppers.every((upper) => upper.name !== link.name || all.every((each) => each.name !== upper.lower)),
+    );
     if (same.length > 1) {
       throw new MultinicError(
         'DuplicateMac',

@@ -1,5 +1,5 @@
 import { MultinicError } from '../api/errors.ts';
-import type { HostState, Link, LinkStep } from './host.ts';
+import type { HostState, Link } from './host.ts';
 import { heldAddresses, linkSteps, nicOf, type LinkTarget } from './links.ts';
 import { nameIn } from './managed.ts';
 import type { Plan } from './plan.ts';
@@ -34,15 +34,9 @@ export function preflight(
   }
 }
 
-/** Links that get changed now by steps that count, or whose files change for the next boot. */
-export function touchedLinks(
-  plan: Plan,
-  host: HostState,
-  counts: (step: LinkStep) => boolean = () => true,
-): Link[] {
-  const running = linkSteps(host.links, plan.targets)
-    .filter(counts)
-    .map(({ mac }) => mac);
+/** Links that get changed now, or whose files change for the next boot. */
+function touchedLinks(plan: Plan, host: HostState): Link[] {
+  const running = linkSteps(host.links, plan.targets).map(({ mac }) => mac);
   const names = new Set(plan.files.map((step) => nameIn(step.path)));
   const configured = plan.present.filter((nic) => names.has(nic.name)).map((nic) => nic.mac);
   return host.links.filter((link) => running.includes(link.mac) || configured.includes(link.mac));
@@ -56,7 +50,11 @@ export function useOf(link: Link, host: HostState, ways: ReadonlyMap<string, str
   if (defaultLinks(host).includes(link)) return 'carries the node’s default route';
   const own = heldAddresses(link).find((address) => host.nodeAddresses.includes(address.split('/')[0] ?? ''));
   if (own !== undefined) return `carries the node’s own address ${own}`;
-  const peer = [...ways].find(([, name]) => name === link.name)?.[0];
+  // The way to an address of the machine's own leads over no NIC.
+  const peer = [...ways].find(
+    ([address, name]) =>
+      name === link.name || heldAddresses(link).some((each) => each.split('/')[0] === address),
+  )?.[0];
   return peer === undefined ? undefined : `is the way to ${peer}, where an API server or the store is`;
 }
 

@@ -12,7 +12,8 @@ export type Report = Pick<Outcome, 'result'> &
     >
   >;
 
-export function success({ missing, files, lingering }: Plan): Report {
+/** @param doubt why the next boot may do otherwise */
+export function success({ missing, files, lingering }: Plan, doubt?: MultinicError): Report {
   const last = new Map(files.map((step) => [step.path, step.op]));
   const paths = (op: 'write' | 'remove'): string[] =>
     [...last].filter(([, each]) => each === op).map(([path]) => path);
@@ -21,11 +22,16 @@ export function success({ missing, files, lingering }: Plan): Report {
   const message = [
     ...(missing.length === 0 ? [] : [absent]),
     ...(lingering.length === 0 ? [] : [describeLingering(lingering)]),
+    ...(doubt === undefined ? [] : [`at the next boot: ${doubt.message}`]),
   ].join('. ');
+  const warnings = [
+    ...(lingering.length === 0 ? [] : ['NetworkdHoldsOldFile']),
+    ...(doubt === undefined ? [] : [doubt.code]),
+  ];
   return {
     ...(missing.length === 0 ? { result: 'Applied' } : { result: 'Pending', reason: 'InterfacesMissing' }),
     ...(message !== '' && { message }),
-    ...(lingering.length > 0 && { warnings: ['NetworkdHoldsOldFile'] }),
+    ...(warnings.length > 0 && { warnings }),
     ...changes,
   };
 }

@@ -11,10 +11,10 @@ import { linkSteps } from './links.ts';
 import { takeLock, type Lock } from './lock.ts';
 import type { Log } from './log.ts';
 import { meansTheSame, readManaged } from './managed.ts';
-import { decide, type Desired, type Plan } from './plan.ts';
+import { bootNics, decide, type Desired, type Plan } from './plan.ts';
 import { nextRecord } from './next-record.ts';
 import type { Endpoint } from './probe.ts';
-import { HostRecord } from './record.ts';
+import { HostRecord, type Applied } from './record.ts';
 import {
   adopt,
   describeError,
@@ -26,6 +26,7 @@ import {
 } from './result.ts';
 import type { Root } from './root.ts';
 import { readSituation } from './situation.ts';
+import { validateStaged } from './staging.ts';
 import { Steps, type Step } from './steps.ts';
 import { recover } from './undo.ts';
 
@@ -136,8 +137,10 @@ async function settle(
   sayOrphans(plan, log);
   const next =
     desired === NOTHING ? null : nextRecord(desired, plan, before, applied, root, task.node, clock());
+  let doubt: MultinicError | undefined;
   if (plan.files.length === 0 && linkSteps(before.links, plan.targets).length === 0 && !held) {
     log.info(`nothing to change: ${plan.kept.length} files are as the commit has them`);
+    doubt = await steps.do('validate', () => doubtOfNextBoot(desired, plan, before, applied, root, host));
     await steps.do('finish', () => record.finish(next));
   } else {
     await change(plan, before, desired, next, {
@@ -159,7 +162,29 @@ async function settle(
   if (plan.lingering.length > 0) {
     log.warn({ lingering: plan.lingering }, `NetworkdHoldsOldFile: ${describeLingering(plan.lingering)}`);
   }
-  return await steps.always('report', () => ({ ...success(plan), tree: treeOnHost(root, desired, plan) }));
+  if (doubt !== undefined) log.warn({ err: doubt }, 'the next boot may be another matter');
+  return await steps.always('report', () => ({
+    ...success(plan, doubt),
+    tree: treeOnHost(root, desired, plan),
+  }));
+}
+
+/** What others have written since our files were: these are right, and a boot may still do otherwise. */
+async function doubtOfNextBoot(
+  { kind }: Desired,
+  plan: Plan,
+  before: HostState,
+  applied: Applied | undefined,
+  root: Root,
+  host: Host,
+): Promise<MultinicError | undefined> {
+  try {
+    await validateStaged(root, host, kind, plan, bootNics(plan, before, applied));
+    return undefined;
+  } catch (error) {
+    if (error instanceof MultinicError) return error;
+    throw error;
+  }
 }
 
 /** In the words that operators look for in a Job's log. */

@@ -1,14 +1,14 @@
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import { activateLinks, settleProfiles, type Activation, type Settling } from './activate.ts';
-import type { Host, Link, LinkStep } from './host.ts';
+import type { Conflict, Host, Link, LinkStep } from './host.ts';
 import { hasRestored, isArmed } from './dead-man.ts';
 import { givingWay, nicOf, type LinkTarget } from './links.ts';
 import type { Log } from './log.ts';
 import { CONFIG_FOLDERS, STAGING } from './managed.ts';
 import { sha256, type HostRecord, type Pending } from './record.ts';
 import type { Root } from './root.ts';
-import { verifyFiles, verifyLinks, verifyRest } from './verify.ts';
+import { lasting, verifyFiles, verifyLinks, verifyReady, verifyRest } from './verify.ts';
 
 /**
  * Puts the host back to what it was before the pending change, from the record alone, and proves it. Doing it twice,
@@ -19,14 +19,20 @@ import { verifyFiles, verifyLinks, verifyRest } from './verify.ts';
 export async function undo(pending: Pending, root: Root, host: Host, log: Log): Promise<void> {
   try {
     restoreFiles(pending, root);
-    const { links } = await host.state();
+    const { links, bootId } = await host.state();
     // What somebody did since to a NIC that the host has restored by itself is not the change's.
     const restored = hasRestored(root);
     const left = restored
       ? pending.links.before.filter((link) => isChanged(link, links, pending.links.after))
       : pending.links.before;
+    const spared = left.map((link) => sparing(link, links, pending.links.after));
+    const moved = bootId === pending.bootId ? [] : await takenSince(spared, links, host);
+    if (moved.length > 0) log.warn({ moved }, 'other machines have these addresses by now');
     const targets = givingWay(
-      left.map((link) => sparing(link, links, pending.links.after)),
+      spared.map(({ addresses, ...target }) => ({
+        ...target,
+        addresses: addresses.filter((address) => moved.every((each) => each.address !== address)),
+      })),
       links,
     );
     const renamed = targets.filter(({ name }) => pending.links.before.every((link) => link.name !== name));
@@ -75,6 +81,20 @@ function isChanged(before: LinkTarget, links: readonly Link[], targets: readonly
     (now.name === after.name && now.name !== before.name) ||
     (now.mtu === after.mtu && now.mtu !== before.mtu) ||
     now.addresses.some((each) => after.addresses.includes(each) && !before.addresses.includes(each))
+  );
+}
+
+/** After a reboot, what others had on a NIC (a VIP) may be elsewhere. */
+function takenSince(
+  targets: readonly LinkTarget[],
+  links: readonly Link[],
+  host: Host,
+): Promise<readonly Conflict[]> {
+  return host.conflicts(
+    targets.flatMap(({ mac, addresses }) => {
+      const now = nicOf(links, mac)?.addresses ?? [];
+      return addresses.filter((each) => !now.includes(each)).map((address) => ({ mac, address }));
+    }),
   );
 }
 
@@ -190,7 +210,9 @@ async function isComplete(
     verifyLinks((await host.state()).links, links.after, links.before);
     // That run may have come to its last link, and not to this.
     await giveBackOthers(pending, root, host, log);
-    verifyRest(await host.state(), machine);
+    const configured = links.after.filter(({ up, addresses }) => up && addresses.length > 0);
+    verifyReady(await host.readiness(configured.map(({ mac }) => mac)), configured);
+    verifyRest(await host.state(), lasting(machine, links.after));
     await probe();
     return true;
   } catch {

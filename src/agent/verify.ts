@@ -65,11 +65,17 @@ export function verifyLinks(
   }
 }
 
+type NamedNic = Pick<LinkTarget, 'mac' | 'name'>;
+
+function nameOf(mac: string, nics: readonly NamedNic[]): string {
+  return nics.find((nic) => nic.mac === mac)?.name ?? mac;
+}
+
 /** @throws MultinicError `AddressTaken` */
-export function refuseConflicts([conflict]: readonly Conflict[], { present }: Pick<Plan, 'present'>): void {
+export function refuseConflicts([conflict]: readonly Conflict[], nics: readonly NamedNic[]): void {
   if (conflict === undefined) return;
   const { mac, address, holder } = conflict;
-  const name = present.find((nic) => nic.mac === mac)?.name ?? mac;
+  const name = nameOf(mac, nics);
   const who = holder === undefined ? 'another machine' : holder;
   throw new MultinicError(
     'AddressTaken',
@@ -79,13 +85,13 @@ export function refuseConflicts([conflict]: readonly Conflict[], { present }: Pi
 }
 
 /** @throws MultinicError `NoCarrier`, `AddressTaken`, `VerifyFailed` */
-export function verifyReady(links: readonly Readiness[], plan: Pick<Plan, 'present'>): void {
+export function verifyReady(links: readonly Readiness[], nics: readonly NamedNic[]): void {
   for (const { mac, carrier, duplicates, undecided } of links) {
     refuseConflicts(
       duplicates.map((address) => ({ mac, address })),
-      plan,
+      nics,
     );
-    const name = plan.present.find((nic) => nic.mac === mac)?.name ?? mac;
+    const name = nameOf(mac, nics);
     if (carrier && undecided.length === 0) continue;
     if (carrier) throw failed(`the kernel does not come to use ${undecided.join(', ')} on ${name}`);
     throw new MultinicError(
@@ -107,17 +113,41 @@ export function atStake({ links, routes }: Machine, macs: ReadonlySet<string>): 
   return { links: kept, routes: routes.filter(({ dev, to }) => names.has(dev) || to === 'default') };
 }
 
+/**
+ * Of what was at stake, what counts minutes later, or after a reboot: routes to other nodes may have come and gone.
+ * @param changed links that were changed
+ */
+export function lasting({ links, routes }: Machine, changed: readonly NamedNic[]): Machine {
+  const own = new Set(
+    links.filter(({ mac }) => changed.some((each) => each.mac === mac)).map(({ name }) => name),
+  );
+  return { links, routes: routes.filter(({ dev, to }) => own.has(dev) || to === 'default') };
+}
+
 /** The node's primary NICs and others' routes are none of our business: they have to be as before. */
 export function verifyRest(after: Machine, before: Machine): void {
   const primary = defaultLinks(after);
   for (const [index, link] of defaultLinks(before).entries()) {
     // Another may have come meanwhile (a router's advertisement), but not before the first.
     const same = index === 0 ? primary[0] : primary.find(({ mac }) => mac === link.mac);
-    if (!isDeepStrictEqual(same, link)) throw failed(`the primary NIC ${link.name} changed`);
+    // An address may have come too (a VIP that moves).
+    const kept = same && {
+      ...same,
+      addresses: same.addresses.filter((each) => link.addresses.includes(each)),
+    };
+    if (!isDeepStrictEqual(kept && ordered(kept), ordered(link)))
+      throw failed(`the primary NIC ${link.name} changed`);
   }
   const now = after.routes.map((route) => routeText(route, after));
   const lost = before.routes.map((route) => routeText(route, before)).find((route) => !now.includes(route));
   if (lost !== undefined) throw failed(`the route ${lost} is gone`);
+}
+
+/** The first IPv4 address is what the node speaks by; of IPv6 the kernel lists the newest first. */
+function ordered({ addresses, ...link }: Link): Link {
+  const v4 = addresses.filter((address) => !address.includes(':'));
+  const v6 = addresses.filter((address) => address.includes(':'));
+  return { ...link, addresses: [...v4, ...v6.toSorted()] };
 }
 
 /** By MAC, because a link's routes stay its own when it is renamed. */

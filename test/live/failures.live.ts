@@ -8,7 +8,7 @@ import type { RendererKind } from '../../src/network/node.ts';
 import { NETPLAN_GENERATOR, OLD_NETPLAN_GENERATOR, type RootfsKind } from '../nodes/rootfs.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic } from '../support/agent.ts';
-import { LiveHost, type RunOptions } from './support.ts';
+import { foreign, LiveHost, NOT_OURS, type RunOptions } from './support.ts';
 
 const OLD: Network = [nic(0), nic(1)];
 const V6 = nic(1, { address: 'fd00:101::10', prefix: 64 });
@@ -38,7 +38,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
       ? `ip -j addr | sed 's/"qdisc":"[a-z]*",//g'; ip -j route; ip -j -6 route; ip -j rule`
       : `ip -br addr | sed 's/ fe80[^ ]*//g; s/ *$//'; grep . /sys/class/net/*/mtu; ip rule
          (ip route; ip -6 route) | grep -v fe80 | sed 's/ metric.*//'`;
-  const STATE = `${links}; find ${folder} -maxdepth 1 -type f | sort | xargs sha256sum`;
+  const STATE = `${links}; ${NOT_OURS}; find ${folder} -maxdepth 1 -type f | sort | xargs sha256sum`;
 
   let host: LiveHost;
 
@@ -47,6 +47,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     for (const index of [0, 1, 2])
       await host.machine.attachNic({ mac: nic(index).mac, network: `tenant-${index}` });
     await host.apply(kind, OLD);
+    await foreign(host);
   });
 
   afterEach(({ task }) => {
@@ -63,6 +64,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     await host.settled();
     expect(await host.sh(STATE)).toBe(before);
     expect(code).toBe(1);
+    expect(host.log).toContain(outcome?.message);
     expect(await host.sh(RESTORES)).toBe('');
     return outcome;
   }
@@ -126,6 +128,49 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     },
   );
 
+  test.runIf(kind === 'netplan')(
+    'a NIC gets its name back, though udev makes its old name another one of it with each rename',
+    async () => {
+      const name = async (): Promise<string> =>
+        (await host.sh(`ip -br link | grep ${nic(2).mac}`)).split(/[@ ]/)[0]!;
+      const before = await name();
+      // As systemd 245 to 253 do it for NICs with a slot or a path.
+      await host.machine.write(
+        '/etc/udev/rules.d/90-altname.rules',
+        `ACTION=="move", ATTR{address}=="${nic(2).mac}", RUN+="/usr/sbin/ip link property add dev $name altname ${before}"\n`,
+      );
+      await host.sh('udevadm control --reload');
+      const run = (killAt?: string) =>
+        host.apply(kind, NEW, { probes: ['192.168.102.3'], ...(killAt !== undefined && { killAt }) });
+
+      expect((await run()).outcome).toMatchObject({ result: 'Failed', reason: 'ProbeFailed' });
+      expect(await name()).toBe(before);
+
+      expect((await run('agent.verify')).code).toBe(137);
+      await host.sh('udevadm settle');
+      expect(await host.sh('ip link show multinic2')).toContain(`altname ${before}`);
+      await host.sh('systemctl start --wait $(cat /var/lib/multinic/restore.unit).service');
+      expect(await name()).toBe(before);
+
+      expect((await host.apply(kind, NEW)).outcome?.result).toBe('Applied');
+      expect((await host.apply(kind, OLD)).outcome?.result).toBe('Applied');
+      expect(await name()).toBe(before);
+      await host.sh('rm /etc/udev/rules.d/90-altname.rules; udevadm control --reload');
+    },
+  );
+
+  test.runIf(kind === 'netplan')('a name that somebody takes in the midst of the change', async () => {
+    await host.settled();
+    const before = await host.sh(STATE);
+    await host.sh(`(until test -e /var/lib/multinic/restore.sh; do sleep 0.005; done
+      ip link add multinic2 type veth peer name other) >/dev/null 2>&1 </dev/null &`);
+    const { outcome } = await host.apply(kind, NEW);
+    expect(outcome).toMatchObject({ result: 'Failed', reason: 'LinkRefused', step: 'activate' });
+    await host.sh('ip link del multinic2');
+    await host.settled();
+    expect(await host.sh(STATE)).toBe(before);
+  });
+
   test('the API server is cut off by a NIC’s network', async () => {
     const server = createServer().listen(0, host.lab.slot.address('0.254'));
     await once(server, 'listening');
@@ -182,7 +227,8 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     await host.sh('systemctl stop dbus.socket dbus.service');
     const outcome = await fails(NEW).catch((error: unknown) => error);
     await host.sh(`systemctl start dbus.socket dbus.service
-      if systemctl is-enabled --quiet NetworkManager; then systemctl restart NetworkManager; sleep 3; fi`);
+      if systemctl is-enabled --quiet NetworkManager; then systemctl restart NetworkManager; nm-online -s; sleep 3; fi`);
+    await foreign(host);
     expect(outcome).toMatchObject({
       reason: kind === 'netplan' ? 'RestoreNotArmed' : 'NetworkManagerDown',
       step: kind === 'netplan' ? 'arm' : 'preflight',
@@ -205,14 +251,14 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
       async (killAt) => {
         await host.settled();
         const before = await host.sh(STATE);
-        const end = await host.apply(kind, NEW, { killAt, deadline: 8 });
+        const end = await host.apply(kind, NEW, { killAt, deadline: 10 });
         expect(end.code).toBe(137);
         expect(await host.sh(STATE)).not.toBe(before);
         // The state alone may be the same for a moment in the midst of it.
         const restored = async (): Promise<boolean> =>
           (await host.sh(RESTORES)) === '' && (await host.sh(STATE)) === before;
         await waitFor('the host’s own restore', restored, {
-          timeoutMs: 30_000,
+          timeoutMs: 60_000,
           everyMs: 500,
           hint: async () =>
             `${before}instead of which there is\n${await host.sh(`${STATE}; systemctl list-timers --all; journalctl -n 30`)}`,
@@ -231,10 +277,10 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
           ip route add 10.77.0.0/16 via 192.168.102.1 dev ${name} proto bird
           ip route add 10.78.0.0/16 via 192.168.102.1 dev ${name} table 77`);
         const before = await host.sh(routes);
-        await host.apply(kind, NEW, { killAt: 'agent.verify', deadline: 8 });
+        await host.apply(kind, NEW, { killAt: 'agent.verify', deadline: 10 });
         await host.sh(`ip link add ${name} type veth peer name other`);
         await waitFor('the host’s own restore', async () => (await host.sh(RESTORES)) === '', {
-          timeoutMs: 30_000,
+          timeoutMs: 60_000,
           everyMs: 500,
         });
         const own = `enx${nic(2).mac.replaceAll(':', '')}`;
