@@ -2,8 +2,9 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Reader } from '../src/store/port.ts';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { backup, restore } from '../src/store/backup.ts';
+import { openReader } from '../src/store/reader.ts';
 import { Store } from '../src/store/store.ts';
 import {
   expectWhole,
@@ -50,17 +51,9 @@ test.each(['while the push is judged', 'with the branches locked'])('git killed 
     killed = await receivePack(dir);
     process.kill(killed, 'SIGKILL');
   };
-  // The last gate asks who the writer is, while git holds the locks of the branches.
-  const reader: Reader = Object.create(store.reader, {
-    ref: {
-      value: async (name: string) => {
-        if (name === 'refs/meta/writer' && when !== 'while the push is judged') await kill();
-        return store.reader.ref(name);
-      },
-    },
-  }) as Reader;
+  // The last gate has the objects on disk, while git holds the locks of the branches.
+  if (when !== 'while the push is judged') vi.spyOn(store, 'syncRefs').mockImplementationOnce(kill);
   const server = await serveStore(store, {
-    reader,
     policy: {
       check: async (push, objects) => {
         if (when === 'while the push is judged') await kill();
@@ -111,19 +104,42 @@ test('the fence is looked at again when the branches are locked', async () => {
   const { dir, copy, old } = await prepare(folder);
   const store = await Store.open(dir);
   // As on a file system whose locks do not reach the other machine: the writer changes after the push is on record.
-  const reader: Reader = Object.create(store.reader, {
-    ref: {
-      value: (name: string) =>
-        name === 'refs/meta/writer' ? Promise.resolve('0'.repeat(40)) : store.reader.ref(name),
-    },
-  }) as Reader;
-  const server = await serveStore(store, { reader });
+  vi.spyOn(store, 'syncRefs').mockImplementationOnce(async () => {
+    await git(dir, 'update-ref', 'refs/meta/writer', old);
+  });
+  const server = await serveStore(store);
   try {
     const { stderr } = await git(copy, 'push', remoteUrl(server.url, TOKENS.write), 'node/worker-1');
     expect(stderr).toContain('(Fenced): another controller has taken over this store: push again');
     expect(await store.reader.ref(NODE_REF)).toBe(old);
     expect(await leftovers(dir)).toEqual([]);
   } finally {
+    await server.close();
+    await store.close();
+  }
+});
+
+test.each([
+  ['before it came', 0],
+  ['after it was let in', 1],
+])('a push into a store that was restored %s is refused', async (_, letIn) => {
+  const { dir, copy, old } = await prepare(folder);
+  const store = await Store.open(dir);
+  const check = vi.fn(subjectPolicy.check);
+  const server = await serveStore(store, { policy: { check } });
+  await backup(dir, join(folder, 'store.bundle'));
+  await restore(join(folder, 'store.bundle'), dir, { force: true });
+  for (let time = 0; time < letIn; time += 1) vi.spyOn(store, 'expectFence').mockResolvedValueOnce();
+  const restored = openReader(dir);
+  try {
+    const { code, stderr } = await git(copy, 'push', remoteUrl(server.url, TOKENS.write), 'node/worker-1');
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(/remote: multinic: refused node\/worker-1 \(Fenced\): .*push again/);
+    expect(check).toHaveBeenCalledTimes(letIn);
+    expect(await restored.ref(NODE_REF)).toBe(old);
+    expect(await restored.ref('refs/audit/pushes')).toBeUndefined();
+  } finally {
+    await restored.close();
     await server.close();
     await store.close();
   }

@@ -4,8 +4,7 @@
 // Inherited, a socket has no name that another process could open, and no end of it can be left waiting: when the
 // server dies, the hook reads end of file and refuses. A server that is stopped rather than dead is what the time-out
 // is for, because receive-pack holds the store's lock meanwhile.
-import { existsSync } from 'node:fs';
-import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { access, chmod, constants, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Descriptors of the sockets, one a hook. */
@@ -46,27 +45,41 @@ echo 'multinic: a push by path is neither checked nor audited: push over HTTP, t
 exit 1
 `;
 
-/** Writes the hooks into a folder of their own, for receive-pack's `core.hooksPath`. */
+/** For receive-pack's `core.hooksPath`. Every store has it from the beginning: git asks nobody where there is no hook. */
+export const PUSH_HOOKS = 'multinic-hooks';
+
+/** Writes the hooks into a folder of their own. */
 export async function installHooks(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   await installHook(directory, 'pre-receive', PRE_RECEIVE);
   await installHook(directory, 'reference-transaction', REFERENCE_TRANSACTION);
 }
 
-/** Writes the hook of the repository's own `core.hooksPath`, which a push by path meets. Nothing is written twice. */
+/** Writes the hook of the repository's own `core.hooksPath`, which a push by path meets. */
 export async function installRefusal(directory: string): Promise<void> {
-  const path = join(directory, 'pre-receive');
-  if (existsSync(path) && (await readFile(path, 'utf8')) === REFUSAL) return;
   await mkdir(directory, { recursive: true });
   await installHook(directory, 'pre-receive', REFUSAL);
 }
 
+/** Nothing is written twice. */
 async function installHook(directory: string, name: string, script: string): Promise<void> {
+  const path = join(directory, name);
+  if (await isInstalled(path, script)) return;
   // By renaming: the controller before us may have a push running.
   const next = join(directory, `${name}.next`);
   await writeFile(next, script);
   await chmod(next, 0o755);
-  await rename(next, join(directory, name));
+  await rename(next, path);
+}
+
+async function isInstalled(path: string, script: string): Promise<boolean> {
+  try {
+    // git passes over a hook that may not be run.
+    await access(path, constants.X_OK);
+    return (await readFile(path, 'utf8')) === script;
+  } catch {
+    return false;
+  }
 }
 
 /** What a hook tells, by name; undefined as long as its question has not arrived whole. */

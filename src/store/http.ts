@@ -51,7 +51,7 @@ const CLOSE_GRACE_MS = 10_000;
 /** Starts the server and resolves when it listens. */
 export async function serve(options: ServeOptions): Promise<StoreServer> {
   const { store, reader, policy, onPush, log } = options;
-  const receiver = await PushReceiver.open({ store, reader, policy, onPush, log });
+  const receiver = new PushReceiver({ store, reader, policy, onPush, log });
   const git = new GitService(store.dir, reader, receiver);
   const listener: RequestListener = (request, response) => {
     void answer(options, git, request, response);

@@ -6,9 +6,8 @@ import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import { recordPush } from './audit.ts';
 import { gitFailure } from './git.ts';
-import { installHooks } from './hook.ts';
+import { PUSH_HOOKS } from './hook.ts';
 import type { Body } from './http-body.ts';
-import { WRITER_REF } from './names.ts';
 import type { Principal, Push, PushPolicy, Reader } from './port.ts';
 import { makeAtomic, readPushHeader, refusalReport, ZERO_OID } from './push-commands.ts';
 import type { PushHeader } from './push-commands.ts';
@@ -36,17 +35,9 @@ export interface PushReceiverOptions {
 /** Takes pushes of authenticated principals, each whole. */
 export class PushReceiver {
   readonly #options: PushReceiverOptions;
-  readonly #hooks: string;
 
-  private constructor(options: PushReceiverOptions, hooks: string) {
+  constructor(options: PushReceiverOptions) {
     this.#options = options;
-    this.#hooks = hooks;
-  }
-
-  static async open(options: PushReceiverOptions): Promise<PushReceiver> {
-    const hooks = join(options.store.dir, 'multinic-hooks');
-    await installHooks(hooks);
-    return new PushReceiver(options, hooks);
   }
 
   /**
@@ -78,7 +69,8 @@ export class PushReceiver {
    */
   async #refuseEarly(pushes: readonly Push[]): Promise<Refusal[]> {
     if (pushes.length > MAX_BRANCHES) return tooMany(pushes);
-    const refusals: Refusal[] = [];
+    const refusals = await this.#refuseFenced(pushes);
+    if (refusals.length > 0) return refusals;
     const seen = new Set<string>();
     for (const push of pushes) {
       const error = seen.has(push.ref)
@@ -88,6 +80,14 @@ export class PushReceiver {
       seen.add(push.ref);
     }
     return refusals;
+  }
+
+  /** Another controller has the store, or another store is in its place: what this process reads is the old one. */
+  async #refuseFenced(pushes: readonly Push[]): Promise<Refusal[]> {
+    return this.#options.store.expectFence().then(
+      () => [],
+      (error: unknown) => this.#unexpected(pushes, error),
+    );
   }
 
   async #refuseBranch(push: Push): Promise<MultinicError | undefined> {
@@ -132,7 +132,7 @@ export class PushReceiver {
         return refused;
       };
 
-    const git = await startReceivePack(store.dir, this.#hooks, makeAtomic(body, header));
+    const git = await startReceivePack(store.dir, join(store.dir, PUSH_HOOKS), makeAtomic(body, header));
     const gates = [
       new Gate(
         git.preReceive,
@@ -205,12 +205,9 @@ export class PushReceiver {
    * are; and a controller that was stopped long enough to be replaced must not move any.
    */
   async #prepare(pushes: readonly Push[]): Promise<Refusal[]> {
-    const { store, reader } = this.#options;
-    await store.syncRefs([]);
+    await this.#options.store.syncRefs([]);
     checkpoint('push.prepared');
-    if ((await reader.ref(WRITER_REF)) === store.fence) return [];
-    const error = new MultinicError('Fenced', 'another controller has taken over this store: push again');
-    return pushes.slice(0, 1).map(({ ref }) => ({ ref, error }));
+    return this.#refuseFenced(pushes);
   }
 
   /** Makes what has landed durable and tells of it. @returns how many branches moved */
@@ -242,10 +239,16 @@ export class PushReceiver {
     const known = error instanceof MultinicError;
     if (!known) this.#options.log.error({ err: error }, 'a push could not be judged');
     const refusal = known
-      ? error
+      ? forPusher(error)
       : new MultinicError('Internal', "internal error, which the controller's log has: push again");
     return pushes.slice(0, 1).map(({ ref }) => ({ ref, error: refusal }));
   }
+}
+
+/** Which controller has to end is not for the pusher to know. */
+function forPusher(error: MultinicError): MultinicError {
+  if (error.code !== 'Fenced') return error;
+  return new MultinicError('Fenced', 'another controller has taken over this store: push again');
 }
 
 function tooMany(pushes: readonly Push[]): Refusal[] {

@@ -3,7 +3,7 @@ import { mkdir, open, readFile, rename, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MultinicError } from '../api/errors.ts';
 import { syncFolder } from './durability.ts';
-import { installRefusal } from './hook.ts';
+import { installHooks, installRefusal, PUSH_HOOKS } from './hook.ts';
 import { runLocked } from './lock.ts';
 
 const MIB = 1024 * 1024;
@@ -68,6 +68,7 @@ export async function ensureRepository(dir: string): Promise<void> {
       await syncFolder(join(dir, folder));
     }
   }
+  await installHooks(join(dir, PUSH_HOOKS));
   // Before the configuration that leads to it.
   await installRefusal(join(dir, HOOKS));
   await ensureConfig(dir);

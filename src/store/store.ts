@@ -84,11 +84,6 @@ export class Store {
     }
   }
 
-  /** What `refs/meta/writer` names while this process is the store's writer. */
-  get fence(): Oid {
-    return this.#writer;
-  }
-
   /** Held shared (flock) by every git that writes. */
   get lockFile(): string {
     return join(this.dir, LOCK_FILE);
