@@ -133,6 +133,26 @@ test('a store restored while a job runs: the job of a commit that is gone holds 
   expect(await local.hostFile(ONE, NETPLAN)).toContain('mtu: 1400');
 });
 
+test('a host that a lost commit was applied to is asked, and says that it has another one', async () => {
+  await using local = await LocalRun.start();
+  const bundle = join(dirname(local.dir), 'store.bundle');
+  await local.run('backup', bundle);
+  await local.restart({ env: { MULTINIC_KILL_AT: 'controller.ended' } });
+  const asSaved = await local.config();
+  await write(local, setMtu(ONE, 1400));
+  expect(await local.ended()).toBe('SIGKILL');
+  await local.run('restore', bundle, '--force');
+  await local.writeConfig(asSaved);
+  await local.launch();
+  await local.untilStatus('the host has something else', ({ nodes }) =>
+    nodes.some(({ node, reason }) => node === ONE && reason === 'NeedsConfirm'),
+  );
+  expect(await local.hostFile(ONE, NETPLAN)).toContain('mtu: 1400');
+  await local.run('confirm', ONE);
+  await local.applied(ONE, await local.tip(ONE));
+  expect(await local.hostFile(ONE, NETPLAN)).toContain('mtu: 1500');
+});
+
 test('pushes while the mirror commits, on the same node and on another: none lost, the store is clean', async () => {
   await using local = await LocalRun.start();
   const copy = await local.clone();

@@ -120,14 +120,8 @@ export class Commands {
     return decideAnew(async () => {
       await this.#branches.get(node);
       const batch = new Batch();
-      recordRequest(
-        batch,
-        node,
-        await this.#store.reader.ref(outcomeRef(node)),
-        request,
-        authorOf(by),
-        by.principal,
-      );
+      const tip = await this.#store.reader.ref(outcomeRef(node));
+      recordRequest(batch, tip, { node, request, by: authorOf(by), principal: by.principal });
       const oids = await this.#store.write(batch);
       return { node, commit: oids.at(-1)! };
     });

@@ -4,13 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { InventoryNode, ConfigObject } from '../mirror/port.ts';
 import { jobName, jobStamp } from '../scheduler/name.ts';
+import type { Outcome } from '../api/outcome.ts';
 import type { JobRequest, JobRunner, JobStatus } from '../scheduler/port.ts';
 import { Store } from '../store/store.ts';
 import { Controller } from './controller.ts';
 import type { PausableInventory, StatusSink } from './port.ts';
 
-const NODE_ID = '0c497169-a104-4448-afde-5ed120df9c32';
 const NOW = Date.UTC(2026, 0, 1);
 
 class Jobs implements JobRunner {
@@ -31,33 +32,16 @@ class Jobs implements JobRunner {
 
 let dir: string;
 let store: Store;
+let nodes: InventoryNode[];
 let jobs: Jobs;
 let controller: Controller;
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'multinic-controller-'));
   store = await Store.open(join(dir, 'store.git'));
+  nodes = [worker(1)];
   jobs = new Jobs();
-  const node = {
-    name: 'worker-1',
-    systemUUID: NODE_ID,
-    machineID: 'machine',
-    bootID: 'boot',
-    osImage: 'Ubuntu 22.04.4 LTS',
-    ready: true,
-    paused: false,
-    annotations: {},
-  };
-  const interfaces = [{ macAddress: 'fa:16:3e:5e:62:3e', cidr: '192.168.1.100/24', mtu: 1500 }];
-  const config = {
-    ref: { group: 'multinic.io', namespace: 'multinic-system', name: 'cr' },
-    uid: 'uid',
-    generation: 1,
-    annotations: {},
-    writer: { name: 'viola', email: 'viola@example.org' },
-    spec: { nodeConfigs: [{ attachedNodeId: NODE_ID, attachedNodeName: node.name, interfaces }] },
-  };
-  const inventory: PausableInventory = { list: async () => [node], setPaused: async () => undefined };
+  const inventory: PausableInventory = { list: async () => nodes, setPaused: async () => undefined };
   const sink: StatusSink = {
     read: async () => undefined,
     write: async () => undefined,
@@ -66,7 +50,7 @@ beforeEach(async () => {
   };
   controller = new Controller({
     store,
-    source: { list: async () => ({ configs: [config], doubt: () => undefined }) },
+    source: { list: async () => ({ configs: [config()], doubt: () => undefined }) },
     inventory,
     runner: jobs,
     sink,
@@ -80,12 +64,74 @@ afterEach(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
+function worker(index: number): InventoryNode {
+  return {
+    name: `worker-${index}`,
+    systemUUID: nodeId(index),
+    machineID: 'machine',
+    bootID: 'boot',
+    osImage: 'Ubuntu 22.04.4 LTS',
+    ready: true,
+    paused: false,
+    annotations: {},
+  };
+}
+
+function nodeId(index: number): string {
+  return `0c497169-a104-4448-afde-5ed120df9c${index.toString(16).padStart(2, '0')}`;
+}
+
+/** One interface for every node there is. */
+function config(): ConfigObject {
+  const nodeConfigs = nodes.map(({ name, systemUUID }, index) => ({
+    attachedNodeId: systemUUID,
+    attachedNodeName: name,
+    interfaces: [
+      {
+        macAddress: `fa:16:3e:5e:62:${index.toString(16).padStart(2, '0')}`,
+        cidr: `192.168.1.${100 + index}/24`,
+        mtu: 1500,
+      },
+    ],
+  }));
+  return {
+    ref: { group: 'multinic.io', namespace: 'multinic-system', name: 'cr' },
+    uid: 'uid',
+    generation: nodes.length,
+    annotations: {},
+    writer: { name: 'viola', email: 'viola@example.org' },
+    spec: { nodeConfigs },
+  };
+}
+
 function outcomes(): Promise<string | undefined> {
   return store.reader.ref('refs/heads/outcome/worker-1');
 }
 
 function endedWithoutReport({ name, node, commit, attempt }: JobRequest): JobStatus {
   return { name, node, commit, attempt, phase: 'finished' };
+}
+
+function endedWell(job: JobRequest): JobStatus {
+  const { name, node, commit } = job;
+  const outcome: Outcome = {
+    version: 1,
+    node,
+    job: name,
+    commit,
+    result: 'Applied',
+    step: 'finish',
+    tree: controller.snapshot!.facts.get(node)!.tipTree,
+    machineId: 'machine',
+    bootId: 'boot',
+    startedAt: new Date(NOW).toISOString(),
+    durationMs: 1,
+    written: [],
+    removed: [],
+    missing: [],
+    found: [],
+  };
+  return { ...endedWithoutReport(job), outcome };
 }
 
 test('a job that ended is one commit, and only then may it go', async () => {
@@ -103,9 +149,46 @@ test('a job that is older than what is recorded has been recorded, however far b
   jobs.ended = [endedWithoutReport(job!)];
   await controller.reconcile();
   const recorded = await outcomes();
-  const earlier = jobName(NODE_ID, jobStamp(job!.name)! - 1);
+  const earlier = jobName(nodeId(1), jobStamp(job!.name)! - 1);
   jobs.ended = [{ ...endedWithoutReport(job!), name: earlier }];
   await controller.reconcile();
   expect(await outcomes()).toBe(recorded);
   expect(jobs.forgotten).toEqual([job!.name, earlier]);
+});
+
+test.each(['f'.repeat(40), 'ffff', ''])(
+  'a job of a commit that is gone (%j): what its host has, a run is asked to say, once',
+  async (commit) => {
+    const [job] = jobs.started;
+    jobs.ended = [endedWell(job!)];
+    await controller.reconcile();
+    expect(jobs.started).toHaveLength(1);
+    const gone = jobName(nodeId(1), jobStamp(job!.name)! + 5);
+    jobs.ended = [{ ...endedWithoutReport(job!), name: gone, commit }];
+    await controller.reconcile();
+    const asked = await outcomes();
+    const { trailers } = await store.reader.commit(asked!);
+    expect(trailers).toEqual(
+      expect.arrayContaining([
+        ['Request', 'retry'],
+        ['Job', gone],
+      ]),
+    );
+    expect(jobs.forgotten).toEqual([job!.name, gone]);
+    expect(jobs.started[1]).toMatchObject({ commit: job!.commit, node: job!.node });
+    expect(jobStamp(jobs.started[1]!.name)).toBeGreaterThan(jobStamp(gone)!);
+    // As after a kill between the two.
+    jobs.forgotten.pop();
+    await controller.reconcile();
+    expect(await outcomes()).toBe(asked);
+    expect(jobs.forgotten).toEqual([job!.name, gone]);
+  },
+);
+
+test('a job of a commit that is gone, on a node that has no branch: it may go', async () => {
+  const gone = { ...endedWithoutReport(jobs.started[0]!), node: 'nobody', commit: 'f'.repeat(40) };
+  jobs.ended = [gone];
+  await controller.reconcile();
+  expect(await store.reader.refs('refs/heads/outcome/')).toEqual(new Map());
+  expect(jobs.forgotten).toEqual([gone.name]);
 });

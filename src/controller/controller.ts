@@ -12,7 +12,7 @@ import type { ConfigStatus } from '../api/status.ts';
 import { Branches, type Branch } from '../history/branch.ts';
 import { adopt, headOf, move } from '../history/change.ts';
 import { formatConfigRef, trailer, TRAILER } from '../history/message.ts';
-import { Outcomes, recordEnding, type OutcomeRecord } from '../history/outcome.ts';
+import { Outcomes, recordEnding, recordRequest, type OutcomeRecord } from '../history/outcome.ts';
 import { MAIN, nodeRef, OUTCOMES, outcomeRef } from '../history/ref.ts';
 import { DEFAULT_GUARD, type GuardPolicy } from '../mirror/guard.ts';
 import type { MirrorEvent } from '../mirror/branch-mirror.ts';
@@ -23,6 +23,7 @@ import { jobStamp } from '../scheduler/name.ts';
 import { DEFAULT_POLICY, planJobs, type Plan, type Policy } from '../scheduler/plan.ts';
 import type { JobRunner, JobStatus } from '../scheduler/port.ts';
 import { Batch } from '../store/batch.ts';
+import { CONTROLLER } from '../store/identity.ts';
 import type { Commit, Oid } from '../store/port.ts';
 import { decideAnew } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
@@ -264,11 +265,7 @@ export class Controller {
     const stamp = jobStamp(job.name) ?? Math.floor(this.#now() / 1000);
     // Stamps rise: what a later run is recorded after has been recorded, however far back that is.
     if (history.some((record) => record.job === job.name || (record.stamp ?? 0) > stamp)) return;
-    if (!(await reader.isAncestor(job.commit, job.commit))) {
-      // The store was restored from before this commit: there is nothing left that the outcome could be of.
-      this.#log.warn({ node: job.node, commit: job.commit, job: job.name }, 'a job of a commit that is gone');
-      return;
-    }
+    if (!(await this.#has(job.commit))) return this.#askAgain(job, tip, stamp);
     const batch = new Batch();
     await recordEnding(reader, batch, tip, {
       node: job.node,
@@ -282,6 +279,38 @@ export class Controller {
     await this.#store.write(batch);
     const { result = 'Unknown', reason } = outcome ?? {};
     this.#log.info({ node: job.node, commit: job.commit, job: job.name, result, reason }, 'outcome recorded');
+  }
+
+  /** What a job says that it is of may be anything. */
+  async #has(commit: string): Promise<boolean> {
+    try {
+      await this.#store.reader.commit(commit);
+      return true;
+    } catch (error) {
+      if (error instanceof MultinicError && error.code === 'NotFound') return false;
+      throw error;
+    }
+  }
+
+  /**
+   * The store was restored from before this job's commit, so that there is nothing left that the outcome could be of. The
+   * host may have the commit all the same, whatever was recorded before: a run has to say.
+   */
+  async #askAgain({ node, commit, name }: JobStatus, tip: Oid | undefined, stamp: number): Promise<void> {
+    this.#log.warn({ node, commit, job: name }, 'a job of a commit that is gone');
+    // Without a branch it has no outcome either, and runs as soon as it has one.
+    if ((await this.#store.reader.ref(nodeRef(node))) === undefined) return;
+    const batch = new Batch();
+    recordRequest(batch, tip, {
+      node,
+      request: 'retry',
+      by: CONTROLLER,
+      principal: CONTROLLER.name,
+      job: name,
+      stamp,
+      message: `${name} was of a commit that the store does not have: the host may have it`,
+    });
+    await this.#store.write(batch);
   }
 
   /**

@@ -71,6 +71,18 @@ export interface Ending {
   readonly message?: string;
 }
 
+/** Somebody asks for a run. */
+export interface Asking {
+  readonly node: string;
+  readonly request: Request;
+  readonly by: Person;
+  readonly principal: string;
+  /** The job that it is on record for, when that has no outcome that could be. */
+  readonly job?: string;
+  readonly stamp?: number;
+  readonly message?: string;
+}
+
 /** Reads outcome branches, remembering what it parsed. */
 export class Outcomes {
   readonly #reader: Reader;
@@ -202,23 +214,20 @@ export async function recordEnding(
   batch.move(outcomeRef(ending.node), commit, tip ?? null);
 }
 
-/** Adds a person's request to the outcome branch: the host is as before, but the scheduler looks again. */
-export function recordRequest(
-  batch: Batch,
-  node: string,
-  tip: Oid | undefined,
-  request: Request,
-  by: Person,
-  principal: string,
-): void {
+/** Adds a request to the outcome branch: the host is as before, but the scheduler looks again. */
+export function recordRequest(batch: Batch, tip: Oid | undefined, asking: Asking): void {
+  const { node, request, by, principal, job, stamp, message } = asking;
   const commit = batch.commit({
     parents: [tip ?? root(batch, node)],
     files: new Map(),
     author: by,
     subject: subject(node, `${request} requested by ${by.name}`),
+    ...optional('body', message),
     trailers: [
       [KEY.result, 'Requested'],
       [KEY.request, request],
+      ...line(KEY.job, job),
+      ...line(KEY.stamp, stamp?.toString()),
       [KEY.by, principal],
     ],
   });
