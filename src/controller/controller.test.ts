@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { InventoryNode, ConfigObject } from '../mirror/port.ts';
 import { jobName, jobStamp } from '../scheduler/name.ts';
 import type { Outcome } from '../api/outcome.ts';
@@ -34,6 +34,9 @@ let dir: string;
 let store: Store;
 let nodes: InventoryNode[];
 let jobs: Jobs;
+let inventory: PausableInventory;
+/** What was said of the CR, and to people. */
+let said: string[];
 let controller: Controller;
 
 beforeEach(async () => {
@@ -41,12 +44,13 @@ beforeEach(async () => {
   store = await Store.open(join(dir, 'store.git'));
   nodes = [worker(1)];
   jobs = new Jobs();
-  const inventory: PausableInventory = { list: async () => nodes, setPaused: async () => undefined };
+  said = [];
+  inventory = { list: async () => nodes, setPaused: async () => undefined };
   const sink: StatusSink = {
     read: async () => undefined,
-    write: async () => undefined,
+    write: async () => void said.push('status'),
     remove: async () => undefined,
-    emit: async () => undefined,
+    emit: async ({ reason }) => void said.push(reason),
   };
   controller = new Controller({
     store,
@@ -58,6 +62,7 @@ beforeEach(async () => {
     now: () => NOW,
   });
   await controller.reconcile();
+  said = [];
 });
 afterEach(async () => {
   await store.close();
@@ -102,6 +107,14 @@ function config(): ConfigObject {
     writer: { name: 'viola', email: 'viola@example.org' },
     spec: { nodeConfigs },
   };
+}
+
+/** The next question for the nodes finds the store taken over. */
+function takeOverMeanwhile(): void {
+  vi.spyOn(inventory, 'list').mockImplementationOnce(async () => {
+    await (await Store.open(store.dir)).close();
+    return nodes;
+  });
 }
 
 function outcomes(): Promise<string | undefined> {
@@ -191,4 +204,18 @@ test('a job of a commit that is gone, on a node that has no branch: it may go', 
   await controller.reconcile();
   expect(await store.reader.refs('refs/heads/outcome/')).toEqual(new Map());
   expect(jobs.forgotten).toEqual([gone.name]);
+});
+
+test('a pass in whose midst the store is replaced reports nothing', async () => {
+  nodes = [{ ...worker(1), ready: false }];
+  takeOverMeanwhile();
+  await expect(controller.reconcile()).rejects.toMatchObject({ code: 'Fenced' });
+  expect(said).toEqual([]);
+});
+
+test('a pass that fails because the store was replaced is told to nobody', async () => {
+  takeOverMeanwhile();
+  vi.spyOn(store.reader, 'commit').mockRejectedValue(new TypeError('what is not there any more'));
+  await expect(controller.run()).rejects.toMatchObject({ code: 'Fenced' });
+  expect(said).toEqual([]);
 });

@@ -155,7 +155,7 @@ export class Controller {
         if (nextWake !== undefined) pauseMs = Math.min(pauseMs, Math.max(nextWake - this.#now(), 50));
         await sleep(Math.min(performance.now() - began, MAX_REST_MS));
       } catch (error) {
-        if (error instanceof MultinicError && error.code === 'Fenced') throw error;
+        await this.#throwIfFenced();
         await this.#sayFailure(error);
         this.#log.error(
           { err: error, code: error instanceof MultinicError ? error.code : undefined },
@@ -166,6 +166,14 @@ export class Controller {
       }
       await this.#pause(pauseMs);
     }
+  }
+
+  /** What a pass fails with in a store that was replaced is nobody's trouble. @throws MultinicError `Fenced` */
+  async #throwIfFenced(): Promise<void> {
+    await this.#store.expectFence().catch((error: unknown) => {
+      // A store that cannot be asked is what the pass failed with.
+      if (error instanceof MultinicError && error.code === 'Fenced') throw error;
+    });
   }
 
   /** Now and then everything is asked of git again: somebody may have written past us. */
@@ -215,6 +223,8 @@ export class Controller {
       jobs: [...jobs, ...started],
       listed: listedOf(list),
     };
+    // What the mirror could not read may be in a store that was restored meanwhile.
+    await this.#store.expectFence();
     await this.#report(snapshot);
     return { snapshot, ...(plan.nextWake !== undefined && { nextWake: plan.nextWake }) };
   }
