@@ -2,11 +2,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { InventoryNode, ConfigObject } from '../mirror/port.ts';
 import { jobName, jobStamp } from '../scheduler/name.ts';
 import type { Outcome } from '../api/outcome.ts';
+import { DEFAULT_POLICY } from '../scheduler/plan.ts';
 import type { JobRequest, JobRunner, JobStatus } from '../scheduler/port.ts';
 import { Store } from '../store/store.ts';
 import { Controller } from './controller.ts';
@@ -59,6 +61,7 @@ beforeEach(async () => {
     runner: jobs,
     sink,
     log: pino({ level: 'silent' }),
+    policy: { ...DEFAULT_POLICY, concurrency: 100 },
     now: () => NOW,
   });
   await controller.reconcile();
@@ -218,4 +221,16 @@ test('a pass that fails because the store was replaced is told to nobody', async
   vi.spyOn(store.reader, 'commit').mockRejectedValue(new TypeError('what is not there any more'));
   await expect(controller.run()).rejects.toMatchObject({ code: 'Fenced' });
   expect(said).toEqual([]);
+});
+
+test('a pass that ends because the store was replaced starts no further job', async () => {
+  nodes = Array.from({ length: 20 }, (_, index) => worker(index + 1));
+  let replaced: Promise<void> | undefined;
+  const start = vi.spyOn(jobs, 'start').mockImplementation(async () => {
+    await (replaced ??= Store.open(store.dir).then((other) => other.close()));
+    throw new TypeError('no answer');
+  });
+  await expect(controller.reconcile()).rejects.toMatchObject({ code: 'Fenced' });
+  await pause(100);
+  expect(start).toHaveBeenCalledTimes(8);
 });

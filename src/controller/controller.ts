@@ -239,16 +239,23 @@ export class Controller {
     if (withdraw.length + start.length > 0) await this.#store.expectFence();
     for (const name of withdraw) await runner.withdraw(name);
     const started: JobStatus[] = [];
+    const queue = new PQueue({ concurrency: STARTS_AT_ONCE });
     const starts = start.map((request) => async () => {
       checkpoint('controller.start');
       const { node, commit, attempt, name } = request;
       this.#log.info({ node, commit, job: name, attempt }, 'job started');
-      await troubles.of(node, async () => {
-        await runner.start(request);
-        started.push({ name, node, commit, attempt, phase: 'waiting' });
-      });
+      await troubles
+        .of(node, async () => {
+          await runner.start(request);
+          started.push({ name, node, commit, attempt, phase: 'waiting' });
+        })
+        .catch((error: unknown) => {
+          // What ends the pass lets nothing more begin.
+          queue.clear();
+          throw error;
+        });
     });
-    await new PQueue({ concurrency: STARTS_AT_ONCE }).addAll(starts);
+    await queue.addAll(starts).finally(() => queue.onIdle());
     return started;
   }
 
