@@ -234,3 +234,9 @@ test('a pass that ends because the store was replaced starts no further job', as
   await pause(100);
   expect(start).toHaveBeenCalledTimes(8);
 });
+
+test('a node that has to wait is looked at again soon', async () => {
+  expect((await controller.reconcile()).nextWake).toBeUndefined();
+  vi.spyOn(jobs, 'start').mockRejectedValueOnce(new TypeError('no answer'));
+  expect((await controller.reconcile()).nextWake).toBe(NOW + 5_000);
+});

@@ -226,7 +226,10 @@ export class Controller {
     // What the mirror could not read may be in a store that was restored meanwhile.
     await this.#store.expectFence();
     await this.#report(snapshot);
-    return { snapshot, ...(plan.nextWake !== undefined && { nextWake: plan.nextWake }) };
+    // What is wrong with a node may pass by itself.
+    const retryAt = troubles.byNode.size > 0 ? this.#now() + RETRY_MS : Infinity;
+    const nextWake = Math.min(plan.nextWake ?? Infinity, retryAt);
+    return { snapshot, ...(nextWake < Infinity && { nextWake }) };
   }
 
   async #policy(): Promise<Policy> {
