@@ -3,8 +3,12 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { MultinicError } from '../api/errors.ts';
 import type { Health } from '../controller/health.ts';
+import { MAIN } from '../history/ref.ts';
+import type { Store } from '../store/store.ts';
 import type { Metrics } from './metrics.ts';
 
 export interface ProbesOptions {
@@ -40,6 +44,24 @@ export async function serveProbes(options: ProbesOptions): Promise<Probes> {
       await closed;
     },
   };
+}
+
+const UNREADABLE = 'the store cannot be read: see the log; if its volume is gone, restore a backup';
+
+/** Why the leader cannot serve its store. */
+export async function storeTroubles(store: Store): Promise<readonly string[]> {
+  const look = async (): Promise<string[]> => {
+    // Between two passes nobody else notices that a store was restored, and agents would be answered from both.
+    await store.expectFence();
+    await store.reader.ref(MAIN);
+    return [];
+  };
+  return Promise.race([
+    look().catch((error: unknown) => [
+      error instanceof MultinicError && error.code === 'Fenced' ? error.message : UNREADABLE,
+    ]),
+    pause(2_000, [UNREADABLE], { ref: false }),
+  ]);
 }
 
 async function answer(

@@ -3,7 +3,6 @@
 
 import type { V1Pod, V1Service } from '@kubernetes/client-node';
 import { isIPv6 } from 'node:net';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { MultinicError } from '../api/errors.ts';
 import type { Group } from '../api/multinicbizconfig.ts';
@@ -12,7 +11,6 @@ import { Controller, type ControllerOptions } from '../controller/controller.ts'
 import { healthOf, type Health } from '../controller/health.ts';
 import { Upkeep } from '../controller/upkeep.ts';
 import { NodeBranchPolicy } from '../history/policy.ts';
-import { MAIN } from '../history/ref.ts';
 import { serve } from '../store/http.ts';
 import type { Route } from '../store/http-routes.ts';
 import { Store } from '../store/store.ts';
@@ -26,7 +24,7 @@ import { Metrics } from './metrics.ts';
 import { CONTROLLER_LEASE, LABEL, NAME, STORE_PORT, STORE_SERVICE } from './names.ts';
 import { KubeNodeInventory } from './node-inventory.ts';
 import { Peers } from './peers.ts';
-import { serveProbes } from './probes.ts';
+import { serveProbes, storeTroubles } from './probes.ts';
 import { KubeStatusSink } from './status-sink.ts';
 import { Watches } from './watches.ts';
 
@@ -209,8 +207,10 @@ class Leader implements AsyncDisposable {
     });
     cleanup.defer(() => runner.close());
     const sink = new KubeStatusSink({ client, namespace, pod, configs: watches.configs, log });
-    // Who was deposed may not write over what the next leader says.
-    cleanup.defer(() => sink.close({ write: !(over.reason instanceof MultinicError) }));
+    // Who was deposed may not write over what the next leader says; the store may know it before the Lease.
+    const deposed = async (): Promise<boolean> =>
+      over.reason instanceof MultinicError || (await storeTroubles(store)).length > 0;
+    cleanup.defer(async () => sink.close({ write: !(await deposed()) }));
     const controller: Controller = new Controller({
       ...options,
       store,
@@ -256,15 +256,8 @@ class Leader implements AsyncDisposable {
   }
 
   /** Why the leader cannot serve. */
-  async unready(): Promise<string[]> {
-    const readable = await Promise.race([
-      this.#store.reader.ref(MAIN).then(
-        () => true,
-        () => false,
-      ),
-      pause(2_000, false, { ref: false }),
-    ]);
-    return readable ? [] : ['the store cannot be read: see the log; if its volume is gone, restore a backup'];
+  async unready(): Promise<readonly string[]> {
+    return storeTroubles(this.#store);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
