@@ -88,7 +88,10 @@ test('a push through the server of a replaced controller is refused, and that co
   old.kill('SIGCONT');
   const pushed = await copy.tryGit('push', 'origin', `node/${ONE}`);
   expect(pushed.code).not.toBe(0);
-  expect(pushed.stderr).toMatch(/another controller (took|has taken) over/);
+  // It may have ended by itself before the push came.
+  expect(pushed.stderr).toMatch(
+    /another controller (took|has taken) over|Connection refused|Couldn't connect|Could not connect|Empty reply|reset by peer/,
+  );
   expect(await ended).toEqual([1, null]);
   expect(first.output).toMatch(/error: another controller took over the store .*\(Fenced\)/);
   expect(await allRefs(second)).toBe(before);
@@ -102,8 +105,8 @@ test('a store restored under a controller is noticed by its next pass, though th
   await using local = await LocalRun.start();
   const bundle = join(dirname(local.dir), 'store.bundle');
   await local.run('backup', bundle);
-  await local.run('restore', bundle, '--force');
   const ended = once(local.process, 'exit');
+  await local.run('restore', bundle, '--force');
   await write(local, () => undefined);
   expect(await ended).toEqual([1, null]);
   expect(local.output).toMatch(/error: another controller took over the store .*\(Fenced\)/);
@@ -126,6 +129,8 @@ test('a store restored while a job runs: the job of a commit that is gone holds 
   local.process.kill('SIGSTOP');
   await local.run('restore', bundle, '--force');
   local.process.kill('SIGCONT');
+  // A pass follows, whatever has come of the job.
+  await write(local, () => undefined);
   expect(await ended).toEqual([1, null]);
   await local.launch();
   await local.settled();
