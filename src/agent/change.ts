@@ -247,12 +247,16 @@ async function describe(
     ...Object.keys(manager?.wanted ?? {}).filter((mac) => manager?.before[mac] !== manager?.wanted[mac]),
   ]);
   const machine = atStake(before, changed);
+  // By the change, or by its undo.
+  const renamed = linkSteps(before.links, plan.targets).flatMap((step) =>
+    step.op === 'rename' ? [step.from, step.to].map((name) => ({ mac: step.mac, name })) : [],
+  );
   return {
     bootId: before.bootId,
     startedAt: clock().toISOString(),
     reload,
     ...(manager !== undefined && { profiles: pick(manager.before, [...changed]) }),
-    others: await host.others([...changed], reload),
+    others: await host.others([...changed], reload || host.isRetaken(renamed)),
     files: pathsOf(plan).map((path) => {
       const content = after.get(path) ?? null;
       return { path, before: root.read(path) ?? null, after: content === null ? null : sha256(content) };

@@ -100,20 +100,23 @@ export function restoreScript(pending: Pending): string {
     `# Restores this node's network as it was before ${startedAt}. Runs under flock on /${LOCK}.`,
     'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     `grep -qF ${quote(`"startedAt": "${startedAt}"`)} /var/lib/multinic/record.json || exit 0`,
-    'ok=yes',
+    'ok=yes renamed=',
     ...NIC_BY_MAC,
     ...NAMED,
+    ...AWAIT_NETWORKD,
     ...files.toReversed().flatMap(({ path, before }) => restoreFile(`/${path}`, before)),
     ...links.before.flatMap(({ mac, ipv6 }) => (ipv6 === undefined ? [] : onNic(mac, setIpv6(mac, ipv6)))),
     // All step aside first, so that names that had changed places are free.
     ...links.before.flatMap(({ mac, name }, index) =>
       onNic(mac, [
-        `[ "$n" = ${quote(name)} ] || { ip link set "$n" down; ip link set "$n" name mnrestore${index}; }`,
+        `[ "$n" = ${quote(name)} ] || { renamed=yes; ip link set "$n" down; ip link set "$n" name mnrestore${index}; }`,
       ]),
     ),
     ...links.before.flatMap(({ mac, name }) =>
       onNic(mac, [`[ "$n" = ${quote(name)} ] || named ${quote(name)} ${nameByMac(mac)} || ok=no`]),
     ),
+    // networkd configures a NIC anew that it has a file for, and drops what others have.
+    '[ -z "$renamed" ] || { sleep 0.3; await_networkd; }',
     ...(reload ? reloadManagers(files.map(({ path }) => path)) : []),
     ...(profiles === undefined ? [] : settleProfiles(pending, profiles)),
     ...links.before.flatMap(({ mac, mtu, up, addresses, leases = [] }) => {
@@ -212,21 +215,21 @@ function withNames(command: string, links: Pending['links']['before']): string {
 function reloadManagers(paths: readonly string[]): string[] {
   return [
     ...(paths.some(rendererOf('netplan').manages)
-      ? ['timeout 60 netplan apply || ok=no', ...NETWORKD_IS_THROUGH]
+      ? ['timeout 60 netplan apply || ok=no', 'await_networkd']
       : []),
     ...(paths.some(isProfile) ? ['timeout 60 systemctl restart NetworkManager || ok=no'] : []),
   ];
 }
 
 /** `isSettled` of networkd.ts, and as long: what is given back in the midst of its work may go again, or come first. */
-const NETWORKD_IS_THROUGH = [
+const AWAIT_NETWORKD = [
   'through() {',
   '  for l in /run/systemd/netif/links/*; do',
   `    grep -Eq '^OPER_STATE=(off|no-carrier|dormant)$' "$l" ||`,
   `      ! grep -Eq '^ADMIN_STATE=(pending|initialized|configuring)$' "$l" || return 1`,
   '  done',
   '}',
-  'for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do through && break; sleep 0.2; done',
+  'await_networkd() { for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do through && break; sleep 0.2; done; }',
 ];
 
 /** As LiveHost.settle does it, less the looking. The links have their names again; a profile goes by uuid or file. */

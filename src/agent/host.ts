@@ -145,12 +145,16 @@ export interface Host {
    * @throws MultinicError `NetworkManagerDown`, `NetworkManagerRefused`
    */
   settle(paths: readonly string[], profiles: Profiles): Promise<void>;
+  /** Whether networkd, once one of these NICs has this name, takes from others what they have on the machine. */
+  isRetaken(nics: readonly Pick<Link, 'mac' | 'name'>[]): boolean;
+  /** Waits until networkd is through with NICs that it does that to. */
+  retaken(): Promise<void>;
   /**
    * What others put on a host that goes with a change of these NICs: their routes and permanent neighbours; with
-   * `reload`, whatever they have on all of the node's NICs.
+   * `everywhere`, whatever they have on all of the node's NICs.
    * @returns what `giveBack` takes
    */
-  others(macs: readonly string[], reload: boolean): Promise<readonly string[]>;
+  others(macs: readonly string[], everywhere: boolean): Promise<readonly string[]>;
   /**
    * @param links whose names of then are in it
    * @returns what could not be had again

@@ -30,6 +30,8 @@ export function nicOf(links: readonly Link[], mac: string): Link | undefined {
   return same.find(isMember) ?? same.find(({ master }) => master === undefined) ?? same[0];
 }
 
+export type NamedNic = Pick<Link, 'mac' | 'name'>;
+
 /** How a link shall be, all of it; an absent `ipv6` stays as it is. */
 export interface LinkTarget extends Omit<Link, 'master' | 'loaded' | 'leases'> {
   /** Addresses that are left there if they are there. */

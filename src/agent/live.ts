@@ -42,10 +42,10 @@ import {
   type RawRoute,
 } from './kernel.ts';
 import { kubeletServers } from './kubelet.ts';
-import { heldAddresses, nicOf } from './links.ts';
+import { heldAddresses, nicOf, type NamedNic } from './links.ts';
 import { readManaged, readNoAutoDefault } from './managed.ts';
 import { NetworkManager, type Profile } from './network-manager.ts';
-import { isSettled, loadedAddresses } from './networkd.ts';
+import { hasFileFor, isSettled, loadedAddresses } from './networkd.ts';
 import { noAutoDefaultMac } from './no-auto-default.ts';
 import { giveBack, readOthers, renamed } from './others.ts';
 import { answers, type Probe } from './probe.ts';
@@ -74,6 +74,7 @@ const SETTLE_MS = 1_000;
 const APPLY_MS = 60_000;
 /** `netplan apply` does not wait for networkd, which works for about a second. */
 const NETWORKD_MS = 3_000;
+const NETWORKD_HEARS_MS = 200;
 const APPLY_LOG = 'run/multinic-apply.log';
 const BOOT_ID = 'proc/sys/kernel/random/boot_id';
 
@@ -290,10 +291,20 @@ export class LiveHost implements Host {
     }
   }
 
-  async others(macs: readonly string[], reload: boolean): Promise<string[]> {
+  isRetaken(nics: readonly NamedNic[]): boolean {
+    return nics.some((nic) => hasFileFor(this.#root, nic));
+  }
+
+  async retaken(): Promise<void> {
+    // It hears of a name, and says of it what it does, a moment after the kernel.
+    await pause(NETWORKD_HEARS_MS);
+    await until(NETWORKD_MS, async () => isSettled(this.#root));
+  }
+
+  async others(macs: readonly string[], everywhere: boolean): Promise<string[]> {
     const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
     const ours = new Set(macs.flatMap((mac) => nicOf(links, mac)?.name ?? []));
-    return ours.size === 0 && !reload ? [] : readOthers(ours, reload);
+    return ours.size === 0 && !everywhere ? [] : readOthers(ours, everywhere);
   }
 
   async giveBack(

@@ -1,4 +1,5 @@
 // What systemd-networkd has loaded for a link. It says so in files that all its versions write, so nobody need be asked.
+import type { NamedNic } from './links.ts';
 import type { Root } from './root.ts';
 
 /**
@@ -12,6 +13,19 @@ export function loadedAddresses(root: Root, ifindex: number): string[] {
   const file = /^NETWORK_FILE=\/(.+)$/m.exec(state)?.[1];
   const network = (file !== undefined && root.readForeign(file)?.content) || '';
   return [...network.matchAll(/^Address=(\S+)$/gm)].flatMap(([, address]) => address ?? []);
+}
+
+/**
+ * Whether it has a file for a NIC of this name. One that it let go of, and that gets such a name again, it configures anew,
+ * and with that it drops all rules and blackholes of others on the machine. It may not have loaded the file: then it does not.
+ */
+export function hasFileFor(root: Root, { mac, name }: NamedNic): boolean {
+  const folder = 'run/systemd/network';
+  return root.list(folder).some((file) => {
+    const text = file.endsWith('.network') ? root.readForeign(`${folder}/${file}`)?.content : undefined;
+    const names = /^Name=(.*)$/m.exec(text ?? '')?.[1]?.split(/\s+/);
+    return names?.includes(name) === true && text?.toLowerCase().includes(mac) === true;
+  });
 }
 
 /** Whether it is through with every link that has a carrier: one that it is still at may lose what is put there. */

@@ -159,6 +159,12 @@ export class OfflineHost implements Host {
   async settle(): Promise<void> {}
 
   /** Routes of a recorded machine stay where they are. */
+  isRetaken(): boolean {
+    return false;
+  }
+
+  async retaken(): Promise<void> {}
+
   async others(): Promise<[]> {
     return [];
   }

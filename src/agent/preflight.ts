@@ -47,7 +47,7 @@ export function useOf(link: Link, host: HostState, ways: ReadonlyMap<string, str
   if (link.master !== undefined) return `is part of ${link.master}`;
   const upper = host.uppers?.find(({ lower }) => lower === link.name);
   if (upper !== undefined) return `is what ${upper.name} stands on`;
-  if (defaultLinks(host).includes(link)) return 'carries the node’s default route';
+  if (defaultLinks(host).some(({ name }) => name === link.name)) return 'carries the node’s default route';
   const own = heldAddresses(link).find((address) => host.nodeAddresses.includes(address.split('/')[0] ?? ''));
   if (own !== undefined) return `carries the node’s own address ${own}`;
   // The way to an address of the machine's own leads over no NIC.

@@ -130,18 +130,22 @@ export async function giveBackOthers(
   if (gone.length > 0) log.warn({ gone }, 'what others had there could not be given back');
 }
 
-/** What a network manager does for a change, and for its undo; undefined: nothing. */
+/** What network managers do for a change, and for its undo. */
 export function settler(
   { reload, files, links }: Pending,
   host: Host,
   settling: Settling | undefined,
-): Activation['settle'] {
+): NonNullable<Activation['settle']> {
   if (reload) {
     const paths = files.map(({ path }) => path);
     const macs = links.after.map(({ mac }) => mac);
     return () => host.reload(paths, macs);
   }
-  return settling && ((steps) => settleProfiles(host, settling, steps));
+  return async (steps) => {
+    if (settling !== undefined) await settleProfiles(host, settling, steps);
+    const named = steps.flatMap((step) => (step.op === 'rename' ? [{ mac: step.mac, name: step.to }] : []));
+    if (host.isRetaken(named)) await host.retaken();
+  };
 }
 
 /** A restore of the host's own that has begun waits for our lock, and then finds nothing left to undo. */

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { MultinicError } from '../api/errors.ts';
 import type { Conflict, Link, Readiness, Route } from './host.ts';
-import type { LinkTarget } from './links.ts';
+import type { LinkTarget, NamedNic } from './links.ts';
 import type { Plan } from './plan.ts';
 import { defaultLinks } from './preflight.ts';
 import type { Root } from './root.ts';
@@ -64,8 +64,6 @@ export function verifyLinks(
     if (stale !== undefined) throw failed(`${target.name} still has the address ${stale}`);
   }
 }
-
-type NamedNic = Pick<LinkTarget, 'mac' | 'name'>;
 
 function nameOf(mac: string, nics: readonly NamedNic[]): string {
   return nics.find((nic) => nic.mac === mac)?.name ?? mac;

@@ -73,6 +73,16 @@ async function personWithToken(name: string, role: string, reaching = true): Pro
   return file;
 }
 
+/** How often the controller's container has started again. */
+function restarts(): Promise<string> {
+  return multinic.kubectl(
+    'get',
+    'pods',
+    '--selector=app.kubernetes.io/component=controller',
+    '--output=jsonpath={.items[*].status.containerStatuses[0].restartCount}',
+  );
+}
+
 describe('kubectl multinic', () => {
   test('status of every node, as a table and as JSON', async () => {
     expect(await sh('kubectl multinic status')).toMatch(/root-01.*Configured/);
@@ -144,8 +154,8 @@ describe('a backup', () => {
     expect(await sh(`git -C plain log --format=%s origin/node/${NODE}`)).toContain('multinic0');
   });
 
-  test('brings the history back after the volume was lost, and no host is touched', async () => {
-    const before = await multinic.git('rev-parse', `node/${NODE}`, `outcome/${NODE}`);
+  test('brings the history back after the volume was lost, and no host is touched but for what changes', async () => {
+    const [tip, outcome] = (await multinic.git('rev-parse', `node/${NODE}`, `outcome/${NODE}`)).split('\n');
     const runs = kubelet.runs.length;
     await multinic.kubectl('scale', 'deployment/multinic-agent-controller', '--replicas=0');
     await multinic.kubectl(
@@ -153,23 +163,36 @@ describe('a backup', () => {
       '--for=delete',
       'pods',
       '--selector=app.kubernetes.io/component=controller',
+      '--timeout=90s',
     );
     await cluster.exec('worker-1', ['sh', '-c', `rm -rf ${STORE_FOLDER}/*`]);
     await multinic.kubectl('scale', 'deployment/multinic-agent-controller', '--replicas=1');
     await multinic.rolledOut();
-    await multinic.waitReady(NAME);
+    // The status of before is there still, and is true of another store.
+    await expect
+      .poll(() => multinic.git('log', '--branches=outcome/*', '--format=%s').catch(String), {
+        timeout: 90_000,
+      })
+      .toMatch(/Applied[^]*Applied/);
 
+    const begun = await restarts();
     expect(await sh(`${inPod} restore -C /var/lib/multinic --force - < multinic.bundle`)).toContain(
       'restored',
     );
-    await expect
-      .poll(() => multinic.git('rev-parse', `node/${NODE}`, `outcome/${NODE}`).catch(String), {
-        timeout: 60_000,
-      })
-      .toBe(before);
+    // Whatever happens next makes the controller look, and begin anew on this store.
+    await multinic.kubectl('annotate', 'multinicbizconfigs', NAME, 'example.com/restored=yes');
+    await expect.poll(restarts, { timeout: 60_000 }).not.toBe(begun);
     await multinic.rolledOut();
+    expect(await multinic.git('rev-parse', `node/${NODE}`)).toBe(tip);
+    expect(await multinic.git('merge-base', '--is-ancestor', outcome!, `outcome/${NODE}`)).toBe('');
+    await multinic.editConfig(NAME, ({ nodeConfigs }) => {
+      nodeConfigs[1]!.interfaces![0]!.mtu = 1400;
+    });
     await multinic.waitReady(NAME);
-    expect(kubelet.runs.slice(runs).filter(({ changedHost }) => changedHost)).toEqual([]);
+    const changed = kubelet.runs.slice(runs).filter(({ changedHost }) => changedHost);
+    expect(changed.map(({ node, outcome }) => [node, outcome?.written])).toEqual([
+      ['root-02', ['etc/netplan/90-multinic0.yaml']],
+    ]);
     expect(await multinic.git('fsck', '--strict', '--no-dangling')).toBe('');
   }, 300_000);
 });

@@ -1,10 +1,9 @@
 // The next boot: who would win then is found out before anything is changed, and a reboot proves it.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { RendererKind } from '../../src/network/node.ts';
-import type { RootfsKind } from '../nodes/rootfs.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic } from '../support/agent.ts';
-import { LiveHost } from './support.ts';
+import { HOSTS, LiveHost } from './support.ts';
 
 const MAC = nic(0).mac;
 const STATE = 'ip -j addr; find /etc/netplan /etc/NetworkManager /etc/systemd/network /etc/sysconfig || true';
@@ -49,11 +48,7 @@ const WINNERS: Record<RendererKind, Foreign[]> = {
   ],
 };
 
-describe.each<[RootfsKind, RendererKind]>([
-  ['netplan', 'netplan'],
-  ['networkmanager', 'keyfile'],
-  ['networkmanager-ifcfg', 'ifcfg'],
-])('%s', (rootfs, kind) => {
+describe.each(HOSTS)('%s', (rootfs, kind) => {
   let host: LiveHost;
 
   beforeAll(async () => {

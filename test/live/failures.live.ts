@@ -5,10 +5,10 @@ import { createServer, type AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Network } from '../../src/network/interface.ts';
 import type { RendererKind } from '../../src/network/node.ts';
-import { NETPLAN_GENERATOR, OLD_NETPLAN_GENERATOR, type RootfsKind } from '../nodes/rootfs.ts';
+import { NETPLAN_GENERATOR, OLD_NETPLAN_GENERATOR } from '../nodes/rootfs.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic } from '../support/agent.ts';
-import { foreign, LiveHost, NOT_OURS, type RunOptions } from './support.ts';
+import { foreign, HOSTS, LiveHost, NOT_OURS, type RunOptions } from './support.ts';
 
 const OLD: Network = [nic(0), nic(1)];
 const V6 = nic(1, { address: 'fd00:101::10', prefix: 64 });
@@ -19,14 +19,6 @@ const FOLDER: Readonly<Record<RendererKind, string>> = {
   keyfile: '/etc/NetworkManager/system-connections',
   ifcfg: '/etc/sysconfig/network-scripts',
 };
-const HOSTS: [RootfsKind, RendererKind][] = [
-  ['netplan', 'netplan'],
-  ['networkmanager', 'keyfile'],
-  ['networkmanager-ifcfg', 'ifcfg'],
-];
-if (process.env['MATRIX'] !== undefined)
-  HOSTS.push(['netplan-bullseye', 'netplan'], ['netplan-trixie', 'netplan']);
-
 /** The units that would restore the host, or do. */
 const RESTORES = 'systemctl list-units --all --plain --no-legend "multinic-restore*"';
 

@@ -3,10 +3,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { STEPS } from '../../src/agent/steps.ts';
 import type { Network } from '../../src/network/interface.ts';
-import type { RendererKind } from '../../src/network/node.ts';
-import type { RootfsKind } from '../nodes/rootfs.ts';
 import { nic } from '../support/agent.ts';
-import { LiveHost } from './support.ts';
+import { foreign, HOSTS, LiveHost, NOT_OURS } from './support.ts';
 
 /** Checkpoints; a restore comes only after a failure. */
 const ALL = [...STEPS.filter((step) => step !== 'restore'), 'write.file', 'activate.link'];
@@ -19,11 +17,7 @@ const STATES = new Map([
   [SECOND, { multinic0: '1500 192.168.100.11/24', multinic2: '1400 192.168.102.10/24' }],
 ]);
 
-describe.each<[RootfsKind, RendererKind]>([
-  ['netplan', 'netplan'],
-  ['networkmanager', 'keyfile'],
-  ['networkmanager-ifcfg', 'ifcfg'],
-])('%s', (rootfs, kind) => {
+describe.each(HOSTS)('%s', (rootfs, kind) => {
   let host: LiveHost;
   let now = FIRST;
 
@@ -41,23 +35,25 @@ describe.each<[RootfsKind, RendererKind]>([
   afterAll(() => host?.[Symbol.asyncDispose]());
 
   describe.each(TRIED)('at %s', (step) => {
-    test.each([
-      ['killed', async (): Promise<void> => {}],
-      [
-        'without power',
-        async (): Promise<void> => {
-          await host.machine.kill();
-          await host.machine.start();
-        },
-      ],
-    ])('%s', async (_, afterwards) => {
+    test.each(['killed', 'without power'])('%s', async (how) => {
       now = now === FIRST ? SECOND : FIRST;
       const commit = await host.store.commit(kind, now);
-      await host.run(commit, { killAt: `agent.${step}` });
-      await afterwards();
+      // networkd, as it comes up, takes what others have.
+      await host.sh(
+        `while networkctl --no-legend 2>/dev/null | grep -Eq 'multinic.*(pending|configuring)'; do sleep 0.1; done`,
+      );
+      await host.settled();
+      await foreign(host);
+      const before = await host.sh(NOT_OURS);
+      expect((await host.run(commit, { killAt: `agent.${step}` })).code).toBe(137);
+      if (how === 'without power') {
+        await host.machine.kill();
+        await host.machine.start();
+      }
       const { outcome } = await host.run(commit);
       expect(outcome).toMatchObject({ result: 'Applied' });
       expect(await host.configured()).toEqual(STATES.get(now));
+      expect(how === 'killed' ? await host.sh(NOT_OURS) : before).toBe(before);
       expect(await host.sh('cat /var/lib/multinic/record.json')).toContain('"pending": null');
       expect(await host.sh('systemctl list-units --all --plain --no-legend "multinic-restore*"')).toBe('');
     });

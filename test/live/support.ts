@@ -2,7 +2,9 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { expect } from 'vitest';
 import { MultinicError } from '../../src/api/errors.ts';
+import type { Detection, Preview } from '../../src/agent/preview.ts';
 import type { AgentJob } from '../../src/api/job.ts';
 import type { Interface, Network } from '../../src/network/interface.ts';
 import type { RendererKind } from '../../src/network/node.ts';
@@ -16,6 +18,19 @@ import { nic, readOutcome, TestStore, writeJob, type AgentEnd } from '../support
 import { HOST_ROOT, inPod, NODE, podMounts, PROGRAM } from './pod.ts';
 
 const RUN_LIMIT_MS = 120_000;
+
+/** The kinds of host that differ most, and in the matrix all. */
+export const HOSTS: readonly (readonly [RootfsKind, RendererKind])[] = [
+  ['netplan', 'netplan'],
+  ['networkmanager', 'keyfile'],
+  ['networkmanager-ifcfg', 'ifcfg'],
+  ...(process.env['MATRIX'] === undefined
+    ? []
+    : ([
+        ['netplan-bullseye', 'netplan'],
+        ['netplan-trixie', 'netplan'],
+      ] as const)),
+];
 
 export interface RunOptions {
   /** The commit that the record should name; the last one that was applied here when left out. */
@@ -125,6 +140,24 @@ export class LiveHost<M extends Guest = Machine> {
     await this.#shell(inPod(this.#dir, ['true']));
   }
 
+  /** What `agent plan` says that a run would do. */
+  async plan(
+    kind: RendererKind,
+    network: Network,
+  ): Promise<{ readonly code: number; readonly preview: Preview }> {
+    const commit = await this.store.commit(kind, network);
+    const { server } = this.store;
+    const expectedRecord = this.#applied;
+    const job = writeJob({ dir: this.#dir, root: HOST_ROOT, url: server.url, commit, expectedRecord });
+    const { code, log } = await this.#shell(this.#multinic('plan', '--job', job, '--output', 'json'));
+    return { code, preview: JSON.parse(log) as Preview };
+  }
+
+  async detect(): Promise<Detection> {
+    const { log } = await this.#shell(this.#multinic('detect', '--output', 'json'));
+    return JSON.parse(log) as Detection;
+  }
+
   async cleanUp(): Promise<AgentEnd> {
     const end = await this.#agent(['cleanup']);
     this.#applied = null;
@@ -136,22 +169,33 @@ export class LiveHost<M extends Guest = Machine> {
     return this.machine.exec(['sh', '-c', script]);
   }
 
-  /** What the NICs with our names have: `1500 192.168.100.10/24` by name. */
+  /** What the NICs with our names have: MTU and all addresses but the link's own, `1500 192.168.100.10/24`, by name. */
   async configured(): Promise<Record<string, string>> {
     const links = JSON.parse(await this.sh('ip -j addr')) as {
       ifname: string;
       mtu: number;
+      flags: string[];
       addr_info: { local: string; prefixlen: number; scope: string }[];
     }[];
-    return Object.fromEntries(
-      links
-        .filter(({ ifname }) => ifname.startsWith('multinic'))
-        .flatMap(({ ifname, mtu, addr_info }) =>
-          addr_info
-            .filter(({ scope }) => scope === 'global')
-            .map(({ local, prefixlen }) => [ifname, `${mtu} ${local}/${prefixlen}`]),
-        ),
-    );
+    const configured: Record<string, string> = {};
+    for (const { ifname, mtu, flags, addr_info } of links) {
+      const addresses = addr_info
+        .filter(({ scope }) => scope === 'global')
+        .map(({ local, prefixlen }) => `${local}/${prefixlen}`);
+      if (!ifname.startsWith('multinic') || addresses.length === 0) continue;
+      configured[ifname] = [mtu, ...addresses, ...(flags.includes('UP') ? [] : ['down'])].join(' ');
+    }
+    return configured;
+  }
+
+  /** Reboots it, and waits until its NICs have what they get. @param count how many of our names have addresses then */
+  async reboot(count: number): Promise<void> {
+    await this.machine.reboot();
+    await waitFor(`${count} NICs`, async () => Object.keys(await this.configured()).length === count, {
+      timeoutMs: 30_000,
+      hint: () => this.sh('nmcli device || networkctl; ip addr'),
+    });
+    await this.settled();
   }
 
   async addresses(name: string): Promise<string[]> {
@@ -187,6 +231,10 @@ export class LiveHost<M extends Guest = Machine> {
     return { ...end, signal: null, outcome: readOutcome(outcome) };
   }
 
+  #multinic(...args: readonly string[]): string[] {
+    return inPod(this.#dir, [NODE, PROGRAM, 'agent', ...args, '--root', HOST_ROOT]);
+  }
+
   async #shell(command: readonly string[]): Promise<{ code: number; log: string }> {
     try {
       return { code: 0, log: await this.machine.exec(command, { timeoutMs: RUN_LIMIT_MS }) };
@@ -197,12 +245,32 @@ export class LiveHost<M extends Guest = Machine> {
   }
 }
 
-/** Of what `ip monitor` said. */
-export function deletions(seen: readonly string[], name: string): string[] {
+/** What went that is not on our NICs, nor on those that nobody configures, of what `ip monitor` said. */
+export function lost(seen: readonly string[]): string[] {
   // Multicast neighbours are forgotten by the kernel itself.
   return seen.filter(
-    (line) => line.startsWith('Deleted') && line.includes(name) && !line.endsWith('NOARP '.trim()),
+    (line) =>
+      line.startsWith('Deleted') &&
+      !/multinic\d|ens\d|mnswap/.test(line) &&
+      !line.trimEnd().endsWith('NOARP'),
   );
+}
+
+/** A run and what the kernel said meanwhile of links, addresses, routes, rules and neighbours. Nothing else may have lost anything. */
+export async function monitored<T>(
+  host: LiveHost,
+  action: () => Promise<T>,
+): Promise<[T, readonly string[]]> {
+  await host.settled();
+  const before = await host.sh(NOT_OURS);
+  await host.sh(`ip -o monitor link address route rule neigh > /run/monitor 2>&1 < /dev/null & echo $! > /run/monitor.pid
+    sleep 0.2`);
+  const result = await action();
+  await host.sh('sleep 0.5; kill $(cat /run/monitor.pid)');
+  expect(await host.sh(NOT_OURS)).toBe(before);
+  const seen = (await host.sh('cat /run/monitor')).split('\n').filter((line) => line !== '');
+  expect(lost(seen)).toEqual([]);
+  return [result, seen];
 }
 
 /** What others put on the node's own NIC: a routing daemon, a CNI, a person. */
