@@ -5,7 +5,7 @@ import type { Files } from '../network/renderer.ts';
 import { managedFiles, renderTree } from '../network/tree.ts';
 import type { HostState } from './host.ts';
 import { openRoot, readManaged } from './managed.ts';
-import { isSettled, loadedAddresses } from './networkd.ts';
+import { hasFileFor, isSettled, loadedAddresses } from './networkd.ts';
 import { nextRecord } from './next-record.ts';
 import { decide, type Desired, type Plan } from './plan.ts';
 import type { Applied } from './record.ts';
@@ -27,6 +27,21 @@ test('what networkd has loaded for a link, in its own words', () => {
   });
   const loaded = [3, 4, 5, 6].map((ifindex) => loadedAddresses(openRoot(folder.path), ifindex));
   expect(loaded).toEqual([['192.168.100.10/24', 'fd00:101::10/64'], [], [], []]);
+});
+
+test('networkd has a file for a NIC of that name and MAC', () => {
+  using folder = new Folder();
+  makeRoot(folder.path, machine(0), {
+    'run/systemd/network/10-netplan-multinic0.network':
+      '[Match]\nPermanentMACAddress=02:00:00:00:0A:00\nName=multinic0\n\n[Network]\nLinkLocalAddressing=no\n',
+    'run/systemd/network/10-netplan-multinic1.link':
+      '[Match]\nMACAddress=02:00:00:00:0a:01\n\n[Link]\nName=multinic1\n',
+  });
+  const root = openRoot(folder.path);
+  expect(hasFileFor(root, { mac: '02:00:00:00:0a:00', name: 'multinic0' })).toBe(true);
+  expect(hasFileFor(root, { mac: '02:00:00:00:0a:00', name: 'multinic' })).toBe(false);
+  expect(hasFileFor(root, { mac: '02:00:00:00:0a:02', name: 'multinic0' })).toBe(false);
+  expect(hasFileFor(root, { mac: '02:00:00:00:0a:01', name: 'multinic1' })).toBe(false);
 });
 
 test.each([

@@ -234,6 +234,36 @@ describe('success', () => {
     expect(link(nic(3).mac)).toMatchObject({ name: 'multinic3', up: true });
   });
 
+  test('apply: files asks no port of a NIC that it does not bring up for a carrier', async () => {
+    change((host) => (host.links[1]!.carrier = false));
+    expect((await apply({ apply: 'files' })).result).toBe('Applied');
+  });
+
+  test('what somebody has written since is a warning where there is nothing to change', async () => {
+    await apply({ kind: 'keyfile' });
+    writeFileSync(
+      join(root, 'etc/systemd/network/05-foo.link'),
+      `[Match]\nMACAddress=${nic(0).mac}\n[Link]\nName=foo0\n`,
+    );
+    const outcome = await apply({ kind: 'keyfile', expectedRecord: FIRST });
+    expect(outcome).toMatchObject({ result: 'Applied', written: [], warnings: ['ValidationFailed'] });
+    expect(outcome.message).toContain('05-foo.link');
+  });
+
+  test('a VLAN that somebody has made of a NIC is in the way of what changes that NIC alone', async () => {
+    await apply();
+    change((host) => {
+      host.links.push({ ...host.links[1]!, name: 'multinic0.100', addresses: [] });
+      Object.assign(host, { uppers: [{ name: 'multinic0.100', lower: 'multinic0' }] });
+    });
+    expect((await apply({ expectedRecord: FIRST })).result).toBe('Applied');
+    expect(await advance({ network: [...OLD, nic(3)] })).toMatchObject({ result: 'Applied' });
+    expect(await apply({ network: NEW, expectedRecord: SECOND })).toMatchObject({
+      reason: 'NicInUse',
+      message: expect.stringContaining('is what multinic0.100 stands on'),
+    });
+  });
+
   test('another renderer: its files come, those of the one before go', async () => {
     await apply();
     expect((await apply({ commit: SECOND, kind: 'keyfile', expectedRecord: FIRST })).result).toBe('Applied');
@@ -281,6 +311,27 @@ test('an undo spares what somebody has put on a NIC since', async () => {
   });
   expect(outcome).toMatchObject({ result: 'Failed', reason: 'Fault' });
   expect(link(nic(0).mac)).toMatchObject({ name: 'ens5', addresses: ['10.9.0.1/24'] });
+});
+
+test.each([
+  ['is given back', '192.168.101.98', true],
+  ['stays where it is by now', '192.168.101.99', false],
+])('after a reboot, an address of others %s', async (_, elsewhere, expected) => {
+  await apply();
+  const vip = '192.168.101.99/24';
+  change((host) => host.links[2]!.addresses.push(vip));
+  let count = 0;
+  const failing = altered((host) => ({
+    change: async (step: LinkStep) => ((count += 1) > 3 ? fault() : host.change(step)),
+  }));
+  expect((await advance({ host: failing })).reason).toBe('RestoreFailed');
+  change((host) => {
+    Object.assign(host, { bootId: 'another' });
+    host.neighbours = [{ address: elsewhere, mac: 'fa:16:3e:00:00:99' }];
+    host.links[2]!.addresses = ['192.168.101.10/24'];
+  });
+  expect((await apply({ expectedRecord: FIRST })).result).toBe('Applied');
+  expect(link(nic(1).mac)?.addresses.includes(vip)).toBe(expected);
 });
 
 describe('failure: the host is as before, byte for byte', () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Link } from './host.ts';
-import { atStake, verifyReady, verifyRest, type Machine } from './verify.ts';
+import { atStake, lasting, verifyReady, verifyRest, type Machine } from './verify.ts';
 
 const link = (name: string, mtu = 1500): Link => ({
   name,
@@ -16,6 +16,33 @@ const before: Machine = { links: [link('eth0'), link('eth1'), link('eth2')], rou
 test('a machine that is as before passes, also when a default route has come', () => {
   const come = { ...before, routes: [eth0, eth1, { to: 'default', dev: 'eth2' }] };
   for (const after of [before, come]) expect(() => verifyRest(after, before)).not.toThrow();
+});
+
+const having = (...addresses: string[]): Machine => ({
+  ...before,
+  links: [{ ...link('eth0'), addresses }, link('eth1'), link('eth2')],
+});
+
+test('of a primary NIC, an address may come, and none may go or be another’s first', () => {
+  const own = ['10.0.0.5/24', '10.0.0.200/32', 'fd00::1/64', 'fd00::2/64'];
+  const [first = '', vip = '', ...v6] = own;
+  for (const after of [
+    [...own, '10.0.0.201/32'],
+    [first, vip, ...v6.toReversed()],
+  ])
+    expect(() => verifyRest(having(...after), having(...own))).not.toThrow();
+  for (const after of [
+    [first, ...v6],
+    [vip, first, ...v6],
+  ])
+    expect(() => verifyRest(having(...after), having(...own))).toThrow('NIC eth0 changed');
+});
+
+test('of what was at stake, routes to other nodes do not last', () => {
+  const ours = { to: '10.5.0.0/16', via: '192.168.100.1', dev: 'ens6' };
+  const theirs = { to: '10.244.7.0/26', via: '10.0.0.7', dev: 'eth0' };
+  const machine = { links: [link('eth0'), link('ens6')], routes: [eth0, ours, theirs] };
+  expect(lasting(machine, [link('ens6')]).routes).toEqual([eth0, ours]);
 });
 
 test.each<[string, Machine, RegExp]>([
