@@ -179,8 +179,7 @@ describe('a backup', () => {
     expect(await sh(`${inPod} restore -C /var/lib/multinic --force - < multinic.bundle`)).toContain(
       'restored',
     );
-    // Whatever happens next makes the controller look, and begin anew on this store.
-    await multinic.kubectl('annotate', 'multinicbizconfigs', NAME, 'example.com/restored=yes');
+    // The controller notices, and begins anew on this store.
     await expect.poll(restarts, { timeout: 60_000 }).not.toBe(begun);
     await multinic.rolledOut();
     expect(await multinic.git('rev-parse', `node/${NODE}`)).toBe(tip);
@@ -188,6 +187,14 @@ describe('a backup', () => {
     await multinic.editConfig(NAME, ({ nodeConfigs }) => {
       nodeConfigs[1]!.interfaces![0]!.mtu = 1400;
     });
+    // Its host remembers the store in between.
+    await untilConfig(
+      multinic,
+      NAME,
+      'root-02 wants a word',
+      (it) => nodeOf(it, 'root-02')?.message?.includes('multinic confirm root-02') === true,
+    );
+    await sh('kubectl multinic confirm root-02');
     await multinic.waitReady(NAME);
     const changed = kubelet.runs.slice(runs).filter(({ changedHost }) => changedHost);
     expect(changed.map(({ node, outcome }) => [node, outcome?.written])).toEqual([
