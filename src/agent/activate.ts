@@ -14,7 +14,9 @@ export interface Activation {
   readonly host: Host;
   readonly targets: readonly LinkTarget[];
   readonly change: (step: LinkStep) => Promise<void>;
-  /** Called when the links have their names, before they get any of these addresses. */
+  /** Called when the links have their names. */
+  readonly renamed: (steps: readonly LinkStep[]) => Promise<void>;
+  /** Called before they get any of these addresses. */
   readonly claim?: (claims: readonly Claim[]) => Promise<void>;
   /** Has a network manager do its part. @param steps what the kernel lacks, as of before */
   readonly settle?: ((steps: readonly LinkStep[]) => Promise<void>) | undefined;
@@ -30,6 +32,7 @@ export async function activateLinks({
   host,
   targets,
   change,
+  renamed,
   claim,
   settle,
   giveBack,
@@ -38,6 +41,7 @@ export async function activateLinks({
   const first = await steps();
   for (const step of first) if (step.op === 'ipv6' || mustLeave(step, first)) await change(step);
   for (const step of first) if (step.op === 'rename') await change(step);
+  await renamed(first);
   await claim?.(
     first.flatMap((step) => (step.op === 'add' ? [{ mac: step.mac, address: step.address }] : [])),
   );

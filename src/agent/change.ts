@@ -16,7 +16,7 @@ import type { Root } from './root.ts';
 import { validateStaged } from './staging.ts';
 import type { Steps } from './steps.ts';
 import { describeError } from './result.ts';
-import { giveBackOthers, settler, undo } from './undo.ts';
+import { giveBackOthers, retaker, settler, undo } from './undo.ts';
 import {
   atStake,
   expectedFiles,
@@ -159,7 +159,8 @@ async function activate(
   const told = manager && settling(plan, pending, manager);
   const settle = settler(pending, host, told);
   const giveBack = (): Promise<void> => giveBackOthers(pending, root, host, log);
-  await activateLinks({ host, targets: plan.targets, change, claim, settle, giveBack });
+  const renamed = retaker(pending, root, host);
+  await activateLinks({ host, targets: plan.targets, change, renamed, claim, settle, giveBack });
 }
 
 /** What NetworkManager has the plan's NICs do, and what it shall have them do. */

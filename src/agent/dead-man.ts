@@ -104,6 +104,7 @@ export function restoreScript(pending: Pending): string {
     ...NIC_BY_MAC,
     ...NAMED,
     ...AWAIT_NETWORKD,
+    ...giveBack(others, links.before),
     ...files.toReversed().flatMap(({ path, before }) => restoreFile(`/${path}`, before)),
     ...links.before.flatMap(({ mac, ipv6 }) => (ipv6 === undefined ? [] : onNic(mac, setIpv6(mac, ipv6)))),
     // All step aside first, so that names that had changed places are free.
@@ -116,7 +117,7 @@ export function restoreScript(pending: Pending): string {
       onNic(mac, [`[ "$n" = ${quote(name)} ] || named ${quote(name)} ${nameByMac(mac)} || ok=no`]),
     ),
     // networkd configures a NIC anew that it has a file for, and drops what others have.
-    '[ -z "$renamed" ] || { sleep 0.3; await_networkd; }',
+    `[ -z "$renamed" ] || { sleep 0.1; ${others.length === 0 ? '' : 'give_back 2>/dev/null; '}await_networkd; }`,
     ...(reload ? reloadManagers(files.map(({ path }) => path)) : []),
     ...(profiles === undefined ? [] : settleProfiles(pending, profiles)),
     ...links.before.flatMap(({ mac, mtu, up, addresses, leases = [] }) => {
@@ -134,7 +135,7 @@ export function restoreScript(pending: Pending): string {
         ...give,
       ]);
     }),
-    ...giveBack(others, links.before),
+    ...(others.length === 0 ? [] : ['give_back 2>/dev/null; sleep 3; give_back 2>/dev/null']),
     // Else the next agent does it all again.
     `[ $ok = no ] || rm -f /${SCRIPT}`,
     'sync',
@@ -188,15 +189,14 @@ function onNic(mac: string, commands: readonly string[]): string[] {
   return [`if n=$(nic ${quote(mac)}) && [ -n "$n" ]; then`, ...commands.map((each) => `  ${each}`), 'fi'];
 }
 
-/** Twice: an address that has just come is no source of a route yet. What is there, or has another way by now, is refused. */
+/** Called more than once: an address that has just come is no source of a route yet. What is there, or has another way by now, is refused. */
 function giveBack(others: readonly string[], links: Pending['links']['before']): string[] {
   if (others.length === 0) return [];
   return [
-    ...links.map(({ mac }, index) => `n${index}=$(nic ${quote(mac)})`),
     'give_back() {',
+    ...links.map(({ mac }, index) => `  n${index}=$(nic ${quote(mac)})`),
     ...inOrder(others).map((command) => `  ip ${withNames(command, links)}`),
     '}',
-    'give_back 2>/dev/null; sleep 3; give_back 2>/dev/null',
   ];
 }
 

@@ -147,8 +147,8 @@ export interface Host {
   settle(paths: readonly string[], profiles: Profiles): Promise<void>;
   /** Whether networkd, once one of these NICs has this name, takes from others what they have on the machine. */
   isRetaken(nics: readonly Pick<Link, 'mac' | 'name'>[]): boolean;
-  /** Waits until networkd is through with NICs that it does that to. */
-  retaken(): Promise<void>;
+  /** Waits until networkd is through with NICs that it does that to. @param begun called as soon as it has taken it */
+  retaken(nics: readonly Pick<Link, 'name'>[], begun: () => Promise<void>): Promise<void>;
   /**
    * What others put on a host that goes with a change of these NICs: their routes and permanent neighbours; with
    * `everywhere`, whatever they have on all of the node's NICs.

@@ -45,7 +45,7 @@ import { kubeletServers } from './kubelet.ts';
 import { heldAddresses, nicOf, type NamedNic } from './links.ts';
 import { readManaged, readNoAutoDefault } from './managed.ts';
 import { NetworkManager, type Profile } from './network-manager.ts';
-import { hasFileFor, isSettled, loadedAddresses } from './networkd.ts';
+import { hasFileFor, isManaged, isSettled, loadedAddresses } from './networkd.ts';
 import { noAutoDefaultMac } from './no-auto-default.ts';
 import { giveBack, readOthers, renamed } from './others.ts';
 import { answers, type Probe } from './probe.ts';
@@ -295,10 +295,13 @@ export class LiveHost implements Host {
     return nics.some((nic) => hasFileFor(this.#root, nic));
   }
 
-  async retaken(): Promise<void> {
-    // It hears of a name, and says of it what it does, a moment after the kernel.
-    await pause(NETWORKD_HEARS_MS);
-    await until(NETWORKD_MS, async () => isSettled(this.#root));
+  async retaken(nics: readonly NamedNic[], begun: () => Promise<void>): Promise<void> {
+    const raw = await ip<RawLink>('link', 'show');
+    const indexes = nics.flatMap(({ name }) => raw.find(({ ifname }) => ifname === name)?.ifindex ?? []);
+    // It hears of a name a moment after the kernel, and takes at once.
+    await until(NETWORKD_HEARS_MS, async () => indexes.every((index) => isManaged(this.#root, index)));
+    await begun();
+    await until(NETWORKD_MS, async () => isSettled(this.#root, indexes));
   }
 
   async others(macs: readonly string[], everywhere: boolean): Promise<string[]> {

@@ -28,11 +28,22 @@ export function hasFileFor(root: Root, { mac, name }: NamedNic): boolean {
   });
 }
 
-/** Whether it is through with every link that has a carrier: one that it is still at may lose what is put there. */
-export function isSettled(root: Root): boolean {
-  const folder = 'run/systemd/netif/links';
-  return root.list(folder).every((name) => {
-    const state = root.readForeign(`${folder}/${name}`)?.content ?? '';
+const STATES = 'run/systemd/netif/links';
+
+/** Whether it has a link in its hands. */
+export function isManaged(root: Root, ifindex: number): boolean {
+  return /^ADMIN_STATE=(configuring|configured)$/m.test(
+    root.readForeign(`${STATES}/${ifindex}`)?.content ?? '',
+  );
+}
+
+/**
+ * Whether it is through with every link that has a carrier: one that it is still at may lose what is put there.
+ * @param ifindexes of all links when left out
+ */
+export function isSettled(root: Root, ifindexes: readonly (number | string)[] = root.list(STATES)): boolean {
+  return ifindexes.every((ifindex) => {
+    const state = root.readForeign(`${STATES}/${ifindex}`)?.content ?? '';
     const waits = /^OPER_STATE=(off|no-carrier|dormant)$/m.test(state);
     return waits || !/^ADMIN_STATE=(pending|initialized|configuring)$/m.test(state);
   });

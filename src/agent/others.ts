@@ -59,6 +59,16 @@ export function renamed(
     .map((command) => command.replaceAll(DEV, nameOf));
 }
 
+/** What is on, or leads through, none of these links. */
+export function elsewhere(
+  commands: readonly string[],
+  links: readonly { readonly name: string }[],
+): string[] {
+  return commands.filter((command) =>
+    devsOf(command).every((dev) => links.every(({ name }) => name !== dev)),
+  );
+}
+
 /** In an order in which each finds what it needs: gateways before what is behind them. */
 export function inOrder(commands: readonly string[]): string[] {
   return commands.toSorted((a, b) => Number(a.includes(' via ')) - Number(b.includes(' via ')));

@@ -8,6 +8,7 @@ import type { Log } from './log.ts';
 import { CONFIG_FOLDERS, STAGING } from './managed.ts';
 import { sha256, type HostRecord, type Pending } from './record.ts';
 import type { Root } from './root.ts';
+import { elsewhere } from './others.ts';
 import { lasting, verifyFiles, verifyLinks, verifyReady, verifyRest } from './verify.ts';
 
 /**
@@ -53,7 +54,8 @@ export async function undo(pending: Pending, root: Root, host: Host, log: Log): 
     };
     const settle = restored && left.length === 0 ? undefined : settler(pending, host, settling);
     const giveBack = (): Promise<void> => giveBackOthers(pending, root, host, log);
-    await activateLinks({ host, targets, change, settle, giveBack });
+    const retake = retaker(pending, root, host);
+    await activateLinks({ host, targets, change, renamed: retake, settle, giveBack });
     verifyFiles(root, new Map(pending.files.map(({ path, before }) => [path, before?.content ?? null])));
     const now = await host.state();
     // A NIC that left the machine meanwhile cannot be put back.
@@ -119,33 +121,40 @@ function sparing(
  * Only while the host's own restore is armed, which is what a change and its undo are in: later, or after a reboot, what
  * others had may be elsewhere by now (a VIP on another node).
  */
-export async function giveBackOthers(
-  { others, links, bootId }: Pending,
-  root: Root,
-  host: Host,
-  log: Log,
-): Promise<void> {
-  if (!isArmed(root) || (await host.identity()).bootId !== bootId) return;
-  const gone = await host.giveBack(others, links.before);
+async function isGivingBack({ bootId }: Pending, root: Root, host: Host): Promise<boolean> {
+  return isArmed(root) && (await host.identity()).bootId === bootId;
+}
+
+export async function giveBackOthers(pending: Pending, root: Root, host: Host, log: Log): Promise<void> {
+  if (!(await isGivingBack(pending, root, host))) return;
+  const gone = await host.giveBack(pending.others, pending.links.before);
   if (gone.length > 0) log.warn({ gone }, 'what others had there could not be given back');
 }
 
-/** What network managers do for a change, and for its undo. */
+/** Where networkd takes a NIC by its name and drops what others have on the machine, they have it again at once. */
+export function retaker(pending: Pending, root: Root, host: Host): Activation['renamed'] {
+  const { others, links } = pending;
+  return async (steps) => {
+    const named = steps.flatMap((step) => (step.op === 'rename' ? [{ mac: step.mac, name: step.to }] : []));
+    if (!host.isRetaken(named)) return;
+    await host.retaken(named, async () => {
+      if (await isGivingBack(pending, root, host)) await host.giveBack(elsewhere(others, links.before), []);
+    });
+  };
+}
+
+/** What a network manager does for a change, and for its undo; undefined: nothing. */
 export function settler(
   { reload, files, links }: Pending,
   host: Host,
   settling: Settling | undefined,
-): NonNullable<Activation['settle']> {
+): Activation['settle'] {
   if (reload) {
     const paths = files.map(({ path }) => path);
     const macs = links.after.map(({ mac }) => mac);
     return () => host.reload(paths, macs);
   }
-  return async (steps) => {
-    if (settling !== undefined) await settleProfiles(host, settling, steps);
-    const named = steps.flatMap((step) => (step.op === 'rename' ? [{ mac: step.mac, name: step.to }] : []));
-    if (host.isRetaken(named)) await host.retaken();
-  };
+  return settling && ((steps) => settleProfiles(host, settling, steps));
 }
 
 /** A restore of the host's own that has begun waits for our lock, and then finds nothing left to undo. */
