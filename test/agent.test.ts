@@ -256,7 +256,7 @@ describe('for people', () => {
   test('detect shows each NIC, what needs it and what describes it', async () => {
     const table = await multinic('detect', '--root', root);
     expect(table.code).toBe(0);
-    expect(table.text).toMatch(/eth0 .* carries the node’s own address/);
+    expect(table.text).toMatch(/eth0 .* carries the node’s default route/);
     expect(table.text).toMatch(/multinic0 .*etc\/netplan\/90-multinic0.yaml/);
     expect(JSON.parse((await multinic('detect', '--root', root, '-o', 'json')).text)).toMatchObject({
       applied: { commit: first },

@@ -83,6 +83,11 @@ export function nextBoot(nics: readonly BootNic[], read: ReadFolder): NextBoot[]
   });
 }
 
+/** The .network file that systemd-networkd takes for a NIC of these names. */
+export function networkFile(nic: BootNic, read: ReadFolder): string | undefined {
+  return first(merged(SYSTEMD_FOLDERS, read), '.network', nic)?.file;
+}
+
 /**
  * Whether ours counts at the next boot, for every NIC of the commit.
  * @param boots in the order of the network

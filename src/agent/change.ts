@@ -86,7 +86,7 @@ export async function change(
     await steps.do('arm', () => host.arm(context.deadManSeconds));
     await steps.do('write', () => writeFiles(plan, context));
     await steps.do('activate', () => activate(plan, pending, manager, context));
-    await steps.do('verify', () => verify(plan, before, context, witnesses));
+    await steps.do('verify', () => verify(plan, before, pending, context, witnesses));
     await steps.always('disarm', () => host.disarm());
     await steps.always('finish', () => record.finish(applied));
   } catch (error) {
@@ -211,13 +211,14 @@ interface Witnesses {
 async function verify(
   plan: Plan,
   before: HostState,
+  pending: Pending,
   { root, host, probe, steps, reload }: ChangeContext,
   { probes, apiServer }: Witnesses,
 ): Promise<void> {
   verifyFiles(root, expectedFiles(plan));
   const now = await host.state();
   verifyLinks(now.links, plan.targets, before.links);
-  verifyReady(await host.readiness(configuredNow(plan, before, reload)), plan.present);
+  verifyReady(await host.readiness(configuredNow(plan, before, pending)), plan.present);
   const macs = new Set(plan.targets.map(({ mac }) => mac));
   verifyRest(now, reload ? before : atStake(before, macs));
   for (const each of probes) if (!(await steps.unless(host.answers(each)))) throw probeFailed(each);
@@ -226,11 +227,19 @@ async function verify(
 }
 
 /** MACs of the NICs whose links this change configures: what others have come to meanwhile is not its doing. */
-function configuredNow({ present, targets }: Plan, { links }: HostState, reload: boolean): string[] {
+function configuredNow(
+  { present, targets }: Plan,
+  { links }: HostState,
+  { links: { after } }: Pending,
+): string[] {
+  const steps = linkSteps(links, targets);
   // To hear of no router needs no carrier.
-  const steps = linkSteps(links, targets).filter(({ op }) => op !== 'ipv6');
-  const changed = (reload ? targets : steps).map(({ mac }) => mac);
-  return present.flatMap(({ mac }) => (changed.includes(mac) ? [mac] : []));
+  const isQuieted = (mac: string): boolean => {
+    const own = steps.filter((step) => step.mac === mac);
+    return own.length > 0 && own.every(({ op }) => op === 'ipv6');
+  };
+  const changed = after.filter(({ mac }) => !isQuieted(mac));
+  return present.flatMap(({ mac }) => (changed.some((each) => each.mac === mac) ? [mac] : []));
 }
 
 /** All that an undo needs, written down before the first change. */
@@ -257,7 +266,7 @@ async function describe(
     startedAt: clock().toISOString(),
     reload,
     ...(manager !== undefined && { profiles: pick(manager.before, [...changed]) }),
-    others: await host.others([...changed], reload || host.isRetaken(renamed)),
+    others: await host.others([...changed], reload ? 'all' : host.isRetaken(renamed) ? 'rules' : 'ours'),
     files: pathsOf(plan).map((path) => {
       const content = after.get(path) ?? null;
       return { path, before: root.read(path) ?? null, after: content === null ? null : sha256(content) };

@@ -168,6 +168,7 @@ const NAMED = [
   '    [ ! -e "/sys/class/net/$1" ] || break',
   '    sleep 0.2',
   '  done',
+  '  ip link property del dev "$n" altname "$2" 2>/dev/null',
   '  ip link set "$n" name "$2" && [ -e "/sys/class/net/$1" ]',
   '}',
 ];

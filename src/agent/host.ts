@@ -98,6 +98,12 @@ export interface Readiness {
 /** NetworkManager's profile of each NIC, by MAC: its uuid, or its file where that has none. null: no profile. */
 export type Profiles = Readonly<Record<string, string | null>>;
 
+/**
+ * What a change may take from others. ours: what leads through the NICs that change; rules: that, and what is on no NIC
+ * (policy rules, blackholes); all: whatever they have on all of the node's NICs.
+ */
+export type OthersScope = 'ours' | 'rules' | 'all';
+
 export interface Host {
   /** @throws MultinicError `HostUnreadable` */
   state(): Promise<HostState>;
@@ -145,16 +151,15 @@ export interface Host {
    * @throws MultinicError `NetworkManagerDown`, `NetworkManagerRefused`
    */
   settle(paths: readonly string[], profiles: Profiles): Promise<void>;
-  /** Whether networkd, once one of these NICs has this name, takes from others what they have on the machine. */
+  /** Whether networkd, once one of these NICs has this name, configures it anew and drops others' rules and blackholes. */
   isRetaken(nics: readonly Pick<Link, 'mac' | 'name'>[]): boolean;
   /** Waits until networkd is through with NICs that it does that to. @param begun called as soon as it has taken it */
   retaken(nics: readonly Pick<Link, 'name'>[], begun: () => Promise<void>): Promise<void>;
   /**
-   * What others put on a host that goes with a change of these NICs: their routes and permanent neighbours; with
-   * `everywhere`, whatever they have on all of the node's NICs.
+   * What others put on a host and a change of these NICs takes: routes, permanent neighbours, and by the scope more.
    * @returns what `giveBack` takes
    */
-  others(macs: readonly string[], everywhere: boolean): Promise<readonly string[]>;
+  others(macs: readonly string[], scope: OthersScope): Promise<readonly string[]>;
   /**
    * @param links whose names of then are in it
    * @returns what could not be had again

@@ -235,7 +235,8 @@ export async function withAddress<T>(mac: string, name: string, ask: () => Promi
     .split(':')
     .slice(-2)
     .map((byte) => Number.parseInt(byte, 16));
-  const own = [`169.254.${1 + (high % 254)}.${low}/32`, 'dev', name];
+  // Not 169.254.169.254, of the metadata service, nor what CNIs have for DNS in 169.254.20 and 25.
+  const own = [`169.254.${100 + (high % 60)}.${low}/32`, 'dev', name];
   await run(['ip', 'addr', 'add', ...own, 'scope', 'link', 'valid_lft', '10', 'preferred_lft', '10']);
   try {
     return await ask();

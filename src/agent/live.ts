@@ -21,6 +21,7 @@ import type {
   Link,
   LinkStep,
   MachineIdentity,
+  OthersScope,
   Profiles,
   Readiness,
 } from './host.ts';
@@ -195,16 +196,24 @@ export class LiveHost implements Host {
 
   async conflicts(claims: readonly Claim[]): Promise<Conflict[]> {
     const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
+    const here = new Set(links.flatMap(heldAddresses).map(ipOf));
+    const open = claims.filter(({ address }) => !address.includes(':') && !here.has(ipOf(address)));
+    const macs = [...new Set(open.map(({ mac }) => mac))];
     const asked = await Promise.all(
-      claims.map(async (claim): Promise<Conflict[]> => {
-        const [address = ''] = claim.address.split('/');
-        const name = nicOf(links, claim.mac)?.name;
-        const here = links.some((link) => heldAddresses(link).some((each) => each.split('/')[0] === address));
-        if (name === undefined || here || address.includes(':')) return [];
+      macs.map(async (mac): Promise<Conflict[]> => {
+        const name = nicOf(links, mac)?.name;
+        if (name === undefined) return [];
         await run(['ip', 'link', 'set', name, 'up']);
         if (!(await until(CARRIER_MS, () => hasCarrier(name)))) return [];
-        const holder = await withAddress(claim.mac, name, () => neighbour(address, name));
-        return holder === undefined ? [] : [{ ...claim, holder }];
+        return withAddress(mac, name, async () => {
+          const conflicts: Conflict[] = [];
+          // One after the other: each changes how the NIC asks.
+          for (const claim of open.filter((each) => each.mac === mac)) {
+            const holder = await neighbour(ipOf(claim.address), name);
+            if (holder !== undefined) conflicts.push({ ...claim, holder });
+          }
+          return conflicts;
+        });
       }),
     );
     return asked.flat();
@@ -304,10 +313,10 @@ export class LiveHost implements Host {
     await until(NETWORKD_MS, async () => isSettled(this.#root, indexes));
   }
 
-  async others(macs: readonly string[], everywhere: boolean): Promise<string[]> {
+  async others(macs: readonly string[], scope: OthersScope): Promise<string[]> {
     const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
     const ours = new Set(macs.flatMap((mac) => nicOf(links, mac)?.name ?? []));
-    return ours.size === 0 && !everywhere ? [] : readOthers(ours, everywhere);
+    return ours.size === 0 && scope === 'ours' ? [] : readOthers(ours, scope);
   }
 
   async giveBack(
@@ -323,7 +332,7 @@ export class LiveHost implements Host {
 
   /** In a unit of the host's own: it goes on if this process dies, and its children are the host's. */
   async reload(paths: readonly string[], macs: readonly string[]): Promise<void> {
-    const others = await this.others(macs, true);
+    const others = await this.others(macs, 'all');
     const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
     const ours = macs.flatMap((mac) => nicOf(links, mac) ?? []);
     const all = [...paths, ...readManaged(this.#root).flatMap(({ files }) => [...files.keys()])];
@@ -394,14 +403,13 @@ export class LiveHost implements Host {
    * takes that for taken when the NIC shall have it again.
    */
   async #give({ to, ...step }: LinkStep & { op: 'rename' }, from: string): Promise<void> {
-    let refusal = '';
-    const given = await until(ALTNAME_MS, async () => {
+    let last: { readonly code: number; readonly stderr: string } = { code: 1, stderr: '' };
+    await until(ALTNAME_MS, async () => {
       await run(['ip', 'link', 'property', 'del', 'dev', from, 'altname', to]);
-      const { code, stderr } = await run(['ip', 'link', 'set', from, 'name', to]);
-      refusal = code === 0 ? '' : stderr.trim();
-      return code === 0 || existsSync(`/sys/class/net/${to}`);
+      last = await run(['ip', 'link', 'set', from, 'name', to]);
+      return last.code === 0 || existsSync(`/sys/class/net/${to}`);
     });
-    if (!given || refusal !== '') throw refused({ to, ...step }, refusal);
+    if (last.code !== 0) throw refused({ to, ...step }, last.stderr.trim());
   }
 
   async #netplan(staging: string): Promise<void> {
@@ -510,4 +518,8 @@ export class LiveHost implements Host {
 
 function isOurs({ file }: Profile): boolean {
   return isProfile(file.replace(/^\//, ''));
+}
+
+function ipOf(address: string): string {
+  return address.split('/')[0] ?? '';
 }

@@ -1,4 +1,6 @@
 // What systemd-networkd has loaded for a link. It says so in files that all its versions write, so nobody need be asked.
+import { networkFile } from './boot.ts';
+import type { ReadFolder } from './generator.ts';
 import type { NamedNic } from './links.ts';
 import type { Root } from './root.ts';
 
@@ -20,12 +22,11 @@ export function loadedAddresses(root: Root, ifindex: number): string[] {
  * and with that it drops all rules and blackholes of others on the machine. It may not have loaded the file: then it does not.
  */
 export function hasFileFor(root: Root, { mac, name }: NamedNic): boolean {
-  const folder = 'run/systemd/network';
-  return root.list(folder).some((file) => {
-    const text = file.endsWith('.network') ? root.readForeign(`${folder}/${file}`)?.content : undefined;
-    const names = /^Name=(.*)$/m.exec(text ?? '')?.[1]?.split(/\s+/);
-    return names?.includes(name) === true && text?.toLowerCase().includes(mac) === true;
-  });
+  const read: ReadFolder = (folder) => {
+    const files = root.list(folder).filter((file) => file.endsWith('.network'));
+    return new Map(files.map((file) => [file, root.readForeign(`${folder}/${file}`)?.content ?? '']));
+  };
+  return networkFile({ mac, names: [name] }, read) !== undefined;
 }
 
 const STATES = 'run/systemd/netif/links';

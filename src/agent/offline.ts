@@ -158,13 +158,13 @@ export class OfflineHost implements Host {
 
   async settle(): Promise<void> {}
 
-  /** Routes of a recorded machine stay where they are. */
   isRetaken(): boolean {
     return false;
   }
 
   async retaken(): Promise<void> {}
 
+  /** Routes of a recorded machine stay where they are. */
   async others(): Promise<[]> {
     return [];
   }

@@ -1,6 +1,7 @@
 // What others have put on the node's NICs: a routing daemon, a CNI, a person. It goes with a link that goes down, or
 // with a network manager that reads all of its files anew, and nobody else would give it back.
 import { run } from './command.ts';
+import type { OthersScope } from './host.ts';
 import { ip, unreadable, type RawLink } from './kernel.ts';
 import { until } from './until.ts';
 
@@ -31,13 +32,16 @@ const BATCH = 100;
 
 /**
  * @param ours names of NICs that are to change: what others have through them goes with them, their addresses are not others'
- * @param everywhere also what they have on all other NICs
  * @returns the arguments of `ip` that add each of them
  */
-export async function readOthers(ours: ReadonlySet<string>, everywhere: boolean): Promise<string[]> {
+export async function readOthers(ours: ReadonlySet<string>, scope: OthersScope): Promise<string[]> {
   const through = [...(await readRoutes()), ...(await readNeighbours())];
   const isThroughOurs = (command: string): boolean => devsOf(command).some((name) => ours.has(name));
-  if (!everywhere) return through.filter(isThroughOurs);
+  if (scope === 'ours') return through.filter(isThroughOurs);
+  if (scope === 'rules') {
+    const kept = through.filter((command) => isThroughOurs(command) || devsOf(command).length === 0);
+    return [...kept, ...(await readRules())];
+  }
   const addresses = (await readAddresses()).filter((command) => !isThroughOurs(command));
   const routes = through.filter((command) => isThroughOurs(command) || !STATIC.test(command));
   return [...addresses, ...routes, ...(await readRules())];

@@ -129,7 +129,7 @@ export class HostRecord {
     if (text.length > MAX_RECORD_BYTES) {
       throw new MultinicError(
         'RecordTooLarge',
-        `what others have on this node makes a record of ${text.length} bytes, which could not be read again; use apply: live, or take routes off the NICs`,
+        `what others have on this node makes a record of ${text.length} bytes, which could not be read again; use apply: live if it was full, or take routes off the NICs`,
       );
     }
     if (applied === null && pending === null) this.#root.remove(RECORD);

@@ -120,8 +120,9 @@ async function settle(
   desired: Desired,
   record: HostRecord,
   steps: Steps,
-  { root, host, log, clock, apiServer }: Dependencies,
+  dependencies: Dependencies,
 ): Promise<Report> {
+  const { root, host, log, clock, apiServer } = dependencies;
   const { applied } = record;
   const expectedRecord = task.expectedRecord === undefined ? (applied?.commit ?? null) : task.expectedRecord;
   const before = await steps.do('detect', () => detect(desired, host, log));
@@ -140,7 +141,7 @@ async function settle(
   let doubt: MultinicError | undefined;
   if (plan.files.length === 0 && linkSteps(before.links, plan.targets).length === 0 && !held) {
     log.info(`nothing to change: ${plan.kept.length} files are as the commit has them`);
-    doubt = await steps.do('validate', () => doubtOfNextBoot(desired, plan, before, applied, root, host));
+    doubt = await steps.do('validate', () => doubtOfNextBoot(desired, plan, before, applied, dependencies));
     await steps.do('finish', () => record.finish(next));
   } else {
     await change(plan, before, desired, next, {
@@ -175,17 +176,21 @@ async function doubtOfNextBoot(
   plan: Plan,
   before: HostState,
   applied: Applied | undefined,
-  root: Root,
-  host: Host,
+  { root, host, log }: Dependencies,
 ): Promise<MultinicError | undefined> {
+  if (plan.present.length === 0) return undefined;
   try {
     await validateStaged(root, host, kind, plan, bootNics(plan, before, applied));
     return undefined;
   } catch (error) {
-    if (error instanceof MultinicError) return error;
-    throw error;
+    if (error instanceof MultinicError && OF_THE_BOOT.has(error.code)) return error;
+    // A full disk, a command that hangs: it does not say anything of a boot, and nothing is to be done here.
+    log.warn({ err: error }, 'what the next boot does could not be found out');
+    return undefined;
   }
 }
+
+const OF_THE_BOOT: ReadonlySet<string> = new Set(['NotAtNextBoot', 'ValidationFailed']);
 
 /** In the words that operators look for in a Job's log. */
 function sayOrphans({ orphans }: Plan, log: Log): void {

@@ -223,7 +223,7 @@ async function isComplete(
     verifyLinks((await host.state()).links, links.after, links.before);
     // That run may have come to its last link, and not to this.
     await giveBackOthers(pending, root, host, log);
-    const configured = links.after.filter(({ up, addresses }) => up && addresses.length > 0);
+    const configured = links.after.filter(({ mac }) => pending.applied?.nics[mac] !== undefined);
     verifyReady(await host.readiness(configured.map(({ mac }) => mac)), configured);
     verifyRest(await host.state(), lasting(machine, links.after));
     await probe();

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { MultinicError } from '../api/errors.ts';
 import type { Conflict, Link, Readiness, Route } from './host.ts';
-import type { LinkTarget, NamedNic } from './links.ts';
+import { heldAddresses, type LinkTarget, type NamedNic } from './links.ts';
 import type { Plan } from './plan.ts';
 import { defaultLinks } from './preflight.ts';
 import type { Root } from './root.ts';
@@ -129,11 +129,10 @@ export function verifyRest(after: Machine, before: Machine): void {
     // Another may have come meanwhile (a router's advertisement), but not before the first.
     const same = index === 0 ? primary[0] : primary.find(({ mac }) => mac === link.mac);
     // An address may have come too (a VIP that moves).
-    const kept = same && {
-      ...same,
-      addresses: same.addresses.filter((each) => link.addresses.includes(each)),
-    };
-    if (!isDeepStrictEqual(kept && ordered(kept), ordered(link)))
+    const known = heldAddresses(link);
+    const kept = (all: readonly string[] = []): string[] => all.filter((each) => known.includes(each));
+    const now = same && { ...same, addresses: kept(same.addresses), leases: kept(same.leases) };
+    if (!isDeepStrictEqual(now && ordered(now), ordered(link)))
       throw failed(`the primary NIC ${link.name} changed`);
   }
   const now = after.routes.map((route) => routeText(route, after));
@@ -142,10 +141,10 @@ export function verifyRest(after: Machine, before: Machine): void {
 }
 
 /** The first IPv4 address is what the node speaks by; of IPv6 the kernel lists the newest first. */
-function ordered({ addresses, ...link }: Link): Link {
+function ordered({ addresses, leases = [], ...link }: Link): Link {
   const v4 = addresses.filter((address) => !address.includes(':'));
   const v6 = addresses.filter((address) => address.includes(':'));
-  return { ...link, addresses: [...v4, ...v6.toSorted()] };
+  return { ...link, addresses: [...v4, ...v6.toSorted()], leases: leases.toSorted() };
 }
 
 /** By MAC, because a link's routes stay its own when it is renamed. */

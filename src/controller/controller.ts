@@ -72,6 +72,8 @@ export class Controller {
   /** What the mirror did and no pass has told of yet. */
   readonly #untold: MirrorEvent[] = [];
   #wake: (() => void) | undefined;
+  /** Half of it after a pass without troubles: the first of them is looked at again after the whole. */
+  #retryMs = RETRY_MS / 2;
   #triggered = false;
   #resyncedAt = -Infinity;
   /** Message of the failure that was told last; empty after a pass that went through. */
@@ -226,8 +228,9 @@ export class Controller {
     // What the mirror could not read may be in a store that was restored meanwhile.
     await this.#store.expectFence();
     await this.#report(snapshot);
-    // What is wrong with a node may pass by itself.
-    const retryAt = troubles.byNode.size > 0 ? this.#now() + RETRY_MS : Infinity;
+    // What is wrong with a node may pass by itself; it is asked more and more seldom.
+    this.#retryMs = troubles.byNode.size > 0 ? Math.min(2 * this.#retryMs, RESYNC_MS) : RETRY_MS / 2;
+    const retryAt = troubles.byNode.size > 0 ? this.#now() + this.#retryMs : Infinity;
     const nextWake = Math.min(plan.nextWake ?? Infinity, retryAt);
     return { snapshot, ...(nextWake < Infinity && { nextWake }) };
   }

@@ -209,7 +209,11 @@ class Leader implements AsyncDisposable {
     const sink = new KubeStatusSink({ client, namespace, pod, configs: watches.configs, log });
     // Who was deposed may not write over what the next leader says; the store may know it before the Lease.
     const deposed = async (): Promise<boolean> =>
-      over.reason instanceof MultinicError || (await storeTroubles(store)).length > 0;
+      over.reason instanceof MultinicError ||
+      store.expectFence().then(
+        () => false,
+        (error: unknown) => error instanceof MultinicError && error.code === 'Fenced',
+      );
     cleanup.defer(async () => sink.close({ write: !(await deposed()) }));
     const controller: Controller = new Controller({
       ...options,
