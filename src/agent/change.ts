@@ -16,7 +16,7 @@ import type { Root } from './root.ts';
 import { validateStaged } from './staging.ts';
 import type { Steps } from './steps.ts';
 import { describeError } from './result.ts';
-import { giveBackOthers, retaker, settler, undo } from './undo.ts';
+import { giveBackOthers, isKnown, retaker, settler, undo } from './undo.ts';
 import {
   atStake,
   expectedFiles,
@@ -258,15 +258,15 @@ async function describe(
   ]);
   const machine = atStake(before, changed);
   // By the change, or by its undo.
-  const renamed = linkSteps(before.links, plan.targets).flatMap((step) =>
-    step.op === 'rename' ? [step.from, step.to].map((name) => ({ mac: step.mac, name })) : [],
+  const renamed = linkSteps(before.links, plan.targets).some(
+    (step) => step.op === 'rename' && isKnown(step, host),
   );
   return {
     bootId: before.bootId,
     startedAt: clock().toISOString(),
     reload,
     ...(manager !== undefined && { profiles: pick(manager.before, [...changed]) }),
-    others: await host.others([...changed], reload ? 'all' : host.isRetaken(renamed) ? 'rules' : 'ours'),
+    others: await host.others([...changed], reload ? 'all' : renamed ? 'rules' : 'ours'),
     files: pathsOf(plan).map((path) => {
       const content = after.get(path) ?? null;
       return { path, before: root.read(path) ?? null, after: content === null ? null : sha256(content) };

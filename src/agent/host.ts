@@ -65,9 +65,15 @@ export interface Upper {
   readonly lower: string;
 }
 
+export interface Rename {
+  readonly mac: string;
+  readonly from: string;
+  readonly to: string;
+}
+
 /** One change of a running link, named by MAC because names are what changes. */
 export type LinkStep =
-  | { readonly op: 'rename'; readonly mac: string; readonly from: string; readonly to: string }
+  | ({ readonly op: 'rename' } & Rename)
   | ({ readonly op: 'ipv6'; readonly mac: string } & Ipv6)
   | { readonly op: 'set'; readonly mac: string; readonly mtu: number; readonly up: boolean }
   | { readonly op: 'add'; readonly mac: string; readonly address: string }
@@ -100,7 +106,7 @@ export type Profiles = Readonly<Record<string, string | null>>;
 
 /**
  * What a change may take from others. ours: what leads through the NICs that change; rules: that, and what is on no NIC
- * (policy rules, blackholes); all: whatever they have on all of the node's NICs.
+ * (policy rules, blackholes), or over several (systemd 257); all: whatever they have on all of the node's NICs.
  */
 export type OthersScope = 'ours' | 'rules' | 'all';
 
@@ -151,10 +157,13 @@ export interface Host {
    * @throws MultinicError `NetworkManagerDown`, `NetworkManagerRefused`
    */
   settle(paths: readonly string[], profiles: Profiles): Promise<void>;
-  /** Whether networkd, once one of these NICs has this name, configures it anew and drops others' rules and blackholes. */
-  isRetaken(nics: readonly Pick<Link, 'mac' | 'name'>[]): boolean;
-  /** Waits until networkd is through with NICs that it does that to. @param begun called as soon as it has taken it */
-  retaken(nics: readonly Pick<Link, 'name'>[], begun: () => Promise<void>): Promise<void>;
+  /**
+   * Whether networkd has a file for a NIC of this name. When it lets go of one, or configures one anew that it had let go
+   * of, it drops others' rules and blackholes.
+   */
+  isNetworkds(nic: Pick<Link, 'mac' | 'name'>): boolean;
+  /** Waits until networkd is through with NICs that it takes or lets go of. @param begun called as soon as it has */
+  retaken(renames: readonly Rename[], begun: () => Promise<void>): Promise<void>;
   /**
    * What others put on a host and a change of these NICs takes: routes, permanent neighbours, and by the scope more.
    * @returns what `giveBack` takes

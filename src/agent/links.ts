@@ -1,4 +1,4 @@
-import type { Ipv6, Link, LinkStep } from './host.ts';
+import type { Ipv6, Link, LinkStep, Rename } from './host.ts';
 
 /** A kernel's `addr_gen_mode`. */
 export const NO_LINK_LOCAL = 1;
@@ -70,15 +70,15 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
     const { mac } = link;
     const drops = except(link.addresses, [...target.addresses, ...(target.spared ?? [])]);
     const drop = (address: string): LinkStep => ({ op: 'drop', mac, address });
+    const { mtu, up } = target;
+    const set: LinkStep[] = link.mtu === mtu && link.up === up ? [] : [{ op: 'set', mac, mtu, up }];
     return {
       // Before the link comes up again.
       quiet: ipv6Steps(link, target),
       // An address that changes places has to leave first; any other goes last, so that the NIC is never without.
-      leave: drops.filter((address) => added.has(address)).map(drop),
+      leave: [...drops.filter((address) => added.has(address)).map(drop), ...(up ? [] : set)],
       settle: [
-        ...(link.mtu === target.mtu && link.up === target.up
-          ? []
-          : [{ op: 'set', mac, mtu: target.mtu, up: target.up } as const]),
+        ...(up ? set : []),
         ...except(target.addresses, link.addresses).map((address): LinkStep => ({ op: 'add', mac, address })),
         ...drops.filter((address) => !added.has(address)).map(drop),
       ],
@@ -98,12 +98,6 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
 function ipv6Steps({ mac, ipv6: now }: Link, { ipv6: wanted }: LinkTarget): LinkStep[] {
   const same = now?.acceptRa === wanted?.acceptRa && now?.addrGenMode === wanted?.addrGenMode;
   return now === undefined || wanted === undefined || same ? [] : [{ op: 'ipv6', mac, ...wanted }];
-}
-
-interface Rename {
-  readonly mac: string;
-  readonly from: string;
-  readonly to: string;
 }
 
 function renames(links: readonly Link[], wanted: readonly Rename[]): LinkStep[] {

@@ -24,6 +24,7 @@ import type {
   OthersScope,
   Profiles,
   Readiness,
+  Rename,
 } from './host.ts';
 import {
   driverOf,
@@ -75,7 +76,7 @@ const SETTLE_MS = 1_000;
 const APPLY_MS = 60_000;
 /** `netplan apply` does not wait for networkd, which works for about a second. */
 const NETWORKD_MS = 3_000;
-const NETWORKD_HEARS_MS = 200;
+const NETWORKD_HEARS_MS = 1_200;
 const APPLY_LOG = 'run/multinic-apply.log';
 const BOOT_ID = 'proc/sys/kernel/random/boot_id';
 
@@ -300,17 +301,27 @@ export class LiveHost implements Host {
     }
   }
 
-  isRetaken(nics: readonly NamedNic[]): boolean {
-    return nics.some((nic) => hasFileFor(this.#root, nic));
+  isNetworkds(nic: NamedNic): boolean {
+    return hasFileFor(this.#root, nic);
   }
 
-  async retaken(nics: readonly NamedNic[], begun: () => Promise<void>): Promise<void> {
+  async retaken(renames: readonly Rename[], begun: () => Promise<void>): Promise<void> {
     const raw = await ip<RawLink>('link', 'show');
-    const indexes = nics.flatMap(({ name }) => raw.find(({ ifname }) => ifname === name)?.ifindex ?? []);
-    // It hears of a name a moment after the kernel, and takes at once.
-    await until(NETWORKD_HEARS_MS, async () => indexes.every((index) => isManaged(this.#root, index)));
+    const links = renames.flatMap(({ mac, to }) => {
+      const index = raw.find(({ ifname, flags = [] }) => ifname === to && flags.includes('UP'))?.ifindex;
+      return index === undefined ? [] : [{ index, taken: this.isNetworkds({ mac, name: to }) }];
+    });
+    // It hears of a name a moment after the kernel, of a carrier up to a second later, and drops at once.
+    await until(NETWORKD_HEARS_MS, async () =>
+      links.every(({ index, taken }) => isManaged(this.#root, index) === taken),
+    );
     await begun();
-    await until(NETWORKD_MS, async () => isSettled(this.#root, indexes));
+    await until(NETWORKD_MS, async () =>
+      isSettled(
+        this.#root,
+        links.map(({ index }) => index),
+      ),
+    );
   }
 
   async others(macs: readonly string[], scope: OthersScope): Promise<string[]> {

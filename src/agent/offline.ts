@@ -158,7 +158,7 @@ export class OfflineHost implements Host {
 
   async settle(): Promise<void> {}
 
-  isRetaken(): boolean {
+  isNetworkds(): boolean {
     return false;
   }
 

@@ -39,7 +39,10 @@ export async function readOthers(ours: ReadonlySet<string>, scope: OthersScope):
   const isThroughOurs = (command: string): boolean => devsOf(command).some((name) => ours.has(name));
   if (scope === 'ours') return through.filter(isThroughOurs);
   if (scope === 'rules') {
-    const kept = through.filter((command) => isThroughOurs(command) || devsOf(command).length === 0);
+    // To networkd, routes over several NICs are on none.
+    const isOnNone = (command: string): boolean =>
+      devsOf(command).length === 0 || /\bnexthop\b/.test(command);
+    const kept = through.filter((command) => isThroughOurs(command) || isOnNone(command));
     return [...kept, ...(await readRules())];
   }
   const addresses = (await readAddresses()).filter((command) => !isThroughOurs(command));

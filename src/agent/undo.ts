@@ -1,7 +1,7 @@
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import { activateLinks, settleProfiles, type Activation, type Settling } from './activate.ts';
-import type { Conflict, Host, Link, LinkStep } from './host.ts';
+import type { Conflict, Host, Link, LinkStep, Rename } from './host.ts';
 import { hasRestored, isArmed } from './dead-man.ts';
 import { givingWay, nicOf, type LinkTarget } from './links.ts';
 import type { Log } from './log.ts';
@@ -131,13 +131,18 @@ export async function giveBackOthers(pending: Pending, root: Root, host: Host, l
   if (gone.length > 0) log.warn({ gone }, 'what others had there could not be given back');
 }
 
-/** Where networkd takes a NIC by its name and drops what others have on the machine, they have it again at once. */
+/** Whether networkd may let go of a NIC, or take it, by its names. */
+export function isKnown({ mac, from, to }: Rename, host: Host): boolean {
+  return host.isNetworkds({ mac, name: from }) || host.isNetworkds({ mac, name: to });
+}
+
+/** Where networkd takes a NIC by its name, or lets go of it, and drops what others have, they have it again at once. */
 export function retaker(pending: Pending, root: Root, host: Host): Activation['renamed'] {
   const { others, links } = pending;
   return async (steps) => {
-    const named = steps.flatMap((step) => (step.op === 'rename' ? [{ mac: step.mac, name: step.to }] : []));
-    if (!host.isRetaken(named)) return;
-    await host.retaken(named, async () => {
+    const renames = steps.flatMap((step) => (step.op === 'rename' && isKnown(step, host) ? [step] : []));
+    if (renames.length === 0) return;
+    await host.retaken(renames, async () => {
       if (await isGivingBack(pending, root, host)) await host.giveBack(elsewhere(others, links.before), []);
     });
   };

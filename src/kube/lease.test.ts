@@ -53,11 +53,11 @@ test('one leads at a time, and who is told to stop hands over at once', async ()
   const second = api.elect('two').run(lead('two'), stops[1]!.signal);
   await new Promise((resolve) => setTimeout(resolve, 300));
   expect(events).toEqual(['one leads']);
-  const before = performance.now();
   stops[0]!.abort();
   await first;
-  await vi.waitFor(() => expect(events).toEqual(['one leads', 'one ends', 'two leads']));
-  expect(performance.now() - before).toBeLessThan(timing.leaseDurationMs);
+  // It is given back, so that nobody has to wait until it runs out.
+  expect(api.state.lease?.spec?.holderIdentity).not.toBe('one');
+  await vi.waitFor(() => expect(events).toEqual(['one leads', 'one ends', 'two leads']), 10_000);
   expect(api.state.lease?.spec).toMatchObject({ holderIdentity: 'two', leaseTransitions: 1 });
   stops[1]!.abort();
   await second;
