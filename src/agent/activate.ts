@@ -57,11 +57,9 @@ export async function activateLinks({
 
 /**
  * An address must have left a NIC before the next one gets it: of IPv6 a duplicate is refused. And a rename would put it
- * back in the kernel behind NetworkManager's back, which then takes it for somebody's. A link that goes down does so before
- * it gets another name: networkd looks at that when it comes up.
+ * back in the kernel behind NetworkManager's back, which then takes it for somebody's.
  */
 function mustLeave(step: LinkStep, steps: readonly LinkStep[]): boolean {
-  if (step.op === 'set') return !step.up;
   if (step.op !== 'drop') return false;
   return steps.some(
     (each) =>

@@ -70,15 +70,15 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
     const { mac } = link;
     const drops = except(link.addresses, [...target.addresses, ...(target.spared ?? [])]);
     const drop = (address: string): LinkStep => ({ op: 'drop', mac, address });
-    const { mtu, up } = target;
-    const set: LinkStep[] = link.mtu === mtu && link.up === up ? [] : [{ op: 'set', mac, mtu, up }];
     return {
       // Before the link comes up again.
       quiet: ipv6Steps(link, target),
       // An address that changes places has to leave first; any other goes last, so that the NIC is never without.
-      leave: [...drops.filter((address) => added.has(address)).map(drop), ...(up ? [] : set)],
+      leave: drops.filter((address) => added.has(address)).map(drop),
       settle: [
-        ...(up ? set : []),
+        ...(link.mtu === target.mtu && link.up === target.up
+          ? []
+          : [{ op: 'set', mac, mtu: target.mtu, up: target.up } as const]),
         ...except(target.addresses, link.addresses).map((address): LinkStep => ({ op: 'add', mac, address })),
         ...drops.filter((address) => !added.has(address)).map(drop),
       ],

@@ -184,7 +184,11 @@ export class LiveHost implements Host {
       case 'drop':
         // A link that went down has lost its IPv6 addresses, and a first address takes its subnet's along.
         if (!link.addresses.includes(step.address)) return undefined;
-        return set(step, 'addr', 'del', step.address, 'dev', link.name);
+        return set(step, 'addr', 'del', step.address, 'dev', link.name).catch(async (error: unknown) => {
+          // networkd takes its own away when a link goes down, and may come first.
+          const now = nicOf((await this.state()).links, step.mac);
+          if (now?.addresses.includes(step.address) === true) throw error;
+        });
     }
   }
 
