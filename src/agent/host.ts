@@ -24,6 +24,9 @@ export interface Link {
   readonly loaded?: readonly string[];
 }
 
+/** A NIC, as far as it takes to find it and to speak of it. */
+export type NamedNic = Pick<Link, 'mac' | 'name'>;
+
 /** What a kernel does by itself on a link, as in /proc/sys/net/ipv6/conf. */
 export interface Ipv6 {
   /** 0: a router that advertises itself is not listened to. */
@@ -161,7 +164,7 @@ export interface Host {
    * Whether networkd has a file for a NIC of this name. When it lets go of one, or configures one anew that it had let go
    * of, it drops others' rules and blackholes.
    */
-  isNetworkds(nic: Pick<Link, 'mac' | 'name'>): boolean;
+  isNetworkds(nic: NamedNic): boolean;
   /** Waits until networkd is through with NICs that it takes or lets go of. @param begun called as soon as it has */
   retaken(renames: readonly Rename[], begun: () => Promise<void>): Promise<void>;
   /**
@@ -173,10 +176,7 @@ export interface Host {
    * @param links whose names of then are in it
    * @returns what could not be had again
    */
-  giveBack(
-    others: readonly string[],
-    links: readonly Pick<Link, 'mac' | 'name'>[],
-  ): Promise<readonly string[]>;
+  giveBack(others: readonly string[], links: readonly NamedNic[]): Promise<readonly string[]>;
   /**
    * Lets the OS's network manager read its files anew and act on all of them (`apply: full`). What others put on the
    * node's other NICs goes with it, and is given back.

@@ -18,6 +18,11 @@ export function linkLocalOf(mac: string): string {
   return `fe80::${groups.join(':')}`;
 }
 
+/** An address less its prefix. */
+export function ipOf(address: string): string {
+  return address.split('/')[0] ?? '';
+}
+
 /** All that a link answers to. */
 export function heldAddresses({ addresses, leases = [] }: Link): readonly string[] {
   return [...addresses, ...leases];
@@ -29,8 +34,6 @@ export function nicOf(links: readonly Link[], mac: string): Link | undefined {
   const isMember = ({ master }: Link): boolean => same.some(({ name }) => name === master);
   return same.find(isMember) ?? same.find(({ master }) => master === undefined) ?? same[0];
 }
-
-export type NamedNic = Pick<Link, 'mac' | 'name'>;
 
 /** How a link shall be, all of it; an absent `ipv6` stays as it is. */
 export interface LinkTarget extends Omit<Link, 'master' | 'loaded' | 'leases'> {

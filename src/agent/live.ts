@@ -21,6 +21,7 @@ import type {
   Link,
   LinkStep,
   MachineIdentity,
+  NamedNic,
   OthersScope,
   Profiles,
   Readiness,
@@ -44,7 +45,7 @@ import {
   type RawRoute,
 } from './kernel.ts';
 import { kubeletServers } from './kubelet.ts';
-import { heldAddresses, nicOf, type NamedNic } from './links.ts';
+import { heldAddresses, ipOf, nicOf } from './links.ts';
 import { readManaged, readNoAutoDefault } from './managed.ts';
 import { NetworkManager, type Profile } from './network-manager.ts';
 import { hasFileFor, isManaged, isSettled, loadedAddresses } from './networkd.ts';
@@ -114,9 +115,7 @@ export class LiveHost implements Host {
       ...(await this.identity()),
       nodeAddresses: [
         ...(this.#nodeAddress === undefined ? [] : [this.#nodeAddress]),
-        ...known
-          .filter(({ name }) => primary.has(name))
-          .flatMap((link) => heldAddresses(link).map((address) => address.split('/')[0]!)),
+        ...known.filter(({ name }) => primary.has(name)).flatMap((link) => heldAddresses(link).map(ipOf)),
       ],
       links: known.map((link) => this.#withIpv6(this.#withLoaded(link, links))),
       uppers: readUppers(links),
@@ -334,10 +333,7 @@ export class LiveHost implements Host {
     return ours.size === 0 && scope === 'ours' ? [] : readOthers(ours, scope);
   }
 
-  async giveBack(
-    others: readonly string[],
-    then: readonly Pick<Link, 'mac' | 'name'>[],
-  ): Promise<readonly string[]> {
+  async giveBack(others: readonly string[], then: readonly NamedNic[]): Promise<readonly string[]> {
     if (others.length === 0) return [];
     const raw = await ip<RawLink>('-d', 'addr', 'show');
     const links = readLinks(raw);
@@ -533,8 +529,4 @@ export class LiveHost implements Host {
 
 function isOurs({ file }: Profile): boolean {
   return isProfile(file.replace(/^\//, ''));
-}
-
-function ipOf(address: string): string {
-  return address.split('/')[0] ?? '';
 }

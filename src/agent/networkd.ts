@@ -1,8 +1,10 @@
-// What systemd-networkd has loaded for a link. It says so in files that all its versions write, so nobody need be asked.
+// What systemd-networkd has for links, and how far it is with them. It says so in files that all its versions write, so nobody need be asked.
 import { networkFile } from './boot.ts';
 import type { ReadFolder } from './generator.ts';
-import type { NamedNic } from './links.ts';
+import type { NamedNic } from './host.ts';
 import type { Root } from './root.ts';
+
+const STATES = 'run/systemd/netif/links';
 
 /**
  * The addresses that networkd gives a link whenever it gets its carrier. A live change passes networkd by: they stay
@@ -11,7 +13,7 @@ import type { Root } from './root.ts';
  * @returns none of a link that networkd leaves alone
  */
 export function loadedAddresses(root: Root, ifindex: number): string[] {
-  const state = root.readForeign(`run/systemd/netif/links/${ifindex}`)?.content ?? '';
+  const state = stateOf(root, ifindex);
   const file = /^NETWORK_FILE=\/(.+)$/m.exec(state)?.[1];
   const network = (file !== undefined && root.readForeign(file)?.content) || '';
   return [...network.matchAll(/^Address=(\S+)$/gm)].flatMap(([, address]) => address ?? []);
@@ -29,13 +31,9 @@ export function hasFileFor(root: Root, { mac, name }: NamedNic): boolean {
   return networkFile({ mac, names: [name] }, read) !== undefined;
 }
 
-const STATES = 'run/systemd/netif/links';
-
 /** Whether it has a link in its hands. */
 export function isManaged(root: Root, ifindex: number): boolean {
-  return /^ADMIN_STATE=(configuring|configured)$/m.test(
-    root.readForeign(`${STATES}/${ifindex}`)?.content ?? '',
-  );
+  return /^ADMIN_STATE=(configuring|configured)$/m.test(stateOf(root, ifindex));
 }
 
 /**
@@ -44,8 +42,13 @@ export function isManaged(root: Root, ifindex: number): boolean {
  */
 export function isSettled(root: Root, ifindexes: readonly (number | string)[] = root.list(STATES)): boolean {
   return ifindexes.every((ifindex) => {
-    const state = root.readForeign(`${STATES}/${ifindex}`)?.content ?? '';
+    const state = stateOf(root, ifindex);
     const waits = /^OPER_STATE=(off|no-carrier|dormant)$/m.test(state);
     return waits || !/^ADMIN_STATE=(pending|initialized|configuring)$/m.test(state);
   });
+}
+
+/** In its own words. */
+function stateOf(root: Root, ifindex: number | string): string {
+  return root.readForeign(`${STATES}/${ifindex}`)?.content ?? '';
 }

@@ -1,6 +1,6 @@
 import { MultinicError } from '../api/errors.ts';
 import type { HostState, Link } from './host.ts';
-import { heldAddresses, linkSteps, nicOf, type LinkTarget } from './links.ts';
+import { heldAddresses, ipOf, linkSteps, nicOf, type LinkTarget } from './links.ts';
 import { nameIn } from './managed.ts';
 import type { Plan } from './plan.ts';
 
@@ -48,12 +48,11 @@ export function useOf(link: Link, host: HostState, ways: ReadonlyMap<string, str
   const upper = host.uppers?.find(({ lower }) => lower === link.name);
   if (upper !== undefined) return `is what ${upper.name} stands on`;
   if (defaultLinks(host).some(({ name }) => name === link.name)) return 'carries the node’s default route';
-  const own = heldAddresses(link).find((address) => host.nodeAddresses.includes(address.split('/')[0] ?? ''));
+  const own = heldAddresses(link).find((address) => host.nodeAddresses.includes(ipOf(address)));
   if (own !== undefined) return `carries the node’s own address ${own}`;
   // The way to an address of the machine's own leads over no NIC.
   const peer = [...ways].find(
-    ([address, name]) =>
-      name === link.name || heldAddresses(link).some((each) => each.split('/')[0] === address),
+    ([address, name]) => name === link.name || heldAddresses(link).map(ipOf).includes(address),
   )?.[0];
   return peer === undefined ? undefined : `is the way to ${peer}, where an API server or the store is`;
 }
@@ -85,14 +84,14 @@ function refuseTakenAddress(
 ): void {
   const now = nicOf(links, target.mac)?.addresses ?? [];
   for (const address of target.addresses.filter((each) => !now.includes(each))) {
-    const [ip] = address.split('/');
+    const ip = ipOf(address);
     const holder = links.find((link) => {
       if (link.mac === target.mac) return false;
       const kept = [
         ...(targets.find((each) => each.mac === link.mac)?.addresses ?? link.addresses),
         ...(link.leases ?? []),
       ];
-      return kept.some((each) => each.split('/')[0] === ip);
+      return kept.map(ipOf).includes(ip);
     });
     if (holder !== undefined) {
       throw new MultinicError(

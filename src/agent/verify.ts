@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { MultinicError } from '../api/errors.ts';
-import type { Conflict, Link, Readiness, Route } from './host.ts';
-import { heldAddresses, type LinkTarget, type NamedNic } from './links.ts';
+import type { Conflict, Link, NamedNic, Readiness, Route } from './host.ts';
+import { heldAddresses, type LinkTarget } from './links.ts';
 import type { Plan } from './plan.ts';
 import { defaultLinks } from './preflight.ts';
 import type { Root } from './root.ts';
