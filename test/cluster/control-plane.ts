@@ -66,17 +66,26 @@ export class ControlPlane {
       'kube-scheduler': [join(kubernetes, 'kube-scheduler'), ...schedulerArguments(files)],
     };
     const daemons = new Map<Component, Daemon>();
-    for (const [name, command] of Object.entries(commands) as [Component, readonly string[]][]) {
-      const options = { name, group: lab.slot.group(name), log: join(dir, `${name}.log`) };
-      const daemon = new Daemon({ ...options, command: lab.command(...command, ...(extra[name] ?? [])) });
+    const start = async (name: Component): Promise<void> => {
+      const command = lab.command(...commands[name], ...(extra[name] ?? []));
+      const daemon = new Daemon({
+        name,
+        group: lab.slot.group(name),
+        log: join(dir, `${name}.log`),
+        command,
+      });
       daemons.set(name, daemon);
-      // No order is needed: who comes too early tries again, within the second.
       await daemon.start();
-    }
+    };
 
+    await start('etcd');
+    await start('kube-apiserver');
     const api = await Api.connect(addresses.server, authority, files.admin);
     const plane = new ControlPlane(addresses, authority, api, files.kubeconfig.admin, daemons);
     await plane.answers('/readyz');
+    // Not before: kube-controller-manager ends when the API server is not healthy within ten seconds of its own start.
+    await start('kube-controller-manager');
+    await start('kube-scheduler');
     return plane;
   }
 
