@@ -60,6 +60,15 @@ export interface HostState extends MachineIdentity {
   readonly routes: readonly Route[];
   /** Links that stand on others: VLANs, and what a CNI makes of a NIC (macvlan, ipvlan). */
   readonly uppers?: readonly Upper[];
+  /** Of what is no NIC, the loopback device or a tunnel: BGP daemons and kube-proxy have addresses there. */
+  readonly otherAddresses?: readonly HeldAddress[];
+}
+
+export interface HeldAddress {
+  /** With prefix. */
+  readonly address: string;
+  /** Name of the link that has it. */
+  readonly name: string;
 }
 
 export interface Upper {

@@ -3,7 +3,7 @@ import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { MultinicError } from '../api/errors.ts';
 import { run } from './command.ts';
-import type { Ipv6, Link, LinkStep, Readiness, Route, Upper } from './host.ts';
+import type { HeldAddress, Ipv6, Link, LinkStep, Readiness, Route, Upper } from './host.ts';
 import { linkLocalOf, NO_LINK_LOCAL } from './links.ts';
 import { until } from './until.ts';
 
@@ -70,6 +70,14 @@ export function readLinks(raw: readonly RawLink[]): Link[] {
     });
 }
 
+export function readOtherAddresses(raw: readonly RawLink[]): HeldAddress[] {
+  return raw
+    .filter(({ link_type }) => link_type !== 'ether')
+    .flatMap(({ ifname, addr_info = [] }) =>
+      textsOf(addr_info).map((address) => ({ address, name: ifname })),
+    );
+}
+
 /** How far the kernel is with a link and with finding out whether its addresses are another machine's. */
 export function readinessOf(mac: string, { flags, addr_info = [] }: RawLink): Readiness {
   const found = addr_info.filter(({ scope }) => scope !== 'link');
@@ -133,7 +141,8 @@ const GIVEN: ReadonlySet<string> = new Set(['dhcp', 'ra', 'redirect']);
  * What a NIC got from its network (addresses, routes) is neither the node's nor anybody's, and goes once the NIC is
  * configured: it counts for nothing, unless the NIC is the node's way out.
  * - Of a profile that NetworkManager made by itself nothing counts, unless the node's only ways out are such NICs.
- * - Of others, routes count that somebody wrote, and all of the NIC that the first default route leads through.
+ * - Of others, all routes of the NIC that the first default route leads through.
+ * - Of any, the routes that somebody wrote.
  * @param families routes of IPv4 and of IPv6, each in the kernel's order
  */
 export function withoutAutomatic(
@@ -150,13 +159,15 @@ export function withoutAutomatic(
       : link,
   );
   const routes = families.flatMap((family) => {
-    const left = family.filter((route) => !devsOf(route).some((dev) => passing.has(dev)));
+    const left = family.filter((route) => !isGiven(route) || !devsOf(route).some((dev) => passing.has(dev)));
     const counting = new Set([...left.filter(isDefault).slice(0, 1).flatMap(devsOf), ...automatic]);
-    return left.filter(
-      (route) => !GIVEN.has(route.protocol ?? '') || devsOf(route).some((dev) => counting.has(dev)),
-    );
+    return left.filter((route) => !isGiven(route) || devsOf(route).some((dev) => counting.has(dev)));
   });
   return { links: readLinks(links), routes: readRoutes(routes) };
+}
+
+function isGiven({ protocol = '' }: RawRoute): boolean {
+  return GIVEN.has(protocol);
 }
 
 function isDefault({ dst }: RawRoute): boolean {

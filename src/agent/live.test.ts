@@ -79,14 +79,16 @@ describe('what a NIC got for want of a profile', () => {
     ],
   }));
   const routes = [
-    { dst: 'default', gateway: '10.0.9.1', dev: 'ens6' },
-    { dst: 'default', gateway: '10.0.0.1', dev: 'eth0' },
+    { dst: 'default', gateway: '10.0.9.1', dev: 'ens6', protocol: 'dhcp' },
+    { dst: 'default', gateway: '10.0.0.1', dev: 'eth0', protocol: 'dhcp' },
   ];
 
   test('counts for nothing: the way out is the other one', () => {
     const { links, routes: left } = withoutAutomatic(raw, [routes], new Set(['ens6']));
     expect(links.map(heldAddresses)).toEqual([['10.0.1.5/24', '10.0.0.5/24'], ['10.0.1.5/24']]);
     expect(left).toEqual([{ to: 'default', via: '10.0.0.1', dev: 'eth0' }]);
+    const byHand = { dst: '10.9.0.0/16', gateway: '10.0.9.1', dev: 'ens6', protocol: 'boot' };
+    expect(withoutAutomatic(raw, [[...routes, byHand]], new Set(['ens6'])).routes).toHaveLength(2);
   });
 
   test('counts where there is no other way out', () => {

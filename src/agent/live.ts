@@ -35,6 +35,7 @@ import {
   readinessOf,
   readIpv6,
   readLinks,
+  readOtherAddresses,
   readUppers,
   refused,
   set,
@@ -119,6 +120,7 @@ export class LiveHost implements Host {
       ],
       links: known.map((link) => this.#withIpv6(this.#withLoaded(link, links))),
       uppers: readUppers(links),
+      otherAddresses: readOtherAddresses(links),
       routes,
     };
   }

@@ -30,7 +30,7 @@ export function preflight(
   }
   for (const target of plan.targets) {
     refuseTakenName(target, plan.targets, host.links);
-    refuseTakenAddress(target, plan.targets, host.links);
+    refuseTakenAddress(target, plan.targets, host);
   }
 }
 
@@ -80,24 +80,26 @@ function refuseTakenName(target: LinkTarget, targets: readonly LinkTarget[], lin
 function refuseTakenAddress(
   target: LinkTarget,
   targets: readonly LinkTarget[],
-  links: readonly Link[],
+  { links, otherAddresses = [] }: HostState,
 ): void {
   const now = nicOf(links, target.mac)?.addresses ?? [];
+  const held = [
+    ...links
+      .filter(({ mac }) => mac !== target.mac)
+      .flatMap(({ mac, name, addresses, leases = [] }) => {
+        const kept = targets.find((each) => each.mac === mac)?.addresses ?? addresses;
+        return [...kept, ...leases].map((address) => ({ address, name: `${name} (${mac})` }));
+      }),
+    ...otherAddresses,
+  ];
   for (const address of target.addresses.filter((each) => !now.includes(each))) {
     const ip = ipOf(address);
-    const holder = links.find((link) => {
-      if (link.mac === target.mac) return false;
-      const kept = [
-        ...(targets.find((each) => each.mac === link.mac)?.addresses ?? link.addresses),
-        ...(link.leases ?? []),
-      ];
-      return kept.map(ipOf).includes(ip);
-    });
+    const holder = held.find((each) => ipOf(each.address) === ip);
     if (holder !== undefined) {
       throw new MultinicError(
         'AddressInUse',
-        `${ip} is already an address of ${holder.name} (${holder.mac}); remove it there, or correct the MultiNicBizConfig`,
-        { data: { address: ip, mac: holder.mac } },
+        `${ip} is already an address of ${holder.name}; remove it there, or correct the MultiNicBizConfig`,
+        { data: { address: ip, holder: holder.name } },
       );
     }
   }

@@ -216,6 +216,83 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     });
   });
 
+  describe('refused before anything is touched', () => {
+    const { mac } = nic(2);
+    const peer = '192.168.102.1';
+    const NODE_ADDRESS = '192.168.102.50';
+    const rich: Record<RendererKind, [file: string, content: string]> = {
+      netplan: [
+        `${FOLDER.netplan}/60-somebody.yaml`,
+        `network: {version: 2, ethernets: {tenant: {match: {macaddress: "${mac}"}, addresses: [192.168.102.60/24]}}}\n`,
+      ],
+      keyfile: [
+        `${FOLDER.keyfile}/somebody.nmconnection`,
+        `[connection]\nid=somebody\ntype=ethernet\nautoconnect=false\n[ethernet]\nmac-address=${mac}\n[ipv4]\nmethod=manual\naddress1=192.168.102.60/24\n`,
+      ],
+      ifcfg: [
+        `${FOLDER.ifcfg}/ifcfg-somebody`,
+        `TYPE=Ethernet\nNAME=somebody\nHWADDR=${mac}\nONBOOT=no\nBOOTPROTO=none\nIPADDR=192.168.102.60\nPREFIX=24\n`,
+      ],
+    };
+
+    test.each<[what: string, reason: string, prepare: string, undo: string, options?: RunOptions]>([
+      [
+        'part of a bridge',
+        'NicInUse',
+        'ip link add br7 type bridge; ip link set $nic master br7',
+        'ip link del br7',
+      ],
+      [
+        'under a macvlan of somebody’s',
+        'NicInUse',
+        'ip link add mv7 link $nic type macvlan; sleep 1',
+        'ip link del mv7',
+      ],
+      [
+        'a way to everywhere, though not the first',
+        'NicInUse',
+        `ip link set $nic up; ip route add default via ${peer} onlink dev $nic metric 9999`,
+        `ip route del default via ${peer} dev $nic metric 9999`,
+      ],
+      [
+        'what has the node’s own address',
+        'NicInUse',
+        `ip addr add ${NODE_ADDRESS}/32 dev $nic`,
+        `ip addr del ${NODE_ADDRESS}/32 dev $nic`,
+        { nodeAddress: NODE_ADDRESS },
+      ],
+      [
+        'to have an address that is on the loopback device',
+        'AddressInUse',
+        `ip addr add ${nic(2).address}/32 dev lo`,
+        `ip addr del ${nic(2).address}/32 dev lo`,
+      ],
+      [
+        'one of two with its MAC',
+        'DuplicateMac',
+        `ip link add twin type bridge; ip link set twin address ${mac}`,
+        'ip link del twin',
+      ],
+      [
+        'what somebody’s file gives an address',
+        'ForeignConfig',
+        `umask 077; printf '${rich[kind][1].replaceAll('\n', '\\n')}' > ${rich[kind][0]}`,
+        `rm ${rich[kind][0]}`,
+      ],
+    ])('a NIC that is %s: %s', async (_, reason, prepare, undo, options) => {
+      const [name] = (await host.sh(`ip -br link | grep ${mac}`)).split(/[@ ]/);
+      await host.sh(`nic=${name}; ${prepare}`);
+      const outcome = await fails(NEW, options);
+      await host.sh(`nic=${name}; ${undo}`);
+      expect(outcome).toMatchObject({ result: 'Failed', reason, written: [], removed: [] });
+      const said: Record<string, string> = {
+        AddressInUse: nic(2).address,
+        ForeignConfig: `${rich[kind][0].slice(1)} gives multinic2 (${mac})`,
+      };
+      expect(outcome?.message).toContain(said[reason] ?? mac);
+    });
+  });
+
   test('D-Bus is gone', async () => {
     await host.sh('systemctl stop dbus.socket dbus.service');
     const outcome = await fails(NEW).catch((error: unknown) => error);

@@ -5,7 +5,7 @@ import { execa } from 'execa';
 import { expect } from 'vitest';
 import { MultinicError } from '../../src/api/errors.ts';
 import type { Detection, Preview } from '../../src/agent/preview.ts';
-import type { AgentJob } from '../../src/api/job.ts';
+import { NODE_ADDRESS_VARIABLE, type AgentJob } from '../../src/api/job.ts';
 import type { Interface, Network } from '../../src/network/interface.ts';
 import type { RendererKind } from '../../src/network/node.ts';
 import { Lab } from '../nodes/lab.ts';
@@ -39,6 +39,8 @@ export interface RunOptions {
   readonly url?: string;
   readonly probes?: string[];
   readonly peers?: string[];
+  /** The node's InternalIP, as the kubelet tells a pod. */
+  readonly nodeAddress?: string;
   readonly mode?: AgentJob['apply'];
   /** Seconds. */
   readonly deadline?: number;
@@ -106,7 +108,7 @@ export class LiveHost<M extends Guest = Machine> {
 
   async run(
     commit: string,
-    { expectedRecord, killAt, url, probes, peers, mode, deadline, apiServer }: RunOptions = {},
+    { expectedRecord, killAt, url, probes, peers, nodeAddress, mode, deadline, apiServer }: RunOptions = {},
   ): Promise<AgentEnd> {
     const job = writeJob({
       dir: this.#dir,
@@ -121,6 +123,7 @@ export class LiveHost<M extends Guest = Machine> {
     });
     const env = [
       `MULTINIC_KILL_AT=${killAt ?? ''}`,
+      ...(nodeAddress === undefined ? [] : [`${NODE_ADDRESS_VARIABLE}=${nodeAddress}`]),
       ...(apiServer === undefined
         ? []
         : [`KUBERNETES_SERVICE_HOST=${apiServer.host}`, `KUBERNETES_SERVICE_PORT=${apiServer.port}`]),
