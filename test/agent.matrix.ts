@@ -52,11 +52,11 @@ const STEPS = [
   'activate',
   'activate.link',
   'verify',
-  'disarm',
   'finish',
+  'disarm',
   'report',
 ];
-const RESTORE_STEPS = ['restore.file', 'restore.link', 'restore.disarm'];
+const RESTORE_STEPS = ['restore.file', 'restore.link', 'recover.disarm'];
 
 let folder: Folder;
 let store: TestStore;

@@ -4,7 +4,7 @@ import type { AgentJob } from '../api/job.ts';
 import { byNetworkManager } from '../network/node.ts';
 import { activateLinks, type Settling } from './activate.ts';
 import type { Claim, Host, HostState, LinkStep, Profiles } from './host.ts';
-import { linkSteps, nicOf } from './links.ts';
+import { linkSteps, nicOf, type LinkTarget } from './links.ts';
 import type { Log } from './log.ts';
 import { CONFIG_FOLDERS } from './managed.ts';
 import { preflight } from './preflight.ts';
@@ -16,7 +16,7 @@ import type { Root } from './root.ts';
 import { validateStaged } from './staging.ts';
 import type { Steps } from './steps.ts';
 import { describeError } from './result.ts';
-import { giveBackOthers, isKnown, retaker, settler, undo } from './undo.ts';
+import { disarm, giveBackOthers, isKnown, retaker, settler, undo } from './undo.ts';
 import {
   atStake,
   expectedFiles,
@@ -50,6 +50,7 @@ export interface ChangeContext {
 /**
  * Carries a plan out as a whole or not at all: whatever goes wrong after the first change, the host is put back to
  * what it was, and that is verified.
+ * @returns what others had, and has not
  * @throws what went wrong, with the host as before; `RestoreFailed` when it could not be put back
  */
 export async function change(
@@ -58,7 +59,7 @@ export async function change(
   desired: Desired,
   applied: Applied | null,
   context: ChangeContext,
-): Promise<void> {
+): Promise<readonly string[]> {
   const { root, host, record, steps, log } = context;
   const { manager, witnesses } = await steps.do('preflight', async () => {
     const ours = new Set(Object.keys(record.applied?.nics ?? {}));
@@ -82,27 +83,33 @@ export async function change(
     record.begin(begun);
     return begun;
   });
+  let lost: readonly string[];
   try {
     await steps.do('arm', () => host.arm(context.deadManSeconds));
     await steps.do('write', () => writeFiles(plan, context));
-    await steps.do('activate', () => activate(plan, pending, manager, context));
+    lost = await steps.do('activate', () => activate(plan, pending, manager, context));
     await steps.do('verify', () => verify(plan, before, pending, context, witnesses));
-    await steps.always('disarm', () => host.disarm());
     await steps.always('finish', () => record.finish(applied));
   } catch (error) {
     const failedIn = steps.current;
     log.error({ err: error, step: failedIn }, 'the change failed; restoring the host');
-    await steps.always('restore', () => restore(pending, error, context));
+    lost = await steps.always('restore', () => restore(pending, error, context));
     log.info('the host is as it was before, verified');
-    forget(context);
-    throw new FailedChange(error, failedIn);
+    if (isForgotten(context)) await disarm(host, log);
+    throw new FailedChange(error, failedIn, lost);
   }
+  await steps.always('disarm', () => disarm(host, log));
+  return lost;
 }
 
 /** Says of a restore that failed what had failed before it. */
-async function restore(pending: Pending, cause: unknown, { root, host, log }: ChangeContext): Promise<void> {
+async function restore(
+  pending: Pending,
+  cause: unknown,
+  { root, host, log }: ChangeContext,
+): Promise<readonly string[]> {
   try {
-    await undo(pending, root, host, log);
+    return await undo(pending, root, host, log);
   } catch (error) {
     const { reason, message } = describeError(error);
     throw new MultinicError(reason, `${message}. What had failed before: ${describeError(cause).message}`, {
@@ -111,22 +118,27 @@ async function restore(pending: Pending, cause: unknown, { root, host, log }: Ch
   }
 }
 
-/** On a full disk the record may keep a change that is undone already: undoing it once more changes nothing. */
-function forget({ record, log }: ChangeContext): void {
+/** On a full disk the record may keep a change that is undone already: the host's own restore, and the next run, find it so. */
+function isForgotten({ record, log }: ChangeContext): boolean {
   try {
     record.abandon();
+    return true;
   } catch (error) {
     log.warn({ err: error }, 'the record could not be written; the next run clears it');
+    return false;
   }
 }
 
 /** Carries the step in which a change failed past the restore that came after it. */
 export class FailedChange extends Error {
   readonly step: Steps['current'];
+  /** What others had, and has not after the restore. */
+  readonly lost: readonly string[];
 
-  constructor(cause: unknown, step: Steps['current']) {
+  constructor(cause: unknown, step: Steps['current'], lost: readonly string[]) {
     super('the change failed', { cause });
     this.step = step;
+    this.lost = lost;
   }
 }
 
@@ -144,8 +156,8 @@ async function activate(
   plan: Plan,
   pending: Pending,
   manager: Manager | undefined,
-  { root, host, steps, log }: ChangeContext,
-): Promise<void> {
+  { root, host, record, steps, log, reload }: ChangeContext,
+): Promise<readonly string[]> {
   const change = async (step: LinkStep): Promise<void> => {
     await steps.pause();
     await host.change(step);
@@ -157,10 +169,20 @@ async function activate(
     refuseConflicts(await host.conflicts(wanted), plan.present);
   };
   const told = manager && settling(plan, pending, manager);
-  const settle = settler(pending, host, told);
-  const giveBack = (): Promise<void> => giveBackOthers(pending, root, host, log);
+  const settle = settler({ ...pending, reload }, host, told, () => record.begin({ ...pending, reload }));
+  let lost: readonly string[] = [];
+  const giveBack = async (): Promise<void> => {
+    lost = await giveBackOthers(pending, root, host, log);
+  };
   const renamed = retaker(pending, root, host);
-  await activateLinks({ host, targets: plan.targets, change, renamed, claim, settle, giveBack });
+  const targets = plan.targets.filter((target) => isChanged(target, pending));
+  await activateLinks({ host, targets, change, renamed, claim, settle, giveBack });
+  return lost;
+}
+
+/** On any other NIC of ours, what others have may come and go meanwhile. */
+function isChanged({ mac }: LinkTarget, { links: { after } }: Pending): boolean {
+  return after.some((link) => link.mac === mac);
 }
 
 /** What NetworkManager has the plan's NICs do, and what it shall have them do. */
@@ -217,11 +239,21 @@ async function verify(
 ): Promise<void> {
   verifyFiles(root, expectedFiles(plan));
   const now = await host.state();
-  verifyLinks(now.links, plan.targets, before.links);
+  verifyLinks(
+    now.links,
+    plan.targets.map((target) => {
+      const nic = plan.present.find(({ mac }) => mac === target.mac);
+      if (nic === undefined || isChanged(target, pending)) return target;
+      return { ...target, addresses: [`${nic.address}/${nic.prefix}`] };
+    }),
+  );
   verifyReady(await host.readiness(configuredNow(plan, before, pending)), plan.present);
-  const macs = new Set(plan.targets.map(({ mac }) => mac));
-  verifyRest(now, reload ? before : atStake(before, macs));
-  for (const each of probes) if (!(await steps.unless(host.answers(each)))) throw probeFailed(each);
+  verifyRest(now, reload ? before : pending.machine);
+  for (const each of probes) {
+    await steps.pause();
+    // To its end: it asks by the NIC, which an undo renames.
+    if (!(await host.answers(each))) throw probeFailed(each);
+  }
   if (apiServer !== undefined) await steps.unless(expectApiServer(apiServer));
   await probe();
 }
@@ -264,7 +296,7 @@ async function describe(
   return {
     bootId: before.bootId,
     startedAt: clock().toISOString(),
-    reload,
+    reload: false,
     ...(manager !== undefined && { profiles: pick(manager.before, [...changed]) }),
     others: await host.others([...changed], reload ? 'all' : renamed ? 'rules' : 'ours'),
     files: pathsOf(plan).map((path) => {
@@ -276,7 +308,9 @@ async function describe(
         // Not the VLAN or bond that copies its MAC.
         .filter((link) => changed.has(link.mac) && nicOf(before.links, link.mac) === link)
         .map(({ master: _, loaded: __, ...link }) => link),
-      after: plan.targets.filter((target) => changed.has(target.mac)),
+      after: plan.targets
+        .filter((target) => changed.has(target.mac))
+        .map(({ dropped: _, ...target }) => target),
     },
     machine: {
       links: machine.links.map(({ loaded: _, ...link }) => link),

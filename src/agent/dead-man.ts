@@ -32,7 +32,9 @@ export class DeadMan {
     const unit = `multinic-restore-${randomBytes(4).toString('hex')}`;
     this.#root.write(SCRIPT, restoreScript(pending), 0o700);
     this.#root.write(UNIT, `${unit}\n`, 0o600);
-    const command = `exec flock -w ${LOCK_WAIT_SECONDS} /${LOCK} /bin/sh /${SCRIPT}`;
+    // Whoever had the lock may have taken the script away.
+    const script = `[ ! -e /${SCRIPT} ] || exec /bin/sh /${SCRIPT}`;
+    const command = `exec flock -w ${LOCK_WAIT_SECONDS} /${LOCK} /bin/sh -c '${script}'`;
     // A timer is up to a minute late unless it is told how exact to be.
     const timer =
       `3 TimersMonotonic a(st) 1 OnActiveSec ${seconds * 1_000_000} AccuracyUSec t 100000 RemainAfterElapse b false`.split(
@@ -58,17 +60,11 @@ export class DeadMan {
     }
   }
 
-  /** @throws MultinicError `RestoreBegun` */
   async disarm(): Promise<void> {
     const unit = this.#root.read(UNIT)?.content.trim();
     if (unit === undefined) return;
     await this.#systemd.call('StopUnit', 'ss', `${unit}.timer`, 'replace');
-    // A service that is there was started by the timer: it waits for our lock.
-    const { code } = await this.#systemd.call('GetUnit', 's', `${unit}.service`);
     this.#forget();
-    if (code === 0) {
-      throw new MultinicError('RestoreBegun', 'the host restores itself already: this run came too late');
-    }
   }
 
   #forget(): void {
@@ -93,7 +89,7 @@ export function hasRestored(root: Root): boolean {
  * undo, and says so.
  */
 export function restoreScript(pending: Pending): string {
-  const { startedAt, files, links, profiles, others, reload } = pending;
+  const { startedAt, files, links, profiles, others } = pending;
   const after = new Map(links.after.map(({ mac, addresses }) => [mac, addresses]));
   return `${[
     '#!/bin/sh',
@@ -118,7 +114,7 @@ export function restoreScript(pending: Pending): string {
     ),
     // networkd configures a NIC anew that it has a file for, and drops what others have.
     `[ -z "$renamed" ] || { sleep 0.1; ${others.length === 0 ? '' : 'give_back 2>/dev/null; '}await_networkd; }`,
-    ...(reload ? reloadManagers(files.map(({ path }) => path)) : []),
+    ...reloadManagers(files.map(({ path }) => path)),
     ...(profiles === undefined ? [] : settleProfiles(pending, profiles)),
     ...links.before.flatMap(({ mac, mtu, up, addresses, leases = [] }) => {
       const give = addresses.map(
@@ -212,13 +208,19 @@ function withNames(command: string, links: Pending['links']['before']): string {
     .join(' ');
 }
 
-/** As LiveHost.reload does it, for the managers whose files have changed. */
+/** As LiveHost.reload does it, for the managers whose files have changed, if the run came to it. */
 function reloadManagers(paths: readonly string[]): string[] {
-  return [
+  const commands = [
     ...(paths.some(rendererOf('netplan').manages)
       ? ['timeout 60 netplan apply || ok=no', 'await_networkd']
       : []),
     ...(paths.some(isProfile) ? ['timeout 60 systemctl restart NetworkManager || ok=no'] : []),
+  ];
+  if (commands.length === 0) return [];
+  return [
+    `if grep -qF '"reload": true' /var/lib/multinic/record.json; then`,
+    ...commands.map((each) => `  ${each}`),
+    'fi',
   ];
 }
 

@@ -58,10 +58,18 @@ export interface HostState extends MachineIdentity {
   readonly nodeAddresses: readonly string[];
   readonly links: readonly Link[];
   readonly routes: readonly Route[];
+  /** Other names that links answer to: the kernel gives none of them to another. */
+  readonly altnames?: readonly Altname[];
   /** Links that stand on others: VLANs, and what a CNI makes of a NIC (macvlan, ipvlan). */
   readonly uppers?: readonly Upper[];
   /** Of what is no NIC, the loopback device or a tunnel: BGP daemons and kube-proxy have addresses there. */
   readonly otherAddresses?: readonly HeldAddress[];
+}
+
+export interface Altname {
+  readonly altname: string;
+  /** Of the link. */
+  readonly name: string;
 }
 
 export interface HeldAddress {
@@ -196,6 +204,9 @@ export interface Host {
   reload(paths: readonly string[], macs: readonly string[]): Promise<void>;
   /** Has the host restore itself from the record after that many seconds, whatever becomes of this process. */
   arm(seconds: number): Promise<void>;
-  /** @throws MultinicError `RestoreBegun` when the host's own restore can no longer be stopped. */
+  /**
+   * Called once the record says that the change, or its undo, is over: a restore of the host's own that has begun waits for
+   * this run's lock, and finds nothing to do.
+   */
   disarm(): Promise<void>;
 }

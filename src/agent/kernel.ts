@@ -3,13 +3,14 @@ import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { MultinicError } from '../api/errors.ts';
 import { run } from './command.ts';
-import type { HeldAddress, Ipv6, Link, LinkStep, Readiness, Route, Upper } from './host.ts';
+import type { Altname, HeldAddress, Ipv6, Link, LinkStep, Readiness, Route, Upper } from './host.ts';
 import { linkLocalOf, NO_LINK_LOCAL } from './links.ts';
 import { until } from './until.ts';
 
 export interface RawLink {
   readonly ifindex?: number;
   readonly ifname: string;
+  readonly altnames?: readonly string[];
   readonly link_type?: string;
   readonly address?: string;
   readonly permaddr?: string;
@@ -31,6 +32,7 @@ export interface RawLink {
     readonly metric?: number;
     readonly noprefixroute?: boolean;
     readonly deprecated?: boolean;
+    readonly nodad?: boolean;
     /** It runs out: a DHCP server's, or a router's. */
     readonly dynamic?: boolean;
     /** IPv6: the kernel still asks whether it is another machine's, or knows that it is. */
@@ -126,6 +128,10 @@ export async function setIpv6(
   if (addrGenMode === NO_LINK_LOCAL) await run(['ip', 'addr', 'del', `${linkLocalOf(mac)}/64`, 'dev', name]);
 }
 
+export function readAltnames(raw: readonly RawLink[]): Altname[] {
+  return raw.flatMap(({ ifname, altnames = [] }) => altnames.map((altname) => ({ altname, name: ifname })));
+}
+
 const STACKED: ReadonlySet<string> = new Set(['vlan', 'macvlan', 'macvtap', 'ipvlan', 'ipvtap']);
 
 export function readUppers(raw: readonly RawLink[]): Upper[] {
@@ -214,25 +220,37 @@ interface RawNeighbour {
  * @throws MultinicError `HostUnreadable`
  */
 export async function neighbour(address: string, name: string): Promise<string | undefined> {
+  const entry = async (): Promise<RawNeighbour | undefined> =>
+    (await ip<RawNeighbour>('neigh', 'show', address, 'dev', name))[0];
+  const written = await entry();
+  // Somebody wrote it, and the kernel asks nobody.
+  if (isIn(written, WRITTEN_STATES)) return written?.lladdr;
   const table = address.includes(':') ? 'ndisc_cache' : 'arp_cache';
-  const retrans = (ms: number): Promise<unknown> =>
+  const [{ retrans } = {}] = await ip<{ retrans?: number }>('ntable', 'show', 'dev', name, 'name', table);
+  const askEvery = (ms: number): Promise<unknown> =>
     run(['ip', 'ntable', 'change', 'name', table, 'dev', name, 'retrans', String(ms)]);
-  await retrans(ARP_RETRANS_MS);
+  await askEvery(ARP_RETRANS_MS);
   try {
+    // What the kernel knows from before is no answer.
+    await run(['ip', 'neigh', 'del', address, 'dev', name]);
     const question = ['neigh', 'replace', address, 'dev', name, 'nud', 'none', 'use'];
     const { code, stderr } = await run(['ip', ...question]);
     if (code !== 0) throw unreadable(question, stderr);
     let holder: string | undefined;
     await until(ARP_MS, async () => {
-      const [entry] = await ip<RawNeighbour>('neigh', 'show', address, 'dev', name);
-      holder = entry?.state?.some((state) => KNOWN_STATES.has(state)) ? entry.lladdr : undefined;
-      return holder !== undefined || entry?.state?.includes('FAILED') === true;
+      const now = await entry();
+      holder = isIn(now, KNOWN_STATES) ? now?.lladdr : undefined;
+      return holder !== undefined || now?.state?.includes('FAILED') === true;
     });
     return holder;
   } finally {
     await run(['ip', 'neigh', 'del', address, 'dev', name]);
-    await retrans(KERNEL_RETRANS_MS);
+    await askEvery(retrans ?? KERNEL_RETRANS_MS);
   }
+}
+
+function isIn(entry: RawNeighbour | undefined, states: ReadonlySet<string>): boolean {
+  return entry?.state?.some((state) => states.has(state)) === true;
 }
 
 /**
@@ -260,6 +278,7 @@ const ARP_RETRANS_MS = 100;
 const KERNEL_RETRANS_MS = 1_000;
 const ARP_MS = 1_000;
 const KNOWN_STATES: ReadonlySet<string> = new Set(['REACHABLE', 'STALE', 'DELAY', 'PROBE']);
+const WRITTEN_STATES: ReadonlySet<string> = new Set(['PERMANENT', 'NOARP']);
 
 export async function ip<T>(...args: string[]): Promise<T[]> {
   const { code, stdout, stderr } = await run(['ip', '-j', ...args]);

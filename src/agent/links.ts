@@ -35,10 +35,10 @@ export function nicOf(links: readonly Link[], mac: string): Link | undefined {
   return same.find(isMember) ?? same.find(({ master }) => master === undefined) ?? same[0];
 }
 
-/** How a link shall be, all of it; an absent `ipv6` stays as it is. */
+/** How a link shall be; an absent `ipv6` stays as it is, and so does an address that is neither given nor taken. */
 export interface LinkTarget extends Omit<Link, 'master' | 'loaded' | 'leases'> {
-  /** Addresses that are left there if they are there. */
-  readonly spared?: readonly string[];
+  /** Addresses that it shall not have. */
+  readonly dropped: readonly string[];
 }
 
 /** Free for the moment between two steps only; no network manager gives out such a name. */
@@ -71,7 +71,7 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
   const added = new Set(pairs.flatMap(({ link, target }) => except(target.addresses, link.addresses)));
   const steps = pairs.map(({ link, target }) => {
     const { mac } = link;
-    const drops = except(link.addresses, [...target.addresses, ...(target.spared ?? [])]);
+    const drops = link.addresses.filter((address) => target.dropped.includes(address));
     const drop = (address: string): LinkStep => ({ op: 'drop', mac, address });
     return {
       // Before the link comes up again.
@@ -126,6 +126,6 @@ function renames(links: readonly Link[], wanted: readonly Rename[]): LinkStep[] 
   return steps;
 }
 
-function except(all: readonly string[], without: readonly string[]): string[] {
+export function except(all: readonly string[], without: readonly string[]): string[] {
   return all.filter((each) => !without.includes(each));
 }

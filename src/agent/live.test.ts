@@ -193,6 +193,7 @@ describe("the host's own restore", () => {
       echo "ip $*" >> ${root}/told
       [ "$4" != mtu ] || [ "$5" != 13 ]
     }
+    timeout() { shift; echo "$*" >> ${root}/told; }
     sleep() { :; }`;
     const script = restoreScript(change)
       .replaceAll('/etc/', `${root}/etc/`)
@@ -258,6 +259,15 @@ describe("the host's own restore", () => {
     restore(pending, [OURS]);
     expect(told()).toContain('ip link set mnrestore0 name ens6');
     expect(sh('ls names; ls var/lib/multinic')).toBe('ens6\nrecord.json\n');
+  });
+
+  test('has the files read again only if the run came to have them read', () => {
+    restore(pending, [OURS]);
+    expect(told()).not.toContain('netplan apply');
+    const begun = { ...pending, reload: true };
+    writeFileSync(join(root, 'var/lib/multinic/record.json'), JSON.stringify({ pending: begun }, null, 2));
+    restore(pending, [OURS]);
+    expect(told()).toContain('netplan apply');
   });
 
   test('stays for the next agent where it could not do all of it', () => {

@@ -34,6 +34,7 @@ import {
   neighbour,
   readinessOf,
   readIpv6,
+  readAltnames,
   readLinks,
   readOtherAddresses,
   readUppers,
@@ -51,7 +52,7 @@ import { readManaged, readNoAutoDefault } from './managed.ts';
 import { NetworkManager, type Profile } from './network-manager.ts';
 import { hasFileFor, isManaged, isSettled, loadedAddresses } from './networkd.ts';
 import { noAutoDefaultMac } from './no-auto-default.ts';
-import { giveBack, readOthers, renamed } from './others.ts';
+import { giveBack, readAddresses, readOthers, renamed } from './others.ts';
 import { answers, type Probe } from './probe.ts';
 import { isProfile, profileUuid } from './profiles.ts';
 import { HostRecord } from './record.ts';
@@ -78,7 +79,7 @@ const SETTLE_MS = 1_000;
 const APPLY_MS = 60_000;
 /** `netplan apply` does not wait for networkd, which works for about a second. */
 const NETWORKD_MS = 3_000;
-const NETWORKD_HEARS_MS = 1_200;
+const NETWORKD_HEARS_MS = NETWORKD_MS;
 const APPLY_LOG = 'run/multinic-apply.log';
 const BOOT_ID = 'proc/sys/kernel/random/boot_id';
 
@@ -119,6 +120,7 @@ export class LiveHost implements Host {
         ...known.filter(({ name }) => primary.has(name)).flatMap((link) => heldAddresses(link).map(ipOf)),
       ],
       links: known.map((link) => this.#withIpv6(this.#withLoaded(link, links))),
+      altnames: readAltnames(links),
       uppers: readUppers(links),
       otherAddresses: readOtherAddresses(links),
       routes,
@@ -401,24 +403,26 @@ export class LiveHost implements Host {
 
   /** Down first: kernels to 6.1 refuse to rename a link that is up. */
   async #rename(step: LinkStep & { op: 'rename' }, link: Link): Promise<void> {
+    const addresses = await readAddresses(link.name);
     await set(step, 'link', 'set', link.name, 'down');
     await this.#give(step, link.name);
     // Those who watch links learn of the name after the kernel does; the next command is by name.
     const deadline = performance.now() + RENAME_MS;
     while (!existsSync(`/sys/class/net/${step.to}`) && performance.now() < deadline) await pause(10);
     if (link.up) await set(step, 'link', 'set', step.to, 'up');
-    // Going down took them along.
-    for (const address of link.addresses) await this.change({ op: 'add', mac: link.mac, address });
+    // Going down took them along; those of IPv4 are there still, unless networkd took them.
+    for (const command of renamed(addresses, new Map([[link.name, step.to]]), new Set([step.to])))
+      await run(['ip', ...command.split(' ')]);
   }
 
   /**
    * udev (systemd 245 to 253) makes a NIC's old name another name of it with each rename, at its own time; the kernel
-   * takes that for taken when the NIC shall have it again.
+   * takes that for taken when the NIC shall have it again, or another of ours.
    */
   async #give({ to, ...step }: LinkStep & { op: 'rename' }, from: string): Promise<void> {
     let last: { readonly code: number; readonly stderr: string } = { code: 1, stderr: '' };
     await until(ALTNAME_MS, async () => {
-      await run(['ip', 'link', 'property', 'del', 'dev', from, 'altname', to]);
+      await run(['ip', 'link', 'property', 'del', 'dev', to, 'altname', to]);
       last = await run(['ip', 'link', 'set', from, 'name', to]);
       return last.code === 0 || existsSync(`/sys/class/net/${to}`);
     });

@@ -140,11 +140,13 @@ async function addEach(commands: readonly string[]): Promise<void> {
 const DEV = /(?<= dev )\S+/g;
 const devsOf = (command: string): string[] => command.match(DEV) ?? [];
 
-async function readAddresses(): Promise<string[]> {
-  const links = await ip<RawLink>('addr', 'show', 'scope', 'global', 'permanent');
+/** @param name of the one link that is asked for */
+export async function readAddresses(name?: string): Promise<string[]> {
+  const which = name === undefined ? [] : ['dev', name];
+  const links = await ip<RawLink>('addr', 'show', ...which, 'scope', 'global', 'permanent');
   return links.flatMap(({ ifname, addr_info = [] }) =>
     addr_info.flatMap((each) => {
-      const { local, prefixlen, address, broadcast, label, metric, noprefixroute, deprecated } = each;
+      const { local, prefixlen, address, broadcast, label, metric, noprefixroute, deprecated, nodad } = each;
       if (local === undefined) return [];
       const parts = [
         address === undefined ? `${local}/${prefixlen}` : `${local} peer ${address}/${prefixlen}`,
@@ -152,6 +154,7 @@ async function readAddresses(): Promise<string[]> {
         metric && `metric ${metric}`,
         label !== undefined && label !== ifname && `label ${label}`,
         noprefixroute === true && 'noprefixroute',
+        nodad === true && 'nodad',
         deprecated === true && 'preferred_lft 0',
       ];
       return [`addr add ${parts.filter(Boolean).join(' ')} dev ${ifname}`];

@@ -7,7 +7,7 @@ import type { BootNic } from './boot.ts';
 import { orderFiles, type FileStep } from './file-order.ts';
 import type { DescribedNic } from './foreign.ts';
 import type { HostState, Ipv6, Link } from './host.ts';
-import { nameByMac, nicOf, quietIpv6, type LinkTarget } from './links.ts';
+import { except, ipOf, nameByMac, nicOf, quietIpv6, type LinkTarget } from './links.ts';
 import { meansTheSame, parseOne, type ManagedNic } from './managed.ts';
 import { noAutoDefault, noAutoDefaultPath } from './no-auto-default.ts';
 import { sha256, type Applied } from './record.ts';
@@ -178,12 +178,11 @@ function wantedLink(situation: Situation, nic: Interface): LinkTarget {
   const link = nicOf(situation.host.links, nic.mac);
   const address = `${nic.address}/${nic.prefix}`;
   const ours = givenAddresses(situation, nic.mac);
-  const others = (link?.addresses ?? []).filter(
-    (each) => each !== address && !ours.has(each) && each.split('/')[0] !== nic.address,
-  );
-  const addresses = [...others, address];
+  const now = link?.addresses ?? [];
+  const dropped = except([...ours, ...now.filter((each) => ipOf(each) === nic.address)], [address]);
+  const addresses = [...except(now, [...dropped, address]), address];
   const ipv6 = wantedIpv6(link?.ipv6, addresses, situation.desired.kind);
-  return { mac: nic.mac, name: nic.name, mtu: nic.mtu, up: true, addresses, ...(ipv6 && { ipv6 }) };
+  return { mac: nic.mac, name: nic.name, mtu: nic.mtu, up: true, addresses, dropped, ...(ipv6 && { ipv6 }) };
 }
 
 /** Of a link that the kernel begins to do IPv6 on. */
@@ -213,8 +212,8 @@ function releasedLinks(situation: Situation): LinkTarget[] {
     const link = nicOf(host.links, mac);
     if (link === undefined) return [];
     const given = applied?.nics[mac];
-    const ours = givenAddresses(situation, mac);
-    const addresses = link.addresses.filter((address) => !ours.has(address));
+    const dropped = [...givenAddresses(situation, mac)];
+    const addresses = except(link.addresses, dropped);
     let { name } = link;
     if (given?.name === name) {
       const origin = given.origin?.name;
@@ -222,7 +221,9 @@ function releasedLinks(situation: Situation): LinkTarget[] {
       name = origin === undefined || isManagedName(origin) || names.has(origin) ? nameByMac(mac) : origin;
       names.add(name);
     }
-    return [{ mac, name, mtu: given?.origin?.mtu ?? link.mtu, up: given?.origin?.up ?? false, addresses }];
+    // Somebody needs it who has an address there.
+    const up = addresses.length > 0 ? link.up : (given?.origin?.up ?? false);
+    return [{ mac, name, mtu: given?.origin?.mtu ?? link.mtu, up, addresses, dropped }];
   });
 }
 

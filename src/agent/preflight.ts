@@ -29,7 +29,7 @@ export function preflight(
     }
   }
   for (const target of plan.targets) {
-    refuseTakenName(target, plan.targets, host.links);
+    refuseTakenName(target, plan.targets, host);
     refuseTakenAddress(target, plan.targets, host);
   }
 }
@@ -39,7 +39,10 @@ function touchedLinks(plan: Plan, host: HostState): Link[] {
   const running = linkSteps(host.links, plan.targets).map(({ mac }) => mac);
   const names = new Set(plan.files.map((step) => nameIn(step.path)));
   const configured = plan.present.filter((nic) => names.has(nic.name)).map((nic) => nic.mac);
-  return host.links.filter((link) => running.includes(link.mac) || configured.includes(link.mac));
+  // A NIC that leaves the commit has its files' name still.
+  return host.links.filter(
+    ({ mac, name }) => running.includes(mac) || configured.includes(mac) || names.has(name),
+  );
 }
 
 /** What a NIC is needed for, as the end of a sentence. */
@@ -66,9 +69,15 @@ export function defaultLinks({ links, routes }: Pick<HostState, 'links' | 'route
   return [...names].flatMap((name) => links.filter((link) => link.name === name));
 }
 
-function refuseTakenName(target: LinkTarget, targets: readonly LinkTarget[], links: readonly Link[]): void {
-  const holder = links.find((link) => link.name === target.name && link.mac !== target.mac);
-  const moves = targets.some((each) => each.mac === holder?.mac && each.name !== target.name);
+function refuseTakenName(
+  target: LinkTarget,
+  targets: readonly LinkTarget[],
+  { links, altnames = [] }: HostState,
+): void {
+  const other = altnames.find(({ altname }) => altname === target.name)?.name;
+  const holder = links.find(({ name, mac }) => [target.name, other].includes(name) && mac !== target.mac);
+  // Of NICs of ours, udev (systemd 245 to 253) makes a name that they had another name.
+  const moves = targets.some(({ mac, name }) => mac === holder?.mac && name !== target.name);
   if (holder === undefined || moves) return;
   throw new MultinicError(
     'NameTaken',

@@ -15,6 +15,7 @@ import { readSituation } from './situation.ts';
 import { validateStaged } from './staging.ts';
 
 export interface DetectedNic extends Omit<Link, 'loaded'> {
+  readonly altnames: readonly string[];
   /** What the node needs it for; absent: nothing that is known. */
   readonly use?: string;
   /** Files that describe it: ours, and those of others. */
@@ -54,8 +55,10 @@ export async function detect(root: Root, host: Host): Promise<Detection> {
     nics: state.links.map(({ loaded: _, ...link }) => {
       const use = useOf(link, state, new Map());
       const nextBoot = boots.find(({ mac }) => mac === link.mac);
+      const altnames = (state.altnames ?? []).filter(({ name }) => name === link.name);
       return {
         ...link,
+        altnames: altnames.map(({ altname }) => altname),
         ...(use !== undefined && { use }),
         files: [
           ...managed.flatMap(({ nic, files }) => (nic?.mac === link.mac ? [...files.keys()] : [])),

@@ -16,6 +16,9 @@ const linkTarget = z.strictObject({
   ipv6: ipv6.exactOptional(),
 });
 
+/** A link as a change found it, or left it. */
+export type RecordedLink = z.infer<typeof linkTarget>;
+
 const appliedSchema = z.strictObject({
   node: z.string(),
   commit: z.string(),
@@ -41,7 +44,7 @@ export type Applied = z.infer<typeof appliedSchema>;
 const pendingSchema = z.strictObject({
   bootId: z.string(),
   startedAt: z.string(),
-  /** The OS's network manager had to read its files anew, so an undo has it read them again. */
+  /** The OS's network manager was told to read its files anew, so an undo has it read them again. */
   reload: z.boolean(),
   /** NetworkManager's profile of each NIC that changes, as it was, by MAC. */
   profiles: z.record(z.string(), z.string().nullable()).exactOptional(),

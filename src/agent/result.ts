@@ -12,8 +12,15 @@ export type Report = Pick<Outcome, 'result'> &
     >
   >;
 
-/** @param doubt why the next boot may do otherwise */
-export function success({ missing, files, lingering }: Plan, doubt?: MultinicError): Report {
+/**
+ * @param lost what others had, and has not
+ * @param doubt why the next boot may do otherwise
+ */
+export function success(
+  { missing, files, lingering }: Plan,
+  lost: readonly string[],
+  doubt?: MultinicError,
+): Report {
   const last = new Map(files.map((step) => [step.path, step.op]));
   const paths = (op: 'write' | 'remove'): string[] =>
     [...last].filter(([, each]) => each === op).map(([path]) => path);
@@ -22,10 +29,12 @@ export function success({ missing, files, lingering }: Plan, doubt?: MultinicErr
   const message = [
     ...(missing.length === 0 ? [] : [absent]),
     ...(lingering.length === 0 ? [] : [describeLingering(lingering)]),
+    ...(lost.length === 0 ? [] : [describeLost(lost)]),
     ...(doubt === undefined ? [] : [`at the next boot: ${doubt.message}`]),
   ].join('. ');
   const warnings = [
     ...(lingering.length === 0 ? [] : ['NetworkdHoldsOldFile']),
+    ...(lost.length === 0 ? [] : [OTHERS_LOST]),
     ...(doubt === undefined ? [] : [doubt.code]),
   ];
   return {
@@ -34,6 +43,17 @@ export function success({ missing, files, lingering }: Plan, doubt?: MultinicErr
     ...(warnings.length > 0 && { warnings }),
     ...changes,
   };
+}
+
+/** A warning. */
+export const OTHERS_LOST = 'OthersLost';
+
+const LISTED = 5;
+
+/** @param lost as arguments of `ip` that add it, or in words */
+export function describeLost(lost: readonly string[]): string {
+  const more = lost.length > LISTED ? ` and ${lost.length - LISTED} more (the log has all)` : '';
+  return `others lost what could not be given back to them: ${lost.slice(0, LISTED).join('; ')}${more}; look at the node's routes and rules`;
 }
 
 /** A live change passes networkd by, which has loaded the files of the boot. */

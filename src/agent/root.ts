@@ -146,7 +146,8 @@ export class Root {
 
   /** Removes what a killed run left half-written in these folders and their backups. */
   removeTemporary(folders: readonly string[]): void {
-    for (const folder of folders.flatMap((each) => [each, `${each}/backup`])) {
+    // A /backup is somebody's, and may be on a server that does not answer.
+    for (const folder of folders.flatMap((each) => (each === '' ? each : [each, `${each}/backup`]))) {
       for (const name of this.list(folder)) {
         if (name.startsWith(TEMPORARY))
           guarded(folder, () => fs.rmSync(join(this.#walk(folder), name), { force: true }));

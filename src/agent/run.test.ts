@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -20,7 +20,7 @@ import type { Network } from '../network/interface.ts';
 import type { RendererKind } from '../network/node.ts';
 import { managedFiles, renderTree, treeId } from '../network/tree.ts';
 import type { Host, HostState, Link, LinkStep } from './host.ts';
-import { openRoot, RECORD } from './managed.ts';
+import { openRoot, RECORD, RESTORE_SCRIPT } from './managed.ts';
 import { OfflineHost } from './offline.ts';
 import { Root } from './root.ts';
 import { cleanUp, run, type Branch, type Dependencies } from './run.ts';
@@ -783,6 +783,53 @@ function failingRoot(fails: (path: string, nth: number) => boolean): typeof Root
     }
   };
 }
+
+/** What others do between what a run saw and what it does. */
+const meanwhile = (edit: (host: RecordedMachine) => void): ReturnType<typeof altered> =>
+  altered((host) => ({
+    arm: async (seconds: number) => {
+      change(edit);
+      await host.arm(seconds);
+    },
+  }));
+const linkOf = (host: RecordedMachine, index: number): { addresses: string[] } =>
+  host.links.find(({ mac }) => mac === nic(index).mac)!;
+
+describe('what others do meanwhile', () => {
+  const VIP = '192.168.100.200/32';
+  test('an address that comes stays, and one that goes from a NIC that does not change is gone', async () => {
+    await apply({ network: [nic(0), nic(1)] });
+    change((host) => linkOf(host, 0).addresses.push(VIP));
+    const host = meanwhile((now) => {
+      linkOf(now, 0).addresses = [`${nic(0).address}/24`];
+      for (const index of [1, 2]) linkOf(now, index).addresses.push(VIP);
+    });
+    const outcome = await advance({ network: [nic(0), nic(1), nic(2)], host });
+    expect(outcome).toMatchObject({ result: 'Applied' });
+    expect(linkOf(state() as RecordedMachine, 0).addresses).toEqual([`${nic(0).address}/24`]);
+    expect(linkOf(state() as RecordedMachine, 1).addresses).toEqual([`${nic(1).address}/24`, VIP]);
+    expect(linkOf(state() as RecordedMachine, 2).addresses).toEqual([VIP, `${nic(2).address}/24`]);
+  });
+
+  test.each([
+    ['a change', true, 'Applied'],
+    ['a change that is undone', false, 'Failed'],
+  ])('what they lost by %s is said', async (_, answers, result) => {
+    const host = altered((real) => ({
+      arm: async () => {
+        mkdirSync(join(root, RESTORE_SCRIPT, '..'), { recursive: true });
+        writeFileSync(join(root, RESTORE_SCRIPT), '');
+      },
+      others: async () => ['-4 rule add from 10.52.0.0/16 lookup 100'],
+      giveBack: async (others: readonly string[]) => others,
+      answers: async () => answers,
+      disarm: () => real.disarm(),
+    }));
+    const outcome = await apply({ host, probes: ['192.168.100.1'] });
+    expect(outcome).toMatchObject({ result, warnings: ['OthersLost'] });
+    expect(outcome.message).toContain('-4 rule add from 10.52.0.0/16 lookup 100');
+  });
+});
 
 function refuseNth(nth: number): (host: Host) => Host {
   return altered((host) => {

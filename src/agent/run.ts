@@ -19,6 +19,8 @@ import {
   adopt,
   describeError,
   describeLingering,
+  describeLost,
+  OTHERS_LOST,
   diverged,
   success,
   superseded,
@@ -139,12 +141,13 @@ async function settle(
   const next =
     desired === NOTHING ? null : nextRecord(desired, plan, before, applied, root, task.node, clock());
   let doubt: MultinicError | undefined;
+  let lost: readonly string[] = [];
   if (plan.files.length === 0 && linkSteps(before.links, plan.targets).length === 0 && !held) {
     log.info(`nothing to change: ${plan.kept.length} files are as the commit has them`);
     doubt = await steps.do('validate', () => doubtOfNextBoot(desired, plan, before, applied, dependencies));
     await steps.do('finish', () => record.finish(next));
   } else {
-    await change(plan, before, desired, next, {
+    lost = await change(plan, before, desired, next, {
       root,
       host,
       record,
@@ -165,7 +168,7 @@ async function settle(
   }
   if (doubt !== undefined) log.warn({ err: doubt }, 'the next boot may be another matter');
   return await steps.always('report', () => ({
-    ...success(plan, doubt),
+    ...success(plan, lost, doubt),
     tree: treeOnHost(root, desired, plan),
   }));
 }
@@ -255,7 +258,10 @@ async function reported(
     if (error instanceof FailedChange) steps.current = error.step;
     const failure = describeError(cause);
     log.error({ err: cause, step: steps.current }, `failed in ${steps.current}: ${failure.message}`);
-    return outcome({ result: 'Failed', ...failure });
+    const lost = error instanceof FailedChange ? error.lost : [];
+    if (lost.length === 0) return outcome({ result: 'Failed', ...failure });
+    const message = `${failure.message}. ${describeLost(lost)}`;
+    return outcome({ result: 'Failed', ...failure, message, warnings: [OTHERS_LOST] });
   } finally {
     lock?.release();
   }

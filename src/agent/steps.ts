@@ -18,8 +18,8 @@ export const STEPS = [
   'activate',
   'verify',
   'restore',
-  'disarm',
   'finish',
+  'disarm',
   'report',
 ] as const;
 export type Step = (typeof STEPS)[number];

@@ -1,23 +1,25 @@
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import { activateLinks, settleProfiles, type Activation, type Settling } from './activate.ts';
-import type { Conflict, Host, Link, LinkStep, Rename } from './host.ts';
+import type { Conflict, Host, HostState, Link, LinkStep, Rename } from './host.ts';
 import { hasRestored, isArmed } from './dead-man.ts';
-import { givingWay, nicOf, type LinkTarget } from './links.ts';
+import { except, givingWay, nicOf, type LinkTarget } from './links.ts';
 import type { Log } from './log.ts';
 import { CONFIG_FOLDERS, STAGING } from './managed.ts';
-import { sha256, type HostRecord, type Pending } from './record.ts';
+import { sha256, type HostRecord, type Pending, type RecordedLink } from './record.ts';
 import type { Root } from './root.ts';
 import { elsewhere } from './others.ts';
+import { describeLost } from './result.ts';
 import { lasting, verifyFiles, verifyLinks, verifyReady, verifyRest } from './verify.ts';
 
 /**
  * Puts the host back to what it was before the pending change, from the record alone, and proves it. Doing it twice,
  * or after a kill in its midst, comes to the same.
  * The record still has the change as pending afterwards.
+ * @returns what others had, and has not
  * @throws MultinicError `RestoreFailed`; the next run tries again
  */
-export async function undo(pending: Pending, root: Root, host: Host, log: Log): Promise<void> {
+export async function undo(pending: Pending, root: Root, host: Host, log: Log): Promise<readonly string[]> {
   try {
     restoreFiles(pending, root);
     const { links, bootId } = await host.state();
@@ -26,11 +28,11 @@ export async function undo(pending: Pending, root: Root, host: Host, log: Log): 
     const left = restored
       ? pending.links.before.filter((link) => isChanged(link, links, pending.links.after))
       : pending.links.before;
-    const spared = left.map((link) => sparing(link, links, pending.links.after));
-    const moved = bootId === pending.bootId ? [] : await takenSince(spared, links, host);
+    const wanted = left.map((link) => undone(link, links, pending.links.after));
+    const moved = bootId === pending.bootId ? [] : await takenSince(wanted, links, host);
     if (moved.length > 0) log.warn({ moved }, 'other machines have these addresses by now');
     const targets = givingWay(
-      spared.map(({ addresses, ...target }) => ({
+      wanted.map(({ addresses, ...target }) => ({
         ...target,
         addresses: addresses.filter((address) => moved.every((each) => each.address !== address)),
       })),
@@ -53,7 +55,16 @@ export async function undo(pending: Pending, root: Root, host: Host, log: Log): 
       await host.change(step);
     };
     const settle = restored && left.length === 0 ? undefined : settler(pending, host, settling);
-    const giveBack = (): Promise<void> => giveBackOthers(pending, root, host, log);
+    const own = pending.links.before.flatMap(({ mac }) => nicOf(links, mac) ?? []);
+    const since = await host.others(
+      own.map(({ mac }) => mac),
+      'ours',
+    );
+    let lost: readonly string[] = [];
+    const giveBack = async (): Promise<void> => {
+      const added = await host.giveBack(except(since, pending.others), own);
+      lost = [...added, ...(await giveBackOthers(pending, root, host, log))];
+    };
     const retake = retaker(pending, root, host);
     await activateLinks({ host, targets, change, renamed: retake, settle, giveBack });
     verifyFiles(root, new Map(pending.files.map(({ path, before }) => [path, before?.content ?? null])));
@@ -62,9 +73,8 @@ export async function undo(pending: Pending, root: Root, host: Host, log: Log): 
     const present = targets.filter(({ mac }) => now.links.some((link) => link.mac === mac));
     // What NetworkManager does about IPv6 comes a moment later.
     const settled = present.map(({ ipv6: _, ...link }) => link);
-    verifyLinks(now.links, settled, pending.links.after);
-    checkpoint('agent.restore.disarm');
-    await disarm(host);
+    verifyLinks(now.links, settled);
+    return [...lost, ...(bootId === pending.bootId ? differences(now, pending) : [])];
   } catch (error) {
     throw new MultinicError(
       'RestoreFailed',
@@ -74,8 +84,18 @@ export async function undo(pending: Pending, root: Root, host: Host, log: Log): 
   }
 }
 
+/** That is for people to look at: an undo that is tried for ever because a node has another gateway by now helps nobody. */
+function differences(now: HostState, { machine, links }: Pending): string[] {
+  try {
+    verifyRest(now, lasting(machine, links.after));
+    return [];
+  } catch (error) {
+    return [error instanceof Error ? error.message : String(error)];
+  }
+}
+
 /** Whether a link still has something that the change gave it. */
-function isChanged(before: LinkTarget, links: readonly Link[], targets: readonly LinkTarget[]): boolean {
+function isChanged(before: RecordedLink, links: readonly Link[], targets: readonly RecordedLink[]): boolean {
   const now = nicOf(links, before.mac);
   const after = targets.find(({ mac }) => mac === before.mac);
   if (now === undefined || after === undefined) return false;
@@ -101,20 +121,24 @@ function takenSince(
 }
 
 /** The change's own addresses go; a lease, and what somebody has put on the NIC since, is let be. */
-function sparing(
-  { leases = [], ...target }: Pending['links']['before'][number],
+function undone(
+  { leases = [], ...target }: RecordedLink,
   links: readonly Link[],
-  after: readonly Pick<LinkTarget, 'mac' | 'addresses'>[],
+  after: readonly RecordedLink[],
 ): LinkTarget {
-  const ours = after.find(({ mac }) => mac === target.mac)?.addresses ?? [];
   const now = nicOf(links, target.mac);
-  const others = now?.addresses.filter((address) => !ours.includes(address)) ?? [];
   return {
     ...target,
     // Records of earlier agents have leases among them.
-    addresses: target.addresses.filter((address) => now?.leases?.includes(address) !== true),
-    spared: [...leases, ...others],
+    addresses: except(target.addresses, now?.leases ?? []),
+    dropped: takenAway({ ...target, leases }, after),
   };
+}
+
+/** What a link had in one state, and does not have in the other. */
+function takenAway({ mac, addresses, leases = [] }: RecordedLink, other: readonly RecordedLink[]): string[] {
+  const had = other.find((link) => link.mac === mac)?.addresses ?? [];
+  return except(had, [...addresses, ...leases]);
 }
 
 /**
@@ -125,10 +149,17 @@ async function isGivingBack({ bootId }: Pending, root: Root, host: Host): Promis
   return isArmed(root) && (await host.identity()).bootId === bootId;
 }
 
-export async function giveBackOthers(pending: Pending, root: Root, host: Host, log: Log): Promise<void> {
-  if (!(await isGivingBack(pending, root, host))) return;
+/** @returns what could not be had again */
+export async function giveBackOthers(
+  pending: Pending,
+  root: Root,
+  host: Host,
+  log: Log,
+): Promise<readonly string[]> {
+  if (!(await isGivingBack(pending, root, host))) return [];
   const gone = await host.giveBack(pending.others, pending.links.before);
   if (gone.length > 0) log.warn({ gone }, 'what others had there could not be given back');
+  return gone;
 }
 
 /** Whether networkd may let go of a NIC, or take it, by its names. */
@@ -148,26 +179,33 @@ export function retaker(pending: Pending, root: Root, host: Host): Activation['r
   };
 }
 
-/** What a network manager does for a change, and for its undo; undefined: nothing. */
+/**
+ * What a network manager does for a change, and for its undo; undefined: nothing.
+ * @param begun called before it reads its files anew, which an undo need not have it do when it has not come to that
+ */
 export function settler(
   { reload, files, links }: Pending,
   host: Host,
   settling: Settling | undefined,
+  begun: () => void = () => {},
 ): Activation['settle'] {
   if (reload) {
     const paths = files.map(({ path }) => path);
     const macs = links.after.map(({ mac }) => mac);
-    return () => host.reload(paths, macs);
+    return async () => {
+      begun();
+      await host.reload(paths, macs);
+    };
   }
   return settling && ((steps) => settleProfiles(host, settling, steps));
 }
 
-/** A restore of the host's own that has begun waits for our lock, and then finds nothing left to undo. */
-async function disarm(host: Host): Promise<void> {
+/** After the record: what is left of it then does nothing. */
+export async function disarm(host: Host, log: Log): Promise<void> {
   try {
     await host.disarm();
   } catch (error) {
-    if (!(error instanceof MultinicError && error.code === 'RestoreBegun')) throw error;
+    log.warn({ err: error }, 'the host’s own restore is still armed; there is nothing left for it to do');
   }
 }
 
@@ -197,15 +235,27 @@ export async function recover(
   // A recorded machine's file is in the root itself.
   root.removeTemporary(['', ...CONFIG_FOLDERS, 'var/lib/multinic']);
   root.removeScratch(STAGING);
+  const settled = await settlePending(root, host, record, probe, log);
+  checkpoint('agent.recover.disarm');
+  await disarm(host, log);
+  return settled;
+}
+
+async function settlePending(
+  root: Root,
+  host: Host,
+  record: HostRecord,
+  probe: () => Promise<void>,
+  log: Log,
+): Promise<'clean' | 'finished' | 'undone'> {
   const { pending } = record;
   if (pending === undefined) return 'clean';
   if (await isComplete(pending, root, host, probe, log)) {
-    checkpoint('agent.recover.disarm');
-    await host.disarm();
     record.finish(pending.applied);
     return 'finished';
   }
-  await undo(pending, root, host, log);
+  const lost = await undo(pending, root, host, log);
+  if (lost.length > 0) log.warn({ lost }, describeLost(lost));
   record.abandon();
   return 'undone';
 }
@@ -225,7 +275,10 @@ async function isComplete(
   };
   if (!files.every(isAfter)) return false;
   try {
-    verifyLinks((await host.state()).links, links.after, links.before);
+    verifyLinks(
+      (await host.state()).links,
+      links.after.map((link) => ({ ...link, dropped: takenAway(link, links.before) })),
+    );
     // That run may have come to its last link, and not to this.
     await giveBackOthers(pending, root, host, log);
     const configured = links.after.filter(({ mac }) => pending.applied?.nics[mac] !== undefined);

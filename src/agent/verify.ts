@@ -30,16 +30,8 @@ export function verifyFiles(root: Root, expected: ExpectedFiles): void {
   }
 }
 
-/**
- * The half that counts now: each NIC by its MAC.
- * @param before the links as they were: addresses that a target does not have must be gone, others may have come
- * @throws MultinicError `VerifyFailed`
- */
-export function verifyLinks(
-  links: readonly Link[],
-  targets: readonly LinkTarget[],
-  before: readonly Link[],
-): void {
+/** The half that counts now: each NIC by its MAC. @throws MultinicError `VerifyFailed` */
+export function verifyLinks(links: readonly Link[], targets: readonly LinkTarget[]): void {
   for (const target of targets) {
     const same = links.filter((link) => link.mac === target.mac);
     const link = same.find((each) => each.name === target.name);
@@ -54,13 +46,7 @@ export function verifyLinks(
       throw failed(`${target.name} listens to any router that advertises itself`);
     const absent = target.addresses.find((address) => !link.addresses.includes(address));
     if (absent !== undefined) throw failed(`${target.name} has no address ${absent}`);
-    const old = before.find((each) => each.mac === target.mac)?.addresses ?? [];
-    const stale = link.addresses.find(
-      (address) =>
-        old.includes(address) &&
-        !target.addresses.includes(address) &&
-        target.spared?.includes(address) !== true,
-    );
+    const stale = link.addresses.find((address) => target.dropped.includes(address));
     if (stale !== undefined) throw failed(`${target.name} still has the address ${stale}`);
   }
 }

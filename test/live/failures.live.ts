@@ -316,7 +316,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
   });
 
   describe('killed, and no agent comes', () => {
-    test.each(['agent.write.file', 'agent.activate.link', 'agent.verify', 'agent.disarm'])(
+    test.each(['agent.write.file', 'agent.activate.link', 'agent.verify', 'agent.finish'])(
       'at %s: the host restores itself when its time is up',
       async (killAt) => {
         await host.settled();
