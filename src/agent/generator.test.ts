@@ -29,7 +29,7 @@ describe('what others configured', () => {
     ['netplan', '60-empty.yaml', ''],
     ['netplan', 'notes.txt', ': ['],
     ['ifcfg', 'ifcfg-eth0', 'DEVICE=eth0\nONBOOT="yes"\nBOOTPROTO=dhcp\n'],
-    ['ifcfg', 'ifcfg-ens6', `DEVICE=ens6\nHWADDR=${nic(0).mac.toUpperCase()}\nONBOOT=no\n`],
+    ['ifcfg', 'ifcfg-ens6', `DEVICE=ens6\nHWADDR=${nic(0).mac.toUpperCase()}\nONBOOT=yes\n`],
     ['ifcfg', 'ifup-eth', 'not a configuration'],
     ['keyfile', 'Wired connection 1.nmconnection', '[connection]\nid=Wired connection 1\nuuid=1234\n'],
     ['keyfile', 'broken.nmconnection', 'not a keyfile'],
@@ -48,9 +48,9 @@ describe('what others configured', () => {
     ],
     [
       'ifcfg',
-      'etc/sysconfig/network-scripts/ifcfg-ens6',
-      `DEVICE=ens6\nHWADDR="${nic(0).mac.toUpperCase()}"\nONBOOT=yes\n`,
-      /HWADDR 02:00:00:00:01:00 is already that of/,
+      'etc/sysconfig/network-scripts/ifcfg-mine',
+      'DEVICE=multinic0\nONBOOT=yes\n',
+      /DEVICE multinic0 is already that of/,
     ],
     [
       'keyfile',

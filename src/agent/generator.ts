@@ -34,17 +34,18 @@ function netplan(read: ReadFolder): void {
   }
 }
 
-/** Shell assignments; two files that configure one device at boot undo each other. */
+/**
+ * Shell assignments; two files that configure one device at boot undo each other. Of two for one MAC, as cloud-init's and
+ * ours, which one names the NIC and which one configures it is found out of the next boot.
+ */
 function ifcfg(read: ReadFolder): void {
   const folder = 'etc/sysconfig/network-scripts';
   const devices = new Claims('DEVICE');
-  const macs = new Claims('HWADDR');
   for (const [name, content] of matching(read(folder), /^ifcfg-[^.~]+$/)) {
     const file = `${folder}/${name}`;
     const values = shellValues(content);
     if (/^no$/i.test(values.get('ONBOOT') ?? '')) continue;
     devices.claim(values.get('DEVICE'), file, file);
-    macs.claim(values.get('HWADDR')?.toLowerCase(), file, file);
   }
 }
 

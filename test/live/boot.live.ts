@@ -47,6 +47,17 @@ const WINNERS: Record<RendererKind, Foreign[]> = {
     ],
   ],
 };
+/** For a NIC that it saw when the machine was made, by the kernel's name for it. */
+const CLOUD_INIT: Partial<Record<RendererKind, [file: string, content: string]>> = {
+  keyfile: [
+    '/etc/NetworkManager/system-connections/cloud-init-eth1.nmconnection',
+    `[connection]\nid=cloud-init\ntype=ethernet\nautoconnect-priority=120\n[ethernet]\nmac-address=${MAC}\n[ipv4]\nmethod=auto\n`,
+  ],
+  ifcfg: [
+    `${SCRIPTS}/ifcfg-eth1`,
+    `AUTOCONNECT_PRIORITY=120\nBOOTPROTO=dhcp\nDEVICE=eth1\nHWADDR=${MAC}\nNAME=cloud-init\nONBOOT=yes\nTYPE=Ethernet\nUSERCTL=no\n`,
+  ],
+};
 
 describe.each(HOSTS)('%s', (rootfs, kind) => {
   let host: LiveHost;
@@ -116,6 +127,29 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     await host.sh(`rm ${file}`);
     expect((await host.apply(kind, [nic(0), nic(1)])).outcome).not.toHaveProperty('warnings');
   });
+
+  test.runIf(kind !== 'netplan')(
+    'a DHCP file as cloud-init writes it gives way, and counts again once the NIC is let go of',
+    async () => {
+      const [file, content] = CLOUD_INIT[kind]!;
+      await host.machine.write(file, content, 0o600);
+      await host.reboot(2);
+      const { outcome } = await host.apply(kind, [nic(0), nic(1)]);
+      expect(outcome).toMatchObject({ result: 'Applied', written: [] });
+      expect(outcome).not.toHaveProperty('warnings');
+
+      expect((await host.apply(kind, [nic(0), nic(1, { mtu: 1450 })])).outcome?.result).toBe('Applied');
+      expect((await host.apply(kind, [nic(1)])).outcome?.result).toBe('Applied');
+      await host.reboot(1);
+      await waitFor(
+        'their profile',
+        async () => (await host.sh('nmcli -g NAME,DEVICE connection show')).includes('cloud-init:e'),
+        { timeoutMs: 30_000, hint: () => host.sh('nmcli connection; nmcli device; ip link') },
+      );
+      await host.sh('nmcli connection delete cloud-init');
+      expect((await host.apply(kind, [nic(0), nic(1)])).outcome?.result).toBe('Applied');
+    },
+  );
 
   test('a boot does not wait for a NIC without carrier', async () => {
     // As a kubelet's unit does.
