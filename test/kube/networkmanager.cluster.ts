@@ -1,5 +1,5 @@
-// The main line on a node of NetworkManager beside one of netplan: Jobs configure running NICs on both. And what an agent's
-// pod comes to when somebody deletes it in the midst of a run.
+// The main line on a node of NetworkManager beside one of netplan: Jobs configure running NICs on both, in each mode of
+// `apply`. And what an agent's pod comes to when somebody deletes it in the midst of a run.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { NodeStatus } from '../../src/api/status.ts';
 import type { Cluster } from '../cluster/cluster.ts';
@@ -53,6 +53,27 @@ const isSettled = ({ state, desiredCommit, appliedCommit }: NodeStatus): boolean
 const addresses = async (node: NodeName, name: string): Promise<string> =>
   cluster.exec(node, ['ip', '-brief', 'address', 'show', name]);
 
+const mtuOf = async (node: NodeName): Promise<string> =>
+  cluster.exec(node, ['cat', '/sys/class/net/multinic0/mtu']);
+
+const sh = async (node: NodeName, script: string): Promise<string> =>
+  cluster.exec(node, ['sh', '-ec', script]);
+
+async function reboot(): Promise<void> {
+  for (const node of NODES) await cluster.machine(node).reboot();
+  for (const node of NODES) {
+    await waitFor(
+      `${node}: multinic0`,
+      async () => (await addresses(node, 'multinic0')).includes('10.120.'),
+      {
+        timeoutMs: 60_000,
+        hint: () => cluster.exec(node, ['ip', 'address']),
+      },
+    );
+    await multinic.kubectl('wait', 'node', node, '--for=condition=Ready', '--timeout=120s');
+  }
+}
+
 test('two NICs on each, by Jobs', async () => {
   await want((node) => MACS[node]);
   await multinic.waitReady(CR);
@@ -72,21 +93,67 @@ test('an MTU changes, a NIC leaves, and both nodes reboot', async () => {
   await want((node) => MACS[node].slice(0, 1), 1400);
   await multinic.waitReady(CR);
   for (const node of NODES) {
-    expect(await cluster.exec(node, ['cat', '/sys/class/net/multinic0/mtu'])).toBe('1400');
+    expect(await mtuOf(node)).toBe('1400');
     expect(await linkName(cluster, node, MACS[node][1])).not.toContain('multinic');
-    await cluster.machine(node).reboot();
   }
-  for (const node of NODES) {
-    await waitFor(
-      `${node}: multinic0`,
-      async () => (await addresses(node, 'multinic0')).includes('10.120.'),
-      {
-        timeoutMs: 60_000,
-        hint: () => cluster.exec(node, ['ip', 'address']),
-      },
-    );
-    await multinic.kubectl('wait', 'node', node, '--for=condition=Ready', '--timeout=120s');
-  }
+  await reboot();
+});
+
+/** What others put on the node's own NIC: a routing daemon, a CNI. */
+async function putForeign(node: NodeName): Promise<void> {
+  const gateway = cluster.lab.slot.address('0.254');
+  await sh(
+    node,
+    `ip route add 10.50.0.0/16 via ${gateway} dev eth0 proto bgp
+    ip route add 10.51.0.0/16 via ${gateway} dev eth0 table 100
+    ip route add blackhole 10.53.0.0/16
+    ip rule add from 10.52.0.0/16 lookup 100 priority 1000`,
+  );
+}
+
+/** It, and all else that is not ours: the CNI's routes are there as well. */
+const notOurs = async (node: NodeName): Promise<string> =>
+  sh(
+    node,
+    `ip -o address show eth0 | tr -s ' ' | cut -d ' ' -f 2-4; ip rule; ip route show table 100
+    ip route show table main | grep -v multinic; ip -6 route show dev eth0`,
+  );
+
+async function under(mode: 'full' | 'files', mtu: number): Promise<void> {
+  await multinic.kubectl('annotate', 'node', ...NODES, `multinic.io/apply=${mode}`);
+  await want((node) => MACS[node].slice(0, 1), mtu);
+  await multinic.waitReady(CR);
+  await multinic.kubectl('annotate', 'node', ...NODES, 'multinic.io/apply-');
+}
+
+describe('apply', () => {
+  test('full: the node’s own manager does it, and what others have on its NIC is there afterwards', async () => {
+    const log = '/run/multinic-apply.log';
+    for (const node of NODES) {
+      await putForeign(node);
+      await sh(node, `rm -f ${log}`);
+    }
+    const before = await Promise.all(NODES.map(notOurs));
+    expect(before.join('\n')).toMatch(/blackhole 10\.53[^]*blackhole 10\.53/);
+    await under('full', 1450);
+    for (const [index, node] of NODES.entries()) {
+      expect(await mtuOf(node)).toBe('1450');
+      expect(await addresses(node, 'multinic0')).toMatch(/UP +10\.120\./);
+      expect(await cluster.exec(node, ['cat', FILE[node]])).toContain('1450');
+      expect(await notOurs(node)).toBe(before[index]);
+      await sh(node, `test -e ${log}`);
+    }
+  });
+
+  test('files: the NIC that runs stays as it is until its node boots', async () => {
+    await under('files', 1460);
+    for (const node of NODES) {
+      expect(await cluster.exec(node, ['cat', FILE[node]])).toContain('1460');
+      expect(await mtuOf(node)).toBe('1450');
+    }
+    await reboot();
+    for (const node of NODES) expect(await mtuOf(node)).toBe('1460');
+  });
 });
 
 /** Tried again after a minute by itself, and at once if it is asked for. */
@@ -104,6 +171,12 @@ async function runningPod(node: NodeName): Promise<string | undefined> {
   return items.find(({ spec }) => spec.nodeName === node)?.metadata.name;
 }
 
+/** Subjects of its runs, the oldest first. */
+async function runsOf(node: NodeName): Promise<string[]> {
+  const log = await multinic.git('log', '--first-parent', '--reverse', '--format=%s', `outcome/${node}`);
+  return log.split('\n').filter((subject) => !subject.includes(' requested by '));
+}
+
 /** A new one each time: were it as before, nothing would happen. */
 let mtu = 1390;
 
@@ -111,27 +184,49 @@ describe.each([
   ['deleted', ['--wait=false']],
   ['deleted by force', ['--force', '--grace-period=0']],
 ])('a pod that is %s while its agent changes the host', (_, how) => {
+  const PORTS = Array.from({ length: 20 }, (__, index) => 7_001 + index);
+  const [first, last] = [PORTS[0], PORTS.at(-1)];
+
+  beforeAll(async () => {
+    // Each second SYN is let through, and that comes after a second.
+    for (const node of NODES) {
+      await sh(
+        node,
+        `nft add table ip slow
+        nft add chain ip slow input '{ type filter hook input priority 0; }'
+        nft add rule ip slow input tcp dport ${first}-${last} tcp flags syn numgen inc mod 2 == 0 drop`,
+      );
+    }
+  });
+
+  afterAll(async () => {
+    for (const node of NODES) await sh(node, 'nft delete table ip slow');
+  });
+
   test.each(NODES)('%s: the host is whole, and the change comes with the next run', async (node) => {
     mtu -= 10;
-    // Nobody has that address: the run is in its verification for five seconds.
-    await multinic.kubectl('annotate', 'node', node, 'multinic.io/probes=10.120.99.99', '--overwrite');
+    const before = await runsOf(node);
+    // Its verification takes a second for each, and ends well: a run that nobody interrupts is Applied.
+    const peer = node === 'rhel' ? '10.120.1.1' : '10.120.2.1';
+    const probes = PORTS.map((port) => `${peer}:${port}`).join(',');
+    await multinic.kubectl('annotate', 'node', node, `multinic.io/probes=${probes}`, '--overwrite');
     await want((name) => MACS[name].slice(0, 1), mtu);
-    const current = async (): Promise<string> => cluster.exec(node, ['cat', '/sys/class/net/multinic0/mtu']);
     const pod = await waitFor(`${node}: its pod`, () => runningPod(node), {
       timeoutMs: 60_000,
       everyMs: 100,
     });
-    await waitFor(`${node}: the new MTU`, async () => (await current()) === String(mtu), {
+    await waitFor(`${node}: the new MTU`, async () => (await mtuOf(node)) === String(mtu), {
       timeoutMs: 60_000,
       everyMs: 100,
     });
     await multinic.kubectl('delete', 'pod', pod, ...how);
     await multinic.kubectl('annotate', 'node', node, 'multinic.io/probes-');
     await waitFor(`${node} is configured`, () => configured(node), { timeoutMs: 120_000, everyMs: 3_000 });
-    // The agent was in the midst of it.
-    const [, last] = (await multinic.git('log', '-2', '--format=%s', `outcome/${node}`)).split('\n');
-    expect(last).not.toContain('Applied');
-    expect(await current()).toBe(String(mtu));
+    const runs = (await runsOf(node)).slice(before.length);
+    // With its report, or lost with its pod.
+    expect(runs[0]).toMatch(/: (Failed \w+ \(Interrupted|Unknown \w+ \(OutcomeLost), /);
+    expect(runs.at(-1)).toMatch(/: Applied /);
+    expect(await mtuOf(node)).toBe(String(mtu));
     expect(await cluster.exec(node, ['cat', FILE[node]])).toContain(String(mtu));
     expect(
       await cluster.exec(node, [
