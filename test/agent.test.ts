@@ -279,6 +279,16 @@ describe('for people', () => {
     expect(planned.code).toBe(10);
     const plan = JSON.parse(planned.text) as { result: string; files: { op: string; path: string }[] };
     expect(plan.result).toBe('change');
+    const full = writeJob({
+      dir: folder.path,
+      root,
+      url,
+      commit: second,
+      expectedRecord: first,
+      apply: 'full',
+    });
+    expect((await multinic('plan', '--root', root, '--job', full)).text).toContain('acts on all its files');
+    writeJob({ dir: folder.path, root, url, commit: second, expectedRecord: first });
     expect((await multinic('plan', '--root', root, '--job', job)).text).toContain(
       '- etc/netplan/91-multinic1.yaml',
     );
@@ -292,6 +302,11 @@ describe('for people', () => {
       paths('remove'),
     ]);
     expect(await multinic('plan', '--root', root, '--job', job)).toMatchObject({ code: 0 });
+    const older = writeJob({ dir: folder.path, root, url, commit: first, expectedRecord: second });
+    expect(await multinic('plan', '--root', root, '--job', older)).toMatchObject({
+      code: 1,
+      text: expect.stringContaining('(NewerCommit)'),
+    });
   });
 
   test('plan of a checked-out branch: nothing to do, a change, a refusal', async () => {
@@ -330,8 +345,17 @@ test('another agent on the same host: no report, exit code 75', async () => {
   );
   await once(holder.stdout, 'data');
   const end = await advance();
+  const job = writeJob({
+    dir: folder.path,
+    root,
+    url: store.server.url,
+    commit: second,
+    expectedRecord: first,
+  });
+  const planned = await multinic('plan', '--root', root, '--job', job);
   holder.kill('SIGKILL');
   expect([end.code, end.outcome]).toEqual([75, undefined]);
+  expect(planned).toMatchObject({ code: 75, text: expect.stringContaining('(AgentRunning)') });
   expect(end.log).toContain('another agent runs on this node');
 });
 

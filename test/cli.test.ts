@@ -70,6 +70,8 @@ test.each([
   ['render - --renderer systemd', /Allowed choices are netplan, ifcfg, keyfile/],
   ['agent', /Usage: multinic agent/],
   ['agent apply', /required option '--job <file>' not specified/],
+  ['agent plan --root /', /name what to plan for: either --job <file>, or --tree <dir>/],
+  ['agent plan --root / --job j.json --tree .', /either --job <file>, or --tree <dir>/],
   ['agent cleanup --root / --bogus', /unknown option '--bogus'/],
 ])('wrong usage: multinic %s', async (line, says) => {
   const { code, stdout, stderr } = await multinic(line.split(' ').filter(Boolean));

@@ -61,15 +61,7 @@ export async function change(
   context: ChangeContext,
 ): Promise<readonly string[]> {
   const { root, host, record, steps, log } = context;
-  const { manager, witnesses } = await steps.do('preflight', async () => {
-    const ours = new Set(Object.keys(record.applied?.nics ?? {}));
-    preflight(plan, before, await host.ways(context.peers), ours);
-    for (const folder of [...foldersOf(plan), 'var/lib/multinic']) root.assertWritable(folder);
-    const probes = probesOf(context.probes, plan.present);
-    const asked = await askManager(plan, desired, context);
-    // An API server that does not answer beforehand is not this change's doing.
-    return { manager: asked, witnesses: { probes, apiServer: await answering(context.apiServer) } };
-  });
+  const { manager, witnesses } = await steps.do('preflight', () => examine(plan, before, desired, context));
   const nics = bootNics(plan, before, context.record.applied);
   await steps.do('validate', () => validateStaged(root, host, desired.kind, plan, nics));
   await steps.do('backup', () => {
@@ -185,6 +177,26 @@ function isChanged({ mac }: LinkTarget, { links: { after } }: Pending): boolean 
   return after.some((link) => link.mac === mac);
 }
 
+/**
+ * Asks all that refuses a change before anything is touched.
+ * @throws MultinicError as the step preflight in docs/agent.md
+ */
+export async function examine(
+  plan: Plan,
+  before: HostState,
+  desired: Desired,
+  context: Pick<ChangeContext, 'root' | 'host' | 'record' | 'peers' | 'probes' | 'mode' | 'apiServer'>,
+): Promise<{ readonly manager: Manager | undefined; readonly witnesses: Witnesses }> {
+  const { root, host, record } = context;
+  const ours = new Set(Object.keys(record.applied?.nics ?? {}));
+  preflight(plan, before, await host.ways(context.peers), ours);
+  for (const folder of [...foldersOf(plan), 'var/lib/multinic']) root.assertWritable(folder);
+  const probes = probesOf(context.probes, plan.present);
+  const asked = await askManager(plan, desired, context);
+  // An API server that does not answer beforehand is not this change's doing.
+  return { manager: asked, witnesses: { probes, apiServer: await answering(context.apiServer) } };
+}
+
 /** What NetworkManager has the plan's NICs do, and what it shall have them do. */
 interface Manager {
   readonly before: Profiles;
@@ -197,7 +209,7 @@ interface Manager {
 async function askManager(
   plan: Plan,
   { kind }: Desired,
-  { root, host, mode }: ChangeContext,
+  { root, host, mode }: Pick<ChangeContext, 'root' | 'host' | 'mode'>,
 ): Promise<Manager | undefined> {
   if (mode !== 'live' || !needsNetworkManager(plan, kind)) return undefined;
   const before = await host.profiles(plan.targets.map(({ mac }) => mac));

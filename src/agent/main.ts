@@ -17,6 +17,7 @@ import { OfflineHost } from './offline.ts';
 import { apiServerOf } from './probe.ts';
 import { detect as detectHost, preview, type Detection, type Preview } from './preview.ts';
 import { fitOutcome, writeOutcome, writeProgress, writeRefusal } from './report.ts';
+import { superseded } from './result.ts';
 import type { Root } from './root.ts';
 import { cleanUp, peersOf, run, type Dependencies } from './run.ts';
 
@@ -64,21 +65,29 @@ export interface PlanOptions extends HostOptions {
   readonly tree?: string;
 }
 
-/** @throws MultinicError as `detect`; `InvalidJob`, `InvalidTree`, and what keeps a checkout from coming */
+/** @throws MultinicError as `detect`; `InvalidJob`, `InvalidTree`, `NewerCommit`, and what keeps a checkout from coming */
 export async function plan(options: PlanOptions): Promise<Preview> {
   const root = openHost(options);
   const host = hostOf(root, options);
+  const apiServer = options.offline === true ? undefined : apiServerOf(process.env);
+  const own = apiServer === undefined ? [] : [apiServer.host];
   if (options.tree !== undefined) {
     const { desired } = readTreeFolder(options.tree);
-    return preview(root, host, { desired, peers: [], links: true });
+    return preview(root, host, { desired, peers: own, mode: 'live', probes: [] });
   }
   const job = readJob(options.job ?? '');
-  const { desired } = readDesired(job.commit, job.node, await httpBranch(job).checkout());
+  const checkout = await httpBranch(job).checkout();
+  if (checkout.tip !== job.commit) {
+    const { reason = '', message = '' } = superseded(job.commit, checkout.tip);
+    throw new MultinicError(reason, message);
+  }
+  const { desired } = readDesired(job.commit, job.node, checkout);
   return preview(root, host, {
     desired,
     expectedRecord: job.expectedRecord,
-    peers: peersOf(job),
-    links: job.apply !== 'files',
+    peers: [...peersOf(job), ...own],
+    mode: job.apply,
+    probes: job.probes ?? [],
   });
 }
 

@@ -1,15 +1,17 @@
 // For people: what is on a host, and what a run would do there. Nothing is changed.
 import { MultinicError } from '../api/errors.ts';
 import type { BootNic, NextBoot } from './boot.ts';
+import { examine, type ChangeContext } from './change.ts';
 import type { FileStep } from './file-order.ts';
 import { describedNics } from './foreign.ts';
 import type { Host, HostState, Link, LinkStep } from './host.ts';
 import { linkSteps } from './links.ts';
 import { takeLock } from './lock.ts';
 import { readManaged } from './managed.ts';
-import { bootNics, decide, type Desired, type FoundNic } from './plan.ts';
-import { preflight, useOf } from './preflight.ts';
+import { bootNics, decide, type Desired, type FoundNic, type Plan } from './plan.ts';
+import { useOf } from './preflight.ts';
 import { HostRecord } from './record.ts';
+import { describeLingering } from './result.ts';
 import type { Root } from './root.ts';
 import { readSituation } from './situation.ts';
 import { validateStaged } from './staging.ts';
@@ -83,19 +85,21 @@ export interface Preview {
   readonly files: readonly Pick<FileStep, 'op' | 'path'>[];
   readonly kept: readonly string[];
   readonly links: readonly LinkStep[];
+  /** The host's network manager would act on all its files. */
+  readonly reload: boolean;
   /** MACs that are wanted and not on the machine. */
   readonly missing: readonly string[];
   readonly found: readonly FoundNic[];
   readonly nextBoot: readonly NextBoot[];
+  /** What a run would warn of, and what of the next boot could not be found out. */
+  readonly warnings: readonly { readonly reason: string; readonly message: string }[];
 }
 
-export interface PreviewOptions {
+/** As a run is told them. */
+export interface PreviewOptions extends Pick<ChangeContext, 'peers' | 'mode' | 'probes'> {
   readonly desired: Desired;
   /** undefined: whatever the host's record names. */
   readonly expectedRecord?: string | null;
-  /** Addresses that must not be cut off. */
-  readonly peers: readonly string[];
-  readonly links: boolean;
 }
 
 /**
@@ -107,7 +111,16 @@ export async function preview(root: Root, host: Host, options: PreviewOptions): 
   try {
     const record = new HostRecord(root);
     const before = await host.state();
-    const nothing = { files: [], kept: [], links: [], missing: [], found: [], nextBoot: [] };
+    const nothing = {
+      files: [],
+      kept: [],
+      links: [],
+      reload: false,
+      missing: [],
+      found: [],
+      nextBoot: [],
+      warnings: [],
+    };
     const interrupted = record.pending !== undefined;
     try {
       return { ...nothing, ...(await foresee(root, host, before, record, options)), interrupted };
@@ -124,23 +137,50 @@ async function foresee(
   root: Root,
   host: Host,
   before: HostState,
-  { applied }: HostRecord,
-  { desired, expectedRecord = applied?.commit ?? null, peers, links }: PreviewOptions,
+  record: HostRecord,
+  { desired, expectedRecord = record.applied?.commit ?? null, peers, mode, probes }: PreviewOptions,
 ): Promise<Pick<Preview, 'result'> & Partial<Preview>> {
-  const decision = decide(readSituation(root, before, { desired, applied, expectedRecord, links }));
+  const { applied } = record;
+  const decision = decide(
+    readSituation(root, before, { desired, applied, expectedRecord, links: mode !== 'files' }),
+  );
   if (decision.kind !== 'apply') return { result: decision.kind, found: decision.found };
   const { plan } = decision;
   const steps = linkSteps(before.links, plan.targets);
-  const changes = plan.files.length > 0 || steps.length > 0;
-  const ours = new Set(Object.keys(applied?.nics ?? {}));
-  if (changes) preflight(plan, before, await host.ways(peers), ours);
-  const nics = bootNics(plan, before, applied);
+  const reload = mode === 'full' && (plan.files.length > 0 || plan.lingering.length > 0);
+  const changes = plan.files.length > 0 || steps.length > 0 || reload;
+  // Who has to answer afterwards is asked by a run alone.
+  if (changes)
+    await examine(plan, before, desired, { root, host, record, peers, mode, probes, apiServer: undefined });
+  const boot = (): Promise<readonly NextBoot[]> =>
+    validateStaged(root, host, desired.kind, plan, bootNics(plan, before, applied));
+  const { nextBoot, doubts } = changes ? { nextBoot: await boot(), doubts: [] } : await doubtful(plan, boot);
+  const held = mode === 'full' ? [] : plan.lingering;
   return {
     result: changes ? 'change' : 'none',
     files: plan.files.map(({ op, path }) => ({ op, path })),
     kept: plan.kept,
     links: steps,
+    reload,
     missing: plan.missing,
-    nextBoot: await validateStaged(root, host, desired.kind, plan, nics),
+    nextBoot,
+    warnings: [
+      ...(held.length === 0 ? [] : [{ reason: 'NetworkdHoldsOldFile', message: describeLingering(held) }]),
+      ...doubts,
+    ],
   };
+}
+
+/** Where nothing is to be changed, a run refuses nothing either. */
+async function doubtful(
+  { present }: Plan,
+  boot: () => Promise<readonly NextBoot[]>,
+): Promise<{ nextBoot: readonly NextBoot[]; doubts: Preview['warnings'] }> {
+  if (present.length === 0) return { nextBoot: [], doubts: [] };
+  try {
+    return { nextBoot: await boot(), doubts: [] };
+  } catch (error) {
+    if (!(error instanceof MultinicError)) throw error;
+    return { nextBoot: [], doubts: [{ reason: error.code, message: error.message }] };
+  }
 }

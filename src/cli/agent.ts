@@ -1,8 +1,10 @@
 import { Command, InvalidArgumentError } from 'commander';
+import { EXIT as AGENT_EXIT } from '../agent/exit.ts';
 import type { ApplyOptions, HostOptions, PlanOptions } from '../agent/main.ts';
 import type { Detection, Preview } from '../agent/preview.ts';
 import type { NextBoot } from '../agent/boot.ts';
 import type { LinkStep } from '../agent/host.ts';
+import { MultinicError } from '../api/errors.ts';
 import { EXIT, outputOption, print, printJson, printTable, type Format } from './output.ts';
 
 /** `multinic agent`: what runs on a node. Everything heavy is imported only when it is run. */
@@ -63,13 +65,16 @@ export function agentCommand(): Command {
     )
     .requiredOption(...root)
     .option('--job <file>', 'a job file: its commit is fetched from the store')
-    .option('--tree <dir>', 'a folder with a branch of this node checked out, committed or not')
+    .option(
+      '--tree <dir>',
+      'instead of a job: a folder with a branch of this node checked out, committed or not',
+    )
     .option(...offline)
     .addOption(outputOption())
     .addHelpText('after', HELP.plan)
     .action((options: PlanOptions & { output: Format }, command: Command) => {
-      if (options.job === undefined && options.tree === undefined)
-        command.error('error: name what to plan for: --job <file>, or --tree <dir>', {
+      if ((options.job === undefined) === (options.tree === undefined))
+        command.error('error: name what to plan for: either --job <file>, or --tree <dir>', {
           exitCode: EXIT.usage,
         });
       return end(async (main) => {
@@ -103,7 +108,20 @@ function printDetection({ osImage, bootId, applied, interrupted, nics }: Detecti
 }
 
 function printPreview(preview: Preview): void {
-  const { result, message, reason, interrupted, files, kept, links, missing, found, nextBoot } = preview;
+  const {
+    result,
+    message,
+    reason,
+    interrupted,
+    files,
+    kept,
+    links,
+    reload,
+    missing,
+    found,
+    nextBoot,
+    warnings,
+  } = preview;
   if (interrupted) print('a run was interrupted: the next one finishes or undoes it first');
   if (result === 'refused') print(`refused (${reason}): ${message}`);
   if (result === 'diverged')
@@ -115,7 +133,9 @@ function printPreview(preview: Preview): void {
     print(`nothing to do: ${kept.length} files and their NICs are as the commit has them`);
   for (const { op, path } of files) print(`${op === 'write' ? '+' : '-'} ${path}`);
   for (const step of links) print(`~ ${describeStep(step)}`);
+  if (reload) print('~ the host’s network manager acts on all its files');
   for (const mac of missing) print(`? ${mac} is not on this machine`);
+  for (const each of warnings) print(`! ${each.reason}: ${each.message}`);
   if (nextBoot.length === 0) return;
   print('');
   printTable(
@@ -150,7 +170,14 @@ function describeBoot({ link, network, profile }: NextBoot): string {
 
 async function end(action: (main: typeof import('../agent/main.ts')) => Promise<number>): Promise<void> {
   // A run that was given up may have left a connection open, which would keep the process.
-  process.exit(await action(await import('../agent/main.ts')));
+  process.exit(await action(await import('../agent/main.ts')).catch(locked));
+}
+
+/** A run says so itself. */
+function locked(error: unknown): number {
+  if (!(error instanceof MultinicError && error.code === 'AgentRunning')) throw error;
+  process.stderr.write(`error: ${error.message} (${error.code})\n`);
+  return AGENT_EXIT.locked;
 }
 
 function seconds(text: string): number {
@@ -179,9 +206,10 @@ Examples:
   multinic agent plan --root DIR/nodes/worker-1/root --offline --job DIR/jobs/NAME/job.json
 
 Exit codes:
-  0   nothing to do
-  1   a run would end untouched: refused, or the host has another commit than expected
-  2   wrong command line, or nothing to plan for
+  0   nothing to do, perhaps with warnings
+  1   a run would end untouched: refused, superseded, or the host has another commit than expected;
+      or what to plan for cannot be read
+  2   wrong command line
   10  the host would be changed, or names taken over
   75  another agent runs on this node`,
   apply: `
