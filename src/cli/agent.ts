@@ -203,7 +203,7 @@ Examples:
   plan: `
 Examples:
   multinic agent plan --root /host --tree .
-  multinic agent plan --root DIR/nodes/worker-1/root --offline --job DIR/jobs/NAME/job.json
+  multinic agent plan --root DIR/nodes/worker-1/root --offline --job job.json
 
 Exit codes:
   0   nothing to do, perhaps with warnings
@@ -215,7 +215,7 @@ Exit codes:
   apply: `
 Examples:
   multinic agent apply --job job.json --root /host --outcome /dev/termination-log
-  multinic agent apply --job DIR/jobs/NAME/job.json --root DIR/nodes/worker-1/root --offline
+  multinic agent apply --job job.json --root DIR/nodes/worker-1/root --offline
 ${EXIT_CODES}`,
   cleanup: `
 Example:
