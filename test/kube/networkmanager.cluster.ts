@@ -1,9 +1,12 @@
 // The main line on a node of NetworkManager beside one of netplan: Jobs configure running NICs on both, in each mode of
 // `apply`. And what an agent's pod comes to when somebody deletes it in the midst of a run.
+import { rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { NodeStatus } from '../../src/api/status.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Multinic } from '../cluster/install.ts';
+import { run } from '../nodes/command.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { attach, BUILD_MS, config, entry, events, linkName, Person, setUp, untilConfig } from './support.ts';
 
@@ -18,6 +21,8 @@ const FILE: Readonly<Record<NodeName, string>> = {
   debian: '/etc/netplan/90-multinic0.yaml',
   rhel: '/etc/NetworkManager/system-connections/multinic0.nmconnection',
 };
+
+const REPOSITORY = resolve(import.meta.dirname, '../..');
 
 let cluster: Cluster;
 let multinic: Multinic;
@@ -171,6 +176,19 @@ async function runningPod(node: NodeName): Promise<string | undefined> {
   return items.find(({ spec }) => spec.nodeName === node)?.metadata.name;
 }
 
+/** As docs/agent.md says: what a run of the newest commit would do on a node. */
+async function plan(node: NodeName): Promise<string> {
+  const line = `POD=$(node dist/multinic.js shell ${node} --kubeconfig ${cluster.kubeconfig})
+    in_pod() { kubectl exec -i -n multinic-system "$POD" -- "$@"; }
+    git -C ${alice.dir}/store archive origin/node/${node} | in_pod sh -c 'mkdir /tmp/tree && tar -x -C /tmp/tree'
+    in_pod multinic agent plan --root /host --tree /tmp/tree 2>&1
+    echo "exit code $?"
+    kubectl delete pod -n multinic-system "$POD" --wait=false > /dev/null`;
+  await rm(join(alice.dir, 'store'), { recursive: true, force: true });
+  await alice.clone();
+  return run('bash', ['-c', line], { cwd: REPOSITORY, env: cluster.env, timeoutMs: 120_000 });
+}
+
 /** Subjects of its runs, the oldest first. */
 async function runsOf(node: NodeName): Promise<string[]> {
   const log = await multinic.git('log', '--first-parent', '--reverse', '--format=%s', `outcome/${node}`);
@@ -256,8 +274,10 @@ test('the network manager is stopped: the node fails with the reason, its host a
     reason: 'NetworkManagerDown',
   });
   expect(await linkName(cluster, 'rhel', MACS.rhel[1])).not.toContain('multinic');
+  expect(await plan('rhel')).toMatch(/refused \(NetworkManagerDown\)[^]*exit code 1/);
   expect((await events(multinic, 'NodeFailed')).join('\n')).toContain('NetworkManager does not answer');
   await cluster.exec('rhel', ['systemctl', 'start', 'NetworkManager']);
   await waitFor('rhel is configured', () => configured('rhel'), { timeoutMs: 120_000, everyMs: 3_000 });
   expect(await addresses('rhel', 'multinic1')).toContain('10.121.');
+  for (const node of NODES) expect(await plan(node)).toMatch(/nothing to do[^]*exit code 0/);
 });
