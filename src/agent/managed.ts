@@ -2,6 +2,7 @@ import type { Interface } from '../network/interface.ts';
 import { InvalidInputError } from '../api/errors.ts';
 import type { Renderer } from '../network/renderer.ts';
 import { RENDERER_KINDS, rendererOf } from '../network/renderers.ts';
+import { CARRIER_WAIT_PATH } from './carrier-wait.ts';
 import { NO_AUTO_DEFAULT_FOLDER, noAutoDefaultMac } from './no-auto-default.ts';
 import { Root } from './root.ts';
 
@@ -39,6 +40,7 @@ export function openRoot(dir: string): Root {
     dir,
     (path) =>
       OWN.has(path) ||
+      path === CARRIER_WAIT_PATH ||
       noAutoDefaultMac(path) !== undefined ||
       RENDERERS.some((renderer) => renderer.manages(path)),
   );

@@ -7,6 +7,7 @@ import { RENDERER_KINDS, rendererOf } from '../network/renderers.ts';
 import { managedFiles, renderTree } from '../network/tree.ts';
 import type { HostState } from './host.ts';
 import { nameIn, parseOne, RENDERERS, type ManagedNic } from './managed.ts';
+import { CARRIER_WAIT_PATH } from './carrier-wait.ts';
 import { noAutoDefaultMac, noAutoDefaultPath } from './no-auto-default.ts';
 import { decide, type Desired, type Plan, type Situation } from './plan.ts';
 
@@ -42,6 +43,7 @@ function situation(changes: Partial<Situation> & { files?: ReadonlyMap<string, s
     managed: managed(files),
     described: [],
     noAutoDefault: [],
+    carrierWait: undefined,
     applied: undefined,
     expectedRecord: null,
     links: true,
@@ -118,6 +120,7 @@ describe('a keyfile NIC of which one of its two files is gone', () => {
   test('is completed', () => {
     expect(text(planOf({ desired: whole, files: half }))).toEqual([
       'write etc/systemd/network/70-multinic0.link',
+      `write ${CARRIER_WAIT_PATH}`,
     ]);
   });
 
@@ -195,12 +198,21 @@ describe('whatever is on the host and whatever is wanted', () => {
         );
         expect(told.sort()).toEqual(byNetworkManager(old) ? released.map(({ mac }) => mac).sort() : []);
         for (const mac of told) files.delete(noAutoDefaultPath(mac));
+        const carrierWait = files.get(CARRIER_WAIT_PATH);
+        files.delete(CARRIER_WAIT_PATH);
         expect(files).toEqual(new Map(present.flatMap((each) => [...rendererOf(kind).render(each)])));
         expect([...plan.missing, ...present.map((each) => each.mac)].sort()).toEqual(
           after.map((each) => each.mac).sort(),
         );
         // A second run has nothing to do.
-        expect(planOf({ desired: wanted, host, files, noAutoDefault: told }).files).toEqual([]);
+        const right = { host, files, noAutoDefault: told, carrierWait };
+        expect(planOf({ ...right, desired: wanted }).files).toEqual([]);
+        // It is there for NICs of NetworkManager's alone, and goes with the last of them.
+        const removed = text(planOf({ ...right, desired: desired([]) })).includes(
+          `remove ${CARRIER_WAIT_PATH}`,
+        );
+        expect(removed).toBe(carrierWait !== undefined);
+        expect(carrierWait === undefined || (byNetworkManager(kind) && present.length > 0)).toBe(true);
       }),
       { seed: 3, numRuns: 1000 },
     );

@@ -4,6 +4,7 @@ import { byNetworkManager, type RendererKind } from '../network/node.ts';
 import type { Files } from '../network/renderer.ts';
 import { rendererOf } from '../network/renderers.ts';
 import type { BootNic } from './boot.ts';
+import { CARRIER_WAIT, CARRIER_WAIT_PATH } from './carrier-wait.ts';
 import { orderFiles, type FileStep } from './file-order.ts';
 import type { DescribedNic } from './foreign.ts';
 import type { HostState, Ipv6, Link } from './host.ts';
@@ -29,6 +30,8 @@ export interface Situation {
   readonly described: readonly DescribedNic[];
   /** MACs that NetworkManager is told to leave without a profile of its own. */
   readonly noAutoDefault: readonly string[];
+  /** The file by which NetworkManager is told not to wait for carriers at boot. */
+  readonly carrierWait: string | undefined;
   readonly applied: Applied | undefined;
   /** The commit that the controller believes to be on the host; null: none. */
   readonly expectedRecord: string | null;
@@ -127,7 +130,11 @@ function makePlan(situation: Situation): Plan {
       .map((path) => ({ path, why: desired.files.has(path) ? 'NicGone' : 'NotInCommit' })),
   );
   return {
-    files: [...orderFiles(orphans, writes, managed, present), ...noAutoDefaultSteps(situation)],
+    files: [
+      ...orderFiles(orphans, writes, managed, present),
+      ...noAutoDefaultSteps(situation),
+      ...carrierWaitSteps(situation, present, writes),
+    ],
     kept,
     orphans,
     missing,
@@ -245,6 +252,20 @@ function noAutoDefaultSteps({ desired, host, managed, noAutoDefault: told }: Sit
       .filter((mac) => nicOf(host.links, mac) === undefined)
       .map((mac): FileStep => ({ op: 'remove', path: noAutoDefaultPath(mac) })),
   ];
+}
+
+/** Written with profiles of ours, and gone with the last of them. */
+function carrierWaitSteps(
+  { desired, carrierWait }: Situation,
+  present: Network,
+  writes: readonly FileStep[],
+): FileStep[] {
+  const path = CARRIER_WAIT_PATH;
+  if (!byNetworkManager(desired.kind) || present.length === 0)
+    return carrierWait === undefined ? [] : [{ op: 'remove', path }];
+  // A host that is right otherwise stays as it is: the earlier agent may have left it so.
+  const needed = carrierWait !== CARRIER_WAIT && writes.length > 0;
+  return needed ? [{ op: 'write', path, content: CARRIER_WAIT, mode: 0o644 }] : [];
 }
 
 /** The addresses on a NIC that came from us: those of its files and of the record. */

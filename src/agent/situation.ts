@@ -1,3 +1,4 @@
+import { CARRIER_WAIT_PATH } from './carrier-wait.ts';
 import { describedNics } from './foreign.ts';
 import type { HostState } from './host.ts';
 import { readManaged, readNoAutoDefault } from './managed.ts';
@@ -20,5 +21,6 @@ export function readSituation(
     managed: readManaged(root),
     described: describedNics(root),
     noAutoDefault: readNoAutoDefault(root),
+    carrierWait: root.read(CARRIER_WAIT_PATH)?.content,
   };
 }

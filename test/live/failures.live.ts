@@ -270,7 +270,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
       [
         'one of two with its MAC',
         'DuplicateMac',
-        `ip link add twin type bridge; ip link set twin address ${mac}`,
+        `ip link add twin address ${mac} type bridge`,
         'ip link del twin',
       ],
       [

@@ -363,7 +363,7 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
       const end = await host.apply(kind, [nic(2), nic(0)]);
       expect(end.outcome).toMatchObject({ result: 'Pending', missing: [nic(0).mac] });
       expect(await host.sh('ls /etc/NetworkManager/conf.d')).toBe(
-        '90-multinic-020000000101.conf\n90-multinic-020000000102.conf\nbackup',
+        '90-multinic-020000000101.conf\n90-multinic-020000000102.conf\n90-multinic-carrier.conf\nbackup',
       );
     });
   });
