@@ -47,15 +47,15 @@ const WINNERS: Record<RendererKind, Foreign[]> = {
     ],
   ],
 };
-/** For a NIC that it saw when the machine was made, by the kernel's name for it. */
+/** For a NIC that it saw when the machine was made, by the name that udev had given it. */
 const CLOUD_INIT: Partial<Record<RendererKind, [file: string, content: string]>> = {
   keyfile: [
-    '/etc/NetworkManager/system-connections/cloud-init-eth1.nmconnection',
+    '/etc/NetworkManager/system-connections/cloud-init-ens3.nmconnection',
     `[connection]\nid=cloud-init\ntype=ethernet\nautoconnect-priority=120\n[ethernet]\nmac-address=${MAC}\n[ipv4]\nmethod=auto\n`,
   ],
   ifcfg: [
-    `${SCRIPTS}/ifcfg-eth1`,
-    `AUTOCONNECT_PRIORITY=120\nBOOTPROTO=dhcp\nDEVICE=eth1\nHWADDR=${MAC}\nNAME=cloud-init\nONBOOT=yes\nTYPE=Ethernet\nUSERCTL=no\n`,
+    `${SCRIPTS}/ifcfg-ens3`,
+    `AUTOCONNECT_PRIORITY=120\nBOOTPROTO=dhcp\nDEVICE=ens3\nHWADDR=${MAC}\nNAME=cloud-init\nONBOOT=yes\nTYPE=Ethernet\nUSERCTL=no\n`,
   ],
 };
 
