@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { expect } from 'vitest';
+import { CARRIER_WAIT_PATH } from '../src/agent/carrier-wait.ts';
 import type { StatusReport } from '../src/controller/report.ts';
 import { leftovers } from './store-crash.ts';
 import { NODES, type LocalRun, type TestSpec } from './support/local.ts';
@@ -107,8 +108,10 @@ export async function hostFiles(local: LocalRun, node: string): Promise<Record<s
   const files: Record<string, string> = {};
   for (const entry of entries) {
     const path = join(entry.parentPath, entry.name);
+    const file = path.slice(root.length + 1);
     if (!entry.isFile() || !entry.name.includes('multinic') || path.includes('/backup/')) continue;
-    files[path.slice(root.length + 1)] = await readFile(path, 'utf8');
+    // The agent's own.
+    if (file !== CARRIER_WAIT_PATH) files[file] = await readFile(path, 'utf8');
   }
   return files;
 }
