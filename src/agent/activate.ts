@@ -1,5 +1,5 @@
-import type { Claim, Host, LinkStep, Profiles } from './host.ts';
-import { linkSteps, type LinkTarget } from './links.ts';
+import type { Claim, Host, Link, LinkStep, Profiles } from './host.ts';
+import { except, linkSteps, nicOf, type LinkTarget } from './links.ts';
 
 const MAX_ROUNDS = 3;
 
@@ -37,22 +37,38 @@ export async function activateLinks({
   settle,
   giveBack,
 }: Activation): Promise<void> {
-  const steps = async (): Promise<LinkStep[]> => linkSteps((await host.state()).links, targets);
-  const first = await steps();
+  const { links: before } = await host.state();
+  const first = linkSteps(before, targets);
   for (const step of first) if (step.op === 'ipv6' || mustLeave(step, first)) await change(step);
   for (const step of first) if (step.op === 'rename') await change(step);
   await renamed(first);
+  const whole = withLoaded(targets, first, before, (await host.state()).links);
   await claim?.(
     first.flatMap((step) => (step.op === 'add' ? [{ mac: step.mac, address: step.address }] : [])),
   );
   await settle?.(first);
   // Where promote_secondaries is off, an address that leaves takes those of its subnet along: they are given back.
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {
-    const left = await steps();
+    const left = linkSteps((await host.state()).links, whole);
     if (left.length === 0) break;
     for (const step of left) await change(step);
   }
   await giveBack();
+}
+
+/** networkd gives a NIC that gets a name back the addresses that its file had at boot: those are nobody's. */
+function withLoaded(
+  targets: readonly LinkTarget[],
+  steps: readonly LinkStep[],
+  before: readonly Link[],
+  now: readonly Link[],
+): LinkTarget[] {
+  return targets.map((target) => {
+    const isRenamed = steps.some(({ op, mac }) => op === 'rename' && mac === target.mac);
+    const loaded = (isRenamed && nicOf(now, target.mac)?.loaded) || [];
+    const had = nicOf(before, target.mac)?.addresses ?? [];
+    return { ...target, dropped: [...target.dropped, ...except(loaded, [...target.addresses, ...had])] };
+  });
 }
 
 /**

@@ -85,9 +85,9 @@ export async function change(
   } catch (error) {
     const failedIn = steps.current;
     log.error({ err: error, step: failedIn }, 'the change failed; restoring the host');
-    lost = await steps.always('restore', () => restore(pending, error, context));
+    lost = await steps.always('restore', () => restore(record.pending ?? pending, error, context));
     log.info('the host is as it was before, verified');
-    if (isForgotten(context)) await disarm(host, log);
+    if (abandon(context)) await disarm(host, log);
     throw new FailedChange(error, failedIn, lost);
   }
   await steps.always('disarm', () => disarm(host, log));
@@ -110,8 +110,11 @@ async function restore(
   }
 }
 
-/** On a full disk the record may keep a change that is undone already: the host's own restore, and the next run, find it so. */
-function isForgotten({ record, log }: ChangeContext): boolean {
+/**
+ * On a full disk the record may keep a change that is undone already: the host's own restore, and the next run, find it so.
+ * @returns whether the record is rid of it
+ */
+function abandon({ record, log }: ChangeContext): boolean {
   try {
     record.abandon();
     return true;
@@ -167,14 +170,22 @@ async function activate(
     lost = await giveBackOthers(pending, root, host, log);
   };
   const renamed = retaker(pending, root, host);
-  const targets = plan.targets.filter((target) => isChanged(target, pending));
+  const targets = plan.targets.filter((target) => isOfChange(target, pending));
   await activateLinks({ host, targets, change, renamed, claim, settle, giveBack });
   return lost;
 }
 
-/** On any other NIC of ours, what others have may come and go meanwhile. */
-function isChanged({ mac }: LinkTarget, { links: { after } }: Pending): boolean {
+function isOfChange({ mac }: LinkTarget, { links: { after } }: Pending): boolean {
   return after.some((link) => link.mac === mac);
+}
+
+/** What the links have to be. On a NIC that does not change, what others have may come and go meanwhile. */
+function expectedLinks({ targets, present }: Plan, pending: Pending): LinkTarget[] {
+  return targets.map((target) => {
+    if (isOfChange(target, pending)) return target;
+    const nic = present.find(({ mac }) => mac === target.mac);
+    return { ...target, addresses: nic === undefined ? [] : [`${nic.address}/${nic.prefix}`] };
+  });
 }
 
 /**
@@ -251,14 +262,7 @@ async function verify(
 ): Promise<void> {
   verifyFiles(root, expectedFiles(plan));
   const now = await host.state();
-  verifyLinks(
-    now.links,
-    plan.targets.map((target) => {
-      const nic = plan.present.find(({ mac }) => mac === target.mac);
-      if (nic === undefined || isChanged(target, pending)) return target;
-      return { ...target, addresses: [`${nic.address}/${nic.prefix}`] };
-    }),
-  );
+  verifyLinks(now.links, expectedLinks(plan, pending));
   verifyReady(await host.readiness(configuredNow(plan, before, pending)), plan.present);
   verifyRest(now, reload ? before : pending.machine);
   for (const each of probes) {

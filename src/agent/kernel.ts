@@ -245,7 +245,8 @@ export async function neighbour(address: string, name: string): Promise<string |
     return holder;
   } finally {
     await run(['ip', 'neigh', 'del', address, 'dev', name]);
-    await askEvery(retrans ?? KERNEL_RETRANS_MS);
+    // Ours is what a killed agent left.
+    await askEvery(retrans === undefined || retrans === ARP_RETRANS_MS ? KERNEL_RETRANS_MS : retrans);
   }
 }
 

@@ -50,10 +50,10 @@ export const OTHERS_LOST = 'OthersLost';
 
 const LISTED = 5;
 
-/** @param lost as arguments of `ip` that add it, or in words */
+/** @param lost as arguments of `ip` that add it, or the end of a sentence */
 export function describeLost(lost: readonly string[]): string {
   const more = lost.length > LISTED ? ` and ${lost.length - LISTED} more (the log has all)` : '';
-  return `others lost what could not be given back to them: ${lost.slice(0, LISTED).join('; ')}${more}; look at the node's routes and rules`;
+  return `not all that the node had besides could be given back: ${lost.slice(0, LISTED).join('; ')}${more}; look at its routes and rules`;
 }
 
 /** A live change passes networkd by, which has loaded the files of the boot. */

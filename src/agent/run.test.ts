@@ -795,6 +795,24 @@ const meanwhile = (edit: (host: RecordedMachine) => void): ReturnType<typeof alt
 const linkOf = (host: RecordedMachine, index: number): { addresses: string[] } =>
   host.links.find(({ mac }) => mac === nic(index).mac)!;
 
+test.each([
+  ['fails once all is read anew', { answers: async () => false }, 2],
+  ['comes to nothing before that', { arm: fault }, 0],
+])('full: a change that %s has its undo do the same', async (_, methods, times) => {
+  let reloads = 0;
+  const host = altered((real) => ({
+    ...methods,
+    reload: async (...args) => {
+      reloads += 1;
+      await real.reload(...args);
+    },
+  }));
+  const before = hostFiles(root);
+  expect(await apply({ apply: 'full', host, probes: ['192.168.100.1'] })).toMatchObject({ result: 'Failed' });
+  expect(reloads).toBe(times);
+  expect(withoutLock(hostFiles(root))).toEqual(withoutLock(before));
+});
+
 describe('what others do meanwhile', () => {
   const VIP = '192.168.100.200/32';
   test('an address that comes stays, and one that goes from a NIC that does not change is gone', async () => {

@@ -63,7 +63,7 @@ export async function undo(pending: Pending, root: Root, host: Host, log: Log): 
     let lost: readonly string[] = [];
     const giveBack = async (): Promise<void> => {
       const added = await host.giveBack(except(since, pending.others), own);
-      lost = [...added, ...(await giveBackOthers(pending, root, host, log))];
+      lost = [...new Set([...added, ...(await giveBackOthers(pending, root, host, log))])];
     };
     const retake = retaker(pending, root, host);
     await activateLinks({ host, targets, change, renamed: retake, settle, giveBack });
@@ -74,7 +74,8 @@ export async function undo(pending: Pending, root: Root, host: Host, log: Log): 
     // What NetworkManager does about IPv6 comes a moment later.
     const settled = present.map(({ ipv6: _, ...link }) => link);
     verifyLinks(now.links, settled);
-    return [...lost, ...(bootId === pending.bootId ? differences(now, pending) : [])];
+    const isSameBoot = bootId === pending.bootId;
+    return isSameBoot && !isAsBefore(now, pending, log) ? [...lost, 'its own NIC or routes'] : lost;
   } catch (error) {
     throw new MultinicError(
       'RestoreFailed',
@@ -84,13 +85,14 @@ export async function undo(pending: Pending, root: Root, host: Host, log: Log): 
   }
 }
 
-/** That is for people to look at: an undo that is tried for ever because a node has another gateway by now helps nobody. */
-function differences(now: HostState, { machine, links }: Pending): string[] {
+/** Else it is for people to look at: an undo that is tried for ever because a node has another gateway by now helps nobody. */
+function isAsBefore(now: HostState, { machine, links }: Pending, log: Log): boolean {
   try {
     verifyRest(now, lasting(machine, links.after));
-    return [];
+    return true;
   } catch (error) {
-    return [error instanceof Error ? error.message : String(error)];
+    log.warn({ err: error }, 'not all that was at stake is as it was');
+    return false;
   }
 }
 

@@ -127,7 +127,7 @@ export function verifyRest(after: Machine, before: Machine): void {
 }
 
 /** The first IPv4 address is what the node speaks by; of IPv6 the kernel lists the newest first. */
-function ordered({ addresses, leases = [], ...link }: Link): Link {
+function ordered({ addresses, leases = [], loaded: _, ...link }: Link): Link {
   const v4 = addresses.filter((address) => !address.includes(':'));
   const v6 = addresses.filter((address) => address.includes(':'));
   return { ...link, addresses: [...v4, ...v6.toSorted()], leases: leases.toSorted() };
