@@ -297,13 +297,16 @@ export class LiveHost implements Host {
       if (!isOurs(profile) && !(await until(SETTLE_MS, () => hasCarrier(name)))) waiting.add(name);
       else await manager.activate(profile.uuid, name, isOurs(profile));
     }
-    for (const { name, wanted, quiet } of settled) {
+    const managed = readManaged(this.#root);
+    for (const { mac, name, wanted, quiet } of settled) {
       if (waiting.has(name)) continue;
       const profile = find(wanted);
+      // Where a NIC had none for want of a carrier, and still has its file, NetworkManager may take that up by itself.
+      const own = new Set(managed.flatMap(({ nic, files }) => (nic?.mac === mac ? [...files.keys()] : [])));
+      const isWrong = (active: Profile): boolean =>
+        (isOurs(active) && !own.has(active.file.slice(1))) || (quiet && active.automatic);
       await manager.until(name, (active) =>
-        profile === undefined
-          ? active === undefined || !(isOurs(active) || (quiet && active.automatic))
-          : active?.uuid === profile.uuid,
+        profile === undefined ? active === undefined || !isWrong(active) : active?.uuid === profile.uuid,
       );
     }
   }

@@ -7,7 +7,7 @@ import { RENDERER_KINDS, rendererOf } from '../network/renderers.ts';
 import { managedFiles, renderTree } from '../network/tree.ts';
 import type { HostState } from './host.ts';
 import { nameIn, parseOne, RENDERERS, type ManagedNic } from './managed.ts';
-import { CARRIER_WAIT_PATH } from './carrier-wait.ts';
+import { CARRIER_WAIT_PATH, carrierWait } from './carrier-wait.ts';
 import { noAutoDefaultMac, noAutoDefaultPath } from './no-auto-default.ts';
 import { decide, type Desired, type Plan, type Situation } from './plan.ts';
 
@@ -150,7 +150,8 @@ test('a released NIC gets a name from its MAC when its own is taken', () => {
 test('a NIC that left the machine needs no word to NetworkManager any more, one that is configured keeps it', () => {
   const gone = '02:00:00:00:01:77';
   const wanted = desired([nic(0)], 'keyfile');
-  const plan = planOf({ desired: wanted, files: wanted.files, noAutoDefault: [gone, nic(0).mac] });
+  const right = { files: wanted.files, carrierWait: carrierWait(wanted.network) };
+  const plan = planOf({ ...right, desired: wanted, noAutoDefault: [gone, nic(0).mac] });
   expect(text(plan)).toEqual(['remove etc/NetworkManager/conf.d/90-multinic-020000000177.conf']);
 });
 
@@ -198,21 +199,21 @@ describe('whatever is on the host and whatever is wanted', () => {
         );
         expect(told.sort()).toEqual(byNetworkManager(old) ? released.map(({ mac }) => mac).sort() : []);
         for (const mac of told) files.delete(noAutoDefaultPath(mac));
-        const carrierWait = files.get(CARRIER_WAIT_PATH);
+        const setting = files.get(CARRIER_WAIT_PATH);
         files.delete(CARRIER_WAIT_PATH);
         expect(files).toEqual(new Map(present.flatMap((each) => [...rendererOf(kind).render(each)])));
         expect([...plan.missing, ...present.map((each) => each.mac)].sort()).toEqual(
           after.map((each) => each.mac).sort(),
         );
         // A second run has nothing to do.
-        const right = { host, files, noAutoDefault: told, carrierWait };
+        const right = { host, files, noAutoDefault: told, carrierWait: setting };
         expect(planOf({ ...right, desired: wanted }).files).toEqual([]);
         // It is there for NICs of NetworkManager's alone, and goes with the last of them.
         const removed = text(planOf({ ...right, desired: desired([]) })).includes(
           `remove ${CARRIER_WAIT_PATH}`,
         );
-        expect(removed).toBe(carrierWait !== undefined);
-        expect(carrierWait === undefined || (byNetworkManager(kind) && present.length > 0)).toBe(true);
+        expect(removed).toBe(setting !== undefined);
+        expect(setting === undefined || (byNetworkManager(kind) && present.length > 0)).toBe(true);
       }),
       { seed: 3, numRuns: 1000 },
     );

@@ -4,7 +4,7 @@ import { byNetworkManager, type RendererKind } from '../network/node.ts';
 import type { Files } from '../network/renderer.ts';
 import { rendererOf } from '../network/renderers.ts';
 import type { BootNic } from './boot.ts';
-import { CARRIER_WAIT, CARRIER_WAIT_PATH } from './carrier-wait.ts';
+import { CARRIER_WAIT_PATH, carrierWait } from './carrier-wait.ts';
 import { orderFiles, type FileStep } from './file-order.ts';
 import type { DescribedNic } from './foreign.ts';
 import type { HostState, Ipv6, Link } from './host.ts';
@@ -129,12 +129,9 @@ function makePlan(situation: Situation): Plan {
       .filter((path) => !wantedPaths.has(path))
       .map((path) => ({ path, why: desired.files.has(path) ? 'NicGone' : 'NotInCommit' })),
   );
+  const files = [...orderFiles(orphans, writes, managed, present), ...noAutoDefaultSteps(situation)];
   return {
-    files: [
-      ...orderFiles(orphans, writes, managed, present),
-      ...noAutoDefaultSteps(situation),
-      ...carrierWaitSteps(situation, present, writes),
-    ],
+    files: [...files, ...carrierWaitSteps(situation, present, files)],
     kept,
     orphans,
     missing,
@@ -254,18 +251,16 @@ function noAutoDefaultSteps({ desired, host, managed, noAutoDefault: told }: Sit
   ];
 }
 
-/** Written with profiles of ours, and gone with the last of them. */
+/** A host that is right otherwise stays as it is: the earlier agent may have left it so. */
 function carrierWaitSteps(
-  { desired, carrierWait }: Situation,
+  { desired, carrierWait: now }: Situation,
   present: Network,
-  writes: readonly FileStep[],
+  others: readonly FileStep[],
 ): FileStep[] {
   const path = CARRIER_WAIT_PATH;
-  if (!byNetworkManager(desired.kind) || present.length === 0)
-    return carrierWait === undefined ? [] : [{ op: 'remove', path }];
-  // A host that is right otherwise stays as it is: the earlier agent may have left it so.
-  const needed = carrierWait !== CARRIER_WAIT && writes.length > 0;
-  return needed ? [{ op: 'write', path, content: CARRIER_WAIT, mode: 0o644 }] : [];
+  const content = byNetworkManager(desired.kind) ? carrierWait(present) : undefined;
+  if (content === now || others.length === 0) return [];
+  return [content === undefined ? { op: 'remove', path } : { op: 'write', path, content, mode: 0o644 }];
 }
 
 /** The addresses on a NIC that came from us: those of its files and of the record. */
