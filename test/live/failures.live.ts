@@ -8,7 +8,16 @@ import type { RendererKind } from '../../src/network/node.ts';
 import { NETPLAN_GENERATOR, OLD_NETPLAN_GENERATOR } from '../nodes/rootfs.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic } from '../support/agent.ts';
-import { foreign, HOSTS, LiveHost, NOT_OURS, type RunOptions } from './support.ts';
+import {
+  atArm,
+  foreign,
+  foreignState,
+  HOSTS,
+  linksOf,
+  LiveHost,
+  NOT_OURS,
+  type RunOptions,
+} from './support.ts';
 
 const OLD: Network = [nic(0), nic(1)];
 const V6 = nic(1, { address: 'fd00:101::10', prefix: 64 });
@@ -24,13 +33,7 @@ const RESTORES = 'systemctl list-units --all --plain --no-legend "multinic-resto
 
 describe.each(HOSTS)('%s', (rootfs, kind) => {
   const folder = FOLDER[kind];
-  // NetworkManager gives NICs that nobody configured an address of the link, and looks for DHCP, whenever they come up.
-  const links =
-    kind === 'netplan'
-      ? `ip -j addr | sed 's/"qdisc":"[a-z]*",//g'; ip -j route; ip -j -6 route; ip -j rule`
-      : `ip -br addr | sed 's/ fe80[^ ]*//g; s/ *$//'; grep . /sys/class/net/*/mtu; ip rule
-         (ip route; ip -6 route) | grep -v fe80 | sed 's/ metric.*//'`;
-  const STATE = `${links}; ${NOT_OURS}; find ${folder} -maxdepth 1 -type f | sort | xargs sha256sum`;
+  const STATE = `${linksOf(kind)}; ${NOT_OURS}; find ${folder} -maxdepth 1 -type f | sort | xargs sha256sum`;
 
   let host: LiveHost;
 
@@ -51,6 +54,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
   /** A run that fails, with the host the same before and after. */
   async function fails(network: Network, options: RunOptions = {}) {
     await host.settled();
+    await foreignState(host);
     const before = await host.sh(STATE);
     const { outcome, code } = await host.apply(kind, network, options);
     await host.settled();
@@ -155,9 +159,8 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
   test.runIf(kind === 'netplan')('a name that somebody takes in the midst of the change', async () => {
     await host.settled();
     const before = await host.sh(STATE);
-    await host.sh(`(until test -e /var/lib/multinic/restore.sh; do sleep 0.005; done
-      ip link add multinic2 type veth peer name other) >/dev/null 2>&1 </dev/null &`);
-    const { outcome } = await host.apply(kind, NEW);
+    const take = 'ip link add multinic2 type veth peer name other';
+    const { outcome } = await atArm(host, take, () => host.apply(kind, NEW));
     expect(outcome).toMatchObject({ result: 'Failed', reason: 'LinkRefused', step: 'activate' });
     await host.sh('ip link del multinic2');
     await host.settled();
@@ -291,6 +294,24 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
       };
       expect(outcome?.message).toContain(said[reason] ?? mac);
     });
+
+    test('what somebody’s file gives an address is taken over where that is wished, and the file stays', async () => {
+      const [file, content] = rich[kind];
+      await host.machine.write(file, content, 0o600);
+      const tenant = { takeover: true as const, ...(kind === 'netplan' && { netplanId: 'tenant' }) };
+      const outcomes: Readonly<Record<RendererKind, object>> = {
+        netplan: { result: 'Applied' },
+        keyfile: { result: 'Applied' },
+        // Of such files only one may have a NIC’s MAC.
+        ifcfg: { result: 'Failed', reason: 'ValidationFailed', written: [], removed: [] },
+      };
+      const { outcome } = await host.apply(kind, [nic(0, { mtu: 1400 }), nic(1), nic(2, tenant)]);
+      expect(outcome).toMatchObject(outcomes[kind]);
+      expect((await host.apply(kind, OLD)).outcome).toMatchObject({ result: 'Applied' });
+      expect(await host.sh(`cat ${file}; echo end`)).toBe(`${content}end`);
+      expect(await host.configured()).not.toHaveProperty('multinic2');
+      await host.sh(`rm ${file}`);
+    });
   });
 
   test('D-Bus is gone', async () => {
@@ -320,20 +341,22 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
       'at %s: the host restores itself when its time is up',
       async (killAt) => {
         await host.settled();
+        await foreignState(host);
         const before = await host.sh(STATE);
-        const end = await host.apply(kind, NEW, { killAt, deadline: 10 });
+        const end = await host.apply(kind, NEW, { killAt, deadline: 20 });
         expect(end.code).toBe(137);
         expect(await host.sh(STATE)).not.toBe(before);
         // The state alone may be the same for a moment in the midst of it.
         const restored = async (): Promise<boolean> =>
           (await host.sh(RESTORES)) === '' && (await host.sh(STATE)) === before;
         await waitFor('the host’s own restore', restored, {
-          timeoutMs: 60_000,
+          timeoutMs: 90_000,
           everyMs: 500,
           hint: async () =>
             `${before}instead of which there is\n${await host.sh(`${STATE}; systemctl list-timers --all; journalctl -n 30`)}`,
         });
       },
+      300_000,
     );
 
     test.runIf(kind === 'netplan')(
@@ -347,10 +370,10 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
           ip route add 10.77.0.0/16 via 192.168.102.1 dev ${name} proto bird
           ip route add 10.78.0.0/16 via 192.168.102.1 dev ${name} table 77`);
         const before = await host.sh(routes);
-        await host.apply(kind, NEW, { killAt: 'agent.verify', deadline: 10 });
+        await host.apply(kind, NEW, { killAt: 'agent.verify', deadline: 20 });
         await host.sh(`ip link add ${name} type veth peer name other`);
         await waitFor('the host’s own restore', async () => (await host.sh(RESTORES)) === '', {
-          timeoutMs: 60_000,
+          timeoutMs: 90_000,
           everyMs: 500,
         });
         const own = `enx${nic(2).mac.replaceAll(':', '')}`;
@@ -364,6 +387,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
         expect((await host.apply(kind, OLD)).outcome?.result).toBe('Applied');
         expect(host.log).toContain('an interrupted run was undone');
       },
+      300_000,
     );
 
     test('the next run finds nothing left to undo, and goes on', async () => {

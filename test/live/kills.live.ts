@@ -4,11 +4,17 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { STEPS } from '../../src/agent/steps.ts';
 import type { Network } from '../../src/network/interface.ts';
 import { nic } from '../support/agent.ts';
-import { foreign, HOSTS, LiveHost, NOT_OURS } from './support.ts';
+import { foreign, foreignState, HOSTS, LiveHost, NOT_OURS } from './support.ts';
 
 /** Checkpoints; a restore comes only after a failure. */
 const ALL = [...STEPS.filter((step) => step !== 'restore'), 'write.file', 'activate.link'];
 const TRIED = process.env['MATRIX'] === undefined ? ['arm', 'write.file', 'activate.link', 'finish'] : ALL;
+/** From when on the record has a change as begun. */
+const PENDING: ReadonlySet<string> = new Set([
+  ...STEPS.slice(STEPS.indexOf('arm'), STEPS.indexOf('finish') + 1),
+  'write.file',
+  'activate.link',
+]);
 const FIRST: Network = [nic(0), nic(1)];
 /** Another address, a NIC less, a NIC more with another MTU. */
 const SECOND: Network = [nic(0, { address: '192.168.100.11' }), nic(2, { mtu: 1400 })];
@@ -35,27 +41,45 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
   afterAll(() => host?.[Symbol.asyncDispose]());
 
   describe.each(TRIED)('at %s', (step) => {
-    test.each(['killed', 'without power'])('%s', async (how) => {
-      now = now === FIRST ? SECOND : FIRST;
-      const commit = await host.store.commit(kind, now);
-      // networkd, as it comes up, takes what others have.
-      await host.sh(
-        `while networkctl --no-legend 2>/dev/null | grep -Eq 'multinic.*(pending|configuring)'; do sleep 0.1; done`,
-      );
-      await host.settled();
-      await foreign(host);
-      const before = await host.sh(NOT_OURS);
-      expect((await host.run(commit, { killAt: `agent.${step}` })).code).toBe(137);
-      if (how === 'without power') {
-        await host.machine.kill();
-        await host.machine.start();
-      }
-      const { outcome } = await host.run(commit);
-      expect(outcome).toMatchObject({ result: 'Applied' });
-      expect(await host.configured()).toEqual(STATES.get(now));
-      expect(how === 'killed' ? await host.sh(NOT_OURS) : before).toBe(before);
-      expect(await host.sh('cat /var/lib/multinic/record.json')).toContain('"pending": null');
-      expect(await host.sh('systemctl list-units --all --plain --no-legend "multinic-restore*"')).toBe('');
-    });
+    test.each(['killed', 'without power'])(
+      '%s',
+      async (how) => {
+        now = now === FIRST ? SECOND : FIRST;
+        const commit = await host.store.commit(kind, now);
+        await host.settled();
+        await foreign(host);
+        const before = await foreignState(host);
+        expect((await host.run(commit, { killAt: `agent.${step}` })).code).toBe(137);
+        if (how === 'without power') {
+          await host.machine.kill();
+          await host.machine.start();
+          await host.managed();
+        }
+        const { outcome } = await host.run(commit);
+        expect(outcome).toMatchObject({ result: 'Applied' });
+        expect(await host.configured()).toEqual(STATES.get(now));
+        expect(how === 'killed' ? await host.sh(NOT_OURS) : before).toBe(before);
+        expect(host.log.includes('an interrupted run was')).toBe(PENDING.has(step));
+        expect(await host.sh('cat /var/lib/multinic/record.json')).toContain('"pending": null');
+        expect(await host.sh('systemctl list-units --all --plain --no-legend "multinic-restore*"')).toBe('');
+      },
+      300_000,
+    );
+  });
+
+  test('killed as it restores: the next run ends that, and does what it is for', async () => {
+    now = now === FIRST ? SECOND : FIRST;
+    const commit = await host.store.commit(kind, now);
+    await host.settled();
+    await foreign(host);
+    const before = await foreignState(host);
+    const silent = now === FIRST ? '192.168.101.99' : '192.168.102.99';
+    const killed = await host.run(commit, { probes: [silent], killAt: 'agent.restore.link' });
+    expect(killed.code).toBe(137);
+    expect(killed.log).toContain('ProbeFailed');
+    expect((await host.run(commit)).outcome).toMatchObject({ result: 'Applied' });
+    expect(host.log).toContain('an interrupted run was undone');
+    expect(await host.configured()).toEqual(STATES.get(now));
+    expect(await foreignState(host)).toBe(before);
   });
 });

@@ -31,7 +31,7 @@ test(
     const configured = { multinic0: '1400 192.168.100.10/24' };
     expect(await host.configured()).toEqual(configured);
 
-    await host.machine.reboot();
+    await host.reboot(1);
     expect(await host.configured()).toEqual(configured);
     expect(await host.sh('networkctl --no-legend')).toMatch(/multinic0 +ether +\w+ +configured/);
     expect(await host.sh('cat /run/systemd/network/10-netplan-multinic0.link')).toContain(

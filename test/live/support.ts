@@ -195,10 +195,21 @@ export class LiveHost<M extends Guest = Machine> {
   async reboot(count: number): Promise<void> {
     await this.machine.reboot();
     await waitFor(`${count} NICs`, async () => Object.keys(await this.configured()).length === count, {
-      timeoutMs: 30_000,
+      timeoutMs: 60_000,
       hint: () => this.sh('nmcli device || networkctl; ip addr'),
     });
+    await this.managed();
     await this.settled();
+  }
+
+  /** Until then networkd, and NetworkManager, take away what others add. */
+  async managed(): Promise<void> {
+    const by = `if systemctl --quiet is-active NetworkManager; then nm-online --quiet -s -t 10
+      else ! networkctl --no-legend | grep -v no-carrier | grep -Eq 'pending|initialized|configuring'; fi && echo yes`;
+    await waitFor('the network manager', () => this.sh(by), {
+      timeoutMs: 90_000,
+      hint: () => this.sh('nmcli device || networkctl; ip addr'),
+    });
   }
 
   async addresses(name: string): Promise<string[]> {
@@ -209,7 +220,7 @@ export class LiveHost<M extends Guest = Machine> {
   settled(): Promise<boolean> {
     const none = async (): Promise<boolean> => !(await this.sh('ip addr')).includes('tentative');
     return waitFor('the end of address detection', none, {
-      timeoutMs: 10_000,
+      timeoutMs: 30_000,
       hint: () => this.sh('ip addr; nmcli device || networkctl'),
     });
   }
@@ -248,49 +259,139 @@ export class LiveHost<M extends Guest = Machine> {
   }
 }
 
+const BUSCTL = '/usr/bin/busctl';
+
+/** @param command of the host's, that comes in the midst of the change: when its restore is armed */
+export async function atArm<T>(host: LiveHost, command: string, change: () => Promise<T>): Promise<T> {
+  const wrapper = `#!/bin/sh
+case "$*" in *StartTransientUnit*multinic-restore*) { ${command}; } >/dev/null 2>&1 </dev/null ;; esac
+exec ${BUSCTL}.real "$@"
+`;
+  await host.sh(`mv ${BUSCTL} ${BUSCTL}.real`);
+  try {
+    await host.machine.write(BUSCTL, wrapper, 0o755);
+    return await change();
+  } finally {
+    await host.sh(`mv ${BUSCTL}.real ${BUSCTL}`);
+  }
+}
+
 /** What went that is not on our NICs, nor on those that nobody configures, of what `ip monitor` said. */
-export function lost(seen: readonly string[]): string[] {
-  // Multicast neighbours are forgotten by the kernel itself.
+function lost(seen: readonly string[], host: LiveHost): string[] {
+  const permanent = neighboursOf(host).map((address) => `Deleted ${address} `);
   return seen.filter(
     (line) =>
       line.startsWith('Deleted') &&
-      !/multinic\d|ens\d|mnswap/.test(line) &&
-      !line.trimEnd().endsWith('NOARP'),
+      !/multinic\d|multinic-swap|ens\d/.test(line) &&
+      // Others are forgotten by the kernel itself. A permanent one is FAILED before it goes.
+      (!NEIGHBOUR.test(line) || permanent.some((each) => line.startsWith(each))),
   );
 }
 
-/** A run and what the kernel said meanwhile of links, addresses, routes, rules and neighbours. Nothing else may have lost anything. */
+const NEIGHBOUR = / dev \S+( lladdr \S+)?( router)?( proxy)? [A-Z]+ *$/;
+/** Listened for at the beginning and at the end. */
+const MARKERS = ['192.0.2.1', '192.0.2.2'] as const;
+
+/** An action and what the kernel said meanwhile of links, addresses, routes, rules and neighbours. */
+async function heard<T>(host: LiveHost, action: () => Promise<T>): Promise<[T, readonly string[]]> {
+  const mark = (address: string): Promise<string> =>
+    waitFor(
+      '`ip monitor`',
+      () =>
+        host.sh(`ip addr add ${address}/32 dev lo; ip addr del ${address}/32 dev lo; sleep 0.05
+          grep -F ${address} /run/monitor`),
+      { timeoutMs: 30_000 },
+    );
+  await host.sh(
+    `ip -o monitor link address route rule neigh > /run/monitor 2>&1 < /dev/null & echo $! > /run/monitor.pid`,
+  );
+  await mark(MARKERS[0]);
+  const result = await action();
+  await mark(MARKERS[1]);
+  const seen = await host.sh('kill $(cat /run/monitor.pid); cat /run/monitor');
+  const isMarker = (line: string): boolean =>
+    MARKERS.some((marker) => line.includes(`${marker} `) || line.includes(`${marker}/`));
+  return [result, seen.split('\n').filter((line) => line !== '' && !isMarker(line))];
+}
+
+/** A run and what was heard meanwhile. Nothing else may have lost anything. */
 export async function monitored<T>(
   host: LiveHost,
   action: () => Promise<T>,
 ): Promise<[T, readonly string[]]> {
   await host.settled();
-  const before = await host.sh(NOT_OURS);
-  await host.sh(`ip -o monitor link address route rule neigh > /run/monitor 2>&1 < /dev/null & echo $! > /run/monitor.pid
-    sleep 0.2`);
-  const result = await action();
-  await host.sh('sleep 0.5; kill $(cat /run/monitor.pid)');
-  expect(await host.sh(NOT_OURS)).toBe(before);
-  const seen = (await host.sh('cat /run/monitor')).split('\n').filter((line) => line !== '');
-  expect(lost(seen)).toEqual([]);
+  const before = await foreignState(host);
+  const [result, seen] = await heard(host, action);
+  expect(await foreignState(host)).toBe(before);
+  expect(lost(seen, host)).toEqual([]);
   return [result, seen];
+}
+
+/** What others have on no NIC, or over several, may go for a moment, and is there again. */
+export async function unharmed<T>(host: LiveHost, action: () => Promise<T>): Promise<T> {
+  await host.settled();
+  const before = await foreignState(host);
+  const [result, seen] = await heard(host, action);
+  await host.settled();
+  expect(await foreignState(host)).toBe(before);
+  const went = lost(seen, host);
+  expect(went.filter((line) => !/^Deleted (\d+:|blackhole )|nexthop/.test(line))).toEqual([]);
+  expect(went.filter((line) => !seen.includes(line.slice('Deleted '.length)))).toEqual([]);
+  return result;
+}
+
+/** Permanent ones that `foreign` adds. */
+function neighboursOf({ lab }: LiveHost): string[] {
+  return [lab.slot.address('0.201'), 'fe80::201'];
 }
 
 /** What others put on the node's own NIC: a routing daemon, a CNI, a person. */
 export async function foreign(host: LiveHost): Promise<void> {
-  const gateway = host.lab.slot.address('0.254');
+  const { slot } = host.lab;
+  const gateway = slot.address('0.254');
   await host.sh(`ip route replace 10.50.0.0/16 via ${gateway} dev eth0 proto bgp
     ip route replace 10.51.0.0/16 via ${gateway} dev eth0 table 100
     ip route replace blackhole 10.53.0.0/16
-    ip route replace 10.54.0.0/16 proto bird nexthop via ${gateway} dev eth0 nexthop via ${host.lab.slot.address('0.253')} dev eth0
+    ip route replace 10.54.0.0/16 proto bird nexthop via ${gateway} dev eth0 nexthop via ${slot.address('0.253')} dev eth0
     ip rule show | grep -q 10.52.0.0 || ip rule add from 10.52.0.0/16 lookup 100 priority 1000
-    ip address replace ${host.lab.slot.address('0.200')}/32 dev eth0
-    ip neigh replace ${host.lab.slot.address('0.201')} lladdr 02:00:00:00:0a:0a nud permanent dev eth0`);
+    ip address replace ${slot.address('0.200')}/32 dev eth0
+    ip address replace 10.55.0.1/32 dev lo
+    ip -6 route replace fd50::/32 via fe80::fffe dev eth0 proto bgp
+    ip -6 route replace fd51::/32 via fe80::fffe dev eth0 table 100
+    ip -6 route replace blackhole fd53::/32
+    ip -6 route replace fd54::/32 proto bird nexthop via fe80::fffe dev eth0 nexthop via fe80::fffd dev eth0
+    ip -6 rule show | grep -q fd52: || ip -6 rule add from fd52::/32 lookup 100 priority 1000
+    ip address replace fd55::200/128 dev eth0 nodad`);
+  for (const address of neighboursOf(host))
+    await host.sh(`ip neigh replace ${address} lladdr 02:00:00:00:0a:0a nud permanent dev eth0`);
 }
 
 /** A shell's commands that show it, and all else of that NIC. */
-export const NOT_OURS = `ip -j addr show eth0; ip -j route show dev eth0; ip -j route show table 100; ip -j route show type blackhole; ip -j route show 10.54.0.0/16
-  ip -j -6 route show dev eth0; ip -j rule; ip -j neigh show nud permanent dev eth0`;
+export const NOT_OURS = `ip -j addr show eth0; ip -j addr show lo; ip -j route show dev eth0; ip -j route show table 100; ip -j route show type blackhole
+  ip -j route show 10.54.0.0/16; ip -j -6 route show dev eth0; ip -j -6 route show table 100; ip -j -6 route show type blackhole
+  ip -j -6 route show fd54::/32; ip -j rule; ip -j -6 rule; ip -j neigh show nud permanent dev eth0`;
+
+/** What they show, with all of it there: what is gone beforehand cannot be lost. */
+export async function foreignState(host: LiveHost): Promise<string> {
+  const shown = await host.sh(NOT_OURS);
+  const all = [
+    ...[0, 1, 2, 3, 4].flatMap((index) => [`"10.5${index}.0.0`, `"fd5${index}::`]),
+    ...[host.lab.slot.address('0.200'), '10.55.0.1', 'fd55::200', ...neighboursOf(host)].map(
+      (each) => `"${each}"`,
+    ),
+  ];
+  expect(all.filter((each) => !shown.includes(each))).toEqual([]);
+  return shown;
+}
+
+/** A shell's commands that show all links, addresses, routes and rules. */
+export function linksOf(kind: RendererKind): string {
+  // NetworkManager gives NICs that nobody configured an address of the link, and looks for DHCP, whenever they come up.
+  return kind === 'netplan'
+    ? `ip -j addr | sed 's/"qdisc":"[a-z]*",//g'; ip -j route; ip -j -6 route; ip -j rule`
+    : `ip -br addr | sed 's/ fe80[^ ]*//g; s/ *$//'; grep . /sys/class/net/*/mtu; ip rule
+       (ip route; ip -6 route) | grep -v fe80 | sed 's/ metric.*//'`;
+}
 
 /** Gives out addresses, itself as the way to everywhere, and a name server, to which newer networkds make a route of its own. */
 export const DHCP = `[Network]
@@ -323,19 +424,29 @@ export async function bootRouter(lab: Lab, network: string, offer: string): Prom
   await machine.exec(['systemctl', 'start', 'systemd-networkd']);
 }
 
-/** Pings a machine from the lab's switch until it is told to stop. */
+/**
+ * Pings a machine from the lab's switch until it is told to stop.
+ * @returns numbers that were not answered between the first and the last that were; how many of those that had time for it were
+ */
 export async function startPing(
   lab: Lab,
   address: string,
-): Promise<() => Promise<{ readonly sent: number; readonly received: number }>> {
+): Promise<() => Promise<{ readonly missing: readonly number[]; readonly answered: number }>> {
   await needCommands(['ping'], console.log);
-  const [file = '', ...args] = lab.command('ping', '-q', '-i', '0.05', address);
+  const [file = '', ...args] = lab.command('ping', '-n', '-i', String(PING_MS / 1000), address);
   const ping = execa(file, args, { reject: false });
+  const began = performance.now();
   return async () => {
-    // On this signal it says what it counted.
+    const sent = (performance.now() - began) / PING_MS;
     ping.kill('SIGINT');
     const { stdout } = await ping;
-    const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(stdout) ?? [];
-    return { sent: Number(sent), received: Number(received) };
+    const seen = new Set(
+      [...stdout.matchAll(/bytes from .* icmp_seq=(\d+)/g)].map(([, each]) => Number(each)),
+    );
+    const [first, last] = [Math.min(...seen), Math.max(...seen)];
+    const all = Array.from({ length: last - first + 1 }, (_, index) => first + index);
+    return { missing: all.filter((each) => !seen.has(each)), answered: seen.size / sent };
   };
 }
+
+const PING_MS = 50;
