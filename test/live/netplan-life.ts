@@ -47,6 +47,7 @@ export function netplanLife(rootfs: RootfsKind): void {
       await host.machine.attachNic({ mac: nic(index).mac, network: `tenant-${index}` });
     // Whoever listens to it gets addresses, a default route and name servers.
     await bootRouter(host.lab, 'tenant-1', `${DHCP}${ADVERTISEMENTS}`);
+    await foreign(host);
     stopPing = await startPing(host.lab, host.machine.address);
   });
 
@@ -62,7 +63,6 @@ export function netplanLife(rootfs: RootfsKind): void {
     ['a host that was reloaded', 'systemctl daemon-reload; netplan generate'],
   ])('on %s', (_, prepare) => {
     beforeAll(async () => {
-      await foreign(host);
       await host.sh(prepare);
     });
 
