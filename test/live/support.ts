@@ -204,7 +204,9 @@ export class LiveHost<M extends Guest = Machine> {
 
   /** Until then networkd, and NetworkManager, take away what others add. */
   async managed(): Promise<void> {
-    const by = `if systemctl --quiet is-active NetworkManager; then nm-online --quiet -s -t 10
+    // Not nm-online: NICs that nobody configured look for DHCP, in vain, without end.
+    const by = `if systemctl --quiet is-active NetworkManager; then nmcli -g DEVICE,STATE device > /run/devices &&
+      grep -q ^eth0:connected$ /run/devices && ! grep -q ^multinic.*:connecting /run/devices
       else ! networkctl --no-legend | grep -v no-carrier | grep -Eq 'pending|initialized|configuring'; fi && echo yes`;
     await waitFor('the network manager', () => this.sh(by), {
       timeoutMs: 90_000,
