@@ -77,7 +77,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     await host.machine.setCarrier(nic(0).mac, true);
     expect(await whenBack('192.168.100.12/24')).toEqual(['192.168.100.12/24']);
     expect((await run(NEW))?.result).toBe('Applied');
-  });
+  }, 300_000);
 
   test('killed after the manager has read all: the host’s own restore gives everything back', async () => {
     // NetworkManager, begun anew, may come to what others have a moment later.

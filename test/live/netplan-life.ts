@@ -162,7 +162,7 @@ export function netplanLife(rootfs: RootfsKind): void {
       await host.sh('ip link set ens9 up');
       // A NIC that nobody configured shows what there is to be had.
       await waitFor('a router', async () => (await host.addresses('ens9')).some(advertised), {
-        timeoutMs: 20_000,
+        timeoutMs: 40_000,
       });
       await host.sh('ip link set ens9 down');
       const { end } = await run([...THREE, LATE]);
@@ -247,7 +247,7 @@ export function netplanLife(rootfs: RootfsKind): void {
     ])('%s takes our NICs over as they are', async (_what, command) => {
       await host.sh(command);
       await waitFor('the NICs', async () => isDeepStrictEqual(await host.configured(), CONFIGURED), {
-        timeoutMs: 30_000,
+        timeoutMs: 60_000,
         hint: () => host.sh('networkctl; ip addr'),
       });
       await host.managed();
@@ -286,7 +286,7 @@ export function netplanLife(rootfs: RootfsKind): void {
     await reboot(0);
     const leased = async (): Promise<boolean> =>
       (await host.sh('ip route show default')).includes('dev ens6');
-    await waitFor('a default route by DHCP', leased, { timeoutMs: 30_000, hint: () => host.sh('ip addr') });
+    await waitFor('a default route by DHCP', leased, { timeoutMs: 60_000, hint: () => host.sh('ip addr') });
     await host.managed();
     await foreign(host);
     const adopted = [{ ...V6, netplanId: 'ens6' }];
@@ -314,7 +314,7 @@ export function netplanLife(rootfs: RootfsKind): void {
       /record\.json|multinic\d/,
     );
     await reboot(0);
-    await waitFor('a default route by DHCP', leased, { timeoutMs: 30_000, hint: () => host.sh('ip addr') });
+    await waitFor('a default route by DHCP', leased, { timeoutMs: 60_000, hint: () => host.sh('ip addr') });
     await host.sh(`rm ${cloudInit}`);
     await reboot(0);
   }, 400_000);
@@ -356,7 +356,7 @@ export function netplanLife(rootfs: RootfsKind): void {
       ['multinic2', '192.168.102.10/24'],
     ] as const) {
       await waitFor(`${old} again`, async () => (await host.addresses(name)).includes(old), {
-        timeoutMs: 20_000,
+        timeoutMs: 40_000,
       });
     }
 
@@ -451,7 +451,7 @@ async function flap(): Promise<void> {
     const states = up ? 'degraded|routable' : 'no-carrier';
     const seen = `test $(networkctl --no-legend | grep -cE 'multinic[0-2] +ether +(${states})') = 3`;
     await waitFor('networkd', async () => host.sh(`${seen} && echo yes`), {
-      timeoutMs: 20_000,
+      timeoutMs: 40_000,
       hint: () => host.sh('networkctl; ip addr'),
     });
     await host.sh('sleep 0.5');

@@ -288,16 +288,12 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
       const end = await atArm(host, stop, () => host.apply(kind, [nic(0), V6]));
       await host.sh('systemctl start NetworkManager');
       await host.managed();
-      expect(end.outcome).toMatchObject({ result: 'Failed' });
-      expect(end.outcome?.reason).toMatch(/^(NetworkManagerDown|NetworkManagerRefused|RestoreFailed)$/);
+      expect(end.outcome).toMatchObject({ result: 'Failed', reason: 'RestoreFailed', step: 'restore' });
+      expect(end.outcome?.message).toContain('NetworkManager does not answer on this node');
       const next = await host.apply(kind, TWO);
       expect(next.outcome).toMatchObject({ result: 'Applied' });
-      await host.settled();
-      await waitFor('all as it was', async () => isDeepStrictEqual(await picture(), before), {
-        timeoutMs: 30_000,
-        hint: async () => JSON.stringify([before, await picture()], null, 1),
-      });
-      await foreign(host);
+      expect(next.log).toContain('an interrupted run was undone');
+      await pictureAgain(before);
     });
 
     test('NetworkManager does not manage the NIC: nothing is touched', async () => {
@@ -326,10 +322,7 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
           reason: 'NetworkManagerDown',
           step: 'preflight',
         });
-        await waitFor('NetworkManager', async () => isDeepStrictEqual(await picture(), before), {
-          timeoutMs: 30_000,
-        });
-        await foreign(host);
+        await pictureAgain(before);
       },
     );
   });
@@ -444,6 +437,20 @@ async function picture(): Promise<Record<string, string>> {
   };
 }
 
+/** NetworkManager, begun anew, may take what others have on the node's own NIC: they put it back. */
+async function pictureAgain(before: Readonly<Record<string, string>>): Promise<void> {
+  await host.managed();
+  const again = async (): Promise<boolean> => {
+    await foreign(host);
+    return isDeepStrictEqual(await picture(), before);
+  };
+  await waitFor('all as it was', again, {
+    timeoutMs: 30_000,
+    hint: async () => JSON.stringify([before, await picture()], null, 1),
+  });
+  await host.settled();
+}
+
 async function active(name: string): Promise<string> {
   return host.sh(`nmcli -g GENERAL.CONNECTION device show ${name}`);
 }
@@ -455,7 +462,7 @@ async function staysAlone(name: string): Promise<void> {
     (await host.sh(`nmcli -g GENERAL.STATE,GENERAL.CONNECTION device show ${name}`)) ===
     '30 (disconnected)\n';
   await waitFor(`${name} to be left alone`, alone, {
-    timeoutMs: 20_000,
+    timeoutMs: 40_000,
     hint: () => host.sh('nmcli device'),
   });
   await host.sh('sleep 2');

@@ -6,7 +6,7 @@ export default defineConfig({
     root: import.meta.dirname,
     include: ['**/*.live.ts'],
     globalSetup: ['../support/build.ts'],
-    testTimeout: 120_000,
+    testTimeout: 180_000,
     // The first time on a machine its root file system is built.
     hookTimeout: 900_000,
     // Most of the time they wait.

@@ -12,7 +12,7 @@ import type { Cable, Switch } from './switch.ts';
 import { uuidOf } from './uuid.ts';
 import { waitFor } from './wait.ts';
 
-const BOOT_LIMIT_MS = 60_000;
+const BOOT_LIMIT_MS = 120_000;
 const TELL_AGAIN_MS = 4_000;
 export const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 

@@ -15,7 +15,7 @@ import type { Cable } from './switch.ts';
 import { uuidOf } from './uuid.ts';
 import { waitFor } from './wait.ts';
 
-const BOOT_LIMIT_MS = 120_000;
+const BOOT_LIMIT_MS = 180_000;
 const COMMANDS = '/var/lib/commands';
 const SYSTEM = '/etc/systemd/system';
 const SERVICE = 'commands.service';
