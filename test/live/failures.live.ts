@@ -296,13 +296,14 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     });
 
     test('what somebody’s file gives an address is taken over where that is wished, and the file stays', async () => {
-      const [file, content] = rich[kind];
+      const file = rich[kind][0];
+      const content = rich[kind][1].replace('ONBOOT=no', 'ONBOOT=yes');
       await host.machine.write(file, content, 0o600);
       const tenant = { takeover: true as const, ...(kind === 'netplan' && { netplanId: 'tenant' }) };
       const outcomes: Readonly<Record<RendererKind, object>> = {
         netplan: { result: 'Applied' },
         keyfile: { result: 'Applied' },
-        // Of such files only one may have a NIC’s MAC.
+        // Of those that count at boot only one may have a NIC’s MAC.
         ifcfg: { result: 'Failed', reason: 'ValidationFailed', written: [], removed: [] },
       };
       const { outcome } = await host.apply(kind, [nic(0, { mtu: 1400 }), nic(1), nic(2, tenant)]);
