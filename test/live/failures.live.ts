@@ -319,7 +319,8 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     await host.sh('systemctl stop dbus.socket dbus.service');
     const outcome = await fails(NEW).catch((error: unknown) => error);
     await host.sh(`systemctl start dbus.socket dbus.service
-      if systemctl is-enabled --quiet NetworkManager; then systemctl restart NetworkManager; nm-online -s; sleep 3; fi`);
+      if systemctl is-enabled --quiet NetworkManager; then systemctl restart NetworkManager; sleep 3; fi`);
+    await host.managed();
     await foreign(host);
     expect(outcome).toMatchObject({
       reason: kind === 'netplan' ? 'RestoreNotArmed' : 'NetworkManagerDown',
