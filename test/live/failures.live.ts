@@ -157,6 +157,9 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
   );
 
   test.runIf(kind === 'netplan')('a name that somebody takes in the midst of the change', async () => {
+    // As a new one is: it has no address of the link, which going down would take away.
+    const [name] = (await host.sh(`ip -br link | grep ${nic(2).mac}`)).split(/[@ ]/);
+    await host.sh(`ip link set ${name} down`);
     await host.settled();
     const before = await host.sh(STATE);
     const take = 'ip link add multinic2 type veth peer name other';
