@@ -39,9 +39,9 @@ export async function readOthers(ours: ReadonlySet<string>, scope: OthersScope):
   const isThroughOurs = (command: string): boolean => devsOf(command).some((name) => ours.has(name));
   if (scope === 'ours') return through.filter(isThroughOurs);
   if (scope === 'rules') {
-    // To networkd, routes over several NICs are on none.
+    // To networkd, routes over several NICs are on none. An IPv6 blackhole says that it leads through lo.
     const isOnNone = (command: string): boolean =>
-      devsOf(command).length === 0 || /\bnexthop\b/.test(command);
+      devsOf(command).every((dev) => dev === 'lo') || /\bnexthop\b/.test(command);
     const kept = through.filter((command) => isThroughOurs(command) || isOnNone(command));
     return [...kept, ...(await readRules())];
   }
