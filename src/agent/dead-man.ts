@@ -169,14 +169,15 @@ const NAMED = [
   '}',
 ];
 
-/** Before the link comes up again. The kernel does not take away the link-local address that it made. */
+/** Before the link comes up again. The kernel does not take away the link-local address that it makes, also on a link that is down. */
 function setIpv6(mac: string, { acceptRa, addrGenMode }: Ipv6): string[] {
+  const drop = `ip addr del ${linkLocalOf(mac)}/64 dev "$n" 2>/dev/null`;
   return [
     'c=/proc/sys/net/ipv6/conf/$n',
     `echo ${acceptRa} >"$c/accept_ra"`,
     `if [ "$(cat "$c/addr_gen_mode")" != ${addrGenMode} ]; then`,
     `  echo ${addrGenMode} >"$c/addr_gen_mode"`,
-    ...(addrGenMode === NO_LINK_LOCAL ? [`  ip addr del ${linkLocalOf(mac)}/64 dev "$n" 2>/dev/null`] : []),
+    addrGenMode === NO_LINK_LOCAL ? `  ${drop}` : `  [ -n "$(ip -o link show dev "$n" up)" ] || ${drop}`,
     'fi',
   ];
 }

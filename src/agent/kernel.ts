@@ -113,7 +113,7 @@ export function readIpv6(root: string, name: string): Ipv6 | undefined {
 
 export async function setIpv6(
   root: string,
-  { name, mac, ipv6 }: Link,
+  { name, mac, up, ipv6 }: Link,
   step: LinkStep & { op: 'ipv6' },
 ): Promise<void> {
   const { acceptRa, addrGenMode } = step;
@@ -124,8 +124,10 @@ export async function setIpv6(
   } catch (error) {
     throw refused(step, (error as Error).message);
   }
-  // The kernel made it when it was told to, but does not take it away. It may have none, or one of another making.
-  if (addrGenMode === NO_LINK_LOCAL) await run(['ip', 'addr', 'del', `${linkLocalOf(mac)}/64`, 'dev', name]);
+  // The kernel makes it when it is told to, also on a link that is down, where nothing flushes it, and never takes it
+  // away. It may have none, or one of another making.
+  if (addrGenMode === NO_LINK_LOCAL || !up)
+    await run(['ip', 'addr', 'del', `${linkLocalOf(mac)}/64`, 'dev', name]);
 }
 
 export function readAltnames(raw: readonly RawLink[]): Altname[] {
