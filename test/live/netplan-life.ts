@@ -410,6 +410,17 @@ export function netplanLife(rootfs: RootfsKind): void {
         });
       });
 
+      test('because it comes back with another address: the one of the boot does not come with it', async () => {
+        const other = [MOVED[0]!, { ...MOVED[1]!, address: 'fd00:101::99' }, MOVED[2]!];
+        for (const network of [less, other]) {
+          const { outcome } = await unharmed(host, () => host.apply('netplan', network));
+          expect(outcome?.result).toBe('Applied');
+        }
+        await host.sh('sleep 1');
+        expect((await host.configured())['multinic1']).toBe('1500 fd00:101::99/64');
+        for (const network of [less, MOVED]) expect((await host.apply('netplan', network)).code).toBe(0);
+      });
+
       test('because a change failed, or its agent was killed: others have all that they had', async () => {
         const before = await host.configured();
         const failed = await unharmed(host, () =>

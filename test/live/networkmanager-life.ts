@@ -206,6 +206,23 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
       expect(host.log).toContain('nothing to change');
     }, 300_000);
 
+    test('after that a carrier may flap: what others have on that NIC stays', async () => {
+      await host.sh(`ip address replace 192.168.100.77/32 dev multinic0
+      ip route replace 10.99.0.0/16 via 192.168.100.1 dev multinic0`);
+      const routes = 'ip -br address show multinic0; ip route show 10.99.0.0/16';
+      const before = await host.sh(routes);
+      expect(before).toContain('dev multinic0');
+      // NetworkManager's own patience is six seconds.
+      for (const seconds of [1, 8]) {
+        await host.machine.setCarrier(nic(0).mac, false);
+        await host.sh(`sleep ${seconds}`);
+        await host.machine.setCarrier(nic(0).mac, true);
+        await host.sh('sleep 2');
+        expect(await host.sh(routes)).toBe(before);
+      }
+      await host.sh('ip address del 192.168.100.77/32 dev multinic0; ip route del 10.99.0.0/16');
+    });
+
     test('after a reboot two NICs have changed places for good', async () => {
       const swapped = TWO.map((each, index) => ({ ...each, mac: TWO[1 - index]!.mac }));
       expect((await watched(() => host.apply(kind, swapped))).result.outcome).toMatchObject({
