@@ -318,10 +318,8 @@ export class LiveHost implements Host {
   async retaken(renames: readonly Rename[], begun: () => Promise<void>): Promise<void> {
     const raw = await ip<RawLink>('link', 'show');
     const links = renames.flatMap(({ mac, to }) => {
-      const { ifindex: index, flags = [] } = raw.find(({ ifname }) => ifname === to) ?? {};
-      const taken = this.isNetworkds({ mac, name: to });
-      // It brings up what it takes.
-      return index === undefined || !(taken || flags.includes('UP')) ? [] : [{ index, taken }];
+      const index = raw.find(({ ifname, flags = [] }) => ifname === to && flags.includes('UP'))?.ifindex;
+      return index === undefined ? [] : [{ index, taken: this.isNetworkds({ mac, name: to }) }];
     });
     // It hears of a name a moment after the kernel, of a carrier up to a second later, and drops at once.
     await until(NETWORKD_HEARS_MS, async () =>
