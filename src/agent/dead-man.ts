@@ -229,6 +229,7 @@ function reloadManagers(paths: readonly string[]): string[] {
 const AWAIT_NETWORKD = [
   'through() {',
   '  for l in /run/systemd/netif/links/*; do',
+  '    [ -e "$l" ] || continue',
   `    grep -Eq '^OPER_STATE=(off|no-carrier|dormant)$' "$l" ||`,
   `      ! grep -Eq '^ADMIN_STATE=(pending|initialized|configuring)$' "$l" || return 1`,
   '  done',

@@ -7,9 +7,9 @@ import { LeaderElection } from './lease.ts';
 const log = pino({ level: 'silent' });
 const timing = { leaseDurationMs: 3_000, renewDeadlineMs: 1_500, retryPeriodMs: 100 };
 
-/** One Lease with compare-and-swap; `down` refuses everything. */
+/** One Lease with compare-and-swap; `down` refuses everything, `slowMs` keeps the answer to a write back. */
 async function leases() {
-  const state = { lease: undefined as V1Lease | undefined, version: 0, down: false };
+  const state = { lease: undefined as V1Lease | undefined, version: 0, down: false, slowMs: 0 };
   const server = await apiServer((request, response) => {
     let text = '';
     request.on('data', (part: Buffer) => (text += part.toString()));
@@ -25,7 +25,8 @@ async function leases() {
       if (stale) return response.writeHead(409).end('{}');
       state.version += 1;
       state.lease = { ...body, metadata: { ...body.metadata, resourceVersion: String(state.version) } };
-      return response.end(JSON.stringify(state.lease));
+      const answer = JSON.stringify(state.lease);
+      return setTimeout(() => response.end(answer), state.slowMs);
     });
   });
   const elect = (identity: string) =>
@@ -61,6 +62,24 @@ test('one leads at a time, and who is told to stop hands over at once', async ()
   expect(api.state.lease?.spec).toMatchObject({ holderIdentity: 'two', leaseTransitions: 1 });
   stops[1]!.abort();
   await second;
+  expect(api.state.lease?.spec?.holderIdentity).toBe('');
+});
+
+test('a renewal that nobody waits for any more does not keep the lease from being given back', async () => {
+  await using api = await leases();
+  const stop = new AbortController();
+  let version = 0;
+  const run = api.elect('one').run(async (over) => {
+    version = api.state.version;
+    api.state.slowMs = 400;
+    await until(over);
+  }, stop.signal);
+  await vi.waitFor(() => {
+    expect(version).toBeGreaterThan(0);
+    expect(api.state.version).toBeGreaterThan(version);
+  });
+  stop.abort();
+  await run;
   expect(api.state.lease?.spec?.holderIdentity).toBe('');
 });
 

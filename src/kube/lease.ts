@@ -21,6 +21,9 @@ export interface LeaderElectionOptions {
   readonly retryPeriodMs?: number;
 }
 
+const RELEASE_MS = 5_000;
+const RELEASE_TRIES = 3;
+
 interface Seen {
   readonly lease: V1Lease;
   /** When this process first saw it like that, by a clock that never goes back. */
@@ -151,17 +154,32 @@ export class LeaderElection {
 
   /** So that the next replica need not wait. */
   async #release(): Promise<void> {
+    const { identity, log } = this.#options;
+    try {
+      for (let tries = 1; !(await this.#giveBack()); tries += 1) {
+        if (tries === RELEASE_TRIES) throw new Error('others write it all the time');
+      }
+    } catch (error) {
+      log.warn({ err: error, identity }, 'the lease runs out by itself');
+    }
+  }
+
+  /** @returns false: it was written meanwhile */
+  async #giveBack(): Promise<boolean> {
     const { client, identity, log, name } = this.#options;
-    const lease = this.#seen?.lease;
-    if (lease?.spec?.holderIdentity !== identity) return;
-    const body = {
-      ...lease,
-      spec: { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime() },
-    };
-    await client
-      .request('PUT', this.#path(name), { body, timeoutMs: 5_000 })
-      .then(() => log.info({ identity }, 'lease given back'))
-      .catch((error: unknown) => log.warn({ err: error }, 'the lease runs out by itself'));
+    // Read anew: a renewal that was not waited for may have arrived all the same.
+    const lease = (await this.#read(AbortSignal.timeout(RELEASE_MS)))?.lease;
+    if (lease?.spec?.holderIdentity !== identity) return true;
+    const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime() };
+    try {
+      const body = { ...lease, spec };
+      await client.request('PUT', this.#path(name), { body, timeoutMs: RELEASE_MS });
+    } catch (error) {
+      if (hasStatus(error, 409)) return false;
+      throw error;
+    }
+    log.info({ identity }, 'lease given back');
+    return true;
   }
 
   #durationOf({ spec }: V1Lease): number {
