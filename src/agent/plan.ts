@@ -1,4 +1,5 @@
 import { MultinicError } from '../api/errors.ts';
+import type { AgentJob } from '../api/job.ts';
 import { indexOfName, type Interface, type Network } from '../network/interface.ts';
 import { byNetworkManager, type RendererKind } from '../network/node.ts';
 import type { Files } from '../network/renderer.ts';
@@ -313,6 +314,11 @@ function refuseDuplicates(network: Network, { links, uppers = [] }: HostState): 
       );
     }
   }
+}
+
+/** Whether the host's network manager has to read its files anew, where that is what is wished: also for what it still holds. */
+export function needsReload({ files, lingering }: Plan, mode: AgentJob['apply']): boolean {
+  return mode === 'full' && (files.length > 0 || lingering.length > 0);
 }
 
 /** The commit's NICs whose files are about to be written, with what others say of each. */

@@ -8,7 +8,7 @@ import type { Host, HostState, Link, LinkStep } from './host.ts';
 import { linkSteps } from './links.ts';
 import { takeLock } from './lock.ts';
 import { readManaged } from './managed.ts';
-import { bootNics, decide, type Desired, type FoundNic, type Plan } from './plan.ts';
+import { bootNics, decide, needsReload, type Desired, type FoundNic, type Plan } from './plan.ts';
 import { useOf } from './preflight.ts';
 import { HostRecord } from './record.ts';
 import { describeLingering } from './result.ts';
@@ -147,7 +147,7 @@ async function foresee(
   if (decision.kind !== 'apply') return { result: decision.kind, found: decision.found };
   const { plan } = decision;
   const steps = linkSteps(before.links, plan.targets);
-  const reload = mode === 'full' && (plan.files.length > 0 || plan.lingering.length > 0);
+  const reload = needsReload(plan, mode);
   const changes = plan.files.length > 0 || steps.length > 0 || reload;
   // Who has to answer afterwards is asked by a run alone.
   if (changes)

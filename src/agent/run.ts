@@ -11,7 +11,7 @@ import { linkSteps } from './links.ts';
 import { takeLock, type Lock } from './lock.ts';
 import type { Log } from './log.ts';
 import { meansTheSame, readManaged } from './managed.ts';
-import { bootNics, decide, type Desired, type Plan } from './plan.ts';
+import { bootNics, decide, needsReload, type Desired, type Plan } from './plan.ts';
 import { nextRecord } from './next-record.ts';
 import type { Endpoint } from './probe.ts';
 import { HostRecord, type Applied } from './record.ts';
@@ -134,7 +134,7 @@ async function settle(
   if (decision.kind === 'adopt') return adopt(decision.found);
   if (decision.kind === 'diverged') return diverged(decision.found, applied, expectedRecord);
   const full = task.mode === 'full';
-  const held = full && decision.plan.lingering.length > 0;
+  const reload = needsReload(decision.plan, task.mode);
   // The host's manager reads everything anew then.
   const plan = full ? { ...decision.plan, lingering: [] } : decision.plan;
   sayOrphans(plan, log);
@@ -142,7 +142,7 @@ async function settle(
     desired === NOTHING ? null : nextRecord(desired, plan, before, applied, root, task.node, clock());
   let doubt: MultinicError | undefined;
   let lost: readonly string[] = [];
-  if (plan.files.length === 0 && linkSteps(before.links, plan.targets).length === 0 && !held) {
+  if (plan.files.length === 0 && linkSteps(before.links, plan.targets).length === 0 && !reload) {
     log.info(`nothing to change: ${plan.kept.length} files are as the commit has them`);
     doubt = await steps.do('validate', () => doubtOfNextBoot(desired, plan, before, applied, dependencies));
     await steps.do('finish', () => record.finish(next));
@@ -157,7 +157,7 @@ async function settle(
       peers: [...task.peers, ...(apiServer === undefined ? [] : [apiServer.host])],
       probe: task.probe,
       mode: task.mode,
-      reload: full && (held || plan.files.length > 0),
+      reload,
       probes: task.probes,
       apiServer,
       deadManSeconds: deadManSeconds(task),
