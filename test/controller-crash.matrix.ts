@@ -15,7 +15,7 @@ import {
   startOnce,
   tips,
   twoEdits,
-} from './controller-crash.ts';
+} from './support/controller-crash.ts';
 import { LocalRun, NODES } from './support/local.ts';
 
 const [ONE, , THREE] = NODES;

@@ -11,7 +11,7 @@ import {
   runOnce,
   tips,
   twoEdits,
-} from './controller-crash.ts';
+} from './support/controller-crash.ts';
 import { LocalRun, NODES } from './support/local.ts';
 
 let configured: LocalRun;

@@ -2,7 +2,7 @@
 
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { lives, live } from './model.ts';
+import { lives, live } from './support/model.ts';
 
 const SEED = Number(process.env['MODEL_SEED'] ?? 1);
 const LIVES = 100;

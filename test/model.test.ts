@@ -2,7 +2,7 @@
 
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { lives, live } from './model.ts';
+import { lives, live } from './support/model.ts';
 import { entryFor, Fleet } from './support/fleet.ts';
 
 describe('a life of CR edits, pushes, reverts, commands and crashes ends where the model says', () => {

@@ -9,8 +9,8 @@ import { backup, restore } from '../src/store/backup.ts';
 import { maintain, Maintenance } from '../src/store/maintenance.ts';
 import { openReader } from '../src/store/reader.ts';
 import { Store } from '../src/store/store.ts';
-import { inFolder, leftovers } from './store-crash.ts';
-import { codeOf, valuesOf, VALUE_REFS, writeValue } from './store-values.ts';
+import { inFolder, leftovers } from './support/store-crash.ts';
+import { codeOf, valuesOf, VALUE_REFS, writeValue } from './support/store-values.ts';
 
 async function inStore(check: (store: Store, folder: string) => Promise<void>): Promise<void> {
   await inFolder(async (folder) => {

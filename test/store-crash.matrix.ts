@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { acknowledged, deadlyGit, expectRecovered, inFolder, startWriter } from './store-crash.ts';
+import { acknowledged, deadlyGit, expectRecovered, inFolder, startWriter } from './support/store-crash.ts';
 
 const POINTS = ['import', 'imported', 'transaction', 'moved', 'durable'];
 

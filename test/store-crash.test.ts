@@ -3,8 +3,15 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Store } from '../src/store/store.ts';
 import { BULK_CREATIONS } from '../src/store/transaction.ts';
-import { acknowledged, deadlyGit, expectRecovered, inFolder, leftovers, startWriter } from './store-crash.ts';
-import { codeOf } from './store-values.ts';
+import {
+  acknowledged,
+  deadlyGit,
+  expectRecovered,
+  inFolder,
+  leftovers,
+  startWriter,
+} from './support/store-crash.ts';
+import { codeOf } from './support/store-values.ts';
 import { Batch } from '../src/store/batch.ts';
 
 // Each checkpoint of a write, and whether the refs have moved by then. `#4`: opening and birth pass the first ones.

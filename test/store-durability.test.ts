@@ -3,8 +3,8 @@ import { mkdir, readFile, writeFile, chmod, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Store } from '../src/store/store.ts';
-import { inFolder, leftovers, startWriter } from './store-crash.ts';
-import { codeOf, valuesOf, VALUE_REFS, writeValue } from './store-values.ts';
+import { inFolder, leftovers, startWriter } from './support/store-crash.ts';
+import { codeOf, valuesOf, VALUE_REFS, writeValue } from './support/store-values.ts';
 
 interface Call {
   readonly name: string;

@@ -9,8 +9,8 @@ import { Store } from '../src/store/store.ts';
 import type { StoreOptions } from '../src/store/store.ts';
 import type { NewCommit } from '../src/store/port.ts';
 import { BULK_CREATIONS } from '../src/store/transaction.ts';
-import { inFolder } from './store-crash.ts';
-import { codeOf } from './store-values.ts';
+import { inFolder } from './support/store-crash.ts';
+import { codeOf } from './support/store-values.ts';
 
 const AUTHOR = { name: 'viola', email: 'viola@example.org' };
 const NODE = 'refs/heads/node/worker-1';

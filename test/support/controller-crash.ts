@@ -7,12 +7,12 @@ import { once } from 'node:events';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { expect } from 'vitest';
-import { CARRIER_WAIT_PATH } from '../src/agent/carrier-wait.ts';
-import type { StatusReport } from '../src/controller/report.ts';
+import { CARRIER_WAIT_PATH } from '../../src/agent/carrier-wait.ts';
+import type { StatusReport } from '../../src/controller/report.ts';
 import { leftovers } from './store-crash.ts';
-import { NODES, type LocalRun, type TestSpec } from './support/local.ts';
+import { NODES, type LocalRun, type TestSpec } from './local.ts';
 
-const BUNDLE = resolve(import.meta.dirname, '../dist/multinic.js');
+const BUNDLE = resolve(import.meta.dirname, '../../dist/multinic.js');
 const [ONE, TWO] = NODES;
 
 /** Instants of the controller's process that a first import and an edit come by. */

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect } from 'vitest';
-import { Store } from '../src/store/store.ts';
+import { Store } from '../../src/store/store.ts';
 import { valuesOf, writeValue } from './store-values.ts';
 
 interface WriterLine {

@@ -1,7 +1,7 @@
 // A process that writes batches to a store until it is killed: what the crash tests kill, pause and trace.
 // argv: store, number of batches. Each batch k moves main and ten nodes' branches to a commit whose file says k.
 
-import { Store } from '../src/store/store.ts';
+import { Store } from '../../src/store/store.ts';
 import { codeOf, valuesOf, writeValue } from './store-values.ts';
 
 const [dir = '', batches = '1000000'] = process.argv.slice(2);
