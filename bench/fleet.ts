@@ -1,9 +1,9 @@
 // A fleet of 5,000 nodes in ten CRs, as the benches need it.
 
 import { pino } from 'pino';
-import { Branches } from '../src/history/branch.ts';
+import { Branches } from '../src/history/node-branch.ts';
 import { Mirror } from '../src/mirror/mirror.ts';
-import type { ConfigList, ConfigObject, InventoryNode } from '../src/mirror/port.ts';
+import type { ConfigList, ConfigObject, InventoryNode } from '../src/mirror/home-port.ts';
 import type { Store } from '../src/store/store.ts';
 
 export const CONFIGS = 10;

@@ -1,5 +1,5 @@
 // Checkouts in a process of their own, as the agent's is: `URL TOKEN REF [HOW_MANY_AT_ONCE]`. Prints figures as JSON.
-import { checkout } from '../src/agent/checkout.ts';
+import { checkout } from '../src/agent/fetch/checkout.ts';
 
 const [url = '', token = '', ref = '', many = '1'] = process.argv.slice(2);
 const started = performance.now();

@@ -7,10 +7,10 @@ import { build } from 'esbuild';
 import { execa } from 'execa';
 import { pino } from 'pino';
 import { NODE_FLAGS } from '../scripts/node-flags.ts';
-import { hashedTokens } from '../src/store/auth.ts';
-import { Batch } from '../src/store/batch.ts';
-import { serve } from '../src/store/http.ts';
-import { maintain } from '../src/store/maintenance.ts';
+import { hashedTokens } from '../src/store/http/auth.ts';
+import { Batch } from '../src/store/model/batch.ts';
+import { serve } from '../src/store/server/serve.ts';
+import { maintain } from '../src/store/care/maintenance.ts';
 import { Store } from '../src/store/store.ts';
 
 const NODES = 5000;

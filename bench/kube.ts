@@ -9,7 +9,7 @@ import type { V1Job } from '@kubernetes/client-node';
 import pino from 'pino';
 import { NODE_FLAGS } from '../scripts/node-flags.ts';
 import { KubeClient, MERGE_PATCH } from '../src/kube/client.ts';
-import { applyCrds } from '../src/kube/crds.ts';
+import { applyCrds } from '../src/kube/crd-apply.ts';
 import { Informer } from '../src/kube/informer.ts';
 import { startCluster } from '../test/cluster/cluster.ts';
 import { median, report, type Bench } from './report.ts';

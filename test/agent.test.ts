@@ -10,7 +10,7 @@ import { parse } from 'yaml';
 import { OUTCOME_MAX_BYTES, Outcome } from '../src/api/outcome.ts';
 import type { Network } from '../src/network/interface.ts';
 import { managedFiles, renderTree, treeId } from '../src/network/tree.ts';
-import { Batch } from '../src/store/batch.ts';
+import { Batch } from '../src/store/model/batch.ts';
 import {
   cleanUpHost,
   fileIdentities,

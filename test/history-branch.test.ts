@@ -4,8 +4,8 @@ import { cp, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { Branches } from '../src/history/branch.ts';
-import { trailer } from '../src/history/message.ts';
+import { Branches } from '../src/history/node-branch.ts';
+import { trailer } from '../src/history/commit-words.ts';
 import { Fleet, HOUR_MS } from './support/fleet.ts';
 import { LocalRun, NODES } from './support/local.ts';
 

@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { checkout } from '../src/agent/checkout.ts';
-import { pkt } from '../src/store/http-pktline.ts';
+import { checkout } from '../src/agent/fetch/checkout.ts';
+import { pkt } from '../src/store/http/pktline.ts';
 import { clone, git, NODE_REF, OTHER_REF, startServer, TOKENS } from './support/http.ts';
 import type { TestServer } from './support/http.ts';
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { backup, restore } from '../src/store/backup.ts';
+import { backup, restore } from '../src/store/care/backup.ts';
 import { openReader } from '../src/store/reader.ts';
 import { Store } from '../src/store/store.ts';
 import {

@@ -3,10 +3,10 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { Batch } from '../src/store/batch.ts';
-import { FLUSH, pkt } from '../src/store/http-pktline.ts';
-import type { PushPolicy } from '../src/store/port.ts';
-import { ensureRepository } from '../src/store/repository.ts';
+import { Batch } from '../src/store/model/batch.ts';
+import { FLUSH, pkt } from '../src/store/http/pktline.ts';
+import type { PushPolicy } from '../src/store/model/store-port.ts';
+import { ensureRepository } from '../src/store/git/repository.ts';
 import { Store } from '../src/store/store.ts';
 import {
   clone,

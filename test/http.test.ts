@@ -3,9 +3,9 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { MultinicError } from '../src/api/errors.ts';
-import { Batch } from '../src/store/batch.ts';
-import type { Route } from '../src/store/http-routes.ts';
-import { FLUSH, pkt } from '../src/store/http-pktline.ts';
+import { Batch } from '../src/store/model/batch.ts';
+import type { Route } from '../src/store/http/routes.ts';
+import { FLUSH, pkt } from '../src/store/http/pktline.ts';
 import { clone, git, NODE_REF, OTHER_REF, request, startServer, TOKENS } from './support/http.ts';
 import type { TestServer } from './support/http.ts';
 

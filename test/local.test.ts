@@ -13,7 +13,7 @@ import { openLocalHome } from '../src/local/home.ts';
 import { JobFolder } from '../src/local/job-folder.ts';
 import { ChildRunner, type ChildRunnerOptions } from '../src/local/jobs.ts';
 import { watchHome, type Watch } from '../src/local/watch.ts';
-import type { JobRequest, JobStatus } from '../src/scheduler/port.ts';
+import type { JobRequest, JobStatus } from '../src/scheduler/job-port.ts';
 
 const SOURCE = join(import.meta.dirname, '../src/local');
 const COMMIT = 'c'.repeat(40);

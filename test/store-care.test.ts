@@ -5,8 +5,8 @@ import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { backup, restore } from '../src/store/backup.ts';
-import { maintain, Maintenance } from '../src/store/maintenance.ts';
+import { backup, restore } from '../src/store/care/backup.ts';
+import { maintain, Maintenance } from '../src/store/care/maintenance.ts';
 import { openReader } from '../src/store/reader.ts';
 import { Store } from '../src/store/store.ts';
 import { inFolder, leftovers } from './support/store-crash.ts';
@@ -145,7 +145,7 @@ test('a restore that is killed before the end leaves what was there, and the nex
     await writeValue(store, 1);
     await backup(store.dir, file);
     await writeValue(store, 2);
-    const module = new URL('../src/store/backup.ts', import.meta.url).href;
+    const module = new URL('../src/store/care/backup.ts', import.meta.url).href;
     const script = `const { restore } = await import(${JSON.stringify(module)});
       await restore(${JSON.stringify(file)}, ${JSON.stringify(store.dir)}, { force: true });`;
     const killed = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Store } from '../src/store/store.ts';
-import { BULK_CREATIONS } from '../src/store/transaction.ts';
+import { BULK_CREATIONS } from '../src/store/git/transaction.ts';
 import {
   acknowledged,
   deadlyGit,
@@ -12,7 +12,7 @@ import {
   startWriter,
 } from './support/store-crash.ts';
 import { codeOf } from './support/store-values.ts';
-import { Batch } from '../src/store/batch.ts';
+import { Batch } from '../src/store/model/batch.ts';
 
 // Each checkpoint of a write, and whether the refs have moved by then. `#4`: opening and birth pass the first ones.
 const CHECKPOINTS = [

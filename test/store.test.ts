@@ -2,13 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { recordPush, AUDIT_REF } from '../src/store/audit.ts';
-import { Batch } from '../src/store/batch.ts';
+import { recordPush, AUDIT_REF } from '../src/store/push/audit.ts';
+import { Batch } from '../src/store/model/batch.ts';
 import { openReader } from '../src/store/reader.ts';
 import { Store } from '../src/store/store.ts';
 import type { StoreOptions } from '../src/store/store.ts';
-import type { NewCommit } from '../src/store/port.ts';
-import { BULK_CREATIONS } from '../src/store/transaction.ts';
+import type { NewCommit } from '../src/store/model/store-port.ts';
+import { BULK_CREATIONS } from '../src/store/git/transaction.ts';
 import { inFolder } from './support/store-crash.ts';
 import { codeOf } from './support/store-values.ts';
 

@@ -10,4 +10,4 @@ if (Number(process.versions.node.split('.', 1)[0]) < OLDEST) {
   process.exit(1);
 }
 
-await import('./main.ts');
+await import('./program.ts');

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { formatProblem, InvalidInputError, MultinicError } from '../api/errors.ts';
 import { EXIT, outputOption, plural, print, printJson, type Format } from './output.ts';
-import { rendererOption } from './writing.ts';
+import { rendererOption } from './writing-commands.ts';
 
 interface Flags {
   readonly output: Format;
@@ -20,7 +20,7 @@ export function addInputCommands(program: Command): void {
       '\nExit code 3 when something would be refused.\n\nExample:\n  multinic validate fixtures/sample-multinicclusterconfig.yaml',
     )
     .action(async (files: string[], flags: Flags) => {
-      const { validateFiles } = await import('./validate.ts');
+      const { validateFiles } = await import('./validate-command.ts');
       const results = await validateFiles(files);
       if (flags.output === 'json') printJson(results);
       else {
@@ -45,7 +45,7 @@ export function addInputCommands(program: Command): void {
       '\nExample:\n  multinic render fixtures/sample-multinicclusterconfig.yaml --renderer ifcfg',
     )
     .action(async (file: string, flags: Flags & { node?: string; renderer: string }) => {
-      const { renderFile } = await import('./validate.ts');
+      const { renderFile } = await import('./validate-command.ts');
       const { nodes, problems } = await renderFile(file, flags.renderer, flags.node);
       if (flags.output === 'json') printJson(nodes);
       else for (const [node, files] of Object.entries(nodes)) printFiles(node, files);

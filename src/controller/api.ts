@@ -4,12 +4,12 @@ import * as z from 'zod';
 import { MultinicError } from '../api/errors.ts';
 import { describe, diff, timeline } from '../history/timeline.ts';
 import { RENDERER_KINDS } from '../network/renderers.ts';
-import type { Route, RouteCall } from '../store/http-routes.ts';
-import { CONTROLLER } from '../store/identity.ts';
-import type { Reader } from '../store/port.ts';
+import type { Route, RouteCall } from '../store/http/routes.ts';
+import { CONTROLLER } from '../store/model/committer.ts';
+import type { Reader } from '../store/model/store-port.ts';
 import type { Controller } from './controller.ts';
-import type { Requester } from './port.ts';
-import { reportOf } from './report.ts';
+import type { Requester } from './sink-port.ts';
+import { reportOf } from './status-report.ts';
 
 /** Who a person says they are; without it, the principal's name stands for them. */
 const Author = z.strictObject({ name: z.string().min(1).max(200), email: z.string().max(200) });

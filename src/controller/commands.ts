@@ -1,19 +1,19 @@
 // What a person may ask of the controller. Each command decides on the tips as they are and writes one batch.
 
 import { MultinicError } from '../api/errors.ts';
-import { kindOf, type Branch, type Branches } from '../history/branch.ts';
-import { headOf, move, rerender, rollback, type Cause, type Head } from '../history/change.ts';
-import { trailer, TRAILER } from '../history/message.ts';
-import { recordRequest, type Request } from '../history/outcome.ts';
-import { MAIN, nodeOfRef, NODES, outcomeRef } from '../history/ref.ts';
+import { kindOf, type Branch, type Branches } from '../history/node-branch.ts';
+import { headOf, move, rerender, rollback, type Cause, type Head } from '../history/branch-commits.ts';
+import { trailer, TRAILER } from '../history/commit-words.ts';
+import { recordRequest, type Request } from '../history/outcome-branch.ts';
+import { MAIN, nodeOfRef, NODES, outcomeRef } from '../history/refs.ts';
 import { rollbackTarget } from '../history/rollback.ts';
 import type { Mirror } from '../mirror/mirror.ts';
 import type { RendererKind } from '../network/node.ts';
-import { Batch } from '../store/batch.ts';
-import type { Commit, Oid, Person } from '../store/port.ts';
+import { Batch } from '../store/model/batch.ts';
+import type { Commit, Oid, Person } from '../store/model/store-port.ts';
 import { decideAnew } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
-import type { PausableInventory, Requester } from './port.ts';
+import type { PausableInventory, Requester } from './sink-port.ts';
 
 /** A node's new tip. */
 export interface Moved {

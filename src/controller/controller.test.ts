@@ -5,14 +5,14 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { InventoryNode, ConfigObject } from '../mirror/port.ts';
-import { jobName, jobStamp } from '../scheduler/name.ts';
+import type { InventoryNode, ConfigObject } from '../mirror/home-port.ts';
+import { jobName, jobStamp } from '../scheduler/job-name.ts';
 import type { Outcome } from '../api/outcome.ts';
-import { DEFAULT_POLICY } from '../scheduler/plan.ts';
-import type { JobRequest, JobRunner, JobStatus } from '../scheduler/port.ts';
+import { DEFAULT_POLICY } from '../scheduler/schedule.ts';
+import type { JobRequest, JobRunner, JobStatus } from '../scheduler/job-port.ts';
 import { Store } from '../store/store.ts';
 import { Controller } from './controller.ts';
-import type { PausableInventory, StatusSink } from './port.ts';
+import type { PausableInventory, StatusSink } from './sink-port.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { Branch } from '../history/branch.ts';
-import type { OutcomeRecord } from '../history/outcome.ts';
-import type { Commit, Reader } from '../store/port.ts';
+import type { Branch } from '../history/node-branch.ts';
+import type { OutcomeRecord } from '../history/outcome-branch.ts';
+import type { Commit, Reader } from '../store/model/store-port.ts';
 import { factsOf } from './facts.ts';
 
 const MAC = '02:00:00:00:00:01';

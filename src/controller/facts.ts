@@ -2,13 +2,13 @@
 
 import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
 import type { AgentJob } from '../api/job.ts';
-import type { Branch } from '../history/branch.ts';
-import { adoptable } from '../history/change.ts';
-import { trailer, TRAILER } from '../history/message.ts';
-import type { OutcomeRecord } from '../history/outcome.ts';
-import type { InventoryNode } from '../mirror/port.ts';
+import type { Branch } from '../history/node-branch.ts';
+import { adoptable } from '../history/branch-commits.ts';
+import { trailer, TRAILER } from '../history/commit-words.ts';
+import type { OutcomeRecord } from '../history/outcome-branch.ts';
+import type { InventoryNode } from '../mirror/home-port.ts';
 import type { NodeFacts } from '../scheduler/due.ts';
-import type { Reader } from '../store/port.ts';
+import type { Reader } from '../store/model/store-port.ts';
 
 /** @param config annotations of the CR that speaks for the node */
 export async function factsOf(

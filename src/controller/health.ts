@@ -1,6 +1,6 @@
 // `/healthz`, as operators know it.
 
-import type { Snapshot } from './status.ts';
+import type { Snapshot } from './config-status.ts';
 
 export interface Health {
   readonly status: 'healthy' | 'starting' | 'unhealthy';

@@ -3,8 +3,8 @@
 import { formatProblem } from '../api/errors.ts';
 import type { ConfigRef } from '../network/node.ts';
 import { runs } from '../scheduler/due.ts';
-import type { ControllerEvent } from './port.ts';
-import { nodeViews, type NodeView, type Snapshot } from './status.ts';
+import type { ControllerEvent } from './sink-port.ts';
+import { nodeViews, type NodeView, type Snapshot } from './config-status.ts';
 
 /** The events between two snapshots; without an earlier one, what is wrong now. */
 export function newsBetween(before: Snapshot | undefined, after: Snapshot): ControllerEvent[] {

@@ -1,7 +1,7 @@
 // The store's maintenance beside the passes: it may take seconds, and nobody waits for it.
 
 import type { Logger } from 'pino';
-import { Maintenance } from '../store/maintenance.ts';
+import { Maintenance } from '../store/care/maintenance.ts';
 import type { Store } from '../store/store.ts';
 
 export class Upkeep {

@@ -4,9 +4,9 @@
 import { InvalidInputError, MultinicError } from '../api/errors.ts';
 import { rendererOf } from '../network/renderers.ts';
 import { MAX_FILE_BYTES, NODE_FILE, readTree } from '../network/tree.ts';
-import type { Commit, Listing, Oid, Push, PushPolicy, Reader } from '../store/port.ts';
-import { readBranch, isOurs, type Branch } from './branch.ts';
-import { nodeOfRef, NODES } from './ref.ts';
+import type { Commit, Listing, Oid, Push, PushPolicy, Reader } from '../store/model/store-port.ts';
+import { readBranch, isOurs, type Branch } from './node-branch.ts';
+import { nodeOfRef, NODES } from './refs.ts';
 
 const MAX_COMMITS = 100;
 const MAX_CLOCK_AHEAD_S = 600;

@@ -3,8 +3,8 @@
 import { MultinicError } from '../api/errors.ts';
 import { sameNetwork, type Network } from '../network/interface.ts';
 import { readTree } from '../network/tree.ts';
-import type { Oid, Reader } from '../store/port.ts';
-import type { Branch } from './branch.ts';
+import type { Oid, Reader } from '../store/model/store-port.ts';
+import type { Branch } from './node-branch.ts';
 
 export interface RollbackTarget {
   readonly commit: Oid;

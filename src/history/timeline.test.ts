@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Commit, LogOptions, Oid, Reader } from '../store/port.ts';
-import { nodeRef, outcomeRef } from './ref.ts';
+import type { Commit, LogOptions, Oid, Reader } from '../store/model/store-port.ts';
+import { nodeRef, outcomeRef } from './refs.ts';
 import { timeline } from './timeline.ts';
 
 const oid = (name: string): Oid => Buffer.from(name).toString('hex').padEnd(40, '0');

@@ -4,12 +4,12 @@ import { MultinicError } from '../api/errors.ts';
 import type { Network } from '../network/interface.ts';
 import type { NodeIdentity } from '../network/node.ts';
 import { NODE_FILE } from '../network/tree.ts';
-import { AUDIT_REF } from '../store/audit.ts';
-import type { Commit, Oid, Reader } from '../store/port.ts';
-import { kindOf, noSuchNode, readBranch, type Branch } from './branch.ts';
-import { trailer, TRAILER, type Kind } from './message.ts';
-import { parseOutcome, type OutcomeRecord } from './outcome.ts';
-import { nodeRef, outcomeRef } from './ref.ts';
+import { AUDIT_REF } from '../store/push/audit.ts';
+import type { Commit, Oid, Reader } from '../store/model/store-port.ts';
+import { kindOf, noSuchNode, readBranch, type Branch } from './node-branch.ts';
+import { trailer, TRAILER, type Kind } from './commit-words.ts';
+import { parseOutcome, type OutcomeRecord } from './outcome-branch.ts';
+import { nodeRef, outcomeRef } from './refs.ts';
 
 /** One commit of either branch of a node. */
 export interface TimelineEntry {

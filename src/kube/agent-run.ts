@@ -3,7 +3,7 @@
 import type { CoreV1Event, V1ContainerState, V1Job, V1Pod } from '@kubernetes/client-node';
 import * as z from 'zod';
 import { Outcome } from '../api/outcome.ts';
-import { ANNOTATION } from './names.ts';
+import { ANNOTATION } from './cluster-names.ts';
 
 /** What is kept of a Job. */
 export interface AgentJobObject {

@@ -5,9 +5,9 @@ import type { V1Job, V1Pod } from '@kubernetes/client-node';
 import { createHash } from 'node:crypto';
 import { MultinicError } from '../api/errors.ts';
 import { PLURAL } from '../api/multinicbizconfig.ts';
-import type { Principal } from '../store/port.ts';
+import type { Principal } from '../store/model/store-port.ts';
 import { found, hasStatus, type KubeClient } from './client.ts';
-import { AGENT_ACCOUNT, ANNOTATION, AUDIENCE } from './names.ts';
+import { AGENT_ACCOUNT, ANNOTATION, AUDIENCE } from './cluster-names.ts';
 
 export interface AuthenticatorOptions {
   readonly client: KubeClient;

@@ -19,7 +19,7 @@ import { randomBytes, webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
 import { MultinicError } from '../api/errors.ts';
 import { found, hasStatus, type KubeClient } from './client.ts';
-import { CA_CONFIG_MAP, LABEL, NAME, TLS_SECRET } from './names.ts';
+import { CA_CONFIG_MAP, LABEL, NAME, TLS_SECRET } from './cluster-names.ts';
 
 /** PEM. */
 export interface ServerCertificate {

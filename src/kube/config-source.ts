@@ -7,12 +7,12 @@ import type { Logger } from 'pino';
 import type { Problem } from '../api/errors.ts';
 import { PLURAL, VERSION, type Group } from '../api/multinicbizconfig.ts';
 import type { ConfigStatus } from '../api/status.ts';
-import { formatConfigRef } from '../history/message.ts';
-import type { ConfigList, ConfigObject, ConfigSource } from '../mirror/port.ts';
+import { formatConfigRef } from '../history/commit-words.ts';
+import type { ConfigList, ConfigObject, ConfigSource } from '../mirror/home-port.ts';
 import type { ConfigRef } from '../network/node.ts';
-import type { Person } from '../store/port.ts';
+import type { Person } from '../store/model/store-port.ts';
 import { hasStatus, type KubeClient } from './client.ts';
-import { FIELD_MANAGER } from './names.ts';
+import { FIELD_MANAGER } from './cluster-names.ts';
 
 /** What is kept of a CR. */
 export interface WatchedConfig {

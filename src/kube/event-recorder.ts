@@ -2,10 +2,10 @@
 
 import type { Logger } from 'pino';
 import { KIND, VERSION } from '../api/multinicbizconfig.ts';
-import type { ControllerEvent } from '../controller/port.ts';
+import type { ControllerEvent } from '../controller/sink-port.ts';
 import type { ConfigRef } from '../network/node.ts';
 import { MERGE_PATCH, hasStatus, type KubeClient } from './client.ts';
-import { NAME } from './names.ts';
+import { NAME } from './cluster-names.ts';
 import { WorkQueue } from './queue.ts';
 
 export interface EventRecorderOptions {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { AgentJob } from '../api/job.ts';
-import type { JobRequest } from '../scheduler/port.ts';
+import type { JobRequest } from '../scheduler/job-port.ts';
 import { agentJob, shellPod, type JobOptions } from './job-manifest.ts';
 
 const request: JobRequest = {

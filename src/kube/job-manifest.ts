@@ -2,9 +2,17 @@
 
 import type { V1Container, V1Job, V1Pod, V1PodSpec, V1PodTemplateSpec } from '@kubernetes/client-node';
 import { NODE_ADDRESS_VARIABLE, type AgentJob } from '../api/job.ts';
-import type { JobRequest } from '../scheduler/port.ts';
-import { jobNodeId } from '../scheduler/name.ts';
-import { AGENT_ACCOUNT, AGENT_PATH, ANNOTATION, AUDIENCE, LABEL, NAME, PRIORITY_CLASS } from './names.ts';
+import type { JobRequest } from '../scheduler/job-port.ts';
+import { jobNodeId } from '../scheduler/job-name.ts';
+import {
+  AGENT_ACCOUNT,
+  AGENT_PATH,
+  ANNOTATION,
+  AUDIENCE,
+  LABEL,
+  NAME,
+  PRIORITY_CLASS,
+} from './cluster-names.ts';
 
 export interface ManifestOptions {
   readonly namespace: string;

@@ -2,7 +2,7 @@ import pino from 'pino';
 import { beforeEach, expect, test } from 'vitest';
 import { FakeClient } from '../../test/support/kube.ts';
 import type { Outcome } from '../api/outcome.ts';
-import type { JobRequest } from '../scheduler/port.ts';
+import type { JobRequest } from '../scheduler/job-port.ts';
 import {
   projectJob,
   projectPod,

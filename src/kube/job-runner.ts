@@ -4,7 +4,7 @@
 import type { V1Job, V1Pod } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
 import { MultinicError } from '../api/errors.ts';
-import type { JobRequest, JobRunner, JobStatus } from '../scheduler/port.ts';
+import type { JobRequest, JobRunner, JobStatus } from '../scheduler/job-port.ts';
 import {
   describeEnd,
   describeWait,
@@ -17,7 +17,7 @@ import {
 } from './agent-run.ts';
 import { hasStatus, MERGE_PATCH, type KubeClient } from './client.ts';
 import { agentJob, GRACE_SECONDS, type JobOptions } from './job-manifest.ts';
-import { ANNOTATION } from './names.ts';
+import { ANNOTATION } from './cluster-names.ts';
 
 /** As an Informer is read. */
 export interface Lookup<T> {

@@ -1,7 +1,7 @@
 // What Prometheus is told: controller-runtime's names where they exist, ours for the rest.
 
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
-import { nodeViews, type Snapshot } from '../controller/status.ts';
+import { nodeViews, type Snapshot } from '../controller/config-status.ts';
 import { NODE_STATES } from '../api/status.ts';
 
 const CONTROLLER = 'multinicbizconfig';

@@ -3,8 +3,8 @@
 import type { V1Node } from '@kubernetes/client-node';
 import { MultinicError } from '../api/errors.ts';
 import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
-import type { PausableInventory } from '../controller/port.ts';
-import type { InventoryNode } from '../mirror/port.ts';
+import type { PausableInventory } from '../controller/sink-port.ts';
+import type { InventoryNode } from '../mirror/home-port.ts';
 
 /** As an Informer is read. */
 export interface NodeLookup {

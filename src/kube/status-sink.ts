@@ -4,13 +4,13 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { KIND, PLURAL, VERSION, type Group } from '../api/multinicbizconfig.ts';
 import type { ConfigStatus } from '../api/status.ts';
-import type { ControllerEvent, StatusSink } from '../controller/port.ts';
-import { formatConfigRef } from '../history/message.ts';
+import type { ControllerEvent, StatusSink } from '../controller/sink-port.ts';
+import { formatConfigRef } from '../history/commit-words.ts';
 import type { ConfigRef } from '../network/node.ts';
 import { APPLY_PATCH, hasStatus, type KubeClient } from './client.ts';
 import type { ConfigLookup } from './config-source.ts';
 import { EventRecorder } from './event-recorder.ts';
-import { FIELD_MANAGER } from './names.ts';
+import { FIELD_MANAGER } from './cluster-names.ts';
 import { WorkQueue } from './queue.ts';
 import { fitStatus } from './status-budget.ts';
 

@@ -4,7 +4,7 @@
 import type { CoreV1Event, V1Job, V1Node, V1Pod } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
 import { PLURAL, VERSION, type Group } from '../api/multinicbizconfig.ts';
-import type { InventoryNode } from '../mirror/port.ts';
+import type { InventoryNode } from '../mirror/home-port.ts';
 import {
   projectJob,
   projectPod,
@@ -16,7 +16,7 @@ import {
 import type { KubeClient } from './client.ts';
 import { projectConfig, type WatchedConfig } from './config-source.ts';
 import { Informer } from './informer.ts';
-import { LABEL, NAME } from './names.ts';
+import { LABEL, NAME } from './cluster-names.ts';
 import { projectNode } from './node-inventory.ts';
 
 export interface WatchesOptions {

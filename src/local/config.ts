@@ -3,9 +3,9 @@ import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { formatProblem, type Problem } from '../api/errors.ts';
-import type { ConfigList, ConfigObject, ConfigSource } from '../mirror/port.ts';
+import type { ConfigList, ConfigObject, ConfigSource } from '../mirror/home-port.ts';
 import type { ConfigRef } from '../network/node.ts';
-import type { Person } from '../store/port.ts';
+import type { Person } from '../store/model/store-port.ts';
 import { parseConfigFile, type ConfigFile, type WrittenConfig } from './config-file.ts';
 import { isErrno, readRegular } from './file.ts';
 

@@ -6,7 +6,7 @@ import { ConfigFolder, type Known } from './config.ts';
 import { isErrno } from './file.ts';
 import { InventoryFile } from './inventory.ts';
 import { ChildRunner, type ChildRunnerOptions } from './jobs.ts';
-import { lockController } from './lock.ts';
+import { lockController } from './controller-lock.ts';
 import { Tokens } from './tokens.ts';
 import { watchHome, type Watch } from './watch.ts';
 

@@ -2,7 +2,7 @@ import { basename, join } from 'node:path';
 import { isMap, isSeq, parseDocument, type Document } from 'yaml';
 import * as z from 'zod';
 import { formatProblem, InvalidInputError, MultinicError, type Problem } from '../api/errors.ts';
-import type { InventoryNode, NodeInventory } from '../mirror/port.ts';
+import type { InventoryNode, NodeInventory } from '../mirror/home-port.ts';
 import { isErrno, readRegular, replaceFile } from './file.ts';
 
 const nodeName = z

@@ -6,7 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import * as z from 'zod';
 import { AgentJob } from '../api/job.ts';
 import { Outcome } from '../api/outcome.ts';
-import type { JobRequest } from '../scheduler/port.ts';
+import type { JobRequest } from '../scheduler/job-port.ts';
 import { isErrno, readIfPresent, replaceFile, syncFolder } from './file.ts';
 
 const Request = AgentJob.omit({ version: true, url: true, tokenFile: true }).extend({

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
-import type { JobRequest, JobRunner, JobStatus } from '../scheduler/port.ts';
+import type { JobRequest, JobRunner, JobStatus } from '../scheduler/job-port.ts';
 import { isErrno } from './file.ts';
 import { isLocked, LOCKED } from './flock.ts';
 import { discard, JobFolder } from './job-folder.ts';

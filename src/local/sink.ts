@@ -2,8 +2,8 @@ import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import type { ConfigStatus } from '../api/status.ts';
-import type { ControllerEvent, StatusSink } from '../controller/port.ts';
-import type { StatusReport } from '../controller/report.ts';
+import type { ControllerEvent, StatusSink } from '../controller/sink-port.ts';
+import type { StatusReport } from '../controller/status-report.ts';
 import type { ConfigRef } from '../network/node.ts';
 import { readIfPresent, replaceFile } from './file.ts';
 

@@ -3,8 +3,8 @@ import { chmod } from 'node:fs/promises';
 import { parse, stringify } from 'yaml';
 import * as z from 'zod';
 import { MultinicError } from '../api/errors.ts';
-import { hashedTokens, type Authenticate } from '../store/auth.ts';
-import type { Principal } from '../store/port.ts';
+import { hashedTokens, type Authenticate } from '../store/http/auth.ts';
+import type { Principal } from '../store/model/store-port.ts';
 import { readIfPresent, replaceFile } from './file.ts';
 
 const token = z.string().regex(/^[\x21-\x7e]{20,200}$/, 'at least 20 printable characters without spaces');

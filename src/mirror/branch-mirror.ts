@@ -3,23 +3,23 @@
 import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
-import { baseAt, type Branch, type Branches } from '../history/branch.ts';
-import { birth, headOf, identity, move, spec, type Cause, type Head } from '../history/change.ts';
-import { describeChange, formatConfigRef, trailer, TRAILER } from '../history/message.ts';
-import { nodeOfRef, NODES } from '../history/ref.ts';
+import { baseAt, type Branch, type Branches } from '../history/node-branch.ts';
+import { birth, headOf, identity, move, spec, type Cause, type Head } from '../history/branch-commits.ts';
+import { describeChange, formatConfigRef, trailer, TRAILER } from '../history/commit-words.ts';
+import { nodeOfRef, NODES } from '../history/refs.ts';
 import { satisfies, type WantedInterface } from '../network/interface.ts';
 import type { ConfigRef, NodeIdentity } from '../network/node.ts';
 import { nodeIdKey } from '../network/text.ts';
-import { Batch } from '../store/batch.ts';
-import { CONTROLLER } from '../store/identity.ts';
-import type { Commit, Mark, Oid } from '../store/port.ts';
+import { Batch } from '../store/model/batch.ts';
+import { CONTROLLER } from '../store/model/committer.ts';
+import type { Commit, Mark, Oid } from '../store/model/store-port.ts';
 import type { Store } from '../store/store.ts';
 import { InventoryIndex, resolveClaims, type Claim, type Claims } from './claim.ts';
-import type { Entry } from './entry.ts';
+import type { Entry } from './node-entry.ts';
 import { GUARD_WINDOW_S, stoppedRemovals, type GuardPolicy, type GuardView, type Removal } from './guard.ts';
-import { describeIdentity, identityOf, sameIdentity } from './identity.ts';
-import { causeOf, type MainConfig, type MainState } from './main.ts';
-import type { InventoryNode } from './port.ts';
+import { describeIdentity, identityOf, sameIdentity } from './node-identity.ts';
+import { causeOf, type MainConfig, type MainState } from './main-branch.ts';
+import type { InventoryNode } from './home-port.ts';
 
 export interface MirrorEvent {
   readonly type: 'Committed' | 'HoldEnded';

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { NodeIdentity } from '../network/node.ts';
 import { resolveClaims, type Claims } from './claim.ts';
-import { parseEntry } from './entry.ts';
-import type { MainConfig, MainState } from './main.ts';
-import type { InventoryNode } from './port.ts';
+import { parseEntry } from './node-entry.ts';
+import type { MainConfig, MainState } from './main-branch.ts';
+import type { InventoryNode } from './home-port.ts';
 
 const UUID = '11111111-2222-4333-8444-555555555555';
 

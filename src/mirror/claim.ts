@@ -1,11 +1,11 @@
 // Which entry of which CR speaks for which node.
 
 import type { NodeIdentity } from '../network/node.ts';
-import { formatConfigRef } from '../history/message.ts';
+import { formatConfigRef } from '../history/commit-words.ts';
 import { nodeIdKey } from '../network/text.ts';
-import type { Entry } from './entry.ts';
-import type { MainConfig, MainState } from './main.ts';
-import type { InventoryNode } from './port.ts';
+import type { Entry } from './node-entry.ts';
+import type { MainConfig, MainState } from './main-branch.ts';
+import type { InventoryNode } from './home-port.ts';
 
 /** An entry that speaks for a node. */
 export interface Claim {

@@ -2,11 +2,11 @@
 
 import { InvalidInputError, type Problem } from '../api/errors.ts';
 import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
-import { formatConfigRef } from '../history/message.ts';
+import { formatConfigRef } from '../history/commit-words.ts';
 import { admitConfig } from '../network/admission.ts';
-import { judgedBefore } from './entry.ts';
-import { mainConfig, type MainConfig, type MainState } from './main.ts';
-import type { ConfigList, ConfigObject } from './port.ts';
+import { judgedBefore } from './node-entry.ts';
+import { mainConfig, type MainConfig, type MainState } from './main-branch.ts';
+import type { ConfigList, ConfigObject } from './home-port.ts';
 
 export interface ValidConfig {
   readonly object: ConfigObject;

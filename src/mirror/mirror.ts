@@ -4,21 +4,28 @@
 import type { Logger } from 'pino';
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError, type Problem } from '../api/errors.ts';
-import type { Branch, Branches } from '../history/branch.ts';
-import { headOf, move, spec, type Cause } from '../history/change.ts';
-import { formatConfigRef, TRAILER } from '../history/message.ts';
-import { MAIN, MIRRORED } from '../history/ref.ts';
-import { Batch } from '../store/batch.ts';
+import type { Branch, Branches } from '../history/node-branch.ts';
+import { headOf, move, spec, type Cause } from '../history/branch-commits.ts';
+import { formatConfigRef, TRAILER } from '../history/commit-words.ts';
+import { MAIN, MIRRORED } from '../history/refs.ts';
+import { Batch } from '../store/model/batch.ts';
 import { satisfies } from '../network/interface.ts';
-import type { Oid } from '../store/port.ts';
+import type { Oid } from '../store/model/store-port.ts';
 import { decideAnew } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
 import { BranchMirror, type BranchesResult, type MirrorEvent } from './branch-mirror.ts';
 import { resolveClaims } from './claim.ts';
 import { Judge, type Judgement, type ValidConfig } from './judge.ts';
 import { DEFAULT_GUARD, type GuardPolicy } from './guard.ts';
-import { commitConfig, commitsSince, readMain, sameConfig, type MainConfig, type MainState } from './main.ts';
-import type { ConfigList, ConfigObject, InventoryNode } from './port.ts';
+import {
+  commitConfig,
+  commitsSince,
+  readMain,
+  sameConfig,
+  type MainConfig,
+  type MainState,
+} from './main-branch.ts';
+import type { ConfigList, ConfigObject, InventoryNode } from './home-port.ts';
 
 /** What a pass found and did: enough for every status to be told from it. */
 export interface MirrorReport extends BranchesResult {

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { InvalidInputError } from '../api/errors.ts';
 import { admitConfig } from './admission.ts';
 import { indexOfName, satisfies, type Network, type WantedInterface } from './interface.ts';
-import { assignNames } from './names.ts';
+import { assignNames } from './nic-names.ts';
 import type { NodeIdentity } from './node.ts';
 import type { Files, Renderer } from './renderer.ts';
 import { rendererOf, RENDERER_KINDS } from './renderers.ts';

@@ -1,8 +1,8 @@
 // The scheduler turns tips of node branches into Jobs. Here: does one node need a run of the agent, and may it
 // have one now? Decided anew each time from what the store and the inventory say; nothing is remembered.
 import type { AgentJob } from '../api/job.ts';
-import type { OutcomeRecord } from '../history/outcome.ts';
-import type { Oid } from '../store/port.ts';
+import type { OutcomeRecord } from '../history/outcome-branch.ts';
+import type { Oid } from '../store/model/store-port.ts';
 
 export const MAX_ATTEMPTS = 10;
 /** Of one tip in one boot as its runs tell it: an inventory that is wrong about the boot must not make Jobs without end. */

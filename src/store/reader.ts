@@ -1,12 +1,12 @@
 // Reads the store: one object reader for everything that a commit's id names, git itself for walks and differences.
 
 import { MultinicError } from '../api/errors.ts';
-import { CatFile } from './catfile.ts';
-import type { GitObject } from './catfile.ts';
-import { git, gitFailure, tryGit } from './git.ts';
-import { isOid, parseCommit, parseTree, TREE_MODE } from './objects.ts';
-import { RecentMap } from './recent.ts';
-import type { Commit, Listing, LogOptions, Oid, Reader, TreeEntry } from './port.ts';
+import { CatFile } from './git/cat-file.ts';
+import type { GitObject } from './git/cat-file.ts';
+import { git, gitFailure, tryGit } from './git/git.ts';
+import { isOid, parseCommit, parseTree, TREE_MODE } from './model/objects.ts';
+import { RecentMap } from './git/recent.ts';
+import type { Commit, Listing, LogOptions, Oid, Reader, TreeEntry } from './model/store-port.ts';
 
 /** git knows the empty tree without having it. */
 const EMPTY_TREE: Oid = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';

@@ -8,21 +8,21 @@ import PQueue from 'p-queue';
 import type { Logger } from 'pino';
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
-import { Batch } from './batch.ts';
-import { FolderSync } from './durability.ts';
-import { git } from './git.ts';
-import { CONTROLLER } from './identity.ts';
-import { importCommits, importStream, isMark } from './import.ts';
-import { LOCK_FILE } from './lock.ts';
-import { expectRef, MAIN_REF, WRITER_REF } from './names.ts';
-import { isOid } from './objects.ts';
+import { Batch } from './model/batch.ts';
+import { FolderSync } from './git/durability.ts';
+import { git } from './git/git.ts';
+import { CONTROLLER } from './model/committer.ts';
+import { importCommits, importStream, isMark } from './git/fast-import.ts';
+import { LOCK_FILE } from './git/store-lock.ts';
+import { expectRef, MAIN_REF, WRITER_REF } from './model/ref-names.ts';
+import { isOid } from './model/objects.ts';
 import { openReader } from './reader.ts';
-import { clearAndTakeOver, clearLeftovers } from './recovery.ts';
-import { KnownRefs } from './refs.ts';
-import { ensureRepository, expectRoom, orFullDisk } from './repository.ts';
-import { moveRefs, takeOver } from './transaction.ts';
-import type { ResolvedMove } from './transaction.ts';
-import type { NewCommit, Oid, Reader } from './port.ts';
+import { clearAndTakeOver, clearLeftovers } from './git/recovery.ts';
+import { KnownRefs } from './known-refs.ts';
+import { ensureRepository, expectRoom, orFullDisk } from './git/repository.ts';
+import { moveRefs, takeOver } from './git/transaction.ts';
+import type { ResolvedMove } from './git/transaction.ts';
+import type { NewCommit, Oid, Reader } from './model/store-port.ts';
 
 export interface StoreOptions {
   /** Milliseconds since 1970. */

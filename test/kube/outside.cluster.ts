@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import type { StatusReport } from '../../src/controller/report.ts';
+import type { StatusReport } from '../../src/controller/status-report.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { STORE_FOLDER, type Multinic } from '../cluster/install.ts';
 import { RootKubelet } from '../cluster/root-kubelet.ts';

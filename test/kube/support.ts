@@ -8,7 +8,7 @@ import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parse } from 'yaml';
-import type { StatusReport } from '../../src/controller/report.ts';
+import type { StatusReport } from '../../src/controller/status-report.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { startCluster, type Cluster, type NodeSpec } from '../cluster/cluster.ts';
 import {

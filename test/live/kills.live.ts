@@ -1,7 +1,7 @@
 // The agent is killed at a step, or the node loses its power there: the next run finishes or undoes, and the commit is on
 // the host. A few steps each time, all of them in the matrix.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { STEPS } from '../../src/agent/steps.ts';
+import { STEPS } from '../../src/agent/run/steps.ts';
 import type { Network } from '../../src/network/interface.ts';
 import { nic } from '../support/agent.ts';
 import { foreign, foreignState, HOSTS, LiveHost, NOT_OURS } from './support.ts';

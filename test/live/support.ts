@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { expect } from 'vitest';
 import { MultinicError } from '../../src/api/errors.ts';
-import type { Detection, Preview } from '../../src/agent/preview.ts';
+import type { Detection, Preview } from '../../src/agent/run/preview.ts';
 import { NODE_ADDRESS_VARIABLE, type AgentJob } from '../../src/api/job.ts';
 import type { Interface, Network } from '../../src/network/interface.ts';
 import type { RendererKind } from '../../src/network/node.ts';

@@ -7,8 +7,8 @@ import { once } from 'node:events';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { expect } from 'vitest';
-import { CARRIER_WAIT_PATH } from '../../src/agent/carrier-wait.ts';
-import type { StatusReport } from '../../src/controller/report.ts';
+import { CARRIER_WAIT_PATH } from '../../src/agent/files/carrier-wait.ts';
+import type { StatusReport } from '../../src/controller/status-report.ts';
 import { leftovers } from './store-crash.ts';
 import { NODES, type LocalRun, type TestSpec } from './local.ts';
 

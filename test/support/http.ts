@@ -5,11 +5,11 @@ import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { pino } from 'pino';
 import { MultinicError } from '../../src/api/errors.ts';
-import { hashedTokens } from '../../src/store/auth.ts';
-import { Batch } from '../../src/store/batch.ts';
-import { serve } from '../../src/store/http.ts';
-import type { ServeOptions, StoreServer } from '../../src/store/http.ts';
-import type { Oid, Push, PushPolicy } from '../../src/store/port.ts';
+import { hashedTokens } from '../../src/store/http/auth.ts';
+import { Batch } from '../../src/store/model/batch.ts';
+import { serve } from '../../src/store/server/serve.ts';
+import type { ServeOptions, StoreServer } from '../../src/store/server/serve.ts';
+import type { Oid, Push, PushPolicy } from '../../src/store/model/store-port.ts';
 import { Store } from '../../src/store/store.ts';
 
 export const TOKENS = { read: 'token-read', write: 'token-write', node: 'token-node', other: 'token-other' };

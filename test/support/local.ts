@@ -16,8 +16,8 @@ import { dirname, join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa } from 'execa';
 import { parse, stringify } from 'yaml';
-import type { StatusReport } from '../../src/controller/report.ts';
-import type { NodeView } from '../../src/controller/status.ts';
+import type { StatusReport } from '../../src/controller/status-report.ts';
+import type { NodeView } from '../../src/controller/config-status.ts';
 import { git, type GitResult } from './http.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');

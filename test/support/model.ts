@@ -7,11 +7,11 @@ import { execa } from 'execa';
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MultinicError } from '../../src/api/errors.ts';
-import type { Requester } from '../../src/controller/port.ts';
-import { trailer } from '../../src/history/message.ts';
-import { MAIN, nodeRef } from '../../src/history/ref.ts';
+import type { Requester } from '../../src/controller/sink-port.ts';
+import { trailer } from '../../src/history/commit-words.ts';
+import { MAIN, nodeRef } from '../../src/history/refs.ts';
 import type { Network } from '../../src/network/interface.ts';
-import type { Commit } from '../../src/store/port.ts';
+import type { Commit } from '../../src/store/model/store-port.ts';
 import { entryFor, Fleet } from './fleet.ts';
 
 const NODES = ['a', 'b', 'c', 'd'] as const;

@@ -1,11 +1,11 @@
-import type { Entry } from '../../src/mirror/entry.ts';
+import type { Entry } from '../../src/mirror/node-entry.ts';
 import type { Rejection } from '../../src/mirror/claim.ts';
 import type { MirrorReport } from '../../src/mirror/mirror.ts';
-import type { Branch } from '../../src/history/branch.ts';
-import type { Snapshot } from '../../src/controller/status.ts';
+import type { Branch } from '../../src/history/node-branch.ts';
+import type { Snapshot } from '../../src/controller/config-status.ts';
 import type { Decision, NodeFacts, RunRecord } from '../../src/scheduler/due.ts';
-import type { JobStatus } from '../../src/scheduler/port.ts';
-import type { Commit } from '../../src/store/port.ts';
+import type { JobStatus } from '../../src/scheduler/job-port.ts';
+import type { Commit } from '../../src/store/model/store-port.ts';
 
 export const CONFIG = { group: 'multinic.io', namespace: 'ns', name: 'cr' };
 export const KEY = 'multinic.io/ns/cr';

@@ -1,9 +1,9 @@
 // What the crash tests write and expect: eleven refs that always move together, each to a commit that says its value.
 
 import { MultinicError } from '../../src/api/errors.ts';
-import { Batch } from '../../src/store/batch.ts';
+import { Batch } from '../../src/store/model/batch.ts';
 import type { Store } from '../../src/store/store.ts';
-import type { Reader } from '../../src/store/port.ts';
+import type { Reader } from '../../src/store/model/store-port.ts';
 
 export const VALUE_REFS = [
   'refs/heads/crash',

@@ -1,0 +1,218 @@
+// The agent's own copy of its branch's newest commit: fetched alone and shallow, then read back whole.
+import { createHash } from 'node:crypto';
+import { setFlagsFromString } from 'node:v8';
+import { MultinicError } from '../../api/errors.ts';
+import { MAX_FILE_BYTES } from '../../network/tree.ts';
+import { MemoryFiles } from './memory-files.ts';
+import { storeClient } from './checkout-http.ts';
+
+export interface CheckoutRequest {
+  /** The store's smart-HTTP URL. */
+  readonly url: string;
+  readonly token: string;
+  /** Full name of the node's branch: `refs/heads/node/worker-1`. */
+  readonly ref: string;
+  readonly timeoutMs: number;
+  /** PEM of the authority that signed the store's certificate. */
+  readonly ca?: string;
+}
+
+export interface CheckoutEntry {
+  /** As git has it: `100644`, `100755`, `120000` (a link, its content is the target), `160000` (a submodule, empty). */
+  readonly mode: string;
+  readonly content: string;
+}
+
+export interface Checkout {
+  /** Id of the commit that the branch is at. */
+  readonly tip: string;
+  /** Path to file, of the whole tree. Unjudged: whatever was committed. */
+  readonly entries: Map<string, CheckoutEntry>;
+  /** Bytes that the store sent, without HTTP's own. */
+  readonly bytes: number;
+}
+
+const MAX_FILES = 256;
+const MAX_DEPTH = 16;
+const MAX_BYTES = 32 * 1024 * 1024;
+const GITDIR = '/git';
+/** Nothing is kept under these names; isomorphic-git fetches from no remote without them. */
+const CONFIG = '[remote "origin"]\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n';
+
+/**
+ * Fetches the newest commit of a node's branch and reads it back: commit, every tree, every file, each checked
+ * against its id, because a fetch of what the server refused to send ends as if it had been sent.
+ * @throws MultinicError `Unauthorized`, `NotFound` (no such branch or store), `StoreUnreachable` (also when it took
+ *   too long), `TreeTooLarge`, `InvalidTree` (names or files that are no text), `CheckoutBroken` (not all was sent)
+ */
+export async function checkout(request: CheckoutRequest): Promise<Checkout> {
+  const { url, ref, token, ca } = request;
+  const fs = new MemoryFiles();
+  const signal = AbortSignal.timeout(request.timeoutMs);
+  const http = storeClient({ url, token, signal, maxBytes: MAX_BYTES, ...(ca === undefined ? {} : { ca }) });
+  try {
+    const git = await loadGit();
+    await fs.writeFile(`${GITDIR}/config`, CONFIG);
+    const { fetchHead } = await git.fetch({
+      fs,
+      http,
+      gitdir: GITDIR,
+      url,
+      ref,
+      remoteRef: ref,
+      remote: 'origin',
+      singleBranch: true,
+      depth: 1,
+      tags: false,
+    });
+    if (fetchHead === null) throw new Error('the store shows no branch');
+    const entries = await new Copy(git, fs).files(fetchHead);
+    return { tip: fetchHead, entries, bytes: http.bytes() };
+  } catch (error) {
+    throw explain(error, request, signal.aborted);
+  } finally {
+    http.close();
+  }
+}
+
+type Git = typeof import('isomorphic-git');
+
+/** isomorphic-git fills tables as it loads, in loops that V8 would hand to its optimiser: 6 MB, a tenth of an agent. */
+async function loadGit(): Promise<Git> {
+  setFlagsFromString('--no-use-osr');
+  try {
+    // The whole of a CommonJS module is its default; a bundle of several files has nothing beside it.
+    return (await import('isomorphic-git')).default;
+  } finally {
+    setFlagsFromString('--use-osr');
+  }
+}
+
+/** The objects that a fetch has brought, none of them believed before its id has been computed again. */
+class Copy {
+  readonly #git: Git;
+  readonly #fs: MemoryFiles;
+  readonly #cache = {};
+  readonly #entries = new Map<string, CheckoutEntry>();
+
+  constructor(git: Git, fs: MemoryFiles) {
+    this.#git = git;
+    this.#fs = fs;
+  }
+
+  async files(commit: string): Promise<Map<string, CheckoutEntry>> {
+    const text = (await this.#read(commit, 'commit')).toString();
+    const [, tree] = /^tree ([0-9a-f]{40})\n/.exec(text) ?? [];
+    if (tree === undefined) throw broken(`commit ${commit} names no tree`);
+    await this.#walk(tree, '', MAX_DEPTH);
+    return this.#entries;
+  }
+
+  async #walk(tree: string, prefix: string, depth: number): Promise<void> {
+    if (depth === 0) throw tooLarge(`${prefix} lies more than ${MAX_DEPTH} folders deep`);
+    for (const { mode, name, oid } of parseTree(await this.#read(tree, 'tree'), prefix)) {
+      const path = `${prefix}${name}`;
+      if (mode === '40000') await this.#walk(oid, `${path}/`, depth - 1);
+      else if (mode === '160000') this.#add(path, { mode, content: '' });
+      else this.#add(path, { mode, content: decode(await this.#read(oid, 'blob', path), path) });
+    }
+  }
+
+  #add(path: string, entry: CheckoutEntry): void {
+    if (this.#entries.size === MAX_FILES) throw tooLarge(`it has more than ${MAX_FILES} files`);
+    this.#entries.set(path, entry);
+  }
+
+  async #read(oid: string, type: string, path?: string): Promise<Buffer> {
+    const read = await this.#git.readObject({
+      fs: this.#fs,
+      gitdir: GITDIR,
+      oid,
+      format: 'content',
+      cache: this.#cache,
+    });
+    const bytes = Buffer.from(read.object as Uint8Array);
+    if (path !== undefined && bytes.length > MAX_FILE_BYTES)
+      throw tooLarge(`${path} has ${bytes.length} bytes, at most ${MAX_FILE_BYTES} are taken`);
+    const hash = createHash('sha1').update(`${type} ${bytes.length}\0`).update(bytes).digest('hex');
+    if (read.type !== type || hash !== oid) throw broken(`${type} ${oid} is not what its id says`);
+    return bytes;
+  }
+}
+
+interface TreeItem {
+  readonly mode: string;
+  readonly name: string;
+  readonly oid: string;
+}
+
+/** A tree as git has it: mode, space, name, NUL, twenty bytes of id, and the next. */
+function parseTree(bytes: Buffer, prefix: string): TreeItem[] {
+  const items: TreeItem[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const space = bytes.indexOf(0x20, at);
+    const end = bytes.indexOf(0, space);
+    if (space < 0 || end < 0 || end + 21 > bytes.length)
+      throw broken(`the tree of ${prefix || 'the commit'} is cut`);
+    items.push({
+      mode: bytes.toString('latin1', at, space),
+      name: decode(bytes.subarray(space + 1, end), `a name in ${prefix || 'the tree'}`),
+      oid: bytes.toString('hex', end + 1, end + 21),
+    });
+    at = end + 21;
+  }
+  return items;
+}
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function decode(bytes: Buffer, what: string): string {
+  try {
+    return UTF8.decode(bytes);
+  } catch (error) {
+    throw new MultinicError('InvalidTree', `${what} is not UTF-8 text: revert the commit that brought it`, {
+      cause: error,
+    });
+  }
+}
+
+function tooLarge(why: string): MultinicError {
+  return new MultinicError('TreeTooLarge', `the commit is too large, ${why}: revert it`);
+}
+
+function broken(why: string, cause?: unknown): MultinicError {
+  return new MultinicError(
+    'CheckoutBroken',
+    `the store did not send the whole commit, ${why}: the run is repeated`,
+    {
+      cause,
+    },
+  );
+}
+
+/** isomorphic-git's and Node's errors in our words. */
+function explain(error: unknown, { url, ref, timeoutMs }: CheckoutRequest, timedOut: boolean): MultinicError {
+  if (error instanceof MultinicError) return error;
+  const data = { url, ref };
+  if (timedOut)
+    return new MultinicError(
+      'StoreUnreachable',
+      `the store at ${url} did not answer within ${timeoutMs} ms: look at the controller and the way to it`,
+      { cause: error, data },
+    );
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const message = error instanceof Error ? error.message : String(error);
+  if (code === 'NotFoundError' && !message.includes(ref)) return broken(message, error);
+  if (code === 'NotFoundError' || message === 'the store shows no branch')
+    return new MultinicError('NotFound', `the store has no ${ref} for this token: add the node to a CR`, {
+      cause: error,
+      data,
+    });
+  if (/^E[A-Z]+$|^ERR_TLS|CERT|SIGNED|SIGNATURE/.test(code))
+    return new MultinicError(
+      'StoreUnreachable',
+      `the store at ${url} cannot be reached (${code}): look at the controller and the way to it`,
+      { cause: error, data },
+    );
+  return broken(message, error);
+}

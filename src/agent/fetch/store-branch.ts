@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { setTimeout } from 'node:timers/promises';
+import { MultinicError } from '../../api/errors.ts';
+import type { AgentJob } from '../../api/job.ts';
+import { branchOfNode } from '../../network/node.ts';
+import { httpFor } from '../host/node-http.ts';
+import { workingSeconds } from '../run/deadline.ts';
+import type { Branch } from '../run/run.ts';
+
+const CHECKOUT_TIMEOUT_MS = 30_000;
+const PROBE_TIMEOUT_MS = 3_000;
+const PAUSE_MS = 500;
+/** A pod that takes over from one that was killed waits for its Lease to run out: half a minute in all. */
+const STORE_WAIT_SECONDS = 40;
+
+/** The node's branch as the store serves it. */
+export function httpBranch(job: AgentJob): Branch {
+  return {
+    checkout: async () => {
+      const { checkout } = await import('./checkout.ts');
+      const ca = readCa(job);
+      return patiently(job, () =>
+        checkout({
+          url: job.url,
+          token: readToken(job),
+          ...(ca !== undefined && { ca }),
+          ref: `refs/heads/node/${branchOfNode(job.node)}`,
+          timeoutMs: Math.min(CHECKOUT_TIMEOUT_MS, workingSeconds(job.deadlineSeconds) * 1000),
+        }),
+      );
+    },
+    probe: () => probe(job),
+  };
+}
+
+/** Any answer will do: that one comes back over the changed network is the question. */
+async function probe(job: AgentJob): Promise<void> {
+  const url = new URL(`${job.url.replace(/\/$/, '')}/info/refs?service=git-upload-pack`);
+  const [token, ca] = [readToken(job), readCa(job)];
+  try {
+    await patiently(job, () => anyAnswer(url, token, ca));
+  } catch (cause) {
+    throw new MultinicError(
+      'StoreLost',
+      `after the change the store at ${job.url} no longer answers; look at the node’s routes, and whether the controller runs`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * A controller that starts again is away for a while, and that is no reason to fail, or to restore a host.
+ * @throws what was thrown last
+ */
+async function patiently<T>(job: AgentJob, ask: () => Promise<T>): Promise<T> {
+  const until = performance.now() + (job.storeWaitSeconds ?? STORE_WAIT_SECONDS) * 1_000;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      const final = error instanceof MultinicError && error.code !== 'StoreUnreachable';
+      if (final || performance.now() >= until) throw error;
+      await setTimeout(PAUSE_MS);
+    }
+  }
+}
+
+function anyAnswer(url: URL, token: string, ca: string | undefined): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  // A connection of its own: one that was open before the change proves nothing.
+  const options = {
+    agent: false,
+    headers: { authorization: `Bearer ${token}` },
+    signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
+    ...(ca !== undefined && { ca }),
+  };
+  const onAnswer = (response: IncomingMessage): void => {
+    response.destroy();
+    resolve();
+  };
+  httpFor(url.href).get(url, options, onAnswer).on('error', reject);
+  return promise;
+}
+
+function readCa({ caFile }: AgentJob): string | undefined {
+  try {
+    return caFile === undefined ? undefined : readFileSync(caFile, 'utf8');
+  } catch (error) {
+    throw new MultinicError(
+      'CaUnreadable',
+      `${caFile}: ${(error as Error).message}; mount the store’s CA there`,
+    );
+  }
+}
+
+function readToken({ tokenFile }: AgentJob): string {
+  try {
+    return readFileSync(tokenFile, 'utf8').trim();
+  } catch (error) {
+    throw new MultinicError(
+      'TokenUnreadable',
+      `${tokenFile}: ${(error as Error).message}; mount the node’s token there`,
+    );
+  }
+}

@@ -1,0 +1,115 @@
+import { parseDocument } from 'yaml';
+import { MultinicError } from '../../api/errors.ts';
+import type { RendererKind } from '../../network/node.ts';
+import { iniEntries, shellValues } from './ini-entries.ts';
+
+/** Name to content of the files of one folder, `etc/netplan`. */
+export type ReadFolder = (folder: string) => ReadonlyMap<string, string>;
+
+/**
+ * Reads a whole configuration as an OS would at boot, everybody's files and ours together, and refuses what would
+ * leave a machine without its network, or our NICs to somebody else. An offline host has no generator of its own.
+ * @throws MultinicError `ValidationFailed` naming the file
+ */
+export function generate(kind: RendererKind, read: ReadFolder): void {
+  GENERATORS[kind](read);
+}
+
+const GENERATORS: Readonly<Record<RendererKind, (read: ReadFolder) => void>> = { netplan, ifcfg, keyfile };
+
+/** One broken file among all, and netplan configures nothing at the next boot. */
+function netplan(read: ReadFolder): void {
+  const folder = 'etc/netplan';
+  const names = new Claims('set-name');
+  for (const [name, content] of matching(read(folder), /\.yaml$/)) {
+    const file = `${folder}/${name}`;
+    const document = parseDocument(content, { version: '1.1' });
+    if (document.errors[0] !== undefined) throw failed(file, document.errors[0].message.split('\n')[0] ?? '');
+    const ethernets = section(file, section(file, document.toJS() ?? {}, 'network'), 'ethernets');
+    for (const [id, definition] of Object.entries(ethernets)) {
+      const setName = isMap(definition) ? definition['set-name'] : undefined;
+      // The same ID in two files is one definition: netplan merges them.
+      if (typeof setName === 'string') names.claim(setName, id, file);
+    }
+  }
+}
+
+/**
+ * Shell assignments; two files that configure one device at boot undo each other. Of two for one MAC, as cloud-init's and
+ * ours, which one names the NIC and which one configures it is found out of the next boot.
+ */
+function ifcfg(read: ReadFolder): void {
+  const folder = 'etc/sysconfig/network-scripts';
+  const devices = new Claims('DEVICE');
+  for (const [name, content] of matching(read(folder), /^ifcfg-[^.~]+$/)) {
+    const file = `${folder}/${name}`;
+    const values = shellValues(content);
+    if (/^no$/i.test(values.get('ONBOOT') ?? '')) continue;
+    devices.claim(values.get('DEVICE'), file, file);
+  }
+}
+
+/** Two profiles of one uuid are one too many; two .link files for one MAC leave its name to the order of files. */
+function keyfile(read: ReadFolder): void {
+  const connections = 'etc/NetworkManager/system-connections';
+  const uuids = new Claims('uuid');
+  for (const [name, content] of matching(read(connections), /^[^.].*\.nmconnection$/)) {
+    const file = `${connections}/${name}`;
+    uuids.claim(sections(content).get('connection.uuid'), file, file);
+  }
+  const links = 'etc/systemd/network';
+  const macs = new Claims('MACAddress');
+  for (const [name, content] of matching(read(links), /\.link$/)) {
+    const file = `${links}/${name}`;
+    const values = sections(content);
+    const mac = values.get('Match.MACAddress') ?? values.get('Match.PermanentMACAddress');
+    macs.claim(mac?.toLowerCase(), file, file);
+  }
+}
+
+/** What may be claimed once only. */
+class Claims {
+  readonly #what: string;
+  readonly #owners = new Map<string, { owner: string; file: string }>();
+
+  constructor(what: string) {
+    this.#what = what;
+  }
+
+  claim(value: string | undefined, owner: string, file: string): void {
+    if (value === undefined || value === '') return;
+    const other = this.#owners.get(value);
+    if (other !== undefined && other.owner !== owner) {
+      throw failed(file, `${this.#what} ${value} is already that of ${other.owner} in ${other.file}`);
+    }
+    this.#owners.set(value, { owner, file });
+  }
+}
+
+function matching(files: ReadonlyMap<string, string>, pattern: RegExp): [name: string, content: string][] {
+  return [...files].filter(([name]) => pattern.test(name)).sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+function sections(content: string): Map<string, string> {
+  return new Map(iniEntries(content));
+}
+
+function section(file: string, parent: unknown, key: string): Record<string, unknown> {
+  const value = isMap(parent) ? (parent[key] ?? {}) : undefined;
+  if (!isMap(value)) throw failed(file, `${key} is not a mapping`);
+  return value;
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function failed(file: string, why: string): MultinicError {
+  return new MultinicError(
+    'ValidationFailed',
+    `${file}: ${why}; mend or remove the file, then run \`multinic retry\``,
+    {
+      data: { file },
+    },
+  );
+}

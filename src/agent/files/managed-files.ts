@@ -1,0 +1,114 @@
+import type { Interface } from '../../network/interface.ts';
+import { InvalidInputError } from '../../api/errors.ts';
+import type { Renderer } from '../../network/renderer.ts';
+import { RENDERER_KINDS, rendererOf } from '../../network/renderers.ts';
+import { CARRIER_WAIT_PATH } from './carrier-wait.ts';
+import { NO_AUTO_DEFAULT_FOLDER, noAutoDefaultMac } from './no-auto-default.ts';
+import { Root } from './root.ts';
+
+export const RECORD = 'var/lib/multinic/record.json';
+export const LOCK = 'var/lib/multinic/lock';
+export const STAGING = 'var/lib/multinic/staging';
+/** What a running host restores itself with, and the name of the unit that would begin it. */
+export const RESTORE_SCRIPT = 'var/lib/multinic/restore.sh';
+export const RESTORE_UNIT = 'var/lib/multinic/restore.unit';
+const OWN: ReadonlySet<string> = new Set([RECORD, RESTORE_SCRIPT, RESTORE_UNIT]);
+
+/** All of them: a node that changed its renderer still has the files of the one before. */
+export const RENDERERS: readonly Renderer[] = RENDERER_KINDS.map(rendererOf);
+export const CONFIG_FOLDERS: readonly string[] = [
+  ...RENDERERS.flatMap((renderer) => renderer.directories),
+  NO_AUTO_DEFAULT_FOLDER,
+];
+
+/** The files on the host that one NIC has at managed paths (a keyfile NIC has two). */
+export interface ManagedNic {
+  readonly renderer: Renderer;
+  /** The name that the paths carry, `multinic1`. */
+  readonly name: string;
+  /** Path to content. */
+  readonly files: ReadonlyMap<string, string>;
+  /** Those that NetworkManager ignores because others than root may read them. */
+  readonly ignored: ReadonlySet<string>;
+  /** What they mean; undefined: they do not parse as ours. */
+  readonly nic: Interface | undefined;
+}
+
+/** A host's file system in which only managed files and the agent's own folder may be changed. */
+export function openRoot(dir: string): Root {
+  return new Root(
+    dir,
+    (path) =>
+      OWN.has(path) ||
+      path === CARRIER_WAIT_PATH ||
+      noAutoDefaultMac(path) !== undefined ||
+      RENDERERS.some((renderer) => renderer.manages(path)),
+  );
+}
+
+/** MACs of NICs that NetworkManager is to give no profile of its own. */
+export function readNoAutoDefault(root: Root): string[] {
+  return root
+    .list(NO_AUTO_DEFAULT_FOLDER)
+    .flatMap((name) => noAutoDefaultMac(`${NO_AUTO_DEFAULT_FOLDER}/${name}`) ?? []);
+}
+
+/** What stands at managed paths of the host, of every renderer, grouped by NIC. */
+export function readManaged(root: Root): ManagedNic[] {
+  return RENDERERS.flatMap((renderer) => {
+    const byName = new Map<string, Map<string, string>>();
+    const ignored = new Set<string>();
+    for (const path of managedPaths(root, renderer)) {
+      const file = root.read(path);
+      const name = nameIn(path);
+      if (file === undefined) continue;
+      const files = byName.get(name) ?? new Map<string, string>();
+      byName.set(name, files.set(path, file.content));
+      if (renderer.kind === 'keyfile' && (file.mode & ~renderer.hostMode(path)) !== 0) ignored.add(path);
+    }
+    return [...byName].map(([name, files]) => ({
+      renderer,
+      name,
+      files,
+      ignored,
+      nic: parseOne(renderer, files),
+    }));
+  });
+}
+
+/** The one NIC that these files describe, or undefined when they are not ours or not complete. */
+export function parseOne(renderer: Renderer, files: ReadonlyMap<string, string>): Interface | undefined {
+  try {
+    const [nic, ...more] = renderer.parse(files, { lenient: true });
+    return more.length === 0 ? nic : undefined;
+  } catch (error) {
+    if (error instanceof InvalidInputError) return undefined;
+    throw error;
+  }
+}
+
+/** Equal in all that reaches a machine; the port is a comment. */
+export function meansTheSame(a: Interface, b: Interface): boolean {
+  return (
+    a.name === b.name &&
+    a.mac === b.mac &&
+    a.address === b.address &&
+    a.prefix === b.prefix &&
+    a.mtu === b.mtu &&
+    a.netplanId === b.netplanId
+  );
+}
+
+function managedPaths(root: Root, renderer: Renderer): string[] {
+  return renderer.directories.flatMap((folder) =>
+    root
+      .list(folder)
+      .map((name) => `${folder}/${name}`)
+      .filter((path) => renderer.manages(path)),
+  );
+}
+
+/** Every managed path carries its NIC's name. */
+export function nameIn(path: string): string {
+  return /multinic\d+/.exec(path.slice(path.lastIndexOf('/')))?.[0] ?? path;
+}

@@ -1,0 +1,229 @@
+import { describe, expect, test } from 'vitest';
+import { nic } from '../../../test/support/agent.ts';
+import type { RendererKind } from '../../network/node.ts';
+import { nextBoot, refuseLosers } from './next-boot.ts';
+
+const MAC = nic(0).mac;
+const LINK = 'run/systemd/network/10-netplan-multinic0.link';
+const NETWORK = 'run/systemd/network/10-netplan-multinic0.network';
+/** As netplan generates them. */
+const NETPLAN = {
+  [LINK]: `[Match]\nPermanentMACAddress=${MAC}\n\n[Link]\nName=multinic0\nMTUBytes=1500\n`,
+  [NETWORK]: `[Match]\nPermanentMACAddress=${MAC}\nName=multinic0\n\n[Network]\nLinkLocalAddressing=no\nAddress=192.168.100.10/24\n`,
+  'usr/lib/systemd/network/99-default.link': '[Match]\nOriginalName=*\n\n[Link]\nNamePolicy=keep kernel\n',
+  'usr/lib/udev/rules.d/80-net-setup-link.rules': 'IMPORT{builtin}="net_setup_link"\n',
+};
+const KEYFILE = {
+  'etc/systemd/network/70-multinic0.link': `[Match]\nMACAddress=${MAC}\nType=ether\n\n[Link]\nName=multinic0\n`,
+  'etc/NetworkManager/system-connections/multinic0.nmconnection': `[connection]\nid=multinic0\ntype=ethernet\nautoconnect-priority=130\ninterface-name=multinic0\n[ethernet]\nmac-address=${MAC}\n[ipv4]\nmethod=manual\naddress1=192.168.100.10/24\n`,
+};
+
+const SCRIPTS = 'etc/sysconfig/network-scripts';
+const RULE =
+  'ACTION=="add", SUBSYSTEM=="net", ATTR{type}=="1", PROGRAM="/lib/udev/rename_device", RESULT=="?*", NAME="$result"\n';
+const IFCFG = {
+  'usr/lib/systemd/network/99-default.link': NETPLAN['usr/lib/systemd/network/99-default.link'],
+  'usr/lib/udev/rules.d/60-net.rules': RULE,
+  'usr/lib/udev/rules.d/80-net-setup-link.rules': 'IMPORT{builtin}="net_setup_link"\n',
+  [`${SCRIPTS}/ifcfg-multinic0`]: `TYPE=Ethernet\nDEVICE=multinic0\nONBOOT=yes\nHWADDR=${MAC}\nIPADDR=192.168.100.10\nPREFIX=24\nAUTOCONNECT_PRIORITY=130\n`,
+};
+
+function boot(files: Readonly<Record<string, string>>, driver?: string) {
+  const read = (folder: string): Map<string, string> =>
+    new Map(
+      Object.entries(files).flatMap(([path, content]) => {
+        const cut = path.lastIndexOf('/');
+        return path.slice(0, cut) === folder ? [[path.slice(cut + 1), content]] : [];
+      }),
+    );
+  return nextBoot([{ mac: MAC, names: ['ens5', 'eth1'], ...(driver && { driver }) }], read)[0]!;
+}
+
+const refusal = (kind: RendererKind, files: Readonly<Record<string, string>>): (() => void) => {
+  const choice = boot(files);
+  return () => refuseLosers([nic(0)], [choice], kind);
+};
+
+test('ours, where nobody else has anything to say', () => {
+  expect(boot(NETPLAN)).toEqual({
+    mac: MAC,
+    link: { file: LINK, gives: ['multinic0'] },
+    network: { file: NETWORK, gives: ['192.168.100.10/24'] },
+  });
+  expect(refusal('netplan', NETPLAN)).not.toThrow();
+  expect(boot(KEYFILE)).toMatchObject({
+    link: { gives: ['multinic0'] },
+    profile: {
+      file: 'etc/NetworkManager/system-connections/multinic0.nmconnection',
+      gives: ['192.168.100.10/24'],
+    },
+  });
+  expect(refusal('keyfile', KEYFILE)).not.toThrow();
+});
+
+describe('netplan: somebody else’s file that wins', () => {
+  test.each<[string, string, string]>([
+    [
+      'a link by MAC',
+      'etc/systemd/network/05-foo.link',
+      `[Match]\nMACAddress=00:11:22:33:44:55 ${MAC}\n[Link]\nName=foo0\n`,
+    ],
+    [
+      'a link by its first name',
+      'etc/systemd/network/05-foo.link',
+      '[Match]\nOriginalName=ens* !x\n[Link]\nName=foo0\n',
+    ],
+    [
+      'a link that hides ours',
+      'etc/systemd/network/10-netplan-multinic0.link',
+      `[Match]\nMACAddress=${MAC}\n[Link]\nMTUBytes=9000\n`,
+    ],
+    [
+      'a rule of old',
+      'etc/udev/rules.d/70-persistent-net.rules',
+      `SUBSYSTEM=="net", ACTION=="add", ATTR{address}=="${MAC}", NAME="eth7"\n`,
+    ],
+    [
+      'a rule that comes later',
+      'etc/udev/rules.d/90-mine.rules',
+      `SUBSYSTEM=="net", ATTR{address}=="${MAC}", NAME="eth7"\n`,
+    ],
+    [
+      'a network by MAC',
+      'etc/systemd/network/05-x.network',
+      `[Match]\nMACAddress=${MAC}\n[Network]\nDHCP=yes\n`,
+    ],
+    [
+      'a network by our name',
+      'etc/systemd/network/05-x.network',
+      '[Match]\nName=multinic*\n[Network]\nAddress=10.0.0.1/8\n',
+    ],
+    [
+      'a network for all but one',
+      'etc/systemd/network/05-x.network',
+      '[Match]\nName=!eth0 lo\n[Network]\nDHCP=ipv4\n',
+    ],
+  ])('%s', (_, file, content) => {
+    const refused = refusal('netplan', { ...NETPLAN, [file]: content });
+    expect(refused).toThrow(expect.objectContaining({ code: 'NotAtNextBoot' }));
+    expect(refused).toThrow(file);
+  });
+
+  test.each<[string, string, string]>([
+    [
+      'of another NIC',
+      'etc/systemd/network/05-foo.link',
+      '[Match]\nMACAddress=00:11:22:33:44:55\n[Link]\nName=foo0\n',
+    ],
+    ['of a driver', 'etc/systemd/network/05-foo.link', '[Match]\nDriver=brcmsmac\n[Link]\nName=foo0\n'],
+    [
+      'of all NICs, and later',
+      'etc/systemd/network/50-all.network',
+      '[Match]\nName=*\n[Network]\nDHCP=yes\n',
+    ],
+    ['that is broken', 'etc/systemd/network/05-foo.network', 'nonsense\n'],
+    ['hidden by an empty one', 'etc/systemd/network/05-foo.network', ''],
+  ])('a file %s does not matter', (_, file, content) => {
+    const files = {
+      'usr/lib/systemd/network/05-foo.network': `[Match]\nMACAddress=${MAC}\n[Network]\nDHCP=yes\n`,
+    };
+    const hidden = content === '' ? files : {};
+    expect(refusal('netplan', { ...NETPLAN, ...hidden, [file]: content })).not.toThrow();
+  });
+
+  test('netplan’s own rule comes last, for NICs with a driver', () => {
+    const files = {
+      ...NETPLAN,
+      'etc/systemd/network/05-foo.link': `[Match]\nDriver=virtio*\n[Link]\nName=foo0\n`,
+      'run/udev/rules.d/99-netplan-multinic0.rules': `SUBSYSTEM=="net", ACTION=="add", DRIVERS=="?*", ATTR{address}=="${MAC}", NAME="multinic0"\n`,
+    };
+    expect(boot(files, 'virtio_net').link?.gives).toEqual(['multinic0']);
+    expect(boot(files, 'virtio_net').link?.file).toContain('99-netplan');
+    expect(boot(files).link?.file).toBe(LINK);
+  });
+
+  test('an address that is not ours, and DHCP in our own merged file', () => {
+    const merged = NETPLAN[NETWORK].replace('LinkLocalAddressing=no', 'DHCP=ipv4');
+    expect(refusal('netplan', { ...NETPLAN, [NETWORK]: merged })).toThrow('asks a DHCP server');
+    const other = NETPLAN[NETWORK].replace('100.10', '100.11');
+    expect(refusal('netplan', { ...NETPLAN, [NETWORK]: other })).toThrow('gets 192.168.100.11/24');
+  });
+});
+
+const profile = (lines: string): Record<string, string> => ({
+  ...KEYFILE,
+  'etc/NetworkManager/system-connections/mine.nmconnection': `[connection]\nid=mine\ntype=ethernet\n${lines}`,
+});
+
+describe('keyfile: somebody else’s profile', () => {
+  test.each([
+    [`autoconnect-priority=200\n[ethernet]\nmac-address=${MAC.toUpperCase()}\n`],
+    ['autoconnect-priority=200\ninterface-name=multinic0\n'],
+    ['autoconnect-priority=200\n'],
+  ])('that wins: %j', (lines) => {
+    expect(refusal('keyfile', profile(lines))).toThrow(expect.objectContaining({ code: 'NotAtNextBoot' }));
+  });
+  test.each([
+    [`autoconnect-priority=120\n[ethernet]\nmac-address=${MAC}\n`],
+    ['autoconnect-priority=200\ninterface-name=ens5\n'],
+    ['autoconnect-priority=200\nautoconnect=false\n'],
+  ])('that loses: %j', (lines) => {
+    expect(refusal('keyfile', profile(lines))).not.toThrow();
+  });
+});
+
+describe('ifcfg', () => {
+  test('ours, where nobody else has anything to say', () => {
+    const file = `${SCRIPTS}/ifcfg-multinic0`;
+    expect(boot(IFCFG)).toEqual({
+      mac: MAC,
+      link: { file, gives: ['multinic0'] },
+      profile: { file, gives: ['192.168.100.10/24'] },
+    });
+    expect(refusal('ifcfg', IFCFG)).not.toThrow();
+  });
+
+  test.each([
+    ['nothing names NICs by ifcfg files', 'usr/lib/udev/rules.d/60-net.rules', ''],
+    [
+      'a rule for NICs with a driver, and this one has none',
+      'usr/lib/udev/rules.d/60-net.rules',
+      `DRIVERS=="?*", ${RULE}`,
+    ],
+    [
+      'a rule after it',
+      'etc/udev/rules.d/70-persistent-net.rules',
+      `SUBSYSTEM=="net", ATTR{address}=="${MAC}", NAME="lan0"\n`,
+    ],
+    // It counts that ens5 is what the NIC is called already.
+    ['the name before', `${SCRIPTS}/ifcfg-ens5`, `DEVICE="ens5"\nHWADDR="${MAC.toUpperCase()}"\nONBOOT=no\n`],
+    ['a file after ours', `${SCRIPTS}/ifcfg-tenant`, `DEVICE=tenant\nHWADDR=${MAC}\nONBOOT=no\n`],
+    ['a profile that is stronger', `${SCRIPTS}/ifcfg-all`, 'BOOTPROTO=dhcp\nAUTOCONNECT_PRIORITY=200\n'],
+    [
+      'a keyfile that is stronger',
+      'etc/NetworkManager/system-connections/mine.nmconnection',
+      '[connection]\ntype=ethernet\nautoconnect-priority=200\n',
+    ],
+  ])('somebody else’s file that wins: %s', (_what, path, content) => {
+    expect(refusal('ifcfg', { ...IFCFG, [path]: content })).toThrow(
+      expect.objectContaining({ code: 'NotAtNextBoot' }),
+    );
+  });
+
+  test.each([
+    ['no MAC in it', 'ifcfg-ens5', 'DEVICE=ens5\nONBOOT=no\nBOOTPROTO=dhcp\n'],
+    ['a file before ours', 'ifcfg-ens8', `DEVICE=ens8\nHWADDR=${MAC}\nONBOOT=no\n`],
+    ['a copy', 'ifcfg-tenant.bak', `DEVICE=tenant\nHWADDR=${MAC}\n`],
+    ['weaker', 'ifcfg-all', 'BOOTPROTO=dhcp\n'],
+  ])('that loses: %s', (_what, name, content) => {
+    expect(refusal('ifcfg', { ...IFCFG, [`${SCRIPTS}/${name}`]: content })).not.toThrow();
+  });
+
+  test('a file of theirs names a NIC of keyfiles too', () => {
+    const theirs = { [`${SCRIPTS}/ifcfg-ens5`]: `DEVICE=ens5\nHWADDR=${MAC}\nONBOOT=no\n` };
+    expect(refusal('keyfile', { ...KEYFILE, ...theirs })).not.toThrow();
+    expect(refusal('keyfile', { ...KEYFILE, ...theirs, 'usr/lib/udev/rules.d/60-net.rules': RULE })).toThrow(
+      expect.objectContaining({ code: 'NotAtNextBoot' }),
+    );
+  });
+});

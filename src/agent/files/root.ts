@@ -1,0 +1,269 @@
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { MultinicError } from '../../api/errors.ts';
+import { MAX_FILE_BYTES } from '../../network/tree.ts';
+import { guarded } from './io-error.ts';
+
+/** A regular file of the host. */
+export interface HostFile {
+  readonly content: string;
+  /** Permission bits. */
+  readonly mode: number;
+}
+
+/** As the kernel's limit on links in one path. */
+const MAX_LINKS = 40;
+const MAX_FOREIGN_BYTES = 1024 * 1024;
+/** No network manager reads a name that begins with a dot and has no suffix of its own. */
+const TEMPORARY = '.multinic-tmp-';
+const BACKUPS_KEPT = 5;
+
+/**
+ * The host's file system as seen from its own root: paths are resolved as they would be on the host, so a link leads
+ * neither out of the root nor into the container that the agent runs in. Changes are refused outside `mayChange`.
+ *
+ * File operations are synchronous on purpose: the process does nothing else meanwhile, and a signal is then handled
+ * between two operations, never within one.
+ */
+export class Root {
+  readonly dir: string;
+  readonly #mayChange: (path: string) => boolean;
+
+  constructor(dir: string, mayChange: (path: string) => boolean) {
+    this.dir = fs.realpathSync(dir);
+    this.#mayChange = mayChange;
+  }
+
+  /** undefined: there is no such file. @throws MultinicError `ForeignFile` for links, folders, devices and huge files. */
+  read(path: string, maxBytes = MAX_FILE_BYTES): HostFile | undefined {
+    const real = this.resolve(path);
+    return guarded(path, () => {
+      const stat = fs.lstatSync(real, { throwIfNoEntry: false });
+      if (stat === undefined) return undefined;
+      if (!stat.isFile() || stat.size > maxBytes) {
+        const what = stat.isSymbolicLink()
+          ? 'a link'
+          : stat.isFile()
+            ? `larger than ${maxBytes / 1024} KiB`
+            : 'not a regular file';
+        throw new MultinicError(
+          'ForeignFile',
+          `${path} on the host is ${what}, so it is not ours; move it away, then run \`multinic retry\``,
+          { data: { path } },
+        );
+      }
+      // The link test above could be outrun; the open could not.
+      const fd = fs.openSync(real, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
+      try {
+        return { content: fs.readFileSync(fd, 'utf8'), mode: stat.mode & 0o7777 };
+      } finally {
+        fs.closeSync(fd);
+      }
+    });
+  }
+
+  /** Names in a folder, sorted; none when it does not exist. */
+  list(folder: string): string[] {
+    const real = this.#walk(folder);
+    return guarded(folder, () => {
+      if (!fs.statSync(real, { throwIfNoEntry: false })?.isDirectory()) return [];
+      return fs.readdirSync(real).sort();
+    });
+  }
+
+  /** Replaces a file at one instant: after a kill it is wholly old or wholly new, and durable once this returns. */
+  write(path: string, content: string, mode: number): void {
+    const real = this.#changeable(path);
+    guarded(path, () => {
+      makeFolder(dirname(real));
+      replaceFile(real, content, mode);
+    });
+  }
+
+  remove(path: string): void {
+    const real = this.#changeable(path);
+    guarded(path, () => {
+      fs.rmSync(real, { force: true });
+      if (fs.existsSync(dirname(real))) syncFolder(dirname(real));
+    });
+  }
+
+  /**
+   * Copies a file to `backup/` beside it, where no network manager looks: `backup/90-multinic1.yaml.20250121T103200Z`.
+   * The newest few of each name are kept.
+   * @returns the copy's path, or undefined when there is no file
+   */
+  backup(path: string, at: Date): string | undefined {
+    const file = this.read(path);
+    if (file === undefined) return undefined;
+    const real = this.#changeable(path);
+    const folder = this.#walk(`${dirname(path)}/backup`);
+    const stamp = at.toISOString().replaceAll(/[-:]|\.\d+/g, '');
+    return guarded(path, () => {
+      makeFolder(folder, 0o700);
+      let name = `${basename(real)}.${stamp}`;
+      for (let again = 2; fs.existsSync(join(folder, name)); again += 1)
+        name = `${basename(real)}.${stamp}-${again}`;
+      replaceFile(join(folder, name), file.content, file.mode);
+      for (const old of backupsOf(folder, basename(real)).slice(0, -BACKUPS_KEPT))
+        fs.rmSync(join(folder, old));
+      return `${dirname(path)}/backup/${name}`;
+    });
+  }
+
+  /** Any regular file of the host, through links too: for what others configured, which is copied, never decided on. */
+  readForeign(path: string): HostFile | undefined {
+    const real = this.#walk(path);
+    return guarded(path, () => {
+      const stat = fs.statSync(real, { throwIfNoEntry: false });
+      if (!stat?.isFile() || stat.size > MAX_FOREIGN_BYTES) return undefined;
+      return { content: fs.readFileSync(real, 'utf8'), mode: stat.mode & 0o7777 };
+    });
+  }
+
+  /** Makes an empty folder of the agent's own. @returns its real path */
+  makeScratch(path: string): string {
+    this.removeScratch(path);
+    const real = this.resolve(path);
+    guarded(path, () => fs.mkdirSync(real, { recursive: true, mode: 0o700 }));
+    return real;
+  }
+
+  removeScratch(path: string): void {
+    const real = this.resolve(path);
+    guarded(path, () => fs.rmSync(real, { recursive: true, force: true }));
+  }
+
+  /** Opens the agent's lock file, made at need, never a link. @returns a file descriptor */
+  openLock(path: string): number {
+    const real = this.resolve(path);
+    return guarded(path, () => {
+      fs.mkdirSync(dirname(real), { recursive: true });
+      return fs.openSync(real, fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_NOFOLLOW, 0o600);
+    });
+  }
+
+  /** Removes what a killed run left half-written in these folders and their backups. */
+  removeTemporary(folders: readonly string[]): void {
+    // A /backup is somebody's, and may be on a server that does not answer.
+    for (const folder of folders.flatMap((each) => (each === '' ? each : [each, `${each}/backup`]))) {
+      for (const name of this.list(folder)) {
+        if (name.startsWith(TEMPORARY))
+          guarded(folder, () => fs.rmSync(join(this.#walk(folder), name), { force: true }));
+      }
+    }
+  }
+
+  /** Whether a file could be written into a folder now, as far as can be told without writing. */
+  assertWritable(folder: string): void {
+    let real = this.#walk(folder);
+    while (!fs.existsSync(real) && real !== this.dir) real = dirname(real);
+    guarded(folder, () => {
+      fs.accessSync(real, fs.constants.W_OK);
+      const { bavail, bsize, ffree, files } = fs.statfsSync(real);
+      if (bavail * bsize < 1024 * 1024 || (files > 0 && ffree < 64)) {
+        throw Object.assign(new Error('less than 1 MiB or 64 inodes are free'), { code: 'ENOSPC' });
+      }
+    });
+  }
+
+  /** The real path of a path of the host; links on the way are followed inside the root, a last one is not. */
+  resolve(path: string): string {
+    const parts = path.split('/');
+    if (parts.some((part) => part === '' || part === '.' || part === '..' || part.includes('\0'))) {
+      throw new MultinicError(
+        'InvalidPath',
+        `${JSON.stringify(path)} is not a plain path below the root; report this tree`,
+      );
+    }
+    return join(this.#walk(dirname(path)), basename(path));
+  }
+
+  #changeable(path: string): string {
+    if (!this.#mayChange(path)) {
+      throw new MultinicError(
+        'UnmanagedPath',
+        `${path} is not a file of ours, so it is never changed; report this tree`,
+        {
+          data: { path },
+        },
+      );
+    }
+    return this.resolve(path);
+  }
+
+  /** Follows links as after a chroot: absolute ones begin at the root, and the root's parent is the root. */
+  #walk(path: string): string {
+    let todo = path.split('/');
+    let done: string[] = [];
+    let links = 0;
+    for (let part = todo.shift(); part !== undefined; part = todo.shift()) {
+      if (part === '' || part === '.') continue;
+      if (part === '..') {
+        done.pop();
+        continue;
+      }
+      const at = join(this.dir, ...done, part);
+      const stat = guarded(path, () => fs.lstatSync(at, { throwIfNoEntry: false }));
+      if (!stat?.isSymbolicLink()) {
+        done.push(part);
+        continue;
+      }
+      links += 1;
+      if (links > MAX_LINKS) {
+        throw new MultinicError(
+          'LinkLoop',
+          `${path} on the host goes round in links; mend it, then run \`multinic retry\``,
+        );
+      }
+      const target = guarded(path, () => fs.readlinkSync(at));
+      if (target.startsWith('/')) done = [];
+      todo = [...target.split('/'), ...todo];
+    }
+    return join(this.dir, ...done);
+  }
+}
+
+/** Writes a file beside its target and renames it over: whole at any instant, durable when this returns. */
+export function replaceFile(real: string, content: string, mode: number): void {
+  const temporary = join(dirname(real), `${TEMPORARY}${randomBytes(6).toString('hex')}`);
+  try {
+    const fd = fs.openSync(temporary, 'wx', mode);
+    try {
+      fs.writeFileSync(fd, content);
+      fs.fchmodSync(fd, mode);
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+    fs.renameSync(temporary, real);
+  } catch (error) {
+    fs.rmSync(temporary, { force: true });
+    throw error;
+  }
+  syncFolder(dirname(real));
+}
+
+function makeFolder(folder: string, mode = 0o755): void {
+  const first = fs.mkdirSync(folder, { recursive: true, mode });
+  if (first !== undefined) syncFolder(dirname(first));
+}
+
+function syncFolder(folder: string): void {
+  const fd = fs.openSync(folder, 'r');
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** Oldest first. */
+function backupsOf(folder: string, name: string): string[] {
+  const stamped = /^\d{8}T\d{6}Z(-\d+)?$/;
+  return fs
+    .readdirSync(folder)
+    .filter((each) => each.startsWith(`${name}.`) && stamped.test(each.slice(name.length + 1)))
+    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+}

@@ -1,0 +1,103 @@
+// Machines that must answer after a change: asked over a connection of its own, because one that was open before the
+// change proves nothing.
+import { connect } from 'node:net';
+import { MultinicError } from '../../api/errors.ts';
+import { contains, parseAddress } from '../../network/address.ts';
+import type { Network } from '../../network/interface.ts';
+
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What is asked of whom after a change, from the address of one of the commit's NICs. */
+export interface Probe {
+  readonly mac: string;
+  /** The NIC's own address. */
+  readonly from: string;
+  readonly host: string;
+  /** TCP; without: whether its network knows it (ARP, NDP). A pod may send no ping. */
+  readonly port?: number;
+}
+
+/**
+ * @param texts `192.168.100.1`, `192.168.100.1:22`, `fd00::1`, `[fd00::1]:22`
+ * @returns probes of those that one of the NICs has in its network, the others are none of this node's
+ * @throws MultinicError `InvalidProbe`
+ */
+export function probesOf(texts: readonly string[], network: Network): Probe[] {
+  return texts.flatMap((text) => {
+    const { host, port } = parseTarget(text);
+    return network.flatMap((nic) => {
+      const subnet = parseAddress(nic.address);
+      const target = parseAddress(host);
+      if (subnet === undefined || target === undefined) return [];
+      if (!contains({ ...subnet, prefix: nic.prefix }, target)) return [];
+      return [{ mac: nic.mac, from: nic.address, host: target.text, ...(port !== undefined && { port }) }];
+    });
+  });
+}
+
+function parseTarget(text: string): { host: string; port?: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
+  const host = match === null ? text : (match[1] ?? match[2] ?? '');
+  const port = match === null ? undefined : Number(match[3]);
+  if (parseAddress(host) === undefined || (port !== undefined && (port < 1 || port > 65_535))) {
+    throw new MultinicError(
+      'InvalidProbe',
+      `${JSON.stringify(text)} is no probe; write an address, or one with a TCP port (192.168.100.1:22, [fd00::1]:22), in the annotation multinic.io/probes of the Node`,
+      { data: { probe: text } },
+    );
+  }
+  return { host, ...(port !== undefined && { port }) };
+}
+
+/**
+ * Whether anything comes back; a refusal is an answer too, since it is the way there and back that is asked for.
+ * @param from the local address
+ */
+export function answers({ host, port }: Endpoint, timeoutMs: number, from?: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = connect({ host, port, ...(from !== undefined && { localAddress: from }) });
+  const timer = setTimeout(() => resolve(false), timeoutMs);
+  socket.once('connect', () => resolve(true));
+  socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
+  return promise.finally(() => {
+    clearTimeout(timer);
+    socket.destroy();
+  });
+}
+
+/** undefined: there is none, or it does not answer now. */
+export async function answering(endpoint: Endpoint | undefined): Promise<Endpoint | undefined> {
+  return endpoint !== undefined && (await answers(endpoint, ANSWER_MS)) ? endpoint : undefined;
+}
+
+/** @throws MultinicError `ApiServerLost` */
+export async function expectApiServer(endpoint: Endpoint): Promise<void> {
+  for (let tries = 1; !(await answers(endpoint, ANSWER_MS)); tries += 1) {
+    if (tries < TRIES) continue;
+    throw new MultinicError(
+      'ApiServerLost',
+      `after the change the API server at ${endpoint.host} no longer answers; look at the node’s routes, then run \`multinic retry\``,
+      { data: { ...endpoint } },
+    );
+  }
+}
+
+export function probeFailed({ host, port, from }: Probe): MultinicError {
+  return new MultinicError(
+    'ProbeFailed',
+    `after the change ${host}${port === undefined ? '' : ` (TCP port ${port})`} does not answer to ${from}; look at the port’s network, or take the probe out of the annotation multinic.io/probes, then run \`multinic retry\``,
+    { data: { host, port, from } },
+  );
+}
+
+/** The API server as every pod is told of it. */
+export function apiServerOf(env: NodeJS.ProcessEnv): Endpoint | undefined {
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env;
+  return host === undefined || port === undefined ? undefined : { host, port: Number(port) };
+}
+
+const ANSWER_MS = 2_000;
+const TRIES = 5;

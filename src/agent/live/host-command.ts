@@ -1,0 +1,71 @@
+import { spawn } from 'node:child_process';
+import { MultinicError } from '../../api/errors.ts';
+
+export type Command = readonly [file: string, ...args: string[]];
+
+export interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const TIMEOUT_MS = 15_000;
+/** The image's folders and the host's. */
+const ENVIRONMENT = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
+
+/**
+ * Runs a command to its end, with nothing of this process's environment.
+ * @param input on its stdin
+ * @throws MultinicError `CommandMissing`, `CommandHangs`
+ */
+export function run(command: Command, timeoutMs = TIMEOUT_MS, input?: string): Promise<Ended> {
+  return elsewhere(() => spawned(command, timeoutMs, input));
+}
+
+let away = 0;
+let leftAt = 0;
+let totalMs = 0;
+
+/** Work that is not this program's: commands of the OS, and waits for what a network answers. */
+export async function elsewhere<T>(work: () => Promise<T>): Promise<T> {
+  if (away === 0) leftAt = performance.now();
+  away += 1;
+  try {
+    return await work();
+  } finally {
+    away -= 1;
+    if (away === 0) totalMs += performance.now() - leftAt;
+  }
+}
+
+/** Milliseconds that this process has spent so, counted once where several went on together. */
+export function elsewhereMs(): number {
+  return Math.round(totalMs);
+}
+
+async function spawned([file, ...args]: Command, timeoutMs: number, input?: string): Promise<Ended> {
+  const child = spawn(file, args, { env: ENVIRONMENT, stdio: 'pipe' });
+  // Who ends without reading all of it says so by its exit code.
+  child.stdin.on('error', () => {}).end(input);
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const timer = setTimeout(() => {
+    child.kill('SIGKILL');
+    const what = [file, ...args].join(' ');
+    reject(
+      new MultinicError('CommandHangs', `${what}: no end after ${timeoutMs / 1000} s; look at the node`),
+    );
+  }, timeoutMs);
+  child.once('error', (cause) =>
+    reject(new MultinicError('CommandMissing', `${file} did not start: ${cause.message}`, { cause })),
+  );
+  child.once('close', (code) => resolve(code ?? -1));
+  try {
+    return { code: await promise, stdout, stderr };
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,322 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { run } from './host-command.ts';
+import { restoreScript } from './dead-man.ts';
+import { heldAddresses } from '../host/links.ts';
+import { readLinks, readRoutes, readUppers, withoutAutomatic } from './ip.ts';
+import { NetworkManager, readRow } from './network-manager.ts';
+import type { Pending } from '../files/host-record.ts';
+
+test('links by their permanent MAC, with what people gave them', () => {
+  const raw = [
+    { ifname: 'lo', link_type: 'loopback', address: '00:00:00:00:00:00' },
+    {
+      ifname: 'ens6',
+      link_type: 'ether',
+      address: 'fa:16:3e:00:00:09',
+      permaddr: 'FA:16:3E:00:00:01',
+      master: 'bond0',
+      flags: ['BROADCAST', 'UP', 'LOWER_UP'],
+      mtu: 9000,
+      addr_info: [
+        { family: 'inet', local: '192.168.1.10', prefixlen: 24, scope: 'global' },
+        { family: 'inet6', local: 'fe80::1', prefixlen: 64, scope: 'link' },
+      ],
+    },
+    { ifname: 'tun0', link_type: 'none' },
+  ];
+  expect(readLinks(raw)).toEqual([
+    {
+      name: 'ens6',
+      mac: 'fa:16:3e:00:00:01',
+      up: true,
+      mtu: 9000,
+      addresses: ['192.168.1.10/24'],
+      master: 'bond0',
+    },
+  ]);
+});
+
+test('links that stand on others, and none for the other end of a veth', () => {
+  const raw = [
+    { ifname: 'ens6' },
+    { ifname: 'ens6.7', link: 'ens6', linkinfo: { info_kind: 'vlan' } },
+    { ifname: 'net1', link: 'ens6', linkinfo: { info_kind: 'macvlan' } },
+    { ifname: 'veth0', link: 'veth1', linkinfo: { info_kind: 'veth' } },
+  ];
+  expect(readUppers(raw)).toEqual([
+    { name: 'ens6.7', lower: 'ens6' },
+    { name: 'net1', lower: 'ens6' },
+  ]);
+});
+
+test('routes that lead somewhere: those that follow from addresses, and those of pods, are left out', () => {
+  const raw = [
+    { dst: 'default', gateway: '10.0.0.1', dev: 'eth0' },
+    { dst: 'default', nexthops: [{ gateway: '10.0.0.2', dev: 'eth1' }] },
+    { dst: '10.0.0.0/24', dev: 'eth0' },
+    { dst: '10.244.1.7', dev: 'cali123' },
+    { dst: '10.244.2.0/24', gateway: '10.0.0.12', dev: 'eth0' },
+  ];
+  expect(readRoutes(raw)).toEqual([
+    { to: 'default', dev: 'eth0', via: '10.0.0.1' },
+    { to: 'default', dev: 'eth1', via: '10.0.0.2' },
+    { to: '10.244.2.0/24', dev: 'eth0', via: '10.0.0.12' },
+  ]);
+});
+
+describe('what a NIC got for want of a profile', () => {
+  const raw = ['eth0', 'ens6'].map((ifname) => ({
+    ifname,
+    link_type: 'ether',
+    address: 'fa:16:3e:00:00:01',
+    addr_info: [
+      { local: '10.0.0.5', prefixlen: 24, scope: 'global', dynamic: true },
+      { local: '10.0.1.5', prefixlen: 24, scope: 'global' },
+    ],
+  }));
+  const routes = [
+    { dst: 'default', gateway: '10.0.9.1', dev: 'ens6', protocol: 'dhcp' },
+    { dst: 'default', gateway: '10.0.0.1', dev: 'eth0', protocol: 'dhcp' },
+  ];
+
+  test('counts for nothing: the way out is the other one', () => {
+    const { links, routes: left } = withoutAutomatic(raw, [routes], new Set(['ens6']));
+    expect(links.map(heldAddresses)).toEqual([['10.0.1.5/24', '10.0.0.5/24'], ['10.0.1.5/24']]);
+    expect(left).toEqual([{ to: 'default', via: '10.0.0.1', dev: 'eth0' }]);
+    const byHand = { dst: '10.9.0.0/16', gateway: '10.0.9.1', dev: 'ens6', protocol: 'boot' };
+    expect(withoutAutomatic(raw, [[...routes, byHand]], new Set(['ens6'])).routes).toHaveLength(2);
+  });
+
+  test('counts where there is no other way out', () => {
+    const all = new Set(['ens6', 'eth0']);
+    expect(withoutAutomatic(raw, [routes], all)).toEqual({
+      links: readLinks(raw),
+      routes: routes.map(({ dst, gateway, dev }) => ({ to: dst, via: gateway, dev })),
+    });
+    const { links } = withoutAutomatic(raw, [routes.slice(1)], all);
+    expect(links.map(heldAddresses)).toEqual([['10.0.1.5/24', '10.0.0.5/24'], ['10.0.1.5/24']]);
+  });
+});
+
+test('a second way out counts only if somebody wrote it, or NetworkManager made both', () => {
+  const first = { dst: 'default', gateway: '10.0.0.1', dev: 'eth0', protocol: 'dhcp' };
+  const second = { dst: 'default', gateway: '10.0.9.1', dev: 'ens6', protocol: 'dhcp' };
+  const left = (route: object, automatic: string[] = []): string[] =>
+    withoutAutomatic([], [[first, { ...second, ...route }]], new Set(automatic)).routes.map(({ dev }) => dev);
+  expect(left({})).toEqual(['eth0']);
+  expect(left({ protocol: 'static' })).toEqual(['eth0', 'ens6']);
+  // OpenStack's way to its metadata.
+  expect(left({ dst: '169.254.169.254' })).toEqual(['eth0']);
+  expect(left({}, ['eth0', 'ens6'])).toEqual(['eth0', 'ens6']);
+});
+
+test('nmcli’s rows', () => {
+  const file = '/run/NetworkManager/system-connections/Wired connection 1.nmconnection';
+  expect(readRow(`1-2:ens6:-999:${file}`)).toEqual(['1-2', 'ens6', '-999', file]);
+  expect(readRow(String.raw`a\:b:02\:00:`)).toEqual(['a:b', '02:00', '']);
+});
+
+function saying(says: string): NetworkManager {
+  return new NetworkManager(([program]) => [
+    'echo',
+    program === 'busctl' ? says : '7cd7fad6:ens6:130:/etc/x',
+  ]);
+}
+
+describe('a profile that NetworkManager has already', () => {
+  test('is read anew', async () => {
+    await expect(saying('bas true 0').load('/etc/x')).resolves.toBeUndefined();
+  });
+
+  test('stays as it was where its file is not understood: refused', async () => {
+    await expect(saying('bas false 1 "/etc/x"').load('/etc/x')).rejects.toThrow(
+      'does not take the profile /etc/x',
+    );
+  });
+});
+
+test('a command that hangs is ended, and one that is missing is named', async () => {
+  await expect(run(['sleep', '10'], 50)).rejects.toMatchObject({ code: 'CommandHangs' });
+  await expect(run(['no-such-command'])).rejects.toMatchObject({ code: 'CommandMissing' });
+  expect(await run(['sh', '-c', 'echo out; echo err >&2; exit 3'])).toEqual({
+    code: 3,
+    stdout: 'out\n',
+    stderr: 'err\n',
+  });
+  // Nothing of the pod's environment reaches a command of the host.
+  process.env['SECRET'] = 'x';
+  expect((await run(['sh', '-c', 'echo "[$SECRET]"'])).stdout).toBe('[]\n');
+});
+
+const pending: Pending = {
+  bootId: 'b',
+  startedAt: '2026-01-01T00:00:00.000Z',
+  reload: false,
+  others: [],
+  files: [
+    { path: 'etc/netplan/90-multinic0.yaml', before: null, after: 'a' },
+    { path: 'etc/netplan/91-multinic1.yaml', before: { content: "it's old\n", mode: 0o600 }, after: null },
+  ],
+  links: {
+    before: [{ name: 'ens6', mac: 'fa:16:3e:00:00:01', up: false, mtu: 1500, addresses: ['10.0.0.1/24'] }],
+    after: [{ name: 'multinic0', mac: 'fa:16:3e:00:00:01', up: true, mtu: 9000, addresses: ['10.0.0.2/24'] }],
+  },
+  machine: { links: [], routes: [] },
+  applied: null,
+};
+
+describe("the host's own restore", () => {
+  let root: string;
+  const sh = (text: string): string => execFileSync('sh', ['-c', text], { cwd: root, encoding: 'utf8' });
+
+  beforeEach(() => {
+    root = mkdtempSync(join(tmpdir(), 'multinic-restore-'));
+    sh('mkdir -p etc/netplan var/lib/multinic');
+    writeFileSync(join(root, 'var/lib/multinic/record.json'), JSON.stringify({ pending }, null, 2));
+  });
+  afterEach(() => rmSync(root, { recursive: true }));
+
+  /** The script is the host's: here its paths begin in a folder, and its `ip` has a list of links, and one of what it was told. */
+  function restore(change: Pending, links: readonly string[]): void {
+    const ip = `ip() {
+      if [ "$1 $2" = '-o link' ]; then cat ${root}/links; return; fi
+      if [ "$2" = property ]; then rm "${root}/altnames/$7"; return; fi
+      if [ "$4" = name ]; then
+        [ ! -e "${root}/altnames/$5" ] && [ ! -e "${root}/names/$5" ] || return 1
+        sed -i "s/: $3: /: $5: /" ${root}/links
+        mv "${root}/names/$3" "${root}/names/$5"
+      fi
+      echo "ip $*" >> ${root}/told
+      [ "$4" != mtu ] || [ "$5" != 13 ]
+    }
+    timeout() { shift; echo "$*" >> ${root}/told; }
+    sleep() { :; }`;
+    const script = restoreScript(change)
+      .replaceAll('/etc/', `${root}/etc/`)
+      .replaceAll('/var/lib/', `${root}/var/lib/`)
+      .replaceAll('/sys/class/net/', `${root}/names/`)
+      .replace(/^PATH=.*$/m, () => ip);
+    writeFileSync(join(root, 'links'), links.map((link) => `${link}\n`).join(''));
+    writeFileSync(join(root, 'var/lib/multinic/restore.sh'), script);
+    rmSync(join(root, 'told'), { force: true });
+    rmSync(join(root, 'names'), { recursive: true, force: true });
+    sh(`mkdir -p names altnames; touch ${links.map((link) => `names/${link.split(': ')[1]}`).join(' ')}`);
+    sh('sh var/lib/multinic/restore.sh');
+  }
+  const told = (): string[] => sh('cat told').trim().split('\n');
+  const OURS = String.raw`7: multinic0: <BROADCAST,UP> mtu 9000 qdisc mq state UP\    link/ether fa:16:3e:00:00:01 brd ff:ff:ff:ff:ff:ff`;
+
+  test('puts files back, once and again, and nothing when the change is over', () => {
+    writeFileSync(join(root, 'etc/netplan/90-multinic0.yaml'), 'new');
+    writeFileSync(join(root, 'var/lib/multinic/record.json'), JSON.stringify({ pending: null }));
+    restore(pending, [OURS]);
+    expect(sh('ls etc/netplan')).toBe('90-multinic0.yaml\n');
+
+    writeFileSync(join(root, 'var/lib/multinic/record.json'), JSON.stringify({ pending }, null, 2));
+    for (let time = 1; time <= 2; time += 1) {
+      restore(pending, [OURS]);
+      expect(sh('ls -a etc/netplan')).toBe('.\n..\n91-multinic1.yaml\n');
+      expect(sh('cat etc/netplan/*; stat -c %a etc/netplan/*')).toBe("it's old\n600\n");
+    }
+    expect(told()).toEqual([
+      'ip link set multinic0 down',
+      'ip link set multinic0 name mnrestore0',
+      'ip link set mnrestore0 name ens6',
+      'ip link set ens6 mtu 1500',
+      'ip link set ens6 down',
+      'ip addr replace 10.0.0.1/24 dev ens6 brd +',
+      'ip addr del 10.0.0.2/24 dev ens6',
+      'ip addr replace 10.0.0.1/24 dev ens6 brd +',
+    ]);
+  });
+
+  test('leaves a NIC alone that has the name by now, or is gone, and one that copies the MAC', () => {
+    const stranger = String.raw`9: ens6: <BROADCAST> mtu 1500\    link/ether fa:16:3e:00:00:99 brd ff:ff:ff:ff:ff:ff`;
+    restore(pending, [stranger, OURS]);
+    expect(told()).toContain('ip link set mnrestore0 name enxfa163e000001');
+    expect(told().filter((line) => line.includes('ens6'))).toEqual([]);
+
+    const bond = OURS.replace('multinic0', 'bond0');
+    const member = `${OURS.replace('00:01 brd', '00:09 brd')} permaddr fa:16:3e:00:00:01`;
+    restore(pending, [bond, member]);
+    expect(told()[0]).toBe('ip link set multinic0 down');
+
+    // A physical function's line names its virtual functions.
+    const physical = String.raw`2: ens1f0: <UP> mtu 1500\    link/ether fa:16:3e:00:00:77 brd ff:ff:ff:ff:ff:ff\    vf 0     link/ether fa:16:3e:00:00:01 brd ff:ff:ff:ff:ff:ff, spoof checking on`;
+    restore(pending, [physical, OURS]);
+    expect(told().filter((line) => line.includes('ens1f0'))).toEqual([]);
+
+    restore(pending, [stranger, physical]);
+    expect(sh('ls')).not.toContain('told');
+  });
+
+  test('takes the name back that udev has made another one of the NIC’s', () => {
+    sh('mkdir altnames; touch altnames/ens6');
+    restore(pending, [OURS]);
+    expect(told()).toContain('ip link set mnrestore0 name ens6');
+    expect(sh('ls names; ls var/lib/multinic')).toBe('ens6\nrecord.json\n');
+  });
+
+  test('has the files read again only if the run came to have them read', () => {
+    restore(pending, [OURS]);
+    expect(told()).not.toContain('netplan apply');
+    const begun = { ...pending, reload: true };
+    writeFileSync(join(root, 'var/lib/multinic/record.json'), JSON.stringify({ pending: begun }, null, 2));
+    restore(pending, [OURS]);
+    expect(told()).toContain('netplan apply');
+  });
+
+  test('stays for the next agent where it could not do all of it', () => {
+    const [before] = pending.links.before;
+    restore({ ...pending, links: { ...pending.links, before: [{ ...before!, mtu: 13 }] } }, [OURS]);
+    expect(sh('ls var/lib/multinic')).toBe('record.json\nrestore.sh\n');
+    restore(pending, [OURS]);
+    expect(sh('ls var/lib/multinic')).toBe('record.json\n');
+  });
+
+  test('gives back what others had through a NIC, and leaves what a DHCP server gave', () => {
+    const [before] = pending.links.before;
+    const change = {
+      ...pending,
+      others: ['-4 route add 10.5.0.0/16 via 10.0.0.9 dev ens6 proto 12', 'neigh add 10.0.0.9 dev eth0'],
+      links: { ...pending.links, before: [{ ...before!, leases: ['10.0.0.2/24'] }] },
+    };
+    const stranger = String.raw`9: ens6: <BROADCAST> mtu 1500\    link/ether fa:16:3e:00:00:99 brd ff:ff:ff:ff:ff:ff`;
+    restore(change, [stranger, OURS]);
+    const given = [
+      'ip neigh add 10.0.0.9 dev eth0',
+      'ip -4 route add 10.5.0.0/16 via 10.0.0.9 dev enxfa163e000001 proto 12',
+    ];
+    expect(told().slice(-4)).toEqual([...given, ...given]);
+    expect(sh('ls var/lib/multinic')).toBe('record.json\n');
+    expect(told().filter((line) => line.includes('addr del'))).toEqual([]);
+  });
+});
+
+test("the host's own restore has NetworkManager forget and take up what the change was about, names first", () => {
+  const script = restoreScript({
+    ...pending,
+    files: [
+      { path: 'etc/NetworkManager/system-connections/multinic0.nmconnection', before: null, after: 'a' },
+      { path: 'etc/systemd/network/70-multinic0.link', before: null, after: 'b' },
+      { path: 'etc/sysconfig/network-scripts/ifcfg-multinic1', before: null, after: 'd' },
+      { path: 'etc/NetworkManager/conf.d/90-multinic-fa163e000001.conf', before: null, after: 'c' },
+    ],
+    profiles: { 'fa:16:3e:00:00:01': '580c9022-04e9-3acb-a492-f4ec1686e2f1' },
+  });
+  const order = [
+    "named 'ens6' ",
+    'nmcli general reload conf',
+    "nmcli connection load '/etc/NetworkManager/system-connections/multinic0.nmconnection'",
+    "nmcli connection load '/etc/sysconfig/network-scripts/ifcfg-multinic1'",
+    `up "$(uuid '580c9022-04e9-3acb-a492-f4ec1686e2f1')" "$n"`,
+    'ip link set "$n" mtu 1500',
+  ].map((text) => script.indexOf(text));
+  expect(order.every((at) => at > 0)).toBe(true);
+  expect(order).toEqual(order.toSorted((a, b) => a - b));
+  expect(script).not.toContain("load '/etc/systemd");
+});

@@ -1,0 +1,172 @@
+// NetworkManager by its own `nmcli`, in the host's root: it reads the profiles that it is told of and works on the NICs
+// that it is told of. Never all of them (`connection reload`, a restart), which is what would touch the node's own.
+import { setTimeout as pause } from 'node:timers/promises';
+import { MultinicError } from '../../api/errors.ts';
+import { run, type Command, type Ended } from './host-command.ts';
+
+const ACTIVATION_SECONDS = 15;
+const ANSWER_MS = 5_000;
+const SEEN_MS = 5_000;
+/** As builds of it name the one folder. */
+const RUNTIME = /^(\/var)?\/run\/NetworkManager\//;
+const AUTOMATIC_PRIORITY = '-999';
+
+export interface Profile {
+  readonly uuid: string;
+  /** Name of the link that it is active on. */
+  readonly device?: string;
+  /** `Wired connection N`: made by NetworkManager itself for a NIC that had no profile. */
+  readonly automatic: boolean;
+  readonly file: string;
+}
+
+export interface Device {
+  readonly name: string;
+  /** `connected`, `unavailable`, `connecting (getting IP configuration)` … */
+  readonly state: string;
+  /** Of the profile that is active on it. */
+  readonly uuid?: string;
+}
+
+export class NetworkManager {
+  readonly #inHost: (command: Command) => Command;
+
+  constructor(inHost: (command: Command) => Command) {
+    this.#inHost = inHost;
+  }
+
+  /** @throws MultinicError `NetworkManagerDown` */
+  async devices(): Promise<Device[]> {
+    const rows = await this.#rows('DEVICE,STATE,CON-UUID', 'device', 'status');
+    return rows.map(([name = '', state = '', uuid]) => ({ name, state, ...(uuid && { uuid }) }));
+  }
+
+  /** @throws MultinicError `NetworkManagerDown` */
+  async profiles(): Promise<Profile[]> {
+    const fields = 'UUID,DEVICE,AUTOCONNECT-PRIORITY,FILENAME';
+    const rows = await this.#rows(fields, 'connection', 'show');
+    return rows.map(([uuid = '', device, priority, file = '']) => ({
+      uuid,
+      ...(device && { device }),
+      automatic: priority === AUTOMATIC_PRIORITY && RUNTIME.test(file),
+      file,
+    }));
+  }
+
+  /** Reads its own settings anew, no profile. */
+  async reloadSettings(): Promise<void> {
+    await this.#must('general', 'reload', 'conf');
+  }
+
+  /** Whether it has profiles in ifcfg files: the plugin that reads them is loaded, and has its name on the bus. */
+  async readsIfcfg(): Promise<boolean> {
+    const bus = ['org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus'];
+    return (await this.#call(...bus, 'NameHasOwner', 's', 'com.redhat.ifcfgrh1')) === 'b true';
+  }
+
+  /** Reads a profile anew. */
+  async load(path: string): Promise<void> {
+    const taken = await this.#read(path);
+    // Of a file that it does not understand it keeps what it had.
+    if (!taken || !(await this.#has(path))) throw refused(`does not take the profile ${path}`);
+  }
+
+  /** Forgets a profile whose file is gone. */
+  async forget(path: string): Promise<void> {
+    await this.#read(path);
+    if (await this.#has(path)) throw refused(`still has the profile ${path}`);
+  }
+
+  /** Has a link get this profile. @param wait for it to be wholly active; a DHCP server may never answer */
+  async activate(uuid: string, link: string, wait: boolean): Promise<void> {
+    await this.#seen(link);
+    const seconds = wait ? ACTIVATION_SECONDS : 0;
+    await this.#must('--wait', String(seconds), 'connection', 'up', 'uuid', uuid, 'ifname', link);
+  }
+
+  /** Takes away the automatic profile that would get hold of a NIC once it has none of ours. */
+  async forgetAutomatic(link: string, mac: string): Promise<void> {
+    for (const { uuid, automatic, file } of await this.profiles()) {
+      if (!automatic) continue;
+      const fields = 'connection.interface-name,802-3-ethernet.mac-address';
+      const { stdout } = await this.#must('--escape', 'no', '-g', fields, 'connection', 'show', 'uuid', uuid);
+      const [name, address] = stdout.split('\n');
+      if (name !== link && address?.toLowerCase() !== mac) continue;
+      // Not `connection delete`: it notes that this NIC is never to have one again, where we could not take it back.
+      await run(this.#inHost(['rm', '-f', file]));
+      await this.forget(file);
+    }
+  }
+
+  /** Waits until the profile that is active on a link is as it shall be. */
+  async until(link: string, holds: (active: Profile | undefined) => boolean): Promise<void> {
+    const deadline = performance.now() + SEEN_MS;
+    for (;;) {
+      const active = (await this.profiles()).find(({ device }) => device === link);
+      if (holds(active)) return;
+      if (performance.now() > deadline) throw refused(`has ${link} with ${active?.file ?? 'no profile'}`);
+      await pause(100);
+    }
+  }
+
+  /** Over the bus: `nmcli connection load` ends with 0 whatever happens. */
+  async #read(path: string): Promise<boolean> {
+    const settings = ['/org/freedesktop/NetworkManager/Settings', 'org.freedesktop.NetworkManager.Settings'];
+    const args = ['LoadConnections', 'as', '1', path];
+    return (await this.#call('org.freedesktop.NetworkManager', ...settings, ...args)) === 'bas true 0';
+  }
+
+  async #has(path: string): Promise<boolean> {
+    return (await this.profiles()).some(({ file }) => file === path);
+  }
+
+  async #call(...args: readonly string[]): Promise<string> {
+    const { stdout } = await run(this.#inHost(['busctl', '--timeout=10', 'call', ...args]));
+    return stdout.trim();
+  }
+
+  /** A name that the kernel has just given is not yet known to NetworkManager. */
+  async #seen(link: string): Promise<void> {
+    const deadline = performance.now() + SEEN_MS;
+    const known = async (): Promise<boolean> => (await this.devices()).some(({ name }) => name === link);
+    while (!(await known()) && performance.now() < deadline) await pause(50);
+  }
+
+  /** What it does not even tell, it is not there to do. */
+  async #rows(fields: string, ...args: string[]): Promise<string[][]> {
+    const command = this.#inHost(['nmcli', '-t', '-f', fields, ...args]);
+    const { code, stdout, stderr } = await run(command, ANSWER_MS).catch((error: Error) => {
+      throw down(error.message);
+    });
+    if (code !== 0) throw down(stderr);
+    return stdout
+      .split('\n')
+      .filter((line) => line !== '')
+      .map(readRow);
+  }
+
+  async #must(...args: string[]): Promise<Ended> {
+    const ended = await run(this.#inHost(['nmcli', ...args]), (ACTIVATION_SECONDS + 5) * 1_000);
+    if (ended.code === 0) return ended;
+    throw refused(`refuses \`nmcli ${args.join(' ')}\`: ${ended.stderr.trim()}`);
+  }
+}
+
+/** nmcli's terse rows: a colon between fields, a backslash before one within. */
+export function readRow(line: string): string[] {
+  return line.split(/(?<!\\):/).map((field) => field.replaceAll(/\\(.)/g, '$1'));
+}
+
+function down(why: string): MultinicError {
+  return new MultinicError(
+    'NetworkManagerDown',
+    `NetworkManager does not answer on this node (${why.trim()}); start it, because keyfiles and ifcfg files are applied by nothing else (the network scripts alone are not supported), or, where netplan configures the node’s NICs, say so by the annotation multinic.io/renderer on the Node, then run \`multinic retry\``,
+  );
+}
+
+function refused(what: string): MultinicError {
+  return new MultinicError(
+    'NetworkManagerRefused',
+    `NetworkManager ${what}; look at \`journalctl -u NetworkManager\` on the node, then run \`multinic retry\``,
+  );
+}

@@ -1,0 +1,165 @@
+import { readFileSync } from 'node:fs';
+import pino from 'pino';
+import * as z from 'zod';
+import { MultinicError } from '../api/errors.ts';
+import { AgentJob, NODE_ADDRESS_VARIABLE } from '../api/job.ts';
+import type { Outcome } from '../api/outcome.ts';
+import { httpBranch } from './fetch/store-branch.ts';
+import { elsewhereMs } from './live/host-command.ts';
+import { readDesired, readTreeFolder } from './plan/desired.ts';
+import { EXIT } from './exit-code.ts';
+import type { Host } from './host/host.ts';
+import { limit } from './run/deadline.ts';
+import { isRunning, LiveHost } from './live/live-host.ts';
+import type { Log } from './run/run-log.ts';
+import { openRoot } from './files/managed-files.ts';
+import { OfflineHost } from './recorded-host.ts';
+import { apiServerOf } from './host/probe.ts';
+import { detect as detectHost, preview, type Detection, type Preview } from './run/preview.ts';
+import { fitOutcome, writeOutcome, writeProgress, writeRefusal } from './run/outcome-file.ts';
+import { superseded } from './run/result.ts';
+import type { Root } from './files/root.ts';
+import { cleanUp, peersOf, run, type Dependencies } from './run/run.ts';
+
+export interface HostOptions {
+  readonly root: string;
+  readonly outcome?: string;
+  readonly offline?: boolean;
+}
+
+export interface ApplyOptions extends HostOptions {
+  readonly job: string;
+}
+
+/** @returns the exit code */
+export function apply(options: ApplyOptions): Promise<number> {
+  return withHost(
+    options,
+    () => readJob(options.job).deadlineSeconds,
+    (dependencies) => {
+      const job = readJob(options.job);
+      return run(job, httpBranch(job), dependencies);
+    },
+  );
+}
+
+/** @returns the exit code */
+export function cleanup(options: HostOptions & { readonly deadline: number }): Promise<number> {
+  return withHost(
+    options,
+    () => options.deadline,
+    (dependencies) => cleanUp(dependencies, options.deadline),
+  );
+}
+
+/** @throws MultinicError `NotRunning`, `InvalidRoot`, and as `preview.ts` says */
+export function detect(options: HostOptions): Promise<Detection> {
+  const root = openHost(options);
+  return detectHost(root, hostOf(root, options));
+}
+
+export interface PlanOptions extends HostOptions {
+  /** A job file, whose commit is fetched… */
+  readonly job?: string;
+  /** …or a folder with a node's branch checked out. */
+  readonly tree?: string;
+}
+
+/** @throws MultinicError as `detect`; `InvalidJob`, `InvalidTree`, `NewerCommit`, and what keeps a checkout from coming */
+export async function plan(options: PlanOptions): Promise<Preview> {
+  const root = openHost(options);
+  const host = hostOf(root, options);
+  const apiServer = options.offline === true ? undefined : apiServerOf(process.env);
+  const own = apiServer === undefined ? [] : [apiServer.host];
+  if (options.tree !== undefined) {
+    const { desired } = readTreeFolder(options.tree);
+    return preview(root, host, { desired, peers: own, mode: 'live', probes: [] });
+  }
+  const job = readJob(options.job ?? '');
+  const checkout = await httpBranch(job).checkout();
+  if (checkout.tip !== job.commit) {
+    const { reason = '', message = '' } = superseded(job.commit, checkout.tip);
+    throw new MultinicError(reason, message);
+  }
+  const { desired } = readDesired(job.commit, job.node, checkout);
+  return preview(root, host, {
+    desired,
+    expectedRecord: job.expectedRecord,
+    peers: [...peersOf(job), ...own],
+    mode: job.apply,
+    probes: job.probes ?? [],
+  });
+}
+
+function hostOf(root: Root, { offline }: HostOptions): Host {
+  return offline === true ? new OfflineHost(root) : new LiveHost(root, process.env[NODE_ADDRESS_VARIABLE]);
+}
+
+async function withHost(
+  options: HostOptions,
+  deadlineSeconds: () => number,
+  action: (dependencies: Dependencies) => Promise<Outcome>,
+): Promise<number> {
+  const log: Log = pino(
+    { base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ fd: 2, sync: true }),
+  );
+  try {
+    const signal = limit(deadlineSeconds());
+    const root = openHost(options);
+    const apiServer = apiServerOf(process.env);
+    const outcome = await action({
+      root,
+      host: hostOf(root, options),
+      log,
+      clock: () => new Date(),
+      signal,
+      ...(apiServer !== undefined && options.offline !== true && { apiServer }),
+      entered: (step) => {
+        if (options.outcome !== undefined) writeProgress(options.outcome, step, new Date());
+      },
+    });
+    if (options.outcome === undefined) process.stdout.write(`${JSON.stringify(fitOutcome(outcome))}\n`);
+    else writeOutcome(options.outcome, outcome);
+    const { result, durationMs } = outcome;
+    log.info({ result, durationMs, elsewhereMs: elsewhereMs() }, outcome.message ?? result);
+    if (outcome.result !== 'Failed') return EXIT.ok;
+    return outcome.reason === 'RestoreFailed' ? EXIT.restoreFailed : EXIT.failed;
+  } catch (error) {
+    if (!(error instanceof MultinicError)) throw error;
+    log.error({ code: error.code }, error.message);
+    if (options.outcome !== undefined) writeRefusal(options.outcome, error.message);
+    return error.code === 'AgentRunning' ? EXIT.locked : EXIT.usage;
+  }
+}
+
+function openHost({ root, offline }: HostOptions): ReturnType<typeof openRoot> {
+  // Else the files of a folder would be applied to the NICs of whatever machine this is.
+  if (offline !== true && !isRunning(root)) {
+    throw new MultinicError(
+      'NotRunning',
+      `--root ${root} is not the root of the host that runs here (its /proc is missing); for a folder with a recorded machine add --offline`,
+    );
+  }
+  try {
+    return openRoot(root);
+  } catch (error) {
+    throw new MultinicError(
+      'InvalidRoot',
+      `--root ${root}: ${(error as Error).message}; name an existing folder`,
+    );
+  }
+}
+
+/** @throws MultinicError `InvalidJob` */
+function readJob(file: string): AgentJob {
+  try {
+    return AgentJob.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch (error) {
+    const why = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
+    throw new MultinicError(
+      'InvalidJob',
+      `--job ${file}: ${why}; pass a job file as the controller writes it`,
+    );
+  }
+}

@@ -1,0 +1,88 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { InvalidInputError, MultinicError, type Problem } from '../../api/errors.ts';
+import type { NodeIdentity } from '../../network/node.ts';
+import { managedFiles, readTree } from '../../network/tree.ts';
+import type { Desired } from './plan.ts';
+
+/** A branch as it was checked out, unjudged. */
+export interface Checkout {
+  /** The branch's newest commit. */
+  readonly tip: string;
+  /** Path to git's mode and the content of every entry of its tree. */
+  readonly entries: ReadonlyMap<string, { readonly mode: string; readonly content: string }>;
+}
+
+const MAX_ENTRIES = 256;
+
+/**
+ * Judges a node's tree as if nobody had judged it before: whoever wrote it, this host carries it out.
+ * @throws InvalidInputError `InvalidTree`
+ */
+export function readDesired(
+  commit: string,
+  node: string,
+  { entries }: Checkout,
+): { desired: Desired; node: NodeIdentity } {
+  const problems = [...entries].flatMap(([path, entry]) => judgeEntry(path, entry.mode));
+  if (entries.size > MAX_ENTRIES)
+    problems.push(problem('', `has ${entries.size} files, more than ${MAX_ENTRIES}; revert the commit`));
+  if (problems.length > 0)
+    throw new InvalidInputError('InvalidTree', `commit ${commit.slice(0, 10)}`, problems);
+  const files = new Map([...entries].map(([path, { content }]) => [path, content]));
+  const tree = readTree(files);
+  if (tree.node.name !== node) {
+    throw new InvalidInputError('InvalidTree', `commit ${commit.slice(0, 10)}`, [
+      problem('node.yaml', `is that of ${tree.node.name}, not of ${node}; revert the commit`),
+    ]);
+  }
+  return {
+    node: tree.node,
+    desired: { commit, kind: tree.node.renderer, network: tree.network, files: managedFiles(files) },
+  };
+}
+
+/**
+ * A node's branch that somebody has checked out, or is about to commit.
+ * @throws InvalidInputError `InvalidTree`; MultinicError `InvalidTree` for a folder that cannot be read
+ */
+export function readTreeFolder(dir: string): { desired: Desired; node: NodeIdentity } {
+  const entries = new Map(
+    filesBelow(dir).map((path) => [path, { mode: '100644', content: readFileSync(join(dir, path), 'utf8') }]),
+  );
+  const { node } = readTree(new Map([...entries].map(([path, { content }]) => [path, content])));
+  return readDesired(NOTHING.commit, node.name, { tip: NOTHING.commit, entries });
+}
+
+/** Less git's own. */
+function filesBelow(dir: string): string[] {
+  try {
+    return readdirSync(dir, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(dir, join(entry.parentPath, entry.name)))
+      .filter((path) => !path.startsWith('.git'));
+  } catch (error) {
+    throw new MultinicError(
+      'InvalidTree',
+      `--tree ${dir}: ${(error as Error).message}; name a folder with a node's branch checked out`,
+    );
+  }
+}
+
+/** The tree without interfaces: what a cleanup applies. No commit stands behind it. */
+export const NOTHING: Desired = {
+  commit: '0'.repeat(40),
+  kind: 'netplan',
+  network: [],
+  files: new Map(),
+};
+
+function judgeEntry(path: string, mode: string): Problem[] {
+  if (mode === '120000') return [problem(path, 'is a link; commit a plain file')];
+  if (mode !== '100644') return [problem(path, `has mode ${mode}; commit it with mode 100644`)];
+  return [];
+}
+
+function problem(path: string, message: string): Problem {
+  return { path, code: 'InvalidTree', message };
+}

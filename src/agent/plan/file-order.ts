@@ -1,0 +1,53 @@
+import type { Interface, Network } from '../../network/interface.ts';
+import { nameIn, type ManagedNic } from '../files/managed-files.ts';
+
+export type FileStep =
+  | { readonly op: 'write'; readonly path: string; readonly content: string; readonly mode: number }
+  | { readonly op: 'remove'; readonly path: string };
+
+type Write = FileStep & { readonly op: 'write' };
+
+/**
+ * Each file is whole at any instant, all of them together are not: a machine that boots in between reads some old and
+ * some new ones. So files go before others take over their MAC or address, and of two that change places one goes
+ * away for the moment.
+ */
+export function orderFiles(
+  orphans: readonly { readonly path: string }[],
+  writes: readonly FileStep[],
+  managed: readonly ManagedNic[],
+  wanted: Network,
+): FileStep[] {
+  const steps: FileStep[] = orphans.map(({ path }) => ({ op: 'remove', path }));
+  const gone = new Set(orphans.map(({ path }) => path));
+  // Of each NIC that is written: what its files say now, if they are there, and what they will say.
+  let todo = wanted.flatMap((nic) => {
+    const own = writes.filter((step): step is Write => step.op === 'write' && nameIn(step.path) === nic.name);
+    const old = managed.find((group) => own.some(({ path }) => group.files.has(path)));
+    return own.length === 0
+      ? []
+      : [{ own, next: nic, old: old?.nic, oldPaths: [...(old?.files.keys() ?? [])] }];
+  });
+  while (todo[0] !== undefined) {
+    const free = todo.find((each) => todo.every((other) => other === each || !clash(each.next, other.old)));
+    if (free === undefined) {
+      // They wait for one another: take one file away; it is written again in its turn.
+      const [first] = todo;
+      const blocker = todo.find((other) => other !== first && clash(first.next, other.old)) ?? first;
+      steps.push(
+        ...blocker.oldPaths
+          .filter((path) => !gone.has(path))
+          .map((path): FileStep => ({ op: 'remove', path })),
+      );
+      todo = todo.map((each) => (each === blocker ? { ...each, old: undefined, oldPaths: [] } : each));
+      continue;
+    }
+    steps.push(...free.own);
+    todo = todo.filter((each) => each !== free);
+  }
+  return steps;
+}
+
+function clash(next: Interface, old: Interface | undefined): boolean {
+  return old !== undefined && (old.mac === next.mac || old.address === next.address);
+}

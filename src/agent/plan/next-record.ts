@@ -1,0 +1,55 @@
+import { indexOfName } from '../../network/interface.ts';
+import type { HostState } from '../host/host.ts';
+import { nicOf } from '../host/links.ts';
+import type { Desired, Plan } from './plan.ts';
+import { sha256, type Applied } from '../files/host-record.ts';
+import type { Root } from '../files/root.ts';
+
+/** What the record will say once the plan is carried out. */
+export function nextRecord(
+  desired: Desired,
+  plan: Plan,
+  before: HostState,
+  old: Applied | undefined,
+  root: Root,
+  node: string,
+  at: Date,
+): Applied {
+  const written = new Map(
+    plan.files.flatMap((step) => (step.op === 'write' ? [[step.path, step.content] as const] : [])),
+  );
+  const paths = [...plan.kept, ...written.keys()].filter((path) => desired.files.has(path)).sort();
+  return {
+    node,
+    commit: desired.commit,
+    machineId: before.machineId,
+    appliedAt: at.toISOString(),
+    nics: Object.fromEntries(
+      plan.present.map((nic) => {
+        const link = nicOf(before.links, nic.mac);
+        const known = old?.nics[nic.mac];
+        const addresses = plan.lingering.find(({ mac }) => mac === nic.mac)?.addresses;
+        const origin =
+          known?.origin ??
+          (known === undefined && link !== undefined && indexOfName(link.name) === undefined
+            ? link
+            : undefined);
+        return [
+          nic.mac,
+          {
+            name: nic.name,
+            address: `${nic.address}/${nic.prefix}`,
+            ...(addresses && { lingering: { bootId: before.bootId, addresses: [...addresses] } }),
+            ...(origin && { origin: { name: origin.name, mtu: origin.mtu, up: origin.up } }),
+          },
+        ];
+      }),
+    ),
+    files: Object.fromEntries(
+      paths.map((path) => {
+        const content = written.get(path) ?? root.read(path)?.content ?? '';
+        return [path, { sha256: sha256(content), commit: sha256(desired.files.get(path) ?? '') }];
+      }),
+    ),
+  };
+}

@@ -1,0 +1,239 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { identity, machine, nic } from '../../../test/support/agent.ts';
+import { nameOfIndex, type Interface, type Network } from '../../network/interface.ts';
+import { byNetworkManager, type RendererKind } from '../../network/node.ts';
+import { RENDERER_KINDS, rendererOf } from '../../network/renderers.ts';
+import { managedFiles, renderTree } from '../../network/tree.ts';
+import type { HostState } from '../host/host.ts';
+import { nameIn, parseOne, RENDERERS, type ManagedNic } from '../files/managed-files.ts';
+import { CARRIER_WAIT_PATH, carrierWait } from '../files/carrier-wait.ts';
+import { noAutoDefaultMac, noAutoDefaultPath } from '../files/no-auto-default.ts';
+import { decide, type Desired, type Plan, type Situation } from './plan.ts';
+
+const COMMIT = '1'.repeat(40);
+
+function desired(network: Network, kind: RendererKind = 'netplan'): Desired {
+  return { commit: COMMIT, kind, network, files: managedFiles(renderTree(identity(kind), network)) };
+}
+
+/** What `readManaged` finds on a host with these files. */
+function managed(files: ReadonlyMap<string, string>): ManagedNic[] {
+  return RENDERERS.flatMap((renderer) =>
+    [
+      ...Map.groupBy(
+        [...files].filter(([path]) => renderer.manages(path)),
+        ([path]) => nameIn(path),
+      ),
+    ].map(([name, entries]) => ({
+      renderer,
+      name,
+      files: new Map(entries),
+      ignored: new Set<string>(),
+      nic: parseOne(renderer, new Map(entries)),
+    })),
+  );
+}
+
+function situation(changes: Partial<Situation> & { files?: ReadonlyMap<string, string> }): Situation {
+  const { files = new Map<string, string>(), ...rest } = changes;
+  return {
+    desired: desired([]),
+    host: machine(4),
+    managed: managed(files),
+    described: [],
+    noAutoDefault: [],
+    carrierWait: undefined,
+    applied: undefined,
+    expectedRecord: null,
+    links: true,
+    ...rest,
+  };
+}
+
+function planOf(changes: Parameters<typeof situation>[0]): Plan {
+  const decision = decide(situation(changes));
+  if (decision.kind !== 'apply') throw new Error(`decided to ${decision.kind}`);
+  return decision.plan;
+}
+
+const text = (plan: Plan): string[] => plan.files.map((step) => `${step.op} ${step.path}`);
+
+describe('files', () => {
+  test('a fresh host gets all of them', () => {
+    expect(text(planOf({ desired: desired([nic(0), nic(1)]) }))).toEqual([
+      'write etc/netplan/90-multinic0.yaml',
+      'write etc/netplan/91-multinic1.yaml',
+    ]);
+  });
+
+  test('one NIC less: one file less, nothing else', () => {
+    const files = desired([nic(0), nic(1), nic(2)]).files;
+    const plan = planOf({ desired: desired([nic(0), nic(2)]), files });
+    expect(text(plan)).toEqual(['remove etc/netplan/91-multinic1.yaml']);
+    expect(plan.orphans).toEqual([{ path: 'etc/netplan/91-multinic1.yaml', why: 'NotInCommit' }]);
+  });
+
+  test('a NIC that is not on the machine: its file is an orphan, or is not written', () => {
+    const wanted = desired([nic(0), nic(1)]);
+    const host = machine(1);
+    expect(planOf({ desired: wanted, host })).toMatchObject({ missing: [nic(1).mac], orphans: [] });
+    expect(planOf({ desired: wanted, host, files: wanted.files })).toMatchObject({
+      missing: [nic(1).mac],
+      orphans: [{ path: 'etc/netplan/91-multinic1.yaml', why: 'NicGone' }],
+    });
+  });
+
+  test('orphans go before others take over what they held', () => {
+    const files = desired([nic(0), nic(1)]).files;
+    const moved = nic(2, { address: nic(0).address });
+    expect(text(planOf({ desired: desired([nic(1), moved]), files }))).toEqual([
+      'remove etc/netplan/90-multinic0.yaml',
+      'write etc/netplan/92-multinic2.yaml',
+    ]);
+  });
+
+  test('a file that takes over an address waits until the other has let go', () => {
+    const files = desired([nic(0), nic(1)]).files;
+    const next = [nic(0, { address: nic(1).address }), nic(1, { address: '192.168.101.99' })];
+    expect(text(planOf({ desired: desired(next), files }))).toEqual([
+      'write etc/netplan/91-multinic1.yaml',
+      'write etc/netplan/90-multinic0.yaml',
+    ]);
+  });
+
+  test('of two that change places one goes away for the moment', () => {
+    const files = desired([nic(0), nic(1)]).files;
+    const next = [nic(0, { address: nic(1).address }), nic(1, { address: nic(0).address })];
+    expect(text(planOf({ desired: desired(next), files }))).toEqual([
+      'remove etc/netplan/91-multinic1.yaml',
+      'write etc/netplan/90-multinic0.yaml',
+      'write etc/netplan/91-multinic1.yaml',
+    ]);
+  });
+});
+
+describe('a keyfile NIC of which one of its two files is gone', () => {
+  const whole = desired([nic(0)], 'keyfile');
+  const half = new Map([...whole.files].slice(0, 1));
+
+  test('is completed', () => {
+    expect(text(planOf({ desired: whole, files: half }))).toEqual([
+      'write etc/systemd/network/70-multinic0.link',
+      `write ${CARRIER_WAIT_PATH}`,
+    ]);
+  });
+
+  test('is not ours to remove if nothing says that we wrote it', () => {
+    const wanted = desired([], 'keyfile');
+    expect(() => decide(situation({ desired: wanted, files: half }))).toThrow(
+      expect.objectContaining({ code: 'ForeignFile' }),
+    );
+  });
+});
+
+test('a released NIC gets a name from its MAC when its own is taken', () => {
+  const host = machine(2);
+  const links = host.links.map((link) => (link.mac === nic(0).mac ? { ...link, name: 'multinic0' } : link));
+  const applied = {
+    node: 'worker-1',
+    commit: COMMIT,
+    machineId: '',
+    appliedAt: '',
+    nics: { [nic(0).mac]: { name: 'multinic0', address: '', origin: { name: 'ens6', mtu: 1450, up: true } } },
+    files: {},
+  };
+  const [target] = planOf({ host: { ...host, links }, applied, expectedRecord: COMMIT }).targets;
+  expect(target).toMatchObject({ name: 'enx020000000100', mtu: 1450, up: true });
+});
+
+test('a NIC that left the machine needs no word to NetworkManager any more, one that is configured keeps it', () => {
+  const gone = '02:00:00:00:01:77';
+  const wanted = desired([nic(0)], 'keyfile');
+  const right = { files: wanted.files, carrierWait: carrierWait(wanted.network) };
+  const plan = planOf({ ...right, desired: wanted, noAutoDefault: [gone, nic(0).mac] });
+  expect(text(plan)).toEqual(['remove etc/NetworkManager/conf.d/90-multinic-020000000177.conf']);
+});
+
+describe('whatever is on the host and whatever is wanted', () => {
+  const macs = ['a', 'b', 'c', 'd', 'e'].map((digit) => `02:00:00:00:00:0${digit}`);
+  const network = fc
+    .tuple(
+      fc.shuffledSubarray(macs),
+      fc.shuffledSubarray([0, 1, 2, 3, 9, 10, 11], { minLength: 5 }),
+      fc.shuffledSubarray([10, 11, 12, 13, 14, 15], { minLength: 5 }),
+      fc.array(fc.constantFrom(1400, 1500), { minLength: 5, maxLength: 5 }),
+    )
+    .map(([chosen, indexes, hosts, mtus]): Network =>
+      chosen.map((mac, at): Interface => ({
+        mac,
+        name: nameOfIndex(indexes[at] ?? 0),
+        address: `192.168.0.${hosts[at] ?? 0}`,
+        prefix: 24,
+        mtu: mtus[at] ?? 1500,
+      })),
+    );
+  const situations = fc.record({
+    before: network,
+    after: network,
+    kinds: fc.tuple(fc.constantFrom(...RENDERER_KINDS), fc.constantFrom(...RENDERER_KINDS)),
+    there: fc.subarray(macs),
+  });
+
+  test('the plan leads from the one to the other, and no MAC or address is in two files on the way', () => {
+    fc.assert(
+      fc.property(situations, ({ before, after, kinds: [old, kind], there }) => {
+        const host = hostWith(there);
+        const wanted = desired(after, kind);
+        const files = new Map(desired(before, old).files);
+        const plan = planOf({ desired: wanted, host, files });
+        for (const step of plan.files) {
+          if (step.op === 'write') files.set(step.path, step.content);
+          else files.delete(step.path);
+          expectNoneTwice(files);
+        }
+        const present = after.filter((each) => there.includes(each.mac));
+        const told = [...files.keys()].flatMap((path) => noAutoDefaultMac(path) ?? []);
+        const released = before.filter(
+          ({ mac }) => there.includes(mac) && !after.some((nic) => nic.mac === mac),
+        );
+        expect(told.sort()).toEqual(byNetworkManager(old) ? released.map(({ mac }) => mac).sort() : []);
+        for (const mac of told) files.delete(noAutoDefaultPath(mac));
+        const setting = files.get(CARRIER_WAIT_PATH);
+        files.delete(CARRIER_WAIT_PATH);
+        expect(files).toEqual(new Map(present.flatMap((each) => [...rendererOf(kind).render(each)])));
+        expect([...plan.missing, ...present.map((each) => each.mac)].sort()).toEqual(
+          after.map((each) => each.mac).sort(),
+        );
+        // A second run has nothing to do.
+        const right = { host, files, noAutoDefault: told, carrierWait: setting };
+        expect(planOf({ ...right, desired: wanted }).files).toEqual([]);
+        // It is there for NICs of NetworkManager's alone, and goes with the last of them.
+        const removed = text(planOf({ ...right, desired: desired([]) })).includes(
+          `remove ${CARRIER_WAIT_PATH}`,
+        );
+        expect(removed).toBe(setting !== undefined);
+        expect(setting === undefined || (byNetworkManager(kind) && present.length > 0)).toBe(true);
+      }),
+      { seed: 3, numRuns: 1000 },
+    );
+  });
+});
+
+function hostWith(present: readonly string[]): HostState {
+  const links = present.map((mac, index) => ({
+    name: `ens${index}`,
+    mac,
+    up: true,
+    mtu: 1500,
+    addresses: [],
+  }));
+  return { ...machine(0), links };
+}
+
+function expectNoneTwice(files: ReadonlyMap<string, string>): void {
+  const nics = managed(files).flatMap((group) => group.nic ?? []);
+  for (const values of [nics.map((each) => each.mac), nics.map((each) => each.address)]) {
+    expect(values.length).toBe(new Set(values).size);
+  }
+}

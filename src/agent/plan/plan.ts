@@ -1,0 +1,392 @@
+import { MultinicError } from '../../api/errors.ts';
+import type { AgentJob } from '../../api/job.ts';
+import { indexOfName, type Interface, type Network } from '../../network/interface.ts';
+import { byNetworkManager, type RendererKind } from '../../network/node.ts';
+import type { Files } from '../../network/renderer.ts';
+import { rendererOf } from '../../network/renderers.ts';
+import type { BootNic } from '../files/next-boot.ts';
+import { CARRIER_WAIT_PATH, carrierWait } from '../files/carrier-wait.ts';
+import { orderFiles, type FileStep } from './file-order.ts';
+import type { DescribedNic } from '../files/foreign-files.ts';
+import type { HostState, Ipv6, Link } from '../host/host.ts';
+import { except, ipOf, nameByMac, nicOf, quietIpv6, type LinkTarget } from '../host/links.ts';
+import { meansTheSame, parseOne, type ManagedNic } from '../files/managed-files.ts';
+import { noAutoDefault, noAutoDefaultPath } from '../files/no-auto-default.ts';
+import { sha256, type Applied } from '../files/host-record.ts';
+
+/** What the node's commit wants on the host. */
+export interface Desired {
+  readonly commit: string;
+  readonly kind: RendererKind;
+  readonly network: Network;
+  /** The commit's managed files. */
+  readonly files: Files;
+}
+
+/** Everything that a decision rests on. */
+export interface Situation {
+  readonly desired: Desired;
+  readonly host: HostState;
+  readonly managed: readonly ManagedNic[];
+  readonly described: readonly DescribedNic[];
+  /** MACs that NetworkManager is told to leave without a profile of its own. */
+  readonly noAutoDefault: readonly string[];
+  /** The file by which NetworkManager is told not to wait for carriers at boot. */
+  readonly carrierWait: string | undefined;
+  readonly applied: Applied | undefined;
+  /** The commit that the controller believes to be on the host; null: none. */
+  readonly expectedRecord: string | null;
+  /** Whether running links are changed too, or files alone. */
+  readonly links: boolean;
+}
+
+export interface FoundNic {
+  readonly mac: string;
+  readonly name: string;
+  readonly netplanId?: string;
+}
+
+/** A managed file that goes away, and why. */
+interface Orphan {
+  readonly path: string;
+  readonly why: 'NotInCommit' | 'NicGone';
+}
+
+export interface Plan {
+  /** In the order in which they are carried out; empty: the files are right. */
+  readonly files: readonly FileStep[];
+  /** Paths that stay, byte for byte. */
+  readonly kept: readonly string[];
+  readonly orphans: readonly Orphan[];
+  /** MACs that are wanted but not on the machine. */
+  readonly missing: readonly string[];
+  /** The commit's NICs that are on the machine. */
+  readonly present: Network;
+  /** Links that may have to change, each as it shall be. */
+  readonly targets: readonly LinkTarget[];
+  readonly lingering: readonly Lingering[];
+}
+
+/** A NIC with addresses that we took back, and that networkd gives it again when its link gets a carrier. */
+export interface Lingering {
+  readonly mac: string;
+  readonly name: string;
+  readonly addresses: readonly string[];
+}
+
+export type Decision =
+  | { readonly kind: 'apply'; readonly plan: Plan }
+  /** NICs already bear names (or netplan IDs) that the commit does not give them: the commit has to follow. */
+  | { readonly kind: 'adopt'; readonly found: readonly FoundNic[] }
+  /** The host was changed under another commit than the controller believes. */
+  | { readonly kind: 'diverged'; readonly found: readonly FoundNic[] };
+
+/**
+ * Decides what a run does, from what was detected; touches nothing.
+ * @throws MultinicError `ForeignFile`, `ForeignConfig`, `DuplicateMac`, `NetplanIdTaken`
+ */
+export function decide(situation: Situation): Decision {
+  const { desired, host, applied, expectedRecord } = situation;
+  refuseForeign(situation);
+  refuseDuplicates(desired.network, host);
+  const plan = makePlan(situation);
+  const found = multinicLinks(host.links);
+  if ((applied?.commit ?? null) !== expectedRecord) {
+    const namesAgree =
+      !situation.links || plan.present.every((nic) => nicOf(host.links, nic.mac)?.name === nic.name);
+    if (plan.files.length > 0 || !namesAgree) return { kind: 'diverged', found };
+  }
+  const misnamed = plan.present.some((nic) => {
+    const name = nicOf(host.links, nic.mac)?.name ?? '';
+    return name !== nic.name && isManagedName(name) && applied?.nics[nic.mac]?.name !== name;
+  });
+  if (misnamed) return { kind: 'adopt', found };
+  refuseMore(situation, plan);
+  const ids = foreignIds(situation, plan);
+  return ids.length > 0 ? { kind: 'adopt', found: ids } : { kind: 'apply', plan };
+}
+
+function makePlan(situation: Situation): Plan {
+  const { desired, host, managed } = situation;
+  const renderer = rendererOf(desired.kind);
+  const present = desired.network.filter((nic) => nicOf(host.links, nic.mac) !== undefined);
+  const missing = desired.network.filter((nic) => !present.includes(nic)).map((nic) => nic.mac);
+
+  const kept: string[] = [];
+  const writes: FileStep[] = [];
+  for (const nic of present) {
+    const group = managed.find((each) => each.renderer.kind === desired.kind && each.name === nic.name);
+    for (const path of renderer.render(nic).keys()) {
+      const wanted = desired.files.get(path) ?? '';
+      const stays = isKept(situation, nic, group, path, wanted);
+      const content = stays ? (group?.files.get(path) ?? wanted) : wanted;
+      if (stays && group?.ignored.has(path) !== true) kept.push(path);
+      else writes.push({ op: 'write', path, content, mode: renderer.hostMode(path) });
+    }
+  }
+  const wantedPaths = new Set([...kept, ...writes.map(({ path }) => path)]);
+  const orphans = managed.flatMap((group): Orphan[] =>
+    [...group.files.keys()]
+      .filter((path) => !wantedPaths.has(path))
+      .map((path) => ({ path, why: desired.files.has(path) ? 'NicGone' : 'NotInCommit' })),
+  );
+  const files = [...orderFiles(orphans, writes, managed, present), ...noAutoDefaultSteps(situation)];
+  return {
+    files: [...files, ...carrierWaitSteps(situation, present, files)],
+    kept,
+    orphans,
+    missing,
+    present,
+    targets: situation.links
+      ? [...releasedLinks(situation), ...present.map((nic) => wantedLink(situation, nic))]
+      : [],
+    lingering: present.flatMap((nic) => lingering(situation, nic)),
+  };
+}
+
+/**
+ * networkd's files may be newer than what it has loaded, so the record keeps what was seen in this boot. A NIC that gets
+ * another name is out of its hands: netplan's files match on the name too.
+ */
+function lingering(situation: Situation, { mac, name, address, prefix }: Interface): Lingering[] {
+  const link = nicOf(situation.host.links, mac);
+  if (link?.name !== name) return [];
+  const ours = givenAddresses(situation, mac);
+  const addresses = new Set([
+    ...takenBack(situation, mac),
+    ...(link.loaded ?? []).filter((each) => ours.has(each)),
+  ]);
+  addresses.delete(`${address}/${prefix}`);
+  return addresses.size === 0 ? [] : [{ mac, name, addresses: [...addresses] }];
+}
+
+/**
+ * A file stays when it has the commit's bytes, or means the same and the commit's bytes are not news to this host:
+ * so moving from the earlier agent, or a lost record, changes no byte, and a rerender still arrives.
+ */
+function isKept(
+  { applied, expectedRecord }: Situation,
+  nic: Interface,
+  group: ManagedNic | undefined,
+  path: string,
+  content: string,
+): boolean {
+  const actual = group?.files.get(path);
+  if (actual === undefined) return false;
+  if (actual === content) return true;
+  if (group?.nic === undefined || !meansTheSame(group.nic, nic)) return false;
+  const known = applied?.commit === expectedRecord ? applied?.files[path] : undefined;
+  return known === undefined || known.commit === sha256(content);
+}
+
+function wantedLink(situation: Situation, nic: Interface): LinkTarget {
+  const link = nicOf(situation.host.links, nic.mac);
+  const address = `${nic.address}/${nic.prefix}`;
+  const ours = givenAddresses(situation, nic.mac);
+  const now = link?.addresses ?? [];
+  const dropped = except([...ours, ...now.filter((each) => ipOf(each) === nic.address)], [address]);
+  const addresses = [...except(now, [...dropped, address]), address];
+  const ipv6 = wantedIpv6(link?.ipv6, addresses, situation.desired.kind);
+  return { mac: nic.mac, name: nic.name, mtu: nic.mtu, up: true, addresses, dropped, ...(ipv6 && { ipv6 }) };
+}
+
+/** Of a link that the kernel begins to do IPv6 on. */
+const KERNEL_DEFAULT: Ipv6 = { acceptRa: 1, addrGenMode: 0 };
+
+/** NetworkManager turns IPv6 on and off, and makes link-local addresses itself. */
+function wantedIpv6(
+  now: Ipv6 | undefined,
+  addresses: readonly string[],
+  kind: RendererKind,
+): Ipv6 | undefined {
+  if (byNetworkManager(kind)) return now && { ...now, acceptRa: 0 };
+  const hasIpv6 = addresses.some((address) => address.includes(':'));
+  return quietIpv6(now ?? KERNEL_DEFAULT, hasIpv6);
+}
+
+/** NICs that we configured and the commit no longer has: back to what they were, as far as we know it. */
+function releasedLinks(situation: Situation): LinkTarget[] {
+  const { desired, host, managed, applied } = situation;
+  const macs = new Set([
+    ...Object.keys(applied?.nics ?? {}),
+    ...managed.flatMap((group) => group.nic?.mac ?? []),
+  ]);
+  for (const nic of desired.network) macs.delete(nic.mac);
+  const names = new Set([...host.links.map((link) => link.name), ...desired.network.map((nic) => nic.name)]);
+  return [...macs].flatMap((mac) => {
+    const link = nicOf(host.links, mac);
+    if (link === undefined) return [];
+    const given = applied?.nics[mac];
+    const dropped = [...givenAddresses(situation, mac)];
+    const addresses = except(link.addresses, dropped);
+    let { name } = link;
+    if (given?.name === name) {
+      const origin = given.origin?.name;
+      // When the one before is not known or was taken since.
+      name = origin === undefined || isManagedName(origin) || names.has(origin) ? nameByMac(mac) : origin;
+      names.add(name);
+    }
+    // Somebody needs it who has an address there.
+    const up = addresses.length > 0 ? link.up : (given?.origin?.up ?? false);
+    return [{ mac, name, mtu: given?.origin?.mtu ?? link.mtu, up, addresses, dropped }];
+  });
+}
+
+/** NICs that lose their profile stay without one while they are on the machine. */
+function noAutoDefaultSteps({ desired, host, managed, noAutoDefault: told }: Situation): FileStep[] {
+  const released = managed
+    .flatMap(({ renderer, nic }) => (byNetworkManager(renderer.kind) && nic !== undefined ? [nic.mac] : []))
+    .filter((mac) => nicOf(host.links, mac) !== undefined && desired.network.every((nic) => nic.mac !== mac));
+  return [
+    ...released
+      .filter((mac) => !told.includes(mac))
+      .map((mac): FileStep => ({
+        op: 'write',
+        path: noAutoDefaultPath(mac),
+        content: noAutoDefault(mac),
+        mode: 0o644,
+      })),
+    ...told
+      .filter((mac) => nicOf(host.links, mac) === undefined)
+      .map((mac): FileStep => ({ op: 'remove', path: noAutoDefaultPath(mac) })),
+  ];
+}
+
+/** A host that is right otherwise stays as it is: the earlier agent may have left it so. */
+function carrierWaitSteps(
+  { desired, carrierWait: now }: Situation,
+  present: Network,
+  others: readonly FileStep[],
+): FileStep[] {
+  const path = CARRIER_WAIT_PATH;
+  const content = byNetworkManager(desired.kind) ? carrierWait(present) : undefined;
+  if (content === now || others.length === 0) return [];
+  return [content === undefined ? { op: 'remove', path } : { op: 'write', path, content, mode: 0o644 }];
+}
+
+/** The addresses on a NIC that came from us: those of its files and of the record. */
+function givenAddresses(situation: Situation, mac: string): Set<string> {
+  const { managed, applied } = situation;
+  const inFiles = managed.flatMap(({ nic }) => (nic?.mac === mac ? [`${nic.address}/${nic.prefix}`] : []));
+  const inRecord = applied?.nics[mac]?.address;
+  return new Set([...inFiles, ...(inRecord === undefined ? [] : [inRecord]), ...takenBack(situation, mac)]);
+}
+
+/** Those that networkd brings back in this boot. */
+function takenBack({ host, applied }: Situation, mac: string): readonly string[] {
+  const known = applied?.nics[mac]?.lingering;
+  return known?.bootId === host.bootId ? known.addresses : [];
+}
+
+/** A file at a path of ours is ours when it parses as ours, alone or with its counterpart, or when we wrote it. */
+function refuseForeign({ desired, managed, applied }: Situation): void {
+  for (const { renderer, name, files, nic } of managed) {
+    if (nic !== undefined) continue;
+    if ([...files].every(([path, content]) => applied?.files[path]?.sha256 === sha256(content))) continue;
+    if (renderer.kind === desired.kind) {
+      const wanted = desired.network.find((each) => each.name === name);
+      const counterparts = [...desired.files].filter(
+        ([path]) => wanted !== undefined && renderer.render(wanted).has(path),
+      );
+      if (parseOne(renderer, new Map([...counterparts, ...files])) !== undefined) continue;
+    }
+    const paths = [...files.keys()].join(', ');
+    throw new MultinicError(
+      'ForeignFile',
+      `${paths} on the host is not a file that multinic-agent wrote; move it away, then run \`multinic retry\``,
+      { data: { paths } },
+    );
+  }
+}
+
+/** Bond members share their bond's MAC, and VLANs their NIC's: these are told apart by what they stand on. */
+function refuseDuplicates(network: Network, { links, uppers = [] }: HostState): void {
+  for (const { mac, name } of network) {
+    const all = links.filter((link) => link.mac === mac && link.master === undefined);
+    const same = all.filter((link) =>
+      uppers.every((upper) => upper.name !== link.name || all.every((each) => each.name !== upper.lower)),
+    );
+    if (same.length > 1) {
+      throw new MultinicError(
+        'DuplicateMac',
+        `${mac} (${name}) is the MAC of ${same.map((link) => link.name).join(' and ')}; give the NICs MACs of their own, or remove the VLAN or bridge that copies it`,
+        { data: { mac } },
+      );
+    }
+  }
+}
+
+/** Whether the host's network manager has to read its files anew, where that is what is wished: also for what it still holds. */
+export function needsReload({ files, lingering }: Plan, mode: AgentJob['apply']): boolean {
+  return mode === 'full' && (files.length > 0 || lingering.length > 0);
+}
+
+/** The commit's NICs whose files are about to be written, with what others say of each. */
+function describedBy(
+  { desired, host, described, applied }: Situation,
+  plan: Plan,
+): { nic: Interface; mine: DescribedNic[]; describes: (each: DescribedNic) => boolean }[] {
+  const renderer = rendererOf(desired.kind);
+  const by = desired.kind === 'netplan' ? 'netplan' : 'profile';
+  return plan.present.flatMap((nic) => {
+    const paths = renderer.render(nic);
+    if (!plan.files.some((step) => step.op === 'write' && paths.has(step.path))) return [];
+    const names = [nicOf(host.links, nic.mac)?.name, applied?.nics[nic.mac]?.origin?.name];
+    const describes = ({ mac, link }: DescribedNic): boolean =>
+      mac === undefined ? link !== undefined && names.includes(link) : mac === nic.mac;
+    return [{ nic, mine: described.filter((each) => each.by === by && describes(each)), describes }];
+  });
+}
+
+/** DHCP is what anybody's installer writes for any NIC; more than that is somebody's wish. */
+function refuseMore(situation: Situation, plan: Plan): void {
+  for (const { nic, mine } of describedBy(situation, plan)) {
+    const rich = mine.find(({ more }) => more.length > 0);
+    if (rich === undefined || nic.takeover === true) continue;
+    throw new MultinicError(
+      'ForeignConfig',
+      `${rich.file} gives ${nic.name} (${nic.mac}) more than DHCP (${rich.more.join(', ')}); take that NIC out of the file, or write takeover: true for it in the MultiNicBizConfig`,
+      { data: { file: rich.file, mac: nic.mac } },
+    );
+  }
+}
+
+/** IDs under which other netplan files describe NICs whose files we are about to write. */
+function foreignIds(situation: Situation, plan: Plan): FoundNic[] {
+  if (situation.desired.kind !== 'netplan') return [];
+  return describedBy(situation, plan).flatMap(({ nic, mine, describes }): FoundNic[] => {
+    const id = nic.netplanId ?? nic.name;
+    const taken = situation.described.find(
+      (each) => each.by === 'netplan' && each.id === id && !describes(each) && each.mac !== undefined,
+    );
+    const other = mine.findLast((each) => !isManagedName(each.id));
+    if (
+      taken !== undefined ||
+      (mine.length > 0 && other === undefined && mine.every((each) => each.id !== id))
+    ) {
+      throw new MultinicError(
+        'NetplanIdTaken',
+        `${(taken ?? mine[0])?.file} uses a netplan ID for ${nic.name} (${nic.mac}) that cannot be shared; remove that definition, then run \`multinic retry\``,
+      );
+    }
+    if (other === undefined || mine.some((each) => each.id === id)) return [];
+    return [{ mac: nic.mac, name: nic.name, netplanId: other.id }];
+  });
+}
+
+/** The commit's NICs as a boot finds them: with the kernel's name, or the one before us. */
+export function bootNics({ present }: Plan, host: HostState, applied: Applied | undefined): BootNic[] {
+  return present.map(({ mac }) => {
+    const known = [nicOf(host.links, mac)?.name, applied?.nics[mac]?.origin?.name];
+    const names = known.flatMap((name) => (name === undefined || isManagedName(name) ? [] : [name]));
+    return { mac, names: [...names, 'eth1'] };
+  });
+}
+
+function multinicLinks(links: readonly Link[]): FoundNic[] {
+  return links.filter((link) => isManagedName(link.name)).map(({ mac, name }) => ({ mac, name }));
+}
+
+function isManagedName(name: string): boolean {
+  return indexOfName(name) !== undefined;
+}

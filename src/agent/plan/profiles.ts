@@ -1,0 +1,50 @@
+import { byNetworkManager, type RendererKind } from '../../network/node.ts';
+import { RENDERER_KINDS, rendererOf } from '../../network/renderers.ts';
+import type { Profiles } from '../host/host.ts';
+import { noAutoDefaultMac } from '../files/no-auto-default.ts';
+import type { Plan } from './plan.ts';
+import type { Root } from '../files/root.ts';
+
+const PROFILE_KINDS = RENDERER_KINDS.filter(byNetworkManager);
+
+/** Whether a path is that of a profile of ours; the .link files beside keyfiles are udev's. */
+export function isProfile(path: string): boolean {
+  return !path.endsWith('.link') && PROFILE_KINDS.some((kind) => rendererOf(kind).manages(path));
+}
+
+/** Our ifcfg files leave it to NetworkManager, and so may a keyfile that was kept, of the earlier agent. */
+export function profileUuid(content: string): string | undefined {
+  return /^uuid="?([^\s"]+)"?$/im.exec(content)?.[1];
+}
+
+/** Whether NetworkManager has a part in a plan: also when a node leaves it, or is cleaned up. */
+export function needsNetworkManager({ files, targets }: Plan, kind: RendererKind): boolean {
+  const told = files.some(({ path }) => isProfile(path) || noAutoDefaultMac(path) !== undefined);
+  return told || (byNetworkManager(kind) && targets.length > 0);
+}
+
+/** The profile file that each of the commit's NICs has, by MAC. */
+export function profilePaths({ present }: Plan, kind: RendererKind): ReadonlyMap<string, string> {
+  return new Map(
+    present.flatMap((nic) => {
+      const path = [...rendererOf(kind).render(nic).keys()].find(isProfile);
+      return path === undefined ? [] : [[nic.mac, path] as const];
+    }),
+  );
+}
+
+/** The profile that each NIC shall have once the plan's files are written; null: none of ours. */
+export function wantedProfiles(plan: Plan, kind: RendererKind, root: Root): Profiles {
+  const written = new Map(
+    plan.files.map((step) => [step.path, step.op === 'write' ? step.content : undefined]),
+  );
+  const paths = profilePaths(plan, kind);
+  const profileOf = (path: string): string =>
+    profileUuid(written.get(path) ?? root.read(path)?.content ?? '') ?? `/${path}`;
+  return Object.fromEntries(
+    plan.targets.map(({ mac }) => {
+      const path = paths.get(mac);
+      return [mac, path === undefined ? null : profileOf(path)];
+    }),
+  );
+}

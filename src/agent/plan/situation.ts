@@ -1,0 +1,26 @@
+import { CARRIER_WAIT_PATH } from '../files/carrier-wait.ts';
+import { describedNics } from '../files/foreign-files.ts';
+import type { HostState } from '../host/host.ts';
+import { readManaged, readNoAutoDefault } from '../files/managed-files.ts';
+import type { Desired, Situation } from './plan.ts';
+import type { Applied } from '../files/host-record.ts';
+import type { Root } from '../files/root.ts';
+
+/** Everything that a decision rests on, read from the host. */
+export function readSituation(
+  root: Root,
+  host: HostState,
+  known: Pick<Situation, 'desired' | 'expectedRecord' | 'links'> & {
+    readonly desired: Desired;
+    readonly applied: Applied | undefined;
+  },
+): Situation {
+  return {
+    ...known,
+    host,
+    managed: readManaged(root),
+    described: describedNics(root),
+    noAutoDefault: readNoAutoDefault(root),
+    carrierWait: root.read(CARRIER_WAIT_PATH)?.content,
+  };
+}

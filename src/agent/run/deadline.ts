@@ -1,0 +1,35 @@
+import { MultinicError } from '../../api/errors.ts';
+
+/** Kept free for restoring and reporting: at most this many seconds, or four tenths of a short deadline. */
+const RESERVE_SECONDS = 30;
+
+/**
+ * Ends a run from outside, in time to restore the host and report: by its deadline, or by SIGTERM or SIGINT.
+ * @returns aborted with a MultinicError as reason
+ */
+export function limit(deadlineSeconds: number): AbortSignal {
+  const controller = new AbortController();
+  const workSeconds = workingSeconds(deadlineSeconds);
+  const timer = setTimeout(() => {
+    controller.abort(
+      new MultinicError(
+        'DeadlineExceeded',
+        `not done after ${workSeconds} of ${deadlineSeconds} seconds; look at what the step waits for, then run \`multinic retry\``,
+      ),
+    );
+  }, workSeconds * 1000);
+  timer.unref();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      controller.abort(
+        new MultinicError('Interrupted', `stopped by ${signal}; run \`multinic retry\` when that is wanted`),
+      );
+    });
+  }
+  return controller.signal;
+}
+
+/** How long a run may go on before it has to restore. */
+export function workingSeconds(deadlineSeconds: number): number {
+  return deadlineSeconds - Math.min(RESERVE_SECONDS, deadlineSeconds * 0.4);
+}

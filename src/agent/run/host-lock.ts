@@ -1,0 +1,36 @@
+import { spawnSync } from 'node:child_process';
+import { closeSync } from 'node:fs';
+import { MultinicError } from '../../api/errors.ts';
+import { LOCK } from '../files/managed-files.ts';
+import type { Root } from '../files/root.ts';
+
+/** What flock ends with when somebody else has the lock; also this command's exit code then. */
+const LOCKED = 75;
+
+export interface Lock {
+  release(): void;
+}
+
+/**
+ * Takes the host's lock, which the restore script takes too. The lock belongs to our open file, not to the flock
+ * process that took it, so it lasts until this process ends, however it ends.
+ * @throws MultinicError `AgentRunning`
+ */
+export function takeLock(root: Root): Lock {
+  const fd = root.openLock(LOCK);
+  const { status, error } = spawnSync('flock', ['-n', '-E', String(LOCKED), '3'], {
+    stdio: ['ignore', 'ignore', 'ignore', fd],
+  });
+  if (status === 0) return { release: () => closeSync(fd) };
+  closeSync(fd);
+  if (status === LOCKED) {
+    throw new MultinicError(
+      'AgentRunning',
+      'another agent runs on this node; wait for its report, then run `multinic retry` if it failed',
+    );
+  }
+  throw new MultinicError(
+    'LockFailed',
+    `flock did not run: ${error?.message ?? `exit code ${status}`}; install util-linux on the node`,
+  );
+}

@@ -1,0 +1,70 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { OUTCOME_MAX_BYTES, type Outcome } from '../../api/outcome.ts';
+import { replaceFile } from '../files/root.ts';
+
+const MESSAGE_MAX = 1200;
+/** What a reader can do without first comes first: names for adoption decide something. */
+const CUT_ORDER = ['removed', 'written', 'missing', 'found'] as const;
+
+/** Shortens a report to what a pod's termination message holds, and says how much was left out. */
+export function fitOutcome(outcome: Outcome): Outcome {
+  let fitted: Outcome = { ...outcome, ...shortened(outcome.message, MESSAGE_MAX) };
+  for (const list of CUT_ORDER) {
+    while (size(fitted) > OUTCOME_MAX_BYTES && fitted[list].length > 0) {
+      fitted = { ...fitted, [list]: fitted[list].slice(0, -1), omitted: (fitted.omitted ?? 0) + 1 };
+    }
+  }
+  return fitted;
+}
+
+/**
+ * Writes the report whole or not at all. A pod's termination log is a mount that cannot be replaced: that one is
+ * written in place.
+ */
+export function writeOutcome(file: string, outcome: Outcome): void {
+  const text = `${JSON.stringify(fitOutcome(outcome))}\n`;
+  try {
+    replaceFile(file, text, 0o644);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EBUSY' && code !== 'EACCES' && code !== 'EROFS' && code !== 'EXDEV') throw error;
+    writeFileSync(file, text);
+  }
+  if (progressFile(file) !== file) rmSync(progressFile(file), { force: true });
+}
+
+/** Says which step a run is in. Only of use when no report comes: what a killed run was about. */
+export function writeProgress(outcomeFile: string, step: string, at: Date): void {
+  try {
+    writeFileSync(progressFile(outcomeFile), `${JSON.stringify({ step, at: at.toISOString() })}\n`);
+  } catch {
+    // It is a courtesy; a run does not fail over it.
+  }
+}
+
+/** Says why there was no run at all. */
+export function writeRefusal(outcomeFile: string, message: string): void {
+  try {
+    writeFileSync(progressFile(outcomeFile), `${JSON.stringify({ error: message.slice(0, MESSAGE_MAX) })}\n`);
+  } catch {
+    // The log has it.
+  }
+}
+
+/** A pod's termination log is all that outlives the pod's container: progress stands there until the report does. */
+const TERMINATION_LOG = '/dev/termination-log';
+
+function progressFile(outcomeFile: string): string {
+  return outcomeFile === TERMINATION_LOG ? outcomeFile : `${outcomeFile}.progress`;
+}
+
+function shortened(message: string | undefined, max: number): { message?: string } {
+  if (message === undefined) return {};
+  if (message.length <= max) return { message };
+  // Begin and end: what happened, and the remedy.
+  return { message: `${message.slice(0, max - 300)} … ${message.slice(-297)}` };
+}
+
+function size(outcome: Outcome): number {
+  return Buffer.byteLength(JSON.stringify(outcome)) + 1;
+}

@@ -1,0 +1,115 @@
+import { MultinicError } from '../../api/errors.ts';
+import type { HostState, Link } from '../host/host.ts';
+import { heldAddresses, ipOf, linkSteps, nicOf, type LinkTarget } from '../host/links.ts';
+import { nameIn } from '../files/managed-files.ts';
+import type { Plan } from '../plan/plan.ts';
+
+const DEFAULT = new Set(['default', '0.0.0.0/0', '::/0']);
+
+/**
+ * Refuses what would take a network away from the node or from others, before anything is touched.
+ * @param ways the links that lead to what must not be cut off, by address
+ * @param ours MACs that we have configured: one of them leads there because of us, and is looked at after the change
+ * @throws MultinicError `NicInUse`, `NameTaken`, `AddressInUse`
+ */
+export function preflight(
+  plan: Plan,
+  host: HostState,
+  ways: ReadonlyMap<string, string>,
+  ours: ReadonlySet<string>,
+): void {
+  for (const link of touchedLinks(plan, host)) {
+    const use = useOf(link, host, ours.has(link.mac) ? new Map() : ways);
+    if (use !== undefined) {
+      throw new MultinicError(
+        'NicInUse',
+        `${link.name} (${link.mac}) ${use}; take this MAC out of the MultiNicBizConfig, or free the NIC first`,
+        { data: { mac: link.mac, link: link.name } },
+      );
+    }
+  }
+  for (const target of plan.targets) {
+    refuseTakenName(target, plan.targets, host);
+    refuseTakenAddress(target, plan.targets, host);
+  }
+}
+
+/** Links that get changed now, or whose files change for the next boot. */
+function touchedLinks(plan: Plan, host: HostState): Link[] {
+  const running = linkSteps(host.links, plan.targets).map(({ mac }) => mac);
+  const names = new Set(plan.files.map((step) => nameIn(step.path)));
+  const configured = plan.present.filter((nic) => names.has(nic.name)).map((nic) => nic.mac);
+  // A NIC that leaves the commit has its files' name still.
+  return host.links.filter(
+    ({ mac, name }) => running.includes(mac) || configured.includes(mac) || names.has(name),
+  );
+}
+
+/** What a NIC is needed for, as the end of a sentence. */
+export function useOf(link: Link, host: HostState, ways: ReadonlyMap<string, string>): string | undefined {
+  if (link.master !== undefined) return `is part of ${link.master}`;
+  const upper = host.uppers?.find(({ lower }) => lower === link.name);
+  if (upper !== undefined) return `is what ${upper.name} stands on`;
+  if (defaultLinks(host).some(({ name }) => name === link.name)) return 'carries the node’s default route';
+  const own = heldAddresses(link).find((address) => host.nodeAddresses.includes(ipOf(address)));
+  if (own !== undefined) return `carries the node’s own address ${own}`;
+  // The way to an address of the machine's own leads over no NIC.
+  const peer = [...ways].find(
+    ([address, name]) => name === link.name || heldAddresses(link).map(ipOf).includes(address),
+  )?.[0];
+  return peer === undefined ? undefined : `is the way to ${peer}, where an API server or the store is`;
+}
+
+/**
+ * The node's primary NICs, in the order of their routes: IPv4 and IPv6 may leave by different ones, and a second route
+ * waits for the first to fail.
+ */
+export function defaultLinks({ links, routes }: Pick<HostState, 'links' | 'routes'>): Link[] {
+  const names = new Set(routes.filter(({ to }) => DEFAULT.has(to)).map(({ dev }) => dev));
+  return [...names].flatMap((name) => links.filter((link) => link.name === name));
+}
+
+function refuseTakenName(
+  target: LinkTarget,
+  targets: readonly LinkTarget[],
+  { links, altnames = [] }: HostState,
+): void {
+  const other = altnames.find(({ altname }) => altname === target.name)?.name;
+  const holder = links.find(({ name, mac }) => [target.name, other].includes(name) && mac !== target.mac);
+  // Of NICs of ours, udev (systemd 245 to 253) makes a name that they had another name.
+  const moves = targets.some(({ mac, name }) => mac === holder?.mac && name !== target.name);
+  if (holder === undefined || moves) return;
+  throw new MultinicError(
+    'NameTaken',
+    `${target.name} is the name of ${holder.mac}, which is not to be configured; rename that link, or give ${target.mac} another name in the MultiNicBizConfig`,
+    { data: { name: target.name, mac: holder.mac } },
+  );
+}
+
+function refuseTakenAddress(
+  target: LinkTarget,
+  targets: readonly LinkTarget[],
+  { links, otherAddresses = [] }: HostState,
+): void {
+  const now = nicOf(links, target.mac)?.addresses ?? [];
+  const held = [
+    ...links
+      .filter(({ mac }) => mac !== target.mac)
+      .flatMap(({ mac, name, addresses, leases = [] }) => {
+        const kept = targets.find((each) => each.mac === mac)?.addresses ?? addresses;
+        return [...kept, ...leases].map((address) => ({ address, name: `${name} (${mac})` }));
+      }),
+    ...otherAddresses,
+  ];
+  for (const address of target.addresses.filter((each) => !now.includes(each))) {
+    const ip = ipOf(address);
+    const holder = held.find((each) => ipOf(each.address) === ip);
+    if (holder !== undefined) {
+      throw new MultinicError(
+        'AddressInUse',
+        `${ip} is already an address of ${holder.name}; remove it there, or correct the MultiNicBizConfig`,
+        { data: { address: ip, holder: holder.name } },
+      );
+    }
+  }
+}

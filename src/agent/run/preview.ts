@@ -1,0 +1,186 @@
+// For people: what is on a host, and what a run would do there. Nothing is changed.
+import { MultinicError } from '../../api/errors.ts';
+import type { BootNic, NextBoot } from '../files/next-boot.ts';
+import { examine, type ChangeContext } from './host-change.ts';
+import type { FileStep } from '../plan/file-order.ts';
+import { describedNics } from '../files/foreign-files.ts';
+import type { Host, HostState, Link, LinkStep } from '../host/host.ts';
+import { linkSteps } from '../host/links.ts';
+import { takeLock } from './host-lock.ts';
+import { readManaged } from '../files/managed-files.ts';
+import { bootNics, decide, needsReload, type Desired, type FoundNic, type Plan } from '../plan/plan.ts';
+import { useOf } from './preflight.ts';
+import { HostRecord } from '../files/host-record.ts';
+import { describeLingering } from './result.ts';
+import type { Root } from '../files/root.ts';
+import { readSituation } from '../plan/situation.ts';
+import { validateStaged } from './staging.ts';
+
+export interface DetectedNic extends Omit<Link, 'loaded'> {
+  readonly altnames: readonly string[];
+  /** What the node needs it for; absent: nothing that is known. */
+  readonly use?: string;
+  /** Files that describe it: ours, and those of others. */
+  readonly files: readonly string[];
+  readonly nextBoot?: NextBoot;
+}
+
+export interface Detection {
+  readonly osImage: string;
+  readonly machineId: string;
+  readonly bootId: string;
+  /** What the host's record says was applied last. */
+  readonly applied?: { readonly commit: string; readonly at: string };
+  /** A run was killed here: the next one finishes or undoes it first. */
+  readonly interrupted: boolean;
+  readonly nics: readonly DetectedNic[];
+}
+
+/** @throws MultinicError `HostUnreadable`, `RecordUnreadable` */
+export async function detect(root: Root, host: Host): Promise<Detection> {
+  const state = await host.state();
+  const record = new HostRecord(root);
+  const managed = readManaged(root);
+  const described = describedNics(root);
+  const kind = managed.find(({ nic }) => nic !== undefined)?.renderer.kind ?? 'keyfile';
+  const nics = state.links.map(({ mac, name }): BootNic => {
+    const origin = record.applied?.nics[mac]?.origin?.name;
+    return { mac, names: [name, ...(origin === undefined ? [] : [origin])] };
+  });
+  const boots = await host.nextBoot(nics, kind);
+  return {
+    osImage: state.osImage,
+    machineId: state.machineId,
+    bootId: state.bootId,
+    ...(record.applied && { applied: { commit: record.applied.commit, at: record.applied.appliedAt } }),
+    interrupted: record.pending !== undefined,
+    nics: state.links.map(({ loaded: _, ...link }) => {
+      const use = useOf(link, state, new Map());
+      const nextBoot = boots.find(({ mac }) => mac === link.mac);
+      const altnames = (state.altnames ?? []).filter(({ name }) => name === link.name);
+      return {
+        ...link,
+        altnames: altnames.map(({ altname }) => altname),
+        ...(use !== undefined && { use }),
+        files: [
+          ...managed.flatMap(({ nic, files }) => (nic?.mac === link.mac ? [...files.keys()] : [])),
+          ...described
+            .filter((each) => (each.mac === undefined ? each.link === link.name : each.mac === link.mac))
+            .map(({ file }) => file),
+        ],
+        ...(nextBoot && { nextBoot }),
+      };
+    }),
+  };
+}
+
+/** What a run of a commit would come to. */
+export interface Preview {
+  /** change: the host would be changed; none: it is right; the others as a run reports them, or that it would refuse. */
+  readonly result: 'change' | 'none' | 'adopt' | 'diverged' | 'refused';
+  /** Of a refusal. */
+  readonly reason?: string;
+  readonly message?: string;
+  readonly interrupted: boolean;
+  readonly files: readonly Pick<FileStep, 'op' | 'path'>[];
+  readonly kept: readonly string[];
+  readonly links: readonly LinkStep[];
+  /** The host's network manager would act on all its files. */
+  readonly reload: boolean;
+  /** MACs that are wanted and not on the machine. */
+  readonly missing: readonly string[];
+  readonly found: readonly FoundNic[];
+  readonly nextBoot: readonly NextBoot[];
+  /** What a run would warn of, and what of the next boot could not be found out. */
+  readonly warnings: readonly { readonly reason: string; readonly message: string }[];
+}
+
+/** As a run is told them. */
+export interface PreviewOptions extends Pick<ChangeContext, 'peers' | 'mode' | 'probes'> {
+  readonly desired: Desired;
+  /** undefined: whatever the host's record names. */
+  readonly expectedRecord?: string | null;
+}
+
+/**
+ * Holds the host's lock meanwhile, because the OS's generator works in the same folder as a run's.
+ * @throws MultinicError `AgentRunning`, `HostUnreadable`, `RecordUnreadable`
+ */
+export async function preview(root: Root, host: Host, options: PreviewOptions): Promise<Preview> {
+  const lock = takeLock(root);
+  try {
+    const record = new HostRecord(root);
+    const before = await host.state();
+    const nothing = {
+      files: [],
+      kept: [],
+      links: [],
+      reload: false,
+      missing: [],
+      found: [],
+      nextBoot: [],
+      warnings: [],
+    };
+    const interrupted = record.pending !== undefined;
+    try {
+      return { ...nothing, ...(await foresee(root, host, before, record, options)), interrupted };
+    } catch (error) {
+      if (!(error instanceof MultinicError)) throw error;
+      return { ...nothing, result: 'refused', reason: error.code, message: error.message, interrupted };
+    }
+  } finally {
+    lock.release();
+  }
+}
+
+async function foresee(
+  root: Root,
+  host: Host,
+  before: HostState,
+  record: HostRecord,
+  { desired, expectedRecord = record.applied?.commit ?? null, peers, mode, probes }: PreviewOptions,
+): Promise<Pick<Preview, 'result'> & Partial<Preview>> {
+  const { applied } = record;
+  const decision = decide(
+    readSituation(root, before, { desired, applied, expectedRecord, links: mode !== 'files' }),
+  );
+  if (decision.kind !== 'apply') return { result: decision.kind, found: decision.found };
+  const { plan } = decision;
+  const steps = linkSteps(before.links, plan.targets);
+  const reload = needsReload(plan, mode);
+  const changes = plan.files.length > 0 || steps.length > 0 || reload;
+  // Who has to answer afterwards is asked by a run alone.
+  if (changes)
+    await examine(plan, before, desired, { root, host, record, peers, mode, probes, apiServer: undefined });
+  const boot = (): Promise<readonly NextBoot[]> =>
+    validateStaged(root, host, desired.kind, plan, bootNics(plan, before, applied));
+  const { nextBoot, doubts } = changes ? { nextBoot: await boot(), doubts: [] } : await doubtful(plan, boot);
+  const held = mode === 'full' ? [] : plan.lingering;
+  return {
+    result: changes ? 'change' : 'none',
+    files: plan.files.map(({ op, path }) => ({ op, path })),
+    kept: plan.kept,
+    links: steps,
+    reload,
+    missing: plan.missing,
+    nextBoot,
+    warnings: [
+      ...(held.length === 0 ? [] : [{ reason: 'NetworkdHoldsOldFile', message: describeLingering(held) }]),
+      ...doubts,
+    ],
+  };
+}
+
+/** Where nothing is to be changed, a run refuses nothing either. */
+async function doubtful(
+  { present }: Plan,
+  boot: () => Promise<readonly NextBoot[]>,
+): Promise<{ nextBoot: readonly NextBoot[]; doubts: Preview['warnings'] }> {
+  if (present.length === 0) return { nextBoot: [], doubts: [] };
+  try {
+    return { nextBoot: await boot(), doubts: [] };
+  } catch (error) {
+    if (!(error instanceof MultinicError)) throw error;
+    return { nextBoot: [], doubts: [{ reason: error.code, message: error.message }] };
+  }
+}

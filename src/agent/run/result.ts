@@ -1,0 +1,108 @@
+import { MultinicError } from '../../api/errors.ts';
+import type { Outcome } from '../../api/outcome.ts';
+import type { FoundNic, Lingering, Plan } from '../plan/plan.ts';
+import type { Applied } from '../files/host-record.ts';
+
+/** How a run ended, in the words of its report; who and when is added by the run. */
+export type Report = Pick<Outcome, 'result'> &
+  Partial<
+    Pick<
+      Outcome,
+      'reason' | 'message' | 'written' | 'removed' | 'missing' | 'found' | 'record' | 'tree' | 'warnings'
+    >
+  >;
+
+/**
+ * @param lost what others had, and has not
+ * @param doubt why the next boot may do otherwise
+ */
+export function success(
+  { missing, files, lingering }: Plan,
+  lost: readonly string[],
+  doubt?: MultinicError,
+): Report {
+  const last = new Map(files.map((step) => [step.path, step.op]));
+  const paths = (op: 'write' | 'remove'): string[] =>
+    [...last].filter(([, each]) => each === op).map(([path]) => path);
+  const changes = { written: paths('write'), removed: paths('remove'), missing: [...missing] };
+  const absent = `not on this machine: ${missing.join(', ')}; attach the ports to the VM, or take them out of the MultiNicBizConfig`;
+  const message = [
+    ...(missing.length === 0 ? [] : [absent]),
+    ...(lingering.length === 0 ? [] : [describeLingering(lingering)]),
+    ...(lost.length === 0 ? [] : [describeLost(lost)]),
+    ...(doubt === undefined ? [] : [`at the next boot: ${doubt.message}`]),
+  ].join('. ');
+  const warnings = [
+    ...(lingering.length === 0 ? [] : ['NetworkdHoldsOldFile']),
+    ...(lost.length === 0 ? [] : [OTHERS_LOST]),
+    ...(doubt === undefined ? [] : [doubt.code]),
+  ];
+  return {
+    ...(missing.length === 0 ? { result: 'Applied' } : { result: 'Pending', reason: 'InterfacesMissing' }),
+    ...(message !== '' && { message }),
+    ...(warnings.length > 0 && { warnings }),
+    ...changes,
+  };
+}
+
+/** A warning. */
+export const OTHERS_LOST = 'OthersLost';
+
+const LISTED = 5;
+
+/** @param lost as arguments of `ip` that add it, or the end of a sentence */
+export function describeLost(lost: readonly string[]): string {
+  const more = lost.length > LISTED ? ` and ${lost.length - LISTED} more (the log has all)` : '';
+  return `not all that the node had besides could be given back: ${lost.slice(0, LISTED).join('; ')}${more}; look at its routes and rules`;
+}
+
+/** A live change passes networkd by, which has loaded the files of the boot. */
+export function describeLingering(lingering: readonly Lingering[]): string {
+  const nics = lingering.map(({ name, addresses }) => `${name} ${addresses.join(', ')}`).join('; ');
+  return `systemd-networkd still holds what it loaded at boot, and gives it to the NIC when its link loses its carrier and gets it again: ${nics}; a reboot ends this, \`multinic retry\` mends it after it happened`;
+}
+
+export function superseded(commit: string, tip: string): Report {
+  return {
+    result: 'Superseded',
+    reason: 'NewerCommit',
+    message: `the branch is at ${tip.slice(0, 10)}, the Job was made for ${commit.slice(0, 10)}; nothing was touched, a Job for the newer commit follows`,
+  };
+}
+
+export function adopt(found: readonly FoundNic[]): Report {
+  return {
+    result: 'Adopt',
+    reason: 'NamesFound',
+    message: `NICs already bear names that the commit does not give them (${found.map(({ mac, name, netplanId }) => `${mac} ${netplanId ?? name}`).join(', ')}); nothing was touched, the controller takes the names over`,
+    found: [...found],
+  };
+}
+
+export function diverged(
+  found: readonly FoundNic[],
+  applied: Applied | undefined,
+  expected: string | null,
+): Report {
+  return {
+    result: 'Diverged',
+    reason: 'RecordDiffers',
+    message: `the host has ${short(applied?.commit)} where ${short(expected)} was expected; nothing was touched: look at its files, then run \`multinic confirm\` for the node`,
+    found: [...found],
+    record: applied?.commit ?? null,
+  };
+}
+
+/** The name and words that an error has in a report. */
+export function describeError(error: unknown): { reason: string; message: string } {
+  if (error instanceof MultinicError) return { reason: error.code, message: error.message };
+  const message = error instanceof Error ? error.message : String(error);
+  return {
+    reason: 'Internal',
+    message: `${message}; this is a fault of the agent: report it with the agent’s log`,
+  };
+}
+
+function short(commit: string | null | undefined): string {
+  return commit?.slice(0, 10) ?? 'no commit';
+}

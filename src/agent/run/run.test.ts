@@ -1,0 +1,888 @@
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { parse, stringify } from 'yaml';
+import {
+  fileIdentities,
+  Folder,
+  hostFiles,
+  identity,
+  machine,
+  makeRoot,
+  nic,
+  NODE,
+} from '../../../test/support/agent.ts';
+import { MultinicError } from '../../api/errors.ts';
+import { AgentJob } from '../../api/job.ts';
+import { Outcome } from '../../api/outcome.ts';
+import type { Network } from '../../network/interface.ts';
+import type { RendererKind } from '../../network/node.ts';
+import { managedFiles, renderTree, treeId } from '../../network/tree.ts';
+import type { Host, HostState, Link, LinkStep } from '../host/host.ts';
+import { openRoot, RECORD, RESTORE_SCRIPT } from '../files/managed-files.ts';
+import { OfflineHost } from '../recorded-host.ts';
+import { Root } from '../files/root.ts';
+import { cleanUp, run, type Branch, type Dependencies } from './run.ts';
+import type { Step } from './steps.ts';
+
+const FIRST = '1'.repeat(40);
+const SECOND = '2'.repeat(40);
+const OLD: Network = [nic(0), nic(1), nic(2)];
+/** A new MTU, a removal, a new address, a new NIC. */
+const NEW: Network = [nic(0, { mtu: 1400 }), nic(2, { address: '192.168.102.11' }), nic(3)];
+
+/** Of initscripts: NICs get the names of their ifcfg files when the machine boots. */
+const NAMED_BY_IFCFG = {
+  'usr/lib/udev/rules.d/60-net.rules':
+    'ACTION=="add", SUBSYSTEM=="net", PROGRAM="/lib/udev/rename_device", RESULT=="?*", NAME="$result"\n',
+};
+
+let folder: Folder;
+let root: string;
+
+beforeEach(() => {
+  folder = new Folder();
+  root = makeRoot(join(folder.path, 'root'), machine(4));
+});
+afterEach(() => folder[Symbol.dispose]());
+
+interface Try {
+  readonly commit?: string;
+  readonly network?: Network;
+  readonly kind?: RendererKind;
+  readonly expectedRecord?: string | null;
+  readonly apply?: AgentJob['apply'];
+  readonly probes?: string[];
+  readonly url?: string;
+  readonly peers?: string[];
+  readonly host?: (host: Host) => Host;
+  readonly rootClass?: typeof Root;
+  readonly branch?: Partial<Branch>;
+  readonly entered?: (step: Step) => void;
+  readonly signal?: AbortSignal;
+}
+
+function dependencies(options: Try): Dependencies {
+  const real = openRoot(root);
+  const host = new OfflineHost(real);
+  return {
+    root: options.rootClass === undefined ? real : new options.rootClass(root, () => true),
+    host: options.host?.(host) ?? host,
+    log: pino({ level: 'silent' }),
+    clock: () => new Date(),
+    signal: options.signal ?? new AbortController().signal,
+    ...(options.entered && { entered: options.entered }),
+  };
+}
+
+async function apply(options: Try = {}): Promise<Outcome> {
+  const { commit = FIRST, network = OLD, kind = 'netplan' } = options;
+  const tree = renderTree(identity(kind), network);
+  const branch: Branch = {
+    checkout: async () => ({
+      tip: commit,
+      entries: new Map([...tree].map(([path, content]) => [path, { mode: '100644', content }])),
+    }),
+    probe: async () => {},
+    ...options.branch,
+  };
+  const job = AgentJob.parse({
+    version: 1,
+    name: 'a-job',
+    node: NODE,
+    commit,
+    expectedRecord: options.expectedRecord ?? null,
+    url: options.url ?? 'http://127.0.0.1:8080/git',
+    tokenFile: 'token',
+    apply: options.apply ?? 'live',
+    ...(options.probes && { probes: options.probes }),
+    ...(options.peers && { peers: options.peers }),
+  });
+  return Outcome.parse(await run(job, branch, dependencies(options)));
+}
+
+/** From the old network, applied, to the new one. */
+const advance = (options: Try = {}): Promise<Outcome> =>
+  apply({ commit: SECOND, network: NEW, expectedRecord: FIRST, ...options });
+
+const state = (): HostState => parse(readFileSync(join(root, 'host.yaml'), 'utf8')) as HostState;
+const link = (mac: string): HostState['links'][number] | undefined =>
+  state().links.find((each) => each.mac === mac);
+const record = (): { applied: { commit: string } | null; pending: object | null } =>
+  JSON.parse(readFileSync(join(root, RECORD), 'utf8')) as ReturnType<typeof record>;
+interface RecordedMachine extends HostState {
+  readonly links: (Omit<Link, 'addresses'> & { addresses: string[]; name: string; carrier?: boolean })[];
+  neighbours?: { address: string; mac: string }[];
+}
+const change = (edit: (host: RecordedMachine) => void): void => {
+  const host = state() as Parameters<typeof edit>[0];
+  edit(host);
+  writeFileSync(join(root, 'host.yaml'), stringify(host));
+};
+
+/** A host of which one method does something else. */
+function altered(methods: (host: Host) => Partial<Host>): (host: Host) => Host {
+  return (host) => {
+    const other = methods(host);
+    return new Proxy(host, {
+      get: (target, key: keyof Host) => {
+        const method = other[key] ?? target[key];
+        return (method as (...args: unknown[]) => unknown).bind(target);
+      },
+    });
+  };
+}
+
+const fault = (): never => {
+  throw new MultinicError('Fault', 'a fault; retry');
+};
+
+describe('success', () => {
+  test.each(['netplan', 'ifcfg', 'keyfile'] as const)(
+    '%s: files and links become the commit’s',
+    async (kind) => {
+      const outcome = await apply({ kind });
+      expect(outcome).toMatchObject({ result: 'Applied', step: 'report', missing: [], removed: [] });
+      expect(outcome.tree).toBe(treeId(managedFiles(renderTree(identity(kind), OLD))));
+      expect(link(nic(1).mac)).toEqual({
+        name: 'multinic1',
+        mac: nic(1).mac,
+        up: true,
+        mtu: 1500,
+        addresses: ['192.168.101.10/24'],
+      });
+      expect((await advance({ kind })).result).toBe('Applied');
+      expect(Object.keys(hostFiles(root)).filter((path) => path.includes('multinic1'))).toEqual([]);
+      expect(link(nic(0).mac)?.mtu).toBe(1400);
+      expect(link(nic(1).mac)).toMatchObject({ name: 'ens6', up: false, addresses: [] });
+      expect(link(nic(2).mac)?.addresses).toEqual(['192.168.102.11/24']);
+    },
+  );
+
+  test('a second run writes nothing and reports the same', async () => {
+    const first = await apply();
+    const before = fileIdentities(root);
+    const second = await apply({ expectedRecord: FIRST });
+    expect(second).toMatchObject({ result: 'Applied', tree: first.tree, written: [], removed: [] });
+    expect(withoutLock(fileIdentities(root))).toEqual(withoutLock(before));
+  });
+
+  test('taking multinic1 away touches its file alone', async () => {
+    await apply();
+    const before = fileIdentities(root);
+    const outcome = await apply({ commit: SECOND, network: [nic(0), nic(2)], expectedRecord: FIRST });
+    expect(outcome).toMatchObject({ written: [], removed: ['etc/netplan/91-multinic1.yaml'] });
+    const after = fileIdentities(root);
+    for (const path of ['etc/netplan/90-multinic0.yaml', 'etc/netplan/92-multinic2.yaml']) {
+      expect(after[path]).toBe(before[path]);
+    }
+    expect(Object.keys(after).filter((path) => path.includes('backup/'))).toEqual([
+      expect.stringMatching(/^etc\/netplan\/backup\/91-multinic1\.yaml\.\d{8}T\d{6}Z$/),
+    ]);
+  });
+
+  test('missing NICs: the others are applied, nothing is written for them, and their old file goes', async () => {
+    await apply();
+    change((host) => host.links.splice(2, 1));
+    const outcome = await apply({ expectedRecord: FIRST });
+    expect(outcome).toMatchObject({
+      result: 'Pending',
+      reason: 'InterfacesMissing',
+      missing: [nic(1).mac],
+      removed: ['etc/netplan/91-multinic1.yaml'],
+    });
+    expect(outcome.tree).toBe(treeId(managedFiles(renderTree(identity('netplan'), [nic(0), nic(2)]))));
+    change((host) => host.links.push({ ...machine(2).links[2]!, name: 'ens6' } as never));
+    expect((await apply({ expectedRecord: FIRST })).result).toBe('Applied');
+  });
+
+  test('names and addresses change places', async () => {
+    await apply();
+    const swapped = [nic(0, { mac: nic(1).mac }), nic(1, { mac: nic(0).mac }), nic(2)];
+    expect((await apply({ commit: SECOND, network: swapped, expectedRecord: FIRST })).result).toBe('Applied');
+    expect(link(nic(1).mac)).toMatchObject({ name: 'multinic0', addresses: ['192.168.100.10/24'] });
+    expect(link(nic(0).mac)).toMatchObject({ name: 'multinic1', addresses: ['192.168.101.10/24'] });
+  });
+
+  test('a rebooted machine gets its names and addresses back, and no file is written', async () => {
+    await apply();
+    change((host) => Object.assign(host, { bootId: 'another', links: machine(4).links }));
+    expect(await apply({ expectedRecord: FIRST })).toMatchObject({
+      result: 'Applied',
+      bootId: 'another',
+      written: [],
+    });
+    expect(link(nic(0).mac)).toMatchObject({ name: 'multinic0', addresses: ['192.168.100.10/24'] });
+  });
+
+  test('a keyfile that NetworkManager would ignore for its mode is mended', async () => {
+    await apply({ kind: 'keyfile' });
+    const before = hostFiles(root);
+    const path = 'etc/NetworkManager/system-connections/multinic0.nmconnection';
+    chmodSync(join(root, path), 0o644);
+    const outcome = await apply({ kind: 'keyfile', expectedRecord: FIRST });
+    expect(outcome).toMatchObject({ result: 'Applied', written: [path] });
+    expect(hostFiles(root)).toEqual(before);
+  });
+
+  test('apply: files touches no link; full lets the OS act on all files', async () => {
+    const before = state().links;
+    expect((await apply({ apply: 'files' })).result).toBe('Applied');
+    expect(state().links).toEqual(before);
+    expect((await advance({ apply: 'full' })).result).toBe('Applied');
+    expect(link(nic(3).mac)).toMatchObject({ name: 'multinic3', up: true });
+  });
+
+  test('apply: files asks no port of a NIC that it does not bring up for a carrier', async () => {
+    change((host) => (host.links[1]!.carrier = false));
+    expect((await apply({ apply: 'files' })).result).toBe('Applied');
+  });
+
+  test('what somebody has written since is a warning where there is nothing to change', async () => {
+    await apply({ kind: 'keyfile' });
+    writeFileSync(
+      join(root, 'etc/systemd/network/05-foo.link'),
+      `[Match]\nMACAddress=${nic(0).mac}\n[Link]\nName=foo0\n`,
+    );
+    const outcome = await apply({ kind: 'keyfile', expectedRecord: FIRST });
+    expect(outcome).toMatchObject({ result: 'Applied', written: [], warnings: ['ValidationFailed'] });
+    expect(outcome.message).toContain('05-foo.link');
+  });
+
+  test('a VLAN that somebody has made of a NIC is in the way of what changes that NIC alone', async () => {
+    await apply();
+    change((host) => {
+      host.links.push({ ...host.links[1]!, name: 'multinic0.100', addresses: [] });
+      Object.assign(host, { uppers: [{ name: 'multinic0.100', lower: 'multinic0' }] });
+    });
+    expect((await apply({ expectedRecord: FIRST })).result).toBe('Applied');
+    expect(await advance({ network: [...OLD, nic(3)] })).toMatchObject({ result: 'Applied' });
+    expect(await apply({ network: NEW, expectedRecord: SECOND })).toMatchObject({
+      reason: 'NicInUse',
+      message: expect.stringContaining('is what multinic0.100 stands on'),
+    });
+  });
+
+  test('another renderer: its files come, those of the one before go', async () => {
+    await apply();
+    expect((await apply({ commit: SECOND, kind: 'keyfile', expectedRecord: FIRST })).result).toBe('Applied');
+    expect(Object.keys(hostFiles(root)).filter((path) => path.includes('netplan'))).toEqual([]);
+  });
+
+  test('cleanup takes everything of ours, and leaves the machine as it was', async () => {
+    const before = hostFiles(root);
+    await apply();
+    expect((await cleanUp(dependencies({}), 60)).result).toBe('Applied');
+    expect(Object.keys(hostFiles(root))).toEqual(Object.keys(before));
+    expect(state()).toEqual(machine(4));
+    expect(() => record()).toThrow(/ENOENT/);
+  });
+});
+
+test('a NIC of ours that has become the way to the store changes, and leaves', async () => {
+  const url = 'http://192.168.100.1/git';
+  await apply({ url });
+  expect((await advance({ url })).result).toBe('Applied');
+  expect((await apply({ url, network: [nic(3)], expectedRecord: SECOND })).result).toBe('Applied');
+});
+
+test('a NIC whose name another has got meanwhile is put back under a name of its own', async () => {
+  const stranger = { name: 'ens5', mac: 'fa:16:3e:00:00:99', up: true, mtu: 1500, addresses: [] };
+  const probe = async (): Promise<void> => {
+    change((host) => host.links.push(stranger));
+    fault();
+  };
+  expect(await apply({ branch: { probe } })).toMatchObject({ result: 'Failed', reason: 'Fault' });
+  expect(link(nic(0).mac)).toMatchObject({ name: `enx${nic(0).mac.replaceAll(':', '')}`, addresses: [] });
+  expect(link(stranger.mac)).toMatchObject(stranger);
+  expect(link(nic(1).mac)).toMatchObject({ name: 'ens6' });
+  expect((await apply()).result).toBe('Applied');
+});
+
+test('an undo spares what somebody has put on a NIC since', async () => {
+  const outcome = await apply({
+    branch: {
+      probe: async () => {
+        change((host) => host.links[1]!.addresses.push('10.9.0.1/24'));
+        fault();
+      },
+    },
+  });
+  expect(outcome).toMatchObject({ result: 'Failed', reason: 'Fault' });
+  expect(link(nic(0).mac)).toMatchObject({ name: 'ens5', addresses: ['10.9.0.1/24'] });
+});
+
+test.each([
+  ['is given back', '192.168.101.98', true],
+  ['stays where it is by now', '192.168.101.99', false],
+])('after a reboot, an address of others %s', async (_, elsewhere, expected) => {
+  await apply();
+  const vip = '192.168.101.99/24';
+  change((host) => host.links[2]!.addresses.push(vip));
+  let count = 0;
+  const failing = altered((host) => ({
+    change: async (step: LinkStep) => ((count += 1) > 3 ? fault() : host.change(step)),
+  }));
+  expect((await advance({ host: failing })).reason).toBe('RestoreFailed');
+  change((host) => {
+    Object.assign(host, { bootId: 'another' });
+    host.neighbours = [{ address: elsewhere, mac: 'fa:16:3e:00:00:99' }];
+    host.links[2]!.addresses = ['192.168.101.10/24'];
+  });
+  expect((await apply({ expectedRecord: FIRST })).result).toBe('Applied');
+  expect(link(nic(1).mac)?.addresses.includes(vip)).toBe(expected);
+});
+
+describe('failure: the host is as before, byte for byte', () => {
+  const STEPS_BEFORE_THE_END: Step[] = [
+    'recover',
+    'checkout',
+    'tree',
+    'detect',
+    'plan',
+    'preflight',
+    'validate',
+    'backup',
+    'record',
+    'arm',
+    'write',
+    'activate',
+    'verify',
+  ];
+  test.each(STEPS_BEFORE_THE_END)('stopped before %s', async (step) => {
+    await apply();
+    const before = hostFiles(root);
+    const stop = new AbortController();
+    let last = '';
+    const outcome = await advance({
+      signal: stop.signal,
+      entered: (entered) => {
+        const next = STEPS_BEFORE_THE_END[STEPS_BEFORE_THE_END.indexOf(entered) + 1];
+        if (next === step || (entered === 'lock' && step === 'recover')) {
+          last = entered;
+          stop.abort(new MultinicError('Interrupted', 'stopped; retry'));
+        }
+      },
+    });
+    expect(outcome.result).toBe('Failed');
+    expect([outcome.reason, outcome.step]).toEqual(['Interrupted', last]);
+    expect(hostFiles(root)).toEqual(before);
+    expect(record()).toMatchObject({ applied: { commit: FIRST }, pending: null });
+  });
+
+  const FAULTS: [name: string, step: Step, options: Try][] = [
+    ['the store cannot be reached', 'checkout', { branch: { checkout: async () => fault() } }],
+    ['the generator refuses', 'validate', { host: altered(() => ({ validate: async () => fault() })) }],
+    ['the restore cannot be armed', 'arm', { host: altered(() => ({ arm: async () => fault() })) }],
+    ['the store does not answer afterwards', 'verify', { branch: { probe: async () => fault() } }],
+    [
+      'a link takes an address never',
+      'verify',
+      {
+        host: altered((host) => {
+          let ignored: string | undefined;
+          return {
+            change: async (step: LinkStep) => {
+              if (step.op !== 'add') return host.change(step);
+              ignored ??= step.address;
+              return step.address === ignored ? undefined : host.change(step);
+            },
+          };
+        }),
+      },
+    ],
+    [
+      'a route is lost',
+      'verify',
+      {
+        host: altered((host) => ({
+          state: async () => {
+            const now = await host.state();
+            return now.links.some(({ name }) => name === 'multinic3') ? { ...now, routes: [] } : now;
+          },
+        })),
+      },
+    ],
+    [
+      'the record cannot be written at the end',
+      'finish',
+      { rootClass: failingRoot((path, nth) => path === RECORD && nth === 2) },
+    ],
+    [
+      'the record cannot be written at first',
+      'record',
+      { rootClass: failingRoot((path) => path === RECORD) },
+    ],
+    ...[1, 2, 3].map((nth): [string, Step, Try] => [
+      `file ${nth} cannot be written`,
+      'write',
+      { rootClass: failingRoot((path, count) => path !== RECORD && count === nth) },
+    ]),
+    ...[1, 2, 3, 4, 5, 6, 7, 8, 9].map((nth): [string, Step, Try] => [
+      `the kernel refuses change ${nth}`,
+      'activate',
+      { host: refuseNth(nth) },
+    ]),
+  ];
+  test.each(FAULTS)('%s', async (_, step, options) => {
+    await apply();
+    const before = hostFiles(root);
+    const outcome = await advance(options);
+    expect([outcome.result, outcome.step, outcome.message]).toEqual([
+      'Failed',
+      step,
+      expect.stringMatching(/retry/),
+    ]);
+    expect(hostFiles(root)).toEqual(before);
+    expect(record()).toMatchObject({ applied: { commit: FIRST }, pending: null });
+    expect((await advance()).result).toBe('Applied');
+  });
+
+  const V6 = nic(3, { address: 'fd00:103::10', prefix: 64 });
+  const OTHER = '02:00:00:00:00:99';
+  test.each<[string, { reason: string; step: Step }, Network, (host: RecordedMachine) => void]>([
+    [
+      'an IPv4 address is another machine’s',
+      { reason: 'AddressTaken', step: 'activate' },
+      NEW,
+      (host) => (host.neighbours = [{ address: nic(3).address, mac: OTHER }]),
+    ],
+    [
+      'an IPv6 address is another machine’s',
+      { reason: 'AddressTaken', step: 'verify' },
+      [...NEW.slice(0, -1), V6],
+      (host) => (host.neighbours = [{ address: V6.address, mac: OTHER }]),
+    ],
+    [
+      'the port of a NIC is shut',
+      { reason: 'NoCarrier', step: 'verify' },
+      NEW,
+      (host) => (host.links[4]!.carrier = false),
+    ],
+  ])('%s', async (_, expected, network, edit) => {
+    await apply();
+    change(edit);
+    const before = hostFiles(root);
+    expect(await advance({ network })).toMatchObject({ result: 'Failed', ...expected });
+    expect(hostFiles(root)).toEqual(before);
+  });
+
+  test('a probe that nobody answers', async () => {
+    await apply();
+    const before = hostFiles(root);
+    const probes = ['192.168.103.1:22', '10.99.0.1'];
+    const outcome = await advance({ probes });
+    expect(outcome).toMatchObject({ result: 'Failed', reason: 'ProbeFailed', step: 'verify' });
+    expect(hostFiles(root)).toEqual(before);
+    change((host) => (host.neighbours = [{ address: '192.168.103.1', mac: OTHER }]));
+    expect((await advance({ probes })).result).toBe('Applied');
+  });
+
+  test('the shut port of a NIC that stays as it is fails nobody', async () => {
+    await apply();
+    change((host) => (host.links[1]!.carrier = false));
+    expect((await advance({ network: [...OLD, nic(3)] })).result).toBe('Applied');
+  });
+
+  test.each(['full', 'files'] as const)(
+    'a failed verification is undone with apply: %s too',
+    async (mode) => {
+      await apply({ apply: mode });
+      const before = hostFiles(root);
+      expect((await advance({ apply: mode, branch: { probe: async () => fault() } })).step).toBe('verify');
+      expect(hostFiles(root)).toEqual(before);
+    },
+  );
+
+  test('a restore that fails is said loudly, and the next run makes up for it', async () => {
+    await apply();
+    const before = hostFiles(root);
+    let broken = true;
+    const outcome = await advance({
+      host: altered((host) => {
+        let count = 0;
+        return {
+          change: async (step: LinkStep) => ((count += 1) > 3 && broken ? fault() : host.change(step)),
+        };
+      }),
+    });
+    expect(outcome).toMatchObject({ result: 'Failed', reason: 'RestoreFailed', step: 'restore' });
+    expect(outcome.message).toMatch(/THE HOST COULD NOT BE RESTORED/);
+    expect(record().pending).not.toBeNull();
+    broken = false;
+    // Whatever comes next settles it first, even when it has nothing else to do.
+    expect((await advance({ branch: { checkout: async () => fault() } })).step).toBe('checkout');
+    expect(hostFiles(root)).toEqual(before);
+  });
+});
+
+describe('nothing is touched', () => {
+  test('a newer tip', async () => {
+    const branch = { checkout: async () => ({ tip: SECOND, entries: new Map() }) };
+    expect((await refusal({ branch })).result).toBe('Superseded');
+  });
+
+  test.each<[string, string, (host: HostState & { links: { name: string }[] }) => void]>([
+    ['carries the default route', 'NicInUse', (host) => Object.assign(host.routes[0]!, { dev: 'ens6' })],
+    [
+      'carries a second default route',
+      'NicInUse',
+      (host) => Object.assign(host, { routes: [...host.routes, { to: 'default', dev: 'ens6' }] }),
+    ],
+    [
+      'carries the default route of IPv6',
+      'NicInUse',
+      (host) => Object.assign(host, { routes: [...host.routes, { to: '::/0', dev: 'ens6' }] }),
+    ],
+    [
+      'carries the node’s own address',
+      'NicInUse',
+      (host) => Object.assign(host.links[2]!, { addresses: ['10.10.0.11/24'] }),
+    ],
+    [
+      'a VLAN stands on',
+      'NicInUse',
+      (host) => Object.assign(host, { uppers: [{ name: 'v', lower: 'ens6' }] }),
+    ],
+    ['is part of a bond', 'NicInUse', (host) => Object.assign(host.links[2]!, { master: 'bond0' })],
+    [
+      'is the way to the store',
+      'NicInUse',
+      (host) => Object.assign(host.links[2]!, { addresses: ['203.0.113.7/24'] }),
+    ],
+    [
+      'is the way to an API server',
+      'NicInUse',
+      (host) => Object.assign(host, { routes: [...host.routes, { to: '198.51.100.0/24', dev: 'ens6' }] }),
+    ],
+    [
+      'has a MAC that is there twice',
+      'DuplicateMac',
+      (host) => host.links.push({ ...host.links[2]!, name: 'vlan6' }),
+    ],
+    [
+      'shall have an address that another has',
+      'AddressInUse',
+      (host) => Object.assign(host.links[0]!, { addresses: ['10.10.0.11/24', '192.168.101.10/16'] }),
+    ],
+    [
+      'shall have a name that another has',
+      'NameTaken',
+      (host) => Object.assign(host.links[4]!, { name: 'multinic1' }),
+    ],
+  ])('a NIC that %s', async (_, reason, edit) => {
+    const outcome = await refusal({ url: 'http://203.0.113.1/git', peers: ['198.51.100.1'] }, () =>
+      change(edit),
+    );
+    expect([outcome.result, outcome.reason]).toEqual(['Failed', reason]);
+    expect(outcome.written).toEqual([]);
+  });
+
+  test.each(['gateway', '192.168.100.1:0', '192.168.100.1:22:23', '192.168.100'])(
+    'a probe that is none: %s',
+    async (probe) => {
+      const outcome = await refusal({ probes: [probe] });
+      expect(outcome).toMatchObject({ result: 'Failed', reason: 'InvalidProbe', step: 'preflight' });
+      expect(outcome.message).toContain(probe);
+    },
+  );
+
+  test('a file at a path of ours that we did not write', async () => {
+    makeRoot(root, machine(4), {
+      'etc/netplan/91-multinic1.yaml': 'network: {version: 2, ethernets: {eth0: {dhcp4: true}}}\n',
+    });
+    const outcome = await refusal({});
+    expect(outcome).toMatchObject({ result: 'Failed', reason: 'ForeignFile', step: 'plan' });
+    expect(outcome.message).toContain('etc/netplan/91-multinic1.yaml');
+  });
+
+  test('somebody’s broken netplan file', async () => {
+    makeRoot(root, machine(4), { 'etc/netplan/60-mine.yaml': 'network: [' });
+    expect(await refusal({})).toMatchObject({ reason: 'ValidationFailed', step: 'validate' });
+  });
+
+  test('a NIC that bears another name of ours already', async () => {
+    const outcome = await refusal({}, () =>
+      change((host) => Object.assign(host.links[1]!, { name: 'multinic7' })),
+    );
+    expect(outcome).toMatchObject({ result: 'Adopt', found: [{ mac: nic(0).mac, name: 'multinic7' }] });
+    const adopted = await apply({ network: [nic(1), nic(2), nic(0, { name: 'multinic7' })] });
+    expect(adopted.result).toBe('Applied');
+  });
+
+  test('a NIC that another netplan file describes', async () => {
+    makeRoot(root, machine(4), {
+      'etc/netplan/50-cloud-init.yaml': `network: {version: 2, ethernets: {ens6: {match: {macaddress: '${nic(1).mac}'}, dhcp4: true}}}\n`,
+    });
+    const outcome = await refusal({});
+    const found = [{ mac: nic(1).mac, name: 'multinic1', netplanId: 'ens6' }];
+    expect(outcome).toMatchObject({ result: 'Adopt', found });
+    expect((await apply({ network: [nic(0), nic(1, { netplanId: 'ens6' }), nic(2)] })).result).toBe(
+      'Applied',
+    );
+  });
+
+  test.each<[RendererKind, string, string]>([
+    [
+      'netplan',
+      'etc/netplan/50-mine.yaml',
+      `network: {version: 2, ethernets: {ens6: {match: {macaddress: '${nic(1).mac}'}, addresses: [10.9.0.1/24]}}}\n`,
+    ],
+    [
+      'keyfile',
+      'etc/NetworkManager/system-connections/mine.nmconnection',
+      '[connection]\nid=mine\ninterface-name=ens6\n[ipv4]\nmethod = manual\naddress1 = 10.9.0.1/24\n',
+    ],
+    [
+      'keyfile',
+      'etc/NetworkManager/system-connections/routed.nmconnection',
+      `[ethernet]\nmac-address=${nic(1).mac.toUpperCase()}\n[ipv4]\nmethod=auto\nroute1=10.9.0.0/24,10.8.0.1\n`,
+    ],
+    ['ifcfg', 'etc/sysconfig/network-scripts/ifcfg-ens6', 'DEVICE="ens6"\nBOOTPROTO=none\nIPADDR=10.9.0.1\n'],
+    ['ifcfg', 'etc/sysconfig/network-scripts/ifcfg-ens6', 'DEVICE=ens6\nBOOTPROTO=dhcp\nBRIDGE=br0\n'],
+  ])(
+    '%s: a NIC to which somebody’s file gives more than DHCP, unless it is taken over',
+    async (kind, file, text) => {
+      makeRoot(root, machine(4), { ...NAMED_BY_IFCFG, [file]: text });
+      const outcome = await refusal({ kind });
+      expect(outcome).toMatchObject({ result: 'Failed', reason: 'ForeignConfig', step: 'plan' });
+      expect(outcome.message).toContain(file);
+      const network = [
+        nic(0),
+        nic(1, { takeover: true, ...(kind === 'netplan' && { netplanId: 'ens6' }) }),
+        nic(2),
+      ];
+      expect((await apply({ kind, network })).result).toBe('Applied');
+    },
+  );
+
+  test.each<[RendererKind, Record<string, string>]>([
+    [
+      'keyfile',
+      {
+        'etc/NetworkManager/system-connections/dhcp.nmconnection':
+          '[connection]\nid=dhcp\ninterface-name=ens6\n[ipv4]\nmethod=auto\n[ipv6]\nmethod=disabled\n',
+      },
+    ],
+    [
+      'ifcfg',
+      {
+        'etc/sysconfig/network-scripts/ifcfg-ens6': 'DEVICE=ens6\nBOOTPROTO=dhcp\nIPADDR=\n',
+        // A copy that nobody reads.
+        'etc/sysconfig/network-scripts/ifcfg-ens6.bak': 'DEVICE=ens6\nIPADDR=10.9.0.1\n',
+        'etc/sysconfig/network-scripts/route-ens7': '10.9.0.0/24 via 10.8.0.1\n',
+      },
+    ],
+  ])('%s: what gives a NIC DHCP alone is in nobody’s way', async (kind, files) => {
+    makeRoot(root, machine(4), { ...NAMED_BY_IFCFG, ...files });
+    expect((await apply({ kind })).result).toBe('Applied');
+  });
+
+  test('a record of another commit, unless the host is as wanted anyway', async () => {
+    await apply();
+    const before = hostFiles(root);
+    expect(await advance({ expectedRecord: SECOND })).toMatchObject({ result: 'Diverged', record: FIRST });
+    expect(await advance({ expectedRecord: null })).toMatchObject({ result: 'Diverged', record: FIRST });
+    expect(hostFiles(root)).toEqual(before);
+    expect(await apply({ commit: SECOND, expectedRecord: null })).toMatchObject({
+      result: 'Applied',
+      written: [],
+    });
+    expect(record().applied?.commit).toBe(SECOND);
+    expect(hostFiles(root)).toEqual(before);
+  });
+
+  test('a host that lost its record', async () => {
+    await apply();
+    openRoot(root).remove(RECORD);
+    expect(await advance()).toMatchObject({ result: 'Diverged', record: null });
+  });
+
+  test('files of the earlier agent that mean the same', async () => {
+    const host = machine(4);
+    makeRoot(
+      root,
+      {
+        ...host,
+        links: host.links.map((each, index) =>
+          index === 1 || index === 2
+            ? { ...each, name: `multinic${index - 1}`, up: true, addresses: [`${nic(index - 1).address}/24`] }
+            : each,
+        ),
+      },
+      { 'etc/netplan/90-multinic0.yaml': legacy(0), 'etc/netplan/91-multinic1.yaml': legacy(1) },
+    );
+    const network = [nic(0), nic(1)];
+    const outcome = await refusal({ network });
+    expect(outcome).toMatchObject({ result: 'Applied', written: [] });
+    // In the commit's terms, because the controller compares it with the commit.
+    expect(outcome.tree).toBe(treeId(managedFiles(renderTree(identity('netplan'), network))));
+    // Nor does the next change touch what it does not concern; a rerender, which does, arrives.
+    const next = await apply({ commit: SECOND, network: [nic(0), nic(1), nic(2)], expectedRecord: FIRST });
+    expect(next.written).toEqual(['etc/netplan/92-multinic2.yaml']);
+    const ports = [nic(0, { portId: 'port-1' }), nic(1), nic(2)];
+    const rerendered = await apply({ commit: '3'.repeat(40), network: ports, expectedRecord: SECOND });
+    expect(rerendered.written).toEqual(['etc/netplan/90-multinic0.yaml']);
+  });
+});
+
+describe('trees that nobody should have let in', () => {
+  const good = renderTree(identity('netplan'), OLD);
+  const PATH = 'etc/netplan/90-multinic0.yaml';
+  test.each<[string, Record<string, { mode: string; content: string }>]>([
+    ['a path that is not managed', { 'etc/passwd': entry('root') }],
+    ['a path that leads out', { '../etc/netplan/90-multinic0.yaml': entry('x') }],
+    ['a link', { [PATH]: entry('/etc/shadow', '120000') }],
+    ['an executable', { [PATH]: entry(good.get(PATH) ?? '', '100755') }],
+    ['a submodule', { 'etc/netplan/93-multinic3.yaml': entry('', '160000') }],
+    ['a huge file', { [PATH]: entry(`${good.get(PATH)}#${'x'.repeat(64 * 1024)}\n`) }],
+    ['broken YAML', { [PATH]: entry('network: [') }],
+    [
+      'a foreign key',
+      { [PATH]: entry((good.get(PATH) ?? '').replace('dhcp4: false', 'gateway4: 10.0.0.1')) },
+    ],
+    [
+      'a key that says otherwise',
+      { [PATH]: entry((good.get(PATH) ?? '').replace('dhcp4: false', 'dhcp4: true')) },
+    ],
+    [
+      'node.yaml of another node',
+      { 'node.yaml': entry(renderTree(identity('netplan', 'worker-2'), []).get('node.yaml') ?? '') },
+    ],
+    ['no good node.yaml', { 'node.yaml': entry('renderer: netplan\n') }],
+    [
+      'two NICs with one address',
+      { [PATH]: entry((good.get(PATH) ?? '').replace('192.168.100.10', '192.168.101.10')) },
+    ],
+    [
+      'very many files',
+      Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`etc/netplan/${index}`, entry('')])),
+    ],
+  ])('%s', async (_, extra) => {
+    const before = hostFiles(root);
+    const entries = new Map([
+      ...[...good].map(([path, content]) => [path, entry(content)] as const),
+      ...Object.entries(extra),
+    ]);
+    const outcome = await apply({ branch: { checkout: async () => ({ tip: FIRST, entries }) } });
+    expect(outcome).toMatchObject({ result: 'Failed', reason: 'InvalidTree', step: 'tree' });
+    expect(hostFiles(root)).toEqual(before);
+  });
+});
+
+/** A file system that refuses some writes. */
+function failingRoot(fails: (path: string, nth: number) => boolean): typeof Root {
+  let own = 0;
+  let others = 0;
+  return class extends Root {
+    override write(path: string, content: string, mode: number): void {
+      const nth = path === RECORD ? (own += 1) : (others += 1);
+      if (fails(path, nth)) throw new MultinicError('DiskFull', 'no space left; make room, then retry');
+      super.write(path, content, mode);
+    }
+  };
+}
+
+/** What others do between what a run saw and what it does. */
+const meanwhile = (edit: (host: RecordedMachine) => void): ReturnType<typeof altered> =>
+  altered((host) => ({
+    arm: async (seconds: number) => {
+      change(edit);
+      await host.arm(seconds);
+    },
+  }));
+const linkOf = (host: RecordedMachine, index: number): { addresses: string[] } =>
+  host.links.find(({ mac }) => mac === nic(index).mac)!;
+
+test.each([
+  ['fails once all is read anew', { answers: async () => false }, 2],
+  ['comes to nothing before that', { arm: fault }, 0],
+])('full: a change that %s has its undo do the same', async (_, methods, times) => {
+  let reloads = 0;
+  const host = altered((real) => ({
+    ...methods,
+    reload: async (...args) => {
+      reloads += 1;
+      await real.reload(...args);
+    },
+  }));
+  const before = hostFiles(root);
+  expect(await apply({ apply: 'full', host, probes: ['192.168.100.1'] })).toMatchObject({ result: 'Failed' });
+  expect(reloads).toBe(times);
+  expect(withoutLock(hostFiles(root))).toEqual(withoutLock(before));
+});
+
+describe('what others do meanwhile', () => {
+  const VIP = '192.168.100.200/32';
+  test('an address that comes stays, and one that goes from a NIC that does not change is gone', async () => {
+    await apply({ network: [nic(0), nic(1)] });
+    change((host) => linkOf(host, 0).addresses.push(VIP));
+    const host = meanwhile((now) => {
+      linkOf(now, 0).addresses = [`${nic(0).address}/24`];
+      for (const index of [1, 2]) linkOf(now, index).addresses.push(VIP);
+    });
+    const outcome = await advance({ network: [nic(0), nic(1), nic(2)], host });
+    expect(outcome).toMatchObject({ result: 'Applied' });
+    expect(linkOf(state() as RecordedMachine, 0).addresses).toEqual([`${nic(0).address}/24`]);
+    expect(linkOf(state() as RecordedMachine, 1).addresses).toEqual([`${nic(1).address}/24`, VIP]);
+    expect(linkOf(state() as RecordedMachine, 2).addresses).toEqual([VIP, `${nic(2).address}/24`]);
+  });
+
+  test.each([
+    ['a change', true, 'Applied'],
+    ['a change that is undone', false, 'Failed'],
+  ])('what they lost by %s is said', async (_, answers, result) => {
+    const host = altered((real) => ({
+      arm: async () => {
+        mkdirSync(join(root, RESTORE_SCRIPT, '..'), { recursive: true });
+        writeFileSync(join(root, RESTORE_SCRIPT), '');
+      },
+      others: async () => ['-4 rule add from 10.52.0.0/16 lookup 100'],
+      giveBack: async (others: readonly string[]) => others,
+      answers: async () => answers,
+      disarm: () => real.disarm(),
+    }));
+    const outcome = await apply({ host, probes: ['192.168.100.1'] });
+    expect(outcome).toMatchObject({ result, warnings: ['OthersLost'] });
+    expect(outcome.message).toContain('-4 rule add from 10.52.0.0/16 lookup 100');
+  });
+});
+
+function refuseNth(nth: number): (host: Host) => Host {
+  return altered((host) => {
+    let count = 0;
+    return { change: async (step: LinkStep) => ((count += 1) === nth ? fault() : host.change(step)) };
+  });
+}
+
+function withoutLock(files: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(files).filter(([path]) => !path.endsWith('/lock')));
+}
+
+/** Applies, and sees to it that nothing on the host was touched. */
+async function refusal(options: Try, prepare: () => void = () => {}): Promise<Outcome> {
+  prepare();
+  const before = hostFiles(root);
+  const outcome = await apply(options);
+  expect(hostFiles(root)).toEqual(before);
+  return outcome;
+}
+
+/** As the earlier agent wrote it. */
+function legacy(index: number): string {
+  return `network:
+  version: 2
+  ethernets:
+    multinic${index}:
+      match:
+        macaddress: "${nic(index).mac}"
+      set-name: multinic${index}
+      addresses: ["${nic(index).address}/24"]
+      mtu: 1500
+`;
+}
+
+function entry(content: string, mode = '100644'): { mode: string; content: string } {
+  return { mode, content };
+}

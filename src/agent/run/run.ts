@@ -1,0 +1,283 @@
+// One run of the agent: applies one commit to one host, or says why not, and leaves nothing half-done.
+import type { AgentJob } from '../../api/job.ts';
+import { MultinicError } from '../../api/errors.ts';
+import type { Outcome } from '../../api/outcome.ts';
+import type { NodeIdentity } from '../../network/node.ts';
+import { treeId } from '../../network/tree.ts';
+import { change, FailedChange } from './host-change.ts';
+import { NOTHING, readDesired, type Checkout } from '../plan/desired.ts';
+import type { Host, HostState, MachineIdentity } from '../host/host.ts';
+import { linkSteps } from '../host/links.ts';
+import { takeLock, type Lock } from './host-lock.ts';
+import type { Log } from './run-log.ts';
+import { meansTheSame, readManaged } from '../files/managed-files.ts';
+import { bootNics, decide, needsReload, type Desired, type Plan } from '../plan/plan.ts';
+import { nextRecord } from '../plan/next-record.ts';
+import type { Endpoint } from '../host/probe.ts';
+import { HostRecord, type Applied } from '../files/host-record.ts';
+import {
+  adopt,
+  describeError,
+  describeLingering,
+  describeLost,
+  OTHERS_LOST,
+  diverged,
+  success,
+  superseded,
+  type Report,
+} from './result.ts';
+import type { Root } from '../files/root.ts';
+import { readSituation } from '../plan/situation.ts';
+import { validateStaged } from './staging.ts';
+import { Steps, type Step } from './steps.ts';
+import { recover } from './undo.ts';
+
+/** The host's own restore comes later than this run's: a quarter of its deadline, but some seconds. */
+function deadManSeconds({ deadlineSeconds }: Task): number {
+  return deadlineSeconds + Math.max(Math.ceil(deadlineSeconds / 4), 5);
+}
+
+/** The node's branch, wherever it is read from. */
+export interface Branch {
+  /** Fetches the newest commit and reads it back whole. */
+  checkout(): Promise<Checkout>;
+  /** Whether the store answers. @throws MultinicError `StoreLost` */
+  probe(): Promise<void>;
+}
+
+export interface Dependencies {
+  readonly root: Root;
+  readonly host: Host;
+  readonly log: Log;
+  readonly clock: () => Date;
+  /** Aborted with a MultinicError as reason when the run shall end, the host restored. */
+  readonly signal: AbortSignal;
+  /** Has to answer after a change, if it did before. */
+  readonly apiServer?: Endpoint;
+  readonly entered?: (step: Step) => void;
+}
+
+/** What a run is for, and within which bounds. */
+interface Task extends Pick<Outcome, 'node' | 'job' | 'commit'> {
+  /** The commit that the host's record should name; undefined: whatever it names. */
+  readonly expectedRecord: string | null | undefined;
+  readonly mode: AgentJob['apply'];
+  readonly probes: readonly string[];
+  /** Addresses of the store, and of API servers. */
+  readonly peers: readonly string[];
+  readonly probe: () => Promise<void>;
+  readonly deadlineSeconds: number;
+}
+
+/**
+ * Applies a Job's commit.
+ * @returns what happened; every failure but a taken lock is reported so
+ * @throws MultinicError `AgentRunning`
+ */
+export function run(job: AgentJob, branch: Branch, dependencies: Dependencies): Promise<Outcome> {
+  const task: Task = {
+    node: job.node,
+    job: job.name,
+    commit: job.commit,
+    expectedRecord: job.expectedRecord,
+    mode: job.apply,
+    probes: job.probes ?? [],
+    peers: peersOf(job),
+    probe: () => branch.probe(),
+    deadlineSeconds: job.deadlineSeconds,
+  };
+  return reported(task, dependencies, async (record, steps) => {
+    const checkout = await steps.do('checkout', () => steps.unless(branch.checkout()));
+    if (checkout.tip !== job.commit) return superseded(job.commit, checkout.tip);
+    const { desired, node } = await steps.do('tree', () => readDesired(job.commit, job.node, checkout));
+    await warnOfOtherMachine(node, dependencies);
+    return settle(task, desired, record, steps, dependencies);
+  });
+}
+
+/** What a node has to go on reaching: by the addresses that it uses, and by those that stand behind them. */
+export function peersOf({ url, peers = [] }: Pick<AgentJob, 'url' | 'peers'>): string[] {
+  return [new URL(url).hostname.replace(/^\[|\]$/g, ''), ...peers];
+}
+
+/** Takes all our files off a host and forgets it. Asks no store, so that it works when there is none any more. */
+export function cleanUp(dependencies: Dependencies, deadlineSeconds: number): Promise<Outcome> {
+  const task: Task = {
+    node: '',
+    job: 'cleanup',
+    commit: NOTHING.commit,
+    expectedRecord: undefined,
+    mode: 'live',
+    probes: [],
+    peers: [],
+    probe: async () => {},
+    deadlineSeconds,
+  };
+  return reported(task, dependencies, (record, steps) => settle(task, NOTHING, record, steps, dependencies));
+}
+
+/** Brings the host to what is desired: detect, plan, and change only if there is something to change. */
+async function settle(
+  task: Task,
+  desired: Desired,
+  record: HostRecord,
+  steps: Steps,
+  dependencies: Dependencies,
+): Promise<Report> {
+  const { root, host, log, clock, apiServer } = dependencies;
+  const { applied } = record;
+  const expectedRecord = task.expectedRecord === undefined ? (applied?.commit ?? null) : task.expectedRecord;
+  const before = await steps.do('detect', () => detect(desired, host, log));
+  const decision = await steps.do('plan', () =>
+    decide(readSituation(root, before, { desired, applied, expectedRecord, links: task.mode !== 'files' })),
+  );
+  if (decision.kind === 'adopt') return adopt(decision.found);
+  if (decision.kind === 'diverged') return diverged(decision.found, applied, expectedRecord);
+  const full = task.mode === 'full';
+  const reload = needsReload(decision.plan, task.mode);
+  // The host's manager reads everything anew then.
+  const plan = full ? { ...decision.plan, lingering: [] } : decision.plan;
+  sayOrphans(plan, log);
+  const next =
+    desired === NOTHING ? null : nextRecord(desired, plan, before, applied, root, task.node, clock());
+  let doubt: MultinicError | undefined;
+  let lost: readonly string[] = [];
+  if (plan.files.length === 0 && linkSteps(before.links, plan.targets).length === 0 && !reload) {
+    log.info(`nothing to change: ${plan.kept.length} files are as the commit has them`);
+    doubt = await steps.do('validate', () => doubtOfNextBoot(desired, plan, before, applied, dependencies));
+    await steps.do('finish', () => record.finish(next));
+  } else {
+    lost = await change(plan, before, desired, next, {
+      root,
+      host,
+      record,
+      steps,
+      log,
+      clock,
+      peers: [...task.peers, ...(apiServer === undefined ? [] : [apiServer.host])],
+      probe: task.probe,
+      mode: task.mode,
+      reload,
+      probes: task.probes,
+      apiServer,
+      deadManSeconds: deadManSeconds(task),
+    });
+  }
+  if (plan.lingering.length > 0) {
+    log.warn({ lingering: plan.lingering }, `NetworkdHoldsOldFile: ${describeLingering(plan.lingering)}`);
+  }
+  if (doubt !== undefined) log.warn({ err: doubt }, 'the next boot may be another matter');
+  return await steps.always('report', () => ({
+    ...success(plan, lost, doubt),
+    tree: treeOnHost(root, desired, plan),
+  }));
+}
+
+/** What others have written since our files were: these are right, and a boot may still do otherwise. */
+async function doubtOfNextBoot(
+  { kind }: Desired,
+  plan: Plan,
+  before: HostState,
+  applied: Applied | undefined,
+  { root, host, log }: Dependencies,
+): Promise<MultinicError | undefined> {
+  if (plan.present.length === 0) return undefined;
+  try {
+    await validateStaged(root, host, kind, plan, bootNics(plan, before, applied));
+    return undefined;
+  } catch (error) {
+    if (error instanceof MultinicError && OF_THE_BOOT.has(error.code)) return error;
+    // A full disk, a command that hangs: it does not say anything of a boot, and nothing is to be done here.
+    log.warn({ err: error }, 'what the next boot does could not be found out');
+    return undefined;
+  }
+}
+
+const OF_THE_BOOT: ReadonlySet<string> = new Set(['NotAtNextBoot', 'ValidationFailed']);
+
+/** In the words that operators look for in a Job's log. */
+function sayOrphans({ orphans }: Plan, log: Log): void {
+  const paths = orphans.map(({ path }) => path);
+  const what = paths.length === 0 ? 'nothing is orphaned' : `${paths.length} orphaned: ${paths.join(', ')}`;
+  log.info({ orphans }, `CleanupOrphanedConfigs: ${what}`);
+}
+
+/** Machine IDs change when a VM is built anew: the controller learns of it by the report, and commits the new one. */
+async function warnOfOtherMachine({ machineID }: NodeIdentity, { host, log }: Dependencies): Promise<void> {
+  const { machineId } = await host.identity();
+  if (machineID !== machineId) {
+    log.warn({ expected: machineID, machineId }, 'this machine is not the one that the commit was made for');
+  }
+}
+
+async function detect({ network }: Desired, host: Host, log: Log): Promise<HostState> {
+  await host.attached(network.map(({ mac }) => mac));
+  const state = await host.state();
+  log.info(
+    { links: state.links, routes: state.routes },
+    `DetectActiveInterfaces: ${state.links.map((link) => `${link.name} ${link.mac}`).join(', ')}`,
+  );
+  return state;
+}
+
+/** Locks, settles what a killed run left, and turns whatever happens into a report. */
+async function reported(
+  { node, job, commit, probe }: Task,
+  { root, host, log, clock, signal, entered }: Dependencies,
+  body: (record: HostRecord, steps: Steps) => Promise<Report>,
+): Promise<Outcome> {
+  const startedAt = clock();
+  const steps = new Steps(signal, (step) => entered?.(step));
+  let identity: MachineIdentity = { machineId: '', bootId: '' };
+  const outcome = (report: Report): Outcome => ({
+    version: 1,
+    node,
+    job,
+    commit,
+    step: steps.current,
+    ...identity,
+    startedAt: startedAt.toISOString(),
+    durationMs: Math.max(0, Math.round(clock().getTime() - startedAt.getTime())),
+    written: [],
+    removed: [],
+    missing: [],
+    found: [],
+    ...report,
+  });
+  let lock: Lock | undefined;
+  try {
+    lock = await steps.do('lock', () => takeLock(root));
+    identity = await host.identity();
+    const record = new HostRecord(root);
+    const recovered = await steps.do('recover', () => recover(root, host, record, probe, log));
+    if (recovered !== 'clean') log.info(`an interrupted run was ${recovered}`);
+    return outcome(await body(record, steps));
+  } catch (error) {
+    if (error instanceof MultinicError && error.code === 'AgentRunning') throw error;
+    const cause = error instanceof FailedChange ? error.cause : error;
+    if (error instanceof FailedChange) steps.current = error.step;
+    const failure = describeError(cause);
+    log.error({ err: cause, step: steps.current }, `failed in ${steps.current}: ${failure.message}`);
+    const lost = error instanceof FailedChange ? error.lost : [];
+    if (lost.length === 0) return outcome({ result: 'Failed', ...failure });
+    const message = `${failure.message}. ${describeLost(lost)}`;
+    return outcome({ result: 'Failed', ...failure, message, warnings: [OTHERS_LOST] });
+  } finally {
+    lock?.release();
+  }
+}
+
+/**
+ * git's tree id of what was read back from the host, in the commit's terms: a file that was kept because it means the
+ * same counts as the commit's.
+ */
+function treeOnHost(root: Root, desired: Desired, plan: Plan): string {
+  const files = readManaged(root).flatMap(({ renderer, nic, files }) => {
+    const wanted = plan.present.find((each) => nic !== undefined && meansTheSame(each, nic));
+    const equal = wanted !== undefined && renderer.kind === desired.kind;
+    return [...files].map(
+      ([path, content]) => [path, equal ? (desired.files.get(path) ?? content) : content] as const,
+    );
+  });
+  return treeId(new Map(files));
+}

@@ -1,0 +1,82 @@
+import { expect, test } from 'vitest';
+import type { Link } from '../host/host.ts';
+import { atStake, lasting, verifyReady, verifyRest, type Machine } from './verify.ts';
+
+const link = (name: string, mtu = 1500): Link => ({
+  name,
+  mac: `mac of ${name}`,
+  up: true,
+  mtu,
+  addresses: [],
+});
+const eth0 = { to: 'default', via: '10.0.0.1', dev: 'eth0' };
+const eth1 = { to: '::/0', via: 'fe80::1', dev: 'eth1' };
+const before: Machine = { links: [link('eth0'), link('eth1'), link('eth2')], routes: [eth0, eth1] };
+
+test('a machine that is as before passes, also when a default route has come', () => {
+  const come = { ...before, routes: [eth0, eth1, { to: 'default', dev: 'eth2' }] };
+  for (const after of [before, come]) expect(() => verifyRest(after, before)).not.toThrow();
+});
+
+const having = (...addresses: string[]): Machine => ({
+  ...before,
+  links: [{ ...link('eth0'), addresses }, link('eth1'), link('eth2')],
+});
+
+test('of a primary NIC, an address may come, and none may go or be another’s first', () => {
+  const own = ['10.0.0.5/24', '10.0.0.200/32', 'fd00::1/64', 'fd00::2/64'];
+  const [first = '', vip = '', ...v6] = own;
+  for (const after of [
+    [...own, '10.0.0.201/32'],
+    [first, vip, ...v6.toReversed()],
+  ])
+    expect(() => verifyRest(having(...after), having(...own))).not.toThrow();
+  for (const after of [
+    [first, ...v6],
+    [vip, first, ...v6],
+  ])
+    expect(() => verifyRest(having(...after), having(...own))).toThrow('NIC eth0 changed');
+});
+
+test('of what was at stake, routes to other nodes do not last', () => {
+  const ours = { to: '10.5.0.0/16', via: '192.168.100.1', dev: 'ens6' };
+  const theirs = { to: '10.244.7.0/26', via: '10.0.0.7', dev: 'eth0' };
+  const machine = { links: [link('eth0'), link('ens6')], routes: [eth0, ours, theirs] };
+  expect(lasting(machine, [link('ens6')]).routes).toEqual([eth0, ours]);
+});
+
+test.each<[string, Machine, RegExp]>([
+  ['the first', { ...before, links: [link('eth0', 9000), link('eth1'), link('eth2')] }, /NIC eth0 changed/],
+  ['a second', { ...before, links: [link('eth0'), link('eth1', 9000), link('eth2')] }, /NIC eth1 changed/],
+  ['a second that is no longer one', { ...before, routes: [eth0] }, /NIC eth1 changed/],
+  [
+    'one that another comes before',
+    { ...before, routes: [{ to: 'default', dev: 'eth2' }, eth0, eth1] },
+    /eth0/,
+  ],
+])('%s primary NIC is told when it changed', (_, after, message) => {
+  expect(() => verifyRest(after, before)).toThrow(message);
+});
+
+test('an address that the kernel does not come to use fails a run, one without carrier for that reason', () => {
+  const ready = { mac: 'mac of eth2', carrier: true, duplicates: [], undecided: [] };
+  const plan = { present: [] };
+  expect(() => verifyReady([ready], plan.present)).not.toThrow();
+  const undecided = { ...ready, undecided: ['fd00::1/64'] };
+  expect(() => verifyReady([undecided], plan.present)).toThrow('does not come to use fd00::1/64');
+  expect(() => verifyReady([{ ...undecided, carrier: false }], plan.present)).toThrow(
+    expect.objectContaining({ code: 'NoCarrier' }),
+  );
+});
+
+test('at stake are the primary NICs, those that change, and the routes of both', () => {
+  const ours = { to: '10.5.0.0/16', via: '192.168.100.1', dev: 'ens6' };
+  const machine: Machine = {
+    links: [...before.links, link('ens6'), link('cali1')],
+    routes: [eth0, eth1, ours, { to: '10.244.7.0/24', via: '10.244.7.0', dev: 'flannel.1' }],
+  };
+  expect(atStake(machine, new Set(['mac of ens6']))).toEqual({
+    links: [link('eth0'), link('eth1'), link('ens6')],
+    routes: [eth0, eth1, ours],
+  });
+});

@@ -1,0 +1,147 @@
+import { isDeepStrictEqual } from 'node:util';
+import { MultinicError } from '../../api/errors.ts';
+import type { Conflict, Link, NamedNic, Readiness, Route } from '../host/host.ts';
+import { heldAddresses, type LinkTarget } from '../host/links.ts';
+import type { Plan } from '../plan/plan.ts';
+import { defaultLinks } from './preflight.ts';
+import type { Root } from '../files/root.ts';
+
+/** What is to be found on the host: a file's content by path, null where there is none. */
+export type ExpectedFiles = ReadonlyMap<string, string | null>;
+
+/** Links and routes, as far as they are compared. */
+export interface Machine {
+  readonly links: readonly Link[];
+  readonly routes: readonly Route[];
+}
+
+/** What the files have to be once a plan is carried out. */
+export function expectedFiles(plan: Plan): ExpectedFiles {
+  // A later step of the same path wins, as it does on the disk.
+  return new Map(plan.files.map((step) => [step.path, step.op === 'write' ? step.content : null]));
+}
+
+/** The half of a verification that counts at the next boot. @throws MultinicError `VerifyFailed` */
+export function verifyFiles(root: Root, expected: ExpectedFiles): void {
+  for (const [path, content] of expected) {
+    if ((root.read(path)?.content ?? null) !== content) {
+      throw failed(content === null ? `${path} is still there` : `${path} is not what was written`);
+    }
+  }
+}
+
+/** The half that counts now: each NIC by its MAC. @throws MultinicError `VerifyFailed` */
+export function verifyLinks(links: readonly Link[], targets: readonly LinkTarget[]): void {
+  for (const target of targets) {
+    const same = links.filter((link) => link.mac === target.mac);
+    const link = same.find((each) => each.name === target.name);
+    if (link === undefined) {
+      throw failed(
+        `${target.mac} is named ${same.map((each) => each.name).join(', ') || 'nothing'}, not ${target.name}`,
+      );
+    }
+    if (link.mtu !== target.mtu) throw failed(`${target.name} has MTU ${link.mtu}, not ${target.mtu}`);
+    if (link.up !== target.up) throw failed(`${target.name} is ${link.up ? 'up' : 'down'}`);
+    if (target.ipv6?.acceptRa === 0 && (link.ipv6?.acceptRa ?? 0) !== 0)
+      throw failed(`${target.name} listens to any router that advertises itself`);
+    const absent = target.addresses.find((address) => !link.addresses.includes(address));
+    if (absent !== undefined) throw failed(`${target.name} has no address ${absent}`);
+    const stale = link.addresses.find((address) => target.dropped.includes(address));
+    if (stale !== undefined) throw failed(`${target.name} still has the address ${stale}`);
+  }
+}
+
+function nameOf(mac: string, nics: readonly NamedNic[]): string {
+  return nics.find((nic) => nic.mac === mac)?.name ?? mac;
+}
+
+/** @throws MultinicError `AddressTaken` */
+export function refuseConflicts([conflict]: readonly Conflict[], nics: readonly NamedNic[]): void {
+  if (conflict === undefined) return;
+  const { mac, address, holder } = conflict;
+  const name = nameOf(mac, nics);
+  const who = holder === undefined ? 'another machine' : holder;
+  throw new MultinicError(
+    'AddressTaken',
+    `${address} is in use on the network of ${name} already, by ${who}; give this NIC another address in the MultiNicBizConfig, or take it from that machine`,
+    { data: { ...conflict } },
+  );
+}
+
+/** @throws MultinicError `NoCarrier`, `AddressTaken`, `VerifyFailed` */
+export function verifyReady(links: readonly Readiness[], nics: readonly NamedNic[]): void {
+  for (const { mac, carrier, duplicates, undecided } of links) {
+    refuseConflicts(
+      duplicates.map((address) => ({ mac, address })),
+      nics,
+    );
+    const name = nameOf(mac, nics);
+    if (carrier && undecided.length === 0) continue;
+    if (carrier) throw failed(`the kernel does not come to use ${undecided.join(', ')} on ${name}`);
+    throw new MultinicError(
+      'NoCarrier',
+      `${name} (${mac}) has no carrier; look at its port (up, bound to this VM?), then run \`multinic retry\``,
+      { data: { mac } },
+    );
+  }
+}
+
+/**
+ * Of a machine, what a change of these NICs could harm: them, the node's primary NICs, and the routes of both. Links of
+ * pods and routes to other nodes come and go meanwhile, and in a big cluster they are hundreds.
+ */
+export function atStake({ links, routes }: Machine, macs: ReadonlySet<string>): Machine {
+  const primary = defaultLinks({ links, routes });
+  const kept = links.filter((link) => primary.includes(link) || macs.has(link.mac));
+  const names = new Set(kept.map(({ name }) => name));
+  return { links: kept, routes: routes.filter(({ dev, to }) => names.has(dev) || to === 'default') };
+}
+
+/**
+ * Of what was at stake, what counts minutes later, or after a reboot: routes to other nodes may have come and gone.
+ * @param changed links that were changed
+ */
+export function lasting({ links, routes }: Machine, changed: readonly NamedNic[]): Machine {
+  const own = new Set(
+    links.filter(({ mac }) => changed.some((each) => each.mac === mac)).map(({ name }) => name),
+  );
+  return { links, routes: routes.filter(({ dev, to }) => own.has(dev) || to === 'default') };
+}
+
+/** The node's primary NICs and others' routes are none of our business: they have to be as before. */
+export function verifyRest(after: Machine, before: Machine): void {
+  const primary = defaultLinks(after);
+  for (const [index, link] of defaultLinks(before).entries()) {
+    // Another may have come meanwhile (a router's advertisement), but not before the first.
+    const same = index === 0 ? primary[0] : primary.find(({ mac }) => mac === link.mac);
+    // An address may have come too (a VIP that moves).
+    const known = heldAddresses(link);
+    const kept = (all: readonly string[] = []): string[] => all.filter((each) => known.includes(each));
+    const now = same && { ...same, addresses: kept(same.addresses), leases: kept(same.leases) };
+    if (!isDeepStrictEqual(now && ordered(now), ordered(link)))
+      throw failed(`the primary NIC ${link.name} changed`);
+  }
+  const now = after.routes.map((route) => routeText(route, after));
+  const lost = before.routes.map((route) => routeText(route, before)).find((route) => !now.includes(route));
+  if (lost !== undefined) throw failed(`the route ${lost} is gone`);
+}
+
+/** The first IPv4 address is what the node speaks by; of IPv6 the kernel lists the newest first. */
+function ordered({ addresses, leases = [], loaded: _, ...link }: Link): Link {
+  const v4 = addresses.filter((address) => !address.includes(':'));
+  const v6 = addresses.filter((address) => address.includes(':'));
+  return { ...link, addresses: [...v4, ...v6.toSorted()], leases: leases.toSorted() };
+}
+
+/** By MAC, because a link's routes stay its own when it is renamed. */
+function routeText({ to, via, dev }: Route, { links }: Machine): string {
+  const mac = links.find((link) => link.name === dev)?.mac ?? dev;
+  return [to, ...(via === undefined ? [] : ['via', via]), 'dev', mac].join(' ');
+}
+
+function failed(what: string): MultinicError {
+  return new MultinicError(
+    'VerifyFailed',
+    `after the change ${what}; look at the agent’s log, then run \`multinic retry\``,
+  );
+}

@@ -1,0 +1,100 @@
+import { Option, type Command } from 'commander';
+import { MultinicError } from '../api/errors.ts';
+import { GROUPS, type Group } from '../api/multinicbizconfig.ts';
+import { groups } from './groups.ts';
+import { limitsOf, withLimits, type LimitFlags } from './limits.ts';
+import { wholeNumber } from './output.ts';
+
+interface Flags extends LimitFlags {
+  readonly kubeconfig?: string;
+  readonly store: string;
+  readonly groups: Group[];
+  readonly apply: 'live' | 'full' | 'files';
+  readonly probes: readonly string[];
+  readonly deadline: number;
+  readonly port: number;
+  readonly healthPort: number;
+  readonly tlsSecret?: string;
+  readonly jobTtl: number;
+  readonly startLimit: number;
+  readonly imagePullSecret: string[];
+  readonly logLevel: string;
+}
+
+export function addControllerCommand(program: Command): void {
+  const command = program
+    .command('controller')
+    .description('run the controller in a cluster (what the chart deploys)')
+    .option('--kubeconfig <file>', 'instead of the pod’s own account')
+    .option('--store <dir>', 'the config store, on a volume that stays', '/var/lib/multinic/store.git')
+    .option('--groups <list>', 'API groups that are watched', groups, [...GROUPS]);
+  withLimits(command)
+    .addOption(
+      new Option('--apply <mode>', 'how agents apply what changed')
+        .choices(['live', 'full', 'files'])
+        .default('live'),
+    )
+    .option(
+      '--probes <list>',
+      'who has to answer after a change: 192.168.100.1,192.168.101.1:22',
+      (text: string) => text.split(',').filter((part) => part !== ''),
+      [],
+    )
+    .option(
+      '--deadline <seconds>',
+      'an agent ends by itself, its host restored, before this',
+      wholeNumber(10),
+      120,
+    )
+    .option('--port <port>', 'HTTPS: the store and the API', wholeNumber(0), 8443)
+    .option('--health-port <port>', 'HTTP: /healthz, /readyz, /livez, /metrics', wholeNumber(0), 8080)
+    .option('--tls-secret <name>', 'Secret with tls.crt, tls.key and ca.crt; without it they are made')
+    .option('--job-ttl <seconds>', 'how long a Job stays after its outcome is recorded', wholeNumber(0), 3600)
+    .option('--start-limit <seconds>', 'how long a Job’s pod may take to start', wholeNumber(5), 60)
+    .option('--image-pull-secret <name...>', 'Secrets for the agents’ image', [])
+    .option('--log-level <level>', 'of pino: debug, info, warn', 'info')
+    .addHelpText(
+      'after',
+      `
+Environment: POD_NAMESPACE and POD_NAME (this pod's), AGENT_IMAGE (what agents run),
+AGENT_IMAGE_PULL_POLICY (IfNotPresent when not set).
+
+Example:
+  POD_NAMESPACE=multinic-system POD_NAME=here AGENT_IMAGE=multinic-agent:dev \\
+    multinic controller --kubeconfig ~/.kube/config --store ./store.git`,
+    )
+    .action(async (flags: Flags) => {
+      const [{ runInCluster }, { KubeClient }, { createLog }] = await Promise.all([
+        import('../kube/serve-cluster.ts'),
+        import('../kube/client.ts'),
+        import('../kube/kube-log.ts'),
+      ]);
+      const abort = new AbortController();
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort());
+      await runInCluster({
+        client: KubeClient.load(flags.kubeconfig === undefined ? {} : { kubeconfig: flags.kubeconfig }),
+        namespace: environment('POD_NAMESPACE'),
+        pod: environment('POD_NAME'),
+        image: environment('AGENT_IMAGE'),
+        imagePullPolicy: process.env['AGENT_IMAGE_PULL_POLICY'] ?? 'IfNotPresent',
+        imagePullSecrets: flags.imagePullSecret,
+        storeDir: flags.store,
+        groups: flags.groups,
+        port: flags.port,
+        healthPort: flags.healthPort,
+        ...(flags.tlsSecret !== undefined && { tlsSecret: flags.tlsSecret }),
+        jobTtl: flags.jobTtl,
+        startLimit: flags.startLimit,
+        ...limitsOf(flags, { apply: flags.apply, probes: flags.probes, deadlineSeconds: flags.deadline }),
+        log: createLog(flags.logLevel),
+        signal: abort.signal,
+      });
+    });
+}
+
+function environment(name: string): string {
+  const value = process.env[name];
+  if (value === undefined || value === '')
+    throw new MultinicError('NoEnvironment', `${name} is not set: the chart sets it; by hand, see --help`);
+  return value;
+}

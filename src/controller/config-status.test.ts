@@ -1,0 +1,163 @@
+import { describe, expect, test } from 'vitest';
+import { CONFIG, KEY, runOf, snapshotOf, T0, tipOf, type NodeSetup } from '../../test/support/snapshot.ts';
+import type { ConfigStatus } from '../api/status.ts';
+import type { IdleReason } from '../scheduler/due.ts';
+import { configStatuses, nodeViews, type NodeView } from './config-status.ts';
+
+const idle = (reason: IdleReason): NodeSetup => ({ decision: { due: false, reason } });
+const backingOff = { decision: { due: false, reason: 'BackingOff', until: 0 } } as const;
+const due = {
+  decision: { due: true, attempt: 1, stampSeconds: T0, expectedRecord: null, requested: false },
+} as const;
+const after = (setup: NodeSetup, ...args: [Parameters<typeof runOf>[1], object?]): NodeSetup => ({
+  ...setup,
+  facts: { history: [runOf('w', ...args)] },
+});
+const noSuchNode = { code: 'NoSuchNode', message: 'no node has the ID i-w: it joins' } as const;
+
+const view = (setup: NodeSetup): NodeView => nodeViews(snapshotOf({ w: setup }))[0]!;
+const statusOf = (nodes: Record<string, NodeSetup>, previous?: ConfigStatus, now = T0 * 1000): ConfigStatus =>
+  configStatuses(snapshotOf(nodes), new Map(previous && [[KEY, previous]]), now).get(KEY)!;
+const condition = (status: ConfigStatus, name: string) =>
+  status.conditions.find(({ type }) => type === name)!;
+
+describe("a node's state", () => {
+  const missing = {
+    reason: 'InterfacesMissing',
+    message: '02:00:00:00:00:01 is not on the machine: attach it',
+  };
+  const failure = { reason: 'VerifyFailed', message: 'no carrier: plug it in' };
+  test.each<[string, NodeSetup, string]>([
+    ['configured', idle('UpToDate'), 'Configured'],
+    ['held', { ...idle('UpToDate'), held: true }, 'Configured Held'],
+    ['nothing wanted', idle('NothingWanted'), 'Configured NoInterfaces'],
+    ['due', due, 'InProgress JobStarting'],
+    ['its agent runs', idle('Running'), 'InProgress Running'],
+    ['its job waits for the agent', idle('Waiting'), 'InProgress Waiting'],
+    ['its outcome is being recorded', idle('Recording'), 'InProgress Recording'],
+    ['not mirrored yet', {}, 'Pending NotMirrored'],
+    ['enough others run', idle('Queued'), 'Pending Queued'],
+    ['an older job goes first', idle('Withdrawing'), 'Pending Withdrawing'],
+    ['a failure is tried again', after(backingOff, 'Failed', failure), 'Failed VerifyFailed'],
+    ['missing NICs are looked for again', after(backingOff, 'Pending', missing), 'Pending InterfacesMissing'],
+    ['nobody knows', after(backingOff, 'Unknown', { reason: 'OutcomeLost' }), 'Pending OutcomeLost'],
+    ['given up after failures', after(idle('GivenUp'), 'Failed', failure), 'Failed VerifyFailed'],
+    ['not ready', idle('NotReady'), 'Pending NodeNotReady'],
+    ['gone, and nothing to do', { ...idle('UpToDate'), facts: { gone: true } }, 'Pending NodeGone'],
+    ['gone, and something to do', { ...idle('NotReady'), facts: { gone: true } }, 'Pending NodeGone'],
+    ['an invalid tip', idle('InvalidTip'), 'Failed InvalidTip'],
+    ['a strange host', idle('NeedsConfirm'), 'Failed NeedsConfirm'],
+    ['a bad entry', { ...idle('UpToDate'), problem: 'has no MAC: add it' }, 'Failed InvalidEntry'],
+  ])('%s', (_, setup, expected) => {
+    const { state, reason, waitsForPerson } = view(setup);
+    expect([state, reason ?? []].flat().join(' ')).toBe(expected);
+    expect(waitsForPerson).toBeUndefined();
+  });
+
+  test.each<[string, NodeSetup, string, RegExp]>([
+    ['paused', idle('Paused'), 'Paused', /multinic resume w$/],
+    [
+      'its removal is stopped',
+      { ...due, stopped: true },
+      'RemovalStopped',
+      /multinic confirm, or put its entry back$/,
+    ],
+    [
+      'its change is stopped',
+      { ...idle('ChangeStopped'), facts: { change: 'c'.repeat(40) } },
+      'ChangeStopped',
+      /multinic confirm c{10}$/,
+    ],
+    [
+      'given up on missing NICs',
+      after(idle('GivenUp'), 'Pending', missing),
+      'InterfacesMissing',
+      /attach it$/,
+    ],
+    ['no such node', { rejection: noSuchNode }, 'NoSuchNode', /it joins$/],
+    ['names that cannot be adopted', idle('Adopt'), 'Adopt', /multinic retry w$/],
+    [
+      'its inventory entry is bad',
+      { ...idle('NotReady'), facts: { problem: 'host.yaml is no YAML: mend it' } },
+      'NodeNotReady',
+      /^host\.yaml is no YAML: mend it$/,
+    ],
+  ])('%s: waits for a person', (_, setup, reason, message) => {
+    expect(view(setup)).toMatchObject({ state: 'Pending', reason, waitsForPerson: true });
+    expect(view(setup).message).toMatch(message);
+  });
+
+  test('a stopped removal does not say why it was stopped: that many go, or that the inventory alone asks for it', () => {
+    expect(view({ ...due, stopped: true }).message).not.toMatch(/too many/);
+  });
+
+  test('what is wanted, what is applied, and by which job', () => {
+    const history = [
+      runOf('w', 'Failed', { time: T0 + 60, job: 'job-2' }),
+      runOf('w', 'Applied', { tried: 'a'.repeat(40), job: 'job-1' }),
+    ];
+    const common = {
+      desiredCommit: tipOf('w'),
+      appliedCommit: 'a'.repeat(40),
+      lastProcessed: '2023-11-14T22:14:20Z',
+    };
+    expect(view({ ...backingOff, facts: { history } })).toMatchObject({ ...common, lastJobName: 'job-2' });
+    const job = { name: 'job-3', node: 'w', commit: tipOf('w'), attempt: 2, phase: 'running' } as const;
+    expect(view({ ...idle('Running'), facts: { history }, job })).toMatchObject({
+      ...common,
+      lastJobName: 'job-3',
+    });
+  });
+});
+
+describe('the status of a CR', () => {
+  test('what waits for a person is pending, and not on its way', () => {
+    const status = statusOf({ a: idle('UpToDate'), b: idle('Paused'), c: { rejection: noSuchNode } });
+    expect(status.summary).toEqual({
+      totalNodes: 3,
+      configuredNodes: 1,
+      failedNodes: 0,
+      pendingNodes: 2,
+      heldNodes: 0,
+    });
+    expect(condition(status, 'Reconciling').status).toBe('False');
+    expect(condition(status, 'InProgress').status).toBe('False');
+    expect(condition(status, 'Stalled')).toMatchObject({ status: 'True', reason: 'Paused' });
+  });
+
+  test('one that moves beside it is', () => {
+    const status = statusOf({ a: idle('Running'), b: idle('Paused') });
+    expect(status.summary.pendingNodes).toBe(2);
+    expect(condition(status, 'Reconciling').status).toBe('True');
+    expect(condition(status, 'Stalled').status).toBe('False');
+  });
+
+  test('it has the schema, and nothing that is only for us', () => {
+    const status = statusOf({ a: idle('Paused') });
+    expect(status).toMatchObject({ observedGeneration: 2, observedSpecHash: 'hash' });
+    expect(Object.keys(status.nodeStatuses[0]!).toSorted()).toEqual([
+      'attachedNodeId',
+      'attachedNodeName',
+      'desiredCommit',
+      'message',
+      'reason',
+      'state',
+    ]);
+  });
+
+  test('a transition time changes with its condition only', () => {
+    const before = statusOf({ a: idle('Running') });
+    const now = statusOf({ a: idle('UpToDate') }, before, (T0 + 60) * 1000);
+    expect(condition(now, 'Ready').lastTransitionTime).toBe('2023-11-14T22:14:20Z');
+    expect(condition(now, 'Stalled').lastTransitionTime).toBe('2023-11-14T22:13:20Z');
+  });
+
+  test('a node whose entry is gone stays until it is clean', () => {
+    const nodes = (setup: NodeSetup): number =>
+      statusOf({ a: idle('UpToDate'), b: { ...setup, entryGone: true } }).summary.totalNodes;
+    expect([nodes(idle('Running')), nodes(idle('NothingWanted'))]).toEqual([2, 1]);
+    expect(nodeViews(snapshotOf({ b: { ...idle('Running'), entryGone: true } }))[0]!.config).toBe(
+      [CONFIG.group, CONFIG.namespace, CONFIG.name].join('/'),
+    );
+  });
+});

@@ -1,0 +1,271 @@
+// What is said of a CR and its nodes. Pure: the same facts give the same words.
+
+import type { Condition, ConfigStatus, NodeState, NodeStatus } from '../api/status.ts';
+import type { Branch } from '../history/node-branch.ts';
+import { formatConfigRef } from '../history/commit-words.ts';
+import type { ConfigRef } from '../network/node.ts';
+import type { MirrorReport } from '../mirror/mirror.ts';
+import { runs, type Decision, type NodeFacts } from '../scheduler/due.ts';
+import type { JobStatus } from '../scheduler/job-port.ts';
+import { conditionsOf, describeProblems, nameOf, type JudgedNode } from './condition.ts';
+
+/** All that is known after a pass. */
+export interface Snapshot {
+  readonly report: MirrorReport;
+  /** When main's newest commit was made, seconds since 1970. */
+  readonly mainTime: number;
+  readonly facts: ReadonlyMap<string, NodeFacts>;
+  readonly decisions: ReadonlyMap<string, Decision>;
+  readonly jobs: readonly JobStatus[];
+  /** Generation and spec hash of every listed CR, by `group/namespace/name`. */
+  readonly listed: ReadonlyMap<string, ListedConfig>;
+}
+
+export interface ListedConfig {
+  readonly ref: ConfigRef;
+  readonly generation: number;
+  readonly specHash?: string;
+}
+
+/** A node's state with its reason, as operators see it. */
+export interface NodeView extends JudgedNode {
+  readonly node?: string;
+  readonly config?: string;
+}
+
+type Verdict = Pick<JudgedNode, 'state' | 'reason' | 'message' | 'waitsForPerson'>;
+
+/** Every node that has an entry or a branch. */
+export function nodeViews(snapshot: Snapshot): NodeView[] {
+  const { report } = snapshot;
+  const views: NodeView[] = [];
+  const seen = new Set<string>();
+  for (const [key, config] of report.main.configs) {
+    for (const entry of config.entries.values()) {
+      const claim = report.claims.byEntry.get(entry);
+      const node = claim !== undefined && 'node' in claim ? claim.node : undefined;
+      if (node !== undefined) seen.add(node);
+      const rejected: Verdict | undefined =
+        entry.problems.length > 0
+          ? { state: 'Failed', reason: 'InvalidEntry', message: describeProblems(entry.problems) }
+          : claim !== undefined && 'code' in claim
+            ? waiting(claim.code, claim.message)
+            : undefined;
+      views.push({
+        attachedNodeId: entry.nodeId ?? entry.key,
+        attachedNodeName: entry.nodeName ?? node ?? '',
+        config: key,
+        ...describeNode(snapshot, node, rejected),
+      });
+    }
+  }
+  for (const [name, branch] of report.branches) {
+    if (seen.has(name)) continue;
+    views.push({
+      attachedNodeId: branch.node.nodeId,
+      attachedNodeName: name,
+      config: formatConfigRef(branch.node.source),
+      ...describeNode(snapshot, name, undefined),
+    });
+  }
+  return views.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+}
+
+/**
+ * The status of each listed CR. A node whose entry is gone stays with its CR until it is clean.
+ * @param previous keeps transition times where nothing changed
+ * @param now milliseconds since 1970
+ */
+export function configStatuses(
+  snapshot: Snapshot,
+  previous: ReadonlyMap<string, ConfigStatus>,
+  now: number,
+): Map<string, ConfigStatus> {
+  const views = Map.groupBy(nodeViews(snapshot), (view) => view.config ?? '');
+  const statuses = new Map<string, ConfigStatus>();
+  for (const [key, listed] of snapshot.listed) {
+    const own = (views.get(key) ?? []).filter((view) => !isGone(snapshot, view));
+    statuses.set(key, configStatus(snapshot, listed, own, previous.get(key), now));
+  }
+  return statuses;
+}
+
+function isGone(snapshot: Snapshot, { node, state }: NodeView): boolean {
+  return node !== undefined && !snapshot.report.claims.byNode.has(node) && state === 'Configured';
+}
+
+function configStatus(
+  snapshot: Snapshot,
+  listed: ListedConfig,
+  views: readonly NodeView[],
+  previous: ConfigStatus | undefined,
+  now: number,
+): ConfigStatus {
+  const key = formatConfigRef(listed.ref);
+  const count = (...states: NodeState[]): number =>
+    views.filter(({ state }) => states.includes(state)).length;
+  const summary = {
+    totalNodes: views.length,
+    configuredNodes: count('Configured'),
+    failedNodes: count('Failed'),
+    pendingNodes: count('Pending', 'InProgress'),
+    heldNodes: views.filter(({ held }) => held).length,
+  };
+  const { invalid, warnings } = snapshot.report;
+  const judgements = conditionsOf(views, invalid.get(key), warnings.get(key) ?? []);
+  const conditions = judgements.map((judgement): Condition => {
+    const before = previous?.conditions.find(({ type }) => type === judgement.type);
+    const lastTransitionTime =
+      before?.status === judgement.status
+        ? before.lastTransitionTime
+        : new Date(now).toISOString().replace(/\.\d+Z$/, 'Z');
+    return { ...judgement, observedGeneration: listed.generation, lastTransitionTime };
+  });
+  const nodeStatuses = views.map(
+    ({ node: _, config: __, waitsForPerson: ___, ...status }): NodeStatus => status,
+  );
+  return {
+    observedGeneration: listed.generation,
+    ...(listed.specHash !== undefined && { observedSpecHash: listed.specHash }),
+    conditions,
+    nodeStatuses,
+    summary,
+  };
+}
+
+/** Nothing happens until a person does something. */
+function waiting(reason: string, message: string): Verdict {
+  return { state: 'Pending', reason, message, waitsForPerson: true };
+}
+
+function describeNode(
+  snapshot: Snapshot,
+  name: string | undefined,
+  rejected: Verdict | undefined,
+): Omit<NodeView, 'attachedNodeId' | 'attachedNodeName' | 'config'> {
+  const branch = name === undefined ? undefined : snapshot.report.branches.get(name);
+  const facts = name === undefined ? undefined : snapshot.facts.get(name);
+  if (name === undefined || branch === undefined || facts === undefined) {
+    const problem = name === undefined ? undefined : snapshot.report.problems.get(name);
+    const verdict: Verdict =
+      rejected ??
+      (problem
+        ? { state: 'Failed', reason: problem.code, message: problem.message }
+        : { state: 'Pending', reason: 'NotMirrored' });
+    return { ...(name !== undefined && { node: name }), ...verdict };
+  }
+  const newest = runs(facts)[0];
+  const applied = facts.history.find(({ result }) => result === 'Applied' || result === 'Pending');
+  const job = snapshot.jobs.find(({ node, phase }) => node === name && phase !== 'finished');
+  const lastJobName = job?.name ?? newest?.job;
+  return {
+    node: name,
+    ...(rejected ?? judgeNode(snapshot, name, branch, facts)),
+    desiredCommit: branch.tip.oid,
+    ...(applied?.tried !== undefined && { appliedCommit: applied.tried }),
+    ...(branch.hold !== undefined && { held: true }),
+    ...(facts.paused && { paused: true }),
+    ...(newest !== undefined && {
+      lastProcessed: new Date(newest.time * 1000).toISOString().replace(/\.\d+Z$/, 'Z'),
+    }),
+    ...(lastJobName !== undefined && { lastJobName }),
+  };
+}
+
+function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: NodeFacts): Verdict {
+  const { report, decisions } = snapshot;
+  if (report.stopped.has(name)) {
+    return waiting(
+      'RemovalStopped',
+      'would lose all its interfaces, which waits until somebody says that it is meant: run multinic confirm, or put its entry back',
+    );
+  }
+  const problem = report.problems.get(name);
+  if (problem !== undefined) return { state: 'Failed', reason: problem.code, message: problem.message };
+  const decision = decisions.get(name);
+  const newest = runs(facts)[0];
+  const why = newest && {
+    ...(newest.reason !== undefined && { reason: newest.reason }),
+    ...(newest.message !== undefined && { message: newest.message }),
+  };
+  if (decision === undefined || decision.due) return { state: 'InProgress', reason: 'JobStarting' };
+  if (facts.gone === true && (decision.reason === 'UpToDate' || decision.reason === 'NotReady')) {
+    return {
+      state: 'Pending',
+      reason: 'NodeGone',
+      message: 'there is no such node now: looked at when it joins',
+    };
+  }
+  switch (decision.reason) {
+    case 'UpToDate':
+      return branch.hold === undefined
+        ? { state: 'Configured' }
+        : { state: 'Configured', reason: 'Held', message: describeHold(branch) };
+    case 'NothingWanted':
+      return { state: 'Configured', reason: 'NoInterfaces' };
+    case 'Waiting': {
+      const late = snapshot.jobs.find((job) => job.node === name && job.message !== undefined);
+      return late === undefined
+        ? { state: 'InProgress', reason: 'Waiting' }
+        : { state: 'InProgress', reason: 'JobNotStarting', message: late.message! };
+    }
+    case 'Running':
+    case 'Recording':
+      return { state: 'InProgress', reason: decision.reason };
+    case 'InvalidTip':
+      return {
+        state: 'Failed',
+        reason: 'InvalidTip',
+        message: `${branch.invalid?.message ?? 'the tip is invalid'}: mend it with multinic release ${name}`,
+      };
+    case 'NeedsConfirm':
+      return {
+        state: 'Failed',
+        reason: 'NeedsConfirm',
+        message: `the host was configured by another store: run multinic confirm ${name} to let this one take over`,
+      };
+    case 'GivenUp':
+      return {
+        ...why,
+        reason: newest?.reason ?? 'GivenUp',
+        ...(newest?.result === 'Pending' ? { state: 'Pending', waitsForPerson: true } : { state: 'Failed' }),
+      };
+    case 'BackingOff': {
+      const state: NodeState = newest?.result === 'Failed' ? 'Failed' : 'Pending';
+      return {
+        state,
+        reason: newest?.reason ?? newest?.result ?? 'BackingOff',
+        ...(why?.message !== undefined && { message: why.message }),
+      };
+    }
+    case 'Paused':
+      return waiting('Paused', `changes wait: multinic resume ${name}`);
+    case 'NotReady':
+      return facts.problem === undefined
+        ? {
+            state: 'Pending',
+            reason: 'NodeNotReady',
+            message: 'the node is not ready: applied when it is back',
+          }
+        : waiting('NodeNotReady', facts.problem);
+    case 'ChangeStopped':
+      return waiting(
+        'ChangeStopped',
+        `too many nodes failed in this change: look at them, then run multinic confirm ${facts.change?.slice(0, 10) ?? ''}`,
+      );
+    // The pass adopts names before it plans: what is left then, it cannot adopt.
+    case 'Adopt':
+      return waiting(
+        'Adopt',
+        `the host's NICs bear names that cannot be adopted: look at the host, then run multinic retry ${name}`,
+      );
+    case 'Queued':
+    case 'Withdrawing':
+      return { state: 'Pending', reason: decision.reason };
+  }
+}
+
+function describeHold({ hold }: Branch): string {
+  const since = new Date(hold!.since * 1000).toISOString().replace(/\.\d+Z$/, 'Z');
+  return `held since ${since} by ${hold!.author.name} (${hold!.commit.slice(0, 10)}): the CR's next change of this node, or a release, ends it`;
+}

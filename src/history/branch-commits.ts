@@ -1,0 +1,160 @@
+// The commits that the controller writes on a node's branch. Each function adds to a batch what one decision needs
+// and returns what the branch will be; nothing is decided here.
+
+import { assignNames } from '../network/nic-names.ts';
+import { indexOfName, type Network, type WantedInterface } from '../network/interface.ts';
+import { isNetplanId } from '../network/netplan.ts';
+import type { NodeIdentity } from '../network/node.ts';
+import { managedFiles, renderTree, treeId } from '../network/tree.ts';
+import type { Batch } from '../store/model/batch.ts';
+import { CONTROLLER } from '../store/model/committer.ts';
+import type { Mark, Oid, Person } from '../store/model/store-port.ts';
+import type { Branch } from './node-branch.ts';
+import type { OutcomeRecord } from './outcome-branch.ts';
+import { describeChange, subject, TRAILER, type Kind, type Trailers } from './commit-words.ts';
+import { nodeRef } from './refs.ts';
+
+/** Where on a branch the next commit goes, and what the branch holds there. */
+export interface Head {
+  readonly parent: Oid | Mark;
+  readonly node: NodeIdentity;
+  readonly network: Network;
+  readonly base: Network;
+  readonly hold?: Branch['hold'];
+  /** git tree id of the managed files. */
+  readonly tree: Oid;
+}
+
+/** Why a spec commit is made: the trailers that lead back to the CR, and who wanted it. */
+export interface Cause {
+  readonly author: Person;
+  readonly trailers: Trailers;
+}
+
+export function headOf(branch: Branch): Head {
+  return {
+    parent: branch.tip.oid,
+    node: branch.node,
+    network: branch.network,
+    base: branch.base.network,
+    tree: branch.tree,
+    ...(branch.hold && { hold: branch.hold }),
+  };
+}
+
+/** The first commit of a branch: who the node is, and no interfaces, so that reverting the first configuration means none. */
+export function birth(batch: Batch, node: NodeIdentity, cause: Cause): Head {
+  const what = `birth, ${node.os.family} ${node.os.major}, ${node.renderer}`;
+  const written = add(batch, undefined, 'birth', node, [], what, cause);
+  return { ...written, node, network: [], base: [] };
+}
+
+/** What the CR wants; names follow the MACs. Ends a hold and says so. */
+export function spec(batch: Batch, head: Head, wanted: readonly WantedInterface[], cause: Cause): Head {
+  const network = assignNames(wanted, head.network, head.base);
+  const back = head.hold === undefined ? undefined : describeChange(head.network, network);
+  const what = back === undefined ? describeChange(head.network, network) : `hold ended: ${back}`;
+  const trailers: Trailers =
+    head.hold === undefined ? cause.trailers : [...cause.trailers, [TRAILER.endsHold, head.hold.commit]];
+  const written = add(
+    batch,
+    head.parent,
+    'spec',
+    head.node,
+    network,
+    what,
+    { ...cause, trailers },
+    head.network,
+  );
+  return { ...written, node: head.node, network, base: network };
+}
+
+/** The tip's network rendered for a changed identity, or with names that the host already uses. Ends no hold. */
+export function identity(
+  batch: Batch,
+  head: Head,
+  node: NodeIdentity,
+  network: Network,
+  what: string,
+  cause: Cause = { author: CONTROLLER, trailers: [] },
+): Head {
+  const kept = inVocabularyOf(node, network);
+  const written = add(batch, head.parent, 'identity', node, kept, what, cause, head.network);
+  return { ...head, ...written, node, network: kept };
+}
+
+/** The tip's network with the names and netplan IDs that the host's NICs already bear. Ends no hold. */
+export function adopt(batch: Batch, head: Head, found: OutcomeRecord['found']): Head {
+  const byMac = new Map(adoptable(head.node, found).map((each) => [each.mac, each]));
+  const wanted = head.network.map(({ name: _, netplanId: __, ...nic }): WantedInterface => {
+    const name = byMac.get(nic.mac)?.name;
+    return name === undefined ? nic : { ...nic, name };
+  });
+  const network = assignNames(wanted, head.network, head.base).map((nic) => {
+    const netplanId = byMac.get(nic.mac)?.netplanId;
+    return netplanId === undefined ? nic : { ...nic, netplanId };
+  });
+  const names = [...byMac.values()].map(({ name }) => name).join(', ');
+  return identity(batch, head, head.node, network, `adopt names of the host: ${names}`);
+}
+
+/** What can be adopted of a host's word: names of ours, each once, and IDs where the renderer has a place for them. */
+export function adoptable(node: NodeIdentity, found: OutcomeRecord['found']): OutcomeRecord['found'] {
+  const names = new Set<string>();
+  return found.flatMap(({ mac, name, netplanId }) => {
+    if (indexOfName(name) === undefined || names.has(name)) return [];
+    names.add(name);
+    const id = node.renderer === 'netplan' && netplanId !== undefined && isNetplanId(netplanId);
+    return [{ mac, name, ...(id && { netplanId }) }];
+  });
+}
+
+/** The tip's network with today's renderer, or another one. Ends no hold. */
+export function rerender(batch: Batch, head: Head, node: NodeIdentity, by: Cause): Head {
+  const network = inVocabularyOf(node, head.network);
+  const what = `rerender with ${node.renderer}`;
+  const written = add(batch, head.parent, 'rerender', node, network, what, by, head.network);
+  return { ...head, ...written, node, network };
+}
+
+/** A network of the past, rendered today, on a person's word. */
+export function rollback(batch: Batch, head: Head, network: Network, to: Oid, by: Cause): Head {
+  const what = `roll back to ${to.slice(0, 10)}: ${describeChange(head.network, network)}`;
+  const target = inVocabularyOf(head.node, network);
+  const written = add(batch, head.parent, 'rollback', head.node, target, what, by, head.network);
+  return { ...head, ...written, network: target };
+}
+
+/** Moves the branch to what was built on it. */
+export function move(batch: Batch, node: string, head: Head, from: Oid | null): void {
+  batch.move(nodeRef(node), head.parent, from);
+}
+
+/** A netplan ID is lost in files of any other kind, so it is no part of what such a branch says. */
+function inVocabularyOf(node: NodeIdentity, network: Network): Network {
+  return node.renderer === 'netplan' ? network : network.map(({ netplanId: _, ...nic }) => nic);
+}
+
+function add(
+  batch: Batch,
+  parent: Oid | Mark | undefined,
+  kind: Kind,
+  node: NodeIdentity,
+  network: Network,
+  what: string,
+  cause: Cause,
+  before: Network = [],
+): Pick<Head, 'parent' | 'tree'> {
+  const body = describeChange(before, network);
+  const files = renderTree(node, network);
+  const mark = batch.commit({
+    parents: parent === undefined ? [] : [parent],
+    replace: true,
+    files,
+    author: cause.author,
+    subject: subject(node.name, what),
+    ...(what.endsWith(body) && what.length < 100 ? {} : { body }),
+    trailers: [[TRAILER.change, kind], ...cause.trailers],
+  });
+  return { parent: mark, tree: treeId(managedFiles(files)) };
+}

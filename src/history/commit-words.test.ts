@@ -1,0 +1,37 @@
+import { describe, expect, test } from 'vitest';
+import type { Interface } from '../network/interface.ts';
+import { describeChange, subject } from './commit-words.ts';
+
+const nic = (index: number, more: Partial<Interface> = {}): Interface => ({
+  name: `multinic${index}`,
+  mac: `02:00:00:00:00:0${index}`,
+  address: `192.168.${index}.10`,
+  prefix: 24,
+  mtu: 1500,
+  ...more,
+});
+
+describe('what changed, in a person’s words', () => {
+  test.each<[string, Interface[], Interface[]]>([
+    ['add multinic0 192.168.0.10/24', [], [nic(0)]],
+    ['remove multinic0', [nic(0)], []],
+    ['remove multinic0, add multinic1 192.168.1.10/24', [nic(0)], [nic(1)]],
+    ['multinic0 mtu 1500 -> 1400', [nic(0)], [nic(0, { mtu: 1400 })]],
+    [
+      'multinic0 192.168.0.10/24 -> 192.168.0.11/25',
+      [nic(0)],
+      [nic(0, { address: '192.168.0.11', prefix: 25 })],
+    ],
+    ['rename multinic0 to multinic3', [nic(0)], [nic(0, { name: 'multinic3' })]],
+    ['multinic0 takeover false -> true', [nic(0)], [nic(0, { takeover: true })]],
+    ['multinic0 port none -> p', [nic(0)], [nic(0, { portId: 'p' })]],
+    ['no change of the network', [nic(0)], [nic(0)]],
+  ])('%s', (words, before, after) => {
+    expect(describeChange(before, after)).toBe(words);
+  });
+});
+
+test('a subject fits on a terminal', () => {
+  expect(subject('w', 'x'.repeat(200))).toHaveLength(120);
+  expect(subject('w', 'short')).toBe('w: short');
+});

@@ -1,0 +1,67 @@
+// History: what a node's branch means. This file owns the words of a commit message.
+
+import type { ConfigRef } from '../network/node.ts';
+import type { Interface, Network } from '../network/interface.ts';
+import type { Commit } from '../store/model/store-port.ts';
+
+/** The `Change:` trailer of a commit on a node's branch. */
+export const KINDS = ['birth', 'spec', 'rerender', 'identity', 'rollback'] as const;
+export type Kind = (typeof KINDS)[number];
+
+export const TRAILER = {
+  change: 'Change',
+  config: 'MultiNicBizConfig',
+  uid: 'CR-UID',
+  generation: 'Generation',
+  specHash: 'Spec-Hash',
+  mainCommit: 'Main-Commit',
+  endsHold: 'Ends-Hold',
+  confirms: 'Confirms',
+  /** What a confirmation is of: `removals`, or a `change` that failed. */
+  means: 'Means',
+  by: 'By',
+} as const;
+
+export type Trailers = (readonly [key: string, value: string])[];
+
+export function trailer(commit: Commit, key: string): string | undefined {
+  return commit.trailers.findLast(([name]) => name === key)?.[1];
+}
+
+export function formatConfigRef(ref: ConfigRef): string {
+  return `${ref.group}/${ref.namespace}/${ref.name}`;
+}
+
+/** What a person would say of the step from one network to another: `add multinic1 192.168.200.10/24, remove multinic2`. */
+export function describeChange(before: Network, after: Network): string {
+  const old = new Map(before.map((nic) => [nic.mac, nic]));
+  const next = new Set(after.map((nic) => nic.mac));
+  const removed = before.filter((nic) => !next.has(nic.mac)).map((nic) => `remove ${nic.name}`);
+  const changed = after.flatMap((nic) => {
+    const was = old.get(nic.mac);
+    return was === undefined ? [`add ${nic.name} ${cidr(nic)}`] : describeInterfaceChange(was, nic);
+  });
+  return [...removed, ...changed].join(', ') || 'no change of the network';
+}
+
+function describeInterfaceChange(was: Interface, nic: Interface): string[] {
+  const parts: string[] = [];
+  if (was.name !== nic.name) parts.push(`rename ${was.name} to ${nic.name}`);
+  if (cidr(was) !== cidr(nic)) parts.push(`${nic.name} ${cidr(was)} -> ${cidr(nic)}`);
+  if (was.mtu !== nic.mtu) parts.push(`${nic.name} mtu ${was.mtu} -> ${nic.mtu}`);
+  if (was.takeover !== nic.takeover)
+    parts.push(`${nic.name} takeover ${was.takeover ?? false} -> ${nic.takeover ?? false}`);
+  if (was.portId !== nic.portId)
+    parts.push(`${nic.name} port ${was.portId ?? 'none'} -> ${nic.portId ?? 'none'}`);
+  return parts;
+}
+
+export function cidr(nic: Interface): string {
+  return `${nic.address}/${nic.prefix}`;
+}
+
+/** A subject is one line that a terminal shows whole; the rest is in the diff. */
+export function subject(node: string, what: string): string {
+  const line = `${node}: ${what}`;
+  return line.length <= 120 ? line : `${line.slice(0, 117)}...`;
+}

@@ -1,0 +1,266 @@
+// What a node's branch means: its network, its base, whether it is held. Derived from commits alone, so whatever is
+// known of a commit stays true and is remembered by its id.
+
+import { MultinicError } from '../api/errors.ts';
+import { sameNetwork, type Network } from '../network/interface.ts';
+import { parseNode, type NodeIdentity } from '../network/node.ts';
+import { managedFiles, NODE_FILE, readTree, treeId } from '../network/tree.ts';
+import { CONTROLLER } from '../store/model/committer.ts';
+import type { Commit, Oid, Person, Reader } from '../store/model/store-port.ts';
+import { trailer, TRAILER, type Kind } from './commit-words.ts';
+import { nodeRef } from './refs.ts';
+
+/** The branch's newest `spec` commit by the controller; before the first one, nothing is wanted. */
+export interface Base {
+  /** Undefined: no spec commit yet. */
+  readonly commit?: Commit;
+  readonly network: Network;
+}
+
+/** Somebody's change of the network that the CR did not ask for. It stands until the CR asks for something new. */
+export interface Hold {
+  /** The commit that made the network differ from the base's. */
+  readonly commit: Oid;
+  readonly author: Person;
+  /** Seconds since 1970. */
+  readonly since: number;
+}
+
+export interface Branch {
+  readonly name: string;
+  readonly tip: Commit;
+  readonly node: NodeIdentity;
+  /** As the tip's files say; of an invalid tip, the base's. */
+  readonly network: Network;
+  readonly base: Base;
+  /** The newest commit by the controller: its node.yaml is the truth. */
+  readonly anchor: Commit;
+  readonly hold?: Hold;
+  /** git tree id of the tip's managed files. */
+  readonly tree: Oid;
+  /** Why the tip is not to be applied; a release mends it. */
+  readonly invalid?: MultinicError;
+}
+
+/** Whether the controller wrote the commit: its trailers can be believed. */
+export function isOurs(commit: Commit): boolean {
+  return commit.committer.email.toLowerCase() === CONTROLLER.email;
+}
+
+/** The kind of a commit that the controller wrote; undefined for a person's. */
+export function kindOf(commit: Commit): Kind | undefined {
+  return isOurs(commit) ? (trailer(commit, TRAILER.change) as Kind | undefined) : undefined;
+}
+
+/** Reads branches, remembering each node's newest reading. */
+export class Branches {
+  readonly #reader: Reader;
+  readonly #known = new Map<string, Branch>();
+
+  constructor(reader: Reader) {
+    this.#reader = reader;
+  }
+
+  /** The node's branch as it is now; undefined: not born yet. */
+  async read(name: string): Promise<Branch | undefined> {
+    const tip = await this.#reader.ref(nodeRef(name));
+    return tip === undefined ? undefined : this.at(name, tip);
+  }
+
+  /** @throws MultinicError `NoSuchNode` */
+  async get(name: string): Promise<Branch> {
+    const branch = await this.read(name);
+    if (branch === undefined) throw noSuchNode(name);
+    return branch;
+  }
+
+  /** What is remembered of the branch at a tip. */
+  known(name: string, tip: Oid): Branch | undefined {
+    const known = this.#known.get(name);
+    return known?.tip.oid === tip ? known : undefined;
+  }
+
+  /** Remembers a branch that was just written, so that it need not be read back. */
+  remember(branch: Branch): void {
+    this.#known.set(branch.name, branch);
+  }
+
+  /** The branch as it was when `tip` was its tip. */
+  async at(name: string, tip: Oid): Promise<Branch> {
+    const known = this.#known.get(name);
+    if (known?.tip.oid === tip) return known;
+    // An invalid tip tells nothing of what held before it: the walk goes past it.
+    const start = known?.invalid === undefined ? known : undefined;
+    const branch = await readBranch(this.#reader, name, tip, start);
+    this.#known.set(name, branch);
+    return branch;
+  }
+}
+
+export function noSuchNode(name: string): MultinicError {
+  return new MultinicError(
+    'NoSuchNode',
+    `there is no branch node/${name}: multinic status lists the nodes that a MultiNicBizConfig names`,
+    { data: { node: name } },
+  );
+}
+
+/**
+ * Reads a branch at a tip by walking first parents down to the base.
+ * @param known an earlier reading of the same branch, which ends the walk where it meets it
+ */
+export async function readBranch(reader: Reader, name: string, tip: Oid, known?: Branch): Promise<Branch> {
+  const walked: Commit[] = [];
+  for (let next: Oid | undefined = tip; next !== undefined && next !== known?.tip.oid;) {
+    const commit: Commit = await reader.commit(next);
+    walked.push(commit);
+    next = kindOf(commit) === 'spec' ? undefined : commit.parents[0];
+  }
+  const last = walked.at(-1)!;
+  const specCommit = kindOf(last) === 'spec' ? last : undefined;
+  const base =
+    specCommit === undefined
+      ? known !== undefined && last.parents[0] === known.tip.oid
+        ? known.base
+        : { network: [] }
+      : specCommit === walked[0]
+        ? undefined
+        : { commit: specCommit, network: await networkAt(reader, specCommit.oid) };
+  const anchor = walked.find(isOurs) ?? known?.anchor;
+  if (anchor === undefined) {
+    throw new MultinicError(
+      'InvalidTip',
+      `node/${name} has no commit of the controller: it is not a branch that we know`,
+      {
+        data: { node: name, tip },
+      },
+    );
+  }
+  const earlier = base === known?.base ? known : undefined;
+  return interpret(reader, { name, tip: walked[0]!, anchor }, base, walked, earlier);
+}
+
+/** @param known undefined: the tip itself is the base */
+async function interpret(
+  reader: Reader,
+  found: Pick<Branch, 'name' | 'tip' | 'anchor'>,
+  known: Base | undefined,
+  walked: readonly Commit[],
+  earlier: Branch | undefined,
+): Promise<Branch> {
+  const { tip, anchor } = found;
+  try {
+    const files = await reader.files(tip.oid);
+    const { node, network } = readTree(files);
+    if (tip !== anchor) {
+      await refuseOddModes(reader, tip);
+      await refuseNewIdentity(reader, anchor, files.get(NODE_FILE));
+    }
+    const base = known ?? { commit: tip, network };
+    const branch = { ...found, base, node, network, tree: treeId(managedFiles(files)) };
+    if (sameNetwork(network, base.network)) return branch;
+    return { ...branch, hold: await findHold(reader, walked, base, earlier) };
+  } catch (error) {
+    if (!(error instanceof MultinicError && INVALID.has(error.code))) throw error;
+    const base = known ?? { commit: tip, network: [] };
+    const node = await newestIdentity(reader, anchor);
+    return { ...found, base, node, network: base.network, tree: tip.tree, invalid: error };
+  }
+}
+
+/** Who the node is, by the newest commit of ours that says it in words that can be read. */
+async function newestIdentity(reader: Reader, anchor: Commit): Promise<NodeIdentity> {
+  for (let commit = anchor; ;) {
+    try {
+      if (isOurs(commit)) return parseNode(await fileAt(reader, commit.oid, NODE_FILE));
+    } catch (error) {
+      if (!(error instanceof MultinicError && INVALID.has(error.code))) throw error;
+    }
+    const parent = commit.parents[0];
+    if (parent === undefined) {
+      throw new MultinicError(
+        'InvalidTip',
+        `no commit of the branch says who the node is, down to ${commit.oid}: restore a backup`,
+        { data: { commit: commit.oid } },
+      );
+    }
+    commit = await reader.commit(parent);
+  }
+}
+
+/** What says that a tip is bad; a store that cannot be read says nothing of it. */
+const INVALID: ReadonlySet<string> = new Set(['InvalidTree', 'InvalidTip', 'NotText']);
+
+/** A link or an executable reads like a file here, and would be something else on a host. */
+async function refuseOddModes(reader: Reader, tip: Commit): Promise<void> {
+  for (const [path, { mode }] of await reader.list(tip.oid)) {
+    if (mode === '100644') continue;
+    throw new MultinicError(
+      'InvalidTip',
+      `${path} has mode ${mode}: make it a plain file (100644), or release the node`,
+      { data: { tip: tip.oid, path, mode } },
+    );
+  }
+}
+
+/** Only the controller says who a node is: a tip that came past the push policy is not believed. */
+async function refuseNewIdentity(reader: Reader, anchor: Commit, text: string | undefined): Promise<void> {
+  if ((await fileAt(reader, anchor.oid, NODE_FILE)) === text) return;
+  throw new MultinicError(
+    'InvalidTip',
+    `${NODE_FILE} was changed by a push: restore it, or release the node`,
+    { data: { anchor: anchor.oid } },
+  );
+}
+
+/** The oldest commit since which the network has differed from the base's without a break. */
+async function findHold(
+  reader: Reader,
+  walked: readonly Commit[],
+  base: Base,
+  earlier: Branch | undefined,
+): Promise<Hold> {
+  let first = walked[0]!;
+  for (const commit of walked.slice(1)) {
+    if (commit.oid === base.commit?.oid || (await equalsBase(reader, commit, base))) return holdBy(first);
+    first = commit;
+  }
+  return earlier?.hold ?? holdBy(first);
+}
+
+async function equalsBase(reader: Reader, commit: Commit, base: Base): Promise<boolean> {
+  try {
+    return sameNetwork(await networkAt(reader, commit.oid), base.network);
+  } catch {
+    return false;
+  }
+}
+
+function holdBy({ oid, author, committer }: Commit): Hold {
+  return { commit: oid, author: { name: author.name, email: author.email }, since: committer.time };
+}
+
+/** What the branch's base wanted at a time of the past (seconds since 1970). */
+export async function baseAt(reader: Reader, branch: Branch, time: number): Promise<Network> {
+  let commit = branch.base.commit;
+  if (commit === undefined) return [];
+  if (commit.committer.time <= time) return branch.base.network;
+  while (kindOf(commit) !== 'spec' || commit.committer.time > time) {
+    const parent: Oid | undefined = commit.parents[0];
+    if (parent === undefined) return [];
+    commit = await reader.commit(parent);
+  }
+  return networkAt(reader, commit.oid);
+}
+
+/** The network that a commit's files describe. @throws InvalidInputError when they don't parse. */
+export async function networkAt(reader: Reader, commit: Oid): Promise<Network> {
+  return readTree(await reader.files(commit)).network;
+}
+
+async function fileAt(reader: Reader, commit: Oid, path: string): Promise<string> {
+  const entry = (await reader.list(commit)).get(path);
+  if (entry === undefined)
+    throw new MultinicError('NotFound', `${path} is missing in ${commit}`, { data: { commit, path } });
+  return reader.blob(entry.oid);
+}

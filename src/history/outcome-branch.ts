@@ -1,0 +1,296 @@
+// Outcome branches: what happened on each host. Append-only, one commit an attempt or a person's request.
+
+import { RESULTS, type Outcome, type Result } from '../api/outcome.ts';
+import { rendererOf } from '../network/renderers.ts';
+import { managedFiles, readTree, treeId } from '../network/tree.ts';
+import { Batch } from '../store/model/batch.ts';
+import { CONTROLLER } from '../store/model/committer.ts';
+import type { Commit, Mark, Oid, Person, Reader } from '../store/model/store-port.ts';
+import { kindOf } from './node-branch.ts';
+import { subject, trailer, TRAILER } from './commit-words.ts';
+import { outcomeRef } from './refs.ts';
+
+const KEY = {
+  result: 'Result',
+  reason: 'Reason',
+  attempt: 'Attempt',
+  job: 'Job',
+  stamp: 'Stamp',
+  machine: 'Machine-ID',
+  boot: 'Boot-ID',
+  duration: 'Duration',
+  missing: 'Missing',
+  found: 'Found',
+  record: 'Record',
+  warning: 'Warning',
+  request: 'Request',
+  by: 'By',
+} as const;
+
+export type Request = 'retry' | 'confirm';
+
+/** One commit of an outcome branch. */
+export interface OutcomeRecord {
+  readonly oid: Oid;
+  /** Seconds since 1970. */
+  readonly time: number;
+  readonly result: Result | 'Requested';
+  /** Commit of main that the tried commit's base came from. */
+  readonly change?: Oid;
+  readonly reason?: string;
+  readonly message?: string;
+  /** The commit that was tried. */
+  readonly tried?: Oid;
+  readonly attempt: number;
+  readonly job?: string;
+  /** Seconds since 1970, as in the Job's name. */
+  readonly stamp?: number;
+  readonly machineId?: string;
+  readonly bootId?: string;
+  /** git tree id of the managed files that are on the host afterwards. */
+  readonly tree: Oid;
+  readonly missing: readonly string[];
+  readonly found: readonly { readonly mac: string; readonly name: string; readonly netplanId?: string }[];
+  /** Commit that the host's record names; null: it has none. */
+  readonly record?: Oid | null;
+  readonly request?: Request;
+  readonly by?: string;
+}
+
+/** How a job ended, as the scheduler hands it over; without an outcome nobody knows. */
+export interface Ending {
+  readonly node: string;
+  readonly job: string;
+  readonly stamp: number;
+  readonly commit: Oid;
+  readonly attempt: number;
+  /** What the home says of the node, for an agent that never reported. */
+  readonly machineId?: string;
+  readonly bootId?: string;
+  readonly outcome?: Outcome;
+  readonly message?: string;
+}
+
+/** Somebody asks for a run. */
+export interface Asking {
+  readonly node: string;
+  readonly request: Request;
+  readonly by: Person;
+  readonly principal: string;
+  /** The job that it is on record for, when that has no outcome that could be. */
+  readonly job?: string;
+  readonly stamp?: number;
+  readonly message?: string;
+}
+
+/** Reads outcome branches, remembering what it parsed. */
+export class Outcomes {
+  readonly #reader: Reader;
+  readonly #known = new Map<string, { tip: Oid; records: readonly OutcomeRecord[] }>();
+
+  constructor(reader: Reader) {
+    this.#reader = reader;
+  }
+
+  /**
+   * The newest records, newest first: as many as decide when to run again, at least back to the newest one that
+   * put the host in its state, and all of the newest changes that were tried.
+   */
+  async recent(node: string, tip: Oid | undefined): Promise<readonly OutcomeRecord[]> {
+    if (tip === undefined) return [];
+    const known = this.#known.get(node);
+    if (known?.tip === tip) return known.records;
+    const records: OutcomeRecord[] = [];
+    for (let next: Oid | undefined = tip; next !== undefined && !enough(records);) {
+      if (next === known?.tip) {
+        for (const record of known.records) if (!enough(records)) records.push(record);
+        break;
+      }
+      const commit: Commit = await this.#reader.commit(next);
+      if (commit.parents.length > 0) records.push(parseOutcome(commit));
+      next = commit.parents[0];
+    }
+    this.#known.set(node, { tip, records });
+    return records;
+  }
+}
+
+/** What put the host in its state is looked for this far back; people's requests are the only thing without a bound. */
+const LOOK_BACK = 1_000;
+/** Failures in a change count for the nodes that it has not reached, also when this node has a rollback or the next change. */
+const CHANGES_BACK = 3;
+/** Of a change that was edited and rolled back over and over, no more than this. */
+const CHANGES_LOOK_BACK = 100;
+
+function enough(records: readonly OutcomeRecord[]): boolean {
+  if (records.length >= LOOK_BACK) return true;
+  if (!records.some(({ result }) => result === 'Applied')) return false;
+  if (records.length >= CHANGES_LOOK_BACK) return true;
+  const changes = new Set(records.filter(({ result }) => result !== 'Requested').map(({ change }) => change));
+  return changes.size > CHANGES_BACK;
+}
+
+/** Reads one commit of an outcome branch. */
+export function parseOutcome(commit: Commit): OutcomeRecord {
+  const get = (key: string): string | undefined => trailer(commit, key);
+  const result = get(KEY.result);
+  const record = get(KEY.record);
+  const seconds = get(KEY.stamp);
+  return {
+    oid: commit.oid,
+    time: commit.committer.time,
+    result:
+      result === 'Requested' || RESULTS.includes(result as Result)
+        ? (result as Result | 'Requested')
+        : 'Unknown',
+    attempt: Number(get(KEY.attempt) ?? 0),
+    tree: commit.tree,
+    missing: all(commit, KEY.missing),
+    found: all(commit, KEY.found).map((line) => {
+      const [mac = '', name = '', netplanId] = line.split(' ');
+      return { mac, name, ...(netplanId !== undefined && { netplanId }) };
+    }),
+    ...(commit.body !== '' && { message: commit.body }),
+    ...(record !== undefined && { record: record === 'none' ? null : record }),
+    ...(seconds !== undefined && { stamp: Number(seconds) }),
+    ...optional('tried', commit.parents[1]),
+    ...optional('change', get(TRAILER.mainCommit)),
+    ...optional('reason', get(KEY.reason)),
+    ...optional('job', get(KEY.job)),
+    ...optional('machineId', get(KEY.machine)),
+    ...optional('bootId', get(KEY.boot)),
+    ...optional('request', get(KEY.request) as Request | undefined),
+    ...optional('by', get(KEY.by)),
+  };
+}
+
+/**
+ * Adds to the batch the commit that records how a job ended. An agent's word that its files are on the host is
+ * checked against the tried commit: another tree than that commit's is Unknown.
+ */
+export async function recordEnding(
+  reader: Reader,
+  batch: Batch,
+  tip: Oid | undefined,
+  ending: Ending,
+): Promise<void> {
+  const { outcome } = ending;
+  const parent = tip ?? root(batch, ending.node);
+  const before = tip === undefined ? new Map<string, string>() : await reader.files(tip);
+  const after =
+    outcome !== undefined && onHost(outcome.result)
+      ? await expectedFiles(reader, ending.commit, outcome.missing)
+      : undefined;
+  const mismatch = after !== undefined && outcome?.tree !== treeId(after);
+  const result: Result = mismatch ? 'Unknown' : (outcome?.result ?? 'Unknown');
+  const reason = mismatch ? 'TreeMismatch' : outcome === undefined ? 'OutcomeLost' : outcome.reason;
+  const change = await changeAt(reader, ending.commit);
+  const seconds = outcome === undefined ? undefined : (outcome.durationMs / 1000).toFixed(2);
+  const commit = batch.commit({
+    parents: [parent, ending.commit],
+    replace: true,
+    files: after !== undefined && !mismatch ? after : before,
+    author: CONTROLLER,
+    subject: subject(ending.node, headline(result, reason, ending, seconds)),
+    ...optional('body', outcome?.message ?? ending.message),
+    trailers: [
+      [KEY.result, result],
+      ...line(KEY.reason, reason),
+      [KEY.attempt, String(ending.attempt)],
+      [KEY.job, ending.job],
+      [KEY.stamp, String(ending.stamp)],
+      ...line(TRAILER.mainCommit, change),
+      ...line(KEY.machine, outcome?.machineId || ending.machineId),
+      ...line(KEY.boot, outcome?.bootId || ending.bootId),
+      ...line(KEY.duration, seconds && `${seconds}s`),
+      ...(outcome?.missing ?? []).map((mac) => [KEY.missing, mac] as const),
+      ...(outcome?.found ?? []).map(
+        ({ mac, name, netplanId }) => [KEY.found, [mac, name, netplanId ?? []].flat().join(' ')] as const,
+      ),
+      ...(outcome?.warnings ?? []).map((code) => [KEY.warning, code] as const),
+      ...(outcome?.record === undefined ? [] : [[KEY.record, outcome.record ?? 'none'] as const]),
+    ],
+  });
+  batch.move(outcomeRef(ending.node), commit, tip ?? null);
+}
+
+/** Adds a request to the outcome branch: the host is as before, but the scheduler looks again. */
+export function recordRequest(batch: Batch, tip: Oid | undefined, asking: Asking): void {
+  const { node, request, by, principal, job, stamp, message } = asking;
+  const commit = batch.commit({
+    parents: [tip ?? root(batch, node)],
+    files: new Map(),
+    author: by,
+    subject: subject(node, `${request} requested by ${by.name}`),
+    ...optional('body', message),
+    trailers: [
+      [KEY.result, 'Requested'],
+      [KEY.request, request],
+      ...line(KEY.job, job),
+      ...line(KEY.stamp, stamp?.toString()),
+      [KEY.by, principal],
+    ],
+  });
+  batch.move(outcomeRef(node), commit, tip ?? null);
+}
+
+/** The change of main that a commit of a node's branch belongs to: that of its base. */
+async function changeAt(reader: Reader, commit: Oid): Promise<Oid | undefined> {
+  for (let next: Oid | undefined = commit; next !== undefined;) {
+    const at: Commit = await reader.commit(next);
+    if (kindOf(at) === 'spec') return trailer(at, TRAILER.mainCommit);
+    next = at.parents[0];
+  }
+  return undefined;
+}
+
+/** Whether the tried commit's files are on the host after such a result. */
+function onHost(result: Result): boolean {
+  return result === 'Applied' || result === 'Pending';
+}
+
+async function expectedFiles(
+  reader: Reader,
+  commit: Oid,
+  missing: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  const files = await reader.files(commit);
+  const { node, network } = readTree(files);
+  const gone = network
+    .filter((nic) => missing.includes(nic.mac))
+    .flatMap((nic) => [...rendererOf(node.renderer).render(nic).keys()]);
+  return new Map([...managedFiles(files)].filter(([path]) => !gone.includes(path)));
+}
+
+function root(batch: Batch, node: string): Mark {
+  return batch.commit({
+    parents: [],
+    files: new Map(),
+    replace: true,
+    author: CONTROLLER,
+    subject: subject(node, 'nothing applied yet'),
+    trailers: [],
+  });
+}
+
+function headline(
+  result: Result,
+  reason: string | undefined,
+  ending: Ending,
+  seconds: string | undefined,
+): string {
+  const details = [reason, `attempt ${ending.attempt}`, seconds && `${seconds} s`].filter(Boolean).join(', ');
+  return `${result} ${ending.commit.slice(0, 10)} (${details})`;
+}
+
+function all(commit: Commit, key: string): string[] {
+  return commit.trailers.filter(([name]) => name === key).map(([, value]) => value);
+}
+
+function line(key: string, value: string | undefined): (readonly [string, string])[] {
+  return value === undefined ? [] : [[key, value]];
+}
+
+function optional<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
+  return value === undefined ? {} : ({ [key]: value } as { [P in K]: V });
+}

@@ -1,0 +1,130 @@
+// From a person's machine to the leader's API: a forwarded port of its pod, the store's own CA, the person's token.
+
+import {
+  PortForward,
+  RequestContext,
+  HttpMethod,
+  type V1ConfigMap,
+  type V1Pod,
+} from '@kubernetes/client-node';
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { Agent, fetch } from 'undici';
+import { MultinicError } from '../api/errors.ts';
+import { found, hasStatus, type KubeClient } from './client.ts';
+import { CA_CONFIG_MAP, LABEL, NAME, OPERATOR_ACCOUNT, STORE_PORT, STORE_SERVICE } from './cluster-names.ts';
+
+export interface StoreConnection {
+  /** On this machine's loopback. */
+  readonly url: string;
+  readonly token: string;
+  /** Trusts the store's CA. */
+  readonly fetch: typeof globalThis.fetch;
+  close(): Promise<void>;
+}
+
+/** @throws MultinicError `NoController`, `NoToken`, KubeError; from `fetch`, `NoPortForward` */
+export async function connectToStore(client: KubeClient, namespace: string): Promise<StoreConnection> {
+  const pod = await leaderOf(client, namespace);
+  const ca = await caOf(client, namespace);
+  const token = (await ownToken(client)) ?? (await operatorToken(client, namespace));
+  const forward = new PortForward(client.config);
+  const sockets = new Set<Socket>();
+  let trouble: string | undefined;
+  const tunnel = async (socket: Socket): Promise<void> => {
+    try {
+      const opened = await forward.portForward(namespace, pod, [STORE_PORT], socket, null, socket);
+      const webSocket = typeof opened === 'function' ? opened() : opened;
+      // Of a socket that is destroyed nobody tells it, and then it keeps this process for as long as the server likes.
+      if (socket.destroyed) webSocket?.terminate();
+      else socket.once('close', () => webSocket?.terminate());
+    } catch (error) {
+      trouble = (error as { readonly message?: string }).message ?? String(error);
+      socket.destroy();
+    }
+  };
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket)).on('error', () => socket.destroy());
+    void tunnel(socket);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const dispatcher = new Agent({ connect: { ca, servername: STORE_SERVICE } });
+  return {
+    url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    token,
+    fetch: (async (url: string, init: object) => {
+      try {
+        return await fetch(url, { ...init, dispatcher });
+      } catch (cause) {
+        if (trouble === undefined) throw cause;
+        throw new MultinicError(
+          'NoPortForward',
+          `the API server forwards no port of ${pod} in ${namespace} (${trouble}): it takes get and create on pods/portforward, which the Role multinic-agent-cli gives`,
+          { cause },
+        );
+      }
+    }) as typeof globalThis.fetch,
+    close: async () => {
+      await dispatcher.destroy();
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+}
+
+async function leaderOf(client: KubeClient, namespace: string): Promise<string> {
+  const labelSelector = `${LABEL.name}=${NAME},${LABEL.leader}=true`;
+  const { items } = await client.request<{ items: V1Pod[] }>('GET', `/api/v1/namespaces/${namespace}/pods`, {
+    query: { labelSelector },
+  });
+  const name = items.find(({ status }) => status?.phase === 'Running')?.metadata?.name;
+  if (name !== undefined) return name;
+  throw new MultinicError(
+    'NoController',
+    `no controller leads in namespace ${namespace}: name its namespace with --namespace, or see kubectl get pods -n ${namespace}`,
+  );
+}
+
+async function caOf(client: KubeClient, namespace: string): Promise<string> {
+  const path = `/api/v1/namespaces/${namespace}/configmaps/${CA_CONFIG_MAP}`;
+  const ca = (await found(client.request<V1ConfigMap>('GET', path)))?.data?.['ca.crt'];
+  if (ca !== undefined) return ca;
+  throw new MultinicError(
+    'NoCa',
+    `ConfigMap ${CA_CONFIG_MAP} in ${namespace} has no ca.crt: wait until a controller has led once`,
+  );
+}
+
+/** The bearer token of the kubeconfig's user; undefined: they have a client certificate. */
+async function ownToken(client: KubeClient): Promise<string | undefined> {
+  const context = new RequestContext(client.config.getCurrentCluster()!.server, HttpMethod.GET);
+  await client.config.applySecurityAuthentication(context);
+  return /^Bearer (\S+)$/.exec(context.getHeaders()['Authorization'] ?? '')?.[1];
+}
+
+/** A client certificate proves nothing to the store: its owner takes a token of an account that they may use. */
+async function operatorToken(client: KubeClient, namespace: string): Promise<string> {
+  const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${OPERATOR_ACCOUNT}/token`;
+  try {
+    const body = {
+      apiVersion: 'authentication.k8s.io/v1',
+      kind: 'TokenRequest',
+      spec: { expirationSeconds: 600 },
+    };
+    const { status } = await client.request<{ status: { token: string } }>('POST', path, { body });
+    return status.token;
+  } catch (cause) {
+    if (!hasStatus(cause, 403, 404)) throw cause;
+    throw new MultinicError(
+      'NoToken',
+      `your kubeconfig has a client certificate and no token, and ${
+        cause.status === 404
+          ? `there is no ServiceAccount ${OPERATOR_ACCOUNT} in ${namespace}: install the chart with operatorAccount.create=true`
+          : `you may not create serviceaccounts/token of ${OPERATOR_ACCOUNT} in ${namespace}: ask for that right, or for a token`
+      }`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,338 @@
+// `multinic controller`: the whole line in a cluster. Every replica watches and answers probes; the one that has the
+// Lease works.
+
+import type { V1Pod, V1Service } from '@kubernetes/client-node';
+import { isIPv6 } from 'node:net';
+import type { Logger } from 'pino';
+import { MultinicError } from '../api/errors.ts';
+import type { Group } from '../api/multinicbizconfig.ts';
+import { apiRoutes } from '../controller/api.ts';
+import { Controller, type ControllerOptions } from '../controller/controller.ts';
+import { healthOf, type Health } from '../controller/health.ts';
+import { Upkeep } from '../controller/upkeep.ts';
+import { NodeBranchPolicy } from '../history/policy.ts';
+import { serve } from '../store/server/serve.ts';
+import type { Route } from '../store/http/routes.ts';
+import { Store } from '../store/store.ts';
+import { KubeAuthenticator } from './authenticator.ts';
+import { serverCertificate, type ServerCertificate } from './certificate.ts';
+import { found, hasStatus, MERGE_PATCH, type KubeClient } from './client.ts';
+import { KubeConfigSource } from './config-source.ts';
+import { KubeJobRunner } from './job-runner.ts';
+import { LeaderElection } from './lease.ts';
+import { Metrics } from './metrics.ts';
+import { CONTROLLER_LEASE, LABEL, NAME, STORE_PORT, STORE_SERVICE } from './cluster-names.ts';
+import { KubeNodeInventory } from './node-inventory.ts';
+import { Peers } from './peers.ts';
+import { serveProbes, storeTroubles } from './health-server.ts';
+import { KubeStatusSink } from './status-sink.ts';
+import { Watches } from './watches.ts';
+
+export interface KubeOptions extends Pick<ControllerOptions, 'guard' | 'policy'> {
+  readonly client: KubeClient;
+  /** The controller's own: Jobs, Lease, Service and Secret are there. */
+  readonly namespace: string;
+  /** Name of this replica's pod. */
+  readonly pod: string;
+  /** Image of the agents. */
+  readonly image: string;
+  readonly imagePullPolicy: string;
+  readonly imagePullSecrets: readonly string[];
+  readonly storeDir: string;
+  readonly groups: readonly Group[];
+  readonly port: number;
+  readonly healthPort: number;
+  /** Secret with certificates that somebody else looks after. */
+  readonly tlsSecret?: string;
+  /** Seconds that a Job stays after its outcome is recorded. */
+  readonly jobTtl: number;
+  /** Seconds that a Job's pod may take to start. */
+  readonly startLimit: number;
+  readonly log: Logger;
+  /** Ends this replica: the running pass ends, the Lease is given back. */
+  readonly signal: AbortSignal;
+}
+
+/** A watch that has been silent for so long has missed things: bookmarks come every minute. */
+const STALE_MS = 180_000;
+const CERTIFICATE_CHECK_MS = 3_600_000;
+
+/** Runs until the signal. @throws what made the leader give up: the pod restarts then */
+export async function runInCluster(options: KubeOptions): Promise<void> {
+  const { client, namespace, pod, log, signal } = options;
+  await using cleanup = new AsyncDisposableStack();
+  let leader: Leader | undefined;
+  const watches = new Watches(client, {
+    namespace,
+    groups: options.groups,
+    log,
+    changed: () => leader?.controller.trigger(),
+  });
+  const since = Date.now();
+  const metrics = new Metrics({
+    staleness: () => watches.staleness(),
+    depths: () => leader?.depths() ?? {},
+    leading: () => leader !== undefined,
+    answers: client.answers,
+  });
+  const probes = await serveProbes({
+    port: options.healthPort,
+    metrics,
+    health: () => health(leader, watches, since),
+    unready: async () => [...watches.unready(STALE_MS), ...((await leader?.unready()) ?? [])],
+    log,
+  });
+  cleanup.defer(() => probes.close());
+  watches.start();
+  cleanup.defer(() => watches.stop());
+  // A container that restarts in its pod does not lead any more, whatever the pod's label says.
+  await labelLeader(client, namespace, pod, false);
+
+  const election = new LeaderElection({ client, namespace, name: CONTROLLER_LEASE, identity: pod, log });
+  try {
+    await election.run(async (over) => {
+      await using leading = await Leader.start(options, watches, metrics, over);
+      leader = leading;
+      try {
+        await leading.run();
+      } finally {
+        leader = undefined;
+      }
+    }, signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    // Told to end while it was beginning: nothing was under way.
+    log.warn({ err: error }, 'ended while it began');
+  }
+}
+
+function health(leader: Leader | undefined, watches: Watches, since: number): Health {
+  const report = healthOf(leader?.controller.snapshot, leader?.controller.failure, since);
+  if (leader !== undefined) return report;
+  return { ...report, status: 'healthy', crd_watcher_status: watches.complete ? 'running' : 'starting' };
+}
+
+/** What only the leader has: the store, its server, and the controller. */
+class Leader implements AsyncDisposable {
+  readonly controller: Controller;
+  readonly #store: Store;
+  readonly #metrics: Metrics;
+  readonly #upkeep: Upkeep;
+  readonly #sink: KubeStatusSink;
+  readonly #over: AbortSignal;
+  readonly #cleanup: AsyncDisposableStack;
+
+  private constructor(
+    parts: { controller: Controller; store: Store; metrics: Metrics; upkeep: Upkeep; sink: KubeStatusSink },
+    over: AbortSignal,
+    cleanup: AsyncDisposableStack,
+  ) {
+    this.controller = parts.controller;
+    this.#store = parts.store;
+    this.#metrics = parts.metrics;
+    this.#upkeep = parts.upkeep;
+    this.#sink = parts.sink;
+    this.#over = over;
+    this.#cleanup = cleanup;
+  }
+
+  /** @param over the Lease is lost, or this replica shall end */
+  static async start(
+    options: KubeOptions,
+    watches: Watches,
+    metrics: Metrics,
+    over: AbortSignal,
+  ): Promise<Leader> {
+    const { client, namespace, pod, log } = options;
+    await using cleanup = new AsyncDisposableStack();
+    await watches.synced(over);
+    // Opening it fences whoever led before. Agents may report, and pushes come, before there is a controller: its first
+    // pass sees everything.
+    let heard: Controller | undefined;
+    const changed = (): void => heard?.trigger();
+    const store = await Store.open(options.storeDir, { log, onFenced: () => heard?.stop() });
+    cleanup.defer(() => store.close());
+
+    const addresses = await serviceAddresses(client, namespace);
+    const certificate = await certificateOf(options, addresses);
+    const routes: Route[] = [];
+    const since = Date.now();
+    const server = await serve({
+      store,
+      reader: store.reader,
+      policy: new NodeBranchPolicy(),
+      authenticate: new KubeAuthenticator({ client, namespace }).authenticate,
+      routes,
+      onPush: changed,
+      host: '::',
+      port: options.port,
+      tls: certificate,
+      log,
+      health: () => healthOf(heard?.snapshot, heard?.failure, since),
+    });
+    cleanup.defer(() => server.close());
+    let ca = certificate.ca;
+    const renew = async (): Promise<void> => {
+      try {
+        const renewed = await certificateOf(options, addresses);
+        ca = renewed.ca;
+        server.renew(renewed);
+      } catch (error) {
+        log.error({ err: error }, 'the certificate was not renewed: tried again');
+      }
+    };
+    const renewing = setInterval(() => {
+      void renew();
+    }, CERTIFICATE_CHECK_MS);
+    cleanup.defer(() => clearInterval(renewing));
+
+    const peers = new Peers({ client, namespace, pod, log });
+    const runner = new KubeJobRunner({
+      client,
+      namespace,
+      image: options.image,
+      imagePullPolicy: options.imagePullPolicy,
+      imagePullSecrets: options.imagePullSecrets,
+      serverVersion: await client.serverVersion(),
+      jobs: watches.jobs,
+      pods: watches.pods,
+      warnings: watches.warnings,
+      storeUrl: `https://${authority(addresses[0]!)}:${STORE_PORT}/git`,
+      ca: () => ca,
+      peers: () => peers.list(),
+      jobTtl: options.jobTtl,
+      startLimit: options.startLimit,
+      changed,
+      log,
+    });
+    cleanup.defer(() => runner.close());
+    const sink = new KubeStatusSink({ client, namespace, pod, configs: watches.configs, log });
+    // Who was deposed may not write over what the next leader says; the store may know it before the Lease.
+    const deposed = async (): Promise<boolean> =>
+      over.reason instanceof MultinicError ||
+      store.expectFence().then(
+        () => false,
+        (error: unknown) => error instanceof MultinicError && error.code === 'Fenced',
+      );
+    cleanup.defer(async () => sink.close({ write: !(await deposed()) }));
+    const controller: Controller = new Controller({
+      ...options,
+      store,
+      source: new KubeConfigSource({
+        client,
+        informers: watches.configs,
+        known: async () => (await controller.mirror.main()).configs.values(),
+        log,
+      }),
+      inventory: new KubeNodeInventory(watches.nodes),
+      runner,
+      sink,
+    });
+    heard = controller;
+    routes.push(...apiRoutes(controller, store.reader));
+    const upkeep = new Upkeep(store, log);
+    cleanup.defer(() => upkeep.close());
+    await takeLeaderLabel(client, namespace, pod);
+    cleanup.defer(() => labelLeader(client, namespace, pod, false));
+    return new Leader({ controller, store, metrics, upkeep, sink }, over, cleanup.move());
+  }
+
+  /** Passes until it is over. @throws MultinicError `Fenced` */
+  async run(): Promise<void> {
+    this.#over.addEventListener('abort', () => this.controller.stop(), { once: true });
+    if (this.#over.aborted) return;
+    await this.controller.run(
+      async (snapshot, ms) => {
+        this.#metrics.passed(snapshot, ms / 1000);
+        this.#upkeep.poke();
+        return false;
+      },
+      () => {
+        this.#metrics.failed();
+        return false;
+      },
+    );
+    if (!this.#over.aborted) await this.#store.expectFence();
+  }
+
+  depths(): Readonly<Record<string, number>> {
+    return this.#sink.depths();
+  }
+
+  /** Why the leader cannot serve. */
+  async unready(): Promise<readonly string[]> {
+    return storeTroubles(this.#store);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#cleanup[Symbol.asyncDispose]();
+  }
+}
+
+/** ClusterIPs of the store's Service: a node's own resolver knows no names of the cluster. */
+async function serviceAddresses(client: KubeClient, namespace: string): Promise<string[]> {
+  const path = `/api/v1/namespaces/${namespace}/services/${STORE_SERVICE}`;
+  const service = await found(client.request<V1Service>('GET', path));
+  const addresses = service?.spec?.clusterIPs ?? [service?.spec?.clusterIP ?? 'None'];
+  if (addresses.length > 0 && addresses[0] !== 'None') return addresses;
+  throw new MultinicError(
+    'NoService',
+    `Service ${STORE_SERVICE} in ${namespace} has no ClusterIP, which agents need: install the chart's`,
+  );
+}
+
+function certificateOf(
+  { client, namespace, tlsSecret }: KubeOptions,
+  addresses: readonly string[],
+): Promise<ServerCertificate> {
+  const service = `${STORE_SERVICE}.${namespace}`;
+  return serverCertificate({
+    client,
+    namespace,
+    ...(tlsSecret !== undefined && { given: tlsSecret }),
+    names: [
+      STORE_SERVICE,
+      service,
+      `${service}.svc`,
+      `${service}.svc.cluster.local`,
+      'localhost',
+      '127.0.0.1',
+      ...addresses,
+    ],
+  });
+}
+
+function authority(address: string): string {
+  return isIPv6(address) ? `[${address}]` : address;
+}
+
+/** The store's Service leads to this pod alone: one that was killed or hangs has the label still. */
+async function takeLeaderLabel(client: KubeClient, namespace: string, pod: string): Promise<void> {
+  const labelSelector = `${LABEL.name}=${NAME},${LABEL.leader}=true`;
+  const { items } = await client.request<{ items: V1Pod[] }>('GET', `/api/v1/namespaces/${namespace}/pods`, {
+    query: { labelSelector },
+  });
+  for (const { metadata } of items) {
+    if (metadata?.name !== undefined && metadata.name !== pod)
+      await labelLeader(client, namespace, metadata.name, false);
+  }
+  await labelLeader(client, namespace, pod, true);
+}
+
+async function labelLeader(
+  client: KubeClient,
+  namespace: string,
+  pod: string,
+  leads: boolean,
+): Promise<void> {
+  const body = { metadata: { labels: { [LABEL.leader]: leads ? 'true' : null } } };
+  try {
+    await client.request('PATCH', `/api/v1/namespaces/${namespace}/pods/${pod}`, {
+      body,
+      contentType: MERGE_PATCH,
+    });
+  } catch (error) {
+    // Outside of a cluster there is no such pod; and one that is gone leads nobody anywhere.
+    if (!hasStatus(error, 404)) throw error;
+  }
+}

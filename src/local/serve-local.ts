@@ -1,0 +1,163 @@
+// `multinic local DIR`: the whole line in one process, with a folder for a cluster.
+
+import { rm } from 'node:fs/promises';
+import type { Logger } from 'pino';
+import { checkpoint } from '../api/checkpoint.ts';
+import { MultinicError } from '../api/errors.ts';
+import { apiRoutes } from '../controller/api.ts';
+import { Controller, type ControllerOptions } from '../controller/controller.ts';
+import { healthOf } from '../controller/health.ts';
+import type { ControllerEvent } from '../controller/sink-port.ts';
+import { reportOf } from '../controller/status-report.ts';
+import { nodeViews, type Snapshot } from '../controller/config-status.ts';
+import { Upkeep } from '../controller/upkeep.ts';
+import { NodeBranchPolicy } from '../history/policy.ts';
+import { formatConfigRef } from '../history/commit-words.ts';
+import { specOf } from '../mirror/main-branch.ts';
+import { serve } from '../store/server/serve.ts';
+import type { Route } from '../store/http/routes.ts';
+import { Store } from '../store/store.ts';
+import { REMOVED_AFTER_MS } from './config.ts';
+import { endpointFile, type Endpoint } from './endpoint.ts';
+import { replaceFile } from './file.ts';
+import { openLocalHome } from './home.ts';
+import type { AgentCommand } from './jobs.ts';
+import { StatusFolder } from './sink.ts';
+
+export interface LocalOptions extends Pick<ControllerOptions, 'guard' | 'policy'> {
+  readonly dir: string;
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** End when nothing is left to do. */
+  readonly once: boolean;
+  /** How an agent is started. */
+  readonly agent: AgentCommand;
+  readonly log: Logger;
+  readonly onEvent: (event: ControllerEvent) => void;
+  readonly onListening: (url: string) => void;
+  /** Ends the controller; agents go on. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Runs until the signal, or with `once` until nothing is left to do.
+ * @returns whether all that is asked for in the folder is configured at the end
+ * @throws MultinicError `NotAHome`, `ControllerRunning`, `PortInUse`, `Fenced`; with `once` what two passes in a row
+ *   failed of
+ */
+export async function runLocal(options: LocalOptions): Promise<boolean> {
+  const { log, signal } = options;
+  await using cleanup = new AsyncDisposableStack();
+  const home = await openLocalHome(options.dir);
+  cleanup.defer(() => home.close());
+  // An agent may end, and a push may come, before the controller is there: its first pass sees everything.
+  let heard: Controller | undefined;
+  const changed = (): void => heard?.trigger();
+  let fenced = false;
+  const onFenced = (): void => {
+    fenced = true;
+    heard?.stop();
+  };
+  const store = await Store.open(home.storeDir, { log, onFenced });
+  cleanup.defer(() => store.close());
+
+  const routes: Route[] = [];
+  const since = Date.now();
+  const server = await serve({
+    store,
+    reader: store.reader,
+    policy: new NodeBranchPolicy(),
+    authenticate: (token) => home.tokens.authenticate(token),
+    routes,
+    onPush: changed,
+    host: options.host,
+    port: options.port,
+    log,
+    health: () => healthOf(heard?.snapshot, heard?.failure, since),
+  }).catch((error: unknown) => {
+    throw portError(error, options.port);
+  });
+  cleanup.defer(() => server.close());
+
+  const runner = await home.runner({
+    url: `${server.url}/git`,
+    command: options.agent,
+    changed,
+    log,
+  });
+  cleanup.defer(() => runner.close());
+  const sink = new StatusFolder(home.dir, options.onEvent);
+  const source = home.configs(async (ref) => {
+    const config = (await controller.mirror.main()).configs.get(formatConfigRef(ref));
+    return config && { uid: config.uid, generation: config.generation, spec: specOf(config) };
+  });
+  const controller: Controller = new Controller({
+    ...options,
+    store,
+    source,
+    inventory: home.inventory,
+    runner,
+    sink,
+  });
+  heard = controller;
+  routes.push(...apiRoutes(controller, store.reader));
+
+  if (!options.once) {
+    const watch = await home.watch(changed, (error) =>
+      log.error({ err: error }, 'the folder is not watched: edits are seen at the next resync'),
+    );
+    cleanup.defer(() => watch.close());
+  }
+  const endpoint: Endpoint = { url: server.url, pid: process.pid };
+  await replaceFile(endpointFile(home.dir), `${JSON.stringify(endpoint)}\n`, 0o644);
+  cleanup.defer(() => rm(endpointFile(home.dir), { force: true }));
+  options.onListening(server.url);
+  checkpoint('local.listening');
+
+  signal.addEventListener('abort', () => controller.stop(), { once: true });
+  if (signal.aborted) controller.stop();
+  const upkeep = new Upkeep(store, log);
+  cleanup.defer(() => upkeep.close());
+  let failures = 0;
+  const after = async (snapshot: Snapshot): Promise<boolean> => {
+    failures = 0;
+    await sink.save(reportOf(snapshot, controller.statuses));
+    checkpoint('local.saved');
+    upkeep.poke();
+    // Nothing tells of a file that stays away.
+    if (source.undecided) setTimeout(changed, REMOVED_AFTER_MS).unref();
+    return options.once && !source.undecided && isSettled(snapshot);
+  };
+  // A first failure may pass by itself.
+  await controller.run(after, () => (failures += 1) >= 2 && options.once);
+  // A push or a command found it out, so no pass has said so.
+  if (fenced) await store.expectFence();
+  return controller.snapshot !== undefined && isConfigured(controller.snapshot);
+}
+
+/** Nodes alone don't tell: a CR that cannot be read, or is invalid, has none. */
+function isConfigured(snapshot: Snapshot): boolean {
+  const { invalid, unreadable, doubts, stopped } = snapshot.report;
+  return (
+    nodeViews(snapshot).every(({ state }) => state === 'Configured') &&
+    unreadable.length + invalid.size + doubts.size + stopped.size === 0
+  );
+}
+
+/** Whether nothing happens until somebody does something, or a back-off ends. */
+export function isSettled({ jobs, decisions }: Snapshot): boolean {
+  return (
+    jobs.length === 0 &&
+    [...decisions.values()].every((decision) => !decision.due && decision.reason !== 'Queued')
+  );
+}
+
+function portError(error: unknown, port: number): unknown {
+  if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) return error;
+  return new MultinicError(
+    'PortInUse',
+    `port ${port} is taken by another program: choose one with --port, or 0 for any`,
+    { cause: error, data: { port } },
+  );
+}

@@ -1,0 +1,196 @@
+// `main`: the CRs as commits. One commit a CR and generation seen; bad entries as written.
+
+import { parse, stringify } from 'yaml';
+import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
+import type { AdmittedConfig } from '../network/admission.ts';
+import type { ConfigRef } from '../network/node.ts';
+import { formatConfigRef, TRAILER, type Trailers } from '../history/commit-words.ts';
+import type { Batch } from '../store/model/batch.ts';
+import { CONTROLLER } from '../store/model/committer.ts';
+import type { Commit, Mark, Oid, Reader } from '../store/model/store-port.ts';
+import { entriesOf, parseEntry, pathOf, rawsOf, type Entry } from './node-entry.ts';
+import type { ConfigObject } from './home-port.ts';
+
+/** A CR as main has it. */
+export interface MainConfig {
+  readonly ref: ConfigRef;
+  readonly uid: string;
+  readonly generation: number;
+  /** Our own annotations only. */
+  readonly annotations: Readonly<Record<string, string>>;
+  /** As in `ConfigObject`. */
+  readonly origin?: Readonly<Record<string, string>>;
+  /** The spec without its nodeConfigs. */
+  readonly rest: Readonly<Record<string, unknown>>;
+  readonly entries: ReadonlyMap<string, Entry>;
+  /** Text of cr.yaml. */
+  readonly text: string;
+}
+
+/** All CRs at one commit of main, by `group/namespace/name`. */
+export interface MainState {
+  readonly commit: Oid;
+  readonly configs: ReadonlyMap<string, MainConfig>;
+}
+
+/** Reads main at a commit. Entries whose text stands in `known` are not parsed again. */
+export async function readMain(reader: Reader, commit: Oid, known?: MainState): Promise<MainState> {
+  const files = await reader.files(commit, 'configs');
+  const configs = new Map<string, MainConfig>();
+  for (const [path, text] of files) {
+    const match = /^(?:configs\/)?([^/]+)\/([^/]+)\/([^/]+)\/cr\.yaml$/.exec(path);
+    if (match === null) continue;
+    const ref = { group: match[1]!, namespace: match[2]!, name: match[3]! };
+    configs.set(formatConfigRef(ref), { ...parseConfig(ref, text), entries: new Map() });
+  }
+  for (const [path, text] of files) {
+    const match = /^(?:configs\/)?([^/]+\/[^/]+\/[^/]+)\/nodes\/[0-9a-f]{2}\/(.+)\.yaml$/.exec(path);
+    const config = match === null ? undefined : configs.get(match[1]!);
+    if (match === null || config === undefined) continue;
+    const key = match[2]!;
+    const before = known?.configs.get(match[1]!)?.entries.get(key);
+    (config.entries as Map<string, Entry>).set(key, before?.text === text ? before : parseEntry(key, text));
+  }
+  return { commit, configs };
+}
+
+const OUR_ANNOTATIONS: ReadonlySet<string> = new Set(Object.values(ANNOTATIONS));
+
+/** What main would have for a CR of the home. @param known the CR as main has it */
+export function mainConfig(
+  object: ConfigObject,
+  admitted: AdmittedConfig,
+  known: MainConfig | undefined,
+): MainConfig {
+  const annotations = Object.fromEntries(
+    Object.entries(object.annotations)
+      .filter(([key]) => OUR_ANNOTATIONS.has(key))
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
+  );
+  // A home that cannot tell now takes nothing back of what it told before.
+  const origin = object.origin ?? (known?.uid === object.uid ? known.origin : undefined);
+  const config = {
+    ref: object.ref,
+    uid: object.uid,
+    generation: object.generation,
+    annotations,
+    ...(origin !== undefined && { origin }),
+    rest: admitted.rest,
+  };
+  return { ...config, entries: entriesOf(admitted.entries, known?.entries), text: renderConfig(config) };
+}
+
+/** Whether main already says what the home says. */
+export function sameConfig(a: MainConfig | undefined, b: MainConfig): boolean {
+  return (
+    a !== undefined &&
+    a.text === b.text &&
+    a.entries.size === b.entries.size &&
+    [...b.entries].every(([key, entry]) => a.entries.get(key)?.json === entry.json)
+  );
+}
+
+/** Adds the commit that takes a CR of main from one state to another; an undefined `after` removes it. */
+export function commitConfig(
+  batch: Batch,
+  parent: Oid | Mark,
+  before: MainConfig | undefined,
+  after: MainConfig | undefined,
+  writer = CONTROLLER,
+): Mark {
+  const { ref } = (after ?? before)!;
+  const folder = `configs/${formatConfigRef(ref)}`;
+  const files = new Map<string, string | null>();
+  if (after === undefined) files.set(folder, null);
+  else if (before?.text !== after.text) files.set(`${folder}/cr.yaml`, after.text);
+  const touched: string[] = [];
+  for (const key of new Set([...(before?.entries.keys() ?? []), ...(after?.entries.keys() ?? [])])) {
+    const was = before?.entries.get(key);
+    const is = after?.entries.get(key);
+    if (was?.json === is?.json) continue;
+    touched.push(labelOf(is ?? was, key));
+    if (after !== undefined) files.set(`${folder}/nodes/${pathOf(key)}`, is?.text ?? null);
+  }
+  return batch.commit({
+    parents: [parent],
+    files,
+    author: writer,
+    subject: `${ref.namespace}/${ref.name}: ${after === undefined ? 'removed' : summarise(before, after, touched)}`,
+    ...(touched.length > 3 && touched.length <= 100 && { body: touched.join('\n') }),
+    trailers: causeOf(after ?? before!),
+  });
+}
+
+/** The trailers that lead from a commit back to its CR. */
+export function causeOf(config: MainConfig): Trailers {
+  const specHash = config.rest['specHash'];
+  return [
+    [TRAILER.config, formatConfigRef(config.ref)],
+    [TRAILER.uid, config.uid],
+    [TRAILER.generation, String(config.generation)],
+    ...(typeof specHash === 'string' && ONE_WORD.test(specHash)
+      ? [[TRAILER.specHash, specHash] as const]
+      : []),
+  ];
+}
+
+/** The commits of main after `from` (all, when undefined), oldest first. */
+export async function commitsSince(reader: Reader, tip: Oid, from: Oid | undefined): Promise<Commit[]> {
+  const commits: Commit[] = [];
+  for (let next: Oid | undefined = tip; next !== undefined && next !== from;) {
+    const commit: Commit = await reader.commit(next);
+    commits.push(commit);
+    next = commit.parents[0];
+  }
+  return commits.reverse();
+}
+
+/** The spec as main has it; the entries come in an order of its own. */
+export function specOf(config: MainConfig): Record<string, unknown> {
+  const nodeConfigs = [...config.entries.values()].flatMap(({ text }) => rawsOf(text));
+  return { ...config.rest, nodeConfigs };
+}
+
+/** What may stand on a line of a commit message: a CR's text could bring lines of its own. */
+const ONE_WORD = /^[\x21-\x7e]{1,128}$/;
+
+function labelOf(entry: Entry | undefined, key: string): string {
+  return entry?.nodeName !== undefined && ONE_WORD.test(entry.nodeName) ? entry.nodeName : key;
+}
+
+function summarise(before: MainConfig | undefined, after: MainConfig, touched: readonly string[]): string {
+  const nodes =
+    touched.length === 0 ? 'no node' : touched.length <= 3 ? touched.join(', ') : `${touched.length} nodes`;
+  return before === undefined ? `new, ${nodes}` : `generation ${after.generation}, ${nodes} changed`;
+}
+
+function renderConfig(config: Omit<MainConfig, 'entries' | 'text'>): string {
+  const { ref, uid, generation, annotations, origin, rest } = config;
+  return stringify(
+    {
+      apiVersion: `${ref.group}/v1`,
+      kind: 'MultiNicBizConfig',
+      metadata: { name: ref.name, namespace: ref.namespace, uid, generation, annotations },
+      ...(origin !== undefined && { origin }),
+      spec: rest,
+    },
+    { compat: 'yaml-1.1', lineWidth: 0 },
+  );
+}
+
+function parseConfig(ref: ConfigRef, text: string): Omit<MainConfig, 'entries'> {
+  const { metadata, origin, spec } = parse(text) as {
+    metadata: Pick<MainConfig, 'uid' | 'generation' | 'annotations'>;
+    origin?: Record<string, string>;
+    spec: Record<string, unknown> | null;
+  };
+  return {
+    ref,
+    uid: metadata.uid,
+    generation: metadata.generation,
+    annotations: metadata.annotations ?? {},
+    ...(origin !== undefined && { origin }),
+    rest: spec ?? {},
+    text,
+  };
+}

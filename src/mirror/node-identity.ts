@@ -1,0 +1,100 @@
+// Who a node is, as its node.yaml shall say.
+
+import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
+import { MultinicError } from '../api/errors.ts';
+import { osOfImage } from '../network/os.ts';
+import type { ConfigRef, NodeIdentity, RendererKind } from '../network/node.ts';
+import { RENDERER_KINDS } from '../network/renderers.ts';
+import { isPlainText } from '../network/text.ts';
+import type { InventoryNode } from './home-port.ts';
+
+/**
+ * A node's identity from the inventory and its claim. The renderer is chosen at birth and for a new machine ID;
+ * later only an annotation changes it.
+ * @throws MultinicError `UnknownOS`, `UnknownRenderer`, `InvalidIdentity`
+ */
+export function identityOf(
+  node: InventoryNode,
+  claim: { readonly nodeId: string; readonly source: ConfigRef } | undefined,
+  before: NodeIdentity | undefined,
+): NodeIdentity {
+  expectPlain(node, 'systemUUID', node.systemUUID);
+  expectPlain(node, 'machineID', node.machineID);
+  const image = osOfImage(node.osImage);
+  const asked = askedRenderer(node);
+  const reborn = before === undefined || (node.machineID !== '' && node.machineID !== before.machineID);
+  const renderer = asked ?? (reborn ? image?.renderer : before.renderer);
+  const os = image === undefined ? before?.os : { family: image.family, major: image.major };
+  if (renderer === undefined || os === undefined) {
+    throw new MultinicError(
+      'UnknownOS',
+      `node ${node.name} runs "${node.osImage}", which we don't know: annotate the node with ${ANNOTATIONS.renderer}=netplan, ifcfg or keyfile`,
+      {
+        data: { node: node.name, osImage: node.osImage },
+      },
+    );
+  }
+  return {
+    name: node.name,
+    systemUUID: node.systemUUID || (before?.systemUUID ?? ''),
+    machineID: node.machineID || (before?.machineID ?? ''),
+    nodeId: claim?.nodeId ?? before?.nodeId ?? '',
+    os,
+    renderer,
+    source: (claim?.source ?? before?.source)!,
+  };
+}
+
+/** It goes into node.yaml and comes back: what a machine says of itself must not make its branch unreadable. */
+function expectPlain(node: InventoryNode, field: string, text: string): void {
+  if (text === '' || isPlainText(text)) return;
+  throw new MultinicError(
+    'InvalidIdentity',
+    `node ${node.name} says that its ${field} is ${JSON.stringify(text)}: mend it on the machine, one line of at most 253 visible characters`,
+    { data: { node: node.name, field } },
+  );
+}
+
+export function sameIdentity(a: NodeIdentity, b: NodeIdentity): boolean {
+  return (
+    a.name === b.name &&
+    a.systemUUID === b.systemUUID &&
+    a.machineID === b.machineID &&
+    a.nodeId === b.nodeId &&
+    a.renderer === b.renderer &&
+    a.os.family === b.os.family &&
+    a.os.major === b.os.major &&
+    a.source.group === b.source.group &&
+    a.source.namespace === b.source.namespace &&
+    a.source.name === b.source.name
+  );
+}
+
+/** What a person would say of a changed identity. */
+export function describeIdentity(before: NodeIdentity, after: NodeIdentity): string {
+  const parts: string[] = [];
+  if (before.machineID !== after.machineID) parts.push('new machine');
+  if (before.renderer !== after.renderer) parts.push(`renderer ${after.renderer}`);
+  if (before.os.family !== after.os.family || before.os.major !== after.os.major)
+    parts.push(`${after.os.family} ${after.os.major}`);
+  if (
+    before.source.name !== after.source.name ||
+    before.source.namespace !== after.source.namespace ||
+    before.source.group !== after.source.group
+  ) {
+    parts.push(`now of ${after.source.namespace}/${after.source.name}`);
+  }
+  return parts.join(', ') || 'identity changed';
+}
+
+function askedRenderer(node: InventoryNode): RendererKind | undefined {
+  const asked = node.annotations[ANNOTATIONS.renderer];
+  if (asked === undefined) return undefined;
+  const kind = RENDERER_KINDS.find((each) => each === asked);
+  if (kind !== undefined) return kind;
+  throw new MultinicError(
+    'UnknownRenderer',
+    `node ${node.name}: ${ANNOTATIONS.renderer} is "${asked}": use ${RENDERER_KINDS.join(', ')}`,
+    { data: { node: node.name, asked } },
+  );
+}

@@ -1,0 +1,174 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcessByStdio } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
+import { MultinicError } from '../../api/errors.ts';
+import { gitEnvironment } from './git.ts';
+import type { Oid } from '../model/store-port.ts';
+
+export interface GitObject {
+  readonly oid: Oid;
+  readonly type: string;
+  /** Empty for `info`. */
+  readonly data: Buffer;
+}
+
+interface Request {
+  readonly command: 'info' | 'contents';
+  readonly spec: string;
+  readonly resolve: (object: GitObject | undefined) => void;
+  readonly reject: (error: Error) => void;
+  /** How many processes died with this request unanswered. */
+  deaths: number;
+}
+
+type Child = ChildProcessByStdio<Writable, Readable, null>;
+
+const LINE_END = 0x0a;
+const MAX_DEATHS = 2;
+
+/**
+ * One long-lived `git cat-file --batch-command`. Requests are pipelined: all of one turn of the event loop go out
+ * together and are flushed by one command. A child that dies is replaced, and what it did not answer asked again.
+ */
+export class CatFile {
+  readonly #dir: string;
+  readonly #env: Readonly<Record<string, string>>;
+  readonly #pending: Request[] = [];
+  #unsent: Request[] = [];
+  #child: Child | undefined;
+  #chunks: Buffer[] = [];
+  #received = 0;
+  /** Bytes that the object at the front needs; until its header is here, one. */
+  #needed = 1;
+  #closed = false;
+
+  constructor(dir: string, env: Readonly<Record<string, string>>) {
+    this.#dir = dir;
+    this.#env = env;
+  }
+
+  /** Id and type of what a revision expression names; undefined: nothing. */
+  info(spec: string): Promise<GitObject | undefined> {
+    return this.#ask('info', spec);
+  }
+
+  contents(spec: string): Promise<GitObject | undefined> {
+    return this.#ask('contents', spec);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#child?.stdin.end();
+    const child = this.#child;
+    this.#child = undefined;
+    if (this.#pending.length > 0) child?.kill();
+    this.#rejectAll();
+  }
+
+  #ask(command: Request['command'], spec: string): Promise<GitObject | undefined> {
+    if (this.#closed) return Promise.reject(closedError());
+    if (spec.includes('\n') || spec.includes('\0')) return Promise.resolve(undefined);
+    return new Promise((resolve, reject) => {
+      const request: Request = { command, spec, resolve, reject, deaths: 0 };
+      this.#pending.push(request);
+      if (this.#unsent.push(request) === 1) queueMicrotask(() => this.#send());
+    });
+  }
+
+  #send(): void {
+    if (this.#closed || this.#unsent.length === 0) return;
+    const lines = this.#unsent.map(({ command, spec }) => `${command} ${spec}\n`);
+    this.#unsent = [];
+    this.#child ??= this.#start();
+    this.#child.stdin.write(`${lines.join('')}flush\n`);
+  }
+
+  #start(): Child {
+    const child = spawn('git', ['-C', this.#dir, 'cat-file', '--batch-command', '--buffer'], {
+      env: gitEnvironment({ 'core.warnAmbiguousRefs': 'false' }, this.#env),
+      stdio: ['pipe', 'pipe', 'ignore'],
+      // Ctrl-C is for us; the child ends with its input.
+      detached: true,
+    });
+    this.#chunks = [];
+    this.#received = 0;
+    this.#needed = 1;
+    child.stdout.on('data', (chunk: Buffer) => this.#receive(chunk));
+    // EPIPE: the child is gone, and its `close` event deals with that.
+    child.stdin.on('error', () => undefined);
+    child.on('error', () => this.#died(child));
+    child.on('close', () => this.#died(child));
+    return child;
+  }
+
+  #receive(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#received += chunk.length;
+    if (this.#received < this.#needed) return;
+    let buffer = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks);
+    for (;;) {
+      const taken = this.#answer(buffer);
+      if (taken === 0) break;
+      buffer = buffer.subarray(taken);
+    }
+    this.#chunks = buffer.length === 0 ? [] : [buffer];
+    this.#received = buffer.length;
+  }
+
+  /** Answers the request at the front if its whole answer is here; returns the bytes used. */
+  #answer(buffer: Buffer): number {
+    this.#needed = 1;
+    const lineEnd = buffer.indexOf(LINE_END);
+    const request = this.#pending[0];
+    if (lineEnd === -1 || request === undefined) {
+      this.#needed = buffer.length + 1;
+      return 0;
+    }
+    const header = /^([0-9a-f]{40}) ([a-z]+) (\d+)$/.exec(buffer.toString('latin1', 0, lineEnd));
+    if (header === null) {
+      this.#pending.shift();
+      request.resolve(undefined);
+      return lineEnd + 1;
+    }
+    const [, oid = '', type = '', size] = header;
+    const start = lineEnd + 1;
+    const end = request.command === 'info' ? start : start + Number(size) + 1;
+    if (buffer.length < end) {
+      this.#needed = end;
+      return 0;
+    }
+    this.#pending.shift();
+    // A copy: a slice would keep the whole chunk alive for as long as a caller keeps a small object.
+    const data = request.command === 'info' ? Buffer.alloc(0) : Buffer.from(buffer.subarray(start, end - 1));
+    request.resolve({ oid, type, data });
+    return end;
+  }
+
+  #died(child: Child): void {
+    if (this.#child !== child) return;
+    this.#child = undefined;
+    for (const request of this.#pending) request.deaths += 1;
+    if (this.#pending.some(({ deaths }) => deaths > MAX_DEATHS)) {
+      this.#rejectAll();
+      return;
+    }
+    this.#unsent = [...this.#pending];
+    this.#send();
+  }
+
+  #rejectAll(): void {
+    this.#unsent = [];
+    const error = this.#closed
+      ? closedError()
+      : new MultinicError(
+          'StoreUnreadable',
+          `git cat-file cannot read ${this.#dir}; check that git (2.39 or later) is installed and that this is a store`,
+          { data: { dir: this.#dir } },
+        );
+    for (const request of this.#pending.splice(0)) request.reject(error);
+  }
+}
+
+function closedError(): MultinicError {
+  return new MultinicError('StoreClosed', 'the store was closed while it was read; open it again');
+}

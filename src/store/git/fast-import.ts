@@ -1,0 +1,79 @@
+import { MultinicError } from '../../api/errors.ts';
+import { CONTROLLER } from '../model/committer.ts';
+import { runLocked } from './store-lock.ts';
+import { cleanIdentity, formatMessage } from '../model/commit-message.ts';
+import { expectPath } from '../model/ref-names.ts';
+import { isOid } from '../model/objects.ts';
+import type { Mark, NewCommit, Oid, Person } from '../model/store-port.ts';
+
+/** fast-import's own name for what it builds on; it is reset before it would become a ref. */
+const SCRATCH = 'refs/multinic/import';
+
+/**
+ * Commits as input for `git fast-import`, which then prints their ids in order. It touches no ref: those move
+ * together, later.
+ *
+ * @param times committer time of each commit, in seconds
+ * @throws MultinicError `InvalidBatch` for what a commit cannot hold
+ */
+export function importStream(commits: readonly NewCommit[], times: readonly number[]): Buffer {
+  const out: string[] = [];
+  commits.forEach((commit, index) => {
+    const [parent, ...others] = commit.parents;
+    // A branch goes on from its own last commit without reading that back.
+    const goesOn = parent !== undefined && isMark(parent) && parent.mark === index;
+    if (parent === undefined) out.push(`reset ${SCRATCH}\n`);
+    const time = times[index] ?? 0;
+    out.push(`commit ${SCRATCH}\nmark :${index + 1}\n`);
+    out.push(`author ${stamp(commit.author, time)}\ncommitter ${stamp(CONTROLLER, time)}\n`);
+    out.push(data(formatMessage(commit)));
+    if (parent !== undefined && !goesOn) out.push(`from ${reference(parent, index)}\n`);
+    for (const other of others) out.push(`merge ${reference(other, index)}\n`);
+    if (commit.replace === true && parent !== undefined) out.push('deleteall\n');
+    for (const [path, content] of commit.files) {
+      expectPath(path);
+      if (content === null) out.push(`D ${path}\n`);
+      else if (typeof content === 'string') out.push(`M 100644 inline ${path}\n`, data(content));
+      else out.push(`M 100644 ${expectOid(content.blob)} ${path}\n`);
+    }
+  });
+  out.push(`reset ${SCRATCH}\n`);
+  commits.forEach((_, index) => out.push(`get-mark :${index + 1}\n`));
+  out.push('done\n');
+  return Buffer.from(out.join(''));
+}
+
+/** Writes the objects of `importStream`; returns the ids of its commits in order. */
+export async function importCommits(dir: string, stream: Buffer, count: number): Promise<Oid[]> {
+  const command = ['git', '-c', 'core.warnAmbiguousRefs=false', 'fast-import', '--done', '--quiet'];
+  const { stdout } = await runLocked(dir, 'shared', command, { inputs: [stream] });
+  const oids = stdout.toString('latin1').split('\n').filter(isOid);
+  if (oids.length === count) return oids;
+  throw new MultinicError('GitFailed', `fast-import named ${oids.length} of ${count} commits; see the log`);
+}
+
+export function isMark(target: Oid | Mark): target is Mark {
+  return typeof target !== 'string';
+}
+
+function reference(target: Oid | Mark, index: number): string {
+  if (!isMark(target)) return expectOid(target);
+  if (target.mark >= 1 && target.mark <= index) return `:${target.mark}`;
+  throw new MultinicError(
+    'InvalidBatch',
+    `commit ${index + 1} of a batch cannot build on mark ${target.mark}; add parents first`,
+  );
+}
+
+function expectOid(oid: Oid): Oid {
+  if (isOid(oid)) return oid;
+  throw new MultinicError('InvalidBatch', `${JSON.stringify(oid)} is no object id; give all 40 digits`);
+}
+
+function stamp(person: Person, time: number): string {
+  return `${cleanIdentity(person.name, 'unknown')} <${cleanIdentity(person.email, 'unknown')}> ${time} +0000`;
+}
+
+function data(text: string): string {
+  return `data ${Buffer.byteLength(text)}\n${text}\n`;
+}

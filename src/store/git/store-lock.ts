@@ -1,0 +1,68 @@
+import { join } from 'node:path';
+import { MultinicError } from '../../api/errors.ts';
+import { runDetached } from './git-command.ts';
+import type { Finished } from './git-command.ts';
+import { gitEnvironment, gitFailure } from './git.ts';
+
+/** flock's exit code for "not in time"; git uses none of this size. */
+const CONFLICT = 75;
+const WRITE_TIMEOUT_MS = 600_000;
+
+export const LOCK_FILE = 'multinic.lock';
+
+/**
+ * The store's lock. Everything that writes holds it shared, by the child itself: a git that outlives its killed
+ * parent still holds it. Who holds it exclusively knows that no git writes, so a lock file that is there is stale.
+ */
+export type LockMode = 'shared' | 'exclusive';
+
+export interface LockedOptions {
+  /** What the command reads on descriptor 0, then 3, 4… */
+  readonly inputs?: readonly Buffer[];
+  /** Bound of the wait for the lock; 0: do not wait. */
+  readonly waitSeconds?: number;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly timeoutMs?: number;
+}
+
+/**
+ * A command line that runs `command` while holding the store's lock. `-F`: flock becomes the command, so a signal
+ * reaches it, and its children inherit the lock.
+ */
+export function lockedCommand(
+  dir: string,
+  mode: LockMode,
+  command: readonly string[],
+  waitSeconds = 30,
+): [file: string, args: string[]] {
+  const flags = [mode === 'shared' ? '-s' : '-x', '-F', '-E', String(CONFLICT), '-w', String(waitSeconds)];
+  return ['flock', [...flags, join(dir, LOCK_FILE), ...command]];
+}
+
+/**
+ * Runs a command under the store's lock.
+ *
+ * @throws MultinicError `Locked` when the lock was not to be had in time, else as `gitFailure` says
+ */
+export async function runLocked(
+  dir: string,
+  mode: LockMode,
+  command: readonly string[],
+  options: LockedOptions = {},
+): Promise<Finished> {
+  const waitSeconds = options.waitSeconds ?? 30;
+  const [file, args] = lockedCommand(dir, mode, command, waitSeconds);
+  const ended = await runDetached(file, args, dir, options.inputs ?? [], {
+    env: gitEnvironment({}, { GIT_DIR: dir, ...options.env }),
+    timeoutMs: options.timeoutMs ?? WRITE_TIMEOUT_MS,
+  });
+  if (ended.code === CONFLICT) {
+    throw new MultinicError(
+      'Locked',
+      `another process is writing to ${dir} and did not end within ${waitSeconds} s; find it with: fuser -v ${join(dir, LOCK_FILE)}`,
+      { data: { dir, mode } },
+    );
+  }
+  if (ended.code !== 0) throw gitFailure(command.slice(0, 2).join(' '), ended);
+  return ended;
+}

@@ -1,0 +1,100 @@
+import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { MultinicError } from '../../api/errors.ts';
+import { runLocked } from './store-lock.ts';
+import { WRITER_REF } from '../model/ref-names.ts';
+import type { Oid } from '../model/store-port.ts';
+
+export interface ResolvedMove {
+  readonly ref: string;
+  readonly to: Oid;
+  readonly from: Oid | null;
+}
+
+/**
+ * From this many new refs on they are written into packed-refs, as `git clone` does: one file to fsync instead of
+ * thousands (5,000: 0.1 s instead of 2 s).
+ */
+export const BULK_CREATIONS = 200;
+
+/**
+ * Moves refs in one transaction that holds only while `writer` is the store's writer: all of them, or none when a
+ * value is not the expected one. A kill may leave any part moved.
+ *
+ * @throws MultinicError from git; why is for the caller to find out by reading the refs
+ */
+export async function moveRefs(dir: string, writer: Oid, moves: readonly ResolvedMove[]): Promise<void> {
+  const created = moves.filter(({ from }) => from === null);
+  if (created.length < BULK_CREATIONS) {
+    const input = transaction(writer, moves);
+    await runLocked(dir, 'shared', ['git', 'update-ref', '--stdin'], { inputs: [input] });
+    return;
+  }
+  const packed = await packedWith(dir, created);
+  const rest = transaction(
+    writer,
+    moves.filter(({ from }) => from !== null),
+  );
+  await runLocked(dir, 'shared', ['sh', '-c', CREATE_PACKED], { inputs: [rest, packed] });
+}
+
+/** The take-over: whoever was the writer before, its transactions fail from here on. */
+export function takeOver(writer: Oid, before: Oid | undefined): string {
+  return `start\n${update({ ref: WRITER_REF, to: writer, from: before ?? null })}prepare\ncommit\n`;
+}
+
+/**
+ * The new packed-refs comes on descriptor 3. `set -C` makes the lock as git makes it, only if it is not there. The
+ * writer is verified while the lock is held, and no take-over happens while we hold the store's lock.
+ */
+const CREATE_PACKED = `set -eC
+cat <&3 >"$GIT_DIR/packed-refs.lock"
+trap 'rm -f "$GIT_DIR/packed-refs.lock"' EXIT
+git update-ref --stdin
+sync "$GIT_DIR/packed-refs.lock"
+mv -T "$GIT_DIR/packed-refs.lock" "$GIT_DIR/packed-refs"
+trap - EXIT`;
+
+function transaction(writer: Oid, moves: readonly ResolvedMove[]): Buffer {
+  return Buffer.from(`start\nverify ${WRITER_REF} ${writer}\n${moves.map(update).join('')}prepare\ncommit\n`);
+}
+
+function update({ ref, to, from }: ResolvedMove): string {
+  return from === null ? `create ${ref} ${to}\n` : `update ${ref} ${to} ${from}\n`;
+}
+
+const PACKED_HEADER = '# pack-refs with: peeled fully-peeled sorted \n';
+
+/**
+ * Today's packed-refs with more refs in it. Only the store's writer creates refs or packs them, so it cannot change
+ * between this read and the rename without the writer having changed too.
+ */
+async function packedWith(dir: string, created: readonly ResolvedMove[]): Promise<Buffer> {
+  const lines = new Map<string, string>();
+  let last = '';
+  for (const line of (await readIfThere(join(dir, 'packed-refs'))).split('\n')) {
+    // `^` gives what the tag in the line before it points at.
+    if (line.startsWith('^')) lines.set(last, `${lines.get(last) ?? ''}${line}\n`);
+    else if (line !== '' && !line.startsWith('#')) lines.set((last = line.slice(41)), `${line}\n`);
+  }
+  for (const { ref, to } of created) {
+    if (lines.has(ref) || existsSync(join(dir, ref))) {
+      throw new MultinicError('LostRace', `${ref} exists already; read the refs and decide anew`, {
+        data: { ref },
+      });
+    }
+    lines.set(ref, `${to} ${ref}\n`);
+  }
+  const sorted = [...lines].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  return Buffer.from(PACKED_HEADER + sorted.map(([, line]) => line).join(''));
+}
+
+async function readIfThere(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
+    throw error;
+  }
+}

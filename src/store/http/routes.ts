@@ -1,0 +1,155 @@
+// The API's small route table: which role may call what, and errors as JSON with a status that fits.
+import type { IncomingMessage } from 'node:http';
+import * as z from 'zod';
+import { InvalidInputError, MultinicError } from '../../api/errors.ts';
+import { readBody } from './body.ts';
+import type { Principal } from '../model/store-port.ts';
+
+export interface RouteCall {
+  /** Values of the pattern's `:name` parts, decoded. */
+  readonly params: Readonly<Record<string, string>>;
+  /** The query string; of a parameter that is given twice, the last. */
+  readonly query: Readonly<Record<string, string>>;
+  /** Parsed JSON; undefined without a body. Judge it with a schema: a ZodError is answered as 400. */
+  readonly body: unknown;
+  readonly principal: Principal;
+}
+
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  /** Below `/api/v1`: `/nodes/:node/rollback`. */
+  readonly pattern: string;
+  /** `write` may call what `read` may; a node's token may call nothing. */
+  readonly role: 'read' | 'write';
+  /** Resolves to what is answered as JSON; undefined: 204. */
+  handle(call: RouteCall): Promise<unknown>;
+}
+
+const BODY_LIMIT = 1024 * 1024;
+
+const STATUS_OF_CODE: Readonly<Record<string, number>> = {
+  BadRequest: 400,
+  Unauthorized: 401,
+  Forbidden: 403,
+  NotFound: 404,
+  MethodNotAllowed: 405,
+  LostRace: 409,
+  PayloadTooLarge: 413,
+  UnsupportedEncoding: 415,
+  Busy: 503,
+  Fenced: 503,
+  Locked: 503,
+  DiskFull: 507,
+};
+
+/** Bad input 400, a known code its own status, another refusal of ours 422, what nobody expected 500. */
+export function statusOf(error: unknown): number {
+  if (error instanceof InvalidInputError) return 400;
+  if (error instanceof MultinicError) return STATUS_OF_CODE[error.code] ?? 422;
+  return 500;
+}
+
+/** An error as the API answers it. What is not ours may hold paths and secrets, so it is named in the log only. */
+export function errorJson(error: unknown): { code: string; message: string; data: object } {
+  if (error instanceof MultinicError) return { code: error.code, message: error.message, data: error.data };
+  return { code: 'Internal', message: "internal error: the controller's log has it", data: {} };
+}
+
+function badInput(error: z.ZodError): InvalidInputError {
+  return new InvalidInputError(
+    'InvalidRequest',
+    'the request',
+    error.issues.map((issue) => ({
+      path: issue.path.join('.'),
+      code: issue.code,
+      message: issue.message,
+    })),
+  );
+}
+
+/** @returns the pattern's parameters, or undefined when the path is another */
+function match(pattern: string, path: string): Record<string, string> | undefined {
+  const wanted = pattern.split('/');
+  const given = path.split('/');
+  if (wanted.length !== given.length) return undefined;
+  const params: Record<string, string> = {};
+  for (const [index, part] of wanted.entries()) {
+    const value = given[index] ?? '';
+    if (!part.startsWith(':')) {
+      if (part !== value) return undefined;
+    } else if (value === '') return undefined;
+    else params[part.slice(1)] = decode(value);
+  }
+  return params;
+}
+
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw new MultinicError(
+      'BadRequest',
+      `${part} is no percent-encoded text: encode it with encodeURIComponent`,
+    );
+  }
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const { bytes } = await readBody(request, { limit: BODY_LIMIT });
+  if (bytes.length === 0) return undefined;
+  try {
+    return JSON.parse(bytes.toString());
+  } catch (error) {
+    throw new MultinicError('BadRequest', 'the body is not JSON: send one JSON value', { cause: error });
+  }
+}
+
+/**
+ * Calls the route of a request whose caller is known.
+ * @param url its path still begins with `/api/v1`
+ * @throws MultinicError `NotFound`, `MethodNotAllowed` (data.allow: the methods there are), `Forbidden`, or the route's own
+ */
+export async function callRoute(
+  routes: readonly Route[],
+  request: IncomingMessage,
+  url: URL,
+  principal: Principal,
+): Promise<unknown> {
+  if (principal.role === 'node')
+    throw new MultinicError(
+      'Forbidden',
+      `the token of ${principal.name} reads its node's branch only: use an operator's token`,
+    );
+  const path = url.pathname.slice('/api/v1'.length);
+  const there = routes.flatMap((route) => {
+    const params = match(route.pattern, path);
+    return params === undefined ? [] : [{ route, params }];
+  });
+  if (there.length === 0)
+    throw new MultinicError('NotFound', `there is no ${url.pathname}: see the API's reference for its paths`);
+  const found = there.find(({ route }) => route.method === request.method);
+  if (found === undefined) {
+    const allow = there.map(({ route }) => route.method);
+    throw new MultinicError(
+      'MethodNotAllowed',
+      `${url.pathname} does not take ${request.method}: use ${allow.join(' or ')}`,
+      { data: { allow } },
+    );
+  }
+  if (found.route.role === 'write' && principal.role !== 'write')
+    throw new MultinicError(
+      'Forbidden',
+      `${principal.name} may only read: use a token with the role write to ${request.method} ${url.pathname}`,
+    );
+  const query = Object.fromEntries(url.searchParams);
+  try {
+    return await found.route.handle({
+      params: found.params,
+      query,
+      body: await readJson(request),
+      principal,
+    });
+  } catch (error) {
+    throw error instanceof z.ZodError ? badInput(error) : error;
+  }
+}

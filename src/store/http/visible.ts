@@ -1,0 +1,27 @@
+import { MultinicError } from '../../api/errors.ts';
+import { branchOfNode } from '../../network/node.ts';
+import type { Principal } from '../model/store-port.ts';
+
+const NODE_NAME = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
+
+/**
+ * The only branch that a principal may fetch; undefined: it may fetch all.
+ * @throws MultinicError `Forbidden` for a node's token that names no node
+ */
+export function onlyBranch(principal: Principal): string | undefined {
+  if (principal.role !== 'node') return undefined;
+  if (principal.node === undefined || !NODE_NAME.test(principal.node))
+    throw new MultinicError('Forbidden', `the token of ${principal.name} names no node: make it anew`);
+  return `refs/heads/node/${branchOfNode(principal.node)}`;
+}
+
+/**
+ * git's settings for what is shown. Showing a node its one branch saves hundreds of kilobytes; what it may *have* is
+ * decided apart, for hiding stops nobody who knows an id. Of several patterns the last that matches decides; HEAD is
+ * no `refs/…` and has to be hidden by its name.
+ */
+export function shown(branch: string | undefined): Record<string, readonly string[]> {
+  const patterns =
+    branch === undefined ? ['refs/', '!refs/heads/', '!refs/audit/'] : ['HEAD', 'refs/', `!${branch}`];
+  return { 'transfer.hideRefs': patterns };
+}

@@ -1,4 +1,0 @@
-import type { Person } from './port.ts';
-
-/** The committer of everything that we write. Pushes cannot use its address. */
-export const CONTROLLER: Person = { name: 'multinic-agent', email: 'controller@multinic.io' };

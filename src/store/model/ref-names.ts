@@ -1,0 +1,31 @@
+// What may become a ref or a path: checked before git sees it.
+
+import { MultinicError } from '../../api/errors.ts';
+
+/** The ref that names the store's only writer. */
+export const WRITER_REF = 'refs/meta/writer';
+export const MAIN_REF = 'refs/heads/main';
+
+// oxlint-disable-next-line no-control-regex -- what git refuses in a ref
+const BAD_REF = /[\u0000-\u0020\u007f~^:?*[\\]|\.\.|@\{|\/\/|\/\.|\.lock(\/|$)|[./]$/;
+// oxlint-disable-next-line no-control-regex -- what would end a path in fast-import's input
+const BAD_PATH = /[\u0000-\u001f\u007f"\\]/;
+const BAD_SEGMENT = /^(\.{0,2}|\.git)$/i;
+
+/** @throws MultinicError `InvalidBatch` unless git takes `ref` as a full ref name. */
+export function expectRef(ref: string): void {
+  if (ref.startsWith('refs/') && !BAD_REF.test(ref)) return;
+  throw new MultinicError('InvalidBatch', `${JSON.stringify(ref)} cannot be a ref; rename the node`, {
+    data: { ref },
+  });
+}
+
+/** @throws MultinicError `InvalidBatch` unless `path` is a plain relative path. */
+export function expectPath(path: string): void {
+  if (!BAD_PATH.test(path) && !path.split('/').some((segment) => BAD_SEGMENT.test(segment))) return;
+  throw new MultinicError(
+    'InvalidBatch',
+    `${JSON.stringify(path)} cannot be a path in the store; use plain names without quotes`,
+    { data: { path } },
+  );
+}

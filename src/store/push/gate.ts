@@ -1,0 +1,36 @@
+import type { Duplex } from 'node:stream';
+import { formatAnswer, readQuestion } from '../git/hook.ts';
+
+/** Decides what a hook is told. @returns lines for the pusher; undefined: the push goes on */
+export type Judge = (question: ReadonlyMap<string, string>) => Promise<readonly string[] | undefined>;
+
+/** The server's side of a hook: one question, one answer. A gate that closes without an answer lets nothing through. */
+export class Gate {
+  readonly #socket: Duplex;
+  readonly #judge: Judge;
+  #text = '';
+  #asked = false;
+
+  constructor(socket: Duplex, judge: Judge) {
+    this.#socket = socket;
+    this.#judge = judge;
+    // A hook that was killed shows in how receive-pack ends.
+    socket.on('error', () => undefined);
+    socket.setEncoding('utf8');
+    socket.on('data', (text: string) => void this.#receive(text));
+  }
+
+  /** receive-pack has ended: nobody waits for an answer any more. */
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  async #receive(text: string): Promise<void> {
+    this.#text += text;
+    const question = readQuestion(this.#text);
+    if (question === undefined || this.#asked) return;
+    this.#asked = true;
+    const refusal = await this.#judge(question);
+    if (!this.#socket.destroyed) this.#socket.end(formatAnswer(refusal));
+  }
+}

@@ -1,0 +1,105 @@
+import { spawn } from 'node:child_process';
+import type { FileHandle } from 'node:fs/promises';
+import type { Duplex } from 'node:stream';
+import { spool } from '../git/git-command.ts';
+import type { Finished } from '../git/git-command.ts';
+import { gitEnvironment } from '../git/git.ts';
+import { HOOK_TIMEOUT_SECONDS, PRE_RECEIVE_FD, PREPARED_FD } from '../git/hook.ts';
+import { lockedCommand } from '../git/store-lock.ts';
+
+/** Bytes of a push, pack and commands. */
+export const PUSH_LIMIT = 8 * 1024 * 1024;
+const LOCK_WAIT_SECONDS = 30;
+const TIMEOUT_MS = (LOCK_WAIT_SECONDS + 2 * HOOK_TIMEOUT_SECONDS) * 1000;
+const KILL_AFTER_MS = 10_000;
+const STDERR_KEPT = 4096;
+
+/** Said here too, for it is what a push relies on, whatever the repository's own configuration has become. */
+const CONFIG: Readonly<Record<string, string>> = {
+  'receive.fsckObjects': 'true',
+  'receive.denyNonFastForwards': 'true',
+  'receive.denyDeletes': 'true',
+  'receive.autogc': 'false',
+  'receive.maxInputSize': String(PUSH_LIMIT),
+  'core.fsync': 'objects,derived-metadata,reference',
+};
+
+export interface ReceivePack {
+  /** Server's ends of the sockets that the hooks ask on. */
+  readonly preReceive: Duplex;
+  readonly prepared: Duplex;
+  readonly ended: Promise<Finished>;
+}
+
+/**
+ * Starts receive-pack on a push, under the store's shared lock. Its input and output are files: were this process
+ * stopped in the middle, git would otherwise wait for it with the lock held. For the same reason it is ended by time
+ * alone, not by its client's going; and first by SIGTERM, on which git takes its lock files along.
+ */
+export async function startReceivePack(dir: string, hooks: string, push: Buffer): Promise<ReceivePack> {
+  const files: FileHandle[] = [];
+  try {
+    for (const content of [push, undefined, undefined]) files.push(await spool(dir, content));
+    return start(dir, hooks, files);
+  } catch (error) {
+    await Promise.all(files.map((handle) => handle.close()));
+    throw error;
+  }
+}
+
+function start(dir: string, hooks: string, files: readonly FileHandle[]): ReceivePack {
+  const [file, args] = lockedCommand(
+    dir,
+    'shared',
+    ['git', 'receive-pack', '--stateless-rpc', dir],
+    LOCK_WAIT_SECONDS,
+  );
+  const child = spawn(file, args, {
+    stdio: [...files.map(({ fd }) => fd), 'pipe', 'pipe'],
+    env: gitEnvironment({ ...CONFIG, 'core.hooksPath': hooks }),
+    // Ctrl-C is for us.
+    detached: true,
+  });
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    child.kill('SIGTERM');
+    setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS).unref();
+  }, TIMEOUT_MS);
+  const exited = new Promise<Pick<Finished, 'code' | 'signal' | 'spawnError'>>((resolve) => {
+    child.on('error', (error: NodeJS.ErrnoException) =>
+      resolve({ code: undefined, signal: undefined, spawnError: error.code ?? 'unknown' }),
+    );
+    // `exit`, not `close`: a hook that outlives a killed receive-pack keeps the sockets open, and waits for us.
+    child.on('exit', (code, signal) =>
+      resolve({ code: code ?? undefined, signal: signal ?? undefined, spawnError: undefined }),
+    );
+  });
+  const finish = async (): Promise<Finished> => {
+    const exit = await exited;
+    clearTimeout(timer);
+    try {
+      const [, stdout, stderr] = await Promise.all(files.map(readWhole));
+      return {
+        ...exit,
+        timedOut,
+        stdout: stdout ?? Buffer.alloc(0),
+        stderr: (stderr ?? '').toString().slice(-STDERR_KEPT),
+      };
+    } finally {
+      await Promise.all(files.map((handle) => handle.close()));
+    }
+  };
+  return {
+    preReceive: child.stdio[PRE_RECEIVE_FD] as Duplex,
+    prepared: child.stdio[PREPARED_FD] as Duplex,
+    ended: finish(),
+  };
+}
+
+async function readWhole(file: FileHandle): Promise<Buffer> {
+  const { size } = await file.stat();
+  const bytes = Buffer.alloc(size);
+  await file.read(bytes, 0, size, 0);
+  return bytes;
+}

@@ -1,0 +1,269 @@
+// Receiving pushes. receive-pack does git's part; before it may move a branch, its hooks ask here, where the policy
+// looks at the pushed objects, still in quarantine, and the push is put on record.
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { checkpoint } from '../../api/checkpoint.ts';
+import { MultinicError } from '../../api/errors.ts';
+import { recordPush } from './audit.ts';
+import { gitFailure } from '../git/git.ts';
+import { PUSH_HOOKS } from '../git/hook.ts';
+import type { Body } from '../http/body.ts';
+import type { Principal, Push, PushPolicy, Reader } from '../model/store-port.ts';
+import { makeAtomic, readPushHeader, refusalReport, ZERO_OID } from './ref-commands.ts';
+import type { PushHeader } from './ref-commands.ts';
+import { Gate } from './gate.ts';
+import type { Judge } from './gate.ts';
+import { PUSH_LIMIT, startReceivePack } from './process.ts';
+import { refusalLines } from './refusal.ts';
+import type { Refusal } from './refusal.ts';
+import { openReader } from '../reader.ts';
+import type { Store } from '../store.ts';
+
+/** Branches in one push: each is judged and recorded in turn while the store's lock is held. */
+const MAX_BRANCHES = 500;
+const NODE_BRANCH = /^refs\/heads\/node\/[a-z0-9][a-z0-9._-]*$/;
+
+export interface PushReceiverOptions {
+  readonly store: Store;
+  readonly reader: Reader;
+  readonly policy: PushPolicy;
+  /** Called once for every branch that moved, after it is durable. */
+  readonly onPush: (push: Push) => void;
+  readonly log: Logger;
+}
+
+/** Takes pushes of authenticated principals, each whole. */
+export class PushReceiver {
+  readonly #options: PushReceiverOptions;
+
+  constructor(options: PushReceiverOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Lands a push: all its branches, or none.
+   * @returns git's report, which tells programs which branches moved, and people why not
+   * @throws MultinicError `BadRequest` when the body is no push; `PushUnclear` when it landed but git failed to say so
+   */
+  async receive(principal: Principal, body: Body): Promise<Buffer> {
+    const header = readPushHeader(body.bytes);
+    if (header === undefined)
+      throw new MultinicError(
+        'BadRequest',
+        'this is no push that we take (signed ones are not): push with plain git',
+      );
+    // What git sends to try its credentials before a large push.
+    if (header.commands.length === 0) return Buffer.alloc(0);
+
+    const pushes = header.commands.map((command) => ({ principal, ...command }));
+    const refusals = body.complete ? await this.#refuseEarly(pushes) : tooLarge(pushes, body.size);
+    if (refusals.length > 0) {
+      return refusalReport(header, refusals[0]?.error.code ?? '', this.#refuse(principal, refusals));
+    }
+    return this.#receivePack(principal, header, body.bytes, pushes);
+  }
+
+  /**
+   * Judges what needs no objects. receive-pack has checks of its own for some of it, but those leave out a branch and
+   * let the others pass.
+   */
+  async #refuseEarly(pushes: readonly Push[]): Promise<Refusal[]> {
+    if (pushes.length > MAX_BRANCHES) return tooMany(pushes);
+    const refusals = await this.#refuseFenced(pushes);
+    if (refusals.length > 0) return refusals;
+    const seen = new Set<string>();
+    for (const push of pushes) {
+      const error = seen.has(push.ref)
+        ? new MultinicError('BranchTwice', 'the push names this branch twice: name it once')
+        : await this.#refuseBranch(push);
+      if (error !== undefined) refusals.push({ ref: push.ref, error });
+      seen.add(push.ref);
+    }
+    return refusals;
+  }
+
+  /** Another controller has the store, or another store is in its place: what this process reads is the old one. */
+  async #refuseFenced(pushes: readonly Push[]): Promise<Refusal[]> {
+    return this.#options.store.expectFence().then(
+      () => [],
+      (error: unknown) => this.#unexpected(pushes, error),
+    );
+  }
+
+  async #refuseBranch(push: Push): Promise<MultinicError | undefined> {
+    if (!NODE_BRANCH.test(push.ref))
+      return new MultinicError(
+        'ReservedRef',
+        'it belongs to the controller: push to node/* only, and change main through the CR',
+      );
+    if (push.new === ZERO_OID)
+      return new MultinicError(
+        'BranchDelete',
+        "a node's history is never deleted: take the node out of its CR",
+      );
+    const tip = await this.#options.reader.ref(push.ref);
+    if (tip === undefined)
+      return new MultinicError(
+        'BranchCreate',
+        'there is no such branch, and no push makes one: it is born when a CR names the node',
+      );
+    if (tip !== push.old)
+      return new MultinicError(
+        'LostRace',
+        `the branch has moved to ${tip.slice(0, 10)} meanwhile: git pull --rebase, then push again`,
+      );
+    return undefined;
+  }
+
+  async #receivePack(
+    principal: Principal,
+    header: PushHeader,
+    body: Buffer,
+    pushes: readonly Push[],
+  ): Promise<Buffer> {
+    const { store, log } = this.#options;
+    const attempt = new AbortController();
+    let refused: readonly string[] | undefined;
+    const judge =
+      (decide: (question: ReadonlyMap<string, string>) => Promise<Refusal[]>): Judge =>
+      async (question) => {
+        const refusals = await decide(question).catch((error: unknown) => this.#unexpected(pushes, error));
+        refused = refusals.length === 0 ? undefined : this.#refuse(principal, refusals);
+        return refused;
+      };
+
+    const git = await startReceivePack(store.dir, join(store.dir, PUSH_HOOKS), makeAtomic(body, header));
+    const gates = [
+      new Gate(
+        git.preReceive,
+        judge((question) => this.#admit(pushes, question, attempt.signal)),
+      ),
+      new Gate(
+        git.prepared,
+        judge(() => this.#prepare(pushes)),
+      ),
+    ];
+    const ended = await git.ended;
+    attempt.abort(new MultinicError('PushEnded', 'git gave the push up while it was judged: push again'));
+    for (const gate of gates) gate.close();
+    checkpoint('push.ended');
+
+    const landed = await this.#settle(pushes);
+    if (ended.code === 0) {
+      if (landed > 0 || refused !== undefined) return ended.stdout;
+      // git has its own words for a lost race, but no remedy.
+      const refusals = await this.#refuseEarly(pushes);
+      if (refusals.length === 0) return ended.stdout;
+      return refusalReport(header, refusals[0]?.error.code ?? '', this.#refuse(principal, refusals));
+    }
+    if (ended.signal !== undefined) await store.clearLeftovers();
+    const failure = gitFailure('git receive-pack', ended);
+    log.error({ err: failure, principal: principal.name, landed }, 'a push ended with an error');
+    if (landed > 0)
+      throw new MultinicError(
+        'PushUnclear',
+        'the push has landed, but not ended well: fetch before you go on',
+        {
+          cause: failure,
+        },
+      );
+    return refusalReport(header, 'not accepted', refused ?? [`multinic: ${failure.message}; push again`]);
+  }
+
+  /** pre-receive: whether the push may land; if so, it is on record before it does. */
+  async #admit(
+    pushes: readonly Push[],
+    question: ReadonlyMap<string, string>,
+    attempt: AbortSignal,
+  ): Promise<Refusal[]> {
+    const { store, policy } = this.#options;
+    const objects = openReader(store.dir, { objectEnv: Object.fromEntries(question) });
+    try {
+      const refusals: Refusal[] = [];
+      for (const push of pushes) {
+        await policy.check(push, objects).catch((error: unknown) => {
+          if (!(error instanceof MultinicError)) throw error;
+          refusals.push({ ref: push.ref, error });
+        });
+      }
+      if (refusals.length > 0) return refusals;
+    } finally {
+      await objects.close();
+    }
+    checkpoint('push.admitted');
+    for (const push of pushes) {
+      // git has given up meanwhile: what cannot land any more need not be on record.
+      attempt.throwIfAborted();
+      await recordPush(store, push);
+    }
+    checkpoint('push.recorded');
+    return [];
+  }
+
+  /**
+   * reference-transaction: the last moment before the branches move. A branch must not be on disk before its objects
+   * are; and a controller that was stopped long enough to be replaced must not move any.
+   */
+  async #prepare(pushes: readonly Push[]): Promise<Refusal[]> {
+    await this.#options.store.syncRefs([]);
+    checkpoint('push.prepared');
+    return this.#refuseFenced(pushes);
+  }
+
+  /** Makes what has landed durable and tells of it. @returns how many branches moved */
+  async #settle(pushes: readonly Push[]): Promise<number> {
+    const { store, reader, onPush, log } = this.#options;
+    const landed: Push[] = [];
+    for (const push of pushes) if ((await reader.ref(push.ref)) === push.new) landed.push(push);
+    if (landed.length === 0) return 0;
+    await store.syncRefs(landed.map(({ ref }) => ref));
+    checkpoint('push.durable');
+    for (const push of landed) {
+      log.info(
+        { principal: push.principal.name, ref: push.ref, old: push.old, new: push.new },
+        'push landed',
+      );
+      onPush(push);
+    }
+    return landed.length;
+  }
+
+  /** Puts a refusal into the log, and into words for the pusher. */
+  #refuse(principal: Principal, refusals: readonly Refusal[]): string[] {
+    const reasons = refusals.map(({ ref, error }) => ({ ref, code: error.code, message: error.message }));
+    this.#options.log.warn({ principal: principal.name, refusals: reasons.slice(0, 10) }, 'push refused');
+    return refusalLines(refusals);
+  }
+
+  #unexpected(pushes: readonly Push[], error: unknown): Refusal[] {
+    const known = error instanceof MultinicError;
+    if (!known) this.#options.log.error({ err: error }, 'a push could not be judged');
+    const refusal = known
+      ? forPusher(error)
+      : new MultinicError('Internal', "internal error, which the controller's log has: push again");
+    return pushes.slice(0, 1).map(({ ref }) => ({ ref, error: refusal }));
+  }
+}
+
+/** Which controller has to end is not for the pusher to know. */
+function forPusher(error: MultinicError): MultinicError {
+  if (error.code !== 'Fenced') return error;
+  return new MultinicError('Fenced', 'another controller has taken over this store: push again');
+}
+
+function tooMany(pushes: readonly Push[]): Refusal[] {
+  const error = new MultinicError(
+    'TooManyBranches',
+    `${pushes.length} branches in one push, at most ${MAX_BRANCHES}: push them in groups, or use multinic rollback --change`,
+  );
+  return pushes.slice(0, 1).map(({ ref }) => ({ ref, error }));
+}
+
+function tooLarge(pushes: readonly Push[], size: number): Refusal[] {
+  const error = new MultinicError(
+    'PushTooLarge',
+    `the push has ${(size / 1024 / 1024).toFixed(1)} MiB, at most ${PUSH_LIMIT / 1024 / 1024} are taken: push less, a node's files are small`,
+    { data: { size, limit: PUSH_LIMIT } },
+  );
+  return pushes.slice(0, 1).map(({ ref }) => ({ ref, error }));
+}

@@ -1,0 +1,127 @@
+// Smart HTTP: which of git's two services a request wants, who may have it, and git itself behind.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import PQueue from 'p-queue';
+import { MultinicError } from '../../api/errors.ts';
+import { gitEnvironment } from '../git/git.ts';
+import { readBody } from '../http/body.ts';
+import { pipeGit } from '../http/child.ts';
+import { FLUSH, pkt } from '../http/pktline.ts';
+import { onlyBranch, shown } from '../http/visible.ts';
+import { confine } from '../http/wants.ts';
+import type { Principal, Reader } from '../model/store-port.ts';
+import { PUSH_LIMIT } from '../push/process.ts';
+import type { PushReceiver } from '../push/receiver.ts';
+
+/** A fetch that names every branch of a large store, several times over. */
+const FETCH_BODY_LIMIT = 4 * 1024 * 1024;
+/** A push this much too large is still read to its end, for a client listens to a reason only then. */
+const PUSH_DRAIN = 8 * PUSH_LIMIT;
+/** git children at once; they are processes, each with a core's work. */
+const CHILDREN = 8;
+const WAITING = 512;
+
+type Service = 'git-upload-pack' | 'git-receive-pack';
+
+interface GitRequest {
+  readonly service: Service;
+  /** The refs are asked for, as every fetch and push begins. */
+  readonly advertise: boolean;
+}
+
+const PATH = /^\/git(?:\/multinic\.git)?\/(info\/refs|git-upload-pack|git-receive-pack)$/;
+
+/** @throws MultinicError `NotFound`, `MethodNotAllowed`, `Forbidden` for clients of the dumb protocol */
+function parse(request: IncomingMessage, url: URL): GitRequest {
+  const [, path] = PATH.exec(url.pathname) ?? [];
+  if (path === undefined)
+    throw new MultinicError('NotFound', 'there is no repository here: its URL ends with /git');
+  const method = path === 'info/refs' ? 'GET' : 'POST';
+  if (request.method !== method)
+    throw new MultinicError('MethodNotAllowed', `use ${method}`, { data: { allow: [method] } });
+  if (path !== 'info/refs') return { service: path as Service, advertise: false };
+  const service = url.searchParams.get('service');
+  if (service === 'git-upload-pack' || service === 'git-receive-pack') return { service, advertise: true };
+  throw new MultinicError('Forbidden', 'only the smart HTTP protocol is spoken: use git 1.6.6 or later');
+}
+
+/** @throws MultinicError `Forbidden`. The advertisement is refused too: of a refused POST clients lose the reason. */
+function authorise(service: Service, principal: Principal): void {
+  if (service === 'git-receive-pack' && principal.role !== 'write')
+    throw new MultinicError(
+      'Forbidden',
+      `${principal.name} may only read: push with a token that has the role write`,
+    );
+}
+
+function headers(service: Service, part: 'advertisement' | 'result'): Record<string, string> {
+  return { 'Content-Type': `application/x-${service}-${part}`, 'Cache-Control': 'no-cache' };
+}
+
+/**
+ * `Git-Protocol` is the caller's text in a child's environment: only a version that we know gets there. A node gets
+ * none: version 2 has another form of wants, and serves any object that they name.
+ */
+function protocolOf(request: IncomingMessage, branch: string | undefined): Record<string, string> {
+  const header = request.headers['git-protocol'];
+  const [, version] = /^version=([12])$/.exec(typeof header === 'string' ? header : '') ?? [];
+  return branch !== undefined || version === undefined ? {} : { GIT_PROTOCOL: `version=${version}` };
+}
+
+/** Serves one store to git clients. */
+export class GitService {
+  readonly #dir: string;
+  readonly #reader: Reader;
+  readonly #receiver: PushReceiver;
+  readonly #children = new PQueue({ concurrency: CHILDREN });
+
+  constructor(dir: string, reader: Reader, receiver: PushReceiver) {
+    this.#dir = dir;
+    this.#reader = reader;
+    this.#receiver = receiver;
+  }
+
+  /** @throws MultinicError before the answer has begun; later failures end the connection */
+  async handle(
+    request: IncomingMessage,
+    response: ServerResponse,
+    url: URL,
+    principal: Principal,
+  ): Promise<void> {
+    const { service, advertise } = parse(request, url);
+    authorise(service, principal);
+    if (service === 'git-receive-pack' && !advertise) {
+      const body = await readBody(request, { limit: PUSH_LIMIT, drain: PUSH_DRAIN });
+      const report = await this.#queued(() => this.#receiver.receive(principal, body));
+      response.writeHead(200, headers(service, 'result')).end(report);
+      return;
+    }
+    const branch = onlyBranch(principal);
+    let input: Buffer = Buffer.alloc(0);
+    if (!advertise) {
+      const { bytes } = await readBody(request, { limit: FETCH_BODY_LIMIT });
+      input = branch === undefined ? bytes : await confine(bytes, branch, this.#reader);
+    }
+    const args = [service.slice('git-'.length), '--stateless-rpc'];
+    if (advertise) args.push('--http-backend-info-refs');
+    await this.#queued(() =>
+      pipeGit(response, {
+        args: [...args, this.#dir],
+        env: gitEnvironment(shown(branch), protocolOf(request, branch)),
+        input,
+        headers: headers(service, advertise ? 'advertisement' : 'result'),
+        prelude: advertise ? Buffer.concat([pkt(`# service=${service}\n`), FLUSH]) : Buffer.alloc(0),
+      }),
+    );
+  }
+
+  /** Resolves when no child runs. */
+  async idle(): Promise<void> {
+    await this.#children.onIdle();
+  }
+
+  async #queued<T>(job: () => Promise<T>): Promise<T> {
+    if (this.#children.size >= WAITING)
+      throw new MultinicError('Busy', `${WAITING} requests are waiting already: try again in a few seconds`);
+    return this.#children.add(job);
+  }
+}
