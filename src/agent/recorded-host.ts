@@ -32,7 +32,7 @@ const address = z.string().transform((text, context) => {
  * `host.yaml` in the root of an offline host: the machine that its files belong to. The agent changes it as a kernel
  * would; a person may edit it to add a NIC, take one away, or reboot the machine (a new bootId).
  */
-const HostFileSchema = z.strictObject({
+export const HostFileSchema = z.strictObject({
   /** As `nodeInfo.osImage`: `Ubuntu 22.04.4 LTS`. */
   osImage: z.string().min(1),
   machineId: z.string().min(1),

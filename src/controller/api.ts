@@ -15,16 +15,16 @@ import { reportOf } from './status-report.ts';
 const Author = z.strictObject({ name: z.string().min(1).max(200), email: z.string().max(200) });
 
 const Body = z.strictObject({ author: Author.optional() });
-const RollbackBody = Body.extend({ to: z.string().optional() });
-const ChangeBody = Body.extend({ change: z.string() });
-const RerenderBody = Body.extend({
+export const RollbackBody = Body.extend({ to: z.string().optional() });
+export const ChangeBody = Body.extend({ change: z.string() });
+export const RerenderBody = Body.extend({
   nodes: z.array(z.string()).default([]),
   renderer: z.enum(RENDERER_KINDS).optional(),
 });
-const ConfirmBody = Body.extend({ target: z.string().optional() });
+export const ConfirmBody = Body.extend({ target: z.string().optional() });
 
-const LogQuery = z.object({ limit: z.coerce.number().int().min(1).max(10_000).default(50) });
-const DiffQuery = z.object({
+export const LogQuery = z.object({ limit: z.coerce.number().int().min(1).max(10_000).default(50) });
+export const DiffQuery = z.object({
   from: z.string().optional(),
   to: z.string().optional(),
   host: z.stringbool().default(false),

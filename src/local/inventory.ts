@@ -13,7 +13,7 @@ const nodeName = z
     'a Kubernetes node name: lower-case letters, digits, "-" and "."',
   );
 
-const Inventory = z.strictObject({
+export const Inventory = z.strictObject({
   nodes: z.array(
     z.strictObject({
       name: nodeName,

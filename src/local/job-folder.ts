@@ -9,7 +9,7 @@ import { Outcome } from '../api/outcome.ts';
 import type { JobRequest } from '../scheduler/job-port.ts';
 import { isErrno, readIfPresent, replaceFile, syncFolder } from './file.ts';
 
-const Request = AgentJob.omit({ version: true, url: true, tokenFile: true }).extend({
+export const Request = AgentJob.omit({ version: true, url: true, tokenFile: true }).extend({
   nodeId: z.string(),
   attempt: z.number().int(),
 });

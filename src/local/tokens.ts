@@ -8,7 +8,7 @@ import type { Principal } from '../store/model/store-port.ts';
 import { readIfPresent, replaceFile } from './file.ts';
 
 const token = z.string().regex(/^[\x21-\x7e]{20,200}$/, 'at least 20 printable characters without spaces');
-const TokenFile = z.strictObject({ operator: token, nodes: z.record(z.string(), token).default({}) });
+export const TokenFile = z.strictObject({ operator: token, nodes: z.record(z.string(), token).default({}) });
 type TokenFile = z.infer<typeof TokenFile>;
 
 const HEADER =

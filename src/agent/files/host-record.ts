@@ -72,7 +72,7 @@ const pendingSchema = z.strictObject({
 /** A change that began: what it does, and all that is needed to undo it. */
 export type Pending = z.infer<typeof pendingSchema>;
 
-const recordSchema = z.strictObject({
+export const recordSchema = z.strictObject({
   version: z.literal(1),
   applied: appliedSchema.nullable(),
   pending: pendingSchema.nullable(),

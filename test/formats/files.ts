@@ -1,0 +1,96 @@
+// What stands in files: those of a node's branch, of main, and on the host.
+
+import { carrierWait, CARRIER_WAIT_PATH } from '../../src/agent/files/carrier-wait.ts';
+import { LOCK, RECORD, RESTORE_SCRIPT, RESTORE_UNIT, STAGING } from '../../src/agent/files/managed-files.ts';
+import { noAutoDefault, noAutoDefaultPath } from '../../src/agent/files/no-auto-default.ts';
+import { ANNOTATIONS } from '../../src/api/multinicbizconfig.ts';
+import { commitConfig, mainConfig } from '../../src/mirror/main-branch.ts';
+import { admitConfig } from '../../src/network/admission.ts';
+import type { Interface } from '../../src/network/interface.ts';
+import { renderNode } from '../../src/network/node.ts';
+import { RENDERER_KINDS, rendererOf } from '../../src/network/renderers.ts';
+import { NODE_FILE } from '../../src/network/tree.ts';
+import { Batch } from '../../src/store/model/batch.ts';
+
+const MAC = '02:00:00:00:01:01';
+const NIC: Interface = {
+  name: 'multinic1',
+  mac: MAC,
+  address: '192.168.100.10',
+  prefix: 24,
+  mtu: 1450,
+  portId: 'port-1',
+  takeover: true,
+};
+const NIC6: Interface = { name: 'multinic12', mac: MAC, address: 'fd00::10', prefix: 64, mtu: 1500 };
+
+/** Each renderer's files, with each line that stands in them: `PATH:NUMBER LINE`. */
+export function renderedFiles(): string[] {
+  return RENDERER_KINDS.flatMap((kind) => {
+    const nics = kind === 'netplan' ? [NIC, NIC6, { ...NIC, netplanId: 'ens4' }] : [NIC, NIC6];
+    return nics.flatMap((nic) => lines(rendererOf(kind).render(nic)));
+  });
+}
+
+export function nodeFile(): string[] {
+  return lines(
+    new Map([
+      [
+        NODE_FILE,
+        renderNode({
+          name: 'worker-1',
+          systemUUID: 'UUID',
+          machineID: 'MACHINE',
+          nodeId: 'ID',
+          os: { family: 'ubuntu', major: 22 },
+          renderer: 'netplan',
+          source: { group: 'multinic.io', namespace: 'multinic-system', name: 'fleet' },
+        }),
+      ],
+    ]),
+  );
+}
+
+/** A CR's files on main. */
+export function mainFiles(): string[] {
+  const spec = {
+    providerId: 'provider',
+    specHash: 'hash',
+    nodeConfigs: [{ attachedNodeId: 'i-1', attachedNodeName: 'worker-1', interfaces: [] }],
+  };
+  const object = {
+    ref: { group: 'multinic.io', namespace: 'multinic-system', name: 'fleet' },
+    uid: 'UID',
+    generation: 3,
+    annotations: { [ANNOTATIONS.paused]: 'true' },
+    origin: { crd: 'CRD', namespace: 'NAMESPACE' },
+    writer: { name: 'kubectl', email: '' },
+    spec,
+  };
+  const batch = new Batch();
+  commitConfig(batch, { mark: 1 }, undefined, mainConfig(object, admitConfig({ spec }), undefined));
+  return batch.commits.flatMap(({ files }) => lines(files));
+}
+
+/** Files of ours on a host beside those of its network. */
+export function hostFiles(): string[] {
+  return [
+    RECORD,
+    LOCK,
+    STAGING,
+    RESTORE_SCRIPT,
+    RESTORE_UNIT,
+    ...lines(new Map([[noAutoDefaultPath(MAC), noAutoDefault(MAC)]])),
+    ...lines(new Map([[CARRIER_WAIT_PATH, carrierWait([NIC]) ?? '']])),
+  ];
+}
+
+function lines(files: ReadonlyMap<string, unknown>): string[] {
+  return [...files].flatMap(([path, text]) => [
+    path,
+    ...(typeof text === 'string' ? text : '')
+      .split('\n')
+      .map((line, index) => `${path}:${String(index + 1).padStart(2, '0')} ${line}`)
+      .filter((line) => !line.endsWith(' ')),
+  ]);
+}

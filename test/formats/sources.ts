@@ -1,0 +1,19 @@
+// The program's sources without their tests and comments, whatever folder they are in.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const SRC = join(import.meta.dirname, '../../src');
+
+export const SOURCES: readonly string[] = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.ts') && !path.endsWith('.test.ts'))
+  .map((path) => withoutComments(readFileSync(join(SRC, path), 'utf8')));
+
+function withoutComments(text: string): string {
+  return text.replaceAll(/^\s*(?:\/\/|\/?\*).*$/gm, '');
+}
+
+/** What the pattern's first group matches anywhere in the sources. @param pattern with the flag `g` */
+export function inSources(pattern: RegExp): string[] {
+  return SOURCES.flatMap((text) => [...text.matchAll(pattern)].map((match) => match[1] ?? ''));
+}

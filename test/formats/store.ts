@@ -1,0 +1,106 @@
+// What stands in the store's commits, and the names of its refs.
+
+import type { Outcome } from '../../src/api/outcome.ts';
+import { KINDS, TRAILER } from '../../src/history/commit-words.ts';
+import { recordEnding, recordRequest } from '../../src/history/outcome-branch.ts';
+import { MAIN, MIRRORED, nodeRef, outcomeRef } from '../../src/history/refs.ts';
+import { AUDIT_REF, recordPush } from '../../src/store/push/audit.ts';
+import { Batch } from '../../src/store/model/batch.ts';
+import { WRITER_REF } from '../../src/store/model/ref-names.ts';
+import { CONTROLLER } from '../../src/store/model/committer.ts';
+import type { Commit, Reader } from '../../src/store/model/store-port.ts';
+import type { Store } from '../../src/store/store.ts';
+
+import { inSources } from './sources.ts';
+
+const OID = 'c'.repeat(40);
+
+export function refs(): string[] {
+  const known = [
+    MAIN,
+    MIRRORED,
+    nodeRef('NODE'),
+    nodeRef('NODE.lock'),
+    outcomeRef('NODE'),
+    AUDIT_REF,
+    WRITER_REF,
+  ];
+  return [...known, ...inSources(/'(refs\/(?:meta|audit|multinic)\/[^']+)'/g)];
+}
+
+/** Who signs commits: the controller's address tells its commits from those of people. */
+export function signatures(): string[] {
+  return [`${CONTROLLER.name} <${CONTROLLER.email}>`];
+}
+
+export function trailers(): string[] {
+  return [...new Set([...Object.values(TRAILER), ...KINDS.map((kind) => `${TRAILER.change}: ${kind}`)])];
+}
+
+/** Trailers of outcomes, requests, and records of pushes. */
+export async function recordedTrailers(): Promise<string[]> {
+  const batch = new Batch();
+  const end = { node: 'worker-1', job: 'JOB', stamp: 1, commit: OID, attempt: 1 };
+  await recordEnding(READER, batch, OID, { ...end, outcome: OUTCOME });
+  recordRequest(batch, OID, {
+    node: 'worker-1',
+    request: 'retry',
+    by: { name: 'Alice', email: '' },
+    principal: 'alice',
+    job: 'JOB',
+    stamp: 1,
+  });
+  const push = { principal: { name: 'alice', role: 'write' }, ref: 'REF', old: OID, new: OID };
+  await recordPush({ transact: recorder(batch) } as unknown as Store, push as never);
+  return batch.commits.flatMap(({ subject, trailers: list }) => [
+    ...list.map(([key]) => key),
+    `subject ${subject.replaceAll(/c{10,}/g, 'COMMIT')}`,
+  ]);
+}
+
+function recorder(into: Batch): (make: (reader: Reader) => Promise<Batch>) => Promise<string[]> {
+  return async (make) => {
+    into.commits.push(...(await make(READER)).commits);
+    return [OID];
+  };
+}
+
+const READER = {
+  ref: async () => OID,
+  files: async () => new Map(),
+  commit: async () => SPEC,
+} as unknown as Reader;
+
+const SPEC: Commit = {
+  oid: OID,
+  tree: OID,
+  parents: [],
+  author: { ...CONTROLLER, time: 1 },
+  committer: { ...CONTROLLER, time: 1 },
+  subject: 'worker-1: add multinic0',
+  body: '',
+  trailers: [
+    [TRAILER.change, 'spec'],
+    [TRAILER.mainCommit, OID],
+  ],
+} as unknown as Commit;
+
+const OUTCOME: Outcome = {
+  version: 1,
+  node: 'worker-1',
+  job: 'JOB',
+  commit: OID,
+  result: 'Diverged',
+  reason: 'RecordDiffers',
+  step: 'plan',
+  machineId: 'MACHINE',
+  bootId: 'BOOT',
+  startedAt: '2025-01-21T10:32:00Z',
+  durationMs: 1250,
+  written: [],
+  removed: [],
+  missing: ['02:00:00:00:01:01'],
+  found: [{ mac: '02:00:00:00:01:01', name: 'multinic0' }],
+  record: null,
+  warnings: ['NetworkdHoldsOldFile'],
+};

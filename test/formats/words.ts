@@ -1,0 +1,53 @@
+// Words in PascalCase: codes of errors and problems, reasons of states, conditions, events and outcomes. They stand in
+// the sources as literals of many kinds, so every such literal is a code unless it is listed here.
+
+import { inSources } from './sources.ts';
+
+/** Words of Kubernetes, D-Bus, systemd, udev, HTTP and JavaScript, and headings of ours. */
+const OTHERS = words(`
+  ActiveState Age Allow Authorization Background Basic Bearer Complete ConfigMap Connection ContainerCreating
+  CustomResourceDefinition Default DeleteOptions Driver Established Event ExecStart Exists FailureTarget False File
+  GetUnit HostToContainer IfNotPresent In Lease List LoadConnections MultiNicBizConfig MultinicError Name
+  NameHasOwner Namespaced Never Node Nodes None Normal Opaque OriginalName PermanentMACAddress Pod PodInitializing
+  PodScheduled Provider RemainAfterExit ResetFailedUnit Secret StartTransientUnit StopUnit SubjectAccessReview
+  Succeeded TokenRequest TokenReview True Type Unconfined Warning NotFoundError Message
+`);
+
+/** Trailers, which the store's lists have, and which are no code besides. */
+const TRAILERS = words(
+  'Attempt By Change Confirms Duration Found Generation Job Means Missing New Old Principal Reason Record Ref Request Result Stamp Writer',
+);
+
+export function codes(): string[] {
+  return pascal().filter((word) => !OTHERS.has(word) && !TRAILERS.has(word));
+}
+
+/** Words listed above that the sources do not have any more. */
+export function unusedWords(): string[] {
+  const used = new Set(pascal());
+  return [...OTHERS, ...TRAILERS].filter((word) => !used.has(word));
+}
+
+function pascal(): string[] {
+  return inSources(/(?<![A-Za-z0-9])'([A-Z][a-z]+[A-Za-z]*)'/g);
+}
+
+/** Words that people search the agent's log for. */
+export function logKeywords(): string[] {
+  return [
+    ...inSources(/`([A-Z][a-z]+[A-Z][A-Za-z]+): \$\{/g),
+    ...inSources(/\$\{paths\.length\} (orphaned): /g),
+    ...inSources(/'nothing is (orphaned)'/g),
+  ];
+}
+
+export function checkpoints(steps: readonly string[]): string[] {
+  const named = inSources(/\bcheckpoint\((?:'|`)([^'`]+)(?:'|`)\)/g);
+  return named.flatMap((name) =>
+    name.includes('${step}') ? steps.map((step) => name.replace('${step}', step)) : [name],
+  );
+}
+
+function words(text: string): ReadonlySet<string> {
+  return new Set(text.trim().split(/\s+/));
+}
