@@ -1,4 +1,5 @@
-// The CustomResourceDefinition, made from the schema: structural, so that the API server takes, prunes and explains it.
+// Makes the CustomResourceDefinition from the schema. The result is a structural schema: the API server accepts only
+// such a one, and prunes and explains objects by it.
 
 import * as z from 'zod';
 import {
@@ -28,7 +29,8 @@ export function crd(group: Group, { alone = false }: { readonly alone?: boolean 
     metadata: {
       name: `${PLURAL}.${group}`,
       labels: { 'app.kubernetes.io/name': 'multinic-agent' },
-      // The earlier chart may have had it among its templates: Helm deletes what a later chart lacks, and all CRs with it.
+      // An earlier chart may have had the CRD as a template, and Helm deletes what a later chart lacks. That would
+      // delete all CRs.
       annotations: { 'helm.sh/resource-policy': 'keep' },
     },
     spec: {
@@ -56,7 +58,7 @@ export function crd(group: Group, { alone = false }: { readonly alone?: boolean 
   };
 }
 
-/** Priority 1: with `-o wide` only. */
+/** Columns of priority 1, which kubectl shows with `-o wide` only. */
 const COLUMNS = [
   { name: 'Nodes', type: 'integer', jsonPath: '.status.summary.totalNodes' },
   { name: 'Configured', type: 'integer', jsonPath: '.status.summary.configuredNodes' },
@@ -79,7 +81,7 @@ function schema(): object {
   const text = { type: 'string' };
   const spec = structural(MultiNicBizConfigSpec);
   const status = structural(MultiNicBizConfigStatus);
-  // Server-side apply keeps an owner for each item of a map list: dear for thousands of nodes that one writer owns.
+  // An atomic list: server-side apply would keep an owner for each item of a map list, for thousands of nodes.
   Object.assign(status.properties?.['nodeStatuses'] ?? {}, { 'x-kubernetes-list-type': 'atomic' });
   Object.assign(status.properties?.['conditions'] ?? {}, {
     'x-kubernetes-list-type': 'map',
@@ -108,7 +110,7 @@ function structural(type: z.ZodType): Structural {
   return strip(z.toJSONSchema(type, { target: 'openapi-3.0', io: 'input' }) as unknown as Structural);
 }
 
-/** Keeps what a structural schema may hold, in the order of this list; the bounds of a JavaScript integer are int64's. */
+/** Keeps the keys that a structural schema may hold, in this order. An integer without bounds of its own is int64. */
 function strip(node: Structural): Structural {
   const { type, description, pattern, minimum, maximum, required, properties, items } = node;
   const bounded = maximum !== Number.MAX_SAFE_INTEGER;

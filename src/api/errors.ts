@@ -1,10 +1,10 @@
-/** What is wrong with one field of an input, in words that an operator can act on. */
+/** One field of an input that is wrong, described in words that an operator can act on. */
 export interface Problem {
   /** Path of the field as the operator would find it: `spec.nodeConfigs[1].interfaces[0].address`. */
   readonly path: string;
   /** PascalCase, stable, for programs: `DuplicateMac`. */
   readonly code: string;
-  /** What is wrong and how to mend it, without the path. */
+  /** The fault and its remedy, without the path. */
   readonly message: string;
 }
 

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 
-/** What a Job tells the agent: everything it knows, so that a run can be repeated by hand. */
+/** The agent's input from a Job. It is complete, so that a person can repeat a run by hand. */
 export const AgentJob = z.strictObject({
   version: z.literal(1),
   /** Job name, `multinic-agent-<node id>-<yyyymmddhhmmss>`. */
@@ -14,16 +14,16 @@ export const AgentJob = z.strictObject({
   url: z.string(),
   /** Bearer token that reads this node's branch; given by file so that no process list shows it. */
   tokenFile: z.string(),
-  /** PEM, for a store whose certificate is by its own CA. */
+  /** CA certificate (PEM) that signed the store's certificate. */
   caFile: z.string().optional(),
   apply: z.enum(['live', 'full', 'files']).default('live'),
-  /** Who has to answer after a change: `192.168.100.1`, `192.168.100.1:22`, `[fd00::1]:22`. */
+  /** Hosts that must answer after a change: `192.168.100.1`, `192.168.100.1:22`, `[fd00::1]:22`. */
   probes: z.array(z.string()).optional(),
-  /** Addresses that the node has to go on reaching, as they are behind the Services: of API servers, of the store. */
+  /** Addresses of API servers and of the store behind their Services: the node must still reach them after a change. */
   peers: z.array(z.string()).optional(),
-  /** How long the store may be away before a run fails, or restores its host; absent: 40. */
+  /** Seconds that a run waits for an unreachable store before it fails or restores its host; absent: 40. */
   storeWaitSeconds: z.number().positive().optional(),
-  /** The run ends by itself, restored, before this. */
+  /** Deadline of the run: the agent restores the host and ends before it. */
   deadlineSeconds: z.number().int().positive().default(120),
 });
 export type AgentJob = z.infer<typeof AgentJob>;

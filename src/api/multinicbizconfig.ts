@@ -1,10 +1,10 @@
-// The custom resource MultiNicBizConfig: its schema here is the one source, the CRD is generated from it. It asks
-// for no more than the CRD always has: a schema that became stricter than stored objects would block their status
-// writes. Everything else is judged by network/admission.ts, entry by entry.
+// Schema of the custom resource MultiNicBizConfig: the one source, from which the CRD is generated. The schema asks for
+// no more than the CRD always has, because the API server refuses status writes to stored objects that break a stricter
+// one. network/admission.ts judges the rest, entry by entry.
 
 import * as z from 'zod';
 
-/** Both are served and worked; the second is the one that the external system writes. */
+/** API groups that the controller serves; the external system writes the second. */
 export const GROUPS = ['multinic.io', 'multinic.okestro.io'] as const;
 export type Group = (typeof GROUPS)[number];
 export const VERSION = 'v1';
@@ -12,15 +12,15 @@ export const KIND = 'MultiNicBizConfig';
 export const PLURAL = 'multinicbizconfigs';
 
 export const ANNOTATIONS = {
-  /** On a CR, `true`: its removal may clean however many nodes. */
+  /** On a CR, `true`: removing the CR may clean any number of nodes. */
   confirmCleanup: 'multinic.io/confirm-cleanup',
-  /** On a CR or Node, `true`: commits go on, nothing is applied. */
+  /** On a CR or Node, `true`: the mirror goes on committing, no Job applies. */
   paused: 'multinic.io/paused',
   /** On a Node: `netplan`, `ifcfg` or `keyfile` instead of what its OS image suggests. */
   renderer: 'multinic.io/renderer',
   /** On a Node: `live`, `full` or `files`. */
   apply: 'multinic.io/apply',
-  /** On a CR or Node: who has to answer after a change, `192.168.100.1,192.168.101.1:22`. */
+  /** On a CR or Node: hosts that must answer after a change, `192.168.100.1,192.168.101.1:22`. */
   probes: 'multinic.io/probes',
 } as const;
 

@@ -4,10 +4,10 @@ import * as z from 'zod';
 export const OUTCOME_MAX_BYTES = 4096;
 
 /**
- * Applied: the host has the commit's files, verified. Pending: the same, but for NICs that are not on the machine.
- * Failed: the host is as before. Superseded: the tip moved on; nothing was touched. Adopt: NICs already bear a
- * managed name that the commit does not give them; nothing was touched. Diverged: the host's record names a commit
- * that the controller did not expect; nothing was touched. Unknown: nobody can say.
+ * Applied: the host has the commit's files, verified. Pending: the same, except for NICs that the machine lacks.
+ * Failed: the host is as before. Superseded: the tip moved; the host is untouched. Adopt: NICs already have a managed
+ * name that the commit does not give them; the host is untouched. Diverged: the host's record names a commit that the
+ * controller did not expect; the host is untouched. Unknown: no report says how the run ended.
  */
 export const RESULTS = [
   'Applied',
@@ -25,7 +25,7 @@ const oid = z.string().regex(/^[0-9a-f]{40}$/);
 const word = z.string().regex(/^[\x21-\x7e]{1,253}$/);
 const reason = z.string().regex(/^[A-Z][A-Za-z]{0,63}$/);
 
-/** What the agent reports of one run, shared by agent, scheduler and both homes. */
+/** The agent's report of one run, shared by agent, scheduler and both homes. */
 export const Outcome = z.strictObject({
   version: z.literal(1),
   node: z.string(),
@@ -33,11 +33,11 @@ export const Outcome = z.strictObject({
   /** The commit that the Job was made for. */
   commit: oid,
   result: z.enum(RESULTS),
-  /** PascalCase, stable: why it is not simply Applied (`InterfacesMissing`, `NicInUse`, `VerifyFailed`…). */
+  /** Reason (PascalCase, stable) for a result other than Applied: `InterfacesMissing`, `NicInUse`, `VerifyFailed`… */
   reason: reason.optional(),
   /** For people: what happened and what to do. */
   message: z.string().optional(),
-  /** The step in which it ended, one of the agent's step names. */
+  /** Name of the agent's step in which the run ended. */
   step: z.string(),
   /** git tree id of the managed files that the agent read back from the host at the end. */
   tree: oid.optional(),
@@ -51,11 +51,11 @@ export const Outcome = z.strictObject({
   removed: z.array(z.string()).default([]),
   /** MACs that are wanted but not on the machine. */
   missing: z.array(word).default([]),
-  /** Names (and netplan IDs) that NICs already bear, for adoption. */
+  /** Managed names (and netplan IDs) that NICs on the host already have; the controller adopts them. */
   found: z.array(z.strictObject({ mac: word, name: word, netplanId: word.optional() })).default([]),
   /** The commit that the host's record names, when that is not the expected one; null: the host has no record. */
   record: oid.nullable().optional(),
-  /** What is well now, and not for ever, in PascalCase, stable; the message says what it is about. */
+  /** Codes (PascalCase, stable) of conditions that are harmless now and may break later; the message explains each. */
   warnings: z.array(reason).optional(),
   /** List entries that were cut to fit OUTCOME_MAX_BYTES. */
   omitted: z.number().int().positive().optional(),

@@ -1,4 +1,4 @@
-// What the controller says of a CR and its nodes. Names and spelling are those that operators know.
+// Status of a CR and its nodes. Names and spelling are the ones that operators know from the earlier agent.
 
 export const NODE_STATES = ['Pending', 'InProgress', 'Configured', 'Failed'] as const;
 export type NodeState = (typeof NODE_STATES)[number];
@@ -7,7 +7,7 @@ export interface NodeStatus {
   readonly attachedNodeId: string;
   readonly attachedNodeName: string;
   readonly state: NodeState;
-  /** PascalCase: why it is in this state. */
+  /** Reason for the state, in PascalCase. */
   readonly reason?: string;
   readonly message?: string;
   /** Tip of the node's branch. */

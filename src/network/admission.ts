@@ -40,11 +40,11 @@ export interface AdmittedConfig {
   readonly warnings: readonly Problem[];
 }
 
-/** What an object of the API server can be at most; a CR of a folder shall fit one too. */
+/** The API server's limit for one object. A CR in a folder has the same limit, so that it can move to a cluster. */
 const MAX_SPEC_BYTES = 1.5 * 1024 * 1024;
 
 /**
- * @param judge of one entry; a caller that remembers what it judged before may know the answer
+ * @param judge judges one entry; a caller may answer from its memory of earlier entries
  * @throws InvalidInputError `InvalidConfig` when it is invalid as a whole
  */
 export function admitConfig(raw: { readonly spec: unknown }, judge = admitEntry): AdmittedConfig {
@@ -130,7 +130,7 @@ function readNodeId(raw: unknown, path: string, problems: Problem[]): string | u
   return undefined;
 }
 
-/** Text for people: blank is as good as none. */
+/** Text for people; blank text counts as absent. */
 function readText(raw: unknown, path: string, code: string, problems: Problem[]): string | undefined {
   if (isBlank(raw)) return undefined;
   if (typeof raw === 'string' && isPlainText(raw)) return raw;
@@ -171,7 +171,7 @@ function readInterface(raw: unknown, path: string, problems: Problem[]): WantedI
   const shape = InterfaceConfig.safeParse(written);
   const misshapen = new Set(shape.error?.issues.map(({ path: [field] }) => String(field)));
   const found = [...misshapen].map((field) => shapeProblem(path, field, written));
-  // The fields that have their shape are judged all the same, so that everything is mended in one go.
+  // Judge the well-formed fields too, so that a person sees all problems of the entry at once.
   const shapely = Object.entries(written).filter(([field]) => !misshapen.has(field));
   const item: Item = shape.data ?? InterfaceConfig.parse(Object.fromEntries(shapely));
   if (written['macAddress'] === undefined) {
@@ -211,7 +211,7 @@ function shapeProblem(path: string, field: string, written: Raw): Problem {
   return { path: `${path}.${field}`, code, message: `is ${kindOf(value)}; ${remedy}` };
 }
 
-/** Address and prefix from both habits: the cidr of the address, or the cidr of the subnet with address beside it. */
+/** Address and prefix from either form: the cidr of the address, or the cidr of the subnet with `address` beside it. */
 function readSubnet(
   item: Item,
   path: string,
@@ -273,7 +273,7 @@ function agrees(cidr: Cidr, address: Address): boolean {
   return cidr.text === address.text || cidr.text === networkAddress(cidr);
 }
 
-/** A node that is there twice has no entry that counts. */
+/** Two entries for one node: none of them counts. */
 function refuseTwice(entries: readonly AdmittedEntry[]): AdmittedEntry[] {
   const byNode = Map.groupBy(entries, ({ nodeId }) => (nodeId === undefined ? undefined : nodeIdKey(nodeId)));
   return entries.map((entry) => {
@@ -287,7 +287,7 @@ function refuseTwice(entries: readonly AdmittedEntry[]): AdmittedEntry[] {
   });
 }
 
-/** OpenStack networks may overlap, so that this is only suspicious. */
+/** A warning and no refusal, because OpenStack networks may overlap. */
 function sharedByNodes(entries: readonly AdmittedEntry[]): Problem[] {
   const warnings: Problem[] = [];
   const firsts = new Map<string, { readonly node: number; readonly path: string }>();
@@ -310,7 +310,7 @@ function sharedByNodes(entries: readonly AdmittedEntry[]): Problem[] {
   return warnings;
 }
 
-/** The API server drops them without a word to us; a folder's file may have a typing error. */
+/** Unknown fields: typing errors in a folder's file. The API server prunes them before the controller sees them. */
 function unknownFields(rest: Raw, nodeConfigs: readonly unknown[]): Problem[] {
   const warnings: Problem[] = [];
   const check = (raw: unknown, known: object, path: string): void => {
@@ -344,7 +344,7 @@ function isBlank(value: unknown): boolean {
   return value === undefined || value === null || value === '';
 }
 
-/** A value in a message, short; structures only by what they are. */
+/** A value as messages show it: short, and a structure by its kind only. */
 function kindOf(value: unknown): string {
   if (isBlank(value)) return 'missing';
   if (Array.isArray(value)) return 'a list';

@@ -1,5 +1,5 @@
-// The rules that any node's network must keep, whoever wrote it: a CR, a person in git, or an earlier version of us.
-// The OS's own generators accept a duplicate MAC, and an MTU of 10.
+// Rules for every node's network, whether a CR, a person in git or an earlier version wrote it. The OS's own generators
+// do not check them: they accept a duplicate MAC, and an MTU of 10.
 
 import type { Problem } from '../api/errors.ts';
 import { parseAddress, reserved, unusable, type Address } from './address.ts';
@@ -18,7 +18,7 @@ export type Field = 'name' | 'macAddress' | 'address' | 'cidr' | 'mtu';
 
 type Nic = WantedInterface | Interface;
 
-/** A shorter prefix would draw the traffic of half the world to a secondary NIC, as a default route does. */
+/** Shortest prefix of a NIC: a shorter one would draw most traffic to a secondary NIC, as a default route does. */
 const MIN_PREFIX = { 4: 8, 6: 16 } as const;
 
 /**

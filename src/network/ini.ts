@@ -1,5 +1,5 @@
-// Reads `KEY=value` files with optional sections. Our own few lines, because a library would forgive what the OS's
-// readers take differently (quotes, blanks, continuation lines, keys twice): here all of that is refused.
+// Reads `KEY=value` files with optional sections, and refuses quotes, blanks, continuation lines and repeated keys,
+// which the OS's readers take in different ways. A library would accept them.
 
 import type { Problem } from '../api/errors.ts';
 import type { Keys } from './vocabulary.ts';

@@ -1,4 +1,4 @@
-// The domain's smallest thing: one NIC as a node should have it. Pure values, no I/O.
+// One NIC as a node should have it, and the order and equality of such NICs. Pure values, no I/O.
 
 /**
  * A secondary NIC as a node's files describe it. Normalised: MAC lower case with colons, address in its
@@ -11,15 +11,15 @@ export interface Interface {
   readonly address: string;
   readonly prefix: number;
   readonly mtu: number;
-  /** OpenStack port, a comment in the file: it identifies nothing. */
+  /** ID of the OpenStack port. The file has it as a comment; nothing is identified by it. */
   readonly portId?: string;
-  /** Ours even where a file of somebody else's gives this NIC more than DHCP. A comment in the file. */
+  /** Permission to take over a NIC that a foreign file configures with more than DHCP. The file has it as a comment. */
   readonly takeover?: true;
   /** netplan only: the key under `ethernets` when another file already describes the NIC under that ID. */
   readonly netplanId?: string;
 }
 
-/** What a CR's entry wants: as `Interface`, but a name only where the CR states one. */
+/** One interface of a CR's entry: as `Interface`, with a name only where the CR states one. */
 export interface WantedInterface extends Omit<Interface, 'name' | 'netplanId'> {
   readonly name?: string;
 }
@@ -52,7 +52,7 @@ export function byIndex(a: { readonly name: string }, b: { readonly name: string
   return (indexOfName(a.name) ?? 0) - (indexOfName(b.name) ?? 0);
 }
 
-/** A CR's wish may be compared with a network: by MAC, address, prefix, MTU; a name only if the wish states one. */
+/** Compares the CR's interfaces with a network by MAC, address, prefix and MTU, and by name where the CR states one. */
 export function satisfies(network: Network, wanted: readonly WantedInterface[]): boolean {
   if (network.length !== wanted.length) return false;
   const byMac = new Map(network.map((nic) => [nic.mac, nic]));
@@ -62,7 +62,7 @@ export function satisfies(network: Network, wanted: readonly WantedInterface[]):
   });
 }
 
-/** Whether two networks mean the same on the wire: by MAC; names, ports and netplan IDs are not compared. */
+/** True if two networks are the same on the wire. NICs are matched by MAC; names, ports and netplan IDs are ignored. */
 export function sameNetwork(a: Network, b: Network): boolean {
   if (a.length !== b.length) return false;
   const byMac = new Map(a.map((nic) => [nic.mac, nic]));

@@ -86,8 +86,8 @@ Name=${nic.name}
 }
 
 /**
- * A profile needs a UUID that stays; from the name alone, so that who edits the MAC in git need not compute one.
- * RFC 9562 version 8: our own recipe.
+ * A profile's UUID, which must not change. The name alone gives it, so that a person who edits the MAC in git computes
+ * nothing. RFC 9562 version 8 allows a recipe of one's own.
  */
 function uuidOf(name: string): string {
   const hex = createHash('sha256').update(`multinic.io/${name}`).digest('hex');

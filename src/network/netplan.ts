@@ -19,8 +19,8 @@ export const netplan: Renderer = {
 };
 
 /**
- * Whether a NIC's file may have another file's ID: netplan makes file names of it, and one of our names would make
- * two NICs of ours one.
+ * Whether a NIC's file may use this netplan ID of another file. A managed name is refused: netplan makes file names of
+ * IDs, so two managed NICs would share one file.
  */
 export function isNetplanId(id: string): boolean {
   return isPlainText(id, 64) && !/[\s/"'\\]/.test(id) && indexOfName(id) === undefined;
@@ -67,8 +67,8 @@ function read(name: string, files: Files, lenient: boolean, problems: Problem[])
   const content = files.get(path) ?? '';
   const { problems: flaws, ...said } = readComments(path, content);
 
-  // What is nearly always there, our own bytes, is read many times faster than YAML; what the lines hold counts
-  // only if rendering it gives this very file.
+  // Nearly every file has exactly the bytes that we render, and reading them by line is many times faster than YAML.
+  // The result counts only if rendering it gives this very file.
   const own = readOwn(content);
   if (own !== undefined && flaws.length === 0) {
     const nic = toInterface(name, own.id, new Reading(path, own.keys), said);
@@ -120,7 +120,7 @@ interface Ethernet {
   readonly keys: Keys;
 }
 
-/** Takes the values from the lines at which `text` writes them: no search, so that no file can make it slow. */
+/** Takes values from the lines at which `text` writes them, without a search, so that no file can make this slow. */
 function readOwn(content: string): Ethernet | undefined {
   const lines = content.split('\n', 19);
   const first = lines.indexOf('network:');

@@ -3,8 +3,8 @@
 import { byIndex, nameOfIndex, type Interface, type Network, type WantedInterface } from './interface.ts';
 
 /**
- * The network that a wish means on a node. A name comes from the wish, else from the tip, else from the base
- * (a NIC that a revert took away gets its old name back), else it is the lowest that is free.
+ * Gives names to the interfaces that a CR wants on a node. A name comes from the CR, else from the tip, else from the
+ * base (a NIC that a revert took away gets its old name back), else it is the lowest free one.
  * @param tip the branch's network now; its netplan IDs stay with their MACs
  * @param base the network that the controller committed last for a spec
  */
@@ -16,7 +16,8 @@ export function assignNames(wanted: readonly WantedInterface[], tip: Network, ba
     names.set(mac, name);
     taken.add(name);
   };
-  // One whole round after another: a weaker claim never takes a name from a stronger one of a later NIC.
+  // Each source of names is asked for all NICs before the next source, so that a weaker source of one NIC never takes
+  // the name that a stronger source gives to a later NIC.
   for (const nic of wanted) give(nic.mac, nic.name);
   for (const known of [tip, base]) {
     const nameByMac = new Map(known.map((nic) => [nic.mac, nic.name]));

@@ -1,4 +1,4 @@
-// What node.yaml says of a node: who it is, which OS family, which renderer, which CR.
+// The contents of node.yaml: the node's identity, OS family, renderer and source CR.
 
 import { parse, stringify } from 'yaml';
 import * as z from 'zod';
@@ -33,7 +33,7 @@ export interface NodeIdentity {
   readonly source: ConfigRef;
 }
 
-/** A node's name as the end of a ref: a node name may end in `.lock`, a ref may not; `_` never occurs in a node name. */
+/** A node's name as the end of a ref. A ref may not end in `.lock`, a node name may; `_` occurs in no node name. */
 export function branchOfNode(name: string): string {
   return name.replace(/\.lock$/, '.lock_');
 }
@@ -83,8 +83,8 @@ node:
 
 /** @throws InvalidInputError `InvalidTree` */
 export function parseNode(text: string): NodeIdentity {
-  // Our own bytes, which is nearly always, take a tenth of the time of YAML; they count only if rendering the
-  // result gives the same.
+  // Nearly every node.yaml has exactly the bytes that we render, and reading them by line takes a tenth of the time of
+  // YAML. The result counts only if rendering it gives the same bytes.
   const own = NodeDocument.safeParse(readOwn(text)).data?.node;
   if (own !== undefined && renderNode(own) === text) return own;
 
@@ -133,9 +133,9 @@ function readYaml(text: string): unknown {
   }
 }
 
-/** Quoted where any reader of YAML would take it for something else: a machine ID may be all digits. */
+/** A value, quoted where some YAML reader would not take it for text: a machine ID may be all digits. */
 function scalar(text: string): string {
-  // Quick for what is surely text: begins with a letter, and is longer than the longest of `yes`, `off`, `false`.
+  // Fast path: a value that begins with a letter and is longer than `yes`, `off` and `false` is text to every reader.
   if (/^[A-Za-z][A-Za-z0-9.-]{5,}$/.test(text)) return text;
   return stringify(text, { compat: 'yaml-1.1', lineWidth: 0 }).trimEnd();
 }

@@ -10,7 +10,7 @@ export interface Os {
 
 const UBUNTU = /^Ubuntu (\d+)\.\d+/;
 const DEBIAN = /^Debian GNU\/Linux (\d+)/;
-/** Red Hat's own CoreOS has an OpenShift version in this place and its own way of configuring NICs: not this. */
+/** Red Hat's CoreOS has an OpenShift version in this place, and configures NICs in another way. */
 const RHEL =
   /^(?:Red Hat Enterprise Linux(?: Server)?(?: release)?|CentOS(?: Linux| Stream)?(?: release)?|Rocky Linux|AlmaLinux|Oracle Linux(?: Server)?) (\d+)\b/;
 

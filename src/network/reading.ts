@@ -1,4 +1,4 @@
-// The values of one interface while they are read from a file: each with the key that it stood under.
+// Collects the values of one interface from a file, each with the key that it stood under.
 
 import { InvalidInputError, type Problem } from '../api/errors.ts';
 import { parseAddress, parseCidr, width, type Address, type Cidr } from './address.ts';
@@ -67,12 +67,12 @@ export class Reading {
   }
 }
 
-/** Exactly as the OS's own readers take a number: 0x5dc and 01500 are something else to one of them. */
+/** A decimal number that all of the OS's readers take alike; 0x5dc and 01500 are other values to some of them. */
 function decimal(text: string): number | undefined {
   return /^(?:0|[1-9][0-9]{0,4})$/.test(text) ? Number(text) : undefined;
 }
 
-/** As many as a person reads on a terminal; a hostile file has thousands. */
+/** Number of problems reported at once: as many as a person reads on a terminal; a hostile file has thousands. */
 const MAX_PROBLEMS = 50;
 
 /**

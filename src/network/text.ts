@@ -1,4 +1,4 @@
-// What texts from a CR may hold, by the place that they go to: paths, refs, commit messages, comments of files.
+// Limits for texts from a CR, by the place that they go to: paths, refs, commit messages, comments of files.
 
 /**
  * One line of visible text: no control, format (bidirectional overrides) or unassigned characters, no line

@@ -23,7 +23,7 @@ export function renderTree(node: NodeIdentity, network: Network): Files {
 }
 
 /**
- * Reads a node's tree and checks it as if nobody had before: vocabulary, sizes, and the rules of a CR.
+ * Reads a node's tree and checks vocabulary, sizes and the rules of a CR, whoever has checked it before.
  * @throws InvalidInputError `InvalidTree`
  */
 export function readTree(files: Files): NodeTree {
@@ -32,7 +32,7 @@ export function readTree(files: Files): NodeTree {
     const message = 'is missing; restore it from the commit before';
     throw invalid([{ path: NODE_FILE, code: 'MissingFile', message }]);
   }
-  // An interface has two files at most: what is beyond all hope is not read at all.
+  // An interface has at most two files. A tree with more is refused before any file is parsed.
   if (files.size > 1 + 2 * MAX_INTERFACES) {
     const message = `has ${files.size} files; a node may have ${MAX_INTERFACES} interfaces, remove some`;
     throw invalid([{ path: '', code: 'TooManyInterfaces', message }]);

@@ -1,5 +1,5 @@
-// How every renderer reads its files: values are taken where they stand, the result is rendered again, and what
-// the file says beyond or against that is foreign. So there is no second list of keys that could drift.
+// The way in which every renderer reads its files: take the values, render the result again, and refuse what the file
+// says beyond or against that. So no second list of keys can drift from the renderer's.
 
 import type { Problem } from '../api/errors.ts';
 import type { Interface } from './interface.ts';
@@ -14,13 +14,13 @@ export const HEADER =
 const PORT = '# OpenStack port: ';
 const TAKEOVER = '# Takeover: ';
 
-/** What no OS has a key for, as comment lines; empty without any. */
+/** Comment lines for the values that no OS has a key for; empty without such values. */
 export function comments({ portId, takeover }: Pick<Interface, 'portId' | 'takeover'>): string {
   const port = portId === undefined ? '' : `${PORT}${portId}\n`;
   return takeover === true ? `${port}${TAKEOVER}true\n` : port;
 }
 
-/** What a file's comments say. */
+/** Reads the values that a file holds as comments. */
 export function readComments(
   path: string,
   text: string,

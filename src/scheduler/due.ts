@@ -1,22 +1,25 @@
-// The scheduler turns tips of node branches into Jobs. Here: does one node need a run of the agent, and may it
-// have one now? Decided anew each time from what the store and the inventory say; nothing is remembered.
+// Decides whether one node needs a run of the agent, and whether it may have one now. Each decision uses only the store
+// and the inventory; nothing is remembered between decisions.
 import type { AgentJob } from '../api/job.ts';
 import type { OutcomeRecord } from '../history/outcome-branch.ts';
 import type { Oid } from '../store/model/store-port.ts';
 
 export const MAX_ATTEMPTS = 10;
-/** Of one tip in one boot as its runs tell it: an inventory that is wrong about the boot must not make Jobs without end. */
+/**
+ * Upper bound on runs of one commit within one boot ID as the runs report it. The inventory may be wrong about the
+ * boot, and must not cause Jobs without end.
+ */
 export const MAX_TRIES = 30;
 const FIRST_DELAY_MS = 60_000;
 const MAX_DELAY_MS = 3_600_000;
 
-/** What happened on the host, and in which change (commit on main). */
+/** One outcome, with the commit of main whose change was tried. */
 export interface RunRecord extends OutcomeRecord {
-  /** Change that the tried commit belonged to; absent: known only while that commit is the tip. */
+  /** Commit of main that the tried commit comes from; absent: known only while the tried commit is the tip. */
   readonly change?: Oid;
 }
 
-/** What is known of one node. */
+/** Input of the scheduler for one node. */
 export interface NodeFacts {
   readonly name: string;
   readonly nodeId: string;
@@ -25,9 +28,9 @@ export interface NodeFacts {
   readonly tipTime: number;
   /** The tip's managed files. */
   readonly tipTree: Oid;
-  /** The tip came past us and does not pass the checks. */
+  /** The tip fails the checks; it reached the store without passing the push policy. */
   readonly invalidTip?: boolean;
-  /** Anything is wanted, or was ever applied. */
+  /** The node has an interface in its tip, or had one on the host. */
   readonly wanted: boolean;
   /** Commit on main that the newest spec commit comes from. */
   readonly change?: Oid;
@@ -38,18 +41,18 @@ export interface NodeFacts {
   readonly ready: boolean;
   /** The inventory has no such node. */
   readonly gone?: true;
-  /** What is wrong with its inventory entry, for people. */
+  /** Problem of the node's inventory entry, in words for people. */
   readonly problem?: string;
   readonly paused: boolean;
   /** The node's own way to apply; absent: the policy's. */
   readonly apply?: AgentJob['apply'];
-  /** Who has to answer after a change on it. */
+  /** Hosts that must answer after a change on this node. */
   readonly probes?: readonly string[];
-  /** Newest first, at least back to the newest Applied or Pending one, and all of the newest changes that were tried. */
+  /** Newest first; reaches the newest Applied or Pending one at least, and all of the newest changes that were tried. */
   readonly history: readonly RunRecord[];
   /** The record that the newest Diverged outcome reports is a commit of this branch. */
   readonly recordInBranch?: boolean;
-  /** The tip bears the names that the newest Adopt or Diverged outcome found. Absent: as soon as the tip moved. */
+  /** The tip has the names that the newest Adopt or Diverged outcome found. Absent: true once the tip has moved. */
   readonly namesAdopted?: boolean;
 }
 
@@ -61,16 +64,16 @@ export type IdleReason =
   | 'NotReady'
   /** Found names have to be committed first. */
   | 'Adopt'
-  /** The host is in a state that the store knows nothing of; a person has to say that it may be overwritten. */
+  /** The host has a state that the store does not know: a person must confirm that it may be overwritten. */
   | 'NeedsConfirm'
   | 'GivenUp'
   /** Too many nodes failed in this change. */
   | 'ChangeStopped'
-  /** A job of this node is on its way: not started, started, or ended with an outcome not yet recorded. */
+  /** This node has a job that has not started, is running, or has ended with an outcome that is not recorded yet. */
   | 'Waiting'
   | 'Running'
   | 'Recording'
-  /** A waiting job of an older commit has to be gone first. */
+  /** A job of an older commit is waiting and must be withdrawn first. */
   | 'Withdrawing'
   /** Due, but enough jobs run. */
   | 'Queued';
@@ -97,7 +100,7 @@ export function decide(node: NodeFacts, now: number): Decision {
   if (node.invalidTip === true) return idle('InvalidTip');
   const [newest] = runs(node);
   if (newest === undefined && !node.wanted) return idle('NothingWanted');
-  if (newest !== undefined && !unsettled(node, newest)) return idle('UpToDate');
+  if (newest !== undefined && !mayDiffer(node, newest)) return idle('UpToDate');
   if (node.paused) return idle('Paused');
   if (!node.ready) return idle('NotReady');
   const obstacle = newest && hostObstacle(node, newest);
@@ -118,7 +121,7 @@ export function decide(node: NodeFacts, now: number): Decision {
   };
 }
 
-/** Outcomes of runs that looked at the host, newest first: no requests, and not those that were too late. */
+/** Outcomes of runs that looked at the host, newest first: neither requests nor superseded runs. */
 export function runs(node: NodeFacts): RunRecord[] {
   return node.history.filter(({ result }) => result !== 'Requested' && result !== 'Superseded');
 }
@@ -127,29 +130,29 @@ function idle(reason: IdleReason): Decision {
   return { due: false, reason };
 }
 
-/** Whether the host may be other than the tip wants it. */
-function unsettled(node: NodeFacts, newest: OutcomeRecord): boolean {
+/** Whether the host may differ from the tip. */
+function mayDiffer(node: NodeFacts, newest: OutcomeRecord): boolean {
   switch (newest.result) {
     case 'Unknown':
-    // These two touched nothing, and found a host that is not as the tree before says.
+    // Adopt and Diverged touched nothing, and found a host that differs from the newest outcome's tree.
     case 'Adopt':
     case 'Diverged':
       return true;
     case 'Failed':
     case 'Pending':
-      // The same files on the host prove nothing when it was this very tip that could not be brought into force.
+      // Equal files prove nothing if the run of this very tip failed: the files may be there without being in force.
       if (newest.tried === node.tip || rebooted(node, newest)) return true;
   }
   return newest.tree !== node.tipTree || replaced(node, newest) || asked(node, 'retry');
 }
 
-/** Why a run would find again what the newest one found; undefined: it may go on. */
+/** The reason why another run would end as the newest one did; undefined: another run may succeed. */
 function hostObstacle(node: NodeFacts, newest: OutcomeRecord): IdleReason | undefined {
   if (replaced(node, newest) || asked(node, 'retry')) return undefined;
   if (newest.result === 'Adopt' && !rebooted(node, newest) && namesMissing(node, newest)) return 'Adopt';
   if (newest.result !== 'Diverged' || asked(node, 'confirm') || node.recordInBranch === true)
     return undefined;
-  if (!strange(node)) return 'NeedsConfirm';
+  if (!neverApplied(node)) return 'NeedsConfirm';
   return namesMissing(node, newest) ? 'Adopt' : undefined;
 }
 
@@ -158,24 +161,24 @@ function namesMissing(node: NodeFacts, outcome: OutcomeRecord): boolean {
   return node.namesAdopted === undefined ? outcome.tried === node.tip : !node.namesAdopted;
 }
 
-/** This machine has never been brought into a state by this branch, so its record can contradict nothing. */
-function strange(node: NodeFacts): boolean {
+/** This branch has never been applied on this machine, so the host's record cannot contradict it. */
+function neverApplied(node: NodeFacts): boolean {
   return !runs(node).some(
     (run) => (run.result === 'Applied' || run.result === 'Pending') && !replaced(node, run),
   );
 }
 
-/** The commit that the host's record should name: what put this machine in its state. */
+/** The commit that the host's record should name: the one that was last applied on this machine. */
 function expectedRecord(node: NodeFacts): Oid | null {
   let confirmed = false;
   let newest = true;
   for (const outcome of node.history) {
     if (outcome.result === 'Requested') confirmed ||= outcome.request === 'confirm';
-    // What was known of another machine says nothing of this one.
+    // Older outcomes are those of a replaced machine, and say nothing about the present one.
     else if (replaced(node, outcome)) return null;
     else if (outcome.result === 'Applied' || outcome.result === 'Pending') return outcome.tried ?? null;
     else if (outcome.result === 'Diverged') {
-      if (confirmed || (newest && (node.recordInBranch === true || strange(node))))
+      if (confirmed || (newest && (node.recordInBranch === true || neverApplied(node))))
         return outcome.record ?? null;
       newest = false;
     }
@@ -184,8 +187,8 @@ function expectedRecord(node: NodeFacts): Oid | null {
 }
 
 /**
- * Runs that did not get the node to where its tip wants it, newest first: since the tip is what it is, and since the
- * last request. Those of the present boot count against `MAX_ATTEMPTS`.
+ * Runs of the present tip since its last success or request, newest first. Runs of the present boot count against
+ * `MAX_ATTEMPTS`.
  */
 function triesOfTip(node: NodeFacts): OutcomeRecord[] {
   const tries: OutcomeRecord[] = [];
@@ -202,14 +205,15 @@ function triesOfTip(node: NodeFacts): OutcomeRecord[] {
 function backoffEnd(failures: readonly OutcomeRecord[], now: number): number {
   const [newest, before] = failures;
   if (newest === undefined) return 0;
-  // What such a run reports is an answer to go on with, at once. Twice in a row it is a failure like any other.
+  // Adopt and Diverged are questions that the controller answers, so the next run may start at once. Two of them in a
+  // row count as a failure.
   if (isQuestion(newest) && !(before !== undefined && isQuestion(before))) return 0;
   return pauseEnd(newest, Math.min(FIRST_DELAY_MS * 2 ** (failures.length - 1), MAX_DELAY_MS), now);
 }
 
 /**
- * A run further in the future than the pause is long was dated by a clock that has been put right since. How long ago
- * it was, nobody knows, and its date may be years away: there is no pause then, only the bound on attempts.
+ * End of the pause after a run. A run that lies further in the future than the pause is long was dated by a wrong
+ * clock, perhaps by years. Then there is no pause, only the bound on attempts.
  */
 function pauseEnd({ time }: OutcomeRecord, delayMs: number, now: number): number {
   const began = time * 1000;
@@ -217,8 +221,8 @@ function pauseEnd({ time }: OutcomeRecord, delayMs: number, now: number): number
 }
 
 /**
- * After a reboot the next run comes at once. But when two runs in a row told of one boot and the inventory tells of
- * another, it may as well be wrong, and then these runs would chase each other.
+ * End of the pause after a reboot: none, so that the next run starts at once. Exception: two runs in a row report one
+ * boot ID and the inventory another. The inventory may be wrong, and runs without a pause would never end.
  */
 function rebootEnd(
   failures: readonly OutcomeRecord[],
@@ -244,7 +248,7 @@ function asked(node: NodeFacts, request: 'retry' | 'confirm'): boolean {
   return requests(node).some((outcome) => outcome.request === request);
 }
 
-// A run that never reported has neither ID: then nothing says that machine or boot were others.
+// A run that never reported has neither ID, and counts as a run of the present machine and boot.
 function replaced(node: NodeFacts, { machineId, tried }: OutcomeRecord): boolean {
   return machineId !== undefined && machineId !== node.machineID && tried !== node.tip;
 }

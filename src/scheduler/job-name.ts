@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 
 const PREFIX = 'multinic-agent-';
-/** Kubernetes puts a Job's name on its pods as a label, and a label's value ends here. */
+/** Longest Job name: Kubernetes puts it on the Job's pods as a label, whose value has at most 63 characters. */
 const MAX_LENGTH = 63;
 const STAMP_LENGTH = 14;
 const MAX_ID = MAX_LENGTH - PREFIX.length - 1 - STAMP_LENGTH;

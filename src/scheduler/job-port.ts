@@ -1,18 +1,18 @@
 import type { AgentJob } from '../api/job.ts';
 import type { Outcome } from '../api/outcome.ts';
 
-/** A run of the agent as the runner knows it. Kept by the runner until `forget`. */
+/** A run of the agent as the runner knows it. The runner keeps it until `forget`. */
 export interface JobStatus {
   /** `multinic-agent-<node id>-<yyyymmddhhmmss>`. */
   readonly name: string;
   readonly node: string;
   readonly commit: string;
   readonly attempt: number;
-  /** waiting: its agent has not started; finished: it will never run again. */
+  /** waiting: the agent has not started; finished: the agent will never run again. */
   readonly phase: 'waiting' | 'running' | 'finished';
-  /** With phase `finished`: what the agent reported; absent when nobody knows how it ended. */
+  /** The agent's report, with phase `finished`; absent if the run ended without one. */
   readonly outcome?: Outcome;
-  /** Why it does not start, or how it ended without a report. */
+  /** The reason why the job does not start, or how it ended without a report. */
   readonly message?: string;
 }
 

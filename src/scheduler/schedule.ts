@@ -1,4 +1,4 @@
-// Which Jobs to start and which to withdraw: all nodes at once, under the limits of the policy.
+// Decides for all nodes together which Jobs to start and which to withdraw, within the limits of the policy.
 import type { AgentJob } from '../api/job.ts';
 import type { Oid } from '../store/model/store-port.ts';
 import { decide, runs } from './due.ts';
@@ -7,14 +7,14 @@ import { jobName } from './job-name.ts';
 import type { JobRequest, JobStatus } from './job-port.ts';
 
 export interface Policy {
-  /** Jobs that may be on their way at once. */
+  /** Number of Jobs that may wait or run at the same time. */
   readonly concurrency: number;
-  /** So many failed nodes stop a change. */
+  /** Number of failed nodes that stops a change. */
   readonly stopAfter: number;
-  /** Changes (commits on main) that go on in spite of failed nodes. */
+  /** Commits of main that a person confirmed: their changes go on in spite of failed nodes. */
   readonly confirmed: ReadonlySet<Oid>;
   readonly apply: AgentJob['apply'];
-  /** Who has to answer after a change; a node may name others. */
+  /** Hosts that must answer after a change; a node may name others. */
   readonly probes: readonly string[];
   readonly deadlineSeconds: number;
 }
@@ -30,11 +30,11 @@ export const DEFAULT_POLICY: Policy = {
 
 export interface Plan {
   readonly start: readonly JobRequest[];
-  /** Names of waiting jobs. What replaces them is planned when they are gone. */
+  /** Names of waiting jobs to withdraw. Their successors are planned once they are gone. */
   readonly withdraw: readonly string[];
-  /** By node name; a decision that is due has its request in `start`. */
+  /** Decision for each node, by its name; a decision that is due has its request in `start`. */
   readonly reasons: ReadonlyMap<string, Decision>;
-  /** Milliseconds since 1970: plan again then, if nothing happens before. */
+  /** Latest time of the next plan, milliseconds since 1970. */
   readonly nextWake?: number;
 }
 
@@ -62,14 +62,14 @@ export function planJobs(
 
   for (const node of nodes) {
     const decision = holdBack(node, decide(node, now), stopped);
-    const work = settleJobs(node, decision, jobsOf.get(node.name) ?? []);
+    const work = weighJobs(node, decision, jobsOf.get(node.name) ?? []);
     jobsOf.delete(node.name);
     for (const name of work.withdraw) withdraw.push(name);
     for (const name of work.active) active.set(name, node);
     reasons.set(node.name, work.busy === undefined ? decision : { due: false, reason: work.busy });
     if (decision.due && work.busy === undefined) candidates.push({ node, decision });
   }
-  // Nodes that are gone: what has started ends by itself, the rest never starts.
+  // Jobs of nodes that left the inventory: a running agent ends by itself, a waiting one is withdrawn.
   for (const job of [...jobsOf.values()].flat()) {
     if (job.phase === 'waiting') withdraw.push(job.name);
     if (job.phase !== 'finished') active.set(job.name, undefined);
@@ -91,7 +91,7 @@ export function planJobs(
   return { start, withdraw: withdraw.sort(), reasons, ...(nextWake !== undefined && { nextWake }) };
 }
 
-/** Changes that failed on so many nodes that no further node may begin with them. */
+/** Commits of main that failed on as many nodes as the policy allows: no further node may begin with them. */
 function stoppedChanges(nodes: readonly NodeFacts[], policy: Policy): Set<Oid> {
   const failed = new Map<Oid, number>();
   for (const change of nodes.flatMap(failedChanges)) failed.set(change, (failed.get(change) ?? 0) + 1);
@@ -100,20 +100,20 @@ function stoppedChanges(nodes: readonly NodeFacts[], policy: Policy): Set<Oid> {
 }
 
 /**
- * Changes that this node failed with. Only a later run of the same commit takes that back: a rollback, an edit or the
- * next change gets the node out of trouble, and proves nothing for the nodes that have the change before them.
+ * Commits of main that this node failed with. Only a later successful run of the same commit takes a failure back: a
+ * rollback, an edit or the next change mends this node, and proves nothing for nodes that have not tried the commit.
  */
 function failedChanges(node: NodeFacts): Oid[] {
   const changes = new Set<Oid>();
   const judged = new Set<Oid>();
   for (const run of runs(node)) {
-    // They found another host than was expected, or no store, and tried nothing.
+    // These runs tried nothing: they found an unexpected host, or did not reach the store.
     if (run.result === 'Adopt' || run.result === 'Diverged' || run.reason === 'StoreUnreachable') continue;
     const change = changeOf(node, run);
     if (run.tried === undefined || change === undefined || judged.has(run.tried)) continue;
     judged.add(run.tried);
-    // Unknown counts: an agent that never reports may be what this change does to a node. Pending does not: it tells
-    // of the machine.
+    // Unknown counts as a failure, because the change may be the reason why an agent never reports. Pending does not:
+    // the machine lacks a NIC, whatever the change.
     if (run.result === 'Failed' || run.result === 'Unknown') changes.add(change);
   }
   return [...changes];
@@ -123,7 +123,7 @@ function changeOf(node: NodeFacts, run: RunRecord): Oid | undefined {
   return run.change ?? (run.tried === node.tip ? node.change : undefined);
 }
 
-/** A node that was tried in the change is no further node: its own retries go on. */
+/** A stopped change stops only nodes that have not tried it: a node that has goes on with its retries. */
 function holdBack(node: NodeFacts, decision: Decision, stopped: ReadonlySet<Oid>): Decision {
   if (!decision.due || node.change === undefined || !stopped.has(node.change)) return decision;
   const tried = runs(node).some((run) => changeOf(node, run) === node.change);
@@ -131,20 +131,20 @@ function holdBack(node: NodeFacts, decision: Decision, stopped: ReadonlySet<Oid>
 }
 
 interface Work {
-  /** Why no job of this node may start now. */
+  /** The reason why no job of this node may start now. */
   readonly busy?: IdleReason;
   readonly withdraw: readonly string[];
-  /** Jobs on their way that hold a slot, those to be withdrawn too: they may have started meanwhile. */
+  /** Jobs that hold a slot. Jobs that are being withdrawn count, because their agents may have started meanwhile. */
   readonly active: readonly string[];
 }
 
-/** What the jobs of one node mean for it: one at a time, the newest commit wins, a running agent is left alone. */
-function settleJobs(node: NodeFacts, decision: Decision, jobs: readonly JobStatus[]): Work {
+/** Weighs a node's jobs: a node has one job at a time, the newest commit wins, and a running agent is never stopped. */
+function weighJobs(node: NodeFacts, decision: Decision, jobs: readonly JobStatus[]): Work {
   const recorded = new Set(node.history.map(({ job }) => job));
   const running = jobs.some(({ phase }) => phase === 'running');
   const waiting = jobs.filter(({ phase }) => phase === 'waiting');
   const unrecorded = jobs.some(({ phase, name }) => phase === 'finished' && !recorded.has(name));
-  // A pod that outlives its recorded outcome is one of a node that is down: it keeps its own node, not a slot of others.
+  // A pod that outlives its recorded outcome is on a node that is down. The pod blocks its own node and holds no slot.
   const active = jobs
     .filter(({ phase, name }) => phase !== 'finished' && !recorded.has(name))
     .map(({ name }) => name);
@@ -156,14 +156,15 @@ function settleJobs(node: NodeFacts, decision: Decision, jobs: readonly JobStatu
   if (running) return { busy: 'Running', withdraw, active };
   if (unrecorded) return { busy: 'Recording', withdraw, active };
   if (keep !== undefined) return { busy: 'Waiting', withdraw, active };
-  // Were the next one started at once, both could run: a withdrawal can lose against the agent's start.
+  // The next job waits until the withdrawn one is gone: the agent may start before it is withdrawn, and both would run.
   if (withdraw.length > 0 && decision.due) return { busy: 'Withdrawing', withdraw, active };
   return { withdraw, active };
 }
 
 /**
- * People's requests first; then every change gets its turn, so that one node of a small change need not wait for
- * the five thousand of a large one. Within a change, first attempts go before retries, older tips before newer.
+ * Order of the due nodes. People's requests come first; then changes take turns, so that the one node of a small
+ * change does not wait for the thousands of a large one. Within a change, first attempts precede retries, and older
+ * tips precede newer ones.
  */
 function fairOrder(
   candidates: readonly Candidate[],
@@ -194,7 +195,7 @@ function byAge(a: NodeFacts, b: NodeFacts): number {
   return a.tipTime - b.tipTime || (a.name < b.name ? -1 : Number(a.name > b.name));
 }
 
-/** Two commits of one second would share a name: the later job steps past all names that are in use. */
+/** The request for a run. Two commits of one second would share a Job name, so the later Job takes the next stamp. */
 function requestFor(node: NodeFacts, decision: Due, policy: Policy, taken: ReadonlySet<string>): JobRequest {
   let stamp = decision.stampSeconds;
   while (taken.has(jobName(node.nodeId, stamp))) stamp += 1;
