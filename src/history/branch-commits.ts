@@ -1,5 +1,5 @@
-// The commits that the controller writes on a node's branch. Each function adds to a batch what one decision needs
-// and returns what the branch will be; nothing is decided here.
+// The commits that the controller writes on a node's branch. Each function adds the commit of one decision to a batch
+// and returns the branch as it will be; the decisions are made elsewhere.
 
 import { assignNames } from '../network/nic-names.ts';
 import { indexOfName, type Network, type WantedInterface } from '../network/interface.ts';
@@ -14,7 +14,7 @@ import type { OutcomeRecord } from './outcome-branch.ts';
 import { describeChange, subject, TRAILER, type Kind, type Trailers } from './commit-words.ts';
 import { nodeRef } from './refs.ts';
 
-/** Where on a branch the next commit goes, and what the branch holds there. */
+/** The place on a branch where the next commit goes, with the network there. */
 export interface Head {
   readonly parent: Oid | Mark;
   readonly node: NodeIdentity;
@@ -25,7 +25,7 @@ export interface Head {
   readonly tree: Oid;
 }
 
-/** Why a spec commit is made: the trailers that lead back to the CR, and who wanted it. */
+/** The cause of a spec commit: the trailers that lead back to the CR, and the author. */
 export interface Cause {
   readonly author: Person;
   readonly trailers: Trailers;
@@ -42,14 +42,14 @@ export function headOf(branch: Branch): Head {
   };
 }
 
-/** The first commit of a branch: who the node is, and no interfaces, so that reverting the first configuration means none. */
+/** The birth commit of a branch: node.yaml without interfaces. A revert of the first configuration returns to it. */
 export function birth(batch: Batch, node: NodeIdentity, cause: Cause): Head {
   const what = `birth, ${node.os.family} ${node.os.major}, ${node.renderer}`;
   const written = add(batch, undefined, 'birth', node, [], what, cause);
   return { ...written, node, network: [], base: [] };
 }
 
-/** What the CR wants; names follow the MACs. Ends a hold and says so. */
+/** Commits the interfaces that the CR wants; names follow the MACs. The commit ends a hold and says so. */
 export function spec(batch: Batch, head: Head, wanted: readonly WantedInterface[], cause: Cause): Head {
   const network = assignNames(wanted, head.network, head.base);
   const back = head.hold === undefined ? undefined : describeChange(head.network, network);
@@ -69,7 +69,7 @@ export function spec(batch: Batch, head: Head, wanted: readonly WantedInterface[
   return { ...written, node: head.node, network, base: network };
 }
 
-/** The tip's network rendered for a changed identity, or with names that the host already uses. Ends no hold. */
+/** Commits the tip's network for a changed identity, or with names that the host already uses. A hold goes on. */
 export function identity(
   batch: Batch,
   head: Head,
@@ -83,7 +83,7 @@ export function identity(
   return { ...head, ...written, node, network: kept };
 }
 
-/** The tip's network with the names and netplan IDs that the host's NICs already bear. Ends no hold. */
+/** Commits the tip's network with the names and netplan IDs that the host's NICs already have. A hold goes on. */
 export function adopt(batch: Batch, head: Head, found: OutcomeRecord['found']): Head {
   const byMac = new Map(adoptable(head.node, found).map((each) => [each.mac, each]));
   const wanted = head.network.map(({ name: _, netplanId: __, ...nic }): WantedInterface => {
@@ -98,7 +98,7 @@ export function adopt(batch: Batch, head: Head, found: OutcomeRecord['found']): 
   return identity(batch, head, head.node, network, `adopt names of the host: ${names}`);
 }
 
-/** What can be adopted of a host's word: names of ours, each once, and IDs where the renderer has a place for them. */
+/** Found names that can be adopted: managed names, each once, with netplan IDs if the renderer has a place for them. */
 export function adoptable(node: NodeIdentity, found: OutcomeRecord['found']): OutcomeRecord['found'] {
   const names = new Set<string>();
   return found.flatMap(({ mac, name, netplanId }) => {
@@ -109,7 +109,7 @@ export function adoptable(node: NodeIdentity, found: OutcomeRecord['found']): Ou
   });
 }
 
-/** The tip's network with today's renderer, or another one. Ends no hold. */
+/** Commits the tip's network as today's renderer, or another one, writes it. A hold goes on. */
 export function rerender(batch: Batch, head: Head, node: NodeIdentity, by: Cause): Head {
   const network = inVocabularyOf(node, head.network);
   const what = `rerender with ${node.renderer}`;
@@ -117,7 +117,7 @@ export function rerender(batch: Batch, head: Head, node: NodeIdentity, by: Cause
   return { ...head, ...written, node, network };
 }
 
-/** A network of the past, rendered today, on a person's word. */
+/** Commits an earlier network at a person's request, as today's renderer writes it. */
 export function rollback(batch: Batch, head: Head, network: Network, to: Oid, by: Cause): Head {
   const what = `roll back to ${to.slice(0, 10)}: ${describeChange(head.network, network)}`;
   const target = inVocabularyOf(head.node, network);
@@ -125,12 +125,12 @@ export function rollback(batch: Batch, head: Head, network: Network, to: Oid, by
   return { ...head, ...written, network: target };
 }
 
-/** Moves the branch to what was built on it. */
+/** Moves the branch to the newest commit that was built on it. */
 export function move(batch: Batch, node: string, head: Head, from: Oid | null): void {
   batch.move(nodeRef(node), head.parent, from);
 }
 
-/** A netplan ID is lost in files of any other kind, so it is no part of what such a branch says. */
+/** Drops netplan IDs unless the renderer is netplan: other files have no place for them. */
 function inVocabularyOf(node: NodeIdentity, network: Network): Network {
   return node.renderer === 'netplan' ? network : network.map(({ netplanId: _, ...nic }) => nic);
 }

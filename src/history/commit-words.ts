@@ -1,4 +1,4 @@
-// History: what a node's branch means. This file owns the words of a commit message.
+// The words of commit messages: trailers, kinds of change, subjects.
 
 import type { ConfigRef } from '../network/node.ts';
 import type { Interface, Network } from '../network/interface.ts';
@@ -17,7 +17,7 @@ export const TRAILER = {
   mainCommit: 'Main-Commit',
   endsHold: 'Ends-Hold',
   confirms: 'Confirms',
-  /** What a confirmation is of: `removals`, or a `change` that failed. */
+  /** The object of a confirmation: `removals`, or a `change` that failed. */
   means: 'Means',
   by: 'By',
 } as const;
@@ -32,7 +32,7 @@ export function formatConfigRef(ref: ConfigRef): string {
   return `${ref.group}/${ref.namespace}/${ref.name}`;
 }
 
-/** What a person would say of the step from one network to another: `add multinic1 192.168.200.10/24, remove multinic2`. */
+/** The difference of two networks in a person's words: `add multinic1 192.168.200.10/24, remove multinic2`. */
 export function describeChange(before: Network, after: Network): string {
   const old = new Map(before.map((nic) => [nic.mac, nic]));
   const next = new Set(after.map((nic) => nic.mac));
@@ -60,7 +60,7 @@ export function cidr(nic: Interface): string {
   return `${nic.address}/${nic.prefix}`;
 }
 
-/** A subject is one line that a terminal shows whole; the rest is in the diff. */
+/** Cuts a subject to one line of a terminal; the diff has the rest. */
 export function subject(node: string, what: string): string {
   const line = `${node}: ${what}`;
   return line.length <= 120 ? line : `${line.slice(0, 117)}...`;

@@ -1,5 +1,5 @@
-// What a node's branch means: its network, its base, whether it is held. Derived from commits alone, so whatever is
-// known of a commit stays true and is remembered by its id.
+// Reads a node's branch: its network, its base, whether it is held. Everything is derived from commits alone, so what
+// is known about a commit stays true and is remembered by its ID.
 
 import { MultinicError } from '../api/errors.ts';
 import { sameNetwork, type Network } from '../network/interface.ts';
@@ -10,14 +10,14 @@ import type { Commit, Oid, Person, Reader } from '../store/model/store-port.ts';
 import { trailer, TRAILER, type Kind } from './commit-words.ts';
 import { nodeRef } from './refs.ts';
 
-/** The branch's newest `spec` commit by the controller; before the first one, nothing is wanted. */
+/** The branch's newest `spec` commit by the controller. A branch without one wants no interfaces. */
 export interface Base {
   /** Undefined: no spec commit yet. */
   readonly commit?: Commit;
   readonly network: Network;
 }
 
-/** Somebody's change of the network that the CR did not ask for. It stands until the CR asks for something new. */
+/** A change of the network that a person made and the CR did not ask for. The hold stands until the CR changes. */
 export interface Hold {
   /** The commit that made the network differ from the base's. */
   readonly commit: Oid;
@@ -30,19 +30,19 @@ export interface Branch {
   readonly name: string;
   readonly tip: Commit;
   readonly node: NodeIdentity;
-  /** As the tip's files say; of an invalid tip, the base's. */
+  /** The network of the tip's files; if the tip is invalid, the base's. */
   readonly network: Network;
   readonly base: Base;
-  /** The newest commit by the controller: its node.yaml is the truth. */
+  /** The newest commit by the controller, whose node.yaml is valid for the branch. */
   readonly anchor: Commit;
   readonly hold?: Hold;
   /** git tree id of the tip's managed files. */
   readonly tree: Oid;
-  /** Why the tip is not to be applied; a release mends it. */
+  /** The reason why the tip must not be applied; `release` mends it. */
   readonly invalid?: MultinicError;
 }
 
-/** Whether the controller wrote the commit: its trailers can be believed. */
+/** Whether the controller wrote the commit. Only then do its trailers count. */
 export function isOurs(commit: Commit): boolean {
   return commit.committer.email.toLowerCase() === CONTROLLER.email;
 }
@@ -74,13 +74,13 @@ export class Branches {
     return branch;
   }
 
-  /** What is remembered of the branch at a tip. */
+  /** The remembered reading of the branch, if it was read at this tip. */
   known(name: string, tip: Oid): Branch | undefined {
     const known = this.#known.get(name);
     return known?.tip.oid === tip ? known : undefined;
   }
 
-  /** Remembers a branch that was just written, so that it need not be read back. */
+  /** Remembers a branch that was just written, so that no pass has to read it back. */
   remember(branch: Branch): void {
     this.#known.set(branch.name, branch);
   }
@@ -89,7 +89,7 @@ export class Branches {
   async at(name: string, tip: Oid): Promise<Branch> {
     const known = this.#known.get(name);
     if (known?.tip.oid === tip) return known;
-    // An invalid tip tells nothing of what held before it: the walk goes past it.
+    // The reading of an invalid tip does not say what held before that tip, so the walk starts without it.
     const start = known?.invalid === undefined ? known : undefined;
     const branch = await readBranch(this.#reader, name, tip, start);
     this.#known.set(name, branch);
@@ -168,7 +168,7 @@ async function interpret(
   }
 }
 
-/** Who the node is, by the newest commit of ours that says it in words that can be read. */
+/** The node's identity from the newest commit of the controller whose node.yaml can be read. */
 async function newestIdentity(reader: Reader, anchor: Commit): Promise<NodeIdentity> {
   for (let commit = anchor; ;) {
     try {
@@ -188,10 +188,10 @@ async function newestIdentity(reader: Reader, anchor: Commit): Promise<NodeIdent
   }
 }
 
-/** What says that a tip is bad; a store that cannot be read says nothing of it. */
+/** Codes that mean an invalid tip. Any other error means that the store could not be read. */
 const INVALID: ReadonlySet<string> = new Set(['InvalidTree', 'InvalidTip', 'NotText']);
 
-/** A link or an executable reads like a file here, and would be something else on a host. */
+/** Refuses links and executables: git reads them like files, and on a host they would be something else. */
 async function refuseOddModes(reader: Reader, tip: Commit): Promise<void> {
   for (const [path, { mode }] of await reader.list(tip.oid)) {
     if (mode === '100644') continue;
@@ -203,7 +203,7 @@ async function refuseOddModes(reader: Reader, tip: Commit): Promise<void> {
   }
 }
 
-/** Only the controller says who a node is: a tip that came past the push policy is not believed. */
+/** Refuses a tip that changes node.yaml. Only the controller may, and such a tip came past the push policy. */
 async function refuseNewIdentity(reader: Reader, anchor: Commit, text: string | undefined): Promise<void> {
   if ((await fileAt(reader, anchor.oid, NODE_FILE)) === text) return;
   throw new MultinicError(
@@ -240,7 +240,7 @@ function holdBy({ oid, author, committer }: Commit): Hold {
   return { commit: oid, author: { name: author.name, email: author.email }, since: committer.time };
 }
 
-/** What the branch's base wanted at a time of the past (seconds since 1970). */
+/** The network of the branch's base at an earlier time (seconds since 1970). */
 export async function baseAt(reader: Reader, branch: Branch, time: number): Promise<Network> {
   let commit = branch.base.commit;
   if (commit === undefined) return [];

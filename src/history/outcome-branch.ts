@@ -1,4 +1,4 @@
-// Outcome branches: what happened on each host. Append-only, one commit an attempt or a person's request.
+// Outcome branches: one commit for each attempt on a host and for each person's request. Append-only.
 
 import { RESULTS, type Outcome, type Result } from '../api/outcome.ts';
 import { rendererOf } from '../network/renderers.ts';
@@ -51,33 +51,33 @@ export interface OutcomeRecord {
   readonly tree: Oid;
   readonly missing: readonly string[];
   readonly found: readonly { readonly mac: string; readonly name: string; readonly netplanId?: string }[];
-  /** Commit that the host's record names; null: it has none. */
+  /** Commit that the host's record names; null: the host has no record. */
   readonly record?: Oid | null;
   readonly request?: Request;
   readonly by?: string;
 }
 
-/** How a job ended, as the scheduler hands it over; without an outcome nobody knows. */
+/** The end of a job, as the scheduler hands it over. Without an outcome, the result is Unknown. */
 export interface Ending {
   readonly node: string;
   readonly job: string;
   readonly stamp: number;
   readonly commit: Oid;
   readonly attempt: number;
-  /** What the home says of the node, for an agent that never reported. */
+  /** IDs from the inventory, for an agent that never reported. */
   readonly machineId?: string;
   readonly bootId?: string;
   readonly outcome?: Outcome;
   readonly message?: string;
 }
 
-/** Somebody asks for a run. */
+/** A person's request for a run. */
 export interface Asking {
   readonly node: string;
   readonly request: Request;
   readonly by: Person;
   readonly principal: string;
-  /** The job that it is on record for, when that has no outcome that could be. */
+  /** The job whose outcome cannot be recorded, if the request stands in its place. */
   readonly job?: string;
   readonly stamp?: number;
   readonly message?: string;
@@ -93,8 +93,8 @@ export class Outcomes {
   }
 
   /**
-   * The newest records, newest first: as many as decide when to run again, at least back to the newest one that
-   * put the host in its state, and all of the newest changes that were tried.
+   * The newest records, newest first: as many as the next decision needs. The list reaches the newest record that put
+   * the host in its state at least, and has all records of the newest changes that were tried.
    */
   async recent(node: string, tip: Oid | undefined): Promise<readonly OutcomeRecord[]> {
     if (tip === undefined) return [];
@@ -115,11 +115,14 @@ export class Outcomes {
   }
 }
 
-/** What put the host in its state is looked for this far back; people's requests are the only thing without a bound. */
+/** Limit of the search for the record that put the host in its state. */
 const LOOK_BACK = 1_000;
-/** Failures in a change count for the nodes that it has not reached, also when this node has a rollback or the next change. */
+/**
+ * Number of the newest changes whose runs are read. A node's failure in a change counts for nodes that have not tried
+ * the change, also after this node got a rollback or the next change.
+ */
 const CHANGES_BACK = 3;
-/** Of a change that was edited and rolled back over and over, no more than this. */
+/** Bound on the records of these changes: a change may have been edited and rolled back over and over. */
 const CHANGES_LOOK_BACK = 100;
 
 function enough(records: readonly OutcomeRecord[]): boolean {
@@ -165,8 +168,8 @@ export function parseOutcome(commit: Commit): OutcomeRecord {
 }
 
 /**
- * Adds to the batch the commit that records how a job ended. An agent's word that its files are on the host is
- * checked against the tried commit: another tree than that commit's is Unknown.
+ * Adds the commit that records the end of a job to the batch. If the agent reports that the commit's files are on the
+ * host with another tree than that commit's, the result is Unknown.
  */
 export async function recordEnding(
   reader: Reader,
@@ -214,7 +217,7 @@ export async function recordEnding(
   batch.move(outcomeRef(ending.node), commit, tip ?? null);
 }
 
-/** Adds a request to the outcome branch: the host is as before, but the scheduler looks again. */
+/** Adds a request to the outcome branch. The tree stays the same; the scheduler decides again. */
 export function recordRequest(batch: Batch, tip: Oid | undefined, asking: Asking): void {
   const { node, request, by, principal, job, stamp, message } = asking;
   const commit = batch.commit({
@@ -234,7 +237,7 @@ export function recordRequest(batch: Batch, tip: Oid | undefined, asking: Asking
   batch.move(outcomeRef(node), commit, tip ?? null);
 }
 
-/** The change of main that a commit of a node's branch belongs to: that of its base. */
+/** The commit of main that a commit of a node's branch belongs to: the one of its base. */
 async function changeAt(reader: Reader, commit: Oid): Promise<Oid | undefined> {
   for (let next: Oid | undefined = commit; next !== undefined;) {
     const at: Commit = await reader.commit(next);

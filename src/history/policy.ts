@@ -1,5 +1,5 @@
-// What a person may push: ordinary commits on an existing node's branch that change its managed files, in the
-// renderer's own vocabulary. Everything else is refused with the reason and the remedy.
+// The push policy. A person may push ordinary commits on an existing node's branch that change its managed files, in
+// the renderer's own vocabulary; every other push is refused with the reason and the remedy.
 
 import { InvalidInputError, MultinicError } from '../api/errors.ts';
 import { rendererOf } from '../network/renderers.ts';
@@ -12,7 +12,7 @@ const MAX_COMMITS = 100;
 const MAX_CLOCK_AHEAD_S = 600;
 const NO_COMMIT = /^0+$/;
 
-/** The push policy of design.md, "HTTP". */
+/** Rules for pushes to `node/*`, which the store asks before it accepts a push. */
 export class NodeBranchPolicy implements PushPolicy {
   readonly #now: () => number;
 
@@ -77,7 +77,7 @@ function existingNode(push: Push): string {
   return name;
 }
 
-/** One commit's whole tree: where files are, what they are, and what they say. */
+/** One commit's whole tree: path, mode and text of each file. */
 async function checkTree(commit: Oid, branch: Branch, objects: Reader): Promise<void> {
   const short = commit.slice(0, 10);
   const listing = await objects.list(commit);

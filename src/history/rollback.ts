@@ -1,4 +1,4 @@
-// Where a rollback goes.
+// Finds the commit that a rollback returns to.
 
 import { MultinicError } from '../api/errors.ts';
 import { sameNetwork, type Network } from '../network/interface.ts';
@@ -45,7 +45,7 @@ export async function rollbackTarget(reader: Reader, branch: Branch, to?: Oid): 
   );
 }
 
-/** A commit that came past the policy is no place to go back to. */
+/** Network of a possible target; undefined for an invalid tree, which came past the push policy and is skipped. */
 async function networkOf(reader: Reader, commit: Oid): Promise<Network | undefined> {
   try {
     return readTree(await reader.files(commit)).network;

@@ -1,4 +1,4 @@
-// A node's story for people: desired and outcomes in one timeline, and what changed between two points of it.
+// A node's history for people: commits of both branches in one timeline, and the diff between two points of it.
 
 import { MultinicError } from '../api/errors.ts';
 import type { Network } from '../network/interface.ts';
@@ -22,7 +22,7 @@ export interface TimelineEntry {
   readonly author: string;
   readonly result?: OutcomeRecord['result'];
   readonly reason?: string;
-  /** What was said to people. */
+  /** The outcome's message for people. */
   readonly message?: string;
   /** The commit that was tried. */
   readonly tried?: Oid;
@@ -42,8 +42,8 @@ export async function timeline(reader: Reader, node: string, limit: number): Pro
 }
 
 /**
- * Both newest first. Times are whole seconds, so that they leave much open: what happened on the host comes after the
- * commit that it tried, and before the one that followed.
+ * Merges two lists, newest first. Times are whole seconds, so equal times are ordered by meaning: an outcome comes
+ * after the commit that it tried, and before the next commit.
  */
 function merge(outcomes: readonly TimelineEntry[], desired: readonly TimelineEntry[]): TimelineEntry[] {
   const age = new Map(desired.map(({ commit }, index) => [commit, index]));
@@ -134,7 +134,7 @@ export async function describe(reader: Reader, name: string, at?: string): Promi
 export interface DiffQuery {
   readonly from?: string;
   readonly to?: string;
-  /** From what is on the host to what is desired. */
+  /** From the files on the host to the files that are wanted. */
   readonly host?: boolean;
 }
 
@@ -157,7 +157,7 @@ export async function diff(
   return reader.diff(source, target);
 }
 
-/** Who pushed a commit, as authenticated; undefined when it did not come by a push that we know. */
+/** The principal who pushed a commit; undefined if no recorded push brought it. */
 export async function pusherOf(reader: Reader, node: string, commit: Oid): Promise<string | undefined> {
   const tip = await reader.ref(AUDIT_REF);
   if (tip === undefined) return undefined;
@@ -183,7 +183,7 @@ async function tipOf(reader: Reader, node: string): Promise<Oid> {
   throw noSuchNode(node);
 }
 
-/** A commit as people write it, if it is one of the node's branches. */
+/** Resolves an abbreviated commit ID, if the commit is on one of the node's branches. */
 async function commitOf(reader: Reader, node: string, text: string): Promise<Oid> {
   const commit = await reader.resolve(text);
   for (const ref of [nodeRef(node), outcomeRef(node)]) {

@@ -1,4 +1,4 @@
-// Brings every node's branch to what one commit of main wants of it.
+// Commits to each node's branch what one commit of main wants.
 
 import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
 import { checkpoint } from '../api/checkpoint.ts';
@@ -32,14 +32,14 @@ export interface BranchesResult {
   readonly main: MainState;
   readonly claims: Claims;
   readonly branches: ReadonlyMap<string, Branch>;
-  /** Why a node's branch could not be read or mirrored, by node name. */
+  /** Errors of branches that could not be read or mirrored, by node name. */
   readonly problems: ReadonlyMap<string, MultinicError>;
-  /** Nodes that would lose all interfaces, and don't until somebody confirms. */
+  /** Nodes that would lose all interfaces, and keep them until a person confirms. */
   readonly stopped: ReadonlySet<string>;
   readonly events: readonly MirrorEvent[];
 }
 
-/** One commit of main and what it meets. */
+/** One commit of main that is being mirrored, with the state of main there and the inventory. */
 export interface Step {
   readonly commit: Commit;
   readonly main: MainState;
@@ -53,17 +53,17 @@ export interface BranchMirrorOptions {
   readonly stateAt: (commit: Oid) => Promise<MainState>;
 }
 
-/** What is to be written on a node's branch. */
+/** The commits to write on a node's branch. */
 interface Change {
   readonly name: string;
   readonly branch?: Branch;
   readonly node: NodeIdentity;
-  /** Absent: only the identity changes. */
+  /** Absent if only the identity changes. */
   readonly wanted?: readonly WantedInterface[];
   readonly config?: MainConfig;
 }
 
-/** All that a node's decision depends on, besides the order of main. */
+/** Everything that a node's decision depends on, apart from the order of main. */
 interface Seen {
   readonly listed: InventoryNode | undefined;
   readonly branch: Branch | undefined;
@@ -76,8 +76,8 @@ export class BranchMirror {
   readonly #store: Store;
   readonly #branches: Branches;
   readonly #options: BranchMirrorOptions;
-  /** What was seen of each node when there was nothing to do: while it is the same, there still is nothing. */
-  readonly #settled = new Map<string, Seen>();
+  /** Input of each node's newest decision to commit nothing. The same input gives the same decision. */
+  readonly #upToDate = new Map<string, Seen>();
 
   constructor(store: Store, branches: Branches, options: BranchMirrorOptions) {
     this.#store = store;
@@ -116,14 +116,14 @@ export class BranchMirror {
         problems.set(name, error);
       }
     };
-    // Reads of one turn are asked of git together; all at once would hold every file of the fleet in memory.
+    // The reads of one slice go to git together. One slice of all nodes would hold every file of the fleet in memory.
     for (let start = 0; start < unread.length; start += READ_AT_ONCE) {
       await Promise.all(unread.slice(start, start + READ_AT_ONCE).map(read));
     }
     return branches;
   }
 
-  /** Compares every node with its base; a bad entry changes nothing on its node. */
+  /** Compares what each node should have with its base; a bad entry changes nothing on its node. */
   #plan(
     step: Step,
     branches: ReadonlyMap<string, Branch>,
@@ -139,7 +139,7 @@ export class BranchMirror {
       if (this.#isSettled(name, seen) || (seen.branch !== undefined && isLater(step, seen.branch))) continue;
       try {
         const change = planChange(name, seen.listed, seen.branch, claim);
-        if (change === undefined) this.#settled.set(name, seen);
+        if (change === undefined) this.#upToDate.set(name, seen);
         else changes.push(change);
       } catch (error) {
         if (!(error instanceof MultinicError)) throw error;
@@ -150,7 +150,7 @@ export class BranchMirror {
   }
 
   #isSettled(name: string, { listed, branch, entry }: Seen): boolean {
-    const settled = this.#settled.get(name);
+    const settled = this.#upToDate.get(name);
     return (
       settled?.listed === listed &&
       settled?.branch === branch &&
@@ -159,7 +159,7 @@ export class BranchMirror {
     );
   }
 
-  /** The nodes whose removal waits for a person. */
+  /** The nodes whose removal waits for a person's confirmation. */
   async #guard(
     step: Step,
     changes: readonly Change[],
@@ -186,7 +186,7 @@ export class BranchMirror {
     return parent === undefined ? undefined : this.#options.stateAt(parent);
   }
 
-  /** Who said that a removal is meant: a commit that confirms it, or the CR's annotation when it was last seen. */
+  /** Tells whether a removal is confirmed: by a commit on main, or by the annotation that the CR had when last seen. */
   async #confirmed(step: Step, before: MainState | undefined): Promise<(change: Change) => boolean> {
     const meant = await this.#confirmedStates(step);
     return (change) => {
@@ -197,7 +197,7 @@ export class BranchMirror {
     };
   }
 
-  /** main at the commit that is confirmed and ever since: what came back in between was not meant to go. */
+  /** States of main from the confirmed commit on. An interface that came back in between is not confirmed. */
   async #confirmedStates(step: Step): Promise<MainState[]> {
     const target = trailer(step.commit, TRAILER.confirms);
     if (target === undefined || trailer(step.commit, TRAILER.means) === 'change') return [];
@@ -205,7 +205,7 @@ export class BranchMirror {
     return Promise.all([target, ...since.map(({ oid }) => oid)].map((oid) => this.#options.stateAt(oid)));
   }
 
-  /** By main's time and not the clock's: a commit that a restart goes through again is judged as it was at first. */
+  /** The hour before a commit of main, by the commit's time: after a restart the commit gets the same judgement. */
   async #hourBefore(main: Commit, branches: ReadonlyMap<string, Branch>): Promise<GuardView> {
     const begin = main.committer.time - GUARD_WINDOW_S;
     let cleanedLately = 0;
@@ -249,7 +249,7 @@ export class BranchMirror {
   }
 }
 
-/** A removal that is stopped leaves what the node is to be said. */
+/** A stopped removal: the node keeps its interfaces, and a changed identity is committed all the same. */
 function allowed(change: Change, stopped: ReadonlySet<string>): Change[] {
   if (!stopped.has(change.name)) return [change];
   const { wanted: _, ...rest } = change;
@@ -257,8 +257,8 @@ function allowed(change: Change, stopped: ReadonlySet<string>): Change[] {
 }
 
 /**
- * A removal is new when this commit of main asks for it for the first time. One that was wanted before was stopped; and
- * one that no CR ever asked for, but a changed inventory brings about, may be the inventory's mistake.
+ * True for removals that have to wait: an earlier commit of main asked for them and was stopped, or no CR asks for them
+ * and only a changed inventory causes them, which may be a mistake.
  */
 function waitingRemovals(
   step: Step,
@@ -290,7 +290,7 @@ function planChange(
   return { name, branch, node, ...(differs && { wanted }), ...(claim && { config: claim.config }) };
 }
 
-/** Whether the branch reflects a later commit of main already: after a crash, earlier ones are gone through again. */
+/** Whether the branch already reflects a later commit of main: after a crash the mirror repeats earlier commits. */
 function isLater(step: Step, branch: Branch): boolean {
   const here = step.order.get(step.commit.oid);
   return [branch.base.commit, branch.anchor].some((commit) => {
@@ -336,7 +336,7 @@ function addChange(batch: Batch, change: Change, step: Step, events: MirrorEvent
   return head;
 }
 
-/** The newest field manager wrote the spec; the trailers lead back to its CR and to the commit of main. */
+/** Cause of a spec commit: its author is the newest field manager; its trailers name the CR and the commit of main. */
 function causeFor(change: Change, step: Step): Cause {
   const trailers =
     change.config === undefined

@@ -1,4 +1,4 @@
-// Which entry of which CR speaks for which node.
+// Decides which entry of which CR configures which node.
 
 import type { NodeIdentity } from '../network/node.ts';
 import { formatConfigRef } from '../history/commit-words.ts';
@@ -7,35 +7,35 @@ import type { Entry } from './node-entry.ts';
 import type { MainConfig, MainState } from './main-branch.ts';
 import type { InventoryNode } from './home-port.ts';
 
-/** An entry that speaks for a node. */
+/** An entry that configures a node, with its CR. */
 export interface Claim {
   readonly config: MainConfig;
   readonly entry: Entry;
 }
 
-/** Why an entry speaks for no node. */
+/** The reason why an entry configures no node. */
 export interface Rejection {
   readonly code: 'NoSuchNode' | 'AmbiguousNode' | 'ClaimedByOther' | 'InvalidEntry';
   readonly message: string;
-  /** With `AmbiguousNode`: the nodes that it may mean. */
+  /** The nodes that the entry may mean, with `AmbiguousNode`. */
   readonly nodes?: readonly string[];
 }
 
 export interface Claims {
-  /** By node name. */
+  /** The claim of each node, by node name. */
   readonly byNode: ReadonlyMap<string, Claim>;
-  /** The node's name, or why there is none, of each entry. */
+  /** The node of each entry, or the reason why the entry has none. */
   readonly byEntry: ReadonlyMap<Entry, Found | Rejection>;
   /**
-   * Nodes of which nobody can say what they are meant to have: two have one ID, or their CR has an entry that could
-   * be theirs. That no entry speaks for them means nothing.
+   * Nodes in doubt: two nodes have one ID, or a bad entry of their CR may be theirs. Such a node keeps its interfaces
+   * although no entry claims it.
    */
   readonly unclear: ReadonlySet<string>;
 }
 
 interface Found {
   readonly node: string;
-  /** By its name only: an entry that has its ID is better. */
+  /** The entry matches by name only; an entry with the node's ID has precedence. */
   readonly byName?: true;
 }
 
@@ -43,8 +43,8 @@ interface Found {
 export type KnownNodes = ReadonlyMap<string, { readonly node: NodeIdentity }>;
 
 /**
- * Finds each node's claim. A node whose branch already has a source keeps it as long as that CR has an entry for
- * the node: the elder claim stays.
+ * Finds each node's claim. If two CRs claim a node, the CR that the node's branch names keeps it as long as that CR has
+ * an entry for the node.
  */
 export function resolveClaims(
   main: MainState,
@@ -81,13 +81,13 @@ interface Candidate extends Claim {
   readonly found: Found;
 }
 
-/** In an order that a restart does not change. */
+/** CRs in an order that a restart does not change. */
 function allClaims(main: MainState): Claim[] {
   const configs = [...main.configs].sort(([a], [b]) => (a < b ? -1 : 1));
   return configs.flatMap(([, config]) => [...config.entries.values()].map((entry) => ({ config, entry })));
 }
 
-/** The CR that has the node comes first; then who knows its ID; then the first of the list. */
+/** Order of claims: first the CR that the branch names, then entries with the node's ID, then the first of the list. */
 function byAge(node: NodeIdentity | undefined) {
   const rank = ({ config, found }: Candidate): number =>
     (node !== undefined && formatConfigRef(node.source) === formatConfigRef(config.ref) ? 0 : 2) +
@@ -114,7 +114,7 @@ function unclearNodes(
   return unclear;
 }
 
-/** Looks nodes up, those of the inventory first: one that left it is still known by its branch. */
+/** Looks nodes up in the inventory first, then in the branches: a node that left the inventory still has its branch. */
 function finder(
   inventory: readonly InventoryNode[],
   branches: KnownNodes,
@@ -132,7 +132,7 @@ function finder(
   };
 }
 
-/** An inventory's nodes by what may name them. Remembered with the list: the same list gives the same answers. */
+/** The inventory's nodes by ID, name and hostname. The index is remembered with the list that it was made of. */
 export class InventoryIndex {
   static readonly #known = new WeakMap<readonly InventoryNode[], InventoryIndex>();
 
@@ -161,8 +161,8 @@ export class InventoryIndex {
   }
 
   /**
-   * attachedNodeId is the node's systemUUID, else its providerID's last part, else attachedNodeName is its name or
-   * hostname if no identity contradicts.
+   * Finds the node of an entry. attachedNodeId must be the node's systemUUID or the last part of its providerID; else
+   * attachedNodeName must be its name or hostname, and no ID may contradict.
    */
   find(entry: Entry): Found | Rejection {
     const found = this.#found.get(entry) ?? this.#find(entry);
@@ -195,7 +195,7 @@ export class InventoryIndex {
   }
 }
 
-/** An identity of the same form that reads otherwise: then a name alone proves nothing. */
+/** True if the node has another ID of the same form: then a matching name proves nothing. */
 function contradicts(node: InventoryNode, id: string): boolean {
   const identities = [node.systemUUID, node.providerID?.split('/').at(-1) ?? '']
     .map(nodeIdKey)

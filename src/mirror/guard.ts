@@ -3,7 +3,7 @@
 export interface GuardPolicy {
   /** Share of the nodes that had interfaces when the hour began. */
   readonly fraction: number;
-  /** So many may always go. */
+  /** Number of nodes that may always be cleaned. */
   readonly minimum: number;
 }
 
@@ -12,9 +12,9 @@ export const GUARD_WINDOW_S = 3600;
 
 export interface Removal {
   readonly node: string;
-  /** Somebody said that it is meant. */
+  /** A person confirmed the removal. */
   readonly confirmed: boolean;
-  /** It was stopped before, or no CR asked for it: it stays stopped until confirmed, however much time passes. */
+  /** The removal was stopped before, or no CR asked for it. Time does not release it, only a confirmation does. */
   readonly waiting: boolean;
 }
 
@@ -25,7 +25,7 @@ export interface GuardView {
   readonly configuredBefore: number;
 }
 
-/** The nodes that may not be cleaned now: all unconfirmed ones when they are too many, else those that wait already. */
+/** The nodes that must not be cleaned now: all unconfirmed ones if they are too many, else those that already wait. */
 export function stoppedRemovals(
   removals: readonly Removal[],
   view: GuardView,

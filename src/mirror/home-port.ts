@@ -2,34 +2,34 @@ import type { Problem } from '../api/errors.ts';
 import type { Person } from '../store/model/store-port.ts';
 import type { ConfigRef } from '../network/node.ts';
 
-/** A MultiNicBizConfig as the home has it, unjudged. */
+/** A MultiNicBizConfig as the home has it, before any check. */
 export interface ConfigObject {
   readonly ref: ConfigRef;
   readonly uid: string;
   readonly generation: number;
   readonly annotations: Readonly<Record<string, string>>;
   readonly spec: unknown;
-  /** The client that wrote the spec: not a person. */
+  /** The client that wrote the spec. The name of a program, never a person's. */
   readonly writer: Person;
   /**
-   * IDs of what the CR lives in (in a cluster its CRD and its namespace). main keeps them with the CR, so that the home
-   * can tell whether a CR is gone or what it lived in.
+   * UIDs of the CR's containers: in a cluster its CRD and its namespace. main keeps them with the CR, so that the home
+   * can tell whether the CR was deleted or its container.
    */
   readonly origin?: Readonly<Record<string, string>>;
 }
 
 export interface ConfigList {
   readonly configs: readonly ConfigObject[];
-  /** What could not be read at all. */
+  /** Inputs that could not be read. */
   readonly problems?: readonly Problem[];
   /**
-   * Why the absence of this CR from `configs` proves nothing (a file that does not parse, a list that failed, a
-   * namespace being deleted); undefined: it is really gone.
+   * The reason why the absence of this CR from `configs` proves nothing: a file that does not parse, a list that
+   * failed, a namespace that is being deleted. Undefined: the CR was deleted.
    */
   doubt(ref: ConfigRef): string | undefined;
 }
 
-/** Where CRs come from: a folder, or the API server. */
+/** Lists the CRs of a home: of a folder, or of the API server. */
 export interface ConfigSource {
   list(): Promise<ConfigList>;
 }
@@ -45,13 +45,13 @@ export interface InventoryNode {
   readonly providerID?: string;
   readonly hostname?: string;
   readonly ready: boolean;
-  /** Why the home knows nothing of its machine: then machineID and bootID are empty, and it is not ready. */
+  /** Reason why the home does not know the machine. Then machineID and bootID are empty and the node is not ready. */
   readonly problem?: string;
   readonly paused: boolean;
   readonly annotations: Readonly<Record<string, string>>;
 }
 
 export interface NodeInventory {
-  /** @throws when the list is not complete: then no node is judged. */
+  /** @throws if the list is incomplete; then the pass judges no node. */
   list(): Promise<readonly InventoryNode[]>;
 }

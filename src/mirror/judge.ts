@@ -1,4 +1,4 @@
-// Judges what the home lists. A spec that is the same object as before is not judged again.
+// Judges the CRs that the home lists. A spec that is the same object as before keeps its judgement.
 
 import { InvalidInputError, type Problem } from '../api/errors.ts';
 import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
@@ -14,7 +14,7 @@ export interface ValidConfig {
   readonly warnings: readonly Problem[];
 }
 
-/** By `group/namespace/name`. */
+/** The judged CRs, each by `group/namespace/name`. */
 export interface Judgement {
   readonly valid: ReadonlyMap<string, ValidConfig>;
   /** CRs that are invalid as a whole. */
@@ -24,7 +24,7 @@ export interface Judgement {
 export class Judge {
   readonly #known = new WeakMap<object, ValidConfig>();
 
-  /** @param main what unchanged entries are taken from */
+  /** @param main state of main, which unchanged entries are taken from */
   judge(list: ConfigList, main: MainState): Judgement {
     const valid = new Map<string, ValidConfig>();
     const invalid = new Map<string, readonly Problem[]>();
@@ -52,7 +52,7 @@ export class Judge {
   }
 }
 
-/** A misspelt annotation does nothing, and its writer believes that it does. */
+/** Warns of unknown annotations under our prefix: a misspelt one has no effect, and its writer believes that it has. */
 function annotationWarnings({ annotations }: ConfigObject): Problem[] {
   return Object.entries(annotations).flatMap(([key, value]): Problem[] => {
     if (!key.startsWith('multinic.io/')) return [];

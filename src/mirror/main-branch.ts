@@ -1,4 +1,4 @@
-// `main`: the CRs as commits. One commit a CR and generation seen; bad entries as written.
+// The branch `main`: one commit for each generation of a CR that was seen; bad entries are kept as written.
 
 import { parse, stringify } from 'yaml';
 import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
@@ -18,7 +18,7 @@ export interface MainConfig {
   readonly generation: number;
   /** Our own annotations only. */
   readonly annotations: Readonly<Record<string, string>>;
-  /** As in `ConfigObject`. */
+  /** The CR's origin, as in `ConfigObject`. */
   readonly origin?: Readonly<Record<string, string>>;
   /** The spec without its nodeConfigs. */
   readonly rest: Readonly<Record<string, unknown>>;
@@ -56,7 +56,7 @@ export async function readMain(reader: Reader, commit: Oid, known?: MainState): 
 
 const OUR_ANNOTATIONS: ReadonlySet<string> = new Set(Object.values(ANNOTATIONS));
 
-/** What main would have for a CR of the home. @param known the CR as main has it */
+/** The CR as main should have it. @param known the CR as main has it now */
 export function mainConfig(
   object: ConfigObject,
   admitted: AdmittedConfig,
@@ -67,7 +67,7 @@ export function mainConfig(
       .filter(([key]) => OUR_ANNOTATIONS.has(key))
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   );
-  // A home that cannot tell now takes nothing back of what it told before.
+  // A home that does not know the origin now must not erase the origin that main has.
   const origin = object.origin ?? (known?.uid === object.uid ? known.origin : undefined);
   const config = {
     ref: object.ref,
@@ -151,7 +151,7 @@ export function specOf(config: MainConfig): Record<string, unknown> {
   return { ...config.rest, nodeConfigs };
 }
 
-/** What may stand on a line of a commit message: a CR's text could bring lines of its own. */
+/** Texts of a CR that may stand in a trailer: one word, because a text of several lines could forge trailers. */
 const ONE_WORD = /^[\x21-\x7e]{1,128}$/;
 
 function labelOf(entry: Entry | undefined, key: string): string {

@@ -1,5 +1,5 @@
-// The mirror: CRs to commits. First main, one commit a CR and generation seen; then, main's commits in their order,
-// the branches of the nodes. What a CR wants is compared with a branch's base, never with its tip, so a revert holds.
+// The mirror turns CRs into commits: first on main, one commit for each generation seen; then on the nodes' branches,
+// for each commit of main in order. It compares the CR with a branch's base and never with the tip, so a revert holds.
 
 import type { Logger } from 'pino';
 import { checkpoint } from '../api/checkpoint.ts';
@@ -27,14 +27,14 @@ import {
 } from './main-branch.ts';
 import type { ConfigList, ConfigObject, InventoryNode } from './home-port.ts';
 
-/** What a pass found and did: enough for every status to be told from it. */
+/** Findings and commits of one pass; the status of every CR is made from them. */
 export interface MirrorReport extends BranchesResult {
   /** CRs that are invalid as a whole, and warnings of the others, by `group/namespace/name`. */
   readonly invalid: ReadonlyMap<string, readonly Problem[]>;
   readonly warnings: ReadonlyMap<string, readonly Problem[]>;
-  /** What the home could not read at all. */
+  /** Inputs that the home could not read. */
   readonly unreadable: readonly Problem[];
-  /** CRs of main that the home does not list, but may still have, with the reason. */
+  /** CRs of main that the home does not list and may still have, each with the reason for the doubt. */
   readonly doubts: ReadonlyMap<string, string>;
 }
 
@@ -43,11 +43,11 @@ export interface MirrorOptions {
   readonly log: Logger;
 }
 
-/** How far along main the branches are. */
+/** The newest commit of main that all branches reflect. */
 interface Cursor {
-  /** What `refs/meta/mirrored` says. */
+  /** The commit that `refs/meta/mirrored` names. */
   readonly stored: Oid | undefined;
-  /** What this process knows. */
+  /** The commit that this process has reached. */
   readonly reached: Oid | undefined;
 }
 
@@ -59,7 +59,7 @@ export class Mirror {
   readonly #branchMirror: BranchMirror;
   #cursor: Cursor | undefined;
   #main: MainState | undefined;
-  /** What was done and not told of yet: a race lost later in the pass must not swallow it. */
+  /** Events of commits that no report has yet. They outlive a pass that loses a race after these commits. */
   readonly #events: MirrorEvent[] = [];
   /** States of the commits of main that this process made and has not mirrored yet. */
   readonly #states = new Map<Oid, MainState>();
@@ -74,7 +74,7 @@ export class Mirror {
     });
   }
 
-  /** main at its tip. */
+  /** State of main at its tip. */
   async main(): Promise<MainState> {
     const tip = await this.#store.refs.at(MAIN);
     if (tip === undefined)
@@ -86,13 +86,13 @@ export class Mirror {
     return this.#main;
   }
 
-  /** Brings main and all branches to what the home lists. Idempotent; may be killed at any instant. */
+  /** Commits to main and to all branches what the home lists. Idempotent; the process may die at any instant. */
   async pass(list: ConfigList, inventory: readonly InventoryNode[]): Promise<MirrorReport> {
     return decideAnew(async () => {
       try {
         return await this.#pass(list, inventory);
       } catch (error) {
-        // How far it came, the refs say.
+        // The refs tell how far the lost attempt came.
         this.#cursor = undefined;
         throw error;
       }
@@ -119,7 +119,7 @@ export class Mirror {
   }
 
   /**
-   * Ends a hold on request: a spec commit of what the base wanted.
+   * Ends a hold at a person's request, by a spec commit with the base's network.
    * @throws MultinicError `NoSuchNode`, `NotHeld`
    */
   async release(name: string, by: Cause, inventory: readonly InventoryNode[]): Promise<Oid> {
@@ -134,7 +134,8 @@ export class Mirror {
       }
       const asked = resolveClaims(await this.main(), inventory, new Map([[name, branch]])).byNode.get(name)
         ?.entry.wanted;
-      // Names that the CR states, if it still wants the base; what it wants besides comes by a pass, and guarded.
+      // The commit takes the CR's names if the CR still wants the base. The next pass commits other changes of the CR,
+      // because it guards removals.
       const wanted =
         asked !== undefined && (isBroken(branch) || satisfies(branch.base.network, asked))
           ? asked
@@ -176,7 +177,7 @@ export class Mirror {
     return doubts;
   }
 
-  /** The same CR, judged where it stands: problems of entries name their place in it. */
+  /** Judges a CR in its present order, because a problem names the place of its entry. */
   #replace(main: MainState, key: string, config: MainConfig): MainState {
     this.#main = { ...main, configs: new Map(main.configs).set(key, config) };
     return this.#main;
@@ -209,7 +210,7 @@ export class Mirror {
     return this.#main;
   }
 
-  /** Brings the branches through every commit of main that they don't reflect yet, one after the other. */
+  /** Mirrors every commit of main that the branches do not reflect yet, one after the other. */
   async #mirrorCommits(inventory: readonly InventoryNode[], cursor: Cursor): Promise<BranchesResult> {
     const tip = await this.main();
     const pending = await commitsSince(this.#store.reader, tip.commit, cursor.reached);
@@ -227,8 +228,8 @@ export class Mirror {
   }
 
   /**
-   * Moves the cursor behind the branches, never with them. One commit behind costs a restart nothing, so that last
-   * step is taken with main's next commit.
+   * Moves the cursor after the branches, never in one batch with them. A cursor that is one commit behind costs a
+   * restart nothing, so the last step waits for main's next commit.
    */
   async #advance({ stored }: Cursor, reached: Oid, passed: number): Promise<Cursor> {
     if (passed <= 1) return { stored, reached };
@@ -245,14 +246,14 @@ export class Mirror {
   }
 }
 
-/** Our own newest wish cannot be read: what it was, only the CR says. */
+/** The base cannot be read, so only the CR can say what the node should have. */
 function isBroken({ invalid, base, tip }: Branch): boolean {
   return invalid !== undefined && base.commit?.oid === tip.oid;
 }
 
 /**
- * CRs that lose an entry come after those that gain one: a node that moves between two CRs is never without one, and a
- * hold on it stands.
+ * Puts CRs that lose an entry after CRs that gain one, so that a node that moves between two CRs always has a claim and
+ * keeps its hold.
  */
 function losersLast(
   valid: ReadonlyMap<string, ValidConfig>,

@@ -1,4 +1,4 @@
-// One node's entry of a CR, as main keeps it: as written, and judged.
+// One node's entry of a CR as main keeps it: the text as written, with its judgement.
 
 import { createHash } from 'node:crypto';
 import { parse, stringify } from 'yaml';
@@ -7,16 +7,16 @@ import { admitEntry, type AdmittedEntry } from '../network/admission.ts';
 import type { WantedInterface } from '../network/interface.ts';
 import { nodeIdKey } from '../network/text.ts';
 
-/** A node's entry. When a CR names a node twice, all its entries are kept together and count for nothing. */
+/** A node's entry. If a CR names a node twice, main keeps all its entries in one file, and none of them counts. */
 export interface Entry {
   /** File name below `nodes/<hh>/`, without `.yaml`: the node ID where that can be a path. */
   readonly key: string;
   readonly nodeId?: string;
   readonly nodeName?: string;
-  /** Absent: the entry is bad and counts for nothing. */
+  /** Absent if the entry is bad and does not count. */
   readonly wanted?: readonly WantedInterface[];
   readonly problems: readonly Problem[];
-  /** What was written, as JSON: equal JSON is an equal entry. */
+  /** The entry as JSON, for comparison: equal JSON means an equal entry. */
   readonly json: string;
   /** The file's text. */
   readonly text: string;
@@ -46,14 +46,14 @@ export function entriesOf(
   );
 }
 
-/** A bad entry is made anew: its problems name its place in the CR. */
+/** A bad entry is never reused, because its problems name its place in the CR. */
 function unchanged(known: Entry | undefined, group: readonly AdmittedEntry[]): Entry | undefined {
   const [first] = group;
   const good = known?.problems.length === 0 && group.length === 1 && first?.problems.length === 0;
   return good && known.json === JSON.stringify(first.raw) ? known : undefined;
 }
 
-/** What was judged of an entry before, if it was good. */
+/** Judges entries, and answers from memory for a good entry that was judged before. */
 export function judgedBefore(known: ReadonlyMap<string, Entry> | undefined): typeof admitEntry {
   const byJson = new Map<string, Entry>();
   for (const each of known?.values() ?? []) if (each.problems.length === 0) byJson.set(each.json, each);
@@ -85,7 +85,7 @@ function entry(key: string, group: readonly AdmittedEntry[], text?: string): Ent
   };
 }
 
-/** Reads an entry's file of main back. Whatever stands there is an entry, a bad one at worst: main never forgets. */
+/** Reads an entry's file of main. A file that makes no sense is a bad entry, so that its node keeps its interfaces. */
 export function parseEntry(key: string, text: string): Entry {
   const path = `nodeConfigs[${key}]`;
   const parts = rawsOf(text);
@@ -96,7 +96,7 @@ export function parseEntry(key: string, text: string): Entry {
   return { ...whole, problems: [{ path, code: 'DuplicateNode', message }, ...whole.problems] };
 }
 
-/** What the CR has for an entry's file: one entry, or all that name the node. */
+/** The raw entries in an entry's file: one entry, or all entries that name the node. */
 export function rawsOf(text: string): unknown[] {
   const raw = parseOrText(text);
   const twice = typeof raw === 'object' && raw !== null && TWICE in raw ? raw[TWICE] : undefined;
@@ -111,7 +111,7 @@ function parseOrText(text: string): unknown {
   }
 }
 
-/** Key under which a file has all entries of a node that the CR names twice: a list could be an entry itself. */
+/** Key of the list of entries for a node that the CR names twice. A bare list could be a bad entry itself. */
 const TWICE = 'duplicates';
 
 /** `<hh>/<key>.yaml`: hashed folders keep a change of one node small. */

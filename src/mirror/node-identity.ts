@@ -1,4 +1,4 @@
-// Who a node is, as its node.yaml shall say.
+// Makes the identity that a node's node.yaml should have.
 
 import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
 import { MultinicError } from '../api/errors.ts';
@@ -45,7 +45,7 @@ export function identityOf(
   };
 }
 
-/** It goes into node.yaml and comes back: what a machine says of itself must not make its branch unreadable. */
+/** Refuses a machine's text that would make node.yaml, and so its branch, unreadable. */
 function expectPlain(node: InventoryNode, field: string, text: string): void {
   if (text === '' || isPlainText(text)) return;
   throw new MultinicError(
@@ -70,7 +70,7 @@ export function sameIdentity(a: NodeIdentity, b: NodeIdentity): boolean {
   );
 }
 
-/** What a person would say of a changed identity. */
+/** A changed identity in a person's words. */
 export function describeIdentity(before: NodeIdentity, after: NodeIdentity): string {
   const parts: string[] = [];
   if (before.machineID !== after.machineID) parts.push('new machine');
