@@ -39,13 +39,15 @@ Examples:
   multinic local DIR --init fixtures/local --once`,
     )
     .action(async (dir: string, flags: Flags) => {
-      const [{ runLocal }, { initLocalHome }, { agentOf }, { createLog }] = await Promise.all([
+      const [{ runLocal }, { expectHome, initLocalHome }, { agentOf }, { createLog }] = await Promise.all([
         import('../local/serve-local.ts'),
         import('../local/home.ts'),
         import('../local/jobs.ts'),
         import('../local/local-log.ts'),
       ]);
       if (flags.init !== undefined) await initLocalHome(dir, flags.init);
+      // The log makes its folder, which must not happen where no home is.
+      await expectHome(dir);
       const abort = new AbortController();
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort());
       const configured = await runLocal({

@@ -24,13 +24,19 @@ export interface LocalHome {
   close(): Promise<void>;
 }
 
-/** @throws MultinicError `NotAHome`, `ControllerRunning`, `InvalidTokens` */
-export async function openLocalHome(folder: string): Promise<LocalHome> {
+/** Reads only, so that a mistyped path makes no folder. @throws MultinicError `NotAHome` */
+export async function expectHome(folder: string): Promise<void> {
   const dir = resolve(folder);
   await access(join(dir, 'inventory.yaml')).catch((cause: unknown) => {
     const remedy = 'name the folder that has it, or make one as docs/local.md shows';
     throw new MultinicError('NotAHome', `${dir} has no inventory.yaml; ${remedy}`, { cause });
   });
+}
+
+/** @throws MultinicError `NotAHome`, `ControllerRunning`, `InvalidTokens` */
+export async function openLocalHome(folder: string): Promise<LocalHome> {
+  const dir = resolve(folder);
+  await expectHome(dir);
   const lock = await lockController(join(dir, 'controller.lock'));
   try {
     const tokens = await Tokens.open(join(dir, 'tokens.yaml'));
