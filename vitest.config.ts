@@ -1,9 +1,15 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { TallyReporter } from './test/support/tally.ts';
 
-// unit: beside the source, and the frozen formats, seconds. integration: test/, real git, real processes. matrix: every combination.
+/** Whoever runs them: what git is told by the home of a person or by the machine must not matter. */
+const env = { GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' };
+
+// unit: beside the source, and the frozen formats, seconds. integration: test/, real git, real processes. root: what of it
+// mounts or traces. matrix: every combination.
 export default defineConfig({
   test: {
+    reporters: ['default', new TallyReporter()],
     // Half of the time they wait for processes: on two cores one worker would leave one idle.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
@@ -12,11 +18,13 @@ export default defineConfig({
           name: 'unit',
           include: ['src/**/*.test.ts', 'test/formats/**/*.test.ts'],
           testTimeout: 20_000,
+          env,
         },
       },
       {
         test: {
           name: 'integration',
+          env,
           include: ['test/**/*.test.ts'],
           exclude: ['test/formats/**'],
           globalSetup: ['test/support/build.ts'],
@@ -26,9 +34,20 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'root',
+          env,
+          include: ['test/**/*.root.ts'],
+          globalSetup: ['test/support/root.ts', 'test/support/build.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
           name: 'matrix',
+          env,
           include: ['test/**/*.matrix.ts'],
-          globalSetup: ['test/support/build.ts'],
+          globalSetup: ['test/support/root.ts', 'test/support/build.ts'],
           testTimeout: 1_800_000,
           hookTimeout: 120_000,
         },

@@ -372,41 +372,6 @@ test('a job file or a root that is none: exit code 2, no report', async () => {
   }
 });
 
-describe('a full disk', () => {
-  let disk: string;
-  beforeAll(() => {
-    disk = join(folder.path, 'disk');
-    mkdirSync(disk);
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m,nr_inodes=200', 'multinic-test', disk]);
-  });
-  afterAll(() => execFileSync('umount', ['--lazy', disk]));
-
-  test('nothing is touched, and with room again it goes on by itself', async () => {
-    root = join(disk, 'root');
-    cpSync(applied, root, { recursive: true });
-    const before = hostFiles(root);
-    writeFileSync(join(disk, 'fill'), Buffer.alloc(3.5 * 1024 * 1024));
-    expect((await advance()).outcome).toMatchObject({
-      result: 'Failed',
-      reason: 'DiskFull',
-      step: 'preflight',
-    });
-    expect(hostFiles(root)).toEqual(before);
-    rmSync(join(disk, 'fill'));
-    expect((await advance()).outcome?.result).toBe('Applied');
-  });
-
-  test('a root that is mounted read-only', async () => {
-    root = join(disk, 'root');
-    const before = hostFiles(root);
-    execFileSync('mount', ['-o', 'remount,ro', disk]);
-    const end = await advance();
-    execFileSync('mount', ['-o', 'remount,rw', disk]);
-    expect(end.outcome).toMatchObject({ result: 'Failed', reason: 'HostReadOnly' });
-    expect(hostFiles(root)).toEqual(before);
-  });
-});
-
 describe('hostile trees in a real store', () => {
   const good = renderTree(identity('netplan'), NEW);
   const PATH = 'etc/netplan/90-multinic0.yaml';

@@ -1,12 +1,12 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkout } from '../src/agent/fetch/checkout.ts';
 import { pkt } from '../src/store/http/pktline.ts';
+import { selfSigned } from './support/certificate.ts';
 import { clone, git, NODE_REF, OTHER_REF, startServer, TOKENS } from './support/http.ts';
 import type { TestServer } from './support/http.ts';
 
@@ -139,17 +139,12 @@ describe('says what went wrong', () => {
 });
 
 test('over TLS, with the CA that it was given and with no other', async () => {
-  const key = join(server.folder, 'key.pem');
-  const cert = join(server.folder, 'cert.pem');
-  const subject = ['-subj', '/CN=store', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2'];
-  const files = ['-keyout', key, '-out', cert, '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
-  await execa('openssl', ['req', '-x509', '-nodes', ...files, ...subject]);
-  const tls = { key: await readFile(key), cert: await readFile(cert) };
+  const tls = await selfSigned('127.0.0.1');
   const secure = await startServer({ tls });
   try {
     const url = `${secure.server.url}/git`;
     expect(url).toMatch(/^https:/);
-    const { tip } = await checkout(request({ url, ca: tls.cert.toString() }));
+    const { tip } = await checkout(request({ url, ca: tls.cert }));
     expect(tip).toBe(await secure.store.reader.ref(NODE_REF));
     await expect(checkout(request({ url }))).rejects.toMatchObject({
       code: 'StoreUnreachable',

@@ -3,14 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Store } from '../src/store/store.ts';
 import { BULK_CREATIONS } from '../src/store/git/transaction.ts';
-import {
-  acknowledged,
-  deadlyGit,
-  expectRecovered,
-  inFolder,
-  leftovers,
-  startWriter,
-} from './support/store-crash.ts';
+import { acknowledged, expectRecovered, inFolder, leftovers, startWriter } from './support/store-crash.ts';
 import { codeOf } from './support/store-values.ts';
 import { Batch } from '../src/store/model/batch.ts';
 
@@ -59,36 +52,6 @@ test('a writer killed at any time loses nothing that it acknowledged, while its 
       expect(acknowledged(before)).toBeGreaterThanOrEqual(base.value);
       await expectRecovered(dir, acknowledged(before));
     }
-  });
-});
-
-// In `update-ref` the fsyncs are of lock files (prepare: nothing moved), the renames are the moves (commit).
-const CHILD_KILLS = [
-  { command: 'fast-import', syscall: 'fsync', nth: 1, moved: 0 },
-  { command: 'fast-import', syscall: 'unlink', nth: 1, moved: 0 },
-  { command: 'update-ref', syscall: 'fsync', nth: 3, moved: 0 },
-  { command: 'update-ref', syscall: 'rename', nth: 1, moved: 0 },
-  { command: 'update-ref', syscall: 'rename', nth: 4, moved: 3 },
-] as const;
-
-test.each(CHILD_KILLS)('git $command killed at $syscall $nth: the writer goes on by itself', async (kill) => {
-  await inFolder(async (folder) => {
-    const dir = join(folder, 'store.git');
-    const git = await deadlyGit(folder, kill);
-    const writer = startWriter(dir, 1_000_000, git.env);
-    await writer.line(({ event }) => event === 'acknowledged');
-    await git.arm();
-    const failed = await writer.line(({ event }) => event === 'failed');
-    expect(git.killed()).toBe(true);
-    expect(failed.values.filter((value) => value === failed.value)).toHaveLength(kill.moved);
-    const next = await writer.line(
-      ({ event, value }) => event === 'acknowledged' && value > failed.value - 1,
-    );
-    expect(next.value).toBe(Math.max(...failed.values) + 1);
-    writer.process.kill('SIGKILL');
-    await writer.end;
-    expect(writer.lines.filter(({ event }) => event === 'failed')).toHaveLength(1);
-    await expectRecovered(dir, acknowledged(writer));
   });
 });
 

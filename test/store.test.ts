@@ -9,9 +9,16 @@ import { Store } from '../src/store/store.ts';
 import type { StoreOptions } from '../src/store/store.ts';
 import type { NewCommit } from '../src/store/model/store-port.ts';
 import { BULK_CREATIONS } from '../src/store/git/transaction.ts';
+import { processes } from './support/processes.ts';
 import { inFolder } from './support/store-crash.ts';
 import { codeOf } from './support/store-values.ts';
 
+const PERSON = {
+  GIT_AUTHOR_NAME: 'Alice',
+  GIT_AUTHOR_EMAIL: 'alice@example.org',
+  GIT_COMMITTER_NAME: 'Alice',
+  GIT_COMMITTER_EMAIL: 'alice@example.org',
+};
 const AUTHOR = { name: 'viola', email: 'viola@example.org' };
 const NODE = 'refs/heads/node/worker-1';
 
@@ -36,7 +43,11 @@ async function inStore(
 }
 
 function git(dir: string, ...args: string[]): string {
-  return execFileSync('git', ['-C', dir, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  return execFileSync('git', ['-C', dir, ...args], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...PERSON },
+  });
 }
 
 test('a new store has a main that plain git can clone', async () => {
@@ -330,12 +341,11 @@ test('a reader whose git is killed asks again', async () => {
     const tip = (await store.reader.ref('refs/heads/main')) ?? '';
     const reader = openReader(dir);
     await reader.commit(tip);
-    const pids = execFileSync('pgrep', ['-P', String(process.pid), '-f', `${dir} cat-file`], {
-      encoding: 'utf8',
-    });
-    const children = pids.trim().split('\n');
-    expect(children).toHaveLength(2);
-    for (const pid of children) process.kill(Number(pid), 'SIGKILL');
+    const readers = (await processes()).filter(
+      ({ parent, command }) => parent === process.pid && command.includes(`${dir} cat-file`),
+    );
+    expect(readers).toHaveLength(2);
+    for (const { pid } of readers) process.kill(pid, 'SIGKILL');
     expect((await reader.list(tip)).size).toBe(0);
     expect(await reader.ref('refs/heads/main')).toBe(tip);
     await reader.close();

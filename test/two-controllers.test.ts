@@ -1,8 +1,8 @@
-// Two controllers, pushes between commits, a full disk and a clock that goes back: a running line keeps its promises.
+// Two controllers, pushes between commits and a clock that goes back: a running line keeps its promises. The full disk is
+// in full-disk.root.ts, because it takes a mount.
 
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
@@ -187,42 +187,6 @@ test('pushes while the mirror commits, on the same node and on another: none los
   const pushes = (await local.subjects('refs/audit/pushes')).filter((subject) => subject.includes(ONE));
   expect(pushes.length).toBeGreaterThanOrEqual(landed.length);
   expect(await local.git('fsck', '--full', '--no-dangling')).toBe('');
-});
-
-test('a full disk: said, reading goes on, and so does writing when there is room', async () => {
-  await using local = await LocalRun.prepare();
-  const store = join(local.dir, 'store.git');
-  await mkdir(store);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=100m', 'multinic-test', store]);
-  try {
-    await local.launch();
-    await local.settled();
-    const ballast = join(store, 'ballast');
-    await writeFile(ballast, Buffer.alloc(50 * 1024 * 1024));
-    const main = await local.ref('refs/heads/main');
-    await write(local, setMtu(ONE, 1400));
-    await local.until('DiskFull is said', () =>
-      /DiskFull .*make room, writing goes on by itself/.test(local.output),
-    );
-    expect(await local.run('log', ONE)).toContain('add multinic0');
-    const status = await local.cli('status');
-    expect(status.code).toBe(4);
-    expect(status.stdout).toMatch(/^Nothing goes on: .*make room[^]*Configured/);
-    expect(await local.run('show', ONE)).toContain('1500');
-    expect((await local.cli('retry', ONE)).stderr).toMatch(/make room.*\(DiskFull\)/);
-    expect(await local.ref('refs/heads/main')).toBe(main);
-
-    await rm(ballast);
-    await local.until('the edit is on the host', async () =>
-      Boolean((await local.hostFile(ONE, NETPLAN))?.includes('mtu: 1400')),
-    );
-    await local.applied(ONE, await local.tip(ONE));
-    expect(await local.run('status')).not.toContain('Nothing goes on');
-    expect(await local.git('fsck', '--full', '--no-dangling')).toBe('');
-  } finally {
-    await local.stop();
-    execFileSync('umount', ['--lazy', store]);
-  }
 });
 
 test('a clock that is set back a day: commit times never go back, and jobs run', async () => {

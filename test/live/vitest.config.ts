@@ -1,9 +1,11 @@
 import { defineConfig } from 'vitest/config';
+import { TallyReporter } from '../support/tally.ts';
 
 // The real program on hosts that run, as machines of the lab.
 export default defineConfig({
   test: {
     root: import.meta.dirname,
+    reporters: ['default', new TallyReporter()],
     include: ['**/*.live.ts'],
     globalSetup: ['../support/build.ts'],
     testTimeout: 180_000,

@@ -13,9 +13,11 @@ const PACKAGE_OF = {
   ip: 'iproute2',
   'linux.uml': 'user-mode-linux',
   mmdebstrap: 'mmdebstrap',
+  mount: 'mount',
   nsenter: 'util-linux',
   openssl: 'openssl',
   ping: 'iputils-ping',
+  strace: 'strace',
   'systemd-nspawn': 'systemd-container',
   tar: 'tar',
 } as const;
@@ -30,7 +32,7 @@ export async function needCommands(commands: readonly Command[], log: (line: str
   if (process.getuid?.() !== 0) {
     throw new MultinicError(
       'NotRoot',
-      'nodes are namespaces, bridges and mounts of this machine: run as root',
+      'these tests make mounts, namespaces and bridges on this machine: run as root',
     );
   }
   const missing = await absent(commands);

@@ -19,6 +19,7 @@ import { parse, stringify } from 'yaml';
 import type { StatusReport } from '../../src/controller/status-report.ts';
 import type { NodeView } from '../../src/controller/config-status.ts';
 import { git, type GitResult } from './http.ts';
+import { processes } from './processes.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const BUNDLE = join(ROOT, 'dist/multinic.js');
@@ -164,8 +165,9 @@ export class LocalRun implements AsyncDisposable {
 
   /** Agents outlive their controller; they end by themselves, soon. */
   async #agentsEnded(): Promise<void> {
+    const jobs = join(this.dir, 'jobs');
     const running = async (): Promise<boolean> =>
-      (await execa('pgrep', ['-f', join(this.dir, 'jobs')], { reject: false })).exitCode === 0;
+      (await processes()).some(({ command }) => command.includes(jobs));
     await this.until('its agents have ended', async () => !(await running())).catch(() => undefined);
   }
 

@@ -1,0 +1,79 @@
+// The tiers of tests, by what they need: `ordinary` (npm test), `root`, `system`. A tier says what it leaves out.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { missingPrerequisites, thisMachine } from '../test/support/prerequisites.ts';
+import { addTally, readTally, TALLY_VARIABLE, tallyLine } from '../test/support/tally.ts';
+
+/** Tests of the cluster that hold all acceptance points once; `npm run test:matrix` has the others. */
+const CLUSTER = 'main-line networkmanager operators access removal moving-in outside upgrade'.split(' ');
+
+const ROOT_TIER = 'mounts, full disks and strace (as root: npm run test:root)';
+const SYSTEM_TIER = 'real nodes and a real cluster (as root: npm run test:system)';
+const MATRIX_TIER = 'every combination (as root: npm run test:matrix)';
+
+interface Tier {
+  readonly runs: readonly (readonly string[])[];
+  readonly leftOut: readonly string[];
+}
+
+const ROOT_RUN = ['--project', 'root'];
+const TIERS: Readonly<Record<string, Tier>> = {
+  ordinary: {
+    runs: [['--project', 'unit', '--project', 'integration']],
+    leftOut: [ROOT_TIER, SYSTEM_TIER, MATRIX_TIER],
+  },
+  root: { runs: [ROOT_RUN], leftOut: [SYSTEM_TIER, MATRIX_TIER] },
+  system: {
+    runs: [
+      ROOT_RUN,
+      ['--config', 'test/live/vitest.config.ts'],
+      ['--config', 'test/cluster/vitest.config.ts', ...CLUSTER],
+    ],
+    leftOut: [MATRIX_TIER],
+  },
+};
+
+const [name = 'ordinary', ...args] = process.argv.slice(2);
+const tier = TIERS[name];
+if (tier === undefined) throw new Error(`no tier ${name}; there are ${Object.keys(TIERS).join(', ')}`);
+process.exitCode = await test(tier);
+
+async function test({ runs, leftOut }: Tier): Promise<number> {
+  const missing = missingPrerequisites(thisMachine());
+  if (name !== 'ordinary' && process.getuid?.() !== 0) missing.push('root (run it with sudo)');
+  if (missing.length > 0) {
+    console.error(`The tests need ${missing.join('; ')}`);
+    return 2;
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'multinic-tally-'));
+  const file = join(folder, 'tally');
+  writeFileSync(file, '');
+  try {
+    let code = 0;
+    for (const run of runs) code = (await vitest([...run, ...args], file)) || code;
+    const sum = readTally(file);
+    const outer = process.env[TALLY_VARIABLE];
+    if (outer !== undefined) addTally(outer, sum);
+    console.log(tallyLine(sum));
+    console.log(`Not run here: ${leftOut.join('; ')}`);
+    return code;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** A run that fails without a failed test (its set-up, for one) counts as one that failed. */
+async function vitest(args: readonly string[], tally: string): Promise<number> {
+  const before = readTally(tally).failed;
+  const { exitCode = 1 } = await execa('vitest', ['run', ...args], {
+    preferLocal: true,
+    stdio: 'inherit',
+    reject: false,
+    env: { [TALLY_VARIABLE]: tally },
+  });
+  if (exitCode !== 0 && readTally(tally).failed === before)
+    addTally(tally, { passed: 0, failed: 1, skipped: 0 });
+  return exitCode;
+}

@@ -1,0 +1,67 @@
+// The commands that run the tests: what they ask of a machine, and what they count.
+
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { missingPrerequisites, type Machine } from './support/prerequisites.ts';
+import { addTally, readTally, tallyLine } from './support/tally.ts';
+
+const GOOD: Machine = {
+  platform: 'linux',
+  node: '20.0.0',
+  ask: (program) => (program === 'git' ? 'git version 2.39.5' : 'flock from util-linux 2.38.1'),
+};
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'multinic-tiers-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+test('a machine with all that is needed lacks nothing', () => {
+  expect(missingPrerequisites(GOOD)).toEqual([]);
+});
+
+test.each<[string, Partial<Machine>, RegExp]>([
+  ['another system', { platform: 'darwin' }, /^Linux \(this is darwin: .*container\)$/],
+  ['an old Node', { node: '18.20.4' }, /^Node 20 or newer \(found 18\.20\.4: install/],
+  [
+    'an old git',
+    { ask: (program) => (program === 'git' ? 'git version 2.9.1' : GOOD.ask(program)) },
+    /^git 2\.39 or newer \(found 2\.9: install/,
+  ],
+  [
+    'no git',
+    { ask: (program) => (program === 'git' ? '' : GOOD.ask(program)) },
+    /^git .*\(found none: install/,
+  ],
+  [
+    "BusyBox's flock",
+    { ask: (program) => (program === 'flock' ? 'BusyBox v1.36.1' : GOOD.ask(program)) },
+    /^flock of util-linux \(install/,
+  ],
+])('%s is named with the remedy', (_, changes, says) => {
+  const missing = missingPrerequisites({ ...GOOD, ...changes });
+  expect(missing).toHaveLength(1);
+  expect(missing[0]).toMatch(says);
+});
+
+test('the tally is the sum of its lines', () => {
+  const file = join(folder, 'tally');
+  writeFileSync(file, '');
+  expect(tallyLine(readTally(file))).toBe('0 passed, 0 failed');
+  addTally(file, { passed: 10, failed: 0, skipped: 0 });
+  addTally(file, { passed: 5, failed: 1, skipped: 2 });
+  expect(tallyLine(readTally(file))).toBe('15 passed, 1 failed, 2 skipped');
+});
+
+test('what CI prints at its end is the same sum', () => {
+  const script = readFileSync(join(import.meta.dirname, '../.ci/run'), 'utf8');
+  const sum = /^sum\(\) \{$[^]*?^\}$/m.exec(script)?.[0] ?? '';
+  const file = join(folder, 'tally');
+  writeFileSync(file, '10 0 0\n5 1 2\n');
+  const said = execFileSync('bash', ['-c', `${sum}\nsum "$0"`, file], { encoding: 'utf8' });
+  expect(said).toBe(`${tallyLine(readTally(file))}\n`);
+});
