@@ -56,6 +56,27 @@ describe('a tip that came past the policy', () => {
     expect(after.tree).toBe(before.tree);
   });
 
+  test.each([
+    ['CR', '\r'],
+    ['U+0085', '\u0085'],
+    ['U+2028', '\u2028'],
+    ['U+2029', '\u2029'],
+  ])('is invalid until a release: a comment with %s, which the policy refuses too', async (_, character) => {
+    await using fleet = await fleetOf('a');
+    const before = await fleet.branch('a');
+    const text = (await fleet.reader.files(before.tip.oid)).get(FILE)!;
+    const smuggled = text.replace('\n', `\n# note${character}      gateway4: 10.0.0.1\n`);
+    await expect(fleet.push('a', { [FILE]: smuggled }, 'a note')).rejects.toThrow(
+      /etc\/netplan\/90-multinic0\.yaml: line 2 has the invisible character U\+/,
+    );
+    await fleet.pushTree('a', await fleet.tree('a', { [FILE]: smuggled }), 'a note', { past: true });
+    expect((await fleet.pass()).branches.get('a')!.invalid?.message).toMatch(/line 2 has the invisible/);
+    await fleet.commands.release('a', BY);
+    const after = await fleet.branch('a');
+    expect(after.invalid).toBeUndefined();
+    expect(after.tree).toBe(before.tree);
+  });
+
   test('may be mended by a push', async () => {
     await using fleet = await fleetOf('a');
     const good = await withMtu(fleet, 'a', 1400);

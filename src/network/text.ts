@@ -14,6 +14,20 @@ export function isPlainText(text: string, maxLength = 253): boolean {
   );
 }
 
+/** Controls (U+0085 among them), line and paragraph separators, format characters and lone surrogates; LF alone may stand. */
+const HIDDEN = /(?!\n)[\p{Cc}\p{Zl}\p{Zp}\p{Cf}\p{Cs}]/u;
+
+/**
+ * The first character of a file that a reader of an OS may take for the end of a line, or that a person does not see:
+ * netplan ends a comment at CR, U+0085, U+2028 and U+2029, systemd ends a line at CR and NUL.
+ */
+export function findHidden(text: string): { readonly line: number; readonly codePoint: string } | undefined {
+  const at = text.search(HIDDEN);
+  if (at === -1) return undefined;
+  const digits = (text.codePointAt(at) ?? 0).toString(16).toUpperCase().padStart(4, '0');
+  return { line: text.slice(0, at).split('\n').length, codePoint: `U+${digits}` };
+}
+
 /** attachedNodeId: a path component, part of a Job's name, a label. */
 export function isNodeId(text: string): boolean {
   return (

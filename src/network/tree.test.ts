@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { InvalidInputError } from '../api/errors.ts';
+import { InvalidInputError, type Problem } from '../api/errors.ts';
 import type { Interface } from './interface.ts';
 import { parseNode, renderNode, type NodeIdentity } from './node.ts';
 import { RENDERER_KINDS } from './renderers.ts';
@@ -117,6 +117,41 @@ describe.each(RENDERER_KINDS)('a tree for %s', (renderer) => {
     expect(treeId(all)).toBe(await git('write-tree'));
   });
 
+  test.each([
+    ['CR', '\r', 'U+000D'],
+    ['NUL', '\0', 'U+0000'],
+    ['a tab', '\t', 'U+0009'],
+    ['the next-line control', '\u0085', 'U+0085'],
+    ['a line separator', '\u2028', 'U+2028'],
+    ['a paragraph separator', '\u2029', 'U+2029'],
+    ['a bidirectional override', '\u202E', 'U+202E'],
+    ['a byte order mark', '\uFEFF', 'U+FEFF'],
+    ['a tag character', '\u{E0041}', 'U+E0041'],
+    ['a lone surrogate', '\uD800', 'U+D800'],
+    ['DEL', '\u007F', 'U+007F'],
+  ])('refuses %s in a comment of every file, naming file and line', (_, character, codePoint) => {
+    for (const [path, text] of files) {
+      const [first = '', ...rest] = text.split('\n');
+      const smuggled = [first, `# note${character}GATEWAY=192.168.0.1`, ...rest].join('\n');
+      expect(problemsOf(new Map([...files, [path, smuggled]]))).toEqual([
+        expect.objectContaining({
+          path,
+          code: 'HiddenCharacter',
+          message: expect.stringMatching(
+            `^line 2 has the invisible character ${codePoint.replace('+', '\\+')},`,
+          ),
+        }),
+      ]);
+    }
+  });
+
+  test('takes any visible text in a comment', () => {
+    for (const [path, text] of managedFiles(files)) {
+      const noted = text.replace('\n', '\n# 포트 “eins”, naïve 👍 \u00A0\n');
+      expect(readTree(new Map([...files, [path, noted]])).network).toEqual(NETWORK);
+    }
+  });
+
   test('what a person may not commit is refused', () => {
     const first = [...managedFiles(files).keys()][0] ?? '';
     expect(codes(new Map([...files].filter(([path]) => path !== NODE_FILE)))).toEqual(['MissingFile']);
@@ -219,6 +254,10 @@ async function mergeAll(versions: Files[]): Promise<Files> {
   return merged;
 }
 
+function problemsOf(files: Files): readonly Problem[] {
+  return thrownBy(() => readTree(files)).problems;
+}
+
 function codes(files: Files): string[] {
-  return thrownBy(() => readTree(files)).problems.map(({ code }) => code);
+  return problemsOf(files).map(({ code }) => code);
 }

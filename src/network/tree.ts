@@ -7,6 +7,7 @@ import { MAX_INTERFACES, type Network } from './interface.ts';
 import { parseNode, renderNode, type NodeIdentity } from './node.ts';
 import type { Files } from './renderer.ts';
 import { rendererOf } from './renderers.ts';
+import { findHidden } from './text.ts';
 
 export const NODE_FILE = 'node.yaml';
 export const MAX_FILE_BYTES = 64 * 1024;
@@ -23,7 +24,7 @@ export function renderTree(node: NodeIdentity, network: Network): Files {
 }
 
 /**
- * Reads a node's tree and checks vocabulary, sizes and the rules of a CR, whoever has checked it before.
+ * Reads a node's tree and checks vocabulary, characters, sizes and the rules of a CR, whoever has checked it before.
  * @throws InvalidInputError `InvalidTree`
  */
 export function readTree(files: Files): NodeTree {
@@ -42,6 +43,8 @@ export function readTree(files: Files): NodeTree {
     const message = 'is larger than 64 KiB; write only the keys of one interface';
     throw invalid(large.map(([path]) => ({ path, code: 'FileTooLarge', message })));
   }
+  const hidden = [...files].flatMap(([path, text]) => hiddenIn(path, text));
+  if (hidden.length > 0) throw invalid(hidden);
   const node = parseNode(identity);
   const renderer = rendererOf(node.renderer);
   const network = renderer.parse(managedFiles(files));
@@ -52,6 +55,13 @@ export function readTree(files: Files): NodeTree {
   });
   if (problems.length > 0) throw invalid(problems);
   return { node, network };
+}
+
+function hiddenIn(path: string, text: string): Problem[] {
+  const found = findHidden(text);
+  if (found === undefined) return [];
+  const message = `line ${found.line} has the invisible character ${found.codePoint}, where a reader of the OS may begin a line of its own; delete it, only visible text and line feeds may stand here`;
+  return [{ path, code: 'HiddenCharacter', message }];
 }
 
 /** Everything but node.yaml: what is on the host. */
