@@ -169,11 +169,11 @@ function describeBoot({ link, network, profile }: NextBoot): string {
 }
 
 async function end(action: (main: typeof import('../agent/modes.ts')) => Promise<number>): Promise<void> {
-  // A run that was given up may have left a connection open, which would keep the process.
+  // An abandoned run may have left a connection open, which would keep the process alive.
   process.exit(await action(await import('../agent/modes.ts')).catch(locked));
 }
 
-/** A run says so itself. */
+/** Prints that another run holds the node and gives the exit code for it; throws any other error. */
 function locked(error: unknown): number {
   if (!(error instanceof MultinicError && error.code === 'AgentRunning')) throw error;
   process.stderr.write(`error: ${error.message} (${error.code})\n`);

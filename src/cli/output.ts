@@ -26,7 +26,7 @@ export function wholeNumber(atLeast: number): (text: string) => number {
   };
 }
 
-/** Says on stderr what goes on when it takes longer than a second, so that nobody thinks it hangs. */
+/** Says on stderr what the program does if that takes longer than a second, so that nobody thinks it hangs. */
 export async function withProgress<T>(what: string, work: Promise<T>): Promise<T> {
   const timer = setTimeout(() => process.stderr.write(`${what}\n`), 1000);
   try {
@@ -36,7 +36,7 @@ export async function withProgress<T>(what: string, work: Promise<T>): Promise<T
   }
 }
 
-/** Colours only on a terminal (and never with NO_COLOR). A pipe has no isTTY: undefined would let picocolors ask CI's variables. */
+/** Colours on a terminal only, never with NO_COLOR. `isTTY` of a pipe is undefined, and picocolors needs a boolean. */
 export const paint = pc.createColors(process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined);
 
 export function print(text: string): void {
@@ -132,7 +132,7 @@ export function fail(error: unknown): never {
   process.exit(EXIT.failed);
 }
 
-/** What the system refused names the file; a stack would only hide it. */
+/** An error of the operating system. Its message names the file, so it is shown without a stack. */
 function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && 'syscall' in error && 'code' in error;
 }

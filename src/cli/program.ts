@@ -44,7 +44,7 @@ addShellCommand(program);
 addStoreCommands(program);
 program.addCommand(await agent());
 
-// `multinic log | head`: who has seen enough closes the pipe, and that is no failure.
+// `multinic log | head` closes the pipe early, which is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(EXIT.done);
   throw error;
@@ -56,7 +56,7 @@ try {
   fail(error);
 }
 
-/** The agent's command line is the agent's; it is loaded only where it is asked for. */
+/** The agent's own command line, loaded only when `multinic agent` runs. */
 async function agent(): Promise<Command> {
   if (process.argv[2] === 'agent') {
     const command = (await import('./agent-command.ts')).agentCommand();

@@ -128,7 +128,7 @@ async function status(source: Source, names: readonly string[], flags: Flags): P
     nodes.every(({ state }) => state !== 'Failed' && state !== 'Pending') &&
     report.failure === undefined &&
     Object.keys(report.doubts).length === 0 &&
-    // A CR waits for all its nodes, and the question was about some.
+    // A CR is Ready only with all its nodes; the person asked about some of them.
     (names.length > 0 || report.configs.every(isReady));
   if (!settled) process.exitCode = EXIT.unsettled;
 }
@@ -195,7 +195,7 @@ function logLine(node: string, entry: TimelineEntry): string {
   const time = paint.dim(formatTime(entry.time));
   const id = paint.yellow(entry.commit.slice(0, 10));
   const kind = entry.kind.padEnd(8);
-  // Ours begin with the node; a person's (`Revert "node: …"`) are theirs.
+  // The controller's subjects begin with the node; a person's subject is shown whole.
   const ours = `${node}: `;
   const subject = entry.subject.startsWith(ours) ? entry.subject.slice(ours.length) : entry.subject;
   const who = entry.kind === 'edit' || entry.kind === 'rollback' ? paint.dim(`  by ${entry.author}`) : '';

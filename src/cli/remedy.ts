@@ -1,4 +1,4 @@
-// Messages name commands that help; whoever named a home or a server on the command line must name it there too.
+// Commands in messages: they repeat the home, server or cluster that the person named on the command line.
 
 export interface Where {
   readonly dir?: string;
@@ -11,7 +11,7 @@ export interface Where {
 
 let where = '';
 
-/** What was named on the command line. Environment variables hold for the next command as well. */
+/** Remembers the options of the command line for remedies. Environment variables hold for the next command anyway. */
 export function rememberWhere({ dir, server, tokenFile, cluster, kubeconfig, context }: Where): void {
   const named = [
     ['-C', dir],
@@ -24,14 +24,14 @@ export function rememberWhere({ dir, server, tokenFile, cluster, kubeconfig, con
   where = (cluster === true ? ' --cluster' : '') + words.join('');
 }
 
-/** Options come before the arguments: where those end, only the command knows. */
+/** Puts options before the arguments, because only the command knows where its arguments end. */
 export function completed(message: string): string {
   return message.replaceAll(COMMAND, `$&${where.replaceAll('$', '$$$$')}`);
 }
 
 const COMMAND = /\bmultinic (?:status|log|show|diff|rollback|release|retry|pause|resume|rerender|confirm)\b/g;
 
-/** As a shell takes it for one word. */
+/** Quotes a text so that a shell reads one word. */
 function quoted(value: string): string {
   return /^[\w./:@%+=,-]+$/.test(value) ? value : `'${value.replaceAll("'", String.raw`'\''`)}'`;
 }

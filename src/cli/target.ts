@@ -18,7 +18,7 @@ export interface ConnectionFlags {
   readonly namespace: string;
 }
 
-/** What reading commands ask. */
+/** Answers of the reading commands: from a controller, or from a local store. */
 export interface Source {
   status(): Promise<StatusReport & { readonly stale?: boolean }>;
   log(node: string, limit: number): Promise<readonly TimelineEntry[]>;
@@ -38,7 +38,7 @@ export function withConnection(command: Command): Command {
     .option('--namespace <name>', 'with --cluster: where the controller is', 'multinic-system');
 }
 
-/** A server that was named is asked; a local store is read directly, which needs no controller. */
+/** Asks the named server, or reads a local store directly, which needs no controller. */
 export async function openSource(flags: ConnectionFlags): Promise<Source> {
   if (isCluster(flags) || serverOf(flags) !== undefined) return new ApiSource(await openApi(flags));
   const dir = homeOf(flags);
@@ -62,7 +62,7 @@ export async function openSource(flags: ConnectionFlags): Promise<Source> {
   };
 }
 
-/** The controller that runs here knows best; without one, what it last wrote down. */
+/** Asks the controller of this home; if none runs, reads the status that it wrote last. */
 async function localStatus(flags: ConnectionFlags, dir: string): Promise<StatusReport & { stale?: boolean }> {
   const api = await openApi(flags).catch(() => undefined);
   try {
@@ -118,7 +118,7 @@ class ApiSource implements Source {
   }
 }
 
-/** A command for thousands of nodes takes its time. */
+/** Time-out of a command, which may be for thousands of nodes. */
 const TIMEOUT_MS = 600_000;
 
 /** The controller's API. */
@@ -135,14 +135,14 @@ export class Api {
     this.#close = way.close ?? (async () => undefined);
   }
 
-  /** Of a way to a cluster. */
+  /** Closes the connection to a cluster. */
   close(): Promise<void> {
     return this.#close();
   }
 
   /** @throws MultinicError as the controller answered, or `ControllerUnreachable` */
   async call<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
-    // Not as a method of ours: fetch minds what it is called on.
+    // Call fetch as a plain function: as a method of this object it throws.
     const ask = this.#fetch;
     const response = await ask(`${this.#url}/api/v1${path}`, {
       method,
@@ -223,7 +223,7 @@ function serverOf(flags: ConnectionFlags): string | undefined {
   return flags.server ?? (flags.dir === undefined ? process.env['MULTINIC_SERVER'] : undefined);
 }
 
-/** As `kubectl multinic`, kubectl's own cluster is meant. */
+/** True if the program runs as `kubectl multinic`: then kubectl's own cluster is meant. */
 function isCluster({ cluster, kubeconfig, context }: ConnectionFlags): boolean {
   const plugin = basename(process.argv[1] ?? '') === 'kubectl-multinic';
   return cluster === true || kubeconfig !== undefined || context !== undefined || plugin;

@@ -122,12 +122,12 @@ function localUser(): string {
   try {
     return userInfo().username;
   } catch {
-    // A container may run as a user that no file knows.
+    // A container may run as a user that is not in /etc/passwd.
     return 'unknown';
   }
 }
 
-/** The commit's subject says where it went, and what that changes. */
+/** Prints the new commit and its subject, which names the target and the change. */
 async function rolledBack(flags: Flags, result: Moved, path: string): Promise<void> {
   if (flags.output === 'json') return printJson(result);
   const api = await openApi(flags);

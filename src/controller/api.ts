@@ -11,7 +11,7 @@ import type { Controller } from './controller.ts';
 import type { Requester } from './sink-port.ts';
 import { reportOf } from './status-report.ts';
 
-/** Who a person says they are; without it, the principal's name stands for them. */
+/** The author as the person states it; without one, the principal is the author. */
 const Author = z.strictObject({ name: z.string().min(1).max(200), email: z.string().max(200) });
 
 const Body = z.strictObject({ author: Author.optional() });
@@ -34,7 +34,7 @@ function read(pattern: string, handle: Route['handle']): Route {
   return { method: 'GET', pattern, role: 'read', handle };
 }
 
-/** Every command that changes something makes a pass follow. */
+/** Starts a pass after each command that changes something. */
 export function apiRoutes(controller: Controller, reader: Reader): Route[] {
   const { commands } = controller;
   const command = <T extends { author?: z.infer<typeof Author> | undefined }>(
@@ -85,7 +85,7 @@ export function apiRoutes(controller: Controller, reader: Reader): Route[] {
   ];
 }
 
-/** Nobody may sign as the controller: its address is what tells our commits from theirs. */
+/** Refuses the controller's address as an author's: the address tells the controller's commits from people's. */
 function requester({ principal }: RouteCall, author: z.infer<typeof Author> | undefined): Requester {
   if (author?.email.trim().toLowerCase() === CONTROLLER.email) {
     throw new MultinicError(

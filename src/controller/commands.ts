@@ -1,4 +1,4 @@
-// What a person may ask of the controller. Each command decides on the tips as they are and writes one batch.
+// Commands that people give to the controller. Each decides on the present tips and writes one batch.
 
 import { MultinicError } from '../api/errors.ts';
 import { kindOf, type Branch, type Branches } from '../history/node-branch.ts';
@@ -21,7 +21,7 @@ export interface Moved {
   readonly commit: Oid;
 }
 
-/** What happened to each node that a command was meant for. */
+/** Result of a command for several nodes: each node moved, or was skipped for a reason. */
 export interface ManyMoved {
   readonly moved: readonly Moved[];
   readonly skipped: readonly { readonly node: string; readonly reason: string }[];
@@ -30,9 +30,9 @@ export interface ManyMoved {
 /** Commits of a branch among which `rollback --change` looks for the change, to name the nodes that moved on. */
 const CHANGE_LOOK_BACK = 100;
 
-/** Removals that wait for somebody to say that they are meant, as the newest pass saw them. */
+/** Removals that wait for a person's confirmation, as the newest pass saw them. */
 export interface WaitingRemovals {
-  /** Commit of main that asks for them. */
+  /** Commit of main that asks for the removals. */
   readonly main: Oid;
   readonly nodes: ReadonlySet<string>;
 }
@@ -61,7 +61,7 @@ export class Commands {
     this.#waiting = waiting;
   }
 
-  /** Goes back to the last different network, or to that of a commit of the branch. The CR is not asked; it holds. */
+  /** Commits the last different network, or that of a commit of the branch. The rollback holds until the CR changes. */
   async rollback(node: string, to: Oid | undefined, by: Requester): Promise<Moved> {
     return decideAnew(async () => {
       const branch = await this.#branches.get(node);
@@ -110,12 +110,12 @@ export class Commands {
     return { moved, skipped };
   }
 
-  /** Gives a held node back to its CR. */
+  /** Ends a node's hold: the CR decides again. */
   async release(node: string, by: Requester): Promise<Moved> {
     return { node, commit: await this.#mirror.release(node, causeOf(by), await this.#inventory.list()) };
   }
 
-  /** Asks for a run now, or for a run that takes a host over from another store. */
+  /** Requests a run now, or a run that takes a host over from another store. */
   async request(node: string, request: Request, by: Requester): Promise<Moved> {
     return decideAnew(async () => {
       await this.#branches.get(node);
@@ -136,7 +136,7 @@ export class Commands {
     const names = nodes.length > 0 ? new Set(nodes) : (await this.#all()).map(({ name }) => name);
     const moved: Moved[] = [];
     const skipped: { node: string; reason: string }[] = [];
-    // A name with a typing error must not be found after half of the nodes.
+    // Check all names first: a typing error must not be found after half of the nodes.
     for (const name of names) await this.#branches.get(name);
     for (const name of names) {
       await decideAnew(async () => {
@@ -159,9 +159,9 @@ export class Commands {
   }
 
   /**
-   * Says that something is meant: a node's takeover (a node name), a change that was stopped because nodes failed
-   * (a commit of main), or all removals that wait (nothing): those that the newest pass saw, since nobody can have meant
-   * what main came to want afterwards.
+   * Confirms a node's takeover (a node name), a change that was stopped because nodes failed (a commit of main), or all
+   * waiting removals (nothing). Only removals that the newest pass saw are confirmed, because the person has not seen
+   * later ones.
    */
   async confirm(
     target: string | undefined,
@@ -208,7 +208,7 @@ export class Commands {
     });
   }
 
-  /** Commits go on, nothing is applied. */
+  /** Pauses or resumes a node: the mirror goes on committing, no Job applies. */
   async setPaused(node: string, paused: boolean): Promise<void> {
     await this.#inventory.setPaused(node, paused);
   }
@@ -224,7 +224,7 @@ export class Commands {
     return Promise.all([...tips].map(([ref, tip]) => this.#branches.at(nodeOfRef(ref)!, tip)));
   }
 
-  /** The first spec commit of the branch that came from that commit of main: releases repeat it. */
+  /** The branch's first spec commit from that commit of main; releases have the same trailer, later. */
   async #touchedBy(branch: Branch, main: Oid): Promise<Commit | undefined> {
     const commits = await this.#store.reader.log(branch.tip.oid, {
       firstParent: true,
@@ -235,7 +235,7 @@ export class Commands {
     );
   }
 
-  /** A commit as people write it: whole, or its first digits. */
+  /** Resolves a commit ID, whole or its first digits. */
   async #resolve(text: string): Promise<Oid> {
     return this.#store.reader.resolve(text);
   }

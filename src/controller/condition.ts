@@ -3,9 +3,9 @@
 import { formatProblem, type Problem } from '../api/errors.ts';
 import type { Condition, NodeStatus } from '../api/status.ts';
 
-/** A node's status, and whether anything happens to it by itself. */
+/** A node's status, and whether the node waits for a person. */
 export interface JudgedNode extends NodeStatus {
-  /** Pending, and it stays so until a person does something: the message says what. */
+  /** The node stays Pending until a person acts; the message says how. */
   readonly waitsForPerson?: true;
 }
 

@@ -1,4 +1,4 @@
-// What is said of a CR and its nodes. Pure: the same facts give the same words.
+// The status of a CR and its nodes, from what a pass found. Pure.
 
 import type { Condition, ConfigStatus, NodeState, NodeStatus } from '../api/status.ts';
 import type { Branch } from '../history/node-branch.ts';
@@ -9,7 +9,7 @@ import { runs, type Decision, type NodeFacts } from '../scheduler/due.ts';
 import type { JobStatus } from '../scheduler/job-port.ts';
 import { conditionsOf, describeProblems, nameOf, type JudgedNode } from './condition.ts';
 
-/** All that is known after a pass. */
+/** Everything that a pass found. */
 export interface Snapshot {
   readonly report: MirrorReport;
   /** When main's newest commit was made, seconds since 1970. */
@@ -133,7 +133,7 @@ function configStatus(
   };
 }
 
-/** Nothing happens until a person does something. */
+/** Reasons for which nothing happens until a person acts. */
 function waiting(reason: string, message: string): Verdict {
   return { state: 'Pending', reason, message, waitsForPerson: true };
 }
@@ -253,7 +253,7 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
         'ChangeStopped',
         `too many nodes failed in this change: look at them, then run multinic confirm ${facts.change?.slice(0, 10) ?? ''}`,
       );
-    // The pass adopts names before it plans: what is left then, it cannot adopt.
+    // A pass adopts names before it plans, so the names that are left cannot be adopted.
     case 'Adopt':
       return waiting(
         'Adopt',

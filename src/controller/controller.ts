@@ -1,5 +1,5 @@
-// The controller wires the line together over its ports: CRs and nodes in, commits, jobs and status out. It keeps
-// nothing that it could not read again: each pass decides from the home and the store.
+// The controller connects the parts over their ports: CRs and nodes in; commits, jobs and status out. Each pass decides
+// from the home and the store; the process holds nothing that it cannot read again.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
@@ -46,14 +46,14 @@ export interface ControllerOptions {
   readonly now?: () => number;
 }
 
-/** After an error the next pass comes by itself; a resync repairs what no event told. */
+/** Pause before the pass after an error, and before a resync, which repairs the effect of lost events. */
 const RETRY_MS = 5_000;
 const RESYNC_MS = 300_000;
-/** Requests to the home that are under way together. */
+/** Number of requests to the home at the same time. */
 const STARTS_AT_ONCE = 8;
 /**
- * Where much changes, a pass follows the other, and a pass that asks nobody lets no timer and no answer in between. So each
- * is followed by a pause as long as itself: half of this process is for the others (the Lease, agents, pushes).
+ * Longest pause after a pass. Each pass is followed by a pause as long as itself, because a pass that finds everything
+ * in memory lets no timer and no answer run: the Lease, agents and pushes get half of the process.
  */
 const MAX_REST_MS = 1_000;
 
@@ -69,14 +69,14 @@ export class Controller {
   readonly #confirmations: Confirmations;
   #snapshot: Snapshot | undefined;
   #statuses = new Map<string, ConfigStatus>();
-  /** What the mirror did and no pass has told of yet. */
+  /** Events of the mirror that no completed pass has reported yet. */
   readonly #untold: MirrorEvent[] = [];
   #wake: (() => void) | undefined;
-  /** Half of it after a pass without troubles: the first of them is looked at again after the whole. */
+  /** Pause before nodes with trouble are tried again. A pass without trouble sets half of the first pause. */
   #retryMs = RETRY_MS / 2;
   #triggered = false;
   #resyncedAt = -Infinity;
-  /** Message of the failure that was told last; empty after a pass that went through. */
+  /** Message of the failure that was logged last; empty after a pass that succeeded. */
   #failure = '';
   #stopped = false;
 
@@ -105,7 +105,7 @@ export class Controller {
     });
   }
 
-  /** What the newest pass saw; undefined before the first. */
+  /** Findings of the newest pass; undefined before the first. */
   get snapshot(): Snapshot | undefined {
     return this.#snapshot;
   }
@@ -115,7 +115,7 @@ export class Controller {
     return this.#statuses;
   }
 
-  /** What keeps passes from going through (a full disk), in words for people; undefined: the newest one went through. */
+  /** Failure of the newest pass (a full disk), in words for people; undefined if the pass succeeded. */
   get failure(): string | undefined {
     return this.#failure === '' ? undefined : this.#failure;
   }
@@ -124,7 +124,7 @@ export class Controller {
     return this.#mirror;
   }
 
-  /** Something may have changed: a pass follows. */
+  /** Wakes the loop for another pass, because something may have changed. */
   trigger(): void {
     this.#triggered = true;
     this.#wake?.();
@@ -170,15 +170,15 @@ export class Controller {
     }
   }
 
-  /** What a pass fails with in a store that was replaced is nobody's trouble. @throws MultinicError `Fenced` */
+  /** Checks the fence: in a replaced store the pass's own failure means nothing. @throws MultinicError `Fenced` */
   async #throwIfFenced(): Promise<void> {
     await this.#store.expectFence().catch((error: unknown) => {
-      // A store that cannot be asked is what the pass failed with.
+      // An unreadable store is the failure of the pass, which is reported elsewhere.
       if (error instanceof MultinicError && error.code === 'Fenced') throw error;
     });
   }
 
-  /** Now and then everything is asked of git again: somebody may have written past us. */
+  /** Forgets remembered refs from time to time: somebody may have written to the repository without the controller. */
   #resyncIfDue(): void {
     const now = performance.now();
     if (now - this.#resyncedAt < RESYNC_MS) return;
@@ -186,7 +186,7 @@ export class Controller {
     this.#store.refs.forget();
   }
 
-  /** A person hears of what stops every pass, once. */
+  /** Logs the failure of a pass once, until it changes or ends. */
   async #sayFailure(error: unknown): Promise<void> {
     const message = error instanceof Error ? error.message : String(error);
     if (message === this.#failure) return;
@@ -195,16 +195,16 @@ export class Controller {
     await this.#options.sink.emit({ type: 'Warning', reason, message });
   }
 
-  /** One pass: what ended is recorded, CRs are mirrored, what is due is started, everything is reported. */
+  /** One pass: record ended jobs, mirror the CRs, start due jobs, write every status. */
   async reconcile(): Promise<{ snapshot: Snapshot; nextWake?: number }> {
     const { source, inventory, runner } = this.#options;
-    // All may be as it was, so that nothing is written, but in another store: one that was restored meanwhile.
+    // A pass that finds nothing to write must still notice that the store was restored meanwhile.
     await this.#store.expectFence();
     const troubles = new Troubles(this.#store, this.#log);
     await this.#recordEndings(await runner.list(), troubles);
     const [list, nodes] = await Promise.all([source.list(), inventory.list()]);
     const mirrored = await this.#mirror.pass(list, nodes);
-    // Told of only when the pass went through; until then they are nowhere else.
+    // Events are reported only after a pass that succeeded; until then they exist only here.
     this.#untold.push(...mirrored.events);
     checkpoint('controller.mirrored');
     const branches = new Map(mirrored.branches);
@@ -225,10 +225,10 @@ export class Controller {
       jobs: [...jobs, ...started],
       listed: listedOf(list),
     };
-    // What the mirror could not read may be in a store that was restored meanwhile.
+    // A problem of the mirror's reading may come from a store that was restored meanwhile.
     await this.#store.expectFence();
     await this.#report(snapshot);
-    // What is wrong with a node may pass by itself; it is asked more and more seldom.
+    // A node's trouble may end by itself, so the pass tries again, each time after a longer pause.
     this.#retryMs = troubles.byNode.size > 0 ? Math.min(2 * this.#retryMs, RESYNC_MS) : RETRY_MS / 2;
     const retryAt = troubles.byNode.size > 0 ? this.#now() + this.#retryMs : Infinity;
     const nextWake = Math.min(plan.nextWake ?? Infinity, retryAt);
@@ -241,7 +241,7 @@ export class Controller {
 
   async #runJobs({ withdraw, start }: Plan, troubles: Troubles): Promise<JobStatus[]> {
     const { runner } = this.#options;
-    // No ref moves here to tell a controller that was paused that another has taken over.
+    // Starting jobs moves no ref, so ask the fence: this process may have been suspended and replaced.
     if (withdraw.length + start.length > 0) await this.#store.expectFence();
     for (const name of withdraw) await runner.withdraw(name);
     const started: JobStatus[] = [];
@@ -256,7 +256,7 @@ export class Controller {
           started.push({ name, node, commit, attempt, phase: 'waiting' });
         })
         .catch((error: unknown) => {
-          // What ends the pass lets nothing more begin.
+          // After an error that ends the pass, no further request begins.
           queue.clear();
           throw error;
         });
@@ -265,7 +265,7 @@ export class Controller {
     return started;
   }
 
-  /** A job that ended is one commit on its node's outcome branch; only then may it go. */
+  /** Records an ended job as one commit on its node's outcome branch, and only then forgets the job. */
   async #recordEndings(jobs: readonly JobStatus[], troubles: Troubles): Promise<void> {
     for (const job of jobs) {
       if (job.phase !== 'finished') continue;
@@ -286,7 +286,7 @@ export class Controller {
     const tip = await reader.ref(outcomeRef(job.node));
     const history = await this.#outcomes.recent(job.node, tip);
     const stamp = jobStamp(job.name) ?? Math.floor(this.#now() / 1000);
-    // Stamps rise: what a later run is recorded after has been recorded, however far back that is.
+    // Stamps of a node rise, so a job with an older stamp than the newest record was recorded before.
     if (history.some((record) => record.job === job.name || (record.stamp ?? 0) > stamp)) return;
     if (!(await this.#has(job.commit))) return this.#askAgain(job, tip, stamp);
     const batch = new Batch();
@@ -304,7 +304,7 @@ export class Controller {
     this.#log.info({ node: job.node, commit: job.commit, job: job.name, result, reason }, 'outcome recorded');
   }
 
-  /** What a job says that it is of may be anything. */
+  /** Whether the store has the commit that a job names; anybody may have edited the job. */
   async #has(commit: string): Promise<boolean> {
     try {
       await this.#store.reader.commit(commit);
@@ -316,12 +316,12 @@ export class Controller {
   }
 
   /**
-   * The store was restored from before this job's commit, so that there is nothing left that the outcome could be of. The
-   * host may have the commit all the same, whatever was recorded before: a run has to say.
+   * Requests a run in place of an outcome whose commit the store lacks, because the store was restored from an older
+   * backup. The host may have that commit all the same, and only a run can tell.
    */
   async #askAgain({ node, commit, name }: JobStatus, tip: Oid | undefined, stamp: number): Promise<void> {
     this.#log.warn({ node, commit, job: name }, 'a job of a commit that is gone');
-    // Without a branch it has no outcome either, and runs as soon as it has one.
+    // A node without a branch has no outcomes; it gets a run as soon as it has a branch.
     if ((await this.#store.reader.ref(nodeRef(node))) === undefined) return;
     const batch = new Batch();
     recordRequest(batch, tip, {
@@ -337,8 +337,8 @@ export class Controller {
   }
 
   /**
-   * A report counts if it is of this job. That the tip moved on is believed if git says so too: were it not recorded,
-   * the same job would be made again, without end.
+   * The job's report, if it is about this job. `Superseded` counts only if the tip moved in git too: Superseded is no
+   * attempt, so a wrong one would make the same job again without end.
    */
   async #believed({ outcome, commit, node }: JobStatus): Promise<Outcome | undefined> {
     if (outcome?.commit !== commit || outcome.node !== node) return undefined;
@@ -347,7 +347,7 @@ export class Controller {
     return (await this.#store.reader.ref(nodeRef(node))) === commit ? undefined : outcome;
   }
 
-  /** Which machine and boot a lost run was of, as far as the home knows. */
+  /** Machine and boot of a run that ended without a report, as far as the home knows. */
   async #machineOf(name: string): Promise<{ machineId?: string; bootId?: string }> {
     const nodes = await this.#options.inventory.list().catch(() => []);
     const node = nodes.find((each) => each.name === name);
@@ -357,7 +357,7 @@ export class Controller {
     };
   }
 
-  /** What the scheduler has to know. Names that a host's NICs bear already are adopted on the way. */
+  /** Input of the scheduler for each node. Names that a host's NICs already have are adopted first. */
   async #facts(
     report: MirrorReport & { readonly branches: Map<string, Branch> },
     nodes: readonly InventoryNode[],
@@ -381,7 +381,7 @@ export class Controller {
     return facts;
   }
 
-  /** NICs that already bear a managed name keep it: the names go into an identity commit, and the agent runs again. */
+  /** Adopts managed names that a host's NICs already have: an identity commit takes them, and the agent runs again. */
   async #adoptNames(branch: Branch, { namesAdopted, history }: NodeFacts): Promise<Branch | undefined> {
     if (namesAdopted !== false || branch.invalid !== undefined) return undefined;
     if (adoptionsInARow(history) > MAX_ADOPTIONS) return undefined;
@@ -429,7 +429,7 @@ export class Controller {
   }
 }
 
-/** A host whose NICs bear other names each time would have a commit and a job a pass: so many, then a person looks. */
+/** Limit of adoptions in a row: a host with other names each time would cause a commit and a job at every pass. */
 const MAX_ADOPTIONS = 5;
 
 function adoptionsInARow(history: readonly OutcomeRecord[]): number {
@@ -438,7 +438,7 @@ function adoptionsInARow(history: readonly OutcomeRecord[]): number {
   return end === -1 ? runs.length : end;
 }
 
-/** What is wrong with single nodes: theirs alone, the others go on. */
+/** Errors of single nodes. Such an error stops its node and no other. */
 class Troubles {
   readonly byNode = new Map<string, MultinicError>();
   readonly #store: Store;
@@ -449,13 +449,13 @@ class Troubles {
     this.#log = log;
   }
 
-  /** @throws what concerns the store as a whole */
+  /** @throws errors that concern the whole store */
   async of(node: string, task: () => Promise<void>): Promise<void> {
     try {
       await task();
     } catch (error) {
       if (error instanceof MultinicError && OF_THE_STORE.has(error.code)) throw error;
-      // A restore in the midst of a pass: what one git still reads in the old store, another does not find in the new.
+      // A restore during a pass: one git process still reads the old store, and another reads the new one.
       await this.#store.expectFence();
       this.#log.error({ node, err: error }, 'this node has to wait');
       const message = error instanceof Error ? error.message : String(error);
@@ -477,7 +477,7 @@ const OF_THE_STORE: ReadonlySet<string> = new Set([
   'StoreClosed',
 ]);
 
-/** The changes that somebody confirmed, read from main once and then as it grows. */
+/** Commits of main that a person confirmed. main is read once, and then only its new commits. */
 class Confirmations {
   readonly #store: Store;
   readonly #confirmed = new Set<Oid>();
@@ -516,7 +516,7 @@ class Confirmations {
   }
 }
 
-/** A change that was confirmed longer ago stops again, which is the safe side. */
+/** Number of remembered confirmations. A change whose confirmation is older stops again, which is safe. */
 const LOOK_BACK = 2_000;
 
 function listedOf(list: ConfigList): Map<string, ListedConfig> {

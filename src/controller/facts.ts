@@ -1,4 +1,4 @@
-// What the scheduler has to know of each node, from its branch, its outcomes and the inventory.
+// Makes the scheduler's input for each node from its branch, its outcomes and the inventory.
 
 import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
 import type { AgentJob } from '../api/job.ts';
@@ -10,7 +10,7 @@ import type { InventoryNode } from '../mirror/home-port.ts';
 import type { NodeFacts } from '../scheduler/due.ts';
 import type { Reader } from '../store/model/store-port.ts';
 
-/** @param config annotations of the CR that speaks for the node */
+/** @param config annotations of the CR that configures the node */
 export async function factsOf(
   reader: Reader,
   branch: Branch,
@@ -60,7 +60,7 @@ function applyMode(text: string | undefined): AgentJob['apply'] | undefined {
   return text === 'live' || text === 'full' || text === 'files' ? text : undefined;
 }
 
-/** Split at commas and white space. */
+/** Splits a text at commas and white space. */
 function listOf(text: string | undefined): string[] {
   return (text ?? '').split(/[\s,]+/).filter((part) => part !== '');
 }

@@ -12,7 +12,7 @@ export interface Health {
   readonly crd_watcher_status: 'running' | 'starting' | 'failing';
   /** When a CR was committed last, RFC 3339, UTC. */
   readonly last_crd_processed?: string;
-  /** What keeps passes from going through. */
+  /** Failure of the newest pass. */
   readonly message?: string;
 }
 

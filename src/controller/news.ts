@@ -1,4 +1,4 @@
-// What a person would want to hear of: the difference between two passes.
+// Events for people: the differences between two passes.
 
 import { formatProblem } from '../api/errors.ts';
 import type { ConfigRef } from '../network/node.ts';
@@ -6,7 +6,7 @@ import { runs } from '../scheduler/due.ts';
 import type { ControllerEvent } from './sink-port.ts';
 import { nodeViews, type NodeView, type Snapshot } from './config-status.ts';
 
-/** The events between two snapshots; without an earlier one, what is wrong now. */
+/** Events between two snapshots; without an earlier one, an event for each present problem. */
 export function newsBetween(before: Snapshot | undefined, after: Snapshot): ControllerEvent[] {
   return [...mirrorNews(before, after), ...configNews(before, after), ...nodeNews(before, after)];
 }
@@ -86,7 +86,7 @@ function nodeNews(before: Snapshot | undefined, after: Snapshot): ControllerEven
   return events;
 }
 
-/** Between a failure and what mends it a node is on its way: the states alone do not tell. */
+/** Whether a node recovered. The states alone do not tell, because it is InProgress between failure and success. */
 function failedBefore({ facts }: Snapshot, { node = '' }: NodeView): boolean {
   const found = facts.get(node);
   const before = found && runs(found)[1]?.result;

@@ -3,7 +3,7 @@ import type { ConfigRef } from '../network/node.ts';
 import type { NodeInventory } from '../mirror/home-port.ts';
 import type { Person } from '../store/model/store-port.ts';
 
-/** Something that a person would want to see. */
+/** An event for people. */
 export interface ControllerEvent {
   readonly type: 'Normal' | 'Warning';
   /** PascalCase: `HoldEnded`, `NodeFailed`, `RemovalStopped`… */
@@ -15,7 +15,7 @@ export interface ControllerEvent {
 
 /** Where status and events go: files, or the API server. */
 export interface StatusSink {
-  /** What was written before, by whatever process. */
+  /** The status that any process wrote last. */
   read(ref: ConfigRef): Promise<ConfigStatus | undefined>;
   write(ref: ConfigRef, status: ConfigStatus): Promise<void>;
   /** The CR is gone. */
@@ -23,12 +23,12 @@ export interface StatusSink {
   emit(event: ControllerEvent): Promise<void>;
 }
 
-/** Who gives a command: the author is their own claim, the principal was authenticated. */
+/** The person who gives a command: the author as stated, and the authenticated principal. */
 export interface Requester extends Person {
   readonly principal: string;
 }
 
-/** The inventory as commands see it. */
+/** The part of the inventory that commands use. */
 export interface PausableInventory extends NodeInventory {
   setPaused(node: string, paused: boolean): Promise<void>;
 }

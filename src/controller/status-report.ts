@@ -10,9 +10,9 @@ export interface StatusReport {
   readonly nodes: readonly NodeView[];
   /** Nodes whose removal waits for `multinic confirm`. */
   readonly stopped: readonly string[];
-  /** CRs that are not listed but may still exist, with the reason. */
+  /** CRs that are not listed and may still exist, each with the reason. */
   readonly doubts: Readonly<Record<string, string>>;
-  /** Why there has been no newer pass since. */
+  /** The reason why no newer pass succeeded. */
   readonly failure?: string;
 }
 

@@ -1,4 +1,4 @@
-// The store's maintenance beside the passes: it may take seconds, and nobody waits for it.
+// Runs the store's maintenance beside the passes, because it may take seconds.
 
 import type { Logger } from 'pino';
 import { Maintenance } from '../store/care/maintenance.ts';
@@ -14,12 +14,12 @@ export class Upkeep {
     this.#log = log;
   }
 
-  /** Begins it if it is due and does not run yet. */
+  /** Starts maintenance if it is due and not running. */
   poke(): void {
     this.#running ??= this.#run().finally(() => (this.#running = undefined));
   }
 
-  /** Waits for what runs. */
+  /** Waits for a running maintenance. */
   async close(): Promise<void> {
     await this.#running;
   }

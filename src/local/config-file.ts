@@ -15,7 +15,7 @@ export interface WrittenConfig {
 
 export interface ConfigFile {
   readonly configs: readonly WrittenConfig[];
-  /** Why there may be more CRs in the file than `configs` has. */
+  /** The reason why the file may have more CRs than `configs`. */
   readonly problems: readonly Problem[];
 }
 
@@ -31,7 +31,7 @@ const Envelope = z.looseObject({
       .string()
       .max(253)
       .regex(new RegExp(`^${LABEL}(\\.${LABEL})*$`), NAME_RULE),
-    // As kubectl does, so that one file is the same CR in both homes.
+    // kubectl has the same defaults, so one file is the same CR in both homes.
     namespace: z
       .string()
       .regex(new RegExp(`^${LABEL}$`), NAME_RULE)
@@ -44,8 +44,8 @@ const Envelope = z.looseObject({
 const List = z.looseObject({ kind: z.enum(['List', `${KIND}List`]), items: z.array(z.unknown()) });
 
 /**
- * Never throws: whatever cannot be read is a problem, because a CR that is not read must not look like one that went
- * away. That is also why an empty file is a problem: editors empty a file before they fill it.
+ * Reads a file and never throws: a part that cannot be read is a problem, because an unread CR must not look like a
+ * deleted one. An empty file is a problem too, because editors empty a file before they fill it.
  * @param file name for people, `crs/production.yaml`
  */
 export function parseConfigFile(file: string, text: string): ConfigFile {
@@ -97,7 +97,7 @@ function toConfig({ apiVersion, metadata, spec }: z.infer<typeof Envelope>): Wri
       name: metadata.name,
     },
     annotations: metadata.annotations ?? {},
-    // What JSON has no word for (.nan, .inf) would differ for ever from what main gives back.
+    // Values without JSON (.nan, .inf) become null here, because main returns them so and they would differ for ever.
     spec: spec === undefined ? undefined : (JSON.parse(JSON.stringify(spec)) as unknown),
   };
 }
@@ -111,7 +111,7 @@ function toProblem(path: string, issue: z.core.$ZodIssue): Problem {
   };
 }
 
-/** The parser draws the place below the message: too much for a status line. */
+/** First line of a parser's message: below it the parser draws the place, which is too much for a status line. */
 function firstLine(message: string): string {
   return message.split('\n', 1)[0]!.replace(/:$/, '');
 }

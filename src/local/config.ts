@@ -21,35 +21,35 @@ export interface KnownConfig {
 export type Known = (ref: ConfigRef) => KnownConfig | undefined | Promise<KnownConfig | undefined>;
 
 export interface FolderList extends ConfigList {
-  /** What could not be read, for people. */
+  /** Inputs that could not be read, in words for people. */
   readonly problems: readonly Problem[];
 }
 
 interface ParsedFile {
-  /** Of the text. */
+  /** Hash of the text. */
   readonly digest: string;
   readonly file: ConfigFile;
 }
 
-/** Nobody signs a file: all that is known is that it came from the folder. */
+/** Author of spec commits from a folder: a file does not say who wrote it. */
 const WRITER: Person = { name: 'local', email: 'local@multinic.io' };
 
 /**
- * Milliseconds that a CR has to be away before it counts as removed: an editor that saves takes the old file away before
- * the new one is there.
+ * Milliseconds that a CR must be missing before it counts as removed: an editor that saves removes the old file before
+ * it writes the new one.
  */
 export const REMOVED_AFTER_MS = 1000;
-/** An API server takes 1.5 MB a CR. */
+/** Size limit of a file. An API server accepts CRs of 1.5 MB. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
 /**
- * `DIR/crs/*.yaml`, `.yml` and `.json` as a source of CRs. What an API server would keep beside a CR comes from main:
- * its UID, and its generation, one more than there when the spec differs.
+ * `DIR/crs/*.yaml`, `.yml` and `.json` as a source of CRs. UID and generation, which an API server would keep, come
+ * from main; the generation is one higher than main's if the spec differs.
  */
 export class ConfigFolder implements ConfigSource {
   readonly #dir: string;
   readonly #known: Known;
-  /** Parsing a thousand nodes takes longer than all else in a pass that changes nothing. */
+  /** Parsed files. Parsing a thousand nodes takes longer than the rest of a pass that changes nothing. */
   #parsed = new Map<string, ParsedFile>();
   /** UIDs of CRs that main does not have yet. */
   readonly #uids = new Map<string, string>();
@@ -99,13 +99,13 @@ export class ConfigFolder implements ConfigSource {
     return {
       configs,
       problems,
-      // Which CRs a file had that cannot be read now, nobody can say: any that is not found elsewhere.
+      // An unreadable file may contain any CR that is not found elsewhere.
       doubt: (ref) =>
         ambiguous.get(keyOf(ref)) ?? (unread && formatProblem(unread)) ?? this.#missing(keyOf(ref), at),
     };
   }
 
-  /** Of a CR that a complete list lacks. @param at when it was listed */
+  /** The doubt about a CR that a complete list lacks; undefined if it was removed. @param at time of the list */
   #missing(key: string, at: number): string | undefined {
     const since = this.#missed.get(key) ?? at;
     this.#missed.set(key, since);
@@ -138,7 +138,7 @@ export class ConfigFolder implements ConfigSource {
     try {
       text = await readRegular(absolute, MAX_BYTES, 'follow');
     } catch (error) {
-      // Deleted since the folder was listed: then it is not there.
+      // The file was deleted after the folder was listed, so it counts as absent.
       if (isErrno(error, 'ENOENT')) return undefined;
       const message = `cannot be read (${String(error)}); mend or delete it`;
       return { digest: '', file: { configs: [], problems: [{ path, code: 'Unreadable', message }] } };

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { open, type FileHandle } from 'node:fs/promises';
 import { MultinicError } from '../api/errors.ts';
 
-/** What `flock -n` answers when somebody else holds the lock. */
+/** Exit code of our `flock -n` calls if another process holds the lock. */
 export const LOCKED = 75;
 
 /**

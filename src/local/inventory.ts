@@ -31,7 +31,7 @@ export const Inventory = z.strictObject({
 const MAX_BYTES = 1024 * 1024;
 const MAX_INVENTORY_BYTES = 16 * MAX_BYTES;
 
-/** Of an offline host's file only what a kubelet would report. */
+/** The part of an offline host's file that a kubelet would report. */
 const Machine = z.looseObject({ machineId: z.string().min(1), bootId: z.string().min(1) });
 
 type MachineFacts = Pick<InventoryNode, 'machineID' | 'bootID' | 'ready' | 'problem'>;

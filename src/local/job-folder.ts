@@ -1,5 +1,5 @@
-// A job as a folder: jobs/<name>/. All that is known of it stands in there, so that a controller that was killed and
-// started again knows as much as the one before.
+// A job as a folder: jobs/<name>/. The folder has everything about the job, so a restarted controller knows as much as
+// the one before.
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -14,12 +14,12 @@ export const Request = AgentJob.omit({ version: true, url: true, tokenFile: true
   attempt: z.number().int(),
 });
 
-/** Who came first: the agent that starts, or the controller that withdraws the job. */
+/** The claim on a job: `started` by the agent or `withdrawn` by the controller, whichever came first. */
 export type Claim =
   | { readonly kind: 'started' | 'withdrawn' }
   | { readonly kind: 'failed'; readonly message: string };
 
-/** Logs of so many jobs of a node are kept. */
+/** Number of a node's jobs whose logs are kept. */
 const ARCHIVED = 5;
 
 export class JobFolder {
@@ -72,7 +72,7 @@ export class JobFolder {
     const tokenFile = join(this.path, 'token');
     await replaceFile(tokenFile, `${token}\n`, 0o600);
     const { nodeId: _, attempt: __, ...known } = request;
-    // The store is this process: when it is gone, its next one has another port.
+    // The store is this process, and a restarted one has another port: waiting longer for the store is useless.
     const job: AgentJob = { version: 1, ...known, url, tokenFile, storeWaitSeconds: 2 };
     await replaceFile(join(this.path, 'job.json'), toJson(job), 0o644);
     return join(this.path, 'job.json');
@@ -104,7 +104,7 @@ export class JobFolder {
     }
   }
 
-  /** What an ended agent has left: its report, or why there is none. */
+  /** The report of an ended agent, or the reason why there is none. */
   async ending(request: JobRequest): Promise<{ outcome: Outcome } | { message: string }> {
     const text = await readIfPresent(this.outcome);
     const outcome = text === undefined ? undefined : parseJson(Outcome, text);
@@ -130,7 +130,7 @@ export class JobFolder {
       await rm(join(folder, name), { recursive: true, force: true });
   }
 
-  /** At one instant: a folder that is half gone must not be taken for a job. */
+  /** Renames the folder first, so that a half-deleted folder is never taken for a job. */
   async remove(): Promise<void> {
     const gone = join(dirname(this.path), `.gone-${randomBytes(4).toString('hex')}`);
     try {
@@ -152,7 +152,7 @@ export async function discard(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 });
 }
 
-/** A node's ID may change; the stamp at the end is what orders its jobs. */
+/** Orders a node's jobs by the stamp at the end of their names, because the node ID may change. */
 function byStamp(a: string, b: string): number {
   const [left, right] = [a.slice(-14), b.slice(-14)];
   return left < right ? -1 : Number(left > right);

@@ -29,7 +29,7 @@ export interface ChildRunnerOptions {
   /** The token that reads a node's branch. */
   readonly token: (node: string) => Promise<string>;
   readonly command: AgentCommand;
-  /** A job has ended, or did not start. */
+  /** Called after a job ended or did not start. */
   readonly changed: () => void;
   readonly log: Logger;
 }
@@ -52,15 +52,14 @@ export function agentOf(program: string): AgentCommand {
 }
 
 /**
- * Runs under the job's lock. The claim comes first, so a job that was withdrawn, or started by a controller that has
- * died since, does not start again; no job file: the folder is being deleted. Exit code 0 always: another one is
- * flock's own.
+ * Script that runs under the job's lock. The script claims the job first, so a job that was withdrawn or already started
+ * does not start again; without a job file the folder is being deleted. The exit code is always 0: others are flock's.
  */
 const SCRIPT = 'ln -s started claim && [ -e job.json ] || exit 0; "$@"; echo $? > exit';
 
 /**
- * Agents as child processes that outlive the controller. Whether one is alive is asked of its lock, never guessed
- * from a process ID; what it did stands in its folder.
+ * Runs agents as child processes that outlive the controller. An agent's lock tells whether it is alive, never a
+ * process ID; its folder has its results.
  */
 export class ChildRunner implements JobRunner {
   readonly #options: ChildRunnerOptions;
@@ -74,7 +73,7 @@ export class ChildRunner implements JobRunner {
     this.#jobs = join(this.#options.dir, 'jobs');
   }
 
-  /** Takes over what another controller left: starts what is waiting, and waits for what runs. */
+  /** Takes over the jobs of an earlier controller: starts waiting jobs, and waits for running ones. */
   static async open(options: ChildRunnerOptions): Promise<ChildRunner> {
     const runner = new ChildRunner(options);
     await mkdir(runner.#jobs, { recursive: true });
@@ -118,7 +117,7 @@ export class ChildRunner implements JobRunner {
     await folder.archive(status.node);
   }
 
-  /** Agents go on. */
+  /** Stops watching; agents go on. */
   close(): void {
     this.#closing.abort();
   }
@@ -146,7 +145,7 @@ export class ChildRunner implements JobRunner {
       case 'failed':
         return { ...job, phase: 'finished', message: claim.message };
       case 'started':
-        // In this order: the lock is taken before the claim, so a claim without lock is an end.
+        // The lock is read after the claim: an agent takes the lock first, so a claim without a lock is an ended agent.
         if (this.#alive.has(folder.name) || (await isLocked(folder.lock)))
           return { ...job, phase: 'running' };
         return { ...job, phase: 'finished', ...(await folder.ending(request)) };
@@ -188,7 +187,7 @@ export class ChildRunner implements JobRunner {
       child.unref();
       child.once('exit', (code) => {
         this.#alive.delete(folder.name);
-        // The process of a controller before us has the lock.
+        // An agent that an earlier controller started has the lock.
         if (code === LOCKED) this.#awaitEnd(folder);
         else if (code === 0) this.#options.changed();
         else void this.#failed(folder, new Error(`flock ended with ${code ?? 'a signal'}`));
@@ -198,7 +197,7 @@ export class ChildRunner implements JobRunner {
     }
   }
 
-  /** A job that could not start has ended, without touching the host: when to try again is the scheduler's. */
+  /** Ends a job that could not start and touched nothing; the scheduler decides when to try again. */
   async #failed(folder: JobFolder, error: unknown): Promise<void> {
     const { log, changed } = this.#options;
     const why = error instanceof Error ? error.message : String(error);
@@ -206,10 +205,10 @@ export class ChildRunner implements JobRunner {
     try {
       if (await folder.claim({ kind: 'failed', message }))
         log.error({ job: folder.name, err: error }, message);
-      // Started after all, and not our child any more; or withdrawn, then there is nothing to wait for.
+      // Another process started or withdrew the job first, so this process has nothing to wait for.
       else this.#awaitEnd(folder);
     } catch (cause) {
-      // A full disk, say. It stays waiting, and the next start of the controller tries again.
+      // The claim could not be written (a full disk). The job stays waiting until the controller starts again.
       log.error({ job: folder.name, err: cause }, `${message}; nor could that be written down`);
     }
     changed();

@@ -125,18 +125,18 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
     await sink.save(reportOf(snapshot, controller.statuses));
     checkpoint('local.saved');
     upkeep.poke();
-    // Nothing tells of a file that stays away.
+    // No event announces that a missing file stays missing, so look again after a while.
     if (source.undecided) setTimeout(changed, REMOVED_AFTER_MS).unref();
     return options.once && !source.undecided && isSettled(snapshot);
   };
-  // A first failure may pass by itself.
+  // A single failure may end by itself.
   await controller.run(after, () => (failures += 1) >= 2 && options.once);
-  // A push or a command found it out, so no pass has said so.
+  // A push or a command noticed the fence first, so no pass has logged it.
   if (fenced) await store.expectFence();
   return controller.snapshot !== undefined && isConfigured(controller.snapshot);
 }
 
-/** Nodes alone don't tell: a CR that cannot be read, or is invalid, has none. */
+/** Whether every CR is configured. The nodes do not suffice, because an unreadable or invalid CR has none. */
 function isConfigured(snapshot: Snapshot): boolean {
   const { invalid, unreadable, doubts, stopped } = snapshot.report;
   return (
@@ -145,7 +145,7 @@ function isConfigured(snapshot: Snapshot): boolean {
   );
 }
 
-/** Whether nothing happens until somebody does something, or a back-off ends. */
+/** Whether nothing happens until a person acts or a back-off ends. */
 export function isSettled({ jobs, decisions }: Snapshot): boolean {
   return (
     jobs.length === 0 &&

@@ -62,7 +62,7 @@ export class Tokens {
     return fresh;
   }
 
-  /** Whose token it is; undefined: nobody's. Takes the same time for every wrong one. */
+  /** Principal of a token; undefined for an unknown token. Every wrong token takes the same time. */
   async authenticate(token: string): Promise<Principal | undefined> {
     return this.#authenticate(token);
   }
@@ -84,7 +84,7 @@ function table({ operator, nodes }: TokenFile): Authenticate {
   return hashedTokens(entries);
 }
 
-/** The problems are told without the values: they end up in logs. */
+/** Problems without the values of tokens, because problems are logged. */
 function parseTokens(path: string, text: string): TokenFile {
   let value: unknown;
   try {

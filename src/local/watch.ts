@@ -6,13 +6,13 @@ export interface Watch {
   close(): Promise<void>;
 }
 
-/** Quiet for so long, an edit is over; but a file that is written all the time is looked at all the same. */
+/** Quiet time after which an edit counts as over, and longest wait for a file that is written all the time. */
 const QUIET_MS = 100;
 const PATIENCE_MS = 500;
 
 /**
- * Calls `changed` after an edit of the CRs, the inventory or a node's machine. Which of them it was is not told:
- * everything is read again anyway, and then nothing depends on an event that was lost.
+ * Calls `changed` after an edit of the CRs, the inventory or a node's machine, without saying which. The controller
+ * reads everything again, so a lost event does no harm.
  * @param failed hears of a watch that does not work (too many files for inotify, say)
  */
 export async function watchHome(
@@ -23,7 +23,7 @@ export async function watchHome(
   const burst = new Burst(changed);
   const watcher = watchFiles(dir, {
     ignoreInitial: true,
-    // One inotify watch a file: the store and the jobs have too many, and write all the time.
+    // Each watched file costs an inotify watch, so the store and the jobs are left out: they have too many files.
     ignored: (path) => !isWatched(relative(dir, path)),
   });
   watcher.on('all', () => burst.event());
@@ -48,7 +48,7 @@ export function isWatched(path: string): boolean {
   return (third === undefined || third === 'root') && (fourth === undefined || fourth === 'host.yaml');
 }
 
-/** Many events, one call. */
+/** Merges many events into one call. */
 class Burst {
   readonly #call: () => void;
   #timer: NodeJS.Timeout | undefined;
