@@ -8,11 +8,21 @@ import type { RendererKind } from '../network/node.ts';
 import { nextBoot, type BootNic, type NextBoot } from './files/next-boot.ts';
 import { readBoot } from './files/boot-folders.ts';
 import { generate } from './files/generator.ts';
-import type { Claim, Conflict, Host, HostState, LinkStep, MachineIdentity, Readiness } from './host/host.ts';
+import type {
+  Claim,
+  Conflict,
+  Host,
+  HostState,
+  LinkStep,
+  MachineIdentity,
+  Readiness,
+  Route,
+  Way,
+} from './host/host.ts';
 import { guarded } from './files/io-error.ts';
 import { readManaged } from './files/managed-files.ts';
 import type { Probe } from './host/probe.ts';
-import { heldAddresses } from './host/links.ts';
+import { heldAddresses, isSameFamily } from './host/links.ts';
 import { replaceFile, type Root } from './files/root.ts';
 
 const mac = z
@@ -80,14 +90,13 @@ export class OfflineHost implements Host {
     return { ...state, links: links.map(({ carrier: ___, ...link }) => link) };
   }
 
-  async ways(addresses: readonly string[]): Promise<Map<string, string>> {
+  async ways({ to, from }: Parameters<Host['ways']>[0]): Promise<Way[]> {
     const host = this.#read();
-    return new Map(
-      addresses.flatMap((each) => {
-        const name = routeTo(each, host);
-        return name === undefined ? [] : [[each, name] as const];
-      }),
-    );
+    return to.flatMap((each) => {
+      const way = routeTo(each, host);
+      const sources = from.filter((source) => isSameFamily(source, each));
+      return way === undefined ? [] : [way, ...sources.map((source) => ({ ...way, from: source }))];
+    });
   }
 
   async validate(kinds: readonly RendererKind[], staging: string): Promise<void> {
@@ -229,18 +238,19 @@ export class OfflineHost implements Host {
   }
 }
 
-/** The link that the longest prefix leads through; undefined for names and for what nothing leads to. */
-function routeTo(address: string, host: Pick<HostState, 'links' | 'routes'>): string | undefined {
+/** The way by the longest prefix; undefined for names and for what nothing leads to. */
+function routeTo(address: string, host: Pick<HostState, 'links' | 'routes'>): Way | undefined {
   const target = parseAddress(address);
   if (target === undefined) return undefined;
-  const ways = [
-    ...host.links.flatMap((link) => heldAddresses(link).map((to) => ({ to, dev: link.name }))),
-    ...host.routes,
-  ].flatMap(({ to, dev }) => {
-    const network = parseCidr(to);
-    return network !== undefined && contains(network, target) ? [{ dev, prefix: network.prefix }] : [];
+  const connected = host.links.flatMap((link) =>
+    heldAddresses(link).map((to): Route => ({ to, dev: link.name })),
+  );
+  const ways = [...connected, ...host.routes].flatMap(({ to, dev, via }) => {
+    const network = parseCidr(to === 'default' ? (target.family === 4 ? '0.0.0.0/0' : '::/0') : to);
+    if (network === undefined || !contains(network, target)) return [];
+    return [{ way: { to: address, dev, ...(via !== undefined && { via }) }, prefix: network.prefix }];
   });
-  return ways.sort((a, b) => b.prefix - a.prefix)[0]?.dev;
+  return ways.toSorted((a, b) => b.prefix - a.prefix)[0]?.way;
 }
 
 function unreadable(why: string): MultinicError {

@@ -6,7 +6,7 @@ import { expect } from 'vitest';
 import { MultinicError } from '../../src/api/errors.ts';
 import type { Detection, Preview } from '../../src/agent/run/preview.ts';
 import { NODE_ADDRESS_VARIABLE, type AgentJob } from '../../src/api/job.ts';
-import type { Interface, Network } from '../../src/network/interface.ts';
+import type { Network } from '../../src/network/interface.ts';
 import type { RendererKind } from '../../src/network/node.ts';
 import { Lab } from '../nodes/lab.ts';
 import type { Machine, MachineOptions } from '../nodes/machine.ts';
@@ -14,7 +14,7 @@ import { needCommands } from '../nodes/packages.ts';
 import type { RootfsKind } from '../nodes/rootfs.ts';
 import { UmlMachine } from '../nodes/uml.ts';
 import { waitFor } from '../nodes/wait.ts';
-import { nic, readOutcome, TestStore, writeJob, type AgentEnd } from '../support/agent.ts';
+import { readOutcome, TestStore, writeJob, type AgentEnd } from '../support/agent.ts';
 import { HOST_ROOT, inPod, NODE, podMounts, PROGRAM } from './pod.ts';
 
 const RUN_LIMIT_MS = 120_000;
@@ -227,11 +227,6 @@ export class LiveHost<M extends Guest = Machine> {
     });
   }
 
-  /** Its network has the store's address, so that the store is not reached through eth0 any more. */
-  cutsOff(): Interface {
-    return nic(1, { address: this.lab.slot.address('0.253'), prefix: 30 });
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.store.close();
     await this.lab.close();
@@ -276,6 +271,19 @@ exec ${BUSCTL}.real "$@"
   } finally {
     await host.sh(`mv ${BUSCTL}.real ${BUSCTL}`);
   }
+}
+
+/** A change in the midst of which the store falls silent, as the node sees it; the ways to it stay as they are. */
+export async function storeSilent<T>(host: LiveHost, change: () => Promise<T>): Promise<T> {
+  const neighbour = `${host.lab.slot.address('0.254')} dev eth0`;
+  const silence = `ip neigh replace ${neighbour} lladdr 02:00:00:00:00:99 nud permanent`;
+  return await atArm(host, silence, async () => {
+    try {
+      return await change();
+    } finally {
+      await host.sh(`ip neigh del ${neighbour}`);
+    }
+  });
 }
 
 /** What went that is not on our NICs, nor on those that nobody configures, of what `ip monitor` said. */

@@ -44,6 +44,16 @@ export interface Route {
   readonly dev: string;
 }
 
+/** How the kernel sends a packet to an address. */
+export interface Way {
+  readonly to: string;
+  /** The address that the packet has as its source; absent: the kernel chooses it. */
+  readonly from?: string;
+  /** Name of the link that the packet leaves by. */
+  readonly dev: string;
+  readonly via?: string;
+}
+
 /** Which machine it is, and which boot of it. */
 export interface MachineIdentity {
   /** /etc/machine-id. */
@@ -136,10 +146,10 @@ export interface Host {
   /** Of `state`, what needs no command. */
   identity(): Promise<MachineIdentity>;
   /**
-   * The names of the links that lead to these addresses now, and to what the host itself must reach; none of those that
-   * nothing leads to.
+   * The kernel's ways to these addresses, and to what the host itself must reach: as the kernel chooses, and from each of
+   * the node's own addresses. An address that nothing leads to has none.
    */
-  ways(addresses: readonly string[]): Promise<ReadonlyMap<string, string>>;
+  ways(needs: { readonly to: readonly string[]; readonly from: readonly string[] }): Promise<readonly Way[]>;
   /**
    * Lets the OS's own generator read a staged copy of its configuration folders.
    * @param staging folder that stands for the root: `<staging>/etc/netplan/…`

@@ -23,6 +23,10 @@ export function ipOf(address: string): string {
   return address.split('/')[0] ?? '';
 }
 
+export function isSameFamily(a: string, b: string): boolean {
+  return a.includes(':') === b.includes(':');
+}
+
 /** All that a link answers to. */
 export function heldAddresses({ addresses, leases = [] }: Link): readonly string[] {
   return [...addresses, ...leases];

@@ -2,8 +2,19 @@
 import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { MultinicError } from '../../api/errors.ts';
+import { parseAddress } from '../../network/address.ts';
 import { run } from './host-command.ts';
-import type { Altname, HeldAddress, Ipv6, Link, LinkStep, Readiness, Route, Upper } from '../host/host.ts';
+import type {
+  Altname,
+  HeldAddress,
+  Ipv6,
+  Link,
+  LinkStep,
+  Readiness,
+  Route,
+  Upper,
+  Way,
+} from '../host/host.ts';
 import { linkLocalOf, NO_LINK_LOCAL } from '../host/links.ts';
 import { until } from './wait.ts';
 
@@ -193,6 +204,34 @@ export function readRoutes(raw: readonly RawRoute[]): Route[] {
       if (hop.dev === undefined || (hop.gateway === undefined && dst !== 'default')) return [];
       return [{ to: dst, dev: hop.dev, ...(hop.gateway !== undefined && { via: hop.gateway }) }];
     }),
+  );
+}
+
+interface RawWay {
+  readonly dst?: string;
+  /** `::` where IPv6 leaves the choice to the kernel. */
+  readonly from?: string;
+  readonly gateway?: string;
+  readonly dev?: string;
+}
+
+/** Reads all ways by one process. @returns none for a name, and for what nothing leads to */
+export async function readWays(asked: readonly Pick<Way, 'to' | 'from'>[]): Promise<Way[]> {
+  const questions = asked.flatMap(({ to, from }) => {
+    const target = parseAddress(to)?.text;
+    return target === undefined ? [] : [`route get ${target}${from === undefined ? '' : ` from ${from}`}\n`];
+  });
+  if (questions.length === 0) return [];
+  const { stdout } = await run(['ip', '-j', '-force', '-batch', '-'], undefined, questions.join(''));
+  return stdout.split('\n').flatMap((line) => (line.trim() === '' ? [] : readWay(line)));
+}
+
+/** An answer repeats its question: the destination and the source. */
+function readWay(answer: string): Way[] {
+  return (JSON.parse(answer) as RawWay[]).flatMap(({ dst, from = '::', gateway, dev }) =>
+    dst === undefined || dev === undefined
+      ? []
+      : [{ to: dst, ...(from !== '::' && { from }), dev, ...(gateway !== undefined && { via: gateway }) }],
   );
 }
 

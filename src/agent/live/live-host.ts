@@ -26,6 +26,7 @@ import type {
   Profiles,
   Readiness,
   Rename,
+  Way,
 } from '../host/host.ts';
 import {
   driverOf,
@@ -38,6 +39,7 @@ import {
   readLinks,
   readOtherAddresses,
   readUppers,
+  readWays,
   refused,
   set,
   setIpv6,
@@ -47,7 +49,7 @@ import {
   type RawRoute,
 } from './ip.ts';
 import { kubeletServers } from './kubelet.ts';
-import { heldAddresses, ipOf, nicOf } from '../host/links.ts';
+import { heldAddresses, ipOf, isSameFamily, nicOf } from '../host/links.ts';
 import { readManaged, readNoAutoDefault } from '../files/managed-files.ts';
 import { NetworkManager, type Profile } from './network-manager.ts';
 import { hasFileFor, isManaged, isSettled, loadedAddresses } from './networkd.ts';
@@ -136,17 +138,16 @@ export class LiveHost implements Host {
   }
 
   /** The kernel is asked: rules and tables of others decide too. */
-  async ways(addresses: readonly string[]): Promise<Map<string, string>> {
-    const asked = await Promise.all(
-      [...new Set([...addresses, ...kubeletServers(this.#root)])].map(async (address) => {
-        const { code, stdout } = await run(['ip', '-j', 'route', 'get', address]);
-        // A name, or what nothing leads to.
-        if (code !== 0) return [];
-        const [route] = JSON.parse(stdout) as RawRoute[];
-        return route?.dev === undefined ? [] : [[address, route.dev] as const];
-      }),
+  async ways({ to, from }: Parameters<Host['ways']>[0]): Promise<Way[]> {
+    const targets = [...new Set([...to, ...kubeletServers(this.#root)])];
+    return readWays(
+      targets.flatMap((target) => [
+        { to: target },
+        ...from
+          .filter((source) => isSameFamily(source, target))
+          .map((source) => ({ to: target, from: source })),
+      ]),
     );
-    return new Map(asked.flat());
   }
 
   async validate(kinds: readonly RendererKind[], staging: string): Promise<void> {

@@ -3,7 +3,7 @@ import { MultinicError } from '../../api/errors.ts';
 import type { AgentJob } from '../../api/job.ts';
 import { byNetworkManager } from '../../network/node.ts';
 import { activateLinks, type Settling } from './activate.ts';
-import type { Claim, Host, HostState, LinkStep, Profiles } from '../host/host.ts';
+import type { Claim, Host, HostState, LinkStep, Profiles, Way } from '../host/host.ts';
 import { linkSteps, nicOf, type LinkTarget } from '../host/links.ts';
 import type { Log } from './run-log.ts';
 import { CONFIG_FOLDERS } from '../files/managed-files.ts';
@@ -33,6 +33,7 @@ import {
   verifyReady,
   verifyRest,
 } from './verify.ts';
+import { linksOfWays, needsOf, verifyWays, type Needs } from './ways.ts';
 
 export interface ChangeContext {
   readonly root: Root;
@@ -207,12 +208,15 @@ export async function examine(
 ): Promise<{ readonly manager: Manager | undefined; readonly witnesses: Witnesses }> {
   const { root, host, record } = context;
   const ours = new Set(Object.keys(record.applied?.nics ?? {}));
-  preflight(plan, before, await host.ways(context.peers), ours);
+  const needs = needsOf(before, context.peers);
+  const ways = await host.ways(needs);
+  preflight(plan, before, linksOfWays(ways), ours);
   for (const folder of [...foldersOf(plan), 'var/lib/multinic']) root.assertWritable(folder);
   const probes = probesOf(context.probes, plan.present);
   const asked = await askManager(plan, desired, context);
   // An API server that does not answer beforehand is not this change's doing.
-  return { manager: asked, witnesses: { probes, apiServer: await answering(context.apiServer) } };
+  const apiServer = await answering(context.apiServer);
+  return { manager: asked, witnesses: { probes, apiServer, needs, ways } };
 }
 
 /** What NetworkManager has the plan's NICs do, and what it shall have them do. */
@@ -254,10 +258,12 @@ function pick(profiles: Profiles, macs: readonly string[]): Record<string, strin
   return Object.fromEntries(Object.entries(profiles).filter(([mac]) => macs.includes(mac)));
 }
 
-/** Who has to answer after a change. */
+/** Who has to answer after a change, and the ways that have to be as before. */
 interface Witnesses {
   readonly probes: readonly Probe[];
   readonly apiServer: Endpoint | undefined;
+  readonly needs: Needs;
+  readonly ways: readonly Way[];
 }
 
 async function verify(
@@ -265,13 +271,15 @@ async function verify(
   before: HostState,
   pending: Pending,
   { root, host, probe, steps, reload }: ChangeContext,
-  { probes, apiServer }: Witnesses,
+  { probes, apiServer, needs, ways }: Witnesses,
 ): Promise<void> {
   verifyFiles(root, expectedFiles(plan));
   const now = await host.state();
   verifyLinks(now.links, expectedLinks(plan, pending));
   verifyReady(await host.readiness(configuredNow(plan, before, pending)), plan.present);
   verifyRest(now, reload ? before : pending.machine);
+  const changed = [...plan.present, ...pending.links.after].map(({ mac }) => mac);
+  await verifyWays(host, needs, { ways, links: before.links }, new Set(changed));
   for (const each of probes) {
     await steps.pause();
     // To its end: it asks by the NIC, which an undo renames.

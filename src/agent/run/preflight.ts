@@ -1,16 +1,16 @@
 import { MultinicError } from '../../api/errors.ts';
+import { nameIn } from '../files/managed-files.ts';
 import type { HostState, Link } from '../host/host.ts';
 import { heldAddresses, ipOf, linkSteps, nicOf, type LinkTarget } from '../host/links.ts';
-import { nameIn } from '../files/managed-files.ts';
+import { DEFAULT_DESTINATIONS } from '../host/gateways.ts';
+import { refuseOverlaps } from '../plan/overlap.ts';
 import type { Plan } from '../plan/plan.ts';
-
-const DEFAULT = new Set(['default', '0.0.0.0/0', '::/0']);
 
 /**
  * Refuses what would take a network away from the node or from others, before anything is touched.
  * @param ways the links that lead to what must not be cut off, by address
  * @param ours MACs that we have configured: one of them leads there because of us, and is looked at after the change
- * @throws MultinicError `NicInUse`, `NameTaken`, `AddressInUse`
+ * @throws MultinicError `NicInUse`, `NameTaken`, `AddressInUse`, `SubnetOverlaps`
  */
 export function preflight(
   plan: Plan,
@@ -18,7 +18,8 @@ export function preflight(
   ways: ReadonlyMap<string, string>,
   ours: ReadonlySet<string>,
 ): void {
-  for (const link of touchedLinks(plan, host)) {
+  const touched = touchedLinks(plan, host);
+  for (const link of touched) {
     const use = useOf(link, host, ours.has(link.mac) ? new Map() : ways);
     if (use !== undefined) {
       throw new MultinicError(
@@ -32,6 +33,7 @@ export function preflight(
     refuseTakenName(target, plan.targets, host);
     refuseTakenAddress(target, plan.targets, host);
   }
+  refuseOverlaps(plan, host, new Set(touched.map(({ mac }) => mac)), ways);
 }
 
 /** Links that get changed now, or whose files change for the next boot. */
@@ -65,7 +67,7 @@ export function useOf(link: Link, host: HostState, ways: ReadonlyMap<string, str
  * waits for the first to fail.
  */
 export function defaultLinks({ links, routes }: Pick<HostState, 'links' | 'routes'>): Link[] {
-  const names = new Set(routes.filter(({ to }) => DEFAULT.has(to)).map(({ dev }) => dev));
+  const names = new Set(routes.filter(({ to }) => DEFAULT_DESTINATIONS.has(to)).map(({ dev }) => dev));
   return [...names].flatMap((name) => links.filter((link) => link.name === name));
 }
 

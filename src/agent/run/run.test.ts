@@ -282,7 +282,7 @@ describe('success', () => {
 
 test('a NIC of ours that has become the way to the store changes, and leaves', async () => {
   const url = 'http://192.168.100.1/git';
-  await apply({ url });
+  await apply();
   expect((await advance({ url })).result).toBe('Applied');
   expect((await apply({ url, network: [nic(3)], expectedRecord: SECOND })).result).toBe('Applied');
 });
@@ -400,6 +400,22 @@ describe('failure: the host is as before, byte for byte', () => {
           state: async () => {
             const now = await host.state();
             return now.links.some(({ name }) => name === 'multinic3') ? { ...now, routes: [] } : now;
+          },
+        })),
+      },
+    ],
+    [
+      'the way from the node’s own address leads elsewhere',
+      'verify',
+      {
+        host: altered((host) => ({
+          ways: async (needs) => {
+            const { links } = await host.state();
+            const taken = links.some(({ name }) => name === 'multinic3');
+            const ways = await host.ways(needs);
+            return ways.map((way) =>
+              taken && way.from === '10.10.0.11' ? { ...way, dev: 'multinic3' } : way,
+            );
           },
         })),
       },
@@ -565,6 +581,11 @@ describe('nothing is touched', () => {
       'shall have an address that another has',
       'AddressInUse',
       (host) => Object.assign(host.links[0]!, { addresses: ['10.10.0.11/24', '192.168.101.10/16'] }),
+    ],
+    [
+      'takes packets of the node’s own network',
+      'SubnetOverlaps',
+      (host) => Object.assign(host.links[0]!, { addresses: ['10.10.0.11/24', '192.168.101.5/16'] }),
     ],
     [
       'shall have a name that another has',

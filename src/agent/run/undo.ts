@@ -11,6 +11,7 @@ import type { Root } from '../files/root.ts';
 import { elsewhere } from '../live/foreign-state.ts';
 import { describeLost } from './result.ts';
 import { lasting, verifyFiles, verifyLinks, verifyReady, verifyRest } from './verify.ts';
+import { verifyGateways } from './ways.ts';
 
 /**
  * Puts the host back to what it was before the pending change, from the record alone, and proves it. Doing it twice,
@@ -286,6 +287,7 @@ async function isComplete(
     const configured = links.after.filter(({ mac }) => pending.applied?.nics[mac] !== undefined);
     verifyReady(await host.readiness(configured.map(({ mac }) => mac)), configured);
     verifyRest(await host.state(), lasting(machine, links.after));
+    await verifyGateways(host, machine.routes, links.after);
     await probe();
     return true;
   } catch {

@@ -1,0 +1,8 @@
+import type { Route } from './host.ts';
+
+export const DEFAULT_DESTINATIONS: ReadonlySet<string> = new Set(['default', '0.0.0.0/0', '::/0']);
+
+/** Gateways of default routes: the other routes belong to daemons, and may end at any time. */
+export function gatewaysOf(routes: readonly Route[]): string[] {
+  return routes.flatMap(({ to, via }) => (DEFAULT_DESTINATIONS.has(to) && via !== undefined ? [via] : []));
+}

@@ -1,0 +1,102 @@
+// The kernel's ways to the machines that the node must go on reaching. The source address decides too: an answer of the
+// node leaves from the node's own address, and OpenStack's port security drops it on any port but the one that has it.
+import { MultinicError } from '../../api/errors.ts';
+import type { Host, HostState, Link, NamedNic, Route, Way } from '../host/host.ts';
+import { gatewaysOf } from '../host/gateways.ts';
+import { until } from '../live/wait.ts';
+
+/** Destinations that a node needs ways to, and the addresses that it speaks from. */
+export interface Needs {
+  readonly to: readonly string[];
+  readonly from: readonly string[];
+}
+
+/** A way by the MAC of its NIC, because a NIC keeps its ways when it is renamed. */
+type KnownWay = Omit<Way, 'dev'> & { readonly mac: string; readonly name: string };
+
+/** @param peers the store, API servers */
+export function needsOf(
+  { routes, nodeAddresses }: Pick<HostState, 'routes' | 'nodeAddresses'>,
+  peers: readonly string[] = [],
+): Needs {
+  return { to: [...new Set([...peers, ...gatewaysOf(routes)])], from: nodeAddresses };
+}
+
+/** The links that lead to addresses as the kernel chooses by itself. */
+export function linksOfWays(ways: readonly Way[]): ReadonlyMap<string, string> {
+  return new Map(ways.flatMap(({ to, from, dev }) => (from === undefined ? [[to, dev] as const] : [])));
+}
+
+/**
+ * Looks again for a second: a daemon may be in the midst of replacing a route.
+ * @param changed MACs of NICs that changed: a way through one of them is the commit's to change
+ * @throws MultinicError `VerifyFailed` naming the first way that changed
+ */
+export async function verifyWays(
+  host: Host,
+  needs: Needs,
+  before: { readonly ways: readonly Way[]; readonly links: readonly Link[] },
+  changed: ReadonlySet<string>,
+): Promise<void> {
+  const known = before.ways.map((way) => knownWay(way, before.links)).filter(({ mac }) => !changed.has(mac));
+  let failure: MultinicError | undefined;
+  await until(
+    SETTLED_MS,
+    async () => {
+      const now = await host.ways(needs);
+      const { links } = await host.state();
+      failure = difference(
+        known,
+        now.map((way) => knownWay(way, links)),
+      );
+      return failure === undefined;
+    },
+    AGAIN_MS,
+  );
+  if (failure !== undefined) throw failure;
+}
+
+/**
+ * The part of `verifyWays` that needs no look from before the change: no packet to a gateway of the node leaves by these NICs.
+ * @throws MultinicError `VerifyFailed`
+ */
+export async function verifyGateways(
+  host: Host,
+  routes: readonly Route[],
+  changed: readonly NamedNic[],
+): Promise<void> {
+  const { nodeAddresses, links } = await host.state();
+  const ways = await host.ways({ to: gatewaysOf(routes), from: nodeAddresses });
+  const through = ways
+    .map((way) => knownWay(way, links))
+    .find(({ to, mac }) => gatewaysOf(routes).includes(to) && changed.some((nic) => nic.mac === mac));
+  if (through !== undefined) throw changedWay(through, through);
+}
+
+const SETTLED_MS = 1_000;
+const AGAIN_MS = 200;
+
+function difference(before: readonly KnownWay[], after: readonly KnownWay[]): MultinicError | undefined {
+  for (const way of before) {
+    const now = after.find(({ to, from }) => to === way.to && from === way.from);
+    if (now?.mac !== way.mac || now.via !== way.via) return changedWay(way, now);
+  }
+  return undefined;
+}
+
+function knownWay({ dev, ...way }: Way, links: readonly Link[]): KnownWay {
+  return { ...way, name: dev, mac: links.find(({ name }) => name === dev)?.mac ?? dev };
+}
+
+function changedWay({ to, from }: KnownWay, now: KnownWay | undefined): MultinicError {
+  const speaker = from === undefined ? '' : ` from the node’s address ${from}`;
+  const leads =
+    now === undefined
+      ? 'the node has no way'
+      : `${now.name} ${now.via === undefined ? '' : `via ${now.via} `}is the way`;
+  return new MultinicError(
+    'VerifyFailed',
+    `after the change ${leads} to ${to}${speaker}, as it was not before; give the NIC another subnet in the MultiNicBizConfig, or look at the node’s routes and rules, then run \`multinic retry\``,
+    { data: { to, ...(from !== undefined && { from }) } },
+  );
+}
