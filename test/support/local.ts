@@ -10,7 +10,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -85,6 +85,14 @@ export class LocalRun implements AsyncDisposable {
   static async prepare(from = TEMPLATE): Promise<LocalRun> {
     const dir = join(await mkdtemp(join(tmpdir(), 'multinic-local-')), 'home');
     await cp(from, dir, { recursive: true });
+    return new LocalRun(dir);
+  }
+
+  /** A home of an archive, with its links as they are, without a controller. */
+  static async unpack(archive: string): Promise<LocalRun> {
+    const dir = join(await mkdtemp(join(tmpdir(), 'multinic-local-')), 'home');
+    await mkdir(dir);
+    await execa('tar', ['-xzf', archive, '-C', dir, '--no-same-owner']);
     return new LocalRun(dir);
   }
 
@@ -198,6 +206,15 @@ export class LocalRun implements AsyncDisposable {
       headers: { authorization: `Bearer ${await this.token()}` },
     });
     return response.ok ? ((await response.json()) as StatusReport) : undefined;
+  }
+
+  /** GET below /api/v1 of the running controller, which must succeed. */
+  async api<T = unknown>(path: string): Promise<T> {
+    const response = await fetch(`${this.#url}/api/v1${path}`, {
+      headers: { authorization: `Bearer ${await this.token()}` },
+    });
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as T;
   }
 
   async node(name: string): Promise<NodeView> {
