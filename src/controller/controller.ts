@@ -202,7 +202,8 @@ export class Controller {
     await this.#store.expectFence();
     const troubles = new Troubles(this.#store, this.#log);
     await this.#recordEndings(await runner.list(), troubles);
-    const [list, nodes] = await Promise.all([source.list(), inventory.list()]);
+    const { configs } = await this.#mirror.main();
+    const [list, nodes] = await Promise.all([source.list(configs), inventory.list()]);
     const mirrored = await this.#mirror.pass(list, nodes);
     // Events are reported only after a pass that succeeded; until then they exist only here.
     this.#untold.push(...mirrored.events);

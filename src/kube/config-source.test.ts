@@ -2,11 +2,13 @@ import pino from 'pino';
 import { beforeEach, expect, test } from 'vitest';
 import { FakeClient } from '../../test/support/kube.ts';
 import type { Group } from '../api/multinicbizconfig.ts';
+import { formatConfigRef } from '../history/commit-words.ts';
+import type { ConfigList } from '../mirror/home-port.ts';
 import {
   KubeConfigSource,
   projectConfig,
   type ConfigLookup,
-  type KnownConfig,
+  type Placed,
   type WatchedConfig,
 } from './config-source.ts';
 
@@ -19,7 +21,7 @@ const origin = { namespace: 'n1', crd: 'd1' };
 
 let api: FakeClient;
 let watched: WatchedConfig[];
-let known: KnownConfig[];
+let known: Placed[];
 let state: { complete: boolean; absent: boolean };
 let source: KubeConfigSource;
 
@@ -42,12 +44,13 @@ beforeEach(() => {
   source = new KubeConfigSource({
     client: api.client,
     informers: new Map<Group, ConfigLookup>([[GROUP, lookup]]),
-    known: async () => known,
     log: pino({ level: 'silent' }),
   });
 });
 
-const doubt = async (): Promise<string | undefined> => (await source.list()).doubt(REF);
+const list = (): Promise<ConfigList> =>
+  source.list(new Map(known.map((config) => [formatConfigRef(config.ref), config])));
+const doubt = async (): Promise<string | undefined> => (await list()).doubt(REF);
 
 test('gone: the CR is not there, and what it lived in stands as it was', async () => {
   expect(await doubt()).toBeUndefined();
@@ -77,7 +80,7 @@ test.each<[string, () => void, RegExp]>([
 ])('in doubt: %s', async (_, arrange, reason) => {
   arrange();
   const ref = known[0]!.ref;
-  expect((await source.list()).doubt(ref)).toMatch(reason);
+  expect((await list()).doubt(ref)).toMatch(reason);
 });
 
 const raw = (extra: object = {}) => ({
@@ -100,7 +103,7 @@ const raw = (extra: object = {}) => ({
 
 test('a CR comes with the client that wrote its spec, and with what it lives in', async () => {
   watched = [projectConfig(GROUP, raw() as never, undefined)];
-  const [config] = (await source.list()).configs;
+  const [config] = (await list()).configs;
   expect(config).toMatchObject({
     ref: REF,
     generation: 3,
@@ -110,7 +113,7 @@ test('a CR comes with the client that wrote its spec, and with what it lives in'
   });
   expect(Object.keys(config!.annotations)).toEqual(['multinic.io/paused']);
   // The same object while nothing changes: nobody judges it again.
-  expect((await source.list()).configs[0]).toBe(config);
+  expect((await list()).configs[0]).toBe(config);
 });
 
 test('a status alone leaves the CR as it was', () => {

@@ -8,8 +8,7 @@ import type { Problem } from '../api/errors.ts';
 import { PLURAL, VERSION, type Group } from '../api/multinicbizconfig.ts';
 import type { ConfigStatus } from '../api/status.ts';
 import { formatConfigRef } from '../history/commit-words.ts';
-import type { ConfigList, ConfigObject, ConfigSource } from '../mirror/home-port.ts';
-import type { ConfigRef } from '../network/node.ts';
+import type { ConfigList, ConfigObject, ConfigSource, KnownConfig } from '../mirror/home-port.ts';
 import type { Person } from '../store/model/store-port.ts';
 import { hasStatus, type KubeClient } from './client.ts';
 import { FIELD_MANAGER } from './cluster-names.ts';
@@ -29,17 +28,12 @@ export interface ConfigLookup {
   readonly absent: boolean;
 }
 
-/** A CR as main has it. */
-export interface KnownConfig {
-  readonly ref: ConfigRef;
-  readonly origin?: Readonly<Record<string, string>>;
-}
+/** A CR of main: where it is, and in what it lived. */
+export type Placed = Pick<KnownConfig, 'ref' | 'origin'>;
 
 export interface KubeConfigSourceOptions {
   readonly client: KubeClient;
   readonly informers: ReadonlyMap<Group, ConfigLookup>;
-  /** main's CRs. */
-  readonly known: () => Promise<Iterable<KnownConfig>>;
   readonly log: Logger;
 }
 
@@ -59,16 +53,15 @@ export class KubeConfigSource implements ConfigSource {
     this.#options = options;
   }
 
-  async list(): Promise<ConfigList> {
-    const { informers, known } = this.#options;
+  async list(known: ReadonlyMap<string, Placed>): Promise<ConfigList> {
+    const { informers } = this.#options;
     const objects = [...informers.values()]
       .flatMap((informer) => informer.list())
       .map(({ object }) => object);
     const listed = new Set(objects.map(({ ref }) => formatConfigRef(ref)));
     const reads = new LiveReads(this.#options.client);
     const doubts = new Map<string, string>();
-    for (const config of await known()) {
-      const key = formatConfigRef(config.ref);
+    for (const [key, config] of known) {
       if (listed.has(key)) continue;
       const doubt = await this.#doubt(config, reads);
       if (doubt !== undefined) doubts.set(key, doubt);
@@ -92,7 +85,7 @@ export class KubeConfigSource implements ConfigSource {
   }
 
   /** Why the absence of a CR that main has proves nothing. Each read comes after the absence was seen. */
-  async #doubt({ ref, origin }: KnownConfig, reads: LiveReads): Promise<string | undefined> {
+  async #doubt({ ref, origin }: Placed, reads: LiveReads): Promise<string | undefined> {
     const informer = this.#options.informers.get(ref.group as Group);
     if (informer === undefined) return `group ${ref.group} is not watched: add it to --groups`;
     if (!informer.complete) return `${PLURAL}.${ref.group} cannot be listed now`;

@@ -218,12 +218,7 @@ class Leader implements AsyncDisposable {
     const controller: Controller = new Controller({
       ...options,
       store,
-      source: new KubeConfigSource({
-        client,
-        informers: watches.configs,
-        known: async () => (await controller.mirror.main()).configs.values(),
-        log,
-      }),
+      source: new KubeConfigSource({ client, informers: watches.configs, log }),
       inventory: new KubeNodeInventory(watches.nodes),
       runner,
       sink,

@@ -3,7 +3,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ConfigFolder, isConfigFile, type KnownConfig } from './config.ts';
+import type { KnownConfig } from '../mirror/home-port.ts';
+import { ConfigFolder, isConfigFile, type FolderList } from './config.ts';
 
 let dir: string;
 beforeEach(async () => {
@@ -14,12 +15,9 @@ afterEach(() => rm(dir, { recursive: true }));
 
 const write = (name: string, text: string): Promise<void> => writeFile(join(dir, 'crs', name), text);
 let now = 0;
-const folder = (known?: KnownConfig): ConfigFolder =>
-  new ConfigFolder(
-    join(dir, 'crs'),
-    () => known,
-    () => now,
-  );
+const folder = (): ConfigFolder => new ConfigFolder(join(dir, 'crs'), () => now);
+const listed = (from = folder(), inMain: readonly KnownConfig[] = []): Promise<FolderList> =>
+  from.list(new Map(inMain.map((config) => [Object.values(config.ref).join('/'), config])));
 const AWAY = /crs\/; if that stays so for a second, it is removed/;
 const ref = (name: string, group = 'multinic.io', namespace = 'default') => ({ group, namespace, name });
 
@@ -32,7 +30,7 @@ describe('a folder of CRs', () => {
     await write('a.yaml', `---\n${cr('a')}\n---\n${cr('b', {}, 'multinic.okestro.io')}\n---\n`);
     await write('c.json', cr('c'));
     await write('d.yml', `kind: List\napiVersion: v1\nitems:\n- ${cr('d')}\n`);
-    const list = await folder().list();
+    const list = await listed();
     expect(list.configs.map((config) => config.ref)).toEqual([
       ref('a'),
       ref('b', 'multinic.okestro.io'),
@@ -53,7 +51,7 @@ describe('a folder of CRs', () => {
       'a.yaml',
       'apiVersion: multinic.io/v1\nkind: MultiNicBizConfig\nmetadata:\n  name: a\n  namespace: multinic-system\n  annotations: {multinic.io/paused: "true"}\nspec: {}\n',
     );
-    const [config] = (await folder().list()).configs;
+    const [config] = (await listed()).configs;
     expect(config).toMatchObject({
       ref: ref('a', 'multinic.io', 'multinic-system'),
       annotations: { 'multinic.io/paused': 'true' },
@@ -65,7 +63,7 @@ describe('a folder of CRs', () => {
       'a.yaml',
       'apiVersion: multinic.io/v1\nkind: MultiNicBizConfig\nmetadata: {name: a}\nspec: {macAddress: 12:34:56:12:34:56}\n',
     );
-    expect((await folder().list()).configs[0]?.spec).toEqual({ macAddress: '12:34:56:12:34:56' });
+    expect((await listed()).configs[0]?.spec).toEqual({ macAddress: '12:34:56:12:34:56' });
   });
 
   const unreadable: [string, string, RegExp][] = [
@@ -102,7 +100,7 @@ describe('a folder of CRs', () => {
     async (_, text, reason) => {
       await write('bad.yaml', text);
       await write('good.yaml', cr('good'));
-      const list = await folder().list();
+      const list = await listed();
       expect(list.configs.map((config) => config.ref.name)).toEqual(['good']);
       expect(list.doubt(ref('gone'))).toMatch(reason);
     },
@@ -110,7 +108,7 @@ describe('a folder of CRs', () => {
 
   test('a broken document does not hide the others of its file', async () => {
     await write('a.yaml', `${cr('a')}\n---\na: [\n`);
-    const list = await folder().list();
+    const list = await listed();
     expect(list.configs.map((config) => config.ref.name)).toEqual(['a']);
     expect(list.doubt(ref('gone'))).toMatch(/crs\/a\.yaml: document 2/);
   });
@@ -118,7 +116,7 @@ describe('a folder of CRs', () => {
   test('one CR in two files counts as neither, and only it is in doubt', async () => {
     await write('a.yaml', cr('a'));
     await write('b.yaml', `${cr('a')}\n---\n${cr('b')}`);
-    const list = await folder().list();
+    const list = await listed();
     expect(list.configs.map((config) => config.ref.name)).toEqual(['b']);
     expect(list.doubt(ref('a'))).toMatch(/crs\/a\.yaml and crs\/b\.yaml: multinic\.io\/default\/a/);
     expect(list.doubt(ref('gone'))).toMatch(AWAY);
@@ -127,30 +125,30 @@ describe('a folder of CRs', () => {
 
   test('that is not there proves nothing', async () => {
     await rm(join(dir, 'crs'), { recursive: true });
-    const list = await folder().list();
+    const list = await listed();
     expect(list.configs).toEqual([]);
     expect(list.doubt(ref('a'))).toMatch(/crs: cannot be listed .*make the folder again/);
   });
 
   test('that is empty is complete, once it stays so', async () => {
     const configs = folder();
-    expect((await configs.list()).doubt(ref('a'))).toMatch(AWAY);
+    expect((await listed(configs)).doubt(ref('a'))).toMatch(AWAY);
     now += 1000;
-    expect((await configs.list()).doubt(ref('a'))).toBeUndefined();
+    expect((await listed(configs)).doubt(ref('a'))).toBeUndefined();
   });
 
   test('a CR that is being saved is not removed', async () => {
     const configs = folder();
-    const doubt = async (): Promise<string | undefined> => (await configs.list()).doubt(ref('a'));
+    const doubt = async (): Promise<string | undefined> => (await listed(configs)).doubt(ref('a'));
     await write('a.yaml', cr('a'));
-    await configs.list();
+    await listed(configs);
     now += 5000;
     await rm(join(dir, 'crs/a.yaml'));
     expect(await doubt()).toMatch(AWAY);
     expect(configs.undecided).toBe(true);
     now += 300;
     await write('a.yaml', cr('a'));
-    await configs.list();
+    await listed(configs);
     expect(configs.undecided).toBe(false);
     // Away again: the time counts from here.
     await rm(join(dir, 'crs/a.yaml'));
@@ -165,25 +163,31 @@ describe('a folder of CRs', () => {
 
   test('a pipe among the files is not waited for', async () => {
     execFileSync('mkfifo', [join(dir, 'crs/a.yaml')]);
-    expect((await folder().list()).doubt(ref('a'))).toMatch(/crs\/a\.yaml: .*no regular file/);
+    expect((await listed()).doubt(ref('a'))).toMatch(/crs\/a\.yaml: .*no regular file/);
   });
 
   test('a file that changes within the same second is read again', async () => {
     const configs = folder();
     await write('a.yaml', cr('a', { providerId: '1' }));
-    await configs.list();
+    await listed(configs);
     await write('a.yaml', cr('a', { providerId: '2' }));
-    expect((await configs.list()).configs[0]?.spec).toEqual({ providerId: '2' });
+    expect((await listed(configs)).configs[0]?.spec).toEqual({ providerId: '2' });
   });
 });
 
 describe('what an API server would know', () => {
   const nodes = [{ attachedNodeId: 'a', interfaces: [] }, { attachedNodeId: 'b' }];
-  const known = { uid: 'uid-of-main', generation: 7, spec: { providerId: 'p', nodeConfigs: nodes } };
+  const known: KnownConfig = {
+    ref: ref('a'),
+    uid: 'uid-of-main',
+    generation: 7,
+    rest: { providerId: 'p' },
+    entries: new Map(nodes.map((node) => [node.attachedNodeId, { text: JSON.stringify(node) }])),
+  };
 
   test('comes from main', async () => {
     await write('a.yaml', cr('a', { nodeConfigs: nodes.toReversed(), providerId: 'p' }));
-    expect((await folder(known).list()).configs[0]).toMatchObject({ uid: 'uid-of-main', generation: 7 });
+    expect((await listed(folder(), [known])).configs[0]).toMatchObject({ uid: 'uid-of-main', generation: 7 });
   });
 
   test.each([
@@ -195,17 +199,18 @@ describe('what an API server would know', () => {
     ['no spec', undefined],
   ])('and counts on with %s', async (_, spec) => {
     await write('a.yaml', cr('a', spec));
-    expect((await folder(known).list()).configs[0]).toMatchObject({ uid: 'uid-of-main', generation: 8 });
+    expect((await listed(folder(), [known])).configs[0]).toMatchObject({ uid: 'uid-of-main', generation: 8 });
   });
 
   test('a UID stays until main knows it, and a new CR of that name gets another', async () => {
     await write('a.yaml', cr('a'));
     let inMain: KnownConfig | undefined;
-    const configs = new ConfigFolder(join(dir, 'crs'), () => inMain);
-    const uid = async (): Promise<string | undefined> => (await configs.list()).configs[0]?.uid;
+    const configs = folder();
+    const uid = async (): Promise<string | undefined> =>
+      (await listed(configs, inMain && [inMain])).configs[0]?.uid;
     const first = await uid();
     expect(await uid()).toBe(first);
-    inMain = { uid: first!, generation: 1, spec: {} };
+    inMain = { ...known, uid: first! };
     expect(await uid()).toBe(first);
     inMain = undefined;
     expect(await uid()).not.toBe(first);

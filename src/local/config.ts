@@ -3,22 +3,12 @@ import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { formatProblem, type Problem } from '../api/errors.ts';
-import type { ConfigList, ConfigObject, ConfigSource } from '../mirror/home-port.ts';
+import type { ConfigList, ConfigObject, ConfigSource, KnownConfig } from '../mirror/home-port.ts';
+import { specOf } from '../mirror/main-branch.ts';
 import type { ConfigRef } from '../network/node.ts';
 import type { Person } from '../store/model/store-port.ts';
 import { parseConfigFile, type ConfigFile, type WrittenConfig } from './config-file.ts';
 import { isErrno, readRegular } from './file.ts';
-
-/** A CR as main has it. */
-export interface KnownConfig {
-  readonly uid: string;
-  readonly generation: number;
-  /** The order of nodeConfigs does not matter. */
-  readonly spec: unknown;
-}
-
-/** undefined: main has no such CR. */
-export type Known = (ref: ConfigRef) => KnownConfig | undefined | Promise<KnownConfig | undefined>;
 
 export interface FolderList extends ConfigList {
   /** Inputs that could not be read, in words for people. */
@@ -48,7 +38,6 @@ const MAX_BYTES = 16 * 1024 * 1024;
  */
 export class ConfigFolder implements ConfigSource {
   readonly #dir: string;
-  readonly #known: Known;
   /** Parsed files. Parsing a thousand nodes takes longer than the rest of a pass that changes nothing. */
   #parsed = new Map<string, ParsedFile>();
   /** UIDs of CRs that main does not have yet. */
@@ -59,9 +48,8 @@ export class ConfigFolder implements ConfigSource {
   readonly #now: () => number;
 
   /** @param now milliseconds that never go back */
-  constructor(dir: string, known: Known, now: () => number = () => performance.now()) {
+  constructor(dir: string, now: () => number = () => performance.now()) {
     this.#dir = dir;
-    this.#known = known;
     this.#now = now;
   }
 
@@ -70,7 +58,7 @@ export class ConfigFolder implements ConfigSource {
     return this.#undecided;
   }
 
-  async list(): Promise<FolderList> {
+  async list(known: ReadonlyMap<string, KnownConfig>): Promise<FolderList> {
     const at = this.#now();
     this.#undecided = false;
     const files = await this.#files();
@@ -87,7 +75,7 @@ export class ConfigFolder implements ConfigSource {
     const ambiguous = new Map<string, string>();
     for (const [key, [first, ...others]] of found) {
       this.#missed.delete(key);
-      if (others.length === 0) configs.push(await this.#complete(first!.config));
+      if (others.length === 0) configs.push(this.#complete(first!.config, known.get(key)));
       else {
         const paths = [first!.path, ...others.map(({ path }) => path)];
         const problem = duplicate(key, paths);
@@ -148,11 +136,10 @@ export class ConfigFolder implements ConfigSource {
     return before?.digest === digest ? before : { digest, file: parseConfigFile(path, text) };
   }
 
-  async #complete({ ref, annotations, spec }: WrittenConfig): Promise<ConfigObject> {
-    const known = await this.#known(ref);
+  #complete({ ref, annotations, spec }: WrittenConfig, known: KnownConfig | undefined): ConfigObject {
     const uid = known?.uid ?? this.#newUid(ref);
     if (known !== undefined) this.#uids.delete(keyOf(ref));
-    const generation = known === undefined ? 1 : known.generation + (sameSpec(known.spec, spec) ? 0 : 1);
+    const generation = known === undefined ? 1 : known.generation + (sameSpec(specOf(known), spec) ? 0 : 1);
     return { ref, uid, generation, annotations, spec, writer: WRITER };
   }
 

@@ -2,7 +2,7 @@
 import { access, cp, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { MultinicError } from '../api/errors.ts';
-import { ConfigFolder, type Known } from './config.ts';
+import { ConfigFolder } from './config.ts';
 import { isErrno } from './file.ts';
 import { InventoryFile } from './inventory.ts';
 import { ChildRunner, type ChildRunnerOptions } from './jobs.ts';
@@ -17,7 +17,7 @@ export interface LocalHome {
   readonly storeDir: string;
   readonly inventory: InventoryFile;
   readonly tokens: Tokens;
-  configs(known: Known): ConfigFolder;
+  readonly configs: ConfigFolder;
   runner(options: Omit<ChildRunnerOptions, 'dir' | 'token'>): Promise<ChildRunner>;
   watch(changed: () => void, failed: (error: unknown) => void): Promise<Watch>;
   /** Lets another controller in. What `runner` and `watch` gave is closed by whoever asked for it. */
@@ -45,7 +45,7 @@ export async function openLocalHome(folder: string): Promise<LocalHome> {
       storeDir: join(dir, 'store.git'),
       inventory: new InventoryFile(dir),
       tokens,
-      configs: (known) => new ConfigFolder(join(dir, 'crs'), known),
+      configs: new ConfigFolder(join(dir, 'crs')),
       runner: (options) => ChildRunner.open({ ...options, dir, token: (node) => tokens.node(node) }),
       watch: (changed, failed) => watchHome(dir, changed, failed),
       close: () => lock.release(),

@@ -12,8 +12,6 @@ import { reportOf } from '../controller/status-report.ts';
 import { nodeViews, type Snapshot } from '../controller/config-status.ts';
 import { Upkeep } from '../controller/upkeep.ts';
 import { NodeBranchPolicy } from '../history/policy.ts';
-import { formatConfigRef } from '../history/commit-words.ts';
-import { specOf } from '../mirror/main-branch.ts';
 import { serve } from '../store/server/serve.ts';
 import type { Route } from '../store/http/routes.ts';
 import { Store } from '../store/store.ts';
@@ -88,10 +86,7 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
   });
   cleanup.defer(() => runner.close());
   const sink = new StatusFolder(home.dir, options.onEvent);
-  const source = home.configs(async (ref) => {
-    const config = (await controller.mirror.main()).configs.get(formatConfigRef(ref));
-    return config && { uid: config.uid, generation: config.generation, spec: specOf(config) };
-  });
+  const source = home.configs;
   const controller: Controller = new Controller({
     ...options,
     store,

@@ -29,9 +29,23 @@ export interface ConfigList {
   doubt(ref: ConfigRef): string | undefined;
 }
 
+/** A CR as main has it: a home compares it with what it finds. */
+export interface KnownConfig {
+  readonly ref: ConfigRef;
+  readonly uid: string;
+  readonly generation: number;
+  /** The CR's origin, as in `ConfigObject`. */
+  readonly origin?: Readonly<Record<string, string>>;
+  /** The spec without its nodeConfigs. */
+  readonly rest: Readonly<Record<string, unknown>>;
+  /** Files of the nodeConfigs. */
+  readonly entries: ReadonlyMap<string, { readonly text: string }>;
+}
+
 /** Lists the CRs of a home: of a folder, or of the API server. */
 export interface ConfigSource {
-  list(): Promise<ConfigList>;
+  /** @param known the CRs that main has, by `group/namespace/name` */
+  list(known: ReadonlyMap<string, KnownConfig>): Promise<ConfigList>;
 }
 
 /** A node as the home knows it: from inventory.yaml, or a Kubernetes Node. */

@@ -9,19 +9,12 @@ import type { Batch } from '../store/model/batch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import type { Commit, Mark, Oid, Reader } from '../store/model/store-port.ts';
 import { entriesOf, parseEntry, pathOf, rawsOf, type Entry } from './node-entry.ts';
-import type { ConfigObject } from './home-port.ts';
+import type { ConfigObject, KnownConfig } from './home-port.ts';
 
 /** A CR as main has it. */
-export interface MainConfig {
-  readonly ref: ConfigRef;
-  readonly uid: string;
-  readonly generation: number;
+export interface MainConfig extends KnownConfig {
   /** Our own annotations only. */
   readonly annotations: Readonly<Record<string, string>>;
-  /** The CR's origin, as in `ConfigObject`. */
-  readonly origin?: Readonly<Record<string, string>>;
-  /** The spec without its nodeConfigs. */
-  readonly rest: Readonly<Record<string, unknown>>;
   readonly entries: ReadonlyMap<string, Entry>;
   /** Text of cr.yaml. */
   readonly text: string;
@@ -146,7 +139,7 @@ export async function commitsSince(reader: Reader, tip: Oid, from: Oid | undefin
 }
 
 /** The spec as main has it; the entries come in an order of its own. */
-export function specOf(config: MainConfig): Record<string, unknown> {
+export function specOf(config: Pick<KnownConfig, 'rest' | 'entries'>): Record<string, unknown> {
   const nodeConfigs = [...config.entries.values()].flatMap(({ text }) => rawsOf(text));
   return { ...config.rest, nodeConfigs };
 }

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { parse, stringify } from 'yaml';
 import type { Problem } from '../api/errors.ts';
-import { admitEntry, type AdmittedEntry } from '../network/admission.ts';
+import { admitEntry, type AdmittedEntry, type JudgedEntry } from '../network/admission.ts';
 import type { WantedInterface } from '../network/interface.ts';
 import { nodeIdKey } from '../network/text.ts';
 
@@ -53,22 +53,19 @@ function unchanged(known: Entry | undefined, group: readonly AdmittedEntry[]): E
   return good && known.json === JSON.stringify(first.raw) ? known : undefined;
 }
 
-/** Judges entries, and answers from memory for a good entry that was judged before. */
-export function judgedBefore(known: ReadonlyMap<string, Entry> | undefined): typeof admitEntry {
-  const byJson = new Map<string, Entry>();
-  for (const each of known?.values() ?? []) if (each.problems.length === 0) byJson.set(each.json, each);
-  return (raw, path) => {
-    const found = byJson.get(JSON.stringify(raw));
-    if (found?.wanted === undefined) return admitEntry(raw, path);
-    const { nodeId, nodeName, wanted, problems } = found;
-    return {
-      raw,
+/** Verdicts on the good entries of main, by the entries' JSON. */
+export function judgedBefore(known: ReadonlyMap<string, Entry> | undefined): Map<string, JudgedEntry> {
+  const byJson = new Map<string, JudgedEntry>();
+  for (const { json, nodeId, nodeName, wanted, problems } of known?.values() ?? []) {
+    if (wanted === undefined || problems.length > 0) continue;
+    byJson.set(json, {
       wanted,
       problems,
       ...(nodeId !== undefined && { nodeId }),
       ...(nodeName !== undefined && { nodeName }),
-    };
-  };
+    });
+  }
+  return byJson;
 }
 
 function entry(key: string, group: readonly AdmittedEntry[], text?: string): Entry {

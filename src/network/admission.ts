@@ -44,16 +44,27 @@ export interface AdmittedConfig {
 const MAX_SPEC_BYTES = 1.5 * 1024 * 1024;
 
 /**
- * @param judge judges one entry; a caller may answer from its memory of earlier entries
+ * @param judged entries that were judged before, by their JSON; they are not judged again
  * @throws InvalidInputError `InvalidConfig` when it is invalid as a whole
  */
-export function admitConfig(raw: { readonly spec: unknown }, judge = admitEntry): AdmittedConfig {
+export function admitConfig(
+  raw: { readonly spec: unknown },
+  judged: ReadonlyMap<string, JudgedEntry> = new Map(),
+): AdmittedConfig {
   const problems: Problem[] = [];
   const { nodeConfigs, ...rest } = checkSpec(raw.spec);
   const providerId = readText(rest['providerId'], 'spec.providerId', 'InvalidProviderId', problems);
   const specHash = readText(rest['specHash'], 'spec.specHash', 'InvalidSpecHash', problems);
   if (problems.length > 0) throw refusal(problems);
-  const entries = refuseTwice(nodeConfigs.map((entry, index) => ({ index, ...judge(entry, pathOf(index)) })));
+  const entries = refuseTwice(
+    nodeConfigs.map((entry, index) => {
+      const known = judged.get(JSON.stringify(entry));
+      return {
+        index,
+        ...(known === undefined ? admitEntry(entry, pathOf(index)) : { ...known, raw: entry }),
+      };
+    }),
+  );
   return {
     ...(providerId !== undefined && { providerId }),
     ...(specHash !== undefined && { specHash }),
@@ -62,6 +73,9 @@ export function admitConfig(raw: { readonly spec: unknown }, judge = admitEntry)
     warnings: [...unknownFields(rest, nodeConfigs), ...sharedByNodes(entries)],
   };
 }
+
+/** The verdict on an entry, wherever it stands. */
+export type JudgedEntry = Omit<AdmittedEntry, 'index' | 'raw'>;
 
 /**
  * Judges one entry of nodeConfigs by itself.
