@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import type { ControllerOptions } from '../controller/controller.ts';
+import type { DeskOptions } from '../controller/desk.ts';
+import type { PassOptions } from '../controller/pass.ts';
 import { wholeNumber } from './output.ts';
 
 /** How much a controller does at once, and where it stops. */
@@ -23,8 +24,8 @@ export function withLimits(command: Command): Command {
 
 export function limitsOf(
   { jobs, stopAfter, maxRemoval }: LimitFlags,
-  run: Pick<NonNullable<ControllerOptions['policy']>, 'apply' | 'probes' | 'deadlineSeconds'>,
-): Required<Pick<ControllerOptions, 'guard' | 'policy'>> {
+  run: Pick<NonNullable<PassOptions['policy']>, 'apply' | 'probes' | 'deadlineSeconds'>,
+): Required<Pick<DeskOptions, 'guard'> & Pick<PassOptions, 'policy'>> {
   return {
     policy: { concurrency: jobs, stopAfter, ...run },
     guard: { fraction: maxRemoval / 100, minimum: 1 },

@@ -6,8 +6,7 @@ import { describe, diff, timeline } from '../history/timeline.ts';
 import { RENDERER_KINDS } from '../network/renderers.ts';
 import type { Route, RouteCall } from '../store/http/routes.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
-import type { Reader } from '../store/model/store-port.ts';
-import type { Controller } from './controller.ts';
+import type { Desk } from './desk.ts';
 import type { Requester } from './sink-port.ts';
 import { reportOf } from './status-report.ts';
 
@@ -35,8 +34,8 @@ function read(pattern: string, handle: Route['handle']): Route {
 }
 
 /** Starts a pass after each command that changes something. */
-export function apiRoutes(controller: Controller, reader: Reader): Route[] {
-  const { commands } = controller;
+export function apiRoutes({ commands, telling, wake, store }: Desk): Route[] {
+  const { reader } = store;
   const command = <T extends { author?: z.infer<typeof Author> | undefined }>(
     pattern: string,
     schema: z.ZodType<T>,
@@ -48,15 +47,15 @@ export function apiRoutes(controller: Controller, reader: Reader): Route[] {
     handle: async (call) => {
       const body = schema.parse(call.body ?? {});
       const result = await act(call.params['node'] ?? '', body, requester(call, body.author));
-      controller.trigger();
+      wake.trigger();
       return result;
     },
   });
   return [
     read('/status', async () => {
-      if (controller.snapshot === undefined)
+      if (telling.snapshot === undefined)
         throw new MultinicError('Busy', 'the first pass is under way: ask again in a moment');
-      return reportOf(controller.snapshot, controller.statuses, controller.failure);
+      return reportOf(telling.snapshot, telling.statuses, telling.failure);
     }),
     read('/nodes/:node', async ({ params, query }) => describe(reader, params['node']!, query['at'])),
     read('/nodes/:node/log', async ({ params, query }) =>

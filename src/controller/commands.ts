@@ -14,6 +14,7 @@ import type { Commit, Oid, Person } from '../store/model/store-port.ts';
 import { decideAnew } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
 import type { PausableInventory, Requester } from './sink-port.ts';
+import type { WaitingRemovals } from './telling.ts';
 
 /** A node's new tip. */
 export interface Moved {
@@ -30,20 +31,12 @@ export interface ManyMoved {
 /** Commits of a branch among which `rollback --change` looks for the change, to name the nodes that moved on. */
 const CHANGE_LOOK_BACK = 100;
 
-/** Removals that wait for a person's confirmation, as the newest pass saw them. */
-export interface WaitingRemovals {
-  /** Commit of main that asks for the removals. */
-  readonly main: Oid;
-  readonly nodes: ReadonlySet<string>;
-}
-
 export interface CommandsOptions {
   readonly store: Store;
   readonly branches: Branches;
   readonly mirror: Mirror;
   readonly inventory: PausableInventory;
-  /** undefined: no pass has seen any yet. */
-  readonly waiting: () => WaitingRemovals | undefined;
+  readonly telling: { readonly waitingRemovals: WaitingRemovals | undefined };
 }
 
 export class Commands {
@@ -51,14 +44,14 @@ export class Commands {
   readonly #branches: Branches;
   readonly #mirror: Mirror;
   readonly #inventory: PausableInventory;
-  readonly #waiting: () => WaitingRemovals | undefined;
+  readonly #telling: CommandsOptions['telling'];
 
-  constructor({ store, branches, mirror, inventory, waiting }: CommandsOptions) {
+  constructor({ store, branches, mirror, inventory, telling }: CommandsOptions) {
     this.#store = store;
     this.#branches = branches;
     this.#mirror = mirror;
     this.#inventory = inventory;
-    this.#waiting = waiting;
+    this.#telling = telling;
   }
 
   /** Commits the last different network, or that of a commit of the branch. The rollback holds until the CR changes. */
@@ -171,7 +164,7 @@ export class Commands {
       return { confirmed: target, commit: (await this.request(target, 'confirm', by)).commit };
     }
     const wanted = target && (await this.#resolve(target));
-    const waiting = wanted === undefined ? this.#waiting() : undefined;
+    const waiting = wanted === undefined ? this.#telling.waitingRemovals : undefined;
     const meant = wanted ?? waiting?.main;
     const nodes = waiting && [...waiting.nodes].sort();
     if (meant === undefined || nodes?.length === 0) {

@@ -21,7 +21,7 @@ export async function factsOf(
   const change = branch.base.commit && trailer(branch.base.commit, TRAILER.mainCommit);
   const apply = applyMode(listed?.annotations[ANNOTATIONS.apply] ?? annotations[ANNOTATIONS.apply]);
   const probes = listOf(listed?.annotations[ANNOTATIONS.probes] ?? annotations[ANNOTATIONS.probes]);
-  const question = history.find(({ result }) => result !== 'Requested');
+  const adopted = namesAdopted(branch, history);
   const record = history.find(({ result }) => result === 'Diverged')?.record;
   return {
     name: branch.name,
@@ -42,9 +42,14 @@ export async function factsOf(
     ...(apply !== undefined && { apply }),
     ...(probes.length > 0 && { probes }),
     ...(record != null && { recordInBranch: await reader.isAncestor(record, branch.tip.oid) }),
-    ...(question !== undefined &&
-      question.found.length > 0 && { namesAdopted: bearsNames(branch, question) }),
+    ...(adopted !== undefined && { namesAdopted: adopted }),
   };
+}
+
+/** Whether the tip bears the names that the newest run found on the host; undefined: it found none. */
+export function namesAdopted(branch: Branch, history: readonly OutcomeRecord[]): boolean | undefined {
+  const newest = history.find(({ result }) => result !== 'Requested');
+  return newest === undefined || newest.found.length === 0 ? undefined : bearsNames(branch, newest);
 }
 
 function bearsNames(branch: Branch, { found }: OutcomeRecord): boolean {

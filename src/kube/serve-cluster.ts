@@ -7,12 +7,14 @@ import type { Logger } from 'pino';
 import { MultinicError } from '../api/errors.ts';
 import type { Group } from '../api/multinicbizconfig.ts';
 import { apiRoutes } from '../controller/api.ts';
-import { Controller, type ControllerOptions } from '../controller/controller.ts';
+import { Desk, type DeskOptions } from '../controller/desk.ts';
 import { healthOf, type Health } from '../controller/health.ts';
+import { Loop } from '../controller/loop.ts';
+import { Pass, type PassOptions } from '../controller/pass.ts';
 import { Upkeep } from '../controller/upkeep.ts';
+import { Wake } from '../controller/wake.ts';
 import { NodeBranchPolicy } from '../history/policy.ts';
-import { serve } from '../store/server/serve.ts';
-import type { Route } from '../store/http/routes.ts';
+import { serve, type StoreServer } from '../store/server/serve.ts';
 import { Store } from '../store/store.ts';
 import { KubeAuthenticator } from './authenticator.ts';
 import { serverCertificate, type ServerCertificate } from './certificate.ts';
@@ -28,7 +30,7 @@ import { serveProbes, storeTroubles } from './health-server.ts';
 import { KubeStatusSink } from './status-sink.ts';
 import { Watches } from './watches.ts';
 
-export interface KubeOptions extends Pick<ControllerOptions, 'guard' | 'policy'> {
+export interface KubeOptions extends Pick<DeskOptions, 'guard'>, Pick<PassOptions, 'policy'> {
   readonly client: KubeClient;
   /** The controller's own: Jobs, Lease, Service and Secret are there. */
   readonly namespace: string;
@@ -66,7 +68,7 @@ export async function runInCluster(options: KubeOptions): Promise<void> {
     namespace,
     groups: options.groups,
     log,
-    changed: () => leader?.controller.trigger(),
+    changed: () => leader?.trigger(),
   });
   const since = Date.now();
   const metrics = new Metrics({
@@ -107,32 +109,27 @@ export async function runInCluster(options: KubeOptions): Promise<void> {
 }
 
 function health(leader: Leader | undefined, watches: Watches, since: number): Health {
-  const report = healthOf(leader?.controller.snapshot, leader?.controller.failure, since);
-  if (leader !== undefined) return report;
+  if (leader !== undefined) return leader.health(since);
+  const report = healthOf(undefined, undefined, since);
   return { ...report, status: 'healthy', crd_watcher_status: watches.complete ? 'running' : 'starting' };
 }
 
-/** What only the leader has: the store, its server, and the controller. */
+/** What only the leader has. */
+interface LeaderParts {
+  readonly desk: Desk;
+  readonly loop: Loop;
+  readonly sink: KubeStatusSink;
+  /** Ends with the leading. */
+  readonly over: AbortSignal;
+}
+
+/** The one replica that works: it has the store, its server, and the loop of passes. */
 class Leader implements AsyncDisposable {
-  readonly controller: Controller;
-  readonly #store: Store;
-  readonly #metrics: Metrics;
-  readonly #upkeep: Upkeep;
-  readonly #sink: KubeStatusSink;
-  readonly #over: AbortSignal;
+  readonly #parts: LeaderParts;
   readonly #cleanup: AsyncDisposableStack;
 
-  private constructor(
-    parts: { controller: Controller; store: Store; metrics: Metrics; upkeep: Upkeep; sink: KubeStatusSink },
-    over: AbortSignal,
-    cleanup: AsyncDisposableStack,
-  ) {
-    this.controller = parts.controller;
-    this.#store = parts.store;
-    this.#metrics = parts.metrics;
-    this.#upkeep = parts.upkeep;
-    this.#sink = parts.sink;
-    this.#over = over;
+  private constructor(parts: LeaderParts, cleanup: AsyncDisposableStack) {
+    this.#parts = parts;
     this.#cleanup = cleanup;
   }
 
@@ -146,45 +143,21 @@ class Leader implements AsyncDisposable {
     const { client, namespace, pod, log } = options;
     await using cleanup = new AsyncDisposableStack();
     await watches.synced(over);
-    // Opening it fences whoever led before. Agents may report, and pushes come, before there is a controller: its first
-    // pass sees everything.
-    let heard: Controller | undefined;
-    const changed = (): void => heard?.trigger();
-    const store = await Store.open(options.storeDir, { log, onFenced: () => heard?.stop() });
+    // Agents may report, and pushes come, before the first pass: it sees everything.
+    const wake = new Wake();
+    // Opening the store fences whoever led before.
+    const store = await Store.open(options.storeDir, { log, onFenced: wake.stop });
     cleanup.defer(() => store.close());
+    const sink = new KubeStatusSink({ client, namespace, pod, configs: watches.configs, log });
+    cleanup.defer(async () => sink.close({ write: !(await isDeposed(over, store)) }));
+    const inventory = new KubeNodeInventory(watches.nodes);
+    const desk = new Desk({ ...options, store, inventory, sink, wake });
 
     const addresses = await serviceAddresses(client, namespace);
-    const certificate = await certificateOf(options, addresses);
-    const routes: Route[] = [];
-    const since = Date.now();
-    const server = await serve({
-      store,
-      reader: store.reader,
-      policy: new NodeBranchPolicy(),
-      authenticate: new KubeAuthenticator({ client, namespace }).authenticate,
-      routes,
-      onPush: changed,
-      host: '::',
-      port: options.port,
-      tls: certificate,
-      log,
-      health: () => healthOf(heard?.snapshot, heard?.failure, since),
-    });
+    const certificate = new RenewedCertificate(options, addresses, await certificateOf(options, addresses));
+    const server = await openServer(options, desk, certificate.current);
     cleanup.defer(() => server.close());
-    let ca = certificate.ca;
-    const renew = async (): Promise<void> => {
-      try {
-        const renewed = await certificateOf(options, addresses);
-        ca = renewed.ca;
-        server.renew(renewed);
-      } catch (error) {
-        log.error({ err: error }, 'the certificate was not renewed: tried again');
-      }
-    };
-    const renewing = setInterval(() => {
-      void renew();
-    }, CERTIFICATE_CHECK_MS);
-    cleanup.defer(() => clearInterval(renewing));
+    cleanup.defer(certificate.renewFor(server));
 
     const peers = new Peers({ client, namespace, pod, log });
     const runner = new KubeJobRunner({
@@ -198,69 +171,126 @@ class Leader implements AsyncDisposable {
       pods: watches.pods,
       warnings: watches.warnings,
       storeUrl: `https://${authority(addresses[0]!)}:${STORE_PORT}/git`,
-      ca: () => ca,
+      ca: () => certificate.current.ca,
       peers: () => peers.list(),
       jobTtl: options.jobTtl,
       startLimit: options.startLimit,
-      changed,
+      changed: wake.trigger,
       log,
     });
     cleanup.defer(() => runner.close());
-    const sink = new KubeStatusSink({ client, namespace, pod, configs: watches.configs, log });
-    // Who was deposed may not write over what the next leader says; the store may know it before the Lease.
-    const deposed = async (): Promise<boolean> =>
-      over.reason instanceof MultinicError ||
-      store.expectFence().then(
-        () => false,
-        (error: unknown) => error instanceof MultinicError && error.code === 'Fenced',
-      );
-    cleanup.defer(async () => sink.close({ write: !(await deposed()) }));
-    const controller: Controller = new Controller({
-      ...options,
-      store,
-      source: new KubeConfigSource({ client, informers: watches.configs, log }),
-      inventory: new KubeNodeInventory(watches.nodes),
-      runner,
-      sink,
-    });
-    heard = controller;
-    routes.push(...apiRoutes(controller, store.reader));
+    const source = new KubeConfigSource({ client, informers: watches.configs, log });
+    const pass = new Pass({ ...options, desk, source, runner });
     const upkeep = new Upkeep(store, log);
     cleanup.defer(() => upkeep.close());
+    const loop = new Loop(desk, pass, {
+      passed: async (snapshot, ms) => {
+        metrics.passed(snapshot, ms / 1000);
+        upkeep.poke();
+        return false;
+      },
+      failed: () => {
+        metrics.failed();
+        return false;
+      },
+    });
     await takeLeaderLabel(client, namespace, pod);
     cleanup.defer(() => labelLeader(client, namespace, pod, false));
-    return new Leader({ controller, store, metrics, upkeep, sink }, over, cleanup.move());
+    return new Leader({ desk, loop, sink, over }, cleanup.move());
   }
 
   /** Passes until it is over. @throws MultinicError `Fenced` */
   async run(): Promise<void> {
-    this.#over.addEventListener('abort', () => this.controller.stop(), { once: true });
-    if (this.#over.aborted) return;
-    await this.controller.run(
-      async (snapshot, ms) => {
-        this.#metrics.passed(snapshot, ms / 1000);
-        this.#upkeep.poke();
-        return false;
-      },
-      () => {
-        this.#metrics.failed();
-        return false;
-      },
-    );
-    if (!this.#over.aborted) await this.#store.expectFence();
+    const { desk, loop, over } = this.#parts;
+    over.addEventListener('abort', desk.wake.stop, { once: true });
+    if (over.aborted) return;
+    await loop.run();
+    if (!over.aborted) await desk.store.expectFence();
+  }
+
+  /** Something may have changed: a pass follows. */
+  trigger(): void {
+    this.#parts.desk.wake.trigger();
+  }
+
+  health(since: number): Health {
+    const { telling } = this.#parts.desk;
+    return healthOf(telling.snapshot, telling.failure, since);
   }
 
   depths(): Readonly<Record<string, number>> {
-    return this.#sink.depths();
+    return this.#parts.sink.depths();
   }
 
   /** Why the leader cannot serve. */
   async unready(): Promise<readonly string[]> {
-    return storeTroubles(this.#store);
+    return storeTroubles(this.#parts.desk.store);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#cleanup[Symbol.asyncDispose]();
+  }
+}
+
+/** Whoever was deposed may not write over what the next leader says; the store may know it before the Lease. */
+async function isDeposed(over: AbortSignal, store: Store): Promise<boolean> {
+  if (over.reason instanceof MultinicError) return true;
+  return store.expectFence().then(
+    () => false,
+    (error: unknown) => error instanceof MultinicError && error.code === 'Fenced',
+  );
+}
+
+function openServer(options: KubeOptions, desk: Desk, tls: ServerCertificate): Promise<StoreServer> {
+  const { client, namespace, log } = options;
+  const { store, telling, wake } = desk;
+  const since = Date.now();
+  return serve({
+    store,
+    reader: store.reader,
+    policy: new NodeBranchPolicy(),
+    authenticate: new KubeAuthenticator({ client, namespace }).authenticate,
+    routes: apiRoutes(desk),
+    onPush: wake.trigger,
+    host: '::',
+    port: options.port,
+    tls,
+    log,
+    health: () => healthOf(telling.snapshot, telling.failure, since),
+  });
+}
+
+/** The certificate of the store's server, made again in time. */
+class RenewedCertificate {
+  readonly #options: KubeOptions;
+  readonly #addresses: readonly string[];
+  #current: ServerCertificate;
+
+  constructor(options: KubeOptions, addresses: readonly string[], first: ServerCertificate) {
+    this.#options = options;
+    this.#addresses = addresses;
+    this.#current = first;
+  }
+
+  get current(): ServerCertificate {
+    return this.#current;
+  }
+
+  /** Looks after the certificate of a server. @returns what ends that */
+  renewFor(server: StoreServer): () => void {
+    const renewing = setInterval(() => {
+      void this.#renew(server);
+    }, CERTIFICATE_CHECK_MS);
+    return () => clearInterval(renewing);
+  }
+
+  async #renew(server: StoreServer): Promise<void> {
+    try {
+      this.#current = await certificateOf(this.#options, this.#addresses);
+      server.renew(this.#current);
+    } catch (error) {
+      this.#options.log.error({ err: error }, 'the certificate was not renewed: trying again');
+    }
   }
 }
 

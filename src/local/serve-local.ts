@@ -5,15 +5,17 @@ import type { Logger } from 'pino';
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import { apiRoutes } from '../controller/api.ts';
-import { Controller, type ControllerOptions } from '../controller/controller.ts';
+import { Desk, type DeskOptions } from '../controller/desk.ts';
 import { healthOf } from '../controller/health.ts';
+import { Loop } from '../controller/loop.ts';
+import { Pass, type PassOptions } from '../controller/pass.ts';
 import type { ControllerEvent } from '../controller/sink-port.ts';
 import { reportOf } from '../controller/status-report.ts';
 import { nodeViews, type Snapshot } from '../controller/config-status.ts';
 import { Upkeep } from '../controller/upkeep.ts';
+import { Wake } from '../controller/wake.ts';
 import { NodeBranchPolicy } from '../history/policy.ts';
 import { serve } from '../store/server/serve.ts';
-import type { Route } from '../store/http/routes.ts';
 import { Store } from '../store/store.ts';
 import { REMOVED_AFTER_MS } from './config.ts';
 import { endpointFile, type Endpoint } from './endpoint.ts';
@@ -22,7 +24,7 @@ import { openLocalHome } from './home.ts';
 import type { AgentCommand } from './jobs.ts';
 import { StatusFolder } from './sink.ts';
 
-export interface LocalOptions extends Pick<ControllerOptions, 'guard' | 'policy'> {
+export interface LocalOptions extends Pick<DeskOptions, 'guard'>, Pick<PassOptions, 'policy'> {
   readonly dir: string;
   readonly host: string;
   /** 0: any free one. */
@@ -49,30 +51,31 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
   await using cleanup = new AsyncDisposableStack();
   const home = await openLocalHome(options.dir);
   cleanup.defer(() => home.close());
-  // An agent may end, and a push may come, before the controller is there: its first pass sees everything.
-  let heard: Controller | undefined;
-  const changed = (): void => heard?.trigger();
+  // An agent may end, and a push may come, before the first pass: it sees everything.
+  const wake = new Wake();
   let fenced = false;
   const onFenced = (): void => {
     fenced = true;
-    heard?.stop();
+    wake.stop();
   };
   const store = await Store.open(home.storeDir, { log, onFenced });
   cleanup.defer(() => store.close());
+  const sink = new StatusFolder(home.dir, options.onEvent);
+  const desk = new Desk({ ...options, store, inventory: home.inventory, sink, wake });
+  const { telling } = desk;
 
-  const routes: Route[] = [];
   const since = Date.now();
   const server = await serve({
     store,
     reader: store.reader,
     policy: new NodeBranchPolicy(),
     authenticate: (token) => home.tokens.authenticate(token),
-    routes,
-    onPush: changed,
+    routes: apiRoutes(desk),
+    onPush: wake.trigger,
     host: options.host,
     port: options.port,
     log,
-    health: () => healthOf(heard?.snapshot, heard?.failure, since),
+    health: () => healthOf(telling.snapshot, telling.failure, since),
   }).catch((error: unknown) => {
     throw portError(error, options.port);
   });
@@ -81,25 +84,13 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
   const runner = await home.runner({
     url: `${server.url}/git`,
     command: options.agent,
-    changed,
+    changed: wake.trigger,
     log,
   });
   cleanup.defer(() => runner.close());
-  const sink = new StatusFolder(home.dir, options.onEvent);
-  const source = home.configs;
-  const controller: Controller = new Controller({
-    ...options,
-    store,
-    source,
-    inventory: home.inventory,
-    runner,
-    sink,
-  });
-  heard = controller;
-  routes.push(...apiRoutes(controller, store.reader));
 
   if (!options.once) {
-    const watch = await home.watch(changed, (error) =>
+    const watch = await home.watch(wake.trigger, (error) =>
       log.error({ err: error }, 'the folder is not watched: edits are seen at the next resync'),
     );
     cleanup.defer(() => watch.close());
@@ -110,25 +101,28 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
   options.onListening(server.url);
   checkpoint('local.listening');
 
-  signal.addEventListener('abort', () => controller.stop(), { once: true });
-  if (signal.aborted) controller.stop();
+  signal.addEventListener('abort', wake.stop, { once: true });
+  if (signal.aborted) wake.stop();
   const upkeep = new Upkeep(store, log);
   cleanup.defer(() => upkeep.close());
+  const source = home.configs;
+  const pass = new Pass({ ...options, desk, source, runner });
   let failures = 0;
-  const after = async (snapshot: Snapshot): Promise<boolean> => {
+  const passed = async (snapshot: Snapshot): Promise<boolean> => {
     failures = 0;
-    await sink.save(reportOf(snapshot, controller.statuses));
+    await sink.save(reportOf(snapshot, telling.statuses));
     checkpoint('local.saved');
     upkeep.poke();
     // No event announces that a missing file stays missing, so look again after a while.
-    if (source.undecided) setTimeout(changed, REMOVED_AFTER_MS).unref();
+    if (source.undecided) setTimeout(wake.trigger, REMOVED_AFTER_MS).unref();
     return options.once && !source.undecided && isSettled(snapshot);
   };
   // A single failure may end by itself.
-  await controller.run(after, () => (failures += 1) >= 2 && options.once);
+  const failed = (): boolean => (failures += 1) >= 2 && options.once;
+  await new Loop(desk, pass, { passed, failed }).run();
   // A push or a command noticed the fence first, so no pass has logged it.
   if (fenced) await store.expectFence();
-  return controller.snapshot !== undefined && isConfigured(controller.snapshot);
+  return telling.snapshot !== undefined && isConfigured(telling.snapshot);
 }
 
 /** Whether every CR is configured. The nodes do not suffice, because an unreadable or invalid CR has none. */

@@ -6,14 +6,13 @@ import { parse } from 'yaml';
 import { crd } from '../../src/api/crd.ts';
 import { ANNOTATIONS, GROUPS } from '../../src/api/multinicbizconfig.ts';
 import { apiRoutes } from '../../src/controller/api.ts';
-import type { Controller } from '../../src/controller/controller.ts';
+import type { Desk } from '../../src/controller/desk.ts';
 import { healthOf } from '../../src/controller/health.ts';
 import type { Snapshot } from '../../src/controller/config-status.ts';
 import { agentJob, shellPod } from '../../src/kube/job-manifest.ts';
 import { Metrics } from '../../src/kube/metrics.ts';
 import * as names from '../../src/kube/cluster-names.ts';
 import { jobName } from '../../src/scheduler/job-name.ts';
-import type { Reader } from '../../src/store/model/store-port.ts';
 import { keysOfValue } from './keys.ts';
 import { inSources } from './sources.ts';
 
@@ -117,7 +116,7 @@ function properties(schema: Property, path: string): string[] {
 
 /** `METHOD /api/v1/PATH role`, and the paths that the servers answer beside them. */
 export function paths(): string[] {
-  const routes = apiRoutes({ commands: {} } as unknown as Controller, {} as Reader);
+  const routes = apiRoutes({ commands: {}, store: {} } as unknown as Desk);
   return [
     ...routes.map(({ method, pattern, role }) => `${method} /api/v1${pattern} ${role}`),
     ...inSources(/'(\/(?:livez|readyz|healthz|metrics))'/g),

@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { pino } from 'pino';
-import { Commands, type WaitingRemovals } from '../../src/controller/commands.ts';
+import { Commands } from '../../src/controller/commands.ts';
 import { Branches, type Branch } from '../../src/history/node-branch.ts';
 import { NodeBranchPolicy } from '../../src/history/policy.ts';
 import { MAIN, nodeRef } from '../../src/history/refs.ts';
@@ -265,11 +265,13 @@ export async function startMirror(
   const mirror = new Mirror(store, branches, { guard, log: pino({ level: 'silent' }) });
   const nodes = { list: async () => inventory, setPaused: async () => undefined };
   // No controller, so no status says which removals wait: any may.
-  const waiting = (): WaitingRemovals | undefined =>
-    running.seen === undefined
-      ? undefined
-      : { main: running.seen, nodes: new Set(inventory.map(({ name }) => name)) };
-  const commands = new Commands({ store, branches, mirror, inventory: nodes, waiting });
+  const telling = {
+    get waitingRemovals() {
+      const main = running.seen;
+      return main === undefined ? undefined : { main, nodes: new Set(inventory.map(({ name }) => name)) };
+    },
+  };
+  const commands = new Commands({ store, branches, mirror, inventory: nodes, telling });
   const running: Running = { store, mirror, commands };
   return running;
 }

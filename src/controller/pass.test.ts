@@ -1,4 +1,4 @@
-// The controller on a real store, between a home that lives in memory and a runner whose jobs end as a test says.
+// A pass on a real store, between a home that lives in memory and a runner whose jobs end as a test says.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,8 +11,11 @@ import type { Outcome } from '../api/outcome.ts';
 import { DEFAULT_POLICY } from '../scheduler/schedule.ts';
 import type { JobRequest, JobRunner, JobStatus } from '../scheduler/job-port.ts';
 import { Store } from '../store/store.ts';
-import { Controller } from './controller.ts';
+import { Desk } from './desk.ts';
+import { Loop } from './loop.ts';
+import { Pass } from './pass.ts';
 import type { PausableInventory, StatusSink } from './sink-port.ts';
+import { Wake } from './wake.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 
@@ -39,7 +42,8 @@ let jobs: Jobs;
 let inventory: PausableInventory;
 /** What was said of the CR, and to people. */
 let said: string[];
-let controller: Controller;
+let desk: Desk;
+let pass: Pass;
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'multinic-controller-'));
@@ -54,17 +58,15 @@ beforeEach(async () => {
     remove: async () => undefined,
     emit: async ({ reason }) => void said.push(reason),
   };
-  controller = new Controller({
-    store,
+  const log = pino({ level: 'silent' });
+  desk = new Desk({ store, inventory, sink, wake: new Wake(), log, now: () => NOW });
+  pass = new Pass({
+    desk,
     source: { list: async () => ({ configs: [config()], doubt: () => undefined }) },
-    inventory,
     runner: jobs,
-    sink,
-    log: pino({ level: 'silent' }),
     policy: { ...DEFAULT_POLICY, concurrency: 100 },
-    now: () => NOW,
   });
-  await controller.reconcile();
+  await pass.run();
   said = [];
 });
 afterEach(async () => {
@@ -137,7 +139,7 @@ function endedWell(job: JobRequest): JobStatus {
     commit,
     result: 'Applied',
     step: 'finish',
-    tree: controller.snapshot!.facts.get(node)!.tipTree,
+    tree: desk.telling.snapshot!.facts.get(node)!.tipTree,
     machineId: 'machine',
     bootId: 'boot',
     startedAt: new Date(NOW).toISOString(),
@@ -153,7 +155,7 @@ function endedWell(job: JobRequest): JobStatus {
 test('a job that ended is one commit, and only then may it go', async () => {
   const [job] = jobs.started;
   jobs.ended = [endedWithoutReport(job!)];
-  await controller.reconcile();
+  await pass.run();
   const { trailers } = await store.reader.commit((await outcomes())!);
   expect(trailers).toContainEqual(['Job', job!.name]);
   expect(trailers).toContainEqual(['Result', 'Unknown']);
@@ -163,11 +165,11 @@ test('a job that ended is one commit, and only then may it go', async () => {
 test('a job that is older than what is recorded has been recorded, however far back that is: it may go', async () => {
   const [job] = jobs.started;
   jobs.ended = [endedWithoutReport(job!)];
-  await controller.reconcile();
+  await pass.run();
   const recorded = await outcomes();
   const earlier = jobName(nodeId(1), jobStamp(job!.name)! - 1);
   jobs.ended = [{ ...endedWithoutReport(job!), name: earlier }];
-  await controller.reconcile();
+  await pass.run();
   expect(await outcomes()).toBe(recorded);
   expect(jobs.forgotten).toEqual([job!.name, earlier]);
 });
@@ -177,11 +179,11 @@ test.each(['f'.repeat(40), 'ffff', ''])(
   async (commit) => {
     const [job] = jobs.started;
     jobs.ended = [endedWell(job!)];
-    await controller.reconcile();
+    await pass.run();
     expect(jobs.started).toHaveLength(1);
     const gone = jobName(nodeId(1), jobStamp(job!.name)! + 5);
     jobs.ended = [{ ...endedWithoutReport(job!), name: gone, commit }];
-    await controller.reconcile();
+    await pass.run();
     const asked = await outcomes();
     const { trailers } = await store.reader.commit(asked!);
     expect(trailers).toEqual(
@@ -195,7 +197,7 @@ test.each(['f'.repeat(40), 'ffff', ''])(
     expect(jobStamp(jobs.started[1]!.name)).toBeGreaterThan(jobStamp(gone)!);
     // As after a kill between the two.
     jobs.forgotten.pop();
-    await controller.reconcile();
+    await pass.run();
     expect(await outcomes()).toBe(asked);
     expect(jobs.forgotten).toEqual([job!.name, gone]);
   },
@@ -204,7 +206,7 @@ test.each(['f'.repeat(40), 'ffff', ''])(
 test('a job of a commit that is gone, on a node that has no branch: it may go', async () => {
   const gone = { ...endedWithoutReport(jobs.started[0]!), node: 'nobody', commit: 'f'.repeat(40) };
   jobs.ended = [gone];
-  await controller.reconcile();
+  await pass.run();
   expect(await store.reader.refs('refs/heads/outcome/')).toEqual(new Map());
   expect(jobs.forgotten).toEqual([gone.name]);
 });
@@ -212,14 +214,14 @@ test('a job of a commit that is gone, on a node that has no branch: it may go', 
 test('a pass in whose midst the store is replaced reports nothing', async () => {
   nodes = [{ ...worker(1), ready: false }];
   takeOverMeanwhile();
-  await expect(controller.reconcile()).rejects.toMatchObject({ code: 'Fenced' });
+  await expect(pass.run()).rejects.toMatchObject({ code: 'Fenced' });
   expect(said).toEqual([]);
 });
 
 test('a pass that fails because the store was replaced is told to nobody', async () => {
   takeOverMeanwhile();
   vi.spyOn(store.reader, 'commit').mockRejectedValue(new TypeError('what is not there any more'));
-  await expect(controller.run()).rejects.toMatchObject({ code: 'Fenced' });
+  await expect(new Loop(desk, pass, {}).run()).rejects.toMatchObject({ code: 'Fenced' });
   expect(said).toEqual([]);
 });
 
@@ -230,13 +232,13 @@ test('a pass that ends because the store was replaced starts no further job', as
     await (replaced ??= Store.open(store.dir).then((other) => other.close()));
     throw new TypeError('no answer');
   });
-  await expect(controller.reconcile()).rejects.toMatchObject({ code: 'Fenced' });
+  await expect(pass.run()).rejects.toMatchObject({ code: 'Fenced' });
   await pause(100);
   expect(start).toHaveBeenCalledTimes(8);
 });
 
 test('a node that has to wait is looked at again soon', async () => {
-  expect((await controller.reconcile()).nextWake).toBeUndefined();
+  expect((await pass.run()).nextWake).toBeUndefined();
   vi.spyOn(jobs, 'start').mockRejectedValueOnce(new TypeError('no answer'));
-  expect((await controller.reconcile()).nextWake).toBe(NOW + 5_000);
+  expect((await pass.run()).nextWake).toBe(NOW + 5_000);
 });

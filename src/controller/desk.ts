@@ -1,0 +1,47 @@
+// Holds what people read and ask of the controller while passes go on. The desk is complete before the first pass and
+// needs no jobs, so the server that shows it can open first.
+
+import type { Logger } from 'pino';
+import { Branches } from '../history/node-branch.ts';
+import { DEFAULT_GUARD, type GuardPolicy } from '../mirror/guard.ts';
+import { Mirror } from '../mirror/mirror.ts';
+import type { Store } from '../store/store.ts';
+import { Commands } from './commands.ts';
+import type { PausableInventory, StatusSink } from './sink-port.ts';
+import { Telling } from './telling.ts';
+import type { Wake } from './wake.ts';
+
+export interface DeskOptions {
+  readonly store: Store;
+  readonly inventory: PausableInventory;
+  readonly sink: StatusSink;
+  readonly wake: Wake;
+  readonly log: Logger;
+  readonly guard?: GuardPolicy;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+export class Desk {
+  readonly store: Store;
+  readonly inventory: PausableInventory;
+  readonly wake: Wake;
+  readonly log: Logger;
+  readonly now: () => number;
+  readonly branches: Branches;
+  readonly mirror: Mirror;
+  readonly telling: Telling;
+  readonly commands: Commands;
+
+  constructor({ store, inventory, sink, wake, log, guard = DEFAULT_GUARD, now = Date.now }: DeskOptions) {
+    this.store = store;
+    this.inventory = inventory;
+    this.wake = wake;
+    this.log = log;
+    this.now = now;
+    this.branches = new Branches(store.reader);
+    this.mirror = new Mirror(store, this.branches, { guard, log });
+    this.telling = new Telling(sink, now);
+    this.commands = new Commands(this);
+  }
+}

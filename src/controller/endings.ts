@@ -1,0 +1,130 @@
+// Records how jobs ended: one commit on the outcome branch of the node, and only then may the job go.
+
+import { checkpoint } from '../api/checkpoint.ts';
+import { MultinicError } from '../api/errors.ts';
+import type { Outcome } from '../api/outcome.ts';
+import { Outcomes, recordEnding, recordRequest } from '../history/outcome-branch.ts';
+import { nodeRef, outcomeRef } from '../history/refs.ts';
+import { jobStamp } from '../scheduler/job-name.ts';
+import type { JobRunner, JobStatus } from '../scheduler/job-port.ts';
+import { Batch } from '../store/model/batch.ts';
+import { CONTROLLER } from '../store/model/committer.ts';
+import type { Oid } from '../store/model/store-port.ts';
+import { decideAnew } from '../store/race.ts';
+import type { Desk } from './desk.ts';
+import type { NodeTroubles } from './node-troubles.ts';
+
+export class Endings {
+  readonly #desk: Desk;
+  readonly #runner: JobRunner;
+  readonly #outcomes: Outcomes;
+
+  constructor(desk: Desk, runner: JobRunner, outcomes: Outcomes) {
+    this.#desk = desk;
+    this.#runner = runner;
+    this.#outcomes = outcomes;
+  }
+
+  async record(jobs: readonly JobStatus[], troubles: NodeTroubles): Promise<void> {
+    for (const job of jobs) {
+      if (job.phase !== 'finished') continue;
+      checkpoint('controller.ended');
+      await troubles.of(job.node, async () => {
+        await decideAnew(() => this.#record(job));
+        checkpoint('controller.recorded');
+        await this.#runner.forget(job.name);
+        checkpoint('controller.forgotten');
+      });
+    }
+  }
+
+  async #record(job: JobStatus): Promise<void> {
+    const { store, now } = this.#desk;
+    const outcome = await this.#believed(job);
+    if (outcome?.result === 'Superseded') return;
+    const tip = await store.reader.ref(outcomeRef(job.node));
+    const history = await this.#outcomes.recent(job.node, tip);
+    const stamp = jobStamp(job.name) ?? Math.floor(now() / 1000);
+    // Stamps of a node rise, so a job with an older stamp than the newest record was recorded before.
+    if (history.some((record) => record.job === job.name || (record.stamp ?? 0) > stamp)) return;
+    if (await this.#hasCommit(job.commit)) await this.#commitEnding(job, outcome, tip, stamp);
+    else await this.#askAgain(job, tip, stamp);
+  }
+
+  async #commitEnding(
+    job: JobStatus,
+    outcome: Outcome | undefined,
+    tip: Oid | undefined,
+    stamp: number,
+  ): Promise<void> {
+    const { store, log } = this.#desk;
+    const batch = new Batch();
+    await recordEnding(store.reader, batch, tip, {
+      node: job.node,
+      job: job.name,
+      stamp,
+      commit: job.commit,
+      attempt: job.attempt,
+      ...(outcome === undefined ? await this.#machineOf(job.node) : { outcome }),
+      ...(job.message !== undefined && { message: job.message }),
+    });
+    await store.write(batch);
+    const { result = 'Unknown', reason } = outcome ?? {};
+    log.info({ node: job.node, commit: job.commit, job: job.name, result, reason }, 'outcome recorded');
+  }
+
+  /** Whether the store has the commit that a job names; anybody may have edited the job. */
+  async #hasCommit(commit: string): Promise<boolean> {
+    try {
+      await this.#desk.store.reader.commit(commit);
+      return true;
+    } catch (error) {
+      if (error instanceof MultinicError && error.code === 'NotFound') return false;
+      throw error;
+    }
+  }
+
+  /**
+   * Requests a run in place of an outcome whose commit the store lacks, because the store was restored from an older
+   * backup. The host may have that commit all the same, and only a run can tell.
+   */
+  async #askAgain({ node, commit, name }: JobStatus, tip: Oid | undefined, stamp: number): Promise<void> {
+    const { store, log } = this.#desk;
+    log.warn({ node, commit, job: name }, 'a job of a commit that is gone');
+    // A node without a branch has no outcomes; it gets a run as soon as it has a branch.
+    if ((await store.reader.ref(nodeRef(node))) === undefined) return;
+    const batch = new Batch();
+    recordRequest(batch, tip, {
+      node,
+      request: 'retry',
+      by: CONTROLLER,
+      principal: CONTROLLER.name,
+      job: name,
+      stamp,
+      message: `${name} was of a commit that the store does not have: the host may have it`,
+    });
+    await store.write(batch);
+  }
+
+  /**
+   * The job's report, if it is about this job. `Superseded` counts only if the tip moved in git too: Superseded is no
+   * attempt, so a wrong one would make the same job again without end.
+   */
+  async #believed({ outcome, commit, node }: JobStatus): Promise<Outcome | undefined> {
+    const { store } = this.#desk;
+    if (outcome?.commit !== commit || outcome.node !== node) return undefined;
+    if (outcome.result !== 'Superseded') return outcome;
+    store.refs.forget();
+    return (await store.reader.ref(nodeRef(node))) === commit ? undefined : outcome;
+  }
+
+  /** Machine and boot of a run that ended without a report, as far as the home knows. */
+  async #machineOf(name: string): Promise<{ machineId?: string; bootId?: string }> {
+    const nodes = await this.#desk.inventory.list().catch(() => []);
+    const node = nodes.find((each) => each.name === name);
+    return {
+      ...(node?.machineID && { machineId: node.machineID }),
+      ...(node?.bootID && { bootId: node.bootID }),
+    };
+  }
+}

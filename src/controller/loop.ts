@@ -1,0 +1,96 @@
+// Pass after pass, until the controller stops: at once when something may have changed, else after a while.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MultinicError } from '../api/errors.ts';
+import type { Snapshot } from './config-status.ts';
+import type { Desk } from './desk.ts';
+import type { Pass } from './pass.ts';
+
+/** Pause before the pass after an error, and before a resync, which repairs the effect of lost events. */
+const RETRY_MS = 5_000;
+const RESYNC_MS = 300_000;
+/**
+ * Longest pause after a pass. Each pass is followed by a pause as long as itself, because a pass that finds everything
+ * in memory lets no timer and no answer run: the Lease, agents and pushes get half of the process.
+ */
+const MAX_REST_MS = 1_000;
+
+/** Hears of each pass, and may end the loop. */
+export interface PassListener {
+  /** Hears of a pass that went through, with its duration in milliseconds; true ends the loop. */
+  readonly passed?: (snapshot: Snapshot, ms: number) => Promise<boolean>;
+  /** Hears of a pass that failed; true ends the loop with the pass's error. */
+  readonly failed?: (error: unknown) => boolean;
+}
+
+/** The end of a turn: for how long to pause, or that the loop ends. */
+type Turn = { readonly pauseMs: number } | 'end';
+
+export class Loop {
+  readonly #desk: Desk;
+  readonly #pass: Pass;
+  readonly #listener: PassListener;
+  #resyncedAt = -Infinity;
+
+  constructor(desk: Desk, pass: Pass, listener: PassListener) {
+    this.#desk = desk;
+    this.#pass = pass;
+    this.#listener = listener;
+  }
+
+  /** @throws MultinicError `Fenced` when another controller took the store over */
+  async run(): Promise<void> {
+    const { wake } = this.#desk;
+    while (!wake.stopped) {
+      wake.begin();
+      this.#resyncIfDue();
+      const turn = await this.#turn();
+      if (turn === 'end') return;
+      await wake.pause(turn.pauseMs);
+    }
+  }
+
+  async #turn(): Promise<Turn> {
+    const began = performance.now();
+    try {
+      const { snapshot, nextWake } = await this.#pass.run();
+      if (await this.#listener.passed?.(snapshot, performance.now() - began)) return 'end';
+      await sleep(Math.min(performance.now() - began, MAX_REST_MS));
+      return { pauseMs: this.#pauseUntil(nextWake) };
+    } catch (error) {
+      await this.#fail(error);
+      return { pauseMs: RETRY_MS };
+    }
+  }
+
+  #pauseUntil(nextWake: number | undefined): number {
+    if (nextWake === undefined) return RESYNC_MS;
+    return Math.min(RESYNC_MS, Math.max(nextWake - this.#desk.now(), 50));
+  }
+
+  /** @throws MultinicError `Fenced`, and the error itself when the listener ends the loop */
+  async #fail(error: unknown): Promise<void> {
+    const { telling, log } = this.#desk;
+    await this.#throwIfFenced();
+    await telling.tellFailure(error);
+    const code = error instanceof MultinicError ? error.code : undefined;
+    log.error({ err: error, code }, 'pass failed: trying again');
+    if (this.#listener.failed?.(error)) throw error;
+  }
+
+  /** Checks the fence: in a replaced store the pass's own failure means nothing. @throws MultinicError `Fenced` */
+  async #throwIfFenced(): Promise<void> {
+    await this.#desk.store.expectFence().catch((error: unknown) => {
+      // An unreadable store is the failure of the pass, which is reported elsewhere.
+      if (error instanceof MultinicError && error.code === 'Fenced') throw error;
+    });
+  }
+
+  /** Forgets remembered refs from time to time: somebody may have written to the repository without the controller. */
+  #resyncIfDue(): void {
+    const now = performance.now();
+    if (now - this.#resyncedAt < RESYNC_MS) return;
+    this.#resyncedAt = now;
+    this.#desk.store.refs.forget();
+  }
+}

@@ -1,0 +1,164 @@
+// One pass: what ended is recorded, CRs are mirrored, names are adopted, what is due is started, everything is told. A
+// pass keeps nothing that it could not read again: it decides from the home and the store.
+
+import PQueue from 'p-queue';
+import { checkpoint } from '../api/checkpoint.ts';
+import { formatConfigRef } from '../history/commit-words.ts';
+import type { Branch } from '../history/node-branch.ts';
+import { Outcomes } from '../history/outcome-branch.ts';
+import { OUTCOMES, outcomeRef } from '../history/refs.ts';
+import type { ConfigList, ConfigSource, InventoryNode } from '../mirror/home-port.ts';
+import type { MirrorReport } from '../mirror/mirror.ts';
+import type { NodeFacts } from '../scheduler/due.ts';
+import type { JobRunner, JobStatus } from '../scheduler/job-port.ts';
+import { DEFAULT_POLICY, planJobs, type Plan, type Policy } from '../scheduler/schedule.ts';
+import { adoptNames } from './adoption.ts';
+import type { ListedConfig, Snapshot } from './config-status.ts';
+import { Confirmations } from './confirmations.ts';
+import type { Desk } from './desk.ts';
+import { Endings } from './endings.ts';
+import { factsOf } from './facts.ts';
+import { NodeTroubles } from './node-troubles.ts';
+
+export interface PassOptions {
+  readonly desk: Desk;
+  readonly source: ConfigSource;
+  readonly runner: JobRunner;
+  readonly policy?: Omit<Policy, 'confirmed'>;
+}
+
+export interface PassResult {
+  readonly snapshot: Snapshot;
+  /** Milliseconds since 1970: a pass is due then, if nothing happens before. */
+  readonly nextWake?: number;
+}
+
+/** Number of requests to the home at the same time. */
+const STARTS_AT_ONCE = 8;
+/** A node in trouble is looked at again after so long, then more and more seldom. */
+const FIRST_RETRY_MS = 5_000;
+const MAX_RETRY_MS = 300_000;
+
+/** Nodes as the scheduler sees them, with the branches after adoption. */
+interface Known {
+  readonly branches: ReadonlyMap<string, Branch>;
+  readonly facts: ReadonlyMap<string, NodeFacts>;
+}
+
+export class Pass {
+  readonly #desk: Desk;
+  readonly #options: PassOptions;
+  readonly #outcomes: Outcomes;
+  readonly #endings: Endings;
+  readonly #confirmations: Confirmations;
+  /** Pause before a node in trouble is looked at again. */
+  #retryMs = FIRST_RETRY_MS;
+
+  constructor(options: PassOptions) {
+    const { desk, runner } = options;
+    this.#desk = desk;
+    this.#options = options;
+    this.#outcomes = new Outcomes(desk.store.reader);
+    this.#endings = new Endings(desk, runner, this.#outcomes);
+    this.#confirmations = new Confirmations(desk.store);
+  }
+
+  async run(): Promise<PassResult> {
+    const { store, log, mirror, telling, inventory, now } = this.#desk;
+    const { source, runner } = this.#options;
+    // A pass that finds nothing to write must still notice that the store was restored meanwhile.
+    await store.expectFence();
+    const troubles = new NodeTroubles(store, log);
+    await this.#endings.record(await runner.list(), troubles);
+    const { configs } = await mirror.main();
+    const [list, nodes] = await Promise.all([source.list(configs), inventory.list()]);
+    const mirrored = await mirror.pass(list, nodes);
+    const events = telling.keep(mirrored.events);
+    checkpoint('controller.mirrored');
+    const { branches, facts } = await this.#know(mirrored, nodes, troubles);
+    const jobs = await runner.list();
+    const plan = planJobs([...facts.values()], jobs, await this.#policy(), now());
+    const started = await this.#runJobs(plan, troubles);
+    const problems = new Map([...mirrored.problems, ...troubles.byNode]);
+    const snapshot: Snapshot = {
+      report: { ...mirrored, branches, events, problems },
+      mainTime: (await store.reader.commit(mirrored.main.commit)).committer.time,
+      facts,
+      decisions: plan.reasons,
+      jobs: [...jobs, ...started],
+      listed: listedOf(list),
+    };
+    // A problem of the mirror's reading may come from a store that was restored meanwhile.
+    await store.expectFence();
+    await telling.tell(snapshot);
+    const nextWake = Math.min(plan.nextWake ?? Infinity, this.#retryAt(troubles));
+    return { snapshot, ...(nextWake < Infinity && { nextWake }) };
+  }
+
+  /** A node's trouble may end by itself, so the pass tries again, each time after a longer pause. */
+  #retryAt(troubles: NodeTroubles): number {
+    const pauseMs = this.#retryMs;
+    this.#retryMs = troubles.byNode.size === 0 ? FIRST_RETRY_MS : Math.min(2 * pauseMs, MAX_RETRY_MS);
+    return troubles.byNode.size === 0 ? Infinity : this.#desk.now() + pauseMs;
+  }
+
+  async #policy(): Promise<Policy> {
+    return { ...DEFAULT_POLICY, ...this.#options.policy, confirmed: await this.#confirmations.read() };
+  }
+
+  /** Adopts names that hosts bear already, then gathers what the scheduler has to know of each node. */
+  async #know(report: MirrorReport, nodes: readonly InventoryNode[], troubles: NodeTroubles): Promise<Known> {
+    const { store } = this.#desk;
+    const inventory = new Map(nodes.map((node) => [node.name, node]));
+    const tips = await store.refs.below(OUTCOMES);
+    const branches = new Map(report.branches);
+    const facts = new Map<string, NodeFacts>();
+    for (const [name, mirrored] of report.branches) {
+      await troubles.of(name, async () => {
+        const history = await this.#outcomes.recent(name, tips.get(outcomeRef(name)));
+        const branch = await adoptNames(this.#desk, mirrored, history);
+        branches.set(name, branch);
+        const annotations = report.main.configs.get(formatConfigRef(branch.node.source))?.annotations ?? {};
+        facts.set(name, await factsOf(store.reader, branch, inventory.get(name), history, annotations));
+      });
+    }
+    return { branches, facts };
+  }
+
+  async #runJobs({ withdraw, start }: Plan, troubles: NodeTroubles): Promise<JobStatus[]> {
+    const { store, log } = this.#desk;
+    const { runner } = this.#options;
+    // Starting jobs moves no ref, so ask the fence: this process may have been suspended and replaced.
+    if (withdraw.length + start.length > 0) await store.expectFence();
+    for (const name of withdraw) await runner.withdraw(name);
+    const started: JobStatus[] = [];
+    const queue = new PQueue({ concurrency: STARTS_AT_ONCE });
+    const starts = start.map((request) => async () => {
+      checkpoint('controller.start');
+      const { node, commit, attempt, name } = request;
+      log.info({ node, commit, job: name, attempt }, 'job started');
+      await troubles
+        .of(node, async () => {
+          await runner.start(request);
+          started.push({ name, node, commit, attempt, phase: 'waiting' });
+        })
+        .catch((error: unknown) => {
+          // After an error that ends the pass, no further request begins.
+          queue.clear();
+          throw error;
+        });
+    });
+    await queue.addAll(starts).finally(() => queue.onIdle());
+    return started;
+  }
+}
+
+function listedOf(list: ConfigList): Map<string, ListedConfig> {
+  return new Map(
+    list.configs.map(({ ref, generation, spec }) => {
+      const hash =
+        typeof spec === 'object' && spec !== null && 'specHash' in spec ? spec.specHash : undefined;
+      return [formatConfigRef(ref), { ref, generation, ...(typeof hash === 'string' && { specHash: hash }) }];
+    }),
+  );
+}

@@ -1,0 +1,102 @@
+// Tells people what passes found: the status of each CR, and events for what changed. What was told last is kept for
+// whoever asks between two passes.
+
+import { isDeepStrictEqual } from 'node:util';
+import { checkpoint } from '../api/checkpoint.ts';
+import { MultinicError } from '../api/errors.ts';
+import type { ConfigStatus } from '../api/status.ts';
+import type { MirrorEvent } from '../mirror/branch-mirror.ts';
+import type { Oid } from '../store/model/store-port.ts';
+import { configStatuses, type Snapshot } from './config-status.ts';
+import { newsBetween } from './news.ts';
+import type { StatusSink } from './sink-port.ts';
+
+/** Removals that wait for a person's confirmation, as the newest pass saw them. */
+export interface WaitingRemovals {
+  /** Commit of main that asks for the removals. */
+  readonly main: Oid;
+  readonly nodes: ReadonlySet<string>;
+}
+
+export class Telling {
+  readonly #sink: StatusSink;
+  readonly #now: () => number;
+  #snapshot: Snapshot | undefined;
+  #statuses: ReadonlyMap<string, ConfigStatus> = new Map();
+  /** Events of the mirror that no completed pass has reported yet. */
+  readonly #untold: MirrorEvent[] = [];
+  /** Message of the failure that was logged last; empty after a pass that succeeded. */
+  #failure = '';
+
+  constructor(sink: StatusSink, now: () => number) {
+    this.#sink = sink;
+    this.#now = now;
+  }
+
+  /** Findings of the newest pass; undefined before the first. */
+  get snapshot(): Snapshot | undefined {
+    return this.#snapshot;
+  }
+
+  /** Status of each CR as last reported. */
+  get statuses(): ReadonlyMap<string, ConfigStatus> {
+    return this.#statuses;
+  }
+
+  /** undefined: no pass has seen any yet. */
+  get waitingRemovals(): WaitingRemovals | undefined {
+    const report = this.#snapshot?.report;
+    return report && { main: report.main.commit, nodes: report.stopped };
+  }
+
+  /** Failure of the newest pass (a full disk), in words for people; undefined if the pass succeeded. */
+  get failure(): string | undefined {
+    return this.#failure === '' ? undefined : this.#failure;
+  }
+
+  /** Keeps events until a pass goes through. @returns all that are to be told */
+  keep(events: readonly MirrorEvent[]): readonly MirrorEvent[] {
+    this.#untold.push(...events);
+    return [...this.#untold];
+  }
+
+  /** Writes the statuses that changed, then tells the news. */
+  async tell(snapshot: Snapshot): Promise<void> {
+    const before = await this.#statusesBefore(snapshot);
+    const statuses = configStatuses(snapshot, before, this.#now());
+    for (const [key, status] of statuses) {
+      if (isDeepStrictEqual(status, before.get(key))) continue;
+      await this.#sink.write(snapshot.listed.get(key)!.ref, status);
+      checkpoint('controller.status');
+    }
+    for (const [key, { ref }] of this.#snapshot?.listed ?? []) {
+      if (!statuses.has(key) && !snapshot.report.doubts.has(key)) await this.#sink.remove(ref);
+    }
+    const news = newsBetween(this.#snapshot, snapshot);
+    this.#statuses = statuses;
+    this.#snapshot = snapshot;
+    for (const event of news) await this.#sink.emit(event);
+    this.#untold.length = 0;
+    this.#failure = '';
+  }
+
+  /** Tells the failure of a pass once, until it changes or ends. */
+  async tellFailure(error: unknown): Promise<void> {
+    const message = error instanceof Error ? error.message : String(error);
+    if (message === this.#failure) return;
+    this.#failure = message;
+    const reason = error instanceof MultinicError ? error.code : 'PassFailed';
+    await this.#sink.emit({ type: 'Warning', reason, message });
+  }
+
+  /** Statuses as last told. For a CR that is new to this process, the sink reads what was written before. */
+  async #statusesBefore({ listed }: Snapshot): Promise<ReadonlyMap<string, ConfigStatus>> {
+    const before = new Map(this.#statuses);
+    for (const [key, { ref }] of listed) {
+      const written = before.has(key) ? undefined : await this.#sink.read(ref);
+      if (written !== undefined) before.set(key, written);
+    }
+    this.#statuses = before;
+    return before;
+  }
+}
