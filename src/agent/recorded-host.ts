@@ -5,7 +5,8 @@ import * as z from 'zod';
 import { MultinicError } from '../api/errors.ts';
 import { contains, parseAddress, parseCidr } from '../network/address.ts';
 import type { RendererKind } from '../network/node.ts';
-import { nextBoot, type BootNic, type NextBoot } from './files/next-boot.ts';
+import { nextBoot, type NextBoot } from './files/next-boot.ts';
+import type { BootNic } from './files/systemd-files.ts';
 import { readBoot } from './files/boot-folders.ts';
 import { generate } from './files/generator.ts';
 import type {

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { BOOT_FOLDERS } from './next-boot.ts';
-import type { ReadFolder } from './generator.ts';
 import type { Root } from './root.ts';
+
+/** Name to content of the files of one folder, `etc/netplan`; a link to /dev/null is an empty file. */
+export type ReadFolder = (folder: string) => ReadonlyMap<string, string>;
 
 const GENERATED = /-netplan-/;
 
@@ -12,22 +13,32 @@ const GENERATED = /-netplan-/;
  */
 export function readBoot(root: Root, staging?: string): ReadFolder {
   const inside = staging === undefined ? undefined : relative(root.dir, staging);
-  const list = (folder: string): [string, string][] =>
+  const read = (folder: string): ReadonlyMap<string, string> => {
+    const isStaged = inside !== undefined && existsSync(join(root.dir, inside, folder));
+    // A staged folder of /etc is whole.
+    const now = isStaged && folder.startsWith('etc/') ? [] : [...readFolder(root, folder)];
+    // netplan's generator makes all of its own anew at each boot.
+    const stays =
+      inside === undefined
+        ? now
+        : now.filter(([name]) => !(folder.startsWith('run/') && GENERATED.test(name)));
+    return new Map([...stays, ...(isStaged ? readFolder(root, `${inside}/${folder}`) : [])]);
+  };
+  const known = new Map<string, ReadonlyMap<string, string>>();
+  return (folder) => {
+    const files = known.get(folder) ?? read(folder);
+    known.set(folder, files);
+    return files;
+  };
+}
+
+/** The regular files of a folder of the host, and the links by which somebody hides files of their names. */
+export function readFolder(root: Root, folder: string): Map<string, string> {
+  return new Map(
     root.list(folder).flatMap((name) => {
-      const content = root.readForeign(`${folder}/${name}`)?.content;
-      return content === undefined ? [] : [[name, content]];
-    });
-  const files = new Map(
-    BOOT_FOLDERS.map((folder) => {
-      const staged = inside !== undefined && existsSync(join(root.dir, inside, folder));
-      const now = staged && folder.startsWith('etc/') ? [] : list(folder);
-      // netplan's generator makes all of its own anew at each boot.
-      const stays =
-        inside === undefined
-          ? now
-          : now.filter(([name]) => !(folder.startsWith('run/') && GENERATED.test(name)));
-      return [folder, new Map([...stays, ...(staged ? list(`${inside}/${folder}`) : [])])] as const;
+      const path = `${folder}/${name}`;
+      const content = root.readForeign(path)?.content ?? (root.isMask(path) ? '' : undefined);
+      return content === undefined ? [] : [[name, content] as const];
     }),
   );
-  return (folder) => files.get(folder) ?? new Map();
 }

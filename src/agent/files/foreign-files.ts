@@ -1,6 +1,6 @@
 import { parseDocument } from 'yaml';
 import { rendererOf } from '../../network/renderers.ts';
-import { IFCFG_FOLDER, isIfcfg } from './next-boot.ts';
+import { IFCFG_FOLDER, isIfcfg } from './ifcfg-files.ts';
 import { iniEntries, shellValues } from './ini-entries.ts';
 import type { Root } from './root.ts';
 
@@ -19,7 +19,7 @@ export interface DescribedNic {
 }
 
 /** Where netplan reads from, weakest last: it merges definitions of one ID over all of them. */
-const NETPLAN_FOLDERS = ['etc/netplan', 'run/netplan', 'lib/netplan'];
+export const NETPLAN_FOLDERS = ['run/netplan', 'etc/netplan', 'lib/netplan'];
 const PROFILE_FOLDER = 'etc/NetworkManager/system-connections';
 /** Of a NIC that gets all from a DHCP server. */
 const NETPLAN_DHCP: ReadonlySet<string> = new Set([

@@ -1,10 +1,8 @@
 import { parseDocument } from 'yaml';
 import { MultinicError } from '../../api/errors.ts';
 import type { RendererKind } from '../../network/node.ts';
+import type { ReadFolder } from './boot-folders.ts';
 import { iniEntries, shellValues } from './ini-entries.ts';
-
-/** Name to content of the files of one folder, `etc/netplan`. */
-export type ReadFolder = (folder: string) => ReadonlyMap<string, string>;
 
 /**
  * Reads a whole configuration as an OS would at boot, everybody's files and ours together, and refuses what would

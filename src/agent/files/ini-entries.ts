@@ -1,18 +1,44 @@
+// Readers of foreign configuration, each as forgiving as the program that reads it on the host.
+
+export type IniEntry = readonly [key: string, value: string];
+
 /**
- * `section.key` and value of every line, in order, as forgiving as the OS's readers are: for files of others.
- * @returns undefined for a file that is broken: its reader ignores it as a whole
+ * `Section.Key` and value of each assignment, in order, as systemd reads `.link` and `.network` files: a backslash at the
+ * end continues a line, and a line that says nothing is passed over.
+ * @returns undefined for a file with a broken section header: systemd ignores it as a whole
  */
-export function iniEntries(content: string): (readonly [key: string, value: string])[] | undefined {
-  const entries: (readonly [string, string])[] = [];
+export function unitEntries(content: string): IniEntry[] | undefined {
+  const entries: IniEntry[] = [];
+  let section: string | undefined;
+  for (const line of continuedLines(content.split(/[\n\r\0]/), COMMENT)) {
+    if (line.startsWith('[')) {
+      section = /^\[(.+)\]$/.exec(line)?.[1];
+      if (section === undefined) return undefined;
+    } else if (section !== undefined) entries.push(...assignment(section, line));
+  }
+  return entries;
+}
+
+/**
+ * `section.key` and value of each line, in order, as GLib reads a key file: NetworkManager's profiles.
+ * @returns undefined for a file that is broken: NetworkManager ignores it as a whole
+ */
+export function iniEntries(content: string): IniEntry[] | undefined {
+  const entries: IniEntry[] = [];
   let section: string | undefined;
   for (const line of settings(content)) {
     const header = /^\[([^[\]]+)\]$/.exec(line);
-    const equals = line.indexOf('=');
+    const found = section === undefined ? [] : assignment(section, line);
     if (header !== null) section = header[1];
-    else if (section === undefined || equals < 1) return undefined;
-    else entries.push([`${section}.${line.slice(0, equals).trim()}`, line.slice(equals + 1).trim()]);
+    else if (found.length === 0) return undefined;
+    else entries.push(...found);
   }
   return entries;
+}
+
+/** Rules of udev, each on one line. */
+export function udevRules(content: string): string[] {
+  return continuedLines(content.split('\n'), /^#/);
 }
 
 /** Lines that say something. */
@@ -20,7 +46,7 @@ export function settings(content: string): string[] {
   return content
     .split('\n')
     .map((line) => line.trim())
-    .filter((line) => line !== '' && !/^[#;]/.test(line));
+    .filter((line) => line !== '' && !COMMENT.test(line));
 }
 
 /** Shell assignments, as an ifcfg file has them: the last of a key counts. */
@@ -28,7 +54,39 @@ export function shellValues(content: string): Map<string, string> {
   return new Map(
     settings(content).flatMap((line) => {
       const [, key, value = ''] = /^(?:export\s+)?([A-Za-z_]\w*)=(.*)$/.exec(line) ?? [];
-      return key === undefined ? [] : [[key, value.replaceAll(/^["']|["']$/g, '')] as const];
+      return key === undefined ? [] : [[key, unquoted(value)] as const];
     }),
+  );
+}
+
+const COMMENT = /^[#;]/;
+/** An odd number of backslashes at the end. */
+const CONTINUED = /(?<!\\)(\\\\)*\\$/;
+
+/** Lines without comments and blank ones, each joined with its continuations by a blank. */
+function continuedLines(lines: readonly string[], comment: RegExp): string[] {
+  const whole: string[] = [];
+  let begun = '';
+  for (const line of lines) {
+    if (comment.test(line.trimStart())) continue;
+    if (CONTINUED.test(line)) begun += `${line.slice(0, -1)} `;
+    else {
+      whole.push(`${begun}${line}`.trim());
+      begun = '';
+    }
+  }
+  return [...whole, begun.trim()].filter((line) => line !== '');
+}
+
+function assignment(section: string, line: string): IniEntry[] {
+  const equals = line.indexOf('=');
+  return equals < 1 ? [] : [[`${section}.${line.slice(0, equals).trim()}`, line.slice(equals + 1).trim()]];
+}
+
+/** The first word of a shell assignment's value, less its quotes; a comment may follow. */
+function unquoted(value: string): string {
+  const [word = ''] = /^(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\;#]|(?<=\S)#)*/.exec(value) ?? [];
+  return word.replaceAll(/"((?:\\.|[^"\\])*)"|'([^']*)'|\\(.)/g, (_, double, single, escaped) =>
+    double === undefined ? (single ?? escaped) : String(double).replaceAll(/\\(["\\$`])/g, '$1'),
   );
 }

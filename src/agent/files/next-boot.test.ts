@@ -47,7 +47,7 @@ const refusal = (kind: RendererKind, files: Readonly<Record<string, string>>): (
 test('ours, where nobody else has anything to say', () => {
   expect(boot(NETPLAN)).toEqual({
     mac: MAC,
-    link: { file: LINK, gives: ['multinic0'] },
+    link: { file: LINK, gives: ['multinic0'], mtu: 1500 },
     network: { file: NETWORK, gives: ['192.168.100.10/24'] },
   });
   expect(refusal('netplan', NETPLAN)).not.toThrow();
@@ -150,6 +150,81 @@ describe('netplan: somebody else’s file that wins', () => {
   });
 });
 
+describe('netplan: what is added to our NIC', () => {
+  const more = (lines: string): Record<string, string> => ({
+    ...NETPLAN,
+    [NETWORK]: `${NETPLAN[NETWORK]}${lines}\n`,
+  });
+
+  test.each([
+    ['a gateway', 'Gateway=192.168.100.1', 'Network.Gateway'],
+    ['a name server', 'DNS=10.0.0.2', 'Network.DNS'],
+    ['a bridge', 'Bridge=br0', 'Network.Bridge'],
+    ['a bond', 'Bond=bond0', 'Network.Bond'],
+    ['a VLAN', 'VLAN=tenant5', 'Network.VLAN'],
+    ['a macvlan', 'MACVLAN=mv0', 'Network.MACVLAN'],
+    ['a route', '[Route]\nDestination=10.0.0.0/8\nGateway=192.168.100.1', 'Route.Destination, Route.Gateway'],
+    ['a rule', '[RoutingPolicyRule]\nFrom=10.0.0.0/8\nTable=7', 'RoutingPolicyRule.From'],
+    ['router advertisements', 'IPv6AcceptRA=yes', 'Network.IPv6AcceptRA'],
+    ['forwarding', 'IPForward=yes', 'Network.IPForward'],
+    ['no management', '[Link]\nUnmanaged=yes', 'Link.Unmanaged'],
+    ['another MAC', '[Link]\nMACAddress=02:00:00:00:00:99', 'Link.MACAddress'],
+    ['a state', '[Link]\nActivationPolicy=manual', 'Link.ActivationPolicy'],
+  ])('%s is refused by its key', (_, lines, keys) => {
+    expect(refusal('netplan', more(lines))).toThrow(expect.objectContaining({ code: 'NotAtNextBoot' }));
+    expect(refusal('netplan', more(lines))).toThrow(keys);
+    const choice = boot(more(lines));
+    expect(() => refuseLosers([{ ...nic(0), takeover: true }], [choice], 'netplan')).not.toThrow();
+  });
+
+  test('an MTU is refused, whoever is to be taken over', () => {
+    const choice = boot(more('[Link]\nMTUBytes=9000'));
+    expect(() => refuseLosers([{ ...nic(0), takeover: true }], [choice], 'netplan')).toThrow('gets MTU 9000');
+  });
+
+  test('an empty value takes back what was given before', () => {
+    expect(refusal('netplan', more('Gateway=192.168.100.1\nGateway='))).not.toThrow();
+  });
+
+  test('a drop-in is read with its file, from whatever folder', () => {
+    const dropIn = 'usr/lib/systemd/network/10-netplan-multinic0.network.d/more.conf';
+    const files = { ...NETPLAN, [dropIn]: '[Network]\nGateway=192.168.100.1\n' };
+    expect(refusal('netplan', files)).toThrow(dropIn);
+    const hidden = { ...files, 'etc/systemd/network/10-netplan-multinic0.network.d/more.conf': '' };
+    expect(refusal('netplan', hidden)).not.toThrow();
+  });
+});
+
+describe('netplan: the forms of a [Match]', () => {
+  const other = (content: string): Record<string, string> => ({
+    ...NETPLAN,
+    'etc/systemd/network/05-x.network': content,
+  });
+  const dashes = MAC.replaceAll(':', '-');
+  const dots = MAC.replaceAll(':', '').replaceAll(/(....)(?!$)/g, '$1.');
+
+  test.each([
+    ['a MAC with dashes', `[Match]\nMACAddress=${dashes}\n[Network]\nDHCP=yes\n`],
+    ['a MAC with dots', `[Match]\nMACAddress=${dots}\n[Network]\nDHCP=yes\n`],
+    ['a continued line', `[Match]\nMACAddress=02:00:00:00:99:99 \\\n  ${MAC}\n[Network]\nDHCP=yes\n`],
+    ['two lines of one key', `[Match]\nName=foo\nName=multinic0\n[Network]\nDHCP=yes\n`],
+    ['a class of characters', '[Match]\nName=multinic[0-3]\n[Network]\nDHCP=yes\n'],
+    ['a line that says nothing', `[Match]\nnonsense\nMACAddress=${MAC}\n[Network]\nDHCP=yes\n`],
+    ['lines that end as on Windows', `[Match]\r\nMACAddress=${MAC}\r\n[Network]\r\nDHCP=yes\r\n`],
+  ])('%s fits', (_, content) => {
+    expect(refusal('netplan', other(content))).toThrow('05-x.network');
+  });
+
+  test.each([
+    ['a value that is taken back', '[Match]\nName=multinic0\nName=\nName=foo\n[Network]\nDHCP=yes\n'],
+    ['an exception', '[Match]\nName=!multinic* eth*\n[Network]\nDHCP=yes\n'],
+    ['a broken header', `[Match\nMACAddress=${MAC}\n[Network]\nDHCP=yes\n`],
+    ['a key in other letters', `[match]\nMACAddress=${MAC}\n[Network]\nDHCP=yes\n`],
+  ])('%s does not', (_, content) => {
+    expect(refusal('netplan', other(content))).not.toThrow();
+  });
+});
+
 const profile = (lines: string): Record<string, string> => ({
   ...KEYFILE,
   'etc/NetworkManager/system-connections/mine.nmconnection': `[connection]\nid=mine\ntype=ethernet\n${lines}`,
@@ -160,6 +235,8 @@ describe('keyfile: somebody else’s profile', () => {
     [`autoconnect-priority=200\n[ethernet]\nmac-address=${MAC.toUpperCase()}\n`],
     ['autoconnect-priority=200\ninterface-name=multinic0\n'],
     ['autoconnect-priority=200\n'],
+    [`autoconnect-priority=200\n[ethernet]\nmac-address=${MAC.replaceAll(':', '-')}\n`],
+    ['autoconnect-priority=200\n[match]\ninterface-name=multinic*;\n'],
   ])('that wins: %j', (lines) => {
     expect(refusal('keyfile', profile(lines))).toThrow(expect.objectContaining({ code: 'NotAtNextBoot' }));
   });
@@ -167,6 +244,8 @@ describe('keyfile: somebody else’s profile', () => {
     [`autoconnect-priority=120\n[ethernet]\nmac-address=${MAC}\n`],
     ['autoconnect-priority=200\ninterface-name=ens5\n'],
     ['autoconnect-priority=200\nautoconnect=false\n'],
+    ['autoconnect-priority=200\n[match]\ninterface-name=!multinic0;\n'],
+    [`autoconnect-priority=200\n[ethernet]\nmac-address-denylist=${MAC};\n`],
   ])('that loses: %j', (lines) => {
     expect(refusal('keyfile', profile(lines))).not.toThrow();
   });
@@ -215,6 +294,16 @@ describe('ifcfg', () => {
     ['a file before ours', 'ifcfg-ens8', `DEVICE=ens8\nHWADDR=${MAC}\nONBOOT=no\n`],
     ['a copy', 'ifcfg-tenant.bak', `DEVICE=tenant\nHWADDR=${MAC}\n`],
     ['weaker', 'ifcfg-all', 'BOOTPROTO=dhcp\n'],
+    [
+      'one that NetworkManager leaves alone',
+      'ifcfg-all',
+      'BOOTPROTO=dhcp\nAUTOCONNECT_PRIORITY=200\nNM_CONTROLLED=no\n',
+    ],
+    [
+      'a comment behind a value',
+      'ifcfg-all',
+      'BOOTPROTO=dhcp\nAUTOCONNECT_PRIORITY=200\nONBOOT="no" # for now\n',
+    ],
   ])('that loses: %s', (_what, name, content) => {
     expect(refusal('ifcfg', { ...IFCFG, [`${SCRIPTS}/${name}`]: content })).not.toThrow();
   });

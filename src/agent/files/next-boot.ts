@@ -4,17 +4,12 @@ import { MultinicError } from '../../api/errors.ts';
 import type { Interface, Network } from '../../network/interface.ts';
 import type { RendererKind } from '../../network/node.ts';
 import { rendererOf } from '../../network/renderers.ts';
-import type { ReadFolder } from './generator.ts';
-import { iniEntries, settings, shellValues } from './ini-entries.ts';
-
-/** A NIC as it is before anybody has named it. */
-export interface BootNic {
-  readonly mac: string;
-  /** What the kernel may call it at first, and what it was called before us. */
-  readonly names: readonly string[];
-  /** Its kernel driver; a virtual link has none. */
-  readonly driver?: string;
-}
+import { profileFor } from './boot-profiles.ts';
+import type { ReadFolder } from './boot-folders.ts';
+import { readIfcfgs } from './ifcfg-files.ts';
+import type { IniEntry } from './ini-entries.ts';
+import { systemdFileFor, valuesOf, type BootNic, type SystemdFile } from './systemd-files.ts';
+import { givenName, type GivenName } from './udev-names.ts';
 
 export interface BootChoice {
   readonly file: string;
@@ -22,6 +17,12 @@ export interface BootChoice {
   readonly gives: readonly string[];
   /** It asks a DHCP server. */
   readonly dhcp?: boolean;
+  /** In bytes. */
+  readonly mtu?: number;
+  /** Settings by which the NIC does more than the commit has, as `Section.Key`: `Network.Gateway`. */
+  readonly beyond?: readonly string[];
+  /** Files that add to it. */
+  readonly dropIns?: readonly string[];
 }
 
 /** What counts for a NIC at the next boot; what is absent, nobody's file decides. */
@@ -35,57 +36,27 @@ export interface NextBoot {
   readonly profile?: BootChoice;
 }
 
-/** Strongest first: a file hides those of its name in the folders after it. */
-const SYSTEMD_FOLDERS = [
-  'etc/systemd/network',
-  'run/systemd/network',
-  'usr/local/lib/systemd/network',
-  'usr/lib/systemd/network',
-];
-const RULES_FOLDERS = ['etc/udev/rules.d', 'run/udev/rules.d', 'usr/lib/udev/rules.d'];
-const PROFILE_FOLDERS = ['etc', 'run', 'usr/lib'].map((root) => `${root}/NetworkManager/system-connections`);
-
-export const IFCFG_FOLDER = 'etc/sysconfig/network-scripts';
-
-/** All folders that are read. */
-export const BOOT_FOLDERS: readonly string[] = [
-  ...SYSTEMD_FOLDERS,
-  ...RULES_FOLDERS,
-  ...PROFILE_FOLDERS,
-  IFCFG_FOLDER,
-];
-
-/** Where udev takes the name that a .link file gives, unless a rule before gave one. */
-const NET_SETUP_LINK = '80-net-setup-link.rules';
-
 export function nextBoot(nics: readonly BootNic[], read: ReadFolder): NextBoot[] {
-  const units = merged(SYSTEMD_FOLDERS, read);
-  const rules = merged(RULES_FOLDERS, read);
-  const ifcfgs = readIfcfgs(read(IFCFG_FOLDER));
-  const profiles = [
-    ...PROFILE_FOLDERS.flatMap((folder) =>
-      [...read(folder)].map(([name, content]) => readKeyfile(`${folder}/${name}`, content)),
-    ),
-    ...ifcfgs.map(readIfcfg),
-  ];
+  const ifcfgs = readIfcfgs(read);
   return nics.map((nic) => {
-    const link = nameGiver(nic, units, rules, ifcfgs);
-    const name = link?.gives[0];
-    const names = name === undefined ? nic.names : [name];
-    const network = first(units, '.network', { ...nic, names });
-    const profile = strongest(profiles, nic.mac, names);
+    const given = givenName(nic, ifcfgs, read);
+    const names = given?.name === undefined ? nic.names : [given.name];
+    const network = systemdFileFor('.network', { ...nic, names }, read);
+    const profile = profileFor(nic.mac, names, ifcfgs, read);
     return {
       mac: nic.mac,
-      ...(link && { link }),
+      ...(given && { link: linkChoice(given) }),
       ...(network && { network: networkChoice(network) }),
-      ...(profile && { profile }),
+      ...(profile && {
+        profile: { file: profile.file, gives: profile.gives, ...(profile.dhcp && { dhcp: true }) },
+      }),
     };
   });
 }
 
 /** The .network file that systemd-networkd takes for a NIC of these names. */
 export function networkFile(nic: BootNic, read: ReadFolder): string | undefined {
-  return first(merged(SYSTEMD_FOLDERS, read), '.network', nic)?.file;
+  return systemdFileFor('.network', nic, read)?.file;
 }
 
 /**
@@ -101,6 +72,7 @@ export function refuseLosers(network: Network, boots: readonly NextBoot[], kind:
     // A recorded host need not have the rule that names NICs by ifcfg files.
     if (name !== nic.name && (kind !== 'ifcfg' || boot.link !== undefined))
       throw loses(nic, boot.link, `is named ${name ?? 'as the kernel likes'}`);
+    if (boot.link !== undefined) refuseBeyond(nic, boot.link);
     if (kind === 'netplan') refuseNetwork(nic, boot.network);
     else refuseProfile(nic, boot.profile, kind);
   }
@@ -118,6 +90,14 @@ function refuseNetwork(nic: Interface, choice: BootChoice | undefined): void {
     throw loses(nic, choice, `gets ${choice.gives.join(', ') || 'no address'}`);
   }
   if (choice.dhcp === true) throw loses(nic, choice, 'asks a DHCP server');
+  refuseBeyond(nic, choice);
+}
+
+function refuseBeyond(nic: Interface, choice: BootChoice): void {
+  const { mtu = nic.mtu, beyond = [] } = choice;
+  if (mtu !== nic.mtu) throw loses(nic, choice, `gets MTU ${mtu} instead of ${nic.mtu}`);
+  // Whoever lets a NIC be taken over knows what stands in the file beside it.
+  if (beyond.length > 0 && nic.takeover !== true) throw loses(nic, choice, `gets ${beyond.join(', ')} too`);
 }
 
 function refuseProfile(nic: Interface, choice: BootChoice | undefined, kind: RendererKind): void {
@@ -126,7 +106,8 @@ function refuseProfile(nic: Interface, choice: BootChoice | undefined, kind: Ren
 }
 
 function loses(nic: Interface, choice: BootChoice | undefined, what: string): MultinicError {
-  const by = choice === undefined ? '' : ` by ${choice.file}`;
+  const files = choice === undefined ? [] : [choice.file, ...(choice.dropIns ?? [])];
+  const by = files.length === 0 ? '' : ` by ${files.join(' and ')}`;
   return new MultinicError(
     'NotAtNextBoot',
     `at the next boot ${nic.mac}, which shall be ${nic.name} ${nic.address}/${nic.prefix}, ${what}${by}; take that NIC out of the file, or remove it, then run \`multinic retry\``,
@@ -134,183 +115,93 @@ function loses(nic: Interface, choice: BootChoice | undefined, what: string): Mu
   );
 }
 
-interface BootFile {
-  readonly name: string;
-  readonly file: string;
-  readonly content: string;
+function linkChoice({ file, name, link }: GivenName): BootChoice {
+  const mtu = link && valuesOf(link.entries, 'Link.MTUBytes').at(-1);
+  const beyond = link === undefined ? [] : keysBeyond(link.entries, OF_A_LINK);
+  return choice(file, link, name === undefined ? [] : [name], { mtu, beyond });
 }
 
-/** In the order in which they are tried. */
-function merged(folders: readonly string[], read: ReadFolder): BootFile[] {
-  const files = new Map<string, BootFile>();
-  for (const folder of folders) {
-    for (const [name, content] of read(folder)) {
-      if (!files.has(name)) files.set(name, { name, file: `${folder}/${name}`, content });
-    }
-  }
-  return [...files.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-}
-
-/** The last rule that gives a name wins; the one of a .link file is taken only where there is none yet. */
-function nameGiver(
-  nic: BootNic,
-  units: readonly BootFile[],
-  rules: readonly BootFile[],
-  ifcfgs: readonly Ifcfg[],
-): BootChoice | undefined {
-  const link = first(units, '.link', nic);
-  let given: BootChoice | undefined;
-  for (const { name, file, content } of rules) {
-    if (name === NET_SETUP_LINK && link !== undefined) given ??= linkChoice(link);
-    for (const line of settings(content)) {
-      const mac = /ATTR\{address\}=="([^"]+)"/.exec(line)?.[1]?.toLowerCase();
-      // netplan's own rules are for NICs with a driver.
-      if (/DRIVERS=="\?\*"/.test(line) && nic.driver === undefined) continue;
-      const renamed = /PROGRAM==?"[^"]*\/rename_device"/.test(line) ? renameDevice(nic, ifcfgs) : undefined;
-      if (renamed !== undefined) given = renamed;
-      const [, named] = /\bNAME:?="([^"$%]+)"/.exec(line) ?? [];
-      if (mac === nic.mac && named !== undefined) given = { file, gives: [named] };
-    }
-  }
-  return given ?? (link && linkChoice(link));
-}
-
-function linkChoice({ file, content }: BootFile): BootChoice {
-  return { file, gives: valuesOf(content, 'Link.Name') };
-}
-
-function networkChoice({ file, content }: BootFile): BootChoice {
-  const dhcp = valuesOf(content, 'Network.DHCP').some((value) => !/^(no|false|0|off)$/i.test(value));
-  const gives = [...valuesOf(content, 'Network.Address'), ...valuesOf(content, 'Address.Address')];
-  return { file, gives, ...(dhcp && { dhcp }) };
-}
-
-function first(files: readonly BootFile[], suffix: string, nic: BootNic): BootFile | undefined {
-  return files.find(({ name, content }) => name.endsWith(suffix) && matches(content, nic));
-}
-
-/** What can be told of any NIC. */
-const KNOWN = new Set(['MACAddress', 'PermanentMACAddress', 'OriginalName', 'Name', 'Type', 'Driver']);
-
-/**
- * As far as can be told: a file that also asks for a path, a property or a kernel's command line counts for a NIC only if
- * it names its MAC.
- */
-function matches(content: string, { mac, names, driver }: BootNic): boolean {
-  const entries = (iniEntries(content) ?? []).filter(([key]) => key.startsWith('Match.'));
-  const conditions = entries.map(([key, value]) => [key.slice('Match.'.length), value] as const);
-  const byMac = conditions.some(([key]) => key.endsWith('MACAddress'));
-  if (conditions.length === 0 || (!byMac && conditions.some(([key]) => !KNOWN.has(key)))) return false;
-  return conditions.every(([key, value]) => {
-    const words = value.split(/\s+/);
-    if (key.endsWith('MACAddress'))
-      return words.some((word) => word.toLowerCase().replaceAll('-', ':') === mac);
-    if (key === 'OriginalName' || key === 'Name') return names.some((name) => globMatches(words, name));
-    if (key === 'Driver') return driver !== undefined && globMatches(words, driver);
-    return key !== 'Type' || globMatches(words, 'ether');
+function networkChoice(file: SystemdFile): BootChoice {
+  const { entries } = file;
+  const gives = [...valuesOf(entries, 'Network.Address'), ...valuesOf(entries, 'Address.Address')];
+  return choice(file.file, file, gives, {
+    dhcp: isOn(valuesOf(entries, 'Network.DHCP').at(-1) ?? 'no'),
+    mtu: valuesOf(entries, 'Link.MTUBytes').at(-1),
+    beyond: keysBeyond(entries, OF_A_NETWORK),
   });
 }
 
-/** `ens* !ens5`: one of them, unless the list begins with `!`, which turns it round. */
-function globMatches(words: readonly string[], text: string): boolean {
-  const [head = ''] = words;
-  const inverted = head.startsWith('!');
-  const patterns = inverted ? [head.slice(1), ...words.slice(1)] : words;
-  const hit = patterns.some((pattern) => {
-    const source = pattern
-      .replaceAll(/[.+^${}()|\\]/g, String.raw`\$&`)
-      .replaceAll('*', '.*')
-      .replaceAll('?', '.');
-    return new RegExp(`^${source}$`).test(text);
-  });
-  return hit !== inverted;
-}
-
-function valuesOf(content: string, key: string): string[] {
-  return (iniEntries(content) ?? []).flatMap(([each, value]) => (each === key ? [value] : []));
-}
-
-/** The shell assignments of an ifcfg file. */
-interface Ifcfg {
-  readonly file: string;
-  readonly values: ReadonlyMap<string, string>;
-}
-
-/** Package managers and editors leave copies beside them. */
-export function isIfcfg(name: string): boolean {
-  return /^ifcfg-(?!.*(\.(rpmnew|rpmsave|rpmorig|orig|old|bak)|~)$)/.test(name);
-}
-
-/** In the order of their names, less those that no reader takes. */
-function readIfcfgs(folder: ReadonlyMap<string, string>): Ifcfg[] {
-  return [...folder]
-    .filter(([name]) => isIfcfg(name))
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, content]) => ({ file: `${IFCFG_FOLDER}/${name}`, values: shellValues(content) }));
-}
-
-/** As the helper of initscripts chooses: the file with the name that a NIC has already, else the last; ONBOOT is no matter. */
-function renameDevice({ mac, names }: BootNic, ifcfgs: readonly Ifcfg[]): BootChoice | undefined {
-  const candidates = ifcfgs.flatMap(({ file, values }): BootChoice[] => {
-    const device = values.get('DEVICE');
-    const own = values.get('HWADDR')?.toLowerCase() === mac;
-    return own && device !== undefined ? [{ file, gives: [device] }] : [];
-  });
-  return candidates.find(({ gives }) => gives.some((name) => names.includes(name))) ?? candidates.at(-1);
-}
-
-/** What NetworkManager makes of a file, as far as it decides which NIC gets it; absent: any. */
-interface BootProfile {
-  readonly choice: BootChoice;
-  readonly connects: boolean;
-  readonly mac: string | undefined;
-  readonly name: string | undefined;
-  readonly priority: number;
-}
-
-function readKeyfile(file: string, content: string): BootProfile {
-  const keys = new Map(iniEntries(content));
-  const type = keys.get('connection.type');
-  const methods = ['ipv4', 'ipv6'].map((family) => keys.get(`${family}.method`));
-  const gives = ['ipv4', 'ipv6'].flatMap((family) => keys.get(`${family}.address1`)?.split(',')[0] ?? []);
+function choice(
+  file: string,
+  systemd: SystemdFile | undefined,
+  gives: readonly string[],
+  { dhcp = false, mtu, beyond }: { dhcp?: boolean; mtu: string | undefined; beyond: readonly string[] },
+): BootChoice {
   return {
-    choice: { file, gives, ...(methods.includes('auto') && { dhcp: true }) },
-    connects:
-      (type === 'ethernet' || type === '802-3-ethernet') && keys.get('connection.autoconnect') !== 'false',
-    mac: (keys.get('ethernet.mac-address') ?? keys.get('802-3-ethernet.mac-address'))?.toLowerCase(),
-    name: keys.get('connection.interface-name'),
-    priority: Number(keys.get('connection.autoconnect-priority') ?? 0),
+    file,
+    gives,
+    ...(dhcp && { dhcp }),
+    ...(mtu !== undefined && { mtu: Number(mtu) }),
+    ...(beyond.length > 0 && { beyond }),
+    ...(systemd !== undefined && systemd.dropIns.length > 0 && { dropIns: systemd.dropIns }),
   };
 }
 
-function readIfcfg({ file, values }: Ifcfg): BootProfile {
-  const address = values.get('IPADDR');
-  const gives = [
-    ...(address === undefined ? [] : [`${address}/${values.get('PREFIX') ?? '32'}`]),
-    ...(values.get('IPV6ADDR') ?? '').split(' ').filter((each) => each !== ''),
-  ];
-  return {
-    choice: { file, gives, ...(/^dhcp$/i.test(values.get('BOOTPROTO') ?? '') && { dhcp: true }) },
-    connects:
-      /^(ethernet)?$/i.test(values.get('TYPE') ?? '') &&
-      !/^(no|false|n|f|0)$/i.test(values.get('ONBOOT') ?? ''),
-    mac: values.get('HWADDR')?.toLowerCase(),
-    name: values.get('DEVICE'),
-    priority: Number(values.get('AUTOCONNECT_PRIORITY') ?? 0),
-  };
+/** What netplan makes of a NIC of ours, with the values that leave it as the commit has it; absent: any. */
+type Expected = Readonly<Record<string, RegExp | undefined>>;
+
+const NO = /^(no|false|off|0|n|f)$/i;
+const OF_A_LINK: Expected = {
+  'Link.Name': undefined,
+  'Link.MTUBytes': undefined,
+  'Link.Description': undefined,
+  'Link.Alias': undefined,
+  'Link.WakeOnLan': undefined,
+  'Link.NamePolicy': undefined,
+  'Link.AlternativeName': undefined,
+  'Link.AlternativeNamesPolicy': undefined,
+  'Link.MACAddressPolicy': /^(persistent|none)?$/,
+};
+const OF_A_NETWORK: Expected = {
+  'Link.MTUBytes': undefined,
+  'Link.RequiredForOnline': undefined,
+  'Link.RequiredFamilyForOnline': undefined,
+  'Link.ActivationPolicy': /^(up|always-up)$/,
+  'Network.Address': undefined,
+  'Address.Address': undefined,
+  'Address.Scope': undefined,
+  'Address.RouteMetric': undefined,
+  'Address.Label': undefined,
+  'Address.DuplicateAddressDetection': undefined,
+  'Network.Description': undefined,
+  'Network.DHCP': undefined,
+  'Network.DHCPServer': NO,
+  'Network.LinkLocalAddressing': /^(no|false|off|0|ipv6|yes|true)$/i,
+  'Network.IPv6AcceptRA': NO,
+  'Network.IPv6LinkLocalAddressGenerationMode': undefined,
+  'Network.IPv6PrivacyExtensions': NO,
+  'Network.IPv6DuplicateAddressDetection': undefined,
+  'Network.ConfigureWithoutCarrier': undefined,
+  'Network.IgnoreCarrierLoss': undefined,
+  'Network.KeepConfiguration': undefined,
+  'Network.LLDP': undefined,
+  'Network.EmitLLDP': undefined,
+  'Network.LLMNR': undefined,
+  'Network.MulticastDNS': undefined,
+};
+/** Sections whose settings count only where something else, which is looked at, asks for it. */
+const WITHOUT_EFFECT = /^(DHCP|DHCPv4|DHCPv6|DHCPServer|IPv6AcceptRA|Match)\./;
+
+/** Settings of a file that make the NIC do more, or other things, than the commit has. */
+function keysBeyond(entries: readonly IniEntry[], expected: Expected): string[] {
+  return [...new Set(entries.map(([key]) => key))].filter((key) => {
+    const values = valuesOf(entries, key);
+    if (values.length === 0 || WITHOUT_EFFECT.test(key)) return false;
+    const allowed = expected[key];
+    return !(key in expected) || (allowed !== undefined && !values.every((value) => allowed.test(value)));
+  });
 }
 
-/** Of the profiles that fit and connect by themselves, the one with the highest priority. */
-function strongest(
-  profiles: readonly BootProfile[],
-  mac: string,
-  names: readonly string[],
-): BootChoice | undefined {
-  const fitting = profiles.filter(
-    (each) =>
-      each.connects &&
-      (each.mac === undefined || each.mac === mac) &&
-      (each.name === undefined || names.includes(each.name)),
-  );
-  return fitting.toSorted((a, b) => b.priority - a.priority)[0]?.choice;
+function isOn(value: string): boolean {
+  return !NO.test(value);
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, posix } from 'node:path';
 import { MultinicError } from '../../api/errors.ts';
 import { MAX_FILE_BYTES } from '../../network/tree.ts';
 import { guarded } from './io-error.ts';
@@ -119,6 +119,15 @@ export class Root {
       const stat = fs.statSync(real, { throwIfNoEntry: false });
       if (!stat?.isFile() || stat.size > MAX_FOREIGN_BYTES) return undefined;
       return { content: fs.readFileSync(real, 'utf8'), mode: stat.mode & 0o7777 };
+    });
+  }
+
+  /** Whether a path is a link to /dev/null, by which somebody hides a file of that name in weaker folders. */
+  isMask(path: string): boolean {
+    const real = this.resolve(path);
+    return guarded(path, () => {
+      if (fs.lstatSync(real, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return false;
+      return posix.resolve('/', dirname(path), fs.readlinkSync(real)) === '/dev/null';
     });
   }
 

@@ -1,6 +1,6 @@
 // What systemd-networkd has for links, and how far it is with them. It says so in files that all its versions write, so nobody need be asked.
 import { networkFile } from '../files/next-boot.ts';
-import type { ReadFolder } from '../files/generator.ts';
+import { readFolder } from '../files/boot-folders.ts';
 import type { NamedNic } from '../host/host.ts';
 import type { Root } from '../files/root.ts';
 
@@ -24,11 +24,7 @@ export function loadedAddresses(root: Root, ifindex: number): string[] {
  * and with that it drops all rules and blackholes of others on the machine. It may not have loaded the file: then it does not.
  */
 export function hasFileFor(root: Root, { mac, name }: NamedNic): boolean {
-  const read: ReadFolder = (folder) => {
-    const files = root.list(folder).filter((file) => file.endsWith('.network'));
-    return new Map(files.map((file) => [file, root.readForeign(`${folder}/${file}`)?.content ?? '']));
-  };
-  return networkFile({ mac, names: [name] }, read) !== undefined;
+  return networkFile({ mac, names: [name] }, (folder) => readFolder(root, folder)) !== undefined;
 }
 
 /** Whether it has a link in its hands. */

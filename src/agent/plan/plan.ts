@@ -4,7 +4,7 @@ import { indexOfName, type Interface, type Network } from '../../network/interfa
 import { byNetworkManager, type RendererKind } from '../../network/node.ts';
 import type { Files } from '../../network/renderer.ts';
 import { rendererOf } from '../../network/renderers.ts';
-import type { BootNic } from '../files/next-boot.ts';
+import type { BootNic } from '../files/systemd-files.ts';
 import { CARRIER_WAIT_PATH, carrierWait } from '../files/carrier-wait.ts';
 import { orderFiles, type FileStep } from './file-order.ts';
 import type { DescribedNic } from '../files/foreign-files.ts';

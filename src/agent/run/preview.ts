@@ -1,6 +1,7 @@
 // For people: what is on a host, and what a run would do there. Nothing is changed.
 import { MultinicError } from '../../api/errors.ts';
-import type { BootNic, NextBoot } from '../files/next-boot.ts';
+import type { NextBoot } from '../files/next-boot.ts';
+import type { BootNic } from '../files/systemd-files.ts';
 import { examine, type ChangeContext } from './host-change.ts';
 import type { FileStep } from '../plan/file-order.ts';
 import { describedNics } from '../files/foreign-files.ts';

@@ -1,7 +1,10 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { MultinicError } from '../../api/errors.ts';
 import type { RendererKind } from '../../network/node.ts';
-import { refuseLosers, type BootNic, type NextBoot } from '../files/next-boot.ts';
+import { NETPLAN_FOLDERS } from '../files/foreign-files.ts';
+import { refuseLosers, type NextBoot } from '../files/next-boot.ts';
+import type { BootNic } from '../files/systemd-files.ts';
 import type { Host } from '../host/host.ts';
 import { RENDERERS, STAGING } from '../files/managed-files.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -28,12 +31,9 @@ export async function validateStaged(
   );
   const staging = root.makeScratch(STAGING);
   try {
-    for (const folder of renderers.flatMap((renderer) => renderer.directories)) {
-      for (const name of root.list(folder)) {
-        const file = root.readForeign(`${folder}/${name}`);
-        if (file !== undefined) stage(staging, `${folder}/${name}`, file.content, file.mode);
-      }
-    }
+    const usesNetplan = renderers.some((renderer) => renderer.kind === 'netplan');
+    const folders = [...renderers.flatMap((renderer) => renderer.directories), ...NETPLAN_FOLDERS];
+    for (const folder of new Set(folders)) copyFolder(root, folder, staging);
     for (const step of plan.files) {
       if (step.op === 'write') stage(staging, step.path, step.content, step.mode);
       else rmSync(join(staging, step.path), { force: true });
@@ -42,11 +42,36 @@ export async function validateStaged(
       renderers.map((renderer) => renderer.kind),
       staging,
     );
+    if (!usesNetplan && hasNetplanFiles(root)) await generateOthers(host, staging);
     const boots = await host.nextBoot(nics, kind, staging);
     refuseLosers(plan.present, boots, kind);
     return boots;
   } finally {
     root.removeScratch(STAGING);
+  }
+}
+
+function copyFolder(root: Root, folder: string, staging: string): void {
+  for (const name of root.list(folder)) {
+    const path = `${folder}/${name}`;
+    const file = root.readForeign(path);
+    if (file !== undefined) stage(staging, path, file.content, file.mode);
+    else if (root.isMask(path)) stage(staging, path, '', 0o644);
+  }
+}
+
+function hasNetplanFiles(root: Root): boolean {
+  return NETPLAN_FOLDERS.some((folder) => root.list(folder).some((name) => name.endsWith('.yaml')));
+}
+
+/** A host with files of another renderer may have netplan too, whose output counts at its next boot. */
+async function generateOthers(host: Host, staging: string): Promise<void> {
+  try {
+    await host.validate(['netplan'], staging);
+  } catch (error) {
+    // Files that netplan refuses, and a host without netplan, generate nothing at a boot either.
+    if (error instanceof MultinicError && ['ValidationFailed', 'NoNetplan'].includes(error.code)) return;
+    throw error;
   }
 }
 

@@ -1,0 +1,113 @@
+// Which profile NetworkManager takes for a NIC at boot, from its key files and from ifcfg files.
+import type { ReadFolder } from './boot-folders.ts';
+import type { Ifcfg } from './ifcfg-files.ts';
+import { iniEntries } from './ini-entries.ts';
+import { canonicalMac, globsMatch } from './systemd-files.ts';
+
+/** A profile of an Ethernet NIC that connects by itself. */
+export interface BootProfile {
+  readonly file: string;
+  /** Addresses with prefix. */
+  readonly gives: readonly string[];
+  /** It asks a DHCP server, or a router. */
+  readonly dhcp: boolean;
+  readonly priority: number;
+  /** Whether it is for a NIC of this MAC and one of these names. */
+  readonly isFor: (mac: string, names: readonly string[]) => boolean;
+}
+
+export const PROFILE_FOLDERS = ['etc', 'run', 'usr/lib'].map(
+  (root) => `${root}/NetworkManager/system-connections`,
+);
+
+/** Files that an editor or a certificate leaves beside profiles; outside of /etc a profile has its suffix. */
+export function isProfileName(name: string, folder: string): boolean {
+  if (/^\.|~$|\.(rpmnew|rpmsave|rpmorig|orig|bak|swp|swx|pem|der|nmmeta)$/.test(name)) return false;
+  return folder.startsWith('etc/') || name.endsWith('.nmconnection');
+}
+
+/** The strongest profile that fits; of equal ones NetworkManager takes the one that was used last. */
+export function profileFor(
+  mac: string,
+  names: readonly string[],
+  ifcfgs: readonly Ifcfg[],
+  read: ReadFolder,
+): BootProfile | undefined {
+  const profiles = [
+    ...PROFILE_FOLDERS.flatMap((folder) =>
+      [...read(folder)]
+        .filter(([name]) => isProfileName(name, folder))
+        .flatMap(([name, content]) => readKeyfile(`${folder}/${name}`, content)),
+    ),
+    ...ifcfgs.flatMap(readIfcfg),
+  ];
+  return profiles
+    .filter((profile) => profile.isFor(mac, names))
+    .toSorted((a, b) => b.priority - a.priority)[0];
+}
+
+function readKeyfile(file: string, content: string): BootProfile[] {
+  const keys = new Map(iniEntries(content));
+  const ethernet = (key: string): string | undefined =>
+    keys.get(`ethernet.${key}`) ?? keys.get(`802-3-ethernet.${key}`);
+  const type = keys.get('connection.type') ?? '';
+  const connects =
+    ['ethernet', '802-3-ethernet'].includes(type) &&
+    !/^(false|no|off|0)$/i.test(keys.get('connection.autoconnect') ?? '');
+  if (!connects) return [];
+  const methods = ['ipv4', 'ipv6'].map((family) => keys.get(`${family}.method`));
+  const mac = ethernet('mac-address');
+  const excepted = listOf(ethernet('mac-address-denylist') ?? ethernet('mac-address-blacklist'));
+  const name = keys.get('connection.interface-name');
+  const patterns = listOf(keys.get('match.interface-name'));
+  return [
+    {
+      file,
+      gives: ['ipv4', 'ipv6'].flatMap((family) => addressesOf(keys, family)),
+      dhcp: methods.includes('auto'),
+      priority: Number(keys.get('connection.autoconnect-priority') ?? 0),
+      isFor: (own, names) =>
+        (mac === undefined || canonicalMac(mac) === own) &&
+        !excepted.some((each) => canonicalMac(each) === own) &&
+        (name === undefined || names.includes(name)) &&
+        (patterns.length === 0 || names.some((each) => globsMatch(patterns, each))),
+    },
+  ];
+}
+
+function readIfcfg({ file, values }: Ifcfg): BootProfile[] {
+  const connects =
+    /^(ethernet)?$/i.test(values.get('TYPE') ?? '') &&
+    !/^(no|false|n|f|0)$/i.test(values.get('ONBOOT') ?? '') &&
+    !/^(no|false|n|f|0)$/i.test(values.get('NM_CONTROLLED') ?? '');
+  if (!connects) return [];
+  const address = values.get('IPADDR');
+  const mac = values.get('HWADDR');
+  const name = values.get('DEVICE');
+  return [
+    {
+      file,
+      gives: [
+        ...(address === undefined ? [] : [`${address}/${values.get('PREFIX') ?? '32'}`]),
+        ...(values.get('IPV6ADDR') ?? '').split(' ').filter((each) => each !== ''),
+      ],
+      dhcp: /^(dhcp|bootp)$/i.test(values.get('BOOTPROTO') ?? ''),
+      priority: Number(values.get('AUTOCONNECT_PRIORITY') ?? 0),
+      isFor: (own, names) =>
+        (mac === undefined || canonicalMac(mac) === own) && (name === undefined || names.includes(name)),
+    },
+  ];
+}
+
+/** `address`, `address1` … of a family, less the gateway that may follow. */
+function addressesOf(keys: ReadonlyMap<string, string>, family: string): string[] {
+  const key = new RegExp(`^${family}\\.address(es)?\\d*$`);
+  return [...keys].flatMap(([each, value]) => (key.test(each) ? [value.split(/[,;]/)[0] ?? ''] : []));
+}
+
+function listOf(value = ''): string[] {
+  return value
+    .split(/[;,\s]/)
+    .map((each) => each.trim())
+    .filter((each) => each !== '');
+}

@@ -1,0 +1,25 @@
+// The ifcfg files of a host, as their readers choose them.
+import type { ReadFolder } from './boot-folders.ts';
+import { shellValues } from './ini-entries.ts';
+
+/** The shell assignments of an ifcfg file. */
+export interface Ifcfg {
+  /** Path on the host. */
+  readonly file: string;
+  readonly values: ReadonlyMap<string, string>;
+}
+
+export const IFCFG_FOLDER = 'etc/sysconfig/network-scripts';
+
+/** Package managers and editors leave copies beside them. */
+export function isIfcfg(name: string): boolean {
+  return /^ifcfg-(?!.*(\.(rpmnew|rpmsave|rpmorig|orig|old|bak|rej|augnew|augtmp)|~)$)/.test(name);
+}
+
+/** In the order of their names, less those that no reader takes. */
+export function readIfcfgs(read: ReadFolder): Ifcfg[] {
+  return [...read(IFCFG_FOLDER)]
+    .filter(([name]) => isIfcfg(name))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, content]) => ({ file: `${IFCFG_FOLDER}/${name}`, values: shellValues(content) }));
+}
