@@ -7,7 +7,7 @@ import { rendererOf } from '../../network/renderers.ts';
 import type { BootNic } from '../files/systemd-files.ts';
 import { CARRIER_WAIT_PATH, carrierWait } from '../files/carrier-wait.ts';
 import { orderFiles, type FileStep } from './file-order.ts';
-import type { DescribedNic } from '../files/foreign-files.ts';
+import { describes, isShared, type DescribedNic } from '../files/foreign-nics.ts';
 import type { HostState, Ipv6, Link } from '../host/host.ts';
 import { except, ipOf, nameByMac, nicOf, quietIpv6, type LinkTarget } from '../host/links.ts';
 import { meansTheSame, parseOne, type ManagedNic } from '../files/managed-files.ts';
@@ -325,16 +325,16 @@ export function needsReload({ files, lingering }: Plan, mode: AgentJob['apply'])
 function describedBy(
   { desired, host, described, applied }: Situation,
   plan: Plan,
-): { nic: Interface; mine: DescribedNic[]; describes: (each: DescribedNic) => boolean }[] {
+): { nic: Interface; mine: DescribedNic[]; isMine: (each: DescribedNic) => boolean }[] {
   const renderer = rendererOf(desired.kind);
   const by = desired.kind === 'netplan' ? 'netplan' : 'profile';
   return plan.present.flatMap((nic) => {
     const paths = renderer.render(nic);
     if (!plan.files.some((step) => step.op === 'write' && paths.has(step.path))) return [];
-    const names = [nicOf(host.links, nic.mac)?.name, applied?.nics[nic.mac]?.origin?.name];
-    const describes = ({ mac, link }: DescribedNic): boolean =>
-      mac === undefined ? link !== undefined && names.includes(link) : mac === nic.mac;
-    return [{ nic, mine: described.filter((each) => each.by === by && describes(each)), describes }];
+    const known = [nicOf(host.links, nic.mac)?.name, applied?.nics[nic.mac]?.origin?.name];
+    const names = [...known, nic.name, nic.netplanId].flatMap((name) => name ?? []);
+    const isMine = (each: DescribedNic): boolean => describes(each, { mac: nic.mac, names });
+    return [{ nic, mine: described.filter((each) => each.by === by && isMine(each)), isMine }];
   });
 }
 
@@ -354,10 +354,12 @@ function refuseMore(situation: Situation, plan: Plan): void {
 /** IDs under which other netplan files describe NICs whose files we are about to write. */
 function foreignIds(situation: Situation, plan: Plan): FoundNic[] {
   if (situation.desired.kind !== 'netplan') return [];
-  return describedBy(situation, plan).flatMap(({ nic, mine, describes }): FoundNic[] => {
+  return describedBy(situation, plan).flatMap(({ nic, mine: all, isMine }): FoundNic[] => {
+    // A description of several NICs cannot be one NIC's; whether it wins is seen at the next boot.
+    const mine = all.filter((each) => !isShared(each));
     const id = nic.netplanId ?? nic.name;
     const taken = situation.described.find(
-      (each) => each.by === 'netplan' && each.id === id && !describes(each) && each.mac !== undefined,
+      (each) => each.by === 'netplan' && each.id === id && !isMine(each) && each.match.mac !== undefined,
     );
     const other = mine.findLast((each) => !isManagedName(each.id));
     if (

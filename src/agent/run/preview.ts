@@ -5,6 +5,7 @@ import type { BootNic } from '../files/systemd-files.ts';
 import { examine, type ChangeContext } from './host-change.ts';
 import type { FileStep } from '../plan/file-order.ts';
 import { describedNics } from '../files/foreign-files.ts';
+import { describes } from '../files/foreign-nics.ts';
 import type { Host, HostState, Link, LinkStep } from '../host/host.ts';
 import { linkSteps } from '../host/links.ts';
 import { takeLock } from './host-lock.ts';
@@ -66,7 +67,7 @@ export async function detect(root: Root, host: Host): Promise<Detection> {
         files: [
           ...managed.flatMap(({ nic, files }) => (nic?.mac === link.mac ? [...files.keys()] : [])),
           ...described
-            .filter((each) => (each.mac === undefined ? each.link === link.name : each.mac === link.mac))
+            .filter((each) => describes(each, { mac: link.mac, names: [link.name] }))
             .map(({ file }) => file),
         ],
         ...(nextBoot && { nextBoot }),

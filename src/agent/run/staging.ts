@@ -2,7 +2,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { MultinicError } from '../../api/errors.ts';
 import type { RendererKind } from '../../network/node.ts';
-import { NETPLAN_FOLDERS } from '../files/foreign-files.ts';
+import { NETPLAN_FOLDERS } from '../files/foreign-netplan.ts';
 import { refuseLosers, type NextBoot } from '../files/next-boot.ts';
 import type { BootNic } from '../files/systemd-files.ts';
 import type { Host } from '../host/host.ts';

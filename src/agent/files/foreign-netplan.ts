@@ -1,0 +1,116 @@
+// The NICs that netplan files of others describe: definitions of NICs, and bridges, bonds or VLANs that list them.
+import { parseDocument } from 'yaml';
+import type { DescribedNic, NicMatch } from './foreign-nics.ts';
+
+/** Strongest first: a file hides those of its name in the folders after it. */
+export const NETPLAN_FOLDERS = ['run/netplan', 'etc/netplan', 'lib/netplan'];
+
+/** A netplan file of the host. */
+export interface NetplanFile {
+  /** Path on the host. */
+  readonly file: string;
+  readonly content: string;
+}
+
+/** Settings of a NIC that gets all from a DHCP server. */
+const DHCP: ReadonlySet<string> = new Set([
+  'match',
+  'set-name',
+  'dhcp4',
+  'dhcp6',
+  'dhcp4-overrides',
+  'dhcp6-overrides',
+  'dhcp-identifier',
+  'accept-ra',
+  'optional',
+  'critical',
+  'mtu',
+  'wakeonlan',
+  'renderer',
+]);
+
+/** Devices that are made of NICs, with the keys under which they name them. */
+const MADE_OF_NICS: Readonly<Record<string, string>> = {
+  bridges: 'interfaces',
+  bonds: 'interfaces',
+  vrfs: 'interfaces',
+  vlans: 'link',
+  tunnels: 'link',
+};
+
+/** A definition of one ID in one file. */
+interface Definition {
+  readonly id: string;
+  readonly file: string;
+  readonly keys: Readonly<Record<string, unknown>>;
+}
+
+/** @param files all that netplan reads, ours left out, in the order of their names: definitions of one ID are merged */
+export function netplanNics(files: readonly NetplanFile[]): DescribedNic[] {
+  const networks = files.map(({ file, content }) => ({ file, network: networkOf(content) }));
+  const definitions = networks.flatMap(({ file, network }): Definition[] =>
+    Object.entries(mapOf(network['ethernets'])).map(([id, keys]) => ({ id, file, keys: mapOf(keys) })),
+  );
+  const matches = new Map<string, NicMatch>();
+  for (const { id, keys } of definitions) {
+    if ('match' in keys || !matches.has(id)) matches.set(id, matchOf(id, mapOf(keys['match'])));
+  }
+  const described = definitions.map(({ id, file, keys }): DescribedNic => ({
+    id,
+    file,
+    by: 'netplan',
+    match: matches.get(id) ?? matchOf(id, {}),
+    more: Object.keys(keys).filter((key) => !DHCP.has(key)),
+  }));
+  const members = networks.flatMap(({ file, network }) =>
+    membersOf(network).map(({ id, key }): DescribedNic => ({
+      id,
+      file,
+      by: 'netplan',
+      match: matches.get(id) ?? matchOf(id, {}),
+      more: [key],
+    })),
+  );
+  return [...described, ...members];
+}
+
+/** IDs of NICs that a bridge, bond, VLAN … names, with the key that names them. */
+function membersOf(network: Readonly<Record<string, unknown>>): { id: string; key: string }[] {
+  return Object.entries(MADE_OF_NICS).flatMap(([section, list]) =>
+    Object.entries(mapOf(network[section])).flatMap(([device, keys]) => {
+      const names = [mapOf(keys)[list]].flat();
+      return names.flatMap((id) =>
+        typeof id === 'string' ? [{ id, key: `${section}.${device}.${list}` }] : [],
+      );
+    }),
+  );
+}
+
+/** A definition without a match is for the NIC of its ID's name. */
+function matchOf(id: string, match: Readonly<Record<string, unknown>>): NicMatch {
+  const mac = match['macaddress'];
+  const words = (key: string): string[] =>
+    [match[key]].flat().flatMap((each) => (typeof each === 'string' ? each.split(/\s+/) : []));
+  const names = words('name');
+  const drivers = words('driver');
+  const isEmpty = typeof mac !== 'string' && names.length === 0 && drivers.length === 0;
+  return {
+    ...(typeof mac === 'string' && { mac: mac.toLowerCase() }),
+    ...(isEmpty && { name: id }),
+    ...(names.length > 0 && { patterns: names }),
+    ...(drivers.length > 0 && { drivers }),
+  };
+}
+
+function networkOf(content: string): Record<string, unknown> {
+  // All values as text: an unquoted MAC of digits alone is no number.
+  const document = parseDocument(content, { schema: 'failsafe', uniqueKeys: false });
+  if (document.errors.length > 0) return {};
+  return mapOf(mapOf(document.toJS({ maxAliasCount: 1000 }))['network']);
+}
+
+function mapOf(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : {};
+}
