@@ -5,10 +5,10 @@ import * as z from 'zod';
 import { MultinicError } from '../api/errors.ts';
 import { contains, parseAddress, parseCidr } from '../network/address.ts';
 import type { RendererKind } from '../network/node.ts';
-import { nextBoot, type NextBoot } from './files/next-boot.ts';
-import type { BootNic } from './files/systemd-files.ts';
-import { readBoot } from './files/boot-folders.ts';
-import { generate } from './files/generator.ts';
+import { nextBoot, type NextBoot } from './foreign/next-boot.ts';
+import type { BootNic } from './foreign/systemd-files.ts';
+import { readBoot } from './foreign/boot-folders.ts';
+import { generate } from './foreign/generator.ts';
 import type {
   Claim,
   Conflict,

@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { EXIT as AGENT_EXIT } from '../agent/exit-code.ts';
 import type { ApplyOptions, HostOptions, PlanOptions } from '../agent/modes.ts';
 import type { Detection, Preview } from '../agent/run/preview.ts';
-import type { NextBoot } from '../agent/files/next-boot.ts';
+import type { NextBoot } from '../agent/foreign/next-boot.ts';
 import type { LinkStep } from '../agent/host/host.ts';
 import { MultinicError } from '../api/errors.ts';
 import { EXIT, outputOption, print, printJson, printTable, type Format } from './output.ts';

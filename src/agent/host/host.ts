@@ -2,8 +2,8 @@
 // what it may ask and the few things that it may do. Everything above this line is the same for a recorded host (the
 // local home) and for a live one.
 import type { RendererKind } from '../../network/node.ts';
-import type { NextBoot } from '../files/next-boot.ts';
-import type { BootNic } from '../files/systemd-files.ts';
+import type { NextBoot } from '../foreign/next-boot.ts';
+import type { BootNic } from '../foreign/systemd-files.ts';
 import type { Probe } from './probe.ts';
 
 /** A network interface of the machine as its kernel has it now. */

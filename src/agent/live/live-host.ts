@@ -8,12 +8,12 @@ import { MultinicError } from '../../api/errors.ts';
 import { indexOfName } from '../../network/interface.ts';
 import type { RendererKind } from '../../network/node.ts';
 import { rendererOf } from '../../network/renderers.ts';
-import { nextBoot, type NextBoot } from '../files/next-boot.ts';
-import type { BootNic } from '../files/systemd-files.ts';
-import { readBoot } from '../files/boot-folders.ts';
+import { nextBoot, type NextBoot } from '../foreign/next-boot.ts';
+import type { BootNic } from '../foreign/systemd-files.ts';
+import { readBoot } from '../foreign/boot-folders.ts';
 import { DeadMan } from './dead-man.ts';
 import { run, type Command } from './host-command.ts';
-import { generate } from '../files/generator.ts';
+import { generate } from '../foreign/generator.ts';
 import type {
   Claim,
   Conflict,

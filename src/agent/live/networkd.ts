@@ -1,6 +1,6 @@
 // What systemd-networkd has for links, and how far it is with them. It says so in files that all its versions write, so nobody need be asked.
-import { networkFile } from '../files/next-boot.ts';
-import { readFolder } from '../files/boot-folders.ts';
+import { networkFile } from '../foreign/next-boot.ts';
+import { readFolder } from '../foreign/boot-folders.ts';
 import type { NamedNic } from '../host/host.ts';
 import type { Root } from '../files/root.ts';
 

@@ -4,10 +4,10 @@ import { indexOfName, type Interface, type Network } from '../../network/interfa
 import { byNetworkManager, type RendererKind } from '../../network/node.ts';
 import type { Files } from '../../network/renderer.ts';
 import { rendererOf } from '../../network/renderers.ts';
-import type { BootNic } from '../files/systemd-files.ts';
+import type { BootNic } from '../foreign/systemd-files.ts';
 import { CARRIER_WAIT_PATH, carrierWait } from '../files/carrier-wait.ts';
 import { orderFiles, type FileStep } from './file-order.ts';
-import { describes, isShared, type DescribedNic } from '../files/foreign-nics.ts';
+import { describes, isShared, type DescribedNic } from '../foreign/foreign-nics.ts';
 import type { HostState, Ipv6, Link } from '../host/host.ts';
 import { except, ipOf, nameByMac, nicOf, quietIpv6, type LinkTarget } from '../host/links.ts';
 import { meansTheSame, parseOne, type ManagedNic } from '../files/managed-files.ts';

@@ -1,5 +1,5 @@
 import { CARRIER_WAIT_PATH } from '../files/carrier-wait.ts';
-import { describedNics } from '../files/foreign-files.ts';
+import { describedNics } from '../foreign/foreign-files.ts';
 import type { HostState } from '../host/host.ts';
 import { readManaged, readNoAutoDefault } from '../files/managed-files.ts';
 import type { Desired, Situation } from './plan.ts';

@@ -1,11 +1,11 @@
 // For people: what is on a host, and what a run would do there. Nothing is changed.
 import { MultinicError } from '../../api/errors.ts';
-import type { NextBoot } from '../files/next-boot.ts';
-import type { BootNic } from '../files/systemd-files.ts';
+import type { NextBoot } from '../foreign/next-boot.ts';
+import type { BootNic } from '../foreign/systemd-files.ts';
 import { examine, type ChangeContext } from './host-change.ts';
 import type { FileStep } from '../plan/file-order.ts';
-import { describedNics } from '../files/foreign-files.ts';
-import { describes } from '../files/foreign-nics.ts';
+import { describedNics } from '../foreign/foreign-files.ts';
+import { describes } from '../foreign/foreign-nics.ts';
 import type { Host, HostState, Link, LinkStep } from '../host/host.ts';
 import { linkSteps } from '../host/links.ts';
 import { takeLock } from './host-lock.ts';

@@ -6,7 +6,7 @@ import type { DescribedNic, NicMatch } from './foreign-nics.ts';
 import { NETPLAN_FOLDERS, netplanNics } from './foreign-netplan.ts';
 import { IFCFG_FOLDER, isIfcfg } from './ifcfg-files.ts';
 import { iniEntries, shellValues } from './ini-entries.ts';
-import type { Root } from './root.ts';
+import type { Root } from '../files/root.ts';
 import { canonicalMac, mergedFiles } from './systemd-files.ts';
 
 /**

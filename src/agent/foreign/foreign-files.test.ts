@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { describedNics } from './foreign-files.ts';
 import { describes } from './foreign-nics.ts';
-import { openRoot } from './managed-files.ts';
+import { openRoot } from '../files/managed-files.ts';
 
 const MAC = '02:00:00:00:01:00';
 const NIC = { mac: MAC, names: ['ens6', 'multinic0'] };
@@ -27,9 +27,9 @@ function said(): string[] {
     .map(({ file, more }) => [file, ...more].join(' '));
 }
 
-describe('netplan', () => {
-  const yaml = (network: string): void => write('etc/netplan/50-x.yaml', `network: ${network}\n`);
+const yaml = (network: string): void => write('etc/netplan/50-x.yaml', `network: ${network}\n`);
 
+describe('netplan', () => {
   test.each([
     ['the name as ID', '{ethernets: {ens6: {addresses: [10.0.0.1/8]}}}', 'addresses'],
     [

@@ -150,12 +150,12 @@ describe('netplan: somebody else’s file that wins', () => {
   });
 });
 
-describe('netplan: what is added to our NIC', () => {
-  const more = (lines: string): Record<string, string> => ({
-    ...NETPLAN,
-    [NETWORK]: `${NETPLAN[NETWORK]}${lines}\n`,
-  });
+const more = (lines: string): Record<string, string> => ({
+  ...NETPLAN,
+  [NETWORK]: `${NETPLAN[NETWORK]}${lines}\n`,
+});
 
+describe('netplan: what is added to our NIC', () => {
   test.each([
     ['a gateway', 'Gateway=192.168.100.1', 'Network.Gateway'],
     ['a name server', 'DNS=10.0.0.2', 'Network.DNS'],
@@ -195,11 +195,12 @@ describe('netplan: what is added to our NIC', () => {
   });
 });
 
+const other = (content: string): Record<string, string> => ({
+  ...NETPLAN,
+  'etc/systemd/network/05-x.network': content,
+});
+
 describe('netplan: the forms of a [Match]', () => {
-  const other = (content: string): Record<string, string> => ({
-    ...NETPLAN,
-    'etc/systemd/network/05-x.network': content,
-  });
   const dashes = MAC.replaceAll(':', '-');
   const dots = MAC.replaceAll(':', '').replaceAll(/(....)(?!$)/g, '$1.');
 

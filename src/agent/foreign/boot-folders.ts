@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import type { Root } from './root.ts';
+import type { Root } from '../files/root.ts';
 
 /** Name to content of the files of one folder, `etc/netplan`; a link to /dev/null is an empty file. */
 export type ReadFolder = (folder: string) => ReadonlyMap<string, string>;
