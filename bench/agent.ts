@@ -90,7 +90,7 @@ async function runs(
   return { whole: median(whole) - pod, ours: median(ours) };
 }
 
-/** Of each NIC, by what a ping from its network misses. */
+/** Interruption of each NIC, by the pings from its network that got no answer. */
 async function interruptions(host: LiveHost, work: () => Promise<unknown>): Promise<string> {
   const configured = Object.entries(await host.configured()).map(
     ([name, state]) => [name, state.split(/[ /]/)[1] ?? ''] as const,
@@ -113,7 +113,7 @@ async function interruptions(host: LiveHost, work: () => Promise<unknown>): Prom
   return lost.join(', ');
 }
 
-/** What the usual way costs on the same host. */
+/** Cost of `netplan apply` on the same host, for comparison. */
 async function besideNetplanApply(host: LiveHost): Promise<void> {
   const before = (await host.sh(SHOWN)).split('\n');
   let ms = 0;

@@ -49,7 +49,7 @@ async function benchCheckout(): Promise<void> {
   }
 }
 
-/** What a fresh process says of its checkout, and how long it took as a whole. */
+/** Figures of a checkout in a fresh process, with the time of the whole process. */
 interface Checkout {
   readonly ms: number;
   readonly bytes: number;

@@ -96,7 +96,7 @@ class Life implements AsyncDisposable {
     return life;
   }
 
-  /** What is seen from now until that generation of the CR is applied. */
+  /** Notes the phases from now until that generation of the CR is applied. */
   async next(generation: number): Promise<Phases> {
     this.#seen.clear();
     this.#wanted = generation;

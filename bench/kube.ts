@@ -73,7 +73,7 @@ async function measure(): Promise<void> {
   await controller.idle();
   const passes = await controller.passes();
   for (let n = 0; n < 5; n += 1) {
-    // It is looked at, and nothing follows from it.
+    // The controller looks at the CR and has nothing to do.
     await client.request('PATCH', `${pathOf(GROUP)}/fleet-${n}`, {
       body: { metadata: { annotations: { touched: String(n) } } },
       contentType: MERGE_PATCH,

@@ -1,4 +1,4 @@
-// What the store's writes cost, each over a probe that does the bare minimum with native git in the same run.
+// Cost of the store's writes, each compared with a probe that does the bare minimum with native git in the same run.
 
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
@@ -109,7 +109,7 @@ async function inARow(): Promise<void> {
     const window = 100;
     const store = await Store.open(join(folder, 'store.git'));
     await store.write(fleet());
-    // A small store beside it: what the machine was busy with shows there, what the big one's age costs does not.
+    // A small store as control: it shows the load of the machine and not the cost of the big store's age.
     const small = await Store.open(join(folder, 'probe.git'));
     await small.write(birthOf(0));
     const maintenance = new Maintenance(store);

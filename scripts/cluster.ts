@@ -26,7 +26,8 @@ await program.parseAsync().catch((error: unknown) => {
 });
 
 async function serve(nodes: number, version: string): Promise<void> {
-  // What takes minutes may be interrupted at once: it leaves nothing but a cache. What follows is taken down in order.
+  // Ctrl-C may interrupt the preparation, which takes minutes and leaves only a cache. After the preparation, Ctrl-C
+  // takes the cluster down in order.
   await prepare(version, log);
   const helm = await helmProgram(log);
   const start = performance.now();

@@ -1,11 +1,11 @@
-// What is kept of a Job of an agent, of its pod, and of the Events that say why it has none.
+// Projections of an agent's Job, of its pod, and of the Events that say why the Job has no pod.
 
 import type { CoreV1Event, V1ContainerState, V1Job, V1Pod } from '@kubernetes/client-node';
 import * as z from 'zod';
 import { Outcome } from '../api/outcome.ts';
 import { ANNOTATION } from './cluster-names.ts';
 
-/** What is kept of a Job. */
+/** The fields of a Job that the runner uses. */
 export interface AgentJobObject {
   readonly name: string;
   readonly uid: string;
@@ -14,7 +14,7 @@ export interface AgentJobObject {
   readonly attempt: number;
   readonly deleting: boolean;
   readonly recorded: boolean;
-  /** Of its condition Failed or Complete, or of the one that announces Failed while a pod has not ended. */
+  /** The condition Failed or Complete, or the condition that announces Failed while a pod has not ended. */
   readonly ended?: {
     readonly reason: string;
     readonly message: string;
@@ -23,7 +23,7 @@ export interface AgentJobObject {
   };
 }
 
-/** What is kept of a Job's pod. */
+/** The fields of a Job's pod that the runner uses. */
 export interface AgentPod {
   readonly name: string;
   readonly uid: string;
@@ -32,20 +32,20 @@ export interface AgentPod {
   readonly commit: string;
   readonly attempt: number;
   readonly deleting: boolean;
-  /** started: its container has begun. */
+  /** started: the container has begun. */
   readonly phase: 'waiting' | 'started' | 'ended';
-  /** With phase `ended`: its container never began. */
+  /** True if the pod ended and its container never began. */
   readonly unstarted?: true;
-  /** Why it does not start, or how it ended. */
+  /** The reason why the pod does not start, or how it ended. */
   readonly reason?: string;
   readonly message?: string;
   /** The termination message. */
   readonly report?: string;
 }
 
-/** What is kept of a Job's warning Event. */
+/** The fields of a Job's warning Event that the runner uses. */
 export interface AgentWarning {
-  /** Of the Job. */
+  /** UID of the Job. */
   readonly uid: string;
   readonly reason: string;
   readonly message: string;
@@ -99,19 +99,19 @@ export function projectWarning({ involvedObject, reason, message }: CoreV1Event)
   return { uid: involvedObject.uid ?? '', reason: reason ?? '', message: message ?? '' };
 }
 
-/** What the pod's agent reported, if it came that far. */
+/** The report of the pod's agent; undefined if the agent made none. */
 export function outcomeOf({ report }: AgentPod): Outcome | undefined {
   return Outcome.safeParse(parsed(report)).data;
 }
 
-/** A pod that is just being made ready needs no words. */
+/** The reason why a pod does not start, in words; undefined for a pod that is merely starting. */
 export function describeWait({ reason, message }: AgentPod): string | undefined {
   if (reason === undefined || reason === 'ContainerCreating' || reason === 'PodInitializing')
     return undefined;
   return `its pod does not start: ${reason}${message === undefined ? '' : `, ${message}`}`;
 }
 
-/** How a run ended without a report, with the last step that its agent told of. */
+/** The end of a run without a report, with the last step that its agent named. */
 export function describeEnd(pod: AgentPod | undefined, job: AgentJobObject | undefined): string {
   const { step, error } = LastWords.safeParse(parsed(pod?.report)).data ?? {};
   const reason = pod?.reason ?? job?.ended?.reason ?? 'its Job was deleted';
@@ -121,7 +121,7 @@ export function describeEnd(pod: AgentPod | undefined, job: AgentJobObject | und
   return `the agent ended without a report (${[reason, message].filter(Boolean).join(': ')})${where}${why}`;
 }
 
-/** What an agent leaves in the termination message before it has a report. */
+/** The termination message of an agent that has no report yet. */
 const LastWords = z.object({ step: z.string().exactOptional(), error: z.string().exactOptional() });
 
 function parsed(report: string | undefined): unknown {
@@ -135,7 +135,7 @@ function parsed(report: string | undefined): unknown {
 type Why = Pick<AgentPod, 'reason' | 'message'>;
 
 function endOf(terminated: V1ContainerState['terminated'], status: V1Pod['status']): Why {
-  // Eviction and deadline are the pod's own words, a kill for memory the container's.
+  // The pod's status names eviction and deadline; the container's names a kill for memory.
   const reason = status?.reason ?? terminated?.reason;
   const message = status?.message ?? (terminated && `exit code ${terminated.exitCode}`);
   return { ...(reason !== undefined && { reason }), ...(message !== undefined && { message }) };

@@ -1,5 +1,5 @@
-// Who calls the store: an agent by the token of its pod, a person by their own. The API server says whose a token is
-// and what they may do; what an agent may read, its Job says.
+// Authenticates callers of the store: an agent by the token of its pod, a person by their own token. The API server
+// tells the owner and the rights of a token; the agent's Job tells which branch the agent may read.
 
 import type { V1Job, V1Pod } from '@kubernetes/client-node';
 import { createHash } from 'node:crypto';
@@ -11,7 +11,7 @@ import { AGENT_ACCOUNT, ANNOTATION, AUDIENCE } from './cluster-names.ts';
 
 export interface AuthenticatorOptions {
   readonly client: KubeClient;
-  /** The controller's own, where agents run. */
+  /** The controller's namespace, where agents run. */
   readonly namespace: string;
 }
 
@@ -26,17 +26,17 @@ interface TokenReview {
   readonly status?: { readonly authenticated?: boolean; readonly user?: User };
 }
 
-/** A git command makes several requests. */
+/** Lifetime of a person's remembered token: a git command makes several requests. */
 const REMEMBERED_MS = 10_000;
-/** An agent is done in seconds, and then its pod's token is nobody's. */
+/** Lifetime of an agent's remembered token: an agent ends within seconds, and then its token is void. */
 const AGENT_REMEMBERED_MS = 2_000;
 const MAX_REMEMBERED = 1_000;
-/** Permissions on it are the permissions on the store. */
+/** The resource whose permissions are the permissions on the store. */
 const RESOURCE = { group: 'multinic.io', resource: PLURAL, subresource: 'history' } as const;
 
 export class KubeAuthenticator {
   readonly #options: AuthenticatorOptions;
-  /** By hash of the token: none is kept. */
+  /** Remembered principals by the hash of their token, so that no token is kept. */
   readonly #known = new Map<string, { readonly principal: Principal; readonly until: number }>();
 
   constructor(options: AuthenticatorOptions) {
@@ -45,7 +45,7 @@ export class KubeAuthenticator {
 
   /**
    * @returns undefined: the API server knows no such token
-   * @throws MultinicError `Forbidden`, and `Busy` when the API server cannot be asked
+   * @throws MultinicError `Forbidden`, and `Busy` if the API server does not answer
    */
   readonly authenticate = async (token: string): Promise<Principal | undefined> => {
     const hash = createHash('sha256').update(token).digest('base64');
@@ -90,7 +90,7 @@ export class KubeAuthenticator {
     return status?.authenticated === true ? status.user : undefined;
   }
 
-  /** A deleted pod's token is good for seconds more: its pod must run, and its Job be one whose outcome is awaited. */
+  /** Requires a running pod and a Job without an outcome: a deleted pod's token is valid for some seconds more. */
   async #agent({ extra }: User): Promise<Principal> {
     const { client, namespace } = this.#options;
     const claim = (key: string): string => extra?.[`authentication.kubernetes.io/${key}`]?.[0] ?? '';
@@ -140,7 +140,7 @@ export class KubeAuthenticator {
     );
   }
 
-  /** Without a namespace: the store holds all of them. */
+  /** Asks for the right in all namespaces, because the store holds the CRs of all of them. */
   async #may({ username, uid, groups, extra }: User, verb: 'get' | 'update'): Promise<boolean> {
     const { status } = await this.#options.client.request<{ status?: { allowed?: boolean } }>(
       'POST',

@@ -18,10 +18,10 @@ export const MERGE_PATCH = 'application/merge-patch+json';
 
 const TIMEOUT_MS = 30_000;
 
-/** What the API server answered; status 0: nothing, then the code is `KubeUnreachable`. */
+/** An error answer of the API server. Status 0 means no answer; then the code is `KubeUnreachable`. */
 export class KubeError extends MultinicError {
   readonly status: number;
-  /** As in the answer: `NotFound`, `AlreadyExists`, `Conflict`, `Invalid`… */
+  /** Reason in the answer: `NotFound`, `AlreadyExists`, `Conflict`, `Invalid`… */
   readonly reason: string;
   readonly retryAfterMs: number | undefined;
 
@@ -52,7 +52,7 @@ export async function found<T>(request: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** The library makes an agent, and with it a pool, for every call. */
+/** One dispatcher for all requests: the library would make an agent, and so a pool, for each call. */
 class PooledConfig extends KubeConfig {
   #dispatcher: Dispatcher | undefined;
 
@@ -134,7 +134,7 @@ export class KubeClient {
     });
   }
 
-  /** Of the API server; asked once. */
+  /** Version of the API server, which is requested once. */
   serverVersion(): Promise<{ readonly major: number; readonly minor: number }> {
     this.#version ??= this.request<{ major: string; minor: string }>('GET', '/version').then(
       ({ major, minor }) => ({ major: Number.parseInt(major, 10), minor: Number.parseInt(minor, 10) }),
@@ -203,7 +203,7 @@ async function refusal(method: string, path: string, answer: Dispatcher.Response
   try {
     status = JSON.parse(text) as typeof status;
   } catch {
-    // A proxy's own page, or a crash.
+    // A proxy answered with a page of its own, or the API server crashed.
   }
   const seconds = Number(answer.headers['retry-after']);
   const message = status.message ?? (text.slice(0, 200).trim() || `HTTP ${answer.statusCode}`);

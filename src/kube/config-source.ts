@@ -1,5 +1,5 @@
-// MultiNicBizConfigs of a cluster. What is listed is simple; what is missing is looked at again, because to be missing
-// may take a node's network away.
+// MultiNicBizConfigs of a cluster. A CR that is missing from the list is checked again, because its absence may remove
+// a node's network.
 
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { isDeepStrictEqual } from 'node:util';
@@ -13,14 +13,14 @@ import type { Person } from '../store/model/store-port.ts';
 import { hasStatus, type KubeClient } from './client.ts';
 import { FIELD_MANAGER } from './cluster-names.ts';
 
-/** What is kept of a CR. */
+/** The fields of a CR that the source keeps. */
 export interface WatchedConfig {
   readonly object: ConfigObject;
-  /** As the API server has it: an earlier agent's may have other fields. */
+  /** Status as the API server has it; an earlier agent's may have other fields. */
   readonly status: ConfigStatus | undefined;
 }
 
-/** As an Informer is read. */
+/** The part of an Informer that is read. */
 export interface ConfigLookup {
   get(key: string): WatchedConfig | undefined;
   list(): readonly WatchedConfig[];
@@ -44,9 +44,9 @@ interface LiveObject {
 
 export class KubeConfigSource implements ConfigSource {
   readonly #options: KubeConfigSourceOptions;
-  /** By UID of the CR: neither its namespace nor its CRD can change while it is there. */
+  /** Origins by the UID of the CR: a CR's namespace and CRD never change while the CR exists. */
   readonly #origins = new Map<string, Readonly<Record<string, string>>>();
-  /** With its origin; the same object while the CR is the same. */
+  /** CRs with their origins; the same object while the CR is the same. */
   readonly #completed = new WeakMap<ConfigObject, ConfigObject>();
 
   constructor(options: KubeConfigSourceOptions) {
@@ -84,7 +84,7 @@ export class KubeConfigSource implements ConfigSource {
       }));
   }
 
-  /** Why the absence of a CR that main has proves nothing. Each read comes after the absence was seen. */
+  /** The reason why the absence of a CR of main proves nothing. Each read follows the sight of the absence. */
   async #doubt({ ref, origin }: Placed, reads: LiveReads): Promise<string | undefined> {
     const informer = this.#options.informers.get(ref.group as Group);
     if (informer === undefined) return `group ${ref.group} is not watched: add it to --groups`;
@@ -131,7 +131,7 @@ export class KubeConfigSource implements ConfigSource {
   }
 }
 
-/** Removal of what a CR lives in takes the CR along: that is nobody's wish for a node. */
+/** The deletion of a namespace or CRD deletes its CRs, and is no request to clean nodes. */
 function standing(
   what: string,
   found: LiveObject | undefined,
@@ -146,7 +146,7 @@ function standing(
   return undefined;
 }
 
-/** Each object is read once in a pass. */
+/** Reads each object at most once in a pass. */
 class LiveReads {
   readonly #client: KubeClient;
   readonly #reads = new Map<string, Promise<LiveObject | undefined>>();

@@ -1,4 +1,5 @@
-// What kubelets, operators and Prometheus ask of every replica, over plain HTTP: /livez, /readyz, /healthz, /metrics.
+// Serves /livez, /readyz, /healthz and /metrics on every replica, over plain HTTP, for kubelets, operators and
+// Prometheus.
 
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
@@ -15,7 +16,7 @@ export interface ProbesOptions {
   readonly port: number;
   readonly metrics: Metrics;
   readonly health: () => Health;
-  /** Why this replica is not ready; empty: it is. */
+  /** The reasons why this replica is not ready; empty if it is ready. */
   readonly unready: () => Promise<readonly string[]>;
   readonly log: Logger;
 }
@@ -48,10 +49,10 @@ export async function serveProbes(options: ProbesOptions): Promise<Probes> {
 
 const UNREADABLE = 'the store cannot be read: see the log; if its volume is gone, restore a backup';
 
-/** Why the leader cannot serve its store. */
+/** The reason why the leader cannot serve its store. */
 export async function storeTroubles(store: Store): Promise<readonly string[]> {
   const look = async (): Promise<string[]> => {
-    // Between two passes nobody else notices that a store was restored, and agents would be answered from both.
+    // Only this check notices a restored store between two passes; without it agents get answers from both stores.
     await store.expectFence();
     await store.reader.ref(MAIN);
     return [];
@@ -70,7 +71,7 @@ async function answer(
   response: ServerResponse,
 ): Promise<void> {
   switch (url.split('?', 1)[0]) {
-    // That this process answers at all: a restart mends nothing else.
+    // An answer proves that the process is alive, and a restart mends nothing else.
     case '/livez':
       return send(response, 200, 'text/plain; charset=utf-8', 'ok\n');
     case '/readyz': {

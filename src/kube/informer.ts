@@ -13,7 +13,7 @@ export interface InformerOptions<T> {
   readonly path: string;
   /** `labelSelector`, `fieldSelector`. */
   readonly query?: Readonly<Record<string, string>>;
-  /** What is kept of an object: the less, the better. Parts of what was kept before may stay the same objects. */
+  /** Makes the small projection that stays in memory. Unchanged parts may be the same objects as before. */
   readonly project: (object: KubernetesObject, before: T | undefined) => T;
   readonly changed: (key: string) => void;
   readonly log: Logger;
@@ -24,9 +24,9 @@ export interface InformerOptions<T> {
 interface Timing {
   readonly backoffBase: number;
   readonly backoffMax: number;
-  /** A watch is ended by the server after so long, and a bit more or less. */
+  /** Time after which the server ends a watch, more or less a random part. */
   readonly watch: number;
-  /** Bookmarks come every minute: a watch that is silent for longer is dead. */
+  /** Silence after which a watch counts as dead; bookmarks come every minute. */
   readonly silence: number;
 }
 
@@ -91,7 +91,7 @@ export class Informer<T> {
     return (this.#list ??= [...this.#items.values()]);
   }
 
-  /** Whether what is missing here was missing when the API server was last listed or heard of. */
+  /** True if an object that is missing here was missing at the API server at the last contact. */
   get complete(): boolean {
     return this.#complete;
   }
@@ -117,7 +117,7 @@ export class Informer<T> {
         failures = 0;
         const began = performance.now();
         version = await this.#watch(version);
-        // A server that ends each watch at once would be asked without a pause.
+        // The pause also follows watches that the server ends at once, which would repeat without it.
         const lasted = performance.now() - began;
         if (lasted < this.#timing.backoffBase) await pause(this.#timing.backoffBase - lasted, signal);
       } catch (error) {
@@ -132,7 +132,7 @@ export class Informer<T> {
         } else {
           failures++;
           log.warn({ path, err: error, failures }, 'watch broken off: trying again');
-          // A list that failed says nothing, a watch that broke off goes on where it was.
+          // A failed list leaves the objects as they are; a broken watch goes on at its version.
         }
         await pause(backoffMs(failures, this.#timing.backoffBase, this.#timing.backoffMax, error), signal);
       }
@@ -186,7 +186,7 @@ export class Informer<T> {
           allowWatchBookmarks: 'true',
           timeoutSeconds: String(seconds),
         },
-        // To open it the API server had to be there, however long it is silent afterwards.
+        // An opened watch proves that the API server is there, however long it is silent afterwards.
         { signal, silenceMs: this.#timing.silence, opened: () => this.#heard() },
         (line) => {
           if (expired !== undefined || this.#stop.signal.aborted) return;
@@ -203,7 +203,7 @@ export class Informer<T> {
       );
     } catch (error) {
       if (expired !== undefined) throw expired;
-      // Progress made before it broke off is kept.
+      // The version that a broken watch reached is kept.
       if (version !== from && !hasStatus(error, 404, 410)) return version;
       throw error;
     }

@@ -157,8 +157,8 @@ function podTemplate(
     ],
   };
   const spec: V1PodSpec = {
-    // By matchFields and not nodeName: the scheduler takes it to exactly this node, which may be full or tainted, and
-    // no label of a kubelet's own choice can attract it.
+    // matchFields instead of nodeName: the scheduler places the pod on exactly this node and sees whether the node is
+    // full or tainted. A label, which a kubelet may choose itself, cannot attract the pod.
     affinity: {
       nodeAffinity: {
         requiredDuringSchedulingIgnoredDuringExecution: {

@@ -1,5 +1,5 @@
-// Agents as Kubernetes Jobs. What a Job stands for is read from its annotations and its pod each time it is asked;
-// every call may come twice, and every object may be changed by somebody else.
+// Runs agents as Kubernetes Jobs. A Job's state is read from its annotations and its pod each time; every call may come
+// twice, and anybody may change any object.
 
 import type { V1Job, V1Pod } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
@@ -19,7 +19,7 @@ import { hasStatus, MERGE_PATCH, type KubeClient } from './client.ts';
 import { agentJob, GRACE_SECONDS, type JobOptions } from './job-manifest.ts';
 import { ANNOTATION } from './cluster-names.ts';
 
-/** As an Informer is read. */
+/** The part of an Informer that is read. */
 export interface Lookup<T> {
   list(): readonly T[];
 }
@@ -34,28 +34,28 @@ export interface KubeJobRunnerOptions extends Omit<JobOptions, 'ca' | 'peers'> {
   readonly peers: () => Promise<readonly string[]>;
   /** Seconds that a Job stays after its outcome is recorded. */
   readonly jobTtl: number;
-  /** Something may be due that no object tells of. */
+  /** Called when something may be due without an event of an object. */
   readonly changed: () => void;
   readonly log: Logger;
   readonly now?: () => number;
 }
 
-/** Informers show what was created within moments; after so long it was deleted before they could. */
+/** Time after which a created object that no informer shows counts as deleted; informers need moments. */
 const UNSEEN_MS = 30_000;
-/** A pod that has to end and has not after so long is on a node that does not answer: nobody will ever hear of it. */
+/** Time after which a pod that must end and does not counts as lost, because its node does not answer. */
 const LINGER_MS = (GRACE_SECONDS + 60) * 1000;
 
-/** What a JobStatus has in any phase. */
+/** The fields that a JobStatus has in any phase. */
 type Known = Omit<JobStatus, 'phase' | 'outcome' | 'message'>;
 
 export class KubeJobRunner implements JobRunner {
   readonly #options: KubeJobRunnerOptions;
   readonly #now: () => number;
-  /** Created or found, and not shown by the informer yet. */
+  /** Jobs that were created or found, and that the informer does not show yet. */
   readonly #unseen = new Map<string, { readonly status: JobStatus; readonly at: number }>();
-  /** Recorded. The informer may not show it yet, and a pod may outlive its Job. */
+  /** Jobs with a recorded outcome. The informer may lag behind, and a pod may outlive its Job. */
   readonly #recorded = new Set<string>();
-  /** When something was first seen, by our own clock: that of the API server may be another. */
+  /** Time of the first sight of each object, by this process's clock, because the API server's may differ. */
   readonly #since = new Map<string, number>();
   readonly #timers = new Set<NodeJS.Timeout>();
 
@@ -96,11 +96,11 @@ export class KubeJobRunner implements JobRunner {
 
   async withdraw(name: string): Promise<void> {
     const started = this.#options.pods.list().some((pod) => pod.job === name && pod.phase !== 'waiting');
-    // An agent that starts at this very instant finds that the tip moved on, and touches nothing.
+    // An agent that starts at this instant finds that the tip moved, and touches nothing.
     if (!started) await this.#delete(name);
   }
 
-  /** The Job stays for people for a while; its pod's log with it. */
+  /** Marks the Job as recorded. The Job and its pod's log stay for people for a while. */
   async forget(name: string): Promise<void> {
     const body = {
       metadata: { annotations: { [ANNOTATION.recorded]: 'true' } },
@@ -119,12 +119,12 @@ export class KubeJobRunner implements JobRunner {
     this.#timers.clear();
   }
 
-  /** One that is being deleted is not ours, one of another commit is somebody else's, one that is recorded is over. */
+  /** Refuses a found Job that is being deleted, that has another commit, or whose outcome is recorded. */
   async #expectOurs({ name, commit, attempt }: JobRequest): Promise<void> {
     const found = projectJob(await this.#options.client.request<V1Job>('GET', this.#path(name)));
     const same = found.commit === commit && found.attempt === attempt;
     if (same && !found.deleting && !found.recorded) return;
-    // The store was restored from before this run: it has to be made again.
+    // The store was restored from a backup without this run, so the Job must be made again.
     if (same && found.recorded && !found.deleting) await this.#delete(name, found.uid);
     const why = same ? 'is going away' : `is of commit ${found.commit.slice(0, 10)}`;
     throw new MultinicError('JobNameTaken', `Job ${name} exists and ${why}: tried again when it is gone`, {
@@ -155,7 +155,7 @@ export class KubeJobRunner implements JobRunner {
     if (living !== undefined) return await this.#living(known, job, living);
     const [ended] = pods;
     if (job === undefined) {
-      // Withdrawn or deleted before anything ran: as if it had not been.
+      // The Job was withdrawn or deleted before its agent ran, so it leaves no outcome.
       if (ended === undefined || ended.unstarted === true) return undefined;
       return { ...known, phase: 'finished', message: describeEnd(ended, job) };
     }
@@ -165,7 +165,7 @@ export class KubeJobRunner implements JobRunner {
     return await this.#waiting(known, job, undefined);
   }
 
-  /** A pod outlives its Job when that is deleted: until it has ended, no other agent may start on its node. */
+  /** Pods that outlive their deleted Job: until such a pod ends, no other agent may start on its node. */
   async #living(known: Known, job: AgentJobObject | undefined, pod: AgentPod): Promise<JobStatus> {
     if (job !== undefined && job.ended === undefined && !job.deleting && !pod.deleting) {
       return pod.phase === 'started' ? { ...known, phase: 'running' } : await this.#waiting(known, job, pod);
@@ -181,7 +181,7 @@ export class KubeJobRunner implements JobRunner {
     };
   }
 
-  /** The watch of Jobs may be ahead of that of pods: before a report is lost, the API server is asked for it. */
+  /** Asks the API server for a report before it counts as lost: the watch of Jobs may be ahead of the watch of pods. */
   async #lost(known: Known, job: AgentJobObject): Promise<JobStatus> {
     const { client, namespace } = this.#options;
     const { items } = await client.request<{ items: V1Pod[] }>(
@@ -233,13 +233,13 @@ export class KubeJobRunner implements JobRunner {
     try {
       await this.#options.client.request('DELETE', this.#path(name), { body });
     } catch (error) {
-      // Gone, or another one of that name by now.
+      // The Job is gone, or another Job has its name by now.
       if (!hasStatus(error, 404, 409)) throw error;
     }
     this.#unseen.delete(name);
   }
 
-  /** Milliseconds since this was first asked of `key`; when it comes to `limitMs`, somebody is told to look. */
+  /** Milliseconds since the first call for `key`; after `limitMs` the controller is woken. */
   #age(key: string, limitMs: number): number {
     const since = this.#since.get(key);
     if (since !== undefined) return this.#now() - since;
@@ -271,7 +271,7 @@ export class KubeJobRunner implements JobRunner {
   }
 }
 
-/** A report is the outcome, whatever the Job says and whoever deletes it. */
+/** The outcome of a run: a report counts, whatever the Job's conditions are and whoever deleted the Job. */
 function finished(known: Known, pods: readonly AgentPod[]): JobStatus | undefined {
   for (const pod of pods) {
     const outcome = outcomeOf(pod);

@@ -35,7 +35,7 @@ export async function connectToStore(client: KubeClient, namespace: string): Pro
     try {
       const opened = await forward.portForward(namespace, pod, [STORE_PORT], socket, null, socket);
       const webSocket = typeof opened === 'function' ? opened() : opened;
-      // Of a socket that is destroyed nobody tells it, and then it keeps this process for as long as the server likes.
+      // A destroyed socket does not end the WebSocket, which would keep this process until the server closes it.
       if (socket.destroyed) webSocket?.terminate();
       else socket.once('close', () => webSocket?.terminate());
     } catch (error) {

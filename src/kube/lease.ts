@@ -1,5 +1,5 @@
-// Leader election by a Lease, as client-go does it: what another holder's renewals mean is judged by how long this
-// process has seen them unchanged, never by comparing two machines' clocks.
+// Leader election by a Lease, as client-go does it. Another holder's Lease has expired if this process has seen it
+// unchanged for its duration; two machines' clocks are never compared.
 
 import type { V1Lease } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
@@ -14,9 +14,9 @@ export interface LeaderElectionOptions {
   /** This replica's. */
   readonly identity: string;
   readonly log: Logger;
-  /** Others may take a Lease over that was not renewed for so long. */
+  /** Time without renewal after which other replicas may take the Lease over. */
   readonly leaseDurationMs?: number;
-  /** The leader gives up when it could not renew for so long: well before others may take over. */
+  /** Time without a successful renewal after which the leader gives up: well before others may take over. */
   readonly renewDeadlineMs?: number;
   readonly retryPeriodMs?: number;
 }
@@ -38,7 +38,7 @@ export class LeaderElection {
     this.#options = { leaseDurationMs: 15_000, renewDeadlineMs: 10_000, retryPeriodMs: 2_000, ...options };
   }
 
-  /** Who leads, as last seen. */
+  /** The leader, as last seen. */
   get leader(): string | undefined {
     return this.#seen?.lease.spec?.holderIdentity || undefined;
   }
@@ -93,7 +93,7 @@ export class LeaderElection {
   async #tryToHold(signal: AbortSignal): Promise<boolean> {
     const { log, retryPeriodMs } = this.#options;
     try {
-      // A call that hangs must not outlast the deadline.
+      // A hanging call must not outlast the deadline, so the call has a time-out.
       return await this.#hold(AbortSignal.any([signal, AbortSignal.timeout(retryPeriodMs * 2)]));
     } catch (error) {
       if (signal.aborted || hasStatus(error, 409)) return false;
@@ -152,7 +152,7 @@ export class LeaderElection {
     return this.#seen;
   }
 
-  /** So that the next replica need not wait. */
+  /** Gives the Lease back, so that the next replica does not wait for its end. */
   async #release(): Promise<void> {
     const { identity, log } = this.#options;
     try {
@@ -167,7 +167,7 @@ export class LeaderElection {
   /** @returns false: it was written meanwhile */
   async #giveBack(): Promise<boolean> {
     const { client, identity, log, name } = this.#options;
-    // Read anew: a renewal that was not waited for may have arrived all the same.
+    // Read the Lease again: an abandoned renewal may have arrived all the same.
     const lease = (await this.#read(AbortSignal.timeout(RELEASE_MS)))?.lease;
     if (lease?.spec?.holderIdentity !== identity) return true;
     const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime() };

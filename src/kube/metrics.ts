@@ -1,4 +1,4 @@
-// What Prometheus is told: controller-runtime's names where they exist, ours for the rest.
+// Metrics for Prometheus: controller-runtime's names where they exist, our own names for the rest.
 
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
 import { nodeViews, type Snapshot } from '../controller/config-status.ts';
@@ -6,14 +6,14 @@ import { NODE_STATES } from '../api/status.ts';
 
 const CONTROLLER = 'multinicbizconfig';
 
-/** Read when somebody scrapes. */
+/** Values that are read at each scrape. */
 export interface Gauges {
   /** Milliseconds since the API server was last heard of, by resource. */
   readonly staleness: () => Readonly<Record<string, number>>;
   /** Keys that wait, by queue. */
   readonly depths: () => Readonly<Record<string, number>>;
   readonly leading: () => boolean;
-  /** Of the API server, by `<method> <status>`. */
+  /** Number of the API server's answers, by `<method> <status>`. */
   readonly answers: ReadonlyMap<string, number>;
 }
 

@@ -6,7 +6,7 @@ import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
 import type { PausableInventory } from '../controller/sink-port.ts';
 import type { InventoryNode } from '../mirror/home-port.ts';
 
-/** As an Informer is read. */
+/** The part of an Informer that is read. */
 export interface NodeLookup {
   list(): readonly InventoryNode[];
   readonly complete: boolean;

@@ -5,7 +5,7 @@ import type { KubeClient } from './client.ts';
 export interface PeersOptions {
   readonly client: KubeClient;
   readonly namespace: string;
-  /** Of this replica, which serves the store. */
+  /** Name of this replica's pod, which serves the store. */
   readonly pod: string;
   readonly log: Logger;
   readonly now?: () => number;
@@ -13,12 +13,12 @@ export interface PeersOptions {
 
 const API_SERVERS = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
 const SERVICE = { labelSelector: 'kubernetes.io/service-name=kubernetes' };
-/** They change when a control plane does. */
+/** Time for which the addresses are remembered; they change only with the control plane. */
 const FRESH_MS = 60_000;
 
 /**
- * Where API servers and the store are, behind their Services: a Service's own address is rewritten before a packet
- * leaves a node, so it does not tell by which NIC.
+ * Addresses of API servers and of the store behind their Services. A Service's own address is rewritten before a packet
+ * leaves the node, so it does not tell which NIC the packet takes.
  */
 export class Peers {
   readonly #options: PeersOptions;
@@ -31,7 +31,7 @@ export class Peers {
     this.#now = options.now ?? Date.now;
   }
 
-  /** @returns addresses; those of a minute ago are good enough */
+  /** @returns addresses, at most a minute old */
   list(): Promise<readonly string[]> {
     if (this.#now() - this.#readAt >= FRESH_MS) {
       this.#readAt = this.#now();

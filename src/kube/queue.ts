@@ -5,7 +5,7 @@ import { backoffMs } from './backoff.ts';
 
 export interface WorkQueueOptions {
   readonly name: string;
-  /** Level-triggered: reads what is wanted of the key when it runs. */
+  /** Work for one key. Level-triggered: it reads the wanted state when it runs. */
   readonly work: (key: string) => Promise<void>;
   readonly log: Logger;
   readonly concurrency?: number;
@@ -18,7 +18,7 @@ export class WorkQueue {
   /** Keys in the order in which they are to run. */
   readonly #ready = new Set<string>();
   readonly #running = new Map<string, Promise<void>>();
-  /** Came again while they ran. */
+  /** Keys that were added again while they ran. */
   readonly #again = new Set<string>();
   readonly #timers = new Map<string, { readonly timer: NodeJS.Timeout; readonly at: number }>();
   readonly #failures = new Map<string, number>();
@@ -41,7 +41,7 @@ export class WorkQueue {
     this.#fill();
   }
 
-  /** Unless it comes earlier. */
+  /** Adds a key after a delay, unless it is added earlier. */
   addAfter(key: string, ms: number): void {
     if (this.#closed || this.#ready.has(key)) return;
     const at = performance.now() + ms;
@@ -52,7 +52,7 @@ export class WorkQueue {
     this.#timers.set(key, { timer, at });
   }
 
-  /** Begins nothing more, and waits for what runs. */
+  /** Starts no further key, and waits for the running ones. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const key of this.#timers.keys()) this.#clearTimer(key);
@@ -60,7 +60,7 @@ export class WorkQueue {
     await Promise.all(this.#running.values());
   }
 
-  /** Runs what waits, pauses or not, and then closes. What fails once more is left. */
+  /** Runs all waiting keys without their pauses, and then closes. A key that fails again is dropped. */
   async drain(): Promise<void> {
     const waiting = [...this.#ready, ...this.#timers.keys(), ...this.#again];
     await this.close();
@@ -89,7 +89,7 @@ export class WorkQueue {
     }
     this.#running.delete(key);
     if (again !== undefined) this.addAfter(key, again);
-    // Failed or not: it changed meanwhile, but the pause after a failure holds.
+    // The key changed while it ran, so it runs again; after a failure it waits for its pause first.
     if (this.#again.delete(key) && again === undefined) this.add(key);
     this.#fill();
   }

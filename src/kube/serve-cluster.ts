@@ -55,7 +55,7 @@ export interface KubeOptions extends Pick<DeskOptions, 'guard'>, Pick<PassOption
   readonly signal: AbortSignal;
 }
 
-/** A watch that has been silent for so long has missed things: bookmarks come every minute. */
+/** Silence after which a watch is reported: bookmarks come every minute. */
 const STALE_MS = 180_000;
 const CERTIFICATE_CHECK_MS = 3_600_000;
 
@@ -87,7 +87,7 @@ export async function runInCluster(options: KubeOptions): Promise<void> {
   cleanup.defer(() => probes.close());
   watches.start();
   cleanup.defer(() => watches.stop());
-  // A container that restarts in its pod does not lead any more, whatever the pod's label says.
+  // A container that restarts in its pod has lost the leadership, so the pod loses the leader's label.
   await labelLeader(client, namespace, pod, false);
 
   const election = new LeaderElection({ client, namespace, name: CONTROLLER_LEASE, identity: pod, log });
@@ -103,7 +103,7 @@ export async function runInCluster(options: KubeOptions): Promise<void> {
     }, signal);
   } catch (error) {
     if (!signal.aborted) throw error;
-    // Told to end while it was beginning: nothing was under way.
+    // The signal to end came during the start, before there was any work.
     log.warn({ err: error }, 'ended while it began');
   }
 }
@@ -114,12 +114,12 @@ function health(leader: Leader | undefined, watches: Watches, since: number): He
   return { ...report, status: 'healthy', crd_watcher_status: watches.complete ? 'running' : 'starting' };
 }
 
-/** What only the leader has. */
+/** The parts that only the leader has. */
 interface LeaderParts {
   readonly desk: Desk;
   readonly loop: Loop;
   readonly sink: KubeStatusSink;
-  /** Ends with the leading. */
+  /** Aborted when the leadership ends. */
   readonly over: AbortSignal;
 }
 
@@ -143,9 +143,9 @@ class Leader implements AsyncDisposable {
     const { client, namespace, pod, log } = options;
     await using cleanup = new AsyncDisposableStack();
     await watches.synced(over);
-    // Agents may report, and pushes come, before the first pass: it sees everything.
+    // Reports and pushes may arrive before the first pass, which sees them.
     const wake = new Wake();
-    // Opening the store fences whoever led before.
+    // Opening the store fences the earlier leader.
     const store = await Store.open(options.storeDir, { log, onFenced: wake.stop });
     cleanup.defer(() => store.close());
     const sink = new KubeStatusSink({ client, namespace, pod, configs: watches.configs, log });
@@ -199,7 +199,7 @@ class Leader implements AsyncDisposable {
     return new Leader({ desk, loop, sink, over }, cleanup.move());
   }
 
-  /** Passes until it is over. @throws MultinicError `Fenced` */
+  /** Runs passes until this leadership ends. @throws MultinicError `Fenced` */
   async run(): Promise<void> {
     const { desk, loop, over } = this.#parts;
     over.addEventListener('abort', desk.wake.stop, { once: true });
@@ -222,7 +222,7 @@ class Leader implements AsyncDisposable {
     return this.#parts.sink.depths();
   }
 
-  /** Why the leader cannot serve. */
+  /** The reason why the leader cannot serve. */
   async unready(): Promise<readonly string[]> {
     return storeTroubles(this.#parts.desk.store);
   }
@@ -232,7 +232,7 @@ class Leader implements AsyncDisposable {
   }
 }
 
-/** Whoever was deposed may not write over what the next leader says; the store may know it before the Lease. */
+/** Whether another leader took over. Its status must not be overwritten, and the store may know it before the Lease. */
 async function isDeposed(over: AbortSignal, store: Store): Promise<boolean> {
   if (over.reason instanceof MultinicError) return true;
   return store.expectFence().then(
@@ -331,7 +331,7 @@ function authority(address: string): string {
   return isIPv6(address) ? `[${address}]` : address;
 }
 
-/** The store's Service leads to this pod alone: one that was killed or hangs has the label still. */
+/** Leads the store's Service to this pod alone, by its label. A killed or hanging pod keeps the label until now. */
 async function takeLeaderLabel(client: KubeClient, namespace: string, pod: string): Promise<void> {
   const labelSelector = `${LABEL.name}=${NAME},${LABEL.leader}=true`;
   const { items } = await client.request<{ items: V1Pod[] }>('GET', `/api/v1/namespaces/${namespace}/pods`, {
@@ -357,7 +357,7 @@ async function labelLeader(
       contentType: MERGE_PATCH,
     });
   } catch (error) {
-    // Outside of a cluster there is no such pod; and one that is gone leads nobody anywhere.
+    // A pod that does not exist needs no label; outside of a cluster there is none.
     if (!hasStatus(error, 404)) throw error;
   }
 }

@@ -1,11 +1,11 @@
-// A CR and its status share one object of at most 1.5 MB: what does not fit is left out in an order that keeps what a
-// person has to see.
+// Fits a status into the object that CR and status share, of at most 1.5 MB. Parts that do not fit are left out in an
+// order that keeps the parts that a person needs.
 
 import type { Condition, ConfigStatus, NodeStatus } from '../api/status.ts';
 
-/** Of etcd's 1.5 MiB, some is left for managedFields and the envelope. */
+/** Budget of an object: etcd's 1.5 MiB less room for managedFields and the envelope. */
 export const OBJECT_BUDGET_BYTES = 1_350_000;
-/** Said when so much of it is used. */
+/** Share of the budget from which on a warning is given. */
 const NEAR = 0.9;
 const MESSAGE_MAX = 4_096;
 const NODE_MESSAGE_MAX = 256;

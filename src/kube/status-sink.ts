@@ -1,4 +1,4 @@
-// Status of CRs by server-side apply, beside the passes: the newest one of each CR wins.
+// Writes the status of CRs by server-side apply, beside the passes; the newest status of each CR wins.
 
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
@@ -27,7 +27,7 @@ interface Wanted {
   readonly status: ConfigStatus;
 }
 
-/** A status of more nodes is written at most so often: each write is the whole object to etcd and to every watcher. */
+/** Shortest time between writes of a large status: each write sends the whole object to etcd and to every watcher. */
 const LARGE_NODES = 200;
 const LARGE_PAUSE_MS = 5_000;
 
@@ -46,7 +46,7 @@ export class KubeStatusSink implements StatusSink {
 
   async read(ref: ConfigRef): Promise<ConfigStatus | undefined> {
     const status = this.#config(ref)?.status;
-    // Another agent's has no such fields; nothing of it can be gone on with.
+    // An earlier agent's status lacks our fields, so none of it is kept.
     return status?.conditions === undefined || status.nodeStatuses === undefined ? undefined : status;
   }
 
@@ -72,7 +72,7 @@ export class KubeStatusSink implements StatusSink {
     return { status: this.#queue.depth, events: this.#events.depth };
   }
 
-  /** @param options.write what is still to be written is written, else it is left */
+  /** @param options.write whether waiting statuses are written first */
   async close({ write }: { readonly write: boolean }): Promise<void> {
     await Promise.all([write ? this.#queue.drain() : this.#queue.close(), this.#events.close()]);
   }
@@ -100,7 +100,7 @@ export class KubeStatusSink implements StatusSink {
         contentType: APPLY_PATCH,
       });
     } catch (error) {
-      // Gone, or another one of that name by now: its own status comes with the next pass.
+      // The CR is gone, or another CR has its name by now. The next pass writes that one's status.
       if (hasStatus(error, 404, 409)) return;
       throw error;
     }

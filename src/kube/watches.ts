@@ -1,5 +1,5 @@
-// All that is watched, once a process: CRs of both groups, Nodes, our Jobs, their pods, and the warnings that say why
-// they have none.
+// The informers of a process: CRs of both groups, Nodes, our Jobs, their pods, and the warnings that say why a Job has
+// no pod.
 
 import type { CoreV1Event, V1Job, V1Node, V1Pod } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
@@ -23,11 +23,11 @@ export interface WatchesOptions {
   readonly namespace: string;
   readonly groups: readonly Group[];
   readonly log: Logger;
-  /** Something may have changed. */
+  /** Called when something may have changed. */
   readonly changed: () => void;
 }
 
-/** An informer of whatever. */
+/** An informer of any kind of object. */
 type Watched = Pick<Informer<unknown>, 'start' | 'stop' | 'synced' | 'complete' | 'absent' | 'staleMs'>;
 
 export class Watches {
@@ -71,7 +71,7 @@ export class Watches {
       ...common,
       path: `/api/v1/namespaces/${namespace}/events`,
       query: { fieldSelector: 'involvedObject.kind=Job,type=Warning' },
-      // The API server sends no bookmarks of Events: their watch ends by itself before it is cut for its silence.
+      // The API server sends no bookmarks for Events, so their watch ends by itself before its silence counts as dead.
       timing: { watch: 60_000 },
       project: (object) => projectWarning(object as CoreV1Event),
     });
@@ -99,7 +99,7 @@ export class Watches {
     return Object.fromEntries(this.#all().map(([name, informer]) => [name, informer.staleMs]));
   }
 
-  /** What has been silent for too long, in words for people. */
+  /** Informers that have been silent for too long, in words for people. */
   unready(limitMs: number): string[] {
     return this.#all()
       .filter(([, informer]) => !informer.absent && (informer.staleMs > limitMs || !informer.complete))
