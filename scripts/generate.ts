@@ -1,10 +1,12 @@
-// Writes crds/ from the schema in src/api. A unit test fails when they differ.
+// Writes crds/ from the schema, and pages of docs/ from the tables, in src/api. Unit tests fail when they differ.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { stringify } from 'yaml';
 import { crd } from '../src/api/crd.ts';
 import { GROUPS, PLURAL } from '../src/api/multinicbizconfig.ts';
+import { reasonsPage } from './reasons-page.ts';
 
 const folder = new URL('../crds/', import.meta.url);
+const docs = new URL('../docs/', import.meta.url);
 
 /** The files of crds/, by name. */
 export function generate(): Map<string, string> {
@@ -17,7 +19,13 @@ export function generate(): Map<string, string> {
   );
 }
 
+/** The generated pages, by their name in docs/. */
+export function generatePages(): Map<string, string> {
+  return new Map([['reasons.md', reasonsPage()]]);
+}
+
 if (import.meta.main) {
   await mkdir(folder, { recursive: true });
   for (const [name, text] of generate()) await writeFile(new URL(name, folder), text);
+  for (const [name, text] of generatePages()) await writeFile(new URL(name, docs), text);
 }

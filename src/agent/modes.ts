@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import pino from 'pino';
 import * as z from 'zod';
-import { MultinicError } from '../api/errors.ts';
+import { hasCode, MultinicError } from '../api/errors.ts';
 import { AgentJob, NODE_ADDRESS_VARIABLE } from '../api/job.ts';
 import type { Outcome } from '../api/outcome.ts';
 import { httpBranch } from './fetch/store-branch.ts';
@@ -78,7 +78,7 @@ export async function plan(options: PlanOptions): Promise<Preview> {
   const job = readJob(options.job ?? '');
   const checkout = await httpBranch(job).checkout();
   if (checkout.tip !== job.commit) {
-    const { reason = '', message = '' } = superseded(job.commit, checkout.tip);
+    const { reason = 'NewerCommit', message = '' } = superseded(job.commit, checkout.tip);
     throw new MultinicError(reason, message);
   }
   const { desired } = readDesired(job.commit, job.node, checkout);
@@ -129,7 +129,7 @@ async function withHost(
     if (!(error instanceof MultinicError)) throw error;
     log.error({ code: error.code }, error.message);
     if (options.outcome !== undefined) writeRefusal(options.outcome, error.message);
-    return error.code === 'AgentRunning' ? EXIT.locked : EXIT.usage;
+    return hasCode(error, 'AgentRunning') ? EXIT.locked : EXIT.usage;
   }
 }
 

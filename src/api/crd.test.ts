@@ -136,7 +136,7 @@ test('every status that the controller writes keeps all its fields', () => {
         attachedNodeId: 'i-1',
         attachedNodeName: 'w1',
         state: 'Configured',
-        reason: 'r',
+        reason: 'InterfacesMissing',
         message: 'm',
         desiredCommit: 'c',
         appliedCommit: 'c',

@@ -1,9 +1,12 @@
+import { factsOf, type AnyReason, type Reason } from './reasons/reasons.ts';
+import type { ReasonFacts } from './reasons/reason-rows.ts';
+
 /** One field of an input that is wrong, described in words that an operator can act on. */
 export interface Problem {
   /** Path of the field as the operator would find it: `spec.nodeConfigs[1].interfaces[0].address`. */
   readonly path: string;
   /** PascalCase, stable, for programs: `DuplicateMac`. */
-  readonly code: string;
+  readonly code: AnyReason;
   /** The fault and its remedy, without the path. */
   readonly message: string;
 }
@@ -18,10 +21,10 @@ export interface MultinicErrorOptions extends ErrorOptions {
  */
 export class MultinicError extends Error {
   override readonly name = 'MultinicError';
-  readonly code: string;
+  readonly code: AnyReason;
   readonly data: Readonly<Record<string, unknown>>;
 
-  constructor(code: string, message: string, options: MultinicErrorOptions = {}) {
+  constructor(code: AnyReason, message: string, options: MultinicErrorOptions = {}) {
     super(message, options);
     this.code = code;
     this.data = options.data ?? {};
@@ -32,7 +35,7 @@ export class MultinicError extends Error {
 export class InvalidInputError extends MultinicError {
   readonly problems: readonly Problem[];
 
-  constructor(code: string, subject: string, problems: readonly Problem[]) {
+  constructor(code: AnyReason, subject: string, problems: readonly Problem[]) {
     super(code, `${subject}: ${problems.map(formatProblem).join('; ')}`, { data: { problems } });
     this.problems = problems;
   }
@@ -40,4 +43,14 @@ export class InvalidInputError extends MultinicError {
 
 export function formatProblem(problem: Problem): string {
   return problem.path === '' ? problem.message : `${problem.path}: ${problem.message}`;
+}
+
+/** Whether it is an error of ours with one of these codes. */
+export function hasCode(error: unknown, ...codes: readonly Reason[]): error is MultinicError {
+  return error instanceof MultinicError && codes.some((code) => code === error.code);
+}
+
+/** Whether it is an error of ours that concerns this, by the table of reasons. */
+export function concerns(error: unknown, what: NonNullable<ReasonFacts['concerns']>): error is MultinicError {
+  return error instanceof MultinicError && factsOf(error.code)?.concerns === what;
 }

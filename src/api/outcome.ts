@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { readReason } from './reasons/reasons.ts';
 
 /** A report has to fit a pod's termination message. */
 export const OUTCOME_MAX_BYTES = 4096;
@@ -23,7 +24,10 @@ export type Result = (typeof RESULTS)[number];
 const oid = z.string().regex(/^[0-9a-f]{40}$/);
 // These words stand on lines of a commit message: a host must not be able to add lines of its own.
 const word = z.string().regex(/^[\x21-\x7e]{1,253}$/);
-const reason = z.string().regex(/^[A-Z][A-Za-z]{0,63}$/);
+const reason = z
+  .string()
+  .regex(/^[A-Z][A-Za-z]{0,63}$/)
+  .transform(readReason);
 
 /** The agent's report of one run, shared by agent, scheduler and both homes. */
 export const Outcome = z.strictObject({

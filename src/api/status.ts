@@ -1,5 +1,7 @@
 // Status of a CR and its nodes. Names and spelling are the ones that operators know from the earlier agent.
 
+import type { AnyReason } from './reasons/reasons.ts';
+
 export const NODE_STATES = ['Pending', 'InProgress', 'Configured', 'Failed'] as const;
 export type NodeState = (typeof NODE_STATES)[number];
 
@@ -8,7 +10,7 @@ export interface NodeStatus {
   readonly attachedNodeName: string;
   readonly state: NodeState;
   /** Reason for the state, in PascalCase. */
-  readonly reason?: string;
+  readonly reason?: AnyReason;
   readonly message?: string;
   /** Tip of the node's branch. */
   readonly desiredCommit?: string;
@@ -24,7 +26,7 @@ export interface NodeStatus {
 export interface Condition {
   readonly type: 'Ready' | 'Reconciling' | 'Stalled' | 'InProgress' | 'Applied';
   readonly status: 'True' | 'False' | 'Unknown';
-  readonly reason: string;
+  readonly reason: AnyReason;
   readonly message: string;
   readonly observedGeneration: number;
   readonly lastTransitionTime: string;

@@ -4,7 +4,7 @@ import type { ApplyOptions, HostOptions, PlanOptions } from '../agent/modes.ts';
 import type { Detection, Preview } from '../agent/run/preview.ts';
 import type { NextBoot } from '../agent/foreign/next-boot.ts';
 import type { LinkStep } from '../agent/host/host.ts';
-import { MultinicError } from '../api/errors.ts';
+import { hasCode } from '../api/errors.ts';
 import { EXIT, outputOption, print, printJson, printTable, type Format } from './output.ts';
 
 /** `multinic agent`: what runs on a node. Everything heavy is imported only when it is run. */
@@ -175,7 +175,7 @@ async function end(action: (main: typeof import('../agent/modes.ts')) => Promise
 
 /** Prints that another run holds the node and gives the exit code for it; throws any other error. */
 function locked(error: unknown): number {
-  if (!(error instanceof MultinicError && error.code === 'AgentRunning')) throw error;
+  if (!hasCode(error, 'AgentRunning')) throw error;
   process.stderr.write(`error: ${error.message} (${error.code})\n`);
   return AGENT_EXIT.locked;
 }

@@ -4,9 +4,10 @@ import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { parse } from 'yaml';
-import { MultinicError } from '../api/errors.ts';
+import { hasCode, MultinicError } from '../api/errors.ts';
 import type { StatusReport } from '../controller/status-report.ts';
 import type { DiffQuery, NodeDescription, TimelineEntry } from '../history/timeline.ts';
+import { readReason } from '../api/reasons/reasons.ts';
 
 export interface ConnectionFlags {
   readonly dir?: string;
@@ -68,7 +69,7 @@ async function localStatus(flags: ConnectionFlags, dir: string): Promise<StatusR
   try {
     if (api !== undefined) return await api.call<StatusReport>('GET', '/status');
   } catch (error) {
-    if (!(error instanceof MultinicError && error.code === 'ControllerUnreachable')) throw error;
+    if (!hasCode(error, 'ControllerUnreachable')) throw error;
   }
   const { reportFile } = await import('../local/sink.ts');
   const text = await readFile(reportFile(dir), 'utf8').catch((cause: unknown) => {
@@ -171,9 +172,13 @@ export class Api {
       );
     })) as T & { code?: string; message?: string; data?: Record<string, unknown> };
     if (response.ok) return answer;
-    throw new MultinicError(answer.code ?? `Http${response.status}`, answer.message ?? response.statusText, {
-      data: answer.data ?? {},
-    });
+    throw new MultinicError(
+      readReason(answer.code ?? `Http${response.status}`),
+      answer.message ?? response.statusText,
+      {
+        data: answer.data ?? {},
+      },
+    );
   }
 }
 

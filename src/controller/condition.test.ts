@@ -97,7 +97,9 @@ describe('the conditions of a CR', () => {
   });
 
   test('an invalid CR is stalled, whatever its nodes do', () => {
-    const problems = [{ path: 'spec.nodeConfigs', code: 'Missing', message: 'write a list' }];
+    const problems = [
+      { path: 'spec.nodeConfigs', code: 'InvalidNodeConfigs' as const, message: 'write a list' },
+    ];
     expect(brief({ a: running }, problems)).toEqual({
       Ready: 'False InvalidConfig',
       Reconciling: 'False InvalidConfig',
@@ -123,7 +125,7 @@ describe('the conditions of a CR', () => {
   test('warnings stand in Ready, and change nothing else', () => {
     const warnings = ['a', 'b', 'c', 'd', 'e'].map((path) => ({
       path,
-      code: 'Twice',
+      code: 'DuplicateMac' as const,
       message: 'is there twice',
     }));
     const node: JudgedNode = { attachedNodeId: 'i-1', attachedNodeName: '', state: 'Configured' };

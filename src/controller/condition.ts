@@ -2,6 +2,7 @@
 
 import { formatProblem, type Problem } from '../api/errors.ts';
 import type { Condition, NodeStatus } from '../api/status.ts';
+import type { AnyReason } from '../api/reasons/reasons.ts';
 
 /** A node's status, and whether the node waits for a person. */
 export interface JudgedNode extends NodeStatus {
@@ -12,7 +13,7 @@ export interface JudgedNode extends NodeStatus {
 export type Judgement = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
 
 /** A line of a condition's table: when it applies, and what the condition is then. */
-type Line = readonly [when: boolean, status: 'True' | 'False', reason: string, message: string];
+type Line = readonly [when: boolean, status: 'True' | 'False', reason: AnyReason, message: string];
 
 /**
  * @param invalid why the CR is invalid as a whole

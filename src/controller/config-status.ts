@@ -8,6 +8,7 @@ import type { MirrorReport } from '../mirror/mirror.ts';
 import { runs, type Decision, type NodeFacts } from '../scheduler/due.ts';
 import type { JobStatus } from '../scheduler/job-port.ts';
 import { conditionsOf, describeProblems, nameOf, type JudgedNode } from './condition.ts';
+import type { Reason } from '../api/reasons/reasons.ts';
 
 /** Everything that a pass found. */
 export interface Snapshot {
@@ -134,7 +135,7 @@ function configStatus(
 }
 
 /** Reasons for which nothing happens until a person acts. */
-function waiting(reason: string, message: string): Verdict {
+function waiting(reason: Reason, message: string): Verdict {
   return { state: 'Pending', reason, message, waitsForPerson: true };
 }
 

@@ -1,7 +1,7 @@
 // Records how jobs ended: one commit on the outcome branch of the node, and only then may the job go.
 
 import { checkpoint } from '../api/checkpoint.ts';
-import { MultinicError } from '../api/errors.ts';
+import { hasCode } from '../api/errors.ts';
 import type { Outcome } from '../api/outcome.ts';
 import { Outcomes, recordEnding, recordRequest } from '../history/outcome-branch.ts';
 import { nodeRef, outcomeRef } from '../history/refs.ts';
@@ -79,7 +79,7 @@ export class Endings {
       await this.#desk.store.reader.commit(commit);
       return true;
     } catch (error) {
-      if (error instanceof MultinicError && error.code === 'NotFound') return false;
+      if (hasCode(error, 'NotFound')) return false;
       throw error;
     }
   }

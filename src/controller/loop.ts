@@ -1,7 +1,7 @@
 // Pass after pass, until the controller stops: at once when something may have changed, else after a while.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MultinicError } from '../api/errors.ts';
+import { hasCode, MultinicError } from '../api/errors.ts';
 import type { Snapshot } from './config-status.ts';
 import type { Desk } from './desk.ts';
 import type { Pass } from './pass.ts';
@@ -82,7 +82,7 @@ export class Loop {
   async #throwIfFenced(): Promise<void> {
     await this.#desk.store.expectFence().catch((error: unknown) => {
       // An unreadable store is the failure of the pass, which is reported elsewhere.
-      if (error instanceof MultinicError && error.code === 'Fenced') throw error;
+      if (hasCode(error, 'Fenced')) throw error;
     });
   }
 

@@ -51,7 +51,7 @@ describe('news of a node', () => {
 });
 
 describe('news of the mirror', () => {
-  const problem = { path: 'spec', code: 'Bad', message: 'write a list' };
+  const problem = { path: 'spec', code: 'InvalidSpec' as const, message: 'write a list' };
 
   test('removals that are stopped, once, with what to do', () => {
     const stopped = { stopped: new Set(['a', 'b', 'c', 'd', 'e', 'f']) };

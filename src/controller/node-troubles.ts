@@ -1,7 +1,7 @@
 // Errors of single nodes in one pass. Such an error stops its node and no other.
 
 import type { Logger } from 'pino';
-import { MultinicError } from '../api/errors.ts';
+import { concerns, MultinicError } from '../api/errors.ts';
 import type { Store } from '../store/store.ts';
 
 export class NodeTroubles {
@@ -19,7 +19,7 @@ export class NodeTroubles {
     try {
       await task();
     } catch (error) {
-      if (error instanceof MultinicError && OF_THE_STORE.has(error.code)) throw error;
+      if (concerns(error, 'store')) throw error;
       // A restore during a pass: one git process still reads the old store, and another reads the new one.
       await this.#store.expectFence();
       this.#log.error({ node, err: error }, 'reconciling this node failed: trying again');
@@ -32,12 +32,3 @@ export class NodeTroubles {
     }
   }
 }
-
-const OF_THE_STORE: ReadonlySet<string> = new Set([
-  'Fenced',
-  'LostRace',
-  'DiskFull',
-  'Locked',
-  'StoreUnreadable',
-  'StoreClosed',
-]);

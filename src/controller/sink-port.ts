@@ -2,12 +2,13 @@ import type { ConfigStatus } from '../api/status.ts';
 import type { ConfigRef } from '../network/node.ts';
 import type { NodeInventory } from '../mirror/home-port.ts';
 import type { Person } from '../store/model/store-port.ts';
+import type { AnyReason } from '../api/reasons/reasons.ts';
 
 /** An event for people. */
 export interface ControllerEvent {
   readonly type: 'Normal' | 'Warning';
   /** PascalCase: `HoldEnded`, `NodeFailed`, `RemovalStopped`… */
-  readonly reason: string;
+  readonly reason: AnyReason;
   readonly message: string;
   readonly node?: string;
   readonly config?: ConfigRef;

@@ -1,7 +1,7 @@
 // Reads a node's branch: its network, its base, whether it is held. Everything is derived from commits alone, so what
 // is known about a commit stays true and is remembered by its ID.
 
-import { MultinicError } from '../api/errors.ts';
+import { concerns, MultinicError } from '../api/errors.ts';
 import { sameNetwork, type Network } from '../network/interface.ts';
 import { parseNode, type NodeIdentity } from '../network/node.ts';
 import { managedFiles, NODE_FILE, readTree, treeId } from '../network/tree.ts';
@@ -161,7 +161,7 @@ async function interpret(
     if (sameNetwork(network, base.network)) return branch;
     return { ...branch, hold: await findHold(reader, walked, base, earlier) };
   } catch (error) {
-    if (!(error instanceof MultinicError && INVALID.has(error.code))) throw error;
+    if (!concerns(error, 'tip')) throw error;
     const base = known ?? { commit: tip, network: [] };
     const node = await newestIdentity(reader, anchor);
     return { ...found, base, node, network: base.network, tree: tip.tree, invalid: error };
@@ -174,7 +174,7 @@ async function newestIdentity(reader: Reader, anchor: Commit): Promise<NodeIdent
     try {
       if (isOurs(commit)) return parseNode(await fileAt(reader, commit.oid, NODE_FILE));
     } catch (error) {
-      if (!(error instanceof MultinicError && INVALID.has(error.code))) throw error;
+      if (!concerns(error, 'tip')) throw error;
     }
     const parent = commit.parents[0];
     if (parent === undefined) {
@@ -187,9 +187,6 @@ async function newestIdentity(reader: Reader, anchor: Commit): Promise<NodeIdent
     commit = await reader.commit(parent);
   }
 }
-
-/** Codes that mean an invalid tip. Any other error means that the store could not be read. */
-const INVALID: ReadonlySet<string> = new Set(['InvalidTree', 'InvalidTip', 'NotText']);
 
 /** Refuses links and executables: git reads them like files, and on a host they would be something else. */
 async function refuseOddModes(reader: Reader, tip: Commit): Promise<void> {

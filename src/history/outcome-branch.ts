@@ -9,6 +9,7 @@ import type { Commit, Mark, Oid, Person, Reader } from '../store/model/store-por
 import { kindOf } from './node-branch.ts';
 import { subject, trailer, TRAILER } from './commit-words.ts';
 import { outcomeRef } from './refs.ts';
+import { readReason, type AnyReason } from '../api/reasons/reasons.ts';
 
 const KEY = {
   result: 'Result',
@@ -37,7 +38,7 @@ export interface OutcomeRecord {
   readonly result: Result | 'Requested';
   /** Commit of main that the tried commit's base came from. */
   readonly change?: Oid;
-  readonly reason?: string;
+  readonly reason?: AnyReason;
   readonly message?: string;
   /** The commit that was tried. */
   readonly tried?: Oid;
@@ -139,6 +140,7 @@ export function parseOutcome(commit: Commit): OutcomeRecord {
   const result = get(KEY.result);
   const record = get(KEY.record);
   const seconds = get(KEY.stamp);
+  const reason = get(KEY.reason);
   return {
     oid: commit.oid,
     time: commit.committer.time,
@@ -158,7 +160,7 @@ export function parseOutcome(commit: Commit): OutcomeRecord {
     ...(seconds !== undefined && { stamp: Number(seconds) }),
     ...optional('tried', commit.parents[1]),
     ...optional('change', get(TRAILER.mainCommit)),
-    ...optional('reason', get(KEY.reason)),
+    ...optional('reason', reason === undefined ? undefined : readReason(reason)),
     ...optional('job', get(KEY.job)),
     ...optional('machineId', get(KEY.machine)),
     ...optional('bootId', get(KEY.boot)),
@@ -280,7 +282,7 @@ function root(batch: Batch, node: string): Mark {
 
 function headline(
   result: Result,
-  reason: string | undefined,
+  reason: AnyReason | undefined,
   ending: Ending,
   seconds: string | undefined,
 ): string {

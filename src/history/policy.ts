@@ -7,6 +7,7 @@ import { MAX_FILE_BYTES, NODE_FILE, readTree } from '../network/tree.ts';
 import type { Commit, Listing, Oid, Push, PushPolicy, Reader } from '../store/model/store-port.ts';
 import { readBranch, isOurs, type Branch } from './node-branch.ts';
 import { nodeOfRef, NODES } from './refs.ts';
+import type { Reason } from '../api/reasons/reasons.ts';
 
 const MAX_COMMITS = 100;
 const MAX_CLOCK_AHEAD_S = 600;
@@ -118,6 +119,6 @@ async function checkNodeFile(commit: Oid, listing: Listing, branch: Branch, obje
   );
 }
 
-function refused(code: string, message: string): MultinicError {
+function refused(code: Reason, message: string): MultinicError {
   return new MultinicError(code, message);
 }

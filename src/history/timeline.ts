@@ -10,6 +10,7 @@ import { kindOf, noSuchNode, readBranch, type Branch } from './node-branch.ts';
 import { trailer, TRAILER, type Kind } from './commit-words.ts';
 import { parseOutcome, type OutcomeRecord } from './outcome-branch.ts';
 import { nodeRef, outcomeRef } from './refs.ts';
+import type { AnyReason } from '../api/reasons/reasons.ts';
 
 /** One commit of either branch of a node. */
 export interface TimelineEntry {
@@ -21,7 +22,7 @@ export interface TimelineEntry {
   readonly subject: string;
   readonly author: string;
   readonly result?: OutcomeRecord['result'];
-  readonly reason?: string;
+  readonly reason?: AnyReason;
   /** The outcome's message for people. */
   readonly message?: string;
   /** The commit that was tried. */

@@ -3,6 +3,7 @@
 import { KubeConfig, type RequestContext } from '@kubernetes/client-node';
 import { request, type Dispatcher } from 'undici';
 import { MultinicError } from '../api/errors.ts';
+import { readReason } from '../api/reasons/reasons.ts';
 
 export interface RequestOptions {
   readonly query?: Readonly<Record<string, string>>;
@@ -31,7 +32,7 @@ export class KubeError extends MultinicError {
     message: string,
     options: ErrorOptions & { retryAfterMs?: number } = {},
   ) {
-    super(`Kube${reason}`, message, { ...options, data: { status, reason } });
+    super(readReason(`Kube${reason}`), message, { ...options, data: { status, reason } });
     this.status = status;
     this.reason = reason;
     this.retryAfterMs = options.retryAfterMs;

@@ -6,7 +6,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { MultinicError } from '../api/errors.ts';
+import { hasCode } from '../api/errors.ts';
 import type { Health } from '../controller/health.ts';
 import { MAIN } from '../history/refs.ts';
 import type { Store } from '../store/store.ts';
@@ -58,9 +58,7 @@ export async function storeTroubles(store: Store): Promise<readonly string[]> {
     return [];
   };
   return Promise.race([
-    look().catch((error: unknown) => [
-      error instanceof MultinicError && error.code === 'Fenced' ? error.message : UNREADABLE,
-    ]),
+    look().catch((error: unknown) => [hasCode(error, 'Fenced') ? error.message : UNREADABLE]),
     pause(2_000, [UNREADABLE], { ref: false }),
   ]);
 }

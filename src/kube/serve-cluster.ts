@@ -4,7 +4,7 @@
 import type { V1Pod, V1Service } from '@kubernetes/client-node';
 import { isIPv6 } from 'node:net';
 import type { Logger } from 'pino';
-import { MultinicError } from '../api/errors.ts';
+import { hasCode, MultinicError } from '../api/errors.ts';
 import type { Group } from '../api/multinicbizconfig.ts';
 import { apiRoutes } from '../controller/api.ts';
 import { Desk, type DeskOptions } from '../controller/desk.ts';
@@ -237,7 +237,7 @@ async function isDeposed(over: AbortSignal, store: Store): Promise<boolean> {
   if (over.reason instanceof MultinicError) return true;
   return store.expectFence().then(
     () => false,
-    (error: unknown) => error instanceof MultinicError && error.code === 'Fenced',
+    (error: unknown) => hasCode(error, 'Fenced'),
   );
 }
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ConfigStatus, NodeState } from '../api/status.ts';
 import { fitStatus } from './status-budget.ts';
+import { readReason } from '../api/reasons/reasons.ts';
 
 const node = (name: string, state: NodeState, extra: object = {}) => ({
   attachedNodeId: name,
@@ -14,7 +15,7 @@ const statusOf = (nodes: ConfigStatus['nodeStatuses']): ConfigStatus => ({
     {
       type: 'Ready',
       status: 'False',
-      reason: 'R',
+      reason: readReason('R'),
       message: 'm',
       observedGeneration: 1,
       lastTransitionTime: 't',

@@ -102,7 +102,7 @@ test('events are on the CR, else on the Node, and the same one again counts', as
   await sink.emit(config);
   await vi.waitFor(() => expect(api.by('POST')).toHaveLength(1));
   await sink.emit(config);
-  await sink.emit({ type: 'Normal', reason: 'Cleaned', message: 'm', node: 'w' });
+  await sink.emit({ type: 'Normal', reason: 'Recovered', message: 'm', node: 'w' });
   await sink.close({ write: true });
   expect(api.by('POST').map(({ path, body }) => [path, body])).toMatchObject([
     [
@@ -124,7 +124,7 @@ test('what a deposed leader had still to say is left to the next', async () => {
 
 test('what happens to a node whose CR is gone is told on the Node', async () => {
   watched = undefined;
-  await sink.emit({ type: 'Normal', reason: 'Cleaned', message: 'm', node: 'w', config: REF });
+  await sink.emit({ type: 'Normal', reason: 'Recovered', message: 'm', node: 'w', config: REF });
   await sink.close({ write: true });
   expect(api.by('POST')).toMatchObject([
     { path: '/api/v1/namespaces/default/events', body: { involvedObject: { kind: 'Node', name: 'w' } } },

@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { formatProblem, InvalidInputError, MultinicError, type Problem } from '../api/errors.ts';
 import type { InventoryNode, NodeInventory } from '../mirror/home-port.ts';
 import { isErrno, readRegular, replaceFile } from './file.ts';
+import type { Reason } from '../api/reasons/reasons.ts';
 
 const nodeName = z
   .string()
@@ -159,6 +160,6 @@ function parse<T>(schema: z.ZodType<T>, file: string, text: string): T {
   throw new InvalidInputError('InvalidInventory', 'the inventory cannot be read', problems);
 }
 
-function invalid(path: string, code: string, message: string): InvalidInputError {
+function invalid(path: string, code: Reason, message: string): InvalidInputError {
   return new InvalidInputError('InvalidInventory', 'the inventory cannot be read', [{ path, code, message }]);
 }

@@ -16,6 +16,7 @@ import {
 import { checkNetwork } from './check.ts';
 import { DEFAULT_MTU, indexOfName, type WantedInterface } from './interface.ts';
 import { isNodeId, isPlainText, nodeIdKey } from './text.ts';
+import type { Reason } from '../api/reasons/reasons.ts';
 
 export interface AdmittedEntry {
   /** Place in nodeConfigs. */
@@ -145,7 +146,7 @@ function readNodeId(raw: unknown, path: string, problems: Problem[]): string | u
 }
 
 /** Text for people; blank text counts as absent. */
-function readText(raw: unknown, path: string, code: string, problems: Problem[]): string | undefined {
+function readText(raw: unknown, path: string, code: Reason, problems: Problem[]): string | undefined {
   if (isBlank(raw)) return undefined;
   if (typeof raw === 'string' && isPlainText(raw)) return raw;
   const message = `is ${kindOf(raw)}; write one line of at most 253 visible characters, without "<", ">", blanks at the ends or a last backslash`;
@@ -209,7 +210,7 @@ function readInterface(raw: unknown, path: string, problems: Problem[]): WantedI
   };
 }
 
-const SHAPES: Readonly<Partial<Record<string, readonly [code: string, remedy: string]>>> = {
+const SHAPES: Readonly<Partial<Record<string, readonly [code: Reason, remedy: string]>>> = {
   portId: ['InvalidPortId', 'write text'],
   macAddress: ['InvalidMac', 'write six pairs of hex digits, quoted: "fa:16:3e:5e:62:3e"'],
   address: ['InvalidAddress', 'write an address such as 192.168.100.10'],
@@ -231,7 +232,7 @@ function readSubnet(
   path: string,
   problems: Problem[],
 ): { address: string; prefix: number } | undefined {
-  const refuse = (field: 'address' | 'cidr', code: string, message: string): undefined => {
+  const refuse = (field: 'address' | 'cidr', code: Reason, message: string): undefined => {
     problems.push({ path: `${path}.${field}`, code, message });
     return undefined;
   };
@@ -367,7 +368,7 @@ function kindOf(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 
-function invalid(path: string, code: string, message: string): InvalidInputError {
+function invalid(path: string, code: Reason, message: string): InvalidInputError {
   return refusal([{ path, code, message }]);
 }
 

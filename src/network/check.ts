@@ -12,6 +12,7 @@ import {
   type Interface,
   type WantedInterface,
 } from './interface.ts';
+import type { Reason } from '../api/reasons/reasons.ts';
 
 /** A field of an interface, as the CR calls it. */
 export type Field = 'name' | 'macAddress' | 'address' | 'cidr' | 'mtu';
@@ -33,10 +34,10 @@ export function checkNetwork(nics: readonly Nic[], at: (index: number, field?: F
   const problems: Problem[] = [];
   const firsts = { macAddress: new Map<string, number>(), name: new Map(), address: new Map() };
   for (const [index, nic] of nics.entries()) {
-    const add = (field: Field, code: string, message: string): void => {
+    const add = (field: Field, code: Reason, message: string): void => {
       problems.push({ path: at(index, field), code, message });
     };
-    const unique = (field: 'macAddress' | 'name' | 'address', code: string, value: string): void => {
+    const unique = (field: 'macAddress' | 'name' | 'address', code: Reason, value: string): void => {
       const first: number | undefined = firsts[field].get(value);
       if (first === undefined) firsts[field].set(value, index);
       else add(field, code, `${value} is also at ${at(first, field)}; give each interface its own`);
@@ -61,7 +62,7 @@ export function checkNetwork(nics: readonly Nic[], at: (index: number, field?: F
   return problems;
 }
 
-type Add = (field: Field, code: string, message: string) => void;
+type Add = (field: Field, code: Reason, message: string) => void;
 
 function checkMac(mac: string, add: Add): void {
   const remedy = "write the MAC of the port, as OpenStack's port list shows it";

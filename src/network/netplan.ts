@@ -7,6 +7,7 @@ import { Reading, readInterfaces } from './reading.ts';
 import type { Files, Renderer } from './renderer.ts';
 import { isPlainText } from './text.ts';
 import { comments, compareKeys, HEADER, readComments, type Keys } from './vocabulary.ts';
+import type { Reason } from '../api/reasons/reasons.ts';
 
 export const netplan: Renderer = {
   kind: 'netplan',
@@ -157,7 +158,7 @@ function readYaml(
   problems: Problem[],
   lenient: boolean,
 ): Ethernet | undefined {
-  const refuse = (code: string, message: string): undefined => {
+  const refuse = (code: Reason, message: string): undefined => {
     problems.push({ path, code, message });
     return undefined;
   };

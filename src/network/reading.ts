@@ -6,6 +6,7 @@ import { byIndex, type Interface } from './interface.ts';
 import type { Files } from './renderer.ts';
 import { normalizeMac } from './text.ts';
 import type { Keys } from './vocabulary.ts';
+import type { Reason } from '../api/reasons/reasons.ts';
 
 /** Reads values of one file and collects what is wrong with them; a wrong value reads as undefined. */
 export class Reading {
@@ -52,7 +53,7 @@ export class Reading {
 
   #value<T>(
     key: string,
-    code: string,
+    code: Reason,
     wanted: string,
     parse: (text: string) => T | undefined,
   ): T | undefined {

@@ -4,6 +4,7 @@
 import type { Problem } from '../api/errors.ts';
 import type { Interface } from './interface.ts';
 import { isPlainText } from './text.ts';
+import type { Reason } from '../api/reasons/reasons.ts';
 
 /** A file's keys by dotted path (`ipv4.method`), values as text. */
 export type Keys = ReadonlyMap<string, string>;
@@ -28,7 +29,7 @@ export function readComments(
   const problems: Problem[] = [];
   const read = (
     start: string,
-    code: string,
+    code: Reason,
     holds: (value: string) => boolean,
     what: string,
   ): string | undefined => {

@@ -19,6 +19,11 @@ export interface RunRecord extends OutcomeRecord {
   readonly change?: Oid;
 }
 
+/** A run that looked at the host. */
+export interface EndedRun extends RunRecord {
+  readonly result: Exclude<RunRecord['result'], 'Requested' | 'Superseded'>;
+}
+
 /** Input of the scheduler for one node. */
 export interface NodeFacts {
   readonly name: string;
@@ -122,8 +127,10 @@ export function decide(node: NodeFacts, now: number): Decision {
 }
 
 /** Outcomes of runs that looked at the host, newest first: neither requests nor superseded runs. */
-export function runs(node: NodeFacts): RunRecord[] {
-  return node.history.filter(({ result }) => result !== 'Requested' && result !== 'Superseded');
+export function runs(node: NodeFacts): EndedRun[] {
+  return node.history.filter(
+    (run): run is EndedRun => run.result !== 'Requested' && run.result !== 'Superseded',
+  );
 }
 
 function idle(reason: IdleReason): Decision {

@@ -196,7 +196,7 @@ describe('a change that fails is stopped', () => {
       expect(with3(tried('n', result))).toBe('due');
     }
     const away = tried('n', 'Failed');
-    const history = away.history.map((run) => ({ ...run, reason: 'StoreUnreachable' }));
+    const history = away.history.map((run) => ({ ...run, reason: 'StoreUnreachable' as const }));
     expect(with3({ ...away, history })).toBe('due');
   });
   test('until it is confirmed', () => {

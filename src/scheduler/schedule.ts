@@ -5,6 +5,7 @@ import { decide, runs } from './due.ts';
 import type { Decision, Due, IdleReason, NodeFacts, RunRecord } from './due.ts';
 import { jobName } from './job-name.ts';
 import type { JobRequest, JobStatus } from './job-port.ts';
+import { factsOf } from '../api/reasons/reasons.ts';
 
 export interface Policy {
   /** Number of Jobs that may wait or run at the same time. */
@@ -108,7 +109,8 @@ function failedChanges(node: NodeFacts): Oid[] {
   const judged = new Set<Oid>();
   for (const run of runs(node)) {
     // These runs tried nothing: they found an unexpected host, or did not reach the store.
-    if (run.result === 'Adopt' || run.result === 'Diverged' || run.reason === 'StoreUnreachable') continue;
+    if (run.result === 'Adopt' || run.result === 'Diverged') continue;
+    if (factsOf(run.reason)?.concerns === 'access') continue;
     const change = changeOf(node, run);
     if (run.tried === undefined || change === undefined || judged.has(run.tried)) continue;
     judged.add(run.tried);

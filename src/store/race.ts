@@ -1,4 +1,4 @@
-import { MultinicError } from '../api/errors.ts';
+import { hasCode } from '../api/errors.ts';
 
 const ATTEMPTS = 5;
 
@@ -12,7 +12,7 @@ export async function decideAnew<T>(decide: () => Promise<T>): Promise<T> {
     try {
       return await decide();
     } catch (error) {
-      if (!(error instanceof MultinicError && error.code === 'LostRace') || attempt === ATTEMPTS) throw error;
+      if (!hasCode(error, 'LostRace') || attempt === ATTEMPTS) throw error;
     }
   }
 }

@@ -1,10 +1,10 @@
 // Programs from Go modules: built by the Go of this machine, or by Debian's, once a machine.
 import { chmod, cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MultinicError } from '../../src/api/errors.ts';
 import { run } from '../nodes/command.ts';
 import { needCommands } from '../nodes/packages.ts';
 import type { Log } from '../nodes/cache.ts';
+import { LabError } from '../support/lab-error.ts';
 
 const BUILD_LIMIT_MS = 40 * 60_000;
 /** What the newest of our modules asks for; an older Go is only used to fetch this one. */
@@ -52,7 +52,7 @@ export async function buildGoProgram(
 export async function goModOf(module: string, work: string, log: Log): Promise<string> {
   const answer = JSON.parse(await go(['mod', 'download', '-json', module], work, log)) as { GoMod?: string };
   if (answer.GoMod === undefined) {
-    throw new MultinicError('NoSuchModule', `${module} has no go.mod; see whether that version exists`);
+    throw new LabError('NoSuchModule', `${module} has no go.mod; see whether that version exists`);
   }
   return readFile(answer.GoMod, 'utf8');
 }

@@ -16,6 +16,7 @@ import { waitFor } from '../nodes/wait.ts';
 import { buildImage } from './base-image.ts';
 import type { Cluster } from './cluster.ts';
 import type { KubeObject } from './rest.ts';
+import { LabError } from '../support/lab-error.ts';
 
 const REPOSITORY = resolve(import.meta.dirname, '../..');
 const CHART = join(REPOSITORY, 'deploy/helm');
@@ -198,7 +199,7 @@ export class Multinic {
   async rolledOut(): Promise<void> {
     await this.kubectl('rollout', 'status', DEPLOYMENT, '--timeout=120s').catch(async (error: unknown) => {
       const words = await this.#lastWords();
-      throw new MultinicError('NotRolledOut', `the controller does not come up; see its words:\n${words}`, {
+      throw new LabError('NotRolledOut', `the controller does not come up; see its words:\n${words}`, {
         cause: error,
       });
     });
@@ -262,7 +263,7 @@ export class Multinic {
     const text = await this.kubectl('get', 'pods', selector, `--output=jsonpath=${fields}`);
     const [name, address, node] = text.split(' ');
     if (!name || !address || !node)
-      throw new MultinicError('NoLeader', 'no controller leads; wait until one does');
+      throw new LabError('NoLeader', 'no controller leads; wait until one does');
     return { name, address, node };
   }
 

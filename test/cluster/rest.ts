@@ -7,7 +7,7 @@ import type { IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse } from 'yaml';
-import { MultinicError } from '../../src/api/errors.ts';
+import { LabError } from '../support/lab-error.ts';
 
 const TIMEOUT_MS = 15_000;
 
@@ -86,7 +86,7 @@ export class Rest {
     const answer = await this.ask(method, path, body, contentType);
     if (answer.status < 400) return answer.body as T;
     const said = JSON.stringify(answer.body).slice(0, 500);
-    throw new MultinicError('ApiRefused', `${method} ${path}: ${answer.status}; see what it said: ${said}`, {
+    throw new LabError('ApiRefused', `${method} ${path}: ${answer.status}; see what it said: ${said}`, {
       data: { status: answer.status, body: answer.body },
     });
   }

@@ -18,6 +18,7 @@ import { Outcome } from '../../src/api/outcome.ts';
 import { Group } from '../nodes/group.ts';
 import type { Cluster } from './cluster.ts';
 import { PATCH, Rest, type KubeObject, type WatchType } from './rest.ts';
+import { LabError } from '../support/lab-error.ts';
 
 const BUNDLE = resolve(import.meta.dirname, '../../dist/multinic.js');
 const HEARTBEAT_MS = 4_000;
@@ -182,7 +183,7 @@ export class RootKubelet implements AsyncDisposable {
     { nodes: count, nics = 2, through = cluster.nodes[0] }: RootKubeletOptions,
   ): Promise<RootKubelet> {
     if (through === undefined) {
-      throw new MultinicError('NoNode', 'agents reach Services from a node only; start the cluster with one');
+      throw new LabError('NoNode', 'agents reach Services from a node only; start the cluster with one');
     }
     const dir = await cluster.lab.folder('root-kubelet');
     const group = await Group.create(cluster.lab.slot.group('root-kubelet'));
@@ -609,7 +610,7 @@ export class RootKubelet implements AsyncDisposable {
   async #unlessStopping<T>(work: Promise<T>): Promise<T> {
     const { signal } = this.#stopping;
     const { promise, reject } = Promise.withResolvers<never>();
-    const stop = (): void => reject(new MultinicError('Stopping', 'the kubelet stops; start another'));
+    const stop = (): void => reject(new LabError('Stopping', 'the kubelet stops; start another'));
     signal.throwIfAborted();
     signal.addEventListener('abort', stop, { once: true });
     try {
@@ -628,7 +629,7 @@ export class RootKubelet implements AsyncDisposable {
         return answer.body;
       if (answer !== undefined && answer.status < 500 && answer.status !== 429) {
         const said = JSON.stringify(answer.body).slice(0, 500);
-        throw new MultinicError('ApiRefused', `the test kubelet is refused; see what it said: ${said}`);
+        throw new LabError('ApiRefused', `the test kubelet is refused; see what it said: ${said}`);
       }
       await sleep(300);
     }

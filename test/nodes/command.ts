@@ -1,6 +1,6 @@
 // Commands that the lab runs on this machine: bounded in time, and failing in words that say what to do.
 import { execa, ExecaError } from 'execa';
-import { MultinicError } from '../../src/api/errors.ts';
+import { LabError } from '../support/lab-error.ts';
 
 export interface RunOptions {
   /** Given to the command's standard input. */
@@ -38,7 +38,7 @@ export async function run(
     const { exitCode, timedOut, stdout, stderr, shortMessage } = cause;
     const said = [stderr, stdout].map(String).find((text) => text.trim() !== '') ?? '';
     const remedy = timedOut ? 'it took too long: see whether the machine is overloaded' : 'see what it said';
-    throw new MultinicError('CommandFailed', `${shortMessage}; ${remedy}:\n${said.slice(-4_000)}`, {
+    throw new LabError('CommandFailed', `${shortMessage}; ${remedy}:\n${said.slice(-4_000)}`, {
       cause,
       data: { exitCode, stdout, stderr, timedOut },
     });

@@ -2,8 +2,8 @@
 // its own PID namespace), it is found and ended through its group, also by a later run.
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MultinicError } from '../../src/api/errors.ts';
 import { waitFor } from './wait.ts';
+import { LabError } from '../support/lab-error.ts';
 
 const MOUNT = '/sys/fs/cgroup';
 
@@ -62,7 +62,7 @@ async function ownGroups(): Promise<string[]> {
     return controllers === '' ? [] : [join(MOUNT, controllers.replace(/^name=/, ''), path)];
   });
   if (groups.length === 0) {
-    throw new MultinicError(
+    throw new LabError(
       'CgroupV1Needed',
       'this machine has control groups of version 2 only, with which the lab was never tried; boot it with systemd.unified_cgroup_hierarchy=0',
     );

@@ -11,6 +11,7 @@ import type { Slot } from './slot.ts';
 import type { Cable, Switch } from './switch.ts';
 import { uuidOf } from './uuid.ts';
 import { waitFor } from './wait.ts';
+import { LabError } from '../support/lab-error.ts';
 
 const BOOT_LIMIT_MS = 120_000;
 const TELL_AGAIN_MS = 4_000;
@@ -138,7 +139,7 @@ export class Machine {
   async attachNic({ mac, network, name, mtu = 1500 }: NicOptions): Promise<{ readonly name: string }> {
     const key = mac.toLowerCase();
     if (this.#nics.has(key)) {
-      throw new MultinicError('NicExists', `${this.name} has a NIC ${mac}; detach it first`);
+      throw new LabError('NicExists', `${this.name} has a NIC ${mac}; detach it first`);
     }
     const nic: Nic = { mac: key, network, name: name ?? this.#freeName(), mtu, carrier: true };
     // Known from now on: another one that is attached meanwhile takes another name.
@@ -243,7 +244,7 @@ export class Machine {
   #nic(mac: string): Nic {
     const nic = this.#nics.get(mac.toLowerCase());
     if (nic !== undefined) return nic;
-    throw new MultinicError('NoSuchNic', `${this.name} has no NIC ${mac}; attach it first`);
+    throw new LabError('NoSuchNic', `${this.name} has no NIC ${mac}; attach it first`);
   }
 
   #freeName(): string {

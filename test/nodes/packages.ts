@@ -1,8 +1,8 @@
 // What this machine must have. On Debian what is missing is installed; elsewhere it is named.
 import { access, constants } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MultinicError } from '../../src/api/errors.ts';
 import { run } from './command.ts';
+import { LabError } from '../support/lab-error.ts';
 
 /** Debian's package of each command that the lab calls. */
 const PACKAGE_OF = {
@@ -30,7 +30,7 @@ export type Command = keyof typeof PACKAGE_OF;
  */
 export async function needCommands(commands: readonly Command[], log: (line: string) => void): Promise<void> {
   if (process.getuid?.() !== 0) {
-    throw new MultinicError(
+    throw new LabError(
       'NotRoot',
       'these tests make mounts, namespaces and bridges on this machine: run as root',
     );
@@ -39,7 +39,7 @@ export async function needCommands(commands: readonly Command[], log: (line: str
   if (missing.length === 0) return;
   const packages = [...new Set(missing.map((command) => PACKAGE_OF[command]))];
   if ((await findCommand('apt-get')) === undefined) {
-    throw new MultinicError(
+    throw new LabError(
       'CommandsMissing',
       `missing: ${missing.join(', ')}, and there is no apt-get; install what Debian calls ${packages.join(', ')}`,
     );
@@ -48,7 +48,7 @@ export async function needCommands(commands: readonly Command[], log: (line: str
   await aptInstall(packages);
   const still = await absent(commands);
   if (still.length > 0) {
-    throw new MultinicError(
+    throw new LabError(
       'CommandsMissing',
       `apt-get installed ${packages.join(', ')}, but ${still.join(', ')} is not on PATH; add /usr/sbin to PATH`,
     );

@@ -2,11 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MultinicError } from '../../src/api/errors.ts';
 import type { Log } from './cache.ts';
 import { run } from './command.ts';
 import { Group } from './group.ts';
 import { withLock } from './lock.ts';
+import { LabError } from '../support/lab-error.ts';
 
 const ROOT = '/var/lib/multinic-lab';
 const SLOTS = 16;
@@ -63,7 +63,7 @@ export class Slot {
         if (await rename(claim, slot.dir).then(always, never)) return slot;
       }
       await rm(claim, { recursive: true });
-      throw new MultinicError(
+      throw new LabError(
         'NoFreeSlot',
         `all ${SLOTS} labs of this machine are in use; end a test run or \`npm run cluster\` that you no longer need`,
       );

@@ -2,7 +2,6 @@
 // are boots, and netplan's generator is as Debian ships it.
 import { mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MultinicError } from '../../src/api/errors.ts';
 import { cached, type Log } from './cache.ts';
 import { run, type RunOptions } from './command.ts';
 import { Daemon } from './daemon.ts';
@@ -14,6 +13,7 @@ import { NETPLAN_GENERATOR, nodeRootfs } from './rootfs.ts';
 import type { Cable } from './switch.ts';
 import { uuidOf } from './uuid.ts';
 import { waitFor } from './wait.ts';
+import { LabError } from '../support/lab-error.ts';
 
 const BOOT_LIMIT_MS = 180_000;
 const COMMANDS = '/var/lib/commands';
@@ -115,7 +115,7 @@ export class UmlMachine {
     const stdout = await readFile(`${script}.stdout`, 'utf8');
     if (exitCode === 0) return stdout.replace(/\n$/, '');
     const stderr = await readFile(`${script}.stderr`, 'utf8');
-    throw new MultinicError(
+    throw new LabError(
       'CommandFailed',
       `${command.join(' ')}: exit code ${exitCode}; see what it said:\n${stderr}${stdout}`,
       { data: { exitCode, stdout, stderr } },

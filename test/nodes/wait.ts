@@ -1,6 +1,6 @@
 // Waiting, always with an end.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MultinicError } from '../../src/api/errors.ts';
+import { LabError } from '../support/lab-error.ts';
 
 export interface WaitOptions {
   readonly timeoutMs: number;
@@ -34,7 +34,7 @@ export async function waitFor<T>(
     if (waited > timeoutMs || !hopeful()) {
       const detail = (await hint?.()) ?? (cause === undefined ? '' : String(cause));
       const seconds = (waited / 1000).toFixed(1);
-      throw new MultinicError('TimedOut', `waited ${seconds} s in vain for ${what}; look at\n${detail}`, {
+      throw new LabError('TimedOut', `waited ${seconds} s in vain for ${what}; look at\n${detail}`, {
         cause,
       });
     }

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { pino } from 'pino';
-import { MultinicError } from '../../src/api/errors.ts';
 import { hashedTokens } from '../../src/store/http/auth.ts';
 import { Batch } from '../../src/store/model/batch.ts';
 import { serve } from '../../src/store/server/serve.ts';
 import type { ServeOptions, StoreServer } from '../../src/store/server/serve.ts';
 import type { Oid, Push, PushPolicy } from '../../src/store/model/store-port.ts';
 import { Store } from '../../src/store/store.ts';
+import { LabError } from './lab-error.ts';
 
 export const TOKENS = { read: 'token-read', write: 'token-write', node: 'token-node', other: 'token-other' };
 export const NODE_REF = 'refs/heads/node/worker-1';
@@ -29,7 +29,7 @@ export const subjectPolicy: PushPolicy = {
       process.kill(process.pid, 'SIGSTOP');
     }
     if (subject === 'refuse') {
-      throw new MultinicError(
+      throw new LabError(
         'SubjectSaysNo',
         `worker says \u001b[31m${files.get('etc/mtu') ?? ''}\nchange the subject: git commit --amend`,
       );

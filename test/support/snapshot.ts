@@ -85,7 +85,7 @@ export function tipOf(name: string): string {
 
 function entryOf(name: string, { problem }: NodeSetup): Entry {
   const path = `spec.nodeConfigs[${name}]`;
-  const problems = problem === undefined ? [] : [{ path, code: 'Bad', message: problem }];
+  const problems = problem === undefined ? [] : [{ path, code: 'InvalidField' as const, message: problem }];
   return { key: `i-${name}`, nodeId: `i-${name}`, nodeName: name, problems, json: '', text: '' };
 }
 

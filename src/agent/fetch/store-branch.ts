@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { setTimeout } from 'node:timers/promises';
-import { MultinicError } from '../../api/errors.ts';
+import { concerns, MultinicError } from '../../api/errors.ts';
 import type { AgentJob } from '../../api/job.ts';
 import { branchOfNode } from '../../network/node.ts';
 import { httpFor } from '../host/node-http.ts';
@@ -59,7 +59,7 @@ async function patiently<T>(job: AgentJob, ask: () => Promise<T>): Promise<T> {
     try {
       return await ask();
     } catch (error) {
-      const final = error instanceof MultinicError && error.code !== 'StoreUnreachable';
+      const final = error instanceof MultinicError && !concerns(error, 'access');
       if (final || performance.now() >= until) throw error;
       await setTimeout(PAUSE_MS);
     }

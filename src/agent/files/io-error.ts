@@ -1,6 +1,7 @@
 import { MultinicError } from '../../api/errors.ts';
+import type { Reason } from '../../api/reasons/reasons.ts';
 
-const REASONS: Readonly<Record<string, readonly [code: string, remedy: string]>> = {
+const REASONS: Readonly<Record<string, readonly [code: Reason, remedy: string]>> = {
   ENOSPC: ['DiskFull', 'free some space on the node, then run `multinic retry`'],
   EDQUOT: ['DiskFull', 'raise the quota on the node, then run `multinic retry`'],
   EROFS: ['HostReadOnly', 'remount the file system read-write, then run `multinic retry`'],

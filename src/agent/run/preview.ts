@@ -13,10 +13,11 @@ import { readManaged } from '../files/managed-files.ts';
 import { bootNics, decide, needsReload, type Desired, type FoundNic, type Plan } from '../plan/plan.ts';
 import { useOf } from './preflight.ts';
 import { HostRecord } from '../files/host-record.ts';
-import { describeLingering } from './result.ts';
+import { describeLingering, NETWORKD_HOLDS } from './result.ts';
 import type { Root } from '../files/root.ts';
 import { readSituation } from '../plan/situation.ts';
 import { validateStaged } from './staging.ts';
+import type { AnyReason } from '../../api/reasons/reasons.ts';
 
 export interface DetectedNic extends Omit<Link, 'loaded'> {
   readonly altnames: readonly string[];
@@ -81,7 +82,7 @@ export interface Preview {
   /** change: the host would be changed; none: it is right; the others as a run reports them, or that it would refuse. */
   readonly result: 'change' | 'none' | 'adopt' | 'diverged' | 'refused';
   /** Of a refusal. */
-  readonly reason?: string;
+  readonly reason?: AnyReason;
   readonly message?: string;
   readonly interrupted: boolean;
   readonly files: readonly Pick<FileStep, 'op' | 'path'>[];
@@ -94,7 +95,7 @@ export interface Preview {
   readonly found: readonly FoundNic[];
   readonly nextBoot: readonly NextBoot[];
   /** What a run would warn of, and what of the next boot could not be found out. */
-  readonly warnings: readonly { readonly reason: string; readonly message: string }[];
+  readonly warnings: readonly { readonly reason: AnyReason; readonly message: string }[];
 }
 
 /** As a run is told them. */
@@ -167,7 +168,7 @@ async function foresee(
     missing: plan.missing,
     nextBoot,
     warnings: [
-      ...(held.length === 0 ? [] : [{ reason: 'NetworkdHoldsOldFile', message: describeLingering(held) }]),
+      ...(held.length === 0 ? [] : [{ reason: NETWORKD_HOLDS, message: describeLingering(held) }]),
       ...doubts,
     ],
   };

@@ -2,6 +2,7 @@ import { MultinicError } from '../../api/errors.ts';
 import type { Outcome } from '../../api/outcome.ts';
 import type { FoundNic, Lingering, Plan } from '../plan/plan.ts';
 import type { Applied } from '../files/host-record.ts';
+import type { AnyReason, Reason } from '../../api/reasons/reasons.ts';
 
 /** How a run ended, in the words of its report; who and when is added by the run. */
 export type Report = Pick<Outcome, 'result'> &
@@ -32,11 +33,10 @@ export function success(
     ...(lost.length === 0 ? [] : [describeLost(lost)]),
     ...(doubt === undefined ? [] : [`at the next boot: ${doubt.message}`]),
   ].join('. ');
-  const warnings = [
-    ...(lingering.length === 0 ? [] : ['NetworkdHoldsOldFile']),
-    ...(lost.length === 0 ? [] : [OTHERS_LOST]),
-    ...(doubt === undefined ? [] : [doubt.code]),
-  ];
+  const warnings: AnyReason[] = [];
+  if (lingering.length > 0) warnings.push(NETWORKD_HOLDS);
+  if (lost.length > 0) warnings.push(OTHERS_LOST);
+  if (doubt !== undefined) warnings.push(doubt.code);
   return {
     ...(missing.length === 0 ? { result: 'Applied' } : { result: 'Pending', reason: 'InterfacesMissing' }),
     ...(message !== '' && { message }),
@@ -46,7 +46,10 @@ export function success(
 }
 
 /** A warning. */
-export const OTHERS_LOST = 'OthersLost';
+export const OTHERS_LOST: Reason = 'OthersLost';
+
+/** A warning. */
+export const NETWORKD_HOLDS: Reason = 'NetworkdHoldsOldFile';
 
 const LISTED = 5;
 
@@ -94,7 +97,7 @@ export function diverged(
 }
 
 /** The name and words that an error has in a report. */
-export function describeError(error: unknown): { reason: string; message: string } {
+export function describeError(error: unknown): { reason: AnyReason; message: string } {
   if (error instanceof MultinicError) return { reason: error.code, message: error.message };
   const message = error instanceof Error ? error.message : String(error);
   return {

@@ -25,6 +25,7 @@ import { OfflineHost } from '../recorded-host.ts';
 import { Root } from '../files/root.ts';
 import { cleanUp, run, type Branch, type Dependencies } from './run.ts';
 import type { Step } from './steps.ts';
+import { readReason } from '../../api/reasons/reasons.ts';
 
 const FIRST = '1'.repeat(40);
 const SECOND = '2'.repeat(40);
@@ -135,7 +136,7 @@ function altered(methods: (host: Host) => Partial<Host>): (host: Host) => Host {
 }
 
 const fault = (): never => {
-  throw new MultinicError('Fault', 'a fault; retry');
+  throw new MultinicError(readReason('Fault'), 'a fault; retry');
 };
 
 describe('success', () => {

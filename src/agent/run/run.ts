@@ -1,6 +1,6 @@
 // One run of the agent: applies one commit to one host, or says why not, and leaves nothing half-done.
 import type { AgentJob } from '../../api/job.ts';
-import { MultinicError } from '../../api/errors.ts';
+import { concerns, hasCode, MultinicError } from '../../api/errors.ts';
 import type { Outcome } from '../../api/outcome.ts';
 import type { NodeIdentity } from '../../network/node.ts';
 import { treeId } from '../../network/tree.ts';
@@ -186,14 +186,12 @@ async function doubtOfNextBoot(
     await validateStaged(root, host, kind, plan, bootNics(plan, before, applied));
     return undefined;
   } catch (error) {
-    if (error instanceof MultinicError && OF_THE_BOOT.has(error.code)) return error;
+    if (concerns(error, 'nextBoot')) return error;
     // A full disk, a command that hangs: it does not say anything of a boot, and nothing is to be done here.
     log.warn({ err: error }, 'what the next boot does could not be found out');
     return undefined;
   }
 }
-
-const OF_THE_BOOT: ReadonlySet<string> = new Set(['NotAtNextBoot', 'ValidationFailed']);
 
 /** In the words that operators look for in a Job's log. */
 function sayOrphans({ orphans }: Plan, log: Log): void {
@@ -253,7 +251,7 @@ async function reported(
     if (recovered !== 'clean') log.info(`an interrupted run was ${recovered}`);
     return outcome(await body(record, steps));
   } catch (error) {
-    if (error instanceof MultinicError && error.code === 'AgentRunning') throw error;
+    if (hasCode(error, 'AgentRunning')) throw error;
     const cause = error instanceof FailedChange ? error.cause : error;
     if (error instanceof FailedChange) steps.current = error.step;
     const failure = describeError(cause);

@@ -1,6 +1,6 @@
 // Keeps the store fast and small. Nothing is ever pruned: a client may be about to read what it was just told of.
 
-import { MultinicError } from '../../api/errors.ts';
+import { hasCode } from '../../api/errors.ts';
 import { git } from '../git/git.ts';
 import { runLocked } from '../git/store-lock.ts';
 import { expectRoom } from '../git/repository.ts';
@@ -69,7 +69,7 @@ async function packRefs(store: Store): Promise<void> {
     try {
       await runLocked(store.dir, 'exclusive', ['git', 'pack-refs', '--all'], { waitSeconds: 0 });
     } catch (error) {
-      if (!(error instanceof MultinicError && error.code === 'Locked')) throw error;
+      if (!hasCode(error, 'Locked')) throw error;
     }
   });
 }

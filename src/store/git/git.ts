@@ -3,6 +3,7 @@
 import { MultinicError } from '../../api/errors.ts';
 import { run } from './git-command.ts';
 import type { Finished } from './git-command.ts';
+import type { Reason } from '../../api/reasons/reasons.ts';
 
 const READ_TIMEOUT_MS = 120_000;
 
@@ -68,7 +69,7 @@ export async function tryGit(
 export function gitFailure(what: string, ended: Finished): MultinicError {
   const stderr = ended.stderr.trim();
   const data = { command: what, exitCode: ended.code, signal: ended.signal, stderr };
-  const fail = (code: string, message: string) => new MultinicError(code, message, { data });
+  const fail = (code: Reason, message: string) => new MultinicError(code, message, { data });
   if (ended.spawnError === 'ENOENT') {
     return fail(
       'GitMissing',

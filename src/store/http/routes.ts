@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { InvalidInputError, MultinicError } from '../../api/errors.ts';
 import { readBody } from './body.ts';
 import type { Principal } from '../model/store-port.ts';
+import { factsOf, readReason, type AnyReason } from '../../api/reasons/reasons.ts';
 
 export interface RouteCall {
   /** Values of the pattern's `:name` parts, decoded. */
@@ -27,30 +28,15 @@ export interface Route {
 
 const BODY_LIMIT = 1024 * 1024;
 
-const STATUS_OF_CODE: Readonly<Record<string, number>> = {
-  BadRequest: 400,
-  Unauthorized: 401,
-  Forbidden: 403,
-  NotFound: 404,
-  MethodNotAllowed: 405,
-  LostRace: 409,
-  PayloadTooLarge: 413,
-  UnsupportedEncoding: 415,
-  Busy: 503,
-  Fenced: 503,
-  Locked: 503,
-  DiskFull: 507,
-};
-
 /** Bad input 400, a known code its own status, another refusal of ours 422, what nobody expected 500. */
 export function statusOf(error: unknown): number {
   if (error instanceof InvalidInputError) return 400;
-  if (error instanceof MultinicError) return STATUS_OF_CODE[error.code] ?? 422;
+  if (error instanceof MultinicError) return factsOf(error.code)?.http ?? 422;
   return 500;
 }
 
 /** An error as the API answers it. What is not ours may hold paths and secrets, so it is named in the log only. */
-export function errorJson(error: unknown): { code: string; message: string; data: object } {
+export function errorJson(error: unknown): { code: AnyReason; message: string; data: object } {
   if (error instanceof MultinicError) return { code: error.code, message: error.message, data: error.data };
   return { code: 'Internal', message: "internal error: the controller's log has it", data: {} };
 }
@@ -61,7 +47,7 @@ function badInput(error: z.ZodError): InvalidInputError {
     'the request',
     error.issues.map((issue) => ({
       path: issue.path.join('.'),
-      code: issue.code,
+      code: readReason(issue.code),
       message: issue.message,
     })),
   );

@@ -1,4 +1,4 @@
-import { MultinicError } from '../../api/errors.ts';
+import { hasCode, MultinicError } from '../../api/errors.ts';
 import { FLUSH, pkt, readSection } from './pktline.ts';
 import type { Oid, Reader } from '../model/store-port.ts';
 
@@ -51,7 +51,7 @@ async function isOnBranch(oid: Oid, tip: Oid | undefined, reader: Reader): Promi
   try {
     await reader.commit(oid);
   } catch (error) {
-    if (error instanceof MultinicError && error.code === 'NotFound') return false;
+    if (hasCode(error, 'NotFound')) return false;
     throw error;
   }
   return reader.isAncestor(oid, tip);

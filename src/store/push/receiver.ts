@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { checkpoint } from '../../api/checkpoint.ts';
-import { MultinicError } from '../../api/errors.ts';
+import { hasCode, MultinicError } from '../../api/errors.ts';
 import { recordPush } from './audit.ts';
 import { gitFailure } from '../git/git.ts';
 import { PUSH_HOOKS } from '../git/hook.ts';
@@ -247,7 +247,7 @@ export class PushReceiver {
 
 /** Which controller has to end is not for the pusher to know. */
 function forPusher(error: MultinicError): MultinicError {
-  if (error.code !== 'Fenced') return error;
+  if (!hasCode(error, 'Fenced')) return error;
   return new MultinicError('Fenced', 'another controller has taken over this store: push again');
 }
 

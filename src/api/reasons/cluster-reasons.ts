@@ -1,0 +1,23 @@
+import { rows } from './reason-rows.ts';
+
+/** Errors of the controller in a cluster; an error of the API server has its reason behind `Kube`. */
+export const CLUSTER_REASONS = {
+  ...rows('itself', 'nobody', {
+    JobNameTaken: ['A Job of this name is still there.', 'Nothing; it is tried again when that is gone.'],
+    LeaseLost: ['Another replica leads.', 'Nothing; this one starts again.'],
+    NodesUnknown: ['The Nodes cannot be listed now.', 'Nothing; no node is judged until they can.'],
+  }),
+  ...rows('person', 'operator', {
+    CrdsNotEstablished: ['The API does not serve the CRDs.', 'Look at kubectl describe crd.'],
+    InvalidTlsSecret: ['The TLS Secret lacks a key.', 'Write tls.crt, tls.key and ca.crt into it.'],
+    NoCa: ['No controller has published its CA yet.', 'Wait until one has led.'],
+    NoEnvironment: ['An environment variable is not set.', 'Install by the chart, or see --help.'],
+    NoService: ['The Service of the store has no ClusterIP.', "Install the chart's."],
+    ShellNotStarted: ['The pod of the shell does not run.', 'See whether the node is there and Ready.'],
+  }),
+  ...rows('never', 'caller', {
+    InvalidKubeconfig: ['The kubeconfig cannot be used.', 'Name another with --kubeconfig or --context.'],
+    NoPortForward: ['The API server forwards no port.', 'Get the Role that the message names.'],
+    UseKubectl: ['The controller may not change Nodes.', 'Run the kubectl command of the message.'],
+  }),
+};

@@ -1,0 +1,22 @@
+import { rows } from './reason-rows.ts';
+
+/** Errors of commands, and of the home in a folder. */
+export const COMMAND_REASONS = {
+  ...rows('never', 'caller', {
+    ControllerRunning: ['Another controller works on the folder.', 'Stop it, or use another folder.'],
+    ControllerUnreachable: ['No controller answers.', 'Start it, or name another with --server.'],
+    InvalidTokens: ['tokens.yaml cannot be understood.', 'Delete it to get new tokens.'],
+    JobRunning: ['The job has not finished.', 'Forget it when it has.'],
+    NoController: ['No controller runs there.', 'Start it, or correct its place.'],
+    NoStatus: ['No controller has worked on the folder yet.', 'Start one.'],
+    NotAHome: ['The folder is no home.', 'Name one with an inventory.yaml.'],
+    NotEmpty: ['The folder is in use for something else.', 'Name a new folder.'],
+    NoToken: ['There is no token.', 'Name the file that has it with --token-file.'],
+    NotHeld: ['The node is not held.', 'Nothing.'],
+    NothingToConfirm: ['No removal waits for a confirmation.', 'Name a node or a commit of main.'],
+    NothingToRollBack: ['There is nothing to go back to.', 'See multinic log NODE.'],
+    NotInBranch: ['It is no commit of the branch.', 'Choose one of multinic log NODE.'],
+    PortInUse: ['Another program has the port.', 'Choose one with --port.'],
+    ReservedAuthor: ["It is the controller's address.", 'Give your own.'],
+  }),
+};

@@ -1,0 +1,83 @@
+import { rows } from './reason-rows.ts';
+
+/** Problems of a MultiNicBizConfig and of the files of a folder home. */
+export const CONFIG_REASONS = {
+  ...rows('commit', 'author', {
+    AddressMismatch: ['address and cidr name two addresses.', 'Make the two agree.'],
+    BroadcastAddress: [
+      'The address is the broadcast address of its subnet.',
+      'Write the address of the port.',
+    ],
+    DuplicateAddress: ['Two interfaces of a node have one address.', 'Give each interface its own.'],
+    DuplicateConfig: ['Two documents define the same CR.', 'Keep one of them.'],
+    DuplicateMac: [
+      'Two interfaces, or two NICs of the host, have one MAC.',
+      'Give each NIC a MAC of its own.',
+    ],
+    DuplicateName: ['Two interfaces of a node have one name.', 'Give each interface its own.'],
+    DuplicateNode: ['A node has two entries.', 'Write one entry for each node.'],
+    EmptyFile: ['A file of the folder has no document.', 'Write a MultiNicBizConfig into it, or remove it.'],
+    InvalidAddress: ['An address is no IP address.', 'Write one such as 192.168.100.10.'],
+    InvalidCidr: ['A cidr is no address with a prefix.', 'Write one such as 192.168.100.10/24.'],
+    InvalidConfig: [
+      'The CR is invalid as a whole; nothing was changed.',
+      'Mend the fields that the message names.',
+    ],
+    InvalidEntry: ['The entry of the node is invalid; the node stays as it is.', 'Mend the named fields.'],
+    InvalidField: ['A field has a value that it cannot have.', 'Correct the field.'],
+    InvalidInterface: ['An interface is no map.', 'Write macAddress, address and cidr.'],
+    InvalidInterfaces: ['interfaces is no list.', 'Write a list, and [] to mean none.'],
+    InvalidMac: ['A MAC is not six pairs of hex digits.', 'Write it as "fa:16:3e:5e:62:3e", quoted.'],
+    InvalidMtu: ['An MTU is out of range.', 'Write an integer from 68 to 9000.'],
+    InvalidName: ['A name is none that we give.', 'Write multinic0 to multinic9999, or leave it out.'],
+    InvalidNodeConfigs: ['spec.nodeConfigs is no list.', 'Write a list, and [] for no node.'],
+    InvalidNodeId: ['attachedNodeId cannot be an ID.', 'Write the OpenStack instance ID of the node.'],
+    InvalidNodeName: ['attachedNodeName is no plain text.', 'Write one line of visible characters.'],
+    InvalidPortId: ['portId is no plain text.', 'Write the ID of the OpenStack port.'],
+    InvalidProviderId: ['providerId is no plain text.', 'Write one line of visible characters.'],
+    InvalidSpec: ['spec is no map, or contains itself.', 'Write nodeConfigs into it, without YAML anchors.'],
+    InvalidSpecHash: ['specHash is no plain text.', 'Write one line of visible characters.'],
+    InvalidTakeover: ['takeover is neither true nor false.', 'Write true or false.'],
+    MissingAddress: ['cidr is a subnet and address is missing.', 'Write the address of the port.'],
+    MissingCidr: ['cidr is missing.', 'Write the address with its prefix.'],
+    MissingInterfaces: ['interfaces is missing.', 'Write a list, and [] to mean none.'],
+    MissingMac: ['macAddress is missing.', 'Write the MAC of the port.'],
+    MissingNodeId: ['attachedNodeId is missing.', 'Write the OpenStack instance ID of the node.'],
+    MtuTooSmallForIPv6: ['The MTU is below the least of IPv6.', 'Write 1280 or more.'],
+    MulticastMac: ['The MAC is a multicast MAC, which no NIC has.', 'Write the MAC of the port.'],
+    NetworkAddress: ['The address is the network address of its subnet.', 'Write the address of the port.'],
+    NoConfig: ['The file has no MultiNicBizConfig.', 'Write one, with apiVersion and kind.'],
+    NotAConfig: ['A document of the folder is of another kind.', 'Move it out of the folder.'],
+    OutsideCidr: ['address lies outside cidr.', 'Make the two agree.'],
+    PrefixTooShort: ['The prefix would act as a default route.', 'Write a longer prefix.'],
+    SpecTooLarge: ['The CR is larger than the API server takes.', 'Split the CR.'],
+    TooManyInterfaces: ['The node has more interfaces than one may have.', 'Remove some.'],
+    UnusableAddress: [
+      'The address is a loopback, multicast or other unusable one.',
+      'Write the address of the port.',
+    ],
+    ZeroMac: ['The MAC is all zeros.', 'Write the MAC of the port.'],
+  }),
+  ...rows('never', 'author', {
+    InvalidAnnotation: [
+      'Warning: an annotation has a value that means nothing.',
+      'Write one of the named values.',
+    ],
+    SharedAddress: ['Warning: two nodes have one address.', 'Correct it, unless the networks differ.'],
+    SharedMac: ['Warning: two nodes have one MAC.', 'Correct it, unless the networks differ.'],
+    UnknownAnnotation: ['Warning: an annotation of multinic.io means nothing here.', 'Correct its spelling.'],
+    UnknownField: [
+      'Warning: a field is none of the CR and is ignored.',
+      'Remove it, or correct its spelling.',
+    ],
+  }),
+  ...rows('person', 'operator', {
+    InvalidInventory: ['inventory.yaml cannot be read.', 'Mend the fields that the message names.'],
+    ListFailed: ['The API server does not list the CRs.', "Look at the controller's log for its answer."],
+    NodeNotFound: ['inventory.yaml has no such node.', 'Look at multinic status.'],
+    Unreadable: [
+      'A file or a CR cannot be read; what it said before counts on.',
+      'Mend it as the message says.',
+    ],
+  }),
+};
