@@ -10,13 +10,14 @@ import { readDesired, readTreeFolder } from './plan/desired.ts';
 import { EXIT } from './exit-code.ts';
 import type { Host } from './host/host.ts';
 import { limit } from './run/deadline.ts';
-import { isRunning, LiveHost } from './live/live-host.ts';
+import { liveHost } from './live/live-host.ts';
+import { isRunning } from './live/live-machine.ts';
 import type { Log } from './run/run-log.ts';
 import { openRoot } from './files/managed-files.ts';
-import { OfflineHost } from './recorded-host.ts';
+import { recordedHost } from './recorded/recorded-host.ts';
 import { apiServerOf } from './host/probe.ts';
 import { detect as detectHost, preview, type Detection, type Preview } from './run/preview.ts';
-import { fitOutcome, writeOutcome, writeProgress, writeRefusal } from './run/outcome-file.ts';
+import { fitOutcome, writeOutcome, writeProgress, writeRefusal } from './outcome-file.ts';
 import { superseded } from './run/result.ts';
 import type { Root } from './files/root.ts';
 import { cleanUp, peersOf, run, type Dependencies } from './run/run.ts';
@@ -92,7 +93,7 @@ export async function plan(options: PlanOptions): Promise<Preview> {
 }
 
 function hostOf(root: Root, { offline }: HostOptions): Host {
-  return offline === true ? new OfflineHost(root) : new LiveHost(root, process.env[NODE_ADDRESS_VARIABLE]);
+  return offline === true ? recordedHost(root) : liveHost(root, process.env[NODE_ADDRESS_VARIABLE]);
 }
 
 async function withHost(

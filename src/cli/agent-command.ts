@@ -3,7 +3,7 @@ import { EXIT as AGENT_EXIT } from '../agent/exit-code.ts';
 import type { ApplyOptions, HostOptions, PlanOptions } from '../agent/modes.ts';
 import type { Detection, Preview } from '../agent/run/preview.ts';
 import type { NextBoot } from '../agent/foreign/next-boot.ts';
-import type { LinkStep } from '../agent/host/host.ts';
+import type { LinkStep } from '../agent/host/machine.ts';
 import { hasCode } from '../api/errors.ts';
 import { EXIT, outputOption, print, printJson, printTable, type Format } from './output.ts';
 

@@ -1,7 +1,7 @@
 // Everything that others read, collected from the program itself, in the groups of formats.yaml.
 
 import { STEPS } from '../../src/agent/run/steps.ts';
-import { HostFileSchema } from '../../src/agent/recorded-host.ts';
+import { HostFileSchema } from '../../src/agent/recorded/host-file.ts';
 import { recordSchema } from '../../src/agent/files/host-record.ts';
 import { AgentJob } from '../../src/api/job.ts';
 import { Outcome, RESULTS } from '../../src/api/outcome.ts';

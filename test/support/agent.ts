@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { stringify } from 'yaml';
-import type { HostState } from '../../src/agent/host/host.ts';
+import type { HostState } from '../../src/agent/host/machine.ts';
 import type { AgentJob } from '../../src/api/job.ts';
 import type { Outcome } from '../../src/api/outcome.ts';
 import type { Interface, Network } from '../../src/network/interface.ts';

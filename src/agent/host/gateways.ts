@@ -1,4 +1,4 @@
-import type { Route } from './host.ts';
+import type { Route } from './machine.ts';
 
 export const DEFAULT_DESTINATIONS: ReadonlySet<string> = new Set(['default', '0.0.0.0/0', '::/0']);
 

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Link, LinkStep } from './host.ts';
+import type { Link, LinkStep } from './machine.ts';
 import { except, linkSteps, nicOf, quietIpv6, linkLocalOf, type LinkTarget } from './links.ts';
 
 /** A kernel: refuses a name that is taken and an address that another link has. */

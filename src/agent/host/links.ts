@@ -1,4 +1,4 @@
-import type { Ipv6, Link, LinkStep, Rename } from './host.ts';
+import type { Ipv6, Link, LinkStep, Rename } from './machine.ts';
 
 /** A kernel's `addr_gen_mode`. */
 export const NO_LINK_LOCAL = 1;

@@ -1,14 +1,14 @@
 // The restore that comes if this process does not: a timer of the host's systemd, and a script that needs neither the
 // image nor the pod.
 import { randomBytes } from 'node:crypto';
-import { basename, dirname } from 'node:path';
 import { MultinicError } from '../../api/errors.ts';
 import { rendererOf } from '../../network/renderers.ts';
 import { LOCK, RESTORE_SCRIPT as SCRIPT, RESTORE_UNIT as UNIT } from '../files/managed-files.ts';
-import type { Ipv6, Profiles } from '../host/host.ts';
+import { fromCommands, inOrder } from '../host/foreign-state.ts';
+import type { DeadManPort } from '../host/host.ts';
+import type { Ipv6, Profiles } from '../host/machine.ts';
 import { linkLocalOf, nameByMac, NO_LINK_LOCAL } from '../host/links.ts';
 import { noAutoDefaultMac } from '../files/no-auto-default.ts';
-import { inOrder } from './foreign-state.ts';
 import { isProfile } from '../plan/profiles.ts';
 import type { Pending } from '../files/host-record.ts';
 import type { Root } from '../files/root.ts';
@@ -17,7 +17,7 @@ import { execStart, type Systemd } from './systemd.ts';
 /** The script waits so long for an agent that has the lock. */
 const LOCK_WAIT_SECONDS = 300;
 
-export class DeadMan {
+export class DeadMan implements DeadManPort {
   readonly #root: Root;
   readonly #systemd: Systemd;
 
@@ -71,16 +71,6 @@ export class DeadMan {
     this.#root.remove(UNIT);
     this.#root.remove(SCRIPT);
   }
-}
-
-/** From before a change until it, or its undo, is over: the script is gone after that, also when it has run. */
-export function isArmed(root: Root): boolean {
-  return root.list(dirname(SCRIPT)).includes(basename(SCRIPT));
-}
-
-/** Whether the script has run to its end since it was armed. */
-export function hasRestored(root: Root): boolean {
-  return root.read(UNIT) !== undefined && !isArmed(root);
 }
 
 /**
@@ -193,7 +183,7 @@ function giveBack(others: readonly string[], links: Pending['links']['before']):
   return [
     'give_back() {',
     ...links.map(({ mac }, index) => `  n${index}=$(nic ${quote(mac)})`),
-    ...inOrder(others).map((command) => `  ip ${withNames(command, links)}`),
+    ...inOrder(fromCommands(others)).map((command) => `  ip ${withNames(command, links)}`),
     '}',
   ];
 }

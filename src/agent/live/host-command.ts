@@ -3,6 +3,9 @@ import { MultinicError } from '../../api/errors.ts';
 
 export type Command = readonly [file: string, ...args: string[]];
 
+/** Makes a command one of the host: it runs in the host's root. */
+export type InHost = (command: Command) => Command;
+
 export interface Ended {
   readonly code: number;
   readonly stdout: string;

@@ -1,22 +1,10 @@
-// What the kernel has, and what it is told: by the image's own `ip`, which needs only the host's network namespace.
-import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+// The kernel's links and routes by the image's own `ip`, which needs only the host's network namespace.
+import { readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
 import { MultinicError } from '../../api/errors.ts';
 import { parseAddress } from '../../network/address.ts';
 import { run } from './host-command.ts';
-import type {
-  Altname,
-  HeldAddress,
-  Ipv6,
-  Link,
-  LinkStep,
-  Readiness,
-  Route,
-  Upper,
-  Way,
-} from '../host/host.ts';
-import { linkLocalOf, NO_LINK_LOCAL } from '../host/links.ts';
-import { until } from './wait.ts';
+import type { Altname, HeldAddress, Link, LinkStep, Readiness, Route, Upper, Way } from '../host/machine.ts';
 
 export interface RawLink {
   readonly ifindex?: number;
@@ -91,6 +79,24 @@ export function readOtherAddresses(raw: readonly RawLink[]): HeldAddress[] {
     );
 }
 
+/** The permanent global addresses of a link, in the words of `ip addr add`. */
+export function addressesOf({ ifname, addr_info = [] }: RawLink): string[] {
+  return addr_info.flatMap((each) => {
+    const { local, prefixlen, address, broadcast, label, metric, noprefixroute, deprecated, nodad } = each;
+    if (local === undefined || each.scope !== 'global' || each.dynamic === true) return [];
+    const words = [
+      address === undefined ? `${local}/${prefixlen}` : `${local} peer ${address}/${prefixlen}`,
+      broadcast && `brd ${broadcast}`,
+      metric && `metric ${metric}`,
+      label !== undefined && label !== ifname && `label ${label}`,
+      noprefixroute === true && 'noprefixroute',
+      nodad === true && 'nodad',
+      deprecated === true && 'preferred_lft 0',
+    ];
+    return [`${words.filter(Boolean).join(' ')} dev ${ifname}`];
+  });
+}
+
 /** How far the kernel is with a link and with finding out whether its addresses are another machine's. */
 export function readinessOf(mac: string, { flags, addr_info = [] }: RawLink): Readiness {
   const found = addr_info.filter(({ scope }) => scope !== 'link');
@@ -104,41 +110,6 @@ export function readinessOf(mac: string, { flags, addr_info = [] }: RawLink): Re
 
 function textsOf(addresses: NonNullable<RawLink['addr_info']>): string[] {
   return addresses.map(({ local, prefixlen }) => `${local}/${prefixlen}`);
-}
-
-/** @param root of the host: a pod's own /proc/sys is read-only */
-function ipv6File(root: string, name: string, key: string): string {
-  return join(root, 'proc/sys/net/ipv6/conf', name, key);
-}
-
-/** undefined: the kernel does no IPv6 there (disabled, or an MTU below 1280), or knows no such settings. */
-export function readIpv6(root: string, name: string): Ipv6 | undefined {
-  const read = (key: string): number => Number(readFileSync(ipv6File(root, name, key), 'utf8'));
-  try {
-    if (read('disable_ipv6') === 1) return undefined;
-    return { acceptRa: read('accept_ra'), addrGenMode: read('addr_gen_mode') };
-  } catch {
-    return undefined;
-  }
-}
-
-export async function setIpv6(
-  root: string,
-  { name, mac, up, ipv6 }: Link,
-  step: LinkStep & { op: 'ipv6' },
-): Promise<void> {
-  const { acceptRa, addrGenMode } = step;
-  try {
-    writeFileSync(ipv6File(root, name, 'accept_ra'), `${acceptRa}\n`);
-    if (addrGenMode === ipv6?.addrGenMode) return;
-    writeFileSync(ipv6File(root, name, 'addr_gen_mode'), `${addrGenMode}\n`);
-  } catch (error) {
-    throw refused(step, (error as Error).message);
-  }
-  // The kernel makes it when it is told to, also on a link that is down, where nothing flushes it, and never takes it
-  // away. It may have none, or one of another making.
-  if (addrGenMode === NO_LINK_LOCAL || !up)
-    await run(['ip', 'addr', 'del', `${linkLocalOf(mac)}/64`, 'dev', name]);
 }
 
 export function readAltnames(raw: readonly RawLink[]): Altname[] {
@@ -247,80 +218,6 @@ export async function hasCarrier(name: string): Promise<boolean> {
   const [link] = await ip<RawLink>('link', 'show', 'dev', name);
   return link?.flags?.includes('LOWER_UP') === true;
 }
-
-interface RawNeighbour {
-  readonly lladdr?: string;
-  readonly state?: readonly string[];
-}
-
-/**
- * Who answers for an address, by the kernel's own ARP or NDP: a pod may not send packets of its own making. Three
- * questions a tenth of a second apart instead of a second. Before iproute2 5.16 an `ip` has no `use`: it is refused, since
- * a question that was not asked is no answer.
- * @returns MAC
- * @throws MultinicError `HostUnreadable`
- */
-export async function neighbour(address: string, name: string): Promise<string | undefined> {
-  const entry = async (): Promise<RawNeighbour | undefined> =>
-    (await ip<RawNeighbour>('neigh', 'show', address, 'dev', name))[0];
-  const written = await entry();
-  // Somebody wrote it, and the kernel asks nobody.
-  if (isIn(written, WRITTEN_STATES)) return written?.lladdr;
-  const table = address.includes(':') ? 'ndisc_cache' : 'arp_cache';
-  const [{ retrans } = {}] = await ip<{ retrans?: number }>('ntable', 'show', 'dev', name, 'name', table);
-  const askEvery = (ms: number): Promise<unknown> =>
-    run(['ip', 'ntable', 'change', 'name', table, 'dev', name, 'retrans', String(ms)]);
-  await askEvery(ARP_RETRANS_MS);
-  try {
-    // What the kernel knows from before is no answer.
-    await run(['ip', 'neigh', 'del', address, 'dev', name]);
-    const question = ['neigh', 'replace', address, 'dev', name, 'nud', 'none', 'use'];
-    const { code, stderr } = await run(['ip', ...question]);
-    if (code !== 0) throw unreadable(question, stderr);
-    let holder: string | undefined;
-    await until(ARP_MS, async () => {
-      const now = await entry();
-      holder = isIn(now, KNOWN_STATES) ? now?.lladdr : undefined;
-      return holder !== undefined || now?.state?.includes('FAILED') === true;
-    });
-    return holder;
-  } finally {
-    await run(['ip', 'neigh', 'del', address, 'dev', name]);
-    // Ours is what a killed agent left.
-    await askEvery(retrans === undefined || retrans === ARP_RETRANS_MS ? KERNEL_RETRANS_MS : retrans);
-  }
-}
-
-function isIn(entry: RawNeighbour | undefined, states: ReadonlySet<string>): boolean {
-  return entry?.state?.some((state) => states.has(state)) === true;
-}
-
-/**
- * A question names who asks: a NIC without an address asks by the node's own, and whoever hears that takes this NIC's MAC
- * for the node's. So it gets one of the link's own (RFC 3927) meanwhile, that goes by itself if this process dies.
- */
-export async function withAddress<T>(mac: string, name: string, ask: () => Promise<T>): Promise<T> {
-  const [link] = await ip<RawLink>('addr', 'show', 'dev', name);
-  if (link?.addr_info?.some(({ family }) => family === 'inet') === true) return ask();
-  const [high = 0, low = 0] = mac
-    .split(':')
-    .slice(-2)
-    .map((byte) => Number.parseInt(byte, 16));
-  // Not 169.254.169.254, of the metadata service, nor what CNIs have for DNS in 169.254.20 and 25.
-  const own = [`169.254.${100 + (high % 60)}.${low}/32`, 'dev', name];
-  await run(['ip', 'addr', 'add', ...own, 'scope', 'link', 'valid_lft', '10', 'preferred_lft', '10']);
-  try {
-    return await ask();
-  } finally {
-    await run(['ip', 'addr', 'del', ...own]);
-  }
-}
-
-const ARP_RETRANS_MS = 100;
-const KERNEL_RETRANS_MS = 1_000;
-const ARP_MS = 1_000;
-const KNOWN_STATES: ReadonlySet<string> = new Set(['REACHABLE', 'STALE', 'DELAY', 'PROBE']);
-const WRITTEN_STATES: ReadonlySet<string> = new Set(['PERMANENT', 'NOARP']);
 
 export async function ip<T>(...args: string[]): Promise<T[]> {
   const { code, stdout, stderr } = await run(['ip', '-j', ...args]);

@@ -2,7 +2,7 @@
 // that it is told of. Never all of them (`connection reload`, a restart), which is what would touch the node's own.
 import { setTimeout as pause } from 'node:timers/promises';
 import { MultinicError } from '../../api/errors.ts';
-import { run, type Command, type Ended } from './host-command.ts';
+import { run, type Ended, type InHost } from './host-command.ts';
 
 const ACTIVATION_SECONDS = 15;
 const ANSWER_MS = 5_000;
@@ -29,9 +29,9 @@ export interface Device {
 }
 
 export class NetworkManager {
-  readonly #inHost: (command: Command) => Command;
+  readonly #inHost: InHost;
 
-  constructor(inHost: (command: Command) => Command) {
+  constructor(inHost: InHost) {
     this.#inHost = inHost;
   }
 

@@ -3,9 +3,9 @@ import { Folder, identity, machine, makeRoot, nic } from '../../../test/support/
 import type { Interface } from '../../network/interface.ts';
 import type { Files } from '../../network/renderer.ts';
 import { managedFiles, renderTree } from '../../network/tree.ts';
-import type { HostState } from '../host/host.ts';
+import type { HostState } from '../host/machine.ts';
 import { openRoot, readManaged } from '../files/managed-files.ts';
-import { hasFileFor, isSettled, loadedAddresses } from './networkd.ts';
+import { hasFileFor, isConfigured, loadedAddresses } from './networkd.ts';
 import { nextRecord } from '../plan/next-record.ts';
 import { decide, type Desired, type Plan } from '../plan/plan.ts';
 import type { Applied } from '../files/host-record.ts';
@@ -55,7 +55,7 @@ test.each([
   using folder = new Folder();
   const links = 'run/systemd/netif/links';
   makeRoot(folder.path, machine(0), { [`${links}/2`]: 'ADMIN_STATE=configured\n', [`${links}/3`]: state });
-  expect(isSettled(openRoot(folder.path))).toBe(settled);
+  expect(isConfigured(openRoot(folder.path))).toBe(settled);
 });
 
 test('an address that networkd brings back is ours for as long as the boot, and is said to come', () => {

@@ -1,7 +1,7 @@
 // What systemd-networkd has for links, and how far it is with them. It says so in files that all its versions write, so nobody need be asked.
 import { networkFile } from '../foreign/next-boot.ts';
 import { readFolder } from '../foreign/boot-folders.ts';
-import type { NamedNic } from '../host/host.ts';
+import type { NamedNic } from '../host/machine.ts';
 import type { Root } from '../files/root.ts';
 
 const STATES = 'run/systemd/netif/links';
@@ -36,7 +36,10 @@ export function isManaged(root: Root, ifindex: number): boolean {
  * Whether it is through with every link that has a carrier: one that it is still at may lose what is put there.
  * @param ifindexes of all links when left out
  */
-export function isSettled(root: Root, ifindexes: readonly (number | string)[] = root.list(STATES)): boolean {
+export function isConfigured(
+  root: Root,
+  ifindexes: readonly (number | string)[] = root.list(STATES),
+): boolean {
   return ifindexes.every((ifindex) => {
     const state = stateOf(root, ifindex);
     const waits = /^OPER_STATE=(off|no-carrier|dormant)$/m.test(state);

@@ -1,27 +1,73 @@
-// The host's systemd over the system bus: its own private socket hangs up on a peer whose process it cannot see, so
-// `systemctl` and `systemd-run` do not work from a pod.
-import { run, type Command } from './host-command.ts';
+// The host's systemd over the system bus. `systemctl` and `systemd-run` do not work from a pod: systemd's private socket
+// hangs up on a peer whose process it cannot see.
+import { randomBytes } from 'node:crypto';
+import { MultinicError } from '../../api/errors.ts';
+import type { Root } from '../files/root.ts';
+import { run, type InHost } from './host-command.ts';
+import { until } from './wait.ts';
 
 const MANAGER = [
   'org.freedesktop.systemd1',
   '/org/freedesktop/systemd1',
   'org.freedesktop.systemd1.Manager',
 ] as const;
+export const APPLY_SECONDS = 60;
+const APPLY_LOG = 'run/multinic-apply.log';
 
 export class Systemd {
-  readonly #inHost: (command: Command) => Command;
+  readonly #root: Root;
+  readonly #inHost: InHost;
 
-  constructor(inHost: (command: Command) => Command) {
+  constructor(root: Root, inHost: InHost) {
+    this.#root = root;
     this.#inHost = inHost;
   }
 
-  /** A method of the manager, with its arguments as busctl has them. */
+  /** Calls a method of the manager, with its arguments as busctl has them. */
   call(method: string, ...args: readonly string[]): ReturnType<typeof run> {
     return run(this.#inHost(['busctl', '--timeout=10', '--', 'call', ...MANAGER, method, ...args]));
   }
 
-  /** @returns `active`, `activating`, `failed` …; undefined: it has no such unit */
-  async state(unit: string): Promise<string | undefined> {
+  /**
+   * Runs a command to its end in a unit of the host: the command goes on if this process dies, and its children are
+   * the host's.
+   * @throws MultinicError `ApplyFailed`
+   */
+  async runUnit(command: string): Promise<void> {
+    const unit = `multinic-apply-${randomBytes(4).toString('hex')}.service`;
+    const start = await this.call(
+      'StartTransientUnit',
+      'ssa(sv)a(sa(sv))',
+      unit,
+      'fail',
+      '3',
+      'Type',
+      's',
+      'oneshot',
+      'RemainAfterExit',
+      'b',
+      'true',
+      ...execStart(`exec ${command} >/${APPLY_LOG} 2>&1`),
+      '0',
+    );
+    let state: string | undefined;
+    const ended = await until(APPLY_SECONDS * 1_000, async () => {
+      state = await this.#state(unit);
+      return state === 'active' || state === 'failed';
+    });
+    await this.call('StopUnit', 'ss', unit, 'replace');
+    if (state === 'active') return;
+    await this.call('ResetFailedUnit', 's', unit);
+    const output = this.#root.readForeign(APPLY_LOG)?.content.trim() ?? '';
+    const why = start.code !== 0 ? start.stderr : ended ? output : 'no end';
+    throw new MultinicError(
+      'ApplyFailed',
+      `\`${command}\` on the node: ${why.trim()}; look at its journal, then run \`multinic retry\`, or use apply: live`,
+    );
+  }
+
+  /** @returns `active`, `activating`, `failed` …; undefined: systemd has no such unit */
+  async #state(unit: string): Promise<string | undefined> {
     const { code, stdout } = await this.call('GetUnit', 's', unit);
     const path = /^o "(.*)"/.exec(stdout)?.[1];
     if (code !== 0 || path === undefined) return undefined;
@@ -36,7 +82,7 @@ export class Systemd {
   }
 }
 
-/** As busctl writes the property ExecStart of a shell's command. */
+/** Writes the property ExecStart of a shell command as busctl takes it. */
 export function execStart(script: string): string[] {
   return ['ExecStart', 'a(sasb)', '1', '/bin/sh', '3', '/bin/sh', '-c', script, 'false'];
 }

@@ -1,5 +1,5 @@
 import { indexOfName } from '../../network/interface.ts';
-import type { HostState } from '../host/host.ts';
+import type { HostState } from '../host/machine.ts';
 import { nicOf } from '../host/links.ts';
 import type { Desired, Plan } from './plan.ts';
 import { sha256, type Applied } from '../files/host-record.ts';

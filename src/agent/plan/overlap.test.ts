@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { machine, nic } from '../../../test/support/agent.ts';
 import { MultinicError } from '../../api/errors.ts';
 import type { Interface } from '../../network/interface.ts';
-import type { HostState, Link } from '../host/host.ts';
+import type { HostState, Link } from '../host/machine.ts';
 import { refuseOverlaps } from './overlap.ts';
 import type { Plan } from './plan.ts';
 

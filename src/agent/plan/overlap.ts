@@ -3,7 +3,7 @@
 import { MultinicError } from '../../api/errors.ts';
 import { contains, parseAddress, parseCidr, width, type Cidr } from '../../network/address.ts';
 import type { Interface } from '../../network/interface.ts';
-import type { HostState } from '../host/host.ts';
+import type { HostState } from '../host/machine.ts';
 import { heldAddresses, ipOf, nicOf } from '../host/links.ts';
 import type { Plan } from './plan.ts';
 import { gatewaysOf } from '../host/gateways.ts';

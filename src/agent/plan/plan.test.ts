@@ -5,7 +5,7 @@ import { nameOfIndex, type Interface, type Network } from '../../network/interfa
 import { byNetworkManager, type RendererKind } from '../../network/node.ts';
 import { RENDERER_KINDS, rendererOf } from '../../network/renderers.ts';
 import { managedFiles, renderTree } from '../../network/tree.ts';
-import type { HostState } from '../host/host.ts';
+import type { HostState } from '../host/machine.ts';
 import { nameIn, parseOne, RENDERERS, type ManagedNic } from '../files/managed-files.ts';
 import { CARRIER_WAIT_PATH, carrierWait } from '../files/carrier-wait.ts';
 import { noAutoDefaultMac, noAutoDefaultPath } from '../files/no-auto-default.ts';

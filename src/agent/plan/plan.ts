@@ -8,7 +8,7 @@ import type { BootNic } from '../foreign/systemd-files.ts';
 import { CARRIER_WAIT_PATH, carrierWait } from '../files/carrier-wait.ts';
 import { orderFiles, type FileStep } from './file-order.ts';
 import { describes, isShared, type DescribedNic } from '../foreign/foreign-nics.ts';
-import type { HostState, Ipv6, Link } from '../host/host.ts';
+import type { HostState, Ipv6, Link } from '../host/machine.ts';
 import { except, ipOf, nameByMac, nicOf, quietIpv6, type LinkTarget } from '../host/links.ts';
 import { meansTheSame, parseOne, type ManagedNic } from '../files/managed-files.ts';
 import { noAutoDefault, noAutoDefaultPath } from '../files/no-auto-default.ts';

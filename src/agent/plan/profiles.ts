@@ -1,6 +1,6 @@
 import { byNetworkManager, type RendererKind } from '../../network/node.ts';
 import { RENDERER_KINDS, rendererOf } from '../../network/renderers.ts';
-import type { Profiles } from '../host/host.ts';
+import type { Profiles } from '../host/machine.ts';
 import { noAutoDefaultMac } from '../files/no-auto-default.ts';
 import type { Plan } from './plan.ts';
 import type { Root } from '../files/root.ts';

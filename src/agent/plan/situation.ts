@@ -1,6 +1,6 @@
 import { CARRIER_WAIT_PATH } from '../files/carrier-wait.ts';
 import { describedNics } from '../foreign/foreign-files.ts';
-import type { HostState } from '../host/host.ts';
+import type { HostState } from '../host/machine.ts';
 import { readManaged, readNoAutoDefault } from '../files/managed-files.ts';
 import type { Desired, Situation } from './plan.ts';
 import type { Applied } from '../files/host-record.ts';

@@ -1,29 +1,24 @@
+// The change of a host, as one story: check, plan, write the undo down, arm the host's own restore, write files, change
+// links, verify. Whatever fails after the first change, the host is restored.
 import { checkpoint } from '../../api/checkpoint.ts';
 import { MultinicError } from '../../api/errors.ts';
-import type { AgentJob } from '../../api/job.ts';
-import { byNetworkManager } from '../../network/node.ts';
-import { activateLinks, type Settling } from './activate.ts';
-import type { Claim, Host, HostState, LinkStep, Profiles, Way } from '../host/host.ts';
-import { linkSteps, nicOf, type LinkTarget } from '../host/links.ts';
-import type { Log } from './run-log.ts';
-import { CONFIG_FOLDERS } from '../files/managed-files.ts';
-import { preflight } from './preflight.ts';
-import {
-  answering,
-  expectApiServer,
-  probeFailed,
-  probesOf,
-  type Endpoint,
-  type Probe,
-} from '../host/probe.ts';
-import { needsNetworkManager, profilePaths, wantedProfiles } from '../plan/profiles.ts';
-import { sha256, type Applied, type HostRecord, type Pending } from '../files/host-record.ts';
+import { sha256, type Applied, type Pending } from '../files/host-record.ts';
+import { toCommands, type ForeignState } from '../host/foreign-state.ts';
+import type { Host } from '../host/host.ts';
+import { linkSteps } from '../host/links.ts';
+import type { HostState, LinkStep } from '../host/machine.ts';
+import { expectApiServer, probeFailed } from '../host/probe.ts';
+import { planChange, recordedLinks, type ChangePlan } from '../plan/change-plan.ts';
+import { claimsOf, earlySteps, renameSteps, withoutLoaded } from '../plan/link-phases.ts';
 import { bootNics, type Desired, type Plan } from '../plan/plan.ts';
-import type { Root } from '../files/root.ts';
+import { examine, type ExamineContext, type Examined } from './examine.ts';
+import { awaitNetworkd, isForNetworkd, restoreForeign, type RecordedForeign } from './restore-foreign.ts';
+import { describeError } from './result.ts';
+import type { Log } from './run-log.ts';
 import { validateStaged } from './staging.ts';
 import type { Steps } from './steps.ts';
-import { describeError } from './result.ts';
-import { disarm, giveBackOthers, isKnown, retaker, settler, undo } from './undo.ts';
+import { tellManagers } from './tell-managers.ts';
+import { disarm, undo } from './undo.ts';
 import {
   atStake,
   expectedFiles,
@@ -33,33 +28,25 @@ import {
   verifyReady,
   verifyRest,
 } from './verify.ts';
-import { linksOfWays, needsOf, verifyWays, type Needs } from './ways.ts';
+import { verifyWays } from './ways.ts';
 
-export interface ChangeContext {
-  readonly root: Root;
+export interface ChangeContext extends ExamineContext {
   readonly host: Host;
-  readonly record: HostRecord;
   readonly steps: Steps;
   readonly log: Log;
   readonly clock: () => Date;
-  /** Addresses that must not be cut off. */
-  readonly peers: readonly string[];
-  /** Whether the store still answers; throws when it does not. */
+  /** Throws when the store does not answer. */
   readonly probe: () => Promise<void>;
-  readonly mode: AgentJob['apply'];
-  /** The host's network manager reads its files anew, all of them. */
+  /** The host's network manager is to read all of its files again. */
   readonly reload: boolean;
-  readonly probes: readonly string[];
-  readonly apiServer: Endpoint | undefined;
   /** Seconds after which the host restores itself: later than this run would. */
   readonly deadManSeconds: number;
 }
 
 /**
- * Carries a plan out as a whole or not at all: whatever goes wrong after the first change, the host is put back to
- * what it was, and that is verified.
- * @returns what others had, and has not
- * @throws what went wrong, with the host as before; `RestoreFailed` when it could not be put back
+ * Carries a plan out as a whole or not at all. After a failure the host is as it was before, and that is verified.
+ * @returns routes, rules and addresses of other software that could not be restored; empty if all could
+ * @throws the failure, with the host as before; `RestoreFailed` when the host could not be restored
  */
 export async function change(
   plan: Plan,
@@ -69,40 +56,177 @@ export async function change(
   context: ChangeContext,
 ): Promise<readonly string[]> {
   const { root, host, record, steps, log } = context;
-  const { manager, witnesses } = await steps.do('preflight', () => examine(plan, before, desired, context));
-  const nics = bootNics(plan, before, context.record.applied);
-  await steps.do('validate', () => validateStaged(root, host, desired.kind, plan, nics));
-  await steps.do('backup', () => {
-    for (const path of pathsOf(plan)) {
-      const copy = root.backup(path, context.clock());
-      if (copy !== undefined) log.info({ path, copy }, 'backed up');
-    }
+  const examined = await steps.do('preflight', () => examine(plan, before, desired, context));
+  const nics = bootNics(plan, before, record.applied);
+  await steps.do('validate', () => validateStaged(root, host.boot, desired.kind, plan, nics));
+  const todo = planChange(plan, {
+    before,
+    profiles: examined.profiles,
+    reload: context.reload,
+    renamesForNetworkd: renameSteps(linkSteps(before.links, plan.targets)).some((step) =>
+      isForNetworkd(step, host.managers),
+    ),
   });
-  const pending = await steps.do('record', async () => {
-    const begun = await describe(plan, before, applied, manager, context);
-    record.begin(begun);
-    return begun;
-  });
-  let lost: readonly string[];
+  await steps.do('backup', () => backUp(todo, context));
+  const { pending, foreign } = await steps.do('record', () => begin(todo, before, applied, context));
+  let notRestored: readonly string[];
   try {
-    await steps.do('arm', () => host.arm(context.deadManSeconds));
-    await steps.do('write', () => writeFiles(plan, context));
-    lost = await steps.do('activate', () => activate(plan, pending, manager, context));
-    await steps.do('verify', () => verify(plan, before, pending, context, witnesses));
+    await steps.do('arm', () => host.deadMan.arm(pending, context.deadManSeconds));
+    await steps.do('write', () => writeFiles(todo, context));
+    notRestored = await steps.do('activate', () => activate(todo, pending, foreign, context));
+    await steps.do('verify', () => verify(todo, before, pending, examined, context));
     await steps.always('finish', () => record.finish(applied));
   } catch (error) {
     const failedIn = steps.current;
     log.error({ err: error, step: failedIn }, 'the change failed; restoring the host');
-    lost = await steps.always('restore', () => restore(record.pending ?? pending, error, context));
+    notRestored = await steps.always('restore', () => restore(record.pending ?? pending, error, context));
     log.info('the host is as it was before, verified');
-    if (abandon(context)) await disarm(host, log);
-    throw new FailedChange(error, failedIn, lost);
+    if (abandon(context)) await disarm(host.deadMan, log);
+    throw new FailedChange(error, failedIn, notRestored);
   }
-  await steps.always('disarm', () => disarm(host, log));
-  return lost;
+  await steps.always('disarm', () => disarm(host.deadMan, log));
+  return notRestored;
 }
 
-/** Says of a restore that failed what had failed before it. */
+/** Carries the step in which a change failed past the restore that came after it. */
+export class FailedChange extends Error {
+  readonly step: Steps['current'];
+  /** Foreign state that the restore could not bring back. */
+  readonly notRestored: readonly string[];
+
+  constructor(cause: unknown, step: Steps['current'], notRestored: readonly string[]) {
+    super('the change failed', { cause });
+    this.step = step;
+    this.notRestored = notRestored;
+  }
+}
+
+function backUp({ paths }: ChangePlan, { root, clock, log }: ChangeContext): void {
+  for (const path of paths) {
+    const copy = root.backup(path, clock());
+    if (copy !== undefined) log.info({ path, copy }, 'backed up');
+  }
+}
+
+/** Writes down what an undo needs. From here on the next run undoes a change that was killed. */
+async function begin(
+  todo: ChangePlan,
+  before: HostState,
+  applied: Applied | null,
+  { root, host, record, clock }: ChangeContext,
+): Promise<{ pending: Pending; foreign: RecordedForeign }> {
+  const state = await host.foreign.read([...todo.changed], todo.foreignScope);
+  const links = recordedLinks(todo);
+  const machine = atStake(before, todo.changed);
+  const after = expectedFiles(todo.files);
+  const pending: Pending = {
+    bootId: before.bootId,
+    startedAt: clock().toISOString(),
+    reload: false,
+    ...(todo.profiles !== undefined && { profiles: todo.profiles }),
+    others: toCommands(state),
+    files: todo.paths.map((path) => {
+      const content = after.get(path) ?? null;
+      return { path, before: root.read(path) ?? null, after: content === null ? null : sha256(content) };
+    }),
+    links,
+    machine: {
+      links: machine.links.map(({ loaded: _, ...link }) => link),
+      routes: machine.routes,
+    },
+    applied,
+  };
+  record.begin(pending);
+  return { pending, foreign: foreignOf(pending, state) };
+}
+
+function foreignOf({ bootId, links }: Pending, state: ForeignState): RecordedForeign {
+  return { bootId, state, links: links.before };
+}
+
+async function writeFiles({ files }: ChangePlan, { root, steps, log }: ChangeContext): Promise<void> {
+  for (const step of files) {
+    await steps.pause();
+    if (step.op === 'write') root.write(step.path, step.content, step.mode);
+    else root.remove(step.path);
+    log.info({ path: step.path }, step.op === 'write' ? 'written' : 'removed');
+    checkpoint('agent.write.file');
+  }
+}
+
+/**
+ * Brings the running links to their targets: names first, then the network managers, then whatever still differs.
+ * @returns foreign state that could not be restored
+ */
+async function activate(
+  todo: ChangePlan,
+  pending: Pending,
+  foreign: RecordedForeign,
+  context: ChangeContext,
+): Promise<readonly string[]> {
+  const { root, host, record, log } = context;
+  const { links: found } = await host.machine.state();
+  const steps = linkSteps(found, todo.targets);
+  const renames = renameSteps(steps);
+  await changeLinks(earlySteps(steps), context);
+  await changeLinks(renames, context);
+  await awaitNetworkd(renames, foreign, root, host);
+
+  const { links: renamed } = await host.machine.state();
+  const targets = withoutLoaded(todo.targets, steps, found, renamed);
+  refuseConflicts(await host.neighbours.conflicts(claimsOf(steps, todo.present)), todo.present);
+  // An undo has the manager read its files again only if the change came to that.
+  if (todo.manager.kind === 'reload') record.begin({ ...pending, reload: true });
+  await tellManagers(todo.manager, steps, host);
+
+  // Where promote_secondaries is off, an address that leaves takes those of its subnet along: the next round adds them.
+  for (let round = 1; round <= MAX_ROUNDS; round += 1) {
+    const left = linkSteps((await host.machine.state()).links, targets);
+    if (left.length === 0) break;
+    await changeLinks(left, context);
+  }
+  return restoreForeign(foreign, root, host, log);
+}
+
+/** Rounds of setting in the kernel what still differs; an undo has as many. */
+export const MAX_ROUNDS = 3;
+
+async function changeLinks(
+  links: readonly LinkStep[],
+  { host, steps, log }: Pick<ChangeContext, 'host' | 'steps' | 'log'>,
+): Promise<void> {
+  for (const step of links) {
+    await steps.pause();
+    await host.links.change(step);
+    log.info({ step }, 'link changed');
+    checkpoint('agent.activate.link');
+  }
+}
+
+async function verify(
+  todo: ChangePlan,
+  before: HostState,
+  { machine }: Pending,
+  { probes, apiServer, needs, ways }: Examined,
+  { root, host, probe, steps, reload }: ChangeContext,
+): Promise<void> {
+  verifyFiles(root, expectedFiles(todo.files));
+  const now = await host.machine.state();
+  verifyLinks(now.links, todo.expected);
+  verifyReady(await host.links.readiness(todo.configured), todo.present);
+  verifyRest(now, reload ? before : machine);
+  const changed = new Set([...todo.present, ...todo.targets].map(({ mac }) => mac));
+  await verifyWays(host.machine, needs, { ways, links: before.links }, changed);
+  for (const each of probes) {
+    await steps.pause();
+    // A probe runs to its end, because it names the NIC, which an undo renames.
+    if (!(await host.neighbours.answers(each))) throw probeFailed(each);
+  }
+  if (apiServer !== undefined) await steps.unless(expectApiServer(apiServer));
+  await probe();
+}
+
+/** @throws MultinicError `RestoreFailed`, with the cause of the restore in its message */
 async function restore(
   pending: Pending,
   cause: unknown,
@@ -119,8 +243,9 @@ async function restore(
 }
 
 /**
- * On a full disk the record may keep a change that is undone already: the host's own restore, and the next run, find it so.
- * @returns whether the record is rid of it
+ * Removes an undone change from the record. On a full disk the record may keep it: the host's own restore, and the next
+ * run, then find nothing left to undo.
+ * @returns whether the record was written
  */
 function abandon({ record, log }: ChangeContext): boolean {
   try {
@@ -130,231 +255,4 @@ function abandon({ record, log }: ChangeContext): boolean {
     log.warn({ err: error }, 'the record could not be written; the next run clears it');
     return false;
   }
-}
-
-/** Carries the step in which a change failed past the restore that came after it. */
-export class FailedChange extends Error {
-  readonly step: Steps['current'];
-  /** What others had, and has not after the restore. */
-  readonly lost: readonly string[];
-
-  constructor(cause: unknown, step: Steps['current'], lost: readonly string[]) {
-    super('the change failed', { cause });
-    this.step = step;
-    this.lost = lost;
-  }
-}
-
-async function writeFiles(plan: Plan, { root, steps, log }: ChangeContext): Promise<void> {
-  for (const step of plan.files) {
-    await steps.pause();
-    if (step.op === 'write') root.write(step.path, step.content, step.mode);
-    else root.remove(step.path);
-    log.info({ path: step.path }, step.op === 'write' ? 'written' : 'removed');
-    checkpoint('agent.write.file');
-  }
-}
-
-async function activate(
-  plan: Plan,
-  pending: Pending,
-  manager: Manager | undefined,
-  { root, host, record, steps, log, reload }: ChangeContext,
-): Promise<readonly string[]> {
-  const change = async (step: LinkStep): Promise<void> => {
-    await steps.pause();
-    await host.change(step);
-    log.info({ step }, 'link changed');
-    checkpoint('agent.activate.link');
-  };
-  const claim = async (claims: readonly Claim[]): Promise<void> => {
-    const wanted = claims.filter(({ mac }) => plan.present.some((nic) => nic.mac === mac));
-    refuseConflicts(await host.conflicts(wanted), plan.present);
-  };
-  const told = manager && settling(plan, pending, manager);
-  const settle = settler({ ...pending, reload }, host, told, () => record.begin({ ...pending, reload }));
-  let lost: readonly string[] = [];
-  const giveBack = async (): Promise<void> => {
-    lost = await giveBackOthers(pending, root, host, log);
-  };
-  const renamed = retaker(pending, root, host);
-  const targets = plan.targets.filter((target) => isOfChange(target, pending));
-  await activateLinks({ host, targets, change, renamed, claim, settle, giveBack });
-  return lost;
-}
-
-function isOfChange({ mac }: LinkTarget, { links: { after } }: Pending): boolean {
-  return after.some((link) => link.mac === mac);
-}
-
-/** What the links have to be. On a NIC that does not change, what others have may come and go meanwhile. */
-function expectedLinks({ targets, present }: Plan, pending: Pending): LinkTarget[] {
-  return targets.map((target) => {
-    if (isOfChange(target, pending)) return target;
-    const nic = present.find(({ mac }) => mac === target.mac);
-    return { ...target, addresses: nic === undefined ? [] : [`${nic.address}/${nic.prefix}`] };
-  });
-}
-
-/**
- * Asks all that refuses a change before anything is touched.
- * @throws MultinicError as the step preflight in docs/agent.md
- */
-export async function examine(
-  plan: Plan,
-  before: HostState,
-  desired: Desired,
-  context: Pick<ChangeContext, 'root' | 'host' | 'record' | 'peers' | 'probes' | 'mode' | 'apiServer'>,
-): Promise<{ readonly manager: Manager | undefined; readonly witnesses: Witnesses }> {
-  const { root, host, record } = context;
-  const ours = new Set(Object.keys(record.applied?.nics ?? {}));
-  const needs = needsOf(before, context.peers);
-  const ways = await host.ways(needs);
-  preflight(plan, before, linksOfWays(ways), ours);
-  for (const folder of [...foldersOf(plan), 'var/lib/multinic']) root.assertWritable(folder);
-  const probes = probesOf(context.probes, plan.present);
-  const asked = await askManager(plan, desired, context);
-  // An API server that does not answer beforehand is not this change's doing.
-  const apiServer = await answering(context.apiServer);
-  return { manager: asked, witnesses: { probes, apiServer, needs, ways } };
-}
-
-/** What NetworkManager has the plan's NICs do, and what it shall have them do. */
-interface Manager {
-  readonly before: Profiles;
-  readonly wanted: Profiles;
-  /** The file that each NIC's profile is in, by MAC. */
-  readonly paths: ReadonlyMap<string, string>;
-}
-
-/** @throws MultinicError `NicUnmanaged` */
-async function askManager(
-  plan: Plan,
-  { kind }: Desired,
-  { root, host, mode }: Pick<ChangeContext, 'root' | 'host' | 'mode'>,
-): Promise<Manager | undefined> {
-  if (mode !== 'live' || !needsNetworkManager(plan, kind)) return undefined;
-  const before = await host.profiles(plan.targets.map(({ mac }) => mac));
-  if (before === undefined) return undefined;
-  const unmanaged = plan.present.find(({ mac }) => before[mac] === undefined);
-  if (byNetworkManager(kind) && unmanaged !== undefined) {
-    throw new MultinicError(
-      'NicUnmanaged',
-      `NetworkManager does not manage ${unmanaged.name} (${unmanaged.mac}) on this node; have it do so, or, where netplan configures the node’s NICs, say so by the annotation multinic.io/renderer on the Node, then run \`multinic retry\``,
-      { data: { mac: unmanaged.mac } },
-    );
-  }
-  return { before, wanted: wantedProfiles(plan, kind, root), paths: profilePaths(plan, kind) };
-}
-
-function settling(plan: Plan, { links }: Pending, { wanted, paths }: Manager): Settling {
-  const touched = links.before.map(({ mac }) => mac);
-  const profiles = pick(wanted, touched);
-  const own = [...paths].flatMap(([mac, path]) => (profiles[mac] ? [path] : []));
-  return { paths: [...new Set([...pathsOf(plan), ...own])], profiles };
-}
-
-function pick(profiles: Profiles, macs: readonly string[]): Record<string, string | null> {
-  return Object.fromEntries(Object.entries(profiles).filter(([mac]) => macs.includes(mac)));
-}
-
-/** Who has to answer after a change, and the ways that have to be as before. */
-interface Witnesses {
-  readonly probes: readonly Probe[];
-  readonly apiServer: Endpoint | undefined;
-  readonly needs: Needs;
-  readonly ways: readonly Way[];
-}
-
-async function verify(
-  plan: Plan,
-  before: HostState,
-  pending: Pending,
-  { root, host, probe, steps, reload }: ChangeContext,
-  { probes, apiServer, needs, ways }: Witnesses,
-): Promise<void> {
-  verifyFiles(root, expectedFiles(plan));
-  const now = await host.state();
-  verifyLinks(now.links, expectedLinks(plan, pending));
-  verifyReady(await host.readiness(configuredNow(plan, before, pending)), plan.present);
-  verifyRest(now, reload ? before : pending.machine);
-  const changed = [...plan.present, ...pending.links.after].map(({ mac }) => mac);
-  await verifyWays(host, needs, { ways, links: before.links }, new Set(changed));
-  for (const each of probes) {
-    await steps.pause();
-    // To its end: it asks by the NIC, which an undo renames.
-    if (!(await host.answers(each))) throw probeFailed(each);
-  }
-  if (apiServer !== undefined) await steps.unless(expectApiServer(apiServer));
-  await probe();
-}
-
-/** MACs of the NICs whose links this change configures: what others have come to meanwhile is not its doing. */
-function configuredNow(
-  { present, targets }: Plan,
-  { links }: HostState,
-  { links: { after } }: Pending,
-): string[] {
-  const steps = linkSteps(links, targets);
-  // To hear of no router needs no carrier.
-  const isQuieted = (mac: string): boolean => {
-    const own = steps.filter((step) => step.mac === mac);
-    return own.length > 0 && own.every(({ op }) => op === 'ipv6');
-  };
-  const changed = after.filter(({ mac }) => !isQuieted(mac));
-  return present.flatMap(({ mac }) => (changed.some((each) => each.mac === mac) ? [mac] : []));
-}
-
-/** All that an undo needs, written down before the first change. */
-async function describe(
-  plan: Plan,
-  before: HostState,
-  applied: Applied | null,
-  manager: Manager | undefined,
-  { root, host, clock, reload }: ChangeContext,
-): Promise<Pending> {
-  const after = expectedFiles(plan);
-  // A network manager that reads its files anew may touch every NIC of ours, not those alone that have to change.
-  const changed = new Set([
-    ...(reload ? plan.targets : linkSteps(before.links, plan.targets)).map(({ mac }) => mac),
-    ...Object.keys(manager?.wanted ?? {}).filter((mac) => manager?.before[mac] !== manager?.wanted[mac]),
-  ]);
-  const machine = atStake(before, changed);
-  // By the change, or by its undo.
-  const renamed = linkSteps(before.links, plan.targets).some(
-    (step) => step.op === 'rename' && isKnown(step, host),
-  );
-  return {
-    bootId: before.bootId,
-    startedAt: clock().toISOString(),
-    reload: false,
-    ...(manager !== undefined && { profiles: pick(manager.before, [...changed]) }),
-    others: await host.others([...changed], reload ? 'all' : renamed ? 'rules' : 'ours'),
-    files: pathsOf(plan).map((path) => {
-      const content = after.get(path) ?? null;
-      return { path, before: root.read(path) ?? null, after: content === null ? null : sha256(content) };
-    }),
-    links: {
-      before: before.links
-        // Not the VLAN or bond that copies its MAC.
-        .filter((link) => changed.has(link.mac) && nicOf(before.links, link.mac) === link)
-        .map(({ master: _, loaded: __, ...link }) => link),
-      after: plan.targets
-        .filter((target) => changed.has(target.mac))
-        .map(({ dropped: _, ...target }) => target),
-    },
-    machine: {
-      links: machine.links.map(({ loaded: _, ...link }) => link),
-      routes: machine.routes,
-    },
-    applied,
-  };
-}
-
-function pathsOf(plan: Plan): string[] {
-  return [...new Set(plan.files.map((step) => step.path))];
-}
-
-function foldersOf(plan: Plan): string[] {
-  return CONFIG_FOLDERS.filter((folder) => plan.files.some((step) => step.path.startsWith(`${folder}/`)));
 }

@@ -5,15 +5,17 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { Folder, identity, machine, makeRoot, nic, NODE } from '../../../test/support/agent.ts';
+import { alterHost, type Methods } from '../../../test/support/alter-host.ts';
 import { MultinicError } from '../../api/errors.ts';
 import { AgentJob } from '../../api/job.ts';
 import type { Outcome } from '../../api/outcome.ts';
 import type { Network } from '../../network/interface.ts';
 import type { RendererKind } from '../../network/node.ts';
 import { managedFiles, renderTree } from '../../network/tree.ts';
-import type { Host, HostState } from '../host/host.ts';
+import type { Host } from '../host/host.ts';
+import type { HostState } from '../host/machine.ts';
 import { openRoot } from '../files/managed-files.ts';
-import { OfflineHost } from '../recorded-host.ts';
+import { recordedHost } from '../recorded/recorded-host.ts';
 import { preview, type Preview } from './preview.ts';
 import { Root } from '../files/root.ts';
 import { run } from './run.ts';
@@ -31,7 +33,7 @@ interface Try {
   readonly apply?: AgentJob['apply'];
   readonly probes?: string[];
   readonly peers?: string[];
-  readonly host?: Partial<Host>;
+  readonly host?: Methods;
   readonly root?: Root;
 }
 
@@ -45,7 +47,7 @@ beforeEach(() => {
 afterEach(() => folder[Symbol.dispose]());
 
 function machineOf({ root = openRoot(path), host = {} }: Try): { root: Root; host: Host } {
-  return { root, host: Object.assign(new OfflineHost(root), host) };
+  return { root, host: alterHost(recordedHost(root), host) };
 }
 
 function foresee(options: Try = {}): Promise<Preview> {
@@ -86,13 +88,15 @@ function apply(options: Try = {}): Promise<Outcome> {
 }
 
 /** networkd has the files of the boot. */
-const held = (): Partial<Host> => ({
-  state: async () => {
-    const state = await new OfflineHost(openRoot(path)).state();
-    const links = state.links.map((link) =>
-      link.mac === nic(0).mac ? { ...link, loaded: ['192.168.100.10/24'] } : link,
-    );
-    return { ...state, links };
+const held = (): Methods => ({
+  machine: {
+    state: async () => {
+      const state = await recordedHost(openRoot(path)).machine.state();
+      const links = state.links.map((link) =>
+        link.mac === nic(0).mac ? { ...link, loaded: ['192.168.100.10/24'] } : link,
+      );
+      return { ...state, links };
+    },
   },
 });
 
@@ -117,8 +121,11 @@ describe('a run that would be refused', () => {
   test.each<[string, Try | (() => Try)]>([
     ['HostReadOnly', () => ({ root: new ReadOnly(path, () => true) })],
     ['InvalidProbe', { probes: ['the-gateway'] }],
-    ['NetworkManagerDown', { kind: 'keyfile', host: { profiles: down } }],
-    ['NicUnmanaged', { kind: 'ifcfg', host: { profiles: async () => ({ [nic(0).mac]: null }) } }],
+    ['NetworkManagerDown', { kind: 'keyfile', host: { managers: { profiles: down } } }],
+    [
+      'NicUnmanaged',
+      { kind: 'ifcfg', host: { managers: { profiles: async () => ({ [nic(0).mac]: null }) } } },
+    ],
     ['NicInUse', { network: [nic(0, { mac: 'fa:16:3e:00:01:00' })] }],
     ['AddressInUse', { network: [nic(0, { address: '10.10.0.11' })] }],
     ['ValidationFailed', () => (nameByOthers(), { kind: 'keyfile' })],
@@ -149,7 +156,7 @@ describe('a run that would be refused', () => {
   });
 
   test('NetworkManager is asked only where a run asks it', async () => {
-    const host = { profiles: down };
+    const host = { managers: { profiles: down } };
     for (const mode of ['files', 'full'] as const) {
       const options: Try = { kind: 'keyfile', apply: mode, host };
       expect(await foresee(options)).toMatchObject({ result: 'change', reload: mode === 'full' });
@@ -180,7 +187,7 @@ describe('a host that is right', () => {
       warnings: [],
     });
     let reloads = 0;
-    const counted = { ...held(), reload: async () => void (reloads += 1) };
+    const counted = { ...held(), managers: { reload: async () => void (reloads += 1) } };
     const outcome = await apply({ ...same, apply: 'full', host: counted });
     expect([outcome.result, outcome.warnings, reloads]).toEqual(['Applied', undefined, 1]);
   });

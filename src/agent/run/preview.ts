@@ -2,16 +2,17 @@
 import { MultinicError } from '../../api/errors.ts';
 import type { NextBoot } from '../foreign/next-boot.ts';
 import type { BootNic } from '../foreign/systemd-files.ts';
-import { examine, type ChangeContext } from './host-change.ts';
+import { examine, type ExamineContext } from './examine.ts';
 import type { FileStep } from '../plan/file-order.ts';
 import { describedNics } from '../foreign/foreign-files.ts';
 import { describes } from '../foreign/foreign-nics.ts';
-import type { Host, HostState, Link, LinkStep } from '../host/host.ts';
+import type { Host } from '../host/host.ts';
 import { linkSteps } from '../host/links.ts';
+import type { HostState, Link, LinkStep } from '../host/machine.ts';
 import { takeLock } from './host-lock.ts';
 import { readManaged } from '../files/managed-files.ts';
 import { bootNics, decide, needsReload, type Desired, type FoundNic, type Plan } from '../plan/plan.ts';
-import { useOf } from './preflight.ts';
+import { useOf } from '../plan/preflight.ts';
 import { HostRecord } from '../files/host-record.ts';
 import { describeLingering, NETWORKD_HOLDS } from './result.ts';
 import type { Root } from '../files/root.ts';
@@ -41,7 +42,7 @@ export interface Detection {
 
 /** @throws MultinicError `HostUnreadable`, `RecordUnreadable` */
 export async function detect(root: Root, host: Host): Promise<Detection> {
-  const state = await host.state();
+  const state = await host.machine.state();
   const record = new HostRecord(root);
   const managed = readManaged(root);
   const described = describedNics(root);
@@ -50,7 +51,7 @@ export async function detect(root: Root, host: Host): Promise<Detection> {
     const origin = record.applied?.nics[mac]?.origin?.name;
     return { mac, names: [name, ...(origin === undefined ? [] : [origin])] };
   });
-  const boots = await host.nextBoot(nics, kind);
+  const boots = await host.boot.nextBoot(nics, kind);
   return {
     osImage: state.osImage,
     machineId: state.machineId,
@@ -99,7 +100,7 @@ export interface Preview {
 }
 
 /** As a run is told them. */
-export interface PreviewOptions extends Pick<ChangeContext, 'peers' | 'mode' | 'probes'> {
+export interface PreviewOptions extends Pick<ExamineContext, 'peers' | 'mode' | 'probes'> {
   readonly desired: Desired;
   /** undefined: whatever the host's record names. */
   readonly expectedRecord?: string | null;
@@ -113,7 +114,7 @@ export async function preview(root: Root, host: Host, options: PreviewOptions): 
   const lock = takeLock(root);
   try {
     const record = new HostRecord(root);
-    const before = await host.state();
+    const before = await host.machine.state();
     const nothing = {
       files: [],
       kept: [],
@@ -156,7 +157,7 @@ async function foresee(
   if (changes)
     await examine(plan, before, desired, { root, host, record, peers, mode, probes, apiServer: undefined });
   const boot = (): Promise<readonly NextBoot[]> =>
-    validateStaged(root, host, desired.kind, plan, bootNics(plan, before, applied));
+    validateStaged(root, host.boot, desired.kind, plan, bootNics(plan, before, applied));
   const { nextBoot, doubts } = changes ? { nextBoot: await boot(), doubts: [] } : await doubtful(plan, boot);
   const held = mode === 'full' ? [] : plan.lingering;
   return {

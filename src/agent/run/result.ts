@@ -14,12 +14,12 @@ export type Report = Pick<Outcome, 'result'> &
   >;
 
 /**
- * @param lost what others had, and has not
+ * @param notRestored routes, rules and addresses of other software that could not be restored
  * @param doubt why the next boot may do otherwise
  */
 export function success(
   { missing, files, lingering }: Plan,
-  lost: readonly string[],
+  notRestored: readonly string[],
   doubt?: MultinicError,
 ): Report {
   const last = new Map(files.map((step) => [step.path, step.op]));
@@ -30,12 +30,12 @@ export function success(
   const message = [
     ...(missing.length === 0 ? [] : [absent]),
     ...(lingering.length === 0 ? [] : [describeLingering(lingering)]),
-    ...(lost.length === 0 ? [] : [describeLost(lost)]),
+    ...(notRestored.length === 0 ? [] : [describeNotRestored(notRestored)]),
     ...(doubt === undefined ? [] : [`at the next boot: ${doubt.message}`]),
   ].join('. ');
   const warnings: AnyReason[] = [];
   if (lingering.length > 0) warnings.push(NETWORKD_HOLDS);
-  if (lost.length > 0) warnings.push(OTHERS_LOST);
+  if (notRestored.length > 0) warnings.push(OTHERS_LOST);
   if (doubt !== undefined) warnings.push(doubt.code);
   return {
     ...(missing.length === 0 ? { result: 'Applied' } : { result: 'Pending', reason: 'InterfacesMissing' }),
@@ -53,10 +53,11 @@ export const NETWORKD_HOLDS: Reason = 'NetworkdHoldsOldFile';
 
 const LISTED = 5;
 
-/** @param lost as arguments of `ip` that add it, or the end of a sentence */
-export function describeLost(lost: readonly string[]): string {
-  const more = lost.length > LISTED ? ` and ${lost.length - LISTED} more (the log has all)` : '';
-  return `not all that the node had besides could be given back: ${lost.slice(0, LISTED).join('; ')}${more}; look at its routes and rules`;
+/** @param notRestored commands of `ip`, or the end of a sentence */
+export function describeNotRestored(notRestored: readonly string[]): string {
+  const more =
+    notRestored.length > LISTED ? ` and ${notRestored.length - LISTED} more (the log has all)` : '';
+  return `not all that the node had besides could be given back: ${notRestored.slice(0, LISTED).join('; ')}${more}; look at its routes and rules`;
 }
 
 /** A live change passes networkd by, which has loaded the files of the boot. */

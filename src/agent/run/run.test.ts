@@ -13,15 +13,19 @@ import {
   nic,
   NODE,
 } from '../../../test/support/agent.ts';
+import { alterHost, type Methods } from '../../../test/support/alter-host.ts';
 import { MultinicError } from '../../api/errors.ts';
 import { AgentJob } from '../../api/job.ts';
 import { Outcome } from '../../api/outcome.ts';
 import type { Network } from '../../network/interface.ts';
 import type { RendererKind } from '../../network/node.ts';
 import { managedFiles, renderTree, treeId } from '../../network/tree.ts';
-import type { Host, HostState, Link, LinkStep } from '../host/host.ts';
+import type { Pending } from '../files/host-record.ts';
+import { fromCommands, type ForeignState } from '../host/foreign-state.ts';
+import type { Host } from '../host/host.ts';
+import type { HostState, Link, LinkStep, Needs } from '../host/machine.ts';
 import { openRoot, RECORD, RESTORE_SCRIPT } from '../files/managed-files.ts';
-import { OfflineHost } from '../recorded-host.ts';
+import { recordedHost } from '../recorded/recorded-host.ts';
 import { Root } from '../files/root.ts';
 import { cleanUp, run, type Branch, type Dependencies } from './run.ts';
 import type { Step } from './steps.ts';
@@ -66,7 +70,7 @@ interface Try {
 
 function dependencies(options: Try): Dependencies {
   const real = openRoot(root);
-  const host = new OfflineHost(real);
+  const host = recordedHost(real);
   return {
     root: options.rootClass === undefined ? real : new options.rootClass(root, () => true),
     host: options.host?.(host) ?? host,
@@ -123,16 +127,8 @@ const change = (edit: (host: RecordedMachine) => void): void => {
 };
 
 /** A host of which one method does something else. */
-function altered(methods: (host: Host) => Partial<Host>): (host: Host) => Host {
-  return (host) => {
-    const other = methods(host);
-    return new Proxy(host, {
-      get: (target, key: keyof Host) => {
-        const method = other[key] ?? target[key];
-        return (method as (...args: unknown[]) => unknown).bind(target);
-      },
-    });
-  };
+function altered(methods: (host: Host) => Methods): (host: Host) => Host {
+  return (host) => alterHost(host, methods(host));
 }
 
 const fault = (): never => {
@@ -323,7 +319,7 @@ test.each([
   change((host) => host.links[2]!.addresses.push(vip));
   let count = 0;
   const failing = altered((host) => ({
-    change: async (step: LinkStep) => ((count += 1) > 3 ? fault() : host.change(step)),
+    links: { change: async (step: LinkStep) => ((count += 1) > 3 ? fault() : host.links.change(step)) },
   }));
   expect((await advance({ host: failing })).reason).toBe('RestoreFailed');
   change((host) => {
@@ -374,8 +370,16 @@ describe('failure: the host is as before, byte for byte', () => {
 
   const FAULTS: [name: string, step: Step, options: Try][] = [
     ['the store cannot be reached', 'checkout', { branch: { checkout: async () => fault() } }],
-    ['the generator refuses', 'validate', { host: altered(() => ({ validate: async () => fault() })) }],
-    ['the restore cannot be armed', 'arm', { host: altered(() => ({ arm: async () => fault() })) }],
+    [
+      'the generator refuses',
+      'validate',
+      { host: altered(() => ({ boot: { validate: async () => fault() } })) },
+    ],
+    [
+      'the restore cannot be armed',
+      'arm',
+      { host: altered(() => ({ deadMan: { arm: async () => fault() } })) },
+    ],
     ['the store does not answer afterwards', 'verify', { branch: { probe: async () => fault() } }],
     [
       'a link takes an address never',
@@ -384,10 +388,12 @@ describe('failure: the host is as before, byte for byte', () => {
         host: altered((host) => {
           let ignored: string | undefined;
           return {
-            change: async (step: LinkStep) => {
-              if (step.op !== 'add') return host.change(step);
-              ignored ??= step.address;
-              return step.address === ignored ? undefined : host.change(step);
+            links: {
+              change: async (step: LinkStep) => {
+                if (step.op !== 'add') return host.links.change(step);
+                ignored ??= step.address;
+                return step.address === ignored ? undefined : host.links.change(step);
+              },
             },
           };
         }),
@@ -398,9 +404,11 @@ describe('failure: the host is as before, byte for byte', () => {
       'verify',
       {
         host: altered((host) => ({
-          state: async () => {
-            const now = await host.state();
-            return now.links.some(({ name }) => name === 'multinic3') ? { ...now, routes: [] } : now;
+          machine: {
+            state: async () => {
+              const now = await host.machine.state();
+              return now.links.some(({ name }) => name === 'multinic3') ? { ...now, routes: [] } : now;
+            },
           },
         })),
       },
@@ -410,13 +418,15 @@ describe('failure: the host is as before, byte for byte', () => {
       'verify',
       {
         host: altered((host) => ({
-          ways: async (needs) => {
-            const { links } = await host.state();
-            const taken = links.some(({ name }) => name === 'multinic3');
-            const ways = await host.ways(needs);
-            return ways.map((way) =>
-              taken && way.from === '10.10.0.11' ? { ...way, dev: 'multinic3' } : way,
-            );
+          machine: {
+            ways: async (needs: Needs) => {
+              const { links } = await host.machine.state();
+              const taken = links.some(({ name }) => name === 'multinic3');
+              const ways = await host.machine.ways(needs);
+              return ways.map((way) =>
+                taken && way.from === '10.10.0.11' ? { ...way, dev: 'multinic3' } : way,
+              );
+            },
           },
         })),
       },
@@ -520,7 +530,10 @@ describe('failure: the host is as before, byte for byte', () => {
       host: altered((host) => {
         let count = 0;
         return {
-          change: async (step: LinkStep) => ((count += 1) > 3 && broken ? fault() : host.change(step)),
+          links: {
+            change: async (step: LinkStep) =>
+              (count += 1) > 3 && broken ? fault() : host.links.change(step),
+          },
         };
       }),
     });
@@ -809,24 +822,28 @@ function failingRoot(fails: (path: string, nth: number) => boolean): typeof Root
 /** What others do between what a run saw and what it does. */
 const meanwhile = (edit: (host: RecordedMachine) => void): ReturnType<typeof altered> =>
   altered((host) => ({
-    arm: async (seconds: number) => {
-      change(edit);
-      await host.arm(seconds);
+    deadMan: {
+      arm: async (pending: Pending, seconds: number) => {
+        change(edit);
+        await host.deadMan.arm(pending, seconds);
+      },
     },
   }));
 const linkOf = (host: RecordedMachine, index: number): { addresses: string[] } =>
   host.links.find(({ mac }) => mac === nic(index).mac)!;
 
 test.each([
-  ['fails once all is read anew', { answers: async () => false }, 2],
-  ['comes to nothing before that', { arm: fault }, 0],
+  ['fails once all is read anew', { neighbours: { answers: async () => false } }, 2],
+  ['comes to nothing before that', { deadMan: { arm: fault } }, 0],
 ])('full: a change that %s has its undo do the same', async (_, methods, times) => {
   let reloads = 0;
   const host = altered((real) => ({
     ...methods,
-    reload: async (...args) => {
-      reloads += 1;
-      await real.reload(...args);
+    managers: {
+      reload: async (paths: readonly string[]) => {
+        reloads += 1;
+        await real.managers.reload(paths);
+      },
     },
   }));
   const before = hostFiles(root);
@@ -856,14 +873,18 @@ describe('what others do meanwhile', () => {
     ['a change that is undone', false, 'Failed'],
   ])('what they lost by %s is said', async (_, answers, result) => {
     const host = altered((real) => ({
-      arm: async () => {
-        mkdirSync(join(root, RESTORE_SCRIPT, '..'), { recursive: true });
-        writeFileSync(join(root, RESTORE_SCRIPT), '');
+      deadMan: {
+        arm: async () => {
+          mkdirSync(join(root, RESTORE_SCRIPT, '..'), { recursive: true });
+          writeFileSync(join(root, RESTORE_SCRIPT), '');
+        },
+        disarm: () => real.deadMan.disarm(),
       },
-      others: async () => ['-4 rule add from 10.52.0.0/16 lookup 100'],
-      giveBack: async (others: readonly string[]) => others,
-      answers: async () => answers,
-      disarm: () => real.disarm(),
+      foreign: {
+        read: async () => fromCommands(['-4 rule add from 10.52.0.0/16 lookup 100']),
+        restore: async (state: ForeignState) => state,
+      },
+      neighbours: { answers: async () => answers },
     }));
     const outcome = await apply({ host, probes: ['192.168.100.1'] });
     expect(outcome).toMatchObject({ result, warnings: ['OthersLost'] });
@@ -874,7 +895,9 @@ describe('what others do meanwhile', () => {
 function refuseNth(nth: number): (host: Host) => Host {
   return altered((host) => {
     let count = 0;
-    return { change: async (step: LinkStep) => ((count += 1) === nth ? fault() : host.change(step)) };
+    const refusing = async (step: LinkStep): Promise<void> =>
+      (count += 1) === nth ? fault() : host.links.change(step);
+    return { links: { change: refusing } };
   });
 }
 

@@ -6,8 +6,9 @@ import type { NodeIdentity } from '../../network/node.ts';
 import { treeId } from '../../network/tree.ts';
 import { change, FailedChange } from './host-change.ts';
 import { NOTHING, readDesired, type Checkout } from '../plan/desired.ts';
-import type { Host, HostState, MachineIdentity } from '../host/host.ts';
+import type { Host } from '../host/host.ts';
 import { linkSteps } from '../host/links.ts';
+import type { HostState, MachineIdentity } from '../host/machine.ts';
 import { takeLock, type Lock } from './host-lock.ts';
 import type { Log } from './run-log.ts';
 import { meansTheSame, readManaged } from '../files/managed-files.ts';
@@ -19,7 +20,7 @@ import {
   adopt,
   describeError,
   describeLingering,
-  describeLost,
+  describeNotRestored,
   OTHERS_LOST,
   diverged,
   success,
@@ -30,7 +31,7 @@ import type { Root } from '../files/root.ts';
 import { readSituation } from '../plan/situation.ts';
 import { validateStaged } from './staging.ts';
 import { Steps, type Step } from './steps.ts';
-import { recover } from './undo.ts';
+import { recover } from './recover.ts';
 
 /** The host's own restore comes later than this run's: a quarter of its deadline, but some seconds. */
 function deadManSeconds({ deadlineSeconds }: Task): number {
@@ -141,13 +142,13 @@ async function settle(
   const next =
     desired === NOTHING ? null : nextRecord(desired, plan, before, applied, root, task.node, clock());
   let doubt: MultinicError | undefined;
-  let lost: readonly string[] = [];
+  let notRestored: readonly string[] = [];
   if (plan.files.length === 0 && linkSteps(before.links, plan.targets).length === 0 && !reload) {
     log.info(`nothing to change: ${plan.kept.length} files are as the commit has them`);
     doubt = await steps.do('validate', () => doubtOfNextBoot(desired, plan, before, applied, dependencies));
     await steps.do('finish', () => record.finish(next));
   } else {
-    lost = await change(plan, before, desired, next, {
+    notRestored = await change(plan, before, desired, next, {
       root,
       host,
       record,
@@ -168,7 +169,7 @@ async function settle(
   }
   if (doubt !== undefined) log.warn({ err: doubt }, 'the next boot may be another matter');
   return await steps.always('report', () => ({
-    ...success(plan, lost, doubt),
+    ...success(plan, notRestored, doubt),
     tree: treeOnHost(root, desired, plan),
   }));
 }
@@ -183,7 +184,7 @@ async function doubtOfNextBoot(
 ): Promise<MultinicError | undefined> {
   if (plan.present.length === 0) return undefined;
   try {
-    await validateStaged(root, host, kind, plan, bootNics(plan, before, applied));
+    await validateStaged(root, host.boot, kind, plan, bootNics(plan, before, applied));
     return undefined;
   } catch (error) {
     if (concerns(error, 'nextBoot')) return error;
@@ -202,15 +203,15 @@ function sayOrphans({ orphans }: Plan, log: Log): void {
 
 /** Machine IDs change when a VM is built anew: the controller learns of it by the report, and commits the new one. */
 async function warnOfOtherMachine({ machineID }: NodeIdentity, { host, log }: Dependencies): Promise<void> {
-  const { machineId } = await host.identity();
+  const { machineId } = await host.machine.identity();
   if (machineID !== machineId) {
     log.warn({ expected: machineID, machineId }, 'this machine is not the one that the commit was made for');
   }
 }
 
 async function detect({ network }: Desired, host: Host, log: Log): Promise<HostState> {
-  await host.attached(network.map(({ mac }) => mac));
-  const state = await host.state();
+  await host.machine.attached(network.map(({ mac }) => mac));
+  const state = await host.machine.state();
   log.info(
     { links: state.links, routes: state.routes },
     `DetectActiveInterfaces: ${state.links.map((link) => `${link.name} ${link.mac}`).join(', ')}`,
@@ -245,7 +246,7 @@ async function reported(
   let lock: Lock | undefined;
   try {
     lock = await steps.do('lock', () => takeLock(root));
-    identity = await host.identity();
+    identity = await host.machine.identity();
     const record = new HostRecord(root);
     const recovered = await steps.do('recover', () => recover(root, host, record, probe, log));
     if (recovered !== 'clean') log.info(`an interrupted run was ${recovered}`);
@@ -256,9 +257,9 @@ async function reported(
     if (error instanceof FailedChange) steps.current = error.step;
     const failure = describeError(cause);
     log.error({ err: cause, step: steps.current }, `failed in ${steps.current}: ${failure.message}`);
-    const lost = error instanceof FailedChange ? error.lost : [];
-    if (lost.length === 0) return outcome({ result: 'Failed', ...failure });
-    const message = `${failure.message}. ${describeLost(lost)}`;
+    const notRestored = error instanceof FailedChange ? error.notRestored : [];
+    if (notRestored.length === 0) return outcome({ result: 'Failed', ...failure });
+    const message = `${failure.message}. ${describeNotRestored(notRestored)}`;
     return outcome({ result: 'Failed', ...failure, message, warnings: [OTHERS_LOST] });
   } finally {
     lock?.release();

@@ -18,7 +18,7 @@ import type { Root } from '../files/root.ts';
  */
 export async function validateStaged(
   root: Root,
-  host: Host,
+  boot: Host['boot'],
   kind: RendererKind,
   plan: Plan,
   nics: readonly BootNic[],
@@ -38,12 +38,12 @@ export async function validateStaged(
       if (step.op === 'write') stage(staging, step.path, step.content, step.mode);
       else rmSync(join(staging, step.path), { force: true });
     }
-    await host.validate(
+    await boot.validate(
       renderers.map((renderer) => renderer.kind),
       staging,
     );
-    if (!usesNetplan && hasNetplanFiles(root)) await generateOthers(host, staging);
-    const boots = await host.nextBoot(nics, kind, staging);
+    if (!usesNetplan && hasNetplanFiles(root)) await generateOthers(boot, staging);
+    const boots = await boot.nextBoot(nics, kind, staging);
     refuseLosers(plan.present, boots, kind);
     return boots;
   } finally {
@@ -65,9 +65,9 @@ function hasNetplanFiles(root: Root): boolean {
 }
 
 /** A host with files of another renderer may have netplan too, whose output counts at its next boot. */
-async function generateOthers(host: Host, staging: string): Promise<void> {
+async function generateOthers(boot: Host['boot'], staging: string): Promise<void> {
   try {
-    await host.validate(['netplan'], staging);
+    await boot.validate(['netplan'], staging);
   } catch (error) {
     // Files that netplan refuses, and a host without netplan, generate nothing at a boot either.
     if (error instanceof MultinicError && ['ValidationFailed', 'NoNetplan'].includes(error.code)) return;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Link } from '../host/host.ts';
+import type { Link } from '../host/machine.ts';
 import { atStake, lasting, verifyReady, verifyRest, type Machine } from './verify.ts';
 
 const link = (name: string, mtu = 1500): Link => ({

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { MultinicError } from '../../api/errors.ts';
-import type { Conflict, Link, NamedNic, Readiness, Route } from '../host/host.ts';
+import type { Conflict, Link, NamedNic, Readiness, Route } from '../host/machine.ts';
 import { heldAddresses, type LinkTarget } from '../host/links.ts';
-import type { Plan } from '../plan/plan.ts';
-import { defaultLinks } from './preflight.ts';
+import type { FileStep } from '../plan/file-order.ts';
+import { defaultLinks } from '../plan/preflight.ts';
 import type { Root } from '../files/root.ts';
 
 /** What is to be found on the host: a file's content by path, null where there is none. */
@@ -16,9 +16,9 @@ export interface Machine {
 }
 
 /** What the files have to be once a plan is carried out. */
-export function expectedFiles(plan: Plan): ExpectedFiles {
+export function expectedFiles(files: readonly FileStep[]): ExpectedFiles {
   // A later step of the same path wins, as it does on the disk.
-  return new Map(plan.files.map((step) => [step.path, step.op === 'write' ? step.content : null]));
+  return new Map(files.map((step) => [step.path, step.op === 'write' ? step.content : null]));
 }
 
 /** The half of a verification that counts at the next boot. @throws MultinicError `VerifyFailed` */

@@ -1,15 +1,10 @@
 // The kernel's ways to the machines that the node must go on reaching. The source address decides too: an answer of the
 // node leaves from the node's own address, and OpenStack's port security drops it on any port but the one that has it.
 import { MultinicError } from '../../api/errors.ts';
-import type { Host, HostState, Link, NamedNic, Route, Way } from '../host/host.ts';
+import type { MachinePort } from '../host/host.ts';
+import type { HostState, Link, NamedNic, Needs, Route, Way } from '../host/machine.ts';
 import { gatewaysOf } from '../host/gateways.ts';
 import { until } from '../live/wait.ts';
-
-/** Destinations that a node needs ways to, and the addresses that it speaks from. */
-export interface Needs {
-  readonly to: readonly string[];
-  readonly from: readonly string[];
-}
 
 /** A way by the MAC of its NIC, because a NIC keeps its ways when it is renamed. */
 type KnownWay = Omit<Way, 'dev'> & { readonly mac: string; readonly name: string };
@@ -33,7 +28,7 @@ export function linksOfWays(ways: readonly Way[]): ReadonlyMap<string, string> {
  * @throws MultinicError `VerifyFailed` naming the first way that changed
  */
 export async function verifyWays(
-  host: Host,
+  machine: MachinePort,
   needs: Needs,
   before: { readonly ways: readonly Way[]; readonly links: readonly Link[] },
   changed: ReadonlySet<string>,
@@ -43,8 +38,8 @@ export async function verifyWays(
   await until(
     SETTLED_MS,
     async () => {
-      const now = await host.ways(needs);
-      const { links } = await host.state();
+      const now = await machine.ways(needs);
+      const { links } = await machine.state();
       failure = difference(
         known,
         now.map((way) => knownWay(way, links)),
@@ -61,12 +56,12 @@ export async function verifyWays(
  * @throws MultinicError `VerifyFailed`
  */
 export async function verifyGateways(
-  host: Host,
+  machine: MachinePort,
   routes: readonly Route[],
   changed: readonly NamedNic[],
 ): Promise<void> {
-  const { nodeAddresses, links } = await host.state();
-  const ways = await host.ways({ to: gatewaysOf(routes), from: nodeAddresses });
+  const { nodeAddresses, links } = await machine.state();
+  const ways = await machine.ways({ to: gatewaysOf(routes), from: nodeAddresses });
   const through = ways
     .map((way) => knownWay(way, links))
     .find(({ to, mac }) => gatewaysOf(routes).includes(to) && changed.some((nic) => nic.mac === mac));

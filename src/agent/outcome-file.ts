@@ -1,6 +1,6 @@
 import { rmSync, writeFileSync } from 'node:fs';
-import { OUTCOME_MAX_BYTES, type Outcome } from '../../api/outcome.ts';
-import { replaceFile } from '../files/root.ts';
+import { OUTCOME_MAX_BYTES, type Outcome } from '../api/outcome.ts';
+import { replaceFile } from './files/root.ts';
 
 const MESSAGE_MAX = 1200;
 /** What a reader can do without first comes first: names for adoption decide something. */

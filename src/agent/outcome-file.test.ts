@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { OUTCOME_MAX_BYTES, Outcome } from '../../api/outcome.ts';
+import { OUTCOME_MAX_BYTES, Outcome } from '../api/outcome.ts';
 import { fitOutcome, writeOutcome, writeProgress } from './outcome-file.ts';
 
 let folder: string;

@@ -1,10 +1,10 @@
 import { MultinicError } from '../../api/errors.ts';
 import { nameIn } from '../files/managed-files.ts';
-import type { HostState, Link } from '../host/host.ts';
+import type { HostState, Link } from '../host/machine.ts';
 import { heldAddresses, ipOf, linkSteps, nicOf, type LinkTarget } from '../host/links.ts';
 import { DEFAULT_DESTINATIONS } from '../host/gateways.ts';
-import { refuseOverlaps } from '../plan/overlap.ts';
-import type { Plan } from '../plan/plan.ts';
+import { refuseOverlaps } from './overlap.ts';
+import type { Plan } from './plan.ts';
 
 /**
  * Refuses what would take a network away from the node or from others, before anything is touched.

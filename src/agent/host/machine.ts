@@ -1,0 +1,136 @@
+// What the agent knows of a machine, as data.
+
+/** A network interface of the machine as its kernel has it now. */
+export interface Link {
+  readonly name: string;
+  /** Lower case, with colons. */
+  readonly mac: string;
+  readonly up: boolean;
+  readonly mtu: number;
+  /** Addresses without a lifetime, with prefix, as canonical text: `192.168.100.10/24`. */
+  readonly addresses: readonly string[];
+  /** Addresses with a lifetime: a DHCP server or a router gives them and takes them away. */
+  readonly leases?: readonly string[];
+  /** Absent where the kernel does no IPv6 on it. */
+  readonly ipv6?: Ipv6;
+  /** Name of the bond or bridge that this link is part of. */
+  readonly master?: string;
+  /** For a NIC with a name of ours: the addresses that systemd-networkd has loaded for it, if any. */
+  readonly loaded?: readonly string[];
+}
+
+/** As much of a NIC as is needed to find it and to name it in a message. */
+export type NamedNic = Pick<Link, 'mac' | 'name'>;
+
+/** What a kernel does by itself on a link, as in /proc/sys/net/ipv6/conf. */
+export interface Ipv6 {
+  /** 0: the kernel ignores router advertisements. */
+  readonly acceptRa: number;
+  /** How the kernel makes the link-local address; 1: it makes none. */
+  readonly addrGenMode: number;
+}
+
+/** A route that does not follow from an address alone. */
+export interface Route {
+  /** `default`, or a network with prefix. */
+  readonly to: string;
+  readonly via?: string;
+  /** Name of the link that the route leads through. */
+  readonly dev: string;
+}
+
+/** How the kernel sends a packet to an address. */
+export interface Way {
+  readonly to: string;
+  /** The address that the packet has as its source; absent: the kernel chooses it. */
+  readonly from?: string;
+  /** Name of the link that the packet leaves by. */
+  readonly dev: string;
+  readonly via?: string;
+}
+
+/** Destinations that a node needs ways to, and the addresses that it speaks from. */
+export interface Needs {
+  readonly to: readonly string[];
+  readonly from: readonly string[];
+}
+
+/** Identifies the machine and its boot. */
+export interface MachineIdentity {
+  /** /etc/machine-id. */
+  readonly machineId: string;
+  /** New with every boot. */
+  readonly bootId: string;
+}
+
+export interface HostState extends MachineIdentity {
+  readonly osImage: string;
+  /** Addresses by which the cluster knows this node, as far as they are known: the agent never touches their NIC. */
+  readonly nodeAddresses: readonly string[];
+  readonly links: readonly Link[];
+  readonly routes: readonly Route[];
+  /** Alternative names of links: the kernel gives none of them to another link. */
+  readonly altnames?: readonly Altname[];
+  /** Links that stand on others: VLANs, and what a CNI makes of a NIC (macvlan, ipvlan). */
+  readonly uppers?: readonly Upper[];
+  /** Addresses of links that are no NICs, such as loopback and tunnels: BGP daemons and kube-proxy put them there. */
+  readonly otherAddresses?: readonly HeldAddress[];
+}
+
+export interface Altname {
+  readonly altname: string;
+  /** Name of the link. */
+  readonly name: string;
+}
+
+export interface HeldAddress {
+  /** With prefix. */
+  readonly address: string;
+  /** Name of the link that has it. */
+  readonly name: string;
+}
+
+export interface Upper {
+  readonly name: string;
+  /** Name of the link below. */
+  readonly lower: string;
+}
+
+export interface Rename {
+  readonly mac: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** One change of a running link, named by MAC because names are what changes. */
+export type LinkStep =
+  | ({ readonly op: 'rename' } & Rename)
+  | ({ readonly op: 'ipv6'; readonly mac: string } & Ipv6)
+  | { readonly op: 'set'; readonly mac: string; readonly mtu: number; readonly up: boolean }
+  | { readonly op: 'add'; readonly mac: string; readonly address: string }
+  | { readonly op: 'drop'; readonly mac: string; readonly address: string };
+
+/** An address, with its prefix, that a NIC is to have. */
+export interface Claim {
+  readonly mac: string;
+  readonly address: string;
+}
+
+/** A claim on an address that another machine has already. */
+export interface Conflict extends Claim {
+  /** MAC of the machine that answers for the address, if known. */
+  readonly holder?: string;
+}
+
+/** State of a link a moment after a change. */
+export interface Readiness {
+  readonly mac: string;
+  readonly carrier: boolean;
+  /** Addresses that the kernel found on another machine (duplicate address detection). */
+  readonly duplicates: readonly string[];
+  /** Addresses whose duplicate address detection still runs. */
+  readonly undecided: readonly string[];
+}
+
+/** NetworkManager's profile of each NIC, by MAC: its uuid, or its file where that has none. null: no profile. */
+export type Profiles = Readonly<Record<string, string | null>>;

@@ -1,0 +1,109 @@
+// The next boot of the running host: its own generators judge staged files, and its folders tell which file wins.
+import { existsSync } from 'node:fs';
+import { relative } from 'node:path';
+import { MultinicError } from '../../api/errors.ts';
+import type { RendererKind } from '../../network/node.ts';
+import { rendererOf } from '../../network/renderers.ts';
+import { readBoot } from '../foreign/boot-folders.ts';
+import { generate } from '../foreign/generator.ts';
+import { nextBoot, type NextBoot } from '../foreign/next-boot.ts';
+import type { BootNic } from '../foreign/systemd-files.ts';
+import type { Root } from '../files/root.ts';
+import type { BootPort } from '../host/host.ts';
+import { nicOf } from '../host/links.ts';
+import { run, type InHost } from './host-command.ts';
+import { driverOf, ip, readLinks, type RawLink } from './ip.ts';
+import type { NetworkManager } from './network-manager.ts';
+
+const NETPLAN_GENERATORS = [
+  // Since netplan 1.2 `configure` writes the files of networkd, and `generate` only units.
+  'usr/libexec/netplan/configure',
+  'usr/lib/netplan/configure',
+  'usr/libexec/netplan/generate',
+  'usr/lib/netplan/generate',
+  'lib/netplan/generate',
+];
+const RENAME_DEVICE = ['usr/lib/udev/rename_device', 'lib/udev/rename_device'];
+
+export class LiveBoot implements BootPort {
+  readonly #root: Root;
+  readonly #inHost: InHost;
+  readonly #manager: NetworkManager;
+
+  constructor(root: Root, inHost: InHost, manager: NetworkManager) {
+    this.#root = root;
+    this.#inHost = inHost;
+    this.#manager = manager;
+  }
+
+  async validate(kinds: readonly RendererKind[], staging: string): Promise<void> {
+    for (const kind of kinds) {
+      // Our own check comes first: the OS's generators accept a name or a MAC twice.
+      generate(kind, (folder) => this.#stagedFiles(staging, folder));
+      if (kind === 'netplan') await this.#generateNetplan(staging);
+      if (kind === 'ifcfg' && this.#hasOurs(kind, staging)) await this.#expectIfcfg();
+    }
+  }
+
+  async nextBoot(nics: readonly BootNic[], _kind: RendererKind, staging?: string): Promise<NextBoot[]> {
+    const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
+    const real = nics.map((nic) => {
+      const name = nicOf(links, nic.mac)?.name;
+      const driver = name === undefined ? undefined : driverOf(name);
+      return { ...nic, ...(driver !== undefined && { driver }) };
+    });
+    return nextBoot(real, readBoot(this.#root, staging));
+  }
+
+  async #generateNetplan(staging: string): Promise<void> {
+    const generator = NETPLAN_GENERATORS.find((path) => existsSync(this.#root.resolve(path)));
+    if (generator === undefined) {
+      throw new MultinicError(
+        'NoNetplan',
+        'this node has no netplan: name what it has by the annotation multinic.io/renderer on the Node (ifcfg or keyfile)',
+      );
+    }
+    const inside = `/${relative(this.#root.dir, staging)}`;
+    const { code, stderr } = await run(this.#inHost([`/${generator}`, '--root-dir', inside]));
+    if (code === 0) return;
+    // netplan 1.x also warns of the modes of files that are not the cause.
+    const errors = stderr.replaceAll(/^\*\* .*WARNING \*\*.*\n/gm, '').replaceAll(`${inside}/`, '');
+    throw new MultinicError(
+      'ValidationFailed',
+      `netplan refuses the files as they would be: ${errors.trim()}; mend that file, then run \`multinic retry\``,
+    );
+  }
+
+  /** Our ifcfg files need NetworkManager's plugin for them, and at boot the udev helper that names NICs by them. */
+  async #expectIfcfg(): Promise<void> {
+    if (!(await this.#manager.readsIfcfg())) {
+      throw new MultinicError(
+        'NoIfcfgPlugin',
+        'NetworkManager on this node reads no ifcfg files (its plugin ifcfg-rh is not loaded); write keyfile in the annotation multinic.io/renderer on the Node, then run `multinic retry`',
+      );
+    }
+    if (!RENAME_DEVICE.some((path) => existsSync(this.#root.resolve(path)))) {
+      throw new MultinicError(
+        'NoRenameDevice',
+        'this node has no /usr/lib/udev/rename_device, so nothing names NICs by ifcfg files when it boots; install it (package initscripts, or initscripts-rename-device), or write keyfile in the annotation multinic.io/renderer on the Node, then run `multinic retry`',
+      );
+    }
+  }
+
+  #hasOurs(kind: RendererKind, staging: string): boolean {
+    const { directories, manages } = rendererOf(kind);
+    return directories.some((folder) =>
+      [...this.#stagedFiles(staging, folder).keys()].some((name) => manages(`${folder}/${name}`)),
+    );
+  }
+
+  #stagedFiles(staging: string, folder: string): Map<string, string> {
+    const inside = `${relative(this.#root.dir, staging)}/${folder}`;
+    return new Map(
+      this.#root.list(inside).flatMap((name) => {
+        const file = this.#root.readForeign(`${inside}/${name}`);
+        return file === undefined ? [] : [[name, file.content] as const];
+      }),
+    );
+  }
+}

@@ -1,0 +1,213 @@
+// Foreign state of a running host, read and added by the image's own `ip`.
+import {
+  entryOf,
+  filterState,
+  fromCommands,
+  inOrder,
+  isEmpty,
+  NO_FOREIGN_STATE,
+  routeOf,
+  toCommands,
+  withLinksRenamed,
+  type Family,
+  type ForeignRoute,
+  type ForeignRule,
+  type ForeignScope,
+  type ForeignState,
+} from '../host/foreign-state.ts';
+import type { ForeignStatePort } from '../host/host.ts';
+import { nicOf } from '../host/links.ts';
+import type { NamedNic } from '../host/machine.ts';
+import { run } from './host-command.ts';
+import { addressesOf, ip, readLinks, unreadable, type RawLink } from './ip.ts';
+import { until } from './wait.ts';
+
+/**
+ * Routes that reappear by themselves and need no restoring, by protocol number (`ip -N`): 1 redirect, 9 router
+ * advertisement, 16 DHCP; table 255, which the kernel keeps; and 2 kernel without a gateway, which follows from an address
+ * (a CNI may write protocol 2 on a route with a gateway).
+ */
+const REAPPEARS = / proto (1|9|16)\b| table 255\b|^(?!.* via ).* proto 2\b/;
+/** Protocol number of routes and rules that a network manager writes. */
+const STATIC = '4';
+const STATIC_RULE = / proto 4\b/;
+const FAMILIES: readonly Family[] = [4, 6];
+/** Route types by number, as in linux/rtnetlink.h: `ip -N` prints numbers, `ip route add` takes names. */
+const TYPES: ReadonlyMap<string, string> = new Map([
+  ['2', 'local'],
+  ['3', 'broadcast'],
+  ['4', 'anycast'],
+  ['5', 'multicast'],
+  ['6', 'blackhole'],
+  ['7', 'unreachable'],
+  ['8', 'prohibit'],
+  ['9', 'throw'],
+]);
+const KERNEL_PRIORITIES: ReadonlySet<string> = new Set(['0', '32766', '32767']);
+/** The kernel takes no new IPv6 address as the source of a route before duplicate address detection ends. */
+export const RESTORE_MS = 3_000;
+const AGAIN_MS = 200;
+const BATCH = 100;
+
+export class LiveForeignState implements ForeignStatePort {
+  async read(macs: readonly string[], scope: ForeignScope): Promise<ForeignState> {
+    const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
+    const ours = new Set(macs.flatMap((mac) => nicOf(links, mac)?.name ?? []));
+    return ours.size === 0 && scope === 'ours' ? NO_FOREIGN_STATE : readScope(ours, scope);
+  }
+
+  async restore(state: ForeignState, then: readonly NamedNic[]): Promise<ForeignState> {
+    if (isEmpty(state)) return state;
+    const raw = await ip<RawLink>('-d', 'addr', 'show');
+    const links = readLinks(raw);
+    const names = new Map(then.map(({ mac, name }) => [name, nicOf(links, mac)?.name]));
+    return restoreAll(withLinksRenamed(state, names, new Set(raw.map(({ ifname }) => ifname))));
+  }
+}
+
+/** @param ours names of the NICs that are to change: their addresses are not foreign */
+async function readScope(ours: ReadonlySet<string>, scope: ForeignScope): Promise<ForeignState> {
+  const through = { ...NO_FOREIGN_STATE, routes: await readRoutes(), neighbours: await readNeighbours() };
+  const isOnOurs = ({ links }: { links: readonly string[] }): boolean => links.some((name) => ours.has(name));
+  if (scope === 'ours') return filterState(through, isOnOurs);
+  const rules = await readRules();
+  if (scope === 'all') {
+    const addresses = (await readAddresses()).filter((address) => !isOnOurs(address));
+    const routes = through.routes.filter((route) => isOnOurs(route) || route.protocol !== STATIC);
+    return { ...through, addresses, routes, rules };
+  }
+  // networkd counts a route over several NICs as a route on none.
+  return {
+    ...filterState(through, (entry) => isOnOurs(entry) || isOnNone(entry)),
+    routes: through.routes.filter((route) => isOnOurs(route) || isOnNone(route) || route.hasNextHops),
+    rules,
+  };
+}
+
+/** An IPv6 blackhole route names the link lo. */
+function isOnNone({ links }: { readonly links: readonly string[] }): boolean {
+  return links.every((name) => name === 'lo');
+}
+
+/**
+ * Adds the missing entries again and again for a few seconds. Overwrites nothing: a daemon may have chosen another route
+ * meanwhile.
+ * @param wanted state with the link names of now
+ * @returns the part that could not be restored
+ */
+async function restoreAll(wanted: ForeignState): Promise<ForeignState> {
+  const commands = toCommands(wanted);
+  let missing = commands;
+  let add = addInBatches;
+  await until(
+    RESTORE_MS,
+    async () => {
+      const now = new Set(toCommands(await readAll()));
+      missing = commands.filter((command) => !now.has(command));
+      await add(inOrder(fromCommands(missing)));
+      // A line that `ip` cannot parse ends its batch, so the next attempts add one by one.
+      add = addEach;
+      return missing.length === 0;
+    },
+    AGAIN_MS,
+  );
+  return fromCommands(missing);
+}
+
+async function readAll(): Promise<ForeignState> {
+  return {
+    addresses: await readAddresses(),
+    routes: await readRoutes(),
+    neighbours: await readNeighbours(),
+    rules: await readRules(),
+  };
+}
+
+/** Uses one process for many entries of a family: a big cluster has thousands. */
+async function addInBatches(commands: readonly string[]): Promise<void> {
+  for (const family of ['', '-4', '-6']) {
+    const lines = commands.flatMap((command) => {
+      const [, flag = '', rest = ''] = /^(-[46])? ?(.*)$/.exec(command) ?? [];
+      return flag === family ? [`${rest}\n`] : [];
+    });
+    const flags = family === '' ? [] : [family];
+    for (let at = 0; at < lines.length; at += BATCH) {
+      const input = lines.slice(at, at + BATCH).join('');
+      await run(['ip', ...flags, '-force', '-batch', '-'], undefined, input);
+    }
+  }
+}
+
+async function addEach(commands: readonly string[]): Promise<void> {
+  const deadline = performance.now() + RESTORE_MS;
+  for (const command of commands) {
+    if (performance.now() > deadline) return;
+    await run(['ip', ...command.split(/\s+/)]);
+  }
+}
+
+async function readAddresses(): Promise<ForeignState['addresses']> {
+  const links = await ip<RawLink>('addr', 'show', 'scope', 'global', 'permanent');
+  return links.flatMap(addressesOf).map(entryOf);
+}
+
+async function readRoutes(): Promise<ForeignRoute[]> {
+  const byFamily = await Promise.all(
+    FAMILIES.map(async (family) =>
+      (await lines('-o', `-${family}`, 'route', 'show', 'table', 'all')).flatMap((line) =>
+        parseRoute(family, line),
+      ),
+    ),
+  );
+  return byFamily.flat();
+}
+
+function parseRoute(family: Family, line: string): ForeignRoute[] {
+  if (REAPPEARS.test(line)) return [];
+  const route = line
+    // `ip -o` writes a backslash for the line break before each next hop.
+    .replaceAll('\\', ' ')
+    // Flags of the kernel, and the next-hop object of a daemon: `ip route add` does not take them.
+    .replaceAll(
+      / (linkdown|dead|(rt_)?trap|(rt_)?offload(_failed)?|nhid \d+|pref \w+|expires \w+|error -?\d+)\b/g,
+      '',
+    );
+  return [
+    routeOf(
+      family,
+      route.trim().replace(/^\d+(?= )/, (type) => TYPES.get(type) ?? type),
+    ),
+  ];
+}
+
+async function readNeighbours(): Promise<ForeignState['neighbours']> {
+  const found = await lines('neigh', 'show', 'nud', 'permanent');
+  return found.map((line) => entryOf(line.replace(/ PERMANENT.*$/, ' nud permanent').trim()));
+}
+
+async function readRules(): Promise<ForeignRule[]> {
+  const byFamily = await Promise.all(
+    FAMILIES.map(async (family) =>
+      (await lines(`-${family}`, 'rule', 'show')).flatMap((line) => parseRule(family, line)),
+    ),
+  );
+  return byFamily.flat();
+}
+
+/** Reads `1000:	from 10.52.0.0/16 lookup 100`. */
+function parseRule(family: Family, line: string): ForeignRule[] {
+  const [, priority, rule] = /^(\d+):\s+(.*)$/.exec(line) ?? [];
+  if (priority === undefined || rule === undefined || KERNEL_PRIORITIES.has(priority)) return [];
+  // The kernel itself writes the rule of a VRF.
+  if (STATIC_RULE.test(rule) || rule.includes('[l3mdev-table]')) return [];
+  const readable = rule.replace('[detached] ', '').replace(/ipproto-(?=\d)/, '');
+  return [{ ...entryOf(`${readable.trim()} priority ${priority}`), family }];
+}
+
+/** Reads numbers instead of names, because the host's `ip` may have other names than the image's. */
+async function lines(...args: string[]): Promise<string[]> {
+  const { code, stdout, stderr } = await run(['ip', '-N', ...args]);
+  // A kernel without IPv6 refuses `-6`. Any other failure hides state that could then not be restored.
+  if (code !== 0 && !args.includes('-6')) throw unreadable(args, stderr);
+  return stdout.split('\n').filter((line) => line.trim() !== '');
+}

@@ -1,0 +1,148 @@
+// Running links of the host: one change at a time, by the image's own `ip` and the host's /proc.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { entryOf, toCommands, withLinksRenamed, NO_FOREIGN_STATE } from '../host/foreign-state.ts';
+import type { LinkPort } from '../host/host.ts';
+import { linkLocalOf, nicOf, NO_LINK_LOCAL } from '../host/links.ts';
+import type { Ipv6, Link, LinkStep, Readiness } from '../host/machine.ts';
+import { run } from './host-command.ts';
+import { addressesOf, ip, readinessOf, readLinks, refused, set, type RawLink } from './ip.ts';
+import { until } from './wait.ts';
+
+const RENAME_MS = 3_000;
+const ALTNAME_MS = 1_000;
+export const CARRIER_MS = 5_000;
+
+type Rename = LinkStep & { op: 'rename' };
+
+export class LiveLinks implements LinkPort {
+  readonly #root: string;
+
+  /** @param root of the host: /proc/sys of a pod is read-only */
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  async change(step: LinkStep): Promise<void> {
+    const found = await find(step.mac);
+    if (found === undefined) throw refused(step, 'no such device');
+    const { link, raw } = found;
+    switch (step.op) {
+      case 'rename':
+        return rename(step, link, addressesOf(raw));
+      case 'ipv6':
+        return setIpv6(this.#root, link, step);
+      case 'set':
+        await set(step, 'link', 'set', link.name, 'mtu', String(step.mtu));
+        return set(step, 'link', 'set', link.name, step.up ? 'up' : 'down');
+      case 'add': {
+        const v4 = !step.address.includes(':');
+        const broadcast = v4 && !/\/3[12]$/.test(step.address) ? ['brd', '+'] : [];
+        return set(step, 'addr', 'replace', step.address, 'dev', link.name, ...broadcast);
+      }
+      case 'drop':
+        return drop(step, link);
+    }
+  }
+
+  async readiness(macs: readonly string[]): Promise<Readiness[]> {
+    let found: Readiness[] = [];
+    await until(CARRIER_MS, async () => {
+      found = await readReadiness(macs);
+      return found.every(({ carrier, undecided }) => carrier && undecided.length === 0);
+    });
+    return found;
+  }
+}
+
+/** Reads the links of now: one process. */
+async function find(mac: string): Promise<{ link: Link; raw: RawLink } | undefined> {
+  const all = await ip<RawLink>('-d', 'addr', 'show');
+  const link = nicOf(readLinks(all), mac);
+  const raw = all.find(({ ifname }) => ifname === link?.name);
+  return link === undefined || raw === undefined ? undefined : { link, raw };
+}
+
+async function readReadiness(macs: readonly string[]): Promise<Readiness[]> {
+  const raw = await ip<RawLink>('-d', 'addr', 'show');
+  const links = readLinks(raw);
+  return macs.flatMap((mac) => {
+    const name = nicOf(links, mac)?.name;
+    const found = raw.find(({ ifname }) => ifname === name);
+    return found === undefined ? [] : [readinessOf(mac, found)];
+  });
+}
+
+async function drop(step: LinkStep & { op: 'drop' }, link: Link): Promise<void> {
+  // A link that goes down loses its IPv6 addresses, and the first address of a subnet may take the others along.
+  if (!link.addresses.includes(step.address)) return;
+  try {
+    await set(step, 'addr', 'del', step.address, 'dev', link.name);
+  } catch (error) {
+    // networkd removes its own addresses when a link goes down, and may be faster.
+    const now = await find(step.mac);
+    if (now?.link.addresses.includes(step.address) === true) throw error;
+  }
+}
+
+/** Takes the link down first: kernels up to 6.1 refuse to rename a link that is up. */
+async function rename(step: Rename, link: Link, addresses: readonly string[]): Promise<void> {
+  await set(step, 'link', 'set', link.name, 'down');
+  await giveName(step, link.name);
+  // Programs that watch links, and /sys, learn the name after the kernel has it; the next command needs the name.
+  const deadline = performance.now() + RENAME_MS;
+  while (!existsSync(`/sys/class/net/${step.to}`) && performance.now() < deadline) await pause(10);
+  if (link.up) await set(step, 'link', 'set', step.to, 'up');
+  // The kernel removes the IPv6 addresses of a link that goes down, and networkd may remove those of IPv4.
+  const then = { ...NO_FOREIGN_STATE, addresses: addresses.map(entryOf) };
+  const now = withLinksRenamed(then, new Map([[link.name, step.to]]), new Set([step.to]));
+  for (const command of toCommands(now)) await run(['ip', ...command.split(' ')]);
+}
+
+/** udev (systemd 245 to 253) keeps the old name of a renamed NIC as an alternative name, which blocks that name. */
+async function giveName({ to, ...step }: Rename, from: string): Promise<void> {
+  let last = await run(['ip', 'link', 'set', from, 'name', to]);
+  if (last.code === 0) return;
+  await until(ALTNAME_MS, async () => {
+    await run(['ip', 'link', 'property', 'del', 'dev', from, 'altname', to]);
+    last = await run(['ip', 'link', 'set', from, 'name', to]);
+    return last.code === 0 || existsSync(`/sys/class/net/${to}`);
+  });
+  if (last.code !== 0) throw refused({ to, ...step }, last.stderr.trim());
+}
+
+function ipv6File(root: string, name: string, key: string): string {
+  return join(root, 'proc/sys/net/ipv6/conf', name, key);
+}
+
+/** @returns undefined: the kernel does no IPv6 on the link (disabled, or an MTU below 1280), or has no such settings */
+export function readIpv6(root: string, name: string): Ipv6 | undefined {
+  const read = (key: string): number => Number(readFileSync(ipv6File(root, name, key), 'utf8'));
+  try {
+    if (read('disable_ipv6') === 1) return undefined;
+    return { acceptRa: read('accept_ra'), addrGenMode: read('addr_gen_mode') };
+  } catch {
+    return undefined;
+  }
+}
+
+async function setIpv6(
+  root: string,
+  { name, mac, up }: Link,
+  step: LinkStep & { op: 'ipv6' },
+): Promise<void> {
+  const { acceptRa, addrGenMode } = step;
+  const now = readIpv6(root, name);
+  try {
+    writeFileSync(ipv6File(root, name, 'accept_ra'), `${acceptRa}\n`);
+    if (addrGenMode === now?.addrGenMode) return;
+    writeFileSync(ipv6File(root, name, 'addr_gen_mode'), `${addrGenMode}\n`);
+  } catch (error) {
+    throw refused(step, (error as Error).message);
+  }
+  // The kernel makes a link-local address when it is told to, also on a link that is down, and never removes it. The
+  // link may have none, or one made in another way, so a failure is no error.
+  if (addrGenMode === NO_LINK_LOCAL || !up)
+    await run(['ip', 'addr', 'del', `${linkLocalOf(mac)}/64`, 'dev', name]);
+}

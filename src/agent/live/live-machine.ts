@@ -1,0 +1,131 @@
+// State of the running machine: the kernel's links and routes, and a few files of the host.
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { indexOfName } from '../../network/interface.ts';
+import type { Root } from '../files/root.ts';
+import type { MachinePort } from '../host/host.ts';
+import { heldAddresses, ipOf, isSameFamily } from '../host/links.ts';
+import type { HostState, Link, MachineIdentity, Needs, Way } from '../host/machine.ts';
+import {
+  ip,
+  readAltnames,
+  readLinks,
+  readOtherAddresses,
+  readUppers,
+  readWays,
+  withoutAutomatic,
+  type RawLink,
+  type RawRoute,
+} from './ip.ts';
+import { kubeletServers } from './kubelet.ts';
+import { readIpv6 } from './live-links.ts';
+import type { NetworkManager } from './network-manager.ts';
+import { loadedAddresses } from './networkd.ts';
+import { until } from './wait.ts';
+
+/** OpenStack attaches a port within a second or two. */
+const ATTACH_MS = 3_000;
+const BOOT_ID = 'proc/sys/kernel/random/boot_id';
+
+/** Whether a folder is the root of a running system: its /proc is a kernel's. */
+export function isRunning(root: string): boolean {
+  return existsSync(join(root, BOOT_ID));
+}
+
+export class LiveMachine implements MachinePort {
+  readonly #root: Root;
+  readonly #manager: NetworkManager;
+  readonly #nodeAddress: string | undefined;
+
+  /** @param nodeAddress by which the cluster knows this node; its NIC may have no default route */
+  constructor(root: Root, manager: NetworkManager, nodeAddress: string | undefined) {
+    this.#root = root;
+    this.#manager = manager;
+    this.#nodeAddress = nodeAddress;
+  }
+
+  async state(): Promise<HostState> {
+    const [links, routes4, routes6] = await Promise.all([
+      ip<RawLink>('-d', 'addr', 'show'),
+      ip<RawRoute>('-4', 'route', 'show', 'table', 'main'),
+      ip<RawRoute>('-6', 'route', 'show', 'table', 'main'),
+    ]);
+    const { links: known, routes } = withoutAutomatic(links, [routes4, routes6], await this.#automatic());
+    const primary = new Set(routes.filter(({ to }) => to === 'default').map(({ dev }) => dev));
+    return {
+      osImage: this.#osImage(),
+      ...(await this.identity()),
+      nodeAddresses: [
+        ...(this.#nodeAddress === undefined ? [] : [this.#nodeAddress]),
+        ...known.filter(({ name }) => primary.has(name)).flatMap((link) => heldAddresses(link).map(ipOf)),
+      ],
+      links: known.map((link) => this.#withIpv6(this.#withLoaded(link, links))),
+      altnames: readAltnames(links),
+      uppers: readUppers(links),
+      otherAddresses: readOtherAddresses(links),
+      routes,
+    };
+  }
+
+  async identity(): Promise<MachineIdentity> {
+    return {
+      machineId: this.#read('etc/machine-id'),
+      // A pod's own /proc may show another view.
+      bootId: readFileSync(join(this.#root.dir, BOOT_ID), 'utf8').trim(),
+    };
+  }
+
+  async attached(macs: readonly string[]): Promise<void> {
+    await until(ATTACH_MS, async () => {
+      const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
+      return macs.every((mac) => links.some((link) => link.mac === mac));
+    });
+  }
+
+  /** Asks the kernel, because rules and tables of other software decide too. */
+  async ways({ to, from }: Needs): Promise<Way[]> {
+    const targets = [...new Set([...to, ...kubeletServers(this.#root)])];
+    return readWays(
+      targets.flatMap((target) => [
+        { to: target },
+        ...from
+          .filter((source) => isSameFamily(source, target))
+          .map((source) => ({ to: target, from: source })),
+      ]),
+    );
+  }
+
+  /** Names of NICs for which NetworkManager has made a profile by itself. */
+  async #automatic(): Promise<ReadonlySet<string>> {
+    if (!existsSync(this.#root.resolve('run/NetworkManager'))) return new Set();
+    try {
+      const profiles = await this.#manager.profiles();
+      return new Set(profiles.flatMap(({ automatic, device }) => (automatic && device ? [device] : [])));
+    } catch {
+      // NetworkManager does not run, so it takes nothing back.
+      return new Set();
+    }
+  }
+
+  #withLoaded(link: Link, raw: readonly RawLink[]): Link {
+    const ifindex = raw.find(({ ifname }) => ifname === link.name)?.ifindex;
+    if (ifindex === undefined || indexOfName(link.name) === undefined) return link;
+    const loaded = loadedAddresses(this.#root, ifindex);
+    return loaded.length === 0 ? link : { ...link, loaded };
+  }
+
+  #withIpv6(link: Link): Link {
+    const ipv6 = readIpv6(this.#root.dir, link.name);
+    return ipv6 === undefined ? link : { ...link, ipv6 };
+  }
+
+  #osImage(): string {
+    const release = this.#read('etc/os-release') || this.#read('usr/lib/os-release');
+    return /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(release)?.[1] ?? 'unknown';
+  }
+
+  /** Follows links within the host's root: /etc/os-release is one. */
+  #read(path: string): string {
+    return this.#root.readForeign(path)?.content.trim() ?? '';
+  }
+}

@@ -1,0 +1,172 @@
+// The network managers of the running host: NetworkManager, systemd-networkd, netplan.
+import type { Root } from '../files/root.ts';
+import { readManaged, readNoAutoDefault } from '../files/managed-files.ts';
+import { noAutoDefaultMac } from '../files/no-auto-default.ts';
+import { rendererOf } from '../../network/renderers.ts';
+import type { ManagerPort } from '../host/host.ts';
+import { nicOf } from '../host/links.ts';
+import type { Link, NamedNic, Profiles, Rename } from '../host/machine.ts';
+import { isProfile, profileUuid } from '../plan/profiles.ts';
+import { run } from './host-command.ts';
+import { hasCarrier, ip, readLinks, type RawLink } from './ip.ts';
+import type { NetworkManager, Profile } from './network-manager.ts';
+import { hasFileFor, isConfigured, isManaged } from './networkd.ts';
+import type { Systemd } from './systemd.ts';
+import { until } from './wait.ts';
+
+const CARRIER_OF_PROFILE_MS = 1_000;
+/** `netplan apply` does not wait for networkd, which works for about a second. */
+export const NETWORKD_MS = 3_000;
+
+/** A NIC and the profile that it is to have. */
+interface Wanted {
+  readonly mac: string;
+  readonly name: string;
+  /** null: none of ours. */
+  readonly profile: string | null;
+  /** NetworkManager may not make a profile for this NIC by itself. */
+  readonly noAutomatic: boolean;
+}
+
+export class LiveManagers implements ManagerPort {
+  readonly #root: Root;
+  readonly #manager: NetworkManager;
+  readonly #systemd: Systemd;
+
+  constructor(root: Root, manager: NetworkManager, systemd: Systemd) {
+    this.#root = root;
+    this.#manager = manager;
+    this.#systemd = systemd;
+  }
+
+  async profiles(macs: readonly string[]): Promise<Profiles> {
+    const devices = await this.#manager.devices();
+    const known = await this.#manager.profiles();
+    const links = await readNow();
+    return Object.fromEntries(
+      macs.flatMap((mac) => {
+        const name = nicOf(links, mac)?.name;
+        const device = devices.find((each) => each.name === name);
+        if (device === undefined || device.state === 'unmanaged') return [];
+        const profile = known.find(({ uuid }) => uuid === device.uuid);
+        const identity = profile === undefined ? device.uuid : this.#identityOf(profile);
+        return [[mac, identity ?? null] as const];
+      }),
+    );
+  }
+
+  async applyProfiles(paths: readonly string[], profiles: Profiles): Promise<void> {
+    const wanted = this.#wanted(profiles, await readNow());
+    await this.#readFiles(paths, wanted);
+    const known = await this.#manager.profiles();
+    const waiting = await this.#activate(wanted, known);
+    await this.#expect(
+      wanted.filter((nic) => !waiting.includes(nic)),
+      known,
+    );
+  }
+
+  hasNetworkdFile(nic: NamedNic): boolean {
+    return hasFileFor(this.#root, nic);
+  }
+
+  async networkdNotices(renames: readonly Rename[]): Promise<readonly number[]> {
+    const raw = await ip<RawLink>('link', 'show');
+    const links = renames.flatMap(({ mac, to }) => {
+      const index = raw.find(({ ifname, flags = [] }) => ifname === to && flags.includes('UP'))?.ifindex;
+      return index === undefined ? [] : [{ index, taken: this.hasNetworkdFile({ mac, name: to }) }];
+    });
+    // networkd hears of a name a moment after the kernel, of a carrier up to a second later.
+    await until(NETWORKD_MS, async () =>
+      links.every(({ index, taken }) => isManaged(this.#root, index) === taken),
+    );
+    return links.map(({ index }) => index);
+  }
+
+  async awaitNetworkd(indexes?: readonly number[]): Promise<void> {
+    await until(NETWORKD_MS, async () => isConfigured(this.#root, indexes));
+  }
+
+  async reload(paths: readonly string[]): Promise<void> {
+    const all = [...paths, ...readManaged(this.#root).flatMap(({ files }) => [...files.keys()])];
+    if (all.some((path) => rendererOf('netplan').manages(path))) {
+      await this.#systemd.runUnit('netplan apply');
+      await this.awaitNetworkd();
+    }
+    if (all.some(isProfile)) await this.#systemd.runUnit('systemctl restart NetworkManager');
+  }
+
+  /** The NICs that are on the machine, each with the profile that it is to have. */
+  #wanted(profiles: Profiles, links: readonly Link[]): Wanted[] {
+    const withoutAutomatic = readNoAutoDefault(this.#root);
+    return Object.entries(profiles).flatMap(([mac, profile]) => {
+      const name = nicOf(links, mac)?.name;
+      return name === undefined ? [] : [{ mac, name, profile, noAutomatic: withoutAutomatic.includes(mac) }];
+    });
+  }
+
+  /** Has NetworkManager read the files that were written, and forget those that were removed. */
+  async #readFiles(paths: readonly string[], wanted: readonly Wanted[]): Promise<void> {
+    if (paths.some((path) => noAutoDefaultMac(path) !== undefined)) await this.#manager.reloadSettings();
+    for (const { mac, name, profile, noAutomatic } of wanted) {
+      if (profile === null && noAutomatic) await this.#manager.forgetAutomatic(name, mac);
+    }
+    for (const path of paths.filter(isProfile)) {
+      if (this.#root.read(path) === undefined) await this.#manager.forget(`/${path}`);
+      else await this.#manager.load(`/${path}`);
+    }
+  }
+
+  /**
+   * Activates the profile of each NIC. An automatic profile is gone for good once its NIC or the machine was away.
+   * @returns the NICs that have no carrier: NetworkManager activates their profile by itself once they have one
+   */
+  async #activate(wanted: readonly Wanted[], known: readonly Profile[]): Promise<Wanted[]> {
+    const waiting: Wanted[] = [];
+    for (const nic of wanted) {
+      const profile = findProfile(known, nic);
+      if (profile === undefined) continue;
+      await run(['ip', 'link', 'set', nic.name, 'up']);
+      // A profile of ours also waits for a carrier, within its activation; any other cannot be activated without one.
+      const isReady = isOurs(profile) || (await until(CARRIER_OF_PROFILE_MS, () => hasCarrier(nic.name)));
+      if (isReady) await this.#manager.activate(profile.uuid, nic.name, isOurs(profile));
+      else waiting.push(nic);
+    }
+    return waiting;
+  }
+
+  /** Waits until each NIC has its profile, or none that is wrong for it. */
+  async #expect(wanted: readonly Wanted[], known: readonly Profile[]): Promise<void> {
+    const managed = readManaged(this.#root);
+    for (const nic of wanted) {
+      const profile = findProfile(known, nic);
+      // NetworkManager may activate the file of a NIC by itself when the NIC had no profile for want of a carrier.
+      const own = new Set(
+        managed.flatMap((each) => (each.nic?.mac === nic.mac ? [...each.files.keys()] : [])),
+      );
+      const isWrong = (active: Profile): boolean =>
+        (isOurs(active) && !own.has(active.file.slice(1))) || (nic.noAutomatic && active.automatic);
+      await this.#manager.until(nic.name, (active) =>
+        profile === undefined ? active === undefined || !isWrong(active) : active?.uuid === profile.uuid,
+      );
+    }
+  }
+
+  /** The uuid, or the file where no uuid is written: NetworkManager then chooses one. */
+  #identityOf(profile: Profile): string {
+    const content = isOurs(profile) ? this.#root.read(profile.file.slice(1))?.content : undefined;
+    return content !== undefined && profileUuid(content) === undefined ? profile.file : profile.uuid;
+  }
+}
+
+async function readNow(): Promise<Link[]> {
+  return readLinks(await ip<RawLink>('-d', 'addr', 'show'));
+}
+
+function findProfile(known: readonly Profile[], { profile }: Wanted): Profile | undefined {
+  return known.find(({ uuid, file }) => uuid === profile || file === profile);
+}
+
+function isOurs({ file }: Profile): boolean {
+  return isProfile(file.replace(/^\//, ''));
+}

@@ -1,0 +1,136 @@
+import type { Network } from '../../network/interface.ts';
+import type { Pending } from '../files/host-record.ts';
+import type { ForeignScope } from '../host/foreign-state.ts';
+import { linkSteps, nicOf, type LinkTarget } from '../host/links.ts';
+import type { HostState, Link, Profiles } from '../host/machine.ts';
+import type { FileStep } from './file-order.ts';
+import type { Plan } from './plan.ts';
+
+/** The work that a change, or its undo, gives to the network managers of the host. */
+export type ManagerWork =
+  | { readonly kind: 'none' }
+  /** The manager reads all of its files again (`apply: full`), which may touch these NICs of ours. */
+  | { readonly kind: 'reload'; readonly paths: readonly string[]; readonly macs: readonly string[] }
+  /** NetworkManager reads these files and gives these NICs these profiles. */
+  | { readonly kind: 'profiles'; readonly paths: readonly string[]; readonly profiles: Profiles };
+
+/** The profiles of NetworkManager that a plan is about. */
+export interface ProfileChange {
+  readonly before: Profiles;
+  readonly wanted: Profiles;
+  /** The file of each NIC's profile, by MAC. */
+  readonly paths: ReadonlyMap<string, string>;
+}
+
+/** Everything that a change will do and check, decided before anything is touched. */
+export interface ChangePlan {
+  /** In the order in which they are carried out. */
+  readonly files: readonly FileStep[];
+  /** Each path once. */
+  readonly paths: readonly string[];
+  /** NICs of the commit that are on the machine. */
+  readonly present: Network;
+  /** Links that the change configures, as it finds them. */
+  readonly before: readonly Link[];
+  /** The same links as they are to be. */
+  readonly targets: readonly LinkTarget[];
+  /** All links of the plan as verification expects them, with those that the change leaves alone. */
+  readonly expected: readonly LinkTarget[];
+  /** MACs of NICs that need a carrier afterwards. */
+  readonly configured: readonly string[];
+  /** MACs whose links or profiles the change touches. */
+  readonly changed: ReadonlySet<string>;
+  /** NetworkManager's profiles of these NICs as the change finds them; absent: none to bring back. */
+  readonly profiles?: Profiles;
+  readonly manager: ManagerWork;
+  /** How much foreign state the change may take away, and has to restore. */
+  readonly foreignScope: ForeignScope;
+}
+
+export interface ChangeFacts {
+  readonly before: HostState;
+  /** Absent: NetworkManager has no part in the plan. */
+  readonly profiles: ProfileChange | undefined;
+  /** The network manager is to read all of its files again. */
+  readonly reload: boolean;
+  /** networkd has a file for the old or the new name of a NIC that the plan renames. */
+  readonly renamesForNetworkd: boolean;
+}
+
+export function planChange(plan: Plan, facts: ChangeFacts): ChangePlan {
+  const { before, profiles, reload, renamesForNetworkd } = facts;
+  const changed = changedMacs(plan, facts);
+  const paths = [...new Set(plan.files.map((step) => step.path))];
+  const targets = plan.targets.filter(({ mac }) => changed.has(mac));
+  // A VLAN or bond may copy the MAC of its NIC.
+  const links = before.links.filter(
+    (link) => changed.has(link.mac) && nicOf(before.links, link.mac) === link,
+  );
+  return {
+    files: plan.files,
+    paths,
+    present: plan.present,
+    before: links,
+    targets,
+    expected: plan.targets.map((target) => (changed.has(target.mac) ? target : untouched(target, plan))),
+    configured: configuredMacs(plan, before.links, changed),
+    changed,
+    ...(profiles !== undefined && { profiles: pick(profiles.before, [...changed]) }),
+    manager: reload
+      ? { kind: 'reload', paths, macs: targets.map(({ mac }) => mac) }
+      : profileWork(profiles, paths, links),
+    foreignScope: reload ? 'all' : renamesForNetworkd ? 'rules' : 'ours',
+  };
+}
+
+/** A network manager that reads all of its files again may touch every NIC of ours. */
+function changedMacs(plan: Plan, { before, profiles, reload }: ChangeFacts): ReadonlySet<string> {
+  const links = reload ? plan.targets : linkSteps(before.links, plan.targets);
+  const otherProfile = Object.keys(profiles?.wanted ?? {}).filter(
+    (mac) => profiles?.before[mac] !== profiles?.wanted[mac],
+  );
+  return new Set([...links.map(({ mac }) => mac), ...otherProfile]);
+}
+
+/** On a NIC that the change leaves alone, addresses of other software may come and go: only ours is expected. */
+function untouched(target: LinkTarget, { present }: Plan): LinkTarget {
+  const nic = present.find(({ mac }) => mac === target.mac);
+  return { ...target, addresses: nic === undefined ? [] : [`${nic.address}/${nic.prefix}`] };
+}
+
+/** A NIC whose only step is to ignore router advertisements needs no carrier. */
+function configuredMacs(
+  { present, targets }: Plan,
+  links: readonly Link[],
+  changed: ReadonlySet<string>,
+): string[] {
+  const steps = Map.groupBy(linkSteps(links, targets), ({ mac }) => mac);
+  const isIpv6Only = (mac: string): boolean => steps.get(mac)?.every(({ op }) => op === 'ipv6') === true;
+  return present.flatMap(({ mac }) => (changed.has(mac) && !isIpv6Only(mac) ? [mac] : []));
+}
+
+function profileWork(
+  change: ProfileChange | undefined,
+  paths: readonly string[],
+  links: readonly Link[],
+): ManagerWork {
+  if (change === undefined) return { kind: 'none' };
+  const profiles = pick(
+    change.wanted,
+    links.map(({ mac }) => mac),
+  );
+  const own = [...change.paths].flatMap(([mac, path]) => (profiles[mac] ? [path] : []));
+  return { kind: 'profiles', paths: [...new Set([...paths, ...own])], profiles };
+}
+
+function pick(profiles: Profiles, macs: readonly string[]): Record<string, string | null> {
+  return Object.fromEntries(Object.entries(profiles).filter(([mac]) => macs.includes(mac)));
+}
+
+/** The links of a change as the host record keeps them: networkd's addresses and the bond of a NIC are not restored. */
+export function recordedLinks({ before, targets }: ChangePlan): Pending['links'] {
+  return {
+    before: before.map(({ master: _, loaded: __, ...link }) => link),
+    after: targets.map(({ dropped: _, ...target }) => target),
+  };
+}

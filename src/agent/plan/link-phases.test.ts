@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest';
+import { linkSteps, type LinkTarget } from '../host/links.ts';
+import type { Link } from '../host/machine.ts';
+import { claimsOf, earlySteps, renameSteps, withoutLoaded } from './link-phases.ts';
+
+const MAC = 'fa:16:3e:00:00:01';
+const OTHER = 'fa:16:3e:00:00:02';
+const OLD = '10.0.0.1/24';
+const NEW = '10.0.0.2/24';
+const VIP = '10.0.0.9/32';
+
+const found: Link = { name: 'ens6', mac: MAC, up: true, mtu: 1500, addresses: [VIP] };
+const target: LinkTarget = {
+  name: 'multinic0',
+  mac: MAC,
+  up: true,
+  mtu: 1500,
+  addresses: [VIP, NEW],
+  dropped: [],
+};
+
+test('the addresses that networkd gives a NIC with its name are dropped, those of other software stay', () => {
+  const steps = linkSteps([found], [target]);
+  const renamed = { ...found, name: 'multinic0', addresses: [VIP, OLD], loaded: [OLD] };
+  const [whole] = withoutLoaded([target], steps, [found], [renamed]);
+  expect(whole?.dropped).toEqual([OLD]);
+  // A NIC that keeps its name keeps the addresses that networkd has loaded.
+  expect(withoutLoaded([target], [], [found], [renamed])[0]?.dropped).toEqual([]);
+  // An address that the NIC had before is not networkd's doing.
+  const had = { ...found, addresses: [VIP, OLD] };
+  expect(withoutLoaded([target], steps, [had], [renamed])[0]?.dropped).toEqual([]);
+});
+
+test('an address leaves early when another NIC gets it, and when its NIC is renamed', () => {
+  const links = [
+    { ...found, addresses: [OLD] },
+    { ...found, name: 'multinic1', mac: OTHER, addresses: [NEW] },
+  ];
+  const wanted = [
+    { ...target, addresses: [NEW], dropped: [OLD] },
+    { ...target, name: 'multinic1', mac: OTHER, addresses: [VIP], dropped: [NEW] },
+  ];
+  const steps = linkSteps(links, wanted);
+  expect(earlySteps(steps)).toEqual([
+    { op: 'drop', mac: OTHER, address: NEW },
+    { op: 'drop', mac: MAC, address: OLD },
+  ]);
+  expect(renameSteps(steps)).toEqual([{ op: 'rename', mac: MAC, from: 'ens6', to: 'multinic0' }]);
+  expect(claimsOf(steps, [{ mac: MAC }])).toEqual([{ mac: MAC, address: NEW }]);
+});

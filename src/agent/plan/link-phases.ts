@@ -1,0 +1,58 @@
+// The phases in which running links change. No network manager renames a NIC in time, so the kernel's names come first;
+// then the managers do their part, and whatever still differs (an MTU or address that no profile has) is set in the kernel.
+import { except, nicOf, type LinkTarget } from '../host/links.ts';
+import type { Claim, Link, LinkStep, NamedNic } from '../host/machine.ts';
+
+type RenameStep = LinkStep & { op: 'rename' };
+
+/**
+ * Steps that come before all others: IPv6 settings, because a link that comes up applies them, and addresses that have
+ * to leave early.
+ */
+export function earlySteps(steps: readonly LinkStep[]): LinkStep[] {
+  return steps.filter((step) => step.op === 'ipv6' || mustLeaveEarly(step, steps));
+}
+
+export function renameSteps(steps: readonly LinkStep[]): RenameStep[] {
+  return steps.filter((step) => step.op === 'rename');
+}
+
+/** The addresses that the steps add to these NICs. */
+export function claimsOf(steps: readonly LinkStep[], nics: readonly Pick<NamedNic, 'mac'>[]): Claim[] {
+  const macs = new Set(nics.map(({ mac }) => mac));
+  return steps.flatMap((step) =>
+    step.op === 'add' && macs.has(step.mac) ? [{ mac: step.mac, address: step.address }] : [],
+  );
+}
+
+/**
+ * Targets that also drop what networkd added: it gives a NIC that gets a name back the addresses that its file had at
+ * boot, and nobody wants these.
+ * @param before links before the renames
+ * @param now links after the renames
+ */
+export function withoutLoaded(
+  targets: readonly LinkTarget[],
+  steps: readonly LinkStep[],
+  before: readonly Link[],
+  now: readonly Link[],
+): LinkTarget[] {
+  const renamed = new Set(renameSteps(steps).map(({ mac }) => mac));
+  return targets.map((target) => {
+    const loaded = (renamed.has(target.mac) && nicOf(now, target.mac)?.loaded) || [];
+    const had = nicOf(before, target.mac)?.addresses ?? [];
+    return { ...target, dropped: [...target.dropped, ...except(loaded, [...target.addresses, ...had])] };
+  });
+}
+
+/**
+ * An address leaves early when another NIC gets it, because the kernel refuses an IPv6 duplicate, and when its own NIC is
+ * renamed: the rename would put it back without NetworkManager, which would then take it for a person's.
+ */
+function mustLeaveEarly(step: LinkStep, steps: readonly LinkStep[]): boolean {
+  if (step.op !== 'drop') return false;
+  return steps.some(
+    (each) =>
+      (each.op === 'add' && each.address === step.address) || (each.op === 'rename' && each.mac === step.mac),
+  );
+}

@@ -1,0 +1,114 @@
+import type { Pending, RecordedLink } from '../files/host-record.ts';
+import { except, givingWay, nicOf, type LinkTarget } from '../host/links.ts';
+import type { Claim, Conflict, HostState, Link, NamedNic } from '../host/machine.ts';
+import type { ManagerWork } from './change-plan.ts';
+
+/** Everything that an undo will do to links and managers, decided before any of them is touched. */
+export interface UndoPlan {
+  readonly targets: readonly LinkTarget[];
+  /** Links that cannot have their old name, because another NIC has it by now. */
+  readonly renamed: readonly NamedNic[];
+  readonly manager: ManagerWork;
+  /** NICs of the change that are on the machine, by their names of now. */
+  readonly nics: readonly NamedNic[];
+}
+
+export interface UndoFacts {
+  readonly now: Pick<HostState, 'links' | 'bootId'>;
+  /** The host has restored itself since the change: what a person did later is not the change's. */
+  readonly hasRestored: boolean;
+}
+
+/**
+ * The addresses that the undo brings back after a reboot: another machine may have them by now (a VIP). In the same boot
+ * nobody needs to be asked.
+ */
+export function claimsOfUndo(pending: Pending, facts: UndoFacts): Claim[] {
+  const { now } = facts;
+  if (now.bootId === pending.bootId) return [];
+  return linksToUndo(pending, facts).flatMap(({ mac, addresses }) => {
+    const nic = nicOf(now.links, mac);
+    const wanted = except(addresses, [...(nic?.leases ?? []), ...(nic?.addresses ?? [])]);
+    return wanted.map((address) => ({ mac, address }));
+  });
+}
+
+/** @param conflicts claims of `claimsOfUndo` that other machines have: the undo leaves these addresses to them */
+export function planUndo(pending: Pending, facts: UndoFacts, conflicts: readonly Conflict[]): UndoPlan {
+  const { links } = facts.now;
+  const left = linksToUndo(pending, facts);
+  const taken = conflicts.map(({ address }) => address);
+  const wanted = left.map((link) => targetOf(link, pending, links, taken));
+  const targets = givingWay(wanted, links);
+  const names = new Set(pending.links.before.map(({ name }) => name));
+  const renamed = targets.filter(({ name }) => !names.has(name));
+  return {
+    targets,
+    renamed,
+    manager: managerWork(pending, left, renamed, facts),
+    nics: pending.links.before.flatMap(({ mac }) => nicOf(links, mac) ?? []),
+  };
+}
+
+/** All links of the change, or, once the host has restored itself, only those that still show the change. */
+function linksToUndo({ links }: Pending, { now, hasRestored }: UndoFacts): readonly RecordedLink[] {
+  return hasRestored ? links.before.filter((link) => isChanged(link, now.links, links.after)) : links.before;
+}
+
+/** Whether a link still has something that the change gave it. */
+function isChanged(before: RecordedLink, links: readonly Link[], targets: readonly RecordedLink[]): boolean {
+  const now = nicOf(links, before.mac);
+  const after = targets.find(({ mac }) => mac === before.mac);
+  if (now === undefined || after === undefined) return false;
+  return (
+    (now.name === after.name && now.name !== before.name) ||
+    (now.mtu === after.mtu && now.mtu !== before.mtu) ||
+    now.addresses.some((each) => after.addresses.includes(each) && !before.addresses.includes(each))
+  );
+}
+
+/** The undo drops the addresses of the change, and no lease and no address that came since. */
+function targetOf(
+  { leases = [], ...link }: RecordedLink,
+  { links: { after } }: Pending,
+  links: readonly Link[],
+  taken: readonly string[],
+): LinkTarget {
+  const now = nicOf(links, link.mac);
+  return {
+    ...link,
+    // Records of earlier versions list leases among the addresses.
+    addresses: except(link.addresses, [...(now?.leases ?? []), ...taken]),
+    dropped: addressesOnlyIn(after, { ...link, leases }),
+  };
+}
+
+/** The addresses that a link has in one state and not in the other. */
+export function addressesOnlyIn(
+  state: readonly RecordedLink[],
+  { mac, addresses, leases = [] }: RecordedLink,
+): string[] {
+  const had = state.find((link) => link.mac === mac)?.addresses ?? [];
+  return except(had, [...addresses, ...leases]);
+}
+
+function managerWork(
+  { reload, files, links, profiles }: Pending,
+  left: readonly RecordedLink[],
+  renamed: readonly NamedNic[],
+  { hasRestored }: UndoFacts,
+): ManagerWork {
+  if (hasRestored && left.length === 0) return { kind: 'none' };
+  const paths = files.map(({ path }) => path);
+  if (reload) return { kind: 'reload', paths, macs: links.after.map(({ mac }) => mac) };
+  if (profiles === undefined) return { kind: 'none' };
+  const macs = new Set(left.map(({ mac }) => mac));
+  const withOtherName = new Set(renamed.map(({ mac }) => mac));
+  const own = Object.entries(profiles).filter(([mac]) => macs.has(mac));
+  return {
+    kind: 'profiles',
+    paths,
+    // A profile that NetworkManager made by itself is bound to the name.
+    profiles: Object.fromEntries(own.map(([mac, profile]) => [mac, withOtherName.has(mac) ? null : profile])),
+  };
+}

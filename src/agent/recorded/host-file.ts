@@ -1,0 +1,90 @@
+// The file that stands for the kernel of a recorded host.
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseDocument } from 'yaml';
+import * as z from 'zod';
+import { MultinicError } from '../../api/errors.ts';
+import { parseCidr } from '../../network/address.ts';
+import { guarded } from '../files/io-error.ts';
+import { replaceFile, type Root } from '../files/root.ts';
+
+const mac = z
+  .string()
+  .regex(/^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$/)
+  .transform((text) => text.toLowerCase());
+
+/** Canonical, so that texts can be compared. */
+const address = z.string().transform((text, context) => {
+  const cidr = parseCidr(text);
+  if (cidr !== undefined) return `${cidr.text}/${cidr.prefix}`;
+  context.addIssue({ code: 'custom', message: 'expected an address with its prefix: 192.168.100.10/24' });
+  return z.NEVER;
+});
+
+/**
+ * `host.yaml` in the root of a recorded host: the machine that the files belong to. The agent changes it as a kernel
+ * would; a person may edit it to add a NIC, remove one, or reboot the machine (a new bootId).
+ */
+export const HostFileSchema = z.strictObject({
+  /** As `nodeInfo.osImage`: `Ubuntu 22.04.4 LTS`. */
+  osImage: z.string().min(1),
+  machineId: z.string().min(1),
+  bootId: z.string().min(1),
+  nodeAddresses: z.array(z.string()).default([]),
+  links: z.array(
+    z.strictObject({
+      name: z.string().min(1).max(15),
+      mac,
+      up: z.boolean().default(true),
+      mtu: z.number().int().default(1500),
+      /** With prefix. */
+      addresses: z.array(address).default([]),
+      master: z.string().exactOptional(),
+      /** false: its port is shut. */
+      carrier: z.boolean().exactOptional(),
+    }),
+  ),
+  /** `to` is `default` or a network; those that follow from an address are left out. */
+  routes: z
+    .array(z.strictObject({ to: z.string(), via: z.string().exactOptional(), dev: z.string() }))
+    .default([]),
+  /** Links on top of other links. */
+  uppers: z.array(z.strictObject({ name: z.string(), lower: z.string() })).exactOptional(),
+  /** Other machines on the networks of the links, which answer for their addresses (without prefix). */
+  neighbours: z.array(z.strictObject({ address: z.string(), mac })).default([]),
+  /** A restore that the agent armed and did not disarm. Nothing fires it on a recorded host; the next run does its work. */
+  deadMan: z.strictObject({ seconds: z.number() }).exactOptional(),
+});
+export type HostFile = z.infer<typeof HostFileSchema>;
+
+const FILE = 'host.yaml';
+const MAX_BYTES = 1024 * 1024;
+
+/** @throws MultinicError `HostUnreadable` */
+export function readHostFile(root: Root): HostFile {
+  const path = join(root.dir, FILE);
+  if (!existsSync(path)) throw unreadable('there is no such file in the host’s root');
+  if (statSync(path).size > MAX_BYTES) throw unreadable('larger than 1 MiB');
+  const document = parseDocument(readFileSync(path, 'utf8'));
+  if (document.errors[0] !== undefined) throw unreadable(document.errors[0].message.split('\n')[0] ?? '');
+  const parsed = HostFileSchema.safeParse(document.toJS());
+  if (!parsed.success) throw unreadable(z.prettifyError(parsed.error).replaceAll('\n', ' '));
+  return parsed.data;
+}
+
+export function writeHostFile(root: Root, host: HostFile): void {
+  guarded(FILE, () => {
+    const path = join(root.dir, FILE);
+    // Edits the document instead of replacing it, so that a person's comments stay.
+    const document = parseDocument(readFileSync(path, 'utf8'));
+    document.set('links', host.links);
+    document.set('routes', host.routes);
+    if (host.deadMan === undefined) document.delete('deadMan');
+    else document.set('deadMan', host.deadMan);
+    replaceFile(path, document.toString({ lineWidth: 0 }), 0o644);
+  });
+}
+
+function unreadable(why: string): MultinicError {
+  return new MultinicError('HostUnreadable', `${FILE}: ${why}; mend the file, docs/agent.md has its keys`);
+}

@@ -1,0 +1,267 @@
+// A root folder with a recorded machine: the host of the local home.
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { MultinicError } from '../../api/errors.ts';
+import { contains, parseAddress, parseCidr } from '../../network/address.ts';
+import type { RendererKind } from '../../network/node.ts';
+import { readBoot } from '../foreign/boot-folders.ts';
+import { generate } from '../foreign/generator.ts';
+import type { Pending } from '../files/host-record.ts';
+import { readManaged } from '../files/managed-files.ts';
+import { nextBoot, type NextBoot } from '../foreign/next-boot.ts';
+import type { BootNic } from '../foreign/systemd-files.ts';
+import type { Root } from '../files/root.ts';
+import { NO_FOREIGN_STATE, type ForeignState } from '../host/foreign-state.ts';
+import type {
+  BootPort,
+  DeadManPort,
+  ForeignStatePort,
+  Host,
+  LinkPort,
+  MachinePort,
+  ManagerPort,
+  NeighbourPort,
+} from '../host/host.ts';
+import { heldAddresses, ipOf, isSameFamily } from '../host/links.ts';
+import type {
+  Claim,
+  Conflict,
+  HostState,
+  LinkStep,
+  MachineIdentity,
+  Needs,
+  Readiness,
+  Route,
+  Way,
+} from '../host/machine.ts';
+import type { Probe } from '../host/probe.ts';
+import { readHostFile, writeHostFile, type HostFile } from './host-file.ts';
+
+export function recordedHost(root: Root): Host {
+  return {
+    machine: new RecordedMachine(root),
+    links: new RecordedLinks(root),
+    neighbours: new RecordedNeighbours(root),
+    managers: new RecordedManagers(root),
+    foreign: new RecordedForeignState(),
+    boot: new RecordedBoot(root),
+    deadMan: new RecordedDeadMan(root),
+  };
+}
+
+class RecordedMachine implements MachinePort {
+  readonly #root: Root;
+
+  constructor(root: Root) {
+    this.#root = root;
+  }
+
+  async state(): Promise<HostState> {
+    const { deadMan: _, neighbours: __, links, ...state } = readHostFile(this.#root);
+    return { ...state, links: links.map(({ carrier: ___, ...link }) => link) };
+  }
+
+  async identity(): Promise<MachineIdentity> {
+    const { machineId, bootId } = readHostFile(this.#root);
+    return { machineId, bootId };
+  }
+
+  /** Waits for nothing: a person attaches a NIC by editing the file. */
+  async attached(): Promise<void> {}
+
+  async ways({ to, from }: Needs): Promise<Way[]> {
+    const host = readHostFile(this.#root);
+    return to.flatMap((each) => {
+      const way = routeTo(each, host);
+      const sources = from.filter((source) => isSameFamily(source, each));
+      return way === undefined ? [] : [way, ...sources.map((source) => ({ ...way, from: source }))];
+    });
+  }
+}
+
+class RecordedLinks implements LinkPort {
+  readonly #root: Root;
+
+  constructor(root: Root) {
+    this.#root = root;
+  }
+
+  async change(step: LinkStep): Promise<void> {
+    const host = readHostFile(this.#root);
+    const links = host.links.map((link) => ({ ...link }));
+    const link = links.find((each) => each.mac === step.mac);
+    if (link === undefined) throw refused(step, 'no such device');
+    switch (step.op) {
+      case 'rename':
+        if (links.some((each) => each.name === step.to)) throw refused(step, 'a link of that name exists');
+        link.name = step.to;
+        // The kernel keeps a route with its device, whatever the name.
+        for (const route of host.routes) if (route.dev === step.from) route.dev = step.to;
+        break;
+      case 'ipv6':
+        throw refused(step, 'a recorded machine has no such settings');
+      case 'set':
+        if (step.mtu < 68 || step.mtu > 65_535) throw refused(step, 'MTU out of range');
+        link.mtu = step.mtu;
+        link.up = step.up;
+        break;
+      case 'add':
+        if (link.addresses.includes(step.address)) throw refused(step, 'the address exists');
+        link.addresses = [...link.addresses, step.address];
+        break;
+      case 'drop':
+        if (!link.addresses.includes(step.address)) throw refused(step, 'no such address');
+        link.addresses = link.addresses.filter((address) => address !== step.address);
+        break;
+    }
+    writeHostFile(this.#root, { ...host, links });
+  }
+
+  async readiness(macs: readonly string[]): Promise<Readiness[]> {
+    const { links, neighbours } = readHostFile(this.#root);
+    return links
+      .filter((link) => macs.includes(link.mac))
+      .map((link) => {
+        const claims = link.addresses.map((address) => ({ mac: link.mac, address }));
+        const duplicates = conflictsOf(claims, neighbours).map(({ address }) => address);
+        return { mac: link.mac, carrier: link.carrier !== false, duplicates, undecided: [] };
+      });
+  }
+}
+
+class RecordedNeighbours implements NeighbourPort {
+  readonly #root: Root;
+
+  constructor(root: Root) {
+    this.#root = root;
+  }
+
+  async conflicts(claims: readonly Claim[]): Promise<Conflict[]> {
+    const v4 = claims.filter(({ address }) => !address.includes(':'));
+    return conflictsOf(v4, readHostFile(this.#root).neighbours);
+  }
+
+  async answers({ host }: Probe): Promise<boolean> {
+    return readHostFile(this.#root).neighbours.some(({ address }) => address === host);
+  }
+}
+
+/** A recorded host has no NetworkManager and no networkd to talk to. */
+class RecordedManagers implements ManagerPort {
+  readonly #root: Root;
+
+  constructor(root: Root) {
+    this.#root = root;
+  }
+
+  async profiles(): Promise<undefined> {}
+
+  async applyProfiles(): Promise<void> {}
+
+  hasNetworkdFile(): boolean {
+    return false;
+  }
+
+  async networkdNotices(): Promise<[]> {
+    return [];
+  }
+
+  async awaitNetworkd(): Promise<void> {}
+
+  /** Acts as a network manager that starts: each managed file takes effect on its NIC. */
+  async reload(): Promise<void> {
+    const host = readHostFile(this.#root);
+    const links = host.links.map((link) => {
+      const nic = readManaged(this.#root).find((managed) => managed.nic?.mac === link.mac)?.nic;
+      return nic === undefined
+        ? link
+        : { ...link, up: true, mtu: nic.mtu, addresses: [`${nic.address}/${nic.prefix}`] };
+    });
+    writeHostFile(this.#root, { ...host, links });
+  }
+}
+
+/** A recorded host loses no foreign state: its routes stay where they are. */
+class RecordedForeignState implements ForeignStatePort {
+  async read(): Promise<ForeignState> {
+    return NO_FOREIGN_STATE;
+  }
+
+  async restore(): Promise<ForeignState> {
+    return NO_FOREIGN_STATE;
+  }
+}
+
+class RecordedBoot implements BootPort {
+  readonly #root: Root;
+
+  constructor(root: Root) {
+    this.#root = root;
+  }
+
+  async validate(kinds: readonly RendererKind[], staging: string): Promise<void> {
+    for (const kind of kinds) generate(kind, (folder) => filesIn(join(staging, folder)));
+  }
+
+  async nextBoot(nics: readonly BootNic[], kind: RendererKind, staging?: string): Promise<NextBoot[]> {
+    return kind === 'netplan' ? [] : nextBoot(nics, readBoot(this.#root, staging));
+  }
+}
+
+class RecordedDeadMan implements DeadManPort {
+  readonly #root: Root;
+
+  constructor(root: Root) {
+    this.#root = root;
+  }
+
+  async arm(_: Pending, seconds: number): Promise<void> {
+    writeHostFile(this.#root, { ...readHostFile(this.#root), deadMan: { seconds } });
+  }
+
+  async disarm(): Promise<void> {
+    const { deadMan, ...host } = readHostFile(this.#root);
+    if (deadMan !== undefined) writeHostFile(this.#root, host);
+  }
+}
+
+function conflictsOf(claims: readonly Claim[], neighbours: HostFile['neighbours']): Conflict[] {
+  return claims.flatMap((claim) => {
+    const holder = neighbours.find(({ address }) => address === ipOf(claim.address));
+    return holder === undefined ? [] : [{ ...claim, holder: holder.mac }];
+  });
+}
+
+/** The way by the longest prefix; undefined for names and for an address that nothing leads to. */
+function routeTo(address: string, host: Pick<HostState, 'links' | 'routes'>): Way | undefined {
+  const target = parseAddress(address);
+  if (target === undefined) return undefined;
+  const connected = host.links.flatMap((link) =>
+    heldAddresses(link).map((to): Route => ({ to, dev: link.name })),
+  );
+  const ways = [...connected, ...host.routes].flatMap(({ to, dev, via }) => {
+    const network = parseCidr(to === 'default' ? (target.family === 4 ? '0.0.0.0/0' : '::/0') : to);
+    if (network === undefined || !contains(network, target)) return [];
+    return [{ way: { to: address, dev, ...(via !== undefined && { via }) }, prefix: network.prefix }];
+  });
+  return ways.toSorted((a, b) => b.prefix - a.prefix)[0]?.way;
+}
+
+function refused(step: LinkStep, why: string): MultinicError {
+  return new MultinicError(
+    'LinkRefused',
+    `${step.op} of ${step.mac}: ${why}; look at \`ip link\` on the node`,
+    {
+      data: { step },
+    },
+  );
+}
+
+function filesIn(folder: string): Map<string, string> {
+  if (!existsSync(folder)) return new Map();
+  return new Map(
+    readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => [entry.name, readFileSync(join(folder, entry.name), 'utf8')]),
+  );
+}

@@ -1,0 +1,83 @@
+import { MultinicError } from '../../api/errors.ts';
+import type { AgentJob } from '../../api/job.ts';
+import { byNetworkManager } from '../../network/node.ts';
+import type { HostRecord } from '../files/host-record.ts';
+import { CONFIG_FOLDERS } from '../files/managed-files.ts';
+import type { Root } from '../files/root.ts';
+import type { Host } from '../host/host.ts';
+import type { HostState, Needs, Way } from '../host/machine.ts';
+import { answering, probesOf, type Endpoint, type Probe } from '../host/probe.ts';
+import type { ProfileChange } from '../plan/change-plan.ts';
+import type { Desired, Plan } from '../plan/plan.ts';
+import { needsNetworkManager, profilePaths, wantedProfiles } from '../plan/profiles.ts';
+import { preflight } from '../plan/preflight.ts';
+import { linksOfWays, needsOf } from './ways.ts';
+
+export interface ExamineContext {
+  readonly root: Root;
+  readonly host: Pick<Host, 'machine' | 'managers'>;
+  readonly record: HostRecord;
+  /** Addresses that must not be cut off. */
+  readonly peers: readonly string[];
+  readonly probes: readonly string[];
+  readonly mode: AgentJob['apply'];
+  readonly apiServer: Endpoint | undefined;
+}
+
+/** What the checks before a change found out. */
+export interface Examined {
+  /** Absent: NetworkManager has no part in the plan. */
+  readonly profiles: ProfileChange | undefined;
+  /** Machines that have to answer after the change. */
+  readonly probes: readonly Probe[];
+  /** Absent: it does not answer before the change either, so the change is not to blame. */
+  readonly apiServer: Endpoint | undefined;
+  readonly needs: Needs;
+  /** The kernel's ways that have to be the same afterwards. */
+  readonly ways: readonly Way[];
+}
+
+/**
+ * Makes every check that can refuse a change, before anything is touched.
+ * @throws MultinicError as the step preflight in docs/agent.md
+ */
+export async function examine(
+  plan: Plan,
+  before: HostState,
+  desired: Desired,
+  context: ExamineContext,
+): Promise<Examined> {
+  const { root, host, record } = context;
+  const ours = new Set(Object.keys(record.applied?.nics ?? {}));
+  const needs = needsOf(before, context.peers);
+  const ways = await host.machine.ways(needs);
+  preflight(plan, before, linksOfWays(ways), ours);
+  for (const folder of [...foldersOf(plan), 'var/lib/multinic']) root.assertWritable(folder);
+  const probes = probesOf(context.probes, plan.present);
+  const profiles = await readProfiles(plan, desired, context);
+  return { profiles, probes, apiServer: await answering(context.apiServer), needs, ways };
+}
+
+/** @throws MultinicError `NicUnmanaged` */
+async function readProfiles(
+  plan: Plan,
+  { kind }: Desired,
+  { root, host, mode }: ExamineContext,
+): Promise<ProfileChange | undefined> {
+  if (mode !== 'live' || !needsNetworkManager(plan, kind)) return undefined;
+  const before = await host.managers.profiles(plan.targets.map(({ mac }) => mac));
+  if (before === undefined) return undefined;
+  const unmanaged = plan.present.find(({ mac }) => before[mac] === undefined);
+  if (byNetworkManager(kind) && unmanaged !== undefined) {
+    throw new MultinicError(
+      'NicUnmanaged',
+      `NetworkManager does not manage ${unmanaged.name} (${unmanaged.mac}) on this node; have it do so, or, where netplan configures the node’s NICs, say so by the annotation multinic.io/renderer on the Node, then run \`multinic retry\``,
+      { data: { mac: unmanaged.mac } },
+    );
+  }
+  return { before, wanted: wantedProfiles(plan, kind, root), paths: profilePaths(plan, kind) };
+}
+
+function foldersOf(plan: Plan): string[] {
+  return CONFIG_FOLDERS.filter((folder) => plan.files.some((step) => step.path.startsWith(`${folder}/`)));
+}

@@ -1,0 +1,71 @@
+// Foreign state of a change, restored by whoever ends the change: the run, or the undo.
+import type { Pending } from '../files/host-record.ts';
+import { isArmed } from '../files/armed-restore.ts';
+import type { Root } from '../files/root.ts';
+import { elsewhere, fromCommands, toCommands, type ForeignState } from '../host/foreign-state.ts';
+import type { Host } from '../host/host.ts';
+import type { NamedNic, Rename } from '../host/machine.ts';
+import type { Log } from './run-log.ts';
+
+/** Foreign state as the change found it. */
+export interface RecordedForeign {
+  readonly bootId: string;
+  readonly state: ForeignState;
+  /** The links of the change, by the names that the state has for them. */
+  readonly links: readonly NamedNic[];
+}
+
+type Ports = Pick<Host, 'machine' | 'managers' | 'foreign'>;
+
+export function recordedForeign({ bootId, others, links }: Pending): RecordedForeign {
+  return { bootId, state: fromCommands(others), links: links.before };
+}
+
+/** @returns commands of `ip` for the entries that could not be restored */
+export async function restoreForeign(
+  recorded: RecordedForeign,
+  root: Root,
+  host: Ports,
+  log: Log,
+): Promise<readonly string[]> {
+  if (!(await mayRestore(recorded, root, host))) return [];
+  const notRestored = toCommands(await host.foreign.restore(recorded.state, recorded.links));
+  if (notRestored.length > 0)
+    log.warn({ notRestored }, 'could not restore all routes, rules and addresses of other software');
+  return notRestored;
+}
+
+/**
+ * Waits for networkd, which takes and lets go of NICs by their names and drops rules and blackhole routes of other
+ * software with that. Restores these at once, so that they are gone for a moment only.
+ */
+export async function awaitNetworkd(
+  renames: readonly Rename[],
+  recorded: RecordedForeign,
+  root: Root,
+  host: Ports,
+): Promise<void> {
+  const noticed = renames.filter((rename) => isForNetworkd(rename, host.managers));
+  if (noticed.length === 0) return;
+  const links = await host.managers.networkdNotices(noticed);
+  if (await mayRestore(recorded, root, host))
+    await host.foreign.restore(elsewhere(recorded.state, recorded.links), []);
+  await host.managers.awaitNetworkd(links);
+}
+
+/** Whether networkd has a file for the old or the new name of a NIC. */
+export function isForNetworkd({ mac, from, to }: Rename, managers: Host['managers']): boolean {
+  return managers.hasNetworkdFile({ mac, name: from }) || managers.hasNetworkdFile({ mac, name: to });
+}
+
+/**
+ * True while the host's own restore is armed: during a change and its undo. Later, or after a reboot, foreign state may
+ * belong elsewhere (a VIP on another node).
+ */
+async function mayRestore(
+  { bootId }: RecordedForeign,
+  root: Root,
+  { machine }: Pick<Host, 'machine'>,
+): Promise<boolean> {
+  return isArmed(root) && (await machine.identity()).bootId === bootId;
+}

@@ -1,0 +1,45 @@
+// The part of a change, or of its undo, that the network managers of the host do.
+import { checkpoint } from '../../api/checkpoint.ts';
+import type { Host } from '../host/host.ts';
+import { nicOf } from '../host/links.ts';
+import type { LinkStep } from '../host/machine.ts';
+import type { ManagerWork } from '../plan/change-plan.ts';
+
+type Ports = Pick<Host, 'machine' | 'managers' | 'foreign'>;
+
+/** @param steps what the kernel lacked before: the profiles of these NICs are activated again */
+export async function tellManagers(
+  work: ManagerWork,
+  steps: readonly LinkStep[],
+  host: Ports,
+): Promise<void> {
+  if (work.kind === 'reload') return reload(work, host);
+  if (work.kind === 'profiles') return applyProfiles(work, steps, host.managers);
+}
+
+/** A NIC that is right keeps its connection, because to activate a profile again interrupts it. */
+async function applyProfiles(
+  { paths, profiles }: ManagerWork & { kind: 'profiles' },
+  steps: readonly LinkStep[],
+  managers: Host['managers'],
+): Promise<void> {
+  const now = await managers.profiles(Object.keys(profiles));
+  const changing = new Set(steps.map(({ mac }) => mac));
+  const wrong = Object.entries(profiles).filter(
+    ([mac, profile]) => changing.has(mac) || (now?.[mac] ?? null) !== profile,
+  );
+  await managers.applyProfiles(paths, Object.fromEntries(wrong));
+}
+
+/** Foreign state on all NICs of the node goes with a reload, so all of it is restored here. */
+async function reload(
+  { paths, macs }: ManagerWork & { kind: 'reload' },
+  { machine, managers, foreign }: Ports,
+): Promise<void> {
+  const state = await foreign.read(macs, 'all');
+  const { links } = await machine.state();
+  const nics = macs.flatMap((mac) => nicOf(links, mac) ?? []);
+  await managers.reload(paths);
+  checkpoint('agent.activate.reload');
+  await foreign.restore(state, nics);
+}
