@@ -1,8 +1,12 @@
 // Writes crds/ from the schema, and pages of docs/ from the tables, in src/api. Unit tests fail when they differ.
+import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { stringify } from 'yaml';
 import { crd } from '../src/api/crd.ts';
 import { GROUPS, PLURAL } from '../src/api/multinicbizconfig.ts';
+import { ANNOTATIONS, JOB_ANNOTATIONS } from '../src/api/annotations.ts';
+import { annotationTable } from './annotation-table.ts';
+import { withTable } from './marked-table.ts';
 import { reasonsPage } from './reasons-page.ts';
 
 const folder = new URL('../crds/', import.meta.url);
@@ -19,9 +23,23 @@ export function generate(): Map<string, string> {
   );
 }
 
-/** The generated pages, by their name in docs/. */
+/** The pages that are generated, or have generated tables, by their name in docs/. */
 export function generatePages(): Map<string, string> {
-  return new Map([['reasons.md', reasonsPage()]]);
+  return new Map([
+    ['reasons.md', reasonsPage()],
+    [
+      'multinicbizconfig.md',
+      withTable(pageOf('multinicbizconfig.md'), 'annotations', annotationTable(ANNOTATIONS)),
+    ],
+    [
+      'kubernetes.md',
+      withTable(pageOf('kubernetes.md'), 'job annotations', annotationTable(JOB_ANNOTATIONS)),
+    ],
+  ]);
+}
+
+function pageOf(name: string): string {
+  return readFileSync(new URL(name, docs), 'utf8');
 }
 
 if (import.meta.main) {

@@ -1,5 +1,7 @@
 import * as z from 'zod';
 
+export const APPLY_MODES = ['live', 'full', 'files'] as const;
+
 /** The agent's input from a Job. It is complete, so that a person can repeat a run by hand. */
 export const AgentJob = z.strictObject({
   version: z.literal(1),
@@ -16,7 +18,7 @@ export const AgentJob = z.strictObject({
   tokenFile: z.string(),
   /** CA certificate (PEM) that signed the store's certificate. */
   caFile: z.string().optional(),
-  apply: z.enum(['live', 'full', 'files']).default('live'),
+  apply: z.enum(APPLY_MODES).default('live'),
   /** Hosts that must answer after a change: `192.168.100.1`, `192.168.100.1:22`, `[fd00::1]:22`. */
   probes: z.array(z.string()).optional(),
   /** Addresses of API servers and of the store behind their Services: the node must still reach them after a change. */

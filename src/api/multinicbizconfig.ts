@@ -11,19 +11,6 @@ export const VERSION = 'v1';
 export const KIND = 'MultiNicBizConfig';
 export const PLURAL = 'multinicbizconfigs';
 
-export const ANNOTATIONS = {
-  /** On a CR, `true`: removing the CR may clean any number of nodes. */
-  confirmCleanup: 'multinic.io/confirm-cleanup',
-  /** On a CR or Node, `true`: the mirror goes on committing, no Job applies. */
-  paused: 'multinic.io/paused',
-  /** On a Node: `netplan`, `ifcfg` or `keyfile` instead of what its OS image suggests. */
-  renderer: 'multinic.io/renderer',
-  /** On a Node: `live`, `full` or `files`. */
-  apply: 'multinic.io/apply',
-  /** On a CR or Node: hosts that must answer after a change, `192.168.100.1,192.168.101.1:22`. */
-  probes: 'multinic.io/probes',
-} as const;
-
 export const InterfaceConfig = z
   .object({
     portId: z

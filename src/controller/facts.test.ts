@@ -114,6 +114,39 @@ test('what an annotation of the node says beats that of its CR', async () => {
   expect(gone).not.toHaveProperty('apply');
 });
 
+const listedWith = (annotations: Readonly<Record<string, string>>) => ({
+  name: 'w',
+  systemUUID: 'u',
+  machineID: 'm',
+  bootID: 'b',
+  osImage: '',
+  ready: true,
+  paused: false,
+  annotations,
+});
+
+describe('an annotation of the Node', () => {
+  test('pauses the node, in an inventory.yaml too', async () => {
+    const node = listedWith({ 'multinic.io/paused': 'true' });
+    expect((await facts(branchWith(), [], {}, node)).paused).toBe(true);
+  });
+
+  test('that is false does not end the pause of its CR', async () => {
+    const node = listedWith({ 'multinic.io/paused': 'false' });
+    expect((await facts(branchWith(), [], { 'multinic.io/paused': 'true' }, node)).paused).toBe(true);
+  });
+
+  test('that means nothing does not hide the one of its CR', async () => {
+    const node = listedWith({ 'multinic.io/apply': 'Full' });
+    expect((await facts(branchWith(), [], { 'multinic.io/apply': 'files' }, node)).apply).toBe('files');
+  });
+
+  test('names probes as they are written: the agent refuses a bad one', async () => {
+    const node = listedWith({ 'multinic.io/probes': '192.168.100.1, gateway' });
+    expect((await facts(branchWith(), [], {}, node)).probes).toEqual(['192.168.100.1', 'gateway']);
+  });
+});
+
 test("the host's record is looked up in the branch", async () => {
   for (const record of ['known', 'strange']) {
     const known = await facts(branchWith(), [outcome({ result: 'Diverged', record })]);

@@ -1,7 +1,6 @@
 // Makes the scheduler's input for each node from its branch, its outcomes and the inventory.
 
-import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
-import type { AgentJob } from '../api/job.ts';
+import { ANNOTATIONS, readAnnotation, type Annotation } from '../api/annotations.ts';
 import type { Branch } from '../history/node-branch.ts';
 import { adoptable } from '../history/branch-commits.ts';
 import { trailer, TRAILER } from '../history/commit-words.ts';
@@ -19,8 +18,11 @@ export async function factsOf(
   annotations: Readonly<Record<string, string>>,
 ): Promise<NodeFacts> {
   const change = branch.base.commit && trailer(branch.base.commit, TRAILER.mainCommit);
-  const apply = applyMode(listed?.annotations[ANNOTATIONS.apply] ?? annotations[ANNOTATIONS.apply]);
-  const probes = listOf(listed?.annotations[ANNOTATIONS.probes] ?? annotations[ANNOTATIONS.probes]);
+  // The annotation of the Node comes before that of its CR.
+  const read = <T>(annotation: Annotation<T>): T | undefined =>
+    readAnnotation(listed?.annotations, annotation) ?? readAnnotation(annotations, annotation);
+  const apply = read(ANNOTATIONS.apply);
+  const probes = read(ANNOTATIONS.probes) ?? [];
   const adopted = namesAdopted(branch, history);
   const record = history.find(({ result }) => result === 'Diverged')?.record;
   return {
@@ -36,7 +38,7 @@ export async function factsOf(
     ready: listed?.ready ?? false,
     ...(listed === undefined && { gone: true as const }),
     ...(listed?.problem !== undefined && { problem: listed.problem }),
-    paused: listed?.paused === true || annotations[ANNOTATIONS.paused] === 'true',
+    paused: listed?.paused === true || isPaused(listed?.annotations) || isPaused(annotations),
     history,
     ...(change !== undefined && { change }),
     ...(apply !== undefined && { apply }),
@@ -61,11 +63,6 @@ function bearsNames(branch: Branch, { found }: OutcomeRecord): boolean {
   });
 }
 
-function applyMode(text: string | undefined): AgentJob['apply'] | undefined {
-  return text === 'live' || text === 'full' || text === 'files' ? text : undefined;
-}
-
-/** Splits a text at commas and white space. */
-function listOf(text: string | undefined): string[] {
-  return (text ?? '').split(/[\s,]+/).filter((part) => part !== '');
+function isPaused(annotations: Readonly<Record<string, string>> | undefined): boolean {
+  return readAnnotation(annotations, ANNOTATIONS.paused) ?? false;
 }

@@ -4,6 +4,7 @@ import type { CoreV1Event, V1ContainerState, V1Job, V1Pod } from '@kubernetes/cl
 import * as z from 'zod';
 import { Outcome } from '../api/outcome.ts';
 import { ANNOTATION } from './cluster-names.ts';
+import { JOB_ANNOTATIONS, readAnnotation } from '../api/annotations.ts';
 
 /** The fields of a Job that the runner uses. */
 export interface AgentJobObject {
@@ -62,9 +63,9 @@ export function projectJob({ metadata, status }: V1Job): AgentJobObject {
     uid: metadata?.uid ?? '',
     node: annotations[ANNOTATION.node] ?? '',
     commit: annotations[ANNOTATION.commit] ?? '',
-    attempt: Number(annotations[ANNOTATION.attempt] ?? 0),
+    attempt: readAnnotation(annotations, JOB_ANNOTATIONS.attempt) ?? 0,
     deleting: metadata?.deletionTimestamp !== undefined,
-    recorded: annotations[ANNOTATION.recorded] === 'true',
+    recorded: readAnnotation(annotations, JOB_ANNOTATIONS.recorded) ?? false,
     ...(ended !== undefined && {
       ended: {
         reason: ended.reason ?? ended.type,
@@ -86,7 +87,7 @@ export function projectPod({ metadata, spec, status }: V1Pod): AgentPod {
     job: metadata?.labels?.['job-name'] ?? '',
     node: metadata?.annotations?.[ANNOTATION.node] ?? spec?.nodeName ?? '',
     commit: metadata?.annotations?.[ANNOTATION.commit] ?? '',
-    attempt: Number(metadata?.annotations?.[ANNOTATION.attempt] ?? 0),
+    attempt: readAnnotation(metadata?.annotations, JOB_ANNOTATIONS.attempt) ?? 0,
     deleting: metadata?.deletionTimestamp !== undefined,
     phase: over ? 'ended' : container?.state?.running === undefined ? 'waiting' : 'started',
     ...(over && terminated === undefined && { unstarted: true }),

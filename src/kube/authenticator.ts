@@ -8,6 +8,7 @@ import { PLURAL } from '../api/multinicbizconfig.ts';
 import type { Principal } from '../store/model/store-port.ts';
 import { found, hasStatus, type KubeClient } from './client.ts';
 import { AGENT_ACCOUNT, ANNOTATION, AUDIENCE } from './cluster-names.ts';
+import { JOB_ANNOTATIONS, readAnnotation } from '../api/annotations.ts';
 
 export interface AuthenticatorOptions {
   readonly client: KubeClient;
@@ -121,7 +122,7 @@ export class KubeAuthenticator {
       owner.metadata?.deletionTimestamp === undefined &&
       pod.metadata.ownerReferences?.some(({ uid }) => uid === owner.metadata?.uid) === true &&
       owner.metadata?.annotations?.[ANNOTATION.node] === node &&
-      owner.metadata.annotations[ANNOTATION.recorded] !== 'true';
+      readAnnotation(owner.metadata.annotations, JOB_ANNOTATIONS.recorded) !== true;
     if (current) return { name: `node:${node}`, role: 'node', node };
     throw new MultinicError(
       'Forbidden',

@@ -1,5 +1,7 @@
 // The names under which the cluster knows us: operators type them, so they stay.
 
+import { JOB_ANNOTATIONS } from '../api/annotations.ts';
+
 export const NAME = 'multinic-agent';
 export const FIELD_MANAGER = 'multinic-agent';
 
@@ -12,16 +14,14 @@ export const LABEL = {
   leader: 'multinic.io/leader',
 } as const;
 
+/** Keys of the annotations of agents' Jobs and pods. */
 export const ANNOTATION = {
-  /** On a Job. */
-  node: 'multinic.io/node',
-  commit: 'multinic.io/commit',
-  attempt: 'multinic.io/attempt',
-  /** On a Job whose outcome is in the store. */
-  recorded: 'multinic.io/recorded',
-  /** On an agent's pod: `AgentJob` as JSON, and the store's CA as PEM; files by the downward API. */
-  job: 'multinic.io/job',
-  ca: 'multinic.io/ca',
+  node: JOB_ANNOTATIONS.node.key,
+  commit: JOB_ANNOTATIONS.commit.key,
+  attempt: JOB_ANNOTATIONS.attempt.key,
+  recorded: JOB_ANNOTATIONS.recorded.key,
+  job: JOB_ANNOTATIONS.job.key,
+  ca: JOB_ANNOTATIONS.ca.key,
 } as const;
 
 export const CONTROLLER_LEASE = 'multinic-agent-controller';

@@ -2,7 +2,7 @@
 
 import type { V1Node } from '@kubernetes/client-node';
 import { MultinicError } from '../api/errors.ts';
-import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
+import { ANNOTATIONS, ourAnnotations, readAnnotation } from '../api/annotations.ts';
 import type { PausableInventory } from '../controller/sink-port.ts';
 import type { InventoryNode } from '../mirror/home-port.ts';
 
@@ -31,7 +31,7 @@ export class KubeNodeInventory implements PausableInventory {
 
   /** The controller may not write to Nodes: that right would be root on all of them. */
   async setPaused(node: string, paused: boolean): Promise<void> {
-    const value = paused ? `${ANNOTATIONS.paused}=true` : `${ANNOTATIONS.paused}-`;
+    const value = paused ? `${ANNOTATIONS.paused.key}=true` : `${ANNOTATIONS.paused.key}-`;
     throw new MultinicError(
       'UseKubectl',
       `the controller may not change Nodes: run kubectl annotate node ${node} ${value}`,
@@ -39,12 +39,8 @@ export class KubeNodeInventory implements PausableInventory {
   }
 }
 
-const OURS: ReadonlySet<string> = new Set(Object.values(ANNOTATIONS));
-
 export function projectNode({ metadata, spec, status }: V1Node): InventoryNode {
-  const annotations = Object.fromEntries(
-    Object.entries(metadata?.annotations ?? {}).filter(([key]) => OURS.has(key)),
-  );
+  const annotations = ourAnnotations(metadata?.annotations);
   const info = status?.nodeInfo;
   const windows = info?.operatingSystem === 'windows';
   const ready =
@@ -60,7 +56,7 @@ export function projectNode({ metadata, spec, status }: V1Node): InventoryNode {
     ...(hostname !== undefined && { hostname }),
     ready: ready && !windows && metadata?.deletionTimestamp === undefined,
     ...(windows && { problem: 'a Windows node has no interfaces of ours: take its entry away' }),
-    paused: annotations[ANNOTATIONS.paused] === 'true',
+    paused: readAnnotation(annotations, ANNOTATIONS.paused) ?? false,
     annotations,
   };
 }

@@ -1,6 +1,6 @@
 // Commits to each node's branch what one commit of main wants.
 
-import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
+import { ANNOTATIONS, readAnnotation } from '../api/annotations.ts';
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import { baseAt, type Branch, type Branches } from '../history/node-branch.ts';
@@ -192,7 +192,7 @@ export class BranchMirror {
     return (change) => {
       const source = formatConfigRef(change.node.source);
       const lastSeen = step.main.configs.get(source) ?? before?.configs.get(source);
-      if (lastSeen?.annotations[ANNOTATIONS.confirmCleanup] === 'true') return true;
+      if (readAnnotation(lastSeen?.annotations, ANNOTATIONS.confirmCleanup)) return true;
       return meant.length > 0 && meant.every((state) => wantsNothing(state, change.node));
     };
   }

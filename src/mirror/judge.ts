@@ -1,7 +1,7 @@
 // Judges the CRs that the home lists. A spec that is the same object as before keeps its judgement.
 
 import { InvalidInputError, type Problem } from '../api/errors.ts';
-import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
+import { doubtAnnotation } from '../api/annotations.ts';
 import { formatConfigRef } from '../history/commit-words.ts';
 import { admitConfig } from '../network/admission.ts';
 import { judgedBefore } from './node-entry.ts';
@@ -55,29 +55,10 @@ export class Judge {
 /** Warns of unknown annotations under our prefix: a misspelt one has no effect, and its writer believes that it has. */
 function annotationWarnings({ annotations }: ConfigObject): Problem[] {
   return Object.entries(annotations).flatMap(([key, value]): Problem[] => {
-    if (!key.startsWith('multinic.io/')) return [];
-    const path = `metadata.annotations[${key}]`;
-    const values = ANNOTATION_VALUES[key];
-    if (values === undefined) {
-      const known = Object.keys(ANNOTATION_VALUES).join(', ');
-      return [{ path, code: 'UnknownAnnotation', message: `means nothing here: a CR takes ${known}` }];
-    }
-    if (values.includes(value)) return [];
-    return [
-      {
-        path,
-        code: 'InvalidAnnotation',
-        message: `is "${value}" and means nothing: write ${values.join(' or ')}`,
-      },
-    ];
+    const doubt = key.startsWith('multinic.io/') ? doubtAnnotation('CR', key, value) : undefined;
+    return doubt === undefined ? [] : [{ path: `metadata.annotations[${key}]`, ...doubt }];
   });
 }
-
-const ANNOTATION_VALUES: Readonly<Partial<Record<string, readonly string[]>>> = {
-  [ANNOTATIONS.confirmCleanup]: ['true', 'false'],
-  [ANNOTATIONS.paused]: ['true', 'false'],
-  [ANNOTATIONS.apply]: ['live', 'full', 'files'],
-};
 
 function sameHead(a: ConfigObject, b: ConfigObject): boolean {
   return (

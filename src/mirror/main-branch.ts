@@ -1,7 +1,7 @@
 // The branch `main`: one commit for each generation of a CR that was seen; bad entries are kept as written.
 
 import { parse, stringify } from 'yaml';
-import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
+import { ourAnnotations } from '../api/annotations.ts';
 import type { AdmittedConfig } from '../network/admission.ts';
 import type { ConfigRef } from '../network/node.ts';
 import { formatConfigRef, TRAILER, type Trailers } from '../history/commit-words.ts';
@@ -47,8 +47,6 @@ export async function readMain(reader: Reader, commit: Oid, known?: MainState): 
   return { commit, configs };
 }
 
-const OUR_ANNOTATIONS: ReadonlySet<string> = new Set(Object.values(ANNOTATIONS));
-
 /** The CR as main should have it. @param known the CR as main has it now */
 export function mainConfig(
   object: ConfigObject,
@@ -56,9 +54,7 @@ export function mainConfig(
   known: MainConfig | undefined,
 ): MainConfig {
   const annotations = Object.fromEntries(
-    Object.entries(object.annotations)
-      .filter(([key]) => OUR_ANNOTATIONS.has(key))
-      .sort(([a], [b]) => (a < b ? -1 : 1)),
+    Object.entries(ourAnnotations(object.annotations)).sort(([a], [b]) => (a < b ? -1 : 1)),
   );
   // A home that does not know the origin now must not erase the origin that main has.
   const origin = object.origin ?? (known?.uid === object.uid ? known.origin : undefined);

@@ -1,6 +1,6 @@
 // Makes the identity that a node's node.yaml should have.
 
-import { ANNOTATIONS } from '../api/multinicbizconfig.ts';
+import { ANNOTATIONS, readAnnotation } from '../api/annotations.ts';
 import { MultinicError } from '../api/errors.ts';
 import { osOfImage } from '../network/os.ts';
 import type { ConfigRef, NodeIdentity, RendererKind } from '../network/node.ts';
@@ -28,7 +28,7 @@ export function identityOf(
   if (renderer === undefined || os === undefined) {
     throw new MultinicError(
       'UnknownOS',
-      `node ${node.name} runs "${node.osImage}", which we don't know: annotate the node with ${ANNOTATIONS.renderer}=netplan, ifcfg or keyfile`,
+      `node ${node.name} runs "${node.osImage}", which we don't know: annotate the node with ${ANNOTATIONS.renderer.key}=netplan, ifcfg or keyfile`,
       {
         data: { node: node.name, osImage: node.osImage },
       },
@@ -88,13 +88,13 @@ export function describeIdentity(before: NodeIdentity, after: NodeIdentity): str
 }
 
 function askedRenderer(node: InventoryNode): RendererKind | undefined {
-  const asked = node.annotations[ANNOTATIONS.renderer];
+  const asked = node.annotations[ANNOTATIONS.renderer.key];
   if (asked === undefined) return undefined;
-  const kind = RENDERER_KINDS.find((each) => each === asked);
+  const kind = readAnnotation(node.annotations, ANNOTATIONS.renderer);
   if (kind !== undefined) return kind;
   throw new MultinicError(
     'UnknownRenderer',
-    `node ${node.name}: ${ANNOTATIONS.renderer} is "${asked}": use ${RENDERER_KINDS.join(', ')}`,
+    `node ${node.name}: ${ANNOTATIONS.renderer.key} is "${asked}": use ${RENDERER_KINDS.join(', ')}`,
     { data: { node: node.name, asked } },
   );
 }

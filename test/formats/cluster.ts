@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { crd } from '../../src/api/crd.ts';
-import { ANNOTATIONS, GROUPS } from '../../src/api/multinicbizconfig.ts';
+import { ANNOTATIONS } from '../../src/api/annotations.ts';
+import { GROUPS } from '../../src/api/multinicbizconfig.ts';
 import { apiRoutes } from '../../src/controller/api.ts';
 import type { Desk } from '../../src/controller/desk.ts';
 import { healthOf } from '../../src/controller/health.ts';
@@ -75,7 +76,7 @@ export function objects(): string[] {
 }
 
 export function annotations(): string[] {
-  return [...Object.values(ANNOTATIONS), ...inSources(/'(multinic\.io\/[a-z-]{3,})'/g)];
+  return [...Object.values(ANNOTATIONS).map(({ key }) => key), ...inSources(/'(multinic\.io\/[a-z-]{3,})'/g)];
 }
 
 export function definitions(): string[] {

@@ -3,7 +3,7 @@
 import { carrierWait, CARRIER_WAIT_PATH } from '../../src/agent/files/carrier-wait.ts';
 import { LOCK, RECORD, RESTORE_SCRIPT, RESTORE_UNIT, STAGING } from '../../src/agent/files/managed-files.ts';
 import { noAutoDefault, noAutoDefaultPath } from '../../src/agent/files/no-auto-default.ts';
-import { ANNOTATIONS } from '../../src/api/multinicbizconfig.ts';
+import { ANNOTATIONS } from '../../src/api/annotations.ts';
 import { commitConfig, mainConfig } from '../../src/mirror/main-branch.ts';
 import { admitConfig } from '../../src/network/admission.ts';
 import type { Interface } from '../../src/network/interface.ts';
@@ -62,7 +62,7 @@ export function mainFiles(): string[] {
     ref: { group: 'multinic.io', namespace: 'multinic-system', name: 'fleet' },
     uid: 'UID',
     generation: 3,
-    annotations: { [ANNOTATIONS.paused]: 'true' },
+    annotations: { [ANNOTATIONS.paused.key]: 'true' },
     origin: { crd: 'CRD', namespace: 'NAMESPACE' },
     writer: { name: 'kubectl', email: '' },
     spec,

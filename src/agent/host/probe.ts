@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { MultinicError } from '../../api/errors.ts';
 import { contains, parseAddress } from '../../network/address.ts';
 import type { Network } from '../../network/interface.ts';
+import { parseProbeTarget, type ProbeTarget } from '../../api/probe-target.ts';
 
 export interface Endpoint {
   readonly host: string;
@@ -38,18 +39,14 @@ export function probesOf(texts: readonly string[], network: Network): Probe[] {
   });
 }
 
-function parseTarget(text: string): { host: string; port?: number } {
-  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
-  const host = match === null ? text : (match[1] ?? match[2] ?? '');
-  const port = match === null ? undefined : Number(match[3]);
-  if (parseAddress(host) === undefined || (port !== undefined && (port < 1 || port > 65_535))) {
-    throw new MultinicError(
-      'InvalidProbe',
-      `${JSON.stringify(text)} is no probe; write an address, or one with a TCP port (192.168.100.1:22, [fd00::1]:22), in the annotation multinic.io/probes of the Node`,
-      { data: { probe: text } },
-    );
-  }
-  return { host, ...(port !== undefined && { port }) };
+function parseTarget(text: string): ProbeTarget {
+  const target = parseProbeTarget(text);
+  if (target !== undefined) return target;
+  throw new MultinicError(
+    'InvalidProbe',
+    `${JSON.stringify(text)} is no probe; write an address, or one with a TCP port (192.168.100.1:22, [fd00::1]:22), in the annotation multinic.io/probes of the Node`,
+    { data: { probe: text } },
+  );
 }
 
 /**

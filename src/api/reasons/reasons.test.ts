@@ -1,7 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { generatePages } from '../../../scripts/generate.ts';
 import { MultinicError } from '../errors.ts';
 import { Outcome } from '../outcome.ts';
 import type { NodeStatus } from '../status.ts';
@@ -16,11 +15,6 @@ function concerning(what: ReasonFacts['concerns']): string[] {
 }
 
 describe('the table of reasons', () => {
-  test('makes docs/reasons.md: npm run generate writes it', () => {
-    const page = readFileSync(join(SRC, '../docs/reasons.md'), 'utf8');
-    expect(page).toBe(generatePages().get('reasons.md'));
-  });
-
   test('has each code in one area', () => {
     const codes = Object.values(REASON_AREAS).flatMap((area) => Object.keys(area));
     expect(codes.filter((code, index) => codes.indexOf(code) !== index)).toEqual([]);

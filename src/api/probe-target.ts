@@ -1,0 +1,18 @@
+import { isIP } from 'node:net';
+
+/** A host that has to answer after a change. Without a port its network is asked for it by ARP or NDP. */
+export interface ProbeTarget {
+  readonly host: string;
+  /** TCP. */
+  readonly port?: number;
+}
+
+/** Reads `192.168.100.1`, `192.168.100.1:22`, `fd00::1` or `[fd00::1]:22`; undefined: the text is no target. */
+export function parseProbeTarget(text: string): ProbeTarget | undefined {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
+  const host = match === null ? text : (match[1] ?? match[2] ?? '');
+  const port = match === null ? undefined : Number(match[3]);
+  if (isIP(host) === 0 || host.includes('%')) return undefined;
+  if (port !== undefined && (port < 1 || port > 65_535)) return undefined;
+  return { host, ...(port !== undefined && { port }) };
+}
