@@ -378,7 +378,7 @@ test('without a controller: the last state is shown and said to be old, changes 
   expect(await local.cli('status')).toMatchObject({
     code: 0,
     stdout: expect.stringContaining('3 nodes are configured'),
-    stderr: 'no controller runs: this is what the last one saw',
+    stderr: 'no controller runs: this is the status that the last one wrote',
   });
   expect(await local.run('log', ONE)).toContain('Applied');
   expect(await local.cli('retry', ONE)).toMatchObject({
@@ -388,7 +388,9 @@ test('without a controller: the last state is shown and said to be old, changes 
   // A controller that was killed leaves its address.
   await local.launch();
   await local.kill();
-  expect((await local.cli('status')).stderr).toBe('no controller runs: this is what the last one saw');
+  expect((await local.cli('status')).stderr).toBe(
+    'no controller runs: this is the status that the last one wrote',
+  );
   expect(await local.cli('retry', ONE)).toMatchObject({
     code: 1,
     stderr: expect.stringMatching(/no controller answers at .*start it/),

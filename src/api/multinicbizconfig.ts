@@ -33,7 +33,7 @@ export const InterfaceConfig = z
     takeover: z
       .boolean()
       .describe(
-        'true: ours also where a file of somebody else’s on the node gives this NIC more than DHCP; without, such a file is refused.',
+        'true: take this NIC over although a foreign file on the node gives it more than DHCP; without it the run refuses such a NIC.',
       )
       .optional(),
     name: z
@@ -98,7 +98,7 @@ export const MultiNicBizConfigStatus = z
           attachedNodeName: text('As in the spec.'),
           state: text('Pending, InProgress, Configured or Failed.'),
           reason: text('PascalCase: why it is in this state.'),
-          message: text('For people: why, and what to do.'),
+          message: text('For people: the reason, and the remedy.'),
           desiredCommit: text("Tip of the node's branch in the config store."),
           appliedCommit: text('Commit that the host has.'),
           held: flag('A person changed the node in git; the spec waits until its next change or a release.'),
@@ -112,7 +112,7 @@ export const MultiNicBizConfigStatus = z
     summary: z
       .object({
         totalNodes: count('Nodes in the spec.'),
-        configuredNodes: count('Nodes that have what is wanted.'),
+        configuredNodes: count('Nodes whose host has the wanted state.'),
         failedNodes: count('Nodes that failed.'),
         pendingNodes: count('Nodes that wait or are being worked on.'),
         heldNodes: count('Nodes whose desired state a person changed in git.'),

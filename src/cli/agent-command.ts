@@ -127,7 +127,7 @@ function printPreview(preview: Preview): void {
   if (result === 'diverged')
     print('the host has another commit than expected: `multinic confirm` for the node lets it go on');
   if (result === 'adopt')
-    print('NICs bear names already that the commit does not give them; the controller takes them over:');
+    print('NICs already have managed names that the commit does not give them; the controller adopts them:');
   for (const { mac, name, netplanId } of found) print(`  ${mac}  ${netplanId ?? name}`);
   if (result === 'none')
     print(`nothing to do: ${kept.length} files and their NICs are as the commit has them`);

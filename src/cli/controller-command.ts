@@ -30,13 +30,13 @@ export function addControllerCommand(program: Command): void {
     .option('--groups <list>', 'API groups that are watched', groups, [...GROUPS]);
   withLimits(command)
     .addOption(
-      new Option('--apply <mode>', 'how agents apply what changed')
+      new Option('--apply <mode>', 'how agents apply a change')
         .choices(['live', 'full', 'files'])
         .default('live'),
     )
     .option(
       '--probes <list>',
-      'who has to answer after a change: 192.168.100.1,192.168.101.1:22',
+      'hosts that must answer after a change: 192.168.100.1,192.168.101.1:22',
       (text: string) => text.split(',').filter((part) => part !== ''),
       [],
     )

@@ -17,7 +17,7 @@ const program = new Command('multinic')
   .description('Configures the NICs of Kubernetes nodes on OpenStack from MultiNicBizConfigs, GitOps style.')
   .version(__VERSION__, '-V, --version')
   .configureHelp({ sortSubcommands: false })
-  .showHelpAfterError('(multinic --help shows what there is)')
+  .showHelpAfterError('(multinic --help lists the commands)')
   .addHelpText(
     'after',
     `
@@ -63,5 +63,5 @@ async function agent(): Promise<Command> {
     for (const each of [command, ...command.commands]) each.copyInheritedSettings(program);
     return command;
   }
-  return new Command('agent').description('what runs on a node: apply a commit, clean up');
+  return new Command('agent').description('the program on a node: apply a commit, clean up');
 }

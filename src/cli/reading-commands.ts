@@ -26,7 +26,7 @@ interface Flags extends ConnectionFlags {
 }
 
 export function addReadingCommands(program: Command): void {
-  reading(program.command('status').description('every node: its state, why, and what to do'))
+  reading(program.command('status').description('every node: its state, the reason, and the remedy'))
     .argument('[node...]', 'only these')
     .addHelpText(
       'after',
@@ -59,11 +59,11 @@ export function addReadingCommands(program: Command): void {
       look(flags, (source) => show(source, node, commit, flags)),
     );
 
-  reading(program.command('diff').description("what changed in a node's files"))
+  reading(program.command('diff').description("changes of a node's files"))
     .argument('<node>')
     .argument('[from]', 'a commit of the node (default: the one before the tip)')
     .argument('[to]', 'a commit of the node (default: the tip)')
-    .option('--host', 'from what is on the host to what is desired', false)
+    .option('--host', 'from the files on the host to the files that are wanted', false)
     .addHelpText(
       'after',
       '\nExamples:\n  multinic diff k8s-worker-01\n  multinic diff k8s-worker-01 1a2b3c4 5d6e7f8\n  multinic diff k8s-worker-01 --host',
@@ -106,7 +106,8 @@ async function status(source: Source, names: readonly string[], flags: Flags): P
   const nodes = names.length === 0 ? report.nodes : names.flatMap((name) => find(report.nodes, name));
   if (flags.output === 'json') printJson({ ...report, nodes });
   else {
-    if (report.stale) process.stderr.write('no controller runs: this is what the last one saw\n');
+    if (report.stale)
+      process.stderr.write('no controller runs: this is the status that the last one wrote\n');
     if (report.failure !== undefined)
       print(`${paint.red('Nothing goes on')}: ${completed(report.failure)}\n`);
     for (const config of report.configs) {

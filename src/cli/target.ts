@@ -163,13 +163,9 @@ export class Api {
     });
     if (response.status === 204) return undefined as T;
     const answer = (await response.json().catch((cause: unknown) => {
-      throw new MultinicError(
-        'NoController',
-        `what answers at ${this.#url} is no controller: mend --server`,
-        {
-          cause,
-        },
-      );
+      throw new MultinicError('NoController', `the server at ${this.#url} is no controller: mend --server`, {
+        cause,
+      });
     })) as T & { code?: string; message?: string; data?: Record<string, unknown> };
     if (response.ok) return answer;
     throw new MultinicError(

@@ -38,9 +38,9 @@ export function addWritingCommands(program: Command): void {
     });
 
   for (const { name, what, done } of [
-    { name: 'release', what: 'give a held node back to its CR', done: 'released' },
+    { name: 'release', what: 'end the hold of a node: its CR decides again', done: 'released' },
     { name: 'retry', what: 'run the agent again now', done: 'to be run again' },
-    { name: 'pause', what: 'apply nothing on a node; commits go on', done: 'paused' },
+    { name: 'pause', what: 'stop applying on a node; commits go on', done: 'paused' },
     { name: 'resume', what: 'apply again on a paused node', done: 'resumed' },
   ]) {
     writing(program.command(name).description(what))

@@ -27,7 +27,7 @@ export async function adoptNames(
   move(batch, branch.name, head, branch.tip.oid);
   await store.write(batch);
   checkpoint('controller.adopted');
-  log.info({ node: branch.name, found }, 'names of the host adopted');
+  log.info({ node: branch.name, found }, 'names that the host has were adopted');
   return branches.get(branch.name);
 }
 

@@ -118,7 +118,7 @@ describe('the conditions of a CR', () => {
     });
     expect(messages({ a: {}, c: stopped })).toMatchObject({
       Ready: '1 of 2 nodes are configured. c: run multinic confirm',
-      Stalled: '1 of 2 nodes wait for somebody. c: run multinic confirm',
+      Stalled: '1 of 2 nodes wait for a person. c: run multinic confirm',
     });
   });
 

@@ -83,9 +83,9 @@ export function conditionsOf(
         settled && waiting.length > 0,
         'True',
         waiting[0]?.reason ?? 'NodesWaiting',
-        `${waiting.length} of ${total} nodes wait for somebody. ${first(waiting)}`,
+        `${waiting.length} of ${total} nodes wait for a person. ${first(waiting)}`,
       ],
-      [true, 'False', 'NotStalled', 'no node failed, and what is pending goes on by itself'],
+      [true, 'False', 'NotStalled', 'no node failed, and pending nodes go on by themselves'],
     ]),
     firstThatApplies('InProgress', [
       [isInvalid, 'False', 'InvalidConfig', refusal],

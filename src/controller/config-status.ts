@@ -178,7 +178,7 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
   if (report.stopped.has(name)) {
     return waiting(
       'RemovalStopped',
-      'would lose all its interfaces, which waits until somebody says that it is meant: run multinic confirm, or put its entry back',
+      'would lose all its interfaces, which waits for a confirmation: run multinic confirm, or put its entry back',
     );
   }
   const problem = report.problems.get(name);
@@ -258,7 +258,7 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
     case 'Adopt':
       return waiting(
         'Adopt',
-        `the host's NICs bear names that cannot be adopted: look at the host, then run multinic retry ${name}`,
+        `the host's NICs have names that cannot be adopted: look at the host, then run multinic retry ${name}`,
       );
     case 'Queued':
     case 'Withdrawing':

@@ -90,7 +90,7 @@ export class Endings {
    */
   async #askAgain({ node, commit, name }: JobStatus, tip: Oid | undefined, stamp: number): Promise<void> {
     const { store, log } = this.#desk;
-    log.warn({ node, commit, job: name }, 'a job of a commit that is gone');
+    log.warn({ node, commit, job: name }, 'the store lacks the commit of this job');
     // A node without a branch has no outcomes; it gets a run as soon as it has a branch.
     if ((await store.reader.ref(nodeRef(node))) === undefined) return;
     const batch = new Batch();

@@ -80,7 +80,7 @@ export class KubeConfigSource implements ConfigSource {
       .map(([group]) => ({
         path: `${PLURAL}.${group}`,
         code: 'ListFailed',
-        message: 'cannot be listed: see the log for what the API server answers',
+        message: "cannot be listed: the log has the API server's answer",
       }));
   }
 
@@ -124,7 +124,7 @@ export class KubeConfigSource implements ConfigSource {
     } catch (error) {
       this.#options.log.warn(
         { config: formatConfigRef(ref), err: error },
-        'what this CR lives in is not known yet',
+        'the namespace and CRD of this CR are not known yet',
       );
       return undefined;
     }

@@ -56,7 +56,7 @@ export class EventRecorder {
     const before = this.#recorded.get(key);
     const at = now.toISOString().replace(/\.\d+Z$/, 'Z');
     if (before === undefined && this.#queue.depth >= MAX_PENDING) {
-      this.#options.log.warn({ event }, 'too many events: this one is only here');
+      this.#options.log.warn({ event }, 'too many events: this event goes to the log only');
       return;
     }
     // Kept in the order of their last time, so that the old ones are found first.

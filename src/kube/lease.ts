@@ -97,7 +97,7 @@ export class LeaderElection {
       return await this.#hold(AbortSignal.any([signal, AbortSignal.timeout(retryPeriodMs * 2)]));
     } catch (error) {
       if (signal.aborted || hasStatus(error, 409)) return false;
-      log.warn({ err: error }, 'the lease could not be asked for: trying again');
+      log.warn({ err: error }, 'the lease could not be taken or renewed: trying again');
       return false;
     }
   }
@@ -157,10 +157,10 @@ export class LeaderElection {
     const { identity, log } = this.#options;
     try {
       for (let tries = 1; !(await this.#giveBack()); tries += 1) {
-        if (tries === RELEASE_TRIES) throw new Error('others write it all the time');
+        if (tries === RELEASE_TRIES) throw new Error('other writers change the Lease at each try');
       }
     } catch (error) {
-      log.warn({ err: error, identity }, 'the lease runs out by itself');
+      log.warn({ err: error, identity }, 'the lease could not be given back: it expires by itself');
     }
   }
 

@@ -54,7 +54,10 @@ export class Peers {
       const store = (status?.podIPs ?? []).flatMap(({ ip }) => ip ?? []);
       return [...new Set([...servers, ...store])];
     } catch (error) {
-      log.warn({ err: error }, 'where the API servers are could not be read: what was known stays');
+      log.warn(
+        { err: error },
+        'the addresses of the API servers could not be read: using the last known ones',
+      );
       this.#readAt = -Infinity;
       return before;
     }

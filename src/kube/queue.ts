@@ -85,7 +85,10 @@ export class WorkQueue {
       const failures = (this.#failures.get(key) ?? 0) + 1;
       this.#failures.set(key, failures);
       again = backoffMs(failures, baseDelayMs, maxDelayMs, error);
-      log.warn({ queue: name, key, err: error, failures, againMs: Math.round(again) }, 'failed: tried again');
+      log.warn(
+        { queue: name, key, err: error, failures, againMs: Math.round(again) },
+        'work on this key failed: trying again',
+      );
     }
     this.#running.delete(key);
     if (again !== undefined) this.addAfter(key, again);

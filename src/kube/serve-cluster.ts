@@ -104,7 +104,7 @@ export async function runInCluster(options: KubeOptions): Promise<void> {
   } catch (error) {
     if (!signal.aborted) throw error;
     // The signal to end came during the start, before there was any work.
-    log.warn({ err: error }, 'ended while it began');
+    log.warn({ err: error }, 'stopped during the start');
   }
 }
 

@@ -105,7 +105,7 @@ export class Watches {
       .filter(([, informer]) => !informer.absent && (informer.staleMs > limitMs || !informer.complete))
       .map(
         ([name, informer]) =>
-          `the watch of ${name} is ${informer.complete ? 'silent' : 'not complete'}: see the log for what the API server answers`,
+          `the watch of ${name} is ${informer.complete ? 'silent' : 'not complete'}: the log has the API server's answer`,
       );
   }
 

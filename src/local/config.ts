@@ -162,7 +162,7 @@ function keyOf({ group, namespace, name }: ConfigRef): string {
 
 function duplicate(key: string, paths: readonly string[]): Problem {
   const where = [...new Set(paths)].join(' and ');
-  const message = `${key} stands there ${paths.length} times, and nobody can say which is meant; keep one`;
+  const message = `${key} is there ${paths.length} times and none of them counts; keep one`;
   return { path: where, code: 'DuplicateConfig', message };
 }
 

@@ -26,7 +26,7 @@ export async function lockController(path: string): Promise<ControllerLock> {
 }
 
 function running(path: string, holder: string): MultinicError {
-  const who = holder || 'it has not said who it is';
+  const who = holder || 'unknown, because the lock file names no process';
   return new MultinicError(
     'ControllerRunning',
     `another controller works on this folder (${who}); stop it, or use a folder of your own`,

@@ -220,7 +220,7 @@ export class ChildRunner implements JobRunner {
     execa('flock', ['-s', folder.lock, 'true'], { cancelSignal: signal, stdio: 'ignore' })
       .catch((error: unknown) => {
         if (!signal.aborted && !isErrno(error, 'ENOENT'))
-          this.#options.log.error({ job: folder.name, err: error }, 'cannot wait for the agent');
+          this.#options.log.error({ job: folder.name, err: error }, 'the end of the agent cannot be awaited');
       })
       .finally(() => {
         if (!signal.aborted) this.#options.changed();

@@ -128,7 +128,7 @@ export class Mirror {
       if (branch.hold === undefined && branch.invalid === undefined) {
         throw new MultinicError(
           'NotHeld',
-          `${name} is not held: its branch says what its MultiNicBizConfig wants`,
+          `${name} is not held: its branch has what its MultiNicBizConfig wants`,
           { data: { node: name } },
         );
       }
@@ -204,7 +204,7 @@ export class Mirror {
     this.#states.set(commit!, this.#main);
     this.#log.info(
       { config: key, commit, generation: after?.generation },
-      after === undefined ? 'CR is gone' : 'CR committed',
+      after === undefined ? 'CR was deleted' : 'CR committed',
     );
     checkpoint('mirror.main');
     return this.#main;
