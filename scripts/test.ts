@@ -1,5 +1,6 @@
 // The tiers of tests, by what they need: `ordinary` (npm test), `root`, `system`. A tier says what it leaves out.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -9,11 +10,16 @@ import { addTally, readTally, TALLY_VARIABLE, tallyLine } from '../test/support/
 /** Tests of the cluster that hold all acceptance points once; `npm run test:matrix` has the others. */
 const CLUSTER = 'main-line networkmanager operators access removal moving-in outside upgrade'.split(' ');
 
+/** Far more than the ordinary tests have at any time: a home of three nodes takes a few megabytes. */
+const MEMORY_BYTES = 1024 ** 3;
+
 const ROOT_TIER = 'mounts, full disks and strace (as root: npm run test:root)';
 const SYSTEM_TIER = 'real nodes and a real cluster (as root: npm run test:system)';
 const MATRIX_TIER = 'every combination (as root: npm run test:matrix)';
 
 interface Tier {
+  /** Its files may live in memory: nothing in it asks what a disk does. */
+  readonly inMemory?: boolean;
   readonly runs: readonly (readonly string[])[];
   readonly leftOut: readonly string[];
 }
@@ -21,6 +27,7 @@ interface Tier {
 const ROOT_RUN = ['--project', 'root'];
 const TIERS: Readonly<Record<string, Tier>> = {
   ordinary: {
+    inMemory: true,
     runs: [['--project', 'unit', '--project', 'integration']],
     leftOut: [ROOT_TIER, SYSTEM_TIER, MATRIX_TIER],
   },
@@ -40,7 +47,7 @@ const tier = TIERS[name];
 if (tier === undefined) throw new Error(`no tier ${name}; there are ${Object.keys(TIERS).join(', ')}`);
 process.exitCode = await test(tier);
 
-async function test({ runs, leftOut }: Tier): Promise<number> {
+async function test({ inMemory = false, runs, leftOut }: Tier): Promise<number> {
   const missing = missingPrerequisites(thisMachine());
   if (name !== 'ordinary' && process.getuid?.() !== 0) missing.push('root (run it with sudo)');
   if (missing.length > 0) {
@@ -49,10 +56,11 @@ async function test({ runs, leftOut }: Tier): Promise<number> {
   }
   const folder = mkdtempSync(join(tmpdir(), 'multinic-tally-'));
   const file = join(folder, 'tally');
+  const memory = inMemory ? memoryFolder() : undefined;
   writeFileSync(file, '');
   try {
     let code = 0;
-    for (const run of runs) code = (await vitest([...run, ...args], file)) || code;
+    for (const run of runs) code = (await vitest([...run, ...args], file, memory)) || code;
     const sum = readTally(file);
     const outer = process.env[TALLY_VARIABLE];
     if (outer !== undefined) addTally(outer, sum);
@@ -61,19 +69,40 @@ async function test({ runs, leftOut }: Tier): Promise<number> {
     return code;
   } finally {
     rmSync(folder, { recursive: true });
+    if (memory !== undefined) rmSync(memory, { recursive: true, force: true });
   }
 }
 
 /** A run that fails without a failed test (its set-up, for one) counts as one that failed. */
-async function vitest(args: readonly string[], tally: string): Promise<number> {
+async function vitest(args: readonly string[], tally: string, temporary?: string): Promise<number> {
   const before = readTally(tally).failed;
   const { exitCode = 1 } = await execa('vitest', ['run', ...args], {
     preferLocal: true,
     stdio: 'inherit',
     reject: false,
-    env: { [TALLY_VARIABLE]: tally },
+    env: { [TALLY_VARIABLE]: tally, ...(temporary !== undefined && { TMPDIR: temporary }) },
   });
   if (exitCode !== 0 && readTally(tally).failed === before)
     addTally(tally, { passed: 0, failed: 1, skipped: 0 });
   return exitCode;
+}
+
+/**
+ * A folder in memory, where an fsync costs nothing, if there is room and programs may run there (container runtimes
+ * often forbid that). A person's own TMPDIR wins.
+ */
+function memoryFolder(): string | undefined {
+  if (process.env['TMPDIR'] !== undefined) return undefined;
+  try {
+    const { bavail, bsize } = statfsSync('/dev/shm');
+    if (bavail * bsize < MEMORY_BYTES) return undefined;
+    const folder = mkdtempSync('/dev/shm/multinic-test-');
+    const program = join(folder, 'true');
+    writeFileSync(program, '#!/bin/sh\n', { mode: 0o755 });
+    if (spawnSync(program).status === 0) return folder;
+    rmSync(folder, { recursive: true });
+  } catch {
+    // No such folder, or not ours to write to.
+  }
+  return undefined;
 }
