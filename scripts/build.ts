@@ -19,7 +19,10 @@ const { metafile } = await build({
   target: 'node24',
   format: 'esm',
   sourcemap: 'linked',
-  define: { __VERSION__: JSON.stringify(version) },
+  define: {
+    __VERSION__: JSON.stringify(version),
+    __RESTORE_SH__: JSON.stringify(await readFile('src/agent/live/restore.sh', 'utf8')),
+  },
   // THIRD-PARTY-NOTICES.txt has the whole licence of each package; its comments would repeat a part in each chunk.
   legalComments: 'none',
   metafile: true,

@@ -13,7 +13,7 @@ const CLUSTER = 'main-line networkmanager operators access removal moving-in out
 /** Far more than the ordinary tests have at any time: a home of three nodes takes a few megabytes. */
 const MEMORY_BYTES = 1024 ** 3;
 
-const ROOT_TIER = 'mounts, full disks and strace (as root: npm run test:root)';
+const ROOT_TIER = 'mounts, full disks and strace, shellcheck (as root: npm run test:root)';
 const SYSTEM_TIER = 'real nodes and a real cluster (as root: npm run test:system)';
 const MATRIX_TIER = 'every combination (as root: npm run test:matrix)';
 

@@ -17,6 +17,7 @@ const PACKAGE_OF = {
   nsenter: 'util-linux',
   openssl: 'openssl',
   ping: 'iputils-ping',
+  shellcheck: 'shellcheck',
   strace: 'strace',
   'systemd-nspawn': 'systemd-container',
   tar: 'tar',

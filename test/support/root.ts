@@ -1,6 +1,6 @@
 import { needCommands } from '../nodes/packages.ts';
 
-/** Tests that mount and trace: as root, with what is missing installed or named. */
+/** Tests that mount, trace and check shell scripts: as root, with what is missing installed or named. */
 export default async function root(): Promise<void> {
-  await needCommands(['mount', 'strace'], console.log);
+  await needCommands(['mount', 'shellcheck', 'strace'], console.log);
 }

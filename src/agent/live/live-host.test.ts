@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run } from './host-command.ts';
-import { restoreScript } from './dead-man.ts';
+import { restoreScript } from './restore-script.ts';
 import { heldAddresses } from '../host/links.ts';
 import { readLinks, readRoutes, readUppers, withoutAutomatic } from './ip.ts';
 import { NetworkManager, readRow } from './network-manager.ts';
@@ -193,12 +193,13 @@ describe("the host's own restore", () => {
       echo "ip $*" >> ${root}/told
       [ "$4" != mtu ] || [ "$5" != 13 ]
     }
-    timeout() { shift; echo "$*" >> ${root}/told; }
+    timeout() { echo "$*" >> ${root}/told; case "$*" in *FILENAME*) return 1 ;; esac; }
     sleep() { :; }`;
     const script = restoreScript(change)
       .replaceAll('/etc/', `${root}/etc/`)
       .replaceAll('/var/lib/', `${root}/var/lib/`)
       .replaceAll('/sys/class/net/', `${root}/names/`)
+      .replaceAll('/proc/sys/net/ipv6/conf/', `${root}/conf/`)
       .replace(/^PATH=.*$/m, () => ip);
     writeFileSync(join(root, 'links'), links.map((link) => `${link}\n`).join(''));
     writeFileSync(join(root, 'var/lib/multinic/restore.sh'), script);
@@ -263,11 +264,11 @@ describe("the host's own restore", () => {
 
   test('has the files read again only if the run came to have them read', () => {
     restore(pending, [OURS]);
-    expect(told()).not.toContain('netplan apply');
+    expect(told()).not.toContain('60 netplan apply');
     const begun = { ...pending, reload: true };
     writeFileSync(join(root, 'var/lib/multinic/record.json'), JSON.stringify({ pending: begun }, null, 2));
     restore(pending, [OURS]);
-    expect(told()).toContain('netplan apply');
+    expect(told()).toContain('60 netplan apply');
   });
 
   test('stays for the next agent where it could not do all of it', () => {
@@ -295,28 +296,47 @@ describe("the host's own restore", () => {
     expect(sh('ls var/lib/multinic')).toBe('record.json\n');
     expect(told().filter((line) => line.includes('addr del'))).toEqual([]);
   });
-});
 
-test("the host's own restore has NetworkManager forget and take up what the change was about, names first", () => {
-  const script = restoreScript({
-    ...pending,
-    files: [
-      { path: 'etc/NetworkManager/system-connections/multinic0.nmconnection', before: null, after: 'a' },
-      { path: 'etc/systemd/network/70-multinic0.link', before: null, after: 'b' },
-      { path: 'etc/sysconfig/network-scripts/ifcfg-multinic1', before: null, after: 'd' },
-      { path: 'etc/NetworkManager/conf.d/90-multinic-fa163e000001.conf', before: null, after: 'c' },
-    ],
-    profiles: { 'fa:16:3e:00:00:01': '580c9022-04e9-3acb-a492-f4ec1686e2f1' },
+  test('restores IPv6 settings before the link comes up, and drops the link-local address that they forbid', () => {
+    const [before] = pending.links.before;
+    const links = {
+      ...pending.links,
+      before: [{ ...before!, name: 'multinic0', ipv6: { acceptRa: 1, addrGenMode: 1 } }],
+    };
+    sh('mkdir -p conf/multinic0; echo 0 >conf/multinic0/accept_ra; echo 0 >conf/multinic0/addr_gen_mode');
+    restore({ ...pending, links }, [OURS]);
+    expect(sh('cat conf/multinic0/accept_ra conf/multinic0/addr_gen_mode')).toBe('1\n1\n');
+    expect(told().slice(0, 2)).toEqual([
+      'ip addr del fe80::f816:3eff:fe00:1/64 dev multinic0',
+      'ip link set multinic0 mtu 1500',
+    ]);
   });
-  const order = [
-    "named 'ens6' ",
-    'nmcli general reload conf',
-    "nmcli connection load '/etc/NetworkManager/system-connections/multinic0.nmconnection'",
-    "nmcli connection load '/etc/sysconfig/network-scripts/ifcfg-multinic1'",
-    `up "$(uuid '580c9022-04e9-3acb-a492-f4ec1686e2f1')" "$n"`,
-    'ip link set "$n" mtu 1500',
-  ].map((text) => script.indexOf(text));
-  expect(order.every((at) => at > 0)).toBe(true);
-  expect(order).toEqual(order.toSorted((a, b) => a - b));
-  expect(script).not.toContain("load '/etc/systemd");
+
+  test('has NetworkManager forget and take up what the change was about, names first', () => {
+    const UUID = '580c9022-04e9-3acb-a492-f4ec1686e2f1';
+    const paths = [
+      'etc/NetworkManager/system-connections/multinic0.nmconnection',
+      'etc/systemd/network/70-multinic0.link',
+      'etc/sysconfig/network-scripts/ifcfg-multinic1',
+      'etc/NetworkManager/conf.d/90-multinic-fa163e000001.conf',
+    ];
+    const files = paths.map((path) => ({ path, before: null, after: 'a' }));
+    restore({ ...pending, files, profiles: { 'fa:16:3e:00:00:01': UUID } }, [OURS]);
+    expect(told().filter((line) => !line.includes('UUID,FILENAME'))).toEqual([
+      'ip link set multinic0 down',
+      'ip link set multinic0 name mnrestore0',
+      'ip link set mnrestore0 name ens6',
+      '10 nmcli general reload conf',
+      `10 nmcli connection load ${root}/etc/NetworkManager/system-connections/multinic0.nmconnection`,
+      `10 nmcli connection load ${root}/etc/sysconfig/network-scripts/ifcfg-multinic1`,
+      'ip link set ens6 up',
+      `10 nmcli --wait 5 connection up uuid ${UUID} ifname ens6`,
+      'ip link set ens6 mtu 1500',
+      'ip link set ens6 down',
+      'ip addr replace 10.0.0.1/24 dev ens6 brd +',
+      'ip addr del 10.0.0.2/24 dev ens6',
+      'ip addr replace 10.0.0.1/24 dev ens6 brd +',
+    ]);
+    expect(sh('ls var/lib/multinic')).toBe('record.json\n');
+  });
 });

@@ -10,13 +10,11 @@ import { isProfile, profileUuid } from '../plan/profiles.ts';
 import { run } from './host-command.ts';
 import { hasCarrier, ip, readLinks, type RawLink } from './ip.ts';
 import type { NetworkManager, Profile } from './network-manager.ts';
-import { hasFileFor, isConfigured, isManaged } from './networkd.ts';
+import { hasFileFor, isConfigured, isManaged, NETWORKD_MS } from './networkd.ts';
 import type { Systemd } from './systemd.ts';
 import { until } from './wait.ts';
 
 const CARRIER_OF_PROFILE_MS = 1_000;
-/** `netplan apply` does not wait for networkd, which works for about a second. */
-export const NETWORKD_MS = 3_000;
 
 /** A NIC and the profile that it is to have. */
 interface Wanted {

@@ -7,8 +7,9 @@ import { run, type Ended, type InHost } from './host-command.ts';
 const ACTIVATION_SECONDS = 15;
 const ANSWER_MS = 5_000;
 const SEEN_MS = 5_000;
-/** As builds of it name the one folder. */
-const RUNTIME = /^(\/var)?\/run\/NetworkManager\//;
+/** Folder of profiles that NetworkManager keeps until the next boot, as its builds name it. The restore script has it too. */
+export const RUNTIME_PROFILES = '(/var)?/run/NetworkManager/';
+const RUNTIME = new RegExp(`^${RUNTIME_PROFILES}`);
 const AUTOMATIC_PRIORITY = '-999';
 
 export interface Profile {

@@ -5,6 +5,12 @@ import type { NamedNic } from '../host/machine.ts';
 import type { Root } from '../files/root.ts';
 
 const STATES = 'run/systemd/netif/links';
+/** `netplan apply` does not wait for networkd, which works for about a second. */
+export const NETWORKD_MS = 3_000;
+/** A line of a state file, for `grep -E` of the restore script too: networkd waits for a carrier. */
+export const NETWORKD_WAITS = '^OPER_STATE=(off|no-carrier|dormant)$';
+/** A line of a state file: networkd still works on the link. */
+export const NETWORKD_WORKS = '^ADMIN_STATE=(pending|initialized|configuring)$';
 
 /**
  * The addresses that networkd gives a link whenever it gets its carrier. A live change passes networkd by: they stay
@@ -42,8 +48,7 @@ export function isConfigured(
 ): boolean {
   return ifindexes.every((ifindex) => {
     const state = stateOf(root, ifindex);
-    const waits = /^OPER_STATE=(off|no-carrier|dormant)$/m.test(state);
-    return waits || !/^ADMIN_STATE=(pending|initialized|configuring)$/m.test(state);
+    return new RegExp(NETWORKD_WAITS, 'm').test(state) || !new RegExp(NETWORKD_WORKS, 'm').test(state);
   });
 }
 

@@ -1,0 +1,26 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { Folder } from '../../../test/support/agent.ts';
+import { HostRecord, type Pending } from './host-record.ts';
+import { openRoot, RECORD } from './managed-files.ts';
+
+const PENDING: Pending = {
+  bootId: 'b',
+  startedAt: '2026-01-01T00:00:00.000Z',
+  reload: true,
+  others: ['-4 route add 10.5.0.0/16 via 10.0.0.9 dev ens6 proto 12'],
+  files: [],
+  links: { before: [], after: [] },
+  machine: { links: [], routes: [] },
+  applied: null,
+};
+
+test('a restore script that an earlier version armed finds its lines in the record', () => {
+  using folder = new Folder();
+  new HostRecord(openRoot(folder.path)).begin(PENDING);
+  const text = readFileSync(join(folder.path, RECORD), 'utf8');
+  expect(text).toContain('"startedAt": "2026-01-01T00:00:00.000Z"');
+  expect(text).toContain('"reload": true');
+  expect(new HostRecord(openRoot(folder.path)).pending).toEqual(PENDING);
+});
