@@ -10,6 +10,7 @@ const OTHERS = words(`
   GetUnit HostToContainer IfNotPresent In Lease List LoadConnections MultiNicBizConfig MultinicError Name
   NameHasOwner Namespaced Never Node Nodes None Normal Opaque OriginalName PermanentMACAddress Pod PodInitializing
   PodScheduled Provider RemainAfterExit ResetFailedUnit Secret StartTransientUnit StopUnit SubjectAccessReview
+  Architecture Credential Firmware Host KernelCommandLine KernelVersion Kind Path Property Virtualization
   Succeeded TokenRequest TokenReview True Type Unconfined Warning NotFoundError Message
 `);
 

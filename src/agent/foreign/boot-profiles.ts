@@ -20,9 +20,9 @@ export const PROFILE_FOLDERS = ['etc', 'run', 'usr/lib'].map(
   (root) => `${root}/NetworkManager/system-connections`,
 );
 
-/** Files that an editor or a certificate leaves beside profiles; outside of /etc a profile has its suffix. */
+/** NetworkManager passes over editors' copies, temporary files and certificates; outside of /etc a profile has its suffix. */
 export function isProfileName(name: string, folder: string): boolean {
-  if (/^\.|~$|\.(rpmnew|rpmsave|rpmorig|orig|bak|swp|swx|pem|der|nmmeta)$/.test(name)) return false;
+  if (/^\.|~$|\.(pem|der|nmmeta|[A-Za-z0-9]{6})$/.test(name)) return false;
   return folder.startsWith('etc/') || name.endsWith('.nmconnection');
 }
 
@@ -47,10 +47,13 @@ export function profileFor(
 }
 
 function readKeyfile(file: string, content: string): BootProfile[] {
-  const keys = new Map(iniEntries(content));
+  const entries = iniEntries(content);
+  if (entries === undefined) return [];
+  const keys = new Map(entries);
   const ethernet = (key: string): string | undefined =>
     keys.get(`ethernet.${key}`) ?? keys.get(`802-3-ethernet.${key}`);
-  const type = keys.get('connection.type') ?? '';
+  // A profile without a type has that of its sections.
+  const type = keys.get('connection.type') ?? 'ethernet';
   const connects =
     ['ethernet', '802-3-ethernet'].includes(type) &&
     !/^(false|no|off|0)$/i.test(keys.get('connection.autoconnect') ?? '');

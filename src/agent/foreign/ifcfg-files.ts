@@ -11,9 +11,9 @@ export interface Ifcfg {
 
 export const IFCFG_FOLDER = 'etc/sysconfig/network-scripts';
 
-/** Package managers and editors leave copies beside them. */
+/** Editors and package managers leave copies beside them; NetworkManager reads those of other suffixes (`.rpmsave`). */
 export function isIfcfg(name: string): boolean {
-  return /^ifcfg-(?!.*(\.(rpmnew|rpmsave|rpmorig|orig|old|bak|rej|augnew|augtmp)|~)$)/.test(name);
+  return /^ifcfg-(?!.*(\.(rpmnew|orig|bak|rej|augnew|augtmp)|~)$)/.test(name);
 }
 
 /** In the order of their names, less those that no reader takes. */

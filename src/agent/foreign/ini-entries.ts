@@ -49,14 +49,17 @@ export function settings(content: string): string[] {
     .filter((line) => line !== '' && !COMMENT.test(line));
 }
 
-/** Shell assignments, as an ifcfg file has them: the last of a key counts. */
+/** Shell assignments, as NetworkManager reads an ifcfg file: the last of a key counts, an empty one is none. */
 export function shellValues(content: string): Map<string, string> {
-  return new Map(
-    settings(content).flatMap((line) => {
-      const [, key, value = ''] = /^(?:export\s+)?([A-Za-z_]\w*)=(.*)$/.exec(line) ?? [];
-      return key === undefined ? [] : [[key, unquoted(value)] as const];
-    }),
-  );
+  const values = new Map<string, string>();
+  for (const line of settings(content)) {
+    const [, key, text = ''] = /^([A-Za-z_]\w*)=(.*)$/.exec(line) ?? [];
+    if (key === undefined) continue;
+    values.delete(key);
+    const value = unquoted(text);
+    if (value !== '') values.set(key, value);
+  }
+  return values;
 }
 
 const COMMENT = /^[#;]/;

@@ -177,6 +177,11 @@ describe('netplan: what is added to our NIC', () => {
     expect(() => refuseLosers([{ ...nic(0), takeover: true }], [choice], 'netplan')).not.toThrow();
   });
 
+  test('other names are refused: networkd matches by them too', () => {
+    const files = { ...NETPLAN, [LINK]: `${NETPLAN[LINK]}AlternativeName=ens6\n` };
+    expect(refusal('netplan', files)).toThrow('Link.AlternativeName');
+  });
+
   test('an MTU is refused, whoever is to be taken over', () => {
     const choice = boot(more('[Link]\nMTUBytes=9000'));
     expect(() => refuseLosers([{ ...nic(0), takeover: true }], [choice], 'netplan')).toThrow('gets MTU 9000');

@@ -158,8 +158,6 @@ const OF_A_LINK: Expected = {
   'Link.Alias': undefined,
   'Link.WakeOnLan': undefined,
   'Link.NamePolicy': undefined,
-  'Link.AlternativeName': undefined,
-  'Link.AlternativeNamesPolicy': undefined,
   'Link.MACAddressPolicy': /^(persistent|none)?$/,
 };
 const OF_A_NETWORK: Expected = {

@@ -84,20 +84,36 @@ function withDropIns(file: BootFile, read: ReadFolder): SystemdFile | undefined 
 }
 
 /** Conditions that can be judged for any NIC. */
-const KNOWN = ['MACAddress', 'PermanentMACAddress', 'OriginalName', 'Name', 'Type', 'Driver'];
+const JUDGED = ['MACAddress', 'PermanentMACAddress', 'OriginalName', 'Name', 'Type', 'Driver'];
+/** Conditions that systemd knows too; it passes over any other key. */
+const NOT_JUDGED = [
+  'Path',
+  'Property',
+  'Kind',
+  'WLANInterfaceType',
+  'SSID',
+  'BSSID',
+  'Host',
+  'Virtualization',
+  'KernelCommandLine',
+  'KernelVersion',
+  'Credential',
+  'Architecture',
+  'Firmware',
+];
 
 /**
  * Whether a [Match] fits, as far as can be told: a file that also asks for a path, a property or a kernel's command line
  * counts for a NIC only if it names its MAC.
  */
 function fits(entries: readonly IniEntry[], { mac, names, driver }: BootNic): boolean {
-  const keys = [...new Set(entries.flatMap(([key]) => (key.startsWith('Match.') ? [key.slice(6)] : [])))];
-  const conditions = keys.flatMap((key): (readonly [string, string[]])[] => {
+  const conditions = [...JUDGED, ...NOT_JUDGED].flatMap((key): (readonly [string, string[]])[] => {
     const words = valuesOf(entries, `Match.${key}`).flatMap((value) => patternsOf(value));
     return words.length === 0 ? [] : [[key, words]];
   });
   const byMac = conditions.some(([key]) => key.endsWith('MACAddress'));
-  if (conditions.length === 0 || (!byMac && conditions.some(([key]) => !KNOWN.includes(key)))) return false;
+  if (conditions.length === 0 || (!byMac && conditions.some(([key]) => NOT_JUDGED.includes(key))))
+    return false;
   return conditions.every(([key, words]) => {
     if (key.endsWith('MACAddress')) return words.some((word) => canonicalMac(word) === mac);
     if (key === 'OriginalName' || key === 'Name') return names.some((name) => globsMatch(words, name));
@@ -106,11 +122,11 @@ function fits(entries: readonly IniEntry[], { mac, names, driver }: BootNic): bo
   });
 }
 
-/** Words of a value; a `!` before the first turns round all of them. */
+/** Words of a value, quotes and all; a `!` before the first turns round all of them. */
 function patternsOf(value: string): string[] {
   const inverted = value.startsWith('!');
-  const words = (inverted ? value.slice(1) : value).match(/"[^"]*"|'[^']*'|\S+/g) ?? [];
-  return words.map((word) => `${inverted ? '!' : ''}${word.replaceAll(/^["']|["']$/g, '')}`);
+  const words = (inverted ? value.slice(1) : value).split(/\s+/).filter((word) => word !== '');
+  return words.map((word) => `${inverted ? '!' : ''}${word}`);
 }
 
 /** One of the patterns matches, or there are exceptions alone; no exception (`!`) does. */
