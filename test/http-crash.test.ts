@@ -57,7 +57,7 @@ test.each(['while the push is judged', 'with the branches locked'])('git killed 
     policy: {
       check: async (push, objects) => {
         if (when === 'while the push is judged') await kill();
-        await subjectPolicy.check(push, objects);
+        return subjectPolicy.check(push, objects);
       },
     },
   });

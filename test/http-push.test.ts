@@ -27,7 +27,7 @@ let during: () => Promise<void> = async () => undefined;
 const policy: PushPolicy = {
   async check(push, objects) {
     await during();
-    await subjectPolicy.check(push, objects);
+    return subjectPolicy.check(push, objects);
   },
 };
 
@@ -100,7 +100,15 @@ describe('a push that is accepted', () => {
     });
   });
 
-  test('of two branches: both, each with its record', async () => {
+  test('says on the terminal of its pusher what it changes, without control characters', async () => {
+    await start();
+    await commitFile(copy, 'etc/mtu', '8000\n', 'worker-1: MTU 8000');
+    const { stderr, code } = await push('node/worker-1');
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^remote: multinic: worker-1: MTU \?\[31m8000 *$/m);
+  });
+
+  test('of two branches: both, in one record', async () => {
     const before = await audits();
     for (const node of ['worker-1', 'worker-2']) {
       await start(node);
@@ -108,7 +116,10 @@ describe('a push that is accepted', () => {
     }
     expect((await push('node/worker-1', 'node/worker-2')).code).toBe(0);
     expect(server.pushes.map(({ ref }) => ref)).toEqual([NODE_REF, OTHER_REF]);
-    expect(await audits()).toBe(before + 2);
+    expect(await audits()).toBe(before + 1);
+    const { subject, trailers } = await server.store.reader.commit(await tipOf('refs/audit/pushes'));
+    expect(subject).toBe('alice pushes 2 branches');
+    expect(trailers.filter(([key]) => key === 'Ref').map(([, ref]) => ref)).toEqual([NODE_REF, OTHER_REF]);
   });
 
   test('large enough to be sent in chunks, after a probe', async () => {
@@ -277,11 +288,12 @@ describe('a race', () => {
     await commitFile(copy, 'etc/mtu', '1501', 'beside');
     await start();
     await commitFile(copy, 'etc/mtu', '1501', 'late');
-    let ours = '';
+    let writing: Promise<string> | undefined;
     during = async () => {
-      if (ours === '') ours = await writeOurs(server.store, NODE_REF, '1502');
+      await (writing ??= writeOurs(server.store, NODE_REF, '1502'));
     };
     const { code, stderr } = await push('node/worker-1', 'node/worker-2');
+    const ours = await writing;
     expect(code).not.toBe(0);
     expect(stderr).toContain('(LostRace): the branch has moved to');
     expect(stderr).toContain('git pull --rebase');

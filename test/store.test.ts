@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { recordPush, AUDIT_REF } from '../src/store/push/audit.ts';
+import { AUDIT_REF, recordPushes } from '../src/store/push/audit.ts';
 import { Batch } from '../src/store/model/batch.ts';
 import { openReader } from '../src/store/reader.ts';
 import { Store } from '../src/store/store.ts';
@@ -320,12 +320,12 @@ test('pushes are recorded one after the other, whoever comes first', async () =>
     const zero = '0'.repeat(40);
     const records = await Promise.all(
       [1, 2, 3].map((digit) =>
-        recordPush(store, { principal, ref: NODE, old: zero, new: String(digit).repeat(40) }),
+        recordPushes(store, [{ principal, ref: NODE, old: zero, new: String(digit).repeat(40) }]),
       ),
     );
     const tip = (await store.reader.ref(AUDIT_REF)) ?? '';
     const log = await store.reader.log(tip, { reverse: true });
-    expect(log.map(({ oid }) => oid)).toEqual(records);
+    expect(log.map(({ oid }) => oid)).toEqual(records.flat());
     expect(log[1]?.subject).toBe(`operator pushes ${NODE} 0000000000..2222222222`);
     expect(log[1]?.trailers).toEqual([
       ['Principal', 'operator'],

@@ -5,7 +5,7 @@ import type { Detection, Preview } from '../agent/run/preview.ts';
 import type { NextBoot } from '../agent/foreign/next-boot.ts';
 import type { LinkStep } from '../agent/host/machine.ts';
 import { hasCode } from '../api/errors.ts';
-import { EXIT, outputOption, print, printJson, printTable, type Format } from './output.ts';
+import { EXIT, forTerminal, outputOption, print, printJson, printTable, type Format } from './output.ts';
 
 /** `multinic agent`: what runs on a node. Everything heavy is imported only when it is run. */
 export function agentCommand(): Command {
@@ -176,7 +176,7 @@ async function end(action: (main: typeof import('../agent/modes.ts')) => Promise
 /** Prints that another run holds the node and gives the exit code for it; throws any other error. */
 function locked(error: unknown): number {
   if (!hasCode(error, 'AgentRunning')) throw error;
-  process.stderr.write(`error: ${error.message} (${error.code})\n`);
+  process.stderr.write(forTerminal(`error: ${error.message} (${error.code})\n`));
   return AGENT_EXIT.locked;
 }
 

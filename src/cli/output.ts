@@ -5,6 +5,7 @@ import { InvalidArgumentError, Option } from 'commander';
 import { stripVTControlCharacters } from 'node:util';
 import pc from 'picocolors';
 import { formatProblem, InvalidInputError, MultinicError } from '../api/errors.ts';
+import { printable, printableJson } from '../network/text.ts';
 import { completed } from './remedy.ts';
 
 export const EXIT = { done: 0, failed: 1, usage: 2, invalid: 3, unsettled: 4 } as const;
@@ -40,12 +41,23 @@ export async function withProgress<T>(what: string, work: Promise<T>): Promise<T
 export const paint = pc.createColors(process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined);
 
 export function print(text: string): void {
-  process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+  process.stdout.write(forTerminal(text.endsWith('\n') ? text : `${text}\n`));
 }
 
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value, undefined, 2));
+  process.stdout.write(`${printableJson(JSON.stringify(value, undefined, 2))}\n`);
 }
+
+/** Text in which nothing but colours is left that a terminal obeys: what is printed may quote what somebody pushed. */
+export function forTerminal(text: string): string {
+  return text
+    .split(COLOUR)
+    .map((part, index) => (index % 2 === 0 ? printable(part) : part))
+    .join('');
+}
+
+// oxlint-disable-next-line no-control-regex -- what `paint` writes
+const COLOUR = /(\u001b\[\d{1,2}m)/;
 
 /** `1 node`, `2 nodes`. */
 export function plural(count: number, noun: string): string {
@@ -117,19 +129,21 @@ export function formatTime(seconds: number): string {
 /** Ends the program with the reason, as text on stderr. */
 export function fail(error: unknown): never {
   if (error instanceof InvalidInputError) {
-    for (const problem of error.problems)
-      process.stderr.write(`${pc.red('error')}: ${formatProblem(problem)}\n`);
+    for (const problem of error.problems) complain(`${pc.red('error')}: ${formatProblem(problem)}\n`);
     process.exit(EXIT.invalid);
   }
   if (error instanceof MultinicError)
-    process.stderr.write(`${pc.red('error')}: ${completed(error.message)} (${error.code})\n`);
-  else if (isSystemError(error))
-    process.stderr.write(`${pc.red('error')}: ${error.message} (${error.code})\n`);
+    complain(`${pc.red('error')}: ${completed(error.message)} (${error.code})\n`);
+  else if (isSystemError(error)) complain(`${pc.red('error')}: ${error.message} (${error.code})\n`);
   else
-    process.stderr.write(
+    complain(
       `${pc.red('error')}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
     );
   process.exit(EXIT.failed);
+}
+
+function complain(text: string): void {
+  process.stderr.write(forTerminal(text));
 }
 
 /** An error of the operating system. Its message names the file, so it is shown without a stack. */

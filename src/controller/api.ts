@@ -5,7 +5,7 @@ import { MultinicError } from '../api/errors.ts';
 import { describe, diff, timeline } from '../history/timeline.ts';
 import { RENDERER_KINDS } from '../network/renderers.ts';
 import type { Route, RouteCall } from '../store/http/routes.ts';
-import { CONTROLLER } from '../store/model/committer.ts';
+import { CONTROLLER, isControllerAddress } from '../store/model/committer.ts';
 import type { Desk } from './desk.ts';
 import type { Requester } from './sink-port.ts';
 import { reportOf } from './status-report.ts';
@@ -86,7 +86,7 @@ export function apiRoutes({ commands, telling, wake, store }: Desk): Route[] {
 
 /** Refuses the controller's address as an author's: the address tells the controller's commits from people's. */
 function requester({ principal }: RouteCall, author: z.infer<typeof Author> | undefined): Requester {
-  if (author?.email.trim().toLowerCase() === CONTROLLER.email) {
+  if (author !== undefined && isControllerAddress(author.email)) {
     throw new MultinicError(
       'ReservedAuthor',
       `${CONTROLLER.email} is the controller's address: give your own`,

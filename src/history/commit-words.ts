@@ -1,5 +1,6 @@
 // The words of commit messages: trailers, kinds of change, subjects.
 
+import { isDeepStrictEqual } from 'node:util';
 import type { ConfigRef } from '../network/node.ts';
 import type { Interface, Network } from '../network/interface.ts';
 import type { Commit } from '../store/model/store-port.ts';
@@ -42,6 +43,17 @@ export function describeChange(before: Network, after: Network): string {
     return was === undefined ? [`add ${nic.name} ${cidr(nic)}`] : describeInterfaceChange(was, nic);
   });
   return [...removed, ...changed].join(', ') || 'no change of the network';
+}
+
+/** Changes of each interface, one line an interface: `multinic0 (02:00:00:00:01:01): mtu 1500 -> 1400`. */
+export function describeNics(before: Network, after: Network): string[] {
+  const macs = new Set([...before, ...after].map(({ mac }) => mac));
+  const lines = [...macs].flatMap((mac) => {
+    const [was, is] = [before, after].map((network) => network.filter((nic) => nic.mac === mac));
+    const name = is?.[0]?.name ?? was?.[0]?.name ?? '';
+    return isDeepStrictEqual(was, is) ? [] : [`${name} (${mac}): ${describeChange(was ?? [], is ?? [])}`];
+  });
+  return lines.length > 0 ? lines : ['no interface changes'];
 }
 
 function describeInterfaceChange(was: Interface, nic: Interface): string[] {

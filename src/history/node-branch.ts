@@ -169,7 +169,7 @@ async function interpret(
 }
 
 /** The node's identity from the newest commit of the controller whose node.yaml can be read. */
-async function newestIdentity(reader: Reader, anchor: Commit): Promise<NodeIdentity> {
+export async function newestIdentity(reader: Reader, anchor: Commit): Promise<NodeIdentity> {
   for (let commit = anchor; ;) {
     try {
       if (isOurs(commit)) return parseNode(await fileAt(reader, commit.oid, NODE_FILE));

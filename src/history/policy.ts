@@ -1,16 +1,20 @@
 // The push policy. A person may push ordinary commits on an existing node's branch that change its managed files, in
 // the renderer's own vocabulary; every other push is refused with the reason and the remedy.
 
-import { InvalidInputError, MultinicError } from '../api/errors.ts';
-import { rendererOf } from '../network/renderers.ts';
-import { MAX_FILE_BYTES, NODE_FILE, readTree } from '../network/tree.ts';
-import type { Commit, Listing, Oid, Push, PushPolicy, Reader } from '../store/model/store-port.ts';
-import { readBranch, isOurs, type Branch } from './node-branch.ts';
-import { nodeOfRef, NODES } from './refs.ts';
+import { MultinicError } from '../api/errors.ts';
+import { isControllerAddress } from '../store/model/committer.ts';
+import { MAX_NAME, MAX_SUBJECT } from '../store/model/objects.ts';
+import type { Commit, Oid, Push, PushPolicy, Reader } from '../store/model/store-port.ts';
+import { MAX_COMMIT_BYTES } from '../store/model/tree-bounds.ts';
+import { describeNics } from './commit-words.ts';
+import { isOurs } from './node-branch.ts';
+import { PushedTrees, readPushedOn } from './pushed-tree.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
+import { nodeOfRef, NODES } from './refs.ts';
+import { refuseStrayRevert } from './revert.ts';
 
-const MAX_COMMITS = 100;
-const MAX_CLOCK_AHEAD_S = 600;
+export const MAX_COMMITS = 100;
+export const MAX_CLOCK_AHEAD_S = 600;
 const NO_COMMIT = /^0+$/;
 
 /** Rules for pushes to `node/*`, which the store asks before it accepts a push. */
@@ -22,36 +26,61 @@ export class NodeBranchPolicy implements PushPolicy {
     this.#now = now;
   }
 
-  async check(push: Push, objects: Reader): Promise<void> {
+  async check(push: Push, objects: Reader): Promise<readonly string[]> {
     const name = existingNode(push);
-    if (!(await objects.isAncestor(push.old, push.new))) {
-      throw refused(
-        'NotFastForward',
-        'history is append-only: fetch, rebase your change on the branch and push again without --force',
-      );
-    }
-    const commits = await objects.log(push.new, { until: push.old, limit: MAX_COMMITS + 1 });
-    if (commits.length > MAX_COMMITS) {
-      throw refused(
-        'TooManyCommits',
-        `more than ${MAX_COMMITS} commits in one push: squash them, or push in parts`,
-      );
-    }
-    const branch = await readBranch(objects, name, push.old);
+    const commits = await this.#newCommits(push, objects);
+    const branch = await readPushedOn(objects, push.old);
+    const trees = new PushedTrees(branch, objects);
+    let before = branch.network;
     for (const commit of commits) {
-      this.#checkCommit(commit);
-      await checkTree(commit.oid, branch, objects);
+      const network = await trees.check(commit.oid);
+      if (before !== undefined) await refuseStrayRevert(objects, name, commit, before, network);
+      before = network;
     }
+    return describeNics(branch.network ?? [], before ?? []).map((line) => `node/${name}: ${line}`);
+  }
+
+  /**
+   * The pushed commits, oldest first. Each is judged before its parent is asked for, by type and size before it is read:
+   * a walk by git itself would read them all.
+   */
+  async #newCommits({ old, new: tip }: Push, objects: Reader): Promise<Commit[]> {
+    const commits: Commit[] = [];
+    for (let next = tip; next !== old;) {
+      if (commits.length === MAX_COMMITS) throw await this.#tooMany(next, old, objects);
+      const commit = await readSmall(next, objects);
+      const [parent] = commit.parents;
+      if (parent === undefined || isOurs(commit)) await refuseOtherHistory(next, old, objects);
+      this.#checkCommit(commit);
+      commits.push(commit);
+      next = parent ?? old;
+    }
+    return commits.reverse();
+  }
+
+  async #tooMany(next: Oid, old: Oid, objects: Reader): Promise<MultinicError> {
+    await readSmall(next, objects);
+    await refuseOtherHistory(next, old, objects);
+    return refused(
+      'TooManyCommits',
+      `more than ${MAX_COMMITS} commits in one push: squash them, or push in parts`,
+    );
   }
 
   #checkCommit(commit: Commit): void {
     const short = commit.oid.slice(0, 10);
     if (commit.parents.length !== 1)
       throw refused('MergeCommit', `${short} is a merge: rebase your change so that it has one parent`);
-    if (isOurs(commit)) {
+    if (isControllerAddress(commit.committer.email)) {
       throw refused(
         'ReservedCommitter',
         `${short} has the controller's committer address: set your own with git config user.email, then git commit --amend --no-edit`,
+      );
+    }
+    if (commit.flaw !== undefined) {
+      throw refused(
+        'InvalidCommit',
+        `${short} is no commit that every git reads alike, ${commit.flaw}: make it anew with git commit --amend --reset-author`,
       );
     }
     const latest = this.#now() / 1000 + MAX_CLOCK_AHEAD_S;
@@ -69,7 +98,10 @@ function existingNode(push: Push): string {
   if (name === undefined)
     throw refused('ReservedRef', `${push.ref} belongs to the controller: only node/* branches take pushes`);
   if (NO_COMMIT.test(push.new))
-    throw refused('BranchDelete', `node/${name} is a node's history and is never deleted`);
+    throw refused(
+      'BranchDelete',
+      `node/${name} is a node's history and is never deleted: take the node out of its CR`,
+    );
   if (NO_COMMIT.test(push.old))
     throw refused(
       'BranchCreate',
@@ -78,44 +110,32 @@ function existingNode(push: Push): string {
   return name;
 }
 
-/** One commit's whole tree: path, mode and text of each file. */
-async function checkTree(commit: Oid, branch: Branch, objects: Reader): Promise<void> {
-  const short = commit.slice(0, 10);
-  const listing = await objects.list(commit);
-  const renderer = rendererOf(branch.node.renderer);
-  for (const [path, { mode }] of listing) {
-    if (path !== NODE_FILE && !renderer.manages(path)) {
-      throw refused(
-        'UnmanagedPath',
-        `${short}: ${path} is not a file that ${renderer.kind} nodes have from us: take it out of the commit`,
-      );
-    }
-    if (mode !== '100644')
-      throw refused(
-        'FileMode',
-        `${short}: ${path} has mode ${mode}: only plain files (100644) are allowed, no links and no executables`,
-      );
+async function readSmall(oid: Oid, objects: Reader): Promise<Commit> {
+  const head = await objects.head(oid);
+  const short = oid.slice(0, 10);
+  if (head?.type !== 'commit')
+    throw refused('NoCommit', `${short} is no commit: push a branch that git log shows`);
+  if (head.size > MAX_COMMIT_BYTES) {
+    throw refused(
+      'CommitTooLarge',
+      `${short} has ${head.size} bytes beside its files, at most ${MAX_COMMIT_BYTES} are taken: shorten its message with git commit --amend`,
+    );
   }
-  await checkNodeFile(commit, listing, branch, objects);
-  const files = await objects.files(commit);
-  for (const [path, text] of files) {
-    if (Buffer.byteLength(text) > MAX_FILE_BYTES)
-      throw refused('FileTooLarge', `${short}: ${path} is larger than ${MAX_FILE_BYTES / 1024} KiB`);
-  }
-  try {
-    readTree(files);
-  } catch (error) {
-    if (!(error instanceof InvalidInputError)) throw error;
-    throw new InvalidInputError('InvalidTree', `${short} can't be applied`, error.problems);
-  }
+  const commit = await objects.commit(oid);
+  if (commit.long === undefined) return commit;
+  throw refused(
+    'TextTooLong',
+    `${short} has ${commit.long} that is too long: at most ${MAX_NAME} characters of a name or an address and ${MAX_SUBJECT} of the first line are taken; git commit --amend changes them`,
+  );
 }
 
-async function checkNodeFile(commit: Oid, listing: Listing, branch: Branch, objects: Reader): Promise<void> {
-  const truth = (await objects.list(branch.anchor.oid)).get(NODE_FILE);
-  if (listing.get(NODE_FILE)?.oid === truth?.oid) return;
+/** A commit of the branch itself, but not its tip: what was pushed goes round the tip. */
+async function refuseOtherHistory(commit: Oid, tip: Oid, objects: Reader): Promise<void> {
+  const { parents } = await objects.commit(commit);
+  if (parents.length > 0 && !(await objects.isAncestor(commit, tip))) return;
   throw refused(
-    'NodeFileChanged',
-    `${commit.slice(0, 10)}: ${NODE_FILE} says who the node is and is the controller's: git checkout ${branch.tip.oid.slice(0, 10)} -- ${NODE_FILE}`,
+    'NotFastForward',
+    'history is append-only: fetch, rebase your change on the branch and push again without --force',
   );
 }
 

@@ -4,7 +4,7 @@ import { MultinicError } from '../api/errors.ts';
 import type { Network } from '../network/interface.ts';
 import type { NodeIdentity } from '../network/node.ts';
 import { NODE_FILE } from '../network/tree.ts';
-import { AUDIT_REF } from '../store/push/audit.ts';
+import { AUDIT_REF, pushedBranches } from '../store/push/audit.ts';
 import type { Commit, Oid, Reader } from '../store/model/store-port.ts';
 import { kindOf, noSuchNode, readBranch, type Branch } from './node-branch.ts';
 import { trailer, TRAILER, type Kind } from './commit-words.ts';
@@ -163,15 +163,14 @@ export async function pusherOf(reader: Reader, node: string, commit: Oid): Promi
   const tip = await reader.ref(AUDIT_REF);
   if (tip === undefined) return undefined;
   const ref = nodeRef(node);
-  for (const push of await reader.log(tip, { firstParent: true, limit: PUSHES_LOOK_BACK })) {
-    const pushed = trailer(push, 'New');
-    const old = trailer(push, 'Old');
-    if (trailer(push, 'Ref') !== ref || pushed === undefined || old === undefined) continue;
+  for (const record of await reader.log(tip, { firstParent: true, limit: PUSHES_LOOK_BACK })) {
+    const push = pushedBranches(record).find((each) => each.ref === ref);
+    if (push === undefined) continue;
     if (
-      pushed === commit ||
-      ((await reader.isAncestor(commit, pushed)) && !(await reader.isAncestor(commit, old)))
+      push.new === commit ||
+      ((await reader.isAncestor(commit, push.new)) && !(await reader.isAncestor(commit, push.old)))
     )
-      return trailer(push, 'Principal');
+      return trailer(record, 'Principal');
   }
   return undefined;
 }

@@ -366,6 +366,11 @@ function branchAfter(name: string, head: Head, tip: Commit, before: Branch | und
 async function removedSomething(store: Store, commit: Commit): Promise<boolean> {
   const parent = commit.parents[0];
   if (parent === undefined) return false;
-  const files = await store.reader.list(parent);
-  return files.size > 1;
+  try {
+    const files = await store.reader.list(parent);
+    return files.size > 1;
+  } catch (error) {
+    if (error instanceof MultinicError && error.code === 'TreeTooLarge') return true;
+    throw error;
+  }
 }

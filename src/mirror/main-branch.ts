@@ -7,6 +7,7 @@ import type { ConfigRef } from '../network/node.ts';
 import { formatConfigRef, TRAILER, type Trailers } from '../history/commit-words.ts';
 import type { Batch } from '../store/model/batch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
+import { OWN_TREE } from '../store/model/tree-bounds.ts';
 import type { Commit, Mark, Oid, Reader } from '../store/model/store-port.ts';
 import { entriesOf, parseEntry, pathOf, rawsOf, type Entry } from './node-entry.ts';
 import type { ConfigObject, KnownConfig } from './home-port.ts';
@@ -28,7 +29,7 @@ export interface MainState {
 
 /** Reads main at a commit. Entries whose text stands in `known` are not parsed again. */
 export async function readMain(reader: Reader, commit: Oid, known?: MainState): Promise<MainState> {
-  const files = await reader.files(commit, 'configs');
+  const files = await reader.files(commit, 'configs', OWN_TREE);
   const configs = new Map<string, MainConfig>();
   for (const [path, text] of files) {
     const match = /^(?:configs\/)?([^/]+)\/([^/]+)\/([^/]+)\/cr\.yaml$/.exec(path);

@@ -127,7 +127,7 @@ function nodeOf(renderer: NodeIdentity['renderer']): NodeIdentity {
 }
 
 // Seconds on an idle machine; the timeout is for a loaded one.
-describe('generated CRs', { timeout: 60_000 }, () => {
+describe('generated CRs', { timeout: 240_000 }, () => {
   test('what is admitted reads back equal, edit upon edit', () => {
     let taken = 0;
     const kinds = fc.constantFrom(...RENDERER_KINDS);

@@ -28,6 +28,30 @@ export function findHidden(text: string): { readonly line: number; readonly code
   return { line: text.slice(0, at).split('\n').length, codePoint: `U+${digits}` };
 }
 
+/** As `HIDDEN`, but joiners may stand: Persian and Hindi names are written with them. */
+const UNPRINTABLE = /(?!\u200C|\u200D|\n)[\p{Cc}\p{Zl}\p{Zp}\p{Cf}\p{Cs}]/gu;
+
+/** Text for a terminal or a status, where somebody else's must not move a cursor or hide what follows: `?` for what does. */
+export function printable(text: string): string {
+  return text.replaceAll(UNPRINTABLE, '?');
+}
+
+/** As `printable`, on one line of bounded length. */
+export function printableLine(text: string, maxLength: number): string {
+  const line = printable(text.length > maxLength ? `${text.slice(0, maxLength - 3)}...` : text);
+  return line.replaceAll('\n', ' ');
+}
+
+/** JSON in which nothing is left that a terminal would obey. */
+export function printableJson(json: string): string {
+  return json.replaceAll(UNPRINTABLE, (character) =>
+    Array.from(
+      { length: character.length },
+      (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`,
+    ).join(''),
+  );
+}
+
 /** attachedNodeId: a path component, part of a Job's name, a label. */
 export function isNodeId(text: string): boolean {
   return (

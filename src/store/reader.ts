@@ -6,7 +6,8 @@ import type { GitObject } from './git/cat-file.ts';
 import { git, gitFailure, tryGit } from './git/git.ts';
 import { isOid, parseCommit, parseTree, TREE_MODE } from './model/objects.ts';
 import { RecentMap } from './git/recent.ts';
-import type { Commit, Listing, LogOptions, Oid, Reader, TreeEntry } from './model/store-port.ts';
+import type { Commit, Listing, LogOptions, ObjectHead, Oid, Reader, TreeEntry } from './model/store-port.ts';
+import { MAX_COMMIT_BYTES, NODE_TREE, OWN_TREE, type TreeBounds } from './model/tree-bounds.ts';
 
 /** git knows the empty tree without having it. */
 const EMPTY_TREE: Oid = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
@@ -62,9 +63,9 @@ class GitReader implements Reader {
   async commit(oid: Oid): Promise<Commit> {
     const known = this.#commits.get(oid);
     if (known !== undefined) return known;
-    const object = await this.#objects.contents(expectOid(oid));
+    const object = await this.#objects.contents(expectOid(oid), MAX_COMMIT_BYTES);
     if (object?.type !== 'commit') throw notFound('commit', oid);
-    const commit = parseCommit(oid, object.data);
+    const commit = parseCommit(oid, object.data, object.size);
     this.#commits.set(oid, commit);
     return commit;
   }
@@ -73,30 +74,27 @@ class GitReader implements Reader {
     return Promise.all(oids.map((oid) => this.commit(oid)));
   }
 
-  async list(treeish: Oid, path = ''): Promise<Listing> {
+  async head(oid: Oid): Promise<ObjectHead | undefined> {
+    const found = await this.#objects.info(expectOid(oid));
+    return found && { type: found.type, size: found.size };
+  }
+
+  async list(treeish: Oid, path = '', bounds = NODE_TREE): Promise<Listing> {
     const listing = new Map<string, TreeEntry>();
-    const root = await this.#tree(treeish, path);
-    if (root !== undefined) await this.#walk(root, path === '' ? '' : `${path}/`, listing);
+    const root = await this.#tree(treeish, path, bounds);
+    if (root !== undefined)
+      await this.#walk(root, path === '' ? '' : `${path}/`, { bounds, listing, entries: 0 });
     return listing;
   }
 
-  async blob(oid: Oid): Promise<string> {
-    const object = await this.#objects.contents(expectOid(oid));
-    if (object?.type !== 'blob') throw notFound('file', oid);
-    try {
-      return UTF8.decode(object.data);
-    } catch (error) {
-      throw new MultinicError('NotText', `file ${oid} is not UTF-8 text; store it as plain text`, {
-        cause: error,
-        data: { oid },
-      });
-    }
+  blob(oid: Oid): Promise<string> {
+    return this.#text(oid, oid, OWN_TREE);
   }
 
-  async files(treeish: Oid, path?: string): Promise<Map<string, string>> {
-    const listing = await this.list(treeish, path);
+  async files(treeish: Oid, path?: string, bounds = NODE_TREE): Promise<Map<string, string>> {
+    const listing = await this.list(treeish, path, bounds);
     const entries = [...listing].filter(([, { mode }]) => mode !== GITLINK);
-    const contents = await Promise.all(entries.map(([, { oid }]) => this.blob(oid)));
+    const contents = await Promise.all(entries.map(([name, { oid }]) => this.#text(oid, name, bounds)));
     return new Map(entries.map(([name], index) => [name, contents[index] ?? '']));
   }
 
@@ -133,32 +131,73 @@ class GitReader implements Reader {
     this.#objects.close();
   }
 
-  async #tree(treeish: Oid, path: string): Promise<GitObject | undefined> {
+  /** @param name as people know the file */
+  async #text(oid: Oid, name: string, bounds: TreeBounds): Promise<string> {
+    const object = await this.#object(expectOid(oid), bounds.fileBytes, bounds);
+    if (object?.type !== 'blob') throw notFound('file', oid);
+    if (object.size > bounds.fileBytes) throw fileTooLarge(name, object.size, bounds);
+    try {
+      return UTF8.decode(object.data);
+    } catch (error) {
+      throw new MultinicError('NotText', `file ${oid} is not UTF-8 text; store it as plain text`, {
+        cause: error,
+        data: { oid },
+      });
+    }
+  }
+
+  /** An object of which no more than `limit` bytes are read. */
+  async #object(spec: string, limit: number, { sizesFirst }: TreeBounds): Promise<GitObject | undefined> {
+    if (sizesFirst !== true) return this.#objects.contents(spec, limit);
+    const head = await this.#objects.info(spec);
+    return head === undefined || head.size > limit ? head : this.#objects.contents(head.oid, limit);
+  }
+
+  async #tree(treeish: Oid, path: string, bounds: TreeBounds): Promise<GitObject | undefined> {
     expectOid(treeish);
-    const tree = await this.#objects.contents(path === '' ? `${treeish}^{tree}` : `${treeish}:${path}`);
+    const spec = path === '' ? `${treeish}^{tree}` : `${treeish}:${path}`;
+    const tree = await this.#object(spec, bounds.folderBytes, bounds);
     if (tree !== undefined) return tree.type === 'tree' ? tree : undefined;
     if (path === '' || (await this.#objects.info(treeish)) === undefined) throw notFound('tree', treeish);
     return undefined;
   }
 
-  async #walk(tree: GitObject, prefix: string, listing: Map<string, TreeEntry>): Promise<void> {
+  async #walk(tree: GitObject, prefix: string, walk: TreeWalk, depth = 1): Promise<void> {
+    const { bounds, listing } = walk;
+    const at = prefix === '' ? 'the tree' : prefix;
+    if (tree.size > bounds.folderBytes) throw treeTooLarge(`${at} has ${tree.size} bytes of names`);
+    if (depth > bounds.depth) throw treeTooLarge(`${at} lies more than ${bounds.depth} folders deep`);
     const items = parseTree(tree.data);
+    // Folders count too: a few objects may name each other so often that no memory holds the paths.
+    walk.entries += items.length;
+    if (walk.entries > bounds.entries)
+      throw treeTooLarge(`it has more than ${bounds.entries} files and folders`);
     // All folders of one level are asked for together; the listing keeps git's order.
     const folders = await Promise.all(
-      items.map(({ mode, oid }) => (mode === TREE_MODE ? this.#objects.contents(oid) : undefined)),
+      items.map(({ mode, oid }) =>
+        mode === TREE_MODE ? this.#object(oid, bounds.folderBytes, bounds) : undefined,
+      ),
     );
     for (const [index, item] of items.entries()) {
       const path = prefix + item.name;
       const folder = folders[index];
       if (item.mode !== TREE_MODE) listing.set(path, { mode: item.mode, oid: item.oid });
       else if (folder === undefined) throw notFound('tree', item.oid);
-      else await this.#walk(folder, `${path}/`, listing);
+      else await this.#walk(folder, `${path}/`, walk, depth + 1);
     }
   }
 
   #git(args: readonly string[]): Promise<string> {
     return git(this.#dir, args, { env: this.#env });
   }
+}
+
+/** A listing under way. */
+interface TreeWalk {
+  readonly bounds: TreeBounds;
+  readonly listing: Map<string, TreeEntry>;
+  /** Files and folders so far. */
+  entries: number;
 }
 
 /** A commit of another repository stands in a tree, but is no file. */
@@ -173,6 +212,21 @@ function literalPath(path: string): string {
 function expectOid(text: Oid): Oid {
   if (!isOid(text)) throw notFound('object', text);
   return text;
+}
+
+function treeTooLarge(why: string): MultinicError {
+  return new MultinicError(
+    'TreeTooLarge',
+    `the commit is too large, ${why}: take out what multinic-agent does not manage`,
+  );
+}
+
+function fileTooLarge(name: string, size: number, { fileBytes }: TreeBounds): MultinicError {
+  return new MultinicError(
+    'FileTooLarge',
+    `${name} is larger than ${fileBytes / 1024} KiB (${size} bytes): write only the keys of one interface`,
+    { data: { path: name, size } },
+  );
 }
 
 function notFound(what: string, oid: Oid): MultinicError {

@@ -4,7 +4,7 @@ import type { Outcome } from '../../src/api/outcome.ts';
 import { KINDS, TRAILER } from '../../src/history/commit-words.ts';
 import { recordEnding, recordRequest } from '../../src/history/outcome-branch.ts';
 import { MAIN, MIRRORED, nodeRef, outcomeRef } from '../../src/history/refs.ts';
-import { AUDIT_REF, recordPush } from '../../src/store/push/audit.ts';
+import { AUDIT_REF, recordPushes } from '../../src/store/push/audit.ts';
 import { Batch } from '../../src/store/model/batch.ts';
 import { WRITER_REF } from '../../src/store/model/ref-names.ts';
 import { CONTROLLER } from '../../src/store/model/committer.ts';
@@ -51,7 +51,7 @@ export async function recordedTrailers(): Promise<string[]> {
     stamp: 1,
   });
   const push = { principal: { name: 'alice', role: 'write' }, ref: 'REF', old: OID, new: OID };
-  await recordPush({ transact: recorder(batch) } as unknown as Store, push as never);
+  await recordPushes({ transact: recorder(batch) } as unknown as Store, [push as never]);
   return batch.commits.flatMap(({ subject, trailers: list }) => [
     ...list.map(([key]) => key),
     `subject ${subject.replaceAll(/c{10,}/g, 'COMMIT')}`,

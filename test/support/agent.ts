@@ -134,7 +134,7 @@ export class TestStore {
     const server = await serve({
       store,
       reader: store.reader,
-      policy: { check: async () => {} },
+      policy: { check: async () => [] },
       authenticate: hashedTokens([[TOKEN, { name: NODE, role: 'node', node: NODE }]]),
       onPush: () => {},
       host,

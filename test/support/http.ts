@@ -9,6 +9,7 @@ import { Batch } from '../../src/store/model/batch.ts';
 import { serve } from '../../src/store/server/serve.ts';
 import type { ServeOptions, StoreServer } from '../../src/store/server/serve.ts';
 import type { Oid, Push, PushPolicy } from '../../src/store/model/store-port.ts';
+import { OWN_TREE } from '../../src/store/model/tree-bounds.ts';
 import { Store } from '../../src/store/store.ts';
 import { LabError } from './lab-error.ts';
 
@@ -22,7 +23,7 @@ let stopped = '';
 export const subjectPolicy: PushPolicy = {
   async check(push, objects) {
     const { subject } = await objects.commit(push.new);
-    const files = await objects.files(push.new);
+    const files = await objects.files(push.new, '', OWN_TREE);
     if (subject === 'crash the policy') throw new TypeError('a defect');
     if (subject === 'stop the server' && stopped !== push.new) {
       stopped = push.new;
@@ -34,6 +35,7 @@ export const subjectPolicy: PushPolicy = {
         `worker says \u001b[31m${files.get('etc/mtu') ?? ''}\nchange the subject: git commit --amend`,
       );
     }
+    return [`${push.ref.split('/').at(-1)}: MTU \u001b[31m${files.get('etc/mtu')?.trim()}`];
   },
 };
 

@@ -43,7 +43,13 @@ describe('the table of reasons', () => {
       'StoreClosed',
       'StoreUnreadable',
     ]);
-    expect(concerning('tip')).toEqual(['InvalidTip', 'InvalidTree', 'NotText']);
+    expect(concerning('tip')).toEqual([
+      'FileTooLarge',
+      'InvalidTip',
+      'InvalidTree',
+      'NotText',
+      'TreeTooLarge',
+    ]);
     expect(concerning('nextBoot')).toEqual(['NotAtNextBoot', 'ValidationFailed']);
     expect(concerning('access')).toEqual(['StoreUnreachable']);
   });

@@ -8,6 +8,8 @@ import type { Oid } from '../model/store-port.ts';
 export interface GitObject {
   readonly oid: Oid;
   readonly type: string;
+  /** Bytes of the object, however many of them `data` has. */
+  readonly size: number;
   /** Empty for `info`. */
   readonly data: Buffer;
 }
@@ -15,6 +17,8 @@ export interface GitObject {
 interface Request {
   readonly command: 'info' | 'contents';
   readonly spec: string;
+  /** Bytes of the object that the caller takes. */
+  readonly keep: number;
   readonly resolve: (object: GitObject | undefined) => void;
   readonly reject: (error: Error) => void;
   /** How many processes died with this request unanswered. */
@@ -36,10 +40,14 @@ export class CatFile {
   readonly #pending: Request[] = [];
   #unsent: Request[] = [];
   #child: Child | undefined;
+  /** A child that could not be started, until Node says so. */
+  #failed: Child | undefined;
   #chunks: Buffer[] = [];
   #received = 0;
   /** Bytes that the object at the front needs; until its header is here, one. */
   #needed = 1;
+  /** Bytes of an answered object that are still to come and that nobody takes. */
+  #unwanted = 0;
   #closed = false;
 
   constructor(dir: string, env: Readonly<Record<string, string>>) {
@@ -47,13 +55,14 @@ export class CatFile {
     this.#env = env;
   }
 
-  /** Id and type of what a revision expression names; undefined: nothing. */
+  /** Id, type and size of what a revision expression names; undefined: nothing. git reads no more than its head. */
   info(spec: string): Promise<GitObject | undefined> {
-    return this.#ask('info', spec);
+    return this.#ask('info', spec, 0);
   }
 
-  contents(spec: string): Promise<GitObject | undefined> {
-    return this.#ask('contents', spec);
+  /** @param keep bytes of the object that are read at most: the rest is passed over and never held in memory */
+  contents(spec: string, keep = Infinity): Promise<GitObject | undefined> {
+    return this.#ask('contents', spec, keep);
   }
 
   close(): void {
@@ -65,43 +74,51 @@ export class CatFile {
     this.#rejectAll();
   }
 
-  #ask(command: Request['command'], spec: string): Promise<GitObject | undefined> {
+  #ask(command: Request['command'], spec: string, keep: number): Promise<GitObject | undefined> {
     if (this.#closed) return Promise.reject(closedError());
     if (spec.includes('\n') || spec.includes('\0')) return Promise.resolve(undefined);
     return new Promise((resolve, reject) => {
-      const request: Request = { command, spec, resolve, reject, deaths: 0 };
+      const request: Request = { command, spec, keep, resolve, reject, deaths: 0 };
       this.#pending.push(request);
       if (this.#unsent.push(request) === 1) queueMicrotask(() => this.#send());
     });
   }
 
   #send(): void {
-    if (this.#closed || this.#unsent.length === 0) return;
+    if (this.#closed || this.#failed !== undefined || this.#unsent.length === 0) return;
     const lines = this.#unsent.map(({ command, spec }) => `${command} ${spec}\n`);
     this.#unsent = [];
     this.#child ??= this.#start();
-    this.#child.stdin.write(`${lines.join('')}flush\n`);
+    this.#child?.stdin.write(`${lines.join('')}flush\n`);
   }
 
-  #start(): Child {
+  /** @returns undefined when the system has no descriptors left: Node makes no pipes then, and says why later */
+  #start(): Child | undefined {
     const child = spawn('git', ['-C', this.#dir, 'cat-file', '--batch-command', '--buffer'], {
       env: gitEnvironment({ 'core.warnAmbiguousRefs': 'false' }, this.#env),
       stdio: ['pipe', 'pipe', 'ignore'],
       // Ctrl-C is for us; the child ends with its input.
       detached: true,
     });
+    child.on('error', () => this.#died(child));
+    child.on('close', () => this.#died(child));
     this.#chunks = [];
     this.#received = 0;
     this.#needed = 1;
+    this.#unwanted = 0;
+    if ((child.stdin as Writable | undefined) === undefined) {
+      this.#failed = child;
+      return undefined;
+    }
     child.stdout.on('data', (chunk: Buffer) => this.#receive(chunk));
     // EPIPE: the child is gone, and its `close` event deals with that.
     child.stdin.on('error', () => undefined);
-    child.on('error', () => this.#died(child));
-    child.on('close', () => this.#died(child));
     return child;
   }
 
-  #receive(chunk: Buffer): void {
+  #receive(arrived: Buffer): void {
+    const chunk = arrived.subarray(this.#passOver(arrived.length));
+    if (chunk.length === 0) return;
     this.#chunks.push(chunk);
     this.#received += chunk.length;
     if (this.#received < this.#needed) return;
@@ -110,9 +127,17 @@ export class CatFile {
       const taken = this.#answer(buffer);
       if (taken === 0) break;
       buffer = buffer.subarray(taken);
+      buffer = buffer.subarray(this.#passOver(buffer.length));
     }
     this.#chunks = buffer.length === 0 ? [] : [buffer];
     this.#received = buffer.length;
+  }
+
+  /** @returns how many of the next bytes belong to an object that was answered already */
+  #passOver(available: number): number {
+    const passed = Math.min(available, this.#unwanted);
+    this.#unwanted -= passed;
+    return passed;
   }
 
   /** Answers the request at the front if its whole answer is here; returns the bytes used. */
@@ -130,23 +155,26 @@ export class CatFile {
       request.resolve(undefined);
       return lineEnd + 1;
     }
-    const [, oid = '', type = '', size] = header;
+    const [, oid = '', type = '', digits] = header;
+    const size = Number(digits);
     const start = lineEnd + 1;
-    const end = request.command === 'info' ? start : start + Number(size) + 1;
+    const end = start + Math.min(size, request.keep);
     if (buffer.length < end) {
       this.#needed = end;
       return 0;
     }
     this.#pending.shift();
     // A copy: a slice would keep the whole chunk alive for as long as a caller keeps a small object.
-    const data = request.command === 'info' ? Buffer.alloc(0) : Buffer.from(buffer.subarray(start, end - 1));
-    request.resolve({ oid, type, data });
+    request.resolve({ oid, type, size, data: Buffer.from(buffer.subarray(start, end)) });
+    // A line feed ends the object.
+    if (request.command === 'contents') this.#unwanted = start + size + 1 - end;
     return end;
   }
 
   #died(child: Child): void {
-    if (this.#child !== child) return;
+    if (this.#child !== child && this.#failed !== child) return;
     this.#child = undefined;
+    this.#failed = undefined;
     for (const request of this.#pending) request.deaths += 1;
     if (this.#pending.some(({ deaths }) => deaths > MAX_DEATHS)) {
       this.#rejectAll();

@@ -79,11 +79,19 @@ async function start(
     child.kill('SIGTERM');
     setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS).unref();
   }, options.timeoutMs);
-  child.on('error', (error: NodeJS.ErrnoException) => (spawnError = error.code));
+  const ended = new Promise<[number | null, string | null]>((resolve) => {
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      spawnError = error.code;
+      // Without a descriptor left there is no process that could close.
+      if (child.pid === undefined) resolve([null, null]);
+    });
+    child.on('close', (...how) => resolve(how));
+  });
+  // Node makes no streams for a process that found no descriptors.
   const [stdout, stderr, [code, signal]] = await Promise.all([
-    collect(child.stdout),
-    collect(child.stderr),
-    new Promise<[number | null, string | null]>((resolve) => child.on('close', (...how) => resolve(how))),
+    collect(child.stdout ?? null),
+    collect(child.stderr ?? null),
+    ended,
   ]);
   clearTimeout(timer);
   return {

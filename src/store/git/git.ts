@@ -76,6 +76,12 @@ export function gitFailure(what: string, ended: Finished): MultinicError {
       `${what} cannot be started: install git (2.39 or later), util-linux and findutils`,
     );
   }
+  if (ended.spawnError !== undefined) {
+    return fail(
+      'Busy',
+      `${what} cannot be started (${ended.spawnError}): this machine has no processes or descriptors left; it is tried again`,
+    );
+  }
   if (ended.timedOut) {
     return fail('Timeout', `${what} did not end in time; look at the load and the disk of this machine`);
   }

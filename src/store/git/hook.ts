@@ -18,6 +18,7 @@ const HEAD = '#!/bin/sh\n# Written by multinic with each start: a change here do
 const ask = (fd: number): string => `answer=$(timeout ${HOOK_TIMEOUT_SECONDS} cat <&${fd})
 case $answer in
 accept) exit 0 ;;
+accept*) printf '%s\\n' "\${answer#accept?}" >&2; exit 0 ;;
 refuse*) printf '%s\\n' "\${answer#refuse?}" >&2 ;;
 *) echo 'multinic: the controller went away before it had judged this push: push again' >&2 ;;
 esac
@@ -92,7 +93,12 @@ export function readQuestion(text: string): ReadonlyMap<string, string> | undefi
   );
 }
 
-/** The answer to a push that may go on, or that is refused with these lines. */
-export function formatAnswer(refusal: readonly string[] | undefined): string {
-  return refusal === undefined ? 'accept\n' : `refuse\n${refusal.join('\n')}\n`;
+/** Whether a push may go on, and what its pusher is told of it. */
+export interface Verdict {
+  readonly accepted: boolean;
+  readonly lines: readonly string[];
+}
+
+export function formatAnswer({ accepted, lines }: Verdict): string {
+  return [accepted ? 'accept' : 'refuse', ...lines, ''].join('\n');
 }

@@ -1,7 +1,11 @@
 // A git child whose output is a response's body: started with the request, gone with its client.
 import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import type { MultinicError } from '../../api/errors.ts';
 import { gitFailure } from '../git/git.ts';
 
 /** A first clone of a large store is what takes longest. */
@@ -28,6 +32,7 @@ export interface GitAnswer {
 export async function pipeGit(response: ServerResponse, answer: GitAnswer): Promise<void> {
   if (response.destroyed) return;
   const child = spawn('git', answer.args, { env: answer.env, stdio: ['pipe', 'pipe', 'pipe'] });
+  if ((child.stdout as Readable | undefined) === undefined) throw await notStarted(child);
   const stop = (): void => {
     child.kill('SIGTERM');
     setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS).unref();
@@ -50,9 +55,7 @@ export async function pipeGit(response: ServerResponse, answer: GitAnswer): Prom
     );
   });
 
-  const begin = (): void => {
-    response.writeHead(200, answer.headers).write(answer.prelude);
-  };
+  const begin = (): unknown => response.writeHead(200, answer.headers).write(answer.prelude);
   try {
     await pipeline(
       child.stdout,
@@ -88,4 +91,17 @@ export async function pipeGit(response: ServerResponse, answer: GitAnswer): Prom
       stderr,
     });
   }
+}
+
+/** Why Node made no streams for a child: the system has no descriptors left. */
+async function notStarted(child: ChildProcess): Promise<MultinicError> {
+  const [error] = (await once(child, 'error')) as [NodeJS.ErrnoException];
+  return gitFailure('git', {
+    code: undefined,
+    signal: undefined,
+    spawnError: error.code,
+    timedOut: false,
+    stdout: Buffer.alloc(0),
+    stderr: '',
+  });
 }

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { parseCommit, parseTree } from './objects.ts';
 
 const TREE = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
@@ -32,9 +32,78 @@ test('a signed merge by people with odd names', () => {
     tree: TREE,
     parents: [PARENT, OID],
     author: { name: 'Zoë O >', email: 'z@example.org', time: 1_700_000_000 },
-    committer: { name: '', email: '', time: -5 },
+    committer: { name: '', email: '', time: 0 },
     subject: 'subject',
     body: '',
+    trailers: [],
+    flaw: 'its committer has no date between 1970 and 9999',
+  });
+});
+
+describe('headers that git and others could read differently', () => {
+  const plain = [`tree ${TREE}`, 'author a <b> 1 +0000', 'committer a <b> 1 +0000'];
+
+  test.each([
+    ['author', 'x <y> 9 +0000'],
+    ['committer', 'x <y> 9 +0000'],
+    ['tree', OID],
+  ])('of two %s headers the first counts, as git has it', (key, value) => {
+    const parsed = parseCommit(OID, commit(...plain, `${key} ${value}`, '', 'subject'));
+    expect(parsed).toMatchObject({
+      tree: TREE,
+      author: { name: 'a', time: 1 },
+      committer: { name: 'a', time: 1 },
+      flaw: `it has two ${key} headers`,
+    });
+  });
+
+  test.each([
+    ['-1', 0, true],
+    ['0', 0, false],
+    ['253402300799', 253_402_300_799, false],
+    ['253402300800', 253_402_300_799, true],
+    ['99999999999999999999', 253_402_300_799, true],
+  ])('a date of %s is read as %d', (time, read, flawed) => {
+    for (const key of ['author', 'committer']) {
+      const lines = plain.map((line) => (line.startsWith(key) ? `${key} a <b> ${time} +0000` : line));
+      const parsed = parseCommit(OID, commit(...lines, '', 'subject'));
+      expect(parsed[key as 'author' | 'committer'].time).toBe(read);
+      expect(parsed.flaw !== undefined).toBe(flawed);
+      expect(new Date(read * 1000).toISOString()).toMatch(/Z$/);
+    }
+  });
+});
+
+test('names, addresses and subjects are one bounded line that no terminal obeys', () => {
+  const { author, subject, flaw } = parseCommit(
+    OID,
+    commit(
+      `tree ${TREE}`,
+      `author \u001b]0;x\u0007${'n'.repeat(300)} <e\u009b31m> 1 +0000`,
+      'committer a <b> 1 +0000',
+      '',
+      `\u001b[2J${'s'.repeat(900)}`,
+      'and on',
+    ),
+  );
+  expect(author).toEqual({ name: `?]0;x?${'n'.repeat(191)}...`, email: 'e?31m', time: 1 });
+  expect(subject).toBe(`?[2J${'s'.repeat(493)}...`);
+  expect(flaw).toBeUndefined();
+});
+
+test('a commit of which only the beginning was read says so', () => {
+  const text = commit(
+    `tree ${TREE}`,
+    'author a <b> 1 +0000',
+    'committer a <b> 1 +0000',
+    '',
+    'subject',
+    '',
+    'body',
+  );
+  expect(parseCommit(OID, text, 40_000_000)).toMatchObject({
+    subject: 'subject',
+    body: 'body\n[cut: the commit has 40000000 bytes]',
     trailers: [],
   });
 });

@@ -1,6 +1,8 @@
 // Raw git objects to values.
 
+import { printable, printableLine } from '../../network/text.ts';
 import { parseMessage } from './commit-message.ts';
+
 import type { Commit, Oid, Stamp } from './store-port.ts';
 
 export interface TreeItem {
@@ -8,6 +10,10 @@ export interface TreeItem {
   readonly name: string;
   readonly oid: Oid;
 }
+
+/** Characters of a name, an address or a subject that are read; the push policy takes no longer ones. */
+export const MAX_NAME = 200;
+export const MAX_SUBJECT = 500;
 
 export const TREE_MODE = '040000';
 
@@ -31,37 +37,80 @@ export function parseTree(data: Buffer): TreeItem[] {
   return items;
 }
 
-export function parseCommit(oid: Oid, data: Buffer): Commit {
+/**
+ * Reads a commit as git reads it: of a header that is there twice, the first counts. Names and the subject come out as
+ * one bounded line of visible text, since they go to terminals and into statuses.
+ * @param size bytes of the whole commit, when `data` is its beginning
+ */
+export function parseCommit(oid: Oid, data: Buffer, size = data.length): Commit {
   const text = data.toString('utf8');
   const end = text.indexOf('\n\n');
-  const parents: Oid[] = [];
-  let tree = '';
-  let author = parseStamp('');
-  let committer = author;
-  for (const line of text.slice(0, end === -1 ? text.length : end).split('\n')) {
-    const space = line.indexOf(' ');
-    const value = line.slice(space + 1);
-    // A signature goes on over lines that begin with a space: their key is empty, so they are passed over.
-    switch (line.slice(0, space)) {
-      case 'tree':
-        tree = value;
-        break;
-      case 'parent':
-        parents.push(value);
-        break;
-      case 'author':
-        author = parseStamp(value);
-        break;
-      case 'committer':
-        committer = parseStamp(value);
-        break;
-      default:
-    }
-  }
-  return { oid, tree, parents, author, committer, ...parseMessage(end === -1 ? '' : text.slice(end + 2)) };
+  const headers = readHeaders(text.slice(0, end === -1 ? text.length : end));
+  const flaw = flawOf(headers);
+  const { subject, body, trailers } = parseMessage(end === -1 ? '' : text.slice(end + 2));
+  const long = tooLong(headers, subject);
+  const cut = size > data.length ? `[cut: the commit has ${size} bytes]` : '';
+  return {
+    oid,
+    tree: headers.get('tree')?.[0] ?? '',
+    parents: headers.get('parent') ?? [],
+    author: parseStamp(headers.get('author')?.[0]),
+    committer: parseStamp(headers.get('committer')?.[0]),
+    subject: printableLine(subject, MAX_SUBJECT),
+    body: [printable(body), cut].filter((part) => part !== '').join('\n'),
+    // The last paragraph of a commit that is cut is none.
+    trailers: cut === '' ? trailers : [],
+    ...(flaw !== undefined && { flaw }),
+    ...(long !== undefined && { long }),
+  };
 }
 
-function parseStamp(text: string): Stamp {
-  const match = /^(.*?) ?<([^>]*)> (-?\d+) [+-]\d{4}$/.exec(text);
-  return { name: match?.[1] ?? '', email: match?.[2] ?? '', time: Number(match?.[3] ?? 0) };
+function tooLong(headers: ReadonlyMap<string, readonly string[]>, subject: string): string | undefined {
+  if (subject.length > MAX_SUBJECT) return 'a subject';
+  const key = STAMPS.find((each) => {
+    const [, name = '', email = ''] = STAMP.exec(headers.get(each)?.[0] ?? '') ?? [];
+    return name.length > MAX_NAME || email.length > MAX_NAME;
+  });
+  return key && `a name or an address of its ${key}`;
+}
+
+/** Values of each header, in order. A signature goes on over lines that begin with a space: their key is empty. */
+function readHeaders(text: string): Map<string, string[]> {
+  const headers = new Map<string, string[]>();
+  for (const line of text.split('\n')) {
+    const space = line.indexOf(' ');
+    const key = line.slice(0, space);
+    const values = headers.get(key);
+    if (values === undefined) headers.set(key, [line.slice(space + 1)]);
+    else values.push(line.slice(space + 1));
+  }
+  return headers;
+}
+
+function flawOf(headers: ReadonlyMap<string, readonly string[]>): string | undefined {
+  const doubled = ONCE.find((key) => (headers.get(key)?.length ?? 0) > 1);
+  if (doubled !== undefined) return `it has two ${doubled} headers`;
+  const odd = STAMPS.find((key) => !isPlausible(headers.get(key)?.[0] ?? ''));
+  return odd && `its ${odd} has no date between 1970 and 9999`;
+}
+
+const STAMPS = ['author', 'committer'] as const;
+const ONCE = ['tree', ...STAMPS];
+const STAMP = /^(.*?) ?<([^>]*)> (-?\d+) [+-]\d{4}$/;
+/** The end of the year 9999, the last that dates have a form for. */
+const MAX_TIME = 253_402_300_799;
+
+function isPlausible(stamp: string): boolean {
+  const time = Number(STAMP.exec(stamp)?.[3] ?? -1);
+  return time >= 0 && time <= MAX_TIME;
+}
+
+/** A time that no calendar has is read as the nearest one that it has. */
+function parseStamp(text = ''): Stamp {
+  const [, name = '', email = '', time = '0'] = STAMP.exec(text) ?? [];
+  return {
+    name: printableLine(name, MAX_NAME),
+    email: printableLine(email, MAX_NAME),
+    time: Math.min(Math.max(Number(time), 0), MAX_TIME),
+  };
 }

@@ -1,5 +1,7 @@
 // The store's vocabulary: what callers hand in and get back. No I/O here.
 
+import type { TreeBounds } from './tree-bounds.ts';
+
 /** 40 lower-case hex digits. */
 export type Oid = string;
 
@@ -25,12 +27,23 @@ export interface Commit {
   readonly body: string;
   /** Trailers of the last paragraph, in order; a key may occur more than once. */
   readonly trailers: readonly (readonly [key: string, value: string])[];
+  /** A defect of the headers that two readers could read differently, in words: the push policy takes no such commit. */
+  readonly flaw?: string;
+  /** The text that was cut because it is too long: `a subject`. */
+  readonly long?: string;
 }
 
 export interface TreeEntry {
   /** `100644`, `100755`, `120000`, `160000`. */
   readonly mode: string;
   readonly oid: Oid;
+}
+
+export interface ObjectHead {
+  /** `commit`, `tree`, `blob`, `tag`. */
+  readonly type: string;
+  /** Bytes. */
+  readonly size: number;
 }
 
 /** Recursive listing of a tree: path to entry, blobs only. */
@@ -56,15 +69,24 @@ export interface Reader {
   resolve(digits: string): Promise<Oid>;
   /** All refs below a prefix (`refs/heads/node/`), by full name. */
   refs(prefix: string): Promise<Map<string, Oid>>;
-  /** @throws MultinicError `NotFound` when there is no such commit. */
+  /** A commit; a message that is too long is cut, with a note. @throws MultinicError `NotFound` when there is no such commit. */
   commit(oid: Oid): Promise<Commit>;
   /** Many at once, pipelined; order kept. */
   commits(oids: readonly Oid[]): Promise<Commit[]>;
-  /** The whole tree of a commit or tree, or of a folder in it (empty when that does not exist). */
-  list(treeish: Oid, path?: string): Promise<Listing>;
+  /** Type and size of an object, which git need not unpack for this; undefined: the store does not have it. */
+  head(oid: Oid): Promise<ObjectHead | undefined>;
+  /**
+   * The whole tree of a commit or tree, or of a folder in it (empty when that does not exist).
+   * @param bounds by default those of a node's tree
+   * @throws MultinicError `TreeTooLarge`
+   */
+  list(treeish: Oid, path?: string, bounds?: TreeBounds): Promise<Listing>;
   blob(oid: Oid): Promise<string>;
-  /** Contents of all files of a commit or tree, by path. */
-  files(treeish: Oid, path?: string): Promise<Map<string, string>>;
+  /**
+   * Contents of all files of a commit or tree, by path.
+   * @throws MultinicError `TreeTooLarge`, `FileTooLarge`, `NotText`
+   */
+  files(treeish: Oid, path?: string, bounds?: TreeBounds): Promise<Map<string, string>>;
   log(from: Oid, options?: LogOptions): Promise<Commit[]>;
   /** A commit is its own ancestor; one that the store does not have is nobody's. */
   isAncestor(ancestor: Oid, of: Oid): Promise<boolean>;
@@ -115,7 +137,8 @@ export interface Push {
 export interface PushPolicy {
   /**
    * @param objects sees the pushed objects, which are still in quarantine
+   * @returns what the push changes, in lines for the pusher
    * @throws MultinicError with the reason and the remedy, as the pusher shall read it
    */
-  check(push: Push, objects: Reader): Promise<void>;
+  check(push: Push, objects: Reader): Promise<readonly string[]>;
 }

@@ -1,36 +1,74 @@
-// Who pushed what: authors of commits are claims, this is what was authenticated.
+// The audit of pushes: authors of commits are claims, a record says who was authenticated.
 
 import { Batch } from '../model/batch.ts';
 import type { Store } from '../store.ts';
-import type { Oid, Push } from '../model/store-port.ts';
+import type { Commit, Mark, Oid, Push } from '../model/store-port.ts';
 
 export const AUDIT_REF = 'refs/audit/pushes';
 
+/** Branches in one record, so that a record stays smaller than the largest commit that is read whole. */
+const BRANCHES_A_RECORD = 100;
+
 /**
- * Records a push, durably, before it is accepted: one commit, whose tree is empty and whose trailers are Principal,
- * Ref, Old and New. A record without the push's commits on the branch is a push that failed after it was allowed.
+ * Records a push, durably, before it is accepted, in one write: one commit for each hundred of its branches, whose tree is
+ * empty and whose trailers are Principal and, for each branch, Ref, Old and New. A record without the push's commits on
+ * the branch is a push that failed after it was allowed.
  *
- * @returns the id of the record
+ * @returns ids of the records
  */
-export async function recordPush(store: Store, push: Push): Promise<Oid | undefined> {
-  const { principal, ref, old, new: target } = push;
-  const [oid] = await store.transact(async (reader) => {
+export async function recordPushes(store: Store, pushes: readonly Push[]): Promise<Oid[]> {
+  return store.transact(async (reader) => {
     const tip = await reader.ref(AUDIT_REF);
     const batch = new Batch();
-    const record = batch.commit({
-      parents: tip === undefined ? [] : [tip],
-      files: new Map(),
-      author: { name: principal.name, email: '' },
-      subject: `${principal.name} pushes ${ref} ${old.slice(0, 10)}..${target.slice(0, 10)}`,
-      trailers: [
-        ['Principal', principal.name],
-        ['Ref', ref],
-        ['Old', old],
-        ['New', target],
-      ],
-    });
-    batch.move(AUDIT_REF, record, tip ?? null);
+    let parent: Oid | Mark | undefined = tip;
+    for (let start = 0; start < pushes.length; start += BRANCHES_A_RECORD) {
+      parent = record(batch, parent, pushes.slice(start, start + BRANCHES_A_RECORD));
+    }
+    if (parent !== undefined) batch.move(AUDIT_REF, parent, tip ?? null);
     return batch;
   });
-  return oid;
+}
+
+function record(batch: Batch, parent: Oid | Mark | undefined, pushes: readonly Push[]): Mark {
+  const [first] = pushes;
+  const name = first?.principal.name ?? '';
+  const what =
+    first !== undefined && pushes.length === 1
+      ? `${first.ref} ${first.old.slice(0, 10)}..${first.new.slice(0, 10)}`
+      : `${pushes.length} branches`;
+  return batch.commit({
+    parents: parent === undefined ? [] : [parent],
+    files: new Map(),
+    author: { name, email: '' },
+    subject: `${name} pushes ${what}`,
+    trailers: [
+      ['Principal', name],
+      ...pushes.flatMap(
+        ({ ref, old, new: target }) =>
+          [
+            ['Ref', ref],
+            ['Old', old],
+            ['New', target],
+          ] as const,
+      ),
+    ],
+  });
+}
+
+/** One branch of a record. */
+export interface PushedBranch {
+  readonly ref: string;
+  readonly old: Oid;
+  readonly new: Oid;
+}
+
+/** The branches of a record, in its order. */
+export function pushedBranches(record: Commit): PushedBranch[] {
+  const all = (key: string): string[] =>
+    record.trailers.filter(([name]) => name === key).map(([, value]) => value);
+  const [olds, news] = [all('Old'), all('New')];
+  return all('Ref').flatMap((ref, index) => {
+    const [old, target] = [olds[index], news[index]];
+    return old === undefined || target === undefined ? [] : [{ ref, old, new: target }];
+  });
 }

@@ -1,8 +1,8 @@
 import type { Duplex } from 'node:stream';
-import { formatAnswer, readQuestion } from '../git/hook.ts';
+import { formatAnswer, readQuestion, type Verdict } from '../git/hook.ts';
 
-/** Decides what a hook is told. @returns lines for the pusher; undefined: the push goes on */
-export type Judge = (question: ReadonlyMap<string, string>) => Promise<readonly string[] | undefined>;
+/** Decides what a hook is told. */
+export type Judge = (question: ReadonlyMap<string, string>) => Promise<Verdict>;
 
 /** The server's side of a hook: one question, one answer. A gate that closes without an answer lets nothing through. */
 export class Gate {
@@ -30,7 +30,7 @@ export class Gate {
     const question = readQuestion(this.#text);
     if (question === undefined || this.#asked) return;
     this.#asked = true;
-    const refusal = await this.#judge(question);
-    if (!this.#socket.destroyed) this.#socket.end(formatAnswer(refusal));
+    const verdict = await this.#judge(question);
+    if (!this.#socket.destroyed) this.#socket.end(formatAnswer(verdict));
   }
 }

@@ -1,10 +1,11 @@
 // Receiving pushes. receive-pack does git's part; before it may move a branch, its hooks ask here, where the policy
 // looks at the pushed objects, still in quarantine, and the push is put on record.
 import { join } from 'node:path';
+import PQueue from 'p-queue';
 import type { Logger } from 'pino';
 import { checkpoint } from '../../api/checkpoint.ts';
 import { hasCode, MultinicError } from '../../api/errors.ts';
-import { recordPush } from './audit.ts';
+import { recordPushes } from './audit.ts';
 import { gitFailure } from '../git/git.ts';
 import { PUSH_HOOKS } from '../git/hook.ts';
 import type { Body } from '../http/body.ts';
@@ -14,14 +15,22 @@ import type { PushHeader } from './ref-commands.ts';
 import { Gate } from './gate.ts';
 import type { Judge } from './gate.ts';
 import { PUSH_LIMIT, startReceivePack } from './process.ts';
-import { refusalLines } from './refusal.ts';
+import { changeLines, refusalLines } from './refusal.ts';
 import type { Refusal } from './refusal.ts';
 import { openReader } from '../reader.ts';
 import type { Store } from '../store.ts';
 
-/** Branches in one push: each is judged and recorded in turn while the store's lock is held. */
+/** Branches in one push: all are judged and recorded while the store's lock is held. */
 const MAX_BRANCHES = 500;
+const JUDGED_AT_ONCE = 16;
 const NODE_BRANCH = /^refs\/heads\/node\/[a-z0-9][a-z0-9._-]*$/;
+
+/** The judgement of a push. */
+interface Judgement {
+  readonly refusals: readonly Refusal[];
+  /** In lines for the pusher, as the policy says it. */
+  readonly changes?: readonly string[];
+}
 
 export interface PushReceiverOptions {
   readonly store: Store;
@@ -125,11 +134,15 @@ export class PushReceiver {
     const attempt = new AbortController();
     let refused: readonly string[] | undefined;
     const judge =
-      (decide: (question: ReadonlyMap<string, string>) => Promise<Refusal[]>): Judge =>
+      (decide: (question: ReadonlyMap<string, string>) => Promise<Judgement>): Judge =>
       async (question) => {
-        const refusals = await decide(question).catch((error: unknown) => this.#unexpected(pushes, error));
-        refused = refusals.length === 0 ? undefined : this.#refuse(principal, refusals);
-        return refused;
+        const { refusals, changes = [] } = await decide(question).catch((error: unknown) => ({
+          refusals: this.#unexpected(pushes, error),
+          changes: [],
+        }));
+        if (refusals.length === 0) return { accepted: true, lines: changeLines(changes) };
+        refused = this.#refuse(principal, refusals);
+        return { accepted: false, lines: refused };
       };
 
     const git = await startReceivePack(store.dir, join(store.dir, PUSH_HOOKS), makeAtomic(body, header));
@@ -175,39 +188,49 @@ export class PushReceiver {
     pushes: readonly Push[],
     question: ReadonlyMap<string, string>,
     attempt: AbortSignal,
-  ): Promise<Refusal[]> {
+  ): Promise<Judgement> {
+    const judgement = await this.#judge(pushes, question);
+    if (judgement.refusals.length > 0) return judgement;
+    checkpoint('push.admitted');
+    // git has given up meanwhile: what cannot land any more need not be on record.
+    attempt.throwIfAborted();
+    await recordPushes(this.#options.store, pushes);
+    checkpoint('push.recorded');
+    return judgement;
+  }
+
+  /** Several branches at a time: what one asks of git is answered together with the others. */
+  async #judge(pushes: readonly Push[], question: ReadonlyMap<string, string>): Promise<Judgement> {
     const { store, policy } = this.#options;
     const objects = openReader(store.dir, { objectEnv: Object.fromEntries(question) });
-    try {
-      const refusals: Refusal[] = [];
-      for (const push of pushes) {
-        await policy.check(push, objects).catch((error: unknown) => {
-          if (!(error instanceof MultinicError)) throw error;
-          refusals.push({ ref: push.ref, error });
-        });
+    const queue = new PQueue({ concurrency: JUDGED_AT_ONCE });
+    const judge = async (push: Push): Promise<Refusal | readonly string[]> => {
+      try {
+        return await policy.check(push, objects);
+      } catch (error) {
+        if (!(error instanceof MultinicError)) throw error;
+        return { ref: push.ref, error };
       }
-      if (refusals.length > 0) return refusals;
+    };
+    try {
+      const judged = await queue.addAll(pushes.map((push) => () => judge(push)));
+      const refusals = judged.filter((each): each is Refusal => 'error' in each);
+      return { refusals, changes: judged.flatMap((each) => ('error' in each ? [] : each)) };
     } finally {
+      queue.clear();
+      await queue.onIdle();
       await objects.close();
     }
-    checkpoint('push.admitted');
-    for (const push of pushes) {
-      // git has given up meanwhile: what cannot land any more need not be on record.
-      attempt.throwIfAborted();
-      await recordPush(store, push);
-    }
-    checkpoint('push.recorded');
-    return [];
   }
 
   /**
    * reference-transaction: the last moment before the branches move. A branch must not be on disk before its objects
    * are; and a controller that was stopped long enough to be replaced must not move any.
    */
-  async #prepare(pushes: readonly Push[]): Promise<Refusal[]> {
+  async #prepare(pushes: readonly Push[]): Promise<Judgement> {
     await this.#options.store.syncRefs([]);
     checkpoint('push.prepared');
-    return this.#refuseFenced(pushes);
+    return { refusals: await this.#refuseFenced(pushes) };
   }
 
   /** Makes what has landed durable and tells of it. @returns how many branches moved */

@@ -1,5 +1,6 @@
-// Why a push does not land, as its pusher reads it after `remote: `.
+// Lines that a pusher reads after `remote: `: why a push does not land, or what it changes.
 import type { MultinicError } from '../../api/errors.ts';
+import { printableLine } from '../../network/text.ts';
 
 export interface Refusal {
   readonly ref: string;
@@ -7,11 +8,9 @@ export interface Refusal {
 }
 
 const MAX_BRANCHES_SHOWN = 10;
+const MAX_CHANGES_SHOWN = 200;
 const MAX_LINE = 1000;
 const MAX_LINES_A_BRANCH = 20;
-// A message may quote what was pushed, and that must not move the pusher's cursor or retitle the terminal.
-// oxlint-disable-next-line no-control-regex -- they are what is cleaned away
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 
 /** Lines for a terminal: bounded, without control characters, each with our name in front. */
 export function refusalLines(refusals: readonly Refusal[]): string[] {
@@ -22,5 +21,17 @@ export function refusalLines(refusals: readonly Refusal[]): string[] {
   });
   const hidden = refusals.length - MAX_BRANCHES_SHOWN;
   if (hidden > 0) lines.push(`and ${hidden} more branches`);
-  return lines.map((line) => `multinic: ${line.replaceAll(CONTROL, '?').slice(0, MAX_LINE)}`);
+  return forTerminal(lines);
+}
+
+/** Changes of an accepted push, as the policy says them. */
+export function changeLines(changes: readonly string[]): string[] {
+  const hidden = changes.length - MAX_CHANGES_SHOWN;
+  const lines = changes.slice(0, MAX_CHANGES_SHOWN);
+  return forTerminal(hidden > 0 ? [...lines, `and ${hidden} more interfaces`] : lines);
+}
+
+/** A line may quote what was pushed, and that must not move the pusher's cursor or retitle the terminal. */
+function forTerminal(lines: readonly string[]): string[] {
+  return lines.map((line) => `multinic: ${printableLine(line, MAX_LINE)}`);
 }

@@ -1,0 +1,147 @@
+// Judges the tree of each pushed commit: where files are, what they are, and what they say.
+
+import { setImmediate as turn } from 'node:timers/promises';
+import { concerns, InvalidInputError, MultinicError } from '../api/errors.ts';
+import type { Reason } from '../api/reasons/reasons.ts';
+import { MAX_INTERFACES, type Network } from '../network/interface.ts';
+import type { NodeIdentity } from '../network/node.ts';
+import type { Renderer } from '../network/renderer.ts';
+import { rendererOf } from '../network/renderers.ts';
+import { findHidden } from '../network/text.ts';
+import { NODE_FILE, readTree } from '../network/tree.ts';
+import type { Listing, Oid, Reader } from '../store/model/store-port.ts';
+import { NODE_TREE, type TreeBounds } from '../store/model/tree-bounds.ts';
+import { isOurs, newestIdentity } from './node-branch.ts';
+
+/** Bounds of a pushed tree; git is asked for the size of an object before it unpacks the object. */
+export const PUSHED_TREE: TreeBounds = { ...NODE_TREE, sizesFirst: true };
+/** An interface has two files at most. */
+export const MAX_FILES = 1 + 2 * MAX_INTERFACES;
+/** Characters of a file that a push changes: reading a hostile one of this size takes some hundredths of a second. */
+export const MAX_CHANGED_FILE = 4096;
+
+/** The branch that a push builds on. */
+export interface PushedOn {
+  readonly tip: Oid;
+  readonly node: NodeIdentity;
+  /** Object id of the node.yaml that the controller wrote. */
+  readonly nodeFile?: Oid;
+  /** Undefined: the tip's files cannot be read, and the push may mend them. */
+  readonly network?: Network;
+  readonly listing: Listing;
+}
+
+/** Reads no commit before the controller's newest one, so that a push costs the same however many came before it. */
+export async function readPushedOn(objects: Reader, tip: Oid): Promise<PushedOn> {
+  let anchor = await objects.commit(tip);
+  for (let parent = anchor.parents[0]; !isOurs(anchor) && parent !== undefined; parent = anchor.parents[0])
+    anchor = await objects.commit(parent);
+  const node = await newestIdentity(objects, anchor);
+  const nodeFile = (await objects.list(anchor.oid)).get(NODE_FILE)?.oid;
+  const branch = { tip, node, ...(nodeFile !== undefined && { nodeFile }) };
+  try {
+    const [listing, files] = await Promise.all([objects.list(tip), objects.files(tip)]);
+    return { ...branch, listing, network: readTree(files).network };
+  } catch (error) {
+    if (!concerns(error, 'tip')) throw error;
+    return { ...branch, listing: new Map() };
+  }
+}
+
+/** The trees that a push puts on a branch, one after the other. */
+export class PushedTrees {
+  readonly #branch: PushedOn;
+  readonly #objects: Reader;
+  readonly #renderer: Renderer;
+  /** Files that the branch has, or that were judged, as path and object id. */
+  readonly #judged: Set<string>;
+
+  constructor(branch: PushedOn, objects: Reader) {
+    this.#branch = branch;
+    this.#objects = objects;
+    this.#renderer = rendererOf(branch.node.renderer);
+    this.#judged = new Set([...branch.listing].map(([path, { oid }]) => `${path} ${oid}`));
+  }
+
+  /** @returns the network that the commit's files describe */
+  async check(commit: Oid): Promise<Network> {
+    const short = commit.slice(0, 10);
+    const listing = await this.#of(short, () => this.#objects.list(commit, '', PUSHED_TREE));
+    this.#checkListing(short, listing);
+    const files = await this.#of(short, () => this.#objects.files(commit, '', PUSHED_TREE));
+    await this.#checkFiles(short, listing, files);
+    return this.#read(short, () => readTree(files).network);
+  }
+
+  #checkListing(short: string, listing: Listing): void {
+    for (const [path, { mode }] of listing) {
+      if (path !== NODE_FILE && !this.#renderer.manages(path)) {
+        throw refused(
+          'UnmanagedPath',
+          `${short}: ${path} is not a file that ${this.#renderer.kind} nodes have from us: take it out of the commit`,
+        );
+      }
+      if (mode !== '100644')
+        throw refused(
+          'FileMode',
+          `${short}: ${path} has mode ${mode}: only plain files (100644) are allowed, no links and no executables`,
+        );
+    }
+    if (listing.size > MAX_FILES)
+      throw refused(
+        'TooManyInterfaces',
+        `${short} has ${listing.size} files: a node may have ${MAX_INTERFACES} interfaces, remove some`,
+      );
+    if (listing.get(NODE_FILE)?.oid !== this.#branch.nodeFile)
+      throw refused(
+        'NodeFileChanged',
+        `${short}: ${NODE_FILE} says who the node is and is the controller's: git checkout ${this.#branch.tip.slice(0, 10)} -- ${NODE_FILE}`,
+      );
+  }
+
+  /** One file a turn of the event loop, up to the first bad one: a hostile YAML file takes long to read. */
+  async #checkFiles(short: string, listing: Listing, files: ReadonlyMap<string, string>): Promise<void> {
+    for (const [path, text] of files) {
+      const key = `${path} ${listing.get(path)?.oid}`;
+      if (path === NODE_FILE || this.#judged.has(key)) continue;
+      if (text.length > MAX_CHANGED_FILE)
+        throw refused(
+          'FileTooLarge',
+          `${short}: ${path} has ${text.length} characters, at most ${MAX_CHANGED_FILE} are taken: shorten its comments`,
+        );
+      // A hidden character is refused before anything is parsed.
+      if (this.#isWhole(path) && findHidden(text) === undefined)
+        this.#read(short, () => void this.#renderer.parse(new Map([[path, text]])));
+      this.#judged.add(key);
+      await turn();
+    }
+  }
+
+  /** Whether a file describes an interface by itself; of several files, all are read together later. */
+  #isWhole(path: string): boolean {
+    return this.#renderer.kind === 'netplan' && this.#renderer.manages(path);
+  }
+
+  #read<T>(short: string, read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof InvalidInputError)) throw error;
+      throw new InvalidInputError('InvalidTree', `${short} can't be applied`, error.problems);
+    }
+  }
+
+  /** Names the commit in what its objects are refused for. */
+  async #of<T>(short: string, read: () => Promise<T>): Promise<T> {
+    try {
+      return await read();
+    } catch (error) {
+      if (!(error instanceof MultinicError)) throw error;
+      throw new MultinicError(error.code, `${short}: ${error.message}`, { cause: error, data: error.data });
+    }
+  }
+}
+
+function refused(code: Reason, message: string): MultinicError {
+  return new MultinicError(code, message);
+}
