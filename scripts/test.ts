@@ -20,6 +20,8 @@ const MATRIX_TIER = 'every combination (as root: npm run test:matrix)';
 interface Tier {
   /** Its files may live in memory: nothing in it asks what a disk does. */
   readonly inMemory?: boolean;
+  /** Says what the machine lacks, and builds it beside the tests. */
+  readonly builds?: boolean;
   readonly runs: readonly (readonly string[])[];
   readonly leftOut: readonly string[];
 }
@@ -33,6 +35,7 @@ const TIERS: Readonly<Record<string, Tier>> = {
   },
   root: { runs: [ROOT_RUN], leftOut: [SYSTEM_TIER, MATRIX_TIER] },
   system: {
+    builds: true,
     runs: [
       ROOT_RUN,
       ['--config', 'test/live/vitest.config.ts'],
@@ -47,13 +50,14 @@ const tier = TIERS[name];
 if (tier === undefined) throw new Error(`no tier ${name}; there are ${Object.keys(TIERS).join(', ')}`);
 process.exitCode = await test(tier);
 
-async function test({ inMemory = false, runs, leftOut }: Tier): Promise<number> {
+async function test({ inMemory = false, builds = false, runs, leftOut }: Tier): Promise<number> {
   const missing = missingPrerequisites(thisMachine());
   if (name !== 'ordinary' && process.getuid?.() !== 0) missing.push('root (run it with sudo)');
   if (missing.length > 0) {
     console.error(`The tests need ${missing.join('; ')}`);
     return 2;
   }
+  const { ended } = builds ? await startBuilds() : { ended: undefined };
   const folder = mkdtempSync(join(tmpdir(), 'multinic-tally-'));
   const file = join(folder, 'tally');
   const memory = inMemory ? memoryFolder() : undefined;
@@ -61,6 +65,7 @@ async function test({ inMemory = false, runs, leftOut }: Tier): Promise<number> 
   try {
     let code = 0;
     for (const run of runs) code = (await vitest([...run, ...args], file, memory)) || code;
+    await ended;
     const sum = readTally(file);
     const outer = process.env[TALLY_VARIABLE];
     if (outer !== undefined) addTally(outer, sum);
@@ -85,6 +90,25 @@ async function vitest(args: readonly string[], tally: string, temporary?: string
   if (exitCode !== 0 && readTally(tally).failed === before)
     addTally(tally, { passed: 0, failed: 1, skipped: 0 });
   return exitCode;
+}
+
+interface Builds {
+  readonly ended?: Promise<unknown>;
+}
+
+/** Returns when the builds have begun. The tests that want a build that fails say so. */
+async function startBuilds(): Promise<Builds> {
+  const { describeBuilds, installCommands, lacking } = await import('../test/support/builds.ts');
+  const lanes = await lacking();
+  console.log(describeBuilds(lanes));
+  await installCommands(console.log);
+  if (lanes.flat().length === 0) return {};
+  // Tests come first wherever both want a processor.
+  const child = execa('nice', ['-n', '19', process.execPath, 'scripts/build-test-parts.ts'], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    reject: false,
+  });
+  return { ended: child };
 }
 
 /**

@@ -1,10 +1,12 @@
 // The commands that run the tests: what they ask of a machine, and what they count.
 
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { cached, missingBuilds } from './nodes/cache.ts';
+import { describeBuilds } from './support/builds.ts';
 import { missingPrerequisites, type Machine } from './support/prerequisites.ts';
 import { addTally, readTally, tallyLine } from './support/tally.ts';
 
@@ -18,7 +20,10 @@ let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'multinic-tiers-'));
 });
-afterEach(() => rmSync(folder, { recursive: true }));
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true });
+});
 
 test('a machine with all that is needed lacks nothing', () => {
   expect(missingPrerequisites(GOOD)).toEqual([]);
@@ -64,4 +69,30 @@ test('what CI prints at its end is the same sum', () => {
   writeFileSync(file, '10 0 0\n5 1 2\n');
   const said = execFileSync('bash', ['-c', `${sum}\nsum "$0"`, file], { encoding: 'utf8' });
   expect(said).toBe(`${tallyLine(readTally(file))}\n`);
+});
+
+test('what a machine lacks is found without building it', async () => {
+  vi.stubEnv('XDG_CACHE_HOME', folder);
+  let path = '';
+  const work = async (): Promise<void> => {
+    path = await cached('part', ['recipe'], console.log, () => Promise.reject(new Error('it is built')));
+  };
+  expect(await missingBuilds(work)).toEqual(['part']);
+  mkdirSync(path, { recursive: true });
+  expect(await missingBuilds(work)).toEqual([]);
+  await expect(work()).resolves.toBeUndefined();
+});
+
+test('the system tests say first what they build and how long that takes', () => {
+  expect(describeBuilds([[], []])).toMatch(/^Nothing has to be built/);
+  const lanes = [
+    [{ title: 'nodes', seconds: 120 }],
+    [
+      { title: 'a program', seconds: 590 },
+      { title: 'b', seconds: 9 },
+    ],
+  ];
+  expect(describeBuilds(lanes)).toMatch(
+    / about 10 minutes: nodes \(2 min\), a program \(10 min\), b \(1 min\)\.$/,
+  );
 });

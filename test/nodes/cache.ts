@@ -1,4 +1,5 @@
 // What takes minutes to build and depends on nothing but its recipe: built once a machine, outside the repository.
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { createHash } from 'node:crypto';
 import { access, mkdir, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
@@ -6,6 +7,9 @@ import { join } from 'node:path';
 import { withLock } from './lock.ts';
 
 const BUILD_LIMIT_MS = 45 * 60_000;
+
+/** Collects names instead of building. */
+const survey = new AsyncLocalStorage<Set<string>>();
 
 export type Log = (line: string) => void;
 
@@ -28,6 +32,11 @@ export async function cached(
   const hash = createHash('sha256').update(recipe.join('\0')).digest('hex').slice(0, 12);
   const path = join(cacheRoot(), `${name}-${hash}`);
   if (await exists(path)) return path;
+  const missing = survey.getStore();
+  if (missing !== undefined) {
+    missing.add(name);
+    return path;
+  }
 
   await mkdir(cacheRoot(), { recursive: true });
   const onWait = () => log(`${name}: another run is building it; waiting`);
@@ -43,6 +52,13 @@ export async function cached(
     log(`${name}: built in ${((performance.now() - start) / 1000).toFixed(1)} s`);
     return path;
   });
+}
+
+/** @returns names of what `work` would build; nothing is built, so what it returns may not be there */
+export async function missingBuilds(work: () => Promise<unknown>): Promise<string[]> {
+  const missing = new Set<string>();
+  await survey.run(missing, work);
+  return [...missing];
 }
 
 async function exists(path: string): Promise<boolean> {
