@@ -101,6 +101,21 @@ export const JOB_ANNOTATIONS = {
     means: 'The outcome of the run is in the store.',
     parse: FLAG.parse,
   },
+  waitingSince: {
+    key: 'multinic.io/waiting-since',
+    on: ['Job'],
+    values: 'a time, RFC 3339',
+    means:
+      'The Job was made again under its name, because its container had not begun; the first one is so old.',
+    parse: (text) => (Number.isNaN(Date.parse(text)) ? undefined : Date.parse(text)),
+  },
+  withdrawn: {
+    key: 'multinic.io/withdrawn',
+    on: ['Pod'],
+    values: 'true',
+    means: 'The Job was withdrawn before the agent began.',
+    parse: FLAG.parse,
+  },
   job: {
     key: 'multinic.io/job',
     on: ['Pod'],

@@ -39,7 +39,6 @@ export function addWritingCommands(program: Command): void {
 
   for (const { name, what, done } of [
     { name: 'release', what: 'end the hold of a node: its CR decides again', done: 'released' },
-    { name: 'retry', what: 'run the agent again now', done: 'to be run again' },
     { name: 'pause', what: 'stop applying on a node; commits go on', done: 'paused' },
     { name: 'resume', what: 'apply again on a paused node', done: 'resumed' },
   ]) {
@@ -51,6 +50,8 @@ export function addWritingCommands(program: Command): void {
         one(flags, result ?? { node }, done);
       });
   }
+
+  addRetry(program);
 
   writing(
     program.command('rerender').description("write nodes' files with today's renderer, or with another one"),
@@ -81,6 +82,19 @@ export function addWritingCommands(program: Command): void {
       const result = await post<{ confirmed: string }>(flags, '/confirm', { target });
       if (flags.output === 'json') printJson(result);
       else print(`confirmed ${result.confirmed.slice(0, 40)}`);
+    });
+}
+
+function addRetry(program: Command): void {
+  writing(program.command('retry').description('run the agent again now'))
+    .argument('[node]')
+    .option('--failed', 'on all nodes that failed')
+    .addHelpText('after', '\nExamples:\n  multinic retry k8s-worker-01\n  multinic retry --failed')
+    .action(async (node: string | undefined, flags: Flags & { failed?: true }) => {
+      if ((node === undefined) === (flags.failed === undefined))
+        return usage('name a node, or all that failed with --failed');
+      if (node === undefined) return moved(flags, await post(flags, '/retry', {}));
+      one(flags, await post<Moved>(flags, `/nodes/${encodeURIComponent(node)}/retry`, {}), 'to be run again');
     });
 }
 

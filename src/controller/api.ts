@@ -77,6 +77,7 @@ export function apiRoutes({ commands, telling, wake, store }: Desk): Route[] {
     command('/nodes/:node/pause', Body, async (node) => commands.setPaused(node, true)),
     command('/nodes/:node/resume', Body, async (node) => commands.setPaused(node, false)),
     command('/rollback', ChangeBody, (_, { change }, by) => commands.rollbackChange(change, by)),
+    command('/retry', Body, (_, __, by) => commands.retryFailed(by)),
     command('/rerender', RerenderBody, (_, { nodes, renderer }, by) =>
       commands.rerender(nodes, renderer, by),
     ),

@@ -36,7 +36,11 @@ export interface CommandsOptions {
   readonly branches: Branches;
   readonly mirror: Mirror;
   readonly inventory: PausableInventory;
-  readonly telling: { readonly waitingRemovals: WaitingRemovals | undefined };
+  readonly telling: {
+    readonly waitingRemovals: WaitingRemovals | undefined;
+    /** Nodes that the newest pass found failed. */
+    readonly failedNodes: readonly string[];
+  };
 }
 
 export class Commands {
@@ -117,6 +121,27 @@ export class Commands {
       recordRequest(batch, tip, { node, request, by: authorOf(by), principal: by.principal });
       const oids = await this.#store.write(batch);
       return { node, commit: oids.at(-1)! };
+    });
+  }
+
+  /** Requests a run for each failed node, in one batch. */
+  async retryFailed(by: Requester): Promise<ManyMoved> {
+    const nodes = this.#telling.failedNodes;
+    if (nodes.length === 0) {
+      throw new MultinicError('NothingToRetry', 'no node has failed: see multinic status');
+    }
+    return decideAnew(async () => {
+      const batch = new Batch();
+      for (const node of nodes) {
+        const tip = await this.#store.reader.ref(outcomeRef(node));
+        recordRequest(batch, tip, { node, request: 'retry', by: authorOf(by), principal: by.principal });
+      }
+      await this.#store.write(batch);
+      const moved = nodes.map(async (node) => {
+        const commit = await this.#store.reader.ref(outcomeRef(node));
+        return { node, commit: commit! };
+      });
+      return { moved: await Promise.all(moved), skipped: [] };
     });
   }
 

@@ -26,6 +26,7 @@ describe("a node's state", () => {
     reason: 'InterfacesMissing',
     message: '02:00:00:00:00:01 is not on the machine: attach it',
   };
+  const away = { reason: 'StoreUnreachable', message: 'the store does not answer' };
   const failure = { reason: 'VerifyFailed', message: 'no carrier: plug it in' };
   test.each<[string, NodeSetup, string]>([
     ['configured', idle('UpToDate'), 'Configured'],
@@ -41,6 +42,7 @@ describe("a node's state", () => {
     ['a failure is tried again', after(backingOff, 'Failed', failure), 'Failed VerifyFailed'],
     ['missing NICs are looked for again', after(backingOff, 'Pending', missing), 'Pending InterfacesMissing'],
     ['nobody knows', after(backingOff, 'Unknown', { reason: 'OutcomeLost' }), 'Pending OutcomeLost'],
+    ['the store is away', after(backingOff, 'Failed', away), 'Pending StoreUnreachable'],
     ['given up after failures', after(idle('GivenUp'), 'Failed', failure), 'Failed VerifyFailed'],
     ['not ready', idle('NotReady'), 'Pending NodeNotReady'],
     ['gone, and nothing to do', { ...idle('UpToDate'), facts: { gone: true } }, 'Pending NodeGone'],
@@ -89,6 +91,16 @@ describe("a node's state", () => {
 
   test('a stopped removal does not say why it was stopped: that many go, or that the inventory alone asks for it', () => {
     expect(view({ ...due, stopped: true }).message).not.toMatch(/too many/);
+  });
+
+  test('after an undone failure and a rollback, the tip is what is applied', () => {
+    const tree = 't'.repeat(40);
+    const history = [
+      runOf('w', 'Failed', { tried: 'b'.repeat(40), tree }),
+      runOf('w', 'Applied', { tried: 'a'.repeat(40), tree }),
+    ];
+    expect(view({ ...idle('UpToDate'), facts: { history, tipTree: tree } }).appliedCommit).toBe(tipOf('w'));
+    expect(view({ ...idle('Running'), facts: { history } }).appliedCommit).toBe('a'.repeat(40));
   });
 
   test('what is wanted, what is applied, and by which job', () => {

@@ -5,7 +5,7 @@ import type { Branch } from '../history/node-branch.ts';
 import { formatConfigRef } from '../history/commit-words.ts';
 import type { ConfigRef } from '../network/node.ts';
 import type { MirrorReport } from '../mirror/mirror.ts';
-import { runs, type Decision, type NodeFacts } from '../scheduler/due.ts';
+import { foundNoStore, runs, type Decision, type NodeFacts } from '../scheduler/due.ts';
 import type { JobStatus } from '../scheduler/job-port.ts';
 import { conditionsOf, describeProblems, nameOf, type JudgedNode } from './condition.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
@@ -158,12 +158,17 @@ function describeNode(
   const newest = runs(facts)[0];
   const applied = facts.history.find(({ result }) => result === 'Applied' || result === 'Pending');
   const job = snapshot.jobs.find(({ node, phase }) => node === name && phase !== 'finished');
+  // After an undone failure or a rollback the tip's files are on the host, whichever commit brought them there.
+  const decision = snapshot.decisions.get(name);
+  const upToDate = decision?.due === false && decision.reason === 'UpToDate';
+  const atTip = upToDate && newest?.tree === facts.tipTree;
+  const appliedCommit = atTip ? branch.tip.oid : applied?.tried;
   const lastJobName = job?.name ?? newest?.job;
   return {
     node: name,
     ...(rejected ?? judgeNode(snapshot, name, branch, facts)),
     desiredCommit: branch.tip.oid,
-    ...(applied?.tried !== undefined && { appliedCommit: applied.tried }),
+    ...(appliedCommit !== undefined && { appliedCommit }),
     ...(branch.hold !== undefined && { held: true }),
     ...(facts.paused && { paused: true }),
     ...(newest !== undefined && {
@@ -231,14 +236,8 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
         reason: newest?.reason ?? 'GivenUp',
         ...(newest?.result === 'Pending' ? { state: 'Pending', waitsForPerson: true } : { state: 'Failed' }),
       };
-    case 'BackingOff': {
-      const state: NodeState = newest?.result === 'Failed' ? 'Failed' : 'Pending';
-      return {
-        state,
-        reason: newest?.reason ?? newest?.result ?? 'BackingOff',
-        ...(why?.message !== undefined && { message: why.message }),
-      };
-    }
+    case 'BackingOff':
+      return backingOff(newest);
     case 'Paused':
       return waiting('Paused', `changes wait: multinic resume ${name}`);
     case 'NotReady':
@@ -264,6 +263,16 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
     case 'Withdrawing':
       return { state: 'Pending', reason: decision.reason };
   }
+}
+
+/** A run that reached no store is waiting, and no failure. */
+function backingOff(newest: ReturnType<typeof runs>[number] | undefined): Verdict {
+  const failed = newest?.result === 'Failed' && !foundNoStore(newest);
+  return {
+    state: failed ? 'Failed' : 'Pending',
+    reason: newest?.reason ?? newest?.result ?? 'BackingOff',
+    ...(newest?.message !== undefined && { message: newest.message }),
+  };
 }
 
 function describeHold({ hold }: Branch): string {

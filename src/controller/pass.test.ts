@@ -242,3 +242,21 @@ test('a node that has to wait is looked at again soon', async () => {
   vi.spyOn(jobs, 'start').mockRejectedValueOnce(new TypeError('no answer'));
   expect((await pass.run()).nextWake).toBe(NOW + 5_000);
 });
+
+test('a retry of all failed nodes asks for one run of each', async () => {
+  const by = { name: 'p', email: 'p@example.org', principal: 'p' };
+  await expect(desk.commands.retryFailed(by)).rejects.toMatchObject({ code: 'NothingToRetry' });
+  vi.spyOn(desk.telling, 'failedNodes', 'get').mockReturnValue(['worker-1']);
+  expect((await desk.commands.retryFailed(by)).moved).toEqual([
+    { node: 'worker-1', commit: await outcomes() },
+  ]);
+  const request = await store.reader.commit((await outcomes())!);
+  expect(request.trailers).toContainEqual(['Request', 'retry']);
+});
+
+test('a job that is gone before its agent began is made again under its name, and no attempt', async () => {
+  await pass.run();
+  expect(jobs.started).toHaveLength(2);
+  expect(jobs.started[1]).toEqual(jobs.started[0]);
+  expect(await outcomes()).toBeUndefined();
+});

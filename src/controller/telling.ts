@@ -7,7 +7,7 @@ import { MultinicError } from '../api/errors.ts';
 import type { ConfigStatus } from '../api/status.ts';
 import type { MirrorEvent } from '../mirror/branch-mirror.ts';
 import type { Oid } from '../store/model/store-port.ts';
-import { configStatuses, type Snapshot } from './config-status.ts';
+import { configStatuses, nodeViews, type Snapshot } from './config-status.ts';
 import { newsBetween } from './news.ts';
 import type { StatusSink } from './sink-port.ts';
 
@@ -47,6 +47,12 @@ export class Telling {
   get waitingRemovals(): WaitingRemovals | undefined {
     const report = this.#snapshot?.report;
     return report && { main: report.main.commit, nodes: report.stopped };
+  }
+
+  get failedNodes(): readonly string[] {
+    if (this.#snapshot === undefined) return [];
+    const failed = nodeViews(this.#snapshot).filter(({ state }) => state === 'Failed');
+    return [...new Set(failed.flatMap(({ node }) => node ?? []))];
   }
 
   /** Failure of the newest pass (a full disk), in words for people; undefined if the pass succeeded. */

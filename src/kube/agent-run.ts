@@ -13,6 +13,14 @@ export interface AgentJobObject {
   readonly node: string;
   readonly commit: string;
   readonly attempt: number;
+  /** Milliseconds since 1970, by the API server's clock. */
+  readonly created: number;
+  /** Creation of the first Job of the name, if it was made again: milliseconds since 1970. */
+  readonly waitingSince?: number;
+  /** A queue such as Kueue lets the Job wait. */
+  readonly suspended?: true;
+  /** The Job has ended and never had a pod. */
+  readonly podless?: boolean;
   readonly deleting: boolean;
   readonly recorded: boolean;
   /** The condition Failed or Complete, or the condition that announces Failed while a pod has not ended. */
@@ -29,10 +37,14 @@ export interface AgentPod {
   readonly name: string;
   readonly uid: string;
   readonly job: string;
+  /** UID of the pod's Job: another Job of the name may have been made since. */
+  readonly jobUid?: string;
   readonly node: string;
   readonly commit: string;
   readonly attempt: number;
   readonly deleting: boolean;
+  /** The Job was withdrawn before the agent began. */
+  readonly withdrawn?: true;
   /** started: the container has begun. */
   readonly phase: 'waiting' | 'started' | 'ended';
   /** True if the pod ended and its container never began. */
@@ -44,26 +56,31 @@ export interface AgentPod {
   readonly report?: string;
 }
 
-/** The fields of a Job's warning Event that the runner uses. */
+/** The fields of a warning Event that the runner uses. */
 export interface AgentWarning {
-  /** UID of the Job. */
+  /** UID of the Job or the pod that the Event is about. */
   readonly uid: string;
   readonly reason: string;
   readonly message: string;
 }
 
-export function projectJob({ metadata, status }: V1Job): AgentJobObject {
+export function projectJob({ metadata, spec, status }: V1Job): AgentJobObject {
   const annotations = metadata?.annotations ?? {};
   const holds = (status?.conditions ?? []).filter((each) => each.status === 'True');
   const ended =
     holds.find(({ type }) => type === 'Failed' || type === 'Complete') ??
     holds.find(({ type }) => type === 'FailureTarget');
+  const waitingSince = readAnnotation(annotations, JOB_ANNOTATIONS.waitingSince);
   return {
     name: metadata?.name ?? '',
     uid: metadata?.uid ?? '',
     node: annotations[ANNOTATION.node] ?? '',
     commit: annotations[ANNOTATION.commit] ?? '',
     attempt: readAnnotation(annotations, JOB_ANNOTATIONS.attempt) ?? 0,
+    created: timeOf(metadata?.creationTimestamp),
+    ...(waitingSince !== undefined && { waitingSince }),
+    ...(spec?.suspend === true && { suspended: true }),
+    ...(ended !== undefined && podsOf(status) === 0 && { podless: true }),
     deleting: metadata?.deletionTimestamp !== undefined,
     recorded: readAnnotation(annotations, JOB_ANNOTATIONS.recorded) ?? false,
     ...(ended !== undefined && {
@@ -76,23 +93,36 @@ export function projectJob({ metadata, status }: V1Job): AgentJobObject {
   };
 }
 
+/** Number of pods that a Job had or has. */
+function podsOf(status: V1Job['status']): number {
+  return (status?.active ?? 0) + (status?.failed ?? 0) + (status?.succeeded ?? 0);
+}
+
+/** Reasons of a container runtime that could not start a container. */
+const NOT_STARTED: ReadonlySet<string> = new Set(['StartError', 'ContainerCannotRun']);
+
 export function projectPod({ metadata, spec, status }: V1Pod): AgentPod {
   const container = status?.containerStatuses?.find(({ name }) => name === 'agent');
   const terminated = container?.state?.terminated ?? container?.lastState?.terminated;
+  const began = terminated !== undefined && !NOT_STARTED.has(terminated.reason ?? '');
   const over = status?.phase === 'Succeeded' || status?.phase === 'Failed' || terminated !== undefined;
   const why = over ? endOf(terminated, status) : waitOf(container?.state, status);
+  const withdrawn = readAnnotation(metadata?.annotations, JOB_ANNOTATIONS.withdrawn);
+  const jobUid = metadata?.ownerReferences?.find(({ controller }) => controller === true)?.uid;
   return {
     name: metadata?.name ?? '',
     uid: metadata?.uid ?? '',
     job: metadata?.labels?.['job-name'] ?? '',
+    ...(jobUid !== undefined && { jobUid }),
     node: metadata?.annotations?.[ANNOTATION.node] ?? spec?.nodeName ?? '',
     commit: metadata?.annotations?.[ANNOTATION.commit] ?? '',
     attempt: readAnnotation(metadata?.annotations, JOB_ANNOTATIONS.attempt) ?? 0,
     deleting: metadata?.deletionTimestamp !== undefined,
+    ...(withdrawn === true && { withdrawn }),
     phase: over ? 'ended' : container?.state?.running === undefined ? 'waiting' : 'started',
-    ...(over && terminated === undefined && { unstarted: true }),
+    ...(over && !began && { unstarted: true }),
     ...why,
-    ...(terminated?.message !== undefined && { report: terminated.message }),
+    ...(began && terminated.message !== undefined && { report: terminated.message }),
   };
 }
 
@@ -105,12 +135,52 @@ export function outcomeOf({ report }: AgentPod): Outcome | undefined {
   return Outcome.safeParse(parsed(report)).data;
 }
 
-/** The reason why a pod does not start, in words; undefined for a pod that is merely starting. */
-export function describeWait({ reason, message }: AgentPod): string | undefined {
-  if (reason === undefined || reason === 'ContainerCreating' || reason === 'PodInitializing')
-    return undefined;
-  return `its pod does not start: ${reason}${message === undefined ? '' : `, ${message}`}`;
+/** Steps of the agent that change nothing on the host. */
+const EARLY: ReadonlySet<string> = new Set([
+  'lock',
+  'checkout',
+  'tree',
+  'detect',
+  'plan',
+  'preflight',
+  'validate',
+]);
+
+/**
+ * Whether a pod that ended was a run of the agent. A pod whose container never started was none; nor was one whose Job was
+ * withdrawn, if its agent had done nothing on the host.
+ */
+export function hasRun(pod: AgentPod): boolean {
+  if (pod.unstarted === true) return false;
+  if (pod.withdrawn !== true) return true;
+  const outcome = outcomeOf(pod);
+  if (outcome !== undefined) return outcome.result !== 'Failed' || !EARLY.has(outcome.step);
+  const { step } = LastWords.safeParse(parsed(pod.report)).data ?? {};
+  return step !== undefined && !EARLY.has(step);
 }
+
+/**
+ * Says why a Job has not started, in the words of the kubelet and of the newest Event; undefined while nothing is unusual.
+ * Pod Security, quota and admission refuse a pod in Events of its Job; a kubelet reports volumes and images in Events of
+ * the pod.
+ */
+export function describeWait(
+  job: AgentJobObject,
+  pod: AgentPod | undefined,
+  warnings: readonly AgentWarning[],
+): string | undefined {
+  if (job.suspended === true) return 'its Job is suspended: a queue such as Kueue lets it wait';
+  const about = pod?.uid ?? job.uid;
+  const warning = warnings.findLast(({ uid }) => uid === about);
+  const event = warning && `${warning.reason}: ${warning.message}`;
+  if (pod === undefined) return event;
+  if (event === undefined && (pod.reason === undefined || STARTING.has(pod.reason))) return undefined;
+  const reason = [pod.reason, pod.message].filter(Boolean).join(', ');
+  return `its pod does not start: ${[reason, event].filter(Boolean).join('; ')}`;
+}
+
+/** Reasons of a pod that is being made ready. */
+const STARTING: ReadonlySet<string> = new Set(['ContainerCreating', 'PodInitializing']);
 
 /** The end of a run without a report, with the last step that its agent named. */
 export function describeEnd(pod: AgentPod | undefined, job: AgentJobObject | undefined): string {
@@ -138,7 +208,8 @@ type Why = Pick<AgentPod, 'reason' | 'message'>;
 function endOf(terminated: V1ContainerState['terminated'], status: V1Pod['status']): Why {
   // The pod's status names eviction and deadline; the container's names a kill for memory.
   const reason = status?.reason ?? terminated?.reason;
-  const message = status?.message ?? (terminated && `exit code ${terminated.exitCode}`);
+  const cannot = NOT_STARTED.has(terminated?.reason ?? '') ? terminated?.message : undefined;
+  const message = status?.message ?? cannot ?? (terminated && `exit code ${terminated.exitCode}`);
   return { ...(reason !== undefined && { reason }), ...(message !== undefined && { message }) };
 }
 
@@ -146,7 +217,10 @@ function waitOf(state: V1ContainerState | undefined, status: V1Pod['status']): W
   const unscheduled = status?.conditions?.find(
     ({ type, status: holds }) => type === 'PodScheduled' && holds === 'False',
   );
-  const { reason, message } = state?.waiting ?? unscheduled ?? {};
+  const before = status?.initContainerStatuses?.find(
+    ({ state: each }) => each?.waiting !== undefined && !STARTING.has(each.waiting.reason ?? ''),
+  );
+  const { reason, message } = before?.state?.waiting ?? state?.waiting ?? unscheduled ?? {};
   return { ...(reason !== undefined && { reason }), ...(message !== undefined && { message }) };
 }
 

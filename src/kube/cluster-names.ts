@@ -20,6 +20,8 @@ export const ANNOTATION = {
   commit: JOB_ANNOTATIONS.commit.key,
   attempt: JOB_ANNOTATIONS.attempt.key,
   recorded: JOB_ANNOTATIONS.recorded.key,
+  waitingSince: JOB_ANNOTATIONS.waitingSince.key,
+  withdrawn: JOB_ANNOTATIONS.withdrawn.key,
   job: JOB_ANNOTATIONS.job.key,
   ca: JOB_ANNOTATIONS.ca.key,
 } as const;

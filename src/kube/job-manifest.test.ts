@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { AgentJob } from '../api/job.ts';
 import type { JobRequest } from '../scheduler/job-port.ts';
-import { agentJob, shellPod, type JobOptions } from './job-manifest.ts';
+import { MAX_WAIT_SECONDS, agentJob, shellPod, type JobOptions } from './job-manifest.ts';
 
 const request: JobRequest = {
   name: 'multinic-agent-i-0123456789abcdef0-20260101000000',
@@ -22,7 +22,6 @@ const options: JobOptions = {
   storeUrl: 'https://10.96.0.7:8443/git',
   ca: 'PEM',
   peers: ['10.0.0.5'],
-  startLimit: 60,
 };
 const templateOf = (job: ReturnType<typeof agentJob>) => job.spec!.template;
 
@@ -43,7 +42,7 @@ test('the agent finds its job, the CA and a token of its own as files', () => {
 
 test('the agent ends before its Job, which counts the time that the pod takes to start', () => {
   const { spec } = agentJob(request, options);
-  expect(spec!.activeDeadlineSeconds).toBeGreaterThan(request.deadlineSeconds + options.startLimit);
+  expect(spec!.activeDeadlineSeconds).toBeGreaterThan(request.deadlineSeconds + MAX_WAIT_SECONDS);
   expect(spec).toMatchObject({ backoffLimit: 0 });
   // On only when the outcome is recorded: a TTL deletes Jobs that nobody has read.
   expect(spec!.ttlSecondsAfterFinished).toBeUndefined();

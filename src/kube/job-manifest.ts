@@ -30,9 +30,12 @@ export interface JobOptions extends ManifestOptions {
   readonly ca: string;
   /** Addresses of API servers and of the store. */
   readonly peers: readonly string[];
-  /** Seconds that the pod may take to start. */
-  readonly startLimit: number;
+  /** Creation of the first Job of the name, if it was made again: milliseconds since 1970. */
+  readonly waitingSince?: number;
 }
+
+/** Longest time that a Job waits for its pod before it is made again. */
+export const MAX_WAIT_SECONDS = 600;
 
 /** Restoring a host takes longer than a pod's usual 30 seconds. */
 export const GRACE_SECONDS = 90;
@@ -55,16 +58,22 @@ export function agentJob(request: JobRequest, options: JobOptions): V1Job {
     [ANNOTATION.commit]: request.commit,
     [ANNOTATION.attempt]: String(attempt),
   };
+  const since = options.waitingSince === undefined ? undefined : new Date(options.waitingSince).toISOString();
   const labels = agentLabels(nodeId);
   return {
     apiVersion: 'batch/v1',
     kind: 'Job',
-    metadata: { name: request.name, namespace: options.namespace, labels, annotations },
+    metadata: {
+      name: request.name,
+      namespace: options.namespace,
+      labels,
+      annotations: { ...annotations, ...(since !== undefined && { [ANNOTATION.waitingSince]: since }) },
+    },
     spec: {
       backoffLimit: 0,
       // Counts from the Job's creation, so the time that the pod takes to start is in it; the agent's own deadline
       // comes first, and leaves it time to restore the host.
-      activeDeadlineSeconds: options.startLimit + request.deadlineSeconds + GRACE_SECONDS,
+      activeDeadlineSeconds: MAX_WAIT_SECONDS + request.deadlineSeconds + GRACE_SECONDS,
       template: podTemplate(request.node, labels, options, {
         annotations: { ...annotations, [ANNOTATION.job]: JSON.stringify(job), [ANNOTATION.ca]: options.ca },
         args: [

@@ -38,6 +38,7 @@ const job: AgentJobObject = {
   node: 'w',
   commit: COMMIT,
   attempt: 1,
+  created: Date.UTC(2026, 0, 1),
   deleting: false,
   recorded: false,
 };
@@ -229,21 +230,152 @@ test('a recorded Job that has the name of a new one goes first: a restored store
   });
 });
 
-test('a pod that does not start: said at once, deleted when its time is over', async () => {
+test('a pod that does not start is told at once, and frees its slot after a while', async () => {
   jobs = [job];
   pods = [{ ...pod, reason: 'ImagePullBackOff', message: 'no such image' }];
   expect(await runner.list()).toEqual([
     { ...known, phase: 'waiting', message: 'its pod does not start: ImagePullBackOff, no such image' },
   ]);
   now += START_LIMIT * 1000;
+  expect(await runner.list()).toEqual([
+    {
+      ...known,
+      phase: 'waiting',
+      late: true,
+      message: expect.stringMatching(/ImagePullBackOff.*tried again/),
+    },
+  ]);
+  expect(api.by('DELETE')).toEqual([]);
+});
+
+test('a pod that says nothing while it does not start is late all the same, in words', async () => {
+  jobs = [job];
+  pods = [{ ...pod, reason: 'ContainerCreating' }];
+  await runner.list();
+  now += START_LIMIT * 1000;
   expect((await runner.list())[0]).toMatchObject({
-    phase: 'finished',
-    message: expect.stringMatching(/ImagePullBackOff/),
+    late: true,
+    message: expect.stringMatching(/ContainerCreating/),
   });
+});
+
+test('a Job whose pod waits is made again under its name, after five to ten minutes', async () => {
+  jobs = [job];
+  pods = [{ ...pod, reason: 'ImagePullBackOff' }];
+  await runner.list();
+  now += 299_000;
+  expect((await runner.list())[0]).toMatchObject({ phase: 'waiting', late: true });
+  expect(api.by('DELETE')).toEqual([]);
+  now += 1_000;
+  expect((await runner.list())[0]).toMatchObject({ phase: 'waiting', late: true });
   expect(api.by('DELETE')[0]).toMatchObject({
     path: `${JOBS}/${NAME}`,
     body: { preconditions: { uid: 'u1' } },
   });
+  // The next Job of the name keeps the time of the first.
+  jobs = [];
+  pods = [];
+  expect(await runner.list()).toEqual([]);
+  await runner.start(request);
+  expect(api.by('POST').at(-1)!.body).toMatchObject({
+    metadata: { name: NAME, annotations: { 'multinic.io/waiting-since': '2026-01-01T00:00:00.000Z' } },
+  });
+});
+
+test.each([
+  [0, 60_000],
+  [120_000, 120_000],
+  [3_600_000, 600_000],
+])(
+  'a pod that ended before its agent began: after %i ms it is tried again in %i ms',
+  async (before, pause) => {
+    jobs = [
+      {
+        ...job,
+        waitingSince: job.created - before,
+        ended: { reason: 'BackoffLimitExceeded', message: '', at: NOW },
+      },
+    ];
+    pods = [{ ...pod, phase: 'ended', unstarted: true, reason: 'OutOfpods', message: 'too many pods' }];
+    expect((await runner.list())[0]).toMatchObject({
+      phase: 'waiting',
+      message: expect.stringMatching(/OutOfpods.*too many pods/),
+    });
+    now += pause - 1;
+    await runner.list();
+    expect(api.by('DELETE')).toEqual([]);
+    now += 1;
+    expect((await runner.list())[0]).toMatchObject({ phase: 'waiting' });
+    expect(api.by('DELETE')).toHaveLength(1);
+  },
+);
+
+test('a Job that ended without ever having a pod has not begun; one that had a pod is lost', async () => {
+  api.on(PODS, { items: [] });
+  warnings = [{ uid: 'u1', reason: 'FailedCreate', message: 'violates PodSecurity' }];
+  jobs = [{ ...job, podless: true, ended: { reason: 'DeadlineExceeded', message: 'too long', at: NOW } }];
+  expect((await runner.list())[0]).toMatchObject({
+    phase: 'waiting',
+    message: expect.stringMatching(/violates PodSecurity/),
+  });
+  jobs = [{ ...jobs[0]!, podless: false }];
+  expect((await runner.list())[0]).toMatchObject({ phase: 'finished' });
+});
+
+test('a Job that a queue suspends is left to the queue', async () => {
+  jobs = [{ ...job, suspended: true }];
+  await runner.list();
+  now += 3_600_000;
+  expect((await runner.list())[0]).toMatchObject({
+    phase: 'waiting',
+    late: true,
+    message: expect.stringMatching(/suspended/),
+  });
+  expect(api.by('DELETE')).toEqual([]);
+});
+
+test('a pod of an earlier Job of the name that never began tells nothing of the new one', async () => {
+  jobs = [{ ...job, uid: 'u2' }];
+  pods = [{ ...pod, jobUid: 'u1', phase: 'ended', unstarted: true, reason: 'OutOfpods' }];
+  expect(await runner.list()).toEqual([{ ...known, phase: 'waiting' }]);
+  pods = [{ ...pod, jobUid: 'u1', phase: 'started' }];
+  expect((await runner.list())[0]).toMatchObject({ phase: 'running' });
+});
+
+test.each([
+  ['a report of a refused token', { ...report, result: 'Failed', reason: 'Unauthorized', step: 'checkout' }],
+  ['a report of its end', { ...report, result: 'Failed', reason: 'Interrupted', step: 'plan' }],
+  ['words of an early step', { step: 'checkout', at: '…' }],
+  ['nothing', undefined],
+])('a job that is withdrawn while its agent begins has not been: %s', async (_, words) => {
+  jobs = [job];
+  pods = [pod];
+  await runner.withdraw(NAME);
+  expect(api.by('PATCH')[0]).toMatchObject({
+    path: `/api/v1/namespaces/ns/pods/${pod.name}`,
+    body: { metadata: { annotations: { 'multinic.io/withdrawn': 'true' } } },
+  });
+  expect(api.by('DELETE')[0]).toMatchObject({ body: { preconditions: { uid: 'u1' } } });
+  jobs = [];
+  pods = [
+    {
+      ...pod,
+      withdrawn: true,
+      phase: 'ended',
+      reason: 'Error',
+      ...(words !== undefined && { report: JSON.stringify(words) }),
+    },
+  ];
+  expect(await runner.list()).toEqual([]);
+});
+
+test.each([
+  ['a run that succeeded', report],
+  ['a change that was undone', { ...report, result: 'Failed', reason: 'Interrupted', step: 'activate' }],
+  ['words of a step that changes the host', { step: 'write', at: '…' }],
+])('a withdrawn job whose agent came to the host is recorded: %s', async (_, words) => {
+  pods = [{ ...pod, withdrawn: true, phase: 'ended', reason: 'Error', report: JSON.stringify(words) }];
+  expect((await runner.list())[0]).toMatchObject({ phase: 'finished' });
 });
 
 test('a pod that was refused is told by the Events of its Job', async () => {
@@ -259,6 +391,11 @@ test('a pod that was refused is told by the Events of its Job', async () => {
     { uid: 'another', reason: 'FailedCreate', message: 'quota' },
   ];
   expect((await runner.list())[0]!.message).toBe('FailedCreate: violates PodSecurity');
+  pods = [{ ...pod, reason: 'ContainerCreating' }];
+  warnings = [{ uid: pod.uid, reason: 'FailedMount', message: 'no such volume' }];
+  expect((await runner.list())[0]!.message).toBe(
+    'its pod does not start: ContainerCreating; FailedMount: no such volume',
+  );
 });
 
 test('a job is forgotten by a mark on it, and the TTL begins only then', async () => {
@@ -292,6 +429,7 @@ test('what is kept of a Job and a pod', () => {
       metadata: {
         name: NAME,
         uid: 'u1',
+        creationTimestamp: '2026-01-01T00:00:00Z' as never,
         annotations: { 'multinic.io/node': 'w', 'multinic.io/commit': COMMIT, 'multinic.io/attempt': '1' },
       },
     }),
@@ -313,4 +451,31 @@ test('what is kept of a Job and a pod', () => {
       },
     }),
   ).toMatchObject({ phase: 'ended', reason: 'OOMKilled', report: 'step', job: NAME, node: 'w' });
+});
+
+test('a Job without a pod, a suspended one, and one that was tried before are known as such', () => {
+  const metadata = { name: NAME, annotations: { 'multinic.io/waiting-since': '2026-01-01T00:00:00Z' } };
+  const failed = { type: 'Failed', status: 'True', reason: 'DeadlineExceeded' };
+  expect(
+    projectJob({ metadata, spec: { suspend: true } as never, status: { conditions: [failed] } }),
+  ).toMatchObject({ waitingSince: Date.UTC(2026, 0, 1), suspended: true, podless: true });
+  expect(projectJob({ metadata, status: { failed: 1, conditions: [failed] } }).podless).toBeUndefined();
+});
+
+test('a container that could not start, and an init container that waits, have not begun', () => {
+  const base = { name: 'agent', image: '', imageID: '', ready: false, restartCount: 0 };
+  const terminated = { exitCode: 128, reason: 'StartError', message: 'exec format error' };
+  expect(
+    projectPod({ status: { phase: 'Failed', containerStatuses: [{ ...base, state: { terminated } }] } }),
+  ).toMatchObject({ phase: 'ended', unstarted: true, reason: 'StartError', message: 'exec format error' });
+  const waiting = { reason: 'ImagePullBackOff', message: 'no proxy image' };
+  expect(
+    projectPod({
+      status: {
+        phase: 'Pending',
+        initContainerStatuses: [{ ...base, name: 'proxy', state: { waiting } }],
+        containerStatuses: [{ ...base, state: { waiting: { reason: 'PodInitializing' } } }],
+      },
+    }),
+  ).toMatchObject({ phase: 'waiting', reason: 'ImagePullBackOff', message: 'no proxy image' });
 });

@@ -8,6 +8,7 @@ import type { JobRequest, JobRunner, JobStatus } from '../scheduler/job-port.ts'
 import {
   describeEnd,
   describeWait,
+  hasRun,
   outcomeOf,
   projectJob,
   projectPod,
@@ -16,7 +17,7 @@ import {
   type AgentWarning,
 } from './agent-run.ts';
 import { hasStatus, MERGE_PATCH, type KubeClient } from './client.ts';
-import { agentJob, GRACE_SECONDS, type JobOptions } from './job-manifest.ts';
+import { agentJob, GRACE_SECONDS, MAX_WAIT_SECONDS, type JobOptions } from './job-manifest.ts';
 import { ANNOTATION } from './cluster-names.ts';
 
 /** The part of an Informer that is read. */
@@ -24,14 +25,16 @@ export interface Lookup<T> {
   list(): readonly T[];
 }
 
-export interface KubeJobRunnerOptions extends Omit<JobOptions, 'ca' | 'peers'> {
+export interface KubeJobRunnerOptions extends Omit<JobOptions, 'ca' | 'peers' | 'waitingSince'> {
   readonly client: KubeClient;
   readonly jobs: Lookup<AgentJobObject>;
   readonly pods: Lookup<AgentPod>;
-  /** Pod Security, quota and admission refuse pods in Events of the Job, and nowhere else. */
+  /** Events of the Jobs and of their pods, oldest first. */
   readonly warnings: Lookup<AgentWarning>;
   readonly ca: () => string;
   readonly peers: () => Promise<readonly string[]>;
+  /** Seconds after which a Job that has not started holds no slot. */
+  readonly startLimit: number;
   /** Seconds that a Job stays after its outcome is recorded. */
   readonly jobTtl: number;
   /** Called when something may be due without an event of an object. */
@@ -44,6 +47,12 @@ export interface KubeJobRunnerOptions extends Omit<JobOptions, 'ca' | 'peers'> {
 const UNSEEN_MS = 30_000;
 /** Time after which a pod that must end and does not counts as lost, because its node does not answer. */
 const LINGER_MS = (GRACE_SECONDS + 60) * 1000;
+/** Shortest time before a Job that does not start is made again: its pod waits, or its pod has ended. */
+const WAITING_MS = 300_000;
+const ENDED_MS = 60_000;
+
+/** A name that was not used again for so long is not waited for any more. */
+const FORGET_MS = 3_600_000;
 
 /** The fields that a JobStatus has in any phase. */
 type Known = Omit<JobStatus, 'phase' | 'outcome' | 'message'>;
@@ -55,6 +64,8 @@ export class KubeJobRunner implements JobRunner {
   readonly #unseen = new Map<string, { readonly status: JobStatus; readonly at: number }>();
   /** Jobs with a recorded outcome. The informer may lag behind, and a pod may outlive its Job. */
   readonly #recorded = new Set<string>();
+  /** Creation of the first Job of a name whose Job was deleted because it did not start. */
+  readonly #waitingSince = new Map<string, { readonly since: number; readonly at: number }>();
   /** Time of the first sight of each object, by this process's clock, because the API server's may differ. */
   readonly #since = new Map<string, number>();
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -84,7 +95,13 @@ export class KubeJobRunner implements JobRunner {
     const { name, node, commit, attempt } = request;
     try {
       const { ca, peers, ...options } = this.#options;
-      const body = agentJob(request, { ...options, ca: ca(), peers: await peers() });
+      const waitingSince = this.#waitingSince.get(name)?.since;
+      const body = agentJob(request, {
+        ...options,
+        ca: ca(),
+        peers: await peers(),
+        ...(waitingSince !== undefined && { waitingSince }),
+      });
       await client.request('POST', this.#path(), { body });
     } catch (error) {
       if (!hasStatus(error, 409)) throw error;
@@ -95,9 +112,12 @@ export class KubeJobRunner implements JobRunner {
   }
 
   async withdraw(name: string): Promise<void> {
-    const started = this.#options.pods.list().some((pod) => pod.job === name && pod.phase !== 'waiting');
-    // An agent that starts at this instant finds that the tip moved, and touches nothing.
-    if (!started) await this.#delete(name);
+    const pods = this.#options.pods.list().filter((pod) => pod.job === name);
+    if (pods.some(({ phase }) => phase === 'started')) return;
+    // An agent may begin at this very instant. The mark on its pod outlives the Job and this process.
+    for (const pod of pods) if (pod.phase === 'waiting') await this.#markWithdrawn(pod);
+    await this.#delete(name, this.#options.jobs.list().find((job) => job.name === name)?.uid);
+    this.#waitingSince.delete(name);
   }
 
   /** Marks the Job as recorded. The Job and its pod's log stay for people for a while. */
@@ -153,21 +173,20 @@ export class KubeJobRunner implements JobRunner {
     const reported = finished(known, pods);
     if (reported !== undefined) return reported;
     if (living !== undefined) return await this.#living(known, job, living);
-    const [ended] = pods;
-    if (job === undefined) {
-      // The Job was withdrawn or deleted before its agent ran, so it leaves no outcome.
-      if (ended === undefined || ended.unstarted === true) return undefined;
-      return { ...known, phase: 'finished', message: describeEnd(ended, job) };
-    }
-    if (ended !== undefined) return { ...known, phase: 'finished', message: describeEnd(ended, job) };
-    if (job.ended !== undefined) return await this.#lost(known, job);
+    const ran = pods.find(hasRun);
+    if (ran !== undefined) return { ...known, phase: 'finished', message: describeEnd(ran, job) };
+    // A Job that was withdrawn or deleted before its agent began is as if it had not been.
+    if (job === undefined) return undefined;
     if (job.deleting) return { ...known, phase: 'running', message: 'its Job is being deleted' };
-    return await this.#waiting(known, job, undefined);
+    const unstarted = pods.find((pod) => isOf(pod, job));
+    if (job.ended !== undefined && unstarted === undefined) return await this.#lost(known, job);
+    return await this.#waiting(known, job, unstarted);
   }
 
   /** Pods that outlive their deleted Job: until such a pod ends, no other agent may start on its node. */
   async #living(known: Known, job: AgentJobObject | undefined, pod: AgentPod): Promise<JobStatus> {
-    if (job !== undefined && job.ended === undefined && !job.deleting && !pod.deleting) {
+    const ending = job === undefined || job.ended !== undefined || job.deleting || pod.deleting;
+    if (!ending && isOf(pod, job)) {
       return pod.phase === 'started' ? { ...known, phase: 'running' } : await this.#waiting(known, job, pod);
     }
     if (this.#age(`${pod.uid}/due`, LINGER_MS) >= LINGER_MS) {
@@ -196,21 +215,50 @@ export class KubeJobRunner implements JobRunner {
     if (reported !== undefined) return reported;
     if (pods.some(({ phase }) => phase !== 'ended'))
       return { ...known, phase: 'running', message: 'its pod ends' };
+    const unstarted = pods.find((pod) => !hasRun(pod));
+    if (unstarted !== undefined || job.podless === true) return await this.#waiting(known, job, unstarted);
     return { ...known, phase: 'finished', message: describeEnd(pods[0], job) };
   }
 
+  /** A Job whose agent has not begun. It goes on trying, and from time to time it is made again under its name. */
   async #waiting(known: Known, job: AgentJobObject, pod: AgentPod | undefined): Promise<JobStatus> {
-    const { startLimit, warnings, log } = this.#options;
-    const message = pod === undefined ? describeRefusal(job, warnings.list()) : describeWait(pod);
-    if (this.#age(job.uid, startLimit * 1000) < startLimit * 1000)
-      return { ...known, phase: 'waiting', ...(message !== undefined && { message }) };
+    const slotMs = this.#options.startLimit * 1000;
+    const reason = describeWait(job, pod, this.#options.warnings.list());
+    const late = this.#age(job.uid, slotMs) >= slotMs;
+    const again = this.#isDueAgain(job);
+    if (again) await this.#deleteToMakeAgain(job, reason);
+    if (!late && job.ended === undefined)
+      return { ...known, phase: 'waiting', ...(reason !== undefined && { message: reason }) };
+    const message = `${reason ?? describeSilence(job, pod)}; tried again by itself, ${sinceWhen(job)}`;
+    return { ...known, phase: 'waiting', late: true, message };
+  }
+
+  /** The longer a run has not begun, the longer its next Job lives, from one minute to ten. */
+  #isDueAgain(job: AgentJobObject): boolean {
+    if (job.suspended === true) return false;
+    const waited = job.created - (job.waitingSince ?? job.created);
+    const [state, shortest] = job.ended === undefined ? ['waiting', WAITING_MS] : ['ended', ENDED_MS];
+    const pause = Math.min(Math.max(waited, shortest), MAX_WAIT_SECONDS * 1000);
+    return this.#age(`${job.uid}/${state}`, pause) >= pause;
+  }
+
+  async #deleteToMakeAgain(job: AgentJobObject, reason: string | undefined): Promise<void> {
     await this.#delete(job.name, job.uid);
-    log.warn({ job: job.name, node: job.node, reason: message }, 'a job that does not start is deleted');
-    return {
-      ...known,
-      phase: 'finished',
-      message: `its pod did not start within ${startLimit} s: ${message ?? 'see kubectl describe'}`,
-    };
+    this.#waitingSince.set(job.name, { since: job.waitingSince ?? job.created, at: this.#now() });
+    this.#options.log.warn(
+      { job: job.name, node: job.node, reason },
+      'a job that does not start is made again',
+    );
+  }
+
+  async #markWithdrawn(pod: AgentPod): Promise<void> {
+    const body = { metadata: { annotations: { [ANNOTATION.withdrawn]: 'true' } } };
+    const path = `/api/v1/namespaces/${this.#options.namespace}/pods/${pod.name}`;
+    try {
+      await this.#options.client.request('PATCH', path, { body, contentType: MERGE_PATCH });
+    } catch (error) {
+      if (!hasStatus(error, 404)) throw error;
+    }
   }
 
   /** An API before 1.21 has no controller that deletes finished Jobs. */
@@ -251,6 +299,8 @@ export class KubeJobRunner implements JobRunner {
   #prune(names: ReadonlySet<string>): void {
     for (const name of names) this.#unseen.delete(name);
     for (const [name, { at }] of this.#unseen) if (this.#now() - at > UNSEEN_MS) this.#unseen.delete(name);
+    for (const [name, { at }] of this.#waitingSince)
+      if (this.#now() - at > FORGET_MS) this.#waitingSince.delete(name);
     for (const name of this.#recorded) if (!names.has(name)) this.#recorded.delete(name);
     const uids = new Set([...this.#options.jobs.list(), ...this.#options.pods.list()].map(({ uid }) => uid));
     for (const key of this.#since.keys()) if (!uids.has(key.split('/')[0]!)) this.#since.delete(key);
@@ -275,12 +325,22 @@ export class KubeJobRunner implements JobRunner {
 function finished(known: Known, pods: readonly AgentPod[]): JobStatus | undefined {
   for (const pod of pods) {
     const outcome = outcomeOf(pod);
-    if (outcome !== undefined) return { ...known, phase: 'finished', outcome };
+    if (outcome !== undefined && hasRun(pod)) return { ...known, phase: 'finished', outcome };
   }
   return undefined;
 }
 
-function describeRefusal({ uid }: AgentJobObject, warnings: readonly AgentWarning[]): string | undefined {
-  const warning = warnings.findLast((each) => each.uid === uid);
-  return warning && `${warning.reason}: ${warning.message}`;
+/** A Job that was made again has its name from one whose pods may be there still. */
+function isOf({ jobUid }: AgentPod, { uid }: AgentJobObject): boolean {
+  return jobUid === undefined || jobUid === uid;
+}
+
+function describeSilence(job: AgentJobObject, pod: AgentPod | undefined): string {
+  const end = job.ended && [job.ended.reason, job.ended.message].filter(Boolean).join(': ');
+  const state = pod?.reason ?? end ?? 'no Event says why';
+  return `its pod has not started (${state}): see kubectl describe ${pod === undefined ? `job ${job.name}` : `pod ${pod.name}`}`;
+}
+
+function sinceWhen({ created, waitingSince = created }: AgentJobObject): string {
+  return `since ${new Date(waitingSince).toISOString().replace(/\.\d+Z$/, 'Z')}`;
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { KubeNodeInventory, projectNode } from './node-inventory.ts';
 
-const node = (extra: object = {}, metadata: object = {}) =>
+const node = (extra: object = {}, metadata: object = {}, status: object = {}) =>
   projectNode({
     metadata: {
       name: 'w',
@@ -20,6 +20,7 @@ const node = (extra: object = {}, metadata: object = {}) =>
         operatingSystem: 'linux',
         ...extra,
       },
+      ...status,
     },
   } as never);
 
@@ -36,6 +37,18 @@ test('what is kept of a Node', () => {
     paused: true,
     annotations: { 'multinic.io/paused': 'true' },
   });
+});
+
+test.each([
+  ['True', true],
+  ['False', true],
+  ['Unknown', false],
+])('a Node whose kubelet says Ready=%s: reachable is %s', (status, reachable) => {
+  const conditions = [
+    { type: 'Ready', status, reason: 'KubeletNotReady', message: 'cni is not initialized' },
+  ];
+  expect(node({}, {}, { conditions }).ready).toBe(reachable);
+  expect(node({}, {}, { conditions: [] }).ready).toBe(false);
 });
 
 test('a Node that goes, and one that is no Linux, are not ready', () => {

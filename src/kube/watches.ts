@@ -70,7 +70,8 @@ export class Watches {
     this.warnings = new Informer({
       ...common,
       path: `/api/v1/namespaces/${namespace}/events`,
-      query: { fieldSelector: 'involvedObject.kind=Job,type=Warning' },
+      // Events of Jobs and of their pods: a selector cannot name two kinds, but it can leave out our own.
+      query: { fieldSelector: 'involvedObject.kind!=MultiNicBizConfig,type=Warning' },
       // The API server sends no bookmarks for Events, so their watch ends by itself before its silence counts as dead.
       timing: { watch: 60_000 },
       project: (object) => projectWarning(object as CoreV1Event),

@@ -266,3 +266,30 @@ test('a stamp is the commit time, and later than every stamp before', () => {
   const history = [run('Failed', { stamp: T0 + 5 }), run('Failed', { stamp: T0 + 4 })];
   expect(decide(node({ history }), (T0 + 9999) * 1000)).toMatchObject({ stampSeconds: T0 + 6 });
 });
+
+const away = (more: Partial<RunRecord> = {}): RunRecord =>
+  run('Failed', { reason: 'StoreUnreachable', ...more });
+
+describe('a store that is away', () => {
+  const later = (T0 + 2 * 3600) * 1000;
+
+  test('is no attempt, however often it is met', () => {
+    const history = Array.from({ length: MAX_TRIES + 5 }, () => away());
+    expect(verdict({ history }, later)).toBe('due 1');
+    expect(verdict({ history: [...history, run('Failed')] }, later)).toBe('due 2');
+  });
+
+  test('is asked for more and more seldom, at least each hour', () => {
+    expect(verdict({ history: [away()] }, (T0 + 59) * 1000)).toBe('BackingOff');
+    expect(verdict({ history: [away()] }, (T0 + 60) * 1000)).toBe('due 1');
+    const history = Array.from({ length: 8 }, () => away());
+    expect(verdict({ history }, (T0 + 3599) * 1000)).toBe('BackingOff');
+    expect(verdict({ history }, (T0 + 3600) * 1000)).toBe('due 1');
+  });
+
+  test('is not asked for each minute when the inventory is wrong about the boot', () => {
+    const history = Array.from({ length: 8 }, () => away({ bootId: 'other' }));
+    expect(verdict({ history }, (T0 + 3599) * 1000)).toBe('BackingOff');
+    expect(verdict({ history }, (T0 + 3600) * 1000)).toBe('due 1');
+  });
+});

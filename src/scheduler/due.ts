@@ -1,6 +1,7 @@
 // Decides whether one node needs a run of the agent, and whether it may have one now. Each decision uses only the store
 // and the inventory; nothing is remembered between decisions.
 import type { AgentJob } from '../api/job.ts';
+import { factsOf } from '../api/reasons/reasons.ts';
 import type { OutcomeRecord } from '../history/outcome-branch.ts';
 import type { Oid } from '../store/model/store-port.ts';
 
@@ -100,30 +101,35 @@ export type Decision =
   /** `until`: milliseconds since 1970. */
   | { readonly due: false; readonly reason: 'BackingOff'; readonly until: number };
 
-/** @param now milliseconds since 1970 */
+/**
+ * Whether the node needs a run of the agent, and may have one now.
+ * @param now milliseconds since 1970
+ */
 export function decide(node: NodeFacts, now: number): Decision {
-  if (node.invalidTip === true) return idle('InvalidTip');
-  const [newest] = runs(node);
-  if (newest === undefined && !node.wanted) return idle('NothingWanted');
-  if (newest !== undefined && !mayDiffer(node, newest)) return idle('UpToDate');
-  if (node.paused) return idle('Paused');
-  if (!node.ready) return idle('NotReady');
-  const obstacle = newest && hostObstacle(node, newest);
-  if (obstacle !== undefined) return idle(obstacle);
-
+  const reason = idleReason(node);
+  if (reason !== undefined) return { due: false, reason };
   const tries = triesOfTip(node);
-  const failures = tries.filter((run) => !rebooted(node, run));
-  const sameBoot = tries.filter(({ bootId }) => bootId === tries[0]?.bootId);
-  if (failures.length >= MAX_ATTEMPTS || sameBoot.length >= MAX_TRIES) return idle('GivenUp');
-  const until = Math.max(backoffEnd(failures, now), rebootEnd(failures, tries, now));
+  if (isGivenUp(node, tries)) return { due: false, reason: 'GivenUp' };
+  const until = pauseAfter(node, tries, now);
   if (until > now) return { due: false, reason: 'BackingOff', until };
   return {
     due: true,
-    attempt: failures.length + 1,
+    attempt: attemptsOf(node, tries).length + 1,
     stampSeconds: Math.max(node.tipTime, ...node.history.map(({ stamp }) => (stamp ?? 0) + 1)),
     expectedRecord: expectedRecord(node),
     requested: requests(node).length > 0,
   };
+}
+
+/** The first reason against a run, in this order: nothing to do, not allowed, not reachable, the host's own state. */
+function idleReason(node: NodeFacts): IdleReason | undefined {
+  const [newest] = runs(node);
+  if (node.invalidTip === true) return 'InvalidTip';
+  if (newest === undefined && !node.wanted) return 'NothingWanted';
+  if (newest !== undefined && !mayDiffer(node, newest)) return 'UpToDate';
+  if (node.paused) return 'Paused';
+  if (!node.ready) return 'NotReady';
+  return newest && hostObstacle(node, newest);
 }
 
 /** Outcomes of runs that looked at the host, newest first: neither requests nor superseded runs. */
@@ -131,10 +137,6 @@ export function runs(node: NodeFacts): EndedRun[] {
   return node.history.filter(
     (run): run is EndedRun => run.result !== 'Requested' && run.result !== 'Superseded',
   );
-}
-
-function idle(reason: IdleReason): Decision {
-  return { due: false, reason };
 }
 
 /** Whether the host may differ from the tip. */
@@ -193,10 +195,7 @@ function expectedRecord(node: NodeFacts): Oid | null {
   return null;
 }
 
-/**
- * Runs of the present tip since its last success or request, newest first. Runs of the present boot count against
- * `MAX_ATTEMPTS`.
- */
+/** Runs of the present tip since its last success or request, newest first. */
 function triesOfTip(node: NodeFacts): OutcomeRecord[] {
   const tries: OutcomeRecord[] = [];
   for (const outcome of node.history) {
@@ -208,6 +207,27 @@ function triesOfTip(node: NodeFacts): OutcomeRecord[] {
   return tries;
 }
 
+/** A run that did not reach the store tried nothing: the run waits, and is neither a failure nor an attempt. */
+export function foundNoStore({ reason }: OutcomeRecord): boolean {
+  return factsOf(reason)?.concerns === 'access';
+}
+
+/** Tries of the present boot that count against `MAX_ATTEMPTS`. */
+function attemptsOf(node: NodeFacts, tries: readonly OutcomeRecord[]): OutcomeRecord[] {
+  return tries.filter((run) => !rebooted(node, run) && !foundNoStore(run));
+}
+
+function isGivenUp(node: NodeFacts, tries: readonly OutcomeRecord[]): boolean {
+  const sameBoot = tries.filter((run) => run.bootId === tries[0]?.bootId && !foundNoStore(run));
+  return attemptsOf(node, tries).length >= MAX_ATTEMPTS || sameBoot.length >= MAX_TRIES;
+}
+
+/** End of the pause before the next try, milliseconds since 1970. */
+function pauseAfter(node: NodeFacts, tries: readonly OutcomeRecord[], now: number): number {
+  const sinceBoot = tries.filter((run) => !rebooted(node, run));
+  return sinceBoot.length > 0 ? backoffEnd(sinceBoot, now) : rebootEnd(tries, now);
+}
+
 /** Milliseconds since 1970 before which the next attempt must not start. */
 function backoffEnd(failures: readonly OutcomeRecord[], now: number): number {
   const [newest, before] = failures;
@@ -215,7 +235,7 @@ function backoffEnd(failures: readonly OutcomeRecord[], now: number): number {
   // Adopt and Diverged are questions that the controller answers, so the next run may start at once. Two of them in a
   // row count as a failure.
   if (isQuestion(newest) && !(before !== undefined && isQuestion(before))) return 0;
-  return pauseEnd(newest, Math.min(FIRST_DELAY_MS * 2 ** (failures.length - 1), MAX_DELAY_MS), now);
+  return pauseEnd(newest, delayAfter(failures.length), now);
 }
 
 /**
@@ -231,13 +251,16 @@ function pauseEnd({ time }: OutcomeRecord, delayMs: number, now: number): number
  * End of the pause after a reboot: none, so that the next run starts at once. Exception: two runs in a row report one
  * boot ID and the inventory another. The inventory may be wrong, and runs without a pause would never end.
  */
-function rebootEnd(
-  failures: readonly OutcomeRecord[],
-  [newest, before]: readonly OutcomeRecord[],
-  now: number,
-): number {
-  if (failures.length > 0 || newest === undefined || newest.bootId !== before?.bootId) return 0;
-  return pauseEnd(newest, FIRST_DELAY_MS, now);
+function rebootEnd(tries: readonly OutcomeRecord[], now: number): number {
+  const [newest, before] = tries;
+  if (newest === undefined || newest.bootId !== before?.bootId) return 0;
+  const away = tries.findIndex((run) => !foundNoStore(run));
+  return pauseEnd(newest, delayAfter(away === -1 ? tries.length : Math.max(away, 1)), now);
+}
+
+/** Pause after so many tries in a row, in milliseconds. */
+function delayAfter(tries: number): number {
+  return Math.min(FIRST_DELAY_MS * 2 ** (tries - 1), MAX_DELAY_MS);
 }
 
 function isQuestion({ result }: OutcomeRecord): boolean {

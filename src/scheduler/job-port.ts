@@ -12,6 +12,8 @@ export interface JobStatus {
   readonly phase: 'waiting' | 'running' | 'finished';
   /** The agent's report, with phase `finished`; absent if the run ended without one. */
   readonly outcome?: Outcome;
+  /** With phase `waiting`: the agent has not started for so long that the job holds no slot. */
+  readonly late?: true;
   /** The reason why the job does not start, or how it ended without a report. */
   readonly message?: string;
 }

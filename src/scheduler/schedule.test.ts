@@ -148,6 +148,18 @@ describe('one job a node', () => {
     expect(plan.start.map(({ name }) => name)).toEqual(['multinic-agent-i-a-20231114221321']);
   });
 
+  test('a job that is late holds no slot, but late jobs hold no more slots than there are', () => {
+    const names = ['a', 'b', 'c', 'd', 'e'];
+    const nodes = names.map((name) => node(name));
+    const late = (...of: string[]): JobStatus[] =>
+      nodes.filter(({ name }) => of.includes(name)).map((each) => job(each, 'waiting', { late: true }));
+    const two = policy({ concurrency: 2 });
+    const plan = planJobs(nodes, late('a', 'b'), two, NOW);
+    expect(started(plan)).toEqual(['c', 'd']);
+    expect(reason(plan, 'a')).toBe('Waiting');
+    expect(plan.withdraw).toEqual([]);
+    expect(started(planJobs(nodes, late('a', 'b', 'c'), two, NOW))).toEqual(['d']);
+  });
   test('a job that outlives its recorded end holds its own node, and no slot of others', () => {
     const left = job(a, 'running');
     const lost = { ...a, history: [run(a, 'Unknown', { job: left.name })] };

@@ -1,11 +1,10 @@
 // Decides for all nodes together which Jobs to start and which to withdraw, within the limits of the policy.
 import type { AgentJob } from '../api/job.ts';
 import type { Oid } from '../store/model/store-port.ts';
-import { decide, runs } from './due.ts';
+import { decide, foundNoStore, runs } from './due.ts';
 import type { Decision, Due, IdleReason, NodeFacts, RunRecord } from './due.ts';
 import { jobName } from './job-name.ts';
 import type { JobRequest, JobStatus } from './job-port.ts';
-import { factsOf } from '../api/reasons/reasons.ts';
 
 export interface Policy {
   /** Number of Jobs that may wait or run at the same time. */
@@ -58,6 +57,7 @@ export function planJobs(
   const withdraw: string[] = [];
   const candidates: Candidate[] = [];
   const active = new Map<string, NodeFacts | undefined>();
+  let late = 0;
   const jobsOf = Map.groupBy(jobs, ({ node }) => node);
   const stopped = stoppedChanges(nodes, policy);
 
@@ -67,6 +67,7 @@ export function planJobs(
     jobsOf.delete(node.name);
     for (const name of work.withdraw) withdraw.push(name);
     for (const name of work.active) active.set(name, node);
+    if (work.isLate) late += 1;
     reasons.set(node.name, work.busy === undefined ? decision : { due: false, reason: work.busy });
     if (decision.due && work.busy === undefined) candidates.push({ node, decision });
   }
@@ -78,8 +79,10 @@ export function planJobs(
 
   const start: JobRequest[] = [];
   const taken = new Set(jobs.map(({ name }) => name));
+  // Late jobs may all begin at once, when what keeps them ends: beyond the number of slots they hold slots too.
+  const slots = policy.concurrency - Math.max(0, late - policy.concurrency);
   for (const { node, decision } of fairOrder(candidates, [...active.values()])) {
-    if (active.size >= policy.concurrency) {
+    if (active.size >= slots) {
       reasons.set(node.name, { due: false, reason: 'Queued' });
       continue;
     }
@@ -109,8 +112,7 @@ function failedChanges(node: NodeFacts): Oid[] {
   const judged = new Set<Oid>();
   for (const run of runs(node)) {
     // These runs tried nothing: they found an unexpected host, or did not reach the store.
-    if (run.result === 'Adopt' || run.result === 'Diverged') continue;
-    if (factsOf(run.reason)?.concerns === 'access') continue;
+    if (run.result === 'Adopt' || run.result === 'Diverged' || foundNoStore(run)) continue;
     const change = changeOf(node, run);
     if (run.tried === undefined || change === undefined || judged.has(run.tried)) continue;
     judged.add(run.tried);
@@ -138,6 +140,8 @@ interface Work {
   readonly withdraw: readonly string[];
   /** Jobs that hold a slot. Jobs that are being withdrawn count, because their agents may have started meanwhile. */
   readonly active: readonly string[];
+  /** The kept job has not started for so long that it holds no slot. */
+  readonly isLate: boolean;
 }
 
 /** Weighs a node's jobs: a node has one job at a time, the newest commit wins, and a running agent is never stopped. */
@@ -147,20 +151,22 @@ function weighJobs(node: NodeFacts, decision: Decision, jobs: readonly JobStatus
   const waiting = jobs.filter(({ phase }) => phase === 'waiting');
   const unrecorded = jobs.some(({ phase, name }) => phase === 'finished' && !recorded.has(name));
   // A pod that outlives its recorded outcome is on a node that is down. The pod blocks its own node and holds no slot.
-  const active = jobs
-    .filter(({ phase, name }) => phase !== 'finished' && !recorded.has(name))
-    .map(({ name }) => name);
-
   const stillDue = decision.due || decision.reason === 'BackingOff';
   const keep =
     stillDue && !running && !unrecorded ? waiting.find(({ commit }) => commit === node.tip) : undefined;
+  const isLate = keep?.late === true;
+  const active = jobs
+    .filter(
+      ({ phase, name }) => phase !== 'finished' && !recorded.has(name) && !(isLate && name === keep.name),
+    )
+    .map(({ name }) => name);
   const withdraw = waiting.filter((job) => job !== keep).map(({ name }) => name);
-  if (running) return { busy: 'Running', withdraw, active };
-  if (unrecorded) return { busy: 'Recording', withdraw, active };
-  if (keep !== undefined) return { busy: 'Waiting', withdraw, active };
+  if (running) return { busy: 'Running', withdraw, active, isLate };
+  if (unrecorded) return { busy: 'Recording', withdraw, active, isLate };
+  if (keep !== undefined) return { busy: 'Waiting', withdraw, active, isLate };
   // The next job waits until the withdrawn one is gone: the agent may start before it is withdrawn, and both would run.
-  if (withdraw.length > 0 && decision.due) return { busy: 'Withdrawing', withdraw, active };
-  return { withdraw, active };
+  if (withdraw.length > 0 && decision.due) return { busy: 'Withdrawing', withdraw, active, isLate };
+  return { withdraw, active, isLate };
 }
 
 /**

@@ -37,7 +37,7 @@ function job() {
       apply: 'live',
       deadlineSeconds: 120,
     },
-    { ...OPTIONS, storeUrl: 'https://10.96.0.7:8443/git', ca: 'CA', peers: [], startLimit: 60 },
+    { ...OPTIONS, storeUrl: 'https://10.96.0.7:8443/git', ca: 'CA', peers: [] },
   );
 }
 

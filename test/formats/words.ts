@@ -5,11 +5,11 @@ import { inSources } from './sources.ts';
 
 /** Words of Kubernetes, D-Bus, systemd, udev, HTTP and JavaScript, and headings of ours. */
 const OTHERS = words(`
-  ActiveState Age Allow Authorization Background Basic Bearer Complete ConfigMap Connection ContainerCreating
+  ActiveState Age Allow Authorization Background Basic Bearer Complete ConfigMap Connection ContainerCannotRun ContainerCreating
   CustomResourceDefinition Default DeleteOptions Driver Established Event ExecStart Exists FailureTarget False File
   GetUnit HostToContainer IfNotPresent In Lease List LoadConnections MultiNicBizConfig MultinicError Name
   NameHasOwner Namespaced Never Node Nodes None Normal Opaque OriginalName PermanentMACAddress Pod PodInitializing
-  PodScheduled Provider RemainAfterExit ResetFailedUnit Secret StartTransientUnit StopUnit SubjectAccessReview
+  PodScheduled Provider RemainAfterExit ResetFailedUnit Secret StartError StartTransientUnit StopUnit SubjectAccessReview
   Architecture Credential Firmware Host KernelCommandLine KernelVersion Kind Path Property Virtualization
   Succeeded TokenRequest TokenReview True Type Unconfined Warning NotFoundError Message
 `);

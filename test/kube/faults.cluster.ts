@@ -108,6 +108,18 @@ function twice(): string[] {
     .map(({ node, commit, job, outcome }) => `${node} ${commit} by ${job}: ${JSON.stringify(outcome)}`);
 }
 
+async function outcomesOf(name: string): Promise<number> {
+  return Number(await multinic.git('rev-list', '--count', '--first-parent', `outcome/${name}`));
+}
+
+/** A run that had to wait for its container is recorded once: when it was applied, as the first attempt. */
+async function expectOneMore(name: string, before: number): Promise<void> {
+  await multinic.waitReady(NAME);
+  expect(await outcomesOf(name)).toBe(before + 1);
+  const log = await multinic.git('log', '-1', '--format=%B', `outcome/${name}`);
+  expect(log).toMatch(/Result: Applied[^]*Attempt: 1/);
+}
+
 /** The same of the real nodes, from the reports that their pods left. */
 async function twiceReal(): Promise<string[]> {
   const { items } = await multinic.json<{ items: AgentPod[] }>(
@@ -311,6 +323,7 @@ describe('a Job', () => {
   );
 
   test('whose image cannot be pulled says so within seconds, and goes on when it can', async () => {
+    const before = await outcomesOf(node);
     kubelet.fail(node, { kind: 'image' });
     await changeOne(node, 1_244);
     const cr = await untilConfig(
@@ -320,14 +333,39 @@ describe('a Job', () => {
       (it) => nodeOf(it, node)?.message?.includes('ImagePullBackOff') === true,
     );
     expect(nodeOf(cr, node)?.message).toContain('image');
+    const late = await untilConfig(
+      multinic,
+      NAME,
+      'it holds no slot',
+      (it) => nodeOf(it, node)?.message?.includes('tried again by itself') === true,
+      { seconds: 120 },
+    );
+    expect(nodeOf(late, node)).toMatchObject({ state: 'InProgress', reason: 'JobNotStarting' });
     kubelet.mend(node);
     await expect
       .poll(() => kubelet.file(node, FILE), { ...PATIENCE, timeout: 200_000 })
       .toContain('mtu: 1244');
+    await expectOneMore(node, before);
+  }, 400_000);
+
+  test('whose Job is made again has the same name, and is no attempt', async () => {
+    const before = await outcomesOf(node);
+    kubelet.fail(node, { kind: 'image' });
+    await changeOne(node, 1_245);
+    const { metadata } = await waitFor('its Job', () => activeJob(node), { timeoutMs: 30_000 });
+    await multinic.kubectl('delete', 'job', metadata.name);
+    const again = await waitFor('its next Job', () => activeJob(node), { timeoutMs: 60_000 });
+    expect(again.metadata.name).toBe(metadata.name);
+    kubelet.mend(node);
+    await expect
+      .poll(() => kubelet.file(node, FILE), { ...PATIENCE, timeout: 200_000 })
+      .toContain('mtu: 1245');
+    await expectOneMore(node, before);
   }, 300_000);
 
   test('that admission refuses says so, and goes on when it is let in', async () => {
     const label = 'pod-security.kubernetes.io/enforce';
+    const before = await outcomesOf(node);
     await cluster.kubectl(['label', 'namespace', multinic.namespace, `${label}=restricted`, '--overwrite']);
     await changeOne(node, 1_255);
     await untilConfig(
@@ -341,6 +379,7 @@ describe('a Job', () => {
     await expect
       .poll(() => kubelet.file(node, FILE), { ...PATIENCE, timeout: 200_000 })
       .toContain('mtu: 1255');
+    await expectOneMore(node, before);
   }, 400_000);
 
   test('that a quota leaves no room for says so, and goes on when there is room', async () => {

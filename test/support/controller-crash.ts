@@ -234,7 +234,9 @@ export async function expectRecovers(local: LocalRun, expected: Recovered): Prom
   if (code === 4) {
     // Agents that outlived the controller found its server gone: they touched nothing, and a minute has to pass. So it
     // has after agents that were killed with it, whose work the next ones finish or undo.
-    expect(output).toMatch(expected.agentsWhole ? /NodeFailed .* store/ : /NodeFailed .* store|OutcomeLost/);
+    expect(output).toMatch(
+      expected.agentsWhole ? /StoreUnreachable .* store/ : /StoreUnreachable .* store|OutcomeLost/,
+    );
     if (!output.includes('OutcomeLost'))
       for (const node of NODES) await expectOneOf(local, node, [`node/${node}~1`, `node/${node}`]);
     await rebootAll(local);

@@ -266,6 +266,7 @@ export async function startMirror(
   const nodes = { list: async () => inventory, setPaused: async () => undefined };
   // No controller, so no status says which removals wait: any may.
   const telling = {
+    failedNodes: [],
     get waitingRemovals() {
       const main = running.seen;
       return main === undefined ? undefined : { main, nodes: new Set(inventory.map(({ name }) => name)) };

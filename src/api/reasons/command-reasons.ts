@@ -14,6 +14,7 @@ export const COMMAND_REASONS = {
     NoToken: ['There is no token.', 'Name the file that has it with --token-file.'],
     NotHeld: ['The node is not held.', 'Nothing.'],
     NothingToConfirm: ['No removal waits for a confirmation.', 'Name a node or a commit of main.'],
+    NothingToRetry: ['No node has failed.', 'See multinic status.'],
     NothingToRollBack: ['There is nothing to go back to.', 'See multinic log NODE.'],
     NotInBranch: ['It is no commit of the branch.', 'Choose one of multinic log NODE.'],
     PortInUse: ['Another program has the port.', 'Choose one with --port.'],

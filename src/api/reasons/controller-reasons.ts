@@ -41,6 +41,9 @@ export const CONTROLLER_REASONS = {
     Waiting: ['The Job has not started.', 'Wait.'],
     Withdrawing: ['A Job of an older commit is withdrawn first.', 'Wait.'],
   }),
+  ...rows('itself', 'operator', {
+    JobNotStarting: ['The pod of the Job does not start.', 'Look at the pod, as the message says.'],
+  }),
   ...rows('person', 'operator', {
     Adopt: ['Names found on the host cannot be adopted.', 'Look at the host, then multinic retry NODE.'],
     AmbiguousNode: ['Two nodes have the ID of the entry.', 'Change one of the two IDs.'],
@@ -48,7 +51,6 @@ export const CONTROLLER_REASONS = {
     Diverged: ['The host record names another commit.', 'Look at the host, then multinic confirm NODE.'],
     Failed: ['The node failed.', 'Read the message: it ends with the remedy.'],
     GivenUp: ['The attempts are used up.', 'Mend the cause, then multinic retry NODE.'],
-    JobNotStarting: ['The pod of the Job does not start.', 'Look at the pod, as the message says.'],
     ListIncomplete: ['Event: a CR is not listed, but may still exist.', 'Mend what the message names.'],
     NeedsConfirm: ['Another store configured the host.', 'Run multinic confirm NODE to take over.'],
     NodeFailed: ['Event: a node failed.', 'Read the message: it ends with the remedy.'],
