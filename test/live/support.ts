@@ -73,6 +73,14 @@ export class LiveHost<M extends Guest = Machine> {
     return LiveHost.#open(rootfs, (lab, mounts) => lab.boot({ name: 'host', ...mounts }));
   }
 
+  /** Its primary NIC has its address from a DHCP server. */
+  static bootWithDhcp(rootfs: RootfsKind): Promise<LiveHost> {
+    return LiveHost.#open(rootfs, async (lab, mounts) => {
+      await bootDhcpServer(lab);
+      return lab.boot({ name: 'host', dhcp: true, ...mounts });
+    });
+  }
+
   /** With a kernel of its own. @param nics MAC to network */
   static bootUml(nics: Readonly<Record<string, string>>): Promise<LiveHost<UmlMachine>> {
     return LiveHost.#open('netplan', (lab, mounts) =>
@@ -434,16 +442,36 @@ export async function bootRouter(lab: Lab, network: string, offer: string): Prom
   await machine.exec(['systemctl', 'start', 'systemd-networkd']);
 }
 
+/** The lab's first machine, which gives the second one its address on the primary network. */
+async function bootDhcpServer(lab: Lab): Promise<void> {
+  const server = `[Network]
+DHCPServer=yes
+[DHCPServer]
+PoolOffset=12
+PoolSize=1
+EmitRouter=yes
+Router=${lab.slot.address('0.1')}
+EmitDNS=no
+EmitNTP=no
+DefaultLeaseTimeSec=600
+`;
+  const files = { '/etc/systemd/network/10-netplan-eth0.network.d/server.conf': server };
+  await lab.boot({ name: 'server', rootfs: 'netplan', files });
+}
+
 /**
- * Pings a machine from the lab's switch until it is told to stop.
+ * Pings a machine until it is told to stop.
+ * @param from the lab's switch, where the machine's gateway is, or this machine, a peer on the primary network
  * @returns numbers that were not answered between the first and the last that were; how many of those that had time for it were
  */
 export async function startPing(
   lab: Lab,
   address: string,
+  from: 'switch' | 'peer' = 'switch',
 ): Promise<() => Promise<{ readonly missing: readonly number[]; readonly answered: number }>> {
   await needCommands(['ping'], console.log);
-  const [file = '', ...args] = lab.command('ping', '-n', '-i', String(PING_MS / 1000), address);
+  const command = ['ping', '-n', '-i', String(PING_MS / 1000), address];
+  const [file = '', ...args] = from === 'switch' ? lab.command(...command) : command;
   const ping = execa(file, args, { reject: false });
   const began = performance.now();
   return async () => {

@@ -12,13 +12,15 @@ export interface DiskOptions {
   readonly mac: string;
   readonly address: string;
   readonly gateway: string;
+  /** The primary NIC asks a DHCP server. */
+  readonly dhcp?: boolean;
   /** Files that it has besides: path to content. */
   readonly files?: Readonly<Record<string, string>>;
 }
 
 /** @returns the root, as a mounted file system below `dir` */
 export async function makeDisk(dir: string, rootfs: Rootfs, options: DiskOptions): Promise<string> {
-  const { name, systemUUID, mac, address, gateway, files } = options;
+  const { name, systemUUID, mac, address, gateway, dhcp = false, files } = options;
   const [upper, work, root] = ['upper', 'work', 'root'].map((layer) => join(dir, layer)) as [
     string,
     string,
@@ -28,7 +30,7 @@ export async function makeDisk(dir: string, rootfs: Rootfs, options: DiskOptions
   const layers = `lowerdir=${rootfs.dir},upperdir=${upper},workdir=${work}`;
   await run('mount', ['-t', 'overlay', 'overlay', '-o', layers, root]);
 
-  const [path, primary] = PRIMARY_FILE[rootfs.manager];
+  const [path, primary] = (dhcp ? DHCP_FILE : PRIMARY_FILE)[rootfs.manager];
   await writeOnDisk(root, '/etc/hostname', `${name}\n`);
   await writeOnDisk(root, '/etc/hosts', `127.0.0.1 localhost\n::1 localhost\n${address} ${name}\n`);
   await writeOnDisk(root, '/etc/machine-id', `${systemUUID.replaceAll('-', '')}\n`, 0o444);
@@ -92,6 +94,44 @@ BOOTPROTO=none
 IPADDR=${address.split('/')[0]}
 PREFIX=${address.split('/')[1]}
 GATEWAY=${gateway}
+`,
+  ],
+};
+
+/** The same for a primary NIC that asks a DHCP server. */
+const DHCP_FILE: typeof PRIMARY_FILE = {
+  netplan: [
+    PRIMARY_FILE.netplan[0],
+    (mac) => `network:
+  version: 2
+  ethernets:
+    eth0:
+      match: {macaddress: "${mac}"}
+      set-name: eth0
+      dhcp4: true
+`,
+  ],
+  networkmanager: [
+    PRIMARY_FILE.networkmanager[0],
+    (mac) => `[connection]
+id=eth0
+uuid=${uuidOf(mac)}
+type=ethernet
+
+[ethernet]
+mac-address=${mac}
+
+[ipv4]
+method=auto
+`,
+  ],
+  'networkmanager-ifcfg': [
+    PRIMARY_FILE['networkmanager-ifcfg'][0],
+    (mac) => `TYPE=Ethernet
+DEVICE=eth0
+HWADDR=${mac}
+ONBOOT=yes
+BOOTPROTO=dhcp
 `,
   ],
 };

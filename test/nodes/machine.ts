@@ -25,12 +25,14 @@ export interface MachineOptions {
   readonly readOnlyBinds?: Readonly<Record<string, string>>;
   /** Files that it has when it boots: path to content. */
   readonly files?: Readonly<Record<string, string>>;
+  /** Its primary NIC asks a DHCP server, which has to give it `address`. */
+  readonly dhcp?: boolean;
 }
 
 export interface NicOptions {
   readonly mac: string;
-  /** The secondary network, made when it is new. */
-  readonly network: string;
+  /** The secondary network, made when it is new; the primary network when left out. */
+  readonly network?: string;
   /** As udev would call it; the lowest free ensN from ens5 on when left out. */
   readonly name?: string;
   readonly mtu?: number;
@@ -38,13 +40,15 @@ export interface NicOptions {
 
 interface Nic {
   readonly mac: string;
-  readonly network: string;
+  readonly network: string | undefined;
   /** What it is called when it is new, also after a boot. */
   readonly name: string;
   readonly mtu: number;
   carrier: boolean;
   /** Absent until it is plugged in. */
   cable?: Cable;
+  /** The addresses that port security lets through. */
+  security?: readonly string[];
 }
 
 interface Place {
@@ -68,6 +72,7 @@ export class Machine {
   readonly #daemon: Daemon;
   /** By MAC, in the order in which they were attached. */
   readonly #nics = new Map<string, Nic>();
+  readonly #primary: Nic;
 
   private constructor(place: Place, options: MachineOptions) {
     this.name = place.name;
@@ -75,6 +80,8 @@ export class Machine {
     this.#place = place;
     this.#options = options;
     this.address = place.slot.address(`0.${10 + place.index}`);
+    const mac = this.mac;
+    this.#primary = { mac, network: undefined, name: 'eth0', mtu: 1500, carrier: true };
     this.systemUUID = options.systemUUID ?? uuidOf(`${place.slot.number}/${place.name}`);
     this.#daemon = new Daemon({
       name: place.name,
@@ -153,6 +160,16 @@ export class Machine {
     const nic = this.#nic(mac);
     this.#nics.delete(nic.mac);
     if (nic.cable !== undefined) await this.#place.hub.unplug(nic.cable);
+  }
+
+  /**
+   * Has the switch drop what comes from a NIC's port with another source, from now on.
+   * @param mac the primary NIC's when left out
+   */
+  async secure(addresses: readonly string[], mac = this.mac): Promise<void> {
+    const nic = this.#nic(mac);
+    nic.security = addresses;
+    if (nic.cable !== undefined) await this.#place.hub.secure(nic.cable, nic.mac, addresses);
   }
 
   /** A port that somebody shuts, or opens. */
@@ -235,14 +252,16 @@ export class Machine {
     return `${this.#place.slot.name}-${this.name}`;
   }
 
-  get #primaryMac(): string {
+  /** Of its primary NIC. */
+  get mac(): string {
     const { slot, index } = this.#place;
     const [high, low] = [slot.number, index].map((byte) => byte.toString(16).padStart(2, '0'));
     return `fa:16:3e:00:${high}:${low}`;
   }
 
   #nic(mac: string): Nic {
-    const nic = this.#nics.get(mac.toLowerCase());
+    const key = mac.toLowerCase();
+    const nic = key === this.#primary.mac ? this.#primary : this.#nics.get(key);
     if (nic !== undefined) return nic;
     throw new LabError('NoSuchNic', `${this.name} has no NIC ${mac}; attach it first`);
   }
@@ -257,13 +276,14 @@ export class Machine {
   async #install(): Promise<void> {
     const { rootfs, slot } = this.#place;
     for (const path of Object.values({ ...this.#options.binds })) await mkdir(path, { recursive: true });
-    const { files } = this.#options;
+    const { files, dhcp = false } = this.#options;
     await makeDisk(this.#dir, rootfs, {
       name: this.name,
       systemUUID: this.systemUUID,
-      mac: this.#primaryMac,
+      mac: this.mac,
       address: this.address,
       gateway: slot.address('0.1'),
+      dhcp,
       ...(files !== undefined && { files }),
     });
     await this.#cable();
@@ -272,19 +292,24 @@ export class Machine {
   /** The network as the firmware leaves it: a namespace in which nobody has done anything yet, and the NICs. */
   async #cable(): Promise<void> {
     await run('ip', ['netns', 'add', this.#namespace]);
-    const primary = { namespace: this.#namespace, name: 'eth0', mac: this.#primaryMac, mtu: 1500 };
-    await this.#place.hub.plug(primary);
-    for (const nic of this.#nics.values()) await this.#plug(nic);
+    for (const nic of [this.#primary, ...this.#nics.values()]) await this.#plug(nic);
   }
 
   async #uncable(): Promise<void> {
     await run('ip', ['netns', 'delete', this.#namespace]);
-    for (const nic of this.#nics.values()) delete nic.cable;
+    for (const nic of [this.#primary, ...this.#nics.values()]) delete nic.cable;
   }
 
   async #plug(nic: Nic): Promise<void> {
-    const { mac, name, mtu, network } = nic;
-    nic.cable = await this.#place.hub.plug({ namespace: this.#namespace, name, mac, mtu, network });
+    const { mac, name, mtu, network, security } = nic;
+    nic.cable = await this.#place.hub.plug({
+      namespace: this.#namespace,
+      name,
+      mac,
+      mtu,
+      ...(network !== undefined && { network }),
+      ...(security !== undefined && { security }),
+    });
     if (!nic.carrier) await this.#place.hub.carrier(nic.cable, false);
   }
 

@@ -14,6 +14,7 @@ const PACKAGE_OF = {
   'linux.uml': 'user-mode-linux',
   mmdebstrap: 'mmdebstrap',
   mount: 'mount',
+  nft: 'nftables',
   nsenter: 'util-linux',
   openssl: 'openssl',
   ping: 'iputils-ping',

@@ -1,9 +1,11 @@
 // The cables between machines: a network namespace with a bridge for the primary network, one for each secondary
 // network, and a cable to this machine, so that tests reach nodes and pods by their addresses.
 import { run } from './command.ts';
+import { needCommands } from './packages.ts';
 import type { Slot } from './slot.ts';
 
 const PRIMARY = 'primary';
+const SECURITY = 'port_security';
 
 export interface Cable {
   /** The switch's end. */
@@ -19,6 +21,8 @@ export interface Plug {
   readonly mtu: number;
   /** `undefined`: the primary network. */
   readonly network?: string;
+  /** Port security; `undefined`: none. */
+  readonly security?: readonly string[];
 }
 
 export class Switch {
@@ -56,7 +60,7 @@ export class Switch {
     return hub;
   }
 
-  async plug({ namespace, name, mac, mtu, network }: Plug): Promise<Cable> {
+  async plug({ namespace, name, mac, mtu, network, security }: Plug): Promise<Cable> {
     const bridge = network === undefined ? PRIMARY : await this.#bridge(network);
     this.#ports += 1;
     const port = `port${this.#ports}`;
@@ -64,7 +68,36 @@ export class Switch {
       `link add ${port} mtu ${mtu} type veth peer name ${name} address ${mac} mtu ${mtu} netns ${namespace}`,
       `link set ${port} master ${bridge} up`,
     ]);
+    if (security !== undefined) await this.secure({ port }, mac, security);
     return { port };
+  }
+
+  /**
+   * Imitates OpenStack's port security: the switch drops what comes from a port with another source than the port's own MAC
+   * and addresses. Requests for DHCP and IPv6's own messages pass.
+   * @param addresses without prefix
+   */
+  async secure({ port }: Cable, mac: string, addresses: readonly string[]): Promise<void> {
+    await needCommands(['nft'], console.log);
+    const only = (key: string, always: string, family: 4 | 6): string => {
+      const own = addresses.filter((address) => address.includes(':') === (family === 6));
+      return `${key} != { ${[always, ...own].join(', ')} } drop`;
+    };
+    const rules = `table bridge ${SECURITY} {
+  chain ${port} {
+    type filter hook prerouting priority filter; policy accept;
+    iifname != "${port}" accept
+    ether saddr != ${mac} drop
+    ether type arp ${only('arp saddr ip', '0.0.0.0', 4)}
+    ether type ip ${only('ip saddr', '0.0.0.0', 4)}
+    ether type ip6 ${only('ip6 saddr', 'fe80::/10, ::', 6)}
+  }
+}
+`;
+    // Added first: nft cannot delete a chain that is not there.
+    const chain = `chain bridge ${SECURITY} ${port}`;
+    const input = `add table bridge ${SECURITY}\nadd ${chain}\ndelete ${chain}\n${rules}`;
+    await run('ip', ['netns', 'exec', this.#slot.name, 'nft', '-f', '-'], { input });
   }
 
   /** A port for a machine that has a kernel of its own. */
