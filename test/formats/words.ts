@@ -11,7 +11,7 @@ const OTHERS = words(`
   NameHasOwner Namespaced Never Node Nodes None Normal Opaque OriginalName PermanentMACAddress Pod PodInitializing
   PodScheduled Provider RemainAfterExit ResetFailedUnit Secret StartError StartTransientUnit StopUnit SubjectAccessReview
   Architecture Credential Firmware Host KernelCommandLine KernelVersion Kind Path Property Virtualization
-  Succeeded TokenRequest TokenReview True Type Unconfined Warning NotFoundError Message
+  Succeeded TokenRequest TokenReview True Type Unconfined Version Warning NotFoundError Message
 `);
 
 /** Trailers, which the store's lists have, and which are no code besides. */

@@ -13,6 +13,7 @@ const linkTarget = z.strictObject({
   mtu: z.number(),
   addresses: z.array(z.string()).readonly(),
   leases: z.array(z.string()).readonly().exactOptional(),
+  yields: z.array(z.string()).readonly().exactOptional(),
   ipv6: ipv6.exactOptional(),
 });
 
@@ -61,7 +62,9 @@ const pendingSchema = z.strictObject({
   links: z.strictObject({ before: z.array(linkTarget).readonly(), after: z.array(linkTarget).readonly() }),
   /** What was at stake, as it was: to tell whether anything else changed. */
   machine: z.strictObject({
-    links: z.array(linkTarget.extend({ master: z.string().exactOptional() })).readonly(),
+    links: z
+      .array(linkTarget.omit({ yields: true }).extend({ master: z.string().exactOptional() }))
+      .readonly(),
     routes: z
       .array(z.strictObject({ to: z.string(), via: z.string().exactOptional(), dev: z.string() }))
       .readonly(),

@@ -4,6 +4,7 @@ import type { Renderer } from '../../network/renderer.ts';
 import { RENDERER_KINDS, rendererOf } from '../../network/renderers.ts';
 import { CARRIER_WAIT_PATH } from './carrier-wait.ts';
 import { NO_AUTO_DEFAULT_FOLDER, noAutoDefaultMac } from './no-auto-default.ts';
+import { isMetricFile, metricPaths } from './route-metric.ts';
 import { Root } from './root.ts';
 
 export const RECORD = 'var/lib/multinic/record.json';
@@ -42,6 +43,7 @@ export function openRoot(dir: string): Root {
       OWN.has(path) ||
       path === CARRIER_WAIT_PATH ||
       noAutoDefaultMac(path) !== undefined ||
+      isMetricFile(path) ||
       RENDERERS.some((renderer) => renderer.manages(path)),
   );
 }
@@ -51,6 +53,16 @@ export function readNoAutoDefault(root: Root): string[] {
   return root
     .list(NO_AUTO_DEFAULT_FOLDER)
     .flatMap((name) => noAutoDefaultMac(`${NO_AUTO_DEFAULT_FOLDER}/${name}`) ?? []);
+}
+
+/** Files by which our connected routes have a metric: path to content. */
+export function readMetricFiles(root: Root): ReadonlyMap<string, string> {
+  return new Map(
+    metricPaths(root).flatMap((path) => {
+      const file = root.read(path);
+      return file === undefined ? [] : [[path, file.content] as const];
+    }),
+  );
 }
 
 /** What stands at managed paths of the host, of every renderer, grouped by NIC. */

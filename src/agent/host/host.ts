@@ -98,6 +98,8 @@ export interface ForeignStatePort {
 
 /** Foresees the next boot. */
 export interface BootPort {
+  /** Whether the host sets the metric of a connected route at boot, by a file of ours beside those of this renderer. */
+  canYield(kind: RendererKind): Promise<boolean>;
   /**
    * Has the OS's own generator read a staged copy of its configuration folders.
    * @param staging folder that stands for the root: `<staging>/etc/netplan/…`

@@ -141,3 +141,12 @@ function targets(links: readonly Link[]): LinkTarget[] {
 function sorted(link: Link): Link {
   return { ...link, addresses: [...link.addresses].sort() };
 }
+
+test('an address that is there already gets the metric of its route, or loses it', () => {
+  const link: Link = { name: 'multinic2', mac: 'a', up: true, mtu: 1500, addresses: ['1', '2'] };
+  const target: LinkTarget = { ...link, dropped: [] };
+  const add = { op: 'add', mac: 'a', address: '2' };
+  expect(linkSteps([link], [{ ...target, yields: ['2'] }])).toEqual([{ ...add, metric: 1002 }]);
+  expect(linkSteps([{ ...link, yields: ['2'] }], [target])).toEqual([add]);
+  expect(linkSteps([{ ...link, yields: ['2'] }], [{ ...target, yields: ['2'] }])).toEqual([]);
+});

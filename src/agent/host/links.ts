@@ -1,3 +1,4 @@
+import { metricOf } from '../files/route-metric.ts';
 import type { Ipv6, Link, LinkStep, Rename } from './machine.ts';
 
 /** A kernel's `addr_gen_mode`. */
@@ -86,7 +87,17 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
         ...(link.mtu === target.mtu && link.up === target.up
           ? []
           : [{ op: 'set', mac, mtu: target.mtu, up: target.up } as const]),
-        ...except(target.addresses, link.addresses).map((address): LinkStep => ({ op: 'add', mac, address })),
+        ...target.addresses
+          .filter(
+            (address) =>
+              !link.addresses.includes(address) || isYielding(target, address) !== isYielding(link, address),
+          )
+          .map((address): LinkStep => ({
+            op: 'add',
+            mac,
+            address,
+            ...(isYielding(target, address) && { metric: metricOf(target.name) }),
+          })),
         ...drops.filter((address) => !added.has(address)).map(drop),
       ],
     };
@@ -100,6 +111,10 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
     ),
     ...steps.flatMap(({ settle }) => settle),
   ];
+}
+
+function isYielding({ yields = [] }: Pick<Link, 'yields'>, address: string): boolean {
+  return yields.includes(address);
 }
 
 function ipv6Steps({ mac, ipv6: now }: Link, { ipv6: wanted }: LinkTarget): LinkStep[] {

@@ -15,6 +15,11 @@ export interface Link {
   readonly ipv6?: Ipv6;
   /** Name of the bond or bridge that this link is part of. */
   readonly master?: string;
+  /**
+   * Addresses whose connected route has a metric from 1000 on: the kernel prefers the route that another NIC has to the
+   * same subnet.
+   */
+  readonly yields?: readonly string[];
   /** For a NIC with a name of ours: the addresses that systemd-networkd has loaded for it, if any. */
   readonly loaded?: readonly string[];
 }
@@ -37,6 +42,14 @@ export interface Route {
   readonly via?: string;
   /** Name of the link that the route leads through. */
   readonly dev: string;
+}
+
+/** A route to a subnet on a link itself, which an address makes, or somebody. */
+export interface ConnectedRoute {
+  /** The subnet, with prefix. */
+  readonly to: string;
+  readonly dev: string;
+  readonly metric: number;
 }
 
 /** How the kernel sends a packet to an address. */
@@ -75,6 +88,8 @@ export interface HostState extends MachineIdentity {
   readonly uppers?: readonly Upper[];
   /** Addresses of links that are no NICs, such as loopback and tunnels: BGP daemons and kube-proxy put them there. */
   readonly otherAddresses?: readonly HeldAddress[];
+  /** Routes to a single address are left out. */
+  readonly connected?: readonly ConnectedRoute[];
 }
 
 export interface Altname {
@@ -107,7 +122,8 @@ export type LinkStep =
   | ({ readonly op: 'rename' } & Rename)
   | ({ readonly op: 'ipv6'; readonly mac: string } & Ipv6)
   | { readonly op: 'set'; readonly mac: string; readonly mtu: number; readonly up: boolean }
-  | { readonly op: 'add'; readonly mac: string; readonly address: string }
+  /** An address that is there already gets the metric of its connected route. Absent: the metric of the kernel. */
+  | { readonly op: 'add'; readonly mac: string; readonly address: string; readonly metric?: number }
   | { readonly op: 'drop'; readonly mac: string; readonly address: string };
 
 /** An address, with its prefix, that a NIC is to have. */

@@ -2,9 +2,20 @@
 import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { MultinicError } from '../../api/errors.ts';
-import { parseAddress } from '../../network/address.ts';
+import { networkAddress, parseAddress, parseCidr } from '../../network/address.ts';
+import { YIELD_METRIC } from '../files/route-metric.ts';
 import { run } from './host-command.ts';
-import type { Altname, HeldAddress, Link, LinkStep, Readiness, Route, Upper, Way } from '../host/machine.ts';
+import type {
+  Altname,
+  ConnectedRoute,
+  HeldAddress,
+  Link,
+  LinkStep,
+  Readiness,
+  Route,
+  Upper,
+  Way,
+} from '../host/machine.ts';
 
 export interface RawLink {
   readonly ifindex?: number;
@@ -46,6 +57,7 @@ export interface RawRoute {
   readonly protocol?: string;
   readonly gateway?: string;
   readonly dev?: string;
+  readonly metric?: number;
   readonly nexthops?: readonly { readonly gateway?: string; readonly dev?: string }[];
 }
 
@@ -204,6 +216,26 @@ function readWay(answer: string): Way[] {
       ? []
       : [{ to: dst, ...(from !== '::' && { from }), dev, ...(gateway !== undefined && { via: gateway }) }],
   );
+}
+
+/** Routes to subnets of links, in the kernel's order; those to a single address are pods' and gateways'. */
+export function readConnected(raw: readonly RawRoute[]): ConnectedRoute[] {
+  return raw.flatMap(({ dst = '', gateway, dev, metric = 0 }) =>
+    gateway === undefined && dev !== undefined && dst.includes('/') ? [{ to: dst, dev, metric }] : [],
+  );
+}
+
+/** Names the addresses of a link whose connected route yields to those of other links. */
+export function withYields(link: Link, connected: readonly ConnectedRoute[]): Link {
+  const own = connected.filter(({ dev, metric }) => dev === link.name && metric >= YIELD_METRIC);
+  if (own.length === 0) return link;
+  const yields = link.addresses.filter((address) => own.some(({ to }) => to === subnetOf(address)));
+  return yields.length === 0 ? link : { ...link, yields };
+}
+
+function subnetOf(address: string): string | undefined {
+  const cidr = parseCidr(address);
+  return cidr && `${networkAddress(cidr)}/${cidr.prefix}`;
 }
 
 export function driverOf(name: string): string | undefined {

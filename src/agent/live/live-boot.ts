@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { relative } from 'node:path';
 import { MultinicError } from '../../api/errors.ts';
-import type { RendererKind } from '../../network/node.ts';
+import { byNetworkManager, type RendererKind } from '../../network/node.ts';
 import { rendererOf } from '../../network/renderers.ts';
 import { readBoot } from '../foreign/boot-folders.ts';
 import { generate } from '../foreign/generator.ts';
@@ -14,6 +14,7 @@ import { nicOf } from '../host/links.ts';
 import { run, type InHost } from './host-command.ts';
 import { driverOf, ip, readLinks, type RawLink } from './ip.ts';
 import type { NetworkManager } from './network-manager.ts';
+import type { Systemd } from './systemd.ts';
 
 const NETPLAN_GENERATORS = [
   // Since netplan 1.2 `configure` writes the files of networkd, and `generate` only units.
@@ -23,17 +24,25 @@ const NETPLAN_GENERATORS = [
   'usr/lib/netplan/generate',
   'lib/netplan/generate',
 ];
+const NETWORKD_YIELDS = 250;
 const RENAME_DEVICE = ['usr/lib/udev/rename_device', 'lib/udev/rename_device'];
 
 export class LiveBoot implements BootPort {
   readonly #root: Root;
   readonly #inHost: InHost;
   readonly #manager: NetworkManager;
+  readonly #systemd: Systemd;
 
-  constructor(root: Root, inHost: InHost, manager: NetworkManager) {
+  constructor(root: Root, inHost: InHost, manager: NetworkManager, systemd: Systemd) {
     this.#root = root;
     this.#inHost = inHost;
     this.#manager = manager;
+    this.#systemd = systemd;
+  }
+
+  /** networkd before 250 takes the first of two settings of an address, which is netplan's, without a metric. */
+  async canYield(kind: RendererKind): Promise<boolean> {
+    return byNetworkManager(kind) || (await this.#systemd.version()) >= NETWORKD_YIELDS;
   }
 
   async validate(kinds: readonly RendererKind[], staging: string): Promise<void> {

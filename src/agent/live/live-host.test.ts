@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run } from './host-command.ts';
 import { restoreScript } from './restore-script.ts';
 import { heldAddresses } from '../host/links.ts';
-import { readLinks, readRoutes, readUppers, withoutAutomatic } from './ip.ts';
+import type { Link } from '../host/machine.ts';
+import { readConnected, readLinks, readRoutes, readUppers, withoutAutomatic, withYields } from './ip.ts';
 import { NetworkManager, readRow } from './network-manager.ts';
 import type { Pending } from '../files/host-record.ts';
 
@@ -312,6 +313,25 @@ describe("the host's own restore", () => {
     ]);
   });
 
+  test('gives an address its metric again, and takes the metric of a change away', () => {
+    const [before] = pending.links.before;
+    const restored = (yields?: string[]): string[] => {
+      const nic = { ...before!, name: 'multinic3', ...(yields && { yields }) };
+      restore({ ...pending, links: { ...pending.links, before: [nic] } }, [OURS]);
+      return told().filter((line) => line.includes('addr replace'));
+    };
+    const line = 'ip addr replace 10.0.0.1/24 dev multinic3 brd +';
+    expect(restored(['10.0.0.1/24'])).toEqual([`${line} metric 1003`, `${line} metric 1003`]);
+    // Without a metric the address gets the one of the kernel.
+    expect(restored()).toEqual([line, line]);
+  });
+
+  test('has NetworkManager read its settings again where a metric was one of them', () => {
+    const path = 'etc/NetworkManager/conf.d/90-multinic-metric-multinic0.conf';
+    restore({ ...pending, files: [{ path, before: null, after: 'a' }], profiles: {} }, [OURS]);
+    expect(told()).toContain('10 nmcli general reload conf');
+  });
+
   test('has NetworkManager forget and take up what the change was about, names first', () => {
     const UUID = '580c9022-04e9-3acb-a492-f4ec1686e2f1';
     const paths = [
@@ -338,5 +358,46 @@ describe("the host's own restore", () => {
       'ip addr replace 10.0.0.1/24 dev ens6 brd +',
     ]);
     expect(sh('ls var/lib/multinic')).toBe('record.json\n');
+  });
+});
+
+const linkOf = (name: string, addresses: string[]): Link => ({
+  name,
+  mac: 'fa:16:3e:00:00:01',
+  up: true,
+  mtu: 1500,
+  addresses,
+});
+
+describe('connected routes', () => {
+  const raw = [
+    { dst: 'default', gateway: '10.0.0.1', dev: 'eth0', metric: 100 },
+    { dst: '10.0.0.0/24', dev: 'eth0', metric: 100 },
+    { dst: '10.0.0.0/24', dev: 'multinic0', metric: 1000 },
+    { dst: '10.0.0.1', dev: 'eth0', metric: 100 },
+    { dst: '10.1.0.0/24', dev: 'multinic1' },
+    { dst: '10.2.0.0/24', gateway: '10.0.0.9', dev: 'eth0' },
+    { dst: 'fd00::/64', dev: 'multinic0', metric: 1000 },
+  ];
+
+  test('are those to subnets, without a gateway', () => {
+    expect(readConnected(raw)).toEqual([
+      { to: '10.0.0.0/24', dev: 'eth0', metric: 100 },
+      { to: '10.0.0.0/24', dev: 'multinic0', metric: 1000 },
+      { to: '10.1.0.0/24', dev: 'multinic1', metric: 0 },
+      { to: 'fd00::/64', dev: 'multinic0', metric: 1000 },
+    ]);
+  });
+
+  test.each([
+    [
+      'multinic0',
+      ['10.0.0.77/24', '10.0.0.78/32', '10.1.0.5/24', 'fd00::5/64'],
+      ['10.0.0.77/24', 'fd00::5/64'],
+    ],
+    ['multinic1', ['10.1.0.5/24'], undefined],
+    ['eth0', ['10.0.0.5/24'], undefined],
+  ])('%s %j yields with %j', (name, addresses, yields) => {
+    expect(withYields(linkOf(name, addresses), readConnected(raw)).yields).toEqual(yields);
   });
 });

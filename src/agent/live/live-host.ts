@@ -23,7 +23,7 @@ export function liveHost(root: Root, nodeAddress?: string): Host {
     neighbours: new LiveNeighbours(),
     managers: new LiveManagers(root, manager, systemd),
     foreign: new LiveForeignState(),
-    boot: new LiveBoot(root, inHost, manager),
+    boot: new LiveBoot(root, inHost, manager, systemd),
     deadMan: new DeadMan(root, systemd),
   };
 }

@@ -39,7 +39,8 @@ export class LiveLinks implements LinkPort {
       case 'add': {
         const v4 = !step.address.includes(':');
         const broadcast = v4 && !/\/3[12]$/.test(step.address) ? ['brd', '+'] : [];
-        return set(step, 'addr', 'replace', step.address, 'dev', link.name, ...broadcast);
+        const metric = step.metric === undefined ? [] : ['metric', String(step.metric)];
+        return set(step, 'addr', 'replace', step.address, 'dev', link.name, ...broadcast, ...metric);
       }
       case 'drop':
         return drop(step, link);

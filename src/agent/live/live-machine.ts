@@ -9,11 +9,13 @@ import type { HostState, Link, MachineIdentity, Needs, Way } from '../host/machi
 import {
   ip,
   readAltnames,
+  readConnected,
   readLinks,
   readOtherAddresses,
   readUppers,
   readWays,
   withoutAutomatic,
+  withYields,
   type RawLink,
   type RawRoute,
 } from './ip.ts';
@@ -51,6 +53,7 @@ export class LiveMachine implements MachinePort {
       ip<RawRoute>('-6', 'route', 'show', 'table', 'main'),
     ]);
     const { links: known, routes } = withoutAutomatic(links, [routes4, routes6], await this.#automatic());
+    const connected = readConnected([...routes4, ...routes6]);
     const primary = new Set(routes.filter(({ to }) => to === 'default').map(({ dev }) => dev));
     return {
       osImage: this.#osImage(),
@@ -59,10 +62,11 @@ export class LiveMachine implements MachinePort {
         ...(this.#nodeAddress === undefined ? [] : [this.#nodeAddress]),
         ...known.filter(({ name }) => primary.has(name)).flatMap((link) => heldAddresses(link).map(ipOf)),
       ],
-      links: known.map((link) => this.#withIpv6(this.#withLoaded(link, links))),
+      links: known.map((link) => withYields(this.#withIpv6(this.#withLoaded(link, links)), connected)),
       altnames: readAltnames(links),
       uppers: readUppers(links),
       otherAddresses: readOtherAddresses(links),
+      connected,
       routes,
     };
   }

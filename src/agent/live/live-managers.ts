@@ -2,6 +2,7 @@
 import type { Root } from '../files/root.ts';
 import { readManaged, readNoAutoDefault } from '../files/managed-files.ts';
 import { noAutoDefaultMac } from '../files/no-auto-default.ts';
+import { isManagerMetric } from '../files/route-metric.ts';
 import { rendererOf } from '../../network/renderers.ts';
 import type { ManagerPort } from '../host/host.ts';
 import { nicOf } from '../host/links.ts';
@@ -105,7 +106,8 @@ export class LiveManagers implements ManagerPort {
 
   /** Has NetworkManager read the files that were written, and forget those that were removed. */
   async #readFiles(paths: readonly string[], wanted: readonly Wanted[]): Promise<void> {
-    if (paths.some((path) => noAutoDefaultMac(path) !== undefined)) await this.#manager.reloadSettings();
+    if (paths.some((path) => noAutoDefaultMac(path) !== undefined || isManagerMetric(path)))
+      await this.#manager.reloadSettings();
     for (const { mac, name, profile, noAutomatic } of wanted) {
       if (profile === null && noAutomatic) await this.#manager.forgetAutomatic(name, mac);
     }

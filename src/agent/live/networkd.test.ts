@@ -118,6 +118,7 @@ function run(
     managed: readManaged(root),
     described: [],
     noAutoDefault: [],
+    metricFiles: new Map(),
     carrierWait: undefined,
     applied,
     expectedRecord: applied?.commit ?? null,

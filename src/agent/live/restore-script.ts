@@ -4,6 +4,7 @@ import { rendererOf } from '../../network/renderers.ts';
 import type { Pending } from '../files/host-record.ts';
 import { LOCK, RECORD, RESTORE_SCRIPT } from '../files/managed-files.ts';
 import { noAutoDefaultMac } from '../files/no-auto-default.ts';
+import { isManagerMetric, metricOf } from '../files/route-metric.ts';
 import { fromCommands, inOrder } from '../host/foreign-state.ts';
 import { linkLocalOf, nameByMac, NO_LINK_LOCAL } from '../host/links.ts';
 import { isProfile } from '../plan/profiles.ts';
@@ -58,7 +59,7 @@ function settings(pending: Pending): string[] {
     RUNTIME_PROFILES,
     HAS_NETPLAN_FILES: flag(paths.some(rendererOf('netplan').manages)),
     HAS_PROFILES: flag(paths.some(isProfile)),
-    HAS_NO_AUTO_DEFAULT: flag(changesNoAutoDefault(pending)),
+    HAS_MANAGER_SETTINGS: flag(changesManagerSettings(pending)),
     HAS_FOREIGN_STATE: flag(others.length > 0),
   }).map(([name, value]) => `${name}=${quote(value)}`);
 }
@@ -69,8 +70,11 @@ function flag(isSet: boolean): string {
 }
 
 /** NetworkManager reads its settings again only where the change was about its profiles. */
-function changesNoAutoDefault({ files, profiles }: Pending): boolean {
-  return profiles !== undefined && files.some(({ path }) => noAutoDefaultMac(path) !== undefined);
+function changesManagerSettings({ files, profiles }: Pending): boolean {
+  return (
+    profiles !== undefined &&
+    files.some(({ path }) => noAutoDefaultMac(path) !== undefined || isManagerMetric(path))
+  );
 }
 
 /** Path, then mode and content unless there was no such file. The last file that was written comes first. */
@@ -88,12 +92,13 @@ function ipv6Lines({ links }: Pending): Table {
 }
 
 function nicLines({ links }: Pending): Table {
-  return links.before.map(({ mac, name, mtu, up, addresses, leases = [] }, index) => {
+  return links.before.map(({ mac, name, mtu, up, addresses, leases = [], yields = [] }, index) => {
     const after = links.after.find((link) => link.mac === mac)?.addresses ?? [];
     const ofChange = after.filter((each) => ![...addresses, ...leases].includes(each));
     const state = up ? 'up' : 'down';
     const lists = [addresses.join(' '), ofChange.join(' ')];
-    return [String(index), mac, name, nameByMac(mac), String(mtu), state, ...lists];
+    const metric = [String(metricOf(name)), yields.join(' ')];
+    return [String(index), mac, name, nameByMac(mac), String(mtu), state, ...lists, ...metric];
   });
 }
 

@@ -58,7 +58,7 @@ restore_ipv6() {
   fi
 }
 
-# A line of each_nic: INDEX MAC NAME NAME-BY-MAC MTU up|down ADDRESSES ADDRESSES-OF-THE-CHANGE
+# A line of each_nic: INDEX MAC NAME NAME-BY-MAC MTU up|down ADDRESSES ADDRESSES-OF-THE-CHANGE METRIC ADDRESSES-WITH-METRIC
 
 # All NICs with a wrong name step aside first, so that names that had changed places are free.
 step_aside() {
@@ -92,19 +92,26 @@ restore_link() {
   find_nic "$2" || return 0
   ip link set "$n" mtu "$5" || ok=no
   ip link set "$n" "$6" || ok=no
-  add_addresses "$7"
+  add_addresses "$7" "$9" "${10}"
   for address in $8; do
     ip addr del "$address" dev "$n" 2>/dev/null
   done
   # Where promote_secondaries is off, an address that leaves takes those of its subnet along.
-  add_addresses "$7"
+  add_addresses "$7" "$9" "${10}"
 }
 
+# add_addresses ADDRESSES METRIC ADDRESSES-WITH-METRIC: an address that is there already gets, or loses, the metric of its
+# connected route.
 add_addresses() {
   for address in $1; do
+    case " $3 " in
+      *" $address "*) metric="metric $2" ;;
+      *) metric= ;;
+    esac
+    # shellcheck disable=SC2086
     case $address in
-      *:*) ip addr replace "$address" dev "$n" || ok=no ;;
-      *) ip addr replace "$address" dev "$n" brd + || ok=no ;;
+      *:*) ip addr replace "$address" dev "$n" $metric || ok=no ;;
+      *) ip addr replace "$address" dev "$n" brd + $metric || ok=no ;;
     esac
   done
 }
@@ -193,7 +200,7 @@ if [ -n "$renamed" ]; then
   await_networkd
 fi
 reload_managers
-[ -z "$HAS_NO_AUTO_DEFAULT" ] || timeout "$NMCLI_SECONDS" nmcli general reload conf
+[ -z "$HAS_MANAGER_SETTINGS" ] || timeout "$NMCLI_SECONDS" nmcli general reload conf
 each_profile_file load_profile
 each_profile activate_profile
 each_nic restore_link

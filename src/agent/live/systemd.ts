@@ -66,6 +66,14 @@ export class Systemd {
     );
   }
 
+  /** @returns the major version; 0: systemd does not say */
+  async version(): Promise<number> {
+    const [service, path, manager] = MANAGER;
+    const property = [service, path, manager, 'Version'] as const;
+    const read = await run(this.#inHost(['busctl', '--timeout=10', 'get-property', ...property]));
+    return Number(/^s "(?:systemd )?(\d+)/.exec(read.stdout)?.[1] ?? 0);
+  }
+
   /** @returns `active`, `activating`, `failed` …; undefined: systemd has no such unit */
   async #state(unit: string): Promise<string | undefined> {
     const { code, stdout } = await this.call('GetUnit', 's', unit);

@@ -3,7 +3,7 @@ import { machine, nic } from '../../../test/support/agent.ts';
 import { MultinicError } from '../../api/errors.ts';
 import type { Interface } from '../../network/interface.ts';
 import type { HostState, Link } from '../host/machine.ts';
-import { refuseOverlaps } from './overlap.ts';
+import { refuseOverlaps, sharesSubnet } from './overlap.ts';
 import type { Plan } from './plan.ts';
 
 const MAC = nic(0).mac;
@@ -134,6 +134,24 @@ describe('let through', () => {
   });
 });
 
-test('an equal subnet of another NIC is refused', () => {
-  expect(judge(at('10.10.0.130'), host())).toBe('SubnetOverlaps 10.10.0.11/24');
+const route = (metric: number): HostState =>
+  host({ connected: [{ to: '10.10.0.0/24', dev: 'eth0', metric }] });
+
+describe('an equal subnet of another NIC', () => {
+  test.each([0, 100, 999])('is let through: our route has a larger metric than %s', (metric) => {
+    expect(judge(at('10.10.0.130'), route(metric), { '10.10.0.9': 'eth0' })).toBeUndefined();
+  });
+
+  test.each([1000, 1024])('is refused where that route has metric %s', (metric) => {
+    expect(judge(at('10.10.0.130'), route(metric))).toBe('SubnetOverlaps 10.10.0.0/24');
+  });
+
+  test.each([
+    [at('10.10.0.130'), true],
+    [at('10.10.0.130', 25), false],
+    [at('10.10.0.130', 32), false],
+    [at('192.168.100.10'), false],
+  ])('%o: shares it %s', ([one], shares) => {
+    expect(sharesSubnet(one!, [one!], [], host())).toBe(shares);
+  });
 });

@@ -3,75 +3,122 @@
 import { MultinicError } from '../../api/errors.ts';
 import { contains, parseAddress, parseCidr, width, type Cidr } from '../../network/address.ts';
 import type { Interface } from '../../network/interface.ts';
+import { metricOf } from '../files/route-metric.ts';
 import type { HostState } from '../host/machine.ts';
 import { heldAddresses, ipOf, nicOf } from '../host/links.ts';
 import type { Plan } from './plan.ts';
 import { gatewaysOf } from '../host/gateways.ts';
 
-/** The network of an address that something else than a NIC of the plan has. */
-interface ForeignNetwork {
+/** A subnet of something else than a NIC of the plan. */
+interface ForeignSubnet {
   readonly link: string;
-  /** The address, with its prefix. */
+  /** An address with its prefix, or a route's destination. */
   readonly address: string;
   readonly cidr: Cidr;
+  readonly metric: number;
+}
+
+type PlannedMacs = readonly { readonly mac: string }[];
+
+/** Whether another NIC has a route to the very subnet of a NIC of the plan. */
+export function sharesSubnet(
+  nic: Interface,
+  present: PlannedMacs,
+  targets: PlannedMacs,
+  host: HostState,
+): boolean {
+  const own = subnetOf(nic);
+  return (
+    own !== undefined && foreignSubnets([...present, ...targets], host).some(({ cidr }) => isEqual(own, cidr))
+  );
 }
 
 /**
- * Refuses subnets that take packets of the node's other NICs, or the ways to what the node must reach.
+ * Refuses subnets that take packets of the node's other NICs, or the ways to what the node must reach, whatever the metric.
  * @param macs NICs that the plan changes
  * @param ways the links that lead to peers, by address
  * @throws MultinicError `SubnetOverlaps`
  */
 export function refuseOverlaps(
-  plan: Plan,
+  { present, targets }: Plan,
   host: HostState,
   macs: ReadonlySet<string>,
   ways: ReadonlyMap<string, string>,
 ): void {
-  const foreign = foreignNetworks(plan, host);
-  for (const nic of plan.present) {
-    const own = parseCidr(`${nic.address}/${nic.prefix}`);
-    // The kernel makes no connected route of a single address, and one that is there already takes nothing new.
-    if (own === undefined || own.prefix === width(own) || !macs.has(nic.mac) || isThere(nic, host)) continue;
-    const other = foreign.find((each) => isTaken(own, each, host));
+  const planned = [...present, ...targets];
+  const foreign = foreignSubnets(planned, host);
+  for (const nic of present) {
+    const own = subnetOf(nic);
+    // A route that is there already takes nothing new.
+    if (own === undefined || !macs.has(nic.mac) || isThere(nic, host)) continue;
+    const other = foreign.find((each) => isTaken(nic, own, each, host));
     if (other !== undefined) throw overlaps(nic, `the network of ${other.link} (${other.address})`, other);
-    const needed = [...gatewaysOf(foreignRoutes(plan, host)), ...ways.keys()].find((address) =>
-      isDiverted(address, own, foreign, plan, host, ways),
+    const needed = [...gatewaysOf(foreignRoutes(planned, host)), ...ways.keys()].find((address) =>
+      isDiverted(address, own, foreign, planned, host, ways),
     );
     if (needed !== undefined)
       throw overlaps(nic, `${needed}, which the node reaches another way`, { address: needed });
   }
 }
 
-function isThere({ mac, address, prefix }: Interface, { links }: HostState): boolean {
+/** undefined: the kernel makes no connected route of a single address. */
+function subnetOf({ address, prefix }: Interface): Cidr | undefined {
+  const cidr = parseCidr(`${address}/${prefix}`);
+  return cidr === undefined || cidr.prefix === width(cidr) ? undefined : cidr;
+}
+
+/** Whether a NIC has its address already: its route takes nothing new. */
+export function isThere({ mac, address, prefix }: Interface, { links }: HostState): boolean {
   return nicOf(links, mac)?.addresses.includes(`${address}/${prefix}`) === true;
 }
 
-function foreignNetworks(plan: Plan, { links, otherAddresses = [] }: HostState): ForeignNetwork[] {
+function foreignSubnets(
+  planned: PlannedMacs,
+  { links, otherAddresses = [], connected = [] }: HostState,
+): ForeignSubnet[] {
+  const own = ownNames(planned, links);
   const held = [
     ...links
-      .filter(({ mac }) => !isPlans(mac, plan))
-      .flatMap((link) => heldAddresses(link).map((address) => ({ address, name: link.name }))),
-    ...otherAddresses,
+      .filter(({ mac }) => !isPlanned(mac, planned))
+      .flatMap((link) => heldAddresses(link).map((address) => ({ address, name: link.name, metric: 0 }))),
+    ...otherAddresses.map((each) => ({ ...each, metric: 0 })),
+    ...connected
+      .filter(({ dev }) => !own.has(dev))
+      .map(({ to, dev, metric }) => ({ address: to, name: dev, metric })),
   ];
-  return held.flatMap(({ address, name }) => {
+  return held.flatMap(({ address, name, metric }) => {
     const cidr = parseCidr(address);
-    return cidr === undefined ? [] : [{ link: name, address, cidr }];
+    return cidr === undefined ? [] : [{ link: name, address, cidr, metric }];
   });
 }
 
-function isPlans(mac: string, { present, targets }: Plan): boolean {
-  return [...present, ...targets].some((each) => each.mac === mac);
+function isPlanned(mac: string, planned: PlannedMacs): boolean {
+  return planned.some((each) => each.mac === mac);
 }
 
-function foreignRoutes(plan: Plan, { links, routes }: HostState): HostState['routes'] {
-  const own = new Set(links.flatMap(({ mac, name }) => (isPlans(mac, plan) ? [name] : [])));
+/** Names of links, less those that copy a planned NIC's MAC. */
+function ownNames(planned: PlannedMacs, links: HostState['links']): Set<string> {
+  return new Set(planned.flatMap(({ mac }) => nicOf(links, mac)?.name ?? []));
+}
+
+function foreignRoutes(planned: PlannedMacs, { links, routes }: HostState): HostState['routes'] {
+  const own = ownNames(planned, links);
   return routes.filter(({ dev }) => !own.has(dev));
 }
 
-/** A longer prefix always wins, an equal one may; a shorter one takes only what has no network of its own. */
-function isTaken(own: Cidr, { cidr, address }: ForeignNetwork, { nodeAddresses }: HostState): boolean {
-  if (own.prefix >= cidr.prefix) return contains(cidr, own);
+function isEqual(a: Cidr, b: Cidr): boolean {
+  return a.prefix === b.prefix && contains(a, b);
+}
+
+/** A longer prefix always wins, an equal one by its metric; a shorter one takes only what has no subnet of its own. */
+function isTaken(
+  { name }: Interface,
+  own: Cidr,
+  { cidr, address, metric }: ForeignSubnet,
+  { nodeAddresses }: HostState,
+): boolean {
+  if (isEqual(own, cidr)) return metric >= metricOf(name);
+  if (own.prefix > cidr.prefix) return contains(cidr, own);
   return contains(own, cidr) && nodeAddresses.includes(ipOf(address));
 }
 
@@ -79,16 +126,16 @@ function isTaken(own: Cidr, { cidr, address }: ForeignNetwork, { nodeAddresses }
 function isDiverted(
   address: string,
   own: Cidr,
-  foreign: readonly ForeignNetwork[],
-  plan: Plan,
+  foreign: readonly ForeignSubnet[],
+  planned: PlannedMacs,
   host: HostState,
   ways: ReadonlyMap<string, string>,
 ): boolean {
   const target = parseAddress(address);
   if (target === undefined || !contains(own, target) || isHeld(address, host)) return false;
-  if (foreign.some(({ cidr }) => cidr.prefix > own.prefix && contains(cidr, target))) return false;
+  if (foreign.some(({ cidr }) => cidr.prefix >= own.prefix && contains(cidr, target))) return false;
   const way = host.links.find(({ name }) => name === ways.get(address));
-  return way === undefined || !isPlans(way.mac, plan);
+  return way === undefined || !isPlanned(way.mac, planned);
 }
 
 function isHeld(address: string, { links, otherAddresses = [] }: HostState): boolean {

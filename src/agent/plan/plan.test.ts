@@ -43,6 +43,7 @@ function situation(changes: Partial<Situation> & { files?: ReadonlyMap<string, s
     managed: managed(files),
     described: [],
     noAutoDefault: [],
+    metricFiles: new Map(),
     carrierWait: undefined,
     applied: undefined,
     expectedRecord: null,

@@ -6,11 +6,13 @@ import type { Files } from '../../network/renderer.ts';
 import { rendererOf } from '../../network/renderers.ts';
 import type { BootNic } from '../foreign/systemd-files.ts';
 import { CARRIER_WAIT_PATH, carrierWait } from '../files/carrier-wait.ts';
+import { sharesSubnet } from './overlap.ts';
 import { orderFiles, type FileStep } from './file-order.ts';
 import { describes, isShared, type DescribedNic } from '../foreign/foreign-nics.ts';
 import type { HostState, Ipv6, Link } from '../host/machine.ts';
-import { except, ipOf, nameByMac, nicOf, quietIpv6, type LinkTarget } from '../host/links.ts';
+import { except, ipOf, linkSteps, nameByMac, nicOf, quietIpv6, type LinkTarget } from '../host/links.ts';
 import { meansTheSame, parseOne, type ManagedNic } from '../files/managed-files.ts';
+import { metricFile, metricPath } from '../files/route-metric.ts';
 import { noAutoDefault, noAutoDefaultPath } from '../files/no-auto-default.ts';
 import { sha256, type Applied } from '../files/host-record.ts';
 
@@ -31,6 +33,8 @@ export interface Situation {
   readonly described: readonly DescribedNic[];
   /** MACs that NetworkManager is told to leave without a profile of its own. */
   readonly noAutoDefault: readonly string[];
+  /** Files by which our connected routes have a metric: path to content. */
+  readonly metricFiles: ReadonlyMap<string, string>;
   /** The file by which NetworkManager is told not to wait for carriers at boot. */
   readonly carrierWait: string | undefined;
   readonly applied: Applied | undefined;
@@ -131,15 +135,23 @@ function makePlan(situation: Situation): Plan {
       .map((path) => ({ path, why: desired.files.has(path) ? 'NicGone' : 'NotInCommit' })),
   );
   const files = [...orderFiles(orphans, writes, managed, present), ...noAutoDefaultSteps(situation)];
+  const wanted = present.map((nic) => wantedLink(situation, nic));
+  const targets = situation.links ? [...releasedLinks(situation), ...wanted] : [];
+  const yielding = yieldingNics(situation, present, { files, targets });
+  const metrics = metricSteps(situation, yielding);
   return {
-    files: [...files, ...carrierWaitSteps(situation, present, files)],
+    // The metric is there before the NIC's own file, and goes after it.
+    files: [
+      ...metrics.filter(({ op }) => op === 'write'),
+      ...files,
+      ...carrierWaitSteps(situation, present, files),
+      ...metrics.filter(({ op }) => op === 'remove'),
+    ],
     kept,
     orphans,
     missing,
     present,
-    targets: situation.links
-      ? [...releasedLinks(situation), ...present.map((nic) => wantedLink(situation, nic))]
-      : [],
+    targets: targets.map((target) => withYield(target, yielding)),
     lingering: present.flatMap((nic) => lingering(situation, nic)),
   };
 }
@@ -187,7 +199,21 @@ function wantedLink(situation: Situation, nic: Interface): LinkTarget {
   const dropped = except([...ours, ...now.filter((each) => ipOf(each) === nic.address)], [address]);
   const addresses = [...except(now, [...dropped, address]), address];
   const ipv6 = wantedIpv6(link?.ipv6, addresses, situation.desired.kind);
-  return { mac: nic.mac, name: nic.name, mtu: nic.mtu, up: true, addresses, dropped, ...(ipv6 && { ipv6 }) };
+  return {
+    mac: nic.mac,
+    name: nic.name,
+    mtu: nic.mtu,
+    up: true,
+    addresses,
+    dropped,
+    ...keptYields(link, addresses),
+    ...(ipv6 && { ipv6 }),
+  };
+}
+
+function keptYields(link: Link | undefined, addresses: readonly string[]): Pick<Link, 'yields'> {
+  const yields = link?.yields?.filter((each) => addresses.includes(each)) ?? [];
+  return yields.length === 0 ? {} : { yields };
 }
 
 /** Of a link that the kernel begins to do IPv6 on. */
@@ -228,7 +254,8 @@ function releasedLinks(situation: Situation): LinkTarget[] {
     }
     // Somebody needs it who has an address there.
     const up = addresses.length > 0 ? link.up : (given?.origin?.up ?? false);
-    return [{ mac, name, mtu: given?.origin?.mtu ?? link.mtu, up, addresses, dropped }];
+    const mtu = given?.origin?.mtu ?? link.mtu;
+    return [{ mac, name, mtu, up, addresses, dropped, ...keptYields(link, addresses) }];
   });
 }
 
@@ -250,6 +277,47 @@ function noAutoDefaultSteps({ desired, host, managed, noAutoDefault: told }: Sit
       .filter((mac) => nicOf(host.links, mac) === undefined)
       .map((mac): FileStep => ({ op: 'remove', path: noAutoDefaultPath(mac) })),
   ];
+}
+
+/**
+ * NICs whose route shall come after that of another NIC to the same subnet. A NIC that is right otherwise stays as it is:
+ * a new version of the agent touches no host by being installed.
+ */
+function yieldingNics(
+  { desired, host, metricFiles }: Situation,
+  present: Network,
+  { files, targets }: Pick<Plan, 'files' | 'targets'>,
+): Network {
+  const changed = new Set(linkSteps(host.links, targets).map(({ mac }) => mac));
+  const paths = new Set(files.map(({ path }) => path));
+  return present.filter((nic) => {
+    const hasMetric = metricFiles.has(metricPath(nic, desired.kind));
+    const changes =
+      changed.has(nic.mac) ||
+      [...rendererOf(desired.kind).render(nic).keys()].some((path) => paths.has(path));
+    return hasMetric && !changes ? true : (hasMetric || changes) && sharesSubnet(nic, present, targets, host);
+  });
+}
+
+function metricSteps({ desired, metricFiles }: Situation, yielding: Network): FileStep[] {
+  const wanted = new Map(
+    yielding.map((nic) => [metricPath(nic, desired.kind), metricFile(nic, desired.kind)]),
+  );
+  return [
+    ...[...wanted]
+      .filter(([path, content]) => metricFiles.get(path) !== content)
+      .map(([path, content]): FileStep => ({ op: 'write', path, content, mode: 0o644 })),
+    ...[...metricFiles.keys()]
+      .filter((path) => !wanted.has(path))
+      .map((path): FileStep => ({ op: 'remove', path })),
+  ];
+}
+
+function withYield(target: LinkTarget, yielding: Network): LinkTarget {
+  const nic = yielding.find(({ mac }) => mac === target.mac);
+  if (nic === undefined) return target;
+  const address = `${nic.address}/${nic.prefix}`;
+  return { ...target, yields: [...except(target.yields ?? [], [address]), address] };
 }
 
 /** A host that is right otherwise stays as it is: the earlier agent may have left it so. */

@@ -2,6 +2,7 @@ import { byNetworkManager, type RendererKind } from '../../network/node.ts';
 import { RENDERER_KINDS, rendererOf } from '../../network/renderers.ts';
 import type { Profiles } from '../host/machine.ts';
 import { noAutoDefaultMac } from '../files/no-auto-default.ts';
+import { isManagerMetric } from '../files/route-metric.ts';
 import type { Plan } from './plan.ts';
 import type { Root } from '../files/root.ts';
 
@@ -19,7 +20,9 @@ export function profileUuid(content: string): string | undefined {
 
 /** Whether NetworkManager has a part in a plan: also when a node leaves it, or is cleaned up. */
 export function needsNetworkManager({ files, targets }: Plan, kind: RendererKind): boolean {
-  const told = files.some(({ path }) => isProfile(path) || noAutoDefaultMac(path) !== undefined);
+  const told = files.some(
+    ({ path }) => isProfile(path) || noAutoDefaultMac(path) !== undefined || isManagerMetric(path),
+  );
   return told || (byNetworkManager(kind) && targets.length > 0);
 }
 

@@ -1,7 +1,7 @@
 import { CARRIER_WAIT_PATH } from '../files/carrier-wait.ts';
 import { describedNics } from '../foreign/foreign-files.ts';
 import type { HostState } from '../host/machine.ts';
-import { readManaged, readNoAutoDefault } from '../files/managed-files.ts';
+import { readManaged, readMetricFiles, readNoAutoDefault } from '../files/managed-files.ts';
 import type { Desired, Situation } from './plan.ts';
 import type { Applied } from '../files/host-record.ts';
 import type { Root } from '../files/root.ts';
@@ -21,6 +21,7 @@ export function readSituation(
     managed: readManaged(root),
     described: describedNics(root),
     noAutoDefault: readNoAutoDefault(root),
+    metricFiles: readMetricFiles(root),
     carrierWait: root.read(CARRIER_WAIT_PATH)?.content,
   };
 }

@@ -39,6 +39,8 @@ export const HostFileSchema = z.strictObject({
       mtu: z.number().int().default(1500),
       /** With prefix. */
       addresses: z.array(address).default([]),
+      /** Addresses whose connected route comes after that of another NIC. */
+      yields: z.array(address).exactOptional(),
       master: z.string().exactOptional(),
       /** false: its port is shut. */
       carrier: z.boolean().exactOptional(),

@@ -106,12 +106,12 @@ class RecordedLinks implements LinkPort {
         link.up = step.up;
         break;
       case 'add':
-        if (link.addresses.includes(step.address)) throw refused(step, 'the address exists');
-        link.addresses = [...link.addresses, step.address];
+        addAddress(link, step);
         break;
       case 'drop':
         if (!link.addresses.includes(step.address)) throw refused(step, 'no such address');
-        link.addresses = link.addresses.filter((address) => address !== step.address);
+        link.addresses = link.addresses.filter((each) => each !== step.address);
+        setYields(link, step.address, false);
         break;
     }
     writeHostFile(this.#root, { ...host, links });
@@ -199,6 +199,10 @@ class RecordedBoot implements BootPort {
     this.#root = root;
   }
 
+  async canYield(): Promise<boolean> {
+    return true;
+  }
+
   async validate(kinds: readonly RendererKind[], staging: string): Promise<void> {
     for (const kind of kinds) generate(kind, (folder) => filesIn(join(staging, folder)));
   }
@@ -232,19 +236,38 @@ function conflictsOf(claims: readonly Claim[], neighbours: HostFile['neighbours'
   });
 }
 
+type RecordedNic = HostFile['links'][number];
+
+function addAddress(link: RecordedNic, step: LinkStep & { op: 'add' }): void {
+  const { address: added, metric } = step;
+  const isYielding = link.yields?.includes(added) === true;
+  if (link.addresses.includes(added) && isYielding === (metric !== undefined))
+    throw refused(step, 'the address exists');
+  link.addresses = [...link.addresses.filter((each) => each !== added), added];
+  setYields(link, added, metric !== undefined);
+}
+
+function setYields(link: RecordedNic, which: string, yields: boolean): void {
+  const others = (link.yields ?? []).filter((each) => each !== which);
+  const now = yields ? [...others, which] : others;
+  if (now.length > 0) link.yields = now;
+  else delete link.yields;
+}
+
 /** The way by the longest prefix; undefined for names and for an address that nothing leads to. */
 function routeTo(address: string, host: Pick<HostState, 'links' | 'routes'>): Way | undefined {
   const target = parseAddress(address);
   if (target === undefined) return undefined;
   const connected = host.links.flatMap((link) =>
-    heldAddresses(link).map((to): Route => ({ to, dev: link.name })),
+    heldAddresses(link).map((to) => ({ to, dev: link.name, yields: link.yields?.includes(to) === true })),
   );
-  const ways = [...connected, ...host.routes].flatMap(({ to, dev, via }) => {
+  const routes: (Route & { readonly yields?: boolean })[] = [...connected, ...host.routes];
+  const ways = routes.flatMap(({ to, dev, via, yields = false }) => {
     const network = parseCidr(to === 'default' ? (target.family === 4 ? '0.0.0.0/0' : '::/0') : to);
     if (network === undefined || !contains(network, target)) return [];
-    return [{ way: { to: address, dev, ...(via !== undefined && { via }) }, prefix: network.prefix }];
+    return [{ way: { to: address, dev, ...(via !== undefined && { via }) }, prefix: network.prefix, yields }];
   });
-  return ways.toSorted((a, b) => b.prefix - a.prefix)[0]?.way;
+  return ways.toSorted((a, b) => b.prefix - a.prefix || Number(a.yields) - Number(b.yields))[0]?.way;
 }
 
 function refused(step: LinkStep, why: string): MultinicError {

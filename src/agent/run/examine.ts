@@ -3,6 +3,7 @@ import type { AgentJob } from '../../api/job.ts';
 import { byNetworkManager } from '../../network/node.ts';
 import type { HostRecord } from '../files/host-record.ts';
 import { CONFIG_FOLDERS } from '../files/managed-files.ts';
+import { isMetricFile, metricPath } from '../files/route-metric.ts';
 import type { Root } from '../files/root.ts';
 import type { Host } from '../host/host.ts';
 import type { HostState, Needs, Way } from '../host/machine.ts';
@@ -10,12 +11,13 @@ import { answering, probesOf, type Endpoint, type Probe } from '../host/probe.ts
 import type { ProfileChange } from '../plan/change-plan.ts';
 import type { Desired, Plan } from '../plan/plan.ts';
 import { needsNetworkManager, profilePaths, wantedProfiles } from '../plan/profiles.ts';
+import { isThere } from '../plan/overlap.ts';
 import { preflight } from '../plan/preflight.ts';
 import { linksOfWays, needsOf } from './ways.ts';
 
 export interface ExamineContext {
   readonly root: Root;
-  readonly host: Pick<Host, 'machine' | 'managers'>;
+  readonly host: Pick<Host, 'machine' | 'managers' | 'boot'>;
   readonly record: HostRecord;
   /** Addresses that must not be cut off. */
   readonly peers: readonly string[];
@@ -52,10 +54,30 @@ export async function examine(
   const needs = needsOf(before, context.peers);
   const ways = await host.machine.ways(needs);
   preflight(plan, before, linksOfWays(ways), ours);
+  await refuseWithoutMetric(plan, before, desired, host.boot);
   for (const folder of [...foldersOf(plan), 'var/lib/multinic']) root.assertWritable(folder);
   const probes = probesOf(context.probes, plan.present);
   const profiles = await readProfiles(plan, desired, context);
   return { profiles, probes, apiServer: await answering(context.apiServer), needs, ways };
+}
+
+/** @throws MultinicError `SubnetOverlaps` */
+async function refuseWithoutMetric(
+  { files, present }: Plan,
+  before: HostState,
+  { kind }: Desired,
+  boot: Host['boot'],
+): Promise<void> {
+  const written = new Set(
+    files.flatMap(({ op, path }) => (op === 'write' && isMetricFile(path) ? [path] : [])),
+  );
+  const nic = present.find((each) => written.has(metricPath(each, kind)) && !isThere(each, before));
+  if (nic === undefined || (await boot.canYield(kind))) return;
+  throw new MultinicError(
+    'SubnetOverlaps',
+    `${nic.name} (${nic.mac}) with ${nic.address}/${nic.prefix} is in the subnet of another NIC of this node, and systemd-networkd before 250 cannot let that NIC come first at boot; give this NIC an address of another subnet in the MultiNicBizConfig`,
+    { data: { mac: nic.mac, address: `${nic.address}/${nic.prefix}` } },
+  );
 }
 
 /** @throws MultinicError `NicUnmanaged` */

@@ -131,7 +131,7 @@ async function begin(
     }),
     links,
     machine: {
-      links: machine.links.map(({ loaded: _, ...link }) => link),
+      links: machine.links.map(({ loaded: _, yields: __, ...link }) => link),
       routes: machine.routes,
     },
     applied,

@@ -1,6 +1,7 @@
 import { checkpoint } from '../../api/checkpoint.ts';
 import { sha256, type HostRecord, type Pending } from '../files/host-record.ts';
 import { CONFIG_FOLDERS, STAGING } from '../files/managed-files.ts';
+import { dropInFolders } from '../files/route-metric.ts';
 import type { Root } from '../files/root.ts';
 import type { Host } from '../host/host.ts';
 import { addressesOnlyIn } from '../plan/undo-plan.ts';
@@ -25,7 +26,7 @@ export async function recover(
   log: Log,
 ): Promise<Recovered> {
   // The file of a recorded machine is in the root itself.
-  root.removeTemporary(['', ...CONFIG_FOLDERS, 'var/lib/multinic']);
+  root.removeTemporary(['', ...CONFIG_FOLDERS, ...dropInFolders(root), 'var/lib/multinic']);
   root.removeScratch(STAGING);
   const recovered = await endPending(root, host, record, probe, log);
   checkpoint('agent.recover.disarm');

@@ -547,6 +547,88 @@ describe('failure: the host is as before, byte for byte', () => {
   });
 });
 
+/** A NIC in the subnet of eth0. */
+const own = (changes = {}): Network => [nic(0, { address: '10.10.0.77', ...changes })];
+const metricFiles = (): string[] =>
+  Object.keys(hostFiles(root)).filter((path) => /metric|network\.d/.test(path));
+
+describe('a NIC in the subnet of another NIC', () => {
+  const ADDRESS = '10.10.0.77/24';
+  const METRIC = {
+    netplan: 'etc/systemd/network/10-netplan-multinic0.network.d/multinic0.conf',
+    keyfile: 'etc/NetworkManager/conf.d/90-multinic-metric-multinic0.conf',
+    ifcfg: 'etc/NetworkManager/conf.d/90-multinic-metric-multinic0.conf',
+  } as const;
+  const CONTENT = {
+    netplan: `[Address]\nAddress=${ADDRESS}\nRouteMetric=1000\n`,
+    keyfile: `ipv4.route-metric=1000\nipv6.route-metric=1000\n`,
+    ifcfg: `ipv4.route-metric=1000\nipv6.route-metric=1000\n`,
+  } as const;
+
+  test.each(['netplan', 'keyfile', 'ifcfg'] as const)(
+    '%s: it comes second, now and at the next boot, until it leaves',
+    async (kind) => {
+      const outcome = await apply({ kind, network: own() });
+      expect(outcome).toMatchObject({ result: 'Applied', written: expect.arrayContaining([METRIC[kind]]) });
+      expect(link(nic(0).mac)).toMatchObject({ addresses: [ADDRESS], yields: [ADDRESS] });
+      expect(hostFiles(root)[METRIC[kind]]).toContain(CONTENT[kind]);
+      const again = await apply({ kind, network: own(), expectedRecord: FIRST });
+      expect(again).toMatchObject({ result: 'Applied', written: [], removed: [] });
+      const moved = await apply({ kind, commit: SECOND, network: OLD, expectedRecord: FIRST });
+      expect(moved).toMatchObject({ result: 'Applied', removed: [METRIC[kind]] });
+      expect(link(nic(0).mac)).toMatchObject({ addresses: ['192.168.100.10/24'] });
+      expect(link(nic(0).mac)).not.toHaveProperty('yields');
+      expect(metricFiles()).toEqual([]);
+    },
+  );
+
+  test('a cleanup takes the metric along', async () => {
+    await apply({ network: own() });
+    expect((await cleanUp(dependencies({}), 60)).result).toBe('Applied');
+    expect(metricFiles()).toEqual([]);
+  });
+
+  test('a NIC that is right already stays as it is, also where another NIC has come to its subnet', async () => {
+    await apply({ network: own({ address: '192.168.100.10' }) });
+    change((host) => host.links[0]!.addresses.push('192.168.100.5/24'));
+    const before = fileIdentities(root);
+    const rerun = { network: own({ address: '192.168.100.10' }), expectedRecord: FIRST };
+    expect(await apply(rerun)).toMatchObject({ result: 'Applied', written: [] });
+    expect(withoutLock(fileIdentities(root))).toEqual(withoutLock(before));
+    const mtu = await apply({
+      commit: SECOND,
+      network: own({ address: '192.168.100.10', mtu: 1400 }),
+      expectedRecord: FIRST,
+    });
+    expect(mtu).toMatchObject({
+      result: 'Applied',
+      written: [METRIC.netplan, 'etc/netplan/90-multinic0.yaml'],
+    });
+    expect(link(nic(0).mac)).toMatchObject({ mtu: 1400, yields: ['192.168.100.10/24'] });
+  });
+
+  test('a change that fails leaves the metric as it was', async () => {
+    await apply({ network: own() });
+    const before = [state(), hostFiles(root)];
+    const failed = await apply({
+      commit: SECOND,
+      network: own({ address: '192.168.100.10' }),
+      expectedRecord: FIRST,
+      branch: { probe: async () => fault() },
+    });
+    expect(failed).toMatchObject({ result: 'Failed', step: 'verify' });
+    expect([state(), hostFiles(root)]).toEqual(before);
+  });
+
+  test('a host that cannot let another NIC come first at boot refuses', async () => {
+    const before = hostFiles(root);
+    const host = altered(() => ({ boot: { canYield: async () => false } }));
+    const outcome = await apply({ network: own(), host });
+    expect(outcome).toMatchObject({ result: 'Failed', reason: 'SubnetOverlaps', step: 'preflight' });
+    expect(hostFiles(root)).toEqual(before);
+  });
+});
+
 describe('nothing is touched', () => {
   test('a newer tip', async () => {
     const branch = { checkout: async () => ({ tip: SECOND, entries: new Map() }) };

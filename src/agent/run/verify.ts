@@ -46,6 +46,11 @@ export function verifyLinks(links: readonly Link[], targets: readonly LinkTarget
       throw failed(`${target.name} listens to any router that advertises itself`);
     const absent = target.addresses.find((address) => !link.addresses.includes(address));
     if (absent !== undefined) throw failed(`${target.name} has no address ${absent}`);
+    const first = target.yields?.find(
+      (address) => target.addresses.includes(address) && link.yields?.includes(address) !== true,
+    );
+    if (first !== undefined)
+      throw failed(`the route of ${target.name} to the subnet of ${first} has no metric of ours`);
     const stale = link.addresses.find((address) => target.dropped.includes(address));
     if (stale !== undefined) throw failed(`${target.name} still has the address ${stale}`);
   }
@@ -127,7 +132,7 @@ export function verifyRest(after: Machine, before: Machine): void {
 }
 
 /** The first IPv4 address is what the node speaks by; of IPv6 the kernel lists the newest first. */
-function ordered({ addresses, leases = [], loaded: _, ...link }: Link): Link {
+function ordered({ addresses, leases = [], loaded: _, yields: __, ...link }: Link): Link {
   const v4 = addresses.filter((address) => !address.includes(':'));
   const v6 = addresses.filter((address) => address.includes(':'));
   return { ...link, addresses: [...v4, ...v6.toSorted()], leases: leases.toSorted() };
