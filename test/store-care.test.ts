@@ -4,7 +4,10 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { once } from 'node:events';
+import { expect, test, vi } from 'vitest';
+import { FolderSync } from '../src/store/git/durability.ts';
+import { Batch } from '../src/store/model/batch.ts';
 import { backup, restore } from '../src/store/care/backup.ts';
 import { maintain, Maintenance } from '../src/store/care/maintenance.ts';
 import { openReader } from '../src/store/reader.ts';
@@ -28,17 +31,88 @@ function looseObjects(dir: string): number {
   return Number(/^count: (\d+)$/m.exec(counts)?.[1]);
 }
 
-test('maintenance packs everything, prunes nothing, and an open reader goes on', async () => {
+function unreachable(dir: string): string[] {
+  const found = execFileSync('git', ['-C', dir, 'fsck', '--unreachable', '--no-progress', '--no-dangling'], {
+    encoding: 'utf8',
+  });
+  return found.split('\n').filter((line) => line.startsWith('unreachable'));
+}
+
+test('a write that loses leaves nothing behind, or maintenance takes it away beside pushes', async () => {
+  await inStore(async (store) => {
+    const { dir } = store;
+    await writeValue(store, 1);
+    await maintain(store);
+    expect(store.hasUnreferenced).toBe(false);
+    // What has lost before it begins writes no object at all.
+    const [ref = '', other = ''] = VALUE_REFS;
+    const tips = await store.reader.refs('refs/heads/');
+    const batchFrom = (from: string): Batch => {
+      const batch = new Batch();
+      for (const each of [ref, other]) {
+        const commit = batch.commit({
+          parents: [tips.get(each)!],
+          files: new Map([['value', 'late']]),
+          author: { name: 'writer', email: '' },
+          subject: 'late',
+          trailers: [],
+        });
+        batch.move(each, commit, each === ref ? from : tips.get(each)!);
+      }
+      return batch;
+    };
+    const main = tips.get('refs/heads/main')!;
+    await expect(store.write(batchFrom(main))).rejects.toMatchObject({
+      code: 'LostRace',
+      data: { refs: [ref] },
+    });
+    expect(unreachable(dir)).toEqual([]);
+
+    // A ref that moves once the objects are written: the other is written all the same.
+    const sync = vi.spyOn(FolderSync.prototype, 'objects').mockImplementationOnce(async () => {
+      const tip = tips.get(ref)!;
+      const identity = ['-c', 'user.name=x', '-c', 'user.email=x@example.org'];
+      const made = execFileSync(
+        'git',
+        ['-C', dir, ...identity, 'commit-tree', `${tip}^{tree}`, '-p', tip, '-m', 'first'],
+        {
+          encoding: 'utf8',
+        },
+      );
+      execFileSync('git', ['-C', dir, 'update-ref', ref, made.trim()]);
+    });
+    const { lost, oids } = await store.writeEach(batchFrom(tips.get(ref)!));
+    sync.mockRestore();
+    expect(lost).toEqual([ref]);
+    expect(await store.reader.ref(other)).toBe(oids[1]);
+    expect(store.hasUnreferenced).toBe(true);
+    expect(unreachable(dir).length).toBeGreaterThan(0);
+
+    // A push is under way: it is not waited for, and nothing is taken away beneath it.
+    const push = spawn('flock', ['-s', store.lockFile, 'sh', '-c', 'echo; exec cat'], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    await once(push.stdout, 'data');
+    await maintain(store);
+    expect(unreachable(dir).length).toBeGreaterThan(0);
+    push.stdin.end();
+    await once(push, 'close');
+    await maintain(store);
+    expect(unreachable(dir)).toEqual([]);
+    expect(store.hasUnreferenced).toBe(false);
+    await store.fsck();
+  });
+});
+
+test('maintenance packs everything, prunes what no ref reaches, and an open reader goes on', async () => {
   await inStore(async (store, folder) => {
     const { dir } = store;
     const reader = openReader(dir);
     for (let value = 1; value <= 5; value += 1) await writeValue(store, value);
     const tips = await Promise.all(VALUE_REFS.map(async (ref) => (await reader.ref(ref)) ?? ''));
-    // What no ref names: a client may have been told of it and be about to ask.
-    await writeFile(join(folder, 'told'), 'told\n');
-    const told = execFileSync('git', ['-C', dir, 'hash-object', '-w', join(folder, 'told')], {
-      encoding: 'utf8',
-    });
+    await writeFile(join(folder, 'lost'), 'lost\n');
+    execFileSync('git', ['-C', dir, 'hash-object', '-w', join(folder, 'lost')]);
+    expect(unreachable(dir)).toHaveLength(1);
     expect(looseObjects(dir)).toBeGreaterThan(0);
 
     await maintain(store);
@@ -48,7 +122,7 @@ test('maintenance packs everything, prunes nothing, and an open reader goes on',
     expect(await leftovers(dir)).toEqual([]);
     expect(new Set(await valuesOf(reader))).toEqual(new Set([5]));
     for (const tip of tips) expect(await reader.log(tip)).toHaveLength(5);
-    expect(await reader.blob(told.trim())).toBe('told\n');
+    expect(unreachable(dir)).toEqual([]);
 
     for (let value = 6; value <= 8; value += 1) await writeValue(store, value);
     const writes = writeValue(store, 9).then(() => writeValue(store, 10));

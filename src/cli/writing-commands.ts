@@ -2,7 +2,7 @@
 
 import { Option, type Command } from 'commander';
 import { userInfo } from 'node:os';
-import type { ManyMoved, Moved } from '../controller/commands.ts';
+import type { ManyMoved, Moved } from '../controller/many-branches.ts';
 import type { RendererKind } from '../network/node.ts';
 import { openApi, withConnection, type ConnectionFlags } from './target.ts';
 import type { NodeDescription } from '../history/timeline.ts';

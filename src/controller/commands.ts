@@ -6,27 +6,18 @@ import { headOf, move, rerender, rollback, type Cause, type Head } from '../hist
 import { trailer, TRAILER } from '../history/commit-words.ts';
 import { recordRequest, type Request } from '../history/outcome-branch.ts';
 import { MAIN, nodeOfRef, NODES, outcomeRef } from '../history/refs.ts';
-import { rollbackTarget } from '../history/rollback.ts';
+import { rollbackTarget, type RollbackTarget } from '../history/rollback.ts';
+import { changedNodes } from '../mirror/main-branch.ts';
 import type { Mirror } from '../mirror/mirror.ts';
 import type { RendererKind } from '../network/node.ts';
+import { nodeIdKey } from '../network/text.ts';
 import { Batch } from '../store/model/batch.ts';
 import type { Commit, Oid, Person } from '../store/model/store-port.ts';
 import { decideAnew } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
+import { moveMany, type Build, type ManyMoved, type Moved } from './many-branches.ts';
 import type { PausableInventory, Requester } from './sink-port.ts';
 import type { WaitingRemovals } from './telling.ts';
-
-/** A node's new tip. */
-export interface Moved {
-  readonly node: string;
-  readonly commit: Oid;
-}
-
-/** Result of a command for several nodes: each node moved, or was skipped for a reason. */
-export interface ManyMoved {
-  readonly moved: readonly Moved[];
-  readonly skipped: readonly { readonly node: string; readonly reason: string }[];
-}
 
 /** Commits of a branch among which `rollback --change` looks for the change, to name the nodes that moved on. */
 const CHANGE_LOOK_BACK = 100;
@@ -64,47 +55,49 @@ export class Commands {
       const branch = await this.#branches.get(node);
       const batch = new Batch();
       const target = await rollbackTarget(this.#store.reader, branch, to && (await this.#resolve(to)));
-      const head = rollback(batch, headOf(branch), target.network, target.commit, causeOf(by));
-      if (head.tree !== branch.tree) return this.#land(batch, branch, head);
-      throw new MultinicError(
-        'NothingToRollBack',
-        `node/${node} has the network of ${target.commit.slice(0, 10)} already: multinic log ${node} lists others`,
-        { data: { node, commit: target.commit } },
-      );
+      return this.#land(batch, branch, this.#rollTo(batch, branch, target, by));
     });
+  }
+
+  /** @throws MultinicError `NothingToRollBack` */
+  #rollTo(batch: Batch, branch: Branch, { network, commit }: RollbackTarget, by: Requester): Head {
+    const head = rollback(batch, headOf(branch), network, commit, causeOf(by));
+    if (head.tree !== branch.tree) return head;
+    const node = branch.name;
+    throw new MultinicError(
+      'NothingToRollBack',
+      `node/${node} has the network of ${commit.slice(0, 10)} already: multinic log ${node} lists others`,
+      { data: { node, commit } },
+    );
   }
 
   /** Rolls back all nodes that a commit of main touched; those that moved on since are left alone and listed. */
   async rollbackChange(change: Oid, by: Requester): Promise<ManyMoved> {
+    const { reader } = this.#store;
     const main = await this.#resolve(change);
-    const moved: Moved[] = [];
-    const skipped: { node: string; reason: string }[] = [];
+    const named = await changedNodes(reader, await reader.commit(main));
+    const touched = new Map<Branch, Oid | undefined>();
     for (const branch of await this.#all()) {
-      const touched = await this.#touchedBy(branch, main);
-      if (touched === undefined) continue;
-      const newest = branch.base.commit && trailer(branch.base.commit, TRAILER.mainCommit);
-      if (newest !== main || branch.hold !== undefined || branch.invalid !== undefined) {
-        skipped.push({
-          node: branch.name,
-          reason: `moved on since: node/${branch.name} is at ${branch.tip.oid.slice(0, 10)}`,
-        });
-        continue;
-      }
-      try {
-        moved.push(await this.rollback(branch.name, touched.parents[0], by));
-      } catch (error) {
-        if (!(error instanceof MultinicError)) throw error;
-        skipped.push({ node: branch.name, reason: error.message });
-      }
+      if (!isOf(branch.base.commit, main) && !named.has(nodeIdKey(branch.node.nodeId))) continue;
+      const first = await this.#firstOf(branch, main);
+      if (first !== undefined) touched.set(branch, first.parents[0]);
     }
-    if (moved.length + skipped.length === 0) {
+    if (touched.size === 0) {
       throw new MultinicError(
         'NothingToRollBack',
         `${change} changed no node: git log main lists the changes`,
         { data: { change } },
       );
     }
-    return { moved, skipped };
+    const decide = async (branch: Branch): Promise<Build> => {
+      if (!isOf(branch.base.commit, main) || branch.hold !== undefined || branch.invalid !== undefined)
+        throw movedOn(branch);
+      const target = await rollbackTarget(reader, branch, touched.get(branch), { onBranch: true });
+      return (batch) => this.#rollTo(batch, branch, target, by);
+    };
+    return moveMany(this.#store, [...touched.keys()], decide, async (node) => {
+      throw movedOn(await this.#branches.get(node));
+    });
   }
 
   /** Ends a node's hold: the CR decides again. */
@@ -151,29 +144,31 @@ export class Commands {
     kind: RendererKind | undefined,
     by: Requester,
   ): Promise<ManyMoved> {
-    const names = nodes.length > 0 ? new Set(nodes) : (await this.#all()).map(({ name }) => name);
-    const moved: Moved[] = [];
-    const skipped: { node: string; reason: string }[] = [];
-    // Check all names first: a typing error must not be found after half of the nodes.
-    for (const name of names) await this.#branches.get(name);
-    for (const name of names) {
-      await decideAnew(async () => {
-        const branch = await this.#branches.get(name);
-        const batch = new Batch();
-        const head = rerender(
-          batch,
-          headOf(branch),
-          { ...branch.node, renderer: kind ?? branch.node.renderer },
-          causeOf(by),
-        );
+    const named = [...new Set(nodes)];
+    // All names come first: a typing error must not be found after half of the nodes.
+    const branches =
+      named.length > 0 ? await Promise.all(named.map((name) => this.#branches.get(name))) : await this.#all();
+    const build =
+      (branch: Branch): Build =>
+      (batch) => {
         if (branch.invalid !== undefined)
-          skipped.push({ node: name, reason: `its tip is invalid: multinic release ${name}` });
-        else if (head.tree === branch.tree && head.node.renderer === branch.node.renderer)
-          skipped.push({ node: name, reason: 'up to date' });
-        else moved.push(await this.#land(batch, branch, head));
-      });
-    }
-    return { moved, skipped };
+          throw new MultinicError('InvalidTip', `its tip is invalid: multinic release ${branch.name}`);
+        const node = { ...branch.node, renderer: kind ?? branch.node.renderer };
+        const head = rerender(batch, headOf(branch), node, causeOf(by));
+        if (head.tree !== branch.tree || head.node.renderer !== branch.node.renderer) return head;
+        throw new MultinicError('UpToDate', 'up to date');
+      };
+    return moveMany(
+      this.#store,
+      branches,
+      async (branch) => build(branch),
+      (name) =>
+        decideAnew(async () => {
+          const branch = await this.#branches.get(name);
+          const batch = new Batch();
+          return this.#land(batch, branch, build(branch)(batch));
+        }),
+    );
   }
 
   /**
@@ -243,20 +238,32 @@ export class Commands {
   }
 
   /** The branch's first spec commit from that commit of main; releases have the same trailer, later. */
-  async #touchedBy(branch: Branch, main: Oid): Promise<Commit | undefined> {
-    const commits = await this.#store.reader.log(branch.tip.oid, {
-      firstParent: true,
-      limit: CHANGE_LOOK_BACK,
-    });
-    return commits.findLast(
-      (commit) => kindOf(commit) === 'spec' && trailer(commit, TRAILER.mainCommit) === main,
-    );
+  async #firstOf(branch: Branch, main: Oid): Promise<Commit | undefined> {
+    let first: Commit | undefined;
+    let next: Oid | undefined = isOf(branch.base.commit, main) ? branch.base.commit?.oid : branch.tip.oid;
+    for (let walked = 0; next !== undefined && walked < CHANGE_LOOK_BACK; walked += 1) {
+      const commit: Commit = await this.#store.reader.commit(next);
+      if (isOf(commit, main)) first = commit;
+      // Commits of main are mirrored in their order: before another one's spec there is none of this.
+      else if (first !== undefined && kindOf(commit) === 'spec') return first;
+      next = commit.parents[0];
+    }
+    return first;
   }
 
   /** Resolves a commit ID, whole or its first digits. */
   async #resolve(text: string): Promise<Oid> {
     return this.#store.reader.resolve(text);
   }
+}
+
+/** Whether a commit is what a commit of main asked for. */
+function isOf(commit: Commit | undefined, main: Oid): boolean {
+  return commit !== undefined && kindOf(commit) === 'spec' && trailer(commit, TRAILER.mainCommit) === main;
+}
+
+function movedOn({ name, tip }: Branch): MultinicError {
+  return new MultinicError('NothingToRollBack', `moved on since: node/${name} is at ${tip.oid.slice(0, 10)}`);
 }
 
 function causeOf(by: Requester): Cause {

@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import type { ConfigStatus } from '../api/status.ts';
-import type { MirrorEvent } from '../mirror/branch-mirror.ts';
+import type { MirrorEvent } from '../mirror/branch-writer.ts';
 import type { Oid } from '../store/model/store-port.ts';
 import { configStatuses, nodeViews, type Snapshot } from './config-status.ts';
 import { newsBetween } from './news.ts';

@@ -13,11 +13,17 @@ export interface RollbackTarget {
 
 /**
  * The newest first-parent ancestor whose network differs from the tip's, or the given commit of the branch.
+ * @param known.onBranch the given commit is known to be one of the branch
  * @throws MultinicError `NothingToRollBack`, `NotInBranch`, `InvalidTree`, `InvalidTip`
  */
-export async function rollbackTarget(reader: Reader, branch: Branch, to?: Oid): Promise<RollbackTarget> {
+export async function rollbackTarget(
+  reader: Reader,
+  branch: Branch,
+  to?: Oid,
+  { onBranch = false } = {},
+): Promise<RollbackTarget> {
   if (to !== undefined) {
-    if (!(await reader.isAncestor(to, branch.tip.oid))) {
+    if (!onBranch && !(await reader.isAncestor(to, branch.tip.oid))) {
       throw new MultinicError(
         'NotInBranch',
         `${to} is no commit of node/${branch.name}: choose one of multinic log ${branch.name}`,

@@ -1,32 +1,24 @@
 // Commits to each node's branch what one commit of main wants.
 
 import { ANNOTATIONS, readAnnotation } from '../api/annotations.ts';
-import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import { baseAt, type Branch, type Branches } from '../history/node-branch.ts';
-import { birth, headOf, identity, move, spec, type Cause, type Head } from '../history/branch-commits.ts';
-import { describeChange, formatConfigRef, trailer, TRAILER } from '../history/commit-words.ts';
-import { nodeOfRef, NODES } from '../history/refs.ts';
-import { satisfies, type WantedInterface } from '../network/interface.ts';
+import { formatConfigRef, trailer, TRAILER } from '../history/commit-words.ts';
+import { nodeOfRef, nodeRef, NODES } from '../history/refs.ts';
+import { satisfies } from '../network/interface.ts';
 import type { ConfigRef, NodeIdentity } from '../network/node.ts';
 import { nodeIdKey } from '../network/text.ts';
-import { Batch } from '../store/model/batch.ts';
-import { CONTROLLER } from '../store/model/committer.ts';
-import type { Commit, Mark, Oid } from '../store/model/store-port.ts';
+import type { Commit, Oid } from '../store/model/store-port.ts';
+import { isRef, MAX_REF_PART } from '../store/model/ref-names.ts';
+import { decideAnew } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
+import { BranchWriter, type Change, type MirrorEvent, type Step, type Written } from './branch-writer.ts';
 import { InventoryIndex, resolveClaims, type Claim, type Claims } from './claim.ts';
 import type { Entry } from './node-entry.ts';
 import { GUARD_WINDOW_S, stoppedRemovals, type GuardPolicy, type GuardView, type Removal } from './guard.ts';
-import { describeIdentity, identityOf, sameIdentity } from './node-identity.ts';
-import { causeOf, type MainConfig, type MainState } from './main-branch.ts';
+import { identityOf, sameIdentity } from './node-identity.ts';
+import type { MainState } from './main-branch.ts';
 import type { InventoryNode } from './home-port.ts';
-
-export interface MirrorEvent {
-  readonly type: 'Committed' | 'HoldEnded';
-  readonly node: string;
-  readonly config: ConfigRef;
-  readonly message: string;
-}
 
 export interface BranchesResult {
   readonly main: MainState;
@@ -39,28 +31,9 @@ export interface BranchesResult {
   readonly events: readonly MirrorEvent[];
 }
 
-/** One commit of main that is being mirrored, with the state of main there and the inventory. */
-export interface Step {
-  readonly commit: Commit;
-  readonly main: MainState;
-  readonly inventory: readonly InventoryNode[];
-  /** Position of each commit of main that is still to be mirrored. */
-  readonly order: ReadonlyMap<Oid, number>;
-}
-
 export interface BranchMirrorOptions {
   readonly guard: GuardPolicy;
   readonly stateAt: (commit: Oid) => Promise<MainState>;
-}
-
-/** The commits to write on a node's branch. */
-interface Change {
-  readonly name: string;
-  readonly branch?: Branch;
-  readonly node: NodeIdentity;
-  /** Absent if only the identity changes. */
-  readonly wanted?: readonly WantedInterface[];
-  readonly config?: MainConfig;
 }
 
 /** Everything that a node's decision depends on, apart from the order of main. */
@@ -70,11 +43,21 @@ interface Seen {
   readonly entry: Entry | undefined;
 }
 
+/** One pass over the branches, as far as it came. */
+interface Pass {
+  readonly step: Step;
+  readonly branches: Map<string, Branch>;
+  readonly claims: Claims;
+  readonly stopped: ReadonlySet<string>;
+  readonly problems: Map<string, MultinicError>;
+}
+
 const READ_AT_ONCE = 256;
 
 export class BranchMirror {
   readonly #store: Store;
   readonly #branches: Branches;
+  readonly #writer: BranchWriter;
   readonly #options: BranchMirrorOptions;
   /** Input of each node's newest decision to commit nothing. The same input gives the same decision. */
   readonly #upToDate = new Map<string, Seen>();
@@ -83,6 +66,7 @@ export class BranchMirror {
     this.#store = store;
     this.#branches = branches;
     this.#options = options;
+    this.#writer = new BranchWriter(store, branches);
   }
 
   async run(step: Step): Promise<BranchesResult> {
@@ -91,12 +75,35 @@ export class BranchMirror {
     const claims = resolveClaims(step.main, step.inventory, branches);
     const changes = this.#plan(step, branches, claims, problems);
     const stopped = await this.#guard(step, changes, branches);
-    const events = await this.#write(
+    const written = await this.#writer.write(
       step,
       changes.flatMap((change) => allowed(change, stopped)),
       branches,
     );
-    return { main: step.main, claims, branches, problems, stopped, events };
+    for (const name of written.lost) {
+      const again = await this.#writeAgain(name, { step, branches, claims, stopped, problems });
+      written.events.push(...again.events);
+      for (const [node, problem] of again.problems) problems.set(node, problem);
+    }
+    for (const [node, problem] of written.problems) problems.set(node, problem);
+    return { main: step.main, claims, branches, problems, stopped, events: written.events };
+  }
+
+  /**
+   * Decides anew on a node whose branch moved while the others were written.
+   * @throws MultinicError `LostRace` when other processes move it again and again
+   */
+  async #writeAgain(name: string, { step, branches, claims, stopped, problems }: Pass): Promise<Written> {
+    const decide = async (): Promise<Change | undefined> => {
+      const one = new Map([...branches].filter(([node]) => node === name));
+      const only = { ...claims, byNode: new Map([...claims.byNode].filter(([node]) => node === name)) };
+      return this.#plan(step, one, only, problems).flatMap((change) => allowed(change, stopped))[0];
+    };
+    return decideAnew(async () => {
+      const written = await this.#writer.writeInTurn(step, name, branches, decide);
+      if (!written.lost.has(name)) return written;
+      throw new MultinicError('LostRace', `node/${name} moved again and again; the next pass decides anew`);
+    });
   }
 
   async #read(problems: Map<string, MultinicError>): Promise<Map<string, Branch>> {
@@ -224,29 +231,6 @@ export class BranchMirror {
     }
     return { cleanedLately, configuredBefore };
   }
-
-  async #write(
-    step: Step,
-    changes: readonly Change[],
-    branches: Map<string, Branch>,
-  ): Promise<MirrorEvent[]> {
-    if (changes.length === 0) return [];
-    const batch = new Batch();
-    const heads = new Map<string, Head>();
-    const events: MirrorEvent[] = [];
-    for (const change of changes) heads.set(change.name, addChange(batch, change, step, events));
-    const written = await this.#store.write(batch);
-    checkpoint('mirror.branches');
-    const tips = await this.#store.reader.commits(
-      [...heads.values()].map((head) => written[(head.parent as Mark).mark - 1]!),
-    );
-    for (const [index, [name, head]] of [...heads].entries()) {
-      const branch = branchAfter(name, head, tips[index]!, branches.get(name));
-      this.#branches.remember(branch);
-      branches.set(name, branch);
-    }
-    return events;
-  }
 }
 
 /** A stopped removal: the node keeps its interfaces, and a changed identity is committed all the same. */
@@ -282,6 +266,7 @@ function planChange(
   const wanted = claim === undefined ? [] : claim.entry.wanted;
   if (branch === undefined) {
     if (listed === undefined || claim === undefined || wanted === undefined) return undefined;
+    if (!isRef(nodeRef(name))) throw nameTooLong(name);
     return { name, node: identityOf(listed, claimOf(claim), undefined), wanted, config: claim.config };
   }
   const node = listed === undefined ? branch.node : identityOf(listed, claim && claimOf(claim), branch.node);
@@ -300,6 +285,14 @@ function isLater(step: Step, branch: Branch): boolean {
   });
 }
 
+function nameTooLong(name: string): MultinicError {
+  return new MultinicError(
+    'NodeNameTooLong',
+    `node ${name} has a name of ${name.length} characters, of which a branch can have ${MAX_REF_PART}: let the node join under a shorter name`,
+    { data: { node: name } },
+  );
+}
+
 function claimOf(claim: Claim): { nodeId: string; source: ConfigRef } {
   return { nodeId: claim.entry.nodeId!, source: claim.config.ref };
 }
@@ -312,55 +305,6 @@ function wantsNothing(main: MainState, node: NodeIdentity): boolean {
     if (nodeId !== undefined && nodeIdKey(nodeId) === id) return wanted?.length === 0;
   }
   return true;
-}
-
-function addChange(batch: Batch, change: Change, step: Step, events: MirrorEvent[]): Head {
-  const cause = causeFor(change, step);
-  const { branch } = change;
-  let head = branch === undefined ? birth(batch, change.node, cause) : headOf(branch);
-  if (branch !== undefined && !sameIdentity(change.node, branch.node)) {
-    const what = describeIdentity(branch.node, change.node);
-    head = identity(batch, head, change.node, head.network, what, { ...cause, author: CONTROLLER });
-  }
-  if (change.wanted !== undefined && (change.wanted.length > 0 || branch !== undefined)) {
-    const before = head;
-    head = spec(batch, head, change.wanted, cause);
-    events.push({
-      type: before.hold === undefined ? 'Committed' : 'HoldEnded',
-      node: change.name,
-      config: change.node.source,
-      message: describeChange(before.network, head.network),
-    });
-  }
-  move(batch, change.name, head, branch?.tip.oid ?? null);
-  return head;
-}
-
-/** Cause of a spec commit: its author is the newest field manager; its trailers name the CR and the commit of main. */
-function causeFor(change: Change, step: Step): Cause {
-  const trailers =
-    change.config === undefined
-      ? [[TRAILER.config, formatConfigRef(change.node.source)] as const]
-      : causeOf(change.config);
-  const { name, email } = step.commit.author;
-  return {
-    author: step.order.has(step.commit.oid) ? { name, email } : CONTROLLER,
-    trailers: [...trailers, [TRAILER.mainCommit, step.commit.oid]],
-  };
-}
-
-function branchAfter(name: string, head: Head, tip: Commit, before: Branch | undefined): Branch {
-  const isSpec = trailer(tip, TRAILER.change) === 'spec';
-  return {
-    name,
-    tip,
-    node: head.node,
-    network: head.network,
-    base: isSpec ? { commit: tip, network: head.network } : (before?.base ?? { network: [] }),
-    anchor: tip,
-    tree: head.tree,
-    ...(head.hold && { hold: head.hold }),
-  };
 }
 
 async function removedSomething(store: Store, commit: Commit): Promise<boolean> {

@@ -4,11 +4,12 @@ import { parse, stringify } from 'yaml';
 import { ourAnnotations } from '../api/annotations.ts';
 import type { AdmittedConfig } from '../network/admission.ts';
 import type { ConfigRef } from '../network/node.ts';
+import { nodeIdKey } from '../network/text.ts';
 import { formatConfigRef, TRAILER, type Trailers } from '../history/commit-words.ts';
 import type { Batch } from '../store/model/batch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import { OWN_TREE } from '../store/model/tree-bounds.ts';
-import type { Commit, Mark, Oid, Reader } from '../store/model/store-port.ts';
+import type { Commit, Listing, Mark, Oid, Reader } from '../store/model/store-port.ts';
 import { entriesOf, parseEntry, pathOf, rawsOf, type Entry } from './node-entry.ts';
 import type { ConfigObject, KnownConfig } from './home-port.ts';
 
@@ -133,6 +134,22 @@ export async function commitsSince(reader: Reader, tip: Oid, from: Oid | undefin
     next = commit.parents[0];
   }
   return commits.reverse();
+}
+
+/** Keys of the node IDs whose entries a commit of main changed, whichever CR has them. */
+export async function changedNodes(reader: Reader, commit: Commit): Promise<ReadonlySet<string>> {
+  const list = async (oid: Oid | undefined): Promise<Listing> =>
+    oid === undefined ? new Map() : reader.list(oid, 'configs', OWN_TREE);
+  const [before, after] = await Promise.all([list(commit.parents[0]), list(commit.oid)]);
+  const changed = [...new Set([...before.keys(), ...after.keys()])].filter(
+    (path) => before.get(path)?.oid !== after.get(path)?.oid,
+  );
+  return new Set(
+    changed.flatMap((path) => {
+      const [, key] = /\/nodes\/[0-9a-f]{2}\/(.+)\.yaml$/.exec(path) ?? [];
+      return key === undefined ? [] : [nodeIdKey(key)];
+    }),
+  );
 }
 
 /** The spec as main has it; the entries come in an order of its own. */

@@ -4,6 +4,7 @@ import { MultinicError } from '../api/errors.ts';
 import { CatFile } from './git/cat-file.ts';
 import type { GitObject } from './git/cat-file.ts';
 import { git, gitFailure, tryGit } from './git/git.ts';
+import { isRef } from './model/ref-names.ts';
 import { isOid, parseCommit, parseTree, TREE_MODE } from './model/objects.ts';
 import { RecentMap } from './git/recent.ts';
 import type { Commit, Listing, LogOptions, ObjectHead, Oid, Reader, TreeEntry } from './model/store-port.ts';
@@ -39,7 +40,7 @@ class GitReader implements Reader {
 
   async ref(name: string): Promise<Oid | undefined> {
     // Only a full name, so that git has no rules to guess by.
-    if (!name.startsWith('refs/')) return undefined;
+    if (!isRef(name)) return undefined;
     return (await this.#objects.info(name))?.oid;
   }
 

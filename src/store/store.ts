@@ -37,6 +37,12 @@ export interface StoreOptions {
 /** Within a write the wait is short: a push may hold the lock while it waits for this very write (its audit). */
 const RECOVERY_WAIT_SECONDS = 2;
 
+/** Ids of a batch's commits, in order, and the refs that somebody else had moved. */
+export interface Written {
+  readonly oids: Oid[];
+  readonly lost: readonly string[];
+}
+
 export class Store {
   readonly dir: string;
   /** Reads what is in the store now, ours or pushed. */
@@ -53,6 +59,8 @@ export class Store {
   /** A child failed and may have left locks or temporary files. */
   #leftovers = false;
   #commitsWritten = 0;
+  /** There may be commits that no ref names: of writes that lost, or of the process before. */
+  #unreferenced = true;
 
   private constructor(dir: string, options: StoreOptions) {
     this.dir = dir;
@@ -94,6 +102,19 @@ export class Store {
     return this.#commitsWritten;
   }
 
+  /** Whether there may be objects that no ref reaches. */
+  get hasUnreferenced(): boolean {
+    return this.#unreferenced;
+  }
+
+  /** Runs what takes away all objects that no ref reaches. Nothing is written meanwhile. */
+  pruning(prune: () => Promise<void>): Promise<void> {
+    return this.inTurn(async () => {
+      await prune();
+      this.#unreferenced = false;
+    });
+  }
+
   /**
    * Writes commits and moves refs: all or nothing against competing writers, durable when it returns. A crash may
    * leave any part of the refs moved, each at a whole commit: read the tips then and decide anew, never replay.
@@ -104,6 +125,14 @@ export class Store {
    */
   write(batch: Batch): Promise<Oid[]> {
     return this.inTurn(() => this.#write(batch));
+  }
+
+  /**
+   * As `write`, but each ref stands for itself: one that somebody else moved meanwhile is left where it is, and all
+   * others move. Commits that only such a ref names stay without one, until maintenance takes them away.
+   */
+  writeEach(batch: Batch): Promise<Written> {
+    return this.inTurn(() => this.#writeEach(batch));
   }
 
   /** Decides and writes in one turn: no other write of this process comes between the reads of `decide` and its batch. */
@@ -162,10 +191,41 @@ export class Store {
   }
 
   async #write(batch: Batch): Promise<Oid[]> {
+    const { oids } = await this.#writeMoves(batch, async (moves) => {
+      await this.#move(moves);
+      return [];
+    });
+    return oids;
+  }
+
+  #writeEach(batch: Batch): Promise<Written> {
+    return this.#writeMoves(batch, async (moves) => {
+      const lost: string[] = [];
+      for (let rest = moves; rest.length > 0;) {
+        try {
+          await this.#move(rest);
+          break;
+        } catch (error) {
+          const more = (await this.#takenOver()) ? [] : await this.#lost(rest);
+          if (more.length === 0) throw error;
+          lost.push(...more);
+          rest = rest.filter(({ ref }) => !lost.includes(ref));
+        }
+      }
+      return lost;
+    });
+  }
+
+  /** @param move returns the refs that it left where they were */
+  async #writeMoves(
+    batch: Batch,
+    move: (moves: readonly ResolvedMove[]) => Promise<string[]>,
+  ): Promise<Written> {
     if (this.#fenced) throw this.#fencedError();
-    if (batch.empty && batch.commits.length === 0) return [];
+    if (batch.empty && batch.commits.length === 0) return { oids: [], lost: [] };
     checkMoves(batch);
     await this.#recover();
+    await this.#refuseLost(batch);
     const stream = importStream(batch.commits, await this.#times(batch.commits));
     // Loose objects round up to blocks: room for the input twice is room for what comes of it.
     await expectRoom(this.dir, 2 * stream.length);
@@ -177,23 +237,34 @@ export class Store {
       // Before any ref names them: a ref must never be more durable than its objects.
       await this.#folders.objects();
       checkpoint('store.transaction');
-      await this.#move(batch, oids);
+      const lost = await move(resolveMoves(batch, oids));
       checkpoint('store.moved');
       await this.#folders.refs(batch.moves.map(({ ref }) => ref));
       checkpoint('store.durable');
       this.#commitsWritten += oids.length;
-      return oids;
+      if (lost.length > 0) this.#forsake();
+      return { oids, lost };
     } catch (error) {
-      this.refs.forget();
+      this.#forsake();
       throw await this.#failed(error, batch);
     }
   }
 
-  async #move(batch: Batch, oids: readonly Oid[]): Promise<void> {
-    const moves = batch.moves.map(({ ref, to, from }): ResolvedMove => {
-      const oid = isMark(to) ? oids[to.mark - 1] : to;
-      return { ref, to: oid ?? '', from };
-    });
+  /** A batch that has lost already writes no objects that nobody would ever read. */
+  async #refuseLost(batch: Batch): Promise<void> {
+    const lost = await this.#lost(batch.moves);
+    if (lost.length === 0) return;
+    this.refs.forget();
+    throw (await this.#takenOver()) ? this.#fenceOff() : lostRace(lost);
+  }
+
+  /** Commits were written that no ref names: what is known of the refs is doubtful, and maintenance has to prune. */
+  #forsake(): void {
+    this.#unreferenced = true;
+    this.refs.forget();
+  }
+
+  async #move(moves: readonly ResolvedMove[]): Promise<void> {
     if (moves.length === 0) return;
     await moveRefs(this.dir, this.#writer, moves);
     for (const { ref, to } of moves) this.refs.moved(ref, to);
@@ -221,19 +292,10 @@ export class Store {
   async #failed(cause: unknown, batch: Batch): Promise<unknown> {
     const code = cause instanceof MultinicError ? cause.code : undefined;
     if (await this.#takenOver()) return this.#fenceOff(cause);
-    const lost = await this.#lost(batch);
+    const lost = await this.#lost(batch.moves);
     // A git that ends by itself takes its locks along, unless what failed is the import.
     this.#leftovers = lost.length === 0 || code !== 'GitFailed';
-    if (lost.length > 0) {
-      return new MultinicError(
-        'LostRace',
-        `${lost.join(', ')} moved meanwhile; read the refs and decide anew`,
-        {
-          cause,
-          data: { refs: lost },
-        },
-      );
-    }
+    if (lost.length > 0) return lostRace(lost, cause);
     await this.#recover();
     return orFullDisk(this.dir, cause);
   }
@@ -256,9 +318,9 @@ export class Store {
     return this.#fencedError(cause);
   }
 
-  async #lost(batch: Batch): Promise<string[]> {
-    const now = await Promise.all(batch.moves.map(({ ref }) => this.reader.ref(ref)));
-    return batch.moves.filter(({ from }, index) => (now[index] ?? null) !== from).map(({ ref }) => ref);
+  async #lost(moves: readonly Pick<ResolvedMove, 'ref' | 'from'>[]): Promise<string[]> {
+    const now = await Promise.all(moves.map(({ ref }) => this.reader.ref(ref)));
+    return moves.filter(({ from }, index) => (now[index] ?? null) !== from).map(({ ref }) => ref);
   }
 
   #fencedError(cause?: unknown): MultinicError {
@@ -312,6 +374,22 @@ export class Store {
     batch.move(MAIN_REF, root, null);
     await this.write(batch);
   }
+}
+
+function lostRace(refs: readonly string[], cause?: unknown): MultinicError {
+  return new MultinicError(
+    'LostRace',
+    `${refs.slice(0, 10).join(', ')} moved meanwhile; read the refs and decide anew`,
+    { cause, data: { refs } },
+  );
+}
+
+function resolveMoves(batch: Batch, oids: readonly Oid[]): ResolvedMove[] {
+  return batch.moves.map(({ ref, to, from }) => ({
+    ref,
+    to: (isMark(to) ? oids[to.mark - 1] : to) ?? '',
+    from,
+  }));
 }
 
 function checkMoves(batch: Batch): void {

@@ -71,6 +71,10 @@ export const CONTROLLER_REASONS = {
       'Look at the host, then multinic retry.',
     ],
     UnknownOS: ['The OS of the node is not known.', 'Annotate the Node with multinic.io/renderer.'],
+    NodeNameTooLong: [
+      'The name of a node is longer than a branch can be named.',
+      'Let the node join under a shorter name.',
+    ],
     UnknownRenderer: ['There is no such renderer.', 'Use netplan, ifcfg or keyfile.'],
   }),
   ...rows('person', 'author', {

@@ -35,14 +35,7 @@ describe('the table of reasons', () => {
   });
 
   test('says what ends a pass, what makes a tip invalid, what the next boot does, and what is no attempt', () => {
-    expect(concerning('store')).toEqual([
-      'DiskFull',
-      'Fenced',
-      'Locked',
-      'LostRace',
-      'StoreClosed',
-      'StoreUnreadable',
-    ]);
+    expect(concerning('store')).toEqual(['DiskFull', 'Fenced', 'Locked', 'StoreClosed', 'StoreUnreadable']);
     expect(concerning('tip')).toEqual([
       'FileTooLarge',
       'InvalidTip',

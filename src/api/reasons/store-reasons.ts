@@ -18,7 +18,7 @@ export const STORE_REASONS = {
   }),
   ...rows('itself', 'nobody', {
     Busy: ['Too much is asked at once, or the first pass is under way.', 'Ask again.', { http: 503 }],
-    LostRace: ['A ref moved meanwhile.', 'Read it and decide anew.', { http: 409, concerns: 'store' }],
+    LostRace: ['A ref moved meanwhile.', 'Read it and decide anew.', { http: 409 }],
     StoreClosed: ['The store was closed meanwhile.', 'Nothing.', { concerns: 'store' }],
   }),
   ...rows('person', 'operator', {

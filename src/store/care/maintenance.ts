@@ -1,4 +1,4 @@
-// Keeps the store fast and small. Nothing is ever pruned: a client may be about to read what it was just told of.
+// Keeps the store fast and small.
 
 import { hasCode } from '../../api/errors.ts';
 import { git } from '../git/git.ts';
@@ -9,6 +9,8 @@ import type { Store } from '../store.ts';
 /** Six loose files a commit: after 500 commits 3,000 files, and a second of work. */
 const MAINTENANCE_EVERY = 500;
 const LOOSE_PER_COMMIT = 6;
+/** A larger store takes too long to pack anew, and nobody could push meanwhile. Its few unreferenced objects stay. */
+const MAX_PRUNED_BYTES = 64 * 1024 * 1024;
 
 /** Decides when maintenance is due: after some hundred commits, or when the process before left as many. */
 export class Maintenance {
@@ -24,7 +26,7 @@ export class Maintenance {
   async due(): Promise<boolean> {
     const written = this.#store.commitsWritten;
     if (this.#maintainedAt === undefined) {
-      const { objects } = await countLoose(this.#store.dir);
+      const { objects } = await countObjects(this.#store.dir);
       this.#maintainedAt = objects < this.#every * LOOSE_PER_COMMIT ? written : -Infinity;
     }
     return written - this.#maintainedAt >= this.#every;
@@ -50,7 +52,8 @@ export async function maintain(store: Store): Promise<void> {
   const { dir } = store;
   try {
     await packRefs(store);
-    await expectRoom(dir, (await countLoose(dir)).bytes);
+    if (store.hasUnreferenced) await prune(store);
+    await expectRoom(dir, (await countObjects(dir)).bytes);
     const quietly = ['nice', '-n', '10', 'git'];
     const repack = ['repack', '-d', '--geometric=2', '--write-midx', '--quiet'];
     await runLocked(dir, 'shared', [...quietly, ...repack]);
@@ -74,8 +77,37 @@ async function packRefs(store: Store): Promise<void> {
   });
 }
 
-async function countLoose(dir: string): Promise<{ objects: number; bytes: number }> {
+/**
+ * Takes away what no ref reaches: commits of writes that lost. While the lock is held exclusively nothing is being written, so
+ * that nothing is on its way to a ref: no push, and no write of ours. What a client was told of stays, since no ref ever
+ * goes back. Where somebody writes, the next maintenance does it.
+ */
+async function prune(store: Store): Promise<void> {
+  const { dir } = store;
+  const { bytes, packed } = await countObjects(dir);
+  if (packed > MAX_PRUNED_BYTES) return;
+  const quietly = ['sh', '-ec', 'nice -n 10 git repack -a -d --quiet; nice -n 10 git prune --expire=now'];
+  try {
+    await expectRoom(dir, bytes + packed);
+    await store.pruning(async () => {
+      await runLocked(dir, 'exclusive', quietly, { waitSeconds: 0 });
+    });
+  } catch (error) {
+    if (!hasCode(error, 'DiskFull', 'Locked')) throw error;
+  }
+}
+
+interface ObjectCount {
+  /** Loose objects. */
+  readonly objects: number;
+  /** Bytes of the loose objects on disk. */
+  readonly bytes: number;
+  /** Bytes of the packs on disk. */
+  readonly packed: number;
+}
+
+async function countObjects(dir: string): Promise<ObjectCount> {
   const text = await git(dir, ['count-objects', '-v']);
   const value = (key: string): number => Number(new RegExp(`^${key}: (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
-  return { objects: value('count'), bytes: value('size') * 1024 };
+  return { objects: value('count'), bytes: value('size') * 1024, packed: value('size-pack') * 1024 };
 }

@@ -22,6 +22,18 @@ export class Batch {
     this.moves.push({ ref, to, from });
   }
 
+  /** Adds what `build` adds, or nothing when it throws. */
+  whole<T>(build: () => T): T {
+    const [commits, moves] = [this.commits.length, this.moves.length];
+    try {
+      return build();
+    } catch (error) {
+      this.commits.length = commits;
+      this.moves.length = moves;
+      throw error;
+    }
+  }
+
   get empty(): boolean {
     return this.moves.length === 0;
   }

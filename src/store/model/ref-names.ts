@@ -12,9 +12,21 @@ const BAD_REF = /[\u0000-\u0020\u007f~^:?*[\\]|\.\.|@\{|\/\/|\/\.|\.lock(\/|$)|[
 const BAD_PATH = /[\u0000-\u001f\u007f"\\]/;
 const BAD_SEGMENT = /^(\.{0,2}|\.git)$/i;
 
+/** Whether git takes `ref` as a full ref name: anything else may be an expression that git would work out. */
+export function isRef(ref: string): boolean {
+  return (
+    ref.startsWith('refs/') &&
+    !BAD_REF.test(ref) &&
+    ref.split('/').every((part) => Buffer.byteLength(part) <= MAX_REF_PART)
+  );
+}
+
+/** Bytes of one part of a ref's name: git locks it by a file of that name with `.lock`, and a file's name has 255 at most. */
+export const MAX_REF_PART = 250;
+
 /** @throws MultinicError `InvalidBatch` unless git takes `ref` as a full ref name. */
 export function expectRef(ref: string): void {
-  if (ref.startsWith('refs/') && !BAD_REF.test(ref)) return;
+  if (isRef(ref)) return;
   throw new MultinicError('InvalidBatch', `${JSON.stringify(ref)} cannot be a ref; rename the node`, {
     data: { ref },
   });
