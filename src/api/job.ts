@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { DEFAULTS } from './defaults.ts';
 
 export const APPLY_MODES = ['live', 'full', 'files'] as const;
 
@@ -18,7 +19,7 @@ export const AgentJob = z.strictObject({
   tokenFile: z.string(),
   /** CA certificate (PEM) that signed the store's certificate. */
   caFile: z.string().optional(),
-  apply: z.enum(APPLY_MODES).default('live'),
+  apply: z.enum(APPLY_MODES).default(DEFAULTS.apply),
   /** Hosts that must answer after a change: `192.168.100.1`, `192.168.100.1:22`, `[fd00::1]:22`. */
   probes: z.array(z.string()).optional(),
   /** Addresses of API servers and of the store behind their Services: the node must still reach them after a change. */
@@ -26,7 +27,7 @@ export const AgentJob = z.strictObject({
   /** Seconds that a run waits for an unreachable store before it fails or restores its host; absent: 40. */
   storeWaitSeconds: z.number().positive().optional(),
   /** Deadline of the run: the agent restores the host and ends before it. */
-  deadlineSeconds: z.number().int().positive().default(120),
+  deadlineSeconds: z.number().int().positive().default(DEFAULTS.deadline),
 });
 export type AgentJob = z.infer<typeof AgentJob>;
 

@@ -6,6 +6,7 @@ import type { NextBoot } from '../agent/foreign/next-boot.ts';
 import type { LinkStep } from '../agent/host/machine.ts';
 import { hasCode } from '../api/errors.ts';
 import { EXIT, forTerminal, outputOption, print, printJson, printTable, type Format } from './output.ts';
+import { DEFAULTS } from '../api/defaults.ts';
 
 /** `multinic agent`: what runs on a node. Everything heavy is imported only when it is run. */
 export function agentCommand(): Command {
@@ -38,7 +39,7 @@ export function agentCommand(): Command {
     .requiredOption(...root)
     .option(...outcome)
     .option(...offline)
-    .option('--deadline <seconds>', 'the run ends by itself, restored, before this', seconds, 120)
+    .option(...deadline)
     .addHelpText('after', HELP.cleanup)
     .action((options: ApplyOptions & { deadline: number }) => end((main) => main.cleanup(options)));
 
@@ -179,6 +180,13 @@ function locked(error: unknown): number {
   process.stderr.write(forTerminal(`error: ${error.message} (${error.code})\n`));
   return AGENT_EXIT.locked;
 }
+
+const deadline = [
+  '--deadline <seconds>',
+  'the run ends by itself, restored, before this',
+  seconds,
+  DEFAULTS.deadline,
+] as const;
 
 function seconds(text: string): number {
   const value = Number(text);

@@ -4,12 +4,14 @@ import { GROUPS, type Group } from '../api/multinicbizconfig.ts';
 import { groups } from './groups.ts';
 import { limitsOf, withLimits, type LimitFlags } from './limits.ts';
 import { wholeNumber } from './output.ts';
+import { DEFAULTS } from '../api/defaults.ts';
+import { APPLY_MODES } from '../api/job.ts';
 
 interface Flags extends LimitFlags {
   readonly kubeconfig?: string;
   readonly store: string;
   readonly groups: Group[];
-  readonly apply: 'live' | 'full' | 'files';
+  readonly apply: (typeof APPLY_MODES)[number];
   readonly probes: readonly string[];
   readonly deadline: number;
   readonly port: number;
@@ -28,29 +30,10 @@ export function addControllerCommand(program: Command): void {
     .option('--kubeconfig <file>', 'instead of the pod’s own account')
     .option('--store <dir>', 'the config store, on a volume that stays', '/var/lib/multinic/store.git')
     .option('--groups <list>', 'API groups that are watched', groups, [...GROUPS]);
-  withLimits(command)
-    .addOption(
-      new Option('--apply <mode>', 'how agents apply a change')
-        .choices(['live', 'full', 'files'])
-        .default('live'),
-    )
-    .option(
-      '--probes <list>',
-      'hosts that must answer after a change: 192.168.100.1,192.168.101.1:22',
-      (text: string) => text.split(',').filter((part) => part !== ''),
-      [],
-    )
-    .option(
-      '--deadline <seconds>',
-      'an agent ends by itself, its host restored, before this',
-      wholeNumber(10),
-      120,
-    )
+  withRuns(withLimits(command))
     .option('--port <port>', 'HTTPS: the store and the API', wholeNumber(0), 8443)
     .option('--health-port <port>', 'HTTP: /healthz, /readyz, /livez, /metrics', wholeNumber(0), 8080)
     .option('--tls-secret <name>', 'Secret with tls.crt, tls.key and ca.crt; without it they are made')
-    .option('--job-ttl <seconds>', 'how long a Job stays after its outcome is recorded', wholeNumber(0), 3600)
-    .option('--start-limit <seconds>', 'how long a Job’s pod may take to start', wholeNumber(5), 60)
     .option('--image-pull-secret <name...>', 'Secrets for the agents’ image', [])
     .option('--log-level <level>', 'of pino: debug, info, warn', 'info')
     .addHelpText(
@@ -90,6 +73,38 @@ Example:
         signal: abort.signal,
       });
     });
+}
+
+/** Options for the runs of agents. */
+function withRuns(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--apply <mode>', 'how agents apply a change').choices(APPLY_MODES).default(DEFAULTS.apply),
+    )
+    .option(
+      '--probes <list>',
+      'hosts that must answer after a change: 192.168.100.1,192.168.101.1:22',
+      (text: string) => text.split(',').filter((part) => part !== ''),
+      [],
+    )
+    .option(
+      '--deadline <seconds>',
+      'an agent ends by itself, its host restored, before this',
+      wholeNumber(10),
+      DEFAULTS.deadline,
+    )
+    .option(
+      '--start-limit <seconds>',
+      'how long a Job’s pod may take to start',
+      wholeNumber(5),
+      DEFAULTS.startLimit,
+    )
+    .option(
+      '--job-ttl <seconds>',
+      'how long a Job stays after its outcome is recorded',
+      wholeNumber(0),
+      DEFAULTS.jobTtl,
+    );
 }
 
 function environment(name: string): string {

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { DeskOptions } from '../controller/desk.ts';
 import type { PassOptions } from '../controller/pass.ts';
 import { wholeNumber } from './output.ts';
+import { DEFAULTS } from '../api/defaults.ts';
 
 /** How much a controller does at once, and where it stops. */
 export interface LimitFlags {
@@ -12,13 +13,13 @@ export interface LimitFlags {
 
 export function withLimits(command: Command): Command {
   return command
-    .option('--jobs <n>', 'agents at once', wholeNumber(1), 10)
-    .option('--stop-after <n>', 'failed nodes that stop a change', wholeNumber(1), 3)
+    .option('--jobs <n>', 'agents at once', wholeNumber(1), DEFAULTS.jobs)
+    .option('--stop-after <n>', 'failed nodes that stop a change', wholeNumber(1), DEFAULTS.stopAfter)
     .option(
       '--max-removal <percent>',
       'share of the nodes that may lose all interfaces within an hour',
       wholeNumber(0),
-      10,
+      DEFAULTS.maxRemoval,
     );
 }
 

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { ControllerEvent } from '../controller/sink-port.ts';
 import { limitsOf, withLimits, type LimitFlags } from './limits.ts';
 import { EXIT, paint, print, wholeNumber } from './output.ts';
+import { DEFAULTS } from '../api/defaults.ts';
 
 interface Flags extends LimitFlags {
   readonly once: boolean;
@@ -56,7 +57,11 @@ Examples:
         port: flags.port ?? (flags.once ? 0 : 8080),
         once: flags.once,
         agent: agentOf(process.argv[1]!),
-        ...limitsOf(flags, { apply: 'live', probes: [], deadlineSeconds: 120 }),
+        ...limitsOf(flags, {
+          apply: DEFAULTS.apply,
+          probes: DEFAULTS.probes,
+          deadlineSeconds: DEFAULTS.deadline,
+        }),
         log: createLog(dir),
         onEvent: printEvent,
         onListening: (url) =>

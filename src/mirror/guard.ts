@@ -1,5 +1,7 @@
 // Guarded removal: a mistake in a CR must not take the network of a fleet.
 
+import { DEFAULTS } from '../api/defaults.ts';
+
 export interface GuardPolicy {
   /** Share of the nodes that had interfaces when the hour began. */
   readonly fraction: number;
@@ -7,7 +9,7 @@ export interface GuardPolicy {
   readonly minimum: number;
 }
 
-export const DEFAULT_GUARD: GuardPolicy = { fraction: 0.1, minimum: 1 };
+export const DEFAULT_GUARD: GuardPolicy = { fraction: DEFAULTS.maxRemoval / 100, minimum: 1 };
 export const GUARD_WINDOW_S = 3600;
 
 export interface Removal {

@@ -5,6 +5,7 @@ import { decide, foundNoStore, runs } from './due.ts';
 import type { Decision, Due, IdleReason, NodeFacts, RunRecord } from './due.ts';
 import { jobName } from './job-name.ts';
 import type { JobRequest, JobStatus } from './job-port.ts';
+import { DEFAULTS } from '../api/defaults.ts';
 
 export interface Policy {
   /** Number of Jobs that may wait or run at the same time. */
@@ -20,12 +21,12 @@ export interface Policy {
 }
 
 export const DEFAULT_POLICY: Policy = {
-  concurrency: 10,
-  stopAfter: 3,
+  concurrency: DEFAULTS.jobs,
+  stopAfter: DEFAULTS.stopAfter,
   confirmed: new Set(),
-  apply: 'live',
-  probes: [],
-  deadlineSeconds: 120,
+  apply: DEFAULTS.apply,
+  probes: DEFAULTS.probes,
+  deadlineSeconds: DEFAULTS.deadline,
 };
 
 export interface Plan {
