@@ -29,6 +29,7 @@ import {
   type AgentEnd,
   type AgentRun,
 } from './support/agent.ts';
+import { STEPS, type Step } from '../src/agent/run/steps.ts';
 
 /** Nothing listens there. */
 const NOWHERE = 'http://127.0.0.1:9';
@@ -117,31 +118,15 @@ test('cleanup asks no store and leaves the machine as it was', async () => {
 
 describe('killed', () => {
   // Each instant once, in the order of a run; the matrix has every occurrence.
-  const BEFORE_THE_CHANGE = [
-    'lock',
-    'recover',
-    'checkout',
-    'tree',
-    'detect',
-    'plan',
-    'preflight',
-    'validate',
-    'backup',
-    'record',
-  ];
-  const IN_ITS_MIDST = [
-    'arm',
-    'write',
-    'write.file',
-    'write.file#3',
-    'activate',
-    'activate.link',
-    'activate.link#4',
-    'verify',
-    'finish',
-    'disarm',
-    'report',
-  ];
+  const CHANGE = STEPS.indexOf('arm');
+  const BEFORE_THE_CHANGE = STEPS.slice(0, CHANGE);
+  const WITHIN: Partial<Record<Step, readonly string[]>> = {
+    write: ['write.file', 'write.file#3'],
+    activate: ['activate.link', 'activate.link#4'],
+  };
+  const IN_ITS_MIDST = STEPS.slice(CHANGE)
+    .filter((step) => step !== 'restore')
+    .flatMap((step) => [step, ...(WITHIN[step] ?? [])]);
   const WHILE_RESTORING = [
     'restore.file',
     'restore.file#2',

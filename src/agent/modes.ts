@@ -7,7 +7,6 @@ import type { Outcome } from '../api/outcome.ts';
 import { httpBranch } from './fetch/store-branch.ts';
 import { elsewhereMs } from './live/host-command.ts';
 import { readDesired, readTreeFolder } from './plan/desired.ts';
-import { EXIT } from './exit-code.ts';
 import type { Host } from './host/host.ts';
 import { limit } from './run/deadline.ts';
 import { liveHost } from './live/live-host.ts';
@@ -21,6 +20,7 @@ import { fitOutcome, writeOutcome, writeProgress, writeRefusal } from './outcome
 import { superseded } from './run/result.ts';
 import type { Root } from './files/root.ts';
 import { cleanUp, peersOf, run, type Dependencies } from './run/run.ts';
+import { AGENT_EXIT } from '../api/exit-codes.ts';
 
 export interface HostOptions {
   readonly root: string;
@@ -124,13 +124,13 @@ async function withHost(
     else writeOutcome(options.outcome, outcome);
     const { result, durationMs } = outcome;
     log.info({ result, durationMs, elsewhereMs: elsewhereMs() }, outcome.message ?? result);
-    if (outcome.result !== 'Failed') return EXIT.ok;
-    return outcome.reason === 'RestoreFailed' ? EXIT.restoreFailed : EXIT.failed;
+    if (outcome.result !== 'Failed') return AGENT_EXIT.ok;
+    return outcome.reason === 'RestoreFailed' ? AGENT_EXIT.restoreFailed : AGENT_EXIT.failed;
   } catch (error) {
     if (!(error instanceof MultinicError)) throw error;
     log.error({ code: error.code }, error.message);
     if (options.outcome !== undefined) writeRefusal(options.outcome, error.message);
-    return hasCode(error, 'AgentRunning') ? EXIT.locked : EXIT.usage;
+    return hasCode(error, 'AgentRunning') ? AGENT_EXIT.locked : AGENT_EXIT.usage;
   }
 }
 

@@ -1,12 +1,12 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { EXIT as AGENT_EXIT } from '../agent/exit-code.ts';
 import type { ApplyOptions, HostOptions, PlanOptions } from '../agent/modes.ts';
 import type { Detection, Preview } from '../agent/run/preview.ts';
 import type { NextBoot } from '../agent/foreign/next-boot.ts';
 import type { LinkStep } from '../agent/host/machine.ts';
 import { hasCode } from '../api/errors.ts';
-import { EXIT, forTerminal, outputOption, print, printJson, printTable, type Format } from './output.ts';
+import { forTerminal, outputOption, print, printJson, printTable, type Format } from './output.ts';
 import { DEFAULTS } from '../api/defaults.ts';
+import { AGENT_EXIT, EXIT } from '../api/exit-codes.ts';
 
 /** `multinic agent`: what runs on a node. Everything heavy is imported only when it is run. */
 export function agentCommand(): Command {
@@ -82,7 +82,7 @@ export function agentCommand(): Command {
         const preview = await main.plan(options);
         if (options.output === 'json') printJson(preview);
         else printPreview(preview);
-        return { none: 0, change: 10, adopt: 10, diverged: 1, refused: 1 }[preview.result];
+        return PLAN_EXIT[preview.result];
       });
     });
 
@@ -194,6 +194,15 @@ function seconds(text: string): number {
     throw new InvalidArgumentError('Write a whole number of seconds.');
   return value;
 }
+
+/** Exit codes of `agent plan`, by what a run would do. */
+const PLAN_EXIT = {
+  none: AGENT_EXIT.ok,
+  change: AGENT_EXIT.wouldChange,
+  adopt: AGENT_EXIT.wouldChange,
+  diverged: AGENT_EXIT.failed,
+  refused: AGENT_EXIT.failed,
+} as const;
 
 const EXIT_CODES = `
 Exit codes:

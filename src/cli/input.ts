@@ -2,8 +2,9 @@
 
 import type { Command } from 'commander';
 import { formatProblem, InvalidInputError, MultinicError } from '../api/errors.ts';
-import { EXIT, outputOption, plural, print, printJson, type Format } from './output.ts';
+import { outputOption, plural, print, printJson, type Format } from './output.ts';
 import { rendererOption } from './writing-commands.ts';
+import { EXIT } from '../api/exit-codes.ts';
 
 interface Flags {
   readonly output: Format;

@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import type { ControllerEvent } from '../controller/sink-port.ts';
 import { limitsOf, withLimits, type LimitFlags } from './limits.ts';
-import { EXIT, paint, print, wholeNumber } from './output.ts';
+import { paint, print, wholeNumber } from './output.ts';
 import { DEFAULTS } from '../api/defaults.ts';
+import { EXIT } from '../api/exit-codes.ts';
 
 interface Flags extends LimitFlags {
   readonly once: boolean;

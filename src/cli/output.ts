@@ -7,8 +7,7 @@ import pc from 'picocolors';
 import { formatProblem, InvalidInputError, MultinicError } from '../api/errors.ts';
 import { printable, printableJson } from '../network/text.ts';
 import { completed } from './remedy.ts';
-
-export const EXIT = { done: 0, failed: 1, usage: 2, invalid: 3, unsettled: 4 } as const;
+import { EXIT } from '../api/exit-codes.ts';
 
 export type Format = 'table' | 'json';
 

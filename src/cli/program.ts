@@ -7,11 +7,12 @@ import { addControllerCommand } from './controller-command.ts';
 import { addCrdsCommand } from './crds-command.ts';
 import { addInputCommands } from './input.ts';
 import { addLocalCommand } from './local-command.ts';
-import { EXIT, fail } from './output.ts';
+import { fail } from './output.ts';
 import { addReadingCommands } from './reading-commands.ts';
 import { rememberWhere, type Where } from './remedy.ts';
 import { addShellCommand } from './shell-command.ts';
 import { addWritingCommands } from './writing-commands.ts';
+import { EXIT } from '../api/exit-codes.ts';
 
 const program = new Command('multinic')
   .description('Configures the NICs of Kubernetes nodes on OpenStack from MultiNicBizConfigs, GitOps style.')

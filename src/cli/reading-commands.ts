@@ -9,7 +9,6 @@ import type { TimelineEntry } from '../history/timeline.ts';
 import { openSource, withConnection, type ConnectionFlags, type Source } from './target.ts';
 import { completed } from './remedy.ts';
 import {
-  EXIT,
   formatTime,
   outputOption,
   paint,
@@ -20,6 +19,7 @@ import {
   withProgress,
   type Format,
 } from './output.ts';
+import { EXIT } from '../api/exit-codes.ts';
 
 interface Flags extends ConnectionFlags {
   readonly output: Format;

@@ -7,7 +7,8 @@ import type { RendererKind } from '../network/node.ts';
 import { openApi, withConnection, type ConnectionFlags } from './target.ts';
 import type { NodeDescription } from '../history/timeline.ts';
 import { completed } from './remedy.ts';
-import { EXIT, outputOption, print, printJson, withProgress, type Format } from './output.ts';
+import { outputOption, print, printJson, withProgress, type Format } from './output.ts';
+import { EXIT } from '../api/exit-codes.ts';
 
 interface Flags extends ConnectionFlags {
   readonly output: Format;

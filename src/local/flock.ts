@@ -4,23 +4,21 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, type FileHandle } from 'node:fs/promises';
 import { MultinicError } from '../api/errors.ts';
-
-/** Exit code of our `flock -n` calls if another process holds the lock. */
-export const LOCKED = 75;
+import { FLOCK_HELD } from '../api/exit-codes.ts';
 
 /**
  * Takes the lock of an open file, without waiting, for as long as the handle is open: the lock belongs to the open
  * file description, which flock(1) inherits from us and leaves behind locked.
  */
 export async function lockHandle(file: FileHandle): Promise<boolean> {
-  const child = spawn('flock', ['-n', '-E', String(LOCKED), '3'], {
+  const child = spawn('flock', ['-n', '-E', String(FLOCK_HELD), '3'], {
     stdio: ['ignore', 'ignore', 'inherit', file.fd],
   });
   const remedy = 'install flock (util-linux), and keep the folder on a file system that has locks';
   const [code] = (await once(child, 'exit').catch((cause: unknown) => {
     throw new MultinicError('LockFailed', `flock does not start (${String(cause)}); ${remedy}`, { cause });
   })) as [number | null];
-  if (code === LOCKED) return false;
+  if (code === FLOCK_HELD) return false;
   if (code === 0) return true;
   throw new MultinicError('LockFailed', `flock ended with ${code ?? 'a signal'}; ${remedy}`);
 }

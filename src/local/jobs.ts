@@ -8,8 +8,9 @@ import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import type { JobRequest, JobRunner, JobStatus } from '../scheduler/job-port.ts';
 import { isErrno } from './file.ts';
-import { isLocked, LOCKED } from './flock.ts';
+import { isLocked } from './flock.ts';
 import { discard, JobFolder } from './job-folder.ts';
+import { FLOCK_HELD } from '../api/exit-codes.ts';
 
 /** Absolute paths that an agent is started with. */
 interface AgentPaths {
@@ -176,7 +177,7 @@ export class ChildRunner implements JobRunner {
     try {
       // Detached: neither a Ctrl-C on the terminal nor our end may stop an agent. Paths relative to the folder: a
       // process that starts late must not find the next folder of that name.
-      const args = ['-n', '-E', String(LOCKED), 'running', 'sh', '-c', SCRIPT, 'sh', ...command];
+      const args = ['-n', '-E', String(FLOCK_HELD), 'running', 'sh', '-c', SCRIPT, 'sh', ...command];
       const child = spawn('flock', args, {
         cwd: folder.path,
         detached: true,
@@ -188,7 +189,7 @@ export class ChildRunner implements JobRunner {
       child.once('exit', (code) => {
         this.#alive.delete(folder.name);
         // An agent that an earlier controller started has the lock.
-        if (code === LOCKED) this.#awaitEnd(folder);
+        if (code === FLOCK_HELD) this.#awaitEnd(folder);
         else if (code === 0) this.#options.changed();
         else void this.#failed(folder, new Error(`flock ended with ${code ?? 'a signal'}`));
       });

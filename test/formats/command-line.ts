@@ -1,14 +1,13 @@
 // What scripts call and read of the program: commands, options, exit codes, variables.
 
 import { Command } from 'commander';
-import { EXIT as AGENT } from '../../src/agent/exit-code.ts';
+import { AGENT_EXIT as AGENT, EXIT } from '../../src/api/exit-codes.ts';
 import { addStoreCommands } from '../../src/cli/backup-command.ts';
 import { agentCommand } from '../../src/cli/agent-command.ts';
 import { addControllerCommand } from '../../src/cli/controller-command.ts';
 import { addCrdsCommand } from '../../src/cli/crds-command.ts';
 import { addInputCommands } from '../../src/cli/input.ts';
 import { addLocalCommand } from '../../src/cli/local-command.ts';
-import { EXIT } from '../../src/cli/output.ts';
 import { addReadingCommands } from '../../src/cli/reading-commands.ts';
 import { addShellCommand } from '../../src/cli/shell-command.ts';
 import { addWritingCommands } from '../../src/cli/writing-commands.ts';
@@ -53,6 +52,7 @@ export function exitCodes(): string[] {
     `${AGENT.failed} agent: failed, the host is as before`,
     `${AGENT.usage} agent: wrong usage`,
     `${AGENT.restoreFailed} agent: failed, the host could not be restored`,
+    `${AGENT.wouldChange} agent: plan would change the host`,
     `${AGENT.locked} agent: another agent runs on this node`,
   ];
 }

@@ -11,7 +11,7 @@ import { pino } from 'pino';
 import { expect } from 'vitest';
 import { CARRIER_WAIT_PATH } from '../../src/agent/files/carrier-wait.ts';
 import { limitsOf } from '../../src/cli/limits.ts';
-import { EXIT } from '../../src/cli/output.ts';
+import { EXIT } from '../../src/api/exit-codes.ts';
 import type { StatusReport } from '../../src/controller/status-report.ts';
 import { agentOf } from '../../src/local/jobs.ts';
 import { runLocal } from '../../src/local/serve-local.ts';

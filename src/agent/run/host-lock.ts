@@ -3,9 +3,7 @@ import { closeSync } from 'node:fs';
 import { MultinicError } from '../../api/errors.ts';
 import { LOCK } from '../files/managed-files.ts';
 import type { Root } from '../files/root.ts';
-
-/** What flock ends with when somebody else has the lock; also this command's exit code then. */
-const LOCKED = 75;
+import { FLOCK_HELD } from '../../api/exit-codes.ts';
 
 export interface Lock {
   release(): void;
@@ -18,12 +16,12 @@ export interface Lock {
  */
 export function takeLock(root: Root): Lock {
   const fd = root.openLock(LOCK);
-  const { status, error } = spawnSync('flock', ['-n', '-E', String(LOCKED), '3'], {
+  const { status, error } = spawnSync('flock', ['-n', '-E', String(FLOCK_HELD), '3'], {
     stdio: ['ignore', 'ignore', 'ignore', fd],
   });
   if (status === 0) return { release: () => closeSync(fd) };
   closeSync(fd);
-  if (status === LOCKED) {
+  if (status === FLOCK_HELD) {
     throw new MultinicError(
       'AgentRunning',
       'another agent runs on this node; wait for its report, then run `multinic retry` if it failed',

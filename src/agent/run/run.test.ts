@@ -28,7 +28,7 @@ import { openRoot, RECORD, RESTORE_SCRIPT } from '../files/managed-files.ts';
 import { recordedHost } from '../recorded/recorded-host.ts';
 import { Root } from '../files/root.ts';
 import { cleanUp, run, type Branch, type Dependencies } from './run.ts';
-import type { Step } from './steps.ts';
+import { STEPS, type Step } from './steps.ts';
 import { readReason } from '../../api/reasons/reasons.ts';
 
 const FIRST = '1'.repeat(40);
@@ -332,21 +332,7 @@ test.each([
 });
 
 describe('failure: the host is as before, byte for byte', () => {
-  const STEPS_BEFORE_THE_END: Step[] = [
-    'recover',
-    'checkout',
-    'tree',
-    'detect',
-    'plan',
-    'preflight',
-    'validate',
-    'backup',
-    'record',
-    'arm',
-    'write',
-    'activate',
-    'verify',
-  ];
+  const STEPS_BEFORE_THE_END = STEPS.slice(1, STEPS.indexOf('verify') + 1);
   test.each(STEPS_BEFORE_THE_END)('stopped before %s', async (step) => {
     await apply();
     const before = hostFiles(root);

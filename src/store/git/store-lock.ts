@@ -3,9 +3,8 @@ import { MultinicError } from '../../api/errors.ts';
 import { runDetached } from './git-command.ts';
 import type { Finished } from './git-command.ts';
 import { gitEnvironment, gitFailure } from './git.ts';
+import { FLOCK_HELD } from '../../api/exit-codes.ts';
 
-/** flock's exit code for "not in time"; git uses none of this size. */
-const CONFLICT = 75;
 const WRITE_TIMEOUT_MS = 600_000;
 
 export const LOCK_FILE = 'multinic.lock';
@@ -35,7 +34,7 @@ export function lockedCommand(
   command: readonly string[],
   waitSeconds = 30,
 ): [file: string, args: string[]] {
-  const flags = [mode === 'shared' ? '-s' : '-x', '-F', '-E', String(CONFLICT), '-w', String(waitSeconds)];
+  const flags = [mode === 'shared' ? '-s' : '-x', '-F', '-E', String(FLOCK_HELD), '-w', String(waitSeconds)];
   return ['flock', [...flags, join(dir, LOCK_FILE), ...command]];
 }
 
@@ -56,7 +55,7 @@ export async function runLocked(
     env: gitEnvironment({}, { GIT_DIR: dir, ...options.env }),
     timeoutMs: options.timeoutMs ?? WRITE_TIMEOUT_MS,
   });
-  if (ended.code === CONFLICT) {
+  if (ended.code === FLOCK_HELD) {
     throw new MultinicError(
       'Locked',
       `another process is writing to ${dir} and did not end within ${waitSeconds} s; find it with: fuser -v ${join(dir, LOCK_FILE)}`,
