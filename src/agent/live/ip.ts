@@ -136,15 +136,15 @@ export function readUppers(raw: readonly RawLink[]): Upper[] {
   );
 }
 
-/** Of routes that a DHCP server or a router made. */
+/** Protocols of routes that a DHCP server or a router gave. */
 const GIVEN: ReadonlySet<string> = new Set(['dhcp', 'ra', 'redirect']);
 
 /**
- * What a NIC got from its network (addresses, routes) is neither the node's nor anybody's, and goes once the NIC is
- * configured: it counts for nothing, unless the NIC is the node's way out.
- * - Of a profile that NetworkManager made by itself nothing counts, unless the node's only ways out are such NICs.
- * - Of others, all routes of the NIC that the first default route leads through.
- * - Of any, the routes that somebody wrote.
+ * Ignores addresses and routes that a NIC got by DHCP or from a router: they vanish once the NIC is configured. The NIC
+ * that carries the node's default route is the exception.
+ * - A NIC with a profile that NetworkManager made by itself keeps them only if all default routes lead through such NICs.
+ * - Any other NIC keeps its routes only if it carries the first default route of the family.
+ * - Routes that a person or a daemon wrote are never ignored.
  * @param families routes of IPv4 and of IPv6, each in the kernel's order
  */
 export function withoutAutomatic(
@@ -152,20 +152,35 @@ export function withoutAutomatic(
   families: readonly (readonly RawRoute[])[],
   automatic: ReadonlySet<string>,
 ): { links: Link[]; routes: Route[] } {
-  const ways = families.flat().filter(isDefault).flatMap(devsOf);
-  const needed = new Set(ways.every((dev) => automatic.has(dev)) ? ways : []);
-  const passing = automatic.difference(needed);
-  const links = raw.map((link) =>
-    passing.has(link.ifname)
-      ? { ...link, addr_info: (link.addr_info ?? []).filter(({ dynamic }) => dynamic !== true) }
-      : link,
-  );
-  const routes = families.flatMap((family) => {
-    const left = family.filter((route) => !isGiven(route) || !devsOf(route).some((dev) => passing.has(dev)));
-    const counting = new Set([...left.filter(isDefault).slice(0, 1).flatMap(devsOf), ...automatic]);
-    return left.filter((route) => !isGiven(route) || devsOf(route).some((dev) => counting.has(dev)));
-  });
+  const ignored = ignoredNics(families.flat(), automatic);
+  const links = raw.map((link) => (ignored.has(link.ifname) ? withoutLeases(link) : link));
+  const routes = families.flatMap((family) => countingRoutes(family, ignored, automatic));
   return { links: readLinks(links), routes: readRoutes(routes) };
+}
+
+function ignoredNics(routes: readonly RawRoute[], automatic: ReadonlySet<string>): ReadonlySet<string> {
+  const carriers = routes.filter(isDefault).flatMap(devsOf);
+  const hasNoOther = carriers.every((dev) => automatic.has(dev));
+  return hasNoOther ? automatic.difference(new Set(carriers)) : automatic;
+}
+
+function withoutLeases(link: RawLink): RawLink {
+  return { ...link, addr_info: (link.addr_info ?? []).filter(({ dynamic }) => dynamic !== true) };
+}
+
+function countingRoutes(
+  family: readonly RawRoute[],
+  ignored: ReadonlySet<string>,
+  automatic: ReadonlySet<string>,
+): RawRoute[] {
+  const left = family.filter((route) => !isGiven(route) || !leadsThrough(route, ignored));
+  const primary = left.filter(isDefault).slice(0, 1).flatMap(devsOf);
+  const counting = new Set([...primary, ...automatic]);
+  return left.filter((route) => !isGiven(route) || leadsThrough(route, counting));
+}
+
+function leadsThrough(route: RawRoute, links: ReadonlySet<string>): boolean {
+  return devsOf(route).some((dev) => links.has(dev));
 }
 
 function isGiven({ protocol = '' }: RawRoute): boolean {

@@ -106,7 +106,7 @@ export function decide(situation: Situation): Decision {
   });
   if (misnamed) return { kind: 'adopt', found };
   refuseMore(situation, plan);
-  const ids = foreignIds(situation, plan);
+  const ids = netplanIdsToAdopt(situation, plan);
   return ids.length > 0 ? { kind: 'adopt', found: ids } : { kind: 'apply', plan };
 }
 
@@ -419,29 +419,34 @@ function refuseMore(situation: Situation, plan: Plan): void {
   }
 }
 
-/** IDs under which other netplan files describe NICs whose files we are about to write. */
-function foreignIds(situation: Situation, plan: Plan): FoundNic[] {
+/**
+ * NICs that another netplan file describes under an ID which the commit does not have. netplan merges definitions by ID,
+ * so the commit has to take that ID over.
+ * @throws MultinicError `NetplanIdTaken`
+ */
+function netplanIdsToAdopt(situation: Situation, plan: Plan): FoundNic[] {
   if (situation.desired.kind !== 'netplan') return [];
-  return describedBy(situation, plan).flatMap(({ nic, mine: all, isMine }): FoundNic[] => {
-    // A description of several NICs cannot be one NIC's; whether it wins is seen at the next boot.
-    const mine = all.filter((each) => !isShared(each));
+  return describedBy(situation, plan).flatMap(({ nic, mine, isMine }): FoundNic[] => {
     const id = nic.netplanId ?? nic.name;
-    const taken = situation.described.find(
+    const stranger = situation.described.find(
       (each) => each.by === 'netplan' && each.id === id && !isMine(each) && each.match.mac !== undefined,
     );
-    const other = mine.findLast((each) => !isManagedName(each.id));
-    if (
-      taken !== undefined ||
-      (mine.length > 0 && other === undefined && mine.every((each) => each.id !== id))
-    ) {
-      throw new MultinicError(
-        'NetplanIdTaken',
-        `${(taken ?? mine[0])?.file} uses a netplan ID for ${nic.name} (${nic.mac}) that cannot be shared; remove that definition, then run \`multinic retry\``,
-      );
-    }
-    if (other === undefined || mine.some((each) => each.id === id)) return [];
+    if (stranger !== undefined) throw netplanIdTaken(stranger, nic);
+    // A description of several NICs cannot be one NIC's; whether it wins is seen at the next boot.
+    const own = mine.filter((each) => !isShared(each));
+    const [first] = own;
+    if (first === undefined || own.some((each) => each.id === id)) return [];
+    const other = own.findLast((each) => !isManagedName(each.id));
+    if (other === undefined) throw netplanIdTaken(first, nic);
     return [{ mac: nic.mac, name: nic.name, netplanId: other.id }];
   });
+}
+
+function netplanIdTaken({ file }: DescribedNic, { name, mac }: Interface): MultinicError {
+  return new MultinicError(
+    'NetplanIdTaken',
+    `${file} uses a netplan ID for ${name} (${mac}) that cannot be shared; remove that definition, then run \`multinic retry\``,
+  );
 }
 
 /** The commit's NICs as a boot finds them: with the kernel's name, or the one before us. */

@@ -1,0 +1,12 @@
+// Makes one change of a running link, and prints the processes that it starts. Run by link-steps.root.ts.
+import type { ChildProcess } from 'node:child_process';
+import { subscribe } from 'node:diagnostics_channel';
+import type { LinkStep } from '../../src/agent/host/machine.ts';
+import { LiveLinks } from '../../src/agent/live/live-links.ts';
+
+const started: ChildProcess[] = [];
+subscribe('child_process', (message) => {
+  started.push((message as { process: ChildProcess }).process);
+});
+await new LiveLinks('/').change(JSON.parse(process.argv[2] ?? '') as LinkStep);
+console.log(JSON.stringify(started.map(({ spawnargs }) => spawnargs.join(' '))));
