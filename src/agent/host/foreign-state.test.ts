@@ -1,12 +1,5 @@
 import { expect, test } from 'vitest';
-import {
-  elsewhere,
-  fromCommands,
-  inOrder,
-  toCommands,
-  withLinksRenamed,
-  withoutState,
-} from './foreign-state.ts';
+import { elsewhere, fromCommands, inOrder, toCommands, withLinksRenamed } from './foreign-state.ts';
 
 const THROUGH = '-4 route add 10.5.0.0/16 via 10.0.0.9 dev ens6 proto 12';
 const SEVERAL =
@@ -45,10 +38,9 @@ test('entries follow their NIC to its new name, or go with it', () => {
   expect(toCommands(withLinksRenamed(state, new Map([['ens6', undefined]]), present))).toEqual([BLACKHOLE]);
 });
 
-test('entries that are on none of some links, and entries that another state does not have', () => {
+test('entries that are on none of some links', () => {
   const state = fromCommands([THROUGH, SEVERAL, BLACKHOLE, NEIGHBOUR]);
   expect(toCommands(elsewhere(state, [{ name: 'ens6' }]))).toEqual([BLACKHOLE, NEIGHBOUR]);
-  expect(toCommands(withoutState(state, fromCommands([SEVERAL, NEIGHBOUR])))).toEqual([THROUGH, BLACKHOLE]);
 });
 
 test('a gateway comes before the route behind it', () => {

@@ -94,12 +94,6 @@ export function isEmpty({ addresses, routes, neighbours, rules }: ForeignState):
   return [addresses, routes, neighbours, rules].every((entries) => entries.length === 0);
 }
 
-/** The entries of one state that another state does not have. */
-export function withoutState(state: ForeignState, other: ForeignState): ForeignState {
-  const known = new Set(toCommands(other));
-  return fromCommands(toCommands(state).filter((command) => !known.has(command)));
-}
-
 /** The entries that are not on any of these links. */
 export function elsewhere(state: ForeignState, links: readonly { readonly name: string }[]): ForeignState {
   const names = new Set(links.map(({ name }) => name));

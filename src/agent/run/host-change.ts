@@ -12,7 +12,13 @@ import { planChange, recordedLinks, type ChangePlan } from '../plan/change-plan.
 import { claimsOf, earlySteps, renameSteps, withoutLoaded } from '../plan/link-phases.ts';
 import { bootNics, type Desired, type Plan } from '../plan/plan.ts';
 import { examine, type ExamineContext, type Examined } from './examine.ts';
-import { awaitNetworkd, isForNetworkd, restoreForeign, type RecordedForeign } from './restore-foreign.ts';
+import {
+  awaitNetworkd,
+  isForNetworkd,
+  recordedElsewhere,
+  restoreForeign,
+  type RecordedForeign,
+} from './restore-foreign.ts';
 import { describeError } from './result.ts';
 import type { Log } from './run-log.ts';
 import { validateStaged } from './staging.ts';
@@ -170,7 +176,7 @@ async function activate(
   const renames = renameSteps(steps);
   await changeLinks(earlySteps(steps), context);
   await changeLinks(renames, context);
-  await awaitNetworkd(renames, foreign, root, host);
+  await awaitNetworkd(renames, [await recordedElsewhere(foreign, root, host)], host);
 
   const { links: renamed } = await host.machine.state();
   const targets = withoutLoaded(todo.targets, steps, found, renamed);

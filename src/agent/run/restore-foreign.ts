@@ -2,7 +2,13 @@
 import type { Pending } from '../files/host-record.ts';
 import { isArmed } from '../files/armed-restore.ts';
 import type { Root } from '../files/root.ts';
-import { elsewhere, fromCommands, toCommands, type ForeignState } from '../host/foreign-state.ts';
+import {
+  elsewhere,
+  fromCommands,
+  NO_FOREIGN_STATE,
+  toCommands,
+  type ForeignState,
+} from '../host/foreign-state.ts';
 import type { Host } from '../host/host.ts';
 import type { NamedNic, Rename } from '../host/machine.ts';
 import type { Log } from './run-log.ts';
@@ -35,21 +41,30 @@ export async function restoreForeign(
   return notRestored;
 }
 
+/** @returns recorded state on no link of the change; none when it may belong elsewhere by now */
+export async function recordedElsewhere(
+  recorded: RecordedForeign,
+  root: Root,
+  host: Ports,
+): Promise<ForeignState> {
+  const may = await mayRestore(recorded, root, host);
+  return may ? elsewhere(recorded.state, recorded.links) : NO_FOREIGN_STATE;
+}
+
 /**
  * Waits for networkd, which takes and lets go of NICs by their names and drops rules and blackhole routes of other
- * software with that. Restores these at once, so that they are gone for a moment only.
+ * software with that.
+ * @param dropped the state that networkd may drop: restored at once, so that it is gone for a moment only
  */
 export async function awaitNetworkd(
   renames: readonly Rename[],
-  recorded: RecordedForeign,
-  root: Root,
+  dropped: readonly ForeignState[],
   host: Ports,
 ): Promise<void> {
   const noticed = renames.filter((rename) => isForNetworkd(rename, host.managers));
   if (noticed.length === 0) return;
   const links = await host.managers.networkdNotices(noticed);
-  if (await mayRestore(recorded, root, host))
-    await host.foreign.restore(elsewhere(recorded.state, recorded.links), []);
+  for (const state of dropped) await host.foreign.restore(state, []);
   await host.managers.awaitNetworkd(links);
 }
 

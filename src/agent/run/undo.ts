@@ -5,13 +5,20 @@ import { MultinicError } from '../../api/errors.ts';
 import { hasRestored } from '../files/armed-restore.ts';
 import { sha256, type Pending } from '../files/host-record.ts';
 import type { Root } from '../files/root.ts';
-import { toCommands, withoutState } from '../host/foreign-state.ts';
+import { elsewhere, toCommands, type ForeignScope } from '../host/foreign-state.ts';
 import type { Host } from '../host/host.ts';
 import { linkSteps } from '../host/links.ts';
-import type { Conflict, HostState, LinkStep } from '../host/machine.ts';
+import type { Conflict, HostState, LinkStep, Rename } from '../host/machine.ts';
+import type { ManagerWork } from '../plan/change-plan.ts';
 import { earlySteps, renameSteps, withoutLoaded } from '../plan/link-phases.ts';
 import { claimsOfUndo, planUndo, type UndoPlan } from '../plan/undo-plan.ts';
-import { awaitNetworkd, recordedForeign, restoreForeign } from './restore-foreign.ts';
+import {
+  awaitNetworkd,
+  isForNetworkd,
+  recordedElsewhere,
+  recordedForeign,
+  restoreForeign,
+} from './restore-foreign.ts';
 import type { Log } from './run-log.ts';
 import { tellManagers } from './tell-managers.ts';
 import { lasting, verifyFiles, verifyLinks, verifyRest } from './verify.ts';
@@ -68,15 +75,16 @@ async function activate(
 ): Promise<readonly string[]> {
   const foreign = recordedForeign(pending);
   const macs = todo.nics.map(({ mac }) => mac);
-  // Other software may have added state on these NICs since the change: it goes with the links too.
-  const since = withoutState(await host.foreign.read(macs, 'ours'), foreign.state);
-
   const { links: found } = await host.machine.state();
   const steps = linkSteps(found, todo.targets);
   const renames = renameSteps(steps);
+  // Other software may have added state since the change, or after a reboot: an undo takes as much of it as a change does.
+  const since = await host.foreign.read(macs, scopeOf(todo.manager, renames, host.managers));
+
   await changeLinks(earlySteps(steps), host.links);
   await changeLinks(renames, host.links);
-  await awaitNetworkd(renames, foreign, root, host);
+  const recorded = await recordedElsewhere(foreign, root, host);
+  await awaitNetworkd(renames, [elsewhere(since, todo.nics), recorded], host);
 
   const { links: renamed } = await host.machine.state();
   const targets = withoutLoaded(todo.targets, steps, found, renamed);
@@ -90,6 +98,12 @@ async function activate(
 
   const lost = toCommands(await host.foreign.restore(since, todo.nics));
   return [...new Set([...lost, ...(await restoreForeign(foreign, root, host, log))])];
+}
+
+/** How much foreign state an undo may take away, whatever the change recorded. */
+function scopeOf(manager: ManagerWork, renames: readonly Rename[], managers: Host['managers']): ForeignScope {
+  if (manager.kind === 'reload') return 'all';
+  return renames.some((rename) => isForNetworkd(rename, managers)) ? 'rules' : 'ours';
 }
 
 async function changeLinks(steps: readonly LinkStep[], links: Host['links']): Promise<void> {
