@@ -9,6 +9,7 @@ import type {
   Claim,
   Conflict,
   HostState,
+  Link,
   LinkStep,
   MachineIdentity,
   NamedNic,
@@ -24,6 +25,8 @@ import type { Probe } from './probe.ts';
 export interface MachinePort {
   /** @throws MultinicError `HostUnreadable` */
   state(): Promise<HostState>;
+  /** Reads the links of `state` alone: a node may have 100,000 routes. Leases of automatic profiles count here. */
+  links(): Promise<readonly Link[]>;
   /** Reads the part of `state` that needs no command. */
   identity(): Promise<MachineIdentity>;
   /** Waits a moment for NICs that are being attached. */

@@ -253,6 +253,34 @@ function subnetOf(address: string): string | undefined {
   return cidr && `${networkAddress(cidr)}/${cidr.prefix}`;
 }
 
+/** Software whose routes last, by number, with the names of `ip`: it prints neither of an answer that goes by it. */
+const LASTING: readonly (readonly [number, string])[] = [
+  [1, 'redirect'],
+  [2, 'kernel'],
+  [4, 'static'],
+  [9, 'ra'],
+  [16, 'dhcp'],
+];
+
+/**
+ * Default routes in the kernel's order, then all other routes that last. Routes of daemons, CNIs and people may end at any
+ * time, and a node may have 100,000: the kernel itself leaves them out.
+ */
+export async function readMainRoutes(family: '-4' | '-6'): Promise<RawRoute[]> {
+  const questions = ['exact default', ...LASTING.map(([number]) => `proto ${number}`)];
+  const input = questions.map((which) => `route show table main ${which}\n`).join('');
+  const { code, stdout, stderr } = await run(['ip', '-j', family, '-batch', '-'], undefined, input);
+  if (code !== 0) throw unreadable([family, 'route', 'show'], stderr);
+  const [defaults = [], ...answers] = stdout
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => JSON.parse(line) as RawRoute[]);
+  const lasting = LASTING.flatMap(([, protocol], index) =>
+    (answers[index] ?? []).map((route) => ({ ...route, protocol })),
+  );
+  return [...defaults, ...lasting.filter((route) => !isDefault(route))];
+}
+
 export function driverOf(name: string): string | undefined {
   try {
     return basename(readlinkSync(`/sys/class/net/${name}/device/driver`));

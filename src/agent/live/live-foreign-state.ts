@@ -67,7 +67,10 @@ export class LiveForeignState implements ForeignStatePort {
 
 /** @param ours names of the NICs that are to change: their addresses are not foreign */
 async function readScope(ours: ReadonlySet<string>, scope: ForeignScope): Promise<ForeignState> {
-  const through = { ...NO_FOREIGN_STATE, routes: await readRoutes(), neighbours: await readNeighbours() };
+  // A node may have 100,000 routes: only lines that name one of these links are parsed.
+  const words = scope === 'ours' ? [...ours].map((name) => ` dev ${name} `) : undefined;
+  const routes = await readRoutes((line) => words?.some((word) => `${line} `.includes(word)) ?? true);
+  const through = { ...NO_FOREIGN_STATE, routes, neighbours: await readNeighbours() };
   const isOnOurs = ({ links }: { links: readonly string[] }): boolean => links.some((name) => ours.has(name));
   if (scope === 'ours') return filterState(through, isOnOurs);
   const rules = await readRules();
@@ -151,11 +154,11 @@ async function readAddresses(): Promise<ForeignState['addresses']> {
   return links.flatMap(addressesOf).map(entryOf);
 }
 
-async function readRoutes(): Promise<ForeignRoute[]> {
+async function readRoutes(isWanted: (line: string) => boolean = () => true): Promise<ForeignRoute[]> {
   const byFamily = await Promise.all(
     FAMILIES.map(async (family) =>
       (await lines('-o', `-${family}`, 'route', 'show', 'table', 'all')).flatMap((line) =>
-        parseRoute(family, line),
+        isWanted(line) ? parseRoute(family, line) : [],
       ),
     ),
   );

@@ -5,12 +5,13 @@ import { indexOfName } from '../../network/interface.ts';
 import type { Root } from '../files/root.ts';
 import type { MachinePort } from '../host/host.ts';
 import { heldAddresses, ipOf, isSameFamily } from '../host/links.ts';
-import type { HostState, Link, MachineIdentity, Needs, Way } from '../host/machine.ts';
+import type { ConnectedRoute, HostState, Link, MachineIdentity, Needs, Way } from '../host/machine.ts';
 import {
   ip,
   readAltnames,
   readConnected,
   readLinks,
+  readMainRoutes,
   readOtherAddresses,
   readUppers,
   readWays,
@@ -49,8 +50,8 @@ export class LiveMachine implements MachinePort {
   async state(): Promise<HostState> {
     const [links, routes4, routes6] = await Promise.all([
       ip<RawLink>('-d', 'addr', 'show'),
-      ip<RawRoute>('-4', 'route', 'show', 'table', 'main'),
-      ip<RawRoute>('-6', 'route', 'show', 'table', 'main'),
+      readMainRoutes('-4'),
+      readMainRoutes('-6'),
     ]);
     const { links: known, routes } = withoutAutomatic(links, [routes4, routes6], await this.#automatic());
     const connected = readConnected([...routes4, ...routes6]);
@@ -62,13 +63,27 @@ export class LiveMachine implements MachinePort {
         ...(this.#nodeAddress === undefined ? [] : [this.#nodeAddress]),
         ...known.filter(({ name }) => primary.has(name)).flatMap((link) => heldAddresses(link).map(ipOf)),
       ],
-      links: known.map((link) => withYields(this.#withIpv6(this.#withLoaded(link, links)), connected)),
+      links: this.#complete(known, links, connected),
       altnames: readAltnames(links),
       uppers: readUppers(links),
       otherAddresses: readOtherAddresses(links),
       connected,
       routes,
     };
+  }
+
+  async links(): Promise<Link[]> {
+    const [raw, ...routes] = await Promise.all([
+      ip<RawLink>('-d', 'addr', 'show'),
+      // The kernel leaves out the routes of everybody else.
+      ip<RawRoute>('-4', 'route', 'show', 'table', 'main', 'proto', 'kernel'),
+      ip<RawRoute>('-6', 'route', 'show', 'table', 'main', 'proto', 'kernel'),
+    ]);
+    return this.#complete(readLinks(raw), raw, readConnected(routes.flat()));
+  }
+
+  #complete(links: readonly Link[], raw: readonly RawLink[], connected: readonly ConnectedRoute[]): Link[] {
+    return links.map((link) => withYields(this.#withIpv6(this.#withLoaded(link, raw)), connected));
   }
 
   async identity(): Promise<MachineIdentity> {

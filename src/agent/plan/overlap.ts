@@ -1,7 +1,14 @@
 // Networks of our NICs beside those of the node's other NICs: a connected route of ours that the kernel prefers takes
 // the packets of another NIC, and OpenStack's port security drops them there.
 import { MultinicError } from '../../api/errors.ts';
-import { contains, parseAddress, parseCidr, width, type Cidr } from '../../network/address.ts';
+import {
+  contains,
+  networkAddress,
+  parseAddress,
+  parseCidr,
+  width,
+  type Cidr,
+} from '../../network/address.ts';
 import type { Interface } from '../../network/interface.ts';
 import { metricOf } from '../files/route-metric.ts';
 import type { HostState } from '../host/machine.ts';
@@ -28,8 +35,14 @@ export function sharesSubnet(
   host: HostState,
 ): boolean {
   const own = subnetOf(nic);
+  if (own === undefined) return false;
+  const planned = [...present, ...targets];
+  // A node may have many thousands of connected routes: the kernel's text of each is canonical.
+  const subnet = `${networkAddress(own)}/${own.prefix}`;
+  const names = ownNames(planned, host.links);
   return (
-    own !== undefined && foreignSubnets([...present, ...targets], host).some(({ cidr }) => isEqual(own, cidr))
+    foreignSubnets(planned, { ...host, connected: [] }).some(({ cidr }) => isEqual(own, cidr)) ||
+    (host.connected ?? []).some(({ to, dev }) => to === subnet && !names.has(dev))
   );
 }
 
@@ -45,12 +58,14 @@ export function refuseOverlaps(
   macs: ReadonlySet<string>,
   ways: ReadonlyMap<string, string>,
 ): void {
+  // A route that is there already takes nothing new.
+  const judged = present.filter((nic) => macs.has(nic.mac) && !isThere(nic, host));
+  if (judged.length === 0) return;
   const planned = [...present, ...targets];
   const foreign = foreignSubnets(planned, host);
-  for (const nic of present) {
+  for (const nic of judged) {
     const own = subnetOf(nic);
-    // A route that is there already takes nothing new.
-    if (own === undefined || !macs.has(nic.mac) || isThere(nic, host)) continue;
+    if (own === undefined) continue;
     const other = foreign.find((each) => isTaken(nic, own, each, host));
     if (other !== undefined) throw overlaps(nic, `the network of ${other.link} (${other.address})`, other);
     const needed = [...gatewaysOf(foreignRoutes(planned, host)), ...ways.keys()].find((address) =>

@@ -61,6 +61,10 @@ class RecordedMachine implements MachinePort {
     return { ...state, links: links.map(({ carrier: ___, ...link }) => link) };
   }
 
+  async links(): Promise<HostState['links']> {
+    return (await this.state()).links;
+  }
+
   async identity(): Promise<MachineIdentity> {
     const { machineId, bootId } = readHostFile(this.#root);
     return { machineId, bootId };

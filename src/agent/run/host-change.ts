@@ -27,6 +27,7 @@ import { tellManagers } from './tell-managers.ts';
 import { disarm, undo } from './undo.ts';
 import {
   atStake,
+  lasting,
   expectedFiles,
   refuseConflicts,
   verifyFiles,
@@ -80,7 +81,7 @@ export async function change(
     await steps.do('arm', () => host.deadMan.arm(pending, context.deadManSeconds));
     await steps.do('write', () => writeFiles(todo, context));
     notRestored = await steps.do('activate', () => activate(todo, pending, foreign, context));
-    await steps.do('verify', () => verify(todo, before, pending, examined, context));
+    await steps.do('verify', () => verify(todo, before, examined, context));
     await steps.always('finish', () => record.finish(applied));
   } catch (error) {
     const failedIn = steps.current;
@@ -123,7 +124,8 @@ async function begin(
 ): Promise<{ pending: Pending; foreign: RecordedForeign }> {
   const state = await host.foreign.read([...todo.changed], todo.foreignScope);
   const links = recordedLinks(todo);
-  const machine = atStake(before, todo.changed);
+  // The routes that an undo, and the next run, look for.
+  const machine = lasting(atStake(before, todo.changed), links.after);
   const after = expectedFiles(todo.files);
   const pending: Pending = {
     bootId: before.bootId,
@@ -171,14 +173,14 @@ async function activate(
   context: ChangeContext,
 ): Promise<readonly string[]> {
   const { root, host, record, log } = context;
-  const { links: found } = await host.machine.state();
+  const found = await host.machine.links();
   const steps = linkSteps(found, todo.targets);
   const renames = renameSteps(steps);
   await changeLinks(earlySteps(steps), context);
   await changeLinks(renames, context);
   await awaitNetworkd(renames, [await recordedElsewhere(foreign, root, host)], host);
 
-  const { links: renamed } = await host.machine.state();
+  const renamed = await host.machine.links();
   const targets = withoutLoaded(todo.targets, steps, found, renamed);
   refuseConflicts(await host.neighbours.conflicts(claimsOf(steps, todo.present)), todo.present);
   // An undo has the manager read its files again only if the change came to that.
@@ -187,7 +189,7 @@ async function activate(
 
   // Where promote_secondaries is off, an address that leaves takes those of its subnet along: the next round adds them.
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {
-    const left = linkSteps((await host.machine.state()).links, targets);
+    const left = linkSteps(await host.machine.links(), targets);
     if (left.length === 0) break;
     await changeLinks(left, context);
   }
@@ -212,7 +214,6 @@ async function changeLinks(
 async function verify(
   todo: ChangePlan,
   before: HostState,
-  { machine }: Pending,
   { probes, apiServer, needs, ways }: Examined,
   { root, host, probe, steps, reload }: ChangeContext,
 ): Promise<void> {
@@ -220,7 +221,7 @@ async function verify(
   const now = await host.machine.state();
   verifyLinks(now.links, todo.expected);
   verifyReady(await host.links.readiness(todo.configured), todo.present);
-  verifyRest(now, reload ? before : machine);
+  verifyRest(now, reload ? before : atStake(before, todo.changed));
   const changed = new Set([...todo.present, ...todo.targets].map(({ mac }) => mac));
   await verifyWays(host.machine, needs, { ways, links: before.links }, changed);
   for (const each of probes) {

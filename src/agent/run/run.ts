@@ -209,11 +209,14 @@ async function warnOfOtherMachine({ machineID }: NodeIdentity, { host, log }: De
   }
 }
 
+/** A line of a log is to be read: a node may have 100,000 routes. */
+const LOGGED_ROUTES = 100;
+
 async function detect({ network }: Desired, host: Host, log: Log): Promise<HostState> {
   await host.machine.attached(network.map(({ mac }) => mac));
   const state = await host.machine.state();
   log.info(
-    { links: state.links, routes: state.routes },
+    { links: state.links, routes: state.routes.slice(0, LOGGED_ROUTES) },
     `DetectActiveInterfaces: ${state.links.map((link) => `${link.name} ${link.mac}`).join(', ')}`,
   );
   return state;

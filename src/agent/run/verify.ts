@@ -92,8 +92,8 @@ export function verifyReady(links: readonly Readiness[], nics: readonly NamedNic
 }
 
 /**
- * Of a machine, what a change of these NICs could harm: them, the node's primary NICs, and the routes of both. Links of
- * pods and routes to other nodes come and go meanwhile, and in a big cluster they are hundreds.
+ * The part of a machine that a change of these NICs could harm: the NICs, the node's primary NICs, and the routes of both.
+ * Links of pods come and go meanwhile, and in a big cluster they are hundreds.
  */
 export function atStake({ links, routes }: Machine, macs: ReadonlySet<string>): Machine {
   const primary = defaultLinks({ links, routes });
@@ -126,8 +126,8 @@ export function verifyRest(after: Machine, before: Machine): void {
     if (!isDeepStrictEqual(now && ordered(now), ordered(link)))
       throw failed(`the primary NIC ${link.name} changed`);
   }
-  const now = after.routes.map((route) => routeText(route, after));
-  const lost = before.routes.map((route) => routeText(route, before)).find((route) => !now.includes(route));
+  const now = new Set(routeTexts(after));
+  const lost = routeTexts(before).find((route) => !now.has(route));
   if (lost !== undefined) throw failed(`the route ${lost} is gone`);
 }
 
@@ -138,10 +138,12 @@ function ordered({ addresses, leases = [], loaded: _, yields: __, ...link }: Lin
   return { ...link, addresses: [...v4, ...v6.toSorted()], leases: leases.toSorted() };
 }
 
-/** By MAC, because a link's routes stay its own when it is renamed. */
-function routeText({ to, via, dev }: Route, { links }: Machine): string {
-  const mac = links.find((link) => link.name === dev)?.mac ?? dev;
-  return [to, ...(via === undefined ? [] : ['via', via]), 'dev', mac].join(' ');
+/** Routes with the MAC of their link, because a link keeps its routes when it is renamed. */
+function routeTexts({ links, routes }: Machine): string[] {
+  const macs = new Map(links.toReversed().map(({ name, mac }) => [name, mac]));
+  return routes.map(
+    ({ to, via, dev }) => `${to}${via === undefined ? '' : ` via ${via}`} dev ${macs.get(dev) ?? dev}`,
+  );
 }
 
 function failed(what: string): MultinicError {

@@ -39,7 +39,7 @@ export async function verifyWays(
     SETTLED_MS,
     async () => {
       const now = await machine.ways(needs);
-      const { links } = await machine.state();
+      const links = await machine.links();
       failure = difference(
         known,
         now.map((way) => knownWay(way, links)),
