@@ -3,10 +3,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import {
   AGENT_INSTANTS,
-  configure,
   CONTROLLER_INSTANTS,
   expectRecovers,
   processesOf,
@@ -27,22 +26,18 @@ interface Scenario {
   prepare(): Promise<LocalRun>;
 }
 
-let configured: LocalRun;
 let pushed: LocalRun;
 
 beforeAll(async () => {
-  configured = await LocalRun.prepare();
-  await configure(configured);
   pushed = await withPush();
 });
 afterAll(async () => {
-  await configured[Symbol.asyncDispose]();
   await pushed[Symbol.asyncDispose]();
 });
 
 /** A person's revert has landed while the node was paused; it is not any more. */
 async function withPush(): Promise<LocalRun> {
-  const local = await LocalRun.prepare(configured.dir);
+  const local = await LocalRun.prepare(inject('configuredHome'));
   const inventory = await readFile(join(local.dir, 'inventory.yaml'), 'utf8');
   await local.launch();
   await local.settled();
@@ -55,7 +50,7 @@ async function withPush(): Promise<LocalRun> {
 }
 
 async function edited(edit: typeof twoEdits): Promise<LocalRun> {
-  const local = await LocalRun.prepare(configured.dir);
+  const local = await LocalRun.prepare(inject('configuredHome'));
   const config = await local.config();
   edit(config.spec);
   await local.writeConfig(config);
@@ -142,7 +137,7 @@ describe('kills at random instants, on one home', () => {
 
   /** Round after round another edit, another kill, another run that must end well. */
   async function rounds(kill: (local: LocalRun, child: Child) => Promise<number>): Promise<number> {
-    await using local = await LocalRun.prepare(configured.dir);
+    await using local = await LocalRun.prepare(inject('configuredHome'));
     let killed = 0;
     for (let round = 1; round <= ROUNDS; round += 1) {
       const config = await local.config();

@@ -1,9 +1,8 @@
 // A kill at every step of the line, each once: controller and agents apart. The matrix has every occurrence.
 
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, inject, test } from 'vitest';
 import {
   AGENT_INSTANTS,
-  configure,
   CONTROLLER_INSTANTS,
   expectOneOf,
   expectRecovers,
@@ -14,17 +13,9 @@ import {
 } from './support/controller-crash.ts';
 import { LocalRun, NODES } from './support/local.ts';
 
-let configured: LocalRun;
-
-beforeAll(async () => {
-  configured = await LocalRun.prepare();
-  await configure(configured);
-});
-afterAll(() => configured[Symbol.asyncDispose]());
-
 /** A home with three configured nodes, of which two have just been edited. */
 async function edited(): Promise<LocalRun> {
-  const local = await LocalRun.prepare(configured.dir);
+  const local = await LocalRun.prepare(inject('configuredHome'));
   const config = await local.config();
   twoEdits(config.spec);
   await local.writeConfig(config);

@@ -99,12 +99,6 @@ async function runHere(local: LocalRun): Promise<Pick<Ended, 'code' | 'output'>>
   return { code: configured ? EXIT.done : EXIT.unsettled, output };
 }
 
-/** From CRs to files, as the state before a scenario. */
-export async function configure(local: LocalRun): Promise<void> {
-  const { code, output } = await runOnce(local);
-  if (code !== 0) throw new Error(output);
-}
-
 /** Two nodes change in one generation: an MTU here, an interface less there. */
 export function twoEdits(spec: TestSpec): void {
   const entry = (node: string) => spec.nodeConfigs.find((each) => each.attachedNodeName === node)!;

@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa } from 'execa';
+import { inject } from 'vitest';
 import { parse, stringify } from 'yaml';
 import type { StatusReport } from '../../src/controller/status-report.ts';
 import type { NodeView } from '../../src/controller/config-status.ts';
@@ -76,6 +77,7 @@ export class LocalRun implements AsyncDisposable {
   #child: ChildProcess | undefined;
   #output = '';
   #url = '';
+  #token: string | undefined;
 
   private constructor(dir: string) {
     this.dir = dir;
@@ -96,9 +98,9 @@ export class LocalRun implements AsyncDisposable {
     return new LocalRun(dir);
   }
 
-  /** A copy of fixtures/local whose three nodes are configured. */
+  /** A controller on a copy of fixtures/local whose three nodes are configured. */
   static async start(options: StartOptions = {}): Promise<LocalRun> {
-    const local = await LocalRun.prepare();
+    const local = await LocalRun.prepare(inject('configuredHome'));
     await local.launch(options);
     await local.settled();
     return local;
@@ -197,7 +199,10 @@ export class LocalRun implements AsyncDisposable {
   }
 
   async token(): Promise<string> {
-    return (parse(await readFile(join(this.dir, 'tokens.yaml'), 'utf8')) as { operator: string }).operator;
+    this.#token ??= (
+      parse(await readFile(join(this.dir, 'tokens.yaml'), 'utf8')) as { operator: string }
+    ).operator;
+    return this.#token;
   }
 
   /** GET /api/v1/status of the running controller; undefined before its first pass. */
@@ -302,9 +307,14 @@ export class LocalRun implements AsyncDisposable {
   async changes(act: () => Promise<unknown>): Promise<string> {
     const before = await this.ref('refs/heads/main');
     await act();
-    await this.until('main has a commit for it', async () => (await this.ref('refs/heads/main')) !== before);
-    const main = await this.ref('refs/heads/main');
-    await this.untilStatus('a pass over it', (report) => report.main === main);
+    let main: string | undefined;
+    await this.until('main has a commit for it, and a pass was over it', async () => {
+      const seen = (await this.status())?.main;
+      // The pass before may be told of late.
+      if (seen === undefined || seen === before) return false;
+      main = await this.ref('refs/heads/main');
+      return seen === main;
+    });
     await this.settled();
     return main!;
   }
