@@ -9,6 +9,7 @@ import { foundNoStore, runs, type Decision, type NodeFacts } from '../scheduler/
 import type { JobStatus } from '../scheduler/job-port.ts';
 import { conditionsOf, describeProblems, nameOf, type JudgedNode } from './condition.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
+import { describeHold } from '../history/hold.ts';
 
 /** Everything that a pass found. */
 export interface Snapshot {
@@ -206,7 +207,7 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
     case 'UpToDate':
       return branch.hold === undefined
         ? { state: 'Configured' }
-        : { state: 'Configured', reason: 'Held', message: describeHold(branch) };
+        : { state: 'Configured', reason: 'Held', message: describeHold(branch.hold) };
     case 'NothingWanted':
       return { state: 'Configured', reason: 'NoInterfaces' };
     case 'Waiting': {
@@ -273,9 +274,4 @@ function backingOff(newest: ReturnType<typeof runs>[number] | undefined): Verdic
     reason: newest?.reason ?? newest?.result ?? 'BackingOff',
     ...(newest?.message !== undefined && { message: newest.message }),
   };
-}
-
-function describeHold({ hold }: Branch): string {
-  const since = new Date(hold!.since * 1000).toISOString().replace(/\.\d+Z$/, 'Z');
-  return `held since ${since} by ${hold!.author.name} (${hold!.commit.slice(0, 10)}): the CR's next change of this node, or a release, ends it`;
 }

@@ -6,24 +6,16 @@ import { sameNetwork, type Network } from '../network/interface.ts';
 import { parseNode, type NodeIdentity } from '../network/node.ts';
 import { managedFiles, NODE_FILE, readTree, treeId } from '../network/tree.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
-import type { Commit, Oid, Person, Reader } from '../store/model/store-port.ts';
+import type { Commit, Oid, Reader } from '../store/model/store-port.ts';
 import { trailer, TRAILER, type Kind } from './commit-words.ts';
 import { nodeRef } from './refs.ts';
+import { findHold, type Hold } from './hold.ts';
 
 /** The branch's newest `spec` commit by the controller. A branch without one wants no interfaces. */
 export interface Base {
   /** Undefined: no spec commit yet. */
   readonly commit?: Commit;
   readonly network: Network;
-}
-
-/** A change of the network that a person made and the CR did not ask for. The hold stands until the CR changes. */
-export interface Hold {
-  /** The commit that made the network differ from the base's. */
-  readonly commit: Oid;
-  readonly author: Person;
-  /** Seconds since 1970. */
-  readonly since: number;
 }
 
 export interface Branch {
@@ -159,7 +151,9 @@ async function interpret(
     const base = known ?? { commit: tip, network };
     const branch = { ...found, base, node, network, tree: treeId(managedFiles(files)) };
     if (sameNetwork(network, base.network)) return branch;
-    return { ...branch, hold: await findHold(reader, walked, base, earlier) };
+    const isBase = async (commit: Commit): Promise<boolean> =>
+      commit.oid === base.commit?.oid || (await equalsBase(reader, commit, base));
+    return { ...branch, hold: await findHold([tip, ...walked.slice(1)], isBase, earlier?.hold) };
   } catch (error) {
     if (!concerns(error, 'tip')) throw error;
     const base = known ?? { commit: tip, network: [] };
@@ -210,31 +204,12 @@ async function refuseNewIdentity(reader: Reader, anchor: Commit, text: string | 
   );
 }
 
-/** The oldest commit since which the network has differed from the base's without a break. */
-async function findHold(
-  reader: Reader,
-  walked: readonly Commit[],
-  base: Base,
-  earlier: Branch | undefined,
-): Promise<Hold> {
-  let first = walked[0]!;
-  for (const commit of walked.slice(1)) {
-    if (commit.oid === base.commit?.oid || (await equalsBase(reader, commit, base))) return holdBy(first);
-    first = commit;
-  }
-  return earlier?.hold ?? holdBy(first);
-}
-
 async function equalsBase(reader: Reader, commit: Commit, base: Base): Promise<boolean> {
   try {
     return sameNetwork(await networkAt(reader, commit.oid), base.network);
   } catch {
     return false;
   }
-}
-
-function holdBy({ oid, author, committer }: Commit): Hold {
-  return { commit: oid, author: { name: author.name, email: author.email }, since: committer.time };
 }
 
 /** The network of the branch's base at an earlier time (seconds since 1970). */

@@ -1,7 +1,6 @@
 // The versioned config store: a bare git repository with one fenced writer. A write is durable when it returns.
 
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import PQueue from 'p-queue';
@@ -23,6 +22,7 @@ import { ensureRepository, expectRoom, orFullDisk } from './git/repository.ts';
 import { moveRefs, takeOver } from './git/transaction.ts';
 import type { ResolvedMove } from './git/transaction.ts';
 import type { NewCommit, Oid, Reader } from './model/store-port.ts';
+import { Fence } from './fence.ts';
 
 export interface StoreOptions {
   /** Milliseconds since 1970. */
@@ -51,11 +51,9 @@ export class Store {
   readonly refs: KnownRefs;
   readonly #clock: () => number;
   readonly #log: Logger | undefined;
-  readonly #onFenced: () => void;
+  readonly #fence: Fence;
   readonly #folders: FolderSync;
   readonly #queue = new PQueue({ concurrency: 1 });
-  #writer: Oid = '';
-  #fenced = false;
   /** A child failed and may have left locks or temporary files. */
   #leftovers = false;
   #commitsWritten = 0;
@@ -68,7 +66,10 @@ export class Store {
     this.refs = new KnownRefs(this.reader);
     this.#clock = options.clock ?? Date.now;
     this.#log = options.log;
-    this.#onFenced = options.onFenced ?? (() => undefined);
+    this.#fence = new Fence(dir, () => {
+      this.#log?.fatal('another controller took over the store');
+      options.onFenced?.();
+    });
     this.#folders = new FolderSync(dir);
   }
 
@@ -151,8 +152,7 @@ export class Store {
    * @throws MultinicError `Fenced`
    */
   async expectFence(): Promise<void> {
-    if (this.#fenced) throw this.#fencedError();
-    if (await this.#takenOver()) throw this.#fenceOff();
+    await this.#fence.expect();
   }
 
   /** Makes refs that another git process moved (a push) as durable as our own. */
@@ -206,7 +206,7 @@ export class Store {
           await this.#move(rest);
           break;
         } catch (error) {
-          const more = (await this.#takenOver()) ? [] : await this.#lost(rest);
+          const more = (await this.#fence.isTakenOver()) ? [] : await this.#lost(rest);
           if (more.length === 0) throw error;
           lost.push(...more);
           rest = rest.filter(({ ref }) => !lost.includes(ref));
@@ -221,7 +221,7 @@ export class Store {
     batch: Batch,
     move: (moves: readonly ResolvedMove[]) => Promise<string[]>,
   ): Promise<Written> {
-    if (this.#fenced) throw this.#fencedError();
+    this.#fence.expectNotFallen();
     if (batch.empty && batch.commits.length === 0) return { oids: [], lost: [] };
     checkMoves(batch);
     await this.#recover();
@@ -255,7 +255,7 @@ export class Store {
     const lost = await this.#lost(batch.moves);
     if (lost.length === 0) return;
     this.refs.forget();
-    throw (await this.#takenOver()) ? this.#fenceOff() : lostRace(lost);
+    throw (await this.#fence.isTakenOver()) ? this.#fence.fall() : lostRace(lost);
   }
 
   /** Commits were written that no ref names: what is known of the refs is doubtful, and maintenance has to prune. */
@@ -266,7 +266,7 @@ export class Store {
 
   async #move(moves: readonly ResolvedMove[]): Promise<void> {
     if (moves.length === 0) return;
-    await moveRefs(this.dir, this.#writer, moves);
+    await moveRefs(this.dir, this.#fence.writer, moves);
     for (const { ref, to } of moves) this.refs.moved(ref, to);
   }
 
@@ -291,7 +291,7 @@ export class Store {
   /** Why a write failed, found by reading the refs: git's words for it vary. */
   async #failed(cause: unknown, batch: Batch): Promise<unknown> {
     const code = cause instanceof MultinicError ? cause.code : undefined;
-    if (await this.#takenOver()) return this.#fenceOff(cause);
+    if (await this.#fence.isTakenOver()) return this.#fence.fall(cause);
     const lost = await this.#lost(batch.moves);
     // A git that ends by itself takes its locks along, unless what failed is the import.
     this.#leftovers = lost.length === 0 || code !== 'GitFailed';
@@ -300,35 +300,9 @@ export class Store {
     return orFullDisk(this.dir, cause);
   }
 
-  /**
-   * Read anew: an open reader stays with the old store when a restore has put another in its place. A loose ref is what
-   * counts, and saves a process.
-   */
-  async #takenOver(): Promise<boolean> {
-    const loose = await readFile(join(this.dir, WRITER_REF), 'utf8').catch(() => undefined);
-    if (loose !== undefined) return loose.trim() !== this.#writer;
-    const writer = await git(this.dir, ['for-each-ref', '--format=%(objectname)', WRITER_REF]);
-    return writer.trim() !== this.#writer;
-  }
-
-  #fenceOff(cause?: unknown): MultinicError {
-    this.#fenced = true;
-    this.#log?.fatal('another controller took over the store');
-    this.#onFenced();
-    return this.#fencedError(cause);
-  }
-
   async #lost(moves: readonly Pick<ResolvedMove, 'ref' | 'from'>[]): Promise<string[]> {
     const now = await Promise.all(moves.map(({ ref }) => this.reader.ref(ref)));
     return moves.filter(({ from }, index) => (now[index] ?? null) !== from).map(({ ref }) => ref);
-  }
-
-  #fencedError(cause?: unknown): MultinicError {
-    return new MultinicError(
-      'Fenced',
-      `another controller took over the store at ${this.dir}; this one must exit, and run only one`,
-      { cause, data: { dir: this.dir } },
-    );
   }
 
   async #recover(): Promise<void> {
@@ -352,10 +326,10 @@ export class Store {
       trailers: [['Writer', randomUUID()]],
     };
     const [writer] = await importCommits(this.dir, importStream([commit], await this.#times([commit])), 1);
-    this.#writer = writer ?? '';
+    this.#fence.raise(writer ?? '');
     await this.#folders.objects();
     checkpoint('store.takeover');
-    await clearAndTakeOver(this.dir, takeOver(this.#writer, before), waitSeconds);
+    await clearAndTakeOver(this.dir, takeOver(this.#fence.writer, before), waitSeconds);
     await this.#folders.refs([WRITER_REF]);
     this.#log?.info({ dir: this.dir, writer }, 'the store is open');
   }

@@ -1,0 +1,41 @@
+// The hold: a person changed the network of a node (a rollback, an edit), so its branch no longer says what the CR says.
+
+import type { Commit, Oid, Person } from '../store/model/store-port.ts';
+
+/** A change of the network that a person made and the CR did not ask for. The hold stands until the CR changes. */
+export interface Hold {
+  /** The commit that made the network differ from the base's. */
+  readonly commit: Oid;
+  readonly author: Person;
+  /** Seconds since 1970. */
+  readonly since: number;
+}
+
+/**
+ * Finds the oldest commit since which the network has differed from the base's without a break.
+ * @param older commits below the tip, newest first
+ * @param isBase whether a commit is the base, or has its network
+ * @param earlier the hold of the commit below these
+ */
+export async function findHold(
+  [tip, ...older]: readonly [tip: Commit, ...older: Commit[]],
+  isBase: (commit: Commit) => Promise<boolean>,
+  earlier: Hold | undefined,
+): Promise<Hold> {
+  let first = tip;
+  for (const commit of older) {
+    if (await isBase(commit)) return holdBy(first);
+    first = commit;
+  }
+  return earlier ?? holdBy(first);
+}
+
+function holdBy({ oid, author, committer }: Commit): Hold {
+  return { commit: oid, author: { name: author.name, email: author.email }, since: committer.time };
+}
+
+/** A hold in words for its author's colleagues. */
+export function describeHold({ since, author, commit }: Hold): string {
+  const time = new Date(since * 1000).toISOString().replace(/\.\d+Z$/, 'Z');
+  return `held since ${time} by ${author.name} (${commit.slice(0, 10)}): the CR's next change of this node, or a release, ends it`;
+}

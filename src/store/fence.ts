@@ -1,0 +1,67 @@
+// The fence: one ref names the only process that may write the store.
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { MultinicError } from '../api/errors.ts';
+import { git } from './git/git.ts';
+import { WRITER_REF } from './model/ref-names.ts';
+import type { Oid } from './model/store-port.ts';
+
+export class Fence {
+  readonly #dir: string;
+  readonly #onFallen: () => void;
+  #writer: Oid = '';
+  #fallen = false;
+
+  /** @param onFallen called when another process took the store over */
+  constructor(dir: string, onFallen: () => void) {
+    this.#dir = dir;
+    this.#onFallen = onFallen;
+  }
+
+  /** The commit that `refs/meta/writer` names while this process is the writer. */
+  get writer(): Oid {
+    return this.#writer;
+  }
+
+  raise(writer: Oid): void {
+    this.#writer = writer;
+  }
+
+  /** Checks without asking the store. @throws MultinicError `Fenced` when the fence is known to have fallen */
+  expectNotFallen(): void {
+    if (this.#fallen) throw this.#error();
+  }
+
+  /** Asks the store. @throws MultinicError `Fenced` */
+  async expect(): Promise<void> {
+    this.expectNotFallen();
+    if (await this.isTakenOver()) throw this.fall();
+  }
+
+  /**
+   * Whether the store names another writer. The ref is read anew, because an open reader stays with the old store when a
+   * restore has put another in its place. A loose ref is what counts, and saves a process.
+   */
+  async isTakenOver(): Promise<boolean> {
+    const loose = await readFile(join(this.#dir, WRITER_REF), 'utf8').catch(() => undefined);
+    if (loose !== undefined) return loose.trim() !== this.#writer;
+    const writer = await git(this.#dir, ['for-each-ref', '--format=%(objectname)', WRITER_REF]);
+    return writer.trim() !== this.#writer;
+  }
+
+  /** Notes that another process is the writer. @returns the error to throw */
+  fall(cause?: unknown): MultinicError {
+    this.#fallen = true;
+    this.#onFallen();
+    return this.#error(cause);
+  }
+
+  #error(cause?: unknown): MultinicError {
+    return new MultinicError(
+      'Fenced',
+      `another controller took over the store at ${this.#dir}; this one must exit, and run only one`,
+      { cause, data: { dir: this.#dir } },
+    );
+  }
+}
