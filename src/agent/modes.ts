@@ -60,13 +60,13 @@ export function detect(options: HostOptions): Promise<Detection> {
 }
 
 export interface PlanOptions extends HostOptions {
-  /** A job file, whose commit is fetched… */
+  /** A job file, whose commit is fetched. */
   readonly job?: string;
-  /** …or a folder with a node's branch checked out. */
+  /** A folder with a node's branch checked out: the other way to name a commit. */
   readonly tree?: string;
 }
 
-/** @throws MultinicError as `detect`; `InvalidJob`, `InvalidTree`, `NewerCommit`, and what keeps a checkout from coming */
+/** @throws MultinicError as `detect`; `InvalidJob`, `InvalidTree`, `NewerCommit`, and the errors of a checkout */
 export async function plan(options: PlanOptions): Promise<Preview> {
   const root = openHost(options);
   const host = hostOf(root, options);
@@ -135,7 +135,7 @@ async function withHost(
 }
 
 function openHost({ root, offline }: HostOptions): ReturnType<typeof openRoot> {
-  // Else the files of a folder would be applied to the NICs of whatever machine this is.
+  // Without this check the files of a folder would be applied to the NICs of this machine.
   if (offline !== true && !isRunning(root)) {
     throw new MultinicError(
       'NotRunning',

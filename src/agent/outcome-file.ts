@@ -3,10 +3,10 @@ import { OUTCOME_MAX_BYTES, type Outcome } from '../api/outcome.ts';
 import { replaceFile } from './files/root.ts';
 
 const MESSAGE_MAX = 1200;
-/** What a reader can do without first comes first: names for adoption decide something. */
+/** Lists in the order in which they are cut. `found` is last, because the controller adopts its names. */
 const CUT_ORDER = ['removed', 'written', 'missing', 'found'] as const;
 
-/** Shortens a report to what a pod's termination message holds, and says how much was left out. */
+/** Shortens a report to the size of a pod's termination message, and says how much was left out. */
 export function fitOutcome(outcome: Outcome): Outcome {
   let fitted: Outcome = { ...outcome, ...shortened(outcome.message, MESSAGE_MAX) };
   for (const list of CUT_ORDER) {
@@ -33,12 +33,12 @@ export function writeOutcome(file: string, outcome: Outcome): void {
   if (progressFile(file) !== file) rmSync(progressFile(file), { force: true });
 }
 
-/** Says which step a run is in. Only of use when no report comes: what a killed run was about. */
+/** Writes the step that a run is in: a run that is killed leaves no other report. */
 export function writeProgress(outcomeFile: string, step: string, at: Date): void {
   try {
     writeFileSync(progressFile(outcomeFile), `${JSON.stringify({ step, at: at.toISOString() })}\n`);
   } catch {
-    // It is a courtesy; a run does not fail over it.
+    // A run does not fail because its progress cannot be written.
   }
 }
 
@@ -47,11 +47,11 @@ export function writeRefusal(outcomeFile: string, message: string): void {
   try {
     writeFileSync(progressFile(outcomeFile), `${JSON.stringify({ error: message.slice(0, MESSAGE_MAX) })}\n`);
   } catch {
-    // The log has it.
+    // The message is in the log too.
   }
 }
 
-/** A pod's termination log is all that outlives the pod's container: progress stands there until the report does. */
+/** A pod's termination log outlives its container: it has the progress until the report replaces it. */
 const TERMINATION_LOG = '/dev/termination-log';
 
 function progressFile(outcomeFile: string): string {
@@ -61,7 +61,7 @@ function progressFile(outcomeFile: string): string {
 function shortened(message: string | undefined, max: number): { message?: string } {
   if (message === undefined) return {};
   if (message.length <= max) return { message };
-  // Begin and end: what happened, and the remedy.
+  // The begin of a message says what happened, and its end has the remedy.
   return { message: `${message.slice(0, max - 300)} … ${message.slice(-297)}` };
 }
 

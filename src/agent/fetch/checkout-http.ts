@@ -14,8 +14,8 @@ export interface StoreClientOptions {
 }
 
 /**
- * isomorphic-git's way to the store: our token from the first request on (asking for one first is a round trip more),
- * our CA, a bound on what is read, one connection for both requests, and errors that say what to do.
+ * The HTTP client that isomorphic-git gets: it sends our token with the first request (which saves a round trip), trusts
+ * our CA, bounds the bytes that it reads, uses one connection for both requests, and its errors name the remedy.
  */
 export function storeClient(
   options: StoreClientOptions,

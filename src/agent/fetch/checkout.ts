@@ -1,4 +1,4 @@
-// The agent's own copy of its branch's newest commit: fetched alone and shallow, then read back whole.
+// The agent's copy of the newest commit of its branch: fetched alone and shallow, then read back whole.
 import { createHash } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { MultinicError } from '../../api/errors.ts';
@@ -26,7 +26,7 @@ export interface CheckoutEntry {
 export interface Checkout {
   /** Id of the commit that the branch is at. */
   readonly tip: string;
-  /** Path to file, of the whole tree. Unjudged: whatever was committed. */
+  /** Files of the whole tree by path, as committed, before any check. */
   readonly entries: Map<string, CheckoutEntry>;
   /** Bytes that the store sent, without HTTP's own. */
   readonly bytes: number;
@@ -36,12 +36,12 @@ const MAX_FILES = 256;
 const MAX_DEPTH = 16;
 const MAX_BYTES = 32 * 1024 * 1024;
 const GITDIR = '/git';
-/** Nothing is kept under these names; isomorphic-git fetches from no remote without them. */
+/** Names that isomorphic-git needs to fetch; nothing is kept under them. */
 const CONFIG = '[remote "origin"]\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n';
 
 /**
  * Fetches the newest commit of a node's branch and reads it back: commit, every tree, every file, each checked
- * against its id, because a fetch of what the server refused to send ends as if it had been sent.
+ * against its id, because isomorphic-git ends a fetch without an error when the server refused to send objects.
  * @throws MultinicError `Unauthorized`, `NotFound` (no such branch or store), `StoreUnreachable` (also when it took
  *   too long), `TreeTooLarge`, `InvalidTree` (names or files that are no text), `CheckoutBroken` (not all was sent)
  */
@@ -77,18 +77,18 @@ export async function checkout(request: CheckoutRequest): Promise<Checkout> {
 
 type Git = typeof import('isomorphic-git');
 
-/** isomorphic-git fills tables as it loads, in loops that V8 would hand to its optimiser: 6 MB, a tenth of an agent. */
+/** Loads isomorphic-git without V8's optimiser: the loops that fill its tables would cost 6 MB, a tenth of an agent. */
 async function loadGit(): Promise<Git> {
   setFlagsFromString('--no-use-osr');
   try {
-    // The whole of a CommonJS module is its default; a bundle of several files has nothing beside it.
+    // A CommonJS module is the default export; a bundle in several files has no other export.
     return (await import('isomorphic-git')).default;
   } finally {
     setFlagsFromString('--use-osr');
   }
 }
 
-/** The objects that a fetch has brought, none of them believed before its id has been computed again. */
+/** The objects of a fetch. The id of each object is computed again before it is used. */
 class Copy {
   readonly #git: Git;
   readonly #fs: MemoryFiles;
@@ -190,7 +190,7 @@ function broken(why: string, cause?: unknown): MultinicError {
   );
 }
 
-/** isomorphic-git's and Node's errors in our words. */
+/** Turns errors of isomorphic-git and Node into errors with a code and a remedy. */
 function explain(error: unknown, { url, ref, timeoutMs }: CheckoutRequest, timedOut: boolean): MultinicError {
   if (error instanceof MultinicError) return error;
   const data = { url, ref };

@@ -1,4 +1,4 @@
-/** What isomorphic-git asks of a file system, and no more. Paths are absolute, folders are implied by their files. */
+/** The part of a file system that isomorphic-git uses. Paths are absolute, folders are implied by their files. */
 interface Stat {
   readonly size: number;
   readonly mode: number;

@@ -11,7 +11,7 @@ import type { Branch } from '../run/run.ts';
 const CHECKOUT_TIMEOUT_MS = 30_000;
 const PROBE_TIMEOUT_MS = 3_000;
 const PAUSE_MS = 500;
-/** A pod that takes over from one that was killed waits for its Lease to run out: half a minute in all. */
+/** A pod that takes over from a killed pod waits until its Lease runs out: half a minute in all. */
 const STORE_WAIT_SECONDS = 40;
 
 /** The node's branch as the store serves it. */
@@ -34,7 +34,7 @@ export function httpBranch(job: AgentJob): Branch {
   };
 }
 
-/** Any answer will do: that one comes back over the changed network is the question. */
+/** Any answer is enough: it shows that the changed network reaches the store. */
 async function probe(job: AgentJob): Promise<void> {
   const url = new URL(`${job.url.replace(/\/$/, '')}/info/refs?service=git-upload-pack`);
   const [token, ca] = [readToken(job), readCa(job)];
@@ -50,8 +50,8 @@ async function probe(job: AgentJob): Promise<void> {
 }
 
 /**
- * A controller that starts again is away for a while, and that is no reason to fail, or to restore a host.
- * @throws what was thrown last
+ * Tries again for a while: a controller that restarts is no reason to fail a run, or to restore a host.
+ * @throws the last error
  */
 async function patiently<T>(job: AgentJob, ask: () => Promise<T>): Promise<T> {
   const until = performance.now() + (job.storeWaitSeconds ?? STORE_WAIT_SECONDS) * 1_000;
@@ -68,7 +68,7 @@ async function patiently<T>(job: AgentJob, ask: () => Promise<T>): Promise<T> {
 
 function anyAnswer(url: URL, token: string, ca: string | undefined): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  // A connection of its own: one that was open before the change proves nothing.
+  // A new connection, because one that was open before the change proves nothing.
   const options = {
     agent: false,
     headers: { authorization: `Bearer ${token}` },

@@ -1,12 +1,12 @@
-// At boot NetworkManager waits six seconds for the carrier of each NIC that has a profile, and so does all that waits for
-// the network, where networkd's files call a NIC optional. Told not to wait, it also takes a running NIC for lost at once
-// when a carrier flaps, with all that others have on it; so it is told to let carriers be as well, as networkd does. An
-// IPv6 address is looked for in its network first, which takes a carrier: such NICs are left to its defaults.
+// At boot NetworkManager waits six seconds for the carrier of each NIC with a profile, and so does everything that waits
+// for the network (networkd's files call a NIC optional). A setting ends this wait. With it alone NetworkManager would
+// drop a running NIC at once when its carrier flaps, so a second setting has it ignore carriers, as networkd does. A NIC
+// with an IPv6 address keeps the defaults, because duplicate address detection needs a carrier.
 import type { Network } from '../../network/interface.ts';
 
 export const CARRIER_WAIT_PATH = 'etc/NetworkManager/conf.d/90-multinic-carrier.conf';
 
-/** @returns the file's content; undefined: no NIC is in need of it */
+/** @returns the content of the file; undefined: no NIC needs it */
 export function carrierWait(network: Network): string | undefined {
   const names = network.flatMap(({ name, address }) => (address.includes(':') ? [] : [name]));
   if (names.length === 0) return undefined;

@@ -25,31 +25,31 @@ const appliedSchema = z.strictObject({
   commit: z.string(),
   machineId: z.string(),
   appliedAt: z.string(),
-  /** By MAC: the name and address that we gave, those that we took back, and how the link was before us, where we saw it. */
+  /** Our NICs by MAC: the name and address that the agent gave, and the link as the agent first saw it, if it did. */
   nics: z.record(
     z.string(),
     z.strictObject({
       name: z.string(),
       address: z.string(),
-      /** Addresses of ours that networkd brings back in that boot. */
+      /** Addresses that the agent removed, and that networkd adds again in that boot. */
       lingering: z.strictObject({ bootId: z.string(), addresses: z.array(z.string()) }).exactOptional(),
       origin: z.strictObject({ name: z.string(), mtu: z.number(), up: z.boolean() }).exactOptional(),
     }),
   ),
-  /** By path: hash of what is on the host, and of what the commit has (they differ where the host's means the same). */
+  /** Our files by path: hash of the file on the host and of the commit's (they differ where both mean the same). */
   files: z.record(z.string(), z.strictObject({ sha256: z.string(), commit: z.string() })),
 });
-/** What the last finished run left on the host. */
+/** State that the last finished run left on the host. */
 export type Applied = z.infer<typeof appliedSchema>;
 
 const pendingSchema = z.strictObject({
   bootId: z.string(),
   startedAt: z.string(),
-  /** The OS's network manager was told to read its files anew, so an undo has it read them again. */
+  /** The OS's network manager was told to read all files again, so an undo has it read them once more. */
   reload: z.boolean(),
-  /** NetworkManager's profile of each NIC that changes, as it was, by MAC. */
+  /** NetworkManager's profile of each NIC before the change, by MAC. */
   profiles: z.record(z.string(), z.string().nullable()).exactOptional(),
-  /** What others had on the NICs, to be given back after a change as after its undo. */
+  /** Foreign state as commands of `ip` that add it: restored after the change, and after its undo. */
   others: z.array(z.string()).readonly().default([]),
   /** In the order of the change; `before` null: there was no such file; `after` null: it is removed. */
   files: z.array(
@@ -60,7 +60,7 @@ const pendingSchema = z.strictObject({
     }),
   ),
   links: z.strictObject({ before: z.array(linkTarget).readonly(), after: z.array(linkTarget).readonly() }),
-  /** What was at stake, as it was: to tell whether anything else changed. */
+  /** Links and routes that the change could harm, as they were: to see whether anything else changed. */
   machine: z.strictObject({
     links: z
       .array(linkTarget.omit({ yields: true }).extend({ master: z.string().exactOptional() }))
@@ -72,7 +72,7 @@ const pendingSchema = z.strictObject({
   /** The record once the change is verified; null: none (a cleanup). */
   applied: appliedSchema.nullable(),
 });
-/** A change that began: what it does, and all that is needed to undo it. */
+/** A change that began: its files and links, and everything that an undo needs. */
 export type Pending = z.infer<typeof pendingSchema>;
 
 export const recordSchema = z.strictObject({
@@ -81,10 +81,10 @@ export const recordSchema = z.strictObject({
   pending: pendingSchema.nullable(),
 });
 
-/** Of a node with very many routes. */
+/** Bound on the record of a node with very many routes. */
 const MAX_RECORD_BYTES = 16 * 1024 * 1024;
 
-/** The host record: what is ours on this host, and whether a change is under way. Kept on the host, not in the store. */
+/** The host record: our files and NICs on this host, and the change under way. It is on the host, not in the store. */
 export class HostRecord {
   readonly #root: Root;
   #applied: Applied | null = null;
@@ -114,18 +114,18 @@ export class HostRecord {
     return this.#pending ?? undefined;
   }
 
-  /** From here on a killed run is undone. */
+  /** Records the begin of a change: from here on the next run undoes a killed one. */
   begin(pending: Pending): void {
     this.#save(this.#applied, pending);
   }
 
-  /** The change stands. Nothing is written when the record says so already. */
+  /** Records that the change stands. Writes nothing if the record says so already. */
   finish(applied: Applied | null): void {
     if (this.#pending === null && sameRecord(this.#applied, applied)) return;
     this.#save(applied, null);
   }
 
-  /** The host is as it was before. */
+  /** Records that the host is as it was before the change. */
   abandon(): void {
     this.#save(this.#applied, null);
   }
@@ -135,7 +135,7 @@ export class HostRecord {
     if (text.length > MAX_RECORD_BYTES) {
       throw new MultinicError(
         'RecordTooLarge',
-        `what others have on this node makes a record of ${text.length} bytes, which could not be read again; use apply: live if it was full, or take routes off the NICs`,
+        `routes and rules of other software make a host record of ${text.length} bytes, which no run could read again; use apply: live if it was full, or remove routes from the NICs`,
       );
     }
     if (applied === null && pending === null) this.#root.remove(RECORD);
@@ -149,7 +149,7 @@ export function sha256(content: string): string {
   return createHash('sha256').update(content).digest('hex');
 }
 
-/** Equal but for the time. */
+/** Whether two records differ in the time only. */
 function sameRecord(a: Applied | null, b: Applied | null): boolean {
   return (
     a === b ||

@@ -9,7 +9,7 @@ const REASONS: Readonly<Record<string, readonly [code: Reason, remedy: string]>>
   EPERM: ['HostPermissionDenied', 'check for the immutable attribute (lsattr) and security modules'],
 };
 
-/** Names what the operating system refused, in words that an operator can act on. */
+/** Names the operation that the operating system refused, in words that an operator can act on. */
 function hostIoError(error: unknown, path: string): Error {
   if (error instanceof MultinicError || !(error instanceof Error)) return error as Error;
   const errno = (error as NodeJS.ErrnoException).code ?? '';
@@ -20,7 +20,7 @@ function hostIoError(error: unknown, path: string): Error {
   });
 }
 
-/** Runs a file operation, and names what was refused. */
+/** Runs a file operation; its error names the operation that was refused. */
 export function guarded<T>(path: string, action: () => T): T {
   try {
     return action();

@@ -10,12 +10,12 @@ import { Root } from './root.ts';
 export const RECORD = 'var/lib/multinic/record.json';
 export const LOCK = 'var/lib/multinic/lock';
 export const STAGING = 'var/lib/multinic/staging';
-/** What a running host restores itself with, and the name of the unit that would begin it. */
+/** The script by which a host restores itself, and the file with the name of the unit that starts it. */
 export const RESTORE_SCRIPT = 'var/lib/multinic/restore.sh';
 export const RESTORE_UNIT = 'var/lib/multinic/restore.unit';
 const OWN: ReadonlySet<string> = new Set([RECORD, RESTORE_SCRIPT, RESTORE_UNIT]);
 
-/** All of them: a node that changed its renderer still has the files of the one before. */
+/** All renderers: a node that changed its renderer still has the files of the old one. */
 export const RENDERERS: readonly Renderer[] = RENDERER_KINDS.map(rendererOf);
 export const CONFIG_FOLDERS: readonly string[] = [
   ...RENDERERS.flatMap((renderer) => renderer.directories),
@@ -29,9 +29,9 @@ export interface ManagedNic {
   readonly name: string;
   /** Path to content. */
   readonly files: ReadonlyMap<string, string>;
-  /** Those that NetworkManager ignores because others than root may read them. */
+  /** Files that NetworkManager ignores because users other than root may read them. */
   readonly ignored: ReadonlySet<string>;
-  /** What they mean; undefined: they do not parse as ours. */
+  /** The interface that the files describe; undefined: they do not parse as ours. */
   readonly nic: Interface | undefined;
 }
 
@@ -65,7 +65,7 @@ export function readMetricFiles(root: Root): ReadonlyMap<string, string> {
   );
 }
 
-/** What stands at managed paths of the host, of every renderer, grouped by NIC. */
+/** Reads the managed files of the host, of every renderer, grouped by NIC. */
 export function readManaged(root: Root): ManagedNic[] {
   return RENDERERS.flatMap((renderer) => {
     const byName = new Map<string, Map<string, string>>();
@@ -88,7 +88,7 @@ export function readManaged(root: Root): ManagedNic[] {
   });
 }
 
-/** The one NIC that these files describe, or undefined when they are not ours or not complete. */
+/** The one interface that these files describe; undefined: they are not ours, or not complete. */
 export function parseOne(renderer: Renderer, files: ReadonlyMap<string, string>): Interface | undefined {
   try {
     const [nic, ...more] = renderer.parse(files, { lenient: true });
@@ -99,7 +99,7 @@ export function parseOne(renderer: Renderer, files: ReadonlyMap<string, string>)
   }
 }
 
-/** Equal in all that reaches a machine; the port is a comment. */
+/** Whether two interfaces configure a machine the same way; the port is a comment in a file. */
 export function meansTheSame(a: Interface, b: Interface): boolean {
   return (
     a.name === b.name &&

@@ -1,6 +1,6 @@
-// NetworkManager makes a DHCP profile of its own for every NIC without one, whose default route may beat the node's. A
-// NIC that we configured once and no longer do is to have none: a file of NetworkManager's says so, for as long as the
-// NIC is on the machine.
+// NetworkManager makes an automatic DHCP profile for each NIC without a profile, and its default route may beat the
+// node's. A NIC that left the commit must get none: a file in NetworkManager's settings forbids it while the NIC is on
+// the machine.
 
 const FOLDER = 'etc/NetworkManager/conf.d';
 const PATH = /^etc\/NetworkManager\/conf\.d\/90-multinic-([0-9a-f]{12})\.conf$/;
@@ -16,7 +16,7 @@ export function noAutoDefaultMac(path: string): string | undefined {
   return PATH.exec(path)?.[1]?.replaceAll(/..(?!$)/g, '$&:');
 }
 
-/** Added to what others say: a plain `=` would replace it. */
+/** Adds to foreign settings: a plain `=` would replace them. */
 export function noAutoDefault(mac: string): string {
   return `# Written by multinic-agent when it gave this NIC back.
 [main]

@@ -12,7 +12,7 @@ export interface HostFile {
   readonly mode: number;
 }
 
-/** As the kernel's limit on links in one path. */
+/** The kernel's limit on links in one path. */
 const MAX_LINKS = 40;
 const MAX_FOREIGN_BYTES = 1024 * 1024;
 /** No network manager reads a name that begins with a dot and has no suffix of its own. */
@@ -53,7 +53,7 @@ export class Root {
           { data: { path } },
         );
       }
-      // The link test above could be outrun; the open could not.
+      // A link may have appeared since the test above; the open refuses it.
       const fd = fs.openSync(real, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
       try {
         return { content: fs.readFileSync(fd, 'utf8'), mode: stat.mode & 0o7777 };
@@ -112,7 +112,7 @@ export class Root {
     });
   }
 
-  /** Any regular file of the host, through links too: for what others configured, which is copied, never decided on. */
+  /** Reads any regular file of the host, through links too: for foreign configuration. */
   readForeign(path: string): HostFile | undefined {
     const real = this.#walk(path);
     return guarded(path, () => {
@@ -122,7 +122,7 @@ export class Root {
     });
   }
 
-  /** Whether a path is a link to /dev/null, by which somebody hides a file of that name in weaker folders. */
+  /** Whether a path is a link to /dev/null, which hides a file of that name in weaker folders. */
   isMask(path: string): boolean {
     const real = this.resolve(path);
     return guarded(path, () => {
@@ -153,9 +153,9 @@ export class Root {
     });
   }
 
-  /** Removes what a killed run left half-written in these folders and their backups. */
+  /** Removes half-written files that a killed run left in these folders and their backups. */
   removeTemporary(folders: readonly string[]): void {
-    // A /backup is somebody's, and may be on a server that does not answer.
+    // A folder /backup is not ours, and may be on a server that does not answer.
     for (const folder of folders.flatMap((each) => (each === '' ? each : [each, `${each}/backup`]))) {
       for (const name of this.list(folder)) {
         if (name.startsWith(TEMPORARY))

@@ -17,7 +17,7 @@ export function readBoot(root: Root, staging?: string): ReadFolder {
     const isStaged = inside !== undefined && existsSync(join(root.dir, inside, folder));
     // A staged folder of /etc is whole.
     const now = isStaged && folder.startsWith('etc/') ? [] : [...readFolder(root, folder)];
-    // netplan's generator makes all of its own anew at each boot.
+    // netplan's generator writes all of its files again at each boot.
     const stays =
       inside === undefined
         ? now
@@ -32,7 +32,7 @@ export function readBoot(root: Root, staging?: string): ReadFolder {
   };
 }
 
-/** The regular files of a folder of the host, and the links by which somebody hides files of their names. */
+/** Regular files of a folder of the host, and links to /dev/null, which hide files of their names. */
 export function readFolder(root: Root, folder: string): Map<string, string> {
   return new Map(
     root.list(folder).flatMap((name) => {

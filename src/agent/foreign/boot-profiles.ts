@@ -9,7 +9,7 @@ export interface BootProfile {
   readonly file: string;
   /** Addresses with prefix. */
   readonly gives: readonly string[];
-  /** It asks a DHCP server, or a router. */
+  /** The profile uses DHCP or router advertisements. */
   readonly dhcp: boolean;
   readonly priority: number;
   /** Whether it is for a NIC of this MAC and one of these names. */

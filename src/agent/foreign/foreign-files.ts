@@ -1,4 +1,4 @@
-// What files of others say of which NIC.
+// Descriptions of NICs in foreign files.
 import { rendererOf } from '../../network/renderers.ts';
 import { isProfileName, PROFILE_FOLDERS } from './boot-profiles.ts';
 import { readFolder } from './boot-folders.ts';
@@ -10,8 +10,8 @@ import type { Root } from '../files/root.ts';
 import { canonicalMac, mergedFiles } from './systemd-files.ts';
 
 /**
- * What other files say of which NIC. A NIC that cloud-init describes as `ens6` has to be described under that ID by us
- * too, or cloud-init's definition wins at the next boot; one that has more than DHCP is somebody's on purpose.
+ * Reads what foreign files describe. A NIC that cloud-init describes as `ens6` needs our description under that ID too,
+ * or cloud-init's wins at the next boot. A NIC with more than DHCP was configured by a person on purpose.
  */
 export function describedNics(root: Root): DescribedNic[] {
   const read = (folder: string): ReadonlyMap<string, string> => readFolder(root, folder);
@@ -37,7 +37,7 @@ export function describedNics(root: Root): DescribedNic[] {
   return [...netplanNics(netplan), ...profiles, ...ifcfgs];
 }
 
-/** Methods by which NetworkManager configures a NIC that nobody said anything of. */
+/** Methods by which NetworkManager configures a NIC that no file describes. */
 const PASSIVE_METHODS: ReadonlySet<string> = new Set(['auto', 'dhcp', 'disabled', 'ignore', 'link-local']);
 const KEYFILE_MORE =
   /^ipv[46]\.(address|route|routing-rule|gateway|dns$)|^connection\.(master|controller|slave-type|port-type)$|cloned-mac-address$/;
@@ -69,7 +69,7 @@ const IFCFG_MORE =
 function readIfcfg(file: string, content: string, routes: readonly string[]): DescribedNic[] {
   const values = shellValues(content);
   const mac = values.get('HWADDR');
-  // An alias, `ens6:0`, is of its NIC.
+  // An alias `ens6:0` belongs to its NIC.
   const name = values.get('DEVICE')?.split(':')[0];
   if (mac === undefined && name === undefined) return [];
   const match: NicMatch = {

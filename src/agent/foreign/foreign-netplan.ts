@@ -1,4 +1,4 @@
-// The NICs that netplan files of others describe: definitions of NICs, and bridges, bonds or VLANs that list them.
+// NICs in foreign netplan files: definitions of NICs, and bridges, bonds or VLANs that list them.
 import { parseDocument } from 'yaml';
 import type { DescribedNic, NicMatch } from './foreign-nics.ts';
 

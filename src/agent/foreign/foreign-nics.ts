@@ -1,7 +1,7 @@
-// A NIC as a file of somebody else's describes it, and whether a NIC of the machine is that one.
+// A NIC as a foreign file describes it, and whether a NIC of the machine fits the description.
 import { globsMatch } from './systemd-files.ts';
 
-/** What a description asks of a NIC; all of it has to fit, and one without any asks nothing. */
+/** Conditions of a description: all of them have to fit, and a description without any fits no NIC. */
 export interface NicMatch {
   /** Lower case, with colons. */
   readonly mac?: string;
@@ -13,27 +13,27 @@ export interface NicMatch {
   readonly drivers?: readonly string[];
 }
 
-/** A NIC that somebody else's file describes. */
+/** A NIC that a foreign file describes. */
 export interface DescribedNic {
   /** Key under `ethernets`; with `profile`, NetworkManager’s name for it. */
   readonly id: string;
   readonly match: NicMatch;
   readonly file: string;
   readonly by: 'netplan' | 'profile';
-  /** What it has beyond DHCP, as keys: `addresses`; empty: what cloud-init or an installer writes for any NIC. */
+  /** Keys beyond DHCP, such as `addresses`; empty: cloud-init or an installer writes as much for any NIC. */
   readonly more: readonly string[];
 }
 
-/** A NIC of the machine, by all that a description may go by. */
+/** A NIC of the machine, with everything that a description may name. */
 export interface NicWords {
   readonly mac: string;
-  /** The names that it has, had or shall have. */
+  /** Names that the NIC has, had or is to have. */
   readonly names: readonly string[];
   /** Absent: not known, or none. */
   readonly driver?: string;
 }
 
-/** Whether a description is of this NIC. Where the driver is not known, one by the driver is. */
+/** Whether a description fits this NIC. A description by the driver fits a NIC whose driver is not known. */
 export function describes({ match }: DescribedNic, { mac, names, driver }: NicWords): boolean {
   const { patterns = [], drivers = [] } = match;
   return (
@@ -45,7 +45,7 @@ export function describes({ match }: DescribedNic, { mac, names, driver }: NicWo
   );
 }
 
-/** Whether a description may be of several NICs, so that its ID cannot be one NIC's. */
+/** Whether a description may fit several NICs, so that its ID cannot belong to one NIC. */
 export function isShared({ match }: DescribedNic): boolean {
   return match.mac === undefined && match.name === undefined;
 }

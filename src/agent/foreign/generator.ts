@@ -5,8 +5,8 @@ import type { ReadFolder } from './boot-folders.ts';
 import { iniEntries, shellValues } from './ini-entries.ts';
 
 /**
- * Reads a whole configuration as an OS would at boot, everybody's files and ours together, and refuses what would
- * leave a machine without its network, or our NICs to somebody else. An offline host has no generator of its own.
+ * Reads a whole configuration as an OS does at boot, foreign files and ours together. Refuses files that would leave the
+ * machine without its network, or our NICs to other software. A recorded host has no generator of its own.
  * @throws MultinicError `ValidationFailed` naming the file
  */
 export function generate(kind: RendererKind, read: ReadFolder): void {
@@ -33,8 +33,8 @@ function netplan(read: ReadFolder): void {
 }
 
 /**
- * Shell assignments; two files that configure one device at boot undo each other. Of two for one MAC, as cloud-init's and
- * ours, which one names the NIC and which one configures it is found out of the next boot.
+ * Refuses two ifcfg files that configure one device at boot, because they undo each other. Two files for one MAC, such as
+ * cloud-init's and ours, are judged with the next boot: one names the NIC, and one configures it.
  */
 function ifcfg(read: ReadFolder): void {
   const folder = 'etc/sysconfig/network-scripts';
@@ -65,7 +65,7 @@ function keyfile(read: ReadFolder): void {
   }
 }
 
-/** What may be claimed once only. */
+/** Names, MACs and uuids that one file only may use. */
 class Claims {
   readonly #what: string;
   readonly #owners = new Map<string, { owner: string; file: string }>();

@@ -11,12 +11,12 @@ export interface Ifcfg {
 
 export const IFCFG_FOLDER = 'etc/sysconfig/network-scripts';
 
-/** Editors and package managers leave copies beside them; NetworkManager reads those of other suffixes (`.rpmsave`). */
+/** Suffixes of copies that editors and package managers leave; NetworkManager reads other ones (`.rpmsave`). */
 export function isIfcfg(name: string): boolean {
   return /^ifcfg-(?!.*(\.(rpmnew|orig|bak|rej|augnew|augtmp)|~)$)/.test(name);
 }
 
-/** In the order of their names, less those that no reader takes. */
+/** ifcfg files in the order of their names, without those that no reader takes. */
 export function readIfcfgs(read: ReadFolder): Ifcfg[] {
   return [...read(IFCFG_FOLDER)]
     .filter(([name]) => isIfcfg(name))

@@ -41,7 +41,7 @@ export function udevRules(content: string): string[] {
   return continuedLines(content.split('\n'), /^#/);
 }
 
-/** Lines that say something. */
+/** Lines with content. */
 export function settings(content: string): string[] {
   return content
     .split('\n')

@@ -1,5 +1,5 @@
-// The next boot: which file gives a NIC its name then, and which its addresses. As udev, networkd and NetworkManager
-// choose: by file name over all of their folders, or by priority.
+// The next boot: the file that gives a NIC its name, and the file that gives its addresses. udev, networkd and
+// NetworkManager choose by file name over all of their folders, or by priority.
 import { MultinicError } from '../../api/errors.ts';
 import type { Interface, Network } from '../../network/interface.ts';
 import type { RendererKind } from '../../network/node.ts';
@@ -13,26 +13,26 @@ import { givenName, type GivenName } from './udev-names.ts';
 
 export interface BootChoice {
   readonly file: string;
-  /** What it gives: a name, or addresses with prefix. */
+  /** Values that the file gives: a name, or addresses with prefix. */
   readonly gives: readonly string[];
-  /** It asks a DHCP server. */
+  /** The file uses DHCP. */
   readonly dhcp?: boolean;
-  /** In bytes. */
+  /** MTU in bytes. */
   readonly mtu?: number;
   /** Settings by which the NIC does more than the commit has, as `Section.Key`: `Network.Gateway`. */
   readonly beyond?: readonly string[];
-  /** Files that add to it. */
+  /** Drop-ins of the file. */
   readonly dropIns?: readonly string[];
 }
 
-/** What counts for a NIC at the next boot; what is absent, nobody's file decides. */
+/** Files that count for a NIC at the next boot. Absent: no file decides. */
 export interface NextBoot {
   readonly mac: string;
   /** A .link file or a udev rule; gives one name, or none (the kernel's, or udev's policy). */
   readonly link?: BootChoice;
-  /** Of networkd. */
+  /** The .network file that networkd takes. */
   readonly network?: BootChoice;
-  /** Of NetworkManager. */
+  /** The profile that NetworkManager takes. */
   readonly profile?: BootChoice;
 }
 
@@ -96,7 +96,7 @@ function refuseNetwork(nic: Interface, choice: BootChoice | undefined): void {
 function refuseBeyond(nic: Interface, choice: BootChoice): void {
   const { mtu = nic.mtu, beyond = [] } = choice;
   if (mtu !== nic.mtu) throw loses(nic, choice, `gets MTU ${mtu} instead of ${nic.mtu}`);
-  // Whoever lets a NIC be taken over knows what stands in the file beside it.
+  // A person who sets takeover knows the foreign file.
   if (beyond.length > 0 && nic.takeover !== true) throw loses(nic, choice, `gets ${beyond.join(', ')} too`);
 }
 
@@ -110,7 +110,7 @@ function loses(nic: Interface, choice: BootChoice | undefined, what: string): Mu
   const by = files.length === 0 ? '' : ` by ${files.join(' and ')}`;
   return new MultinicError(
     'NotAtNextBoot',
-    `at the next boot ${nic.mac}, which shall be ${nic.name} ${nic.address}/${nic.prefix}, ${what}${by}; take that NIC out of the file, or remove it, then run \`multinic retry\``,
+    `at the next boot ${nic.mac}, which is to be ${nic.name} ${nic.address}/${nic.prefix}, ${what}${by}; take that NIC out of the file, or remove it, then run \`multinic retry\``,
     { data: { mac: nic.mac, ...(choice && { file: choice.file }) } },
   );
 }
@@ -147,7 +147,7 @@ function choice(
   };
 }
 
-/** What netplan makes of a NIC of ours, with the values that leave it as the commit has it; absent: any. */
+/** Keys that netplan writes for a NIC of ours, with the values that leave it as committed; absent: any value. */
 type Expected = Readonly<Record<string, RegExp | undefined>>;
 
 const NO = /^(no|false|off|0|n|f)$/i;
@@ -187,10 +187,10 @@ const OF_A_NETWORK: Expected = {
   'Network.LLMNR': undefined,
   'Network.MulticastDNS': undefined,
 };
-/** Sections whose settings count only where something else, which is looked at, asks for it. */
+/** Sections whose settings count only if another setting, which is checked, asks for them. */
 const WITHOUT_EFFECT = /^(DHCP|DHCPv4|DHCPv6|DHCPServer|IPv6AcceptRA|Match)\./;
 
-/** Settings of a file that make the NIC do more, or other things, than the commit has. */
+/** Settings of a file that make a NIC do more or other things than the commit has. */
 function keysBeyond(entries: readonly IniEntry[], expected: Expected): string[] {
   return [...new Set(entries.map(([key]) => key))].filter((key) => {
     const values = valuesOf(entries, key);

@@ -3,16 +3,16 @@ import { matchesGlob } from 'node:path';
 import type { ReadFolder } from './boot-folders.ts';
 import { unitEntries, type IniEntry } from './ini-entries.ts';
 
-/** A NIC as it is before anybody has named it. */
+/** A NIC as a boot finds it, before any file names it. */
 export interface BootNic {
   readonly mac: string;
-  /** What the kernel may call it at first, and what it was called before us. */
+  /** Names that the kernel may give it first, and the name that it had before us. */
   readonly names: readonly string[];
   /** Its kernel driver; a virtual link has none. */
   readonly driver?: string;
 }
 
-/** A file among those of its kind, of whatever folder. */
+/** A file of one kind, from any of its folders. */
 export interface BootFile {
   readonly name: string;
   /** Path on the host. */

@@ -112,7 +112,7 @@ export interface BootPort {
   /**
    * Tells which files give these NICs their names and addresses at the next boot.
    * @param staging folder as `validate` left it; absent: the real files
-   * @returns none where nobody can tell (a recorded host of netplan has no generator)
+   * @returns none where no generator can tell (a recorded host of netplan)
    */
   nextBoot(nics: readonly BootNic[], kind: RendererKind, staging?: string): Promise<readonly NextBoot[]>;
 }

@@ -5,13 +5,13 @@ import type { Ipv6, Link, LinkStep, Rename } from './machine.ts';
 export const NO_LINK_LOCAL = 1;
 const EUI64 = 0;
 
-/** A NIC of ours listens to no router, and has a link-local address only with an IPv6 address. */
+/** IPv6 settings of our NICs: router advertisements are ignored, and only a NIC with an IPv6 address has a link-local one. */
 export function quietIpv6(now: Ipv6, hasIpv6: boolean): Ipv6 {
   const own = now.addrGenMode === NO_LINK_LOCAL ? EUI64 : now.addrGenMode;
   return { acceptRa: 0, addrGenMode: hasIpv6 ? own : NO_LINK_LOCAL };
 }
 
-/** What the kernel makes of a MAC by itself (modified EUI-64, RFC 4291). */
+/** The link-local address that the kernel makes from a MAC (modified EUI-64, RFC 4291). */
 export function linkLocalOf(mac: string): string {
   const [a = 0, ...rest] = mac.split(':').map((byte) => Number.parseInt(byte, 16));
   const bytes = [a ^ 2, ...rest.slice(0, 2), 0xff, 0xfe, ...rest.slice(2)];
@@ -19,7 +19,7 @@ export function linkLocalOf(mac: string): string {
   return `fe80::${groups.join(':')}`;
 }
 
-/** An address less its prefix. */
+/** An address without its prefix. */
 export function ipOf(address: string): string {
   return address.split('/')[0] ?? '';
 }
@@ -28,33 +28,33 @@ export function isSameFamily(a: string, b: string): boolean {
   return a.includes(':') === b.includes(':');
 }
 
-/** All that a link answers to. */
+/** All addresses that a link answers for. */
 export function heldAddresses({ addresses, leases = [] }: Link): readonly string[] {
   return [...addresses, ...leases];
 }
 
-/** The NIC that has a MAC. A bond or bridge copies it: then the NIC is the one that is part of it, and in use. */
+/** The NIC that has a MAC. A bond or bridge copies the MAC of its member: then the member is the NIC. */
 export function nicOf(links: readonly Link[], mac: string): Link | undefined {
   const same = links.filter((link) => link.mac === mac);
   const isMember = ({ master }: Link): boolean => same.some(({ name }) => name === master);
   return same.find(isMember) ?? same.find(({ master }) => master === undefined) ?? same[0];
 }
 
-/** How a link shall be; an absent `ipv6` stays as it is, and so does an address that is neither given nor taken. */
+/** State that a link is to have. An absent `ipv6`, and an address in neither list, stay as they are. */
 export interface LinkTarget extends Omit<Link, 'master' | 'loaded' | 'leases'> {
-  /** Addresses that it shall not have. */
+  /** Addresses that the link must not have. */
   readonly dropped: readonly string[];
 }
 
-/** Free for the moment between two steps only; no network manager gives out such a name. */
+/** Name that a link has between two renames only; no network manager gives such a name. */
 const SWAP = 'multinic-swap';
 
-/** The name that udev would derive from a MAC: nobody else's. */
+/** The name that udev derives from a MAC: no other link has it. */
 export function nameByMac(mac: string): string {
   return `enx${mac.replaceAll(':', '')}`;
 }
 
-/** Targets that give way to links that are not among them and have their names by now. */
+/** Targets without names that other links have by now: such a target gets the name of its MAC. */
 export function givingWay(targets: readonly LinkTarget[], links: readonly Link[]): LinkTarget[] {
   const strangers = links.filter(({ mac }) => targets.every((target) => target.mac !== mac));
   const taken = new Set(strangers.map(({ name }) => name));
@@ -64,9 +64,9 @@ export function givingWay(targets: readonly LinkTarget[], links: readonly Link[]
 }
 
 /**
- * The shortest way from what the kernel has to the targets, in an order in which no name and no address is held
- * twice. It starts from what is there, so it also finishes or undoes what a killed run left half-done. Links that
- * are not on the machine are passed over.
+ * The fewest steps from the links of now to the targets, in an order in which no two links have the same name or address.
+ * The steps start from the present state, so they also finish or undo the work of a killed run. Targets whose link is not
+ * on the machine are left out.
  */
 export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]): LinkStep[] {
   const pairs = targets.flatMap((target) => {
@@ -79,7 +79,7 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
     const drops = link.addresses.filter((address) => target.dropped.includes(address));
     const drop = (address: string): LinkStep => ({ op: 'drop', mac, address });
     return {
-      // Before the link comes up again.
+      // IPv6 settings come first: they count when the link comes up.
       quiet: ipv6Steps(link, target),
       // An address that changes places has to leave first; any other goes last, so that the NIC is never without.
       leave: drops.filter((address) => added.has(address)).map(drop),
@@ -137,7 +137,7 @@ function renames(links: readonly Link[], wanted: readonly Rename[]): LinkStep[] 
     todo = todo.filter((each) => each !== next);
     if (free !== undefined || next.from === SWAP) rename(next, next.to);
     else {
-      // They go round in a circle: one steps aside.
+      // The names form a circle: one link gets a temporary name.
       rename(next, SWAP);
       todo.push({ ...next, from: SWAP });
     }

@@ -1,4 +1,4 @@
-// What the agent knows of a machine, as data.
+// The agent's knowledge of a machine, as data.
 
 /** A network interface of the machine as its kernel has it now. */
 export interface Link {
@@ -27,7 +27,7 @@ export interface Link {
 /** As much of a NIC as is needed to find it and to name it in a message. */
 export type NamedNic = Pick<Link, 'mac' | 'name'>;
 
-/** What a kernel does by itself on a link, as in /proc/sys/net/ipv6/conf. */
+/** Settings by which the kernel configures IPv6 by itself, as in /proc/sys/net/ipv6/conf. */
 export interface Ipv6 {
   /** 0: the kernel ignores router advertisements. */
   readonly acceptRa: number;
@@ -44,7 +44,7 @@ export interface Route {
   readonly dev: string;
 }
 
-/** A route to a subnet on a link itself, which an address makes, or somebody. */
+/** A route to a subnet on a link itself: an address makes it, or a person. */
 export interface ConnectedRoute {
   /** The subnet, with prefix. */
   readonly to: string;
@@ -84,7 +84,7 @@ export interface HostState extends MachineIdentity {
   readonly routes: readonly Route[];
   /** Alternative names of links: the kernel gives none of them to another link. */
   readonly altnames?: readonly Altname[];
-  /** Links that stand on others: VLANs, and what a CNI makes of a NIC (macvlan, ipvlan). */
+  /** Links on top of other links: VLANs, and links that a CNI makes of a NIC (macvlan, ipvlan). */
   readonly uppers?: readonly Upper[];
   /** Addresses of links that are no NICs, such as loopback and tunnels: BGP daemons and kube-proxy put them there. */
   readonly otherAddresses?: readonly HeldAddress[];
@@ -117,7 +117,7 @@ export interface Rename {
   readonly to: string;
 }
 
-/** One change of a running link, named by MAC because names are what changes. */
+/** One change of a running link, which is named by its MAC because names change. */
 export type LinkStep =
   | ({ readonly op: 'rename' } & Rename)
   | ({ readonly op: 'ipv6'; readonly mac: string } & Ipv6)

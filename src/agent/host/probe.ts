@@ -1,4 +1,4 @@
-// Machines that must answer after a change: asked over a connection of its own, because one that was open before the
+// Machines that must answer after a change. The agent asks over a new connection, because one that was open before the
 // change proves nothing.
 import { connect } from 'node:net';
 import { MultinicError } from '../../api/errors.ts';
@@ -11,19 +11,19 @@ export interface Endpoint {
   readonly port: number;
 }
 
-/** What is asked of whom after a change, from the address of one of the commit's NICs. */
+/** A machine that must answer after a change, asked from the address of one of the commit's NICs. */
 export interface Probe {
   readonly mac: string;
   /** The NIC's own address. */
   readonly from: string;
   readonly host: string;
-  /** TCP; without: whether its network knows it (ARP, NDP). A pod may send no ping. */
+  /** TCP port; absent: the machine must answer ARP or NDP, because a pod may send no ping. */
   readonly port?: number;
 }
 
 /**
  * @param texts `192.168.100.1`, `192.168.100.1:22`, `fd00::1`, `[fd00::1]:22`
- * @returns probes of those that one of the NICs has in its network, the others are none of this node's
+ * @returns probes of addresses in the network of one of the NICs; the other addresses belong to other nodes
  * @throws MultinicError `InvalidProbe`
  */
 export function probesOf(texts: readonly string[], network: Network): Probe[] {
@@ -50,7 +50,7 @@ function parseTarget(text: string): ProbeTarget {
 }
 
 /**
- * Whether anything comes back; a refusal is an answer too, since it is the way there and back that is asked for.
+ * Whether any answer comes back. A refused connection is an answer too: the question is the way there and back.
  * @param from the local address
  */
 export function answers({ host, port }: Endpoint, timeoutMs: number, from?: string): Promise<boolean> {
@@ -65,7 +65,7 @@ export function answers({ host, port }: Endpoint, timeoutMs: number, from?: stri
   });
 }
 
-/** undefined: there is none, or it does not answer now. */
+/** The endpoint if it answers now; undefined: there is none, or it does not answer. */
 export async function answering(endpoint: Endpoint | undefined): Promise<Endpoint | undefined> {
   return endpoint !== undefined && (await answers(endpoint, ANSWER_MS)) ? endpoint : undefined;
 }
@@ -90,7 +90,7 @@ export function probeFailed({ host, port, from }: Probe): MultinicError {
   );
 }
 
-/** The API server as every pod is told of it. */
+/** The API server from the environment that every pod has. */
 export function apiServerOf(env: NodeJS.ProcessEnv): Endpoint | undefined {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env;
   return host === undefined || port === undefined ? undefined : { host, port: Number(port) };

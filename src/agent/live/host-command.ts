@@ -13,7 +13,7 @@ export interface Ended {
 }
 
 const TIMEOUT_MS = 15_000;
-/** The image's folders and the host's. */
+/** Folders of the image and of the host. */
 const ENVIRONMENT = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
 
 /**
@@ -29,7 +29,7 @@ let away = 0;
 let leftAt = 0;
 let totalMs = 0;
 
-/** Work that is not this program's: commands of the OS, and waits for what a network answers. */
+/** Measures time outside of this program: commands of the OS, and waits for answers of a network. */
 export async function elsewhere<T>(work: () => Promise<T>): Promise<T> {
   if (away === 0) leftAt = performance.now();
   away += 1;
@@ -41,14 +41,14 @@ export async function elsewhere<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Milliseconds that this process has spent so, counted once where several went on together. */
+/** Milliseconds spent in `elsewhere`; work that overlaps counts once. */
 export function elsewhereMs(): number {
   return Math.round(totalMs);
 }
 
 async function spawned([file, ...args]: Command, timeoutMs: number, input?: string): Promise<Ended> {
   const child = spawn(file, args, { env: ENVIRONMENT, stdio: 'pipe' });
-  // Who ends without reading all of it says so by its exit code.
+  // A command that ends before it has read its input says so by its exit code.
   child.stdin.on('error', () => {}).end(input);
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   let stdout = '';

@@ -27,7 +27,7 @@ export interface RawLink {
   readonly flags?: readonly string[];
   readonly mtu?: number;
   readonly master?: string;
-  /** What it stands on; of a veth, its other end. */
+  /** Name of the link below; for a veth, of its other end. */
   readonly link?: string;
   readonly linkinfo?: { readonly info_kind?: string };
   readonly addr_info?: readonly {
@@ -35,7 +35,7 @@ export interface RawLink {
     readonly local?: string;
     readonly prefixlen?: number;
     readonly scope?: string;
-    /** The other end's, of a point-to-point link. */
+    /** Address of the other end of a point-to-point link. */
     readonly address?: string;
     readonly broadcast?: string;
     readonly label?: string;
@@ -43,9 +43,9 @@ export interface RawLink {
     readonly noprefixroute?: boolean;
     readonly deprecated?: boolean;
     readonly nodad?: boolean;
-    /** It runs out: a DHCP server's, or a router's. */
+    /** The address has a lifetime: a DHCP server or a router gave it. */
     readonly dynamic?: boolean;
-    /** IPv6: the kernel still asks whether it is another machine's, or knows that it is. */
+    /** IPv6: duplicate address detection still runs, or found the address on another machine. */
     readonly tentative?: boolean;
     readonly dadfailed?: boolean;
   }[];
@@ -53,7 +53,7 @@ export interface RawLink {
 
 export interface RawRoute {
   readonly dst?: string;
-  /** Who made it: `dhcp`, `ra`, `static`, `bird` … */
+  /** The software that made the route: `dhcp`, `ra`, `static`, `bird` … */
   readonly protocol?: string;
   readonly gateway?: string;
   readonly dev?: string;
@@ -61,7 +61,7 @@ export interface RawRoute {
   readonly nexthops?: readonly { readonly gateway?: string; readonly dev?: string }[];
 }
 
-/** A bond gives its members its own MAC: the permanent one tells them apart. */
+/** Reads links by their permanent MAC, because a bond gives its members its own. */
 export function readLinks(raw: readonly RawLink[]): Link[] {
   return raw
     .filter(({ link_type, address }) => link_type === 'ether' && address !== undefined)
@@ -109,7 +109,7 @@ export function addressesOf({ ifname, addr_info = [] }: RawLink): string[] {
   });
 }
 
-/** How far the kernel is with a link and with finding out whether its addresses are another machine's. */
+/** Carrier and duplicate address detection of a link, as the kernel tells them. */
 export function readinessOf(mac: string, { flags, addr_info = [] }: RawLink): Readiness {
   const found = addr_info.filter(({ scope }) => scope !== 'link');
   return {
@@ -195,7 +195,7 @@ function devsOf({ dev, nexthops }: RawRoute): string[] {
   return (nexthops ?? [{ dev }]).flatMap((hop) => hop.dev ?? []);
 }
 
-/** Those with a gateway, and defaults: the others follow from addresses, or belong to pods that come and go. */
+/** Routes with a gateway, and default routes: other routes follow from addresses, or belong to pods. */
 export function readRoutes(raw: readonly RawRoute[]): Route[] {
   return raw.flatMap(({ dst = '', gateway, dev, nexthops }) =>
     (nexthops ?? [{ gateway, dev }]).flatMap((hop): Route[] => {

@@ -1,6 +1,6 @@
 import type { Root } from '../files/root.ts';
 
-/** Of kubeadm, of other installers, of RKE2. */
+/** Kubeconfigs of kubeadm, of other installers and of RKE2. */
 const KUBECONFIGS = [
   'etc/kubernetes/kubelet.conf',
   'var/lib/kubelet/kubeconfig',
@@ -8,7 +8,7 @@ const KUBECONFIGS = [
 ];
 const SERVER = /^\s*server:\s*["']?https?:\/\/\[?([0-9A-Fa-f.:]+?)\]?(:\d+)?["']?\s*$/m;
 
-/** Addresses by which the host's kubelet reaches its API server: a load balancer's perhaps, which no Service knows. */
+/** Addresses by which the kubelet reaches its API server: perhaps those of a load balancer that no Service knows. */
 export function kubeletServers(root: Root): string[] {
   return KUBECONFIGS.flatMap((path) => SERVER.exec(root.readForeign(path)?.content ?? '')?.[1] ?? []);
 }

@@ -69,7 +69,7 @@ export class LiveBoot implements BootPort {
     if (generator === undefined) {
       throw new MultinicError(
         'NoNetplan',
-        'this node has no netplan: name what it has by the annotation multinic.io/renderer on the Node (ifcfg or keyfile)',
+        'this node has no netplan; write the renderer that it has (ifcfg or keyfile) in the annotation multinic.io/renderer on the Node',
       );
     }
     const inside = `/${relative(this.#root.dir, staging)}`;
@@ -79,7 +79,7 @@ export class LiveBoot implements BootPort {
     const errors = stderr.replaceAll(/^\*\* .*WARNING \*\*.*\n/gm, '').replaceAll(`${inside}/`, '');
     throw new MultinicError(
       'ValidationFailed',
-      `netplan refuses the files as they would be: ${errors.trim()}; mend that file, then run \`multinic retry\``,
+      `netplan refuses the new files: ${errors.trim()}; mend that file, then run \`multinic retry\``,
     );
   }
 

@@ -63,7 +63,7 @@ async function neighbour(address: string, name: string): Promise<string | undefi
   const entry = async (): Promise<RawNeighbour | undefined> =>
     (await ip<RawNeighbour>('neigh', 'show', address, 'dev', name))[0];
   const written = await entry();
-  // The entry is permanent, so the kernel asks nobody.
+  // The entry is permanent, so the kernel does not ask.
   if (isIn(written, WRITTEN_STATES)) return written?.lladdr;
   const table = address.includes(':') ? 'ndisc_cache' : 'arp_cache';
   const [{ retrans } = {}] = await ip<{ retrans?: number }>('ntable', 'show', 'dev', name, 'name', table);

@@ -1,5 +1,5 @@
-// NetworkManager by its own `nmcli`, in the host's root: it reads the profiles that it is told of and works on the NICs
-// that it is told of. Never all of them (`connection reload`, a restart), which is what would touch the node's own.
+// NetworkManager by its own `nmcli`, in the host's root. The agent names each profile to read and each NIC to activate:
+// to read all of them (`connection reload`, a restart) would touch the node's own NIC.
 import { setTimeout as pause } from 'node:timers/promises';
 import { MultinicError } from '../../api/errors.ts';
 import { run, type Ended, type InHost } from './host-command.ts';
@@ -14,7 +14,7 @@ const AUTOMATIC_PRIORITY = '-999';
 
 export interface Profile {
   readonly uuid: string;
-  /** Name of the link that it is active on. */
+  /** Name of the link that the profile is active on. */
   readonly device?: string;
   /** `Wired connection N`: made by NetworkManager itself for a NIC that had no profile. */
   readonly automatic: boolean;
@@ -25,7 +25,7 @@ export interface Device {
   readonly name: string;
   /** `connected`, `unavailable`, `connecting (getting IP configuration)` … */
   readonly state: string;
-  /** Of the profile that is active on it. */
+  /** Uuid of the profile that is active on the device. */
   readonly uuid?: string;
 }
 
@@ -54,38 +54,38 @@ export class NetworkManager {
     }));
   }
 
-  /** Reads its own settings anew, no profile. */
+  /** Has NetworkManager read its own settings again, and no profile. */
   async reloadSettings(): Promise<void> {
     await this.#must('general', 'reload', 'conf');
   }
 
-  /** Whether it has profiles in ifcfg files: the plugin that reads them is loaded, and has its name on the bus. */
+  /** Whether the plugin that reads ifcfg files is loaded: it has a name on the bus. */
   async readsIfcfg(): Promise<boolean> {
     const bus = ['org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus'];
     return (await this.#call(...bus, 'NameHasOwner', 's', 'com.redhat.ifcfgrh1')) === 'b true';
   }
 
-  /** Reads a profile anew. */
+  /** Has NetworkManager read a profile again. */
   async load(path: string): Promise<void> {
     const taken = await this.#read(path);
-    // Of a file that it does not understand it keeps what it had.
+    // NetworkManager keeps the old profile of a file that it cannot read.
     if (!taken || !(await this.#has(path))) throw refused(`does not take the profile ${path}`);
   }
 
-  /** Forgets a profile whose file is gone. */
+  /** Has NetworkManager forget a profile whose file is gone. */
   async forget(path: string): Promise<void> {
     await this.#read(path);
     if (await this.#has(path)) throw refused(`still has the profile ${path}`);
   }
 
-  /** Has a link get this profile. @param wait for it to be wholly active; a DHCP server may never answer */
+  /** Activates a profile on a link. @param wait until it is active; a DHCP server may never answer */
   async activate(uuid: string, link: string, wait: boolean): Promise<void> {
     await this.#seen(link);
     const seconds = wait ? ACTIVATION_SECONDS : 0;
     await this.#must('--wait', String(seconds), 'connection', 'up', 'uuid', uuid, 'ifname', link);
   }
 
-  /** Takes away the automatic profile that would get hold of a NIC once it has none of ours. */
+  /** Removes the automatic profile that NetworkManager would activate on a NIC without a profile of ours. */
   async forgetAutomatic(link: string, mac: string): Promise<void> {
     for (const { uuid, automatic, file } of await this.profiles()) {
       if (!automatic) continue;
@@ -93,13 +93,13 @@ export class NetworkManager {
       const { stdout } = await this.#must('--escape', 'no', '-g', fields, 'connection', 'show', 'uuid', uuid);
       const [name, address] = stdout.split('\n');
       if (name !== link && address?.toLowerCase() !== mac) continue;
-      // Not `connection delete`: it notes that this NIC is never to have one again, where we could not take it back.
+      // `connection delete` would note for ever that this NIC must get no automatic profile.
       await run(this.#inHost(['rm', '-f', file]));
       await this.forget(file);
     }
   }
 
-  /** Waits until the profile that is active on a link is as it shall be. */
+  /** Waits until the active profile of a link is a right one. */
   async until(link: string, holds: (active: Profile | undefined) => boolean): Promise<void> {
     const deadline = performance.now() + SEEN_MS;
     for (;;) {
@@ -110,7 +110,7 @@ export class NetworkManager {
     }
   }
 
-  /** Over the bus: `nmcli connection load` ends with 0 whatever happens. */
+  /** Asks over the bus, because `nmcli connection load` ends with 0 whatever happens. */
   async #read(path: string): Promise<boolean> {
     const settings = ['/org/freedesktop/NetworkManager/Settings', 'org.freedesktop.NetworkManager.Settings'];
     const args = ['LoadConnections', 'as', '1', path];
@@ -126,14 +126,14 @@ export class NetworkManager {
     return stdout.trim();
   }
 
-  /** A name that the kernel has just given is not yet known to NetworkManager. */
+  /** Waits until NetworkManager knows a link: it learns a new name later than the kernel. */
   async #seen(link: string): Promise<void> {
     const deadline = performance.now() + SEEN_MS;
     const known = async (): Promise<boolean> => (await this.devices()).some(({ name }) => name === link);
     while (!(await known()) && performance.now() < deadline) await pause(50);
   }
 
-  /** What it does not even tell, it is not there to do. */
+  /** @throws MultinicError `NetworkManagerDown`: a NetworkManager that answers no question cannot activate a profile */
   async #rows(fields: string, ...args: string[]): Promise<string[][]> {
     const command = this.#inHost(['nmcli', '-t', '-f', fields, ...args]);
     const { code, stdout, stderr } = await run(command, ANSWER_MS).catch((error: Error) => {
@@ -153,7 +153,7 @@ export class NetworkManager {
   }
 }
 
-/** nmcli's terse rows: a colon between fields, a backslash before one within. */
+/** Reads a terse row of nmcli: colons separate fields, and a backslash escapes a colon within a field. */
 export function readRow(line: string): string[] {
   return line.split(/(?<!\\):/).map((field) => field.replaceAll(/\\(.)/g, '$1'));
 }

@@ -1,4 +1,4 @@
-// What systemd-networkd has for links, and how far it is with them. It says so in files that all its versions write, so nobody need be asked.
+// systemd-networkd's configuration and progress of links, read from state files that all of its versions write.
 import { networkFile } from '../foreign/next-boot.ts';
 import { readFolder } from '../foreign/boot-folders.ts';
 import type { NamedNic } from '../host/machine.ts';
@@ -13,10 +13,10 @@ export const NETWORKD_WAITS = '^OPER_STATE=(off|no-carrier|dormant)$';
 export const NETWORKD_WORKS = '^ADMIN_STATE=(pending|initialized|configuring)$';
 
 /**
- * The addresses that networkd gives a link whenever it gets its carrier. A live change passes networkd by: they stay
- * those of the boot.
+ * The addresses that networkd adds whenever a link gets its carrier: networkd does not notice live changes, and still
+ * holds the file that it loaded at boot.
  * @param ifindex the kernel's number of the link
- * @returns none of a link that networkd leaves alone
+ * @returns none for a link that networkd does not manage
  */
 export function loadedAddresses(root: Root, ifindex: number): string[] {
   const state = stateOf(root, ifindex);
@@ -26,21 +26,21 @@ export function loadedAddresses(root: Root, ifindex: number): string[] {
 }
 
 /**
- * Whether it has a file for a NIC of this name. One that it let go of, and that gets such a name again, it configures anew,
- * and with that it drops all rules and blackholes of others on the machine. It may not have loaded the file: then it does not.
+ * Whether networkd has a file for a NIC of this name. When a NIC gets such a name again, networkd configures it again, and
+ * drops all foreign rules and blackhole routes of the machine with that, unless it has not loaded the file.
  */
 export function hasFileFor(root: Root, { mac, name }: NamedNic): boolean {
   return networkFile({ mac, names: [name] }, (folder) => readFolder(root, folder)) !== undefined;
 }
 
-/** Whether it has a link in its hands. */
+/** Whether networkd manages a link. */
 export function isManaged(root: Root, ifindex: number): boolean {
   return /^ADMIN_STATE=(configuring|configured)$/m.test(stateOf(root, ifindex));
 }
 
 /**
- * Whether it is through with every link that has a carrier: one that it is still at may lose what is put there.
- * @param ifindexes of all links when left out
+ * Whether networkd has configured every link that has a carrier. State that is added to a link before that may be lost.
+ * @param ifindexes numbers of the links; left out: all links
  */
 export function isConfigured(
   root: Root,
@@ -52,7 +52,7 @@ export function isConfigured(
   });
 }
 
-/** In its own words. */
+/** The state file of a link. */
 function stateOf(root: Root, ifindex: number | string): string {
   return root.readForeign(`${STATES}/${ifindex}`)?.content ?? '';
 }

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { elsewhere } from './host-command.ts';
 
-/** Looks again and again. @returns whether it came to hold in time */
+/** Checks again and again. @returns whether the condition became true in time */
 export function until(limitMs: number, holds: () => Promise<boolean>, everyMs = 20): Promise<boolean> {
   const deadline = performance.now() + limitMs;
   return elsewhere(async () => {

@@ -5,7 +5,7 @@ import type { NodeIdentity } from '../../network/node.ts';
 import { managedFiles, readTree } from '../../network/tree.ts';
 import type { Desired } from './plan.ts';
 
-/** A branch as it was checked out, unjudged. */
+/** A branch as it was checked out, before any check. */
 export interface Checkout {
   /** The branch's newest commit. */
   readonly tip: string;
@@ -16,7 +16,7 @@ export interface Checkout {
 const MAX_ENTRIES = 256;
 
 /**
- * Judges a node's tree as if nobody had judged it before: whoever wrote it, this host carries it out.
+ * Checks a node's tree again, also if the store has checked it, because this host carries it out.
  * @throws InvalidInputError `InvalidTree`
  */
 export function readDesired(
@@ -43,7 +43,7 @@ export function readDesired(
 }
 
 /**
- * A node's branch that somebody has checked out, or is about to commit.
+ * Reads a node's branch that a person has checked out, or is about to commit.
  * @throws InvalidInputError `InvalidTree`; MultinicError `InvalidTree` for a folder that cannot be read
  */
 export function readTreeFolder(dir: string): { desired: Desired; node: NodeIdentity } {
@@ -54,7 +54,7 @@ export function readTreeFolder(dir: string): { desired: Desired; node: NodeIdent
   return readDesired(NOTHING.commit, node.name, { tip: NOTHING.commit, entries });
 }
 
-/** Less git's own. */
+/** Files below a folder, without git's own. */
 function filesBelow(dir: string): string[] {
   try {
     return readdirSync(dir, { recursive: true, withFileTypes: true })
@@ -69,7 +69,7 @@ function filesBelow(dir: string): string[] {
   }
 }
 
-/** The tree without interfaces: what a cleanup applies. No commit stands behind it. */
+/** The tree without interfaces, which a cleanup applies. It is no commit. */
 export const NOTHING: Desired = {
   commit: '0'.repeat(40),
   kind: 'netplan',

@@ -8,9 +8,8 @@ export type FileStep =
 type Write = FileStep & { readonly op: 'write' };
 
 /**
- * Each file is whole at any instant, all of them together are not: a machine that boots in between reads some old and
- * some new ones. So files go before others take over their MAC or address, and of two that change places one goes
- * away for the moment.
+ * Orders files so that a machine that boots in between, with some old and some new files, never has a MAC or an address
+ * twice: a file goes before another takes over its MAC or address, and of two that change places one is removed first.
  */
 export function orderFiles(
   orphans: readonly { readonly path: string }[],
@@ -20,7 +19,7 @@ export function orderFiles(
 ): FileStep[] {
   const steps: FileStep[] = orphans.map(({ path }) => ({ op: 'remove', path }));
   const gone = new Set(orphans.map(({ path }) => path));
-  // Of each NIC that is written: what its files say now, if they are there, and what they will say.
+  // The NICs whose files are written, with the content of the old and of the new files.
   let todo = wanted.flatMap((nic) => {
     const own = writes.filter((step): step is Write => step.op === 'write' && nameIn(step.path) === nic.name);
     const old = managed.find((group) => own.some(({ path }) => group.files.has(path)));
@@ -31,7 +30,7 @@ export function orderFiles(
   while (todo[0] !== undefined) {
     const free = todo.find((each) => todo.every((other) => other === each || !clash(each.next, other.old)));
     if (free === undefined) {
-      // They wait for one another: take one file away; it is written again in its turn.
+      // The files wait for one another: one is removed, and written again in its turn.
       const [first] = todo;
       const blocker = todo.find((other) => other !== first && clash(first.next, other.old)) ?? first;
       steps.push(

@@ -27,7 +27,7 @@ export function claimsOf(steps: readonly LinkStep[], nics: readonly Pick<NamedNi
 
 /**
  * Targets that also drop what networkd added: it gives a NIC that gets a name back the addresses that its file had at
- * boot, and nobody wants these.
+ * boot, and no commit has these.
  * @param before links before the renames
  * @param now links after the renames
  */

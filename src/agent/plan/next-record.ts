@@ -5,7 +5,7 @@ import type { Desired, Plan } from './plan.ts';
 import { sha256, type Applied } from '../files/host-record.ts';
 import type { Root } from '../files/root.ts';
 
-/** What the record will say once the plan is carried out. */
+/** The host record after the plan is carried out. */
 export function nextRecord(
   desired: Desired,
   plan: Plan,

@@ -16,7 +16,7 @@ import { metricFile, metricPath } from '../files/route-metric.ts';
 import { noAutoDefault, noAutoDefaultPath } from '../files/no-auto-default.ts';
 import { sha256, type Applied } from '../files/host-record.ts';
 
-/** What the node's commit wants on the host. */
+/** The state that the node's commit describes. */
 export interface Desired {
   readonly commit: string;
   readonly kind: RendererKind;
@@ -25,13 +25,13 @@ export interface Desired {
   readonly files: Files;
 }
 
-/** Everything that a decision rests on. */
+/** Everything that a decision needs. */
 export interface Situation {
   readonly desired: Desired;
   readonly host: HostState;
   readonly managed: readonly ManagedNic[];
   readonly described: readonly DescribedNic[];
-  /** MACs that NetworkManager is told to leave without a profile of its own. */
+  /** MACs of NICs for which NetworkManager may make no automatic profile. */
   readonly noAutoDefault: readonly string[];
   /** Files by which our connected routes have a metric: path to content. */
   readonly metricFiles: ReadonlyMap<string, string>;
@@ -62,16 +62,16 @@ export interface Plan {
   /** Paths that stay, byte for byte. */
   readonly kept: readonly string[];
   readonly orphans: readonly Orphan[];
-  /** MACs that are wanted but not on the machine. */
+  /** MACs of NICs that are in the commit and not on the machine. */
   readonly missing: readonly string[];
   /** The commit's NICs that are on the machine. */
   readonly present: Network;
-  /** Links that may have to change, each as it shall be. */
+  /** Links that may have to change, with the state that each is to have. */
   readonly targets: readonly LinkTarget[];
   readonly lingering: readonly Lingering[];
 }
 
-/** A NIC with addresses that we took back, and that networkd gives it again when its link gets a carrier. */
+/** A NIC with addresses that the agent removed, and that networkd adds again when the link gets a carrier. */
 export interface Lingering {
   readonly mac: string;
   readonly name: string;
@@ -80,13 +80,13 @@ export interface Lingering {
 
 export type Decision =
   | { readonly kind: 'apply'; readonly plan: Plan }
-  /** NICs already bear names (or netplan IDs) that the commit does not give them: the commit has to follow. */
+  /** NICs have names or netplan IDs that the commit does not give them: the commit has to follow. */
   | { readonly kind: 'adopt'; readonly found: readonly FoundNic[] }
   /** The host was changed under another commit than the controller believes. */
   | { readonly kind: 'diverged'; readonly found: readonly FoundNic[] };
 
 /**
- * Decides what a run does, from what was detected; touches nothing.
+ * Decides what a run does, from the detected situation. Touches nothing.
  * @throws MultinicError `ForeignFile`, `ForeignConfig`, `DuplicateMac`, `NetplanIdTaken`
  */
 export function decide(situation: Situation): Decision {
@@ -157,8 +157,8 @@ function makePlan(situation: Situation): Plan {
 }
 
 /**
- * networkd's files may be newer than what it has loaded, so the record keeps what was seen in this boot. A NIC that gets
- * another name is out of its hands: netplan's files match on the name too.
+ * networkd's files may be newer than those that it has loaded, so the record keeps the addresses seen in this boot. networkd
+ * lets go of a NIC that gets another name, because netplan's files match on the name too.
  */
 function lingering(situation: Situation, { mac, name, address, prefix }: Interface): Lingering[] {
   const link = nicOf(situation.host.links, mac);
@@ -216,7 +216,7 @@ function keptYields(link: Link | undefined, addresses: readonly string[]): Pick<
   return yields.length === 0 ? {} : { yields };
 }
 
-/** Of a link that the kernel begins to do IPv6 on. */
+/** Settings of a link on which the kernel begins to do IPv6. */
 const KERNEL_DEFAULT: Ipv6 = { acceptRa: 1, addrGenMode: 0 };
 
 /** NetworkManager turns IPv6 on and off, and makes link-local addresses itself. */
@@ -230,7 +230,7 @@ function wantedIpv6(
   return quietIpv6(now ?? KERNEL_DEFAULT, hasIpv6);
 }
 
-/** NICs that we configured and the commit no longer has: back to what they were, as far as we know it. */
+/** NICs of ours that the commit no longer has: they get back the state from before us, as far as it is known. */
 function releasedLinks(situation: Situation): LinkTarget[] {
   const { desired, host, managed, applied } = situation;
   const macs = new Set([
@@ -248,18 +248,18 @@ function releasedLinks(situation: Situation): LinkTarget[] {
     let { name } = link;
     if (given?.name === name) {
       const origin = given.origin?.name;
-      // When the one before is not known or was taken since.
+      // The old name is unknown, or another link has it by now.
       name = origin === undefined || isManagedName(origin) || names.has(origin) ? nameByMac(mac) : origin;
       names.add(name);
     }
-    // Somebody needs it who has an address there.
+    // A link with a foreign address is needed.
     const up = addresses.length > 0 ? link.up : (given?.origin?.up ?? false);
     const mtu = given?.origin?.mtu ?? link.mtu;
     return [{ mac, name, mtu, up, addresses, dropped, ...keptYields(link, addresses) }];
   });
 }
 
-/** NICs that lose their profile stay without one while they are on the machine. */
+/** Forbids automatic profiles for NICs that lose their profile, as long as they are on the machine. */
 function noAutoDefaultSteps({ desired, host, managed, noAutoDefault: told }: Situation): FileStep[] {
   const released = managed
     .flatMap(({ renderer, nic }) => (byNetworkManager(renderer.kind) && nic !== undefined ? [nic.mac] : []))
@@ -280,8 +280,8 @@ function noAutoDefaultSteps({ desired, host, managed, noAutoDefault: told }: Sit
 }
 
 /**
- * NICs whose route shall come after that of another NIC to the same subnet. A NIC that is right otherwise stays as it is:
- * a new version of the agent touches no host by being installed.
+ * NICs whose route has to come after that of another NIC to the same subnet. A NIC that is right otherwise stays as it is,
+ * because a new version of the agent changes no host by itself.
  */
 function yieldingNics(
   { desired, host, metricFiles }: Situation,
@@ -320,7 +320,7 @@ function withYield(target: LinkTarget, yielding: Network): LinkTarget {
   return { ...target, yields: [...except(target.yields ?? [], [address]), address] };
 }
 
-/** A host that is right otherwise stays as it is: the earlier agent may have left it so. */
+/** The file is written with other changes only, because the earlier agent may have left a right host without it. */
 function carrierWaitSteps(
   { desired, carrierWait: now }: Situation,
   present: Network,
@@ -332,7 +332,7 @@ function carrierWaitSteps(
   return [content === undefined ? { op: 'remove', path } : { op: 'write', path, content, mode: 0o644 }];
 }
 
-/** The addresses on a NIC that came from us: those of its files and of the record. */
+/** The addresses that the agent gave a NIC, by its files and the record. */
 function givenAddresses(situation: Situation, mac: string): Set<string> {
   const { managed, applied } = situation;
   const inFiles = managed.flatMap(({ nic }) => (nic?.mac === mac ? [`${nic.address}/${nic.prefix}`] : []));
@@ -340,13 +340,13 @@ function givenAddresses(situation: Situation, mac: string): Set<string> {
   return new Set([...inFiles, ...(inRecord === undefined ? [] : [inRecord]), ...takenBack(situation, mac)]);
 }
 
-/** Those that networkd brings back in this boot. */
+/** Addresses that the agent removed and networkd adds again in this boot. */
 function takenBack({ host, applied }: Situation, mac: string): readonly string[] {
   const known = applied?.nics[mac]?.lingering;
   return known?.bootId === host.bootId ? known.addresses : [];
 }
 
-/** A file at a path of ours is ours when it parses as ours, alone or with its counterpart, or when we wrote it. */
+/** Refuses a file at a managed path that does not parse as ours, alone or with its counterpart, and that we did not write. */
 function refuseForeign({ desired, managed, applied }: Situation): void {
   for (const { renderer, name, files, nic } of managed) {
     if (nic !== undefined) continue;
@@ -367,7 +367,7 @@ function refuseForeign({ desired, managed, applied }: Situation): void {
   }
 }
 
-/** Bond members share their bond's MAC, and VLANs their NIC's: these are told apart by what they stand on. */
+/** Refuses a MAC that two NICs have. Bond members share the MAC of their bond, and VLANs that of the NIC below. */
 function refuseDuplicates(network: Network, { links, uppers = [] }: HostState): void {
   for (const { mac, name } of network) {
     const all = links.filter((link) => link.mac === mac && link.master === undefined);
@@ -384,12 +384,12 @@ function refuseDuplicates(network: Network, { links, uppers = [] }: HostState): 
   }
 }
 
-/** Whether the host's network manager has to read its files anew, where that is what is wished: also for what it still holds. */
+/** Whether `apply: full` has the network manager read its files again: for new files, and for old ones that it still holds. */
 export function needsReload({ files, lingering }: Plan, mode: AgentJob['apply']): boolean {
   return mode === 'full' && (files.length > 0 || lingering.length > 0);
 }
 
-/** The commit's NICs whose files are about to be written, with what others say of each. */
+/** NICs of the commit whose files the plan writes, with the foreign descriptions of each. */
 function describedBy(
   { desired, host, described, applied }: Situation,
   plan: Plan,
@@ -406,7 +406,7 @@ function describedBy(
   });
 }
 
-/** DHCP is what anybody's installer writes for any NIC; more than that is somebody's wish. */
+/** Refuses NICs that a foreign file gives more than DHCP: installers write DHCP for any NIC, a person wrote the rest. */
 function refuseMore(situation: Situation, plan: Plan): void {
   for (const { nic, mine } of describedBy(situation, plan)) {
     const rich = mine.find(({ more }) => more.length > 0);
@@ -449,7 +449,7 @@ function netplanIdTaken({ file }: DescribedNic, { name, mac }: Interface): Multi
   );
 }
 
-/** The commit's NICs as a boot finds them: with the kernel's name, or the one before us. */
+/** NICs of the commit as a boot finds them: with the kernel's name, or with the name from before us. */
 export function bootNics({ present }: Plan, host: HostState, applied: Applied | undefined): BootNic[] {
   return present.map(({ mac }) => {
     const known = [nicOf(host.links, mac)?.name, applied?.nics[mac]?.origin?.name];

@@ -7,9 +7,9 @@ import { refuseOverlaps } from './overlap.ts';
 import type { Plan } from './plan.ts';
 
 /**
- * Refuses what would take a network away from the node or from others, before anything is touched.
- * @param ways the links that lead to what must not be cut off, by address
- * @param ours MACs that we have configured: one of them leads there because of us, and is looked at after the change
+ * Refuses a change that would take a network away from the node or from other software, before anything is touched.
+ * @param ways the links that lead to addresses which must not be cut off, by address
+ * @param ours MACs of NICs that we have configured: they may lead there because of us, and are checked after the change
  * @throws MultinicError `NicInUse`, `NameTaken`, `AddressInUse`, `SubnetOverlaps`
  */
 export function preflight(
@@ -41,13 +41,13 @@ function touchedLinks(plan: Plan, host: HostState): Link[] {
   const running = linkSteps(host.links, plan.targets).map(({ mac }) => mac);
   const names = new Set(plan.files.map((step) => nameIn(step.path)));
   const configured = plan.present.filter((nic) => names.has(nic.name)).map((nic) => nic.mac);
-  // A NIC that leaves the commit has its files' name still.
+  // A NIC that leaves the commit still has the name of its files.
   return host.links.filter(
     ({ mac, name }) => running.includes(mac) || configured.includes(mac) || names.has(name),
   );
 }
 
-/** What a NIC is needed for, as the end of a sentence. */
+/** The use that the node has for a NIC, as the end of a sentence; undefined: none that is known. */
 export function useOf(link: Link, host: HostState, ways: ReadonlyMap<string, string>): string | undefined {
   if (link.master !== undefined) return `is part of ${link.master}`;
   const upper = host.uppers?.find(({ lower }) => lower === link.name);
@@ -55,7 +55,7 @@ export function useOf(link: Link, host: HostState, ways: ReadonlyMap<string, str
   if (defaultLinks(host).some(({ name }) => name === link.name)) return 'carries the node’s default route';
   const own = heldAddresses(link).find((address) => host.nodeAddresses.includes(ipOf(address)));
   if (own !== undefined) return `carries the node’s own address ${own}`;
-  // The way to an address of the machine's own leads over no NIC.
+  // The kernel reaches an address of the machine itself by loopback.
   const peer = [...ways].find(
     ([address, name]) => name === link.name || heldAddresses(link).map(ipOf).includes(address),
   )?.[0];
@@ -78,7 +78,7 @@ function refuseTakenName(
 ): void {
   const other = altnames.find(({ altname }) => altname === target.name)?.name;
   const holder = links.find(({ name, mac }) => [target.name, other].includes(name) && mac !== target.mac);
-  // Of NICs of ours, udev (systemd 245 to 253) makes a name that they had another name.
+  // systemd 245 to 253: after a rename udev keeps the old name as an alternative name, so a NIC of ours may hold it.
   const moves = targets.some(({ mac, name }) => mac === holder?.mac && name !== target.name);
   if (holder === undefined || moves) return;
   throw new MultinicError(

@@ -8,17 +8,17 @@ import type { Root } from '../files/root.ts';
 
 const PROFILE_KINDS = RENDERER_KINDS.filter(byNetworkManager);
 
-/** Whether a path is that of a profile of ours; the .link files beside keyfiles are udev's. */
+/** Whether a path is a profile of ours; udev reads the .link files beside keyfiles. */
 export function isProfile(path: string): boolean {
   return !path.endsWith('.link') && PROFILE_KINDS.some((kind) => rendererOf(kind).manages(path));
 }
 
-/** Our ifcfg files leave it to NetworkManager, and so may a keyfile that was kept, of the earlier agent. */
+/** The uuid in a profile. Our ifcfg files have none, nor may a kept keyfile of the earlier agent: NetworkManager chooses. */
 export function profileUuid(content: string): string | undefined {
   return /^uuid="?([^\s"]+)"?$/im.exec(content)?.[1];
 }
 
-/** Whether NetworkManager has a part in a plan: also when a node leaves it, or is cleaned up. */
+/** Whether NetworkManager has a part in a plan, also when a node stops to use it, or is cleaned up. */
 export function needsNetworkManager({ files, targets }: Plan, kind: RendererKind): boolean {
   const told = files.some(
     ({ path }) => isProfile(path) || noAutoDefaultMac(path) !== undefined || isManagerMetric(path),
@@ -26,7 +26,7 @@ export function needsNetworkManager({ files, targets }: Plan, kind: RendererKind
   return told || (byNetworkManager(kind) && targets.length > 0);
 }
 
-/** The profile file that each of the commit's NICs has, by MAC. */
+/** The profile file of each NIC of the commit, by MAC. */
 export function profilePaths({ present }: Plan, kind: RendererKind): ReadonlyMap<string, string> {
   return new Map(
     present.flatMap((nic) => {
@@ -36,7 +36,7 @@ export function profilePaths({ present }: Plan, kind: RendererKind): ReadonlyMap
   );
 }
 
-/** The profile that each NIC shall have once the plan's files are written; null: none of ours. */
+/** The profile that each NIC is to have once the plan's files are written; null: none of ours. */
 export function wantedProfiles(plan: Plan, kind: RendererKind, root: Root): Profiles {
   const written = new Map(
     plan.files.map((step) => [step.path, step.op === 'write' ? step.content : undefined]),

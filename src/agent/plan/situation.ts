@@ -6,7 +6,7 @@ import type { Desired, Situation } from './plan.ts';
 import type { Applied } from '../files/host-record.ts';
 import type { Root } from '../files/root.ts';
 
-/** Everything that a decision rests on, read from the host. */
+/** Reads everything that a decision needs from the host. */
 export function readSituation(
   root: Root,
   host: HostState,

@@ -21,7 +21,7 @@ export interface UndoFacts {
 
 /**
  * The addresses that the undo brings back after a reboot: another machine may have them by now (a VIP). In the same boot
- * nobody needs to be asked.
+ * no other machine needs to be asked.
  */
 export function claimsOfUndo(pending: Pending, facts: UndoFacts): Claim[] {
   const { now } = facts;

@@ -1,6 +1,6 @@
 import { MultinicError } from '../../api/errors.ts';
 
-/** Kept free for restoring and reporting: at most this many seconds, or four tenths of a short deadline. */
+/** Seconds that a run keeps for restoring and reporting; four tenths of a short deadline. */
 const RESERVE_SECONDS = 30;
 
 /**
@@ -29,7 +29,7 @@ export function limit(deadlineSeconds: number): AbortSignal {
   return controller.signal;
 }
 
-/** How long a run may go on before it has to restore. */
+/** Seconds that a run may work before it has to restore. */
 export function workingSeconds(deadlineSeconds: number): number {
   return deadlineSeconds - Math.min(RESERVE_SECONDS, deadlineSeconds * 0.4);
 }

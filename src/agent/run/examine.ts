@@ -26,7 +26,7 @@ export interface ExamineContext {
   readonly apiServer: Endpoint | undefined;
 }
 
-/** What the checks before a change found out. */
+/** Findings of the checks before a change. */
 export interface Examined {
   /** Absent: NetworkManager has no part in the plan. */
   readonly profiles: ProfileChange | undefined;

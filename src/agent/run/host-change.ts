@@ -243,9 +243,13 @@ async function restore(
     return await undo(pending, root, host, log);
   } catch (error) {
     const { reason, message } = describeError(error);
-    throw new MultinicError(reason, `${message}. What had failed before: ${describeError(cause).message}`, {
-      cause: error,
-    });
+    throw new MultinicError(
+      reason,
+      `${message}. The change had failed before: ${describeError(cause).message}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-// For people: what is on a host, and what a run would do there. Nothing is changed.
+// Answers for people: the state of a host, and the result that a run would have. Nothing is changed.
 import { MultinicError } from '../../api/errors.ts';
 import type { NextBoot } from '../foreign/next-boot.ts';
 import type { BootNic } from '../foreign/systemd-files.ts';
@@ -22,9 +22,9 @@ import type { AnyReason } from '../../api/reasons/reasons.ts';
 
 export interface DetectedNic extends Omit<Link, 'loaded'> {
   readonly altnames: readonly string[];
-  /** What the node needs it for; absent: nothing that is known. */
+  /** Use that the node has for the NIC; absent: none that is known. */
   readonly use?: string;
-  /** Files that describe it: ours, and those of others. */
+  /** Files that describe the NIC: ours, and foreign ones. */
   readonly files: readonly string[];
   readonly nextBoot?: NextBoot;
 }
@@ -33,9 +33,9 @@ export interface Detection {
   readonly osImage: string;
   readonly machineId: string;
   readonly bootId: string;
-  /** What the host's record says was applied last. */
+  /** The last applied commit, from the host record. */
   readonly applied?: { readonly commit: string; readonly at: string };
-  /** A run was killed here: the next one finishes or undoes it first. */
+  /** A killed run left a change: the next run finishes or undoes it first. */
   readonly interrupted: boolean;
   readonly nics: readonly DetectedNic[];
 }
@@ -78,11 +78,11 @@ export async function detect(root: Root, host: Host): Promise<Detection> {
   };
 }
 
-/** What a run of a commit would come to. */
+/** The result that a run of a commit would have. */
 export interface Preview {
-  /** change: the host would be changed; none: it is right; the others as a run reports them, or that it would refuse. */
+  /** change: the host would be changed; none: it is right; refused: the run would refuse; others as a run reports them. */
   readonly result: 'change' | 'none' | 'adopt' | 'diverged' | 'refused';
-  /** Of a refusal. */
+  /** Reason of a refusal. */
   readonly reason?: AnyReason;
   readonly message?: string;
   readonly interrupted: boolean;
@@ -91,15 +91,15 @@ export interface Preview {
   readonly links: readonly LinkStep[];
   /** The host's network manager would act on all its files. */
   readonly reload: boolean;
-  /** MACs that are wanted and not on the machine. */
+  /** MACs of NICs that are in the commit and not on the machine. */
   readonly missing: readonly string[];
   readonly found: readonly FoundNic[];
   readonly nextBoot: readonly NextBoot[];
-  /** What a run would warn of, and what of the next boot could not be found out. */
+  /** Warnings of a run, and doubts about the next boot. */
   readonly warnings: readonly { readonly reason: AnyReason; readonly message: string }[];
 }
 
-/** As a run is told them. */
+/** Options as a run has them. */
 export interface PreviewOptions extends Pick<ExamineContext, 'peers' | 'mode' | 'probes'> {
   readonly desired: Desired;
   /** undefined: whatever the host's record names. */
@@ -153,7 +153,7 @@ async function foresee(
   const steps = linkSteps(before.links, plan.targets);
   const reload = needsReload(plan, mode);
   const changes = plan.files.length > 0 || steps.length > 0 || reload;
-  // Who has to answer afterwards is asked by a run alone.
+  // Only a run asks the API server, which has to answer after a change.
   if (changes)
     await examine(plan, before, desired, { root, host, record, peers, mode, probes, apiServer: undefined });
   const boot = (): Promise<readonly NextBoot[]> =>
@@ -175,7 +175,7 @@ async function foresee(
   };
 }
 
-/** Where nothing is to be changed, a run refuses nothing either. */
+/** Doubts about the next boot of a host that needs no change: a run refuses nothing then. */
 async function doubtful(
   { present }: Plan,
   boot: () => Promise<readonly NextBoot[]>,

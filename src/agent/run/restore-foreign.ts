@@ -1,4 +1,4 @@
-// Foreign state of a change, restored by whoever ends the change: the run, or the undo.
+// Foreign state of a change, which the run that ends the change restores, or its undo.
 import type { Pending } from '../files/host-record.ts';
 import { isArmed } from '../files/armed-restore.ts';
 import type { Root } from '../files/root.ts';

@@ -4,7 +4,7 @@ import type { FoundNic, Lingering, Plan } from '../plan/plan.ts';
 import type { Applied } from '../files/host-record.ts';
 import type { AnyReason, Reason } from '../../api/reasons/reasons.ts';
 
-/** How a run ended, in the words of its report; who and when is added by the run. */
+/** The end of a run, as its report has it. The run adds its name, node and times. */
 export type Report = Pick<Outcome, 'result'> &
   Partial<
     Pick<
@@ -15,7 +15,7 @@ export type Report = Pick<Outcome, 'result'> &
 
 /**
  * @param notRestored routes, rules and addresses of other software that could not be restored
- * @param doubt why the next boot may do otherwise
+ * @param doubt reason why the next boot may have another result
  */
 export function success(
   { missing, files, lingering }: Plan,
@@ -57,13 +57,13 @@ const LISTED = 5;
 export function describeNotRestored(notRestored: readonly string[]): string {
   const more =
     notRestored.length > LISTED ? ` and ${notRestored.length - LISTED} more (the log has all)` : '';
-  return `not all that the node had besides could be given back: ${notRestored.slice(0, LISTED).join('; ')}${more}; look at its routes and rules`;
+  return `could not restore all routes, rules and addresses of other software: ${notRestored.slice(0, LISTED).join('; ')}${more}; look at the node’s routes and rules`;
 }
 
-/** A live change passes networkd by, which has loaded the files of the boot. */
+/** networkd does not notice live changes: it still holds the files of the boot. */
 export function describeLingering(lingering: readonly Lingering[]): string {
   const nics = lingering.map(({ name, addresses }) => `${name} ${addresses.join(', ')}`).join('; ');
-  return `systemd-networkd still holds what it loaded at boot, and gives it to the NIC when its link loses its carrier and gets it again: ${nics}; a reboot ends this, \`multinic retry\` mends it after it happened`;
+  return `systemd-networkd still holds addresses that it loaded at boot, and adds them again when a NIC loses its carrier and gets it back: ${nics}; a reboot ends this, \`multinic retry\` mends it after it happened`;
 }
 
 export function superseded(commit: string, tip: string): Report {
@@ -78,7 +78,7 @@ export function adopt(found: readonly FoundNic[]): Report {
   return {
     result: 'Adopt',
     reason: 'NamesFound',
-    message: `NICs already bear names that the commit does not give them (${found.map(({ mac, name, netplanId }) => `${mac} ${netplanId ?? name}`).join(', ')}); nothing was touched, the controller takes the names over`,
+    message: `NICs already have names that the commit does not give them (${found.map(({ mac, name, netplanId }) => `${mac} ${netplanId ?? name}`).join(', ')}); nothing was touched, the controller takes the names over`,
     found: [...found],
   };
 }
@@ -97,7 +97,7 @@ export function diverged(
   };
 }
 
-/** The name and words that an error has in a report. */
+/** Reason and message of an error in a report. */
 export function describeError(error: unknown): { reason: AnyReason; message: string } {
   if (error instanceof MultinicError) return { reason: error.code, message: error.message };
   const message = error instanceof Error ? error.message : String(error);

@@ -1,4 +1,4 @@
-// One run of the agent: applies one commit to one host, or says why not, and leaves nothing half-done.
+// One run of the agent: applies one commit to one host or reports why it cannot, and leaves nothing half-done.
 import type { AgentJob } from '../../api/job.ts';
 import { concerns, hasCode, MultinicError } from '../../api/errors.ts';
 import type { Outcome } from '../../api/outcome.ts';
@@ -33,12 +33,12 @@ import { validateStaged } from './staging.ts';
 import { Steps, type Step } from './steps.ts';
 import { recover } from './recover.ts';
 
-/** The host's own restore comes later than this run's: a quarter of its deadline, but some seconds. */
+/** The host restores itself later than this run would: by a quarter of its deadline, and by five seconds at least. */
 function deadManSeconds({ deadlineSeconds }: Task): number {
   return deadlineSeconds + Math.max(Math.ceil(deadlineSeconds / 4), 5);
 }
 
-/** The node's branch, wherever it is read from. */
+/** The node's branch. */
 export interface Branch {
   /** Fetches the newest commit and reads it back whole. */
   checkout(): Promise<Checkout>;
@@ -51,14 +51,14 @@ export interface Dependencies {
   readonly host: Host;
   readonly log: Log;
   readonly clock: () => Date;
-  /** Aborted with a MultinicError as reason when the run shall end, the host restored. */
+  /** Aborted with a MultinicError as reason when the run has to end, with the host restored. */
   readonly signal: AbortSignal;
-  /** Has to answer after a change, if it did before. */
+  /** The API server, which has to answer after a change if it answered before. */
   readonly apiServer?: Endpoint;
   readonly entered?: (step: Step) => void;
 }
 
-/** What a run is for, and within which bounds. */
+/** Task of a run, with its bounds. */
 interface Task extends Pick<Outcome, 'node' | 'job' | 'commit'> {
   /** The commit that the host's record should name; undefined: whatever it names. */
   readonly expectedRecord: string | null | undefined;
@@ -72,7 +72,7 @@ interface Task extends Pick<Outcome, 'node' | 'job' | 'commit'> {
 
 /**
  * Applies a Job's commit.
- * @returns what happened; every failure but a taken lock is reported so
+ * @returns the report; every failure is reported, except a lock that another run has
  * @throws MultinicError `AgentRunning`
  */
 export function run(job: AgentJob, branch: Branch, dependencies: Dependencies): Promise<Outcome> {
@@ -96,12 +96,12 @@ export function run(job: AgentJob, branch: Branch, dependencies: Dependencies): 
   });
 }
 
-/** What a node has to go on reaching: by the addresses that it uses, and by those that stand behind them. */
+/** Addresses that a node must not lose: those of the job's URL, and those behind a Service. */
 export function peersOf({ url, peers = [] }: Pick<AgentJob, 'url' | 'peers'>): string[] {
   return [new URL(url).hostname.replace(/^\[|\]$/g, ''), ...peers];
 }
 
-/** Takes all our files off a host and forgets it. Asks no store, so that it works when there is none any more. */
+/** Removes all our files and the record from a host. Needs no store, which may be gone. */
 export function cleanUp(dependencies: Dependencies, deadlineSeconds: number): Promise<Outcome> {
   const task: Task = {
     node: '',
@@ -117,7 +117,7 @@ export function cleanUp(dependencies: Dependencies, deadlineSeconds: number): Pr
   return reported(task, dependencies, (record, steps) => settle(task, NOTHING, record, steps, dependencies));
 }
 
-/** Brings the host to what is desired: detect, plan, and change only if there is something to change. */
+/** Brings the host to the desired state: detect, plan, and change only if something differs. */
 async function settle(
   task: Task,
   desired: Desired,
@@ -136,7 +136,7 @@ async function settle(
   if (decision.kind === 'diverged') return diverged(decision.found, applied, expectedRecord);
   const full = task.mode === 'full';
   const reload = needsReload(decision.plan, task.mode);
-  // The host's manager reads everything anew then.
+  // With `apply: full` networkd loads the new files, so no address lingers.
   const plan = full ? { ...decision.plan, lingering: [] } : decision.plan;
   sayOrphans(plan, log);
   const next =
@@ -167,14 +167,14 @@ async function settle(
   if (plan.lingering.length > 0) {
     log.warn({ lingering: plan.lingering }, `NetworkdHoldsOldFile: ${describeLingering(plan.lingering)}`);
   }
-  if (doubt !== undefined) log.warn({ err: doubt }, 'the next boot may be another matter');
+  if (doubt !== undefined) log.warn({ err: doubt }, 'the next boot may have another result');
   return await steps.always('report', () => ({
     ...success(plan, notRestored, doubt),
     tree: treeOnHost(root, desired, plan),
   }));
 }
 
-/** What others have written since our files were: these are right, and a boot may still do otherwise. */
+/** Doubt about the next boot of a host whose files are right: foreign files may have come since. */
 async function doubtOfNextBoot(
   { kind }: Desired,
   plan: Plan,
@@ -188,24 +188,25 @@ async function doubtOfNextBoot(
     return undefined;
   } catch (error) {
     if (concerns(error, 'nextBoot')) return error;
-    // A full disk, a command that hangs: it does not say anything of a boot, and nothing is to be done here.
-    log.warn({ err: error }, 'what the next boot does could not be found out');
+    // A full disk or a command that hangs says nothing about the next boot.
+    log.warn({ err: error }, 'could not find out what the next boot does');
     return undefined;
   }
 }
 
-/** In the words that operators look for in a Job's log. */
+/** Logs orphaned files with the keywords that operators search for in a Job's log. */
 function sayOrphans({ orphans }: Plan, log: Log): void {
   const paths = orphans.map(({ path }) => path);
   const what = paths.length === 0 ? 'nothing is orphaned' : `${paths.length} orphaned: ${paths.join(', ')}`;
   log.info({ orphans }, `CleanupOrphanedConfigs: ${what}`);
 }
 
-/** Machine IDs change when a VM is built anew: the controller learns of it by the report, and commits the new one. */
-async function warnOfOtherMachine({ machineID }: NodeIdentity, { host, log }: Dependencies): Promise<void> {
+/** A rebuilt VM has another machine ID: the controller learns it from the report, and commits it. */
+async function warnOfOtherMachine(node: NodeIdentity, { host, log }: Dependencies): Promise<void> {
+  const expected = node.machineID;
   const { machineId } = await host.machine.identity();
-  if (machineID !== machineId) {
-    log.warn({ expected: machineID, machineId }, 'this machine is not the one that the commit was made for');
+  if (machineId !== expected) {
+    log.warn({ expected, machineId }, 'the machine ID differs from the one in the commit');
   }
 }
 
@@ -222,7 +223,7 @@ async function detect({ network }: Desired, host: Host, log: Log): Promise<HostS
   return state;
 }
 
-/** Locks, settles what a killed run left, and turns whatever happens into a report. */
+/** Takes the lock, ends the change of a killed run, and turns every result and error into a report. */
 async function reported(
   { node, job, commit, probe }: Task,
   { root, host, log, clock, signal, entered }: Dependencies,
@@ -270,8 +271,8 @@ async function reported(
 }
 
 /**
- * git's tree id of what was read back from the host, in the commit's terms: a file that was kept because it means the
- * same counts as the commit's.
+ * git's tree id of the managed files on the host. A file that was kept because it means the same as the commit's counts
+ * as the commit's.
  */
 function treeOnHost(root: Root, desired: Desired, plan: Plan): string {
   const files = readManaged(root).flatMap(({ renderer, nic, files }) => {

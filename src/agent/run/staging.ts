@@ -11,9 +11,9 @@ import type { Plan } from '../plan/plan.ts';
 import type { Root } from '../files/root.ts';
 
 /**
- * Builds the configuration folders as they will be, everybody's files and ours, beside the real ones, and has the
- * OS's own generator read them. They lie inside the host's root, where a command of the host can see them.
- * @returns what will count at the next boot
+ * Builds copies of the configuration folders with foreign files and our new ones, and has the OS's own generator read
+ * them. The copies are inside the host's root, where a command of the host can see them.
+ * @returns the files that will count at the next boot
  * @throws MultinicError `ValidationFailed`, `NotAtNextBoot`
  */
 export async function validateStaged(
@@ -25,7 +25,7 @@ export async function validateStaged(
 ): Promise<readonly NextBoot[]> {
   const renderers = RENDERERS.filter(
     (renderer) =>
-      // A tree without interfaces is no host's in particular.
+      // The tree without interfaces has a renderer that may not be the host's.
       (renderer.kind === kind && plan.present.length > 0) ||
       plan.files.some((step) => renderer.manages(step.path)),
   );
@@ -75,7 +75,7 @@ async function generateOthers(boot: Host['boot'], staging: string): Promise<void
   }
 }
 
-/** Nothing here has to survive a crash, so nothing is synced; the folder is new, so it holds no links. */
+/** Writes without fsync, because a crash may lose the copies. The folder is new, so it has no links. */
 function stage(staging: string, path: string, content: string, mode: number): void {
   const real = join(staging, path);
   mkdirSync(dirname(real), { recursive: true });

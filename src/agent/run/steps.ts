@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { checkpoint } from '../../api/checkpoint.ts';
 
-/** Every step of a run, in order. A failure names the one that it happened in. */
+/** Every step of a run, in order. A failure names its step. */
 export const STEPS = [
   'lock',
   'recover',
@@ -24,21 +24,21 @@ export const STEPS = [
 ] as const;
 export type Step = (typeof STEPS)[number];
 
-/** Leads a run from step to step: between any two it can be killed (tests), stopped (SIGTERM) or out of time. */
+/** Leads a run from step to step. Between two steps a run can be killed (tests), stopped (SIGTERM) or out of time. */
 export class Steps {
   current: Step = 'lock';
   readonly #signal: AbortSignal;
   readonly #stopped: Promise<never>;
   readonly #entered: (step: Step) => void;
 
-  /** @param signal aborted with a MultinicError as reason when the run shall end */
+  /** @param signal aborted with a MultinicError as reason when the run has to end */
   constructor(signal: AbortSignal, entered: (step: Step) => void) {
     this.#signal = signal;
     this.#entered = entered;
     this.#stopped = new Promise((_resolve, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
     });
-    // Whoever waits hears of it; nobody need wait.
+    // A rejection that nothing waits for must not end the process.
     this.#stopped.catch(() => {});
   }
 
@@ -50,7 +50,7 @@ export class Steps {
     return await action();
   }
 
-  /** A step that runs to its end, come what may: what restores a host is not to be stopped half-way. */
+  /** A step that no signal and no deadline stops, such as the restore of a host. */
   async always<T>(step: Step, action: () => T | Promise<T>): Promise<T> {
     this.current = step;
     this.#entered(step);
@@ -58,12 +58,12 @@ export class Steps {
     return await action();
   }
 
-  /** Waits for what may be given up at any time, because it changes nothing on the host. */
+  /** Waits for work that changes nothing on the host, and gives it up when the run has to end. */
   async unless<T>(work: Promise<T>): Promise<T> {
     return await Promise.race([work, this.#stopped]);
   }
 
-  /** Lets signals and timers in, which synchronous file operations keep out, and ends the run if one of them says so. */
+  /** Lets signals and timers run, which synchronous file operations block, and throws if the run has to end. */
   async pause(): Promise<void> {
     await setImmediate();
     this.#signal.throwIfAborted();

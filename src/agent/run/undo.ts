@@ -44,7 +44,7 @@ export async function undo(pending: Pending, root: Root, host: Host, log: Log): 
   } catch (error) {
     throw new MultinicError(
       'RestoreFailed',
-      `THE HOST COULD NOT BE RESTORED: ${error instanceof Error ? error.message : String(error)}. What it was is in var/lib/multinic/record.json; the next run tries again`,
+      `THE HOST COULD NOT BE RESTORED: ${error instanceof Error ? error.message : String(error)}. The state before the change is in var/lib/multinic/record.json; the next run tries again`,
       { cause: error },
     );
   }

@@ -6,22 +6,22 @@ import type { FileStep } from '../plan/file-order.ts';
 import { defaultLinks } from '../plan/preflight.ts';
 import type { Root } from '../files/root.ts';
 
-/** What is to be found on the host: a file's content by path, null where there is none. */
+/** Files that must be on the host: content by path; null: no such file. */
 export type ExpectedFiles = ReadonlyMap<string, string | null>;
 
-/** Links and routes, as far as they are compared. */
+/** Links and routes that are compared. */
 export interface Machine {
   readonly links: readonly Link[];
   readonly routes: readonly Route[];
 }
 
-/** What the files have to be once a plan is carried out. */
+/** The files that must be on the host after a plan is carried out. */
 export function expectedFiles(files: readonly FileStep[]): ExpectedFiles {
   // A later step of the same path wins, as it does on the disk.
   return new Map(files.map((step) => [step.path, step.op === 'write' ? step.content : null]));
 }
 
-/** The half of a verification that counts at the next boot. @throws MultinicError `VerifyFailed` */
+/** Verifies the files, which count at the next boot. @throws MultinicError `VerifyFailed` */
 export function verifyFiles(root: Root, expected: ExpectedFiles): void {
   for (const [path, content] of expected) {
     if ((root.read(path)?.content ?? null) !== content) {
@@ -30,7 +30,7 @@ export function verifyFiles(root: Root, expected: ExpectedFiles): void {
   }
 }
 
-/** The half that counts now: each NIC by its MAC. @throws MultinicError `VerifyFailed` */
+/** Verifies the running links, each by its MAC. @throws MultinicError `VerifyFailed` */
 export function verifyLinks(links: readonly Link[], targets: readonly LinkTarget[]): void {
   for (const target of targets) {
     const same = links.filter((link) => link.mac === target.mac);
@@ -93,7 +93,7 @@ export function verifyReady(links: readonly Readiness[], nics: readonly NamedNic
 
 /**
  * The part of a machine that a change of these NICs could harm: the NICs, the node's primary NICs, and the routes of both.
- * Links of pods come and go meanwhile, and in a big cluster they are hundreds.
+ * Links of pods come and go during a change, hundreds of them in a big cluster.
  */
 export function atStake({ links, routes }: Machine, macs: ReadonlySet<string>): Machine {
   const primary = defaultLinks({ links, routes });
@@ -103,7 +103,7 @@ export function atStake({ links, routes }: Machine, macs: ReadonlySet<string>): 
 }
 
 /**
- * Of what was at stake, what counts minutes later, or after a reboot: routes to other nodes may have come and gone.
+ * The part of `atStake` that still counts minutes later, or after a reboot: routes to other nodes may have come and gone.
  * @param changed links that were changed
  */
 export function lasting({ links, routes }: Machine, changed: readonly NamedNic[]): Machine {
@@ -113,13 +113,13 @@ export function lasting({ links, routes }: Machine, changed: readonly NamedNic[]
   return { links, routes: routes.filter(({ dev, to }) => own.has(dev) || to === 'default') };
 }
 
-/** The node's primary NICs and others' routes are none of our business: they have to be as before. */
+/** Verifies that the node's primary NICs and foreign routes are as before. @throws MultinicError `VerifyFailed` */
 export function verifyRest(after: Machine, before: Machine): void {
   const primary = defaultLinks(after);
   for (const [index, link] of defaultLinks(before).entries()) {
-    // Another may have come meanwhile (a router's advertisement), but not before the first.
+    // Another primary NIC may have come (by a router advertisement), but not before the first.
     const same = index === 0 ? primary[0] : primary.find(({ mac }) => mac === link.mac);
-    // An address may have come too (a VIP that moves).
+    // An address may have come (a VIP that moves).
     const known = heldAddresses(link);
     const kept = (all: readonly string[] = []): string[] => all.filter((each) => known.includes(each));
     const now = same && { ...same, addresses: kept(same.addresses), leases: kept(same.leases) };
@@ -131,7 +131,7 @@ export function verifyRest(after: Machine, before: Machine): void {
   if (lost !== undefined) throw failed(`the route ${lost} is gone`);
 }
 
-/** The first IPv4 address is what the node speaks by; of IPv6 the kernel lists the newest first. */
+/** Sorts IPv6 addresses, which the kernel lists newest first. The order of IPv4 counts: the node speaks from the first. */
 function ordered({ addresses, leases = [], loaded: _, yields: __, ...link }: Link): Link {
   const v4 = addresses.filter((address) => !address.includes(':'));
   const v6 = addresses.filter((address) => address.includes(':'));

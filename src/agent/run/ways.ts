@@ -91,7 +91,7 @@ function changedWay({ to, from }: KnownWay, now: KnownWay | undefined): Multinic
       : `${now.name} ${now.via === undefined ? '' : `via ${now.via} `}is the way`;
   return new MultinicError(
     'VerifyFailed',
-    `after the change ${leads} to ${to}${speaker}, as it was not before; give the NIC another subnet in the MultiNicBizConfig, or look at the node’s routes and rules, then run \`multinic retry\``,
+    `after the change ${leads} to ${to}${speaker}, which differs from before; give the NIC another subnet in the MultiNicBizConfig, or look at the node’s routes and rules, then run \`multinic retry\``,
     { data: { to, ...(from !== undefined && { from }) } },
   );
 }
