@@ -161,6 +161,21 @@ describe('the hour', () => {
     expect(times).toEqual(times.toSorted((a, b) => b - a));
   });
 
+  test('a clock that was ahead and came back lets no more go', async () => {
+    await using fleet = await fleetOf();
+    fleet.now += 24 * HOUR_MS;
+    fleet.want('other', { x: 1500 });
+    await fleet.pass();
+    fleet.now -= 24 * HOUR_MS;
+    fleet.want('cr', { ...ALL, a: null });
+    expect([...(await fleet.pass()).stopped]).toEqual([]);
+    fleet.now += 60_000;
+    fleet.want('cr', { ...ALL, a: null, b: null });
+    expect([...(await fleet.pass()).stopped]).toEqual(['b']);
+    const [main] = (await fleet.git(['log', '-1', '--format=%ct', 'main'])).split('\n').map(Number);
+    expect((await fleet.branch('a')).tip.committer.time).toBe(main);
+  });
+
   test('two CRs that lose one node each are two removals, in one pass as in two', async () => {
     for (const passes of [1, 2]) {
       await using fleet = await Fleet.open(['a', 'b', 'c']);

@@ -29,6 +29,8 @@ export interface Head {
 export interface Cause {
   readonly author: Person;
   readonly trailers: Trailers;
+  /** Time of the commit of main that asks for it, seconds since 1970. The commit is never older. */
+  readonly notBefore?: number;
 }
 
 export function headOf(branch: Branch): Head {
@@ -155,6 +157,7 @@ function add(
     subject: subject(node.name, what),
     ...(what.endsWith(body) && what.length < 100 ? {} : { body }),
     trailers: [[TRAILER.change, kind], ...cause.trailers],
+    ...(cause.notBefore !== undefined && { notBefore: cause.notBefore }),
   });
   return { parent: mark, tree: treeId(managedFiles(files)) };
 }

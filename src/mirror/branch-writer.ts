@@ -242,6 +242,8 @@ function causeFor(change: Change, step: Step): Cause {
   return {
     author: step.order.has(step.commit.oid) ? { name, email } : CONTROLLER,
     trailers: [...trailers, [TRAILER.mainCommit, step.commit.oid]],
+    // The guard counts an hour by the times of main, also when the clock was ahead and came back.
+    notBefore: step.commit.committer.time,
   };
 }
 

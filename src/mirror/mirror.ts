@@ -16,6 +16,7 @@ import type { Store } from '../store/store.ts';
 import { BranchMirror, type BranchesResult } from './branch-mirror.ts';
 import type { MirrorEvent } from './branch-writer.ts';
 import { resolveClaims } from './claim.ts';
+import { configSteps } from './config-steps.ts';
 import { Judge, type Judgement, type ValidConfig } from './judge.ts';
 import { DEFAULT_GUARD, type GuardPolicy } from './guard.ts';
 import {
@@ -164,7 +165,7 @@ export class Mirror {
     let main = await this.main();
     const listed = new Set(list.configs.map((object) => formatConfigRef(object.ref)));
     const doubts = new Map<string, string>();
-    for (const [key, { object, config }] of losersLast(valid, main)) {
+    for (const { key, object, config } of configSteps(valid, main)) {
       const before = main.configs.get(key);
       if (!sameConfig(before, config)) main = await this.#commitConfig(main, before, config, object);
       else if (before !== config) main = this.#replace(main, key, config);
@@ -250,19 +251,6 @@ export class Mirror {
 /** The base cannot be read, so only the CR can say what the node should have. */
 function isBroken({ invalid, base, tip }: Branch): boolean {
   return invalid !== undefined && base.commit?.oid === tip.oid;
-}
-
-/**
- * Puts CRs that lose an entry after CRs that gain one, so that a node that moves between two CRs always has a claim and
- * keeps its hold.
- */
-function losersLast(
-  valid: ReadonlyMap<string, ValidConfig>,
-  main: MainState,
-): [key: string, config: ValidConfig][] {
-  const loses = ([key, { config }]: [string, ValidConfig]): boolean =>
-    [...(main.configs.get(key)?.entries.keys() ?? [])].some((entry) => !config.entries.has(entry));
-  return [...valid].sort((a, b) => Number(loses(a)) - Number(loses(b)));
 }
 
 function warningsOf({ valid }: Judgement): Map<string, readonly Problem[]> {

@@ -270,7 +270,7 @@ export class Store {
     for (const { ref, to } of moves) this.refs.moved(ref, to);
   }
 
-  /** Commit times never go back, whatever the clock does: max(now, newest parent's). */
+  /** Commit times never go back, whatever the clock does: max(now, newest parent's, the commit's own bound). */
   async #times(commits: readonly NewCommit[]): Promise<number[]> {
     const now = Math.floor(this.#clock() / 1000);
     const known = commits.flatMap(({ parents }) =>
@@ -283,7 +283,8 @@ export class Store {
       const before = commit.parents.map((parent) =>
         isMark(parent) ? times[parent.mark - 1] : timeOf.get(parent),
       );
-      times.push(before.reduce<number>((newest, time) => Math.max(newest, time ?? 0), now));
+      const earliest = Math.max(now, commit.notBefore ?? 0);
+      times.push(before.reduce<number>((newest, time) => Math.max(newest, time ?? 0), earliest));
     }
     return times;
   }

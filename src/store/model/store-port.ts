@@ -112,6 +112,8 @@ export interface NewCommit {
   readonly subject: string;
   readonly body?: string;
   readonly trailers: readonly (readonly [key: string, value: string])[];
+  /** Earliest time of the commit, seconds since 1970: that of what asks for it, whatever the clock says. */
+  readonly notBefore?: number;
 }
 
 /** Who was authenticated, and what for. */

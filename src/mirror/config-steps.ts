@@ -1,0 +1,57 @@
+// Orders the commits of main in one pass: a node that moves between two CRs is gained by one before the other loses it, so
+// the node is never without a CR, and its network, its names and a hold stay.
+
+import { nodeIdKey } from '../network/text.ts';
+import type { ConfigObject } from './home-port.ts';
+import type { ValidConfig } from './judge.ts';
+import type { MainConfig, MainState } from './main-branch.ts';
+import type { Entry } from './node-entry.ts';
+
+/** One state that a CR takes on main. */
+export interface ConfigStep {
+  readonly key: string;
+  readonly object: ConfigObject;
+  readonly config: MainConfig;
+}
+
+/**
+ * The states that the CRs take, in order. A CR that loses nodes, and gains one that another CR loses, takes two: first with
+ * all of them, then as it is written. So even CRs that trade nodes gain all before they lose any.
+ */
+export function configSteps(valid: ReadonlyMap<string, ValidConfig>, main: MainState): ConfigStep[] {
+  const changes = [...valid].map(([key, { object, config }]) => {
+    const before = main.configs.get(key)?.entries ?? new Map<string, Entry>();
+    return {
+      key,
+      object,
+      config,
+      lost: without(before, config.entries),
+      gained: without(config.entries, before),
+    };
+  });
+  const leaving = new Set(changes.flatMap(({ lost }) => lost.map(nodeOf)));
+  const gains: ConfigStep[] = [];
+  const losses: ConfigStep[] = [];
+  for (const { key, object, config, lost, gained } of changes) {
+    const trades = lost.length > 0 && gained.some((entry) => leaving.has(nodeOf(entry)));
+    if (trades) gains.push({ key, object, config: withEntries(config, lost) });
+    (lost.length > 0 ? losses : gains).push({ key, object, config });
+  }
+  return [...gains, ...losses];
+}
+
+/** Entries of one state that have no entry under their key in another. */
+function without(entries: ReadonlyMap<string, Entry>, others: ReadonlyMap<string, Entry>): Entry[] {
+  return [...entries.values()].filter(({ key }) => !others.has(key));
+}
+
+function nodeOf({ key, nodeId }: Entry): string {
+  return nodeId === undefined ? key : nodeIdKey(nodeId);
+}
+
+function withEntries(config: MainConfig, more: readonly Entry[]): MainConfig {
+  return {
+    ...config,
+    entries: new Map([...config.entries, ...more.map((entry) => [entry.key, entry] as const)]),
+  };
+}
