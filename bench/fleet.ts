@@ -51,7 +51,7 @@ export function configs(
 }
 
 export function mirrorOf(store: Store): Mirror {
-  return new Mirror(store, new Branches(store.reader), { log: pino({ level: 'silent' }) });
+  return new Mirror(store, new Branches(store.reader), { log: pino({ level: 'silent' }), sliceMs: Infinity });
 }
 
 function idOf(node: number): string {

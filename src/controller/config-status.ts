@@ -74,7 +74,7 @@ export function nodeViews(snapshot: Snapshot): NodeView[] {
 }
 
 /**
- * The status of each listed CR. A node whose entry is gone stays with its CR until it is clean.
+ * The status of each listed CR that the branches reflect. A node whose entry is gone stays with its CR until it is clean.
  * @param previous keeps transition times where nothing changed
  * @param now milliseconds since 1970
  */
@@ -86,6 +86,8 @@ export function configStatuses(
   const views = Map.groupBy(nodeViews(snapshot), (view) => view.config ?? '');
   const statuses = new Map<string, ConfigStatus>();
   for (const [key, listed] of snapshot.listed) {
+    // A later pass tells of a CR that the branches do not reflect yet.
+    if (snapshot.report.behind.has(key)) continue;
     const own = (views.get(key) ?? []).filter((view) => !isGone(snapshot, view));
     statuses.set(key, configStatus(snapshot, listed, own, previous.get(key), now));
   }

@@ -18,6 +18,8 @@ export interface DeskOptions {
   readonly wake: Wake;
   readonly log: Logger;
   readonly guard?: GuardPolicy;
+  /** Milliseconds after which a pass leaves the rest to the next pass. */
+  readonly sliceMs?: number;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
 }
@@ -33,14 +35,15 @@ export class Desk {
   readonly telling: Telling;
   readonly commands: Commands;
 
-  constructor({ store, inventory, sink, wake, log, guard = DEFAULT_GUARD, now = Date.now }: DeskOptions) {
+  constructor(options: DeskOptions) {
+    const { store, sink, log, guard = DEFAULT_GUARD, sliceMs, now = Date.now } = options;
     this.store = store;
-    this.inventory = inventory;
-    this.wake = wake;
+    this.inventory = options.inventory;
+    this.wake = options.wake;
     this.log = log;
     this.now = now;
     this.branches = new Branches(store.reader);
-    this.mirror = new Mirror(store, this.branches, { guard, log });
+    this.mirror = new Mirror(store, this.branches, { guard, log, ...(sliceMs !== undefined && { sliceMs }) });
     this.telling = new Telling(sink, now);
     this.commands = new Commands(this);
   }

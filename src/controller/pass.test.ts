@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { InventoryNode, ConfigObject } from '../mirror/home-port.ts';
 import { jobName, jobStamp } from '../scheduler/job-name.ts';
 import type { Outcome } from '../api/outcome.ts';
@@ -40,6 +40,7 @@ let store: Store;
 let nodes: InventoryNode[];
 let jobs: Jobs;
 let inventory: PausableInventory;
+let sink: StatusSink;
 /** What was said of the CR, and to people. */
 let said: string[];
 let desk: Desk;
@@ -52,7 +53,7 @@ beforeEach(async () => {
   jobs = new Jobs();
   said = [];
   inventory = { list: async () => nodes, setPaused: async () => undefined };
-  const sink: StatusSink = {
+  sink = {
     read: async () => undefined,
     write: async () => void said.push('status'),
     remove: async () => undefined,
@@ -259,4 +260,58 @@ test('a job that is gone before its agent began is made again under its name, an
   expect(jobs.started).toHaveLength(2);
   expect(jobs.started[1]).toEqual(jobs.started[0]);
   expect(await outcomes()).toBeUndefined();
+});
+
+/** A CR for each node. */
+function configs(): ConfigObject[] {
+  return nodes.map((node, index) => {
+    const { nodeConfigs } = config().spec as { nodeConfigs: object[] };
+    const ref = { group: 'multinic.io', namespace: 'multinic-system', name: `cr-of-${node.name}` };
+    return { ...config(), ref, uid: ref.name, generation: 1, spec: { nodeConfigs: [nodeConfigs[index]] } };
+  });
+}
+
+function passOf(sliceMs: number): Pass {
+  const { inventory: home, wake, log } = desk;
+  desk = new Desk({ store, inventory: home, sink, wake, log, now: () => NOW, sliceMs });
+  const listed = configs();
+  return new Pass({
+    desk,
+    source: { list: async () => ({ configs: listed, doubt: () => undefined }) },
+    runner: jobs,
+  });
+}
+
+describe('many CRs', () => {
+  beforeEach(() => {
+    nodes = Array.from({ length: 12 }, (_, index) => worker(index + 1));
+  });
+
+  test('are committed to main in one batch', async () => {
+    const write = vi.spyOn(store, 'write');
+    await passOf(60_000).run();
+    const onMain = write.mock.calls.filter(([{ moves }]) =>
+      moves.some(({ ref }) => ref === 'refs/heads/main'),
+    );
+    expect(onMain).toHaveLength(1);
+    const log = await store.reader.log((await store.reader.ref('refs/heads/main'))!, { firstParent: true });
+    expect(log.filter(({ subject }) => subject.includes('cr-of-'))).toHaveLength(12);
+  });
+
+  test('take as many passes as they need: outcomes and Jobs go between, and no status runs ahead', async () => {
+    const short = passOf(0);
+    const first = await short.run();
+    expect(first.nextWake).toBeLessThanOrEqual(NOW);
+    const { behind } = first.snapshot.report;
+    expect(behind.size).toBeGreaterThan(0);
+    expect([...desk.telling.statuses.keys()].filter((key) => behind.has(key))).toEqual([]);
+    const started = jobs.started.length;
+    let passes = 1;
+    for (let report = first.snapshot.report; report.behind.size > 0; passes += 1)
+      report = (await short.run()).snapshot.report;
+    expect(passes).toBeGreaterThan(5);
+    expect(jobs.started.length).toBeGreaterThan(started);
+    expect(desk.telling.statuses.size).toBe(12);
+    expect((await store.reader.refs('refs/heads/node/')).size).toBe(12);
+  });
 });

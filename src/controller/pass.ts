@@ -91,7 +91,8 @@ export class Pass {
     // A problem of the mirror's reading may come from a store that was restored meanwhile.
     await store.expectFence();
     await telling.tell(snapshot);
-    const nextWake = Math.min(plan.nextWake ?? Infinity, this.#retryAt(troubles));
+    const goOn = mirrored.behind.size > 0 ? now() : Infinity;
+    const nextWake = Math.min(plan.nextWake ?? Infinity, this.#retryAt(troubles), goOn);
     return { snapshot, ...(nextWake < Infinity && { nextWake }) };
   }
 

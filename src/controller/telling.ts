@@ -69,17 +69,19 @@ export class Telling {
   /** Writes the statuses that changed, then tells the news. */
   async tell(snapshot: Snapshot): Promise<void> {
     const before = await this.#statusesBefore(snapshot);
-    const statuses = configStatuses(snapshot, before, this.#now());
-    for (const [key, status] of statuses) {
+    const fresh = configStatuses(snapshot, before, this.#now());
+    for (const [key, status] of fresh) {
       if (isDeepStrictEqual(status, before.get(key))) continue;
       await this.#sink.write(snapshot.listed.get(key)!.ref, status);
       checkpoint('controller.status');
     }
     for (const [key, { ref }] of this.#snapshot?.listed ?? []) {
-      if (!statuses.has(key) && !snapshot.report.doubts.has(key)) await this.#sink.remove(ref);
+      if (!snapshot.listed.has(key) && !snapshot.report.doubts.has(key)) await this.#sink.remove(ref);
     }
     const news = newsBetween(this.#snapshot, snapshot);
-    this.#statuses = statuses;
+    // A CR that the pass had no time for keeps its earlier status.
+    const kept = [...before].filter(([key]) => snapshot.listed.has(key));
+    this.#statuses = new Map([...kept, ...fresh]);
     this.#snapshot = snapshot;
     for (const event of news) await this.#sink.emit(event);
     this.#untold.length = 0;

@@ -135,8 +135,9 @@ function isConfigured(snapshot: Snapshot): boolean {
 }
 
 /** Whether nothing happens until a person acts or a back-off ends. */
-export function isSettled({ jobs, decisions }: Snapshot): boolean {
+export function isSettled({ report, jobs, decisions }: Snapshot): boolean {
   return (
+    report.behind.size === 0 &&
     jobs.length === 0 &&
     [...decisions.values()].every((decision) => !decision.due && decision.reason !== 'Queued')
   );

@@ -10,7 +10,7 @@ import { formatConfigRef, TRAILER } from '../history/commit-words.ts';
 import { MAIN, MIRRORED } from '../history/refs.ts';
 import { Batch } from '../store/model/batch.ts';
 import { satisfies } from '../network/interface.ts';
-import type { Oid } from '../store/model/store-port.ts';
+import type { Mark, Oid, Person } from '../store/model/store-port.ts';
 import { decideAnew } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
 import { BranchMirror, type BranchesResult } from './branch-mirror.ts';
@@ -27,7 +27,7 @@ import {
   type MainConfig,
   type MainState,
 } from './main-branch.ts';
-import type { ConfigList, ConfigObject, InventoryNode } from './home-port.ts';
+import type { ConfigList, InventoryNode } from './home-port.ts';
 
 /** Findings and commits of one pass; the status of every CR is made from them. */
 export interface MirrorReport extends BranchesResult {
@@ -38,10 +38,41 @@ export interface MirrorReport extends BranchesResult {
   readonly unreadable: readonly Problem[];
   /** CRs of main that the home does not list and may still have, each with the reason for the doubt. */
   readonly doubts: ReadonlyMap<string, string>;
+  /** CRs that this pass had no time for, by `group/namespace/name`: the next pass goes on with them. */
+  readonly behind: ReadonlySet<string>;
+}
+
+/** A change of main. */
+interface ConfigChange {
+  readonly key: string;
+  readonly before: MainConfig | undefined;
+  /** undefined: the CR is gone. */
+  readonly after: MainConfig | undefined;
+  readonly writer?: Person;
+}
+
+/** Number of CRs whose commits are written in one batch. */
+const CONFIGS_AT_ONCE = 50;
+/** Length of a pass. Outcomes are recorded and Jobs start between two passes. */
+const SLICE_MS = 5_000;
+
+/** The time that a pass has. */
+class Slice {
+  readonly #end: number;
+
+  constructor(ms: number) {
+    this.#end = performance.now() + ms;
+  }
+
+  get over(): boolean {
+    return performance.now() >= this.#end;
+  }
 }
 
 export interface MirrorOptions {
   readonly guard?: GuardPolicy;
+  /** Milliseconds after which a pass leaves the rest to the next pass. */
+  readonly sliceMs?: number;
   readonly log: Logger;
 }
 
@@ -57,6 +88,7 @@ export class Mirror {
   readonly #store: Store;
   readonly #branches: Branches;
   readonly #log: Logger;
+  readonly #sliceMs: number;
   readonly #judge = new Judge();
   readonly #branchMirror: BranchMirror;
   #cursor: Cursor | undefined;
@@ -70,6 +102,7 @@ export class Mirror {
     this.#store = store;
     this.#branches = branches;
     this.#log = options.log;
+    this.#sliceMs = options.sliceMs ?? SLICE_MS;
     this.#branchMirror = new BranchMirror(store, branches, {
       guard: options.guard ?? DEFAULT_GUARD,
       stateAt: (commit) => this.#stateAt(commit),
@@ -104,10 +137,12 @@ export class Mirror {
   async #pass(list: ConfigList, inventory: readonly InventoryNode[]): Promise<MirrorReport> {
     this.#cursor ??= await this.#readCursor();
     const judged = this.#judge.judge(list, await this.main());
-    const doubts = await this.#commitConfigs(list, judged.valid);
-    const result = await this.#mirrorCommits(inventory, this.#cursor);
+    const slice = new Slice(this.#sliceMs);
+    const doubts = await this.#commitConfigs(list, judged.valid, slice);
+    const result = await this.#mirrorCommits(inventory, this.#cursor, slice);
     return {
       ...result,
+      behind: behind(list, judged, result.main, doubts),
       invalid: judged.invalid,
       warnings: warningsOf(judged),
       unreadable: list.problems ?? [],
@@ -157,75 +192,95 @@ export class Mirror {
     });
   }
 
-  /** One commit on main for each CR that is new, changed, or gone. */
+  /** One commit on main for each CR that is new, changed, or gone; several in one batch. */
   async #commitConfigs(
     list: ConfigList,
     valid: ReadonlyMap<string, ValidConfig>,
+    slice: Slice,
   ): Promise<Map<string, string>> {
-    let main = await this.main();
+    const main = await this.main();
+    const changes = this.#changesOf(main, valid);
     const listed = new Set(list.configs.map((object) => formatConfigRef(object.ref)));
     const doubts = new Map<string, string>();
-    for (const { key, object, config } of configSteps(valid, main)) {
-      const before = main.configs.get(key);
-      if (!sameConfig(before, config)) main = await this.#commitConfig(main, before, config, object);
-      else if (before !== config) main = this.#replace(main, key, config);
-    }
     for (const [key, before] of main.configs) {
       if (listed.has(key)) continue;
       const doubt = list.doubt(before.ref);
-      if (doubt === undefined) main = await this.#commitConfig(main, before, undefined);
+      if (doubt === undefined) changes.push({ key, before, after: undefined });
       else doubts.set(key, doubt);
     }
+    // At least one batch is written, so every pass comes nearer to the end.
+    for (let start = 0; start < changes.length && (start === 0 || !slice.over); start += CONFIGS_AT_ONCE)
+      await this.#writeConfigs(changes.slice(start, start + CONFIGS_AT_ONCE));
     return doubts;
   }
 
-  /** Judges a CR in its present order, because a problem names the place of its entry. */
-  #replace(main: MainState, key: string, config: MainConfig): MainState {
-    this.#main = { ...main, configs: new Map(main.configs).set(key, config) };
-    return this.#main;
+  #changesOf(main: MainState, valid: ReadonlyMap<string, ValidConfig>): ConfigChange[] {
+    const configs = new Map(main.configs);
+    const same = new Map(main.configs);
+    const changes: ConfigChange[] = [];
+    for (const { key, object, config } of configSteps(valid, main)) {
+      const before = configs.get(key);
+      if (!sameConfig(before, config)) changes.push({ key, before, after: config, writer: object.writer });
+      // Judged in its present order, because a problem names the place of its entry.
+      else if (before === main.configs.get(key)) same.set(key, config);
+      configs.set(key, config);
+    }
+    this.#main = { ...main, configs: same };
+    return changes;
   }
 
-  async #commitConfig(
-    main: MainState,
-    before: MainConfig | undefined,
-    after: MainConfig | undefined,
-    object?: ConfigObject,
-  ): Promise<MainState> {
+  async #writeConfigs(changes: readonly ConfigChange[]): Promise<void> {
+    const main = await this.main();
     const batch = new Batch();
-    const mark = commitConfig(batch, main.commit, before, after, object?.writer);
-    batch.move(MAIN, mark, main.commit);
+    let tip: Oid | Mark = main.commit;
+    for (const { before, after, writer } of changes) tip = commitConfig(batch, tip, before, after, writer);
+    batch.move(MAIN, tip, main.commit);
     const passed = this.#cursor?.reached === main.commit && this.#cursor.stored !== main.commit;
     if (passed) batch.move(MIRRORED, main.commit, this.#cursor!.stored ?? null);
-    const [commit] = await this.#store.write(batch);
+    const commits = await this.#store.write(batch);
     if (passed) this.#cursor = { stored: main.commit, reached: main.commit };
-    const configs = new Map(main.configs);
-    const key = formatConfigRef((after ?? before)!.ref);
+    for (const [index, change] of changes.entries()) this.#committed(change, commits[index]!);
+    checkpoint('mirror.main');
+  }
+
+  #committed({ key, after }: ConfigChange, commit: Oid): void {
+    const configs = new Map(this.#main!.configs);
     if (after === undefined) configs.delete(key);
     else configs.set(key, after);
-    this.#main = { commit: commit!, configs };
-    this.#states.set(commit!, this.#main);
+    this.#main = { commit, configs };
+    this.#states.set(commit, this.#main);
     this.#log.info(
       { config: key, commit, generation: after?.generation },
       after === undefined ? 'CR was deleted' : 'CR committed',
     );
-    checkpoint('mirror.main');
-    return this.#main;
   }
 
-  /** Mirrors every commit of main that the branches do not reflect yet, one after the other. */
-  async #mirrorCommits(inventory: readonly InventoryNode[], cursor: Cursor): Promise<BranchesResult> {
+  /**
+   * Mirrors the commits of main that the branches do not reflect yet, one after the other, until the slice is over. At
+   * least one is mirrored, so every pass comes nearer to the end.
+   */
+  async #mirrorCommits(
+    inventory: readonly InventoryNode[],
+    cursor: Cursor,
+    slice: Slice,
+  ): Promise<BranchesResult> {
     const tip = await this.main();
     const pending = await commitsSince(this.#store.reader, tip.commit, cursor.reached);
     const order = new Map(pending.map((commit, index) => [commit.oid, index]));
     const steps = pending.length > 0 ? pending : [await this.#store.reader.commit(tip.commit)];
     let result: BranchesResult | undefined;
+    let done = 0;
     for (const commit of steps) {
+      if (result !== undefined && slice.over) break;
       const main = await this.#stateAt(commit.oid);
       result = await this.#branchMirror.run({ commit, main, inventory, order });
       this.#events.push(...result.events);
+      // The state before is asked for by the guard of the next commit.
+      if (done > 0) this.#states.delete(steps[done - 1]!.oid);
+      done += 1;
     }
-    this.#states.clear();
-    this.#cursor = await this.#advance(cursor, tip.commit, pending.length);
+    if (done === steps.length) this.#states.clear();
+    this.#cursor = await this.#advance(cursor, result!.main.commit, Math.min(done, pending.length));
     return { ...result!, events: this.#events.splice(0) };
   }
 
@@ -251,6 +306,19 @@ export class Mirror {
 /** The base cannot be read, so only the CR can say what the node should have. */
 function isBroken({ invalid, base, tip }: Branch): boolean {
   return invalid !== undefined && base.commit?.oid === tip.oid;
+}
+
+/** CRs that the branches do not reflect as the home lists them. */
+function behind(
+  list: ConfigList,
+  { valid }: Judgement,
+  main: MainState,
+  doubts: ReadonlyMap<string, string>,
+): Set<string> {
+  const late = [...valid].filter(([key, { config }]) => !sameConfig(main.configs.get(key), config));
+  const listed = new Set(list.configs.map(({ ref }) => formatConfigRef(ref)));
+  const going = [...main.configs.keys()].filter((key) => !listed.has(key) && !doubts.has(key));
+  return new Set([...late.map(([key]) => key), ...going]);
 }
 
 function warningsOf({ valid }: Judgement): Map<string, readonly Problem[]> {

@@ -262,7 +262,11 @@ export async function startMirror(
 ): Promise<Running> {
   const store = await Store.open(dir, { clock: now });
   const branches = new Branches(store.reader);
-  const mirror = new Mirror(store, branches, { guard, log: pino({ level: 'silent' }) });
+  const mirror = new Mirror(store, branches, {
+    guard,
+    log: pino({ level: 'silent' }),
+    sliceMs: Infinity,
+  });
   const nodes = { list: async () => inventory, setPaused: async () => undefined };
   // No controller, so no status says which removals wait: any may.
   const telling = {

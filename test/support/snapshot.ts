@@ -54,6 +54,7 @@ export function snapshotOf(nodes: Record<string, NodeSetup>, report: Partial<Mir
       warnings: new Map(),
       unreadable: [],
       doubts: new Map(),
+      behind: new Set(),
       ...report,
     },
     mainTime: T0,
