@@ -16,6 +16,9 @@ const EMPTY_TREE: Oid = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
 /** A parsed commit takes about 1.5 KB: this many are 12 MB. */
 const KEPT_COMMITS = 8192;
 
+/** Answers of `isAncestor`: as many as there are nodes, each some 150 bytes. */
+const KEPT_ANSWERS = 8192;
+
 export interface ReaderOptions {
   /** Where else objects are: the quarantine of a push, as git names it to a hook (`GIT_OBJECT_DIRECTORY`…). */
   readonly objectEnv?: Readonly<Record<string, string>>;
@@ -30,6 +33,7 @@ class GitReader implements Reader {
   readonly #dir: string;
   readonly #env: Readonly<Record<string, string>>;
   readonly #objects: CatFile;
+  readonly #ancestors = new RecentMap<string, boolean>(KEPT_ANSWERS);
   readonly #commits = new RecentMap<Oid, Commit>(KEPT_COMMITS);
 
   constructor(dir: string, env: Readonly<Record<string, string>>) {
@@ -115,11 +119,16 @@ class GitReader implements Reader {
   async isAncestor(ancestor: Oid, of: Oid): Promise<boolean> {
     // What a host or a person names need not be a commit, nor be here.
     if ((await this.#objects.info(expectOid(ancestor)))?.type !== 'commit') return false;
+    if (ancestor === of) return true;
+    // Both are here, so the answer stays true: a pass that asks again needs no process.
+    const key = `${ancestor} ${of}`;
+    const known = this.#ancestors.get(key);
+    if (known !== undefined) return known;
     const args = ['merge-base', '--is-ancestor', expectOid(ancestor), expectOid(of)];
     const ended = await tryGit(this.#dir, args, { env: this.#env });
-    if (ended.code === 0) return true;
-    if (ended.code === 1) return false;
-    throw gitFailure('git merge-base', ended);
+    if (ended.code !== 0 && ended.code !== 1) throw gitFailure('git merge-base', ended);
+    this.#ancestors.set(key, ended.code === 0);
+    return ended.code === 0;
   }
 
   async diff(from: Oid | null, to: Oid, paths: readonly string[] = []): Promise<string> {

@@ -296,7 +296,7 @@ export function inventoryNode(name: string): InventoryNode {
 
 /** The same node always has the same NIC. */
 export function entryFor(node: string, mtu: number | null): object {
-  const number = [...node].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 65_000, 7);
+  const number = [...node].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 62_000, 7);
   const [high, low] = [Math.floor(number / 250), number % 250];
   const macAddress = `02:00:00:00:${high.toString(16).padStart(2, '0')}:${low.toString(16).padStart(2, '0')}`;
   const nic = { macAddress, cidr: `10.${high % 250}.${low}.10/24`, mtu };

@@ -34,6 +34,11 @@ export class LooseObjects implements AsyncDisposable {
     return new LooseObjects(dir);
   }
 
+  /** Writes into a repository that is there. */
+  static in(dir: string): LooseObjects {
+    return new LooseObjects(dir);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.dir, { recursive: true, force: true });
   }

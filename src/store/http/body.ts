@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { MultinicError } from '../../api/errors.ts';
+import type { ByteAccount } from './byte-budget.ts';
 
 export interface BodyLimits {
   /** Bytes after decompression. */
@@ -12,6 +13,10 @@ export interface BodyLimits {
    * everything, can be told why. Beyond them the connection is cut.
    */
   readonly drain?: number;
+  /** Counts the bytes that are kept. */
+  readonly account?: ByteAccount;
+  /** A body that has not arrived by then is given up. */
+  readonly timeoutMs?: number;
 }
 
 export interface Body {
@@ -24,7 +29,7 @@ export interface Body {
 
 /**
  * Reads a body whole, gunzipped where its header says so.
- * @throws MultinicError `PayloadTooLarge` beyond limit and drain, `UnsupportedEncoding`, `BadRequest` for broken gzip
+ * @throws MultinicError `PayloadTooLarge` beyond limit and drain, `Busy` when too many bytes are in memory, `UnsupportedEncoding`, `BadRequest` for broken gzip
  */
 export async function readBody(request: IncomingMessage, limits: BodyLimits): Promise<Body> {
   const cut = Math.max(limits.limit, limits.drain ?? 0);
@@ -46,11 +51,15 @@ export async function readBody(request: IncomingMessage, limits: BodyLimits): Pr
       size += chunk.length;
       if (size > cut) throw tooLarge();
       const part = chunk.subarray(0, limits.limit - kept);
+      limits.account?.take(part.length);
       if (part.length > 0) chunks.push(part);
       kept += part.length;
     }
   };
 
+  const timer =
+    limits.timeoutMs === undefined ? undefined : setTimeout(() => request.destroy(), limits.timeoutMs);
+  request.once('close', () => clearTimeout(timer));
   const encoding = request.headers['content-encoding'] ?? 'identity';
   if (encoding === 'identity') await pipeline(request, collect);
   else if (encoding === 'gzip' || encoding === 'x-gzip') {
@@ -64,5 +73,6 @@ export async function readBody(request: IncomingMessage, limits: BodyLimits): Pr
       'UnsupportedEncoding',
       `Content-Encoding ${encoding} is not understood: send gzip, or none`,
     );
+  clearTimeout(timer);
   return { bytes: Buffer.concat(chunks), size, complete: size === kept };
 }

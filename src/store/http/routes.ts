@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import * as z from 'zod';
 import { InvalidInputError, MultinicError } from '../../api/errors.ts';
 import { readBody } from './body.ts';
+import type { ByteAccount } from './byte-budget.ts';
 import type { Principal } from '../model/store-port.ts';
 import { factsOf, readReason, type AnyReason } from '../../api/reasons/reasons.ts';
 
@@ -80,8 +81,8 @@ function decode(part: string): string {
   }
 }
 
-async function readJson(request: IncomingMessage): Promise<unknown> {
-  const { bytes } = await readBody(request, { limit: BODY_LIMIT });
+async function readJson(request: IncomingMessage, account: ByteAccount): Promise<unknown> {
+  const { bytes } = await readBody(request, { limit: BODY_LIMIT, account });
   if (bytes.length === 0) return undefined;
   try {
     return JSON.parse(bytes.toString());
@@ -100,6 +101,7 @@ export async function callRoute(
   request: IncomingMessage,
   url: URL,
   principal: Principal,
+  account: ByteAccount,
 ): Promise<unknown> {
   if (principal.role === 'node')
     throw new MultinicError(
@@ -132,7 +134,7 @@ export async function callRoute(
     return await found.route.handle({
       params: found.params,
       query,
-      body: await readJson(request),
+      body: await readJson(request, account),
       principal,
     });
   } catch (error) {

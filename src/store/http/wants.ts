@@ -1,9 +1,13 @@
-import { hasCode, MultinicError } from '../../api/errors.ts';
+import { MultinicError } from '../../api/errors.ts';
 import { FLUSH, pkt, readSection } from './pktline.ts';
 import type { Oid, Reader } from '../model/store-port.ts';
 
 /** Its wants, where it is shallow already, and how deep it wants to be. */
 const NAMES_COMMIT = /^(?:want|shallow) ([0-9a-f]{40})(?: [^\n]*)?\n?$/;
+/** Commits that a node names in one fetch: its tip. */
+const MAX_NAMED = 8;
+/** Commits by which a branch moves on during a fetch, and far more. */
+const MAX_BEHIND = 256;
 const DEEPEN = /^deepen [1-9][0-9]{0,8}\n?$/;
 
 /**
@@ -26,9 +30,9 @@ export async function confine(body: Buffer, branch: string, reader: Reader): Pro
     if (oid !== undefined) named.add(oid);
     else if (!DEEPEN.test(text)) throw refused('it says more than a node needs to');
   }
-  for (const oid of named) {
-    if (!(await isOnBranch(oid, tip, reader))) throw refused(`${oid} is no commit of ${branch}`);
-  }
+  if (named.size > MAX_NAMED) throw refused(`it names more than ${MAX_NAMED} commits`);
+  const [strange] = await withoutNewest(named, tip, reader);
+  if (strange !== undefined) throw refused(`${strange} is no recent commit of ${branch}`);
   return Buffer.concat([body.subarray(0, section.end), ...closing(body, section.end)]);
 }
 
@@ -44,17 +48,22 @@ function closing(body: Buffer, start: number): Buffer[] {
   return packets;
 }
 
-/** The tip may have moved since the node was shown it, so any commit of the branch's history is its own. */
-async function isOnBranch(oid: Oid, tip: Oid | undefined, reader: Reader): Promise<boolean> {
-  if (tip === undefined) return false;
-  if (oid === tip) return true;
-  try {
-    await reader.commit(oid);
-  } catch (error) {
-    if (hasCode(error, 'NotFound')) return false;
-    throw error;
+/**
+ * The commits that are none of a branch's newest. The tip may have moved since the node was shown it, so a few before it
+ * are the node's own too.
+ */
+async function withoutNewest(
+  named: ReadonlySet<Oid>,
+  tip: Oid | undefined,
+  reader: Reader,
+): Promise<ReadonlySet<Oid>> {
+  const left = new Set(named);
+  let next = tip;
+  for (let walked = 0; next !== undefined && left.size > 0 && walked < MAX_BEHIND; walked += 1) {
+    left.delete(next);
+    if (left.size > 0) next = (await reader.commit(next)).parents[0];
   }
-  return reader.isAncestor(oid, tip);
+  return left;
 }
 
 function refused(why: string): MultinicError {

@@ -11,6 +11,8 @@ import { lockedCommand } from '../git/store-lock.ts';
 export const PUSH_LIMIT = 8 * 1024 * 1024;
 const LOCK_WAIT_SECONDS = 30;
 const TIMEOUT_MS = (LOCK_WAIT_SECONDS + 2 * HOOK_TIMEOUT_SECONDS) * 1000;
+/** Memory of each git that unpacks a push: a few kilobytes may say gigabytes. Such a push ends, and nothing else does. */
+const MEMORY_LIMIT = 128 * 1024 * 1024;
 const KILL_AFTER_MS = 10_000;
 const STDERR_KEPT = 4096;
 
@@ -21,6 +23,9 @@ const CONFIG: Readonly<Record<string, string>> = {
   'receive.denyDeletes': 'true',
   'receive.autogc': 'false',
   'receive.maxInputSize': String(PUSH_LIMIT),
+  // Larger files go through git piece by piece, not whole.
+  'core.bigFileThreshold': '1m',
+  'core.deltaBaseCacheLimit': '16m',
   'core.fsync': 'objects,derived-metadata,reference',
 };
 
@@ -51,7 +56,7 @@ function start(dir: string, hooks: string, files: readonly FileHandle[]): Receiv
   const [file, args] = lockedCommand(
     dir,
     'shared',
-    ['git', 'receive-pack', '--stateless-rpc', dir],
+    ['prlimit', `--data=${MEMORY_LIMIT}`, 'git', 'receive-pack', '--stateless-rpc', dir],
     LOCK_WAIT_SECONDS,
   );
   const child = spawn(file, args, {

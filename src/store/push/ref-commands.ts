@@ -52,10 +52,12 @@ export function makeAtomic(body: Buffer, header: PushHeader): Buffer {
   if (header.capabilities.has('atomic')) return body;
   const section = readSection(body);
   const lines = section?.lines ?? [];
-  const first = lines.findIndex((line) => line.includes(0));
+  const listed = lines.findIndex((line) => line.includes(0));
+  // A push that lists no capability at all has a list of this one.
+  const first = listed >= 0 ? listed : lines.findIndex((line) => !SHALLOW.test(line.toString()));
   const packets = lines.map((line, index) => {
     if (index !== first) return pkt(line);
-    return pkt(`${line.toString().replace(/\n$/, '')} atomic`);
+    return pkt(`${line.toString().replace(/\n$/, '')}${listed >= 0 ? '' : '\0'} atomic`);
   });
   return Buffer.concat([...packets, FLUSH, body.subarray(header.end)]);
 }

@@ -4,6 +4,7 @@ import PQueue from 'p-queue';
 import { MultinicError } from '../../api/errors.ts';
 import { gitEnvironment } from '../git/git.ts';
 import { readBody } from '../http/body.ts';
+import type { ByteAccount } from '../http/byte-budget.ts';
 import { pipeGit } from '../http/child.ts';
 import { FLUSH, pkt } from '../http/pktline.ts';
 import { onlyBranch, shown } from '../http/visible.ts';
@@ -14,6 +15,8 @@ import type { PushReceiver } from '../push/receiver.ts';
 
 /** A fetch that names every branch of a large store, several times over. */
 const FETCH_BODY_LIMIT = 4 * 1024 * 1024;
+/** A node names its tip. */
+const NODE_BODY = { limit: 64 * 1024, timeoutMs: 10_000 };
 /** A push this much too large is still read to its end, for a client listens to a reason only then. */
 const PUSH_DRAIN = 8 * PUSH_LIMIT;
 /** git children at once; they are processes, each with a core's work. */
@@ -86,11 +89,12 @@ export class GitService {
     response: ServerResponse,
     url: URL,
     principal: Principal,
+    account: ByteAccount,
   ): Promise<void> {
     const { service, advertise } = parse(request, url);
     authorise(service, principal);
     if (service === 'git-receive-pack' && !advertise) {
-      const body = await readBody(request, { limit: PUSH_LIMIT, drain: PUSH_DRAIN });
+      const body = await readBody(request, { limit: PUSH_LIMIT, drain: PUSH_DRAIN, account });
       const report = await this.#queued(() => this.#receiver.receive(principal, body));
       response.writeHead(200, headers(service, 'result')).end(report);
       return;
@@ -98,7 +102,8 @@ export class GitService {
     const branch = onlyBranch(principal);
     let input: Buffer = Buffer.alloc(0);
     if (!advertise) {
-      const { bytes } = await readBody(request, { limit: FETCH_BODY_LIMIT });
+      const limits = branch === undefined ? { limit: FETCH_BODY_LIMIT } : NODE_BODY;
+      const { bytes } = await readBody(request, { ...limits, account });
       input = branch === undefined ? bytes : await confine(bytes, branch, this.#reader);
     }
     const args = [service.slice('git-'.length), '--stateless-rpc'];

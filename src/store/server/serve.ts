@@ -7,6 +7,8 @@ import { once } from 'node:events';
 import type { Logger } from 'pino';
 import { MultinicError } from '../../api/errors.ts';
 import { tokenOf } from '../http/auth.ts';
+import { ByteBudget } from '../http/byte-budget.ts';
+import { Callers } from '../http/callers.ts';
 import type { Authenticate } from '../http/auth.ts';
 import { GitService } from './serve-git.ts';
 import { callRoute, errorJson, statusOf } from '../http/routes.ts';
@@ -44,8 +46,9 @@ export interface StoreServer {
 }
 
 const REQUEST_TIMEOUT_MS = 120_000;
-const HEADERS_TIMEOUT_MS = 20_000;
-const MAX_CONNECTIONS = 1024;
+/** Headers, and the handshake before them. */
+const HEADERS_TIMEOUT_MS = 5_000;
+const CHECKED_EVERY_MS = 1_000;
 const CLOSE_GRACE_MS = 10_000;
 
 /** Starts the server and resolves when it listens. */
@@ -53,15 +56,20 @@ export async function serve(options: ServeOptions): Promise<StoreServer> {
   const { store, reader, policy, onPush, log } = options;
   const receiver = new PushReceiver({ store, reader, policy, onPush, log });
   const git = new GitService(store.dir, reader, receiver);
+  const service = { git, callers: new Callers(), budget: new ByteBudget() };
   const listener: RequestListener = (request, response) => {
-    void answer(options, git, request, response);
+    void answer(options, service, request, response);
   };
-  const limits = { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: HEADERS_TIMEOUT_MS };
+  const limits = {
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    connectionsCheckingInterval: CHECKED_EVERY_MS,
+  };
   const server =
     options.tls === undefined
       ? createServer(limits, listener)
-      : createTlsServer({ ...limits, ...options.tls }, listener);
-  server.maxConnections = MAX_CONNECTIONS;
+      : createTlsServer({ ...limits, ...options.tls, handshakeTimeout: HEADERS_TIMEOUT_MS }, listener);
+  server.on('connection', (socket) => service.callers.connected(socket));
   server.listen(options.port, options.host);
   await once(server, 'listening');
   return {
@@ -73,10 +81,16 @@ export async function serve(options: ServeOptions): Promise<StoreServer> {
   };
 }
 
+interface Service {
+  readonly git: GitService;
+  readonly callers: Callers;
+  readonly budget: ByteBudget;
+}
+
 /** One request from its first line to its last byte. */
 async function answer(
   options: ServeOptions,
-  git: GitService,
+  { git, callers, budget }: Service,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -95,10 +109,17 @@ async function answer(
         `there is no ${url.pathname}: the paths are /git, /api/v1/… and /healthz`,
       );
     const principal = await authenticate(options, request);
-    if (forGit) return await git.handle(request, response, url, principal);
-    const result = await callRoute(options.routes ?? [], request, url, principal);
-    if (result === undefined) response.writeHead(204).end();
-    else sendJson(response, 200, result);
+    const answered = callers.request(request, principal);
+    const account = budget.account(principal.name);
+    try {
+      if (forGit) return await git.handle(request, response, url, principal, account);
+      const result = await callRoute(options.routes ?? [], request, url, principal, account);
+      if (result === undefined) response.writeHead(204).end();
+      else sendJson(response, 200, result);
+    } finally {
+      account.close();
+      answered();
+    }
   } catch (error) {
     sendError(options.log, request, response, error);
   }
