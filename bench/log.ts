@@ -4,13 +4,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { nodeRef } from '../src/history/refs.ts';
 import { renderTree } from '../src/network/tree.ts';
 import { Batch } from '../src/store/model/batch.ts';
 import { maintain } from '../src/store/care/maintenance.ts';
 import type { Mark } from '../src/store/model/store-port.ts';
 import { Store } from '../src/store/store.ts';
 import { median, report, timed, type Bench } from './report.ts';
+import { nodeRef } from '../src/network/node-ref.ts';
 
 const NODES = 5_000;
 const COMMITS_A_NODE = 20;

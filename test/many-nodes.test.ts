@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { NodeBranchPolicy } from '../src/history/policy.ts';
-import { nodeRef } from '../src/history/refs.ts';
 import { Store } from '../src/store/store.ts';
 import { Fleet, HOUR_MS } from './support/fleet.ts';
 import { remoteUrl, serveStore, TOKENS } from './support/http.ts';
+import { nodeRef } from '../src/network/node-ref.ts';
 
 const BY = { name: 'Bob', email: 'bob@example.org', principal: 'operator' };
 const COUNT = 450;

@@ -5,7 +5,7 @@ import { kindOf, type Branch, type Branches } from '../history/node-branch.ts';
 import { headOf, move, rerender, rollback, type Cause, type Head } from '../history/branch-commits.ts';
 import { trailer, TRAILER } from '../history/commit-words.ts';
 import { recordRequest, type Request } from '../history/outcome-branch.ts';
-import { MAIN, nodeOfRef, NODES, outcomeRef } from '../history/refs.ts';
+import { MAIN, nodeOfRef, outcomeRef } from '../history/refs.ts';
 import { rollbackTarget, type RollbackTarget } from '../history/rollback.ts';
 import { changedNodes } from '../mirror/main-branch.ts';
 import type { Mirror } from '../mirror/mirror.ts';
@@ -18,6 +18,7 @@ import type { Store } from '../store/store.ts';
 import { moveMany, type Build, type ManyMoved, type Moved } from './many-branches.ts';
 import type { PausableInventory, Requester } from './sink-port.ts';
 import type { WaitingRemovals } from './telling.ts';
+import { NODES } from '../network/node-ref.ts';
 
 /** Commits of a branch among which `rollback --change` looks for the change, to name the nodes that moved on. */
 const CHANGE_LOOK_BACK = 100;

@@ -4,7 +4,7 @@ import { checkpoint } from '../api/checkpoint.ts';
 import { hasCode } from '../api/errors.ts';
 import type { Outcome } from '../api/outcome.ts';
 import { Outcomes, recordEnding, recordRequest } from '../history/outcome-branch.ts';
-import { nodeRef, outcomeRef } from '../history/refs.ts';
+import { outcomeRef } from '../history/refs.ts';
 import { jobStamp } from '../scheduler/job-name.ts';
 import type { JobRunner, JobStatus } from '../scheduler/job-port.ts';
 import { Batch } from '../store/model/batch.ts';
@@ -13,6 +13,7 @@ import type { Oid } from '../store/model/store-port.ts';
 import { decideAnew } from '../store/race.ts';
 import type { Desk } from './desk.ts';
 import type { NodeTroubles } from './node-troubles.ts';
+import { nodeRef } from '../network/node-ref.ts';
 
 export class Endings {
   readonly #desk: Desk;

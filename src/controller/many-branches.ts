@@ -3,10 +3,10 @@
 import { MultinicError } from '../api/errors.ts';
 import type { Branch } from '../history/node-branch.ts';
 import { move, type Head } from '../history/branch-commits.ts';
-import { nodeRef } from '../history/refs.ts';
 import { Batch } from '../store/model/batch.ts';
 import type { Mark, Oid } from '../store/model/store-port.ts';
 import type { Store } from '../store/store.ts';
+import { nodeRef } from '../network/node-ref.ts';
 
 /** A node's new tip. */
 export interface Moved {

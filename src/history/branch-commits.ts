@@ -12,7 +12,7 @@ import type { Mark, Oid, Person } from '../store/model/store-port.ts';
 import type { Branch } from './node-branch.ts';
 import type { OutcomeRecord } from './outcome-branch.ts';
 import { describeChange, subject, TRAILER, type Kind, type Trailers } from './commit-words.ts';
-import { nodeRef } from './refs.ts';
+import { nodeRef } from '../network/node-ref.ts';
 
 /** The place on a branch where the next commit goes, with the network there. */
 export interface Head {

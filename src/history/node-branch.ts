@@ -8,8 +8,8 @@ import { managedFiles, NODE_FILE, readTree, treeId } from '../network/tree.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import type { Commit, Oid, Reader } from '../store/model/store-port.ts';
 import { trailer, TRAILER, type Kind } from './commit-words.ts';
-import { nodeRef } from './refs.ts';
 import { findHold, type Hold } from './hold.ts';
+import { nodeRef } from '../network/node-ref.ts';
 
 /** The branch's newest `spec` commit by the controller. A branch without one wants no interfaces. */
 export interface Base {

@@ -12,7 +12,7 @@ import { MAX_COMMIT_BYTES, NODE_TREE } from '../store/model/tree-bounds.ts';
 import { openReader } from '../store/reader.ts';
 import { MAX_CLOCK_AHEAD_S, MAX_COMMITS, NodeBranchPolicy } from './policy.ts';
 import { MAX_CHANGED_FILE } from './pushed-tree.ts';
-import { nodeRef } from './refs.ts';
+import { nodeRef } from '../network/node-ref.ts';
 
 const NOW_S = 1_700_000_000;
 const OURS = `multinic-agent <controller@multinic.io> ${NOW_S - 100}`;

@@ -10,8 +10,9 @@ import { describeNics } from './commit-words.ts';
 import { isOurs } from './node-branch.ts';
 import { PushedTrees, readPushedOn } from './pushed-tree.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
-import { nodeOfRef, NODES } from './refs.ts';
+import { nodeOfRef } from './refs.ts';
 import { refuseStrayRevert } from './revert.ts';
+import { NODES } from '../network/node-ref.ts';
 
 export const MAX_COMMITS = 100;
 export const MAX_CLOCK_AHEAD_S = 600;

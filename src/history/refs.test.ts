@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { nodeOfRef, nodeRef, outcomeRef } from './refs.ts';
+import { nodeOfRef, outcomeRef } from './refs.ts';
+import { nodeRef } from '../network/node-ref.ts';
 
 test.each(['worker-1', 'a.b.c', 'x.lock', 'x.lock.lock', 'lock', 'a.lock.b'])(
   '%s has refs of its own',

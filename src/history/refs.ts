@@ -1,16 +1,13 @@
 // The refs of the store.
 
 import { branchOfNode } from '../network/node.ts';
+import { NODES } from '../network/node-ref.ts';
+import { MAIN_REF } from '../store/model/ref-names.ts';
 
-export const MAIN = 'refs/heads/main';
-export const NODES = 'refs/heads/node/';
+export const MAIN = MAIN_REF;
 export const OUTCOMES = 'refs/heads/outcome/';
 /** The commit of main that all branches are known to reflect. */
 export const MIRRORED = 'refs/meta/mirrored';
-
-export function nodeRef(node: string): string {
-  return NODES + branchOfNode(node);
-}
 
 export function outcomeRef(node: string): string {
   return OUTCOMES + branchOfNode(node);

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Commit, LogOptions, Oid, Reader } from '../store/model/store-port.ts';
-import { nodeRef, outcomeRef } from './refs.ts';
+import { outcomeRef } from './refs.ts';
 import { timeline } from './timeline.ts';
+import { nodeRef } from '../network/node-ref.ts';
 
 const oid = (name: string): Oid => Buffer.from(name).toString('hex').padEnd(40, '0');
 

@@ -9,8 +9,9 @@ import type { Commit, Oid, Reader } from '../store/model/store-port.ts';
 import { kindOf, noSuchNode, readBranch, type Branch } from './node-branch.ts';
 import { trailer, TRAILER, type Kind } from './commit-words.ts';
 import { parseOutcome, type OutcomeRecord } from './outcome-branch.ts';
-import { nodeRef, outcomeRef } from './refs.ts';
+import { outcomeRef } from './refs.ts';
 import type { AnyReason } from '../api/reasons/reasons.ts';
+import { nodeRef } from '../network/node-ref.ts';
 
 /** One commit of either branch of a node. */
 export interface TimelineEntry {

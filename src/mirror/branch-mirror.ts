@@ -4,7 +4,7 @@ import { ANNOTATIONS, readAnnotation } from '../api/annotations.ts';
 import { MultinicError } from '../api/errors.ts';
 import { baseAt, type Branch, type Branches } from '../history/node-branch.ts';
 import { formatConfigRef, trailer, TRAILER } from '../history/commit-words.ts';
-import { nodeOfRef, nodeRef, NODES } from '../history/refs.ts';
+import { nodeOfRef } from '../history/refs.ts';
 import { satisfies } from '../network/interface.ts';
 import type { ConfigRef, NodeIdentity } from '../network/node.ts';
 import { nodeIdKey } from '../network/text.ts';
@@ -19,6 +19,7 @@ import { GUARD_WINDOW_S, stoppedRemovals, type GuardPolicy, type GuardView, type
 import { identityOf, sameIdentity } from './node-identity.ts';
 import type { MainState } from './main-branch.ts';
 import type { InventoryNode } from './home-port.ts';
+import { nodeRef, NODES } from '../network/node-ref.ts';
 
 export interface BranchesResult {
   readonly main: MainState;

@@ -3,7 +3,7 @@
 import type { Outcome } from '../../src/api/outcome.ts';
 import { KINDS, TRAILER } from '../../src/history/commit-words.ts';
 import { recordEnding, recordRequest } from '../../src/history/outcome-branch.ts';
-import { MAIN, MIRRORED, nodeRef, outcomeRef } from '../../src/history/refs.ts';
+import { MAIN, MIRRORED, outcomeRef } from '../../src/history/refs.ts';
 import { AUDIT_REF, recordPushes } from '../../src/store/push/audit.ts';
 import { Batch } from '../../src/store/model/batch.ts';
 import { WRITER_REF } from '../../src/store/model/ref-names.ts';
@@ -12,6 +12,7 @@ import type { Commit, Reader } from '../../src/store/model/store-port.ts';
 import type { Store } from '../../src/store/store.ts';
 
 import { inSources } from './sources.ts';
+import { nodeRef } from '../../src/network/node-ref.ts';
 
 const OID = 'c'.repeat(40);
 

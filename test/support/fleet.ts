@@ -16,7 +16,7 @@ import { pino } from 'pino';
 import { Commands } from '../../src/controller/commands.ts';
 import { Branches, type Branch } from '../../src/history/node-branch.ts';
 import { NodeBranchPolicy } from '../../src/history/policy.ts';
-import { MAIN, nodeRef } from '../../src/history/refs.ts';
+import { MAIN } from '../../src/history/refs.ts';
 import { DEFAULT_GUARD, type GuardPolicy } from '../../src/mirror/guard.ts';
 import { Mirror, type MirrorReport } from '../../src/mirror/mirror.ts';
 import type { ConfigObject, InventoryNode } from '../../src/mirror/home-port.ts';
@@ -24,6 +24,7 @@ import { LOCK_FILE } from '../../src/store/git/store-lock.ts';
 import type { Reader } from '../../src/store/model/store-port.ts';
 import { openReader } from '../../src/store/reader.ts';
 import { Store } from '../../src/store/store.ts';
+import { nodeRef } from '../../src/network/node-ref.ts';
 
 const PERSON = {
   GIT_CONFIG_GLOBAL: '/dev/null',

@@ -9,10 +9,11 @@ import { join } from 'node:path';
 import { MultinicError } from '../../src/api/errors.ts';
 import type { Requester } from '../../src/controller/sink-port.ts';
 import { trailer } from '../../src/history/commit-words.ts';
-import { MAIN, nodeRef } from '../../src/history/refs.ts';
+import { MAIN } from '../../src/history/refs.ts';
 import type { Network } from '../../src/network/interface.ts';
 import type { Commit } from '../../src/store/model/store-port.ts';
 import { entryFor, Fleet } from './fleet.ts';
+import { nodeRef } from '../../src/network/node-ref.ts';
 
 const NODES = ['a', 'b', 'c', 'd'] as const;
 const CONFIGS = ['one', 'two'] as const;

@@ -3,10 +3,10 @@ import type { IncomingMessage } from 'node:http';
 import { setTimeout } from 'node:timers/promises';
 import { concerns, MultinicError } from '../../api/errors.ts';
 import type { AgentJob } from '../../api/job.ts';
-import { branchOfNode } from '../../network/node.ts';
 import { httpFor } from '../host/node-http.ts';
 import { workingSeconds } from '../run/deadline.ts';
 import type { Branch } from '../run/run.ts';
+import { nodeRef } from '../../network/node-ref.ts';
 
 const CHECKOUT_TIMEOUT_MS = 30_000;
 const PROBE_TIMEOUT_MS = 3_000;
@@ -25,7 +25,7 @@ export function httpBranch(job: AgentJob): Branch {
           url: job.url,
           token: readToken(job),
           ...(ca !== undefined && { ca }),
-          ref: `refs/heads/node/${branchOfNode(job.node)}`,
+          ref: nodeRef(job.node),
           timeoutMs: Math.min(CHECKOUT_TIMEOUT_MS, workingSeconds(job.deadlineSeconds) * 1000),
         }),
       );

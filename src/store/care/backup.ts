@@ -13,6 +13,7 @@ import { openReader } from '../reader.ts';
 import { ensureRepository, isRepository } from '../git/repository.ts';
 import { Store } from '../store.ts';
 import type { Oid } from '../model/store-port.ts';
+import { MAIN_REF } from '../model/ref-names.ts';
 
 const TIMEOUT_MS = 3_600_000;
 
@@ -148,7 +149,7 @@ async function unpack(file: string, fresh: string): Promise<void> {
     });
   }
   // A bundle without refs is whole to git, and would make an empty store in place of a full one.
-  if (!(await refsOf(fresh)).has('refs/heads/main')) {
+  if (!(await refsOf(fresh)).has(MAIN_REF)) {
     throw new MultinicError(
       'InvalidBackup',
       `${file} has no main, so no store was saved in it; use another backup`,

@@ -1,6 +1,6 @@
 import { MultinicError } from '../../api/errors.ts';
-import { branchOfNode } from '../../network/node.ts';
 import type { Principal } from '../model/store-port.ts';
+import { nodeRef } from '../../network/node-ref.ts';
 
 const NODE_NAME = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
 
@@ -12,7 +12,7 @@ export function onlyBranch(principal: Principal): string | undefined {
   if (principal.role !== 'node') return undefined;
   if (principal.node === undefined || !NODE_NAME.test(principal.node))
     throw new MultinicError('Forbidden', `the token of ${principal.name} names no node: make it anew`);
-  return `refs/heads/node/${branchOfNode(principal.node)}`;
+  return nodeRef(principal.node);
 }
 
 /**
