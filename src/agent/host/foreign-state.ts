@@ -117,5 +117,10 @@ export function withLinksRenamed(
 
 /** Commands in an order in which each finds what it needs: gateways before the routes behind them. */
 export function inOrder(state: ForeignState): string[] {
-  return toCommands(state).toSorted((a, b) => Number(a.includes(' via ')) - Number(b.includes(' via ')));
+  const behind = state.routes.filter(({ hasGateway }) => hasGateway);
+  const others = state.routes.filter(({ hasGateway }) => !hasGateway);
+  return [
+    ...toCommands({ ...state, routes: others }),
+    ...toCommands({ ...NO_FOREIGN_STATE, routes: behind }),
+  ];
 }

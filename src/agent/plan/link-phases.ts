@@ -3,6 +3,9 @@
 import { except, nicOf, type LinkTarget } from '../host/links.ts';
 import type { Claim, Link, LinkStep, NamedNic } from '../host/machine.ts';
 
+/** Rounds of setting in the kernel what still differs after names and managers. */
+export const MAX_ROUNDS = 3;
+
 type RenameStep = LinkStep & { op: 'rename' };
 
 /**

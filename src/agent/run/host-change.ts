@@ -9,7 +9,7 @@ import { linkSteps } from '../host/links.ts';
 import type { HostState, LinkStep } from '../host/machine.ts';
 import { expectApiServer, probeFailed } from '../host/probe.ts';
 import { planChange, recordedLinks, type ChangePlan } from '../plan/change-plan.ts';
-import { claimsOf, earlySteps, renameSteps, withoutLoaded } from '../plan/link-phases.ts';
+import { claimsOf, earlySteps, MAX_ROUNDS, renameSteps, withoutLoaded } from '../plan/link-phases.ts';
 import { bootNics, type Desired, type Plan } from '../plan/plan.ts';
 import { examine, type ExamineContext, type Examined } from './examine.ts';
 import {
@@ -195,9 +195,6 @@ async function activate(
   }
   return restoreForeign(foreign, root, host, log);
 }
-
-/** Rounds of setting in the kernel what still differs; an undo has as many. */
-export const MAX_ROUNDS = 3;
 
 async function changeLinks(
   links: readonly LinkStep[],

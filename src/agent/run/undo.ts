@@ -10,7 +10,7 @@ import type { Host } from '../host/host.ts';
 import { linkSteps } from '../host/links.ts';
 import type { Conflict, HostState, LinkStep, Rename } from '../host/machine.ts';
 import type { ManagerWork } from '../plan/change-plan.ts';
-import { earlySteps, renameSteps, withoutLoaded } from '../plan/link-phases.ts';
+import { earlySteps, MAX_ROUNDS, renameSteps, withoutLoaded } from '../plan/link-phases.ts';
 import { claimsOfUndo, planUndo, type UndoPlan } from '../plan/undo-plan.ts';
 import {
   awaitNetworkd,
@@ -22,8 +22,6 @@ import {
 import type { Log } from './run-log.ts';
 import { tellManagers } from './tell-managers.ts';
 import { lasting, verifyFiles, verifyLinks, verifyRest } from './verify.ts';
-
-const MAX_ROUNDS = 3;
 
 /**
  * Puts the host back to what it was before the pending change. The record still has the change as pending afterwards.
