@@ -366,6 +366,26 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     );
 
     test.runIf(kind === 'netplan')(
+      'an MTU below 1280, which takes IPv6 off a NIC: its settings come back with the MTU',
+      async () => {
+        await host.settled();
+        const settings =
+          'cd /proc/sys/net/ipv6/conf/multinic0; cat accept_ra addr_gen_mode; cat /sys/class/net/multinic0/mtu';
+        const before = await host.sh(settings);
+        const small = OLD.map((each) => (each.name === 'multinic0' ? { ...each, mtu: 1200 } : each));
+        await host.apply(kind, small, { killAt: 'agent.verify', deadline: 20 });
+        expect(await host.sh('ls /proc/sys/net/ipv6/conf')).not.toContain('multinic0');
+        await waitFor('the host’s own restore', async () => (await host.sh(RESTORES)) === '', {
+          timeoutMs: 90_000,
+          everyMs: 500,
+        });
+        expect(await host.sh(settings)).toBe(before);
+        expect((await host.apply(kind, OLD)).outcome?.result).toBe('Applied');
+      },
+      300_000,
+    );
+
+    test.runIf(kind === 'netplan')(
       'another NIC has the name meanwhile: it keeps it, and what others routed comes back',
       async () => {
         const name = 'ens7';

@@ -71,6 +71,9 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     const moved = [nic(0, { address: '192.168.100.12', mtu: 1400 }), NEW[1]!];
     const live = await host.apply(kind, moved);
     expect(live.outcome?.warnings).toEqual(kind === 'netplan' ? ['NetworkdHoldsOldFile'] : undefined);
+    // Killed before networkd reads its files again: the reload is still due. NetworkManager needs none.
+    const killed = await host.apply(kind, moved, { mode: 'full', killAt: 'agent.activate' });
+    expect(killed.code).toBe(kind === 'netplan' ? 137 : 0);
     expect((await run(moved))?.warnings).toBeUndefined();
     await host.machine.setCarrier(nic(0).mac, false);
     await host.sh('sleep 1');

@@ -9,9 +9,6 @@ import type { Root } from '../files/root.ts';
 import { restoreScript } from './restore-script.ts';
 import { execStart, type Systemd } from './systemd.ts';
 
-/** Seconds that the script waits for an agent that has the lock. */
-const LOCK_WAIT_SECONDS = 300;
-
 export class DeadMan implements DeadManPort {
   readonly #root: Root;
   readonly #systemd: Systemd;
@@ -27,9 +24,9 @@ export class DeadMan implements DeadManPort {
     const unit = `multinic-restore-${randomBytes(4).toString('hex')}`;
     this.#root.write(SCRIPT, restoreScript(pending), 0o700);
     this.#root.write(UNIT, `${unit}\n`, 0o600);
-    // An agent that had the lock may have removed the script.
+    // The wait for the lock has no end: an agent that hangs may have it for long, and may have removed the script by then.
     const script = `[ ! -e /${SCRIPT} ] || exec /bin/sh /${SCRIPT}`;
-    const command = `exec flock -w ${LOCK_WAIT_SECONDS} /${LOCK} /bin/sh -c '${script}'`;
+    const command = `exec flock /${LOCK} /bin/sh -c '${script}'`;
     // Without AccuracyUSec systemd may start a timer up to a minute late.
     const timer =
       `3 TimersMonotonic a(st) 1 OnActiveSec ${seconds * 1_000_000} AccuracyUSec t 100000 RemainAfterElapse b false`.split(

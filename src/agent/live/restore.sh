@@ -58,6 +58,12 @@ restore_ipv6() {
   fi
 }
 
+# Below an MTU of 1280 the kernel has no IPv6 settings for a link, so a NIC that is to have them gets its MTU first.
+raise_mtu() {
+  find_nic "$2" || return 0
+  [ -e "/proc/sys/net/ipv6/conf/$n" ] || ip link set "$n" mtu "$5"
+}
+
 # A line of each_nic: INDEX MAC NAME NAME-BY-MAC MTU up|down ADDRESSES ADDRESSES-OF-THE-CHANGE METRIC ADDRESSES-WITH-METRIC
 
 # All NICs with a wrong name step aside first, so that names that had changed places are free.
@@ -190,6 +196,7 @@ grep -qF "\"startedAt\": \"$STARTED_AT\"" "$RECORD" || exit 0
 ok=yes
 renamed=
 each_file restore_file
+each_nic raise_mtu
 each_ipv6 restore_ipv6
 each_nic step_aside
 each_nic take_name

@@ -1,5 +1,5 @@
 import { checkpoint } from '../../api/checkpoint.ts';
-import { sha256, type HostRecord, type Pending } from '../files/host-record.ts';
+import { sha256, type Applied, type HostRecord, type Pending } from '../files/host-record.ts';
 import { CONFIG_FOLDERS, STAGING } from '../files/managed-files.ts';
 import { dropInFolders } from '../files/route-metric.ts';
 import type { Root } from '../files/root.ts';
@@ -43,7 +43,7 @@ async function endPending(
 ): Promise<Recovered> {
   const { pending } = record;
   if (pending === undefined) return 'clean';
-  if (await isComplete(pending, root, host, probe, log)) {
+  if (!owesReload(record.applied, pending) && (await isComplete(pending, root, host, probe, log))) {
     record.finish(pending.applied);
     return 'finished';
   }
@@ -51,6 +51,21 @@ async function endPending(
   if (notRestored.length > 0) log.warn({ notRestored }, describeNotRestored(notRestored));
   record.abandon();
   return 'undone';
+}
+
+/**
+ * Whether networkd still holds addresses that the change was to end by a reload, which a kill prevented. Only the record
+ * from before the change knows these addresses, so the change must not replace that record.
+ */
+function owesReload(applied: Applied | undefined, { bootId, reload, applied: next }: Pending): boolean {
+  if (reload) return false;
+  return Object.entries(applied?.nics ?? {}).some(
+    ([mac, { lingering }]) =>
+      lingering?.bootId === bootId &&
+      lingering.addresses.length > 0 &&
+      next?.nics[mac] !== undefined &&
+      next.nics[mac].lingering === undefined,
+  );
 }
 
 /** Whether everything holds that a run verifies before it reports Applied. */
