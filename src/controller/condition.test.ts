@@ -131,6 +131,6 @@ describe('the conditions of a CR', () => {
     const node: JudgedNode = { attachedNodeId: 'i-1', attachedNodeName: '', state: 'Configured' };
     const [ready] = conditionsOf([node], undefined, warnings);
     expect(ready).toMatchObject({ status: 'True', reason: 'Applied' });
-    expect(ready!.message).toMatch(/^1 nodes are configured\. Warning: .*; and 2 more$/);
+    expect(ready!.message).toMatch(/^1 node is configured\. Warning: .*; and 2 more$/);
   });
 });

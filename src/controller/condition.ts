@@ -53,7 +53,7 @@ export function conditionsOf(
         paused.length > 0,
         'False',
         'NodesPaused',
-        `${paused.length} nodes are paused with changes that are not applied${note}`,
+        `${nodesAre(paused.length)} paused with changes that are not applied${note}`,
       ],
       [!settled, 'False', 'Progressing', `${progress}. ${first(moving)}${note}`],
       [waiting.length > 0, 'False', 'NodesWaiting', `${progress}. ${first(waiting)}${note}`],
@@ -63,7 +63,7 @@ export function conditionsOf(
         'NodesHeld',
         `${held.length} of ${total} nodes are held by a rollback or an edit${note}`,
       ],
-      [true, 'True', 'Applied', `${total} nodes are configured${note}`],
+      [true, 'True', 'Applied', `${nodesAre(total)} configured${note}`],
     ]),
     firstThatApplies('Reconciling', [
       [isInvalid, 'False', 'InvalidConfig', refusal],
@@ -99,6 +99,11 @@ export function conditionsOf(
       [true, 'False', 'NodesOutstanding', progress],
     ]),
   ];
+}
+
+/** `1 node is`, `2 nodes are`. */
+function nodesAre(count: number): string {
+  return count === 1 ? '1 node is' : `${count} nodes are`;
 }
 
 function firstThatApplies(type: Condition['type'], lines: readonly Line[]): Judgement {

@@ -43,6 +43,23 @@ describe('news of a node', () => {
     expect(news(before, after)).toEqual(expected);
   });
 
+  test('a thousand nodes that are unknown are one event of their CR', () => {
+    const unknown: NodeSetup = { rejection: { code: 'NoSuchNode', message: 'no node has that ID' } };
+    const nodes = Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`n${index}`, unknown]));
+    expect(newsBetween(undefined, snapshotOf(nodes))).toEqual([
+      {
+        type: 'Normal',
+        reason: 'NoSuchNode',
+        config: CONFIG,
+        message: expect.stringMatching(/^1000 nodes are unknown \(n0, .*, …\)/),
+      },
+    ]);
+    expect(newsBetween(undefined, snapshotOf({ w: unknown }))).toMatchObject([
+      { node: 'w', message: 'no node has that ID' },
+    ]);
+    expect(newsBetween(snapshotOf(nodes), snapshotOf(nodes))).toEqual([]);
+  });
+
   test('says which node of which CR, and what to do', () => {
     expect(newsBetween(undefined, snapshotOf({ w: failed }))).toEqual([
       { type: 'Warning', reason: 'NodeFailed', node: 'w', config: CONFIG, message: 'no carrier: plug it in' },
@@ -60,7 +77,7 @@ describe('news of the mirror', () => {
     ]);
     expect(told(stopped, stopped)).toEqual([]);
     expect(told(stopped, { stopped: new Set([...stopped.stopped, 'g']) })).toEqual([
-      expect.stringContaining('1 nodes would lose all their interfaces (g)'),
+      expect.stringContaining('1 node would lose all its interfaces (g)'),
     ]);
   });
 

@@ -24,10 +24,17 @@ function mirrorNews(before: Snapshot | undefined, { report }: Snapshot): Control
   }));
   const stopped = [...report.stopped].filter((node) => !before?.report.stopped.has(node));
   if (stopped.length > 0) {
-    const message = `${stopped.length} nodes would lose all their interfaces (${stopped.slice(0, 5).join(', ')}${stopped.length > 5 ? ', …' : ''}): nothing is cleaned until multinic confirm, or until their entries are back`;
+    const whose =
+      stopped.length === 1 ? '1 node would lose all its' : `${stopped.length} nodes would lose all their`;
+    const message = `${whose} interfaces (${firstOf(stopped)}): nothing is cleaned until multinic confirm, or until their entries are back`;
     events.push({ type: 'Warning', reason: 'RemovalStopped', message });
   }
   return events;
+}
+
+/** The first five names. */
+function firstOf(names: readonly string[]): string {
+  return names.slice(0, 5).join(', ') + (names.length > 5 ? ', …' : '');
 }
 
 function configNews(before: Snapshot | undefined, { report, listed }: Snapshot): ControllerEvent[] {
@@ -60,13 +67,15 @@ function configNews(before: Snapshot | undefined, { report, listed }: Snapshot):
 function nodeNews(before: Snapshot | undefined, after: Snapshot): ControllerEvent[] {
   const known = new Map(before === undefined ? [] : nodeViews(before).map((view) => [keyOf(view), view]));
   const events: ControllerEvent[] = [];
+  const unknown: NodeView[] = [];
   for (const view of nodeViews(after)) {
     const was = known.get(keyOf(view));
     const common = { node: view.node ?? view.attachedNodeName, ...optionalConfig(view.config) };
     if (view.held && was !== undefined && !was.held)
       events.push({ ...common, type: 'Normal', reason: 'Held', message: view.message ?? 'held' });
     if (view.state === was?.state && view.reason === was.reason) continue;
-    if (view.state === 'Failed')
+    if (view.reason === 'NoSuchNode') unknown.push(view);
+    else if (view.state === 'Failed')
       events.push({
         ...common,
         type: 'Warning',
@@ -83,7 +92,26 @@ function nodeNews(before: Snapshot | undefined, after: Snapshot): ControllerEven
     } else if (view.state === 'Pending' && view.message !== undefined)
       events.push({ ...common, type: 'Normal', reason: view.reason ?? 'Pending', message: view.message });
   }
-  return events;
+  return [...events, ...unknownNodes(unknown)];
+}
+
+/** One event for each CR: a CR may name a thousand nodes that have not joined yet. */
+function unknownNodes(views: readonly NodeView[]): ControllerEvent[] {
+  const byConfig = Map.groupBy(views, ({ config }) => config);
+  return [...byConfig].map(([config, [first, ...more]]) => {
+    const { attachedNodeName, message } = first!;
+    const names = [first!, ...more].map((view) => view.attachedNodeName || view.attachedNodeId);
+    return {
+      ...optionalConfig(config),
+      ...(more.length === 0 && { node: attachedNodeName }),
+      type: 'Normal',
+      reason: 'NoSuchNode',
+      message:
+        more.length === 0
+          ? (message ?? 'NoSuchNode')
+          : `${names.length} nodes are unknown (${firstOf(names)}): each is configured when it joins`,
+    };
+  });
 }
 
 /** Whether a node recovered. The states alone do not tell, because it is InProgress between failure and success. */

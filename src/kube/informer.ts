@@ -131,7 +131,9 @@ export class Informer<T> {
           failures = Math.max(failures + 1, 4);
         } else {
           failures++;
-          log.warn({ path, err: error, failures }, 'watch broken off: trying again');
+          // The message says all; a stack for each watch would bury it while the API server is away.
+          const reason = error instanceof Error ? error.message : String(error);
+          log.warn({ path, reason, failures }, 'watch broken off: trying again');
           // A failed list leaves the objects as they are; a broken watch goes on at its version.
         }
         await pause(backoffMs(failures, this.#timing.backoffBase, this.#timing.backoffMax, error), signal);

@@ -79,14 +79,27 @@ function parseDocuments(text: string): readonly ({ value: unknown } | { error: s
   try {
     return [...parseAllDocuments(text)].map((document) => {
       const [error] = document.errors;
-      return error === undefined
-        ? { value: document.toJS() as unknown }
-        : { error: firstLine(error.message) };
+      if (error !== undefined) return { error: firstLine(error.message) };
+      const value = document.toJS() as unknown;
+      return hasCycle(value)
+        ? { error: 'contains itself, by a YAML alias inside its own anchor' }
+        : { value };
     });
   } catch (error) {
     // Aliases that multiply without bound, above all.
     return [{ error: firstLine(String(error)) }];
   }
+}
+
+/** Whether a value contains itself. A value that only stands in several places does not. */
+function hasCycle(value: unknown, open = new Set<object>(), closed = new Set<object>()): boolean {
+  if (typeof value !== 'object' || value === null || closed.has(value)) return false;
+  if (open.has(value)) return true;
+  open.add(value);
+  const found = Object.values(value).some((each) => hasCycle(each, open, closed));
+  open.delete(value);
+  closed.add(value);
+  return found;
 }
 
 function toConfig({ apiVersion, metadata, spec }: z.infer<typeof Envelope>): WrittenConfig {

@@ -202,6 +202,20 @@ describe('what an API server would know', () => {
     expect((await listed(folder(), [known])).configs[0]).toMatchObject({ uid: 'uid-of-main', generation: 8 });
   });
 
+  test('a file that contains itself is a problem of that file, and stops no other', async () => {
+    await write(
+      'a.yaml',
+      'apiVersion: multinic.io/v1\nkind: MultiNicBizConfig\nmetadata: {name: a}\nspec: &self\n  nodeConfigs: [*self]\n',
+    );
+    await write('b.yaml', cr('b'));
+    const list = await listed(folder(), [known]);
+    expect(list.configs.map((config) => config.ref)).toEqual([ref('b')]);
+    expect(list.problems).toMatchObject([
+      { path: 'crs/a.yaml', message: expect.stringMatching(/contains itself/) },
+    ]);
+    expect(list.doubt(ref('a'))).toMatch(/contains itself/);
+  });
+
   test('a UID stays until main knows it, and a new CR of that name gets another', async () => {
     await write('a.yaml', cr('a'));
     let inMain: KnownConfig | undefined;

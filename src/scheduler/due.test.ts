@@ -261,10 +261,16 @@ describe('the record that the agent should find', () => {
   });
 });
 
-test('a stamp is the commit time, and later than every stamp before', () => {
+test('a stamp is the time when the run became due, and later than every stamp before', () => {
   expect(decide(node(), soon)).toMatchObject({ stampSeconds: T0 });
-  const history = [run('Failed', { stamp: T0 + 5 }), run('Failed', { stamp: T0 + 4 })];
-  expect(decide(node({ history }), (T0 + 9999) * 1000)).toMatchObject({ stampSeconds: T0 + 6 });
+  const failure = run('Failed', { stamp: T0 });
+  expect(decide(node({ history: [failure] }), (T0 + 9999) * 1000)).toMatchObject({ stampSeconds: T0 + 60 });
+  const asked = { ...request('retry'), time: T0 + 500 };
+  expect(decide(node({ history: [asked, failure] }), (T0 + 9999) * 1000)).toMatchObject({
+    stampSeconds: T0 + 500,
+  });
+  const history = [run('Failed', { stamp: T0 + 500 }), run('Failed', { stamp: T0 + 4 })];
+  expect(decide(node({ history }), (T0 + 9999) * 1000)).toMatchObject({ stampSeconds: T0 + 501 });
 });
 
 const away = (more: Partial<RunRecord> = {}): RunRecord =>

@@ -115,10 +115,21 @@ export function decide(node: NodeFacts, now: number): Decision {
   return {
     due: true,
     attempt: attemptsOf(node, tries).length + 1,
-    stampSeconds: Math.max(node.tipTime, ...node.history.map(({ stamp }) => (stamp ?? 0) + 1)),
+    stampSeconds: stampOf(node, until < now ? until : 0),
     expectedRecord: expectedRecord(node),
     requested: requests(node).length > 0,
   };
+}
+
+/**
+ * Time for the name of the next Job, seconds since 1970: when the run became due, and later than every recorded run. The
+ * history alone gives it, so each pass gives the same Job the same name.
+ * @param until end of the pause after the newest try, milliseconds since 1970
+ */
+function stampOf(node: NodeFacts, until: number): number {
+  const asked = requests(node).map(({ time }) => time);
+  const recorded = node.history.map(({ stamp }) => (stamp ?? 0) + 1);
+  return Math.max(node.tipTime, Math.floor(until / 1000), ...asked, ...recorded);
 }
 
 /** The first reason against a run, in this order: nothing to do, not allowed, not reachable, the host's own state. */
