@@ -2,7 +2,7 @@
 
 import { ANNOTATIONS, readAnnotation } from '../api/annotations.ts';
 import { MultinicError } from '../api/errors.ts';
-import { osOfImage } from '../network/os.ts';
+import { osOfImage, type Os } from '../network/os.ts';
 import type { ConfigRef, NodeIdentity, RendererKind } from '../network/node.ts';
 import { RENDERER_KINDS } from '../network/renderers.ts';
 import { isPlainText } from '../network/text.ts';
@@ -23,8 +23,9 @@ export function identityOf(
   const image = osOfImage(node.osImage);
   const asked = askedRenderer(node);
   const reborn = before === undefined || (node.machineID !== '' && node.machineID !== before.machineID);
+  if (asked === undefined && image?.lacks !== undefined) throw tooOld(node, image.lacks);
   const renderer = asked ?? (reborn ? image?.renderer : before.renderer);
-  const os = image === undefined ? before?.os : { family: image.family, major: image.major };
+  const os = osOf(node, image, before, renderer);
   if (renderer === undefined || os === undefined) {
     throw new MultinicError(
       'UnknownOS',
@@ -43,6 +44,27 @@ export function identityOf(
     renderer,
     source: (claim?.source ?? before?.source)!,
   };
+}
+
+/** An OS that we do not know counts as one that has the renderer that its Node is annotated with. */
+function osOf(
+  { osImage }: InventoryNode,
+  image: Os | undefined,
+  before: NodeIdentity | undefined,
+  renderer: RendererKind | undefined,
+): NodeIdentity['os'] | undefined {
+  if (image !== undefined) return { family: image.family, major: image.major };
+  if (before !== undefined || renderer === undefined) return before?.os;
+  const major = Number(/\b[1-9]\d{0,5}\b/.exec(osImage)?.[0] ?? 1);
+  return { family: renderer === 'netplan' ? 'debian' : 'rhel', major };
+}
+
+function tooOld({ name, osImage }: InventoryNode, lacks: string): MultinicError {
+  return new MultinicError(
+    'UnknownOS',
+    `node ${name} runs "${osImage}": ${lacks}; give it a newer OS (RHEL 8, Ubuntu 18.04, Debian 10) or take it out of the MultiNicBizConfig; where it has a newer systemd, annotate the node with ${ANNOTATIONS.renderer.key}=netplan, ifcfg or keyfile`,
+    { data: { node: name, osImage } },
+  );
 }
 
 /** Refuses a machine's text that would make node.yaml, and so its branch, unreadable. */

@@ -5,7 +5,10 @@ import type { OsFamily, RendererKind } from './node.ts';
 export interface Os {
   readonly family: OsFamily;
   readonly major: number;
-  readonly renderer: RendererKind;
+  /** Absent: the OS as it is shipped lacks what the agent needs. */
+  readonly renderer?: RendererKind;
+  /** The lack, as a clause of a message. */
+  readonly lacks?: string;
 }
 
 const UBUNTU = /^Ubuntu (\d+)\.\d+/;
@@ -16,20 +19,33 @@ const RHEL =
 
 /**
  * @param osImage `Ubuntu 22.04.4 LTS`, `Rocky Linux 8.9 (Green Obsidian)`
- * @returns undefined for an OS that we have no renderer for
+ * @returns undefined for an OS that we do not know
  */
 export function osOfImage(osImage: string): Os | undefined {
-  const ubuntu = major(UBUNTU, osImage);
-  // netplan came with 17.10; the first long-term release that has it is 18.04.
-  if (ubuntu !== undefined)
-    return ubuntu < 18 ? undefined : { family: 'ubuntu', major: ubuntu, renderer: 'netplan' };
-  const debian = major(DEBIAN, osImage);
-  if (debian !== undefined)
-    return debian < 10 ? undefined : { family: 'debian', major: debian, renderer: 'netplan' };
-  const rhel = major(RHEL, osImage);
-  if (rhel === undefined || rhel < 7) return undefined;
-  return { family: 'rhel', major: rhel, renderer: rhel < 9 ? 'ifcfg' : 'keyfile' };
+  for (const [pattern, family] of PATTERNS) {
+    const version = major(pattern, osImage);
+    if (version !== undefined) return { family, major: version, ...TABLES[family](version) };
+  }
+  return undefined;
 }
+
+const PATTERNS: readonly (readonly [RegExp, OsFamily])[] = [
+  [UBUNTU, 'ubuntu'],
+  [DEBIAN, 'debian'],
+  [RHEL, 'rhel'],
+];
+
+/** The restore timer is armed over D-Bus by TimersMonotonic, which came with systemd 237. */
+const OLD_SYSTEMD =
+  'its systemd is older than 237 and takes no restore timer, so nothing is ever changed there';
+
+const TABLES: Readonly<Record<OsFamily, (major: number) => Pick<Os, 'renderer' | 'lacks'>>> = {
+  // netplan came with 17.10; the first long-term release that has it is 18.04.
+  ubuntu: (version) => (version < 18 ? { lacks: OLD_SYSTEMD } : { renderer: 'netplan' }),
+  debian: (version) => (version < 10 ? { lacks: OLD_SYSTEMD } : { renderer: 'netplan' }),
+  // RHEL 7 has systemd 219, and a NetworkManager (1.18) without `nmcli general reload`.
+  rhel: (version) => (version < 8 ? { lacks: OLD_SYSTEMD } : { renderer: version < 9 ? 'ifcfg' : 'keyfile' }),
+};
 
 function major(pattern: RegExp, osImage: string): number | undefined {
   const digits = pattern.exec(osImage.trim())?.[1];

@@ -175,6 +175,31 @@ export function netplanCorpus({ mac, name }: Nic): Case[] {
       },
     },
     {
+      title: 'a match in the second file only',
+      files: {
+        'etc/netplan-corpus/10-a.yaml': 'network: {version: 2, ethernets: {lan: {dhcp6: true}}}\n',
+        'etc/netplan-corpus/20-b.yaml': `network: {version: 2, ethernets: {lan: {match: {macaddress: "${mac}"}, dhcp4: true}}}\n`,
+      },
+    },
+    {
+      title: 'many aliases',
+      files: {
+        'etc/netplan-corpus/50-x.yaml': `network:\n  version: 2\n  ethernets:\n    a0: &lan {dhcp4: true}\n    ${name}: *lan\n${Array.from({ length: 300 }, (_, index) => `    b${index}: *lan\n`).join('')}`,
+      },
+    },
+    {
+      title: 'a second document',
+      files: {
+        'etc/netplan-corpus/50-x.yaml': `network: {version: 2, ethernets: {foo: {dhcp4: true}}}\n---\nnetwork: {version: 2, ethernets: {${name}: {dhcp4: true}}}\n`,
+      },
+    },
+    {
+      title: 'a first document and a broken one',
+      files: {
+        'etc/netplan-corpus/50-x.yaml': `network: {version: 2, ethernets: {${name}: {dhcp4: true}}}\n---\nnetwork: {\n`,
+      },
+    },
+    {
       title: 'a broken file',
       files: { 'etc/netplan-corpus/50-x.yaml': 'network: {version: 2, ethernets: {\n' },
     },

@@ -29,6 +29,8 @@ const FOLDER: Readonly<Record<RendererKind, string>> = {
   keyfile: '/etc/NetworkManager/system-connections',
   ifcfg: '/etc/sysconfig/network-scripts',
 };
+const kubeconfigOf = (server: string): string =>
+  `echo '{clusters: [{cluster: {server: "${server}"}}]}' >/etc/kubernetes/kubelet.conf`;
 /** The units that would restore the host, or do. */
 const RESTORES = 'systemctl list-units --all --plain --no-legend "multinic-restore*"';
 
@@ -188,7 +190,12 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
 
   test.each([
     ['the Job says', 'true', { peers: ['203.0.113.5'] }],
-    ['the kubelet knows', 'echo "    server: https://203.0.113.5:6443" >/etc/kubernetes/kubelet.conf', {}],
+    ['the kubelet knows', kubeconfigOf('https://203.0.113.5:6443'), {}],
+    [
+      'the kubelet knows by a name of /etc/hosts, with a slash at the end',
+      `${kubeconfigOf('https://api.cluster.test:6443/')}; echo 203.0.113.5 api.cluster.test >>/etc/hosts`,
+      {},
+    ],
   ])('the way to an API server, as %s, is a NIC that would change', async (_, prepare, options) => {
     const rule = 'to 203.0.113.5 lookup 77 priority 100';
     const [name] = (await host.sh(`ip -br link | grep ${nic(2).mac}`)).split(/[@ ]/);
@@ -198,7 +205,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     expect(outcome).toMatchObject({ reason: 'NicInUse', step: 'preflight' });
     expect(outcome?.message).toContain(`(${nic(2).mac}) is the way to 203.0.113.5`);
     await host.sh(`ip rule del ${rule}; ip route flush table 77; ip link set ${name} down
-      rm -f /etc/kubernetes/kubelet.conf`);
+      rm -f /etc/kubernetes/kubelet.conf; sed -i /cluster.test/d /etc/hosts`);
   });
 
   describe.runIf(kind === 'netplan')('a command of the OS', () => {

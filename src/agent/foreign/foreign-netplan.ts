@@ -1,5 +1,5 @@
 // NICs in foreign netplan files: definitions of NICs, and bridges, bonds or VLANs that list them.
-import { parseDocument } from 'yaml';
+import { parseAllDocuments } from 'yaml';
 import type { DescribedNic, NicMatch } from './foreign-nics.ts';
 
 /** Strongest first: a file hides those of its name in the folders after it. */
@@ -53,7 +53,11 @@ export function netplanNics(files: readonly NetplanFile[]): DescribedNic[] {
   );
   const matches = new Map<string, NicMatch>();
   for (const { id, keys } of definitions) {
-    if ('match' in keys || !matches.has(id)) matches.set(id, matchOf(id, mapOf(keys['match'])));
+    // netplan adds the keys of a later match, and keeps the ID as the name where the first definition has no match.
+    const first = matches.get(id);
+    const { name, ...more } = matchOf(id, mapOf(keys['match']));
+    if (first === undefined) matches.set(id, { ...more, ...(name !== undefined && { name }) });
+    else if ('match' in keys) matches.set(id, withMore(first, more));
   }
   const described = definitions.map(({ id, file, keys }): DescribedNic => ({
     id,
@@ -72,6 +76,10 @@ export function netplanNics(files: readonly NetplanFile[]): DescribedNic[] {
     })),
   );
   return [...described, ...members];
+}
+
+function withMore({ name, ...first }: NicMatch, more: NicMatch): NicMatch {
+  return { ...first, ...(name !== undefined && more.patterns === undefined && { name }), ...more };
 }
 
 /** IDs of NICs that a bridge, bond, VLAN … names, with the key that names them. */
@@ -104,9 +112,14 @@ function matchOf(id: string, match: Readonly<Record<string, unknown>>): NicMatch
 
 function networkOf(content: string): Record<string, unknown> {
   // All values as text: an unquoted MAC of digits alone is no number.
-  const document = parseDocument(content, { schema: 'failsafe', uniqueKeys: false });
-  if (document.errors.length > 0) return {};
-  return mapOf(mapOf(document.toJS({ maxAliasCount: 1000 }))['network']);
+  const [document] = parseAllDocuments(content, { schema: 'failsafe', uniqueKeys: false });
+  if (document === undefined || document.errors.length > 0) return {};
+  try {
+    return mapOf(mapOf(document.toJS({ maxAliasCount: -1 }))['network']);
+  } catch {
+    // An alias that stands for itself.
+    return {};
+  }
 }
 
 function mapOf(value: unknown): Record<string, unknown> {

@@ -1,34 +1,50 @@
-import { parseDocument } from 'yaml';
+import { parseAllDocuments } from 'yaml';
 import { MultinicError } from '../../api/errors.ts';
 import type { RendererKind } from '../../network/node.ts';
+import { rendererOf } from '../../network/renderers.ts';
 import type { ReadFolder } from './boot-folders.ts';
 import { iniEntries, shellValues } from './ini-entries.ts';
 
 /**
  * Reads a whole configuration as an OS does at boot, foreign files and ours together. Refuses files that would leave the
- * machine without its network, or our NICs to other software. A recorded host has no generator of its own.
+ * machine without its network, or our NICs to other software. Foreign files that clash with each other alone pass.
+ * @param judge `syntax`: a recorded host has no generator of its own; `claims`: the host's own generator judges the rest
  * @throws MultinicError `ValidationFailed` naming the file
  */
-export function generate(kind: RendererKind, read: ReadFolder): void {
-  GENERATORS[kind](read);
+export function generate(kind: RendererKind, read: ReadFolder, judge: Judge = 'syntax'): void {
+  GENERATORS[kind](read, judge);
 }
 
-const GENERATORS: Readonly<Record<RendererKind, (read: ReadFolder) => void>> = { netplan, ifcfg, keyfile };
+type Judge = 'syntax' | 'claims';
+type Generator = (read: ReadFolder, judge: Judge) => void;
+
+const GENERATORS: Readonly<Record<RendererKind, Generator>> = { netplan, ifcfg, keyfile };
 
 /** One broken file among all, and netplan configures nothing at the next boot. */
-function netplan(read: ReadFolder): void {
+function netplan(read: ReadFolder, judge: Judge): void {
   const folder = 'etc/netplan';
-  const names = new Claims('set-name');
+  const names = new Claims('netplan', 'set-name');
   for (const [name, content] of matching(read(folder), /\.yaml$/)) {
     const file = `${folder}/${name}`;
-    const document = parseDocument(content, { version: '1.1' });
-    if (document.errors[0] !== undefined) throw failed(file, document.errors[0].message.split('\n')[0] ?? '');
-    const ethernets = section(file, section(file, document.toJS() ?? {}, 'network'), 'ethernets');
-    for (const [id, definition] of Object.entries(ethernets)) {
+    for (const [id, definition] of Object.entries(ethernetsOf(file, content, judge))) {
       const setName = isMap(definition) ? definition['set-name'] : undefined;
       // The same ID in two files is one definition: netplan merges them.
       if (typeof setName === 'string') names.claim(setName, id, file);
     }
+  }
+}
+
+/** netplan reads the first document of a file, and takes a key twice and any number of aliases. */
+function ethernetsOf(file: string, content: string, judge: Judge): Record<string, unknown> {
+  try {
+    const [document] = parseAllDocuments(content, { version: '1.1', uniqueKeys: false });
+    const error = document?.errors[0]?.message.split('\n')[0];
+    if (error !== undefined) throw failed(file, error);
+    const whole: unknown = document?.toJS({ maxAliasCount: -1 }) ?? {};
+    return section(file, section(file, whole, 'network'), 'ethernets');
+  } catch (error) {
+    if (judge === 'claims') return {};
+    throw error instanceof MultinicError ? error : failed(file, (error as Error).message);
   }
 }
 
@@ -38,7 +54,7 @@ function netplan(read: ReadFolder): void {
  */
 function ifcfg(read: ReadFolder): void {
   const folder = 'etc/sysconfig/network-scripts';
-  const devices = new Claims('DEVICE');
+  const devices = new Claims('ifcfg', 'DEVICE');
   for (const [name, content] of matching(read(folder), /^ifcfg-[^.~]+$/)) {
     const file = `${folder}/${name}`;
     const values = shellValues(content);
@@ -50,13 +66,13 @@ function ifcfg(read: ReadFolder): void {
 /** Two profiles of one uuid are one too many; two .link files for one MAC leave its name to the order of files. */
 function keyfile(read: ReadFolder): void {
   const connections = 'etc/NetworkManager/system-connections';
-  const uuids = new Claims('uuid');
+  const uuids = new Claims('keyfile', 'uuid');
   for (const [name, content] of matching(read(connections), /^[^.].*\.nmconnection$/)) {
     const file = `${connections}/${name}`;
     uuids.claim(sections(content).get('connection.uuid'), file, file);
   }
   const links = 'etc/systemd/network';
-  const macs = new Claims('MACAddress');
+  const macs = new Claims('keyfile', 'MACAddress');
   for (const [name, content] of matching(read(links), /\.link$/)) {
     const file = `${links}/${name}`;
     const values = sections(content);
@@ -65,19 +81,22 @@ function keyfile(read: ReadFolder): void {
   }
 }
 
-/** Names, MACs and uuids that one file only may use. */
+/** Names, MACs and uuids that no other file may use once a file of ours does. */
 class Claims {
+  readonly #kind: RendererKind;
   readonly #what: string;
   readonly #owners = new Map<string, { owner: string; file: string }>();
 
-  constructor(what: string) {
+  constructor(kind: RendererKind, what: string) {
+    this.#kind = kind;
     this.#what = what;
   }
 
   claim(value: string | undefined, owner: string, file: string): void {
     if (value === undefined || value === '') return;
     const other = this.#owners.get(value);
-    if (other !== undefined && other.owner !== owner) {
+    const isOurs = [file, other?.file ?? ''].some((path) => rendererOf(this.#kind).manages(path));
+    if (other !== undefined && other.owner !== owner && isOurs) {
       throw failed(file, `${this.#what} ${value} is already that of ${other.owner} in ${other.file}`);
     }
     this.#owners.set(value, { owner, file });

@@ -86,10 +86,22 @@ export interface HostState extends MachineIdentity {
   readonly altnames?: readonly Altname[];
   /** Links on top of other links: VLANs, and links that a CNI makes of a NIC (macvlan, ipvlan). */
   readonly uppers?: readonly Upper[];
+  /** The least and greatest MTU that the drivers of links take, as far as the kernel tells them. */
+  readonly mtuLimits?: readonly MtuLimits[];
+  /** Names of the links on which the kernel does no IPv6 until somebody switches it on. */
+  readonly withoutIpv6?: readonly string[];
   /** Addresses of links that are no NICs, such as loopback and tunnels: BGP daemons and kube-proxy put them there. */
   readonly otherAddresses?: readonly HeldAddress[];
   /** Routes to a single address are left out. */
   readonly connected?: readonly ConnectedRoute[];
+}
+
+export interface MtuLimits {
+  /** Name of the link. */
+  readonly name: string;
+  readonly min: number;
+  /** 0: the driver has no upper bound. */
+  readonly max: number;
 }
 
 export interface Altname {

@@ -32,7 +32,7 @@ export class DeadMan implements DeadManPort {
       `3 TimersMonotonic a(st) 1 OnActiveSec ${seconds * 1_000_000} AccuracyUSec t 100000 RemainAfterElapse b false`.split(
         ' ',
       );
-    const { code, stderr } = await this.#systemd.call(
+    const start = this.#systemd.call(
       'StartTransientUnit',
       'ssa(sv)a(sa(sv))',
       `${unit}.timer`,
@@ -43,6 +43,10 @@ export class DeadMan implements DeadManPort {
       '1',
       ...execStart(command),
     );
+    const { code, stderr } = await start.catch((error: unknown) => {
+      this.#forget();
+      throw error;
+    });
     if (code !== 0) {
       this.#forget();
       throw new MultinicError(

@@ -13,6 +13,8 @@ export interface Ended {
 }
 
 const TIMEOUT_MS = 15_000;
+/** Exit codes of chroot: it fails itself, the command may not be run, or is not there with its libraries. */
+const CHROOT_FAILED: ReadonlySet<number> = new Set([125, 126, 127]);
 /** Folders of the image and of the host. */
 const ENVIRONMENT = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
 
@@ -67,7 +69,15 @@ async function spawned([file, ...args]: Command, timeoutMs: number, input?: stri
   );
   child.once('close', (code) => resolve(code ?? -1));
   try {
-    return { code: await promise, stdout, stderr };
+    const code = await promise;
+    if (file === 'chroot' && CHROOT_FAILED.has(code)) {
+      throw new MultinicError(
+        'CommandMissing',
+        `${args[1] ?? file} did not start on the node: ${stderr.trim()}; install or mend it there, then run \`multinic retry\``,
+        { data: { command: args[1] ?? file } },
+      );
+    }
+    return { code, stdout, stderr };
   } finally {
     clearTimeout(timer);
   }

@@ -11,6 +11,7 @@ import type {
   HeldAddress,
   Link,
   LinkStep,
+  MtuLimits,
   Readiness,
   Route,
   Upper,
@@ -26,6 +27,9 @@ export interface RawLink {
   readonly permaddr?: string;
   readonly flags?: readonly string[];
   readonly mtu?: number;
+  /** Bounds of the driver; kernels before 4.10 tell neither. */
+  readonly min_mtu?: number;
+  readonly max_mtu?: number;
   readonly master?: string;
   /** Name of the link below; for a veth, of its other end. */
   readonly link?: string;
@@ -126,6 +130,12 @@ function textsOf(addresses: NonNullable<RawLink['addr_info']>): string[] {
 
 export function readAltnames(raw: readonly RawLink[]): Altname[] {
   return raw.flatMap(({ ifname, altnames = [] }) => altnames.map((altname) => ({ altname, name: ifname })));
+}
+
+export function readMtuLimits(raw: readonly RawLink[]): MtuLimits[] {
+  return raw.flatMap(({ ifname, min_mtu, max_mtu }) =>
+    min_mtu === undefined || max_mtu === undefined ? [] : [{ name: ifname, min: min_mtu, max: max_mtu }],
+  );
 }
 
 const STACKED: ReadonlySet<string> = new Set(['vlan', 'macvlan', 'macvtap', 'ipvlan', 'ipvtap']);

@@ -48,7 +48,7 @@ export class LiveBoot implements BootPort {
   async validate(kinds: readonly RendererKind[], staging: string): Promise<void> {
     for (const kind of kinds) {
       // Our own check comes first: the OS's generators accept a name or a MAC twice.
-      generate(kind, (folder) => this.#stagedFiles(staging, folder));
+      generate(kind, (folder) => this.#stagedFiles(staging, folder), 'claims');
       if (kind === 'netplan') await this.#generateNetplan(staging);
       if (kind === 'ifcfg' && this.#hasOurs(kind, staging)) await this.#expectIfcfg();
     }

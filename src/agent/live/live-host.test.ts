@@ -1,13 +1,23 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Folder } from '../../../test/support/agent.ts';
 import { run } from './host-command.ts';
 import { restoreScript } from './restore-script.ts';
 import { heldAddresses } from '../host/links.ts';
 import type { Link } from '../host/machine.ts';
-import { readConnected, readLinks, readRoutes, readUppers, withoutAutomatic, withYields } from './ip.ts';
+import {
+  readConnected,
+  readLinks,
+  readMtuLimits,
+  readRoutes,
+  readUppers,
+  withoutAutomatic,
+  withYields,
+} from './ip.ts';
+import { isWithoutIpv6 } from './live-links.ts';
 import { NetworkManager, readRow } from './network-manager.ts';
 import type { Pending } from '../files/host-record.ts';
 
@@ -52,6 +62,28 @@ test('links that stand on others, and none for the other end of a veth', () => {
     { name: 'ens6.7', lower: 'ens6' },
     { name: 'net1', lower: 'ens6' },
   ]);
+});
+
+test('bounds of MTUs, and none where the kernel tells none', () => {
+  expect(readMtuLimits([{ ifname: 'ens6', min_mtu: 68, max_mtu: 1450 }, { ifname: 'ens7' }])).toEqual([
+    { name: 'ens6', min: 68, max: 1450 },
+  ]);
+});
+
+test.each<[string, Record<string, string>, boolean]>([
+  ['switched off on the link', { ens6: '1', default: '0' }, true],
+  ['on', { ens6: '0', default: '1' }, false],
+  ['without settings of the link, off for a new one', { default: '1' }, true],
+  ['without settings of the link, on for a new one', { default: '0' }, false],
+  ['that the kernel has not', {}, true],
+])('IPv6 %s', (_, settings, expected) => {
+  using folder = new Folder();
+  for (const [name, value] of Object.entries(settings)) {
+    const conf = join(folder.path, 'proc/sys/net/ipv6/conf', name);
+    mkdirSync(conf, { recursive: true });
+    writeFileSync(join(conf, 'disable_ipv6'), `${value}\n`);
+  }
+  expect(isWithoutIpv6(folder.path, 'ens6')).toBe(expected);
 });
 
 test('routes that lead somewhere: those that follow from addresses, and those of pods, are left out', () => {

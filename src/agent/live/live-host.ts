@@ -18,7 +18,7 @@ export function liveHost(root: Root, nodeAddress?: string): Host {
   const systemd = new Systemd(root, inHost);
   const manager = new NetworkManager(inHost);
   return {
-    machine: new LiveMachine(root, manager, nodeAddress),
+    machine: new LiveMachine(root, manager, inHost, nodeAddress),
     links: new LiveLinks(root.dir),
     neighbours: new LiveNeighbours(),
     managers: new LiveManagers(root, manager, systemd),

@@ -128,6 +128,13 @@ export function readIpv6(root: string, name: string): Ipv6 | undefined {
   }
 }
 
+/** Whether the kernel refuses IPv6 addresses on a link. One with an MTU below 1280 has no settings, and gets the default's. */
+export function isWithoutIpv6(root: string, name: string): boolean {
+  const own = ipv6File(root, name, 'disable_ipv6');
+  const file = existsSync(own) ? own : ipv6File(root, 'default', 'disable_ipv6');
+  return !existsSync(file) || readFileSync(file, 'utf8').trim() === '1';
+}
+
 async function setIpv6(
   root: string,
   { name, mac, up }: Link,

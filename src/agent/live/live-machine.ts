@@ -12,6 +12,7 @@ import {
   readConnected,
   readLinks,
   readMainRoutes,
+  readMtuLimits,
   readOtherAddresses,
   readUppers,
   readWays,
@@ -20,8 +21,9 @@ import {
   type RawLink,
   type RawRoute,
 } from './ip.ts';
-import { kubeletServers } from './kubelet.ts';
-import { readIpv6 } from './live-links.ts';
+import type { InHost } from './host-command.ts';
+import { kubeletServers, resolveHosts } from './kubelet.ts';
+import { isWithoutIpv6, readIpv6 } from './live-links.ts';
 import type { NetworkManager } from './network-manager.ts';
 import { loadedAddresses } from './networkd.ts';
 import { until } from './wait.ts';
@@ -40,9 +42,13 @@ export class LiveMachine implements MachinePort {
   readonly #manager: NetworkManager;
   readonly #nodeAddress: string | undefined;
 
+  readonly #inHost: InHost;
+  #servers: Promise<string[]> | undefined;
+
   /** @param nodeAddress by which the cluster knows this node; its NIC may have no default route */
-  constructor(root: Root, manager: NetworkManager, nodeAddress: string | undefined) {
+  constructor(root: Root, manager: NetworkManager, inHost: InHost, nodeAddress: string | undefined) {
     this.#root = root;
+    this.#inHost = inHost;
     this.#manager = manager;
     this.#nodeAddress = nodeAddress;
   }
@@ -66,6 +72,8 @@ export class LiveMachine implements MachinePort {
       links: this.#complete(known, links, connected),
       altnames: readAltnames(links),
       uppers: readUppers(links),
+      mtuLimits: readMtuLimits(links),
+      withoutIpv6: known.map(({ name }) => name).filter((name) => isWithoutIpv6(this.#root.dir, name)),
       otherAddresses: readOtherAddresses(links),
       connected,
       routes,
@@ -103,7 +111,9 @@ export class LiveMachine implements MachinePort {
 
   /** Asks the kernel, because rules and tables of other software decide too. */
   async ways({ to, from }: Needs): Promise<Way[]> {
-    const targets = [...new Set([...to, ...kubeletServers(this.#root)])];
+    // Resolved once: after a change the ways to the same addresses are compared.
+    this.#servers ??= resolveHosts(kubeletServers(this.#root), this.#inHost);
+    const targets = [...new Set([...to, ...(await this.#servers)])];
     return readWays(
       targets.flatMap((target) => [
         { to: target },

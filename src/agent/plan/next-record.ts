@@ -1,5 +1,5 @@
 import { indexOfName } from '../../network/interface.ts';
-import type { HostState } from '../host/machine.ts';
+import type { HostState, NamedNic } from '../host/machine.ts';
 import { nicOf } from '../host/links.ts';
 import type { Desired, Plan } from './plan.ts';
 import { sha256, type Applied } from '../files/host-record.ts';
@@ -37,7 +37,7 @@ export function nextRecord(
         return [
           nic.mac,
           {
-            name: nic.name,
+            name: nameOf(nic, plan, link, known?.name),
             address: `${nic.address}/${nic.prefix}`,
             ...(addresses && { lingering: { bootId: before.bootId, addresses: [...addresses] } }),
             ...(origin && { origin: { name: origin.name, mtu: origin.mtu, up: origin.up } }),
@@ -52,4 +52,15 @@ export function nextRecord(
       }),
     ),
   };
+}
+
+/** A run that touches no links leaves a NIC the name that we gave it before; the boot gives it the new one. */
+function nameOf(
+  { mac, name }: NamedNic,
+  { targets }: Plan,
+  link: NamedNic | undefined,
+  given: string | undefined,
+): string {
+  const isChanged = targets.some((target) => target.mac === mac);
+  return !isChanged && given !== undefined && link?.name === given ? given : name;
 }

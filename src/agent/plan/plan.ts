@@ -246,7 +246,9 @@ function releasedLinks(situation: Situation): LinkTarget[] {
     const dropped = [...givenAddresses(situation, mac)];
     const addresses = except(link.addresses, dropped);
     let { name } = link;
-    if (given?.name === name) {
+    // The boot after mode `files` gives the name of the NIC's file, which is newer than the record's.
+    const inFile = managed.find(({ nic }) => nic?.mac === mac)?.name;
+    if (given?.name === name || (given !== undefined && inFile === name)) {
       const origin = given.origin?.name;
       // The old name is unknown, or another link has it by now.
       name = origin === undefined || isManagedName(origin) || names.has(origin) ? nameByMac(mac) : origin;

@@ -3,6 +3,7 @@ import { nameIn } from '../files/managed-files.ts';
 import type { HostState, Link } from '../host/machine.ts';
 import { heldAddresses, ipOf, linkSteps, nicOf, type LinkTarget } from '../host/links.ts';
 import { DEFAULT_DESTINATIONS } from '../host/gateways.ts';
+import { refuseBeyondLimits } from './link-limits.ts';
 import { refuseOverlaps } from './overlap.ts';
 import type { Plan } from './plan.ts';
 
@@ -10,7 +11,7 @@ import type { Plan } from './plan.ts';
  * Refuses a change that would take a network away from the node or from other software, before anything is touched.
  * @param ways the links that lead to addresses which must not be cut off, by address
  * @param ours MACs of NICs that we have configured: they may lead there because of us, and are checked after the change
- * @throws MultinicError `NicInUse`, `NameTaken`, `AddressInUse`, `SubnetOverlaps`
+ * @throws MultinicError `NicInUse`, `NameTaken`, `AddressInUse`, `MtuOutOfRange`, `AddressFamilyDisabled`, `SubnetOverlaps`
  */
 export function preflight(
   plan: Plan,
@@ -32,6 +33,7 @@ export function preflight(
   for (const target of plan.targets) {
     refuseTakenName(target, plan.targets, host);
     refuseTakenAddress(target, plan.targets, host);
+    refuseBeyondLimits(target, host);
   }
   refuseOverlaps(plan, host, new Set(touched.map(({ mac }) => mac)), ways);
 }

@@ -223,6 +223,28 @@ describe('success', () => {
     expect(hostFiles(root)).toEqual(before);
   });
 
+  test('a new name in mode files is no name to take over, neither at the next run nor when it is given', async () => {
+    await apply({ network: [nic(0)] });
+    const next = { commit: SECOND, network: [nic(0, { name: 'multinic5' })], expectedRecord: FIRST };
+    expect((await apply({ ...next, apply: 'files' })).result).toBe('Applied');
+    const again = { ...next, expectedRecord: SECOND };
+    for (const mode of ['files', 'files', 'live'] as const) {
+      expect(await apply({ ...again, apply: mode })).toMatchObject({ result: 'Applied', found: [] });
+    }
+    expect(link(nic(0).mac)?.name).toBe('multinic5');
+  });
+
+  test('a NIC that got its new name by a boot after mode files gets its old one back when it leaves', async () => {
+    await apply({ network: [nic(0)] });
+    const next = { commit: SECOND, network: [nic(0, { name: 'multinic5' })], expectedRecord: FIRST };
+    await apply({ ...next, apply: 'files' });
+    change((host) => Object.assign(host.links[1]!, { name: 'multinic5' }));
+    expect((await apply({ commit: '3'.repeat(40), network: [], expectedRecord: SECOND })).result).toBe(
+      'Applied',
+    );
+    expect(link(nic(0).mac)?.name).toBe('ens5');
+  });
+
   test('apply: files touches no link; full lets the OS act on all files', async () => {
     const before = state().links;
     expect((await apply({ apply: 'files' })).result).toBe('Applied');

@@ -10,6 +10,10 @@ export const AGENT_REASONS = {
       'Take the NIC out of that file, or write takeover: true in the CR.',
     ],
     InterfacesMissing: ['NICs are not on the machine.', 'Attach the ports, or take them out of the CR.'],
+    MtuOutOfRange: [
+      'The driver of the NIC does not take the MTU.',
+      'Correct the MTU in the CR, or the MTU of the network.',
+    ],
     NameTaken: ['A link that is not to be configured has the name.', 'Rename it, or change the CR.'],
     NicInUse: ['The node itself needs the NIC.', 'Take its MAC out of the CR, or free the NIC first.'],
     SubnetOverlaps: [
@@ -18,6 +22,10 @@ export const AGENT_REASONS = {
     ],
   }),
   ...rows('person', 'node', {
+    AddressFamilyDisabled: [
+      'The kernel does no IPv6 on the NIC.',
+      'Set disable_ipv6 to 0 on the node, or give the NIC an IPv4 address.',
+    ],
     ApiServerLost: [
       'After the change the API server did not answer.',
       'Look at the routes, then multinic retry.',

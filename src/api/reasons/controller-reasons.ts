@@ -70,7 +70,10 @@ export const CONTROLLER_REASONS = {
       'The host has other files than the run reported.',
       'Look at the host, then multinic retry.',
     ],
-    UnknownOS: ['The OS of the node is not known.', 'Annotate the Node with multinic.io/renderer.'],
+    UnknownOS: [
+      'The OS of the node is not known, or too old.',
+      'Annotate the Node with multinic.io/renderer.',
+    ],
     NodeNameTooLong: [
       'The name of a node is longer than a branch can be named.',
       'Let the node join under a shorter name.',

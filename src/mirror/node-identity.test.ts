@@ -1,0 +1,55 @@
+import { describe, expect, test } from 'vitest';
+import { identity } from '../../test/support/agent.ts';
+import type { InventoryNode } from './home-port.ts';
+import { identityOf } from './node-identity.ts';
+
+const SOURCE = identity('netplan').source;
+
+function judged(osImage: string, annotations: Record<string, string> = {}, before = false): unknown {
+  const node: InventoryNode = {
+    name: 'worker-1',
+    systemUUID: 'i-0123456789abcdef0',
+    machineID: identity('ifcfg').machineID,
+    osImage,
+    bootID: '',
+    ready: true,
+    paused: false,
+    annotations,
+  };
+  try {
+    const claim = { nodeId: 'i-0123456789abcdef0', source: SOURCE };
+    const { os, renderer } = identityOf(node, claim, before ? identity('ifcfg') : undefined);
+    return { ...os, renderer };
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+const RENDERER = 'multinic.io/renderer';
+
+describe('RHEL 7', () => {
+  const IMAGE = 'CentOS Linux 7 (Core)';
+
+  test.each([false, true])('is refused with the reason and a way out (it has a branch: %s)', (before) => {
+    expect(judged(IMAGE, {}, before)).toMatch(
+      /CentOS Linux 7 \(Core\)": its systemd is older than 237.*; give it a newer OS .* take it out/,
+    );
+  });
+
+  test('is let through by the annotation, where somebody gave it a newer systemd', () => {
+    expect(judged(IMAGE, { [RENDERER]: 'ifcfg' })).toEqual({ family: 'rhel', major: 7, renderer: 'ifcfg' });
+  });
+});
+
+describe('an OS that we do not know', () => {
+  test('is refused with the annotation as the remedy', () => {
+    expect(judged('SUSE Linux Enterprise Server 15 SP5')).toContain(`annotate the node with ${RENDERER}=`);
+  });
+
+  test.each([
+    ['SUSE Linux Enterprise Server 15 SP5', 'keyfile', { family: 'rhel', major: 15, renderer: 'keyfile' }],
+    ['Debian GNU/Linux trixie/sid', 'netplan', { family: 'debian', major: 1, renderer: 'netplan' }],
+  ])('%s is let through by it', (image, renderer, expected) => {
+    expect(judged(image, { [RENDERER]: renderer })).toEqual(expected);
+  });
+});
