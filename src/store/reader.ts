@@ -117,7 +117,7 @@ class GitReader implements Reader {
   }
 
   async isAncestor(ancestor: Oid, of: Oid): Promise<boolean> {
-    // What a host or a person names need not be a commit, nor be here.
+    // An ID from a host or a person may be no commit, or not be in this store.
     if ((await this.#objects.info(expectOid(ancestor)))?.type !== 'commit') return false;
     if (ancestor === of) return true;
     // Both are here, so the answer stays true: a pass that asks again needs no process.

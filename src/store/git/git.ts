@@ -65,7 +65,7 @@ export async function tryGit(
   });
 }
 
-/** What a failed git command means: `GitMissing`, `DiskFull`, `Locked`, `Timeout`, `GitKilled`, `Corrupt` or `GitFailed`. */
+/** The error of a failed git command: `GitMissing`, `DiskFull`, `Locked`, `Timeout`, `GitKilled`, `Corrupt` or `GitFailed`. */
 export function gitFailure(what: string, ended: Finished): MultinicError {
   const stderr = ended.stderr.trim();
   const data = { command: what, exitCode: ended.code, signal: ended.signal, stderr };

@@ -66,7 +66,7 @@ export async function installRefusal(directory: string): Promise<void> {
 async function installHook(directory: string, name: string, script: string): Promise<void> {
   const path = join(directory, name);
   if (await isInstalled(path, script)) return;
-  // By renaming: the controller before us may have a push running.
+  // A rename replaces the hook at once: the controller before this one may have a push running.
   const next = join(directory, `${name}.next`);
   await writeFile(next, script);
   await chmod(next, 0o755);
@@ -83,7 +83,7 @@ async function isInstalled(path: string, script: string): Promise<boolean> {
   }
 }
 
-/** What a hook tells, by name; undefined as long as its question has not arrived whole. */
+/** The values that a hook sends, by name; undefined while the question has not arrived whole. */
 export function readQuestion(text: string): ReadonlyMap<string, string> | undefined {
   const end = text.startsWith('\n') ? 0 : text.indexOf('\n\n') + 1;
   if (end === 0 && !text.startsWith('\n')) return undefined;

@@ -1,5 +1,5 @@
-// What killed git processes leave behind. Cleared only under the exclusive lock, when no git writes: then every lock
-// file is stale and every temporary object has no owner.
+// Clears the leftovers of killed git processes, under the exclusive lock: no git writes then, so every lock file is stale
+// and every temporary object has no owner.
 
 import { SPOOL_PREFIX } from './git-command.ts';
 import { LOCK_FILE, runLocked } from './store-lock.ts';

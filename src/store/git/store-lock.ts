@@ -16,7 +16,7 @@ export const LOCK_FILE = 'multinic.lock';
 export type LockMode = 'shared' | 'exclusive';
 
 export interface LockedOptions {
-  /** What the command reads on descriptor 0, then 3, 4… */
+  /** Input of the command on descriptor 0, then 3, 4… */
   readonly inputs?: readonly Buffer[];
   /** Bound of the wait for the lock; 0: do not wait. */
   readonly waitSeconds?: number;

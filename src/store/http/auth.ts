@@ -1,5 +1,4 @@
-// Who is calling: tokens to principals, and tokens out of request headers. What a principal may do is decided
-// where it is done.
+// Turns request headers into tokens and tokens into principals. Each route decides what a principal may do.
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Principal } from '../model/store-port.ts';
 

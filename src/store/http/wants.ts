@@ -14,8 +14,8 @@ const DEEPEN = /^deepen [1-9][0-9]{0,8}\n?$/;
  * Confines a fetch request of protocol v0 to the commits of one branch. git's own check does not: it refuses a hidden
  * commit, but answers a want of any blob or tree, because it asks only whether a *commit* is out of reach.
  *
- * What the client says it has is left out: git's answer would tell which objects exist, and a pack may hold a file
- * as its difference from one of those. A node fetches afresh and shallow, so it loses nothing.
+ * The objects that the client claims to have are left out: git's answer would tell which objects exist, and a pack may
+ * hold a file as its difference from one of them. A node fetches afresh and shallow, so it loses nothing.
  * @returns the request that git may see
  * @throws MultinicError `Forbidden` for a want of anything else, and for what only a curious client sends
  */
@@ -36,7 +36,7 @@ export async function confine(body: Buffer, branch: string, reader: Reader): Pro
   return Buffer.concat([body.subarray(0, section.end), ...closing(body, section.end)]);
 }
 
-/** What follows the wants: flushes and `done`. */
+/** The packets after the wants: flushes and `done`. */
 function closing(body: Buffer, start: number): Buffer[] {
   const packets: Buffer[] = [];
   let at = start;

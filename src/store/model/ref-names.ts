@@ -1,4 +1,4 @@
-// What may become a ref or a path: checked before git sees it.
+// Checks names that are to become refs or paths, before git sees them.
 
 import { MultinicError } from '../../api/errors.ts';
 

@@ -107,16 +107,16 @@ export interface NewCommit {
   readonly files: ReadonlyMap<string, string | { readonly blob: Oid } | null>;
   /** Start from the empty tree instead of the first parent's. */
   readonly replace?: boolean;
-  /** Who is said to have wanted it; the committer is always the controller. */
+  /** The person or client that asked for the commit; the committer is always the controller. */
   readonly author: Person;
   readonly subject: string;
   readonly body?: string;
   readonly trailers: readonly (readonly [key: string, value: string])[];
-  /** Earliest time of the commit, seconds since 1970: that of what asks for it, whatever the clock says. */
+  /** Earliest time of the commit, seconds since 1970: the time of the commit that asks for this one, whatever the clock says. */
   readonly notBefore?: number;
 }
 
-/** Who was authenticated, and what for. */
+/** The authenticated caller, with its rights. */
 export interface Principal {
   readonly name: string;
   /** `node`: reads one node's branch. `read`: reads everything. `write`: also pushes and commands. */

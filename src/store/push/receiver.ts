@@ -61,7 +61,7 @@ export class PushReceiver {
         'BadRequest',
         'this is no push that we take (signed ones are not): push with plain git',
       );
-    // What git sends to try its credentials before a large push.
+    // git sends an empty request to try its credentials before a large push.
     if (header.commands.length === 0) return Buffer.alloc(0);
 
     const pushes = header.commands.map((command) => ({ principal, ...command }));

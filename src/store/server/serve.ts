@@ -32,7 +32,7 @@ export interface ServeOptions {
   /** PEM. Without it the server speaks plain HTTP. */
   readonly tls?: { readonly key: string | Buffer; readonly cert: string | Buffer };
   readonly log: Logger;
-  /** What `/healthz` answers; with a `status` other than "healthy", as 503. */
+  /** The answer of `/healthz`; a `status` other than "healthy" makes it a 503. */
   readonly health: () => object;
 }
 
@@ -169,7 +169,7 @@ function sendError(log: Logger, request: IncomingMessage, response: ServerRespon
   if (status === 401) response.setHeader('WWW-Authenticate', `${git ? 'Basic' : 'Bearer'} realm="multinic"`);
   if (status === 405 && 'allow' in body.data) response.setHeader('Allow', String(body.data.allow));
   if (status === 503) response.setHeader('Retry-After', '2');
-  // What is left of a body that nobody reads would be taken for the next request.
+  // The rest of a body that nobody reads would be taken for the next request.
   if (!request.complete) response.setHeader('Connection', 'close');
   // git shows its user a text/plain body, and no other.
   if (git)
