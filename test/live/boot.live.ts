@@ -90,6 +90,21 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     },
   );
 
+  test.runIf(kind === 'netplan')('the remedy for another renderer of netplan is taken', async () => {
+    await host.machine.write(
+      '/etc/netplan/01-foo.yaml',
+      'network: {version: 2, renderer: NetworkManager}\n',
+      0o600,
+    );
+    const refused = await host.apply(kind, [nic(0)]);
+    const [, file = '', content = ''] =
+      /(\/etc\/netplan\/\S+) with `(.*?)`/.exec(refused.outcome?.message ?? '') ?? [];
+    await host.machine.write(file, `${content}\n`, 0o600);
+    expect((await host.apply(kind, [nic(0)])).outcome).toMatchObject({ result: 'Applied' });
+    await host.sh(`rm ${file} /etc/netplan/01-foo.yaml`);
+    expect((await host.apply(kind, [])).outcome).toMatchObject({ result: 'Applied' });
+  });
+
   test('what would have won does so, after a reboot without us', async () => {
     const [, file, content] = WINNERS[kind][0]!;
     await host.machine.write(file, content, 0o644);

@@ -236,6 +236,14 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     });
   });
 
+  test.runIf(kind === 'netplan')('an IPv6 address where the kernel does no IPv6', async () => {
+    const [name] = (await host.sh(`ip -br link | grep ${nic(2).mac}`)).split(/[@ ]/);
+    await host.sh(`sysctl -qw net.ipv6.conf.${name}.disable_ipv6=1`);
+    const outcome = await fails([nic(0), nic(1), nic(2, { address: 'fd00:102::10', prefix: 64 })]);
+    await host.sh(`sysctl -qw net.ipv6.conf.${name}.disable_ipv6=0`);
+    expect(outcome).toMatchObject({ reason: 'AddressFamilyDisabled', step: 'preflight' });
+  });
+
   describe('refused before anything is touched', () => {
     const { mac } = nic(2);
     const peer = '192.168.102.1';
@@ -267,6 +275,12 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
         'NicInUse',
         'ip link add mv7 link $nic type macvlan; sleep 1',
         'ip link del mv7',
+      ],
+      [
+        'under a macvlan in the network namespace of a pod',
+        'NicInUse',
+        'ip netns add pod7; ip link add mv7 link $nic netns pod7 type macvlan; sleep 1',
+        'ip netns del pod7',
       ],
       [
         'a way to everywhere, though not the first',

@@ -82,7 +82,7 @@ function refuseNetwork(nic: Interface, choice: BootChoice | undefined): void {
   if (choice === undefined) {
     throw new MultinicError(
       'NotAtNextBoot',
-      `at the next boot systemd-networkd has nothing for ${nic.name} (${nic.mac}): netplan’s renderer on this node is another (renderer: NetworkManager?); write renderer: networkd for it, or keyfile in the annotation multinic.io/renderer on the Node, then run \`multinic retry\``,
+      `at the next boot systemd-networkd has nothing for ${nic.name} (${nic.mac}): netplan’s renderer on this node is another (renderer: NetworkManager?); write a file that netplan reads after ours, /etc/netplan/99-renderer.yaml with \`network: {ethernets: {${nic.netplanId ?? nic.name}: {renderer: networkd}}}\`, or keyfile in the annotation multinic.io/renderer on the Node, then run \`multinic retry\``,
       { data: { mac: nic.mac } },
     );
   }

@@ -17,6 +17,7 @@ import type {
   Profiles,
   Readiness,
   Rename,
+  Upper,
   Way,
 } from './machine.ts';
 import type { Probe } from './probe.ts';
@@ -27,6 +28,11 @@ export interface MachinePort {
   state(): Promise<HostState>;
   /** Reads the links of `state` alone: a node may have 100,000 routes. Leases of automatic profiles count here. */
   links(): Promise<readonly Link[]>;
+  /**
+   * Links in the host's other network namespaces that stand on its NICs, as far as the agent can enter them: `uppers` of
+   * `state` has those of the host's own namespace.
+   */
+  uppersElsewhere(): Promise<readonly Upper[]>;
   /** Reads the part of `state` that needs no command. */
   identity(): Promise<MachineIdentity>;
   /** Waits a moment for NICs that are being attached. */

@@ -14,7 +14,6 @@ import type {
   MtuLimits,
   Readiness,
   Route,
-  Upper,
   Way,
 } from '../host/machine.ts';
 
@@ -32,8 +31,15 @@ export interface RawLink {
   readonly max_mtu?: number;
   readonly master?: string;
   /** Name of the link below; for a veth, of its other end. */
-  readonly link?: string;
-  readonly linkinfo?: { readonly info_kind?: string };
+  readonly link?: string | null;
+  /** Number of the link below where that is in another namespace, `link_netnsid`. */
+  readonly link_index?: number;
+  readonly link_netnsid?: number;
+  readonly linkinfo?: {
+    readonly info_kind?: string;
+    /** Device and own address of a tunnel. */
+    readonly info_data?: { readonly link?: string; readonly local?: string; readonly local6?: string };
+  };
   readonly addr_info?: readonly {
     readonly family?: string;
     readonly local?: string;
@@ -135,14 +141,6 @@ export function readAltnames(raw: readonly RawLink[]): Altname[] {
 export function readMtuLimits(raw: readonly RawLink[]): MtuLimits[] {
   return raw.flatMap(({ ifname, min_mtu, max_mtu }) =>
     min_mtu === undefined || max_mtu === undefined ? [] : [{ name: ifname, min: min_mtu, max: max_mtu }],
-  );
-}
-
-const STACKED: ReadonlySet<string> = new Set(['vlan', 'macvlan', 'macvtap', 'ipvlan', 'ipvtap']);
-
-export function readUppers(raw: readonly RawLink[]): Upper[] {
-  return raw.flatMap(({ ifname, link, linkinfo }) =>
-    link !== undefined && STACKED.has(linkinfo?.info_kind ?? '') ? [{ name: ifname, lower: link }] : [],
   );
 }
 

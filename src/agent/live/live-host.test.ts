@@ -8,15 +8,8 @@ import { run } from './host-command.ts';
 import { restoreScript } from './restore-script.ts';
 import { heldAddresses } from '../host/links.ts';
 import type { Link } from '../host/machine.ts';
-import {
-  readConnected,
-  readLinks,
-  readMtuLimits,
-  readRoutes,
-  readUppers,
-  withoutAutomatic,
-  withYields,
-} from './ip.ts';
+import { readConnected, readLinks, readMtuLimits, readRoutes, withoutAutomatic, withYields } from './ip.ts';
+import { readUppers, uppersAcross } from './uppers.ts';
 import { isWithoutIpv6 } from './live-links.ts';
 import { NetworkManager, readRow } from './network-manager.ts';
 import type { Pending } from '../files/host-record.ts';
@@ -57,11 +50,42 @@ test('links that stand on others, and none for the other end of a veth', () => {
     { ifname: 'ens6.7', link: 'ens6', linkinfo: { info_kind: 'vlan' } },
     { ifname: 'net1', link: 'ens6', linkinfo: { info_kind: 'macvlan' } },
     { ifname: 'veth0', link: 'veth1', linkinfo: { info_kind: 'veth' } },
+    { ifname: 'nk0', link: 'nk1', linkinfo: { info_kind: 'netkit' } },
+    { ifname: 'gre1', link: 'ens6', linkinfo: { info_kind: 'gre', info_data: { link: 'ens6' } } },
+    { ifname: 'flannel.1', linkinfo: { info_kind: 'vxlan', info_data: { id: 1, link: 'ens6', port: 8472 } } },
+    { ifname: 'tunl0', link: null, linkinfo: { info_kind: 'ipip', info_data: { local: 'any' } } },
+    { ifname: 'sec0', link: 'ens6', linkinfo: { info_kind: 'macsec' } },
   ];
-  expect(readUppers(raw)).toEqual([
-    { name: 'ens6.7', lower: 'ens6' },
-    { name: 'net1', lower: 'ens6' },
-  ]);
+  expect(readUppers(raw)).toEqual(
+    ['ens6.7', 'net1', 'gre1', 'flannel.1', 'sec0'].map((name) => ({ name, lower: 'ens6' })),
+  );
+});
+
+test('tunnels without a device stand on the link that has their local address', () => {
+  const raw = [
+    { ifname: 'ens6', addr_info: [{ local: '192.168.100.10', prefixlen: 24 }, { local: 'fd00::10' }] },
+    { ifname: 'vx4', linkinfo: { info_kind: 'vxlan', info_data: { local: '192.168.100.10' } } },
+    { ifname: 'vx6', linkinfo: { info_kind: 'vxlan', info_data: { local6: 'fd00::10' } } },
+    { ifname: 'vx7', linkinfo: { info_kind: 'vxlan', info_data: { local: '192.168.100.11' } } },
+  ];
+  expect(readUppers(raw)).toEqual(['vx4', 'vx6'].map((name) => ({ name, lower: 'ens6' })));
+});
+
+test('links of other network namespaces that stand on one of this', () => {
+  const own = [
+    { ifname: 'lo', ifindex: 1 },
+    { ifname: 'ens6', ifindex: 5 },
+    { ifname: 'veth9', ifindex: 9, linkinfo: { info_kind: 'veth' } },
+  ];
+  const others = [
+    { ifname: 'net1', link_index: 5, link_netnsid: 0, linkinfo: { info_kind: 'macvlan' } },
+    { ifname: 'net2', link_index: 5, link_netnsid: 0, linkinfo: { info_kind: 'ipvlan' } },
+    { ifname: 'net3', link: 'net1', linkinfo: { info_kind: 'vlan' } },
+    { ifname: 'vx0', link_netnsid: 0, linkinfo: { info_kind: 'vxlan', info_data: { link: 'if5' } } },
+    { ifname: 'eth0', link_index: 9, link_netnsid: 0, linkinfo: { info_kind: 'veth' } },
+    { ifname: 'odd', link_index: 77, link_netnsid: 0, linkinfo: { info_kind: 'macvlan' } },
+  ];
+  expect(uppersAcross(others, own)).toEqual(['net1', 'net2', 'vx0'].map((name) => ({ name, lower: 'ens6' })));
 });
 
 test('bounds of MTUs, and none where the kernel tells none', () => {

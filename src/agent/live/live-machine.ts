@@ -5,7 +5,7 @@ import { indexOfName } from '../../network/interface.ts';
 import type { Root } from '../files/root.ts';
 import type { MachinePort } from '../host/host.ts';
 import { heldAddresses, ipOf, isSameFamily } from '../host/links.ts';
-import type { ConnectedRoute, HostState, Link, MachineIdentity, Needs, Way } from '../host/machine.ts';
+import type { ConnectedRoute, HostState, Link, MachineIdentity, Needs, Upper, Way } from '../host/machine.ts';
 import {
   ip,
   readAltnames,
@@ -14,7 +14,6 @@ import {
   readMainRoutes,
   readMtuLimits,
   readOtherAddresses,
-  readUppers,
   readWays,
   withoutAutomatic,
   withYields,
@@ -26,6 +25,7 @@ import { kubeletServers, resolveHosts } from './kubelet.ts';
 import { isWithoutIpv6, readIpv6 } from './live-links.ts';
 import type { NetworkManager } from './network-manager.ts';
 import { loadedAddresses } from './networkd.ts';
+import { readUppers, uppersElsewhere } from './uppers.ts';
 import { until } from './wait.ts';
 
 /** OpenStack attaches a port within a second or two. */
@@ -78,6 +78,10 @@ export class LiveMachine implements MachinePort {
       connected,
       routes,
     };
+  }
+
+  async uppersElsewhere(): Promise<Upper[]> {
+    return uppersElsewhere(this.#root, await ip<RawLink>('link', 'show'));
   }
 
   async links(): Promise<Link[]> {

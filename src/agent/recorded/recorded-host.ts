@@ -73,6 +73,11 @@ class RecordedMachine implements MachinePort {
   /** Waits for nothing: a person attaches a NIC by editing the file. */
   async attached(): Promise<void> {}
 
+  /** The file has the links of all namespaces under `uppers`. */
+  async uppersElsewhere(): Promise<[]> {
+    return [];
+  }
+
   async ways({ to, from }: Needs): Promise<Way[]> {
     const host = readHostFile(this.#root);
     return to.flatMap((each) => {

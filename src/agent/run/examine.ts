@@ -53,7 +53,8 @@ export async function examine(
   const ours = new Set(Object.keys(record.applied?.nics ?? {}));
   const needs = needsOf(before, context.peers);
   const ways = await host.machine.ways(needs);
-  preflight(plan, before, linksOfWays(ways), ours);
+  const uppers = [...(before.uppers ?? []), ...(await host.machine.uppersElsewhere())];
+  preflight(plan, { ...before, uppers }, linksOfWays(ways), ours);
   await refuseWithoutMetric(plan, before, desired, host.boot);
   for (const folder of [...foldersOf(plan), 'var/lib/multinic']) root.assertWritable(folder);
   const probes = probesOf(context.probes, plan.present);

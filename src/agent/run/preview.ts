@@ -42,7 +42,8 @@ export interface Detection {
 
 /** @throws MultinicError `HostUnreadable`, `RecordUnreadable` */
 export async function detect(root: Root, host: Host): Promise<Detection> {
-  const state = await host.machine.state();
+  const own = await host.machine.state();
+  const state = { ...own, uppers: [...(own.uppers ?? []), ...(await host.machine.uppersElsewhere())] };
   const record = new HostRecord(root);
   const managed = readManaged(root);
   const described = describedNics(root);
