@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Network } from '../../src/network/interface.ts';
 import type { RendererKind } from '../../src/network/node.ts';
 import { NETPLAN_GENERATOR, OLD_NETPLAN_GENERATOR } from '../nodes/rootfs.ts';
+import { run } from '../nodes/command.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic, type AgentEnd } from '../support/agent.ts';
 import {
@@ -72,6 +73,20 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     expect(await host.sh(RESTORES)).toBe('');
     return outcome;
   }
+
+  test('an address that a peer knows under another MAC is corrected there', async () => {
+    const address = '192.168.100.77';
+    const peer = (...args: string[]): Promise<string> => run('ip', ['-n', host.lab.slot.name, ...args]);
+    await host.lab.switch.peer('tenant-0', '192.168.100.2/24');
+    const [bridge = ''] = (await peer('-br', 'addr', 'show', 'to', '192.168.100.2')).split(/[@ ]/);
+    await peer('neigh', 'replace', address, 'lladdr', '02:00:00:00:99:99', 'nud', 'stale', 'dev', bridge);
+    expect((await host.apply(kind, [nic(0, { address }), nic(1)])).outcome).toMatchObject({
+      result: 'Applied',
+    });
+    expect(await peer('neigh', 'show', address)).toContain(nic(0).mac);
+    await host.lab.switch.peer('tenant-0', '192.168.100.2/24', false);
+    expect((await host.apply(kind, OLD)).outcome).toMatchObject({ result: 'Applied' });
+  });
 
   describe('an address that a peer has', () => {
     test.each<[string, Network, string]>([

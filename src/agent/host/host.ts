@@ -59,6 +59,11 @@ export interface NeighbourPort {
    * address is taken; silence proves nothing, because a port may drop such questions.
    */
   conflicts(claims: readonly Claim[]): Promise<readonly Conflict[]>;
+  /**
+   * Has the networks of the NICs learn which MAC has these IPv4 addresses now. A machine that knew an address under
+   * another MAC would send to that one for up to minutes.
+   */
+  announce(claims: readonly Claim[]): Promise<void>;
   /** Whether a machine on the network of a NIC answers within a few seconds. */
   answers(probe: Probe): Promise<boolean>;
 }

@@ -1,4 +1,5 @@
 // Other machines on the networks of the NICs, asked by the kernel's own ARP and NDP and by TCP.
+import { networkAddress, parseCidr } from '../../network/address.ts';
 import type { NeighbourPort } from '../host/host.ts';
 import { heldAddresses, ipOf, nicOf } from '../host/links.ts';
 import type { Claim, Conflict, Link } from '../host/machine.ts';
@@ -20,6 +21,19 @@ export class LiveNeighbours implements NeighbourPort {
     return asked.flat();
   }
 
+  async announce(claims: readonly Claim[]): Promise<void> {
+    const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
+    await Promise.all(
+      claims.map(async ({ mac, address }) => {
+        const name = nicOf(links, mac)?.name;
+        const target = firstOther(address);
+        if (name === undefined || target === undefined) return;
+        // An announcement that fails leaves the network to its own timeouts, as without one.
+        await neighbour(target, name).catch(() => undefined);
+      }),
+    );
+  }
+
   async answers({ mac, from, host, port }: Probe): Promise<boolean> {
     const name = nicOf(readLinks(await ip<RawLink>('-d', 'addr', 'show')), mac)?.name;
     if (name === undefined) return false;
@@ -29,6 +43,18 @@ export class LiveNeighbours implements NeighbourPort {
         : answers({ host, port }, PROBE_MS / 2, from),
     );
   }
+}
+
+/**
+ * The first other address of an IPv4 subnet, often the gateway's. The kernel asks the whole network for it, with our
+ * address and MAC as the sender: every machine that has an entry for our address corrects it.
+ */
+export function firstOther(address: string): string | undefined {
+  const cidr = parseCidr(address);
+  if (cidr === undefined || cidr.family !== 4 || cidr.prefix > 30) return undefined;
+  const [a, b, c, last = 0] = networkAddress(cidr).split('.').map(Number);
+  const first = `${a}.${b}.${c}.${last + 1}`;
+  return first === cidr.text ? `${a}.${b}.${c}.${last + 2}` : first;
 }
 
 /** Brings one NIC up and asks its network for each address. */

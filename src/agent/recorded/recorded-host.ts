@@ -145,6 +145,9 @@ class RecordedNeighbours implements NeighbourPort {
     this.#root = root;
   }
 
+  /** Machines of the file keep no table of MACs. */
+  async announce(): Promise<void> {}
+
   async conflicts(claims: readonly Claim[]): Promise<Conflict[]> {
     const v4 = claims.filter(({ address }) => !address.includes(':'));
     return conflictsOf(v4, readHostFile(this.#root).neighbours);

@@ -228,6 +228,7 @@ async function verify(
   }
   if (apiServer !== undefined) await steps.unless(expectApiServer(apiServer));
   await probe();
+  await host.neighbours.announce(claimsOf(linkSteps(before.links, todo.targets), todo.present));
 }
 
 /** @throws MultinicError `RestoreFailed`, with the cause of the restore in its message */
