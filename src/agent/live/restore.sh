@@ -61,7 +61,8 @@ restore_ipv6() {
 # Below an MTU of 1280 the kernel has no IPv6 settings for a link, so a NIC that is to have them gets its MTU first.
 raise_mtu() {
   find_nic "$2" || return 0
-  [ -e "/proc/sys/net/ipv6/conf/$n" ] || ip link set "$n" mtu "$5"
+  now=$(cat "/sys/class/net/$n/mtu" 2>/dev/null) || return 0
+  [ "$now" -ge 1280 ] || ip link set "$n" mtu "$5"
 }
 
 # A line of each_nic: INDEX MAC NAME NAME-BY-MAC MTU up|down ADDRESSES ADDRESSES-OF-THE-CHANGE METRIC ADDRESSES-WITH-METRIC
