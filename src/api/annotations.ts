@@ -57,7 +57,7 @@ export const ANNOTATIONS = {
   apply: {
     key: 'multinic.io/apply',
     on: ['CR', 'Node'],
-    means: 'How a change reaches the running NICs ([live, full, files](agent.md#live-full-files)).',
+    means: 'How a change reaches the running NICs ([live, full, files](agent-live.md#live-full-files)).',
     ...oneOf(...APPLY_MODES),
   },
   probes: {

@@ -176,7 +176,7 @@ async function runningPod(node: NodeName): Promise<string | undefined> {
   return items.find(({ spec }) => spec.nodeName === node)?.metadata.name;
 }
 
-/** As docs/agent.md says: what a run of the newest commit would do on a node. */
+/** As docs/agent-tools.md says: what a run of the newest commit would do on a node. */
 async function plan(node: NodeName): Promise<string> {
   const line = `POD=$(node dist/multinic.js shell ${node} --kubeconfig ${cluster.kubeconfig})
     in_pod() { kubectl exec -i -n multinic-system "$POD" -- "$@"; }

@@ -132,7 +132,7 @@ interface Line {
   seen: number;
 }
 
-/** What design.md says of base and tip, and nothing else. */
+/** The rules of docs/history.md for base and tip, and nothing else. */
 class Model {
   readonly lines = new Map<string, Line>();
   /** main's commits in their order: what each CR wants there of all nodes; no entry: nothing. */

@@ -88,5 +88,8 @@ export function writeHostFile(root: Root, host: HostFile): void {
 }
 
 function unreadable(why: string): MultinicError {
-  return new MultinicError('HostUnreadable', `${FILE}: ${why}; mend the file, docs/agent.md has its keys`);
+  return new MultinicError(
+    'HostUnreadable',
+    `${FILE}: ${why}; mend the file, docs/agent-tools.md has its keys`,
+  );
 }

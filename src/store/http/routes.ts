@@ -54,6 +54,10 @@ function badInput(error: z.ZodError): InvalidInputError {
   );
 }
 
+function pathsOf(routes: readonly Route[]): string {
+  return [...new Set(routes.map(({ pattern }) => `/api/v1${pattern}`))].join(', ');
+}
+
 /** @returns the pattern's parameters, or undefined when the path is another */
 function match(pattern: string, path: string): Record<string, string> | undefined {
   const wanted = pattern.split('/');
@@ -114,7 +118,7 @@ export async function callRoute(
     return params === undefined ? [] : [{ route, params }];
   });
   if (there.length === 0)
-    throw new MultinicError('NotFound', `there is no ${url.pathname}: see the API's reference for its paths`);
+    throw new MultinicError('NotFound', `there is no ${url.pathname}: the paths are ${pathsOf(routes)}`);
   const found = there.find(({ route }) => route.method === request.method);
   if (found === undefined) {
     const allow = there.map(({ route }) => route.method);
