@@ -258,7 +258,13 @@ describe('with a controller', () => {
   });
 
   test('rollback, status of the hold, release', async () => {
-    expect(await local.run('rollback', TWO)).toMatch(
+    const tip = await local.tip(TWO);
+    expect(await local.cli('rollback', TWO)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/would lose all its interfaces \(remove multinic0\).* --yes/),
+    });
+    expect(await local.tip(TWO)).toBe(tip);
+    expect(await local.run('rollback', TWO, '--yes')).toMatch(
       new RegExp(`^${TWO} rolled back to [0-9a-f]{10}: remove multinic0 \\([0-9a-f]{10}\\)$`),
     );
     await local.applied(TWO, await local.tip(TWO));
@@ -276,6 +282,9 @@ describe('with a controller', () => {
     });
     const main = await local.git('rev-parse', 'main');
     expect(await local.run('rollback', '--change', main.slice(0, 12))).toMatch(
+      new RegExp(`^${ONE} +skipped: .*would lose all its interfaces`, 'm'),
+    );
+    expect(await local.run('rollback', '--change', main.slice(0, 12), '--yes')).toMatch(
       new RegExp(`^${ONE} +[0-9a-f]{10}$`, 'm'),
     );
     await local.settled();

@@ -176,6 +176,20 @@ describe('the hour', () => {
     expect((await fleet.branch('a')).tip.committer.time).toBe(main);
   });
 
+  test('a rollback that takes the last interface away asks, and counts', async () => {
+    await using fleet = await fleetOf();
+    const by = { name: 'p', email: 'p@example.org', principal: 'p' };
+    await expect(fleet.commands.rollback('a', undefined, by)).rejects.toMatchObject({
+      code: 'TakesAllInterfaces',
+      message: expect.stringMatching(/^a would lose all its interfaces \(remove multinic0\)/),
+    });
+    expect(await fleet.mtu('a')).toBe(1500);
+    await fleet.commands.rollback('a', undefined, by, true);
+    expect(await fleet.mtu('a')).toBeNull();
+    fleet.want('cr', { ...ALL, b: null });
+    expect([...(await fleet.pass()).stopped]).toEqual(['b']);
+  });
+
   test('two CRs that lose one node each are two removals, in one pass as in two', async () => {
     for (const passes of [1, 2]) {
       await using fleet = await Fleet.open(['a', 'b', 'c']);

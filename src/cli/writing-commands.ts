@@ -2,6 +2,7 @@
 
 import { Option, type Command } from 'commander';
 import { userInfo } from 'node:os';
+import { hasCode } from '../api/errors.ts';
 import type { ManyMoved, Moved } from '../controller/many-branches.ts';
 import type { RendererKind } from '../network/node.ts';
 import { openApi, withConnection, type ConnectionFlags } from './target.ts';
@@ -25,18 +26,12 @@ export function addWritingCommands(program: Command): void {
     .argument('[node]')
     .option('--to <commit>', 'a commit of the node')
     .option('--change <commit>', 'a commit of main: all nodes that it changed and that did not move on since')
+    .option('--yes', 'also where a node loses all its interfaces')
     .addHelpText(
       'after',
       '\nExamples:\n  multinic rollback k8s-worker-01\n  multinic rollback k8s-worker-01 --to 1a2b3c4\n  multinic rollback --change 9f8e7d6',
     )
-    .action(async (node: string | undefined, flags: Flags & { to?: string; change?: string }) => {
-      if ((node === undefined) === (flags.change === undefined))
-        return usage('name a node, or a change with --change');
-      if (flags.change !== undefined)
-        return moved(flags, await post(flags, '/rollback', { change: flags.change }));
-      const path = `/nodes/${encodeURIComponent(node!)}`;
-      await rolledBack(flags, await post(flags, `${path}/rollback`, { to: flags.to }), path);
-    });
+    .action(rollBack);
 
   for (const { name, what, done } of [
     { name: 'release', what: 'end the hold of a node: its CR decides again', done: 'released' },
@@ -84,6 +79,42 @@ export function addWritingCommands(program: Command): void {
       if (flags.output === 'json') printJson(result);
       else print(`confirmed ${result.confirmed.slice(0, 40)}`);
     });
+}
+
+interface RollbackFlags extends Flags {
+  readonly to?: string;
+  readonly change?: string;
+  readonly yes?: true;
+}
+
+async function rollBack(node: string | undefined, flags: RollbackFlags): Promise<void> {
+  const { to, change, yes } = flags;
+  if ((node === undefined) === (change === undefined)) return usage('name a node, or a change with --change');
+  if (change !== undefined) return moved(flags, await post(flags, '/rollback', { change, yes }));
+  const path = `/nodes/${encodeURIComponent(node!)}`;
+  await rolledBack(flags, await postOrAsk(flags, `${path}/rollback`, { to, yes }), path);
+}
+
+/** Posts a rollback. One that takes all interfaces away asks first on a terminal, and fails off one. */
+async function postOrAsk(flags: RollbackFlags, path: string, body: object): Promise<Moved> {
+  try {
+    return await post(flags, path, body);
+  } catch (error) {
+    if (!hasCode(error, 'TakesAllInterfaces') || !(await isMeant(error))) throw error;
+    return post(flags, path, { ...body, yes: true });
+  }
+}
+
+async function isMeant({ message }: Error): Promise<boolean> {
+  if (process.stdin.isTTY !== true || process.stderr.isTTY !== true) return false;
+  const { createInterface } = await import('node:readline/promises');
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const answer = await terminal.question(`${message.replace(/: add --yes.*$/, '')}. Go on? [y/N] `);
+    return /^y(es)?$/i.test(answer.trim());
+  } finally {
+    terminal.close();
+  }
 }
 
 function addRetry(program: Command): void {

@@ -14,8 +14,10 @@ import { reportOf } from './status-report.ts';
 const Author = z.strictObject({ name: z.string().min(1).max(200), email: z.string().max(200) });
 
 const Body = z.strictObject({ author: Author.optional() });
-export const RollbackBody = Body.extend({ to: z.string().optional() });
-export const ChangeBody = Body.extend({ change: z.string() });
+/** `yes`: nodes may lose all their interfaces. */
+const Meant = Body.extend({ yes: z.boolean().default(false) });
+export const RollbackBody = Meant.extend({ to: z.string().optional() });
+export const ChangeBody = Meant.extend({ change: z.string() });
 export const RerenderBody = Body.extend({
   nodes: z.array(z.string()).default([]),
   renderer: z.enum(RENDERER_KINDS).optional(),
@@ -71,12 +73,14 @@ export function apiRoutes({ commands, telling, wake, store }: Desk): Route[] {
         }),
       };
     }),
-    command('/nodes/:node/rollback', RollbackBody, (node, { to }, by) => commands.rollback(node, to, by)),
+    command('/nodes/:node/rollback', RollbackBody, (node, { to, yes }, by) =>
+      commands.rollback(node, to, by, yes),
+    ),
     command('/nodes/:node/release', Body, (node, _, by) => commands.release(node, by)),
     command('/nodes/:node/retry', Body, (node, _, by) => commands.request(node, 'retry', by)),
     command('/nodes/:node/pause', Body, async (node) => commands.setPaused(node, true)),
     command('/nodes/:node/resume', Body, async (node) => commands.setPaused(node, false)),
-    command('/rollback', ChangeBody, (_, { change }, by) => commands.rollbackChange(change, by)),
+    command('/rollback', ChangeBody, (_, { change, yes }, by) => commands.rollbackChange(change, by, yes)),
     command('/retry', Body, (_, __, by) => commands.retryFailed(by)),
     command('/rerender', RerenderBody, (_, { nodes, renderer }, by) =>
       commands.rerender(nodes, renderer, by),

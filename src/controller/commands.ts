@@ -3,7 +3,7 @@
 import { MultinicError } from '../api/errors.ts';
 import { kindOf, type Branch, type Branches } from '../history/node-branch.ts';
 import { headOf, move, rerender, rollback, type Cause, type Head } from '../history/branch-commits.ts';
-import { trailer, TRAILER } from '../history/commit-words.ts';
+import { describeChange, trailer, TRAILER } from '../history/commit-words.ts';
 import { recordRequest, type Request } from '../history/outcome-branch.ts';
 import { MAIN, nodeOfRef, outcomeRef } from '../history/refs.ts';
 import { rollbackTarget, type RollbackTarget } from '../history/rollback.ts';
@@ -50,21 +50,38 @@ export class Commands {
     this.#telling = telling;
   }
 
-  /** Commits the last different network, or that of a commit of the branch. The rollback holds until the CR changes. */
-  async rollback(node: string, to: Oid | undefined, by: Requester): Promise<Moved> {
+  /**
+   * Commits the last different network, or that of a commit of the branch. The rollback holds until the CR changes.
+   * @param meant whether the node may lose all its interfaces
+   * @throws MultinicError `TakesAllInterfaces`
+   */
+  async rollback(node: string, to: Oid | undefined, by: Requester, meant = false): Promise<Moved> {
     return decideAnew(async () => {
       const branch = await this.#branches.get(node);
       const batch = new Batch();
       const target = await rollbackTarget(this.#store.reader, branch, to && (await this.#resolve(to)));
-      return this.#land(batch, branch, this.#rollTo(batch, branch, target, by));
+      return this.#land(batch, branch, this.#rollTo(batch, branch, target, by, meant));
     });
   }
 
-  /** @throws MultinicError `NothingToRollBack` */
-  #rollTo(batch: Batch, branch: Branch, { network, commit }: RollbackTarget, by: Requester): Head {
+  /** @throws MultinicError `NothingToRollBack`, `TakesAllInterfaces` */
+  #rollTo(
+    batch: Batch,
+    branch: Branch,
+    { network, commit }: RollbackTarget,
+    by: Requester,
+    meant: boolean,
+  ): Head {
     const head = rollback(batch, headOf(branch), network, commit, causeOf(by));
-    if (head.tree !== branch.tree) return head;
     const node = branch.name;
+    if (!meant && network.length === 0 && branch.network.length > 0) {
+      throw new MultinicError(
+        'TakesAllInterfaces',
+        `${node} would lose all its interfaces (${describeChange(branch.network, network)}): add --yes if that is meant`,
+        { data: { node, commit } },
+      );
+    }
+    if (head.tree !== branch.tree) return head;
     throw new MultinicError(
       'NothingToRollBack',
       `node/${node} has the network of ${commit.slice(0, 10)} already: multinic log ${node} lists others`,
@@ -73,7 +90,7 @@ export class Commands {
   }
 
   /** Rolls back all nodes that a commit of main touched; those that moved on since are left alone and listed. */
-  async rollbackChange(change: Oid, by: Requester): Promise<ManyMoved> {
+  async rollbackChange(change: Oid, by: Requester, meant = false): Promise<ManyMoved> {
     const { reader } = this.#store;
     const main = await this.#resolve(change);
     const named = await changedNodes(reader, await reader.commit(main));
@@ -94,7 +111,7 @@ export class Commands {
       if (!isOf(branch.base.commit, main) || branch.hold !== undefined || branch.invalid !== undefined)
         throw movedOn(branch);
       const target = await rollbackTarget(reader, branch, touched.get(branch), { onBranch: true });
-      return (batch) => this.#rollTo(batch, branch, target, by);
+      return (batch) => this.#rollTo(batch, branch, target, by, meant);
     };
     return moveMany(this.#store, [...touched.keys()], decide, async (node) => {
       throw movedOn(await this.#branches.get(node));

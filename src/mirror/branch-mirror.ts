@@ -223,7 +223,8 @@ export class BranchMirror {
       if (commit === undefined) continue;
       const had = (await baseAt(this.#store.reader, branch, begin)).length > 0;
       if (had) configuredBefore++;
-      if (
+      if (isRolledBack(branch, begin)) cleanedLately++;
+      else if (
         network.length === 0 &&
         commit.committer.time > begin &&
         (await removedSomething(this.#store, commit))
@@ -232,6 +233,11 @@ export class BranchMirror {
     }
     return { cleanedLately, configuredBefore };
   }
+}
+
+/** Whether a rollback or an edit took the last interface of the node away since then. */
+function isRolledBack({ network, base, hold }: Branch, since: number): boolean {
+  return network.length === 0 && base.network.length > 0 && hold !== undefined && hold.since > since;
 }
 
 /** A stopped removal: the node keeps its interfaces, and a changed identity is committed all the same. */

@@ -18,6 +18,10 @@ export const COMMAND_REASONS = {
     NothingToRollBack: ['There is nothing to go back to.', 'See multinic log NODE.'],
     NotInBranch: ['It is no commit of the branch.', 'Choose one of multinic log NODE.'],
     PortInUse: ['Another program has the port.', 'Choose one with --port.'],
+    TakesAllInterfaces: [
+      'The rollback takes all interfaces of the node away.',
+      'Add --yes if that is meant.',
+    ],
     ReservedAuthor: ["It is the controller's address.", 'Give your own.'],
   }),
 };
