@@ -178,14 +178,14 @@ export class BranchMirror {
     );
     if (removed.length === 0) return new Set();
     const before = await this.#stateBefore(step);
-    const confirmed = await this.#confirmed(step, before);
-    const waiting = waitingRemovals(step, before, branches);
-    const removals: Removal[] = removed.map((change) => ({
-      node: change.name,
-      confirmed: confirmed(change),
-      waiting: waiting(change),
+    const confirmed = await this.#confirmed(step, before, removed);
+    if (confirmed.size === removed.length) return new Set();
+    const waiting = waitingRemovals(step, before, branches, removed);
+    const removals = removed.map(({ name }): Removal => ({
+      node: name,
+      confirmed: confirmed.has(name),
+      waiting: waiting.has(name),
     }));
-    if (removals.every((removal) => removal.confirmed)) return new Set();
     return stoppedRemovals(removals, await this.#hourBefore(step.commit, branches), this.#options.guard);
   }
 
@@ -194,15 +194,20 @@ export class BranchMirror {
     return parent === undefined ? undefined : this.#options.stateAt(parent);
   }
 
-  /** Tells whether a removal is confirmed: by a commit on main, or by the annotation that the CR had when last seen. */
-  async #confirmed(step: Step, before: MainState | undefined): Promise<(change: Change) => boolean> {
+  /** Nodes with a confirmed removal: by a commit on main, or by the annotation that the CR had when last seen. */
+  async #confirmed(
+    step: Step,
+    before: MainState | undefined,
+    removed: readonly Change[],
+  ): Promise<Set<string>> {
     const meant = await this.#confirmedStates(step);
-    return (change) => {
-      const source = formatConfigRef(change.node.source);
+    const confirmed = removed.filter(({ node }) => {
+      const source = formatConfigRef(node.source);
       const lastSeen = step.main.configs.get(source) ?? before?.configs.get(source);
       if (readAnnotation(lastSeen?.annotations, ANNOTATIONS.confirmCleanup)) return true;
-      return meant.length > 0 && meant.every((state) => wantsNothing(state, change.node));
-    };
+      return meant.length > 0 && meant.every((state) => wantsNothing(state, node));
+    });
+    return new Set(confirmed.map(({ name }) => name));
   }
 
   /** States of main from the confirmed commit on. An interface that came back in between is not confirmed. */
@@ -248,20 +253,23 @@ function allowed(change: Change, stopped: ReadonlySet<string>): Change[] {
 }
 
 /**
- * True for removals that have to wait: an earlier commit of main asked for them and was stopped, or no CR asks for them
- * and only a changed inventory causes them, which may be a mistake.
+ * Nodes whose removal has to wait: an earlier commit of main asked for it and was stopped, or no CR asks for it and only a
+ * changed inventory causes it, which may be a mistake.
  */
 function waitingRemovals(
   step: Step,
   before: MainState | undefined,
   branches: ReadonlyMap<string, Branch>,
-): (change: Change) => boolean {
-  if (before === undefined || !step.order.has(step.commit.oid)) return () => true;
+  removed: readonly Change[],
+): Set<string> {
+  const names = removed.map(({ name }) => name);
+  if (before === undefined || !step.order.has(step.commit.oid)) return new Set(names);
   const { byNode, unclear } = resolveClaims(before, step.inventory, branches);
-  return ({ name }) => {
+  const wantedNothing = (name: string): boolean => {
     const claim = byNode.get(name);
-    return !unclear.has(name) && (claim === undefined || claim.entry.wanted?.length === 0);
+    return claim === undefined || claim.entry.wanted?.length === 0;
   };
+  return new Set(names.filter((name) => !unclear.has(name) && wantedNothing(name)));
 }
 
 function planChange(

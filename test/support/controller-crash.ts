@@ -229,7 +229,9 @@ export async function expectRecovers(local: LocalRun, expected: Recovered): Prom
     // Agents that outlived the controller found its server gone: they touched nothing, and a minute has to pass. So it
     // has after agents that were killed with it, whose work the next ones finish or undo.
     expect(output).toMatch(
-      expected.agentsWhole ? /StoreUnreachable .* store/ : /StoreUnreachable .* store|OutcomeLost/,
+      expected.agentsWhole
+        ? /(StoreUnreachable|NodeFailed) .* store/
+        : /(StoreUnreachable|NodeFailed) .* store|OutcomeLost/,
     );
     if (!output.includes('OutcomeLost'))
       for (const node of NODES) await expectOneOf(local, node, [`node/${node}~1`, `node/${node}`]);
