@@ -391,6 +391,8 @@ export const NOT_OURS = `ip -j addr show eth0; ip -j addr show lo; ip -j route s
 
 /** What they show, with all of it there: what is gone beforehand cannot be lost. */
 export async function foreignState(host: LiveHost): Promise<string> {
+  // Duplicate address detection of the node's own NIC may still run after a boot, and ends by itself.
+  await host.sh('for i in $(seq 50); do ip addr show eth0 | grep -q tentative || break; sleep 0.1; done');
   const shown = await host.sh(NOT_OURS);
   const all = [
     ...[0, 1, 2, 3, 4].flatMap((index) => [`"10.5${index}.0.0`, `"fd5${index}::`]),
