@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { setTimeout as pause } from 'node:timers/promises';
 import { MultinicError } from '../../api/errors.ts';
 
 export type Command = readonly [file: string, ...args: string[]];
@@ -46,6 +47,18 @@ export async function elsewhere<T>(work: () => Promise<T>): Promise<T> {
 /** Milliseconds spent in `elsewhere`; work that overlaps counts once. */
 export function elsewhereMs(): number {
   return Math.round(totalMs);
+}
+
+/** Checks again and again. @returns whether the condition became true in time */
+export function until(limitMs: number, holds: () => Promise<boolean>, everyMs = 20): Promise<boolean> {
+  const deadline = performance.now() + limitMs;
+  return elsewhere(async () => {
+    for (;;) {
+      if (await holds()) return true;
+      if (performance.now() > deadline) return false;
+      await pause(everyMs);
+    }
+  });
 }
 
 async function spawned([file, ...args]: Command, timeoutMs: number, input?: string): Promise<Ended> {

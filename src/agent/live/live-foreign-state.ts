@@ -18,9 +18,8 @@ import {
 import type { ForeignStatePort } from '../host/host.ts';
 import { nicOf } from '../host/links.ts';
 import type { NamedNic } from '../host/machine.ts';
-import { run } from './host-command.ts';
+import { run, until } from './host-command.ts';
 import { addressesOf, ip, readLinks, unreadable, type RawLink } from './ip.ts';
-import { until } from './wait.ts';
 
 /**
  * Routes that reappear by themselves and need no restoring, by protocol number (`ip -N`): 1 redirect, 9 router

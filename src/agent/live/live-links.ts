@@ -6,9 +6,8 @@ import { entryOf, toCommands, withLinksRenamed, NO_FOREIGN_STATE } from '../host
 import type { LinkPort } from '../host/host.ts';
 import { linkLocalOf, nicOf, NO_LINK_LOCAL } from '../host/links.ts';
 import type { Ipv6, Link, LinkStep, Readiness } from '../host/machine.ts';
-import { run } from './host-command.ts';
+import { run, until } from './host-command.ts';
 import { addressesOf, ip, readinessOf, readLinks, refused, set, type RawLink } from './ip.ts';
-import { until } from './wait.ts';
 
 const RENAME_MS = 3_000;
 const ALTNAME_MS = 1_000;

@@ -26,7 +26,7 @@ import { isWithoutIpv6, readIpv6 } from './live-links.ts';
 import type { NetworkManager } from './network-manager.ts';
 import { loadedAddresses } from './networkd.ts';
 import { readUppers, uppersElsewhere } from './uppers.ts';
-import { until } from './wait.ts';
+import { until } from './host-command.ts';
 
 /** OpenStack attaches a port within a second or two. */
 const ATTACH_MS = 3_000;

@@ -3,8 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { MultinicError } from '../../api/errors.ts';
 import type { Root } from '../files/root.ts';
-import { run, type InHost } from './host-command.ts';
-import { until } from './wait.ts';
+import { run, type InHost, until } from './host-command.ts';
 
 const MANAGER = [
   'org.freedesktop.systemd1',
