@@ -15,6 +15,7 @@ import { meansTheSame, parseOne, type ManagedNic } from '../files/managed-files.
 import { metricFile, metricPath } from '../files/route-metric.ts';
 import { noAutoDefault, noAutoDefaultPath } from '../files/no-auto-default.ts';
 import { sha256, type Applied } from '../files/host-record.ts';
+import { isNewMachine } from './new-machine.ts';
 
 /** The state that the node's commit describes. */
 export interface Desired {
@@ -95,7 +96,7 @@ export function decide(situation: Situation): Decision {
   refuseDuplicates(desired.network, host);
   const plan = makePlan(situation);
   const found = multinicLinks(host.links);
-  if ((applied?.commit ?? null) !== expectedRecord) {
+  if ((applied?.commit ?? null) !== expectedRecord && !isNewMachine(situation)) {
     const namesAgree =
       !situation.links || plan.present.every((nic) => nicOf(host.links, nic.mac)?.name === nic.name);
     if (plan.files.length > 0 || !namesAgree) return { kind: 'diverged', found };
