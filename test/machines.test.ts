@@ -1,10 +1,11 @@
 // Machines that are replaced under their node's name: a new disk, a new VM, a copy of another one's disk.
-import { cp, rm } from 'node:fs/promises';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { LocalRun, NODES } from './support/local.ts';
 
-const [ONE] = NODES;
+const [ONE, TWO] = NODES;
+const ID_OF_ONE = 'i-0123456789abcdef0';
 const FIXTURE = join(import.meta.dirname, '../fixtures/local/nodes');
 const NETPLAN_0 = 'etc/netplan/90-multinic0.yaml';
 
@@ -30,5 +31,32 @@ describe('a machine is configured as a new one, and no person is asked', () => {
     await local.settled();
     expect(await local.node(ONE)).toMatchObject({ state: 'Configured', appliedCommit: tip });
     expect(await local.hostFile(ONE, NETPLAN_0)).toContain('192.168.100.10');
+  });
+
+  test('a VM replaced under its name, with the machine ID of its template, another UUID and other MACs', async () => {
+    await using local = await LocalRun.start();
+    await local.stop();
+    await reimage(local, ONE);
+    await local.editHost(ONE, (host) => {
+      host.bootId = '00000000-0000-4000-8000-000000000001';
+      host.links.splice(1, 2, { name: 'ens6', mac: '02:00:00:00:09:01', up: false, mtu: 1500 });
+    });
+    const inventory = join(local.dir, 'inventory.yaml');
+    await writeFile(inventory, (await readFile(inventory, 'utf8')).replace(ID_OF_ONE, 'i-0aaaaaaaaaaaaaaaa'));
+    const config = await local.config();
+    Object.assign(config.spec.nodeConfigs[0]!, {
+      attachedNodeId: 'i-0aaaaaaaaaaaaaaaa',
+      interfaces: [{ macAddress: '02:00:00:00:09:01', address: '192.168.100.90', cidr: '192.168.100.90/24' }],
+    });
+    await local.writeConfig(config);
+    await local.launch();
+    await local.settled();
+    const tip = await local.tip(ONE);
+    expect(await local.applied(ONE, tip)).toMatchObject({ state: 'Configured', appliedCommit: tip });
+    expect(await local.subjects(`node/${ONE}`)).toContain(`${ONE}: new machine`);
+    const system = '--format=%(trailers:key=System-UUID,valueonly)';
+    expect(await local.git('log', '-1', system, `outcome/${ONE}`)).toBe('i-0aaaaaaaaaaaaaaaa\n');
+    expect(await local.hostFile(ONE, NETPLAN_0)).toContain('192.168.100.90');
+    expect(await local.node(TWO)).toMatchObject({ state: 'Configured' });
   });
 });

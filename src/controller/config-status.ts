@@ -231,7 +231,7 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
       return {
         state: 'Failed',
         reason: 'NeedsConfirm',
-        message: `the host was configured by another store: run multinic confirm ${name} to let this one take over`,
+        message: `${newest?.record === null ? 'the host has NICs or files of ours and no record of them' : 'the host was configured by another store'}: run multinic confirm ${name} to let this one take over`,
       };
     case 'GivenUp':
       return {

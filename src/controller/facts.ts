@@ -34,6 +34,7 @@ export async function factsOf(
     invalidTip: branch.invalid !== undefined,
     wanted: branch.network.length > 0 || history.length > 0,
     machineID: branch.node.machineID,
+    systemUUID: branch.node.systemUUID,
     bootID: listed?.bootID ?? '',
     ready: listed?.ready ?? false,
     ...(listed === undefined && { gone: true as const }),

@@ -1,8 +1,10 @@
 // Outcome branches: one commit for each attempt on a host and for each person's request. Append-only.
 
+import { concerns } from '../api/errors.ts';
 import { RESULTS, type Outcome, type Result } from '../api/outcome.ts';
 import { rendererOf } from '../network/renderers.ts';
-import { managedFiles, readTree, treeId } from '../network/tree.ts';
+import { parseNode } from '../network/node.ts';
+import { managedFiles, NODE_FILE, readTree, treeId } from '../network/tree.ts';
 import { Batch } from '../store/model/batch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import type { Commit, Mark, Oid, Person, Reader } from '../store/model/store-port.ts';
@@ -18,6 +20,7 @@ const KEY = {
   job: 'Job',
   stamp: 'Stamp',
   machine: 'Machine-ID',
+  system: 'System-UUID',
   boot: 'Boot-ID',
   duration: 'Duration',
   missing: 'Missing',
@@ -47,6 +50,8 @@ export interface OutcomeRecord {
   /** Seconds since 1970, as in the Job's name. */
   readonly stamp?: number;
   readonly machineId?: string;
+  /** As in node.yaml of the tried commit. */
+  readonly systemUUID?: string;
   readonly bootId?: string;
   /** git tree id of the managed files that are on the host afterwards. */
   readonly tree: Oid;
@@ -163,6 +168,7 @@ export function parseOutcome(commit: Commit): OutcomeRecord {
     ...optional('reason', reason === undefined ? undefined : readReason(reason)),
     ...optional('job', get(KEY.job)),
     ...optional('machineId', get(KEY.machine)),
+    ...optional('systemUUID', get(KEY.system)),
     ...optional('bootId', get(KEY.boot)),
     ...optional('request', get(KEY.request) as Request | undefined),
     ...optional('by', get(KEY.by)),
@@ -190,6 +196,7 @@ export async function recordEnding(
   const result: Result = mismatch ? 'Unknown' : (outcome?.result ?? 'Unknown');
   const reason = mismatch ? 'TreeMismatch' : outcome === undefined ? 'OutcomeLost' : outcome.reason;
   const change = await changeAt(reader, ending.commit);
+  const systemUUID = await systemAt(reader, ending.commit);
   const seconds = outcome === undefined ? undefined : (outcome.durationMs / 1000).toFixed(2);
   const commit = batch.commit({
     parents: [parent, ending.commit],
@@ -206,6 +213,7 @@ export async function recordEnding(
       [KEY.stamp, String(ending.stamp)],
       ...line(TRAILER.mainCommit, change),
       ...line(KEY.machine, outcome?.machineId || ending.machineId),
+      ...line(KEY.system, systemUUID),
       ...line(KEY.boot, outcome?.bootId || ending.bootId),
       ...line(KEY.duration, seconds && `${seconds}s`),
       ...(outcome?.missing ?? []).map((mac) => [KEY.missing, mac] as const),
@@ -247,6 +255,20 @@ async function changeAt(reader: Reader, commit: Oid): Promise<Oid | undefined> {
     next = at.parents[0];
   }
   return undefined;
+}
+
+/**
+ * The system UUID that the tried commit's node.yaml has: the same source as that of the tip, so the two differ only if
+ * the machine does. Undefined: unknown.
+ */
+async function systemAt(reader: Reader, commit: Oid): Promise<string | undefined> {
+  const text = (await reader.files(commit)).get(NODE_FILE);
+  try {
+    return text === undefined ? undefined : parseNode(text).systemUUID || undefined;
+  } catch (error) {
+    if (!concerns(error, 'tip')) throw error;
+    return undefined;
+  }
 }
 
 /** Whether the tried commit's files are on the host after such a result. */

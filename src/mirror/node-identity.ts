@@ -3,13 +3,14 @@
 import { ANNOTATIONS, readAnnotation } from '../api/annotations.ts';
 import { MultinicError } from '../api/errors.ts';
 import { osOfImage, type Os } from '../network/os.ts';
+import { areOtherMachines } from '../network/machine-ids.ts';
 import type { ConfigRef, NodeIdentity, RendererKind } from '../network/node.ts';
 import { RENDERER_KINDS } from '../network/renderers.ts';
 import { isPlainText } from '../network/text.ts';
 import type { InventoryNode } from './home-port.ts';
 
 /**
- * A node's identity from the inventory and its claim. The renderer is chosen at birth and for a new machine ID;
+ * A node's identity from the inventory and its claim. The renderer is chosen at birth and for another machine;
  * later only an annotation changes it.
  * @throws MultinicError `UnknownOS`, `UnknownRenderer`, `InvalidIdentity`
  */
@@ -22,7 +23,7 @@ export function identityOf(
   expectPlain(node, 'machineID', node.machineID);
   const image = osOfImage(node.osImage);
   const asked = askedRenderer(node);
-  const reborn = before === undefined || (node.machineID !== '' && node.machineID !== before.machineID);
+  const reborn = before === undefined || areOtherMachines(node, before);
   if (asked === undefined && image?.lacks !== undefined) throw tooOld(node, image.lacks);
   const renderer = asked ?? (reborn ? image?.renderer : before.renderer);
   const os = osOf(node, image, before, renderer);
@@ -95,7 +96,7 @@ export function sameIdentity(a: NodeIdentity, b: NodeIdentity): boolean {
 /** A changed identity in a person's words. */
 export function describeIdentity(before: NodeIdentity, after: NodeIdentity): string {
   const parts: string[] = [];
-  if (before.machineID !== after.machineID) parts.push('new machine');
+  if (areOtherMachines(before, after)) parts.push('new machine');
   if (before.renderer !== after.renderer) parts.push(`renderer ${after.renderer}`);
   if (before.os.family !== after.os.family || before.os.major !== after.os.major)
     parts.push(`${after.os.family} ${after.os.major}`);

@@ -21,6 +21,7 @@ function node(facts: Partial<NodeFacts> = {}): NodeFacts {
     tipTree: TREE_A,
     wanted: true,
     machineID: 'machine',
+    systemUUID: 'system',
     bootID: 'boot',
     ready: true,
     paused: false,
@@ -39,6 +40,7 @@ function run(result: RunRecord['result'], more: Partial<RunRecord> = {}): RunRec
     tried: A,
     attempt: 1,
     machineId: 'machine',
+    systemUUID: 'system',
     bootId: 'boot',
     tree: result === 'Applied' ? TREE_A : EMPTY,
     missing: [],
@@ -52,6 +54,7 @@ function request(kind: 'retry' | 'confirm', tree = EMPTY): RunRecord {
   return { oid: X, time: T0, result: 'Requested', attempt: 0, tree, missing: [], found: [], request: kind };
 }
 
+const { systemUUID: _, ...unrecorded } = run('Applied');
 const found = [{ mac: '02:00:00:00:00:01', name: 'multinic3' }];
 const soon = (T0 + 1) * 1000;
 /** In short: `due 2`, or the reason. */
@@ -85,6 +88,17 @@ describe('a Job is due', () => {
     ],
     ['an unknown end under an older tip', 'due 1', { tip: B, history: [run('Unknown', { tree: TREE_A })] }],
     ['another machine', 'due 1', { tip: B, machineID: 'new', history: [run('Applied')] }],
+    [
+      'another machine with the machine ID of its template',
+      'due 1',
+      { tip: B, systemUUID: 'new', history: [run('Applied')] },
+    ],
+    ['a run of before UUIDs were recorded', 'UpToDate', { tip: B, history: [unrecorded] }],
+    [
+      'a node that does not say its machine ID',
+      'UpToDate',
+      { tip: B, machineID: '', history: [run('Applied')] },
+    ],
     [
       'an agent that reads another machine ID than the inventory',
       'UpToDate',
@@ -223,6 +237,7 @@ describe('a host that knows other names or another commit', () => {
     ['the same, with names', 'Adopt', { history: [{ ...diverged, found }] }],
     ['the same, with names committed', 'due 1', { tip: B, history: [{ ...diverged, found }] }],
     ['another machine', 'due 1', { tip: B, machineID: 'new', history: [diverged, applied] }],
+    ['another system', 'due 1', { tip: B, systemUUID: 'new', history: [diverged, applied] }],
   ];
   test.each(cases)('%s: %s', (_, expected, facts) => {
     expect(verdict(facts)).toBe(expected);
@@ -238,6 +253,7 @@ describe('the record that the agent should find', () => {
     ['what was applied in part', B, { history: [run('Failed'), run('Pending', { tried: B })] }],
     ['failures change nothing', B, { history: [run('Failed'), run('Unknown'), old] }],
     ['a new machine has none', null, { machineID: 'new', history: [old] }],
+    ['a new VM with the machine ID of its template has none', null, { systemUUID: 'new', history: [old] }],
     ['a commit of this branch', X, { recordInBranch: true, history: [diverged, old] }],
     ['still that one after a failure', X, { recordInBranch: true, history: [run('Failed'), diverged, old] }],
     ['a confirmed one', X, { history: [request('confirm'), diverged, old] }],

@@ -3,6 +3,7 @@
 import type { AgentJob } from '../api/job.ts';
 import { factsOf } from '../api/reasons/reasons.ts';
 import type { OutcomeRecord } from '../history/outcome-branch.ts';
+import { areOtherMachines } from '../network/machine-ids.ts';
 import type { Oid } from '../store/model/store-port.ts';
 
 export const MAX_ATTEMPTS = 10;
@@ -40,8 +41,9 @@ export interface NodeFacts {
   readonly wanted: boolean;
   /** Commit on main that the newest spec commit comes from. */
   readonly change?: Oid;
-  /** As in the tip's node.yaml: another machine is always another tip. */
+  /** IDs as in the tip's node.yaml: another machine is always another tip. */
   readonly machineID: string;
+  readonly systemUUID: string;
   /** As in the inventory. */
   readonly bootID: string;
   readonly ready: boolean;
@@ -289,11 +291,12 @@ function asked(node: NodeFacts, request: 'retry' | 'confirm'): boolean {
   return requests(node).some((outcome) => outcome.request === request);
 }
 
-// A run that never reported has neither ID, and counts as a run of the present machine and boot.
-function replaced(node: NodeFacts, { machineId, tried }: OutcomeRecord): boolean {
-  return machineId !== undefined && machineId !== node.machineID && tried !== node.tip;
+/** A run whose IDs are not known counts as a run of the present machine. */
+function replaced(node: NodeFacts, { machineId, systemUUID, tried }: OutcomeRecord): boolean {
+  return tried !== node.tip && areOtherMachines(node, { machineID: machineId, systemUUID });
 }
 
+// A run that never reported has no boot ID, and counts as a run of the present boot.
 function rebooted(node: NodeFacts, { bootId }: OutcomeRecord): boolean {
   return bootId !== undefined && bootId !== node.bootID;
 }

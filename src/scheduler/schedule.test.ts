@@ -21,6 +21,7 @@ function node(name: string, facts: Partial<NodeFacts> = {}): NodeFacts {
     wanted: true,
     change: CHANGE,
     machineID: 'machine',
+    systemUUID: 'system',
     bootID: 'boot',
     ready: true,
     paused: false,

@@ -4,6 +4,7 @@ import type { Outcome } from '../../src/api/outcome.ts';
 import { KINDS, TRAILER } from '../../src/history/commit-words.ts';
 import { recordEnding, recordRequest } from '../../src/history/outcome-branch.ts';
 import { MAIN, MIRRORED, outcomeRef } from '../../src/history/refs.ts';
+import { renderTree } from '../../src/network/tree.ts';
 import { AUDIT_REF, recordPushes } from '../../src/store/push/audit.ts';
 import { Batch } from '../../src/store/model/batch.ts';
 import { WRITER_REF } from '../../src/store/model/ref-names.ts';
@@ -11,6 +12,7 @@ import { CONTROLLER } from '../../src/store/model/committer.ts';
 import type { Commit, Reader } from '../../src/store/model/store-port.ts';
 import type { Store } from '../../src/store/store.ts';
 
+import { identity } from '../support/agent.ts';
 import { inSources } from './sources.ts';
 import { nodeRef } from '../../src/network/node-ref.ts';
 
@@ -68,7 +70,7 @@ function recorder(into: Batch): (make: (reader: Reader) => Promise<Batch>) => Pr
 
 const READER = {
   ref: async () => OID,
-  files: async () => new Map(),
+  files: async () => renderTree(identity('netplan'), []),
   commit: async () => SPEC,
 } as unknown as Reader;
 

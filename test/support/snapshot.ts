@@ -99,6 +99,7 @@ function factsOf(name: string, more: Partial<NodeFacts> = {}): NodeFacts {
     tipTree: 't',
     wanted: true,
     machineID: 'machine',
+    systemUUID: 'system',
     bootID: 'boot',
     ready: true,
     paused: false,

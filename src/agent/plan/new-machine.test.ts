@@ -53,7 +53,11 @@ describe('a machine is a new one', () => {
     ['with a record that names no NIC', true, { applied: record([]) }],
     ['not with a record that names a NIC that is here', false, { applied: record([nic(8), nic(2)]) }],
     ['not with a file about a NIC that is here', false, { ...copied(), managed: managed([nic(8), nic(2)]) }],
-    ['not with a clone’s record and a link that has a name of ours', false, { ...copied(), host: named('multinic9') }],
+    [
+      'not with a clone’s record and a link that has a name of ours',
+      false,
+      { ...copied(), host: named('multinic9') },
+    ],
   ])('%s', (_, is, of) => {
     expect(isNewMachine(traces(of))).toBe(is);
   });
@@ -71,6 +75,7 @@ describe('a new machine is configured without a person, whatever record is expec
     described: [],
     noAutoDefault: [],
     carrierWait: undefined,
+    metricFiles: new Map(),
     links: true,
   } as const;
 

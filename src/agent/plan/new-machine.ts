@@ -4,7 +4,7 @@ import type { Applied } from '../files/host-record.ts';
 import type { HostState } from '../host/machine.ts';
 import { nicOf } from '../host/links.ts';
 
-/** What tells a machine that we configured from one that we did not. */
+/** Links, files and record, which tell a machine that we configured from one that we did not. */
 export interface Traces {
   readonly host: Pick<HostState, 'links'>;
   readonly managed: readonly ManagedNic[];
