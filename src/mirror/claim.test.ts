@@ -6,6 +6,11 @@ import type { MainConfig, MainState } from './main-branch.ts';
 import type { InventoryNode } from './home-port.ts';
 
 const UUID = '11111111-2222-4333-8444-555555555555';
+/** The bytes of another UUID in the two orders. */
+const [ORDER, OTHER_ORDER] = [
+  '00112233-4455-6677-8899-aabbccddeeff',
+  '33221100-5544-7766-8899-AABBCCDDEEFF',
+] as const;
 
 function node(name: string, systemUUID: string, more: Partial<InventoryNode> = {}): InventoryNode {
   const known = { machineID: 'm', bootID: 'b', osImage: 'Ubuntu 22.04 LTS', ready: true, paused: false };
@@ -89,6 +94,42 @@ describe('an entry is for the node', () => {
       is: 'NoSuchNode',
     },
     {
+      what: 'with its systemUUID in the other byte order',
+      inventory: [node('w', OTHER_ORDER), node('v', UUID)],
+      entry: ORDER,
+      is: 'w',
+    },
+    {
+      what: 'with the other byte order and its name',
+      inventory: [node('w', OTHER_ORDER)],
+      entry: `${ORDER} w`,
+      is: 'w',
+    },
+    {
+      what: 'with the exact form, though another has the other byte order',
+      inventory: [node('w', OTHER_ORDER), node('v', ORDER)],
+      entry: ORDER,
+      is: 'v',
+    },
+    {
+      what: 'not with the other byte order, if its provider ID is another UUID',
+      inventory: [node('w', OTHER_ORDER, { providerID: `openstack:///${UUID}` })],
+      entry: ORDER,
+      is: 'NoSuchNode',
+    },
+    {
+      what: 'not with the other byte order, if the name is that of another node',
+      inventory: [node('w', OTHER_ORDER), node('v', UUID)],
+      entry: `${ORDER} v`,
+      is: 'NoSuchNode',
+    },
+    {
+      what: 'not with the other byte order, if two have it',
+      inventory: [node('w', OTHER_ORDER), node('v', OTHER_ORDER)],
+      entry: ORDER,
+      is: 'NoSuchNode',
+    },
+    {
       what: 'not when two have the ID',
       inventory: [node('w', UUID), node('v', UUID)],
       entry: UUID,
@@ -105,7 +146,43 @@ describe('an entry is for the node', () => {
   });
 });
 
+/** What is said of the only entry. */
+function message(inventory: InventoryNode[], entry: string): string {
+  const main = mainOf(config('one', entry));
+  const [found] = resolveClaims(main, inventory, new Map()).byEntry.values();
+  return found !== undefined && 'message' in found ? found.message : '';
+}
+
+describe('a rejection says what to do', () => {
+  test('of two nodes with one ID, which one is stale', () => {
+    const old = node('old', UUID, { ready: false });
+    expect(message([old, node('new', UUID)], UUID)).toMatch(
+      /old is not ready, so probably stale: delete that Node$/,
+    );
+    expect(message([node('one', UUID), node('two', UUID)], UUID)).toMatch(/delete the one that is stale$/);
+  });
+
+  test('of a UUID that a node has in the other byte order, the node and its spelling', () => {
+    const contradicting = node('w', OTHER_ORDER, { providerID: `openstack:///${UUID}` });
+    expect(message([contradicting], ORDER)).toContain(`node w has it with the bytes in the other order`);
+    expect(message([contradicting], ORDER)).toContain(`write ${OTHER_ORDER}`);
+  });
+
+  test('of a name that would have to find the node and cannot, the field', () => {
+    expect(message([node('w', 'dmi')], `${UUID} ../../etc`)).toContain('attachedNodeName "../../etc"');
+    expect(message([node('w', 'dmi')], `${UUID} v`)).not.toContain('attachedNodeName');
+  });
+});
+
 describe('of several entries', () => {
+  test("the node's very ID beats the other byte order", () => {
+    const main = mainOf(config('one', ORDER, OTHER_ORDER));
+    expect(verdicts(main, resolveClaims(main, [node('w', OTHER_ORDER)], new Map()))).toEqual([
+      'ClaimedByOther',
+      'w',
+    ]);
+  });
+
   test("the branch's CR has the node, wherever it stands in the list", () => {
     const main = mainOf(config('one', 'i-1'), config('two', 'i-1'));
     const claims = resolveClaims(main, [node('w', 'i-1')], new Map([branch('w', 'i-1', 'two')]));

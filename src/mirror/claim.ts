@@ -2,7 +2,8 @@
 
 import type { NodeIdentity } from '../network/node.ts';
 import { formatConfigRef } from '../history/commit-words.ts';
-import { nodeIdKey } from '../network/text.ts';
+import { isUuid, swappedKey } from '../network/machine-ids.ts';
+import { isNodeName, nodeIdKey } from '../network/text.ts';
 import type { Entry } from './node-entry.ts';
 import type { MainConfig, MainState } from './main-branch.ts';
 import type { InventoryNode } from './home-port.ts';
@@ -35,8 +36,10 @@ export interface Claims {
 
 interface Found {
   readonly node: string;
-  /** The entry matches by name only; an entry with the node's ID has precedence. */
-  readonly byName?: true;
+  /**
+   * The entry matches by name, or by a UUID in the other byte order; an entry with the node's very ID has precedence.
+   */
+  readonly weak?: true;
 }
 
 /** Nodes that have a branch, by name. */
@@ -91,7 +94,7 @@ function allClaims(main: MainState): Claim[] {
 function byAge(node: NodeIdentity | undefined) {
   const rank = ({ config, found }: Candidate): number =>
     (node !== undefined && formatConfigRef(node.source) === formatConfigRef(config.ref) ? 0 : 2) +
-    (found.byName === undefined ? 0 : 1);
+    (found.weak === undefined ? 0 : 1);
   return (a: Candidate, b: Candidate): number =>
     rank(a) - rank(b) || (a.entry.key < b.entry.key ? -1 : Number(a.entry.key > b.entry.key));
 }
@@ -162,7 +165,8 @@ export class InventoryIndex {
 
   /**
    * Finds the node of an entry. attachedNodeId must be the node's systemUUID or the last part of its providerID; else
-   * attachedNodeName must be its name or hostname, and no ID may contradict.
+   * the systemUUID with its bytes in the other order; else attachedNodeName must be its name or hostname. Neither of the
+   * last two counts if the node contradicts.
    */
   find(entry: Entry): Found | Rejection {
     const found = this.#found.get(entry) ?? this.#find(entry);
@@ -176,23 +180,56 @@ export class InventoryIndex {
     const id = nodeIdKey(entry.nodeId);
     for (const index of [this.#byUuid, this.#byProvider]) {
       const nodes = index.get(id) ?? [];
-      if (nodes.length > 1) {
-        return {
-          code: 'AmbiguousNode',
-          message: `nodes ${nodes.map((node) => node.name).join(' and ')} both have the ID ${entry.nodeId}: neither is touched until one changes`,
-          nodes: nodes.map((node) => node.name),
-        };
-      }
+      if (nodes.length > 1) return ambiguous(entry.nodeId, nodes);
       if (nodes.length === 1) return { node: nodes[0]!.name };
     }
-    const [named, ...others] = entry.nodeName === undefined ? [] : (this.#byName.get(entry.nodeName) ?? []);
-    if (named !== undefined && others.length === 0 && !contradicts(named, id))
-      return { node: named.name, byName: true };
-    return {
-      code: 'NoSuchNode',
-      message: `no node has the ID ${entry.nodeId}: it is picked up when it joins`,
-    };
+    const swapped = this.#byUuid.get(swappedKey(entry.nodeId) ?? '') ?? [];
+    const named = this.#named(entry);
+    const [twin] = swapped;
+    const twinOnly = swapped.length === 1 && (named.length === 0 || named.includes(twin!));
+    if (twinOnly && !hasOtherProvider(twin!, id)) return { node: twin!.name, weak: true };
+    if (named.length === 1 && !contradicts(named[0]!, id)) return { node: named[0]!.name, weak: true };
+    return noSuchNode(entry.nodeId, entry.nodeName, swapped);
   }
+
+  #named({ nodeName }: Entry): readonly InventoryNode[] {
+    return nodeName === undefined ? [] : (this.#byName.get(nodeName) ?? []);
+  }
+}
+
+/** Two Nodes of one machine are mostly one that was renamed: the Node that is not ready is the stale one. */
+function ambiguous(id: string, nodes: readonly InventoryNode[]): Rejection {
+  const names = nodes.map(({ name }) => name);
+  const stale = nodes.filter(({ ready }) => !ready).map(({ name }) => name);
+  const remedy =
+    stale.length === 0 || stale.length === nodes.length
+      ? 'delete the one that is stale'
+      : `${stale.join(' and ')} ${stale.length === 1 ? 'is' : 'are'} not ready, so probably stale: delete ${stale.length === 1 ? 'that Node' : 'those Nodes'}`;
+  return {
+    code: 'AmbiguousNode',
+    message: `nodes ${names.join(' and ')} have the same ID ${id}, and none of them is touched; ${remedy}`,
+    nodes: names,
+  };
+}
+
+function noSuchNode(id: string, nodeName: string | undefined, swapped: readonly InventoryNode[]): Rejection {
+  const doubts = [
+    ...swapped.map(
+      ({ name, systemUUID }) =>
+        `node ${name} has it with the bytes in the other order, but something else of the entry contradicts: write ${systemUUID} if that node is meant`,
+    ),
+    ...(nodeName === undefined || isNodeName(nodeName)
+      ? []
+      : [`no node can have the attachedNodeName ${JSON.stringify(nodeName)} either`]),
+  ];
+  const message = [`no node has the ID ${id}: it is picked up when it joins`, ...doubts].join('; ');
+  return { code: 'NoSuchNode', message };
+}
+
+/** True if OpenStack's ID of the node is known and is another one. */
+function hasOtherProvider({ providerID }: InventoryNode, id: string): boolean {
+  const provider = nodeIdKey(providerID?.split('/').at(-1) ?? '');
+  return isUuid(provider) && provider !== id;
 }
 
 /** True if the node has another ID of the same form: then a matching name proves nothing. */
@@ -200,10 +237,8 @@ function contradicts(node: InventoryNode, id: string): boolean {
   const identities = [node.systemUUID, node.providerID?.split('/').at(-1) ?? '']
     .map(nodeIdKey)
     .filter((each) => each !== '');
-  return identities.some((each) => UUID.test(each) === UUID.test(id) && each !== id);
+  return identities.some((each) => isUuid(each) === isUuid(id) && each !== id);
 }
-
-const UUID = /^[0-9a-f]{32}$/;
 
 function group(
   nodes: readonly InventoryNode[],

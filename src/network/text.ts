@@ -61,6 +61,11 @@ export function isNodeId(text: string): boolean {
   );
 }
 
+/** Whether Kubernetes lets a node have this name. */
+export function isNodeName(text: string): boolean {
+  return text.length <= 253 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/.test(text);
+}
+
 /** IDs are compared without dashes and case: firmware spells a UUID as it likes. */
 export function nodeIdKey(id: string): string {
   return id.replaceAll('-', '').toLowerCase();
