@@ -29,7 +29,8 @@ export const InterfaceConfig = z
         'Address with prefix (192.168.100.10/24), or the subnet (192.168.100.0/24) with address beside it.',
       )
       .optional(),
-    mtu: z.int().min(68).max(9000).describe('Bytes; 1500 when left out. At least 1280 with IPv6.').optional(),
+    // Without bounds: the API server would refuse the whole CR for one port, and a bad entry concerns its node alone.
+    mtu: z.int().describe('Bytes, from 68 to 9000; 1500 when left out. At least 1280 with IPv6.').optional(),
     takeover: z
       .boolean()
       .describe(

@@ -3,7 +3,13 @@
 import { createHash } from 'node:crypto';
 import { parse, stringify } from 'yaml';
 import type { Problem } from '../api/errors.ts';
-import { admitEntry, type AdmittedEntry, type JudgedEntry } from '../network/admission.ts';
+import {
+  admitEntry,
+  linkLocalProblem,
+  withProblems,
+  type AdmittedEntry,
+  type JudgedEntry,
+} from '../network/admission.ts';
 import type { WantedInterface } from '../network/interface.ts';
 import { nodeIdKey } from '../network/text.ts';
 
@@ -70,6 +76,7 @@ export function judgedBefore(known: ReadonlyMap<string, Entry> | undefined): Map
 
 function entry(key: string, group: readonly AdmittedEntry[], text?: string): Entry {
   const first = group[0]!;
+  const refused = group.some(({ problems }) => problems.some(({ code }) => code === 'LinkLocalAddress'));
   const raw = group.length === 1 ? first.raw : { [TWICE]: group.map((each) => each.raw) };
   return {
     key,
@@ -78,19 +85,29 @@ function entry(key: string, group: readonly AdmittedEntry[], text?: string): Ent
     ...(group.length === 1 && first.wanted !== undefined && { wanted: first.wanted }),
     problems: group.flatMap((each) => each.problems),
     json: JSON.stringify(raw) ?? 'null',
-    text: text ?? stringify(raw, { compat: 'yaml-1.1', lineWidth: 0 }),
+    text: text ?? `${refused ? REFUSED : ''}${stringify(raw, { compat: 'yaml-1.1', lineWidth: 0 })}`,
   };
 }
+
+/** First line of an entry that was refused when it was new: an entry without it may have been taken by an earlier version. */
+const REFUSED = '# Refused: a new link-local address\n';
 
 /** Reads an entry's file of main. A file that makes no sense is a bad entry, so that its node keeps its interfaces. */
 export function parseEntry(key: string, text: string): Entry {
   const path = `nodeConfigs[${key}]`;
   const parts = rawsOf(text);
-  const admitted = parts.map((part, index) => ({ ...admitEntry(part, path), index }));
+  const admitted = parts.map((part, index) => {
+    const each = { ...admitEntry(part, path), index };
+    return text.startsWith(REFUSED) ? withProblems(each, linkLocals(each, path)) : each;
+  });
   const whole = entry(key, admitted, text);
   if (parts.length === 1) return whole;
   const message = `the node is named ${parts.length} times: keep one entry`;
   return { ...whole, problems: [{ path, code: 'DuplicateNode', message }, ...whole.problems] };
+}
+
+function linkLocals({ wanted = [] }: Pick<AdmittedEntry, 'wanted'>, path: string): Problem[] {
+  return wanted.flatMap((nic, index) => linkLocalProblem(nic, `${path}.interfaces[${index}].address`) ?? []);
 }
 
 /** The raw entries in an entry's file: one entry, or all entries that name the node. */

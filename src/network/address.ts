@@ -63,6 +63,11 @@ export function unusable(address: Address): string | undefined {
   return UNUSABLE[range];
 }
 
+/** 169.254.0.0/16 and fe80::/10: every link has them, so that no route leads to one by its address alone. */
+export function isLinkLocal({ ip }: Pick<Address, 'ip'>): boolean {
+  return ip.range() === 'linkLocal';
+}
+
 const UNUSABLE: Readonly<Partial<Record<string, string>>> = {
   unspecified: 'an unspecified address',
   loopback: 'a loopback address',

@@ -11,6 +11,12 @@ const OTHER = { macAddress: '02:00:00:00:00:02', cidr: '192.168.2.2/24' };
 
 const admit = (spec: unknown) => admitConfig({ spec });
 const entry = (...interfaces: unknown[]) => ({ attachedNodeId: 'i-1', interfaces });
+const inSixtyFour = (address: string) => ({ ...OTHER, address, cidr: `${address}/64` });
+const named = (attachedNodeName: string, index: number) => ({
+  attachedNodeId: `i-${index}`,
+  attachedNodeName,
+  interfaces: [],
+});
 const refusals = (problems: readonly Problem[]) => problems.map(({ path, code }) => `${path} ${code}`);
 const refused = (...interfaces: unknown[]) => {
   const admitted = admitEntry(entry(...interfaces), 'spec.nodeConfigs[0]');
@@ -101,6 +107,7 @@ describe('an interface', () => {
     ['cidr', { cidr: '192.168.1.100/0' }, 'PrefixTooShort'],
     ['mtu', { mtu: 67 }, 'InvalidMtu'],
     ['mtu', { mtu: 9001 }, 'InvalidMtu'],
+    ['mtu', { mtu: 9216 }, 'InvalidMtu'],
     ['mtu', { mtu: 1500.5 }, 'InvalidMtu'],
     ['mtu', { mtu: '1500' }, 'InvalidMtu'],
     ['mtu', { address: '2001:db8::1', cidr: '2001:db8::/64', mtu: 1279 }, 'MtuTooSmallForIPv6'],
@@ -301,4 +308,43 @@ describe('a config', () => {
     for (const { message } of admitEntry(entry(...bad), '').problems)
       expect(message).toMatch(/; (write|give|make|remove|correct|split)\b/);
   });
+});
+
+describe('a link-local address', () => {
+  const v4 = { ...NIC, address: '169.254.3.4', cidr: '169.254.3.4/16' };
+
+  test.each([v4, inSixtyFour('fe80::1'), inSixtyFour('fe91:2::1')])(
+    '$address is refused where it is new',
+    (item) => {
+      const good = { ...entry({ ...OTHER, macAddress: '02:00:00:00:00:09' }), attachedNodeId: 'i-2' };
+      const { entries, warnings } = admit({ nodeConfigs: [entry(item), good] });
+      expect(refusals(entries[0]!.problems)).toEqual([
+        'spec.nodeConfigs[0].interfaces[0].address LinkLocalAddress',
+      ]);
+      expect(entries.map(({ wanted }) => wanted?.length)).toEqual([undefined, 1]);
+      expect(warnings).toEqual([]);
+    },
+  );
+
+  test('is a warning where an earlier version took it, also when the entry changes elsewhere', () => {
+    const { index: _, raw: __, ...stored } = { ...admitEntry(entry(v4, OTHER), ''), index: 0 };
+    const judged = new Map([[JSON.stringify(entry(v4, OTHER)), stored]]);
+    for (const items of [[v4, OTHER], [{ ...v4, mtu: 1400 }]]) {
+      const { entries, warnings } = admitConfig({ spec: { nodeConfigs: [entry(...items)] } }, judged);
+      expect(entries[0]!.wanted).toHaveLength(items.length);
+      expect(refusals(warnings)).toEqual(['spec.nodeConfigs[0].interfaces[0].address LinkLocalAddress']);
+    }
+    const moved = { ...v4, address: '169.254.3.5', cidr: '169.254.3.5/16' };
+    expect(admitConfig({ spec: { nodeConfigs: [entry(moved)] } }, judged).entries[0]!.wanted).toBeUndefined();
+  });
+});
+
+test('names that no node can have are one warning, which names the first', () => {
+  const names = ['worker-1', 'worker-1.example.org', 'Worker_1', '../../etc', 'Worker eins'];
+  const { entries, warnings } = admit({ nodeConfigs: names.map(named) });
+  expect(entries.every(({ wanted }) => wanted !== undefined)).toBe(true);
+  expect(refusals(warnings)).toEqual(['spec.nodeConfigs[3].attachedNodeName ImpossibleNodeName']);
+  expect(warnings[0]!.message).toMatch(
+    /^"\.\.\/\.\.\/etc" can be no node's name, nor 1 more names of this CR;/,
+  );
 });

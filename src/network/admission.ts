@@ -6,6 +6,7 @@ import { InvalidInputError, type Problem } from '../api/errors.ts';
 import { InterfaceConfig, KIND, MultiNicBizConfigSpec, NodeConfig } from '../api/multinicbizconfig.ts';
 import {
   contains,
+  isLinkLocal,
   networkAddress,
   parseAddress,
   parseCidr,
@@ -14,8 +15,8 @@ import {
   type Cidr,
 } from './address.ts';
 import { checkNetwork } from './check.ts';
-import { DEFAULT_MTU, indexOfName, type WantedInterface } from './interface.ts';
-import { isNodeId, isPlainText, nodeIdKey } from './text.ts';
+import { DEFAULT_MTU, indexOfName, MAX_MTU, MIN_MTU, type WantedInterface } from './interface.ts';
+import { isNodeId, isNodeName, isPlainText, nodeIdKey } from './text.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
 
 export interface AdmittedEntry {
@@ -57,7 +58,7 @@ export function admitConfig(
   const providerId = readText(rest['providerId'], 'spec.providerId', 'InvalidProviderId', problems);
   const specHash = readText(rest['specHash'], 'spec.specHash', 'InvalidSpecHash', problems);
   if (problems.length > 0) throw refusal(problems);
-  const entries = refuseTwice(
+  const twice = refuseTwice(
     nodeConfigs.map((entry, index) => {
       const known = judged.get(JSON.stringify(entry));
       return {
@@ -66,12 +67,18 @@ export function admitConfig(
       };
     }),
   );
+  const { entries, warnings } = refuseLinkLocal(twice, judged);
   return {
     ...(providerId !== undefined && { providerId }),
     ...(specHash !== undefined && { specHash }),
     rest,
     entries,
-    warnings: [...unknownFields(rest, nodeConfigs), ...sharedByNodes(entries)],
+    warnings: [
+      ...unknownFields(rest, nodeConfigs),
+      ...sharedByNodes(entries),
+      ...warnings,
+      ...impossibleNames(entries),
+    ],
   };
 }
 
@@ -185,6 +192,8 @@ function readInterface(raw: unknown, path: string, problems: Problem[]): WantedI
   const written = Object.fromEntries(Object.entries(raw).filter(([, value]) => !isBlank(value)));
   const shape = InterfaceConfig.safeParse(written);
   const misshapen = new Set(shape.error?.issues.map(({ path: [field] }) => String(field)));
+  const { mtu: bytes } = written;
+  if (typeof bytes === 'number' && (bytes < MIN_MTU || bytes > MAX_MTU)) misshapen.add('mtu');
   const found = [...misshapen].map((field) => shapeProblem(path, field, written));
   // Judge the well-formed fields too, so that a person sees all problems of the entry at once.
   const shapely = Object.entries(written).filter(([field]) => !misshapen.has(field));
@@ -297,9 +306,61 @@ function refuseTwice(entries: readonly AdmittedEntry[]): AdmittedEntry[] {
     if (other === undefined) return entry;
     const path = `${pathOf(entry.index)}.attachedNodeId`;
     const message = `${entry.nodeId} is also at ${pathOf(other.index)}; write one entry for each node`;
-    const { wanted: _, ...refused } = entry;
-    return { ...refused, problems: [...entry.problems, { path, code: 'DuplicateNode', message }] };
+    return withProblems(entry, [{ path, code: 'DuplicateNode', message }]);
   });
+}
+
+/**
+ * A link-local address is refused where it is new. Where an earlier version took the very interface, there is a warning,
+ * so that installing a version touches no node.
+ */
+function refuseLinkLocal(
+  entries: readonly AdmittedEntry[],
+  judged: ReadonlyMap<string, JudgedEntry>,
+): { entries: AdmittedEntry[]; warnings: Problem[] } {
+  const stored = new Set([...judged.values()].flatMap(({ wanted = [] }) => wanted.map(keyOfAddress)));
+  const warnings: Problem[] = [];
+  const result = entries.map((entry) => {
+    const found = (entry.wanted ?? []).flatMap((nic, position) => {
+      const problem = linkLocalProblem(nic, `${pathOf(entry.index)}.interfaces[${position}].address`);
+      return problem === undefined ? [] : [{ problem, known: stored.has(keyOfAddress(nic)) }];
+    });
+    warnings.push(...found.filter(({ known }) => known).map(({ problem }) => problem));
+    return withProblems(
+      entry,
+      found.filter(({ known }) => !known).map(({ problem }) => problem),
+    );
+  });
+  return { entries: result, warnings };
+}
+
+function keyOfAddress({ mac, address }: WantedInterface): string {
+  return `${mac} ${address}`;
+}
+
+/** The problem of an interface whose address is link-local. */
+export function linkLocalProblem({ address }: WantedInterface, path: string): Problem | undefined {
+  const parsed = parseAddress(address);
+  if (parsed === undefined || !isLinkLocal(parsed)) return undefined;
+  const message = `${address} is a link-local address, which every network has; write the address of the port`;
+  return { path, code: 'LinkLocalAddress', message };
+}
+
+/** An entry with further problems: with any, it counts for nothing. */
+export function withProblems(entry: AdmittedEntry, more: readonly Problem[]): AdmittedEntry {
+  if (more.length === 0) return entry;
+  const { wanted: _, ...refused } = entry;
+  return { ...refused, problems: [...entry.problems, ...more] };
+}
+
+/** One warning for all: OpenStack's display names may be of any form, and are as good as no name. */
+function impossibleNames(entries: readonly AdmittedEntry[]): Problem[] {
+  const odd = entries.filter(({ nodeName }) => nodeName !== undefined && !isNodeName(nodeName));
+  const [first] = odd;
+  if (first === undefined) return [];
+  const more = odd.length === 1 ? '' : `, nor ${odd.length - 1} more names of this CR`;
+  const message = `${JSON.stringify(first.nodeName)} can be no node's name${more}; the ID alone finds the node`;
+  return [{ path: `${pathOf(first.index)}.attachedNodeName`, code: 'ImpossibleNodeName', message }];
 }
 
 /** A warning and no refusal, because OpenStack networks may overlap. */

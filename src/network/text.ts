@@ -61,9 +61,12 @@ export function isNodeId(text: string): boolean {
   );
 }
 
-/** Whether Kubernetes lets a node have this name. */
+const NODE_NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+const LABEL_VALUE = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
+
+/** Whether Kubernetes lets a node have this name, or the hostname label this value. */
 export function isNodeName(text: string): boolean {
-  return text.length <= 253 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/.test(text);
+  return LABEL_VALUE.test(text) || (text.length <= 253 && NODE_NAME.test(text));
 }
 
 /** IDs are compared without dashes and case: firmware spells a UUID as it likes. */

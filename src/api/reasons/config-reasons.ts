@@ -38,6 +38,10 @@ export const CONFIG_REASONS = {
     InvalidSpec: ['spec is no map, or contains itself.', 'Write nodeConfigs into it, without YAML anchors.'],
     InvalidSpecHash: ['specHash is no plain text.', 'Write one line of visible characters.'],
     InvalidTakeover: ['takeover is neither true nor false.', 'Write true or false.'],
+    LinkLocalAddress: [
+      'The address is link-local; a warning where an earlier version took it.',
+      'Write the address of the port.',
+    ],
     MissingAddress: ['cidr is a subnet and address is missing.', 'Write the address of the port.'],
     MissingCidr: ['cidr is missing.', 'Write the address with its prefix.'],
     MissingInterfaces: ['interfaces is missing.', 'Write a list, and [] to mean none.'],
@@ -59,6 +63,10 @@ export const CONFIG_REASONS = {
     ZeroMac: ['The MAC is all zeros.', 'Write the MAC of the port.'],
   }),
   ...rows('never', 'author', {
+    ImpossibleNodeName: [
+      "Warning: attachedNodeName can be no node's name.",
+      'Nothing, if the ID finds the node; else write its name.',
+    ],
     InvalidAnnotation: [
       'Warning: an annotation has a value that means nothing.',
       'Write one of the named values.',
