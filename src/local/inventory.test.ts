@@ -38,6 +38,12 @@ test('lists the demo’s nodes', async () => {
   });
 });
 
+test('an ID of digits alone needs no quotes', async () => {
+  const id = '12345678901234567890123456789012';
+  await edit('nodes/k8s-worker-01/root/host.yaml', /machineId: .*/, `machineId: ${id}`);
+  expect((await new InventoryFile(dir).list())[0]).toMatchObject({ machineID: id, ready: true });
+});
+
 describe('a mistake names file and field', () => {
   const cases: [string, () => Promise<void>, RegExp][] = [
     [

@@ -3,6 +3,7 @@ import { isMap, isSeq, parseDocument, type Document } from 'yaml';
 import * as z from 'zod';
 import { formatProblem, InvalidInputError, MultinicError, type Problem } from '../api/errors.ts';
 import type { InventoryNode, NodeInventory } from '../mirror/home-port.ts';
+import { keepAsText } from '../network/yaml-text.ts';
 import { isErrno, readRegular, replaceFile } from './file.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
 
@@ -139,6 +140,7 @@ function toDocument(file: string, text: string): Document {
 
 function toValue(file: string, text: string): unknown {
   const document = toDocument(file, text);
+  keepAsText(document, 'machineId', 'bootId');
   try {
     return document.toJS();
   } catch (error) {

@@ -40,12 +40,15 @@ export function branchOfNode(name: string): string {
 
 const TEXT = z.string().refine((text) => isPlainText(text), 'must be one line of visible text; correct it');
 
+/** A machine may not say it yet: the node is born all the same, and the next pass writes the ID. */
+const ID = TEXT.or(z.literal(''));
+
 const NodeFile = z.strictObject({
   name: z
     .string()
     .regex(/^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/, "must be a Kubernetes node's name; correct it"),
-  systemUUID: TEXT,
-  machineID: TEXT,
+  systemUUID: ID,
+  machineID: ID,
   nodeId: z.string().refine(isNodeId, 'must be an attachedNodeId; correct it'),
   os: z.strictObject({ family: z.enum(['ubuntu', 'debian', 'rhel']), major: z.int().positive() }),
   renderer: z.enum(['netplan', 'ifcfg', 'keyfile']),

@@ -61,6 +61,12 @@ describe('node.yaml', () => {
     expect(parseNode(`# a note\n${renderNode(node)}`)).toEqual(node);
   });
 
+  test('is readable whatever the machine does not say of itself', () => {
+    const node = { ...NODE, systemUUID: '', machineID: '' };
+    expect(parseNode(renderNode(node))).toEqual(node);
+    expect(parseNode(`# a note\n${renderNode(node)}`)).toEqual(node);
+  });
+
   test('says who the node is, and is read back', () => {
     expect(parseNode(renderNode(NODE))).toEqual(NODE);
     expect(renderNode(NODE)).toContain('machineID: "12345678901234567890123456789012"');

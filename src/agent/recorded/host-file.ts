@@ -5,6 +5,7 @@ import { parseDocument } from 'yaml';
 import * as z from 'zod';
 import { MultinicError } from '../../api/errors.ts';
 import { parseCidr } from '../../network/address.ts';
+import { keepAsText } from '../../network/yaml-text.ts';
 import { guarded } from '../files/io-error.ts';
 import { replaceFile, type Root } from '../files/root.ts';
 
@@ -69,6 +70,7 @@ export function readHostFile(root: Root): HostFile {
   if (statSync(path).size > MAX_BYTES) throw unreadable('larger than 1 MiB');
   const document = parseDocument(readFileSync(path, 'utf8'));
   if (document.errors[0] !== undefined) throw unreadable(document.errors[0].message.split('\n')[0] ?? '');
+  keepAsText(document, 'machineId', 'bootId');
   const parsed = HostFileSchema.safeParse(document.toJS());
   if (!parsed.success) throw unreadable(z.prettifyError(parsed.error).replaceAll('\n', ' '));
   return parsed.data;
