@@ -4,7 +4,8 @@ import { cp, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { Branches } from '../src/history/node-branch.ts';
+import { Branches, readBranch } from '../src/history/node-branch.ts';
+import { CONTROLLER } from '../src/store/model/committer.ts';
 import { trailer } from '../src/history/commit-words.ts';
 import { Fleet, HOUR_MS } from './support/fleet.ts';
 import { LocalRun, NODES } from './support/local.ts';
@@ -75,6 +76,26 @@ describe('a tip that came past the policy', () => {
     const after = await fleet.branch('a');
     expect(after.invalid).toBeUndefined();
     expect(after.tree).toBe(before.tree);
+  });
+
+  test('on a base that cannot be read is invalid, and the CR says what the node has', async () => {
+    await using fleet = await fleetOf('a', 'b');
+    const { tip } = await fleet.branch('a');
+    const broken = await fleet.tree('a', { [FILE]: 'network: [' });
+    const words = Object.entries(Object.fromEntries(tip.trailers)).map(([key, value]) => `${key}: ${value}`);
+    const commit = await fleet.git(
+      ['commit-tree', broken, '-p', tip.oid, '-m', `a: what a faulty version wrote\n\n${words.join('\n')}`],
+      { GIT_COMMITTER_NAME: CONTROLLER.name, GIT_COMMITTER_EMAIL: CONTROLLER.email },
+    );
+    const later = await fleet.git(['commit-tree', tip.tree, '-p', commit, '-m', 'by hand']);
+    await fleet.git(['update-ref', 'refs/heads/node/a', later]);
+    await fleet.restart();
+
+    const read = await readBranch(fleet.reader, 'a', (await fleet.reader.ref('refs/heads/node/a'))!);
+    expect(read).toMatchObject({ base: { commit: { oid: commit } }, invalid: { code: 'InvalidTree' } });
+    const { branches } = await fleet.pass();
+    expect(branches.get('a')!.invalid).toBeUndefined();
+    expect(await fleet.mtu('a')).toBe(1500);
   });
 
   test('may be mended by a push', async () => {

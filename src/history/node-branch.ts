@@ -117,7 +117,7 @@ export async function readBranch(reader: Reader, name: string, tip: Oid, known?:
         : { network: [] }
       : specCommit === walked[0]
         ? undefined
-        : { commit: specCommit, network: await networkAt(reader, specCommit.oid) };
+        : await baseOf(reader, specCommit);
   const anchor = walked.find(isOurs) ?? known?.anchor;
   if (anchor === undefined) {
     throw new MultinicError(
@@ -132,16 +132,29 @@ export async function readBranch(reader: Reader, name: string, tip: Oid, known?:
   return interpret(reader, { name, tip: walked[0]!, anchor }, base, walked, earlier);
 }
 
+/** The base, or the error of a base that cannot be read: then only the CR can say what the node should have. */
+type ReadBase = Base & { readonly unreadable?: MultinicError };
+
+async function baseOf(reader: Reader, commit: Commit): Promise<ReadBase> {
+  try {
+    return { commit, network: await networkAt(reader, commit.oid) };
+  } catch (error) {
+    if (!concerns(error, 'tip')) throw error;
+    return { commit, network: [], unreadable: error };
+  }
+}
+
 /** @param known undefined: the tip itself is the base */
 async function interpret(
   reader: Reader,
   found: Pick<Branch, 'name' | 'tip' | 'anchor'>,
-  known: Base | undefined,
+  known: ReadBase | undefined,
   walked: readonly Commit[],
   earlier: Branch | undefined,
 ): Promise<Branch> {
   const { tip, anchor } = found;
   try {
+    if (known?.unreadable !== undefined) throw known.unreadable;
     const files = await reader.files(tip.oid);
     const { node, network } = readTree(files);
     if (tip !== anchor) {
