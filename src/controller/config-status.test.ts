@@ -168,6 +168,11 @@ describe('the status of a CR', () => {
     const nodes = (setup: NodeSetup): number =>
       statusOf({ a: idle('UpToDate'), b: { ...setup, entryGone: true } }).summary.totalNodes;
     expect([nodes(idle('Running')), nodes(idle('NothingWanted'))]).toEqual([2, 1]);
+    const [clean] = nodeViews(snapshotOf({ b: { ...idle('NothingWanted'), entryGone: true } }));
+    expect(clean).toMatchObject({
+      state: 'Configured',
+      message: expect.stringMatching(/only its history is kept/),
+    });
     expect(nodeViews(snapshotOf({ b: { ...idle('Running'), entryGone: true } }))[0]!.config).toBe(
       [CONFIG.group, CONFIG.namespace, CONFIG.name].join('/'),
     );

@@ -63,12 +63,13 @@ export function nodeViews(snapshot: Snapshot): NodeView[] {
   }
   for (const [name, branch] of report.branches) {
     if (seen.has(name)) continue;
-    views.push({
+    const view = {
       attachedNodeId: branch.node.nodeId,
       attachedNodeName: name,
       config: formatConfigRef(branch.node.source),
       ...describeNode(snapshot, name, undefined),
-    });
+    };
+    views.push(isClean(branch, view) ? { ...view, message: CLEAN } : view);
   }
   return views.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
 }
@@ -96,6 +97,14 @@ export function configStatuses(
 
 function isGone(snapshot: Snapshot, { node, state }: NodeView): boolean {
   return node !== undefined && !snapshot.report.claims.byNode.has(node) && state === 'Configured';
+}
+
+const CLEAN =
+  'no MultiNicBizConfig names the node, and nothing of ours is left on it: only its history is kept';
+
+/** Nothing of ours is left on a node without an entry: only its history is ours then. */
+function isClean({ network }: Branch, { state }: NodeView): boolean {
+  return network.length === 0 && state === 'Configured';
 }
 
 function configStatus(
