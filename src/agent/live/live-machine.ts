@@ -24,7 +24,7 @@ import type { InHost } from './host-command.ts';
 import { kubeletServers, resolveHosts } from './kubelet.ts';
 import { isWithoutIpv6, readIpv6 } from './live-links.ts';
 import type { NetworkManager } from './network-manager.ts';
-import { loadedAddresses } from './networkd.ts';
+import { loadedAddresses } from '../host/networkd.ts';
 import { readUppers, uppersElsewhere } from './uppers.ts';
 import { until } from './host-command.ts';
 

@@ -11,7 +11,7 @@ import { isProfile, profileUuid } from '../plan/profiles.ts';
 import { run, until } from './host-command.ts';
 import { hasCarrier, ip, readLinks, type RawLink } from './ip.ts';
 import type { NetworkManager, Profile } from './network-manager.ts';
-import { hasFileFor, isConfigured, isManaged, NETWORKD_MS } from './networkd.ts';
+import { hasFileFor, isConfigured, isManaged, NETWORKD_MS } from '../host/networkd.ts';
 import type { Systemd } from './systemd.ts';
 
 const CARRIER_OF_PROFILE_MS = 1_000;

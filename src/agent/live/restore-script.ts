@@ -10,7 +10,7 @@ import { linkLocalOf, nameByMac, NO_LINK_LOCAL } from '../host/links.ts';
 import { isProfile } from '../plan/profiles.ts';
 import { RESTORE_MS } from './live-foreign-state.ts';
 import { RUNTIME_PROFILES } from './network-manager.ts';
-import { NETWORKD_MS, NETWORKD_WAITS, NETWORKD_WORKS } from './networkd.ts';
+import { NETWORKD_MS, NETWORKD_WAITS, NETWORKD_WORKS } from '../host/networkd.ts';
 import { APPLY_SECONDS } from './systemd.ts';
 
 /** The text of restore.sh in the bundle, where the build puts it. */

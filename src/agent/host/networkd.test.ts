@@ -3,7 +3,7 @@ import { Folder, identity, machine, makeRoot, nic } from '../../../test/support/
 import type { Interface } from '../../network/interface.ts';
 import type { Files } from '../../network/renderer.ts';
 import { managedFiles, renderTree } from '../../network/tree.ts';
-import type { HostState } from '../host/machine.ts';
+import type { HostState } from './machine.ts';
 import { openRoot, readManaged } from '../files/managed-files.ts';
 import { hasFileFor, isConfigured, loadedAddresses } from './networkd.ts';
 import { nextRecord } from '../plan/next-record.ts';

@@ -1,7 +1,7 @@
 // systemd-networkd's configuration and progress of links, read from state files that all of its versions write.
 import { networkFile } from '../foreign/next-boot.ts';
 import { readFolder } from '../foreign/boot-folders.ts';
-import type { NamedNic } from '../host/machine.ts';
+import type { NamedNic } from './machine.ts';
 import type { Root } from '../files/root.ts';
 
 const STATES = 'run/systemd/netif/links';
