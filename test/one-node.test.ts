@@ -90,3 +90,42 @@ test("a failure of the store itself is nobody's: no node has a problem", async (
   expect([...problems]).toEqual([]);
   expect(events).toHaveLength(NAMES.length);
 });
+
+test('texts that YAML writes otherwise make one commit, also for the next process', async () => {
+  await using fleet = await Fleet.open(['a']);
+  const texts = [' \n', '\n \n', '  x\n\n', '\n x', '\uFEFF', ' #\n', '\t', '\r\n', ' ', ''];
+  const entries = texts.map((text, index) => ({ attachedNodeId: `i-${index}`, attachedNodeName: text }));
+  fleet.write('cr', { nodeConfigs: [entryFor('a', 1500), ...entries, ' \n'] });
+  const { main, invalid } = await fleet.pass();
+  expect([...invalid]).toEqual([]);
+  expect([...main.configs.values()].map((config) => config.entries.size)).toEqual([texts.length + 2]);
+  expect((await fleet.pass()).main.commit).toBe(main.commit);
+  await fleet.restart();
+  expect((await fleet.pass()).main.commit).toBe(main.commit);
+});
+
+test('a commit of two committers and of a date that no calendar has stops no pass', async () => {
+  await using fleet = await Fleet.open(['a', 'b']);
+  fleet.want('cr', all(1500, ['a', 'b']));
+  await fleet.pass();
+  const { tip } = await fleet.branch('a');
+  const stamp = 'A <a@example.org>';
+  for (const committers of [['99999999999999'], ['-99999999999999'], ['5', '1700000000']]) {
+    const raw = [
+      `tree ${tip.tree}`,
+      `parent ${tip.oid}`,
+      `author ${stamp} 5 +0000`,
+      ...committers.map((time) => `committer ${stamp} ${time} +0000`),
+      '',
+      'past the policy',
+    ].join('\n');
+    const oid = await fleet.git(['hash-object', '-t', 'commit', '-w', '--literally', '--stdin'], {}, raw);
+    await fleet.git(['update-ref', 'refs/heads/node/a', oid]);
+    await fleet.restart();
+    fleet.want('cr', { a: 1500, b: 1400 });
+    const { branches } = await fleet.pass();
+    const { committer } = branches.get('a')!.tip;
+    expect(committer.name).toBe('A');
+    expect(new Date(committer.time * 1000).toISOString()).toMatch(/^(1970|9999)/);
+  }
+});

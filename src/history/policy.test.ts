@@ -353,7 +353,7 @@ describe('a commit that says it reverts another', () => {
       message: says(edit),
     });
     await expect(check({ old: edit, new: commit })).rejects.toThrow(
-      /multinic1 \(02:00:00:00:00:01\) besides.*git revert -X no-renames, or multinic rollback a --to/,
+      /multinic1 \(02:00:00:00:00:01\) besides.*git revert --strategy=recursive -X no-renames, or multinic rollback a --to/,
     );
   });
 });

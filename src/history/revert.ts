@@ -36,7 +36,7 @@ export async function refuseStrayRevert(
   const parent = `${(targets[0] ?? '').slice(0, 10)}~`;
   throw new MultinicError(
     'StrayRevert',
-    `${commit.oid.slice(0, 10)} says that it reverts ${targets.map((oid) => oid.slice(0, 10)).join(' and ')}, and changes ${nics} besides, which that did not: git took one interface's file for the other's. Use git revert -X no-renames, or multinic rollback ${node} --to ${parent}`,
+    `${commit.oid.slice(0, 10)} says that it reverts ${targets.map((oid) => oid.slice(0, 10)).join(' and ')}, and changes ${nics} besides, which that did not: git took one interface's file for the other's. Use git revert --strategy=recursive -X no-renames, or multinic rollback ${node} --to ${parent}`,
     { data: { node, commit: commit.oid, macs: stray } },
   );
 }

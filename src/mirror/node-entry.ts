@@ -78,14 +78,15 @@ function entry(key: string, group: readonly AdmittedEntry[], text?: string): Ent
   const first = group[0]!;
   const refused = group.some(({ problems }) => problems.some(({ code }) => code === 'LinkLocalAddress'));
   const raw = group.length === 1 ? first.raw : { [TWICE]: group.map((each) => each.raw) };
+  const json = JSON.stringify(raw) ?? 'null';
   return {
     key,
     ...(first.nodeId !== undefined && { nodeId: first.nodeId }),
     ...(first.nodeName !== undefined && { nodeName: first.nodeName }),
     ...(group.length === 1 && first.wanted !== undefined && { wanted: first.wanted }),
     problems: group.flatMap((each) => each.problems),
-    json: JSON.stringify(raw) ?? 'null',
-    text: text ?? `${refused ? REFUSED : ''}${stringify(raw, { compat: 'yaml-1.1', lineWidth: 0 })}`,
+    json,
+    text: text ?? `${refused ? REFUSED : ''}${textOf(raw, json)}`,
   };
 }
 
@@ -116,6 +117,19 @@ export function rawsOf(text: string): unknown[] {
   const twice = typeof raw === 'object' && raw !== null && TWICE in raw ? raw[TWICE] : undefined;
   return Array.isArray(twice) && twice.length > 1 ? twice : [raw];
 }
+
+/**
+ * The file's text: YAML, or JSON where YAML would read back as something else (the library drops blanks before a line feed),
+ * because that would look like a change of the CR to every process that comes.
+ */
+function textOf(raw: unknown, json: string): string {
+  const text = stringify(raw, { compat: 'yaml-1.1', lineWidth: 0 });
+  if (!FRAGILE.test(json) || JSON.stringify(parseOrText(text)) === json) return text;
+  return `${JSON.stringify(raw, undefined, 2)}\n`;
+}
+
+/** Line feeds, tabs, byte order marks, and blanks at the end of a text. */
+const FRAGILE = /\\[nrt]|" | "|\uFEFF/;
 
 function parseOrText(text: string): unknown {
   try {

@@ -57,7 +57,7 @@ export const FILE_REASONS = {
     ReservedRef: ['The ref belongs to the controller.', 'Push to node/* only; change main through the CR.'],
     StrayRevert: [
       'A commit says that it reverts another and changes other interfaces.',
-      'Run git revert -X no-renames, or multinic rollback.',
+      'Run git revert --strategy=recursive -X no-renames, or multinic rollback.',
     ],
     TextTooLong: [
       'A name, an address or the first line of a commit is too long.',
