@@ -5,7 +5,7 @@ import { hasCode, MultinicError } from '../api/errors.ts';
 import { AgentJob, NODE_ADDRESS_VARIABLE } from '../api/job.ts';
 import type { Outcome } from '../api/outcome.ts';
 import { httpBranch } from './fetch/store-branch.ts';
-import { elsewhereMs } from './live/host-command.ts';
+import { elsewhereMs } from './command/host-command.ts';
 import { readDesired, readTreeFolder } from './plan/desired.ts';
 import type { Host } from './host/host.ts';
 import { limit } from './run/deadline.ts';

@@ -1,6 +1,6 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { OUTCOME_MAX_BYTES, type Outcome } from '../api/outcome.ts';
-import { replaceFile } from './files/root.ts';
+import { replaceFile } from './files/durable-file.ts';
 
 const MESSAGE_MAX = 1200;
 /** Lists in the order in which they are cut. `found` is last, because the controller adopts its names. */

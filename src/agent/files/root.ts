@@ -1,8 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { basename, dirname, join, posix } from 'node:path';
 import { MultinicError } from '../../api/errors.ts';
 import { MAX_FILE_BYTES } from '../../network/tree.ts';
+import { BACKUP_FOLDER, keepBackup } from './backups.ts';
+import { makeFolder, replaceFile, syncFolder, TEMPORARY } from './durable-file.ts';
 import { guarded } from './io-error.ts';
 
 /** A regular file of the host. */
@@ -15,9 +16,6 @@ export interface HostFile {
 /** The kernel's limit on links in one path. */
 const MAX_LINKS = 40;
 const MAX_FOREIGN_BYTES = 1024 * 1024;
-/** No network manager reads a name that begins with a dot and has no suffix of its own. */
-const TEMPORARY = '.multinic-tmp-';
-const BACKUPS_KEPT = 5;
 
 /**
  * The host's file system as seen from its own root: paths are resolved as they would be on the host, so a link leads
@@ -98,17 +96,10 @@ export class Root {
     const file = this.read(path);
     if (file === undefined) return undefined;
     const real = this.#changeable(path);
-    const folder = this.#walk(`${dirname(path)}/backup`);
-    const stamp = at.toISOString().replaceAll(/[-:]|\.\d+/g, '');
+    const folder = this.#walk(`${dirname(path)}/${BACKUP_FOLDER}`);
     return guarded(path, () => {
-      makeFolder(folder, 0o700);
-      let name = `${basename(real)}.${stamp}`;
-      for (let again = 2; fs.existsSync(join(folder, name)); again += 1)
-        name = `${basename(real)}.${stamp}-${again}`;
-      replaceFile(join(folder, name), file.content, file.mode);
-      for (const old of backupsOf(folder, basename(real)).slice(0, -BACKUPS_KEPT))
-        fs.rmSync(join(folder, old));
-      return `${dirname(path)}/backup/${name}`;
+      const name = keepBackup(folder, basename(real), file, at);
+      return `${dirname(path)}/${BACKUP_FOLDER}/${name}`;
     });
   }
 
@@ -156,7 +147,9 @@ export class Root {
   /** Removes half-written files that a killed run left in these folders and their backups. */
   removeTemporary(folders: readonly string[]): void {
     // A folder /backup is not ours, and may be on a server that does not answer.
-    for (const folder of folders.flatMap((each) => (each === '' ? each : [each, `${each}/backup`]))) {
+    for (const folder of folders.flatMap((each) =>
+      each === '' ? each : [each, `${each}/${BACKUP_FOLDER}`],
+    )) {
       for (const name of this.list(folder)) {
         if (name.startsWith(TEMPORARY))
           guarded(folder, () => fs.rmSync(join(this.#walk(folder), name), { force: true }));
@@ -232,47 +225,4 @@ export class Root {
     }
     return join(this.dir, ...done);
   }
-}
-
-/** Writes a file beside its target and renames it over: whole at any instant, durable when this returns. */
-export function replaceFile(real: string, content: string, mode: number): void {
-  const temporary = join(dirname(real), `${TEMPORARY}${randomBytes(6).toString('hex')}`);
-  try {
-    const fd = fs.openSync(temporary, 'wx', mode);
-    try {
-      fs.writeFileSync(fd, content);
-      fs.fchmodSync(fd, mode);
-      fs.fsyncSync(fd);
-    } finally {
-      fs.closeSync(fd);
-    }
-    fs.renameSync(temporary, real);
-  } catch (error) {
-    fs.rmSync(temporary, { force: true });
-    throw error;
-  }
-  syncFolder(dirname(real));
-}
-
-function makeFolder(folder: string, mode = 0o755): void {
-  const first = fs.mkdirSync(folder, { recursive: true, mode });
-  if (first !== undefined) syncFolder(dirname(first));
-}
-
-function syncFolder(folder: string): void {
-  const fd = fs.openSync(folder, 'r');
-  try {
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
-/** Oldest first. */
-function backupsOf(folder: string, name: string): string[] {
-  const stamped = /^\d{8}T\d{6}Z(-\d+)?$/;
-  return fs
-    .readdirSync(folder)
-    .filter((each) => each.startsWith(`${name}.`) && stamped.test(each.slice(name.length + 1)))
-    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
 }

@@ -7,7 +7,7 @@ import type { DeadManPort } from '../host/host.ts';
 import type { Pending } from '../files/host-record.ts';
 import type { Root } from '../files/root.ts';
 import { restoreScript } from './restore-script.ts';
-import { execStart, type Systemd } from './systemd.ts';
+import { execStart, type Systemd } from '../command/systemd.ts';
 
 export class DeadMan implements DeadManPort {
   readonly #root: Root;

@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { MultinicError } from '../../api/errors.ts';
 import { networkAddress, parseAddress, parseCidr } from '../../network/address.ts';
 import { YIELD_METRIC } from '../files/route-metric.ts';
-import { run } from './host-command.ts';
+import { run } from '../command/host-command.ts';
 import type {
   Altname,
   ConnectedRoute,
@@ -144,63 +144,8 @@ export function readMtuLimits(raw: readonly RawLink[]): MtuLimits[] {
   );
 }
 
-/** Protocols of routes that a DHCP server or a router gave. */
-const GIVEN: ReadonlySet<string> = new Set(['dhcp', 'ra', 'redirect']);
-
-/**
- * Ignores addresses and routes that a NIC got by DHCP or from a router: they vanish once the NIC is configured. The NIC
- * that carries the node's default route is the exception.
- * - A NIC with a profile that NetworkManager made by itself keeps them only if all default routes lead through such NICs.
- * - Any other NIC keeps its routes only if it carries the first default route of the family.
- * - Routes that a person or a daemon wrote are never ignored.
- * @param families routes of IPv4 and of IPv6, each in the kernel's order
- */
-export function withoutAutomatic(
-  raw: readonly RawLink[],
-  families: readonly (readonly RawRoute[])[],
-  automatic: ReadonlySet<string>,
-): { links: Link[]; routes: Route[] } {
-  const ignored = ignoredNics(families.flat(), automatic);
-  const links = raw.map((link) => (ignored.has(link.ifname) ? withoutLeases(link) : link));
-  const routes = families.flatMap((family) => countingRoutes(family, ignored, automatic));
-  return { links: readLinks(links), routes: readRoutes(routes) };
-}
-
-function ignoredNics(routes: readonly RawRoute[], automatic: ReadonlySet<string>): ReadonlySet<string> {
-  const carriers = routes.filter(isDefault).flatMap(devsOf);
-  const hasNoOther = carriers.every((dev) => automatic.has(dev));
-  return hasNoOther ? automatic.difference(new Set(carriers)) : automatic;
-}
-
-function withoutLeases(link: RawLink): RawLink {
-  return { ...link, addr_info: (link.addr_info ?? []).filter(({ dynamic }) => dynamic !== true) };
-}
-
-function countingRoutes(
-  family: readonly RawRoute[],
-  ignored: ReadonlySet<string>,
-  automatic: ReadonlySet<string>,
-): RawRoute[] {
-  const left = family.filter((route) => !isGiven(route) || !leadsThrough(route, ignored));
-  const primary = left.filter(isDefault).slice(0, 1).flatMap(devsOf);
-  const counting = new Set([...primary, ...automatic]);
-  return left.filter((route) => !isGiven(route) || leadsThrough(route, counting));
-}
-
-function leadsThrough(route: RawRoute, links: ReadonlySet<string>): boolean {
-  return devsOf(route).some((dev) => links.has(dev));
-}
-
-function isGiven({ protocol = '' }: RawRoute): boolean {
-  return GIVEN.has(protocol);
-}
-
-function isDefault({ dst }: RawRoute): boolean {
+export function isDefault({ dst }: RawRoute): boolean {
   return dst === 'default';
-}
-
-function devsOf({ dev, nexthops }: RawRoute): string[] {
-  return (nexthops ?? [{ dev }]).flatMap((hop) => hop.dev ?? []);
 }
 
 /** Routes with a gateway, and default routes: other routes follow from addresses, or belong to pods. */

@@ -2,7 +2,7 @@
 import { parse } from 'yaml';
 import { parseAddress } from '../../network/address.ts';
 import type { Root } from '../files/root.ts';
-import { run, type InHost } from './host-command.ts';
+import { run, type InHost } from '../command/host-command.ts';
 
 /** Kubeconfigs of kubeadm, of other installers, of RKE2, k3s, k0s and MicroK8s. */
 const KUBECONFIGS = [

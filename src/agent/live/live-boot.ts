@@ -11,10 +11,10 @@ import type { BootNic } from '../foreign/systemd-files.ts';
 import type { Root } from '../files/root.ts';
 import type { BootPort } from '../host/host.ts';
 import { nicOf } from '../host/links.ts';
-import { run, type InHost } from './host-command.ts';
+import { run, type InHost } from '../command/host-command.ts';
 import { driverOf, ip, readLinks, type RawLink } from './ip.ts';
 import type { NetworkManager } from './network-manager.ts';
-import type { Systemd } from './systemd.ts';
+import type { Systemd } from '../command/systemd.ts';
 
 const NETPLAN_GENERATORS = [
   // Since netplan 1.2 `configure` writes the files of networkd, and `generate` only units.

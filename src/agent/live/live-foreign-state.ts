@@ -18,7 +18,7 @@ import {
 import type { ForeignStatePort } from '../host/host.ts';
 import { nicOf } from '../host/links.ts';
 import type { NamedNic } from '../host/machine.ts';
-import { run, until } from './host-command.ts';
+import { run, until } from '../command/host-command.ts';
 import { addressesOf, ip, readLinks, unreadable, type RawLink } from './ip.ts';
 
 /**

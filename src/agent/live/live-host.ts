@@ -2,7 +2,7 @@
 import type { Root } from '../files/root.ts';
 import type { Host } from '../host/host.ts';
 import { DeadMan } from './dead-man.ts';
-import type { InHost } from './host-command.ts';
+import type { InHost } from '../command/host-command.ts';
 import { LiveBoot } from './live-boot.ts';
 import { LiveForeignState } from './live-foreign-state.ts';
 import { LiveLinks } from './live-links.ts';
@@ -10,7 +10,7 @@ import { LiveMachine } from './live-machine.ts';
 import { LiveManagers } from './live-managers.ts';
 import { LiveNeighbours } from './live-neighbours.ts';
 import { NetworkManager } from './network-manager.ts';
-import { Systemd } from './systemd.ts';
+import { Systemd } from '../command/systemd.ts';
 
 /** @param nodeAddress by which the cluster knows this node; its NIC may have no default route */
 export function liveHost(root: Root, nodeAddress?: string): Host {

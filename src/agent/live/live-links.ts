@@ -6,7 +6,7 @@ import { entryOf, toCommands, withLinksRenamed, NO_FOREIGN_STATE } from '../host
 import type { LinkPort } from '../host/host.ts';
 import { linkLocalOf, nicOf, NO_LINK_LOCAL } from '../host/links.ts';
 import type { Ipv6, Link, LinkStep, Readiness } from '../host/machine.ts';
-import { run, until } from './host-command.ts';
+import { run, until } from '../command/host-command.ts';
 import { addressesOf, ip, readinessOf, readLinks, refused, set, type RawLink } from './ip.ts';
 
 const RENAME_MS = 3_000;

@@ -15,18 +15,18 @@ import {
   readMtuLimits,
   readOtherAddresses,
   readWays,
-  withoutAutomatic,
   withYields,
   type RawLink,
   type RawRoute,
 } from './ip.ts';
-import type { InHost } from './host-command.ts';
+import { withoutAutomatic } from './automatic-profiles.ts';
+import type { InHost } from '../command/host-command.ts';
 import { kubeletServers, resolveHosts } from './kubelet.ts';
 import { isWithoutIpv6, readIpv6 } from './live-links.ts';
 import type { NetworkManager } from './network-manager.ts';
 import { loadedAddresses } from '../host/networkd.ts';
 import { readUppers, uppersElsewhere } from './uppers.ts';
-import { until } from './host-command.ts';
+import { until } from '../command/host-command.ts';
 
 /** OpenStack attaches a port within a second or two. */
 const ATTACH_MS = 3_000;

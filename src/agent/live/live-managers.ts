@@ -8,11 +8,11 @@ import type { ManagerPort } from '../host/host.ts';
 import { nicOf } from '../host/links.ts';
 import type { Link, NamedNic, Profiles, Rename } from '../host/machine.ts';
 import { isProfile, profileUuid } from '../plan/profiles.ts';
-import { run, until } from './host-command.ts';
+import { run, until } from '../command/host-command.ts';
 import { hasCarrier, ip, readLinks, type RawLink } from './ip.ts';
 import type { NetworkManager, Profile } from './network-manager.ts';
 import { hasFileFor, isConfigured, isManaged, NETWORKD_MS } from '../host/networkd.ts';
-import type { Systemd } from './systemd.ts';
+import type { Systemd } from '../command/systemd.ts';
 
 const CARRIER_OF_PROFILE_MS = 1_000;
 

@@ -4,7 +4,7 @@ import type { NeighbourPort } from '../host/host.ts';
 import { heldAddresses, ipOf, nicOf } from '../host/links.ts';
 import type { Claim, Conflict, Link } from '../host/machine.ts';
 import { answers, type Probe } from '../host/probe.ts';
-import { run, until } from './host-command.ts';
+import { run, until } from '../command/host-command.ts';
 import { hasCarrier, ip, readLinks, unreadable, type RawLink } from './ip.ts';
 import { CARRIER_MS } from './live-links.ts';
 

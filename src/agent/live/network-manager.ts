@@ -2,7 +2,7 @@
 // to read all of them (`connection reload`, a restart) would touch the node's own NIC.
 import { setTimeout as pause } from 'node:timers/promises';
 import { MultinicError } from '../../api/errors.ts';
-import { run, type Ended, type InHost } from './host-command.ts';
+import { run, type Ended, type InHost } from '../command/host-command.ts';
 
 const ACTIVATION_SECONDS = 15;
 const ANSWER_MS = 5_000;

@@ -11,7 +11,7 @@ import { isProfile } from '../plan/profiles.ts';
 import { RESTORE_MS } from './live-foreign-state.ts';
 import { RUNTIME_PROFILES } from './network-manager.ts';
 import { NETWORKD_MS, NETWORKD_WAITS, NETWORKD_WORKS } from '../host/networkd.ts';
-import { APPLY_SECONDS } from './systemd.ts';
+import { APPLY_SECONDS } from '../command/systemd.ts';
 
 /** The text of restore.sh in the bundle, where the build puts it. */
 declare const __RESTORE_SH__: string | undefined;

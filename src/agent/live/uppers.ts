@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import type { Root } from '../files/root.ts';
 import type { Upper } from '../host/machine.ts';
-import { run } from './host-command.ts';
+import { run } from '../command/host-command.ts';
 import type { RawLink } from './ip.ts';
 
 /** Kinds whose `link` is their other end. */

@@ -8,6 +8,7 @@ import type { BootNic } from '../foreign/systemd-files.ts';
 import { CARRIER_WAIT_PATH, carrierWait } from '../files/carrier-wait.ts';
 import { sharesSubnet } from './overlap.ts';
 import { orderFiles, type FileStep } from './file-order.ts';
+import { findOrphans, type Orphan } from './orphans.ts';
 import { describes, isShared, type DescribedNic } from '../foreign/foreign-nics.ts';
 import type { HostState, Ipv6, Link } from '../host/machine.ts';
 import { except, ipOf, linkSteps, nameByMac, nicOf, quietIpv6, type LinkTarget } from '../host/links.ts';
@@ -49,12 +50,6 @@ export interface FoundNic {
   readonly mac: string;
   readonly name: string;
   readonly netplanId?: string;
-}
-
-/** A managed file that goes away, and why. */
-interface Orphan {
-  readonly path: string;
-  readonly why: 'NotInCommit' | 'NicGone';
 }
 
 export interface Plan {
@@ -130,11 +125,7 @@ function makePlan(situation: Situation): Plan {
     }
   }
   const wantedPaths = new Set([...kept, ...writes.map(({ path }) => path)]);
-  const orphans = managed.flatMap((group): Orphan[] =>
-    [...group.files.keys()]
-      .filter((path) => !wantedPaths.has(path))
-      .map((path) => ({ path, why: desired.files.has(path) ? 'NicGone' : 'NotInCommit' })),
-  );
+  const orphans = findOrphans(managed, wantedPaths, desired.files);
   const files = [...orderFiles(orphans, writes, managed, present), ...noAutoDefaultSteps(situation)];
   const wanted = present.map((nic) => wantedLink(situation, nic));
   const targets = situation.links ? [...releasedLinks(situation), ...wanted] : [];

@@ -7,7 +7,8 @@ import { MultinicError } from '../../api/errors.ts';
 import { parseCidr } from '../../network/address.ts';
 import { keepAsText } from '../../network/yaml-text.ts';
 import { guarded } from '../files/io-error.ts';
-import { replaceFile, type Root } from '../files/root.ts';
+import { replaceFile } from '../files/durable-file.ts';
+import type { Root } from '../files/root.ts';
 
 const mac = z
   .string()

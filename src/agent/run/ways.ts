@@ -4,7 +4,7 @@ import { MultinicError } from '../../api/errors.ts';
 import type { MachinePort } from '../host/host.ts';
 import type { HostState, Link, NamedNic, Needs, Route, Way } from '../host/machine.ts';
 import { gatewaysOf } from '../host/gateways.ts';
-import { until } from '../live/host-command.ts';
+import { until } from '../command/host-command.ts';
 
 /** A way by the MAC of its NIC, because a NIC keeps its ways when it is renamed. */
 type KnownWay = Omit<Way, 'dev'> & { readonly mac: string; readonly name: string };

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Folder } from '../../../test/support/agent.ts';
 import { openRoot } from '../files/managed-files.ts';
-import { DeadMan } from './dead-man.ts';
+import { DeadMan } from '../live/dead-man.ts';
 import { run, type InHost } from './host-command.ts';
-import { LiveBoot } from './live-boot.ts';
-import { NetworkManager } from './network-manager.ts';
+import { LiveBoot } from '../live/live-boot.ts';
+import { NetworkManager } from '../live/network-manager.ts';
 import { Systemd } from './systemd.ts';
 
 /** `chroot` ends so when the command is not on the host, may not be run, or lacks a library. */

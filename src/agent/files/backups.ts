@@ -1,0 +1,33 @@
+// Backups of files that a run replaces or removes: the newest five of each file, in a folder beside it.
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { makeFolder, replaceFile } from './durable-file.ts';
+import type { HostFile } from './root.ts';
+
+/** No network manager reads a folder of that name. */
+export const BACKUP_FOLDER = 'backup';
+const KEPT = 5;
+
+/**
+ * Writes a copy named `90-multinic1.yaml.20250121T103200Z`, and removes the oldest of that file.
+ * @param folder real path of the backup folder, made if need be
+ * @returns the name of the copy
+ */
+export function keepBackup(folder: string, name: string, { content, mode }: HostFile, at: Date): string {
+  const stamp = at.toISOString().replaceAll(/[-:]|\.\d+/g, '');
+  makeFolder(folder, 0o700);
+  let copy = `${name}.${stamp}`;
+  for (let again = 2; fs.existsSync(join(folder, copy)); again += 1) copy = `${name}.${stamp}-${again}`;
+  replaceFile(join(folder, copy), content, mode);
+  for (const old of backupsOf(folder, name).slice(0, -KEPT)) fs.rmSync(join(folder, old));
+  return copy;
+}
+
+/** Oldest first. */
+function backupsOf(folder: string, name: string): string[] {
+  const stamped = /^\d{8}T\d{6}Z(-\d+)?$/;
+  return fs
+    .readdirSync(folder)
+    .filter((each) => each.startsWith(`${name}.`) && stamped.test(each.slice(name.length + 1)))
+    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+}
