@@ -5,7 +5,7 @@ import { execa } from 'execa';
 import { existsSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import pc from 'picocolors';
+import { styleText } from 'node:util';
 import { parseDocument } from 'yaml';
 import { isLocked } from '../src/local/flock.ts';
 
@@ -73,7 +73,7 @@ function edited(text: string): string {
 }
 
 function title(text: string): void {
-  console.log(`\n${pc.bold(`== ${text}`)}`);
+  console.log(`\n${styleText('bold', `== ${text}`)}`);
 }
 
 async function show(args: readonly string[]): Promise<void> {

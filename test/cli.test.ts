@@ -330,9 +330,12 @@ describe('with a controller', () => {
     ])
       expect((await multinic([...args, ...there])).stdout).toBe(await local.run(...args));
     const env = { MULTINIC_SERVER: origin, MULTINIC_TOKEN_FILE: file };
-    // Where picocolors by itself would paint a pipe.
-    const painted = await multinic(['status'], '', { ...env, CI: 'true', FORCE_COLOR: '1' });
+    // A library of colours by itself would paint these pipes.
+    const coloured = { ...env, CI: 'true', FORCE_COLOR: '1' };
+    const painted = await multinic(['status'], '', coloured);
     expect(painted).toMatchObject({ code: 0, stdout: await local.run('status') });
+    const failed = await multinic(['log', 'nobody'], '', coloured);
+    expect(failed).toMatchObject({ code: 1, stderr: expect.stringMatching(/^error: /) });
     expect((await multinic(['retry', ONE], '', env)).stdout).toContain('to be run again');
     await writeFile(file, 'no-token-of-this-server');
     expect(await multinic(['status', ...there])).toMatchObject({ code: 1, stdout: '' });

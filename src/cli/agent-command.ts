@@ -4,7 +4,8 @@ import type { Detection, Preview } from '../agent/run/preview.ts';
 import type { NextBoot } from '../agent/foreign/next-boot.ts';
 import type { LinkStep } from '../agent/host/machine.ts';
 import { hasCode } from '../api/errors.ts';
-import { forTerminal, outputOption, print, printJson, printTable, type Format } from './output.ts';
+import { forTerminal, outputOption, print, printJson, type Format } from './output.ts';
+import { printTable } from './table.ts';
 import { DEFAULTS } from '../api/defaults.ts';
 import { AGENT_EXIT, EXIT } from '../api/exit-codes.ts';
 

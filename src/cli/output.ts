@@ -1,9 +1,7 @@
 // How results reach people and programs.
 
-import Table from 'cli-table3';
 import { InvalidArgumentError, Option } from 'commander';
-import { stripVTControlCharacters } from 'node:util';
-import pc from 'picocolors';
+import { styleText } from 'node:util';
 import { formatProblem, InvalidInputError, MultinicError } from '../api/errors.ts';
 import { printable, printableJson } from '../network/text.ts';
 import { completed } from './remedy.ts';
@@ -36,8 +34,23 @@ export async function withProgress<T>(what: string, work: Promise<T>): Promise<T
   }
 }
 
-/** Colours on a terminal only, never with NO_COLOR. `isTTY` of a pipe is undefined, and picocolors needs a boolean. */
-export const paint = pc.createColors(process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined);
+export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
+
+/** Styles text on a terminal only, and never with NO_COLOR: FORCE_COLOR would make `styleText` by itself paint a pipe. */
+function painter(stream: NodeJS.WriteStream, style: Style): (text: string) => string {
+  const paints = stream.isTTY && process.env['NO_COLOR'] === undefined;
+  return (text) => (paints ? styleText(style, text, { validateStream: false }) : text);
+}
+
+/** Styles of what goes to stdout. */
+export const paint: Readonly<Record<Style, (text: string) => string>> = {
+  bold: painter(process.stdout, 'bold'),
+  dim: painter(process.stdout, 'dim'),
+  red: painter(process.stdout, 'red'),
+  green: painter(process.stdout, 'green'),
+  yellow: painter(process.stdout, 'yellow'),
+  cyan: painter(process.stdout, 'cyan'),
+};
 
 export function print(text: string): void {
   process.stdout.write(forTerminal(text.endsWith('\n') ? text : `${text}\n`));
@@ -63,63 +76,6 @@ export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** Columns without lines, as kubectl prints them. The last column is wrapped on a terminal, and never in a pipe. */
-export function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
-  const table = new Table({
-    head: head.map((cell) => paint.dim(cell)),
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': GAP },
-    chars: NO_LINES,
-  });
-  table.push(...wrapLast([head, ...rows], process.stdout.columns).slice(1));
-  print(table.toString().replaceAll(/ +$/gm, ''));
-}
-
-/** A narrower column has more line breaks than sense. */
-const MIN_WRAP = 24;
-
-/** @param columns of the terminal; undefined when it is none */
-export function wrapLast(rows: readonly (readonly string[])[], columns: number | undefined): string[][] {
-  const widths = rows[0]!
-    .slice(0, -1)
-    .map((_, column) => Math.max(...rows.map((row) => stripVTControlCharacters(row[column]!).length)));
-  const left = (columns ?? Infinity) - widths.reduce((sum, width) => sum + width + GAP, 0);
-  return rows.map((row) => [...row.slice(0, -1), left < MIN_WRAP ? row.at(-1)! : wrap(row.at(-1)!, left)]);
-}
-
-/** A word that is longer than a line stays whole: it may be a path to copy. */
-function wrap(text: string, width: number): string {
-  const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const line = lines.at(-1);
-    if (line !== undefined && line.length + 1 + word.length <= width) lines[lines.length - 1] += ` ${word}`;
-    else lines.push(word);
-  }
-  return lines.join('\n');
-}
-
-/** Blanks between columns. */
-const GAP = 2;
-
-const NO_LINES = Object.fromEntries(
-  [
-    'top',
-    'top-mid',
-    'top-left',
-    'top-right',
-    'bottom',
-    'bottom-mid',
-    'bottom-left',
-    'bottom-right',
-    'left',
-    'left-mid',
-    'mid',
-    'mid-mid',
-    'right',
-    'right-mid',
-    'middle',
-  ].map((name) => [name, '']),
-);
-
 /** RFC 3339 in UTC, to the second. @param seconds since 1970 */
 export function formatTime(seconds: number): string {
   return new Date(seconds * 1000).toISOString().replace(/\.\d+Z$/, 'Z');
@@ -127,17 +83,14 @@ export function formatTime(seconds: number): string {
 
 /** Ends the program with the reason, as text on stderr. */
 export function fail(error: unknown): never {
+  const label = painter(process.stderr, 'red')('error');
   if (error instanceof InvalidInputError) {
-    for (const problem of error.problems) complain(`${pc.red('error')}: ${formatProblem(problem)}\n`);
+    for (const problem of error.problems) complain(`${label}: ${formatProblem(problem)}\n`);
     process.exit(EXIT.invalid);
   }
-  if (error instanceof MultinicError)
-    complain(`${pc.red('error')}: ${completed(error.message)} (${error.code})\n`);
-  else if (isSystemError(error)) complain(`${pc.red('error')}: ${error.message} (${error.code})\n`);
-  else
-    complain(
-      `${pc.red('error')}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-    );
+  if (error instanceof MultinicError) complain(`${label}: ${completed(error.message)} (${error.code})\n`);
+  else if (isSystemError(error)) complain(`${label}: ${error.message} (${error.code})\n`);
+  else complain(`${label}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   process.exit(EXIT.failed);
 }
 

@@ -14,11 +14,11 @@ import {
   paint,
   print,
   printJson,
-  printTable,
   wholeNumber,
   withProgress,
   type Format,
 } from './output.ts';
+import { printTable } from './table.ts';
 import { EXIT } from '../api/exit-codes.ts';
 
 interface Flags extends ConnectionFlags {

@@ -1,0 +1,65 @@
+// Tables of the CLI: columns without lines, as kubectl prints them.
+
+import stringWidth from 'string-width';
+import { paint, print } from './output.ts';
+
+type Row = readonly string[];
+
+/** Prints a table on stdout. The last column is wrapped on a terminal, and never in a pipe. */
+export function printTable(head: Row, rows: readonly Row[]): void {
+  const [, ...wrapped] = wrapLast([head, ...rows], process.stdout.columns);
+  print(formatTable([head.map((cell) => paint.dim(cell)), ...wrapped]));
+}
+
+/** Blanks between columns. */
+const GAP = 2;
+
+/** Lines of the rows, all of which have as many cells as the first row. A cell with line breaks takes several lines. */
+export function formatTable(rows: readonly Row[]): string {
+  const widths = widthsOf(rows);
+  return rows
+    .flatMap(linesOf)
+    .map((cells) => cells.map((cell, column) => pad(cell, widths[column]! + GAP)).join(''))
+    .map((line) => line.replace(/ +$/, ''))
+    .join('\n');
+}
+
+/** Splits a row at the line breaks of its cells. */
+function linesOf(row: Row): string[][] {
+  const cells = row.map((cell) => cell.split('\n'));
+  const height = Math.max(...cells.map(({ length }) => length));
+  return Array.from({ length: height }, (_, line) => cells.map((lines) => lines[line] ?? ''));
+}
+
+/** Widths of the columns on a terminal, where a Korean letter takes two places and a colour takes none. */
+function widthsOf(rows: readonly Row[]): number[] {
+  return rows[0]!.map((_, column) =>
+    Math.max(...rows.flatMap((row) => row[column]!.split('\n').map((line) => stringWidth(line)))),
+  );
+}
+
+function pad(text: string, width: number): string {
+  return text + ' '.repeat(width - stringWidth(text));
+}
+
+/** A narrower column has more line breaks than sense. */
+const MIN_WRAP = 24;
+
+/** @param columns of the terminal; undefined when it is none */
+export function wrapLast(rows: readonly Row[], columns: number | undefined): string[][] {
+  const widths = widthsOf(rows).slice(0, -1);
+  const left = (columns ?? Infinity) - widths.reduce((sum, width) => sum + width + GAP, 0);
+  return rows.map((row) => [...row.slice(0, -1), left < MIN_WRAP ? row.at(-1)! : wrap(row.at(-1)!, left)]);
+}
+
+/** A word that is longer than a line stays whole: it may be a path to copy. */
+function wrap(text: string, width: number): string {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1);
+    if (line !== undefined && stringWidth(line) + 1 + stringWidth(word) <= width)
+      lines[lines.length - 1] += ` ${word}`;
+    else lines.push(word);
+  }
+  return lines.join('\n');
+}
