@@ -11,6 +11,7 @@ import type { Mark } from '../src/store/model/store-port.ts';
 import { Store } from '../src/store/store.ts';
 import { median, report, timed, type Bench } from './report.ts';
 import { nodeRef } from '../src/network/node-ref.ts';
+import { mac } from '../test/support/mac.ts';
 
 const NODES = 5_000;
 const COMMITS_A_NODE = 20;
@@ -67,10 +68,12 @@ function treeOf(node: number, commit: number): ReadonlyMap<string, string> {
     renderer: 'netplan',
     source,
   } as const;
-  const mac = `02:00:00:00:${(node >> 8).toString(16).padStart(2, '0')}:${(node & 255).toString(16).padStart(2, '0')}`;
+  const own = mac(
+    `02:00:00:00:${(node >> 8).toString(16).padStart(2, '0')}:${(node & 255).toString(16).padStart(2, '0')}`,
+  );
   const nic = {
     name: 'multinic0',
-    mac,
+    mac: own,
     address: `10.0.${node >> 8}.${node & 255}`,
     prefix: 16,
     mtu: 1500 + commit,

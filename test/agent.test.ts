@@ -30,6 +30,7 @@ import {
   type AgentRun,
 } from './support/agent.ts';
 import { STEPS, type Step } from '../src/agent/run/steps.ts';
+import { mac } from './support/mac.ts';
 
 /** Nothing listens there. */
 const NOWHERE = 'http://127.0.0.1:9';
@@ -312,7 +313,7 @@ describe('for people', () => {
     const change = await multinic('plan', '--root', root, '--tree', tree);
     expect(change.code).toBe(10);
     expect(change.text).toContain('ens8 is named multinic3');
-    put([nic(0, { mac: 'fa:16:3e:00:01:00' })]);
+    put([nic(0, { mac: mac('fa:16:3e:00:01:00') })]);
     const refused = await multinic('plan', '--root', root, '--tree', tree);
     expect(refused).toMatchObject({ code: 1, text: expect.stringContaining('NicInUse') });
     expect((await multinic('plan', '--root', root)).code).toBe(2);
@@ -427,7 +428,7 @@ describe('hostile trees in a real store', () => {
 test('a report of 32 NICs fits a termination message', async () => {
   const network = Array.from({ length: 32 }, (_, index) =>
     nic(index, {
-      mac: `02:00:00:00:02:${index.toString(16).padStart(2, '0')}`,
+      mac: mac(`02:00:00:00:02:${index.toString(16).padStart(2, '0')}`),
       address: `192.168.${100 + index}.10`,
     }),
   );

@@ -3,8 +3,9 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { LinkStep } from '../src/agent/host/machine.ts';
+import { mac } from './support/mac.ts';
 
-const MAC = '02:00:00:00:01:00';
+const MAC = mac('02:00:00:00:01:00');
 const PROGRAM = join(import.meta.dirname, 'support/link-step.ts');
 
 function processesOf(step: LinkStep): string[] {

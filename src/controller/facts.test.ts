@@ -3,8 +3,9 @@ import type { Branch } from '../history/node-branch.ts';
 import type { OutcomeRecord } from '../history/outcome-branch.ts';
 import type { Commit, Reader } from '../store/model/store-port.ts';
 import { factsOf } from './facts.ts';
+import { mac } from '../../test/support/mac.ts';
 
-const MAC = '02:00:00:00:00:01';
+const MAC = mac('02:00:00:00:00:01');
 
 function branchWith(netplanId?: string): Branch {
   const person = { name: 'multinic-agent', email: 'controller@multinic.io', time: 7 };

@@ -56,9 +56,8 @@ export function namesAdopted(branch: Branch, history: readonly OutcomeRecord[]):
 }
 
 function bearsNames(branch: Branch, { found }: OutcomeRecord): boolean {
-  const byMac = new Map(branch.network.map((nic) => [nic.mac, nic]));
   return adoptable(branch.node, found).every(({ mac, name, netplanId }) => {
-    const nic = byMac.get(mac);
+    const nic = branch.network.find((each) => each.mac === mac);
     if (nic === undefined) return true;
     return nic.name === name && (netplanId === undefined || nic.netplanId === netplanId);
   });

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import type { Interface } from '../network/interface.ts';
 import { describeChange, subject } from './commit-words.ts';
+import { mac } from '../../test/support/mac.ts';
 
 const nic = (index: number, more: Partial<Interface> = {}): Interface => ({
   name: `multinic${index}`,
-  mac: `02:00:00:00:00:0${index}`,
+  mac: mac(`02:00:00:00:00:0${index}`),
   address: `192.168.${index}.10`,
   prefix: 24,
   mtu: 1500,

@@ -13,6 +13,7 @@ import { openReader } from '../store/reader.ts';
 import { MAX_CLOCK_AHEAD_S, MAX_COMMITS, NodeBranchPolicy } from './policy.ts';
 import { MAX_CHANGED_FILE } from './pushed-tree.ts';
 import { nodeRef } from '../network/node-ref.ts';
+import { mac } from '../../test/support/mac.ts';
 
 const NOW_S = 1_700_000_000;
 const OURS = `multinic-agent <controller@multinic.io> ${NOW_S - 100}`;
@@ -21,7 +22,7 @@ const NO_COMMIT = '0'.repeat(40);
 
 const nic = (index: number, mtu = 1500): Interface => ({
   name: `multinic${index}`,
-  mac: `02:00:00:00:00:${index.toString(16).padStart(2, '0')}`,
+  mac: mac(`02:00:00:00:00:${index.toString(16).padStart(2, '0')}`),
   address: `10.0.${index}.10`,
   prefix: 24,
   mtu,

@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { MultinicError } from '../api/errors.ts';
 import type { Network } from '../network/interface.ts';
 import { readTree } from '../network/tree.ts';
+import type { Mac } from '../network/mac.ts';
 import { MAX_COMMIT_BYTES } from '../store/model/tree-bounds.ts';
 import type { Commit, Oid, Reader } from '../store/model/store-port.ts';
 import { PUSHED_TREE } from './pushed-tree.ts';
@@ -23,7 +24,7 @@ export async function refuseStrayRevert(
   after: Network,
 ): Promise<void> {
   const targets = [...`${commit.subject}\n${commit.body}`.matchAll(REVERTS)].map(([, oid = '']) => oid);
-  const meant = new Set<string>();
+  const meant = new Set<Mac>();
   for (const target of targets) {
     const macs = await changedBy(objects, target);
     // A commit that is not here, or that nobody can read, says nothing.
@@ -42,7 +43,7 @@ export async function refuseStrayRevert(
 }
 
 /** MACs of the interfaces that a commit changed; undefined when its trees cannot be read. */
-async function changedBy(objects: Reader, digits: string): Promise<string[] | undefined> {
+async function changedBy(objects: Reader, digits: string): Promise<Mac[] | undefined> {
   try {
     const found = await objects.resolve(digits);
     if (((await objects.head(found))?.size ?? Infinity) > MAX_COMMIT_BYTES) return undefined;
@@ -59,7 +60,7 @@ async function networkOf(objects: Reader, commit: Oid): Promise<Network> {
   return readTree(await objects.files(commit, '', PUSHED_TREE)).network;
 }
 
-function changed(before: Network, after: Network): string[] {
+function changed(before: Network, after: Network): Mac[] {
   const was = new Map(before.map((nic) => [nic.mac, nic]));
   const is = new Map(after.map((nic) => [nic.mac, nic]));
   return [...new Set([...was.keys(), ...is.keys()])].filter(
@@ -67,7 +68,7 @@ function changed(before: Network, after: Network): string[] {
   );
 }
 
-function nameOf(mac: string, before: Network, after: Network): string {
+function nameOf(mac: Mac, before: Network, after: Network): string {
   const nic = [...after, ...before].find((each) => each.mac === mac);
   return `${nic?.name ?? 'an interface'} (${mac})`;
 }

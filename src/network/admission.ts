@@ -16,6 +16,7 @@ import {
 } from './address.ts';
 import { checkNetwork } from './check.ts';
 import { DEFAULT_MTU, indexOfName, MAX_MTU, MIN_MTU, type WantedInterface } from './interface.ts';
+import { parseMac } from './mac.ts';
 import { isNodeId, isNodeName, isPlainText, nodeIdKey } from './text.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
 
@@ -208,9 +209,10 @@ function readInterface(raw: unknown, path: string, problems: Problem[]): WantedI
   const readable = !misshapen.has('address') && !misshapen.has('cidr');
   const subnet = readable ? readSubnet(item, path, found) : undefined;
   problems.push(...found);
-  if (found.length > 0 || subnet === undefined || macAddress === undefined) return undefined;
+  const mac = macAddress === undefined ? undefined : parseMac(macAddress);
+  if (found.length > 0 || subnet === undefined || mac === undefined) return undefined;
   return {
-    mac: macAddress.toLowerCase(),
+    mac,
     ...subnet,
     mtu,
     ...(portId !== undefined && { portId }),

@@ -12,6 +12,7 @@ import {
   type Interface,
   type WantedInterface,
 } from './interface.ts';
+import type { Mac } from './mac.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
 
 /** A field of an interface, as the CR calls it. */
@@ -64,7 +65,7 @@ export function checkNetwork(nics: readonly Nic[], at: (index: number, field?: F
 
 type Add = (field: Field, code: Reason, message: string) => void;
 
-function checkMac(mac: string, add: Add): void {
+function checkMac(mac: Mac, add: Add): void {
   const remedy = "write the MAC of the port, as OpenStack's port list shows it";
   if (mac === '00:00:00:00:00:00') add('macAddress', 'ZeroMac', `is all zeros; ${remedy}`);
   else if ((Number.parseInt(mac.slice(0, 2), 16) & 1) === 1) {

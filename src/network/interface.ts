@@ -1,5 +1,7 @@
 // One NIC as a node should have it, and the order and equality of such NICs. Pure values, no I/O.
 
+import type { Mac } from './mac.ts';
+
 /**
  * A secondary NIC as a node's files describe it. Normalised: MAC lower case with colons, address in its
  * canonical text (RFC 5952 for IPv6) without prefix.
@@ -7,7 +9,7 @@
 export interface Interface {
   /** `multinic0`… */
   readonly name: string;
-  readonly mac: string;
+  readonly mac: Mac;
   readonly address: string;
   readonly prefix: number;
   readonly mtu: number;

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
 import type { Interface, WantedInterface } from './interface.ts';
 import { assignNames } from './nic-names.ts';
+import { mac } from '../../test/support/mac.ts';
 
 const want = (letter: string, name?: string): WantedInterface => ({
-  mac: `02:00:00:00:00:0${letter}`,
+  mac: mac(`02:00:00:00:00:0${letter}`),
   address: `10.0.0.${letter.codePointAt(0)}`,
   prefix: 24,
   mtu: 1500,

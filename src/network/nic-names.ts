@@ -1,6 +1,7 @@
 // Stable names: a NIC's name follows its MAC, so removing multinic1 never renames multinic2.
 
 import { byIndex, nameOfIndex, type Interface, type Network, type WantedInterface } from './interface.ts';
+import type { Mac } from './mac.ts';
 
 /**
  * Gives names to the interfaces that a CR wants on a node. A name comes from the CR, else from the tip, else from the
@@ -11,7 +12,7 @@ import { byIndex, nameOfIndex, type Interface, type Network, type WantedInterfac
 export function assignNames(wanted: readonly WantedInterface[], tip: Network, base: Network): Network {
   const names = new Map<string, string>();
   const taken = new Set<string>();
-  const give = (mac: string, name: string | undefined): void => {
+  const give = (mac: Mac, name: string | undefined): void => {
     if (name === undefined || names.has(mac) || taken.has(name)) return;
     names.set(mac, name);
     taken.add(name);

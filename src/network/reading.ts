@@ -4,7 +4,7 @@ import { InvalidInputError, type Problem } from '../api/errors.ts';
 import { parseAddress, parseCidr, width, type Address, type Cidr } from './address.ts';
 import { byIndex, type Interface } from './interface.ts';
 import type { Files } from './renderer.ts';
-import { normalizeMac } from './text.ts';
+import { parseMac, type Mac } from './mac.ts';
 import type { Keys } from './vocabulary.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
 
@@ -25,8 +25,8 @@ export class Reading {
     return this.keys.has(key);
   }
 
-  mac(key: string): string | undefined {
-    return this.#value(key, 'InvalidMac', 'a MAC such as "fa:16:3e:5e:62:3e"', normalizeMac);
+  mac(key: string): Mac | undefined {
+    return this.#value(key, 'InvalidMac', 'a MAC such as "fa:16:3e:5e:62:3e"', parseMac);
   }
 
   /** Any decimal number: its range is for `checkNetwork` to judge, beside all other rules. */

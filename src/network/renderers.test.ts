@@ -5,10 +5,11 @@ import type { RendererKind } from './node.ts';
 import type { Files } from './renderer.ts';
 import { RENDERER_KINDS, rendererOf } from './renderers.ts';
 import { thrownBy } from './thrown-by.ts';
+import { mac } from '../../test/support/mac.ts';
 
 const NIC: Interface = {
   name: 'multinic0',
-  mac: 'fa:16:3e:5e:62:3e',
+  mac: mac('fa:16:3e:5e:62:3e'),
   address: '192.168.1.100',
   prefix: 24,
   mtu: 1500,
@@ -356,7 +357,7 @@ HWADDR=fa:16:3e:5e:62:3e
     const text = earlierNetplan.replace('FA:16:3E:5E:62:3E', '02:00:00:10:01:01');
     const files = new Map([[NETPLAN, text]]);
     expect(rendererOf('netplan').parse(files, { lenient: true })).toEqual([
-      { ...NIC, mac: '02:00:00:10:01:01' },
+      { ...NIC, mac: mac('02:00:00:10:01:01') },
     ]);
   });
 

@@ -73,10 +73,3 @@ export function isNodeName(text: string): boolean {
 export function nodeIdKey(id: string): string {
   return id.replaceAll('-', '').toLowerCase();
 }
-
-const MAC = /^(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$/;
-
-/** Lower case with colons; undefined when it is no MAC. */
-export function normalizeMac(text: string): string | undefined {
-  return MAC.test(text) ? text.toLowerCase() : undefined;
-}

@@ -10,6 +10,7 @@ import { RENDERER_KINDS } from './renderers.ts';
 import { managedFiles, MAX_FILE_BYTES, NODE_FILE, readTree, renderTree, treeId } from './tree.ts';
 import type { Files } from './renderer.ts';
 import { thrownBy } from './thrown-by.ts';
+import { mac } from '../../test/support/mac.ts';
 
 const NODE: NodeIdentity = {
   name: 'k8s-worker-01',
@@ -22,7 +23,7 @@ const NODE: NodeIdentity = {
 };
 const NETWORK: Interface[] = [0, 2, 11].map((index) => ({
   name: `multinic${index}`,
-  mac: `02:00:00:00:00:${String(index).padStart(2, '0')}`,
+  mac: mac(`02:00:00:00:00:${String(index).padStart(2, '0')}`),
   address: `192.168.${index}.10`,
   prefix: 24,
   mtu: 1500,
@@ -191,7 +192,7 @@ test('files of another renderer are foreign', () => {
 describe('git merges edits of any two fields', () => {
   const base: Interface = { ...NETWORK[0]! };
   const edits: Partial<Interface>[] = [
-    { mac: '02:00:00:00:00:99' },
+    { mac: mac('02:00:00:00:00:99') },
     { address: '192.168.0.99' },
     { mtu: 9000 },
     { portId: 'other' },

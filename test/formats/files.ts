@@ -11,8 +11,9 @@ import { renderNode } from '../../src/network/node.ts';
 import { RENDERER_KINDS, rendererOf } from '../../src/network/renderers.ts';
 import { NODE_FILE } from '../../src/network/tree.ts';
 import { Batch } from '../../src/store/model/batch.ts';
+import { mac } from '../support/mac.ts';
 
-const MAC = '02:00:00:00:01:01';
+const MAC = mac('02:00:00:00:01:01');
 const NIC: Interface = {
   name: 'multinic1',
   mac: MAC,

@@ -14,6 +14,7 @@ import { hashedTokens } from '../../src/store/http/auth.ts';
 import { Batch } from '../../src/store/model/batch.ts';
 import { serve, type StoreServer } from '../../src/store/server/serve.ts';
 import { Store } from '../../src/store/store.ts';
+import { mac } from './mac.ts';
 
 export const NODE = 'worker-1';
 const MACHINE = '8b3c1f0e5d9a4c7b92e61a0f3d7c5b01';
@@ -42,7 +43,7 @@ export function identity(kind: RendererKind, name = NODE): NodeIdentity {
 export function nic(index: number, changes: Partial<Interface> = {}): Interface {
   return {
     name: `multinic${index}`,
-    mac: `02:00:00:00:01:0${index}`,
+    mac: mac(`02:00:00:00:01:0${index}`),
     address: `192.168.${100 + index}.10`,
     prefix: 24,
     mtu: 1500,
@@ -58,7 +59,7 @@ export function machine(nics: number): HostState & { links: unknown[] } {
     bootId: '3f1c8d52-6a0e-4d3b-9b77-0c5e2a914d01',
     nodeAddresses: ['10.10.0.11'],
     links: [
-      { name: 'eth0', mac: 'fa:16:3e:00:01:00', up: true, mtu: 1500, addresses: ['10.10.0.11/24'] },
+      { name: 'eth0', mac: mac('fa:16:3e:00:01:00'), up: true, mtu: 1500, addresses: ['10.10.0.11/24'] },
       ...Array.from({ length: nics }, (_, index) => ({
         name: `ens${5 + index}`,
         mac: nic(index).mac,

@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { MultinicError } from '../../api/errors.ts';
+import { isMac } from '../../network/mac.ts';
 import { RECORD } from './managed-files.ts';
 import type { Root } from './root.ts';
 
+const mac = z.string().refine(isMac, 'expected a MAC: 02:00:00:00:01:00');
 const ipv6 = z.strictObject({ acceptRa: z.number(), addrGenMode: z.number() });
 
 const linkTarget = z.strictObject({
   name: z.string(),
-  mac: z.string(),
+  mac,
   up: z.boolean(),
   mtu: z.number(),
   addresses: z.array(z.string()).readonly(),

@@ -2,6 +2,7 @@ import type { Interface } from '../../network/interface.ts';
 import { InvalidInputError } from '../../api/errors.ts';
 import type { Renderer } from '../../network/renderer.ts';
 import { RENDERER_KINDS, rendererOf } from '../../network/renderers.ts';
+import type { Mac } from '../../network/mac.ts';
 import { CARRIER_WAIT_PATH } from './carrier-wait.ts';
 import { NO_AUTO_DEFAULT_FOLDER, noAutoDefaultMac } from './no-auto-default.ts';
 import { isMetricFile, metricPaths } from './route-metric.ts';
@@ -49,7 +50,7 @@ export function openRoot(dir: string): Root {
 }
 
 /** MACs of NICs that NetworkManager is to give no profile of its own. */
-export function readNoAutoDefault(root: Root): string[] {
+export function readNoAutoDefault(root: Root): Mac[] {
   return root
     .list(NO_AUTO_DEFAULT_FOLDER)
     .flatMap((name) => noAutoDefaultMac(`${NO_AUTO_DEFAULT_FOLDER}/${name}`) ?? []);

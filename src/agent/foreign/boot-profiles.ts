@@ -3,6 +3,7 @@ import type { ReadFolder } from './boot-folders.ts';
 import type { Ifcfg } from './ifcfg-files.ts';
 import { iniEntries } from './ini-entries.ts';
 import { canonicalMac, globsMatch } from './systemd-files.ts';
+import type { Mac } from '../../network/mac.ts';
 
 /** A profile of an Ethernet NIC that connects by itself. */
 export interface BootProfile {
@@ -13,7 +14,7 @@ export interface BootProfile {
   readonly dhcp: boolean;
   readonly priority: number;
   /** Whether it is for a NIC of this MAC and one of these names. */
-  readonly isFor: (mac: string, names: readonly string[]) => boolean;
+  readonly isFor: (mac: Mac, names: readonly string[]) => boolean;
 }
 
 export const PROFILE_FOLDERS = ['etc', 'run', 'usr/lib'].map(
@@ -28,7 +29,7 @@ export function isProfileName(name: string, folder: string): boolean {
 
 /** The strongest profile that fits; of equal ones NetworkManager takes the one that was used last. */
 export function profileFor(
-  mac: string,
+  mac: Mac,
   names: readonly string[],
   ifcfgs: readonly Ifcfg[],
   read: ReadFolder,

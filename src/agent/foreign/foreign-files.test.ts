@@ -5,8 +5,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { describedNics } from './foreign-files.ts';
 import { describes } from './foreign-nics.ts';
 import { openRoot } from '../files/managed-files.ts';
+import { mac } from '../../../test/support/mac.ts';
 
-const MAC = '02:00:00:00:01:00';
+const MAC = mac('02:00:00:00:01:00');
 const NIC = { mac: MAC, names: ['ens6', 'multinic0'] };
 let dir: string;
 

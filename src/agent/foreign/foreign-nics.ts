@@ -1,5 +1,6 @@
 // A NIC as a foreign file describes it, and whether a NIC of the machine fits the description.
 import { globsMatch } from './systemd-files.ts';
+import type { Mac } from '../../network/mac.ts';
 
 /** Conditions of a description: all of them have to fit, and a description without any fits no NIC. */
 export interface NicMatch {
@@ -26,7 +27,7 @@ export interface DescribedNic {
 
 /** A NIC of the machine, with everything that a description may name. */
 export interface NicWords {
-  readonly mac: string;
+  readonly mac: Mac;
   /** Names that the NIC has, had or is to have. */
   readonly names: readonly string[];
   /** Absent: not known, or none. */

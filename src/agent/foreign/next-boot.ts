@@ -4,6 +4,7 @@ import { MultinicError } from '../../api/errors.ts';
 import type { Interface, Network } from '../../network/interface.ts';
 import type { RendererKind } from '../../network/node.ts';
 import { rendererOf } from '../../network/renderers.ts';
+import type { Mac } from '../../network/mac.ts';
 import { profileFor } from './boot-profiles.ts';
 import type { ReadFolder } from './boot-folders.ts';
 import { readIfcfgs } from './ifcfg-files.ts';
@@ -27,7 +28,7 @@ export interface BootChoice {
 
 /** Files that count for a NIC at the next boot. Absent: no file decides. */
 export interface NextBoot {
-  readonly mac: string;
+  readonly mac: Mac;
   /** A .link file or a udev rule; gives one name, or none (the kernel's, or udev's policy). */
   readonly link?: BootChoice;
   /** The .network file that networkd takes. */

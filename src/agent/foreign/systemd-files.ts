@@ -2,10 +2,11 @@
 import { matchesGlob } from 'node:path';
 import type { ReadFolder } from './boot-folders.ts';
 import { unitEntries, type IniEntry } from './ini-entries.ts';
+import type { Mac } from '../../network/mac.ts';
 
 /** A NIC as a boot finds it, before any file names it. */
 export interface BootNic {
-  readonly mac: string;
+  readonly mac: Mac;
   /** Names that the kernel may give it first, and the name that it had before us. */
   readonly names: readonly string[];
   /** Its kernel driver; a virtual link has none. */

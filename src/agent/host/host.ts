@@ -1,6 +1,7 @@
 // The agent's view of the machine: small ports, one for each concern. A phase of a run takes only the ports that it uses.
 // A recorded host (local home) and a live host implement the same ports.
 import type { RendererKind } from '../../network/node.ts';
+import type { Mac } from '../../network/mac.ts';
 import type { Pending } from '../files/host-record.ts';
 import type { NextBoot } from '../foreign/next-boot.ts';
 import type { BootNic } from '../foreign/systemd-files.ts';
@@ -36,7 +37,7 @@ export interface MachinePort {
   /** Reads the part of `state` that needs no command. */
   identity(): Promise<MachineIdentity>;
   /** Waits a moment for NICs that are being attached. */
-  attached(macs: readonly string[]): Promise<void>;
+  attached(macs: readonly Mac[]): Promise<void>;
   /**
    * The kernel's ways to these addresses, and to those that the host itself must reach: as the kernel chooses, and from
    * each of the node's own addresses. An address that nothing leads to has none.
@@ -49,7 +50,7 @@ export interface LinkPort {
   /** Makes one change in the kernel. @throws MultinicError `LinkRefused` */
   change(step: LinkStep): Promise<void>;
   /** Waits a moment for carriers and for the end of IPv6 duplicate address detection. */
-  readiness(macs: readonly string[]): Promise<readonly Readiness[]>;
+  readiness(macs: readonly Mac[]): Promise<readonly Readiness[]>;
 }
 
 /** Asks other machines on the networks of the NICs. */
@@ -75,7 +76,7 @@ export interface ManagerPort {
    * @returns undefined: the host has no NetworkManager to ask (a recorded host)
    * @throws MultinicError `NetworkManagerDown`, `NicUnmanaged`
    */
-  profiles(macs: readonly string[]): Promise<Profiles | undefined>;
+  profiles(macs: readonly Mac[]): Promise<Profiles | undefined>;
   /**
    * Tells NetworkManager which files were written or removed, and has it give these NICs these profiles.
    * @throws MultinicError `NetworkManagerDown`, `NetworkManagerRefused`
@@ -101,7 +102,7 @@ export interface ManagerPort {
 /** Reads and restores routes, rules, addresses and permanent neighbours of other software. */
 export interface ForeignStatePort {
   /** @param macs NICs that are to change */
-  read(macs: readonly string[], scope: ForeignScope): Promise<ForeignState>;
+  read(macs: readonly Mac[], scope: ForeignScope): Promise<ForeignState>;
   /**
    * Adds what is missing and overwrites nothing.
    * @param links links by the names that the state has for them

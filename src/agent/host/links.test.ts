@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Link, LinkStep } from './machine.ts';
 import { except, linkSteps, nicOf, quietIpv6, linkLocalOf, type LinkTarget } from './links.ts';
+import { mac } from '../../../test/support/mac.ts';
 
 /** A kernel: refuses a name that is taken and an address that another link has. */
 function execute(links: readonly Link[], steps: readonly LinkStep[]): Link[] {
@@ -33,6 +34,9 @@ function apply(link: Link, step: LinkStep): Link {
   }
 }
 
+const M0 = mac('02:00:00:00:00:00');
+const M1 = mac('02:00:00:00:00:01');
+const MACS = [M0, M1, mac('02:00:00:00:00:02'), mac('02:00:00:00:00:03')];
 const ADDRESSES = ['1', '2', '3', '4', '5', '6'];
 const machine = fc
   .tuple(
@@ -44,8 +48,8 @@ const machine = fc
     }),
   )
   .map(([names, addresses, rest]) =>
-    ['m0', 'm1', 'm2', 'm3'].map((mac, index): Link => ({
-      mac,
+    MACS.map((each, index): Link => ({
+      mac: each,
       name: names[index] ?? '',
       addresses: [addresses[index] ?? ''],
       up: rest[index]?.up ?? true,
@@ -76,28 +80,28 @@ test('from wherever a kill left it, the rest of the way or the way back is found
 });
 
 test('a new address comes before the old one goes', () => {
-  const link: Link = { mac: 'm0', name: 'a', up: true, mtu: 1500, addresses: ['old'] };
+  const link: Link = { mac: M0, name: 'a', up: true, mtu: 1500, addresses: ['old'] };
   expect(
     linkSteps([link], [{ ...link, addresses: ['new'], dropped: ['old'] }]).map((step) => step.op),
   ).toEqual(['add', 'drop']);
 });
 
 test('a NIC is not the bond that copies its MAC', () => {
-  const member: Link = { mac: 'm0', name: 'ens6', up: true, mtu: 1500, addresses: [], master: 'bond0' };
+  const member: Link = { mac: M0, name: 'ens6', up: true, mtu: 1500, addresses: [], master: 'bond0' };
   const { master: _, ...bond } = { ...member, name: 'bond0' };
   for (const links of [
     [bond, member],
     [member, bond],
   ])
-    expect(nicOf(links, 'm0')).toBe(member);
+    expect(nicOf(links, M0)).toBe(member);
   const vlan: Link = { ...member, name: 'ens6.7', master: 'br0' };
-  expect(nicOf([vlan, bond], 'm0')).toBe(bond);
-  expect(nicOf([bond], 'm1')).toBeUndefined();
+  expect(nicOf([vlan, bond], M0)).toBe(bond);
+  expect(nicOf([bond], M1)).toBeUndefined();
 });
 
 test('a NIC is quiet before it comes up, and what the kernel does no IPv6 on stays as it is', () => {
   const ipv6 = { acceptRa: 1, addrGenMode: 0 };
-  const link: Link = { mac: 'm0', name: 'a', up: false, mtu: 1500, addresses: [], ipv6 };
+  const link: Link = { mac: M0, name: 'a', up: false, mtu: 1500, addresses: [], ipv6 };
   const target = { ...link, up: true, dropped: [], ipv6: quietIpv6(ipv6, false) };
   expect(linkSteps([link], [target]).map(({ op }) => op)).toEqual(['ipv6', 'set']);
   const { ipv6: _, ...without } = link;
@@ -108,11 +112,11 @@ test('a NIC is quiet before it comes up, and what the kernel does no IPv6 on sta
 });
 
 test('the link-local address that the kernel makes of a MAC', () => {
-  expect(linkLocalOf('fa:16:3e:00:00:01')).toBe('fe80::f816:3eff:fe00:1');
+  expect(linkLocalOf(mac('fa:16:3e:00:00:01'))).toBe('fe80::f816:3eff:fe00:1');
 });
 
 test('a lease is neither taken away nor made to stay', () => {
-  const link: Link = { mac: 'm0', name: 'a', up: true, mtu: 1500, addresses: ['ours'], leases: ['lease'] };
+  const link: Link = { mac: M0, name: 'a', up: true, mtu: 1500, addresses: ['ours'], leases: ['lease'] };
   const { leases: _, ...rest } = link;
   const target = { ...rest, dropped: ['old'] };
   expect(linkSteps([link], [target])).toEqual([]);
@@ -123,13 +127,13 @@ test('a lease is neither taken away nor made to stay', () => {
 });
 
 test('an address that came since is nobody’s to drop', () => {
-  const link: Link = { mac: 'm0', name: 'a', up: true, mtu: 1500, addresses: ['ours', 'vip'] };
+  const link: Link = { mac: M0, name: 'a', up: true, mtu: 1500, addresses: ['ours', 'vip'] };
   const steps = linkSteps([link], [{ ...link, mtu: 9000, addresses: ['ours'], dropped: ['old'] }]);
   expect(steps.map(({ op }) => op)).toEqual(['set']);
 });
 
 test('a link that is not on the machine is passed over', () => {
-  expect(linkSteps([], [{ mac: 'm0', name: 'a', up: true, mtu: 1500, addresses: [], dropped: [] }])).toEqual(
+  expect(linkSteps([], [{ mac: M0, name: 'a', up: true, mtu: 1500, addresses: [], dropped: [] }])).toEqual(
     [],
   );
 });
@@ -143,9 +147,9 @@ function sorted(link: Link): Link {
 }
 
 test('an address that is there already gets the metric of its route, or loses it', () => {
-  const link: Link = { name: 'multinic2', mac: 'a', up: true, mtu: 1500, addresses: ['1', '2'] };
+  const link: Link = { name: 'multinic2', mac: M0, up: true, mtu: 1500, addresses: ['1', '2'] };
   const target: LinkTarget = { ...link, dropped: [] };
-  const add = { op: 'add', mac: 'a', address: '2' };
+  const add = { op: 'add', mac: M0, address: '2' };
   expect(linkSteps([link], [{ ...target, yields: ['2'] }])).toEqual([{ ...add, metric: 1002 }]);
   expect(linkSteps([{ ...link, yields: ['2'] }], [target])).toEqual([add]);
   expect(linkSteps([{ ...link, yields: ['2'] }], [{ ...target, yields: ['2'] }])).toEqual([]);

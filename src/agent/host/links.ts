@@ -1,5 +1,6 @@
 import { metricOf } from '../files/route-metric.ts';
 import type { Ipv6, Link, LinkStep, Rename } from './machine.ts';
+import type { Mac } from '../../network/mac.ts';
 
 /** A kernel's `addr_gen_mode`. */
 export const NO_LINK_LOCAL = 1;
@@ -12,7 +13,7 @@ export function quietIpv6(now: Ipv6, hasIpv6: boolean): Ipv6 {
 }
 
 /** The link-local address that the kernel makes from a MAC (modified EUI-64, RFC 4291). */
-export function linkLocalOf(mac: string): string {
+export function linkLocalOf(mac: Mac): string {
   const [a = 0, ...rest] = mac.split(':').map((byte) => Number.parseInt(byte, 16));
   const bytes = [a ^ 2, ...rest.slice(0, 2), 0xff, 0xfe, ...rest.slice(2)];
   const groups = [0, 2, 4, 6].map((at) => (((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)).toString(16));
@@ -34,7 +35,7 @@ export function heldAddresses({ addresses, leases = [] }: Link): readonly string
 }
 
 /** The NIC that has a MAC. A bond or bridge copies the MAC of its member: then the member is the NIC. */
-export function nicOf(links: readonly Link[], mac: string): Link | undefined {
+export function nicOf(links: readonly Link[], mac: Mac): Link | undefined {
   const same = links.filter((link) => link.mac === mac);
   const isMember = ({ master }: Link): boolean => same.some(({ name }) => name === master);
   return same.find(isMember) ?? same.find(({ master }) => master === undefined) ?? same[0];
@@ -50,7 +51,7 @@ export interface LinkTarget extends Omit<Link, 'master' | 'loaded' | 'leases'> {
 const SWAP = 'multinic-swap';
 
 /** The name that udev derives from a MAC: no other link has it. */
-export function nameByMac(mac: string): string {
+export function nameByMac(mac: Mac): string {
   return `enx${mac.replaceAll(':', '')}`;
 }
 

@@ -1,10 +1,12 @@
 // The agent's knowledge of a machine, as data.
 
+import type { Mac } from '../../network/mac.ts';
+
 /** A network interface of the machine as its kernel has it now. */
 export interface Link {
   readonly name: string;
   /** Lower case, with colons. */
-  readonly mac: string;
+  readonly mac: Mac;
   readonly up: boolean;
   readonly mtu: number;
   /** Addresses without a lifetime, with prefix, as canonical text: `192.168.100.10/24`. */
@@ -124,7 +126,7 @@ export interface Upper {
 }
 
 export interface Rename {
-  readonly mac: string;
+  readonly mac: Mac;
   readonly from: string;
   readonly to: string;
 }
@@ -132,15 +134,15 @@ export interface Rename {
 /** One change of a running link, which is named by its MAC because names change. */
 export type LinkStep =
   | ({ readonly op: 'rename' } & Rename)
-  | ({ readonly op: 'ipv6'; readonly mac: string } & Ipv6)
-  | { readonly op: 'set'; readonly mac: string; readonly mtu: number; readonly up: boolean }
+  | ({ readonly op: 'ipv6'; readonly mac: Mac } & Ipv6)
+  | { readonly op: 'set'; readonly mac: Mac; readonly mtu: number; readonly up: boolean }
   /** An address that is there already gets the metric of its connected route. Absent: the metric of the kernel. */
-  | { readonly op: 'add'; readonly mac: string; readonly address: string; readonly metric?: number }
-  | { readonly op: 'drop'; readonly mac: string; readonly address: string };
+  | { readonly op: 'add'; readonly mac: Mac; readonly address: string; readonly metric?: number }
+  | { readonly op: 'drop'; readonly mac: Mac; readonly address: string };
 
 /** An address, with its prefix, that a NIC is to have. */
 export interface Claim {
-  readonly mac: string;
+  readonly mac: Mac;
   readonly address: string;
 }
 
@@ -152,7 +154,7 @@ export interface Conflict extends Claim {
 
 /** State of a link a moment after a change. */
 export interface Readiness {
-  readonly mac: string;
+  readonly mac: Mac;
   readonly carrier: boolean;
   /** Addresses that the kernel found on another machine (duplicate address detection). */
   readonly duplicates: readonly string[];

@@ -10,6 +10,7 @@ import { nextRecord } from '../plan/next-record.ts';
 import { decide, type Desired, type Plan } from '../plan/plan.ts';
 import type { Applied } from '../files/host-record.ts';
 import { success } from '../run/result.ts';
+import { mac } from '../../../test/support/mac.ts';
 
 const OLD = nic(0);
 const NEW = nic(0, { address: '192.168.100.11' });
@@ -38,10 +39,10 @@ test('networkd has a file for a NIC of that name and MAC', () => {
       '[Match]\nMACAddress=02:00:00:00:0a:01\n\n[Link]\nName=multinic1\n',
   });
   const root = openRoot(folder.path);
-  expect(hasFileFor(root, { mac: '02:00:00:00:0a:00', name: 'multinic0' })).toBe(true);
-  expect(hasFileFor(root, { mac: '02:00:00:00:0a:00', name: 'multinic' })).toBe(false);
-  expect(hasFileFor(root, { mac: '02:00:00:00:0a:02', name: 'multinic0' })).toBe(false);
-  expect(hasFileFor(root, { mac: '02:00:00:00:0a:01', name: 'multinic1' })).toBe(false);
+  expect(hasFileFor(root, { mac: mac('02:00:00:00:0a:00'), name: 'multinic0' })).toBe(true);
+  expect(hasFileFor(root, { mac: mac('02:00:00:00:0a:00'), name: 'multinic' })).toBe(false);
+  expect(hasFileFor(root, { mac: mac('02:00:00:00:0a:02'), name: 'multinic0' })).toBe(false);
+  expect(hasFileFor(root, { mac: mac('02:00:00:00:0a:01'), name: 'multinic1' })).toBe(false);
 });
 
 test.each([

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { MultinicError } from '../../api/errors.ts';
 import { contains, parseAddress } from '../../network/address.ts';
 import type { Network } from '../../network/interface.ts';
+import type { Mac } from '../../network/mac.ts';
 import { parseProbeTarget, type ProbeTarget } from '../../api/probe-target.ts';
 
 export interface Endpoint {
@@ -13,7 +14,7 @@ export interface Endpoint {
 
 /** A machine that must answer after a change, asked from the address of one of the commit's NICs. */
 export interface Probe {
-  readonly mac: string;
+  readonly mac: Mac;
   /** The NIC's own address. */
   readonly from: string;
   readonly host: string;

@@ -3,6 +3,7 @@ import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { MultinicError } from '../../api/errors.ts';
 import { networkAddress, parseAddress, parseCidr } from '../../network/address.ts';
+import { parseMac, type Mac } from '../../network/mac.ts';
 import { YIELD_METRIC } from '../files/route-metric.ts';
 import { run } from '../command/host-command.ts';
 import type {
@@ -74,22 +75,26 @@ export interface RawRoute {
 /** Reads links by their permanent MAC, because a bond gives its members its own. */
 export function readLinks(raw: readonly RawLink[]): Link[] {
   return raw
-    .filter(({ link_type, address }) => link_type === 'ether' && address !== undefined)
-    .map((link) => {
+    .filter(({ link_type }) => link_type === 'ether')
+    .flatMap((link) => {
+      const mac = parseMac(link.permaddr ?? link.address ?? '');
+      if (mac === undefined) return [];
       // The kernel's own link-local addresses come and go with the link.
       const found = (link.addr_info ?? []).filter(
         ({ local, scope }) => local !== undefined && scope !== 'link',
       );
       const leases = textsOf(found.filter(({ dynamic }) => dynamic === true));
-      return {
-        name: link.ifname,
-        mac: (link.permaddr ?? link.address!).toLowerCase(),
-        up: link.flags?.includes('UP') === true,
-        mtu: link.mtu ?? 1500,
-        addresses: textsOf(found.filter(({ dynamic }) => dynamic !== true)),
-        ...(leases.length > 0 && { leases }),
-        ...(link.master !== undefined && { master: link.master }),
-      };
+      return [
+        {
+          name: link.ifname,
+          mac,
+          up: link.flags?.includes('UP') === true,
+          mtu: link.mtu ?? 1500,
+          addresses: textsOf(found.filter(({ dynamic }) => dynamic !== true)),
+          ...(leases.length > 0 && { leases }),
+          ...(link.master !== undefined && { master: link.master }),
+        },
+      ];
     });
 }
 
@@ -120,7 +125,7 @@ export function addressesOf({ ifname, addr_info = [] }: RawLink): string[] {
 }
 
 /** Carrier and duplicate address detection of a link, as the kernel tells them. */
-export function readinessOf(mac: string, { flags, addr_info = [] }: RawLink): Readiness {
+export function readinessOf(mac: Mac, { flags, addr_info = [] }: RawLink): Readiness {
   const found = addr_info.filter(({ scope }) => scope !== 'link');
   return {
     mac,

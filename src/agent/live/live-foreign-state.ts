@@ -20,6 +20,7 @@ import { nicOf } from '../host/links.ts';
 import type { NamedNic } from '../host/machine.ts';
 import { run, until } from '../command/host-command.ts';
 import { addressesOf, ip, readLinks, unreadable, type RawLink } from './ip.ts';
+import type { Mac } from '../../network/mac.ts';
 
 /**
  * Routes that reappear by themselves and need no restoring, by protocol number (`ip -N`): 1 redirect, 9 router
@@ -49,7 +50,7 @@ const AGAIN_MS = 200;
 const BATCH = 100;
 
 export class LiveForeignState implements ForeignStatePort {
-  async read(macs: readonly string[], scope: ForeignScope): Promise<ForeignState> {
+  async read(macs: readonly Mac[], scope: ForeignScope): Promise<ForeignState> {
     const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
     const ours = new Set(macs.flatMap((mac) => nicOf(links, mac)?.name ?? []));
     return ours.size === 0 && scope === 'ours' ? NO_FOREIGN_STATE : readScope(ours, scope);

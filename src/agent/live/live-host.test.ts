@@ -14,6 +14,7 @@ import { readUppers, uppersAcross } from './uppers.ts';
 import { isWithoutIpv6 } from './live-links.ts';
 import { NetworkManager, readRow } from './network-manager.ts';
 import type { Pending } from '../files/host-record.ts';
+import { mac } from '../../../test/support/mac.ts';
 
 test('links by their permanent MAC, with what people gave them', () => {
   const raw = [
@@ -210,6 +211,8 @@ test('a command that hangs is ended, and one that is missing is named', async ()
   expect((await run(['sh', '-c', 'echo "[$SECRET]"'])).stdout).toBe('[]\n');
 });
 
+const MAC = mac('fa:16:3e:00:00:01');
+
 const pending: Pending = {
   bootId: 'b',
   startedAt: '2026-01-01T00:00:00.000Z',
@@ -220,8 +223,8 @@ const pending: Pending = {
     { path: 'etc/netplan/91-multinic1.yaml', before: { content: "it's old\n", mode: 0o600 }, after: null },
   ],
   links: {
-    before: [{ name: 'ens6', mac: 'fa:16:3e:00:00:01', up: false, mtu: 1500, addresses: ['10.0.0.1/24'] }],
-    after: [{ name: 'multinic0', mac: 'fa:16:3e:00:00:01', up: true, mtu: 9000, addresses: ['10.0.0.2/24'] }],
+    before: [{ name: 'ens6', mac: MAC, up: false, mtu: 1500, addresses: ['10.0.0.1/24'] }],
+    after: [{ name: 'multinic0', mac: MAC, up: true, mtu: 9000, addresses: ['10.0.0.2/24'] }],
   },
   machine: { links: [], routes: [] },
   applied: null,
@@ -420,7 +423,7 @@ describe("the host's own restore", () => {
 
 const linkOf = (name: string, addresses: string[]): Link => ({
   name,
-  mac: 'fa:16:3e:00:00:01',
+  mac: MAC,
   up: true,
   mtu: 1500,
   addresses,

@@ -8,6 +8,7 @@ import { linkLocalOf, nicOf, NO_LINK_LOCAL } from '../host/links.ts';
 import type { Ipv6, Link, LinkStep, Readiness } from '../host/machine.ts';
 import { run, until } from '../command/host-command.ts';
 import { addressesOf, ip, readinessOf, readLinks, refused, set, type RawLink } from './ip.ts';
+import type { Mac } from '../../network/mac.ts';
 
 const RENAME_MS = 3_000;
 const ALTNAME_MS = 1_000;
@@ -46,7 +47,7 @@ export class LiveLinks implements LinkPort {
     }
   }
 
-  async readiness(macs: readonly string[]): Promise<Readiness[]> {
+  async readiness(macs: readonly Mac[]): Promise<Readiness[]> {
     let found: Readiness[] = [];
     await until(CARRIER_MS, async () => {
       found = await readReadiness(macs);
@@ -57,14 +58,14 @@ export class LiveLinks implements LinkPort {
 }
 
 /** Reads the links of now: one process. */
-async function find(mac: string): Promise<{ link: Link; raw: RawLink } | undefined> {
+async function find(mac: Mac): Promise<{ link: Link; raw: RawLink } | undefined> {
   const all = await ip<RawLink>('-d', 'addr', 'show');
   const link = nicOf(readLinks(all), mac);
   const raw = all.find(({ ifname }) => ifname === link?.name);
   return link === undefined || raw === undefined ? undefined : { link, raw };
 }
 
-async function readReadiness(macs: readonly string[]): Promise<Readiness[]> {
+async function readReadiness(macs: readonly Mac[]): Promise<Readiness[]> {
   const raw = await ip<RawLink>('-d', 'addr', 'show');
   const links = readLinks(raw);
   return macs.flatMap((mac) => {

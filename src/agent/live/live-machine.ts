@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { indexOfName } from '../../network/interface.ts';
+import type { Mac } from '../../network/mac.ts';
 import type { Root } from '../files/root.ts';
 import type { MachinePort } from '../host/host.ts';
 import { heldAddresses, ipOf, isSameFamily } from '../host/links.ts';
@@ -106,7 +107,7 @@ export class LiveMachine implements MachinePort {
     };
   }
 
-  async attached(macs: readonly string[]): Promise<void> {
+  async attached(macs: readonly Mac[]): Promise<void> {
     await until(ATTACH_MS, async () => {
       const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
       return macs.every((mac) => links.some((link) => link.mac === mac));

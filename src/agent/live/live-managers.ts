@@ -4,6 +4,7 @@ import { readManaged, readNoAutoDefault } from '../files/managed-files.ts';
 import { noAutoDefaultMac } from '../files/no-auto-default.ts';
 import { isManagerMetric } from '../files/route-metric.ts';
 import { rendererOf } from '../../network/renderers.ts';
+import { entriesByMac, type Mac } from '../../network/mac.ts';
 import type { ManagerPort } from '../host/host.ts';
 import { nicOf } from '../host/links.ts';
 import type { Link, NamedNic, Profiles, Rename } from '../host/machine.ts';
@@ -18,7 +19,7 @@ const CARRIER_OF_PROFILE_MS = 1_000;
 
 /** A NIC and the profile that it is to have. */
 interface Wanted {
-  readonly mac: string;
+  readonly mac: Mac;
   readonly name: string;
   /** null: none of ours. */
   readonly profile: string | null;
@@ -37,7 +38,7 @@ export class LiveManagers implements ManagerPort {
     this.#systemd = systemd;
   }
 
-  async profiles(macs: readonly string[]): Promise<Profiles> {
+  async profiles(macs: readonly Mac[]): Promise<Profiles> {
     const devices = await this.#manager.devices();
     const known = await this.#manager.profiles();
     const links = await readNow();
@@ -97,7 +98,7 @@ export class LiveManagers implements ManagerPort {
   /** The NICs that are on the machine, each with the profile that it is to have. */
   #wanted(profiles: Profiles, links: readonly Link[]): Wanted[] {
     const withoutAutomatic = readNoAutoDefault(this.#root);
-    return Object.entries(profiles).flatMap(([mac, profile]) => {
+    return entriesByMac(profiles).flatMap(([mac, profile]) => {
       const name = nicOf(links, mac)?.name;
       return name === undefined ? [] : [{ mac, name, profile, noAutomatic: withoutAutomatic.includes(mac) }];
     });

@@ -7,6 +7,7 @@ import { answers, type Probe } from '../host/probe.ts';
 import { run, until } from '../command/host-command.ts';
 import { hasCarrier, ip, readLinks, unreadable, type RawLink } from './ip.ts';
 import { CARRIER_MS } from './live-links.ts';
+import type { Mac } from '../../network/mac.ts';
 
 const PROBE_MS = 5_000;
 
@@ -123,7 +124,7 @@ function isIn(entry: RawNeighbour | undefined, states: ReadonlySet<string>): boo
  * Gives a NIC without an IPv4 address a link-local one (RFC 3927) while it asks; the address expires if this process
  * dies. Without it the question would carry the node's own address, and other machines would learn the wrong MAC for it.
  */
-async function withAddress<T>(mac: string, name: string, ask: () => Promise<T>): Promise<T> {
+async function withAddress<T>(mac: Mac, name: string, ask: () => Promise<T>): Promise<T> {
   const [link] = await ip<RawLink>('addr', 'show', 'dev', name);
   if (link?.addr_info?.some(({ family }) => family === 'inet') === true) return ask();
   const [high = 0, low = 0] = mac

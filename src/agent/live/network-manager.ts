@@ -3,6 +3,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { MultinicError } from '../../api/errors.ts';
 import { run, type Ended, type InHost } from '../command/host-command.ts';
+import type { Mac } from '../../network/mac.ts';
 
 const ACTIVATION_SECONDS = 15;
 const ANSWER_MS = 5_000;
@@ -86,7 +87,7 @@ export class NetworkManager {
   }
 
   /** Removes the automatic profile that NetworkManager would activate on a NIC without a profile of ours. */
-  async forgetAutomatic(link: string, mac: string): Promise<void> {
+  async forgetAutomatic(link: string, mac: Mac): Promise<void> {
     for (const { uuid, automatic, file } of await this.profiles()) {
       if (!automatic) continue;
       const fields = 'connection.interface-name,802-3-ethernet.mac-address';

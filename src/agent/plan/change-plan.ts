@@ -1,4 +1,5 @@
 import type { Network } from '../../network/interface.ts';
+import { entriesByMac, type Mac } from '../../network/mac.ts';
 import type { Pending } from '../files/host-record.ts';
 import type { ForeignScope } from '../host/foreign-state.ts';
 import { linkSteps, nicOf, type LinkTarget } from '../host/links.ts';
@@ -10,7 +11,7 @@ import type { Plan } from './plan.ts';
 export type ManagerWork =
   | { readonly kind: 'none' }
   /** The manager reads all of its files again (`apply: full`), which may touch these NICs of ours. */
-  | { readonly kind: 'reload'; readonly paths: readonly string[]; readonly macs: readonly string[] }
+  | { readonly kind: 'reload'; readonly paths: readonly string[]; readonly macs: readonly Mac[] }
   /** NetworkManager reads these files and gives these NICs these profiles. */
   | { readonly kind: 'profiles'; readonly paths: readonly string[]; readonly profiles: Profiles };
 
@@ -19,7 +20,7 @@ export interface ProfileChange {
   readonly before: Profiles;
   readonly wanted: Profiles;
   /** The file of each NIC's profile, by MAC. */
-  readonly paths: ReadonlyMap<string, string>;
+  readonly paths: ReadonlyMap<Mac, string>;
 }
 
 /** Everything that a change will do and check, decided before anything is touched. */
@@ -37,9 +38,9 @@ export interface ChangePlan {
   /** All links of the plan as verification expects them, with those that the change leaves alone. */
   readonly expected: readonly LinkTarget[];
   /** MACs of NICs that need a carrier afterwards. */
-  readonly configured: readonly string[];
+  readonly configured: readonly Mac[];
   /** MACs whose links or profiles the change touches. */
-  readonly changed: ReadonlySet<string>;
+  readonly changed: ReadonlySet<Mac>;
   /** NetworkManager's profiles of these NICs as the change finds them; absent: none to bring back. */
   readonly profiles?: Profiles;
   readonly manager: ManagerWork;
@@ -84,10 +85,10 @@ export function planChange(plan: Plan, facts: ChangeFacts): ChangePlan {
 }
 
 /** A network manager that reads all of its files again may touch every NIC of ours. */
-function changedMacs(plan: Plan, { before, profiles, reload }: ChangeFacts): ReadonlySet<string> {
+function changedMacs(plan: Plan, { before, profiles, reload }: ChangeFacts): ReadonlySet<Mac> {
   const links = reload ? plan.targets : linkSteps(before.links, plan.targets);
-  const otherProfile = Object.keys(profiles?.wanted ?? {}).filter(
-    (mac) => profiles?.before[mac] !== profiles?.wanted[mac],
+  const otherProfile = entriesByMac(profiles?.wanted ?? {}).flatMap(([mac, profile]) =>
+    profiles?.before[mac] === profile ? [] : [mac],
   );
   return new Set([...links.map(({ mac }) => mac), ...otherProfile]);
 }
@@ -102,10 +103,10 @@ function untouched(target: LinkTarget, { present }: Plan): LinkTarget {
 function configuredMacs(
   { present, targets }: Plan,
   links: readonly Link[],
-  changed: ReadonlySet<string>,
-): string[] {
+  changed: ReadonlySet<Mac>,
+): Mac[] {
   const steps = Map.groupBy(linkSteps(links, targets), ({ mac }) => mac);
-  const isIpv6Only = (mac: string): boolean => steps.get(mac)?.every(({ op }) => op === 'ipv6') === true;
+  const isIpv6Only = (mac: Mac): boolean => steps.get(mac)?.every(({ op }) => op === 'ipv6') === true;
   return present.flatMap(({ mac }) => (changed.has(mac) && !isIpv6Only(mac) ? [mac] : []));
 }
 
@@ -123,8 +124,8 @@ function profileWork(
   return { kind: 'profiles', paths: [...new Set([...paths, ...own])], profiles };
 }
 
-function pick(profiles: Profiles, macs: readonly string[]): Record<string, string | null> {
-  return Object.fromEntries(Object.entries(profiles).filter(([mac]) => macs.includes(mac)));
+function pick(profiles: Profiles, macs: readonly Mac[]): Record<string, string | null> {
+  return Object.fromEntries(entriesByMac(profiles).filter(([mac]) => macs.includes(mac)));
 }
 
 /** The links of a change as the host record keeps them: networkd's addresses and the bond of a NIC are not restored. */

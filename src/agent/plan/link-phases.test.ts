@@ -2,9 +2,10 @@ import { expect, test } from 'vitest';
 import { linkSteps, type LinkTarget } from '../host/links.ts';
 import type { Link } from '../host/machine.ts';
 import { claimsOf, earlySteps, renameSteps, withoutLoaded } from './link-phases.ts';
+import { mac } from '../../../test/support/mac.ts';
 
-const MAC = 'fa:16:3e:00:00:01';
-const OTHER = 'fa:16:3e:00:00:02';
+const MAC = mac('fa:16:3e:00:00:01');
+const OTHER = mac('fa:16:3e:00:00:02');
 const OLD = '10.0.0.1/24';
 const NEW = '10.0.0.2/24';
 const VIP = '10.0.0.9/32';

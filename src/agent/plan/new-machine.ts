@@ -1,4 +1,5 @@
 import { indexOfName } from '../../network/interface.ts';
+import { entriesByMac } from '../../network/mac.ts';
 import type { ManagedNic } from '../files/managed-files.ts';
 import type { Applied } from '../files/host-record.ts';
 import type { HostState } from '../host/machine.ts';
@@ -19,6 +20,6 @@ export function isNewMachine({ host, managed, applied }: Traces): boolean {
   if (host.links.some(({ name }) => indexOfName(name) !== undefined)) return false;
   // Files without a record may be those of a machine whose record was lost, so a person decides.
   if (applied === undefined) return managed.length === 0;
-  const macs = [...Object.keys(applied.nics), ...managed.map(({ nic }) => nic?.mac)];
+  const macs = [...entriesByMac(applied.nics).map(([mac]) => mac), ...managed.map(({ nic }) => nic?.mac)];
   return macs.every((mac) => mac !== undefined && nicOf(host.links, mac) === undefined);
 }

@@ -5,11 +5,13 @@ import type { Interface } from '../../network/interface.ts';
 import type { HostState, Link } from '../host/machine.ts';
 import { refuseOverlaps, sharesSubnet } from './overlap.ts';
 import type { Plan } from './plan.ts';
+import { mac } from '../../../test/support/mac.ts';
+import type { Mac } from '../../network/mac.ts';
 
 const MAC = nic(0).mac;
 const ETH1: Link = {
   name: 'eth1',
-  mac: 'fa:16:3e:00:01:01',
+  mac: mac('fa:16:3e:00:01:01'),
   up: true,
   mtu: 9000,
   addresses: ['172.16.0.5/24'],
@@ -27,7 +29,7 @@ function judge(
   nics: readonly Interface[],
   state: HostState,
   ways: Readonly<Record<string, string>> = {},
-  macs: readonly string[] = [MAC],
+  macs: readonly Mac[] = [MAC],
 ): string | undefined {
   const plan: Plan = {
     files: [],

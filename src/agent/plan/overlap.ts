@@ -10,6 +10,7 @@ import {
   type Cidr,
 } from '../../network/address.ts';
 import type { Interface } from '../../network/interface.ts';
+import type { Mac } from '../../network/mac.ts';
 import { metricOf } from '../files/route-metric.ts';
 import type { HostState } from '../host/machine.ts';
 import { heldAddresses, ipOf, nicOf } from '../host/links.ts';
@@ -25,7 +26,7 @@ interface ForeignSubnet {
   readonly metric: number;
 }
 
-type PlannedMacs = readonly { readonly mac: string }[];
+type PlannedMacs = readonly { readonly mac: Mac }[];
 
 /** Whether another NIC has a route to the very subnet of a NIC of the plan. */
 export function sharesSubnet(
@@ -55,7 +56,7 @@ export function sharesSubnet(
 export function refuseOverlaps(
   { present, targets }: Plan,
   host: HostState,
-  macs: ReadonlySet<string>,
+  macs: ReadonlySet<Mac>,
   ways: ReadonlyMap<string, string>,
 ): void {
   // A route that is there already takes nothing new.
@@ -107,7 +108,7 @@ function foreignSubnets(
   });
 }
 
-function isPlanned(mac: string, planned: PlannedMacs): boolean {
+function isPlanned(mac: Mac, planned: PlannedMacs): boolean {
   return planned.some((each) => each.mac === mac);
 }
 

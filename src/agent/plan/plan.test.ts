@@ -10,6 +10,8 @@ import { nameIn, parseOne, RENDERERS, type ManagedNic } from '../files/managed-f
 import { CARRIER_WAIT_PATH, carrierWait } from '../files/carrier-wait.ts';
 import { noAutoDefaultMac, noAutoDefaultPath } from '../files/no-auto-default.ts';
 import { decide, type Desired, type Plan, type Situation } from './plan.ts';
+import { mac } from '../../../test/support/mac.ts';
+import type { Mac } from '../../network/mac.ts';
 
 const COMMIT = '1'.repeat(40);
 
@@ -149,7 +151,7 @@ test('a released NIC gets a name from its MAC when its own is taken', () => {
 });
 
 test('a NIC that left the machine needs no word to NetworkManager any more, one that is configured keeps it', () => {
-  const gone = '02:00:00:00:01:77';
+  const gone = mac('02:00:00:00:01:77');
   const wanted = desired([nic(0)], 'keyfile');
   const right = { files: wanted.files, carrierWait: carrierWait(wanted.network) };
   const plan = planOf({ ...right, desired: wanted, noAutoDefault: [gone, nic(0).mac] });
@@ -157,7 +159,7 @@ test('a NIC that left the machine needs no word to NetworkManager any more, one 
 });
 
 describe('whatever is on the host and whatever is wanted', () => {
-  const macs = ['a', 'b', 'c', 'd', 'e'].map((digit) => `02:00:00:00:00:0${digit}`);
+  const macs = ['a', 'b', 'c', 'd', 'e'].map((digit) => mac(`02:00:00:00:00:0${digit}`));
   const network = fc
     .tuple(
       fc.shuffledSubarray(macs),
@@ -221,7 +223,7 @@ describe('whatever is on the host and whatever is wanted', () => {
   });
 });
 
-function hostWith(present: readonly string[]): HostState {
+function hostWith(present: readonly Mac[]): HostState {
   const links = present.map((mac, index) => ({
     name: `ens${index}`,
     mac,

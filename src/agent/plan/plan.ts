@@ -4,6 +4,7 @@ import { indexOfName, type Interface, type Network } from '../../network/interfa
 import { byNetworkManager, type RendererKind } from '../../network/node.ts';
 import type { Files } from '../../network/renderer.ts';
 import { rendererOf } from '../../network/renderers.ts';
+import { entriesByMac, type Mac } from '../../network/mac.ts';
 import type { BootNic } from '../foreign/systemd-files.ts';
 import { CARRIER_WAIT_PATH, carrierWait } from '../files/carrier-wait.ts';
 import { sharesSubnet } from './overlap.ts';
@@ -34,7 +35,7 @@ export interface Situation {
   readonly managed: readonly ManagedNic[];
   readonly described: readonly DescribedNic[];
   /** MACs of NICs for which NetworkManager may make no automatic profile. */
-  readonly noAutoDefault: readonly string[];
+  readonly noAutoDefault: readonly Mac[];
   /** Files by which our connected routes have a metric: path to content. */
   readonly metricFiles: ReadonlyMap<string, string>;
   /** The file by which NetworkManager is told not to wait for carriers at boot. */
@@ -47,7 +48,7 @@ export interface Situation {
 }
 
 export interface FoundNic {
-  readonly mac: string;
+  readonly mac: Mac;
   readonly name: string;
   readonly netplanId?: string;
 }
@@ -69,7 +70,7 @@ export interface Plan {
 
 /** A NIC with addresses that the agent removed, and that networkd adds again when the link gets a carrier. */
 export interface Lingering {
-  readonly mac: string;
+  readonly mac: Mac;
   readonly name: string;
   readonly addresses: readonly string[];
 }
@@ -226,7 +227,7 @@ function wantedIpv6(
 function releasedLinks(situation: Situation): LinkTarget[] {
   const { desired, host, managed, applied } = situation;
   const macs = new Set([
-    ...Object.keys(applied?.nics ?? {}),
+    ...entriesByMac(applied?.nics ?? {}).map(([mac]) => mac),
     ...managed.flatMap((group) => group.nic?.mac ?? []),
   ]);
   for (const nic of desired.network) macs.delete(nic.mac);
@@ -327,7 +328,7 @@ function carrierWaitSteps(
 }
 
 /** The addresses that the agent gave a NIC, by its files and the record. */
-function givenAddresses(situation: Situation, mac: string): Set<string> {
+function givenAddresses(situation: Situation, mac: Mac): Set<string> {
   const { managed, applied } = situation;
   const inFiles = managed.flatMap(({ nic }) => (nic?.mac === mac ? [`${nic.address}/${nic.prefix}`] : []));
   const inRecord = applied?.nics[mac]?.address;
@@ -335,7 +336,7 @@ function givenAddresses(situation: Situation, mac: string): Set<string> {
 }
 
 /** Addresses that the agent removed and networkd adds again in this boot. */
-function takenBack({ host, applied }: Situation, mac: string): readonly string[] {
+function takenBack({ host, applied }: Situation, mac: Mac): readonly string[] {
   const known = applied?.nics[mac]?.lingering;
   return known?.bootId === host.bootId ? known.addresses : [];
 }

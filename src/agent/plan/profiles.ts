@@ -5,6 +5,7 @@ import { noAutoDefaultMac } from '../files/no-auto-default.ts';
 import { isManagerMetric } from '../files/route-metric.ts';
 import type { Plan } from './plan.ts';
 import type { Root } from '../files/root.ts';
+import type { Mac } from '../../network/mac.ts';
 
 const PROFILE_KINDS = RENDERER_KINDS.filter(byNetworkManager);
 
@@ -27,7 +28,7 @@ export function needsNetworkManager({ files, targets }: Plan, kind: RendererKind
 }
 
 /** The profile file of each NIC of the commit, by MAC. */
-export function profilePaths({ present }: Plan, kind: RendererKind): ReadonlyMap<string, string> {
+export function profilePaths({ present }: Plan, kind: RendererKind): ReadonlyMap<Mac, string> {
   return new Map(
     present.flatMap((nic) => {
       const path = [...rendererOf(kind).render(nic).keys()].find(isProfile);

@@ -2,8 +2,9 @@ import { expect, test } from 'vitest';
 import type { Pending } from '../files/host-record.ts';
 import type { Link } from '../host/machine.ts';
 import { claimsOfUndo, planUndo, type UndoFacts } from './undo-plan.ts';
+import { mac } from '../../../test/support/mac.ts';
 
-const MAC = 'fa:16:3e:00:00:01';
+const MAC = mac('fa:16:3e:00:00:01');
 const OLD = '10.0.0.1/24';
 const NEW = '10.0.0.2/24';
 const VIP = '10.0.0.9/32';
@@ -41,7 +42,7 @@ test('an undo drops the address of the change, and no address that came since', 
 });
 
 test('a NIC whose old name another NIC has gets a name of its own, and no profile for the old name', () => {
-  const stranger = { ...changed, name: 'ens6', mac: 'fa:16:3e:00:00:99', addresses: [] };
+  const stranger = { ...changed, name: 'ens6', mac: mac('fa:16:3e:00:00:99'), addresses: [] };
   const plan = planUndo(pending, facts([changed, stranger]), []);
   expect(plan.renamed).toMatchObject([{ name: 'enxfa163e000001', mac: MAC }]);
   expect(plan.manager).toMatchObject({ profiles: { [MAC]: null } });

@@ -1,3 +1,4 @@
+import { entriesByMac } from '../../network/mac.ts';
 import type { Pending, RecordedLink } from '../files/host-record.ts';
 import { except, givingWay, nicOf, type LinkTarget } from '../host/links.ts';
 import type { Claim, Conflict, HostState, Link, NamedNic } from '../host/machine.ts';
@@ -104,7 +105,7 @@ function managerWork(
   if (profiles === undefined) return { kind: 'none' };
   const macs = new Set(left.map(({ mac }) => mac));
   const withOtherName = new Set(renamed.map(({ mac }) => mac));
-  const own = Object.entries(profiles).filter(([mac]) => macs.has(mac));
+  const own = entriesByMac(profiles).filter(([mac]) => macs.has(mac));
   return {
     kind: 'profiles',
     paths,

@@ -5,15 +5,13 @@ import { parseDocument } from 'yaml';
 import * as z from 'zod';
 import { MultinicError } from '../../api/errors.ts';
 import { parseCidr } from '../../network/address.ts';
+import { isMac } from '../../network/mac.ts';
 import { keepAsText } from '../../network/yaml-text.ts';
 import { guarded } from '../files/io-error.ts';
 import { replaceFile } from '../files/durable-file.ts';
 import type { Root } from '../files/root.ts';
 
-const mac = z
-  .string()
-  .regex(/^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$/)
-  .transform((text) => text.toLowerCase());
+const mac = z.string().toLowerCase().refine(isMac, 'expected a MAC: 02:00:00:00:01:00');
 
 /** Canonical, so that texts can be compared. */
 const address = z.string().transform((text, context) => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { MultinicError } from '../../api/errors.ts';
 import { contains, parseAddress, parseCidr } from '../../network/address.ts';
 import type { RendererKind } from '../../network/node.ts';
+import type { Mac } from '../../network/mac.ts';
 import { readBoot } from '../foreign/boot-folders.ts';
 import { generate } from '../foreign/generator.ts';
 import type { Pending } from '../files/host-record.ts';
@@ -126,7 +127,7 @@ class RecordedLinks implements LinkPort {
     writeHostFile(this.#root, { ...host, links });
   }
 
-  async readiness(macs: readonly string[]): Promise<Readiness[]> {
+  async readiness(macs: readonly Mac[]): Promise<Readiness[]> {
     const { links, neighbours } = readHostFile(this.#root);
     return links
       .filter((link) => macs.includes(link.mac))

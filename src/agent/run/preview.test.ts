@@ -19,6 +19,7 @@ import { recordedHost } from '../recorded/recorded-host.ts';
 import { preview, type Preview } from './preview.ts';
 import { Root } from '../files/root.ts';
 import { run } from './run.ts';
+import { mac } from '../../../test/support/mac.ts';
 
 const FIRST = '1'.repeat(40);
 const SECOND = '2'.repeat(40);
@@ -126,7 +127,7 @@ describe('a run that would be refused', () => {
       'NicUnmanaged',
       { kind: 'ifcfg', host: { managers: { profiles: async () => ({ [nic(0).mac]: null }) } } },
     ],
-    ['NicInUse', { network: [nic(0, { mac: 'fa:16:3e:00:01:00' })] }],
+    ['NicInUse', { network: [nic(0, { mac: mac('fa:16:3e:00:01:00') })] }],
     ['AddressInUse', { network: [nic(0, { address: '10.10.0.11' })] }],
     ['ValidationFailed', () => (nameByOthers(), { kind: 'keyfile' })],
   ])('%s', async (reason, given) => {

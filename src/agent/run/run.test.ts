@@ -30,6 +30,7 @@ import { Root } from '../files/root.ts';
 import { cleanUp, run, type Branch, type Dependencies } from './run.ts';
 import { STEPS, type Step } from './steps.ts';
 import { readReason } from '../../api/reasons/reasons.ts';
+import { mac } from '../../../test/support/mac.ts';
 
 const FIRST = '1'.repeat(40);
 const SECOND = '2'.repeat(40);
@@ -307,7 +308,7 @@ test('a NIC of ours that has become the way to the store changes, and leaves', a
 });
 
 test('a NIC whose name another has got meanwhile is put back under a name of its own', async () => {
-  const stranger = { name: 'ens5', mac: 'fa:16:3e:00:00:99', up: true, mtu: 1500, addresses: [] };
+  const stranger = { name: 'ens5', mac: mac('fa:16:3e:00:00:99'), up: true, mtu: 1500, addresses: [] };
   const probe = async (): Promise<void> => {
     change((host) => host.links.push(stranger));
     fault();

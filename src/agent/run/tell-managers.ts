@@ -1,4 +1,5 @@
 // The part of a change, or of its undo, that the network managers of the host do.
+import { entriesByMac } from '../../network/mac.ts';
 import { checkpoint } from '../../api/checkpoint.ts';
 import type { Host } from '../host/host.ts';
 import { nicOf } from '../host/links.ts';
@@ -23,11 +24,10 @@ async function applyProfiles(
   steps: readonly LinkStep[],
   managers: Host['managers'],
 ): Promise<void> {
-  const now = await managers.profiles(Object.keys(profiles));
+  const wanted = entriesByMac(profiles);
+  const now = await managers.profiles(wanted.map(([mac]) => mac));
   const changing = new Set(steps.map(({ mac }) => mac));
-  const wrong = Object.entries(profiles).filter(
-    ([mac, profile]) => changing.has(mac) || (now?.[mac] ?? null) !== profile,
-  );
+  const wrong = wanted.filter(([mac, profile]) => changing.has(mac) || (now?.[mac] ?? null) !== profile);
   await managers.applyProfiles(paths, Object.fromEntries(wrong));
 }
 

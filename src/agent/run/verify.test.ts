@@ -1,10 +1,19 @@
 import { expect, test } from 'vitest';
 import type { Link } from '../host/machine.ts';
 import { atStake, lasting, verifyReady, verifyRest, type Machine } from './verify.ts';
+import { mac } from '../../../test/support/mac.ts';
+import type { Mac } from '../../network/mac.ts';
+
+/** A MAC made of two letters of the name and its number. */
+function macOf(name: string): Mac {
+  const number = Number(/\d+$/.exec(name)?.[0] ?? 0);
+  const bytes = [name.charCodeAt(0), name.charCodeAt(1), number >> 8, number & 255];
+  return mac(`02:00:${bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(':')}`);
+}
 
 const link = (name: string, mtu = 1500): Link => ({
   name,
-  mac: `mac of ${name}`,
+  mac: macOf(name),
   up: true,
   mtu,
   addresses: [],
@@ -59,7 +68,7 @@ test.each<[string, Machine, RegExp]>([
 });
 
 test('an address that the kernel does not come to use fails a run, one without carrier for that reason', () => {
-  const ready = { mac: 'mac of eth2', carrier: true, duplicates: [], undecided: [] };
+  const ready = { mac: macOf('eth2'), carrier: true, duplicates: [], undecided: [] };
   const plan = { present: [] };
   expect(() => verifyReady([ready], plan.present)).not.toThrow();
   const undecided = { ...ready, undecided: ['fd00::1/64'] };
@@ -75,7 +84,7 @@ test('at stake are the primary NICs, those that change, and the routes of both',
     links: [...before.links, link('ens6'), link('cali1')],
     routes: [eth0, eth1, ours, { to: '10.244.7.0/24', via: '10.244.7.0', dev: 'flannel.1' }],
   };
-  expect(atStake(machine, new Set(['mac of ens6']))).toEqual({
+  expect(atStake(machine, new Set([macOf('ens6')]))).toEqual({
     links: [link('eth0'), link('eth1'), link('ens6')],
     routes: [eth0, eth1, ours],
   });

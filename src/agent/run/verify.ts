@@ -5,6 +5,7 @@ import { heldAddresses, type LinkTarget } from '../host/links.ts';
 import type { FileStep } from '../plan/file-order.ts';
 import { defaultLinks } from '../plan/preflight.ts';
 import type { Root } from '../files/root.ts';
+import type { Mac } from '../../network/mac.ts';
 
 /** Files that must be on the host: content by path; null: no such file. */
 export type ExpectedFiles = ReadonlyMap<string, string | null>;
@@ -56,7 +57,7 @@ export function verifyLinks(links: readonly Link[], targets: readonly LinkTarget
   }
 }
 
-function nameOf(mac: string, nics: readonly NamedNic[]): string {
+function nameOf(mac: Mac, nics: readonly NamedNic[]): string {
   return nics.find((nic) => nic.mac === mac)?.name ?? mac;
 }
 
@@ -95,7 +96,7 @@ export function verifyReady(links: readonly Readiness[], nics: readonly NamedNic
  * The part of a machine that a change of these NICs could harm: the NICs, the node's primary NICs, and the routes of both.
  * Links of pods come and go during a change, hundreds of them in a big cluster.
  */
-export function atStake({ links, routes }: Machine, macs: ReadonlySet<string>): Machine {
+export function atStake({ links, routes }: Machine, macs: ReadonlySet<Mac>): Machine {
   const primary = defaultLinks({ links, routes });
   const kept = links.filter((link) => primary.includes(link) || macs.has(link.mac));
   const names = new Set(kept.map(({ name }) => name));
