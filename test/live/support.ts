@@ -306,7 +306,8 @@ function lost(seen: readonly string[], host: LiveHost): string[] {
   );
 }
 
-const NEIGHBOUR = / dev \S+( lladdr \S+)?( router)?( proxy)? [A-Z]+ *$/;
+/** iproute2 5.10 writes two blanks where a neighbour has no address. */
+const NEIGHBOUR = / dev \S+( lladdr \S+)?( router)?( proxy)? +[A-Z]+ *$/;
 /** Listened for at the beginning and at the end. */
 const MARKERS = ['192.0.2.1', '192.0.2.2'] as const;
 
