@@ -43,7 +43,7 @@ export function identity(kind: RendererKind, name = NODE): NodeIdentity {
 export function nic(index: number, changes: Partial<Interface> = {}): Interface {
   return {
     name: `multinic${index}`,
-    mac: mac(`02:00:00:00:01:0${index}`),
+    mac: mac(`02:00:00:00:01:${String(index).padStart(2, '0')}`),
     address: `192.168.${100 + index}.10`,
     prefix: 24,
     mtu: 1500,
