@@ -40,8 +40,8 @@ export class Fence {
   }
 
   /**
-   * Whether the store names another writer. The ref is read anew, because an open reader stays with the old store when a
-   * restore has put another in its place. A loose ref is what counts, and saves a process.
+   * Whether the store names another writer. Reads the loose ref itself, which is authoritative and needs no process: an
+   * open reader still reads the old store after a restore.
    */
   async isTakenOver(): Promise<boolean> {
     const loose = await readFile(join(this.#dir, WRITER_REF), 'utf8').catch(() => undefined);

@@ -1,14 +1,15 @@
 import type { Oid, Reader } from './model/store-port.ts';
 
 /**
- * The refs as this process knows them. It moves nearly all of them itself, so listing thousands anew for every
- * decision would only cost. What comes past it is seen after `forget`; a wrong value costs a lost race, no more.
+ * The refs as this process knows them: this process moves nearly all of them, so listing thousands anew for every
+ * decision is waste. A ref that another process moved is seen after `forget`; until then a wrong value costs a lost
+ * race, no more.
  */
 export class KnownRefs {
   readonly #reader: Reader;
   readonly #byName = new Map<string, Oid>();
   readonly #byPrefix = new Map<string, Map<string, Oid>>();
-  /** Counts changes, so that a list that was read meanwhile is not believed. */
+  /** Counts changes: a list that was read while a ref changed is not kept. */
   #changes = 0;
 
   constructor(reader: Reader) {
@@ -43,7 +44,7 @@ export class KnownRefs {
     for (const [prefix, refs] of this.#byPrefix) if (ref.startsWith(prefix)) refs.set(ref, to);
   }
 
-  /** Nobody can say how far a write came, or who else wrote: the next question is asked of git. */
+  /** Forgets all refs, so that the next question goes to git: nobody knows how far a write came, or who else wrote. */
   forget(): void {
     this.#changes += 1;
     this.#byName.clear();

@@ -3,9 +3,9 @@ import { hasCode } from '../api/errors.ts';
 const ATTEMPTS = 5;
 
 /**
- * Runs a decision that reads tips and writes on them. A ref that somebody else moved meanwhile makes it start
- * over from the tips: never replay.
- * @throws MultinicError `LostRace` when it lost five times in a row
+ * Runs a decision that reads tips and writes commits on them. If another process moved a ref meanwhile, the decision
+ * starts over from the new tips; the old decision is never replayed.
+ * @throws MultinicError `LostRace` after five lost races in a row
  */
 export async function decideAnew<T>(decide: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {

@@ -1,4 +1,5 @@
-// Reads the store: one object reader for everything that a commit's id names, git itself for walks and differences.
+// Reads the store: commits, trees and files through one long-lived object reader, walks and differences through git
+// commands.
 
 import { MultinicError } from '../api/errors.ts';
 import { CatFile } from './git/cat-file.ts';
@@ -10,17 +11,20 @@ import { RecentMap } from './git/recent.ts';
 import type { Commit, Listing, LogOptions, ObjectHead, Oid, Reader, TreeEntry } from './model/store-port.ts';
 import { MAX_COMMIT_BYTES, NODE_TREE, OWN_TREE, type TreeBounds } from './model/tree-bounds.ts';
 
-/** git knows the empty tree without having it. */
+/** The empty tree, which git knows without storing it. */
 const EMPTY_TREE: Oid = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
 
-/** A parsed commit takes about 1.5 KB: this many are 12 MB. */
+/** Size of the cache of commits. A parsed commit takes about 1.5 KB, so a full cache takes 12 MB. */
 const KEPT_COMMITS = 8192;
 
-/** Answers of `isAncestor`: as many as there are nodes, each some 150 bytes. */
+/** Size of the cache of `isAncestor` answers: one for each node, about 150 bytes each. */
 const KEPT_ANSWERS = 8192;
 
 export interface ReaderOptions {
-  /** Where else objects are: the quarantine of a push, as git names it to a hook (`GIT_OBJECT_DIRECTORY`…). */
+  /**
+   * Environment that names further places of objects: the quarantine of a push, as git names it to a hook
+   * (`GIT_OBJECT_DIRECTORY`…).
+   */
   readonly objectEnv?: Readonly<Record<string, string>>;
 }
 
@@ -43,7 +47,7 @@ class GitReader implements Reader {
   }
 
   async ref(name: string): Promise<Oid | undefined> {
-    // Only a full name, so that git has no rules to guess by.
+    // Take full names only: git completes any other name by its own rules.
     if (!isRef(name)) return undefined;
     return (await this.#objects.info(name))?.oid;
   }
@@ -120,7 +124,7 @@ class GitReader implements Reader {
     // An ID from a host or a person may be no commit, or not be in this store.
     if ((await this.#objects.info(expectOid(ancestor)))?.type !== 'commit') return false;
     if (ancestor === of) return true;
-    // Both are here, so the answer stays true: a pass that asks again needs no process.
+    // Both commits are in the store, so the answer never changes: a pass that asks again needs no process.
     const key = `${ancestor} ${of}`;
     const known = this.#ancestors.get(key);
     if (known !== undefined) return known;
@@ -141,7 +145,7 @@ class GitReader implements Reader {
     this.#objects.close();
   }
 
-  /** @param name as people know the file */
+  /** @param name name of the file in messages */
   async #text(oid: Oid, name: string, bounds: TreeBounds): Promise<string> {
     const object = await this.#object(expectOid(oid), bounds.fileBytes, bounds);
     if (object?.type !== 'blob') throw notFound('file', oid);
@@ -156,7 +160,7 @@ class GitReader implements Reader {
     }
   }
 
-  /** An object of which no more than `limit` bytes are read. */
+  /** Reads an object, at most `limit` bytes of it. */
   async #object(spec: string, limit: number, { sizesFirst }: TreeBounds): Promise<GitObject | undefined> {
     if (sizesFirst !== true) return this.#objects.contents(spec, limit);
     const head = await this.#objects.info(spec);
@@ -178,11 +182,11 @@ class GitReader implements Reader {
     if (tree.size > bounds.folderBytes) throw treeTooLarge(`${at} has ${tree.size} bytes of names`);
     if (depth > bounds.depth) throw treeTooLarge(`${at} lies more than ${bounds.depth} folders deep`);
     const items = parseTree(tree.data);
-    // Folders count too: a few objects may name each other so often that no memory holds the paths.
+    // Folders count too: a few trees that name one subtree again and again describe more paths than memory holds.
     walk.entries += items.length;
     if (walk.entries > bounds.entries)
       throw treeTooLarge(`it has more than ${bounds.entries} files and folders`);
-    // All folders of one level are asked for together; the listing keeps git's order.
+    // Read all folders of one level together; the listing keeps git's order.
     const folders = await Promise.all(
       items.map(({ mode, oid }) =>
         mode === TREE_MODE ? this.#object(oid, bounds.folderBytes, bounds) : undefined,
@@ -210,7 +214,7 @@ interface TreeWalk {
   entries: number;
 }
 
-/** A commit of another repository stands in a tree, but is no file. */
+/** Mode of a submodule: a tree entry that names a commit of another repository, and is no file. */
 const GITLINK = '160000';
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -218,7 +222,7 @@ function literalPath(path: string): string {
   return `:(literal)${path}`;
 }
 
-/** An id goes on a command line: nothing else may. */
+/** Refuses any text but a full object ID, because the ID goes on a command line. */
 function expectOid(text: Oid): Oid {
   if (!isOid(text)) throw notFound('object', text);
   return text;

@@ -30,11 +30,14 @@ export interface StoreOptions {
   readonly log?: Logger;
   /** Another writer took over: this process must exit. */
   readonly onFenced?: () => void;
-  /** How long to wait for the git processes of the writer before, in seconds. */
+  /** Seconds to wait for the git processes of the previous writer. */
   readonly waitSeconds?: number;
 }
 
-/** Within a write the wait is short: a push may hold the lock while it waits for this very write (its audit). */
+/**
+ * Seconds to wait for the lock within a write: few, because a push may hold the lock while it waits for this very write
+ * (its audit).
+ */
 const RECOVERY_WAIT_SECONDS = 2;
 
 /** Ids of a batch's commits, in order, and the refs that somebody else had moved. */
@@ -45,7 +48,7 @@ export interface Written {
 
 export class Store {
   readonly dir: string;
-  /** Reads what is in the store now, ours or pushed. */
+  /** Reads the store as it is now, with the controller's commits and pushed commits. */
   readonly reader: Reader;
   /** The refs as this process knows them, without asking git. */
   readonly refs: KnownRefs;
@@ -57,7 +60,7 @@ export class Store {
   /** A child failed and may have left locks or temporary files. */
   #leftovers = false;
   #commitsWritten = 0;
-  /** There may be commits that no ref names: of writes that lost, or of the process before. */
+  /** True if there may be commits that no ref names: from writes that lost a race, or from the previous process. */
   #unreferenced = true;
 
   private constructor(dir: string, options: StoreOptions) {
@@ -74,10 +77,10 @@ export class Store {
   }
 
   /**
-   * Opens the store for writing, creating it if need be, and takes over from whoever wrote before: its next write
-   * fails as `Fenced`. Clears what killed processes left.
+   * Opens the store for writing, creates the store if it does not exist, and clears what killed processes left. Takes
+   * over from the previous writer, whose next write fails as `Fenced`.
    *
-   * @throws MultinicError `Locked` when git processes of the writer before do not end within `waitSeconds`
+   * @throws MultinicError `Locked` when git processes of the previous writer do not end within `waitSeconds`
    */
   static async open(path: string, options: StoreOptions = {}): Promise<Store> {
     const dir = resolve(path);
@@ -93,7 +96,7 @@ export class Store {
     }
   }
 
-  /** Held shared (flock) by every git that writes. */
+  /** The lock file, which every git that writes holds shared (flock). */
   get lockFile(): string {
     return join(this.dir, LOCK_FILE);
   }
@@ -108,7 +111,7 @@ export class Store {
     return this.#unreferenced;
   }
 
-  /** Runs what takes away all objects that no ref reaches. Nothing is written meanwhile. */
+  /** Runs `prune`, which deletes all objects that no ref reaches. No write runs meanwhile. */
   pruning(prune: () => Promise<void>): Promise<void> {
     return this.inTurn(async () => {
       await prune();
@@ -129,8 +132,8 @@ export class Store {
   }
 
   /**
-   * As `write`, but each ref stands for itself: one that somebody else moved meanwhile is left where it is, and all
-   * others move. Commits that only such a ref names stay without one, until maintenance takes them away.
+   * Like `write`, but each ref moves on its own: a ref that another process moved meanwhile stays, and all others move.
+   * Commits that only such a ref would name stay without a ref, until maintenance deletes them.
    */
   writeEach(batch: Batch): Promise<Written> {
     return this.inTurn(() => this.#writeEach(batch));
@@ -147,7 +150,8 @@ export class Store {
   }
 
   /**
-   * For what acts without writing: a process that was paused may have been replaced meanwhile.
+   * Checks the fence before an action that writes nothing: this process may have been suspended, and replaced
+   * meanwhile.
    *
    * @throws MultinicError `Fenced`
    */
@@ -155,7 +159,7 @@ export class Store {
     await this.#fence.expect();
   }
 
-  /** Makes refs that another git process moved (a push) as durable as our own. */
+  /** Makes refs durable that another git process moved (a push). */
   async syncRefs(refs: readonly string[]): Promise<void> {
     await this.#folders.objects();
     await this.#folders.refs(refs);
@@ -166,7 +170,7 @@ export class Store {
     }
   }
 
-  /** After a git child that failed outside of `write`: takes away what it left, between two writes. */
+  /** Clears the leftovers of a git child that failed outside of `write`, between two writes. */
   clearLeftovers(): Promise<void> {
     this.#leftovers = true;
     return this.inTurn(() => this.#recover());
@@ -227,14 +231,14 @@ export class Store {
     await this.#recover();
     await this.#refuseLost(batch);
     const stream = importStream(batch.commits, await this.#times(batch.commits));
-    // Loose objects round up to blocks: room for the input twice is room for what comes of it.
+    // Loose objects round up to blocks, so the objects need up to twice the room of the input.
     await expectRoom(this.dir, 2 * stream.length);
     try {
       checkpoint('store.import');
       const oids =
         batch.commits.length === 0 ? [] : await importCommits(this.dir, stream, batch.commits.length);
       checkpoint('store.imported');
-      // Before any ref names them: a ref must never be more durable than its objects.
+      // Sync the objects before any ref names them: a ref must never be more durable than its objects.
       await this.#folders.objects();
       checkpoint('store.transaction');
       const lost = await move(resolveMoves(batch, oids));
@@ -250,7 +254,7 @@ export class Store {
     }
   }
 
-  /** A batch that has lost already writes no objects that nobody would ever read. */
+  /** Refuses a batch whose refs have moved already, before objects are written that nobody would ever read. */
   async #refuseLost(batch: Batch): Promise<void> {
     const lost = await this.#lost(batch.moves);
     if (lost.length === 0) return;
@@ -258,7 +262,7 @@ export class Store {
     throw (await this.#fence.isTakenOver()) ? this.#fence.fall() : lostRace(lost);
   }
 
-  /** Commits were written that no ref names: what is known of the refs is doubtful, and maintenance has to prune. */
+  /** Notes that commits may exist that no ref names: maintenance has to prune them, and the known refs are in doubt. */
   #forsake(): void {
     this.#unreferenced = true;
     this.refs.forget();
@@ -289,12 +293,12 @@ export class Store {
     return times;
   }
 
-  /** Why a write failed, found by reading the refs: git's words for it vary. */
+  /** Finds out why a write failed by reading the refs, because git's messages vary. */
   async #failed(cause: unknown, batch: Batch): Promise<unknown> {
     const code = cause instanceof MultinicError ? cause.code : undefined;
     if (await this.#fence.isTakenOver()) return this.#fence.fall(cause);
     const lost = await this.#lost(batch.moves);
-    // A git that ends by itself takes its locks along, unless what failed is the import.
+    // A git that ends by itself removes its locks, except when the import failed.
     this.#leftovers = lost.length === 0 || code !== 'GitFailed';
     if (lost.length > 0) return lostRace(lost, cause);
     await this.#recover();
@@ -312,7 +316,8 @@ export class Store {
       await clearLeftovers(this.dir, RECOVERY_WAIT_SECONDS);
       this.#leftovers = false;
     } catch (error) {
-      // Someone writes, and what is there may be theirs. The next write tries again; a stale lock fails it as Locked.
+      // Another process is writing, and the leftovers may be its files. The next write tries again; a stale lock makes
+      // that write fail as Locked.
       this.#log?.warn({ err: error }, 'leftovers of a failed write stay for now');
     }
   }

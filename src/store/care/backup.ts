@@ -1,4 +1,4 @@
-// A backup is one file, a git bundle with every ref: `git clone` reads it, also without us.
+// A backup is one file, a git bundle with every ref. `git clone` reads it without this program.
 
 import { existsSync, readdirSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises';
@@ -55,17 +55,17 @@ function notWritable(file: string, cause: unknown): MultinicError {
 }
 
 export interface RestoreOptions {
-  /** Replace the store that is there; it stays beside as `<dir>.replaced-<time>`. */
+  /** Replaces an existing store, which is kept as `<dir>.replaced-<time>`. */
   readonly force?: boolean;
   readonly clock?: () => number;
 }
 
 /**
- * Makes a store from a backup: built beside `dir`, checked with fsck, then renamed into place. The restored store
- * has a new writer, so a controller that still runs on the old one is fenced. A kill before the end leaves `dir` as
- * it was, or in the last instant of a forced restore absent; run it again then.
+ * Builds a store from a backup beside `dir`, checks it with fsck and renames it into place; the new store has a new
+ * writer, so a controller on the old store is fenced. A kill leaves `dir` as it was, or absent in the last instant of a
+ * forced restore: run the restore again then.
  *
- * @returns where the store before went, if there was one
+ * @returns path of the replaced store, if there was one
  * @throws MultinicError `StoreExists` without `force`, `InvalidBackup`, `Locked` when the store is being written
  */
 export async function restore(
@@ -83,7 +83,7 @@ export async function restore(
       { data: { dir: target } },
     );
   }
-  // Always the same name, so that what a killed restore left goes away with the next.
+  // The name is always the same, so that the next restore removes what a killed restore left.
   const fresh = `${target}.restoring`;
   await mkdir(dirname(target), { recursive: true });
   await rm(fresh, { recursive: true, force: true });
@@ -105,14 +105,14 @@ export async function restore(
   }
 }
 
-/** Two restores may come within a second. */
+/** A name that is not in use: two restores may come within a second. */
 function unusedName(path: string): string {
   let name = path;
   for (let again = 2; existsSync(name); again += 1) name = `${path}-${again}`;
   return name;
 }
 
-/** Asked before anything else, so that a mistyped name is not answered with what stands in its way. */
+/** Checks the file before all else, so that a mistyped name is reported before an existing store is. */
 async function checkBundle(file: string): Promise<void> {
   const refuse = (message: string, cause?: unknown): MultinicError =>
     new MultinicError('InvalidBackup', `${file} ${message}`, { cause, data: { file } });
@@ -131,10 +131,10 @@ async function checkBundle(file: string): Promise<void> {
   }
 }
 
-/** Enough for `# v3 git bundle`. */
+/** Bytes to read of a file: enough for `# v3 git bundle`. */
 const BUNDLE_START_BYTES = 32;
 
-/** `ENOENT`, as the system calls it. */
+/** The system's code of an error: `ENOENT`. */
 function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? String(error);
 }
@@ -148,7 +148,7 @@ async function unpack(file: string, fresh: string): Promise<void> {
       data: { file },
     });
   }
-  // A bundle without refs is whole to git, and would make an empty store in place of a full one.
+  // git accepts a bundle without refs, but the bundle would put an empty store in place of a full one.
   if (!(await refsOf(fresh)).has(MAIN_REF)) {
     throw new MultinicError(
       'InvalidBackup',
@@ -165,7 +165,7 @@ async function unpack(file: string, fresh: string): Promise<void> {
   } finally {
     await store.close();
   }
-  // git clone leaves most of it to the cache.
+  // git clone leaves most of its writes to the page cache.
   await run('sync', ['--file-system', fresh], { env: gitEnvironment(), timeoutMs: TIMEOUT_MS });
 }
 

@@ -6,13 +6,19 @@ import { runLocked } from '../git/store-lock.ts';
 import { expectRoom } from '../git/repository.ts';
 import type { Store } from '../store.ts';
 
-/** Six loose files a commit: after 500 commits 3,000 files, and a second of work. */
+/**
+ * Commits between two maintenances. A commit makes six loose files, so 500 commits make 3,000 files and cost a second
+ * of work.
+ */
 const MAINTENANCE_EVERY = 500;
 const LOOSE_PER_COMMIT = 6;
-/** A larger store takes too long to pack anew, and nobody could push meanwhile. Its few unreferenced objects stay. */
+/**
+ * Largest store that is pruned. A larger one takes too long to repack while nobody can push, and its few unreferenced
+ * objects stay.
+ */
 const MAX_PRUNED_BYTES = 64 * 1024 * 1024;
 
-/** Decides when maintenance is due: after some hundred commits, or when the process before left as many. */
+/** Decides when maintenance is due: after some hundred commits, or if the previous process left as many unpacked. */
 export class Maintenance {
   readonly #store: Store;
   readonly #every: number;
@@ -43,10 +49,10 @@ export class Maintenance {
 }
 
 /**
- * Packs refs between two writes, then objects beside them: geometric packs, so that the work is in proportion to
- * what is new, and a commit graph for walks.
+ * Packs refs between two writes, then objects while writes go on. Geometric packs keep the work in proportion to the
+ * new objects, and a commit graph makes walks fast.
  *
- * @throws MultinicError `DiskFull` when there is no room for a pack of what is loose; else as git failed
+ * @throws MultinicError `DiskFull` when there is no room for a pack of the loose objects; otherwise as git failed
  */
 export async function maintain(store: Store): Promise<void> {
   const { dir } = store;
@@ -66,7 +72,7 @@ export async function maintain(store: Store): Promise<void> {
   }
 }
 
-/** Takes no part in a queue for the lock: behind a push that waits for its audit, all would wait for each other. */
+/** Packs refs if the lock is free. A wait behind a push that waits for its own audit would be a deadlock. */
 async function packRefs(store: Store): Promise<void> {
   await store.inTurn(async () => {
     try {
@@ -78,9 +84,9 @@ async function packRefs(store: Store): Promise<void> {
 }
 
 /**
- * Takes away what no ref reaches: commits of writes that lost. While the lock is held exclusively nothing is being written, so
- * that nothing is on its way to a ref: no push, and no write of ours. What a client was told of stays, since no ref ever
- * goes back. Where somebody writes, the next maintenance does it.
+ * Deletes objects that no ref reaches: commits of writes that lost a race. Runs under the exclusive lock, when no
+ * object is on its way to a ref, or not at all if another process writes; commits that a client knows stay, because no
+ * ref ever goes back.
  */
 async function prune(store: Store): Promise<void> {
   const { dir } = store;

@@ -8,7 +8,7 @@ import type { Oid } from '../model/store-port.ts';
 export interface GitObject {
   readonly oid: Oid;
   readonly type: string;
-  /** Bytes of the object, however many of them `data` has. */
+  /** Size of the whole object, even if `data` has fewer bytes. */
   readonly size: number;
   /** Empty for `info`. */
   readonly data: Buffer;
@@ -17,7 +17,7 @@ export interface GitObject {
 interface Request {
   readonly command: 'info' | 'contents';
   readonly spec: string;
-  /** Bytes of the object that the caller takes. */
+  /** Maximum number of bytes of the object that the caller takes. */
   readonly keep: number;
   readonly resolve: (object: GitObject | undefined) => void;
   readonly reject: (error: Error) => void;
@@ -31,8 +31,8 @@ const LINE_END = 0x0a;
 const MAX_DEATHS = 2;
 
 /**
- * One long-lived `git cat-file --batch-command`. Requests are pipelined: all of one turn of the event loop go out
- * together and are flushed by one command. A child that dies is replaced, and what it did not answer asked again.
+ * One long-lived `git cat-file --batch-command`: all requests of one turn of the event loop go out together, and one
+ * command flushes them. A child that dies is replaced, and its unanswered requests are sent again.
  */
 export class CatFile {
   readonly #dir: string;
@@ -40,13 +40,13 @@ export class CatFile {
   readonly #pending: Request[] = [];
   #unsent: Request[] = [];
   #child: Child | undefined;
-  /** A child that could not be started, until Node says so. */
+  /** A child that could not start, until Node reports the error. */
   #failed: Child | undefined;
   #chunks: Buffer[] = [];
   #received = 0;
-  /** Bytes that the object at the front needs; until its header is here, one. */
+  /** Bytes that the answer at the front needs; one until the object's header is here. */
   #needed = 1;
-  /** Bytes of an answered object that are still to come and that nobody takes. */
+  /** Bytes of an answered object that are still to come and are discarded. */
   #unwanted = 0;
   #closed = false;
 
@@ -55,12 +55,15 @@ export class CatFile {
     this.#env = env;
   }
 
-  /** Id, type and size of what a revision expression names; undefined: nothing. git reads no more than its head. */
+  /**
+   * ID, type and size of the object that a revision expression names; undefined: there is none. git reads the object's
+   * header alone.
+   */
   info(spec: string): Promise<GitObject | undefined> {
     return this.#ask('info', spec, 0);
   }
 
-  /** @param keep bytes of the object that are read at most: the rest is passed over and never held in memory */
+  /** @param keep maximum number of bytes of the object to read; the rest is discarded and never held in memory */
   contents(spec: string, keep = Infinity): Promise<GitObject | undefined> {
     return this.#ask('contents', spec, keep);
   }
@@ -97,7 +100,7 @@ export class CatFile {
     const child = spawn('git', ['-C', this.#dir, 'cat-file', '--batch-command', '--buffer'], {
       env: gitEnvironment({ 'core.warnAmbiguousRefs': 'false' }, this.#env),
       stdio: ['pipe', 'pipe', 'ignore'],
-      // Ctrl-C is for us; the child ends with its input.
+      // Ctrl-C must not reach the child, which ends with its input.
       detached: true,
     });
     child.on('error', () => this.#died(child));

@@ -1,11 +1,11 @@
-// git fsyncs a file and renames it, but not the folder that then has the new name; until that too is on disk, a
-// power cut may take the file away again.
+// git fsyncs a file and renames it, but does not fsync the folder that has the new name. Until the folder is on disk
+// too, a power cut may take the file away again.
 
 import { readdirSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-/** A kernel's clock for folders ticks every few ms: a change so recent may have a successor with the same time. */
+/** A kernel's clock for folders ticks every few ms, so a later change may get the same time as a recent one. */
 const RACY_MS = 50;
 
 /** Fsyncs those folders of a store that changed since they were last seen. */
@@ -40,7 +40,9 @@ export class FolderSync {
     });
   }
 
-  /** One after the other: who sees nothing changed must not be ahead of the fsync of who saw it. */
+  /**
+   * Runs syncs one after the other: a call that sees no change must wait for the fsync of the call that saw the change.
+   */
   #inTurn(folders: () => string[]): Promise<void> {
     const turn = this.#turn.then(() => this.#sync(folders()));
     this.#turn = turn.catch(() => undefined);
@@ -51,7 +53,7 @@ export class FolderSync {
     const now = Date.now();
     const changed: [folder: string, changedAt: number][] = [];
     for (const folder of folders) {
-      // Synchronous: 260 of them take half a millisecond, and ten times that through the thread pool.
+      // Synchronous: 260 folders take half a millisecond, and ten times that through the thread pool.
       const changedAt = statSync(folder, { throwIfNoEntry: false })?.ctimeMs;
       if (changedAt !== undefined && this.#settled.get(folder) !== changedAt)
         changed.push([folder, changedAt]);

@@ -6,12 +6,12 @@ import { expectPath } from '../model/ref-names.ts';
 import { isOid } from '../model/objects.ts';
 import type { Mark, NewCommit, Oid, Person } from '../model/store-port.ts';
 
-/** fast-import's own name for what it builds on; it is reset before it would become a ref. */
+/** Name of the branch that fast-import builds on; the input resets the branch before it would become a ref. */
 const SCRATCH = 'refs/multinic/import';
 
 /**
- * Commits as input for `git fast-import`, which then prints their ids in order. It touches no ref: those move
- * together, later.
+ * Writes commits as input for `git fast-import`, which then prints their ids in order. The import touches no ref: all
+ * refs move together, later.
  *
  * @param times committer time of each commit, in seconds
  * @throws MultinicError `InvalidBatch` for what a commit cannot hold
@@ -20,7 +20,7 @@ export function importStream(commits: readonly NewCommit[], times: readonly numb
   const out: string[] = [];
   commits.forEach((commit, index) => {
     const [parent, ...others] = commit.parents;
-    // A branch goes on from its own last commit without reading that back.
+    // Without `from`, fast-import continues from the branch's last commit and need not read that commit back.
     const goesOn = parent !== undefined && isMark(parent) && parent.mark === index;
     if (parent === undefined) out.push(`reset ${SCRATCH}\n`);
     const time = times[index] ?? 0;

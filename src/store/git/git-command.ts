@@ -27,11 +27,11 @@ export async function run(file: string, args: readonly string[], options: RunOpt
 }
 
 /**
- * As `run`, but what the program reads and writes are files without a name in `folder`. So it never waits for us:
- * when we are paused, killed or interrupted (Ctrl-C reaches a whole process group) it still finishes whole, and
- * gives back the lock that it holds.
+ * Like `run`, but the program reads and writes unnamed files in `folder`, so that it never waits for this process. If
+ * this process is suspended, killed or interrupted (Ctrl-C reaches a whole process group), the program still finishes,
+ * and releases its lock.
  *
- * @param inputs what it finds on descriptor 0, then 3, 4…
+ * @param inputs contents of descriptors 0, then 3, 4…
  */
 export async function runDetached(
   file: string,
@@ -62,7 +62,7 @@ export async function runDetached(
 
 type Stdio = 'ignore' | 'pipe' | number;
 
-/** Plain spawn: a library's comforts cost more here than some of the programs do (0.5 ms of 2.4 for `true`). */
+/** Uses plain `spawn`, because a library adds more time than some of the programs take (0.5 ms of 2.4 for `true`). */
 async function start(
   file: string,
   args: readonly string[],
@@ -75,14 +75,14 @@ async function start(
   let timedOut = false;
   const timer = setTimeout(() => {
     timedOut = true;
-    // git takes its lock files along on SIGTERM.
+    // git removes its lock files on SIGTERM.
     child.kill('SIGTERM');
     setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS).unref();
   }, options.timeoutMs);
   const ended = new Promise<[number | null, string | null]>((resolve) => {
     child.on('error', (error: NodeJS.ErrnoException) => {
       spawnError = error.code;
-      // Without a descriptor left there is no process that could close.
+      // If the system has no descriptors left, there is no process, and `close` never comes.
       if (child.pid === undefined) resolve([null, null]);
     });
     child.on('close', (...how) => resolve(how));
@@ -116,7 +116,7 @@ export async function spool(folder: string, content?: Buffer): Promise<FileHandl
   const handle = await open(path, 'wx+', 0o600);
   try {
     await rm(path);
-    // Positioned, so that the offset which the child shares stays at the start.
+    // Write at a position, so that the offset which the child shares stays at the start.
     if (content !== undefined) await writeAll(handle, content);
     return handle;
   } catch (error) {
@@ -135,5 +135,8 @@ async function writeAll(handle: FileHandle, content: Buffer): Promise<void> {
 
 const KILL_AFTER_MS = 10_000;
 
-/** A kill between creating and unlinking leaves one behind; recovery clears them by this name. */
+/**
+ * Prefix of the names of spool files. A kill between creating and unlinking leaves a file behind, which recovery finds
+ * by its prefix.
+ */
 export const SPOOL_PREFIX = 'multinic-spool-';

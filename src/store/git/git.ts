@@ -8,7 +8,8 @@ import type { Reason } from '../../api/reasons/reasons.ts';
 const READ_TIMEOUT_MS = 120_000;
 
 /**
- * The environment of every git that we start: nobody's configuration, no prompts, messages in English.
+ * The environment of every git that this program starts: no configuration of the user or the system, no prompts,
+ * messages in English.
  *
  * @param config settings for this one process, as `git -c` has them; a list: several values of one key, in order
  */
@@ -16,7 +17,7 @@ export function gitEnvironment(
   config: Readonly<Record<string, string | readonly string[]>> = {},
   extra: Readonly<Record<string, string>> = {},
 ): Record<string, string> {
-  // A volume's owner (fsGroup) is rarely the user that we run as; the store is ours all the same.
+  // git refuses a folder of another owner, and a volume's owner (fsGroup) is rarely the user of this process.
   const settings = Object.entries({ 'safe.directory': '*', ...config }).flatMap(([key, value]) =>
     [value].flat().map((one) => [key, one] as const),
   );

@@ -1,9 +1,8 @@
-// The hooks that receive-pack runs for a push. They are shell, because a Node process doubles what a push costs, and
-// they decide nothing: each asks the server over a socket that it inherits from receive-pack.
+// The hooks that receive-pack runs for a push. A hook is shell, because a Node process doubles the cost of a push; it
+// decides nothing, and asks the server over a socket that it inherits from receive-pack.
 //
-// Inherited, a socket has no name that another process could open, and no end of it can be left waiting: when the
-// server dies, the hook reads end of file and refuses. A server that is stopped rather than dead is what the time-out
-// is for, because receive-pack holds the store's lock meanwhile.
+// No other process can open an inherited socket, and when the server dies, the hook reads end of file and refuses. The
+// time-out is for a server that is suspended and not dead, because receive-pack holds the store's lock meanwhile.
 import { access, chmod, constants, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -24,7 +23,7 @@ refuse*) printf '%s\\n' "\${answer#refuse?}" >&2 ;;
 esac
 exit 1`;
 
-// Told is only where the pushed objects are; the commands the server has read itself.
+// The hook sends only the place of the pushed objects; the server has read the commands itself.
 const PRE_RECEIVE = `${HEAD}
 for name in GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES; do
   eval "printf '%s=%s\\n' $name \\"\\\${$name-}\\""
@@ -33,20 +32,23 @@ echo >&${PRE_RECEIVE_FD}
 ${ask(PRE_RECEIVE_FD)}
 `;
 
-// prepared: the objects have left quarantine, the branches are locked, and they move next.
+// State `prepared`: the objects have left quarantine, the branches are locked, and they move next.
 const REFERENCE_TRANSACTION = `${HEAD}
 [ "$1" = prepared ] || exit 0
 echo >&${PREPARED_FD}
 ${ask(PREPARED_FD)}
 `;
 
-// Nobody is there to judge, to audit or to keep the fence. The server has receive-pack run its own hooks instead.
+// Refuses a push by path, which nobody judges, audits or fences. The server has receive-pack run its own hooks instead.
 const REFUSAL = `${HEAD}
 echo 'multinic: a push by path is neither checked nor audited: push over HTTP, to http://operator:TOKEN@HOST:PORT/git' >&2
 exit 1
 `;
 
-/** For receive-pack's `core.hooksPath`. Every store has it from the beginning: git asks nobody where there is no hook. */
+/**
+ * Folder for receive-pack's `core.hooksPath`. Every store has it from the beginning, because git lets a push through
+ * where there is no hook.
+ */
 export const PUSH_HOOKS = 'multinic-hooks';
 
 /** Writes the hooks into a folder of their own. */
@@ -62,11 +64,11 @@ export async function installRefusal(directory: string): Promise<void> {
   await installHook(directory, 'pre-receive', REFUSAL);
 }
 
-/** Nothing is written twice. */
+/** Writes a hook unless the same hook is there already. */
 async function installHook(directory: string, name: string, script: string): Promise<void> {
   const path = join(directory, name);
   if (await isInstalled(path, script)) return;
-  // A rename replaces the hook at once: the controller before this one may have a push running.
+  // Replace the hook at once by a rename: the previous controller may have a push running.
   const next = join(directory, `${name}.next`);
   await writeFile(next, script);
   await chmod(next, 0o755);
@@ -75,7 +77,7 @@ async function installHook(directory: string, name: string, script: string): Pro
 
 async function isInstalled(path: string, script: string): Promise<boolean> {
   try {
-    // git passes over a hook that may not be run.
+    // git ignores a hook that is not executable.
     await access(path, constants.X_OK);
     return (await readFile(path, 'utf8')) === script;
   } catch {
@@ -93,7 +95,7 @@ export function readQuestion(text: string): ReadonlyMap<string, string> | undefi
   );
 }
 
-/** Whether a push may go on, and what its pusher is told of it. */
+/** Whether a push may go on, with the lines that its pusher reads. */
 export interface Verdict {
   readonly accepted: boolean;
   readonly lines: readonly string[];

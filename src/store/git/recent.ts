@@ -1,4 +1,4 @@
-/** A map that forgets what was not asked for longest, so that a cache has a bound. */
+/** A map of bounded size, for caches: it drops the entry that was not asked for longest. */
 export class RecentMap<K, V> {
   readonly #entries = new Map<K, V>();
   readonly #capacity: number;

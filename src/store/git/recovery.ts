@@ -15,7 +15,10 @@ export async function clearLeftovers(dir: string, waitSeconds: number): Promise<
   await runLocked(dir, 'exclusive', ['sh', '-ec', CLEAR], { waitSeconds });
 }
 
-/** Start-up: clears, and in the same turn moves the writer's ref, so that nothing of the writer before comes between. */
+/**
+ * Clears leftovers at start-up, and moves the writer's ref under the same lock, so that no write of the previous writer
+ * comes between.
+ */
 export async function clearAndTakeOver(dir: string, transaction: string, waitSeconds: number): Promise<void> {
   const script = `${CLEAR}\nexec git update-ref --stdin`;
   await runLocked(dir, 'exclusive', ['sh', '-ec', script], {

@@ -8,15 +8,18 @@ import { runLocked } from './store-lock.ts';
 
 const MIB = 1024 * 1024;
 
-/** Below this nothing is written, so that there is room to recover and to delete. */
+/** Free space that no write may use, so that there is room to recover and to delete. */
 const RESERVE_BYTES = 64 * MIB;
 
-/** For pushes that come by path. Relative to the store, and said in its configuration, because a pusher's own would win. */
+/**
+ * Folder of the hooks for pushes by path. The store's configuration names it, relative to the store, because a pusher's
+ * own configuration would win.
+ */
 const HOOKS = 'hooks';
 
 /**
- * The store's whole configuration; nobody else's is read. gc is off because it prunes what a client may be about to
- * read; `core.fsync` is more than git's default, which leaves loose objects and refs to the cache.
+ * The store's whole configuration; git reads no other. gc is off because it prunes objects that a client may be about
+ * to read; `core.fsync` adds loose objects and refs, which git leaves to the cache by default.
  */
 const CONFIG = `[core]
 	repositoryformatversion = 0
@@ -69,7 +72,7 @@ export async function ensureRepository(dir: string): Promise<void> {
     }
   }
   await installHooks(join(dir, PUSH_HOOKS));
-  // Before the configuration that leads to it.
+  // Write the hook before the configuration that names its folder.
   await installRefusal(join(dir, HOOKS));
   await ensureConfig(dir);
 }
@@ -86,7 +89,9 @@ export async function expectRoom(dir: string, bytes: number): Promise<void> {
   );
 }
 
-/** Why something failed: a full disk has many words, in git and in node, so look at the disk. */
+/**
+ * The cause of a failure, or `DiskFull`. The disk itself tells, because git and Node report a full disk in many ways.
+ */
 export async function orFullDisk(dir: string, cause: unknown): Promise<unknown> {
   try {
     await expectRoom(dir, 0);

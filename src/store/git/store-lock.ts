@@ -10,15 +10,15 @@ const WRITE_TIMEOUT_MS = 600_000;
 export const LOCK_FILE = 'multinic.lock';
 
 /**
- * The store's lock. Everything that writes holds it shared, by the child itself: a git that outlives its killed
- * parent still holds it. Who holds it exclusively knows that no git writes, so a lock file that is there is stale.
+ * Mode of the store's lock. Every child that writes holds the lock shared itself, so a git that outlives its killed
+ * parent still holds it; the holder of the exclusive lock knows that no git writes, so every lock file is stale.
  */
 export type LockMode = 'shared' | 'exclusive';
 
 export interface LockedOptions {
   /** Input of the command on descriptor 0, then 3, 4… */
   readonly inputs?: readonly Buffer[];
-  /** Bound of the wait for the lock; 0: do not wait. */
+  /** Longest wait for the lock, in seconds; 0: do not wait. */
   readonly waitSeconds?: number;
   readonly env?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;

@@ -13,16 +13,16 @@ export interface ResolvedMove {
 }
 
 /**
- * From this many new refs on they are written into packed-refs, as `git clone` does: one file to fsync instead of
+ * Number of new refs from which on the refs go into packed-refs, as in `git clone`: one file to fsync instead of
  * thousands (5,000: 0.1 s instead of 2 s).
  */
 export const BULK_CREATIONS = 200;
 
 /**
- * Moves refs in one transaction that holds only while `writer` is the store's writer: all of them, or none when a
- * value is not the expected one. A kill may leave any part moved.
+ * Moves refs in one transaction that holds only while `writer` is the store's writer: all of them, or none when a value
+ * is not the expected one. A kill may leave any part moved.
  *
- * @throws MultinicError from git; why is for the caller to find out by reading the refs
+ * @throws MultinicError from git; the caller reads the refs to find the cause
  */
 export async function moveRefs(dir: string, writer: Oid, moves: readonly ResolvedMove[]): Promise<void> {
   const created = moves.filter(({ from }) => from === null);
@@ -39,14 +39,15 @@ export async function moveRefs(dir: string, writer: Oid, moves: readonly Resolve
   await runLocked(dir, 'shared', ['sh', '-c', CREATE_PACKED], { inputs: [rest, packed] });
 }
 
-/** The take-over: whoever was the writer before, its transactions fail from here on. */
+/** The transaction of a take-over: from here on, the previous writer's transactions fail. */
 export function takeOver(writer: Oid, before: Oid | undefined): string {
   return `start\n${update({ ref: WRITER_REF, to: writer, from: before ?? null })}prepare\ncommit\n`;
 }
 
 /**
- * The new packed-refs comes on descriptor 3. `set -C` makes the lock as git makes it, only if it is not there. The
- * writer is verified while the lock is held, and no take-over happens while we hold the store's lock.
+ * Takes the new packed-refs from descriptor 3, and makes the lock as git makes it: with `set -C`, only if there is
+ * none. Verifies the writer while the lock is held; no take-over happens meanwhile, because this process holds the
+ * store's lock.
  */
 const CREATE_PACKED = `set -eC
 cat <&3 >"$GIT_DIR/packed-refs.lock"
@@ -67,14 +68,14 @@ function update({ ref, to, from }: ResolvedMove): string {
 const PACKED_HEADER = '# pack-refs with: peeled fully-peeled sorted \n';
 
 /**
- * Today's packed-refs with more refs in it. Only the store's writer creates refs or packs them, so it cannot change
- * between this read and the rename without the writer having changed too.
+ * Today's packed-refs with more refs in it. Only the store's writer creates or packs refs, so the file cannot change
+ * between this read and the rename unless the writer changes too.
  */
 async function packedWith(dir: string, created: readonly ResolvedMove[]): Promise<Buffer> {
   const lines = new Map<string, string>();
   let last = '';
   for (const line of (await readIfThere(join(dir, 'packed-refs'))).split('\n')) {
-    // `^` gives what the tag in the line before it points at.
+    // A line with `^` names the object that the tag in the line before it points at.
     if (line.startsWith('^')) lines.set(last, `${lines.get(last) ?? ''}${line}\n`);
     else if (line !== '' && !line.startsWith('#')) lines.set((last = line.slice(41)), `${line}\n`);
   }

@@ -2,7 +2,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Principal } from '../model/store-port.ts';
 
-/** Resolves to undefined for a token that nobody has. */
+/** Finds the principal of a token; resolves to undefined for an unknown token. */
 export type Authenticate = (token: string) => Promise<Principal | undefined>;
 
 interface HashedToken {
@@ -13,8 +13,8 @@ interface HashedToken {
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();
 
 /**
- * An authenticator over a table in memory, which holds hashes only. Every entry is compared, in constant time each,
- * so that an answer's time tells neither how much of a token was right nor which entry it was.
+ * An authenticator over a table in memory that holds only hashes. Compares every entry in constant time, so that the
+ * time of an answer tells neither how much of a token was right nor which entry matched.
  */
 export function hashedTokens(tokens: Iterable<readonly [token: string, principal: Principal]>): Authenticate {
   const table: HashedToken[] = [];

@@ -9,20 +9,20 @@ export interface BodyLimits {
   /** Bytes after decompression. */
   readonly limit: number;
   /**
-   * Bytes of a too large body that are read and thrown away, so that its client, which listens only when it has sent
-   * everything, can be told why. Beyond them the connection is cut.
+   * Bytes of a too large body that are read and discarded, because a client reads the reason only after it has sent
+   * everything. A larger body ends the connection.
    */
   readonly drain?: number;
   /** Counts the bytes that are kept. */
   readonly account?: ByteAccount;
-  /** A body that has not arrived by then is given up. */
+  /** Time after which an incomplete body ends the connection. */
   readonly timeoutMs?: number;
 }
 
 export interface Body {
   /** The body, or its first `limit` bytes. */
   readonly bytes: Buffer;
-  /** Bytes that were sent. */
+  /** Bytes of the whole body after decompression. */
   readonly size: number;
   readonly complete: boolean;
 }

@@ -1,8 +1,8 @@
 import { MultinicError } from '../../api/errors.ts';
 
-/** Bytes of all request bodies that are in memory together. */
+/** Maximum number of bytes of all request bodies in memory together. */
 const TOTAL = 48 * 1024 * 1024;
-/** One caller has at most a half, so that somebody who sends slowly stops nobody else. */
+/** Maximum number of bytes of one caller: half, so that a slow sender blocks nobody else. */
 const SHARE = TOTAL / 2;
 
 /** Bytes of request bodies in memory. A body counts until its request is answered. */

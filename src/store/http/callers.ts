@@ -1,5 +1,5 @@
-// Connections and requests by their callers. Nobody who is not known can keep others out: of too many connections
-// without a known caller the oldest goes, and a known caller has a bounded number of its own.
+// Limits the connections and requests of each caller, so that strangers cannot keep known callers out. If there are too
+// many connections without a known caller, the oldest ends; a known caller has a bounded number of its own.
 
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -19,7 +19,7 @@ export class Callers {
   readonly #owners = new Map<string, string>();
   readonly #requests = new Map<string, number>();
 
-  /** A new connection. In TLS it counts before its handshake. */
+  /** Counts a new connection. A TLS connection counts before its handshake. */
   connected(socket: Socket): void {
     const key = keyOf(socket);
     this.#strangers.set(key, socket);
@@ -35,8 +35,8 @@ export class Callers {
   }
 
   /**
-   * A request whose caller is known: its connection is the caller's from here on.
-   * @returns what to call when the request has been answered
+   * Counts a request of a known caller. From here on its connection is the caller's.
+   * @returns function to call when the request has been answered
    * @throws MultinicError `Busy` when the caller has too many requests
    */
   request({ socket }: IncomingMessage, { name, role }: Principal): () => void {
@@ -72,7 +72,9 @@ function endOldest(sockets: Map<string, Socket>, limit: number): void {
   }
 }
 
-/** The other end of a connection. A TLS socket and the one below it have the same. */
+/**
+ * Key of a connection: the address and port of its other end. A TLS socket and the socket below it have the same key.
+ */
 function keyOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress}:${remotePort}`;
 }

@@ -1,4 +1,4 @@
-// A git child whose output is a response's body: started with the request, gone with its client.
+// Runs a git child whose output is a response's body. The child starts with the request and ends when its client goes.
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,10 +8,10 @@ import { pipeline } from 'node:stream/promises';
 import type { MultinicError } from '../../api/errors.ts';
 import { gitFailure } from '../git/git.ts';
 
-/** A first clone of a large store is what takes longest. */
+/** Time limit of a git child. A first clone of a large store takes longest. */
 const TIMEOUT_MS = 30 * 60_000;
 const KILL_AFTER_MS = 5_000;
-/** A client that takes nothing for so long is gone, whatever its connection says. */
+/** Time after which a client that takes no bytes counts as gone, even if its connection is open. */
 const STALLED_MS = 120_000;
 const STDERR_KEPT = 4096;
 
@@ -20,13 +20,13 @@ export interface GitAnswer {
   readonly env: Readonly<Record<string, string>>;
   readonly input: Buffer;
   readonly headers: Readonly<Record<string, string>>;
-  /** Goes before git's output. */
+  /** Bytes that go before git's output. */
   readonly prelude: Buffer;
 }
 
 /**
- * Answers 200 with what git prints, as it prints it. The head goes with git's first byte, so that a git which fails
- * before is still an error; what git has to say to its client about a bad request is output like any other.
+ * Answers 200 with git's output as git prints it, including git's own answer to a bad request. The head goes out with
+ * git's first byte, so that an earlier failure of git is still an HTTP error.
  * @throws MultinicError as `gitFailure` says, when nothing has been sent
  */
 export async function pipeGit(response: ServerResponse, answer: GitAnswer): Promise<void> {
@@ -45,7 +45,7 @@ export async function pipeGit(response: ServerResponse, answer: GitAnswer): Prom
   child.stderr.on('data', (chunk: Buffer) => {
     stderr = (stderr + chunk.toString()).slice(-STDERR_KEPT);
   });
-  // EPIPE: git has refused and reads no further; its exit says why.
+  // EPIPE: git has refused and reads no further; its exit code says why.
   child.stdin.on('error', () => undefined);
   child.stdin.end(answer.input);
   const ended = new Promise<{ code?: number; signal?: string; spawnError?: string }>((resolve) => {

@@ -28,7 +28,7 @@ export function readSection(bytes: Buffer, start = 0): Section | undefined {
     if (!/^[0-9a-fA-F]{4}$/.test(digits)) return undefined;
     const length = Number.parseInt(digits, 16);
     if (length === 0) return { lines, end: at + HEADER };
-    // 1 to 3 are the special packets of protocol v2, which the callers of this never get.
+    // Lengths 1 to 3 are special packets of protocol v2, which the callers of this function never get.
     if (length < HEADER || at + length > bytes.length) return undefined;
     lines.push(bytes.subarray(at + HEADER, at + length));
     at += length;

@@ -1,4 +1,4 @@
-// The API's small route table: which role may call what, and errors as JSON with a status that fits.
+// The API's small route table: checks which role may call a route, and answers errors as JSON with a fitting status.
 import type { IncomingMessage } from 'node:http';
 import * as z from 'zod';
 import { InvalidInputError, MultinicError } from '../../api/errors.ts';
@@ -10,7 +10,7 @@ import { factsOf, readReason, type AnyReason } from '../../api/reasons/reasons.t
 export interface RouteCall {
   /** Values of the pattern's `:name` parts, decoded. */
   readonly params: Readonly<Record<string, string>>;
-  /** The query string; of a parameter that is given twice, the last. */
+  /** Parameters of the query string; of a repeated parameter, the last value. */
   readonly query: Readonly<Record<string, string>>;
   /** Parsed JSON; undefined without a body. Judge it with a schema: a ZodError is answered as 400. */
   readonly body: unknown;
@@ -19,24 +19,30 @@ export interface RouteCall {
 
 export interface Route {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  /** Below `/api/v1`: `/nodes/:node/rollback`. */
+  /** Path below `/api/v1`: `/nodes/:node/rollback`. */
   readonly pattern: string;
   /** `write` may call what `read` may; a node's token may call nothing. */
   readonly role: 'read' | 'write';
-  /** Resolves to what is answered as JSON; undefined: 204. */
+  /** Resolves to the answer, which goes out as JSON; undefined: 204. */
   handle(call: RouteCall): Promise<unknown>;
 }
 
 const BODY_LIMIT = 1024 * 1024;
 
-/** Bad input 400, a known code its own status, another refusal of ours 422, what nobody expected 500. */
+/**
+ * HTTP status of an error: 400 for bad input, the status of a known code, 422 for any other MultinicError, 500 for any
+ * other error.
+ */
 export function statusOf(error: unknown): number {
   if (error instanceof InvalidInputError) return 400;
   if (error instanceof MultinicError) return factsOf(error.code)?.http ?? 422;
   return 500;
 }
 
-/** An error as the API answers it. What is not ours may hold paths and secrets, so it is named in the log only. */
+/**
+ * An error as the API answers it. An error that is no MultinicError may hold paths and secrets, so only the log names
+ * it.
+ */
 export function errorJson(error: unknown): { code: AnyReason; message: string; data: object } {
   if (error instanceof MultinicError) return { code: error.code, message: error.message, data: error.data };
   return { code: 'Internal', message: "internal error: the controller's log has it", data: {} };

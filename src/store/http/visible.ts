@@ -16,9 +16,9 @@ export function onlyBranch(principal: Principal): string | undefined {
 }
 
 /**
- * git's settings for what is shown. Showing a node its one branch saves hundreds of kilobytes; what it may *have* is
- * decided apart, for hiding stops nobody who knows an id. Of several patterns the last that matches decides; HEAD is
- * no `refs/…` and has to be hidden by its name.
+ * git settings that show a node its one branch, which saves hundreds of kilobytes; `confine` decides what the node may
+ * fetch, because a client that knows an ID can ask for a hidden commit. The last matching pattern counts, and HEAD is
+ * hidden by its name because it is no `refs/…`.
  */
 export function shown(branch: string | undefined): Record<string, readonly string[]> {
   const patterns =

@@ -2,22 +2,21 @@ import { MultinicError } from '../../api/errors.ts';
 import { FLUSH, pkt, readSection } from './pktline.ts';
 import type { Oid, Reader } from '../model/store-port.ts';
 
-/** Its wants, where it is shallow already, and how deep it wants to be. */
+/** Lines that name a commit: a want, or a commit where the client's clone is shallow. */
 const NAMES_COMMIT = /^(?:want|shallow) ([0-9a-f]{40})(?: [^\n]*)?\n?$/;
-/** Commits that a node names in one fetch: its tip. */
+/** Maximum number of commits that a node may name in one fetch; a node needs its tip alone. */
 const MAX_NAMED = 8;
-/** Commits by which a branch moves on during a fetch, and far more. */
+/** Number of newest commits that a node may name: far more than a branch gains during a fetch. */
 const MAX_BEHIND = 256;
 const DEEPEN = /^deepen [1-9][0-9]{0,8}\n?$/;
 
 /**
- * Confines a fetch request of protocol v0 to the commits of one branch. git's own check does not: it refuses a hidden
- * commit, but answers a want of any blob or tree, because it asks only whether a *commit* is out of reach.
- *
- * The objects that the client claims to have are left out: git's answer would tell which objects exist, and a pack may
- * hold a file as its difference from one of them. A node fetches afresh and shallow, so it loses nothing.
+ * Confines a fetch request of protocol v0 to the commits of one branch, because git refuses a hidden commit but serves
+ * any blob or tree: git checks only whether a *commit* is out of reach. Leaves out the objects that the client claims
+ * to have: git's answer would tell which objects exist, and a pack may hold a file as its difference from one of them;
+ * a node fetches afresh and shallow, so it loses nothing.
  * @returns the request that git may see
- * @throws MultinicError `Forbidden` for a want of anything else, and for what only a curious client sends
+ * @throws MultinicError `Forbidden` for a want of anything else, and for any line that a node does not need
  */
 export async function confine(body: Buffer, branch: string, reader: Reader): Promise<Buffer> {
   const section = readSection(body);
@@ -49,8 +48,8 @@ function closing(body: Buffer, start: number): Buffer[] {
 }
 
 /**
- * The commits that are none of a branch's newest. The tip may have moved since the node was shown it, so a few before it
- * are the node's own too.
+ * The commits that are not among a branch's newest. A few commits before the tip count as newest, because the tip may
+ * have moved since the node read the refs.
  */
 async function withoutNewest(
   named: ReadonlySet<Oid>,

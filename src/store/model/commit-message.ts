@@ -14,8 +14,8 @@ const TRAILER_KEY = /^[A-Za-z][A-Za-z0-9-]*$/;
 const CONTROL = /[\u0000-\u001f\u007f]+/g;
 
 /**
- * The message as git stores it. Text from a CR or a person cannot break out of its place: a subject or a value is one
- * line, and a body that ends like trailers does not become some.
+ * The message as git stores it. Text from a CR or a person cannot forge other parts: a subject or a value is one line,
+ * and a body that ends like trailers does not become trailers.
  */
 export function formatMessage(message: Message): string {
   const subject = oneLine(message.subject);
@@ -35,7 +35,7 @@ export function formatMessage(message: Message): string {
   return [subject, body, trailers.join('\n')].filter((part) => part !== '').join('\n\n') + '\n';
 }
 
-/** Splits a stored message. A last paragraph that has other lines than trailers belongs to the body. */
+/** Splits a stored message. If a line of the last paragraph is no trailer, the paragraph belongs to the body. */
 export function parseMessage(text: string): { subject: string; body: string; trailers: [string, string][] } {
   const paragraphs = text.trim().split(/\n[ \t]*\n\s*/);
   const subject = (paragraphs.shift() ?? '').replaceAll('\n', ' ');
@@ -44,7 +44,7 @@ export function parseMessage(text: string): { subject: string; body: string; tra
   return { subject, body: paragraphs.join('\n\n'), trailers };
 }
 
-/** A name or an address, without what would end its place in a commit's header. */
+/** A name or an address, without the characters that would end its place in a commit's header. */
 export function cleanIdentity(text: string, otherwise: string): string {
   return text.replace(CONTROL, ' ').replace(/[<>]/g, '').trim() || otherwise;
 }

@@ -11,7 +11,7 @@ export interface TreeItem {
   readonly oid: Oid;
 }
 
-/** Characters of a name, an address or a subject that are read; the push policy takes no longer ones. */
+/** Longest name, address or subject, in characters. The reader cuts a longer one, and the push policy refuses it. */
 export const MAX_NAME = 200;
 export const MAX_SUBJECT = 500;
 
@@ -38,8 +38,8 @@ export function parseTree(data: Buffer): TreeItem[] {
 }
 
 /**
- * Reads a commit as git reads it: of a header that is there twice, the first counts. Names and the subject come out as
- * one bounded line of visible text, since they go to terminals and into statuses.
+ * Reads a commit as git reads it: of a repeated header, the first counts. Names and the subject become one bounded line
+ * of visible text, because they go to terminals and into statuses.
  * @param size bytes of the whole commit, when `data` is its beginning
  */
 export function parseCommit(oid: Oid, data: Buffer, size = data.length): Commit {
@@ -58,7 +58,7 @@ export function parseCommit(oid: Oid, data: Buffer, size = data.length): Commit 
     committer: parseStamp(headers.get('committer')?.[0]),
     subject: printableLine(subject, MAX_SUBJECT),
     body: [printable(body), cut].filter((part) => part !== '').join('\n'),
-    // The last paragraph of a commit that is cut is none.
+    // A commit that was cut has lost its last paragraph, and so its trailers.
     trailers: cut === '' ? trailers : [],
     ...(flaw !== undefined && { flaw }),
     ...(long !== undefined && { long }),
@@ -74,7 +74,10 @@ function tooLong(headers: ReadonlyMap<string, readonly string[]>, subject: strin
   return key && `a name or an address of its ${key}`;
 }
 
-/** Values of each header, in order. A signature goes on over lines that begin with a space: their key is empty. */
+/**
+ * Values of each header, in order. A signature continues over lines that begin with a space: such lines have an empty
+ * key.
+ */
 function readHeaders(text: string): Map<string, string[]> {
   const headers = new Map<string, string[]>();
   for (const line of text.split('\n')) {
@@ -97,7 +100,7 @@ function flawOf(headers: ReadonlyMap<string, readonly string[]>): string | undef
 const STAMPS = ['author', 'committer'] as const;
 const ONCE = ['tree', ...STAMPS];
 const STAMP = /^(.*?) ?<([^>]*)> (-?\d+) [+-]\d{4}$/;
-/** The end of the year 9999, the last that dates have a form for. */
+/** End of the year 9999, the last year that date formats can write. */
 const MAX_TIME = 253_402_300_799;
 
 function isPlausible(stamp: string): boolean {
@@ -105,7 +108,7 @@ function isPlausible(stamp: string): boolean {
   return time >= 0 && time <= MAX_TIME;
 }
 
-/** A time that no calendar has is read as the nearest one that it has. */
+/** Reads a time outside of the calendar as the nearest time in it. */
 function parseStamp(text = ''): Stamp {
   const [, name = '', email = '', time = '0'] = STAMP.exec(text) ?? [];
   return {

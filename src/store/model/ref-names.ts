@@ -12,7 +12,7 @@ const BAD_REF = /[\u0000-\u0020\u007f~^:?*[\\]|\.\.|@\{|\/\/|\/\.|\.lock(\/|$)|[
 const BAD_PATH = /[\u0000-\u001f\u007f"\\]/;
 const BAD_SEGMENT = /^(\.{0,2}|\.git)$/i;
 
-/** Whether git takes `ref` as a full ref name: anything else may be an expression that git would work out. */
+/** Whether git takes `ref` as a full ref name. Any other text may be an expression that git would evaluate. */
 export function isRef(ref: string): boolean {
   return (
     ref.startsWith('refs/') &&
@@ -21,7 +21,10 @@ export function isRef(ref: string): boolean {
   );
 }
 
-/** Bytes of one part of a ref's name: git locks it by a file of that name with `.lock`, and a file's name has 255 at most. */
+/**
+ * Longest part of a ref's name, in bytes: git locks the ref by a file of that name with `.lock`, and a file name has at
+ * most 255.
+ */
 export const MAX_REF_PART = 250;
 
 /** @throws MultinicError `InvalidBatch` unless git takes `ref` as a full ref name. */

@@ -27,9 +27,12 @@ export interface Commit {
   readonly body: string;
   /** Trailers of the last paragraph, in order; a key may occur more than once. */
   readonly trailers: readonly (readonly [key: string, value: string])[];
-  /** A defect of the headers that two readers could read differently, in words: the push policy takes no such commit. */
+  /**
+   * Description of a defect of the headers that two readers could read differently; the push policy refuses such a
+   * commit.
+   */
   readonly flaw?: string;
-  /** The text that was cut because it is too long: `a subject`. */
+  /** Name of the part that was cut because it is too long: `a subject`. */
   readonly long?: string;
 }
 
@@ -59,7 +62,7 @@ export interface LogOptions {
   readonly reverse?: boolean;
 }
 
-/** Read access to objects and refs; the agent, the policy and the commands read through this alone. */
+/** Read access to objects and refs. The agent, the policy and the commands read through this interface alone. */
 export interface Reader {
   ref(name: string): Promise<Oid | undefined>;
   /**
@@ -73,7 +76,7 @@ export interface Reader {
   commit(oid: Oid): Promise<Commit>;
   /** Many at once, pipelined; order kept. */
   commits(oids: readonly Oid[]): Promise<Commit[]>;
-  /** Type and size of an object, which git need not unpack for this; undefined: the store does not have it. */
+  /** Type and size of an object, read without unpacking the object; undefined: the store does not have it. */
   head(oid: Oid): Promise<ObjectHead | undefined>;
   /**
    * The whole tree of a commit or tree, or of a folder in it (empty when that does not exist).
@@ -88,7 +91,7 @@ export interface Reader {
    */
   files(treeish: Oid, path?: string, bounds?: TreeBounds): Promise<Map<string, string>>;
   log(from: Oid, options?: LogOptions): Promise<Commit[]>;
-  /** A commit is its own ancestor; one that the store does not have is nobody's. */
+  /** Whether a commit is an ancestor of another, or the same. A commit that the store does not have is no ancestor. */
   isAncestor(ancestor: Oid, of: Oid): Promise<boolean>;
   /** Unified diff as `git diff` prints it, of what the pathspecs select; null stands for the empty tree. */
   diff(from: Oid | null, to: Oid, pathspecs?: readonly string[]): Promise<string>;
@@ -112,7 +115,10 @@ export interface NewCommit {
   readonly subject: string;
   readonly body?: string;
   readonly trailers: readonly (readonly [key: string, value: string])[];
-  /** Earliest time of the commit, seconds since 1970: the time of the commit that asks for this one, whatever the clock says. */
+  /**
+   * Earliest time of the commit, seconds since 1970: the time of the commit that asks for this one, even if the clock
+   * is behind it.
+   */
   readonly notBefore?: number;
 }
 

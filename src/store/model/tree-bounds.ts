@@ -1,21 +1,21 @@
-// How much of a tree or a commit is read: what somebody pushed may name more than any memory holds.
+// Bounds on reading a tree or a commit: pushed objects may describe more than memory holds.
 
 export interface TreeBounds {
-  /** Files and folders. */
+  /** Number of files and folders. */
   readonly entries: number;
-  /** Folders, one in the other. */
+  /** Depth of nested folders. */
   readonly depth: number;
-  /** Bytes of one folder as git keeps it. */
+  /** Bytes of one folder's tree object. */
   readonly folderBytes: number;
   /** Bytes of one file. */
   readonly fileBytes: number;
-  /** Ask for type and size before each object, so that git does not unpack one that is too large either. */
+  /** Reads type and size before each object, so that git does not unpack an object that is too large. */
   readonly sizesFirst?: true;
 }
 
 const KIB = 1024;
 
-/** A node's tree has one file, and two more for each of its interfaces at most; the agent takes as much. */
+/** Bounds of a node's tree, the same as the agent's: node.yaml, and at most two files for each interface. */
 export const NODE_TREE: TreeBounds = {
   entries: 256,
   depth: 16,
@@ -23,7 +23,7 @@ export const NODE_TREE: TreeBounds = {
   fileBytes: 64 * KIB,
 };
 
-/** Trees that the controller alone writes: `main` has a file for each node. */
+/** Bounds of trees that only the controller writes: `main` has a file for each node. */
 export const OWN_TREE: TreeBounds = {
   entries: Infinity,
   depth: Infinity,
@@ -31,5 +31,5 @@ export const OWN_TREE: TreeBounds = {
   fileBytes: Infinity,
 };
 
-/** Bytes of a commit: the push policy takes no more, and of a stored one no more is read. */
+/** Largest commit, in bytes: the push policy refuses a larger one, and the reader cuts a stored one. */
 export const MAX_COMMIT_BYTES = 64 * KIB;

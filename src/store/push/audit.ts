@@ -1,4 +1,4 @@
-// The audit of pushes: authors of commits are claims, a record says who was authenticated.
+// The audit of pushes. The author of a commit is a claim; a record names the authenticated principal.
 
 import { Batch } from '../model/batch.ts';
 import type { Store } from '../store.ts';
@@ -10,9 +10,9 @@ export const AUDIT_REF = 'refs/audit/pushes';
 const BRANCHES_A_RECORD = 100;
 
 /**
- * Records a push, durably, before it is accepted, in one write: one commit for each hundred of its branches, whose tree is
- * empty and whose trailers are Principal and, for each branch, Ref, Old and New. A record without the push's commits on
- * the branch is a push that failed after it was allowed.
+ * Records a push durably in one write before it is accepted: one commit for each hundred of its branches, with an empty
+ * tree and the trailers Principal and, for each branch, Ref, Old and New. If the branch lacks the commits of a record,
+ * the push failed after it was allowed.
  *
  * @returns ids of the records
  */

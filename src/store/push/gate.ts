@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { formatAnswer, readQuestion, type Verdict } from '../git/hook.ts';
 
-/** Decides what a hook is told. */
+/** Decides the verdict on a hook's question. */
 export type Judge = (question: ReadonlyMap<string, string>) => Promise<Verdict>;
 
 /** The server's side of a hook: one question, one answer. A gate that closes without an answer lets nothing through. */
@@ -14,13 +14,13 @@ export class Gate {
   constructor(socket: Duplex, judge: Judge) {
     this.#socket = socket;
     this.#judge = judge;
-    // A hook that was killed shows in how receive-pack ends.
+    // The end of receive-pack shows whether a hook was killed.
     socket.on('error', () => undefined);
     socket.setEncoding('utf8');
     socket.on('data', (text: string) => void this.#receive(text));
   }
 
-  /** receive-pack has ended: nobody waits for an answer any more. */
+  /** Closes the gate after receive-pack has ended, when nobody waits for an answer. */
   close(): void {
     this.#socket.destroy();
   }

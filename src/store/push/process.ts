@@ -7,16 +7,19 @@ import { gitEnvironment } from '../git/git.ts';
 import { HOOK_TIMEOUT_SECONDS, PRE_RECEIVE_FD, PREPARED_FD } from '../git/hook.ts';
 import { lockedCommand } from '../git/store-lock.ts';
 
-/** Bytes of a push, pack and commands. */
+/** Largest push, in bytes of pack and commands together. */
 export const PUSH_LIMIT = 8 * 1024 * 1024;
 const LOCK_WAIT_SECONDS = 30;
 const TIMEOUT_MS = (LOCK_WAIT_SECONDS + 2 * HOOK_TIMEOUT_SECONDS) * 1000;
-/** Memory of each git that unpacks a push: a few kilobytes may say gigabytes. Such a push ends, and nothing else does. */
+/**
+ * Memory limit of each git that unpacks a push, because a few kilobytes may unpack to gigabytes. The limit ends such a
+ * push and nothing else.
+ */
 const MEMORY_LIMIT = 128 * 1024 * 1024;
 const KILL_AFTER_MS = 10_000;
 const STDERR_KEPT = 4096;
 
-/** Said here too, for it is what a push relies on, whatever the repository's own configuration has become. */
+/** Settings that a push relies on, repeated here because the repository's own configuration may have changed. */
 const CONFIG: Readonly<Record<string, string>> = {
   'receive.fsckObjects': 'true',
   'receive.denyNonFastForwards': 'true',
@@ -37,9 +40,9 @@ export interface ReceivePack {
 }
 
 /**
- * Starts receive-pack on a push, under the store's shared lock. Its input and output are files: were this process
- * stopped in the middle, git would otherwise wait for it with the lock held. For the same reason it is ended by time
- * alone, not by its client's going; and first by SIGTERM, on which git takes its lock files along.
+ * Starts receive-pack on a push under the store's shared lock, with files as input and output: git must not wait for a
+ * suspended process while it holds the lock. Only a time-out ends receive-pack, not a client that leaves, and first by
+ * SIGTERM, on which git removes its lock files.
  */
 export async function startReceivePack(dir: string, hooks: string, push: Buffer): Promise<ReceivePack> {
   const files: FileHandle[] = [];
@@ -62,7 +65,7 @@ function start(dir: string, hooks: string, files: readonly FileHandle[]): Receiv
   const child = spawn(file, args, {
     stdio: [...files.map(({ fd }) => fd), 'pipe', 'pipe'],
     env: gitEnvironment({ ...CONFIG, 'core.hooksPath': hooks }),
-    // Ctrl-C is for us.
+    // Ctrl-C must not reach receive-pack.
     detached: true,
   });
   let timedOut = false;
@@ -75,7 +78,8 @@ function start(dir: string, hooks: string, files: readonly FileHandle[]): Receiv
     child.on('error', (error: NodeJS.ErrnoException) =>
       resolve({ code: undefined, signal: undefined, spawnError: error.code ?? 'unknown' }),
     );
-    // `exit`, not `close`: a hook that outlives a killed receive-pack keeps the sockets open, and waits for us.
+    // `exit`, not `close`: a hook that outlives a killed receive-pack keeps the sockets open, and waits for this
+    // process.
     child.on('exit', (code, signal) =>
       resolve({ code: code ?? undefined, signal: signal ?? undefined, spawnError: undefined }),
     );

@@ -1,5 +1,5 @@
-// Receiving pushes. receive-pack does git's part; before it may move a branch, its hooks ask here, where the policy
-// looks at the pushed objects, still in quarantine, and the push is put on record.
+// Receives pushes through git's receive-pack. Before receive-pack may move a branch, its hooks ask here: the policy
+// checks the pushed objects, which are still in quarantine, and the push is recorded.
 import { join } from 'node:path';
 import PQueue from 'p-queue';
 import type { Logger } from 'pino';
@@ -20,7 +20,7 @@ import type { Refusal } from './refusal.ts';
 import { openReader } from '../reader.ts';
 import type { Store } from '../store.ts';
 
-/** Branches in one push: all are judged and recorded while the store's lock is held. */
+/** Maximum number of branches in one push: all are judged and recorded while the store's lock is held. */
 const MAX_BRANCHES = 500;
 const JUDGED_AT_ONCE = 16;
 const NODE_BRANCH = /^refs\/heads\/node\/[a-z0-9][a-z0-9._-]*$/;
@@ -28,7 +28,7 @@ const NODE_BRANCH = /^refs\/heads\/node\/[a-z0-9][a-z0-9._-]*$/;
 /** The judgement of a push. */
 interface Judgement {
   readonly refusals: readonly Refusal[];
-  /** In lines for the pusher, as the policy says it. */
+  /** Lines for the pusher, from the policy. */
   readonly changes?: readonly string[];
 }
 
@@ -73,7 +73,7 @@ export class PushReceiver {
   }
 
   /**
-   * Judges what needs no objects. receive-pack has checks of its own for some of it, but those leave out a branch and
+   * Judges everything that needs no objects. Some checks of receive-pack are the same, but they leave out a branch and
    * let the others pass.
    */
   async #refuseEarly(pushes: readonly Push[]): Promise<Refusal[]> {
@@ -91,7 +91,10 @@ export class PushReceiver {
     return refusals;
   }
 
-  /** Another controller has the store, or another store is in its place: what this process reads is the old one. */
+  /**
+   * Refuses a push if another controller has the store, or another store is in its place: this process reads the old
+   * one.
+   */
   async #refuseFenced(pushes: readonly Push[]): Promise<Refusal[]> {
     return this.#options.store.expectFence().then(
       () => [],
@@ -164,7 +167,7 @@ export class PushReceiver {
     const landed = await this.#settle(pushes);
     if (ended.code === 0) {
       if (landed > 0 || refused !== undefined) return ended.stdout;
-      // git has its own words for a lost race, but no remedy.
+      // git reports a lost race without a remedy, so look for a refusal that has one.
       const refusals = await this.#refuseEarly(pushes);
       if (refusals.length === 0) return ended.stdout;
       return refusalReport(header, refusals[0]?.error.code ?? '', this.#refuse(principal, refusals));
@@ -183,7 +186,7 @@ export class PushReceiver {
     return refusalReport(header, 'not accepted', refused ?? [`multinic: ${failure.message}; push again`]);
   }
 
-  /** pre-receive: whether the push may land; if so, it is on record before it does. */
+  /** pre-receive: decides whether the push may land, and records it before it lands. */
   async #admit(
     pushes: readonly Push[],
     question: ReadonlyMap<string, string>,
@@ -192,14 +195,14 @@ export class PushReceiver {
     const judgement = await this.#judge(pushes, question);
     if (judgement.refusals.length > 0) return judgement;
     checkpoint('push.admitted');
-    // git has given up meanwhile: what cannot land any more need not be on record.
+    // git has given up meanwhile, so the push cannot land and needs no record.
     attempt.throwIfAborted();
     await recordPushes(this.#options.store, pushes);
     checkpoint('push.recorded');
     return judgement;
   }
 
-  /** Several branches at a time: what one asks of git is answered together with the others. */
+  /** Judges several branches at a time, so that git answers their requests together. */
   async #judge(pushes: readonly Push[], question: ReadonlyMap<string, string>): Promise<Judgement> {
     const { store, policy } = this.#options;
     const objects = openReader(store.dir, { objectEnv: Object.fromEntries(question) });
@@ -224,8 +227,8 @@ export class PushReceiver {
   }
 
   /**
-   * reference-transaction: the last moment before the branches move. A branch must not be on disk before its objects
-   * are; and a controller that was stopped long enough to be replaced must not move any.
+   * reference-transaction: syncs the objects and asks the fence in the last moment before the branches move. A branch
+   * must not be on disk before its objects, and a controller that was suspended and replaced must move none.
    */
   async #prepare(pushes: readonly Push[]): Promise<Judgement> {
     await this.#options.store.syncRefs([]);
@@ -233,7 +236,7 @@ export class PushReceiver {
     return { refusals: await this.#refuseFenced(pushes) };
   }
 
-  /** Makes what has landed durable and tells of it. @returns how many branches moved */
+  /** Makes the moved branches durable and reports each to `onPush`. @returns number of branches that moved */
   async #settle(pushes: readonly Push[]): Promise<number> {
     const { store, reader, onPush, log } = this.#options;
     const landed: Push[] = [];
@@ -251,7 +254,7 @@ export class PushReceiver {
     return landed.length;
   }
 
-  /** Puts a refusal into the log, and into words for the pusher. */
+  /** Logs a refusal. @returns its lines for the pusher */
   #refuse(principal: Principal, refusals: readonly Refusal[]): string[] {
     const reasons = refusals.map(({ ref, error }) => ({ ref, code: error.code, message: error.message }));
     this.#options.log.warn({ principal: principal.name, refusals: reasons.slice(0, 10) }, 'push refused');
@@ -268,7 +271,7 @@ export class PushReceiver {
   }
 }
 
-/** Which controller has to end is not for the pusher to know. */
+/** Hides from the pusher which controller has to end. */
 function forPusher(error: MultinicError): MultinicError {
   if (!hasCode(error, 'Fenced')) return error;
   return new MultinicError('Fenced', 'another controller has taken over this store: push again');

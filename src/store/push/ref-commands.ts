@@ -23,8 +23,8 @@ const COMMAND = /^([0-9a-f]{40}) ([0-9a-f]{40}) ([^\0\n]+)\n?$/;
 const SHALLOW = /^shallow [0-9a-f]{40}\n?$/;
 
 /**
- * Reads the command list at the head of a push. An empty one is what git sends to try its credentials.
- * @returns undefined when it is no such list: torn, signed (`push-cert`), or of an unknown kind
+ * Reads the command list at the head of a push. git sends an empty list to try its credentials.
+ * @returns undefined when the body begins with no such list: torn, signed (`push-cert`), or of an unknown kind
  */
 export function readPushHeader(body: Buffer): PushHeader | undefined {
   const section = readSection(body);
@@ -53,7 +53,7 @@ export function makeAtomic(body: Buffer, header: PushHeader): Buffer {
   const section = readSection(body);
   const lines = section?.lines ?? [];
   const listed = lines.findIndex((line) => line.includes(0));
-  // A push that lists no capability at all has a list of this one.
+  // If the push lists no capability, its first command gets a list with `atomic` alone.
   const first = listed >= 0 ? listed : lines.findIndex((line) => !SHALLOW.test(line.toString()));
   const packets = lines.map((line, index) => {
     if (index !== first) return pkt(line);

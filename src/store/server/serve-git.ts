@@ -1,4 +1,4 @@
-// Smart HTTP: which of git's two services a request wants, who may have it, and git itself behind.
+// Smart HTTP: finds out which of git's two services a request wants, checks the caller's right to it, and runs git.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import PQueue from 'p-queue';
 import { MultinicError } from '../../api/errors.ts';
@@ -13,13 +13,16 @@ import type { Principal, Reader } from '../model/store-port.ts';
 import { PUSH_LIMIT } from '../push/process.ts';
 import type { PushReceiver } from '../push/receiver.ts';
 
-/** A fetch that names every branch of a large store, several times over. */
+/** Largest body of a fetch: several times a fetch that names every branch of a large store. */
 const FETCH_BODY_LIMIT = 4 * 1024 * 1024;
-/** A node names its tip. */
+/** Limits of a node's fetch, which names one commit, the tip. */
 const NODE_BODY = { limit: 64 * 1024, timeoutMs: 10_000 };
-/** A push this much too large is still read to its end, for a client listens to a reason only then. */
+/**
+ * Largest push that is still read to its end and then refused: a client reads the reason only after it has sent
+ * everything.
+ */
 const PUSH_DRAIN = 8 * PUSH_LIMIT;
-/** git children at once; they are processes, each with a core's work. */
+/** Number of git children at the same time; each may use a whole core. */
 const CHILDREN = 8;
 const WAITING = 512;
 
@@ -27,7 +30,7 @@ type Service = 'git-upload-pack' | 'git-receive-pack';
 
 interface GitRequest {
   readonly service: Service;
-  /** The refs are asked for, as every fetch and push begins. */
+  /** The request asks for the refs, as the first request of every fetch and push. */
   readonly advertise: boolean;
 }
 
@@ -47,7 +50,9 @@ function parse(request: IncomingMessage, url: URL): GitRequest {
   throw new MultinicError('Forbidden', 'only the smart HTTP protocol is spoken: use git 1.6.6 or later');
 }
 
-/** @throws MultinicError `Forbidden`. The advertisement is refused too: of a refused POST clients lose the reason. */
+/**
+ * @throws MultinicError `Forbidden`, for the advertisement too: a client does not show the reason of a refused POST.
+ */
 function authorise(service: Service, principal: Principal): void {
   if (service === 'git-receive-pack' && principal.role !== 'write')
     throw new MultinicError(
@@ -61,8 +66,8 @@ function headers(service: Service, part: 'advertisement' | 'result'): Record<str
 }
 
 /**
- * `Git-Protocol` is the caller's text in a child's environment: only a version that we know gets there. A node gets
- * none: version 2 has another form of wants, and serves any object that they name.
+ * Passes `Git-Protocol` to git if it is a known version, because the header is the caller's text. A node stays at
+ * version 0: version 2 has another form of wants, and serves any object that a want names.
  */
 function protocolOf(request: IncomingMessage, branch: string | undefined): Record<string, string> {
   const header = request.headers['git-protocol'];

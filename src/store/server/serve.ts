@@ -24,10 +24,10 @@ export interface ServeOptions {
   readonly authenticate: Authenticate;
   /** Below `/api/v1`. */
   readonly routes?: readonly Route[];
-  /** Called for every branch that a push has moved, once that is durable and before its client knows. */
+  /** Called for every branch that a push moved, after the move is durable and before the client has its answer. */
   readonly onPush: (push: Push) => void;
   readonly host: string;
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number;
   /** PEM. Without it the server speaks plain HTTP. */
   readonly tls?: { readonly key: string | Buffer; readonly cert: string | Buffer };
@@ -39,14 +39,14 @@ export interface ServeOptions {
 export interface StoreServer {
   /** `http://127.0.0.1:8080`: the repository is `<url>/git`. */
   readonly url: string;
-  /** Another certificate for connections from now on; only for a server that has one. */
+  /** Replaces the certificate for new connections; only for a server with TLS. */
   renew(tls: NonNullable<ServeOptions['tls']>): void;
-  /** Takes no more requests, lets those that run end for a while, then cuts them; pushes always end. */
+  /** Takes no new requests, waits a while for running ones, then cuts them; pushes always run to their end. */
   close(): Promise<void>;
 }
 
 const REQUEST_TIMEOUT_MS = 120_000;
-/** Headers, and the handshake before them. */
+/** Time limit for a request's headers, and for the TLS handshake before them. */
 const HEADERS_TIMEOUT_MS = 5_000;
 const CHECKED_EVERY_MS = 1_000;
 const CLOSE_GRACE_MS = 10_000;
@@ -87,7 +87,7 @@ interface Service {
   readonly budget: ByteBudget;
 }
 
-/** One request from its first line to its last byte. */
+/** Handles one request from its first line to its last byte. */
 async function answer(
   options: ServeOptions,
   { git, callers, budget }: Service,
@@ -155,7 +155,7 @@ function sendJson(response: ServerResponse, status: number, value: unknown): voi
 }
 
 function sendError(log: Logger, request: IncomingMessage, response: ServerResponse, error: unknown): void {
-  // The client has gone, or reads a body that cannot be taken back: only the log can have it.
+  // The client is gone, or the answer has begun and cannot be taken back: the error goes to the log alone.
   if (response.destroyed || response.headersSent) {
     log.info({ err: error, method: request.method, path: request.url }, 'request broken off');
     response.destroy();
@@ -169,7 +169,7 @@ function sendError(log: Logger, request: IncomingMessage, response: ServerRespon
   if (status === 401) response.setHeader('WWW-Authenticate', `${git ? 'Basic' : 'Bearer'} realm="multinic"`);
   if (status === 405 && 'allow' in body.data) response.setHeader('Allow', String(body.data.allow));
   if (status === 503) response.setHeader('Retry-After', '2');
-  // The rest of a body that nobody reads would be taken for the next request.
+  // Close the connection: the unread rest of the body would be taken for the next request.
   if (!request.complete) response.setHeader('Connection', 'close');
   // git shows its user a text/plain body, and no other.
   if (git)
