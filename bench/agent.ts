@@ -1,4 +1,4 @@
-// The agent on hosts that run: how long a run takes, what of it is ours, and what NICs notice of it.
+// The agent on live hosts: the time of a run, the agent's own share of it, and the interruption of NICs.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
@@ -56,7 +56,7 @@ async function measure(rootfs: RootfsKind, kind: RendererKind): Promise<void> {
   if (kind === 'netplan') await besideNetplanApply(host);
 }
 
-/** @param last of the first NIC's address */
+/** @param last last number of the first NIC's address */
 function wanted(mtu: number, last = 10, others = 1500): Network {
   return [nic(0, { mtu, address: `192.168.100.${last}` }), nic(1, { mtu: others }), nic(2, { mtu: others })];
 }
@@ -67,7 +67,7 @@ async function times(rounds: number, work: () => Promise<number>): Promise<numbe
   return all;
 }
 
-/** Medians, in milliseconds. @param pod what making it takes */
+/** Medians, in milliseconds. @param pod time to make the pod, which does not count */
 async function runs(
   pod: number,
   network: (round: number) => Network,
@@ -126,5 +126,5 @@ async function besideNetplanApply(host: LiveHost): Promise<void> {
   console.log(`    of what others had on eth0 it took away: ${gone.join('; ') || 'nothing'}`);
 }
 
-/** As NOT_OURS, line by line. */
+/** The commands of NOT_OURS, with output as lines. */
 const SHOWN = NOT_OURS.replaceAll('ip -j ', 'ip ').replace('ip addr show eth0', 'ip -o -br addr show eth0');

@@ -29,7 +29,7 @@ export function inventory(): InventoryNode[] {
   }));
 }
 
-/** @param mtu of the first NIC of some nodes, where it is not 1500 */
+/** @param mtu MTU of the first NIC, by node, where it is not 1500 */
 export function configs(
   mtu: ReadonlyMap<number, number> = new Map(),
   generations: ReadonlyMap<number, number> = new Map(),

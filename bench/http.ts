@@ -118,7 +118,7 @@ async function nativeFetch(folder: string, url: string, name: string): Promise<n
   return timed(() => execa('git', ['-C', dir, '-c', header, 'fetch', '-q', '--depth=1', url, REF]));
 }
 
-/** As users have it: what starts from TypeScript spends most of its memory on that. */
+/** Bundles the checkout as users have it, because a process that runs TypeScript spends most of its memory on that. */
 async function bundleCheckout(outfile: string): Promise<void> {
   await build({
     entryPoints: [join(import.meta.dirname, 'http-checkout.ts')],

@@ -1,4 +1,4 @@
-// A Job's life on a real node, from its creation to the CR's status, told apart: what is ours, what is Kubernetes'.
+// Times a Job's life on a real node, from its creation to the CR's status: our own part and the part of Kubernetes.
 import type { KubernetesObject, V1Pod } from '@kubernetes/client-node';
 import pino from 'pino';
 import type { ConfigStatus } from '../src/api/status.ts';
@@ -53,7 +53,7 @@ interface Phases {
   readonly status: number;
 }
 
-/** Notes when each thing is first seen, all through watches of one process. */
+/** Notes the time at which each phase is first seen, through watches of one process. */
 class Life implements AsyncDisposable {
   readonly #informers: Informer<void>[];
   readonly #seen = new Map<string, number>();
@@ -118,7 +118,7 @@ class Life implements AsyncDisposable {
     if (state?.terminated === undefined || this.#finished.has(name)) return;
     this.#finished.add(name);
     this.#agent = (JSON.parse(state.terminated.message ?? '{}') as { durationMs?: number }).durationMs ?? 0;
-    // Between two looks of the kubelet a short run may begin and end.
+    // A short run may begin and end between two looks of the kubelet, so its start may not have been seen.
     this.#note('running');
     this.#note('ended');
   }

@@ -1,4 +1,5 @@
-// The controller on a real API server: Node objects without kubelets, so that what is measured is ours and the API's.
+// The controller on a real API server. The Node objects have no kubelets, so the figures are those of the controller
+// and the API.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -16,7 +17,7 @@ import { median, report, type Bench } from './report.ts';
 
 const NAMESPACE = 'multinic-system';
 const GROUP = 'multinic.io';
-/** The controller does not watch it. */
+/** The group of the probe, which the controller does not watch. */
 const PROBE_GROUP = 'multinic.okestro.io';
 const JOBS = `/apis/batch/v1/namespaces/${NAMESPACE}/jobs`;
 const SAMPLES = 40;
@@ -27,7 +28,7 @@ export const benches: Bench[] = [
 ];
 
 async function measure(): Promise<void> {
-  // Nobody renews these Nodes' leases, and they are to stay Ready.
+  // No kubelet renews the leases of these Nodes, and the Nodes have to stay Ready.
   const extra = { 'kube-controller-manager': ['--controllers=*,-node-lifecycle-controller,-nodelifecycle'] };
   await using cluster = await startCluster({ nodes: 0, extra });
   const client = KubeClient.load({ kubeconfig: cluster.kubeconfig });
@@ -73,7 +74,7 @@ async function measure(): Promise<void> {
   await controller.idle();
   const passes = await controller.passes();
   for (let n = 0; n < 5; n += 1) {
-    // The controller looks at the CR and has nothing to do.
+    // The patch makes the controller look at the CR and leaves it nothing to do.
     await client.request('PATCH', `${pathOf(GROUP)}/fleet-${n}`, {
       body: { metadata: { annotations: { touched: String(n) } } },
       contentType: MERGE_PATCH,
@@ -202,7 +203,7 @@ async function changesToJobs(client: KubeClient): Promise<number[]> {
   return times;
 }
 
-/** The same change, and a loop that does nothing but make a Job of it. */
+/** The probe: the same change, and a loop that does nothing but make a Job of it. */
 async function bareLoop(client: KubeClient): Promise<number[]> {
   const [template] = (await client.request<{ items: V1Job[] }>('GET', JOBS, { query: { limit: '1' } })).items;
   await putConfig(client, 'bare', range(0, SAMPLES), () => false, { group: PROBE_GROUP });
@@ -264,7 +265,7 @@ function copyOf({ spec, metadata }: V1Job, name: string): V1Job {
   };
 }
 
-/** Hears of Jobs as they are made. */
+/** Watches the creation of Jobs. */
 class JobWatch implements AsyncDisposable {
   readonly #informer: Informer<string>;
   readonly #listeners = new Set<(name: string) => void>();
@@ -341,7 +342,7 @@ class Controller implements AsyncDisposable {
     return controller;
   }
 
-  /** Waits until there have been no passes for a while; one over thousands of new nodes takes seconds. */
+  /** Waits until there have been no passes for a while; a pass over thousands of new nodes takes seconds. */
   async idle(): Promise<void> {
     let last = -1;
     for (let quiet = 0; quiet < 12;) {

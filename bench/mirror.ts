@@ -1,5 +1,5 @@
-// Passes of the mirror over 5,000 nodes in ten CRs, from the CRs to durable commits. In a process of its own, so that
-// its memory is the mirror's; with the flags that the built program has.
+// Passes of the mirror over 5,000 nodes in ten CRs, from the CRs to durable commits. The bench runs in a process of its
+// own with the flags of the built program, so that its memory is the mirror's.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-// How a figure is printed: ours over a probe of the same run, because milliseconds are the machine's.
+// Prints a figure beside a probe of the same run, because milliseconds depend on the machine.
 
 export interface Bench {
   readonly name: string;

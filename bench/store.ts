@@ -109,7 +109,7 @@ async function inARow(): Promise<void> {
     const window = 100;
     const store = await Store.open(join(folder, 'store.git'));
     await store.write(fleet());
-    // A small store as control: it shows the load of the machine and not the cost of the big store's age.
+    // A small store as control, so that the load of the machine is told apart from the cost of the big store's age.
     const small = await Store.open(join(folder, 'probe.git'));
     await small.write(birthOf(0));
     const maintenance = new Maintenance(store);

@@ -1,6 +1,6 @@
 import type { Annotation } from '../src/api/annotations.ts';
 
-/** Rows of a table of the docs. */
+/** The table of annotations in the docs. */
 export function annotationTable(annotations: Readonly<Record<string, Annotation<unknown>>>): string {
   const rows = Object.values(annotations).map(
     ({ key, on, values, means }) => `| \`${key}\` | ${on.join(', ')} | ${values} | ${means} |`,

@@ -32,7 +32,8 @@ const { metafile } = await build({
   },
 });
 await chmod(outfile, 0o755);
-// Where dist stands alone Node would read each chunk as CommonJS first, fail, and read it again.
+// Without this file, Node reads each chunk of a dist that stands alone as CommonJS first, fails, and reads the chunk
+// again.
 await writeFile('dist/package.json', '{ "type": "module" }\n');
 
 // The image and the npm package take dist as a whole, so the licences are in both.

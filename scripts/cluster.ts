@@ -40,7 +40,7 @@ async function serve(nodes: number, version: string): Promise<void> {
   kubectl get nodes
 
 Ctrl-C, or kill ${process.pid}, stops it; nothing stays.`);
-  // Signals alone keep no process alive.
+  // A signal handler alone does not keep a process alive, so a timer does.
   const alive = setInterval(() => {}, 1 << 30);
   await end;
   clearInterval(alive);

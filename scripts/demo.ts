@@ -1,5 +1,5 @@
-// `npm start`: the main job on the embedded default. Three nodes go from a MultiNicBizConfig to files on disk, and
-// then one change and its rollback show what the history is for.
+// `npm start`: a demo in a local home. Three nodes go from a MultiNicBizConfig to files on disk, and then one change
+// and its rollback show what the history is for.
 
 import { execa } from 'execa';
 import { existsSync } from 'node:fs';
@@ -44,13 +44,15 @@ Next:  npx multinic local ${home}                      stays, and reacts to edit
        npx multinic rollback k8s-worker-01 -C ${home}  in another shell: the second interface comes back, and holds
        npx multinic --help`);
 
-/** npm's own report of a script that failed is longer than the reason. */
+/** Builds, and prints only the reason of a failure: npm's own report of a failed script is longer than the reason. */
 async function build(): Promise<void> {
   const { exitCode, stderr } = await execa('npm', ['run', '--silent', 'build'], { reject: false });
   if (exitCode !== 0) end(stderr);
 }
 
-/** A store of an earlier demo would tell another story; one that a controller works on is somebody's. */
+/**
+ * Deletes the home of an earlier demo, whose history would confuse this one. Refuses if a controller works on the home.
+ */
 async function startAfresh(): Promise<void> {
   if (!existsSync(home)) return;
   const lock = join(home, 'controller.lock');

@@ -1,4 +1,5 @@
-// Writes the licences of the packages that the bundle contains: whoever passes the bundle on has to pass them on.
+// Writes the licences of the packages that the bundle contains, because everyone who passes the bundle on has to
+// include them.
 import type { Metafile } from 'esbuild';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -54,7 +55,7 @@ async function licenceText(folder: string, manifest: Manifest): Promise<string> 
   return texts.map((text) => text.trim()).join('\n\n');
 }
 
-/** Some packages name their licence and do not ship its text. */
+/** The standard text of a licence, for a package that names its licence and does not ship the text. */
 async function standardText({ name, license, author }: Manifest): Promise<string> {
   const holder = typeof author === 'string' ? author : author?.name;
   if (license === 'Apache-2.0') return (await readFile('LICENSE', 'utf8')).trim();

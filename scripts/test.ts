@@ -10,7 +10,10 @@ import { addTally, readTally, TALLY_VARIABLE, tallyLine } from '../test/support/
 /** Tests of the cluster that hold all acceptance points once; `npm run test:matrix` has the others. */
 const CLUSTER = 'main-line networkmanager operators access removal moving-in outside upgrade'.split(' ');
 
-/** Far more than the ordinary tests have at any time: a home of three nodes takes a few megabytes. */
+/**
+ * Free memory that the folder in memory needs. The ordinary tests use far less: a home of three nodes takes a few
+ * megabytes.
+ */
 const MEMORY_BYTES = 1024 ** 3;
 
 const ROOT_TIER = 'mounts, full disks and strace, shellcheck (as root: npm run test:root)';
@@ -18,9 +21,9 @@ const SYSTEM_TIER = 'real nodes and a real cluster (as root: npm run test:system
 const MATRIX_TIER = 'every combination (as root: npm run test:matrix)';
 
 interface Tier {
-  /** Its files may live in memory: nothing in it asks what a disk does. */
+  /** Whether the files of the tests may be in memory: true if no test depends on a disk. */
   readonly inMemory?: boolean;
-  /** Says what the machine lacks, and builds it beside the tests. */
+  /** Whether the tier lists what the machine lacks, and builds it while the tests run. */
   readonly builds?: boolean;
   readonly runs: readonly (readonly string[])[];
   readonly leftOut: readonly string[];
@@ -78,7 +81,10 @@ async function test({ inMemory = false, builds = false, runs, leftOut }: Tier): 
   }
 }
 
-/** A run that fails without a failed test (its set-up, for one) counts as one that failed. */
+/**
+ * Runs vitest and returns its exit code. A run that fails without a failed test (in its set-up, for example) counts as
+ * one failed test.
+ */
 async function vitest(args: readonly string[], tally: string, temporary?: string): Promise<number> {
   const before = readTally(tally).failed;
   const { exitCode = 1 } = await execa('vitest', ['run', ...args], {
@@ -96,14 +102,14 @@ interface Builds {
   readonly ended?: Promise<unknown>;
 }
 
-/** Returns when the builds have begun. The tests that want a build that fails say so. */
+/** Starts the builds and does not wait for them. If a build fails, the tests that need it say so. */
 async function startBuilds(): Promise<Builds> {
   const { describeBuilds, installCommands, lacking } = await import('../test/support/builds.ts');
   const lanes = await lacking();
   console.log(describeBuilds(lanes));
   await installCommands(console.log);
   if (lanes.flat().length === 0) return {};
-  // Tests come first wherever both want a processor.
+  // Low priority, so that the tests come first when both want a processor.
   const child = execa('nice', ['-n', '19', process.execPath, 'scripts/build-test-parts.ts'], {
     stdio: ['ignore', 'inherit', 'inherit'],
     reject: false,
@@ -126,7 +132,7 @@ function memoryFolder(): string | undefined {
     if (spawnSync(program).status === 0) return folder;
     rmSync(folder, { recursive: true });
   } catch {
-    // No such folder, or not ours to write to.
+    // The folder does not exist, or is not writable.
   }
   return undefined;
 }

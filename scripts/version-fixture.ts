@@ -135,7 +135,7 @@ async function make(): Promise<void> {
   for (let tries = 0; tries < 12; tries += 1) await settle();
 }
 
-// The machines and what is wanted of them.
+// The machines and their wanted networks.
 
 async function makeHost(n: number, name: string, osImage: string): Promise<void> {
   const links: Link[] = [

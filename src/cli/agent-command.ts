@@ -9,7 +9,7 @@ import { printTable } from './table.ts';
 import { DEFAULTS } from '../api/defaults.ts';
 import { AGENT_EXIT, EXIT } from '../api/exit-codes.ts';
 
-/** `multinic agent`: what runs on a node. Everything heavy is imported only when it is run. */
+/** `multinic agent`, the program that runs on a node. A heavy module is imported only when a command runs it. */
 export function agentCommand(): Command {
   const agent = new Command('agent').description(
     'Configures the NICs of this node (what a Job runs), once, and exits.',

@@ -1,4 +1,4 @@
-// Backup and restore of the store. They work on its folder, with or without a controller.
+// Backup and restore of the store. Both work on the store's folder, with or without a controller.
 
 import type { Command } from 'commander';
 import { createReadStream, createWriteStream } from 'node:fs';
@@ -67,10 +67,10 @@ Examples:
     });
 }
 
-/** Where a file is named: standard output, or input. */
+/** In place of a file name: standard output, or input. */
 const STREAM = '-';
 
-/** A file that is complete before it is used, and then gone. */
+/** Calls `work` with the path of a temporary file, and deletes the file afterwards. */
 async function inScratch(work: (file: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'multinic-bundle-'));
   try {

@@ -1,5 +1,5 @@
-// The bundle's first file: it only asks whether this Node can run the rest, because an older one would die somewhere
-// inside of it, with a stack. The rest is a chunk that is not read before.
+// The bundle's first file checks only whether this Node can run the rest, because an older Node would die somewhere
+// inside of it with a stack. The rest is a chunk that is loaded after the check.
 
 const OLDEST = 24;
 

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { GROUPS, type Group } from '../api/multinicbizconfig.ts';
 
-/** For options that list API groups of ours. */
+/** Parses an option that lists our API groups. */
 export function groups(text: string): Group[] {
   return text.split(',').map((part) => {
     const group = GROUPS.find((each) => each === part.trim());

@@ -4,7 +4,7 @@ import type { PassOptions } from '../controller/pass.ts';
 import { wholeNumber } from './output.ts';
 import { DEFAULTS } from '../api/defaults.ts';
 
-/** How much a controller does at once, and where it stops. */
+/** Limits of a controller: agents at once, failed nodes that stop a change, and nodes that may lose all interfaces. */
 export interface LimitFlags {
   readonly jobs: number;
   readonly stopAfter: number;

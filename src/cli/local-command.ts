@@ -48,7 +48,7 @@ Examples:
         import('../local/local-log.ts'),
       ]);
       if (flags.init !== undefined) await initLocalHome(dir, flags.init);
-      // The log makes its folder, which must not happen where no home is.
+      // Check the home first, because the log makes its folder.
       await expectHome(dir);
       const abort = new AbortController();
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort());

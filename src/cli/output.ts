@@ -1,4 +1,4 @@
-// How results reach people and programs.
+// Prints results for people and programs.
 
 import { InvalidArgumentError, Option } from 'commander';
 import { styleText } from 'node:util';
@@ -15,7 +15,7 @@ export function outputOption(): Option {
     .default('table');
 }
 
-/** For options that count something. */
+/** Parses an option whose value is a whole number. */
 export function wholeNumber(atLeast: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
@@ -24,7 +24,7 @@ export function wholeNumber(atLeast: number): (text: string) => number {
   };
 }
 
-/** Says on stderr what the program does if that takes longer than a second, so that nobody thinks it hangs. */
+/** Prints on stderr what the program does if the work takes longer than a second, so that nobody thinks it hangs. */
 export async function withProgress<T>(what: string, work: Promise<T>): Promise<T> {
   const timer = setTimeout(() => process.stderr.write(`${what}\n`), 1000);
   try {
@@ -42,7 +42,7 @@ function painter(stream: NodeJS.WriteStream, style: Style): (text: string) => st
   return (text) => (paints ? styleText(style, text, { validateStream: false }) : text);
 }
 
-/** Styles of what goes to stdout. */
+/** Styles for text on stdout. */
 export const paint: Readonly<Record<Style, (text: string) => string>> = {
   bold: painter(process.stdout, 'bold'),
   dim: painter(process.stdout, 'dim'),
@@ -60,7 +60,7 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${printableJson(JSON.stringify(value, undefined, 2))}\n`);
 }
 
-/** Text in which nothing but colours is left that a terminal obeys: what is printed may quote what somebody pushed. */
+/** Removes everything that a terminal obeys except colours, because the text may quote pushed text. */
 export function forTerminal(text: string): string {
   return text
     .split(COLOUR)

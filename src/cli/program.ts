@@ -1,5 +1,5 @@
-// multinic: one program for people, the controller and the agent. Commands load what they need when they run, so
-// that none pays for the others.
+// multinic: one program for people, the controller and the agent. Each command loads its modules when it runs, so that
+// no command pays for the others.
 
 import { Command } from 'commander';
 import { addStoreCommands } from './backup-command.ts';

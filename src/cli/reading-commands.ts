@@ -1,4 +1,4 @@
-// Commands that only look.
+// Commands that only read.
 
 import type { Command } from 'commander';
 import { MultinicError } from '../api/errors.ts';
@@ -142,7 +142,7 @@ function isReady(config: ConfigReport): boolean {
   return readyOf(config)?.status === 'True';
 }
 
-/** Nodes are known by three names. */
+/** Finds a node by any of its three names. */
 function find(views: readonly NodeView[], name: string): NodeView[] {
   const found = views.filter(
     ({ node, attachedNodeName, attachedNodeId }) =>

@@ -42,7 +42,7 @@ function pad(text: string, width: number): string {
   return text + ' '.repeat(width - stringWidth(text));
 }
 
-/** A narrower column has more line breaks than sense. */
+/** Narrowest column that is wrapped: a narrower one would be mostly line breaks. */
 const MIN_WRAP = 24;
 
 /** @param columns of the terminal; undefined when it is none */

@@ -60,7 +60,7 @@ function admit(
   }
 }
 
-/** Files by path, by node. Names as a new node would get them. */
+/** Renders the files of each node, by node and path. Interfaces get the names that a new node would get. */
 export async function renderFile(
   file: string,
   rendererName: string,

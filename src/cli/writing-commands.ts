@@ -95,7 +95,9 @@ async function rollBack(node: string | undefined, flags: RollbackFlags): Promise
   await rolledBack(flags, await postOrAsk(flags, `${path}/rollback`, { to, yes }), path);
 }
 
-/** Posts a rollback. One that takes all interfaces away asks first on a terminal, and fails off one. */
+/**
+ * Posts a rollback. If the rollback takes all interfaces away, asks the person on a terminal, and fails without one.
+ */
 async function postOrAsk(flags: RollbackFlags, path: string, body: object): Promise<Moved> {
   try {
     return await post(flags, path, body);
@@ -153,7 +155,7 @@ async function post<T>(flags: ConnectionFlags, path: string, body: object): Prom
   }
 }
 
-/** The author of a commit is a claim, made as git makes it. */
+/** The author of a commit, from git's configuration or the local user. An author is a claim. */
 async function whoAmI(): Promise<{ name: string; email: string }> {
   const { execa } = await import('execa');
   const [name, email] = await Promise.all(

@@ -1,4 +1,4 @@
-// The controller's API: what the CLI and other programs ask over HTTP, below /api/v1.
+// The controller's API below /api/v1, for the CLI and other programs.
 
 import * as z from 'zod';
 import { MultinicError } from '../api/errors.ts';
@@ -14,7 +14,7 @@ import { reportOf } from './status-report.ts';
 const Author = z.strictObject({ name: z.string().min(1).max(200), email: z.string().max(200) });
 
 const Body = z.strictObject({ author: Author.optional() });
-/** `yes`: nodes may lose all their interfaces. */
+/** `yes`: the command may take all interfaces of a node away. */
 const Meant = Body.extend({ yes: z.boolean().default(false) });
 export const RollbackBody = Meant.extend({ to: z.string().optional() });
 export const ChangeBody = Meant.extend({ change: z.string() });

@@ -20,7 +20,7 @@ import type { PausableInventory, Requester } from './sink-port.ts';
 import type { WaitingRemovals } from './telling.ts';
 import { NODES } from '../network/node-ref.ts';
 
-/** Commits of a branch among which `rollback --change` looks for the change, to name the nodes that moved on. */
+/** Number of commits of a branch that `rollback --change` searches for the change, to name the nodes that moved on. */
 const CHANGE_LOOK_BACK = 100;
 
 export interface CommandsOptions {
@@ -89,7 +89,7 @@ export class Commands {
     );
   }
 
-  /** Rolls back all nodes that a commit of main touched; those that moved on since are left alone and listed. */
+  /** Rolls back all nodes that a commit of main touched. Nodes that moved on since are listed and left as they are. */
   async rollbackChange(change: Oid, by: Requester, meant = false): Promise<ManyMoved> {
     const { reader } = this.#store;
     const main = await this.#resolve(change);
@@ -156,14 +156,16 @@ export class Commands {
     });
   }
 
-  /** Renders nodes with today's renderer, or with another kind; nodes whose files would not change are skipped. */
+  /**
+   * Renders nodes again, with today's renderer or with another kind. Nodes whose files would not change are skipped.
+   */
   async rerender(
     nodes: readonly string[],
     kind: RendererKind | undefined,
     by: Requester,
   ): Promise<ManyMoved> {
     const named = [...new Set(nodes)];
-    // All names come first: a typing error must not be found after half of the nodes.
+    // Read all branches first: a mistyped name must be found before half of the nodes are rendered.
     const branches =
       named.length > 0 ? await Promise.all(named.map((name) => this.#branches.get(name))) : await this.#all();
     const build =
@@ -239,7 +241,7 @@ export class Commands {
     });
   }
 
-  /** Pauses or resumes a node: the mirror goes on committing, no Job applies. */
+  /** Pauses or resumes a node. The mirror goes on committing for a paused node, but no Job runs. */
   async setPaused(node: string, paused: boolean): Promise<void> {
     await this.#inventory.setPaused(node, paused);
   }
@@ -255,14 +257,14 @@ export class Commands {
     return Promise.all([...tips].map(([ref, tip]) => this.#branches.at(nodeOfRef(ref)!, tip)));
   }
 
-  /** The branch's first spec commit from that commit of main; releases have the same trailer, later. */
+  /** The branch's first spec commit from a commit of main. Releases have the same trailer and come later. */
   async #firstOf(branch: Branch, main: Oid): Promise<Commit | undefined> {
     let first: Commit | undefined;
     let next: Oid | undefined = isOf(branch.base.commit, main) ? branch.base.commit?.oid : branch.tip.oid;
     for (let walked = 0; next !== undefined && walked < CHANGE_LOOK_BACK; walked += 1) {
       const commit: Commit = await this.#store.reader.commit(next);
       if (isOf(commit, main)) first = commit;
-      // Commits of main are mirrored in their order: before another one's spec there is none of this.
+      // Commits of main are mirrored in order, so none of this one lies below a spec commit of another one.
       else if (first !== undefined && kindOf(commit) === 'spec') return first;
       next = commit.parents[0];
     }
@@ -275,7 +277,7 @@ export class Commands {
   }
 }
 
-/** Whether a commit is what a commit of main asked for. */
+/** Whether a commit of a branch comes from that commit of main. */
 function isOf(commit: Commit | undefined, main: Oid): boolean {
   return commit !== undefined && kindOf(commit) === 'spec' && trailer(commit, TRAILER.mainCommit) === main;
 }

@@ -1,4 +1,4 @@
-// The conditions of a CR, from what is known of its nodes. Pure.
+// Derives the conditions of a CR from the states of its nodes. Pure.
 
 import { formatProblem, type Problem } from '../api/errors.ts';
 import type { Condition, NodeStatus } from '../api/status.ts';
@@ -12,12 +12,12 @@ export interface JudgedNode extends NodeStatus {
 
 export type Judgement = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
 
-/** A line of a condition's table: when it applies, and what the condition is then. */
+/** A line of a condition's table: when the line applies, and the condition that it gives. */
 type Line = readonly [when: boolean, status: 'True' | 'False', reason: AnyReason, message: string];
 
 /**
  * @param invalid why the CR is invalid as a whole
- * @param nodes all that the CR speaks for
+ * @param nodes all nodes of the CR
  */
 export function conditionsOf(
   nodes: readonly JudgedNode[],
@@ -111,7 +111,7 @@ function firstThatApplies(type: Condition['type'], lines: readonly Line[]): Judg
   return { type, status, reason, message };
 }
 
-/** The first of several nodes, with what there is to say of it; empty without any. */
+/** Name and message of the first of several nodes; empty if there is none. */
 function first([node]: readonly JudgedNode[]): string {
   return node === undefined ? '' : `${nameOf(node)}: ${node.message ?? node.reason ?? node.state}`;
 }

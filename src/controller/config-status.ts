@@ -1,4 +1,4 @@
-// The status of a CR and its nodes, from what a pass found. Pure.
+// Makes the status of a CR and its nodes from what a pass found. Pure.
 
 import type { Condition, ConfigStatus, NodeState, NodeStatus } from '../api/status.ts';
 import type { Branch } from '../history/node-branch.ts';
@@ -87,7 +87,7 @@ export function configStatuses(
   const views = Map.groupBy(nodeViews(snapshot), (view) => view.config ?? '');
   const statuses = new Map<string, ConfigStatus>();
   for (const [key, listed] of snapshot.listed) {
-    // A later pass tells of a CR that the branches do not reflect yet.
+    // A later pass reports a CR that the branches do not reflect yet.
     if (snapshot.report.behind.has(key)) continue;
     const own = (views.get(key) ?? []).filter((view) => !isGone(snapshot, view));
     statuses.set(key, configStatus(snapshot, listed, own, previous.get(key), now));
@@ -102,7 +102,7 @@ function isGone(snapshot: Snapshot, { node, state }: NodeView): boolean {
 const CLEAN =
   'no MultiNicBizConfig names the node, and nothing of ours is left on it: only its history is kept';
 
-/** Nothing of ours is left on a node without an entry: only its history is ours then. */
+/** Whether a node without an entry has nothing of ours left on it except its history. */
 function isClean({ network }: Branch, { state }: NodeView): boolean {
   return network.length === 0 && state === 'Configured';
 }
@@ -277,7 +277,7 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
   }
 }
 
-/** A run that reached no store is waiting, and no failure. */
+/** Verdict on a node that backs off. A run that did not reach the store waits, and is no failure. */
 function backingOff(newest: ReturnType<typeof runs>[number] | undefined): Verdict {
   const failed = newest?.result === 'Failed' && !foundNoStore(newest);
   return {

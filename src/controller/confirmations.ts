@@ -30,7 +30,7 @@ export class Confirmations {
     return this.#confirmed;
   }
 
-  /** Commits of main after the last one seen. A few are read one by one, which takes no git of its own. */
+  /** Commits of main after the last one seen. A few commits are read one by one, which starts no git process. */
   async #since(tip: Oid): Promise<readonly Commit[]> {
     const { reader } = this.#store;
     const few: Commit[] = [];

@@ -1,5 +1,5 @@
-// Holds what people read and ask of the controller while passes go on. The desk is complete before the first pass and
-// needs no jobs, so the server that shows it can open first.
+// The Desk has the parts that answer people's reads and commands while passes go on. The Desk is complete before the
+// first pass and needs no jobs, so the server can open first.
 
 import type { Logger } from 'pino';
 import { Branches } from '../history/node-branch.ts';

@@ -1,4 +1,4 @@
-// Records how jobs ended: one commit on the outcome branch of the node, and only then may the job go.
+// Records how jobs ended: one commit on the outcome branch of the node. The runner forgets a job only after that.
 
 import { checkpoint } from '../api/checkpoint.ts';
 import { hasCode } from '../api/errors.ts';

@@ -49,7 +49,7 @@ export async function factsOf(
   };
 }
 
-/** Whether the tip bears the names that the newest run found on the host; undefined: it found none. */
+/** Whether the tip has the names that the newest run found on the host; undefined: the run found none. */
 export function namesAdopted(branch: Branch, history: readonly OutcomeRecord[]): boolean | undefined {
   const newest = history.find(({ result }) => result !== 'Requested');
   return newest === undefined || newest.found.length === 0 ? undefined : bearsNames(branch, newest);

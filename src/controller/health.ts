@@ -1,4 +1,4 @@
-// `/healthz`, as operators know it.
+// Makes the answer of `/healthz`, with the fields that operators already use.
 
 import type { Snapshot } from './config-status.ts';
 

@@ -1,4 +1,4 @@
-// Pass after pass, until the controller stops: at once when something may have changed, else after a while.
+// Runs pass after pass until the controller stops: at once when something may have changed, otherwise after a pause.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hasCode, MultinicError } from '../api/errors.ts';
@@ -10,16 +10,16 @@ import type { Pass } from './pass.ts';
 const RETRY_MS = 5_000;
 const RESYNC_MS = 300_000;
 /**
- * Longest pause after a pass. Each pass is followed by a pause as long as itself, because a pass that finds everything
- * in memory lets no timer and no answer run: the Lease, agents and pushes get half of the process.
+ * Longest pause after a pass. Each pause is as long as its pass, because a pass that finds everything in memory blocks
+ * timers and answers: so the Lease, agents and pushes get half of the process.
  */
 const MAX_REST_MS = 1_000;
 
-/** Hears of each pass, and may end the loop. */
+/** Gets the result of each pass, and may end the loop. */
 export interface PassListener {
-  /** Hears of a pass that went through, with its duration in milliseconds; true ends the loop. */
+  /** Called after a pass that went through, with its duration in milliseconds; true ends the loop. */
   readonly passed?: (snapshot: Snapshot, ms: number) => Promise<boolean>;
-  /** Hears of a pass that failed; true ends the loop with the pass's error. */
+  /** Called after a pass that failed; true ends the loop with the pass's error. */
   readonly failed?: (error: unknown) => boolean;
 }
 

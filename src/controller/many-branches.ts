@@ -1,4 +1,5 @@
-// Commands for many nodes: one write for hundreds of branches, each of which stands for itself.
+// Moves many branches for one command: one write for hundreds of branches, each of which moves or is skipped on its
+// own.
 
 import { MultinicError } from '../api/errors.ts';
 import type { Branch } from '../history/node-branch.ts';
@@ -20,15 +21,15 @@ export interface ManyMoved {
   readonly skipped: readonly { readonly node: string; readonly reason: string }[];
 }
 
-/** Adds to a batch what a branch shall become. @throws MultinicError why the node is skipped */
+/** Adds the new commits of a branch to a batch. @throws MultinicError with the reason why the node is skipped */
 export type Build = (batch: Batch) => Head;
 
-/** Branches of one write: the files of all of them are in memory. */
+/** Number of branches in one write: the files of all of them are in memory. */
 const A_WRITE = 500;
 
 /**
  * Moves branches as `decide` says, some hundred in one write.
- * @param again moves one node whose branch somebody else has moved meanwhile
+ * @param again moves one node whose branch another process moved meanwhile
  */
 export async function moveMany(
   store: Store,
@@ -73,7 +74,10 @@ export async function moveMany(
   return { moved, skipped };
 }
 
-/** All that were lost are moved one by one, when the batch as a whole came too late. */
+/**
+ * Writes a batch. If the batch as a whole lost a race, the result is empty, and the caller moves its branches one by
+ * one.
+ */
 async function writeSome(
   store: Store,
   batch: Batch,

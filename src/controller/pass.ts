@@ -1,5 +1,5 @@
-// One pass: what ended is recorded, CRs are mirrored, names are adopted, what is due is started, everything is told. A
-// pass keeps nothing that it could not read again: it decides from the home and the store.
+// One pass: records ended jobs, mirrors CRs, adopts names, starts due jobs, reports everything. A pass keeps nothing
+// that it could not read again: it decides from the home and the store.
 
 import PQueue from 'p-queue';
 import { checkpoint } from '../api/checkpoint.ts';
@@ -29,13 +29,13 @@ export interface PassOptions {
 
 export interface PassResult {
   readonly snapshot: Snapshot;
-  /** Milliseconds since 1970: a pass is due then, if nothing happens before. */
+  /** Time of the next pass if nothing happens before, milliseconds since 1970. */
   readonly nextWake?: number;
 }
 
 /** Number of requests to the home at the same time. */
 const STARTS_AT_ONCE = 8;
-/** A node in trouble is looked at again after so long, then more and more seldom. */
+/** Pause before a node in trouble is looked at again; each further pause is longer. */
 const FIRST_RETRY_MS = 5_000;
 const MAX_RETRY_MS = 300_000;
 
@@ -107,7 +107,7 @@ export class Pass {
     return { ...DEFAULT_POLICY, ...this.#options.policy, confirmed: await this.#confirmations.read() };
   }
 
-  /** Adopts names that hosts bear already, then gathers what the scheduler has to know of each node. */
+  /** Adopts names that hosts have already, then gathers the scheduler's input for each node. */
   async #know(report: MirrorReport, nodes: readonly InventoryNode[], troubles: NodeTroubles): Promise<Known> {
     const { store } = this.#desk;
     const inventory = new Map(nodes.map((node) => [node.name, node]));

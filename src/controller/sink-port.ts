@@ -16,10 +16,10 @@ export interface ControllerEvent {
 
 /** Where status and events go: files, or the API server. */
 export interface StatusSink {
-  /** The status that any process wrote last. */
+  /** Reads the status that was written last, by whichever process. */
   read(ref: ConfigRef): Promise<ConfigStatus | undefined>;
   write(ref: ConfigRef, status: ConfigStatus): Promise<void>;
-  /** The CR is gone. */
+  /** Removes the status of a CR that is gone. */
   remove(ref: ConfigRef): Promise<void>;
   emit(event: ControllerEvent): Promise<void>;
 }

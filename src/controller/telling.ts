@@ -1,5 +1,5 @@
-// Tells people what passes found: the status of each CR, and events for what changed. What was told last is kept for
-// whoever asks between two passes.
+// Reports to people what passes found: the status of each CR, and events for changes. Keeps the newest report for
+// readers between two passes.
 
 import { isDeepStrictEqual } from 'node:util';
 import { checkpoint } from '../api/checkpoint.ts';
@@ -60,13 +60,13 @@ export class Telling {
     return this.#failure === '' ? undefined : this.#failure;
   }
 
-  /** Keeps events until a pass goes through. @returns all that are to be told */
+  /** Keeps events until a pass goes through. @returns all events that are still to be reported */
   keep(events: readonly MirrorEvent[]): readonly MirrorEvent[] {
     this.#untold.push(...events);
     return [...this.#untold];
   }
 
-  /** Writes the statuses that changed, then tells the news. */
+  /** Writes the statuses that changed, then the events. */
   async tell(snapshot: Snapshot): Promise<void> {
     const before = await this.#statusesBefore(snapshot);
     const fresh = configStatuses(snapshot, before, this.#now());
@@ -88,7 +88,7 @@ export class Telling {
     this.#failure = '';
   }
 
-  /** Tells the failure of a pass once, until it changes or ends. */
+  /** Reports the failure of a pass once, until the failure changes or ends. */
   async tellFailure(error: unknown): Promise<void> {
     const message = error instanceof Error ? error.message : String(error);
     if (message === this.#failure) return;
@@ -97,7 +97,9 @@ export class Telling {
     await this.#sink.emit({ type: 'Warning', reason, message });
   }
 
-  /** Statuses as last told. For a CR that is new to this process, the sink reads what was written before. */
+  /**
+   * Statuses as last reported. For a CR that is new to this process, the sink reads the status that was written before.
+   */
   async #statusesBefore({ listed }: Snapshot): Promise<ReadonlyMap<string, ConfigStatus>> {
     const before = new Map(this.#statuses);
     for (const [key, { ref }] of listed) {

@@ -1,5 +1,5 @@
-// Wakes the controller: whatever may change something asks for a pass. The wake is there before all else of the
-// controller, so that a push or an ended job is heard from the first moment.
+// Wakes the controller: every event that may change something asks for a pass. The Wake exists before all other parts
+// of the controller, so that no push and no ended job is missed.
 
 export class Wake {
   #asked = false;
@@ -16,13 +16,13 @@ export class Wake {
     this.#resolve?.();
   };
 
-  /** No pass follows the present one. */
+  /** Ends the loop: no pass follows the present one. */
   readonly stop = (): void => {
     this.#stopped = true;
     this.#resolve?.();
   };
 
-  /** A pass begins: it sees everything that was asked for before. */
+  /** Notes that a pass begins, which covers all earlier requests for a pass. */
   begin(): void {
     this.#asked = false;
   }

@@ -1,5 +1,5 @@
 // The commits that the controller writes on a node's branch. Each function adds the commit of one decision to a batch
-// and returns the branch as it will be; the decisions are made elsewhere.
+// and returns the branch's new head; other modules decide.
 
 import { assignNames } from '../network/nic-names.ts';
 import { indexOfName, type Network, type WantedInterface } from '../network/interface.ts';

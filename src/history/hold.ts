@@ -34,7 +34,7 @@ function holdBy({ oid, author, committer }: Commit): Hold {
   return { commit: oid, author: { name: author.name, email: author.email }, since: committer.time };
 }
 
-/** A hold in words for its author's colleagues. */
+/** Describes a hold for people: since when, by whom, by which commit, and what ends it. */
 export function describeHold({ since, author, commit }: Hold): string {
   const time = new Date(since * 1000).toISOString().replace(/\.\d+Z$/, 'Z');
   return `held since ${time} by ${author.name} (${commit.slice(0, 10)}): the CR's next change of this node, or a release, ends it`;

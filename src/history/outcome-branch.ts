@@ -83,7 +83,7 @@ export interface Asking {
   readonly request: Request;
   readonly by: Person;
   readonly principal: string;
-  /** The job whose outcome cannot be recorded, if the request stands in its place. */
+  /** The job whose outcome cannot be recorded, if the request replaces that outcome. */
   readonly job?: string;
   readonly stamp?: number;
   readonly message?: string;
@@ -99,8 +99,8 @@ export class Outcomes {
   }
 
   /**
-   * The newest records, newest first: as many as the next decision needs. The list reaches the newest record that put
-   * the host in its state at least, and has all records of the newest changes that were tried.
+   * The records that the next decision needs, newest first. The list reaches at least the newest record that put the
+   * host in its state, and has all records of the newest changes that were tried.
    */
   async recent(node: string, tip: Oid | undefined): Promise<readonly OutcomeRecord[]> {
     if (tip === undefined) return [];
@@ -176,8 +176,8 @@ export function parseOutcome(commit: Commit): OutcomeRecord {
 }
 
 /**
- * Adds the commit that records the end of a job to the batch. If the agent reports that the commit's files are on the
- * host with another tree than that commit's, the result is Unknown.
+ * Adds the commit that records the end of a job to the batch. The result is Unknown if the agent reports the commit as
+ * applied and the host's files have another tree than the commit.
  */
 export async function recordEnding(
   reader: Reader,
@@ -247,7 +247,7 @@ export function recordRequest(batch: Batch, tip: Oid | undefined, asking: Asking
   batch.move(outcomeRef(node), commit, tip ?? null);
 }
 
-/** The commit of main that a commit of a node's branch belongs to: the one of its base. */
+/** The commit of main that the base of a node's commit comes from. */
 async function changeAt(reader: Reader, commit: Oid): Promise<Oid | undefined> {
   for (let next: Oid | undefined = commit; next !== undefined;) {
     const at: Commit = await reader.commit(next);
@@ -258,8 +258,8 @@ async function changeAt(reader: Reader, commit: Oid): Promise<Oid | undefined> {
 }
 
 /**
- * The system UUID that the tried commit's node.yaml has: the same source as that of the tip, so the two differ only if
- * the machine does. Undefined: unknown.
+ * The system UUID in the tried commit's node.yaml; undefined: unknown. The tip's UUID has the same source, so the two
+ * differ only if the machine does.
  */
 async function systemAt(reader: Reader, commit: Oid): Promise<string | undefined> {
   const text = (await reader.files(commit)).get(NODE_FILE);

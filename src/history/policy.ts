@@ -42,8 +42,8 @@ export class NodeBranchPolicy implements PushPolicy {
   }
 
   /**
-   * The pushed commits, oldest first. Each is judged before its parent is asked for, by type and size before it is read:
-   * a walk by git itself would read them all.
+   * The pushed commits, oldest first. Checks a commit's type and size before reading it, and judges the commit before
+   * its parent, because a walk by git itself would read all commits.
    */
   async #newCommits({ old, new: tip }: Push, objects: Reader): Promise<Commit[]> {
     const commits: Commit[] = [];
@@ -130,7 +130,7 @@ async function readSmall(oid: Oid, objects: Reader): Promise<Commit> {
   );
 }
 
-/** A commit of the branch itself, but not its tip: what was pushed goes round the tip. */
+/** Refuses a push that does not contain the tip: its history joins the branch below the tip, or not at all. */
 async function refuseOtherHistory(commit: Oid, tip: Oid, objects: Reader): Promise<void> {
   const { parents } = await objects.commit(commit);
   if (parents.length > 0 && !(await objects.isAncestor(commit, tip))) return;

@@ -1,4 +1,4 @@
-// Judges the tree of each pushed commit: where files are, what they are, and what they say.
+// Judges the tree of each pushed commit: paths, modes and contents of its files.
 
 import { setImmediate as turn } from 'node:timers/promises';
 import { concerns, InvalidInputError, MultinicError } from '../api/errors.ts';
@@ -15,9 +15,12 @@ import { isOurs, newestIdentity } from './node-branch.ts';
 
 /** Bounds of a pushed tree; git is asked for the size of an object before it unpacks the object. */
 export const PUSHED_TREE: TreeBounds = { ...NODE_TREE, sizesFirst: true };
-/** An interface has two files at most. */
+/** Maximum number of files of a tree: node.yaml, and two for each interface. */
 export const MAX_FILES = 1 + 2 * MAX_INTERFACES;
-/** Characters of a file that a push changes: reading a hostile one of this size takes some hundredths of a second. */
+/**
+ * Maximum number of characters of a file that a push changes: a hostile file of this size takes some hundredths of a
+ * second to read.
+ */
 export const MAX_CHANGED_FILE = 4096;
 
 /** The branch that a push builds on. */
@@ -99,7 +102,10 @@ export class PushedTrees {
       );
   }
 
-  /** One file a turn of the event loop, up to the first bad one: a hostile YAML file takes long to read. */
+  /**
+   * Checks one file in each turn of the event loop, up to the first bad one, because a hostile YAML file takes long to
+   * read.
+   */
   async #checkFiles(short: string, listing: Listing, files: ReadonlyMap<string, string>): Promise<void> {
     for (const [path, text] of files) {
       const key = `${path} ${listing.get(path)?.oid}`;
@@ -117,7 +123,9 @@ export class PushedTrees {
     }
   }
 
-  /** Whether a file describes an interface by itself; of several files, all are read together later. */
+  /**
+   * Whether the file alone describes an interface. If an interface takes several files, they are read together later.
+   */
   #isWhole(path: string): boolean {
     return this.#renderer.kind === 'netplan' && this.#renderer.manages(path);
   }
@@ -131,7 +139,7 @@ export class PushedTrees {
     }
   }
 
-  /** Names the commit in what its objects are refused for. */
+  /** Adds the commit's short ID to the error about its objects. */
   async #of<T>(short: string, read: () => Promise<T>): Promise<T> {
     try {
       return await read();

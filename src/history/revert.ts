@@ -1,5 +1,5 @@
-// git takes two nearly equal files for one that was renamed, and then merges a revert into the other interface's file,
-// without a conflict. Only a commit's message says what was meant.
+// git takes two nearly equal files for one renamed file, and then merges a revert into the file of the other interface
+// without a conflict. Only the commit's message tells which interface is meant.
 
 import { isDeepStrictEqual } from 'node:util';
 import { MultinicError } from '../api/errors.ts';
@@ -27,7 +27,7 @@ export async function refuseStrayRevert(
   const meant = new Set<Mac>();
   for (const target of targets) {
     const macs = await changedBy(objects, target);
-    // A commit that is not here, or that nobody can read, says nothing.
+    // A commit that is missing or cannot be read proves nothing.
     if (macs === undefined) return;
     for (const mac of macs) meant.add(mac);
   }

@@ -13,7 +13,7 @@ export interface RollbackTarget {
 
 /**
  * The newest first-parent ancestor whose network differs from the tip's, or the given commit of the branch.
- * @param known.onBranch the given commit is known to be one of the branch
+ * @param known.onBranch true if the given commit is known to be on the branch
  * @throws MultinicError `NothingToRollBack`, `NotInBranch`, `InvalidTree`, `InvalidTip`
  */
 export async function rollbackTarget(

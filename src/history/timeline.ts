@@ -136,7 +136,7 @@ export async function describe(reader: Reader, name: string, at?: string): Promi
 export interface DiffQuery {
   readonly from?: string;
   readonly to?: string;
-  /** From the files on the host to the files that are wanted. */
+  /** Compares the files on the host with the wanted files. */
   readonly host?: boolean;
 }
 

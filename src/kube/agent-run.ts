@@ -147,8 +147,8 @@ const EARLY: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Whether a pod that ended was a run of the agent. A pod whose container never started was none; nor was one whose Job was
- * withdrawn, if its agent had done nothing on the host.
+ * Whether a pod that ended was a run of the agent. A pod is no run if its container never started, or if its Job was
+ * withdrawn before the agent did anything on the host.
  */
 export function hasRun(pod: AgentPod): boolean {
   if (pod.unstarted === true) return false;

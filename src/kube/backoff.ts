@@ -11,7 +11,7 @@ export function backoffMs(failures: number, baseMs: number, maxMs: number, error
   return Math.max(asked, exponential * (0.5 + Math.random() / 2));
 }
 
-/** Resolves early, without an error, when the signal comes. */
+/** Waits for `ms`. Resolves early, without an error, when the signal is aborted. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { signal }).catch(() => undefined);
 }

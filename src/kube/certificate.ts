@@ -1,7 +1,8 @@
-// The store's certificate: a CA of our own in a Secret, a server certificate by it that is renewed in time, and the CA
-// in a ConfigMap for people. Or all of it from a Secret that somebody else looks after.
+// The store's certificate: a CA of the controller in a Secret, a server certificate from this CA that is renewed in
+// time, and the CA in a ConfigMap for people. Alternatively, all of it comes from a Secret that somebody else
+// maintains.
 
-// x509 is built with decorators, which want this first.
+// @peculiar/x509 uses decorators, which need reflect-metadata loaded first.
 import 'reflect-metadata';
 import type { V1ConfigMap, V1Secret } from '@kubernetes/client-node';
 import {
@@ -33,7 +34,7 @@ export interface CertificateOptions {
   readonly namespace: string;
   /** Secret with tls.crt, tls.key and ca.crt that is only read. */
   readonly given?: string;
-  /** DNS names and addresses by which it is called. */
+  /** DNS names and addresses under which clients call the server. */
   readonly names: readonly string[];
 }
 
@@ -49,7 +50,7 @@ interface Material {
   readonly cert: string;
 }
 
-/** Idempotent: what is still good stays. @throws MultinicError `InvalidTlsSecret`, KubeError */
+/** Returns a good certificate, or makes one; idempotent. @throws MultinicError `InvalidTlsSecret`, KubeError */
 export async function serverCertificate(options: CertificateOptions): Promise<ServerCertificate> {
   const { client, namespace, given } = options;
   const secrets = `/api/v1/namespaces/${namespace}/secrets`;
@@ -62,7 +63,7 @@ export async function serverCertificate(options: CertificateOptions): Promise<Se
     try {
       if (material !== before) await save(client, namespace, secret, material);
     } catch (error) {
-      // Another replica made it meanwhile: take that one.
+      // Another replica made the Secret meanwhile: read the Secret again.
       if (hasStatus(error, 409)) continue;
       throw error;
     }
@@ -91,7 +92,7 @@ function materialOf({ data }: V1Secret): Material | undefined {
   return Object.values(material).every((part) => part !== '') ? material : undefined;
 }
 
-/** Renewed when a third of its life is left, or when it is called by another name. */
+/** Whether the certificate stays: more than a third of its life is left, and it has every name. */
 function isGood(material: Material | undefined, names: readonly string[]): material is Material {
   if (material === undefined) return false;
   const cert = new X509Certificate(material.cert);
@@ -104,7 +105,10 @@ function isGood(material: Material | undefined, names: readonly string[]): mater
   );
 }
 
-/** A new server certificate; by the old CA if that has long to live, so that nobody has to be told. */
+/**
+ * Makes a server certificate. Keeps the old CA if it is valid for long enough, so that clients need not learn a new
+ * one.
+ */
 async function renew(before: Material | undefined, names: readonly string[]): Promise<Material> {
   const authority = (before && (await authorityOf(before))) ?? (await newAuthority());
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
@@ -169,7 +173,7 @@ async function pemOf(key: webcrypto.CryptoKey): Promise<string> {
   return PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY');
 }
 
-/** Positive, 15 bytes. */
+/** A random serial number: positive, 15 random bytes. */
 function serial(): string {
   return `01${randomBytes(15).toString('hex')}`;
 }
@@ -193,7 +197,7 @@ async function save(
       body: { apiVersion: 'v1', kind: 'Secret', metadata, type: 'Opaque', data },
     });
   } else {
-    // Its resourceVersion makes this a compare-and-swap.
+    // The resourceVersion of the Secret makes this PUT a compare-and-swap.
     await client.request('PUT', `${secrets}/${TLS_SECRET}`, { body: { ...before, data } });
   }
 }
@@ -217,7 +221,7 @@ async function publish(client: KubeClient, namespace: string, ca: string): Promi
         body: { ...before, data: { 'ca.crt': ca } },
       });
   } catch (error) {
-    // Another replica publishes the same.
+    // Another replica publishes the same CA.
     if (!hasStatus(error, 409)) throw error;
   }
 }

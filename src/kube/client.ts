@@ -1,4 +1,4 @@
-// Requests to the API server: one connection pool, a time-out on every call, errors in our own words.
+// Requests to the API server: one connection pool, a time-out on every call, errors as MultinicError.
 
 import { KubeConfig, type RequestContext } from '@kubernetes/client-node';
 import { request, type Dispatcher } from 'undici';
@@ -68,7 +68,7 @@ class PooledConfig extends KubeConfig {
 
 export class KubeClient {
   readonly config: KubeConfig;
-  /** How many answers there were, by `<method> <status>`; 0: none came. */
+  /** Number of answers by `<method> <status>`; status 0: no answer came. */
   readonly answers = new Map<string, number>();
   #version: Promise<{ readonly major: number; readonly minor: number }> | undefined;
 
@@ -76,7 +76,10 @@ export class KubeClient {
     this.config = config;
   }
 
-  /** In a pod its service account, else KUBECONFIG or ~/.kube/config. @throws MultinicError `InvalidKubeconfig` */
+  /**
+   * Uses the pod's service account in a pod, otherwise KUBECONFIG or ~/.kube/config.
+   * @throws MultinicError `InvalidKubeconfig`
+   */
   static load(options: { readonly kubeconfig?: string; readonly context?: string } = {}): KubeClient {
     const config = new PooledConfig();
     try {
@@ -99,7 +102,7 @@ export class KubeClient {
     return new KubeClient(config);
   }
 
-  /** JSON in and out. @param path with the group: `/apis/batch/v1/…` @throws KubeError */
+  /** Sends and receives JSON. @param path with the group: `/apis/batch/v1/…` @throws KubeError */
   async request<T>(
     method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
     path: string,
@@ -113,7 +116,8 @@ export class KubeClient {
   }
 
   /**
-   * Lines of an answer that does not end by itself. @param silenceMs without a byte end it; `opened` when it has begun
+   * Reads the lines of an answer that does not end by itself, such as a watch.
+   * @param options `silenceMs` without a byte end the answer; `opened` is called when the answer has begun
    * @throws KubeError, also when the answer breaks off or is silent for too long
    */
   async lines(

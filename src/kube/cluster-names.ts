@@ -1,4 +1,4 @@
-// The names under which the cluster knows us: operators type them, so they stay.
+// Names that the controller uses in the cluster. Operators type these names, so the names are frozen.
 
 import { JOB_ANNOTATIONS } from '../api/annotations.ts';
 
@@ -28,7 +28,7 @@ export const ANNOTATION = {
 
 export const CONTROLLER_LEASE = 'multinic-agent-controller';
 export const AGENT_ACCOUNT = 'multinic-agent-job';
-/** For people without a token of their own; the chart makes it on request. */
+/** Account for people without a token of their own; the chart makes it on request. */
 export const OPERATOR_ACCOUNT = 'multinic-agent-operator';
 /** Audience of an agent's token. */
 export const AUDIENCE = 'multinic-agent';
@@ -38,7 +38,7 @@ export const TLS_SECRET = 'multinic-agent-store-tls';
 export const CA_CONFIG_MAP = 'multinic-agent-ca';
 export const PRIORITY_CLASS = 'multinic-agent';
 
-/** Where an agent's pod finds what it needs. */
+/** Paths of the agent's inputs in its pod. */
 export const AGENT_PATH = {
   host: '/host',
   job: '/etc/multinic/job.json',

@@ -28,7 +28,7 @@ export interface ConfigLookup {
   readonly absent: boolean;
 }
 
-/** A CR of main: where it is, and in what it lived. */
+/** The reference of a CR of main, with the UIDs of its containers. */
 export type Placed = Pick<KnownConfig, 'ref' | 'origin'>;
 
 export interface KubeConfigSourceOptions {
@@ -84,7 +84,7 @@ export class KubeConfigSource implements ConfigSource {
       }));
   }
 
-  /** The reason why the absence of a CR of main proves nothing. Each read follows the sight of the absence. */
+  /** The reason why the absence of a CR of main proves nothing. Each read happens after the absence was seen. */
   async #doubt({ ref, origin }: Placed, reads: LiveReads): Promise<string | undefined> {
     const informer = this.#options.informers.get(ref.group as Group);
     if (informer === undefined) return `group ${ref.group} is not watched: add it to --groups`;
@@ -186,7 +186,9 @@ interface RawConfig extends KubernetesObject {
   readonly status?: ConfigStatus;
 }
 
-/** @param before a status alone leaves the CR the same object, so that nobody judges it again */
+/**
+ * @param before the same CR before; if only the status changed, the CR stays the same object and is not judged again
+ */
 export function projectConfig(
   group: Group,
   raw: KubernetesObject,

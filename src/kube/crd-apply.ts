@@ -53,7 +53,7 @@ async function established(client: KubeClient, path: string, definition: object)
       true
     );
   } catch (error) {
-    // An API server that starts, or that is full: it is asked again until the deadline.
+    // The API server is starting or overloaded: it is asked again until the deadline.
     if (hasStatus(error, 0, 409, 429, 500, 502, 503, 504)) return false;
     throw error;
   }

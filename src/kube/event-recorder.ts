@@ -10,9 +10,9 @@ import { WorkQueue } from './queue.ts';
 
 export interface EventRecorderOptions {
   readonly client: KubeClient;
-  /** The controller's own. */
+  /** The controller's namespace. */
   readonly namespace: string;
-  /** The controller's own pod. */
+  /** Name of the controller's pod. */
   readonly pod: string;
   readonly uidOf: (ref: ConfigRef) => string | undefined;
   readonly log: Logger;
@@ -27,7 +27,7 @@ interface Recorded {
   name?: string;
 }
 
-/** The same event again within so long is one more of it. */
+/** Time within which a repeated event raises the count of the earlier one. */
 const SAME_MS = 600_000;
 const MAX_PENDING = 1_000;
 const MESSAGE_MAX = 1_024;
@@ -59,7 +59,7 @@ export class EventRecorder {
       this.#options.log.warn({ event }, 'too many events: this event goes to the log only');
       return;
     }
-    // Kept in the order of their last time, so that the old ones are found first.
+    // Keep events in the order of their last time, so that the oldest come first.
     this.#recorded.delete(key);
     if (before === undefined) this.#recorded.set(key, { event, count: 1, firstAt: at, lastAt: at });
     else this.#recorded.set(key, Object.assign(before, { count: before.count + 1, lastAt: at }));
@@ -86,7 +86,7 @@ export class EventRecorder {
       const made = await client.request<{ metadata: { name: string } }>('POST', path, { body });
       recorded.name = made.metadata.name;
     } catch (error) {
-      // The namespace is going, or the Event has: nobody looks there any more.
+      // The namespace is being deleted, or the Event is gone, so nobody would see the update.
       if (hasStatus(error, 403, 404)) return;
       throw error;
     }
@@ -116,7 +116,7 @@ export class EventRecorder {
 
   #subject({ config, node }: ControllerEvent): { readonly involved: object; readonly namespace: string } {
     const uid = config && this.#options.uidOf(config);
-    // Nobody looks at a CR that is gone: what happens to its nodes then is told on them.
+    // Nobody looks at a CR that is gone, so an event of one of its nodes goes to the Node.
     if (config !== undefined && (uid !== undefined || node === undefined)) {
       const { group, namespace, name } = config;
       const involved = {
@@ -128,7 +128,7 @@ export class EventRecorder {
       };
       return { involved, namespace };
     }
-    // As a kubelet does it: Events of a Node are in `default`, with its name for a UID.
+    // Like a kubelet: an Event of a Node is in `default`, with the Node's name as UID.
     if (node !== undefined)
       return { involved: { apiVersion: 'v1', kind: 'Node', name: node, uid: node }, namespace: 'default' };
     const { namespace, pod } = this.#options;

@@ -1,5 +1,5 @@
-// A list of objects that is kept up to date: listed in pages, then watched, and listed again whenever the watch can no
-// longer be trusted. It tells keys only; what a key means is read here, when it is asked for.
+// A list of objects that is kept up to date: listed in pages, then watched, and listed again when the watch can no
+// longer be trusted. A listener gets a key alone, and reads the object here when it needs the object.
 
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { isDeepStrictEqual } from 'node:util';
@@ -170,7 +170,7 @@ export class Informer<T> {
     return page.metadata?.resourceVersion ?? '0';
   }
 
-  /** Until the server ends it. @returns the version to go on from */
+  /** Watches until the server ends the watch. @returns the version to go on from */
   async #watch(from: string): Promise<string> {
     const { client, path, query } = this.#options;
     let version = from;

@@ -121,7 +121,7 @@ interface Content {
   readonly annotations: Readonly<Record<string, string>>;
   readonly args?: string[];
   readonly command?: string[];
-  /** Whether it reads a job, a CA and a token. */
+  /** Whether the pod reads a job, a CA and a token. */
   readonly inputs: boolean;
 }
 
@@ -131,7 +131,7 @@ function podTemplate(
   options: ManifestOptions,
   content: Content,
 ): V1PodTemplateSpec {
-  // The field is refused beside an annotation that says otherwise, and unknown before 1.30.
+  // The API server refuses the field together with a different annotation, and does not know it before 1.30.
   const { major, minor } = options.serverVersion;
   const appArmorField = major > 1 || minor >= 30;
   const container: V1Container = {

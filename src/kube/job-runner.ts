@@ -1,5 +1,5 @@
-// Runs agents as Kubernetes Jobs. A Job's state is read from its annotations and its pod each time; every call may come
-// twice, and anybody may change any object.
+// Runs agents as Kubernetes Jobs. The runner reads a Job's state from its annotations and its pod each time, because a
+// call may come twice and anybody may change any object.
 
 import type { V1Job, V1Pod } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
@@ -51,7 +51,7 @@ const LINGER_MS = (GRACE_SECONDS + 60) * 1000;
 const WAITING_MS = 300_000;
 const ENDED_MS = 60_000;
 
-/** A name that was not used again for so long is not waited for any more. */
+/** Time after which a name that was not used again is forgotten. */
 const FORGET_MS = 3_600_000;
 
 /** The fields that a JobStatus has in any phase. */
@@ -175,7 +175,7 @@ export class KubeJobRunner implements JobRunner {
     if (living !== undefined) return await this.#living(known, job, living);
     const ran = pods.find(hasRun);
     if (ran !== undefined) return { ...known, phase: 'finished', message: describeEnd(ran, job) };
-    // A Job that was withdrawn or deleted before its agent began is as if it had not been.
+    // A Job that was withdrawn or deleted before its agent began counts as never created.
     if (job === undefined) return undefined;
     if (job.deleting) return { ...known, phase: 'running', message: 'its Job is being deleted' };
     const unstarted = pods.find((pod) => isOf(pod, job));
@@ -220,7 +220,10 @@ export class KubeJobRunner implements JobRunner {
     return { ...known, phase: 'finished', message: describeEnd(pods[0], job) };
   }
 
-  /** A Job whose agent has not begun. It goes on trying, and from time to time it is made again under its name. */
+  /**
+   * State of a Job whose agent has not begun. The Job goes on trying, and is made again under its name from time to
+   * time.
+   */
   async #waiting(known: Known, job: AgentJobObject, pod: AgentPod | undefined): Promise<JobStatus> {
     const slotMs = this.#options.startLimit * 1000;
     const reason = describeWait(job, pod, this.#options.warnings.list());
@@ -330,7 +333,7 @@ function finished(known: Known, pods: readonly AgentPod[]): JobStatus | undefine
   return undefined;
 }
 
-/** A Job that was made again has its name from one whose pods may be there still. */
+/** Whether a pod is of this very Job: pods of an earlier Job of the same name may still exist. */
 function isOf({ jobUid }: AgentPod, { uid }: AgentJobObject): boolean {
   return jobUid === undefined || jobUid === uid;
 }

@@ -15,7 +15,7 @@ import { found, hasStatus, type KubeClient } from './client.ts';
 import { CA_CONFIG_MAP, LABEL, NAME, OPERATOR_ACCOUNT, STORE_PORT, STORE_SERVICE } from './cluster-names.ts';
 
 export interface StoreConnection {
-  /** On this machine's loopback. */
+  /** URL on this machine's loopback. */
   readonly url: string;
   readonly token: string;
   /** Trusts the store's CA. */
@@ -97,14 +97,14 @@ async function caOf(client: KubeClient, namespace: string): Promise<string> {
   );
 }
 
-/** The bearer token of the kubeconfig's user; undefined: they have a client certificate. */
+/** The bearer token of the kubeconfig's user; undefined: the user has a client certificate. */
 async function ownToken(client: KubeClient): Promise<string | undefined> {
   const context = new RequestContext(client.config.getCurrentCluster()!.server, HttpMethod.GET);
   await client.config.applySecurityAuthentication(context);
   return /^Bearer (\S+)$/.exec(context.getHeaders()['Authorization'] ?? '')?.[1];
 }
 
-/** A client certificate proves nothing to the store: its owner takes a token of an account that they may use. */
+/** Takes a token of an account that the person may use, because a client certificate proves nothing to the store. */
 async function operatorToken(client: KubeClient, namespace: string): Promise<string> {
   const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${OPERATOR_ACCOUNT}/token`;
   try {

@@ -11,7 +11,7 @@ export interface LeaderElectionOptions {
   readonly client: KubeClient;
   readonly namespace: string;
   readonly name: string;
-  /** This replica's. */
+  /** Identity of this replica. */
   readonly identity: string;
   readonly log: Logger;
   /** Time without renewal after which other replicas may take the Lease over. */
@@ -26,7 +26,7 @@ const RELEASE_TRIES = 3;
 
 interface Seen {
   readonly lease: V1Lease;
-  /** When this process first saw it like that, by a clock that never goes back. */
+  /** Time at which this process first saw the Lease in this state, by a clock that never goes back. */
   readonly at: number;
 }
 
@@ -44,8 +44,8 @@ export class LeaderElection {
   }
 
   /**
-   * Waits for the Lease, then runs `onStarted` until it ends. Its signal is aborted when the Lease is lost, or `stop`
-   * comes; the Lease is given back when it has ended.
+   * Waits for the Lease, then runs `onStarted` until it ends, then releases the Lease. The signal that `onStarted` gets
+   * is aborted when the Lease is lost or `stop` is aborted.
    * @throws what `onStarted` threw; MultinicError `LeaseLost`
    */
   async run(onStarted: (signal: AbortSignal) => Promise<void>, stop: AbortSignal): Promise<void> {
@@ -129,7 +129,7 @@ export class LeaderElection {
         ...(!held && { acquireTime: now, leaseTransitions: (spec?.leaseTransitions ?? 0) + 1 }),
       },
     };
-    // The resourceVersion in it makes this a compare-and-swap.
+    // The resourceVersion in the body makes this PUT a compare-and-swap.
     this.#see(await client.request<V1Lease>('PUT', this.#path(this.#options.name), { body, signal }));
     return true;
   }
@@ -152,7 +152,7 @@ export class LeaderElection {
     return this.#seen;
   }
 
-  /** Gives the Lease back, so that the next replica does not wait for its end. */
+  /** Releases the Lease, so that the next replica does not wait until it expires. */
   async #release(): Promise<void> {
     const { identity, log } = this.#options;
     try {
@@ -164,7 +164,7 @@ export class LeaderElection {
     }
   }
 
-  /** @returns false: it was written meanwhile */
+  /** @returns false: another process wrote the Lease meanwhile */
   async #giveBack(): Promise<boolean> {
     const { client, identity, log, name } = this.#options;
     // Read the Lease again: an abandoned renewal may have arrived all the same.

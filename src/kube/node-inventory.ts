@@ -43,8 +43,9 @@ export function projectNode({ metadata, spec, status }: V1Node): InventoryNode {
   const annotations = ourAnnotations(metadata?.annotations);
   const info = status?.nodeInfo;
   const windows = info?.operatingSystem === 'windows';
-  // A kubelet that answers can run the agent, whose pod has the host's network. It says False itself while it waits for a
-  // CNI, which may wait for our NIC; the control plane says Unknown when the kubelet is silent.
+  // A node whose kubelet answers can run the agent, because the agent's pod has the host's network. The kubelet itself
+  // says False while it waits for a CNI, which may wait for our NIC; the control plane says Unknown when the kubelet is
+  // silent.
   const ready =
     status?.conditions?.some(({ type, status: holds }) => type === 'Ready' && holds !== 'Unknown') ?? false;
   const hostname = metadata?.labels?.['kubernetes.io/hostname'];

@@ -1,4 +1,5 @@
-// A work queue of keys: each at most once in it, never two at once on one, failures again after a pause.
+// A work queue of keys: a key is queued at most once, never runs twice at a time, and runs again after a pause if it
+// failed.
 
 import type { Logger } from 'pino';
 import { backoffMs } from './backoff.ts';

@@ -1,5 +1,5 @@
-// `multinic controller`: the whole line in a cluster. Every replica watches and answers probes; the one that has the
-// Lease works.
+// `multinic controller`: controller, store and Jobs in a cluster. Every replica watches and answers probes; only the
+// replica that has the Lease works.
 
 import type { V1Pod, V1Service } from '@kubernetes/client-node';
 import { isIPv6 } from 'node:net';
@@ -32,7 +32,7 @@ import { Watches } from './watches.ts';
 
 export interface KubeOptions extends Pick<DeskOptions, 'guard'>, Pick<PassOptions, 'policy'> {
   readonly client: KubeClient;
-  /** The controller's own: Jobs, Lease, Service and Secret are there. */
+  /** The controller's namespace, with its Jobs, Lease, Service and Secret. */
   readonly namespace: string;
   /** Name of this replica's pod. */
   readonly pod: string;
@@ -59,7 +59,7 @@ export interface KubeOptions extends Pick<DeskOptions, 'guard'>, Pick<PassOption
 const STALE_MS = 180_000;
 const CERTIFICATE_CHECK_MS = 3_600_000;
 
-/** Runs until the signal. @throws what made the leader give up: the pod restarts then */
+/** Runs until the signal. @throws the error that made the leader give up: the pod restarts then */
 export async function runInCluster(options: KubeOptions): Promise<void> {
   const { client, namespace, pod, log, signal } = options;
   await using cleanup = new AsyncDisposableStack();
@@ -133,7 +133,7 @@ class Leader implements AsyncDisposable {
     this.#cleanup = cleanup;
   }
 
-  /** @param over the Lease is lost, or this replica shall end */
+  /** @param over aborted when the Lease is lost, or when this replica has to end */
   static async start(
     options: KubeOptions,
     watches: Watches,
@@ -208,7 +208,7 @@ class Leader implements AsyncDisposable {
     if (!over.aborted) await desk.store.expectFence();
   }
 
-  /** Something may have changed: a pass follows. */
+  /** Asks for a pass, because something may have changed. */
   trigger(): void {
     this.#parts.desk.wake.trigger();
   }
@@ -260,7 +260,7 @@ function openServer(options: KubeOptions, desk: Desk, tls: ServerCertificate): P
   });
 }
 
-/** The certificate of the store's server, made again in time. */
+/** The certificate of the store's server, renewed in time. */
 class RenewedCertificate {
   readonly #options: KubeOptions;
   readonly #addresses: readonly string[];
@@ -276,7 +276,7 @@ class RenewedCertificate {
     return this.#current;
   }
 
-  /** Looks after the certificate of a server. @returns what ends that */
+  /** Renews the certificate of a server from time to time. @returns function that ends the renewals */
   renewFor(server: StoreServer): () => void {
     const renewing = setInterval(() => {
       void this.#renew(server);

@@ -1,4 +1,4 @@
-// A pod on a node for people: the rights of an agent, its view of the host, and an end.
+// A pod for people on a node, with the rights of an agent and its view of the host. The pod ends by itself.
 
 import type { V1Pod } from '@kubernetes/client-node';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -16,7 +16,7 @@ export interface ShellOptions {
 const POLL_MS = 300;
 
 /**
- * Starts one with the image that the controller gives its agents.
+ * Starts a shell pod with the image that the controller gives its agents.
  * @returns the pod's name, once it runs
  * @throws MultinicError `NoController`, `ShellNotStarted`, KubeError
  */

@@ -27,7 +27,10 @@ interface Wanted {
   readonly status: ConfigStatus;
 }
 
-/** Shortest time between writes of a large status: each write sends the whole object to etcd and to every watcher. */
+/**
+ * Number of nodes that makes a status large. Large statuses are written less often, because each write sends the whole
+ * object to etcd and to every watcher.
+ */
 const LARGE_NODES = 200;
 const LARGE_PAUSE_MS = 5_000;
 

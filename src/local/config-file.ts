@@ -86,7 +86,7 @@ function parseDocuments(text: string): readonly ({ value: unknown } | { error: s
         : { value };
     });
   } catch (error) {
-    // Aliases that multiply without bound, above all.
+    // Usually aliases that multiply without bound.
     return [{ error: firstLine(String(error)) }];
   }
 }
@@ -110,7 +110,7 @@ function toConfig({ apiVersion, metadata, spec }: z.infer<typeof Envelope>): Wri
       name: metadata.name,
     },
     annotations: metadata.annotations ?? {},
-    // Values without JSON (.nan, .inf) become null here, because main returns them so and they would differ for ever.
+    // Values without JSON (.nan, .inf) become null, as main returns them: otherwise the two would differ for ever.
     spec: spec === undefined ? undefined : (JSON.parse(JSON.stringify(spec)) as unknown),
   };
 }

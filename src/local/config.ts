@@ -53,7 +53,7 @@ export class ConfigFolder implements ConfigSource {
     this.#now = now;
   }
 
-  /** Whether the newest list left a CR in doubt that another one decides, `REMOVED_AFTER_MS` later. */
+  /** Whether the newest list left a CR in doubt, which a list `REMOVED_AFTER_MS` later decides. */
   get undecided(): boolean {
     return this.#undecided;
   }
@@ -151,7 +151,10 @@ export class ConfigFolder implements ConfigSource {
   }
 }
 
-/** Editors keep their own files beside ours: `.x.yaml.swp`, `.#x.yaml`, `#x.yaml#`, `x.yaml~`. */
+/**
+ * Whether a file of crs/ is read. Editors keep files of their own there: `.x.yaml.swp`, `.#x.yaml`, `#x.yaml#`,
+ * `x.yaml~`.
+ */
 export function isConfigFile(name: string): boolean {
   return /^[^.#].*\.(ya?ml|json)$/.test(name);
 }
@@ -166,7 +169,10 @@ function duplicate(key: string, paths: readonly string[]): Problem {
   return { path: where, code: 'DuplicateConfig', message };
 }
 
-/** main keeps one file a node, so it gives entries back in an order of its own. */
+/**
+ * Compares two specs without the order of entries, because main keeps one file a node and returns entries in its own
+ * order.
+ */
 function sameSpec(a: unknown, b: unknown): boolean {
   return isDeepStrictEqual(unordered(a), unordered(b));
 }

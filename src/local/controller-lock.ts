@@ -9,7 +9,7 @@ export interface ControllerLock {
 
 /**
  * Makes this process the one controller of a folder.
- * @param path `DIR/controller.lock`; it says who holds it, and is left behind
+ * @param path `DIR/controller.lock`, which names its holder and is never deleted
  * @throws MultinicError `ControllerRunning`
  */
 export async function lockController(path: string): Promise<ControllerLock> {

@@ -1,10 +1,10 @@
-// Files of the local home are read by others while they are written, so each is replaced at one instant.
+// Replaces files of the local home at one instant, because other processes read them at any time.
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
-/** Whole and durable once this returns. @param mode permission bits, `0o600` for secrets */
+/** Writes a file that is complete and durable on return. @param mode permission bits, `0o600` for secrets */
 export async function replaceFile(path: string, text: string, mode: number): Promise<void> {
   const folder = dirname(path);
   const temporary = join(folder, `.${basename(path)}.${randomBytes(4).toString('hex')}.tmp`);
@@ -26,7 +26,7 @@ export async function replaceFile(path: string, text: string, mode: number): Pro
   await syncFolder(folder);
 }
 
-/** undefined: there is no such file. */
+/** Reads a file; undefined: there is no such file. */
 export async function readIfPresent(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
@@ -37,10 +37,10 @@ export async function readIfPresent(path: string): Promise<string | undefined> {
 }
 
 /**
- * Text of a file that somebody else may have put there: never waits (a pipe) and never reads without end (a device).
+ * Text of a file that somebody else may have made: never waits on a pipe and never reads a device without end.
  * @param limit bytes
  * @param links `follow`: the file may be a link to one elsewhere
- * @throws as `open` does (`ELOOP` for a link that is not followed), or saying what the file is instead
+ * @throws as `open` does (`ELOOP` for a link that is not followed), or an error that names the kind of the file
  */
 export async function readRegular(path: string, limit: number, links: 'follow' | 'refuse'): Promise<string> {
   const noFollow = links === 'refuse' ? constants.O_NOFOLLOW : 0;

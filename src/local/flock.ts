@@ -1,5 +1,5 @@
-// Locks that the kernel lets go when their holder dies, however it dies: flock(2), through flock(1), because Node
-// has no call for it.
+// Locks that the kernel releases when their holder dies, in whatever way. The lock is flock(2), taken through the
+// program flock(1), because Node has no call for it.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, type FileHandle } from 'node:fs/promises';
@@ -7,8 +7,8 @@ import { MultinicError } from '../api/errors.ts';
 import { FLOCK_HELD } from '../api/exit-codes.ts';
 
 /**
- * Takes the lock of an open file, without waiting, for as long as the handle is open: the lock belongs to the open
- * file description, which flock(1) inherits from us and leaves behind locked.
+ * Takes the lock of an open file without waiting, for as long as the handle is open. The lock belongs to the open file
+ * description, which flock(1) inherits from this process and leaves locked.
  */
 export async function lockHandle(file: FileHandle): Promise<boolean> {
   const child = spawn('flock', ['-n', '-E', String(FLOCK_HELD), '3'], {

@@ -20,11 +20,14 @@ export interface LocalHome {
   readonly configs: ConfigFolder;
   runner(options: Omit<ChildRunnerOptions, 'dir' | 'token'>): Promise<ChildRunner>;
   watch(changed: () => void, failed: (error: unknown) => void): Promise<Watch>;
-  /** Lets another controller in. What `runner` and `watch` gave is closed by whoever asked for it. */
+  /** Releases the home for another controller. The caller closes what `runner` and `watch` returned. */
   close(): Promise<void>;
 }
 
-/** Reads only, so that a mistyped path makes no folder. @throws MultinicError `NotAHome` */
+/**
+ * Checks that the folder is a home, and only reads, so that a mistyped path makes no folder.
+ * @throws MultinicError `NotAHome`
+ */
 export async function expectHome(folder: string): Promise<void> {
   const dir = resolve(folder);
   await access(join(dir, 'inventory.yaml')).catch((cause: unknown) => {
@@ -68,7 +71,7 @@ export async function initLocalHome(folder: string, from: string): Promise<boole
   try {
     const template = join(temporary, 'home');
     await cp(from, template, { recursive: true });
-    // An empty folder gives way to a rename, any other does not.
+    // A rename replaces an empty folder and fails on any other.
     await rename(template, dir);
     return true;
   } catch (error) {

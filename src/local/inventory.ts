@@ -29,7 +29,7 @@ export const Inventory = z.strictObject({
   ),
 });
 
-/** As the agent has it. */
+/** Largest host.yaml, the same as the agent's. */
 const MAX_BYTES = 1024 * 1024;
 const MAX_INVENTORY_BYTES = 16 * MAX_BYTES;
 
@@ -48,8 +48,8 @@ export class InventoryFile implements NodeInventory {
   }
 
   /**
-   * A machine that cannot be read concerns its node alone.
-   * @throws InvalidInputError `InvalidInventory`, naming file and field: a list with holes would be acted on
+   * Lists the nodes. A machine that cannot be read concerns its node alone.
+   * @throws InvalidInputError `InvalidInventory`, naming file and field, because a pass would act on an incomplete list
    */
   async list(): Promise<readonly InventoryNode[]> {
     const { nodes } = parse(Inventory, 'inventory.yaml', await this.#text('inventory.yaml'));
@@ -89,7 +89,7 @@ export class InventoryFile implements NodeInventory {
     if ((node.get('paused') === true) === paused) return;
     if (paused) node.set('paused', true);
     else node.delete('paused');
-    // Lists as the person wrote them: under their key, or indented.
+    // Keep lists as the person wrote them: under their key, or indented.
     const written = document.toString({ lineWidth: 0, indentSeq: !/^- /m.test(text) });
     await replaceFile(join(this.#dir, 'inventory.yaml'), written, 0o644);
   }
@@ -144,7 +144,7 @@ function toValue(file: string, text: string): unknown {
   try {
     return document.toJS();
   } catch (error) {
-    // Aliases that multiply without bound.
+    // Usually aliases that multiply without bound.
     throw invalid(file, 'Unreadable', `${String(error)}; mend the file`);
   }
 }

@@ -33,7 +33,7 @@ export class JobFolder {
     return basename(this.path);
   }
 
-  /** The agent's lock: held by the agent and all that it runs, so it tells whether any of it is alive. */
+  /** The agent's lock. The agent and all its children hold it, so a free lock proves that all of them have ended. */
   get lock(): string {
     return join(this.path, 'running');
   }
@@ -61,7 +61,7 @@ export class JobFolder {
     return true;
   }
 
-  /** undefined: the folder is gone, or not one of ours. */
+  /** Reads the request; undefined: the folder is gone, or is no folder of a job. */
   async request(): Promise<JobRequest | undefined> {
     const text = await readIfPresent(join(this.path, 'request.json'));
     return text === undefined ? undefined : (parseJson(Request, text) ?? undefined);
@@ -72,15 +72,16 @@ export class JobFolder {
     const tokenFile = join(this.path, 'token');
     await replaceFile(tokenFile, `${token}\n`, 0o600);
     const { nodeId: _, attempt: __, ...known } = request;
-    // The store is this process, and a restarted one has another port: waiting longer for the store is useless.
+    // The controller serves the store, and a restarted one has another port, so a longer wait for the store is useless.
     const job: AgentJob = { version: 1, ...known, url, tokenFile, storeWaitSeconds: 2 };
     await replaceFile(join(this.path, 'job.json'), toJson(job), 0o644);
     return join(this.path, 'job.json');
   }
 
   /**
-   * Decides for good how the job begins; only the first claim counts. It is a link that leads nowhere, because a link
-   * appears at one instant together with its text. @returns whether this claim was the first
+   * Decides for good how the job begins: only the first claim counts. The claim is a dangling symbolic link, because a
+   * link appears at one instant together with its text.
+   * @returns whether this claim was the first
    */
   async claim(claim: Claim): Promise<boolean> {
     const text = claim.kind === 'failed' ? `failed: ${claim.message.slice(0, 1000)}` : claim.kind;
@@ -144,8 +145,8 @@ export class JobFolder {
 }
 
 /**
- * Deletes a folder in which a process may be about to start. job.json goes first and the claim later, so whoever can
- * still make a claim there finds no job. The process may put files there meanwhile, hence the retries.
+ * Deletes a folder in which a process may be about to start. job.json goes first and the claim later, so a process that
+ * can still claim finds no job; the process may put files there meanwhile, hence the retries.
  */
 export async function discard(folder: string): Promise<void> {
   await rm(join(folder, 'job.json'), { force: true });

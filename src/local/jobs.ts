@@ -35,7 +35,7 @@ export interface ChildRunnerOptions {
   readonly log: Logger;
 }
 
-/** The agent of this very program. @param program the bundle */
+/** The command that starts the agent of this program. @param program the bundle */
 export function agentOf(program: string): AgentCommand {
   return ({ job, root, outcome }) => [
     process.execPath,
@@ -53,14 +53,15 @@ export function agentOf(program: string): AgentCommand {
 }
 
 /**
- * Script that runs under the job's lock. The script claims the job first, so a job that was withdrawn or already started
- * does not start again; without a job file the folder is being deleted. The exit code is always 0: others are flock's.
+ * Script that runs under the job's lock: claims the job, so that a withdrawn or started job does not start again, and
+ * checks job.json, which is missing while the folder is being deleted. The exit code is always 0, because any other
+ * code is flock's.
  */
 const SCRIPT = 'ln -s started claim && [ -e job.json ] || exit 0; "$@"; echo $? > exit';
 
 /**
- * Runs agents as child processes that outlive the controller. An agent's lock tells whether it is alive, never a
- * process ID; its folder has its results.
+ * Runs agents as child processes that outlive the controller. A job's lock tells whether its agent is alive, never a
+ * process ID; the job's folder has the results.
  */
 export class ChildRunner implements JobRunner {
   readonly #options: ChildRunnerOptions;
@@ -175,8 +176,8 @@ export class ChildRunner implements JobRunner {
   async #spawn(folder: JobFolder, command: readonly string[]): Promise<void> {
     const log = await open(folder.log, 'a');
     try {
-      // Detached: neither a Ctrl-C on the terminal nor our end may stop an agent. Paths relative to the folder: a
-      // process that starts late must not find the next folder of that name.
+      // Detached: neither Ctrl-C on the terminal nor the end of this process may stop an agent. Paths are relative to
+      // the folder: a process that starts late must not find a later folder of the same name.
       const args = ['-n', '-E', String(FLOCK_HELD), 'running', 'sh', '-c', SCRIPT, 'sh', ...command];
       const child = spawn('flock', args, {
         cwd: folder.path,
@@ -215,7 +216,7 @@ export class ChildRunner implements JobRunner {
     changed();
   }
 
-  /** Learns of the end of an agent that is not our child: its lock becomes free. */
+  /** Waits for the end of an agent that is no child of this process: its lock becomes free. */
   #awaitEnd(folder: JobFolder): void {
     const { signal } = this.#closing;
     execa('flock', ['-s', folder.lock, 'true'], { cancelSignal: signal, stdio: 'ignore' })

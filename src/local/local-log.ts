@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { destination, pino, type Logger } from 'pino';
 
-/** JSON lines in `DIR/controller.log`: people read the events, programs and post-mortems this. */
+/** Logs JSON lines to `DIR/controller.log`, for programs and post-mortems; people read the events instead. */
 export function createLog(dir: string): Logger {
   mkdirSync(dir, { recursive: true });
   return pino(

@@ -1,4 +1,4 @@
-// `multinic local DIR`: the whole line in one process, with a folder for a cluster.
+// `multinic local DIR`: controller, store and agents from one process, with a folder in place of a cluster.
 
 import { rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
@@ -27,9 +27,9 @@ import { StatusFolder } from './sink.ts';
 export interface LocalOptions extends Pick<DeskOptions, 'guard'>, Pick<PassOptions, 'policy'> {
   readonly dir: string;
   readonly host: string;
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number;
-  /** End when nothing is left to do. */
+  /** Ends the controller when nothing is left to do. */
   readonly once: boolean;
   /** How an agent is started. */
   readonly agent: AgentCommand;
@@ -51,7 +51,7 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
   await using cleanup = new AsyncDisposableStack();
   const home = await openLocalHome(options.dir);
   cleanup.defer(() => home.close());
-  // An agent may end, and a push may come, before the first pass: it sees everything.
+  // An agent may end, and a push may come, before the first pass, which sees both.
   const wake = new Wake();
   let fenced = false;
   const onFenced = (): void => {
@@ -120,7 +120,7 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
   // A single failure may end by itself.
   const failed = (): boolean => (failures += 1) >= 2 && options.once;
   await new Loop(desk, pass, { passed, failed }).run();
-  // A push or a command noticed the fence first, so no pass has logged it.
+  // A push or a command noticed the lost fence first, so no pass has logged it.
   if (fenced) await store.expectFence();
   return telling.snapshot !== undefined && isConfigured(telling.snapshot);
 }

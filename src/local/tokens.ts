@@ -16,8 +16,8 @@ const HEADER =
   ' branch. Delete this file to get new tokens; programs that use the old ones must then be told.\n';
 
 /**
- * `DIR/tokens.yaml`, mode 0600: one token that may write, for the operator, and one a node. Made at first use; what
- * is lost is made anew. Kept in private fields, so that no log or inspection prints one.
+ * `DIR/tokens.yaml`, mode 0600: one token that may write, for the operator, and one for each node; a missing token is
+ * made at its first use. Private fields hold the tokens, so that no log or inspection prints one.
  */
 export class Tokens {
   readonly #path: string;
@@ -52,7 +52,7 @@ export class Tokens {
   /** The token that reads one node's branch. */
   async node(name: string): Promise<string> {
     const { nodes } = this.#file;
-    // A node may be named as what every object inherits: `constructor`.
+    // A node may have the name of a property that every object inherits: `constructor`.
     const known = Object.hasOwn(nodes, name) ? nodes[name] : undefined;
     if (known !== undefined) return known;
     const fresh = newToken();
@@ -62,7 +62,7 @@ export class Tokens {
     return fresh;
   }
 
-  /** Principal of a token; undefined for an unknown token. Every wrong token takes the same time. */
+  /** Finds the principal of a token; undefined for an unknown token. Every wrong token takes the same time. */
   async authenticate(token: string): Promise<Principal | undefined> {
     return this.#authenticate(token);
   }

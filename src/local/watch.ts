@@ -13,7 +13,7 @@ const PATIENCE_MS = 500;
 /**
  * Calls `changed` after an edit of the CRs, the inventory or a node's machine, without saying which. The controller
  * reads everything again, so a lost event does no harm.
- * @param failed hears of a watch that does not work (too many files for inotify, say)
+ * @param failed gets the error of a watch that does not work (too many files for inotify, for example)
  */
 export async function watchHome(
   dir: string,

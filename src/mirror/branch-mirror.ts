@@ -44,7 +44,7 @@ interface Seen {
   readonly entry: Entry | undefined;
 }
 
-/** One pass over the branches, as far as it came. */
+/** State of one pass over the branches. */
 interface Pass {
   readonly step: Step;
   readonly branches: Map<string, Branch>;
@@ -210,7 +210,10 @@ export class BranchMirror {
     return new Set(confirmed.map(({ name }) => name));
   }
 
-  /** States of main from the confirmed commit on. An interface that came back in between is not confirmed. */
+  /**
+   * States of main from the confirmed commit on, because an interface that came back after that commit is not
+   * confirmed.
+   */
   async #confirmedStates(step: Step): Promise<MainState[]> {
     const target = trailer(step.commit, TRAILER.confirms);
     if (target === undefined || trailer(step.commit, TRAILER.means) === 'change') return [];
@@ -218,7 +221,10 @@ export class BranchMirror {
     return Promise.all([target, ...since.map(({ oid }) => oid)].map((oid) => this.#options.stateAt(oid)));
   }
 
-  /** The hour before a commit of main, by the commit's time: after a restart the commit gets the same judgement. */
+  /**
+   * Counts the nodes of the hour before a commit of main, by the commit's time, so that the commit gets the same
+   * judgement after a restart.
+   */
   async #hourBefore(main: Commit, branches: ReadonlyMap<string, Branch>): Promise<GuardView> {
     const begin = main.committer.time - GUARD_WINDOW_S;
     let cleanedLately = 0;
@@ -240,7 +246,7 @@ export class BranchMirror {
   }
 }
 
-/** Whether a rollback or an edit took the last interface of the node away since then. */
+/** Whether a rollback or an edit took the node's last interface away after `since`. */
 function isRolledBack({ network, base, hold }: Branch, since: number): boolean {
   return network.length === 0 && base.network.length > 0 && hold !== undefined && hold.since > since;
 }

@@ -51,7 +51,7 @@ export interface Written {
   readonly problems: Map<string, MultinicError>;
 }
 
-/** Failures of single nodes in one pass, beyond which the store itself is taken to be the cause. */
+/** Number of single nodes' failures in one pass above which the store itself counts as the cause. */
 const MAX_FAILURES = 10;
 
 export class BranchWriter {
@@ -160,7 +160,7 @@ export class BranchWriter {
   }
 }
 
-/** A batch under construction: what it will make of each branch, and what is told of it then. */
+/** A batch under construction, with each branch's new head and the events to report. */
 class Batches {
   readonly heads = new Map<string, Head>();
   readonly #step: Step;

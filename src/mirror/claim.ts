@@ -28,8 +28,8 @@ export interface Claims {
   /** The node of each entry, or the reason why the entry has none. */
   readonly byEntry: ReadonlyMap<Entry, Found | Rejection>;
   /**
-   * Nodes in doubt: two nodes have one ID, or a bad entry of their CR may be theirs. Such a node keeps its interfaces
-   * although no entry claims it.
+   * Nodes in doubt: two nodes have one ID, or a bad entry of their CR may name the node. Such a node keeps its
+   * interfaces although no entry claims it.
    */
   readonly unclear: ReadonlySet<string>;
 }
@@ -164,9 +164,9 @@ export class InventoryIndex {
   }
 
   /**
-   * Finds the node of an entry. attachedNodeId must be the node's systemUUID or the last part of its providerID; else
-   * the systemUUID with its bytes in the other order; else attachedNodeName must be its name or hostname. Neither of the
-   * last two counts if the node contradicts.
+   * Finds the node of an entry: by attachedNodeId as systemUUID or as last part of the providerID, then by the
+   * systemUUID with its bytes in the other order, then by attachedNodeName as name or hostname. Neither of the last two
+   * counts if the node has a contradicting ID.
    */
   find(entry: Entry): Found | Rejection {
     const found = this.#found.get(entry) ?? this.#find(entry);
@@ -197,7 +197,7 @@ export class InventoryIndex {
   }
 }
 
-/** Two Nodes of one machine are mostly one that was renamed: the Node that is not ready is the stale one. */
+/** Rejects an ID that two Nodes have. Mostly one machine was renamed, and the Node that is not ready is stale. */
 function ambiguous(id: string, nodes: readonly InventoryNode[]): Rejection {
   const names = nodes.map(({ name }) => name);
   const stale = nodes.filter(({ ready }) => !ready).map(({ name }) => name);

@@ -15,8 +15,8 @@ export interface ConfigStep {
 }
 
 /**
- * The states that the CRs take, in order. A CR that loses nodes, and gains one that another CR loses, takes two: first with
- * all of them, then as it is written. So even CRs that trade nodes gain all before they lose any.
+ * The states that the CRs take, in order. A CR that loses nodes, and gains one that another CR loses, takes two states:
+ * first with all of these nodes, then as written, so that CRs that trade nodes gain all before they lose any.
  */
 export function configSteps(valid: ReadonlyMap<string, ValidConfig>, main: MainState): ConfigStep[] {
   const changes = [...valid].map(([key, { object, config }]) => {

@@ -52,7 +52,7 @@ export class Judge {
   }
 }
 
-/** Warns of unknown annotations under our prefix: a misspelt one has no effect, and its writer believes that it has. */
+/** Warns of unknown annotations under our prefix: a misspelt one has no effect, although its writer expects one. */
 function annotationWarnings({ annotations }: ConfigObject): Problem[] {
   return Object.entries(annotations).flatMap(([key, value]): Problem[] => {
     const doubt = key.startsWith('multinic.io/') ? doubtAnnotation('CR', key, value) : undefined;

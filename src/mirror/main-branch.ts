@@ -152,7 +152,7 @@ export async function changedNodes(reader: Reader, commit: Commit): Promise<Read
   );
 }
 
-/** The spec as main has it; the entries come in an order of its own. */
+/** The spec as main has it, with the entries in main's order and not in the CR's. */
 export function specOf(config: Pick<KnownConfig, 'rest' | 'entries'>): Record<string, unknown> {
   const nodeConfigs = [...config.entries.values()].flatMap(({ text }) => rawsOf(text));
   return { ...config.rest, nodeConfigs };

@@ -221,7 +221,7 @@ export class Mirror {
     for (const { key, object, config } of configSteps(valid, main)) {
       const before = configs.get(key);
       if (!sameConfig(before, config)) changes.push({ key, before, after: config, writer: object.writer });
-      // Judged in its present order, because a problem names the place of its entry.
+      // Keep the CR as judged in its present order, because a problem names the place of its entry.
       else if (before === main.configs.get(key)) same.set(key, config);
       configs.set(key, config);
     }
@@ -275,7 +275,7 @@ export class Mirror {
       const main = await this.#stateAt(commit.oid);
       result = await this.#branchMirror.run({ commit, main, inventory, order });
       this.#events.push(...result.events);
-      // The state before is asked for by the guard of the next commit.
+      // Keep the newest earlier state, because the guard of the next commit asks for it.
       if (done > 0) this.#states.delete(steps[done - 1]!.oid);
       done += 1;
     }

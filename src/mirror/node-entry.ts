@@ -90,7 +90,10 @@ function entry(key: string, group: readonly AdmittedEntry[], text?: string): Ent
   };
 }
 
-/** First line of an entry that was refused when it was new: an entry without it may have been taken by an earlier version. */
+/**
+ * First line of an entry that was refused when it was new. An earlier version may have taken an entry without this
+ * line.
+ */
 const REFUSED = '# Refused: a new link-local address\n';
 
 /** Reads an entry's file of main. A file that makes no sense is a bad entry, so that its node keeps its interfaces. */
@@ -119,8 +122,8 @@ export function rawsOf(text: string): unknown[] {
 }
 
 /**
- * The file's text: YAML, or JSON where YAML would read back as something else (the library drops blanks before a line feed),
- * because that would look like a change of the CR to every process that comes.
+ * The file's text: YAML, or JSON where YAML would read back differently (the library drops blanks before a line feed).
+ * A text that reads back differently would look like a change of the CR to every later process.
  */
 function textOf(raw: unknown, json: string): string {
   const text = stringify(raw, { compat: 'yaml-1.1', lineWidth: 0 });

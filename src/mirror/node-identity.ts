@@ -10,8 +10,8 @@ import { isPlainText } from '../network/text.ts';
 import type { InventoryNode } from './home-port.ts';
 
 /**
- * A node's identity from the inventory and its claim. The renderer is chosen at birth and for another machine;
- * later only an annotation changes it.
+ * A node's identity from the inventory and its claim. The renderer is chosen at birth and when another machine takes
+ * the node's place; otherwise only an annotation changes it.
  * @throws MultinicError `UnknownOS`, `UnknownRenderer`, `InvalidIdentity`
  */
 export function identityOf(
@@ -47,7 +47,7 @@ export function identityOf(
   };
 }
 
-/** An OS that we do not know counts as one that has the renderer that its Node is annotated with. */
+/** The OS of a node. An unknown OS counts as one of the family whose renderer the Node's annotation names. */
 function osOf(
   { osImage }: InventoryNode,
   image: Os | undefined,

@@ -56,7 +56,10 @@ export interface NodeFacts {
   readonly apply?: AgentJob['apply'];
   /** Hosts that must answer after a change on this node. */
   readonly probes?: readonly string[];
-  /** Newest first; reaches the newest Applied or Pending one at least, and all of the newest changes that were tried. */
+  /**
+   * Outcomes, newest first: at least up to the newest Applied or Pending one, and all of the newest changes that were
+   * tried.
+   */
   readonly history: readonly RunRecord[];
   /** The record that the newest Diverged outcome reports is a commit of this branch. */
   readonly recordInBranch?: boolean;
@@ -88,7 +91,7 @@ export type IdleReason =
 
 export interface Due {
   readonly due: true;
-  /** From 1. */
+  /** Number of the attempt, from 1. */
   readonly attempt: number;
   /** Seconds since 1970, for the Job's name. */
   readonly stampSeconds: number;
@@ -220,7 +223,7 @@ function triesOfTip(node: NodeFacts): OutcomeRecord[] {
   return tries;
 }
 
-/** A run that did not reach the store tried nothing: the run waits, and is neither a failure nor an attempt. */
+/** Whether a run did not reach the store. Such a run tried nothing: it is neither a failure nor an attempt. */
 export function foundNoStore({ reason }: OutcomeRecord): boolean {
   return factsOf(reason)?.concerns === 'access';
 }
@@ -253,7 +256,7 @@ function backoffEnd(failures: readonly OutcomeRecord[], now: number): number {
 
 /**
  * End of the pause after a run. A run that lies further in the future than the pause is long was dated by a wrong
- * clock, perhaps by years. Then there is no pause, only the bound on attempts.
+ * clock, so it gets no pause, and only the bound on attempts counts.
  */
 function pauseEnd({ time }: OutcomeRecord, delayMs: number, now: number): number {
   const began = time * 1000;
@@ -261,8 +264,9 @@ function pauseEnd({ time }: OutcomeRecord, delayMs: number, now: number): number
 }
 
 /**
- * End of the pause after a reboot: none, so that the next run starts at once. Exception: two runs in a row report one
- * boot ID and the inventory another. The inventory may be wrong, and runs without a pause would never end.
+ * End of the pause after a reboot: none, so that the next run starts at once. If two runs in a row report one boot ID
+ * and the inventory another, the usual pause stays, because the inventory may be wrong and runs without a pause would
+ * never end.
  */
 function rebootEnd(tries: readonly OutcomeRecord[], now: number): number {
   const [newest, before] = tries;

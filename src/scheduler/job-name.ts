@@ -1,4 +1,4 @@
-// Names of Jobs, as operators have always typed them: multinic-agent-<node id>-<yyyymmddhhmmss>, UTC.
+// Names of Jobs: multinic-agent-<node id>-<yyyymmddhhmmss>, UTC. Operators type these names, so the form is frozen.
 import { createHash } from 'node:crypto';
 
 const PREFIX = 'multinic-agent-';
@@ -13,7 +13,7 @@ export function jobName(nodeId: string, stampSeconds: number): string {
   return `${PREFIX}${jobNodeId(nodeId)}-${formatStamp(stampSeconds)}`;
 }
 
-/** Seconds since 1970 of a Job's name; undefined when it is not one of ours. */
+/** Seconds since 1970 of a Job's name; undefined when the name has another form. */
 export function jobStamp(name: string): number | undefined {
   const digits = /^multinic-agent-.+-(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)$/.exec(name);
   if (digits === null) return undefined;
@@ -30,8 +30,8 @@ export function jobStamp(name: string): number | undefined {
 }
 
 /**
- * The node ID as a part of a Kubernetes name: lower case, a UUID without its dashes. Whatever else has to be
- * changed or cut is told apart by a few digits of its hash.
+ * The node ID as a part of a Kubernetes name: lower case, a UUID without its dashes. An ID that has to be changed or
+ * cut otherwise gets a few digits of its hash, so that it stays unique.
  */
 export function jobNodeId(nodeId: string): string {
   const lower = nodeId.toLowerCase();

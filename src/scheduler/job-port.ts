@@ -29,6 +29,6 @@ export interface JobRunner {
   start(request: JobRequest): Promise<void>;
   /** Stops a job whose agent has not started; a running agent is left alone. */
   withdraw(name: string): Promise<void>;
-  /** The outcome is recorded: the job may go. */
+  /** Allows the runner to drop a job whose outcome is recorded. */
   forget(name: string): Promise<void>;
 }

@@ -45,7 +45,7 @@ interface Candidate {
 }
 
 /**
- * The same input, in whatever order, gives the same plan.
+ * Plans jobs. The order of the input makes no difference to the plan.
  * @param now milliseconds since 1970
  */
 export function planJobs(
@@ -80,7 +80,7 @@ export function planJobs(
 
   const start: JobRequest[] = [];
   const taken = new Set(jobs.map(({ name }) => name));
-  // Late jobs may all begin at once, when what keeps them ends: beyond the number of slots they hold slots too.
+  // Late jobs may all begin at once when their obstacle ends, so late jobs beyond the number of slots hold slots too.
   const slots = policy.concurrency - Math.max(0, late - policy.concurrency);
   for (const { node, decision } of fairOrder(candidates, [...active.values()])) {
     if (active.size >= slots) {
@@ -128,7 +128,7 @@ function changeOf(node: NodeFacts, run: RunRecord): Oid | undefined {
   return run.change ?? (run.tried === node.tip ? node.change : undefined);
 }
 
-/** A stopped change stops only nodes that have not tried it: a node that has goes on with its retries. */
+/** Holds back a node that has not tried a stopped change. A node that has tried the change goes on with its retries. */
 function holdBack(node: NodeFacts, decision: Decision, stopped: ReadonlySet<Oid>): Decision {
   if (!decision.due || node.change === undefined || !stopped.has(node.change)) return decision;
   const tried = runs(node).some((run) => changeOf(node, run) === node.change);
@@ -171,9 +171,9 @@ function weighJobs(node: NodeFacts, decision: Decision, jobs: readonly JobStatus
 }
 
 /**
- * Order of the due nodes. People's requests come first; then changes take turns, so that the one node of a small
- * change does not wait for the thousands of a large one. Within a change, first attempts precede retries, and older
- * tips precede newer ones.
+ * Order of the due nodes: people's requests first, then changes by turns, so that the one node of a small change does
+ * not wait for the thousands of a large one. Within a change, first attempts precede retries, and older tips precede
+ * newer ones.
  */
 function fairOrder(
   candidates: readonly Candidate[],
