@@ -1,4 +1,4 @@
-// A cluster for a person: starts one, says how to use it, and takes it away on Ctrl-C.
+// Starts a cluster for a person, prints how to use it, and deletes it on Ctrl-C.
 import { Command, InvalidArgumentError } from 'commander';
 import { once } from 'node:events';
 import { Slot } from '../test/nodes/slot.ts';

@@ -306,7 +306,7 @@ function environment(more: Readonly<Record<string, string>> = {}): Record<string
   return { NODE_OPTIONS, NO_COLOR: '1', GIT_CONFIG_GLOBAL: '/dev/null', ...more };
 }
 
-/** A controller works an hour later until nothing is left to do. */
+/** Runs a controller one hour later until nothing is left to do. */
 async function settle(more?: Readonly<Record<string, string>>): Promise<void> {
   const { exitCode, stdout, stderr } = await execa(process.execPath, [bundle, 'local', dir, '--once'], {
     env: environment(more),
@@ -316,7 +316,7 @@ async function settle(more?: Readonly<Record<string, string>>): Promise<void> {
   console.log(stdout);
 }
 
-/** A controller works an hour later while somebody acts, and until nothing moves. */
+/** Runs a controller one hour later while `act` runs, and then until nothing changes. */
 async function serving(act: () => Promise<unknown>): Promise<void> {
   const child = spawn(process.execPath, [bundle, 'local', dir, '--port', '0'], {
     env: { ...process.env, ...environment() },

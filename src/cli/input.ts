@@ -1,4 +1,4 @@
-// render and validate: a CR file in, files or errors out. No state, no controller.
+// Reads a CR file for `render` and `validate`, which give files or errors. Needs no state and no controller.
 
 import type { Command } from 'commander';
 import { formatProblem, InvalidInputError, MultinicError } from '../api/errors.ts';

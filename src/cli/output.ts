@@ -36,7 +36,9 @@ export async function withProgress<T>(what: string, work: Promise<T>): Promise<T
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
 
-/** Styles text on a terminal only, and never with NO_COLOR: FORCE_COLOR would make `styleText` by itself paint a pipe. */
+/**
+ * Styles text on a terminal only, and never with NO_COLOR. With FORCE_COLOR, `styleText` alone would style a pipe too.
+ */
 function painter(stream: NodeJS.WriteStream, style: Style): (text: string) => string {
   const paints = stream.isTTY && process.env['NO_COLOR'] === undefined;
   return (text) => (paints ? styleText(style, text, { validateStream: false }) : text);

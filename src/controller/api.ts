@@ -89,7 +89,7 @@ export function apiRoutes({ commands, telling, wake, store }: Desk): Route[] {
   ];
 }
 
-/** Refuses the controller's address as an author's: the address tells the controller's commits from people's. */
+/** Refuses the controller's address as an author's, because that address marks the controller's commits. */
 function requester({ principal }: RouteCall, author: z.infer<typeof Author> | undefined): Requester {
   if (author !== undefined && isControllerAddress(author.email)) {
     throw new MultinicError(

@@ -14,7 +14,7 @@ import { describeHold } from '../history/hold.ts';
 /** Everything that a pass found. */
 export interface Snapshot {
   readonly report: MirrorReport;
-  /** When main's newest commit was made, seconds since 1970. */
+  /** Time of main's newest commit, seconds since 1970. */
   readonly mainTime: number;
   readonly facts: ReadonlyMap<string, NodeFacts>;
   readonly decisions: ReadonlyMap<string, Decision>;

@@ -10,7 +10,7 @@ export interface Health {
   readonly processed_configs: number;
   readonly active_jobs: number;
   readonly crd_watcher_status: 'running' | 'starting' | 'failing';
-  /** When a CR was committed last, RFC 3339, UTC. */
+  /** Time of the newest commit of a CR, RFC 3339, UTC. */
   readonly last_crd_processed?: string;
   /** Failure of the newest pass. */
   readonly message?: string;

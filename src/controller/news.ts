@@ -114,7 +114,10 @@ function unknownNodes(views: readonly NodeView[]): ControllerEvent[] {
   });
 }
 
-/** Whether a node recovered. The states alone do not tell, because it is InProgress between failure and success. */
+/**
+ * Whether a node recovered. The states alone do not show this, because the node is InProgress between failure and
+ * success.
+ */
 function failedBefore({ facts }: Snapshot, { node = '' }: NodeView): boolean {
   const found = facts.get(node);
   const before = found && runs(found)[1]?.result;

@@ -14,7 +14,7 @@ export interface ControllerEvent {
   readonly config?: ConfigRef;
 }
 
-/** Where status and events go: files, or the API server. */
+/** Receives status and events: files, or the API server. */
 export interface StatusSink {
   /** Reads the status that was written last, by whichever process. */
   read(ref: ConfigRef): Promise<ConfigStatus | undefined>;

@@ -63,7 +63,7 @@ export interface OutcomeRecord {
   readonly by?: string;
 }
 
-/** The end of a job, as the scheduler hands it over. Without an outcome, the result is Unknown. */
+/** The end of a job, from the scheduler. Without an outcome, the result is Unknown. */
 export interface Ending {
   readonly node: string;
   readonly job: string;

@@ -160,8 +160,8 @@ export function hasRun(pod: AgentPod): boolean {
 }
 
 /**
- * Says why a Job has not started, in the words of the kubelet and of the newest Event; undefined while nothing is unusual.
- * Pod Security, quota and admission refuse a pod in Events of its Job; a kubelet reports volumes and images in Events of
+ * The reason why a Job has not started, from the kubelet and the newest Event; undefined while nothing is unusual. Pod
+ * Security, quota and admission refuse a pod in Events of its Job; a kubelet reports volumes and images in Events of
  * the pod.
  */
 export function describeWait(

@@ -1,5 +1,5 @@
 // Authenticates callers of the store: an agent by the token of its pod, a person by their own token. The API server
-// tells the owner and the rights of a token; the agent's Job tells which branch the agent may read.
+// knows the owner and the rights of a token; the agent's Job names the branch that the agent may read.
 
 import type { V1Job, V1Pod } from '@kubernetes/client-node';
 import { createHash } from 'node:crypto';

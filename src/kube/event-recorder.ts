@@ -1,4 +1,4 @@
-// Events of the controller as Kubernetes Events, where people look for them: on the CR, else on the Node.
+// Records the controller's events as Kubernetes Events, where people look for them: on the CR, otherwise on the Node.
 
 import type { Logger } from 'pino';
 import { KIND, VERSION } from '../api/multinicbizconfig.ts';

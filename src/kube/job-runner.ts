@@ -324,7 +324,7 @@ export class KubeJobRunner implements JobRunner {
   }
 }
 
-/** The outcome of a run: a report counts, whatever the Job's conditions are and whoever deleted the Job. */
+/** The outcome of a run. A report counts under all conditions of the Job, also if somebody deleted the Job. */
 function finished(known: Known, pods: readonly AgentPod[]): JobStatus | undefined {
   for (const pod of pods) {
     const outcome = outcomeOf(pod);

@@ -44,7 +44,7 @@ export interface KubeOptions extends Pick<DeskOptions, 'guard'>, Pick<PassOption
   readonly groups: readonly Group[];
   readonly port: number;
   readonly healthPort: number;
-  /** Secret with certificates that somebody else looks after. */
+  /** Secret with certificates that somebody else maintains. */
   readonly tlsSecret?: string;
   /** Seconds that a Job stays after its outcome is recorded. */
   readonly jobTtl: number;
@@ -294,7 +294,7 @@ class RenewedCertificate {
   }
 }
 
-/** ClusterIPs of the store's Service: a node's own resolver knows no names of the cluster. */
+/** ClusterIPs of the store's Service, because a node's own resolver knows no names of the cluster. */
 async function serviceAddresses(client: KubeClient, namespace: string): Promise<string[]> {
   const path = `/api/v1/namespaces/${namespace}/services/${STORE_SERVICE}`;
   const service = await found(client.request<V1Service>('GET', path));

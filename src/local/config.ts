@@ -42,7 +42,7 @@ export class ConfigFolder implements ConfigSource {
   #parsed = new Map<string, ParsedFile>();
   /** UIDs of CRs that main does not have yet. */
   readonly #uids = new Map<string, string>();
-  /** When each CR that main has was first missed, by `#now`. */
+  /** Time at which each CR of main was first missed, by `#now`. */
   readonly #missed = new Map<string, number>();
   #undecided = false;
   readonly #now: () => number;

@@ -45,7 +45,7 @@ export interface Change {
 /** The outcome of writing changes. */
 export interface Written {
   readonly events: MirrorEvent[];
-  /** Nodes whose branch somebody else moved meanwhile: their changes have to be decided anew. */
+  /** Nodes whose branch another process moved meanwhile. Their changes are decided again. */
   readonly lost: Set<string>;
   /** Failures of single nodes. */
   readonly problems: Map<string, MultinicError>;
@@ -187,7 +187,7 @@ class Batches {
     return batch;
   }
 
-  /** Takes a node out whose branch did not move. */
+  /** Removes a node whose branch did not move from the batch's result. */
   drop(name: string): void {
     this.heads.delete(name);
     this.#written.lost.add(name);

@@ -90,7 +90,7 @@ function allClaims(main: MainState): Claim[] {
   return configs.flatMap(([, config]) => [...config.entries.values()].map((entry) => ({ config, entry })));
 }
 
-/** Order of claims: first the CR that the branch names, then entries with the node's ID, then the first of the list. */
+/** Orders claims: first the CR that the branch names, then entries with the node's ID, then the list's order. */
 function byAge(node: NodeIdentity | undefined) {
   const rank = ({ config, found }: Candidate): number =>
     (node !== undefined && formatConfigRef(node.source) === formatConfigRef(config.ref) ? 0 : 2) +

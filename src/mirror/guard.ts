@@ -27,7 +27,9 @@ export interface GuardView {
   readonly configuredBefore: number;
 }
 
-/** The nodes that must not be cleaned now: all unconfirmed ones if they are too many, else those that already wait. */
+/**
+ * The nodes that must not be cleaned now: all unconfirmed ones if they are too many, otherwise those that already wait.
+ */
 export function stoppedRemovals(
   removals: readonly Removal[],
   view: GuardView,

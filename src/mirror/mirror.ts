@@ -127,7 +127,7 @@ export class Mirror {
       try {
         return await this.#pass(list, inventory);
       } catch (error) {
-        // The refs tell how far the lost attempt came.
+        // The refs show how far the lost attempt came.
         this.#cursor = undefined;
         throw error;
       }

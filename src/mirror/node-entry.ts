@@ -96,7 +96,7 @@ function entry(key: string, group: readonly AdmittedEntry[], text?: string): Ent
  */
 const REFUSED = '# Refused: a new link-local address\n';
 
-/** Reads an entry's file of main. A file that makes no sense is a bad entry, so that its node keeps its interfaces. */
+/** Reads an entry's file of main. An unreadable file is a bad entry, so that its node keeps its interfaces. */
 export function parseEntry(key: string, text: string): Entry {
   const path = `nodeConfigs[${key}]`;
   const parts = rawsOf(text);

@@ -40,7 +40,7 @@ export interface StoreOptions {
  */
 const RECOVERY_WAIT_SECONDS = 2;
 
-/** Ids of a batch's commits, in order, and the refs that somebody else had moved. */
+/** IDs of a batch's commits, in order, and the refs that another process had moved. */
 export interface Written {
   readonly oids: Oid[];
   readonly lost: readonly string[];
@@ -101,7 +101,7 @@ export class Store {
     return join(this.dir, LOCK_FILE);
   }
 
-  /** Commits written since the store was opened; tells when maintenance is due. */
+  /** Number of commits written since the store was opened. Maintenance counts them. */
   get commitsWritten(): number {
     return this.#commitsWritten;
   }

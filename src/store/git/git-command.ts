@@ -21,7 +21,7 @@ export interface RunOptions {
   readonly timeoutMs: number;
 }
 
-/** Runs a program to its end, its output in memory. Never throws because of how the program ended. */
+/** Runs a program to its end, with its output in memory. Never throws because of the program's end. */
 export async function run(file: string, args: readonly string[], options: RunOptions): Promise<Finished> {
   return start(file, args, options, ['ignore', 'pipe', 'pipe']);
 }

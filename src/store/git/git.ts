@@ -54,7 +54,7 @@ export async function git(
   return ended.stdout.toString('utf8');
 }
 
-/** As `git`, for commands whose exit code is an answer. */
+/** Like `git`, for commands whose exit code is an answer. */
 export async function tryGit(
   dir: string,
   args: readonly string[],

@@ -6,7 +6,7 @@
 import { access, chmod, constants, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Descriptors of the sockets, one a hook. */
+/** Descriptors of the sockets, one socket for each hook. */
 export const PRE_RECEIVE_FD = 3;
 export const PREPARED_FD = 4;
 /** Longest time that a hook waits for the server's answer, in seconds. */

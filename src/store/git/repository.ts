@@ -61,7 +61,7 @@ export function isRepository(dir: string): boolean {
   return existsSync(join(dir, 'HEAD')) && existsSync(join(dir, 'objects')) && existsSync(join(dir, 'refs'));
 }
 
-/** Creates the bare repository unless it is there, and brings its configuration up to date. Repeatable at any point. */
+/** Creates the bare repository if it does not exist, and updates its configuration. Repeatable at any point. */
 export async function ensureRepository(dir: string): Promise<void> {
   await mkdir(dir, { recursive: true });
   if (!isRepository(dir)) {

@@ -3,7 +3,7 @@ import type { Mark, NewCommit, Oid } from './store-port.ts';
 export interface RefMove {
   readonly ref: string;
   readonly to: Oid | Mark;
-  /** The value that the decision was made on; null: the ref must not exist. */
+  /** Value of the ref when the decision was made; null: the ref must not exist. */
   readonly from: Oid | null;
 }
 

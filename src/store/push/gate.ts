@@ -4,7 +4,7 @@ import { formatAnswer, readQuestion, type Verdict } from '../git/hook.ts';
 /** Decides the verdict on a hook's question. */
 export type Judge = (question: ReadonlyMap<string, string>) => Promise<Verdict>;
 
-/** The server's side of a hook: one question, one answer. A gate that closes without an answer lets nothing through. */
+/** The server's side of a hook: one question, one answer. A gate that closes without an answer refuses the push. */
 export class Gate {
   readonly #socket: Duplex;
   readonly #judge: Judge;
