@@ -4,8 +4,7 @@ import type { Detection, Preview } from '../agent/run/preview.ts';
 import type { NextBoot } from '../agent/foreign/next-boot.ts';
 import type { LinkStep } from '../agent/host/machine.ts';
 import { hasCode } from '../api/errors.ts';
-import { forTerminal, outputOption, print, printJson, type Format } from './output.ts';
-import { printTable } from './table.ts';
+import { forTerminal, outputOption, print, printJson, printTable, type Format } from './output.ts';
 import { DEFAULTS } from '../api/defaults.ts';
 import { AGENT_EXIT, EXIT } from '../api/exit-codes.ts';
 
@@ -57,7 +56,7 @@ export function agentCommand(): Command {
       const { detect } = await import('../agent/modes.ts');
       const detection = await detect(options);
       if (options.output === 'json') printJson(detection);
-      else printDetection(detection);
+      else await printDetection(detection);
     });
 
   agent
@@ -82,7 +81,7 @@ export function agentCommand(): Command {
       return end(async (main) => {
         const preview = await main.plan(options);
         if (options.output === 'json') printJson(preview);
-        else printPreview(preview);
+        else await printPreview(preview);
         return PLAN_EXIT[preview.result];
       });
     });
@@ -90,11 +89,11 @@ export function agentCommand(): Command {
   return agent;
 }
 
-function printDetection({ osImage, bootId, applied, interrupted, nics }: Detection): void {
+async function printDetection({ osImage, bootId, applied, interrupted, nics }: Detection): Promise<void> {
   print(`${osImage}, boot ${bootId}`);
   print(applied === undefined ? 'nothing applied yet' : `applied: ${applied.commit} at ${applied.at}`);
   if (interrupted) print('a run was interrupted: the next one finishes or undoes it first');
-  printTable(
+  await printTable(
     ['NIC', 'MAC', 'STATE', 'MTU', 'ADDRESSES', 'USE', 'FILES', 'NEXT BOOT'],
     nics.map((nic) => [
       nic.name,
@@ -109,7 +108,7 @@ function printDetection({ osImage, bootId, applied, interrupted, nics }: Detecti
   );
 }
 
-function printPreview(preview: Preview): void {
+async function printPreview(preview: Preview): Promise<void> {
   const {
     result,
     message,
@@ -140,7 +139,7 @@ function printPreview(preview: Preview): void {
   for (const each of warnings) print(`! ${each.reason}: ${each.message}`);
   if (nextBoot.length === 0) return;
   print('');
-  printTable(
+  await printTable(
     ['MAC', 'NEXT BOOT'],
     nextBoot.map((boot) => [boot.mac, describeBoot(boot)]),
   );

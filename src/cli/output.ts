@@ -6,6 +6,7 @@ import { formatProblem, InvalidInputError, MultinicError } from '../api/errors.t
 import { printable, printableJson } from '../network/text.ts';
 import { completed } from './remedy.ts';
 import { EXIT } from '../api/exit-codes.ts';
+import type { Row } from './table.ts';
 
 export type Format = 'table' | 'json';
 
@@ -56,6 +57,16 @@ export const paint: Readonly<Record<Style, (text: string) => string>> = {
 
 export function print(text: string): void {
   process.stdout.write(forTerminal(text.endsWith('\n') ? text : `${text}\n`));
+}
+
+/**
+ * Prints a table on stdout. The last column is wrapped on a terminal, and never in a pipe.
+ * The width of letters is a matter of large tables, which a run of the agent must not load.
+ */
+export async function printTable(head: Row, rows: readonly Row[]): Promise<void> {
+  const { formatTable, wrapLast } = await import('./table.ts');
+  const [, ...wrapped] = wrapLast([head, ...rows], process.stdout.columns);
+  print(formatTable([head.map((cell) => paint.dim(cell)), ...wrapped]));
 }
 
 export function printJson(value: unknown): void {

@@ -14,11 +14,11 @@ import {
   paint,
   print,
   printJson,
+  printTable,
   wholeNumber,
   withProgress,
   type Format,
 } from './output.ts';
-import { printTable } from './table.ts';
 import { EXIT } from '../api/exit-codes.ts';
 
 interface Flags extends ConnectionFlags {
@@ -118,7 +118,7 @@ async function status(source: Source, names: readonly string[], flags: Flags): P
       print(`${paint.bold(config)}  ${paint.yellow('not listed')}  ${completed(reason)}`);
     if (nodes.length > 0) {
       print('');
-      printNodes(nodes, report.configs.length > 1);
+      await printNodes(nodes, report.configs.length > 1);
     }
     if (report.stopped.length > 0)
       print(
@@ -161,9 +161,9 @@ const STATE_PAINT = {
   InProgress: paint.cyan,
 };
 
-function printNodes(nodes: readonly NodeView[], severalConfigs: boolean): void {
+async function printNodes(nodes: readonly NodeView[], severalConfigs: boolean): Promise<void> {
   const head = ['STATE', 'FLAGS', 'DESIRED', 'APPLIED', 'LAST', 'REASON'];
-  printTable(
+  await printTable(
     ['NODE', ...(severalConfigs ? ['CR'] : []), ...head],
     nodes.map((view) => [
       view.node ?? (view.attachedNodeName || view.attachedNodeId),
@@ -236,7 +236,7 @@ async function show(source: Source, name: string, commit: string | undefined, fl
   print('');
   if (network.length === 0) print('no interfaces');
   else
-    printTable(
+    await printTable(
       ['NAME', 'MAC', 'ADDRESS', 'MTU', 'PORT'],
       network.map((nic) => [
         nic.name,

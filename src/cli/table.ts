@@ -1,15 +1,8 @@
 // Tables of the CLI: columns without lines, as kubectl prints them.
 
 import stringWidth from 'string-width';
-import { paint, print } from './output.ts';
 
-type Row = readonly string[];
-
-/** Prints a table on stdout. The last column is wrapped on a terminal, and never in a pipe. */
-export function printTable(head: Row, rows: readonly Row[]): void {
-  const [, ...wrapped] = wrapLast([head, ...rows], process.stdout.columns);
-  print(formatTable([head.map((cell) => paint.dim(cell)), ...wrapped]));
-}
+export type Row = readonly string[];
 
 /** Blanks between columns. */
 const GAP = 2;
