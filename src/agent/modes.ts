@@ -62,7 +62,7 @@ export function detect(options: HostOptions): Promise<Detection> {
 export interface PlanOptions extends HostOptions {
   /** A job file, whose commit is fetched. */
   readonly job?: string;
-  /** A folder with a node's branch checked out: the other way to name a commit. */
+  /** A folder with a node's branch checked out, which names the commit instead of a job file. */
   readonly tree?: string;
 }
 

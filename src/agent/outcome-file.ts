@@ -18,8 +18,8 @@ export function fitOutcome(outcome: Outcome): Outcome {
 }
 
 /**
- * Writes the report whole or not at all. A pod's termination log is a mount that cannot be replaced: that one is
- * written in place.
+ * Writes the report whole or not at all. A pod's termination log is a mount that cannot be replaced, so it is written
+ * in place.
  */
 export function writeOutcome(file: string, outcome: Outcome): void {
   const text = `${JSON.stringify(fitOutcome(outcome))}\n`;
@@ -33,7 +33,7 @@ export function writeOutcome(file: string, outcome: Outcome): void {
   if (progressFile(file) !== file) rmSync(progressFile(file), { force: true });
 }
 
-/** Writes the step that a run is in: a run that is killed leaves no other report. */
+/** Writes the present step of a run, because a killed run leaves no other report. */
 export function writeProgress(outcomeFile: string, step: string, at: Date): void {
   try {
     writeFileSync(progressFile(outcomeFile), `${JSON.stringify({ step, at: at.toISOString() })}\n`);
@@ -42,7 +42,7 @@ export function writeProgress(outcomeFile: string, step: string, at: Date): void
   }
 }
 
-/** Says why there was no run at all. */
+/** Writes a report that says why no run took place. */
 export function writeRefusal(outcomeFile: string, message: string): void {
   try {
     writeFileSync(progressFile(outcomeFile), `${JSON.stringify({ error: message.slice(0, MESSAGE_MAX) })}\n`);
@@ -51,7 +51,7 @@ export function writeRefusal(outcomeFile: string, message: string): void {
   }
 }
 
-/** A pod's termination log outlives its container: it has the progress until the report replaces it. */
+/** A pod's termination log outlives its container: the log holds the progress until the report replaces it. */
 const TERMINATION_LOG = '/dev/termination-log';
 
 function progressFile(outcomeFile: string): string {
@@ -61,7 +61,7 @@ function progressFile(outcomeFile: string): string {
 function shortened(message: string | undefined, max: number): { message?: string } {
   if (message === undefined) return {};
   if (message.length <= max) return { message };
-  // The begin of a message says what happened, and its end has the remedy.
+  // Keeps both ends of a message: its start says what happened, and its end has the remedy.
   return { message: `${message.slice(0, max - 300)} … ${message.slice(-297)}` };
 }
 

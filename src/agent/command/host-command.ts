@@ -4,7 +4,7 @@ import { MultinicError } from '../../api/errors.ts';
 
 export type Command = readonly [file: string, ...args: string[]];
 
-/** Makes a command one of the host: it runs in the host's root. */
+/** Wraps a command so that it runs in the host's root. */
 export type InHost = (command: Command) => Command;
 
 export interface Ended {
@@ -14,14 +14,17 @@ export interface Ended {
 }
 
 const TIMEOUT_MS = 15_000;
-/** Exit codes of chroot: it fails itself, the command may not be run, or is not there with its libraries. */
+/**
+ * Exit codes of chroot: 125 chroot itself fails, 126 the command may not be run, 127 the command or one of its
+ * libraries is missing.
+ */
 const CHROOT_FAILED: ReadonlySet<number> = new Set([125, 126, 127]);
-/** Folders of the image and of the host. */
+/** The whole environment of a command. PATH has the command folders of the image and of the host. */
 const ENVIRONMENT = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
 
 /**
- * Runs a command to its end, with nothing of this process's environment.
- * @param input on its stdin
+ * Runs a command to its end. The command gets no variable of this process's environment.
+ * @param input text for the command's stdin
  * @throws MultinicError `CommandMissing`, `CommandHangs`
  */
 export function run(command: Command, timeoutMs = TIMEOUT_MS, input?: string): Promise<Ended> {
@@ -32,7 +35,7 @@ let away = 0;
 let leftAt = 0;
 let totalMs = 0;
 
-/** Measures time outside of this program: commands of the OS, and waits for answers of a network. */
+/** Runs work that waits for commands of the OS or for answers of a network, and measures its time. */
 export async function elsewhere<T>(work: () => Promise<T>): Promise<T> {
   if (away === 0) leftAt = performance.now();
   away += 1;
@@ -44,12 +47,12 @@ export async function elsewhere<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Milliseconds spent in `elsewhere`; work that overlaps counts once. */
+/** Milliseconds spent in `elsewhere`; the time of overlapping work counts once. */
 export function elsewhereMs(): number {
   return Math.round(totalMs);
 }
 
-/** Checks again and again. @returns whether the condition became true in time */
+/** Polls a condition until it is true or the time is over. @returns whether the condition became true in time */
 export function until(limitMs: number, holds: () => Promise<boolean>, everyMs = 20): Promise<boolean> {
   const deadline = performance.now() + limitMs;
   return elsewhere(async () => {
@@ -63,7 +66,7 @@ export function until(limitMs: number, holds: () => Promise<boolean>, everyMs = 
 
 async function spawned([file, ...args]: Command, timeoutMs: number, input?: string): Promise<Ended> {
   const child = spawn(file, args, { env: ENVIRONMENT, stdio: 'pipe' });
-  // A command that ends before it has read its input says so by its exit code.
+  // Ignores write errors: a command that ends before it has read its input reports that by its exit code.
   child.stdin.on('error', () => {}).end(input);
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   let stdout = '';

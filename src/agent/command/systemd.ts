@@ -1,5 +1,5 @@
-// The host's systemd over the system bus. `systemctl` and `systemd-run` do not work from a pod: systemd's private socket
-// hangs up on a peer whose process it cannot see.
+// The host's systemd over the system bus. `systemctl` and `systemd-run` do not work from a pod: systemd closes its
+// private socket when it cannot see the peer's process.
 import { randomBytes } from 'node:crypto';
 import { MultinicError } from '../../api/errors.ts';
 import type { Root } from '../files/root.ts';
@@ -22,14 +22,14 @@ export class Systemd {
     this.#inHost = inHost;
   }
 
-  /** Calls a method of the manager, with its arguments as busctl has them. */
+  /** Calls a method of systemd's manager object. The arguments have busctl's form. */
   call(method: string, ...args: readonly string[]): ReturnType<typeof run> {
     return run(this.#inHost(['busctl', '--timeout=10', '--', 'call', ...MANAGER, method, ...args]));
   }
 
   /**
-   * Runs a command to its end in a unit of the host: the command goes on if this process dies, and its children are
-   * the host's.
+   * Runs a command to its end in a systemd unit of the host. The command goes on if this process dies, and its child
+   * processes belong to the host.
    * @throws MultinicError `ApplyFailed`
    */
   async runUnit(command: string): Promise<void> {
@@ -89,7 +89,7 @@ export class Systemd {
   }
 }
 
-/** Writes the property ExecStart of a shell command as busctl takes it. */
+/** The property ExecStart of a shell command, in busctl's form. */
 export function execStart(script: string): string[] {
   return ['ExecStart', 'a(sasb)', '1', '/bin/sh', '3', '/bin/sh', '-c', script, 'false'];
 }

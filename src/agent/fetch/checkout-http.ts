@@ -7,15 +7,15 @@ export interface StoreClientOptions {
   readonly url: string;
   readonly token: string;
   readonly signal: AbortSignal;
-  /** PEM of the authority that signed the store's certificate; absent: those that Node trusts. */
+  /** PEM of the authority that signed the store's certificate; absent: the authorities that Node trusts. */
   readonly ca?: string;
-  /** Bytes of all answers together. */
+  /** Limit on the bytes of all answers together. */
   readonly maxBytes: number;
 }
 
 /**
- * The HTTP client that isomorphic-git gets: it sends our token with the first request (which saves a round trip), trusts
- * our CA, bounds the bytes that it reads, uses one connection for both requests, and its errors name the remedy.
+ * The HTTP client for isomorphic-git: it sends the token with the first request to save a round trip, trusts the given
+ * CA, limits the bytes that it reads, and uses one connection for both requests. Its errors name the remedy.
  */
 export function storeClient(
   options: StoreClientOptions,

@@ -1,4 +1,5 @@
-// The agent's copy of the newest commit of its branch: fetched alone and shallow, then read back whole.
+// The agent's copy of the newest commit of its branch. The agent fetches this commit alone (shallow) and reads it back
+// whole.
 import { createHash } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { MultinicError } from '../../api/errors.ts';
@@ -18,7 +19,9 @@ export interface CheckoutRequest {
 }
 
 export interface CheckoutEntry {
-  /** As git has it: `100644`, `100755`, `120000` (a link, its content is the target), `160000` (a submodule, empty). */
+  /**
+   * The mode in git: `100644`, `100755`, `120000` (a link, its content is the target), `160000` (a submodule, empty).
+   */
   readonly mode: string;
   readonly content: string;
 }
@@ -36,14 +39,15 @@ const MAX_FILES = 256;
 const MAX_DEPTH = 16;
 const MAX_BYTES = 32 * 1024 * 1024;
 const GITDIR = '/git';
-/** Names that isomorphic-git needs to fetch; nothing is kept under them. */
+/** The ref names that isomorphic-git requires for a fetch. The agent keeps no refs under them. */
 const CONFIG = '[remote "origin"]\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n';
 
 /**
  * Fetches the newest commit of a node's branch and reads it back: commit, every tree, every file, each checked
  * against its id, because isomorphic-git ends a fetch without an error when the server refused to send objects.
- * @throws MultinicError `Unauthorized`, `NotFound` (no such branch or store), `StoreUnreachable` (also when it took
- *   too long), `TreeTooLarge`, `InvalidTree` (names or files that are no text), `CheckoutBroken` (not all was sent)
+ * @throws MultinicError `Unauthorized`, `NotFound` (no such branch or store), `StoreUnreachable` (also when it took too
+ *   long), `TreeTooLarge`, `InvalidTree` (names or files that are no text), `CheckoutBroken` (the store did not send
+ *   every object)
  */
 export async function checkout(request: CheckoutRequest): Promise<Checkout> {
   const { url, ref, token, ca } = request;
@@ -77,11 +81,14 @@ export async function checkout(request: CheckoutRequest): Promise<Checkout> {
 
 type Git = typeof import('isomorphic-git');
 
-/** Loads isomorphic-git without V8's optimiser: the loops that fill its tables would cost 6 MB, a tenth of an agent. */
+/**
+ * Loads isomorphic-git with V8's optimiser off. To optimise the loops that fill its tables would cost 6 MB, a tenth of
+ * the agent's memory.
+ */
 async function loadGit(): Promise<Git> {
   setFlagsFromString('--no-use-osr');
   try {
-    // A CommonJS module is the default export; a bundle in several files has no other export.
+    // isomorphic-git is a CommonJS module, which is the default export. A bundle in several files has no other export.
     return (await import('isomorphic-git')).default;
   } finally {
     setFlagsFromString('--use-osr');
@@ -146,7 +153,7 @@ interface TreeItem {
   readonly oid: string;
 }
 
-/** A tree as git has it: mode, space, name, NUL, twenty bytes of id, and the next. */
+/** Reads a tree in git's format: for each entry the mode, a space, the name, NUL and the twenty bytes of the id. */
 function parseTree(bytes: Buffer, prefix: string): TreeItem[] {
   const items: TreeItem[] = [];
   for (let at = 0; at < bytes.length;) {

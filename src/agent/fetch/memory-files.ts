@@ -14,8 +14,8 @@ function failure(code: string, path: string): NodeJS.ErrnoException {
 }
 
 /**
- * Files in memory, for the few kilobytes of a shallow fetch: a run of the agent leaves nothing behind on the node,
- * needs no writable folder, and reads back exactly what it was sent.
+ * A file system in memory for the few kilobytes of a shallow fetch. A run of the agent therefore leaves no file on the
+ * node, needs no writable folder, and reads back exactly the bytes that the store sent.
  */
 export class MemoryFiles {
   readonly #files = new Map<string, Buffer>();

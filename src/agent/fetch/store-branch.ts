@@ -11,7 +11,10 @@ import { nodeRef } from '../../network/node-ref.ts';
 const CHECKOUT_TIMEOUT_MS = 30_000;
 const PROBE_TIMEOUT_MS = 3_000;
 const PAUSE_MS = 500;
-/** A pod that takes over from a killed pod waits until its Lease runs out: half a minute in all. */
+/**
+ * Seconds that a run waits for the store, longer than a failover of the controller: a new pod waits until the killed
+ * pod's Lease expires, half a minute in all.
+ */
 const STORE_WAIT_SECONDS = 40;
 
 /** The node's branch as the store serves it. */
@@ -34,7 +37,7 @@ export function httpBranch(job: AgentJob): Branch {
   };
 }
 
-/** Any answer is enough: it shows that the changed network reaches the store. */
+/** Asks the store for any answer, because any answer shows that the changed network reaches the store. */
 async function probe(job: AgentJob): Promise<void> {
   const url = new URL(`${job.url.replace(/\/$/, '')}/info/refs?service=git-upload-pack`);
   const [token, ca] = [readToken(job), readCa(job)];
@@ -50,7 +53,7 @@ async function probe(job: AgentJob): Promise<void> {
 }
 
 /**
- * Tries again for a while: a controller that restarts is no reason to fail a run, or to restore a host.
+ * Repeats a request for a while, because a restart of the controller must neither fail a run nor restore a host.
  * @throws the last error
  */
 async function patiently<T>(job: AgentJob, ask: () => Promise<T>): Promise<T> {

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { makeFolder, replaceFile } from './durable-file.ts';
 import type { HostFile } from './root.ts';
 
-/** No network manager reads a folder of that name. */
+/** Name of a folder of backups. No network manager reads a folder of this name. */
 export const BACKUP_FOLDER = 'backup';
 const KEPT = 5;
 
 /**
- * Writes a copy named `90-multinic1.yaml.20250121T103200Z`, and removes the oldest of that file.
- * @param folder real path of the backup folder, made if need be
+ * Writes a copy named `90-multinic1.yaml.20250121T103200Z`, and removes the oldest copies of that file.
+ * @param folder real path of the backup folder, created if it is missing
  * @returns the name of the copy
  */
 export function keepBackup(folder: string, name: string, { content, mode }: HostFile, at: Date): string {
@@ -23,7 +23,7 @@ export function keepBackup(folder: string, name: string, { content, mode }: Host
   return copy;
 }
 
-/** Oldest first. */
+/** Names of the backups of a file, oldest first. */
 function backupsOf(folder: string, name: string): string[] {
   const stamped = /^\d{8}T\d{6}Z(-\d+)?$/;
   return fs

@@ -1,12 +1,15 @@
-// At boot NetworkManager waits six seconds for the carrier of each NIC with a profile, and so does everything that waits
-// for the network (networkd's files call a NIC optional). A setting ends this wait. With it alone NetworkManager would
-// drop a running NIC at once when its carrier flaps, so a second setting has it ignore carriers, as networkd does. A NIC
-// with an IPv6 address keeps the defaults, because duplicate address detection needs a carrier.
+// At boot NetworkManager, and everything that waits for the network, waits six seconds for the carrier of each NIC with
+// a profile. `carrier-wait-timeout` ends this wait, as `optional` does in networkd's files.
 import type { Network } from '../../network/interface.ts';
 
 export const CARRIER_WAIT_PATH = 'etc/NetworkManager/conf.d/90-multinic-carrier.conf';
 
-/** @returns the content of the file; undefined: no NIC needs it */
+/**
+ * With `carrier-wait-timeout` alone NetworkManager would drop a running NIC at once when its carrier flaps, so
+ * `ignore-carrier` makes it ignore carriers, as networkd does. A NIC with an IPv6 address keeps the defaults, because
+ * duplicate address detection needs a carrier.
+ * @returns the content of the file; undefined: no NIC needs the file
+ */
 export function carrierWait(network: Network): string | undefined {
   const names = network.flatMap(({ name, address }) => (address.includes(':') ? [] : [name]));
   if (names.length === 0) return undefined;

@@ -1,12 +1,18 @@
-// Files that are whole at any instant, and on the disk once a call returns.
+// Writes files so that each is whole at any instant, and on the disk when a call returns.
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** No network manager reads a name that begins with a dot and has no suffix of its own. */
+/**
+ * Start of the names of temporary files. No network manager reads a file whose name begins with a dot and lacks the
+ * manager's suffix.
+ */
 export const TEMPORARY = '.multinic-tmp-';
 
-/** Writes a file beside its target and renames it over: whole at any instant, durable when this returns. */
+/**
+ * Writes a file beside its target and renames it to the target. The target is whole at any instant, and durable when
+ * the call returns.
+ */
 export function replaceFile(real: string, content: string, mode: number): void {
   const temporary = join(dirname(real), `${TEMPORARY}${randomBytes(6).toString('hex')}`);
   try {

@@ -19,7 +19,7 @@ const linkTarget = z.strictObject({
   ipv6: ipv6.exactOptional(),
 });
 
-/** A link as a change found it, or left it. */
+/** A link before or after a change. */
 export type RecordedLink = z.infer<typeof linkTarget>;
 
 const appliedSchema = z.strictObject({
@@ -27,18 +27,24 @@ const appliedSchema = z.strictObject({
   commit: z.string(),
   machineId: z.string(),
   appliedAt: z.string(),
-  /** Our NICs by MAC: the name and address that the agent gave, and the link as the agent first saw it, if it did. */
+  /**
+   * Our NICs by MAC: the name and address that the agent gave, and the link as the agent first saw it (`origin`, absent
+   * if the agent did not see it).
+   */
   nics: z.record(
     z.string(),
     z.strictObject({
       name: z.string(),
       address: z.string(),
-      /** Addresses that the agent removed, and that networkd adds again in that boot. */
+      /** Addresses that the agent removed and that networkd adds again during the boot with this ID. */
       lingering: z.strictObject({ bootId: z.string(), addresses: z.array(z.string()) }).exactOptional(),
       origin: z.strictObject({ name: z.string(), mtu: z.number(), up: z.boolean() }).exactOptional(),
     }),
   ),
-  /** Our files by path: hash of the file on the host and of the commit's (they differ where both mean the same). */
+  /**
+   * Our files by path: the hashes of the host's file and of the commit's file. The hashes differ where the two files
+   * differ in bytes and mean the same.
+   */
   files: z.record(z.string(), z.strictObject({ sha256: z.string(), commit: z.string() })),
 });
 /** State that the last finished run left on the host. */
@@ -47,13 +53,15 @@ export type Applied = z.infer<typeof appliedSchema>;
 const pendingSchema = z.strictObject({
   bootId: z.string(),
   startedAt: z.string(),
-  /** The OS's network manager was told to read all files again, so an undo has it read them once more. */
+  /** True once the change told the network manager to read all files again. An undo then tells it the same. */
   reload: z.boolean(),
   /** NetworkManager's profile of each NIC before the change, by MAC. */
   profiles: z.record(z.string(), z.string().nullable()).exactOptional(),
   /** Foreign state as commands of `ip` that add it: restored after the change, and after its undo. */
   others: z.array(z.string()).readonly().default([]),
-  /** In the order of the change; `before` null: there was no such file; `after` null: it is removed. */
+  /**
+   * Files in the order of the change; `before` null: the file did not exist; `after` null: the change removes the file.
+   */
   files: z.array(
     z.strictObject({
       path: z.string(),
@@ -62,7 +70,10 @@ const pendingSchema = z.strictObject({
     }),
   ),
   links: z.strictObject({ before: z.array(linkTarget).readonly(), after: z.array(linkTarget).readonly() }),
-  /** Links and routes that the change could harm, as they were: to see whether anything else changed. */
+  /**
+   * Links and routes that the change could harm, as they were before it. Later checks compare them with the present
+   * ones.
+   */
   machine: z.strictObject({
     links: z
       .array(linkTarget.omit({ yields: true }).extend({ master: z.string().exactOptional() }))
@@ -71,10 +82,10 @@ const pendingSchema = z.strictObject({
       .array(z.strictObject({ to: z.string(), via: z.string().exactOptional(), dev: z.string() }))
       .readonly(),
   }),
-  /** The record once the change is verified; null: none (a cleanup). */
+  /** The `applied` part of the record once the change is verified; null: a cleanup leaves no record. */
   applied: appliedSchema.nullable(),
 });
-/** A change that began: its files and links, and everything that an undo needs. */
+/** A change that has begun: its files and links, and everything that an undo needs. */
 export type Pending = z.infer<typeof pendingSchema>;
 
 export const recordSchema = z.strictObject({
@@ -83,7 +94,7 @@ export const recordSchema = z.strictObject({
   pending: pendingSchema.nullable(),
 });
 
-/** Bound on the record of a node with very many routes. */
+/** Limit on the size of a record, which is large on a node with very many routes. */
 const MAX_RECORD_BYTES = 16 * 1024 * 1024;
 
 /** The host record: our files and NICs on this host, and the change under way. It is on the host, not in the store. */
@@ -116,12 +127,12 @@ export class HostRecord {
     return this.#pending ?? undefined;
   }
 
-  /** Records the begin of a change: from here on the next run undoes a killed one. */
+  /** Records that a change begins. If this run is killed from here on, the next run undoes the change. */
   begin(pending: Pending): void {
     this.#save(this.#applied, pending);
   }
 
-  /** Records that the change stands. Writes nothing if the record says so already. */
+  /** Records that the change is complete. Writes nothing if the record already says so. */
   finish(applied: Applied | null): void {
     if (this.#pending === null && sameRecord(this.#applied, applied)) return;
     this.#save(applied, null);

@@ -49,14 +49,14 @@ export function openRoot(dir: string): Root {
   );
 }
 
-/** MACs of NICs that NetworkManager is to give no profile of its own. */
+/** MACs of NICs for which NetworkManager must not make an automatic profile. */
 export function readNoAutoDefault(root: Root): Mac[] {
   return root
     .list(NO_AUTO_DEFAULT_FOLDER)
     .flatMap((name) => noAutoDefaultMac(`${NO_AUTO_DEFAULT_FOLDER}/${name}`) ?? []);
 }
 
-/** Files by which our connected routes have a metric: path to content. */
+/** Files that set the metric of our connected routes: path to content. */
 export function readMetricFiles(root: Root): ReadonlyMap<string, string> {
   return new Map(
     metricPaths(root).flatMap((path) => {
@@ -100,7 +100,10 @@ export function parseOne(renderer: Renderer, files: ReadonlyMap<string, string>)
   }
 }
 
-/** Whether two interfaces configure a machine the same way; the port is a comment in a file. */
+/**
+ * Whether two interfaces configure a machine the same way. Values that a file holds as comments, such as the port, do
+ * not count.
+ */
 export function meansTheSame(a: Interface, b: Interface): boolean {
   return (
     a.name === b.name &&
@@ -121,7 +124,7 @@ function managedPaths(root: Root, renderer: Renderer): string[] {
   );
 }
 
-/** Every managed path carries its NIC's name. */
+/** The managed name in a path; every managed path has the name of its NIC. */
 export function nameIn(path: string): string {
   return /multinic\d+/.exec(path.slice(path.lastIndexOf('/')))?.[0] ?? path;
 }

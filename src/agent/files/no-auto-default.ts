@@ -1,6 +1,6 @@
-// NetworkManager makes an automatic DHCP profile for each NIC without a profile, and its default route may beat the
-// node's. A NIC that left the commit must get none: a file in NetworkManager's settings forbids it while the NIC is on
-// the machine.
+// A file in NetworkManager's settings forbids an automatic profile for a NIC that left the commit, while the NIC is on
+// the machine. NetworkManager would otherwise make a DHCP profile, whose default route may take precedence over the
+// node's.
 
 import { parseMac, type Mac } from '../../network/mac.ts';
 
@@ -13,12 +13,12 @@ export function noAutoDefaultPath(mac: Mac): string {
   return `${FOLDER}/90-multinic-${mac.replaceAll(':', '')}.conf`;
 }
 
-/** The MAC that a path is about; undefined for any other path. */
+/** The MAC in the path of such a file; undefined for any other path. */
 export function noAutoDefaultMac(path: string): Mac | undefined {
   return parseMac(PATH.exec(path)?.[1]?.replaceAll(/..(?!$)/g, '$&:') ?? '');
 }
 
-/** Adds to foreign settings: a plain `=` would replace them. */
+/** The content of the file. It uses `+=`, because `=` would replace foreign settings. */
 export function noAutoDefault(mac: Mac): string {
   return `# Written by multinic-agent when it gave this NIC back.
 [main]

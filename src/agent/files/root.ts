@@ -51,7 +51,7 @@ export class Root {
           { data: { path } },
         );
       }
-      // A link may have appeared since the test above; the open refuses it.
+      // A link may have appeared since the check above, so the open refuses links.
       const fd = fs.openSync(real, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
       try {
         return { content: fs.readFileSync(fd, 'utf8'), mode: stat.mode & 0o7777 };
@@ -135,7 +135,7 @@ export class Root {
     guarded(path, () => fs.rmSync(real, { recursive: true, force: true }));
   }
 
-  /** Opens the agent's lock file, made at need, never a link. @returns a file descriptor */
+  /** Opens the agent's lock file, creates it if it is missing, and refuses a link. @returns a file descriptor */
   openLock(path: string): number {
     const real = this.resolve(path);
     return guarded(path, () => {
@@ -146,7 +146,8 @@ export class Root {
 
   /** Removes half-written files that a killed run left in these folders and their backups. */
   removeTemporary(folders: readonly string[]): void {
-    // A folder /backup is not ours, and may be on a server that does not answer.
+    // The root itself has no backup folder of the agent: a folder /backup is foreign, and may be on a server that does
+    // not answer.
     for (const folder of folders.flatMap((each) =>
       each === '' ? each : [each, `${each}/${BACKUP_FOLDER}`],
     )) {
@@ -170,7 +171,10 @@ export class Root {
     });
   }
 
-  /** The real path of a path of the host; links on the way are followed inside the root, a last one is not. */
+  /**
+   * The real path of a path of the host. Links in its parent folders are followed inside the root; a link at its end is
+   * not.
+   */
   resolve(path: string): string {
     const parts = path.split('/');
     if (parts.some((part) => part === '' || part === '.' || part === '..' || part.includes('\0'))) {

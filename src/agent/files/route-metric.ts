@@ -1,10 +1,12 @@
-// The metric of our connected routes, where another NIC has a route to the same subnet: a file beside the renderer's own,
-// because the node alone knows its other NICs. networkd reads a drop-in of netplan's file; NetworkManager reads a default
-// for profiles that state no metric, as ours do not.
+// A file that sets the metric of our connected routes, where another NIC has a route to the same subnet; no renderer
+// writes it, because only the node knows its other NICs. networkd reads the file as a drop-in of netplan's file,
+// NetworkManager as a default for profiles without a metric, such as ours.
 import { indexOfName, type Interface } from '../../network/interface.ts';
 import { byNetworkManager, type RendererKind } from '../../network/node.ts';
 
-/** Primary NICs have 100 (netplan with DHCP, NetworkManager) or none. */
+/**
+ * Lowest metric of our connected routes. Routes of primary NICs have 100 (netplan with DHCP, NetworkManager) or none.
+ */
 export const YIELD_METRIC = 1_000;
 
 const NETWORKD_FOLDER = 'etc/systemd/network';
@@ -13,7 +15,10 @@ const MANAGER_FOLDER = 'etc/NetworkManager/conf.d';
 const DROP_IN_FILE = /^etc\/systemd\/network\/10-netplan-[^/]+\.network\.d\/multinic\d+\.conf$/;
 const MANAGER_FILE = /^etc\/NetworkManager\/conf\.d\/90-multinic-metric-multinic\d+\.conf$/;
 
-/** The metric of a NIC's connected routes, each its own, so that the order of two of ours stays. */
+/**
+ * The metric of a NIC's connected routes. Each NIC has a metric of its own, so that the order of two such routes stays
+ * the same.
+ */
 export function metricOf(name: string): number {
   return YIELD_METRIC + (indexOfName(name) ?? 0);
 }
@@ -22,7 +27,7 @@ export function isMetricFile(path: string): boolean {
   return DROP_IN_FILE.test(path) || isManagerMetric(path);
 }
 
-/** Whether NetworkManager reads a file, as one of its settings. */
+/** Whether a path is a metric file among NetworkManager's settings. */
 export function isManagerMetric(path: string): boolean {
   return MANAGER_FILE.test(path);
 }
@@ -56,7 +61,7 @@ interface Folders {
   list(folder: string): string[];
 }
 
-/** Folders of networkd's drop-ins that may have files of ours. */
+/** Folders of networkd's drop-ins that may hold our files. */
 export function dropInFolders(root: Folders): string[] {
   return root
     .list(NETWORKD_FOLDER)

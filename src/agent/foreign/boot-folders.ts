@@ -8,14 +8,15 @@ export type ReadFolder = (folder: string) => ReadonlyMap<string, string>;
 const GENERATED = /-netplan-/;
 
 /**
- * The folders that decide the next boot, as they are, or as they will be with what was staged and generated from it.
- * @param staging a folder within the root that stands for it
+ * Reads the folders that decide the next boot: as they are, or as they will be with the staged files and the files
+ * generated from them.
+ * @param staging folder within the root that stands for the root
  */
 export function readBoot(root: Root, staging?: string): ReadFolder {
   const inside = staging === undefined ? undefined : relative(root.dir, staging);
   const read = (folder: string): ReadonlyMap<string, string> => {
     const isStaged = inside !== undefined && existsSync(join(root.dir, inside, folder));
-    // A staged folder of /etc is whole.
+    // A staged folder of /etc is complete, so the real folder is not read.
     const now = isStaged && folder.startsWith('etc/') ? [] : [...readFolder(root, folder)];
     // netplan's generator writes all of its files again at each boot.
     const stays =

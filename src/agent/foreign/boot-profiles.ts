@@ -1,4 +1,4 @@
-// Which profile NetworkManager takes for a NIC at boot, from its key files and from ifcfg files.
+// Finds the profile that NetworkManager takes for a NIC at boot, among key files and ifcfg files.
 import type { ReadFolder } from './boot-folders.ts';
 import type { Ifcfg } from './ifcfg-files.ts';
 import { iniEntries } from './ini-entries.ts';
@@ -13,7 +13,7 @@ export interface BootProfile {
   /** The profile uses DHCP or router advertisements. */
   readonly dhcp: boolean;
   readonly priority: number;
-  /** Whether it is for a NIC of this MAC and one of these names. */
+  /** Whether the profile is for a NIC with this MAC and one of these names. */
   readonly isFor: (mac: Mac, names: readonly string[]) => boolean;
 }
 
@@ -21,13 +21,19 @@ export const PROFILE_FOLDERS = ['etc', 'run', 'usr/lib'].map(
   (root) => `${root}/NetworkManager/system-connections`,
 );
 
-/** NetworkManager passes over editors' copies, temporary files and certificates; outside of /etc a profile has its suffix. */
+/**
+ * Whether NetworkManager reads a file as a profile: it ignores editors' copies, temporary files and certificates.
+ * Outside of /etc a profile must have the suffix `.nmconnection`.
+ */
 export function isProfileName(name: string, folder: string): boolean {
   if (/^\.|~$|\.(pem|der|nmmeta|[A-Za-z0-9]{6})$/.test(name)) return false;
   return folder.startsWith('etc/') || name.endsWith('.nmconnection');
 }
 
-/** The strongest profile that fits; of equal ones NetworkManager takes the one that was used last. */
+/**
+ * The profile with the highest priority that fits the NIC. NetworkManager itself decides between equal priorities by
+ * the last use.
+ */
 export function profileFor(
   mac: Mac,
   names: readonly string[],
@@ -53,7 +59,7 @@ function readKeyfile(file: string, content: string): BootProfile[] {
   const keys = new Map(entries);
   const ethernet = (key: string): string | undefined =>
     keys.get(`ethernet.${key}`) ?? keys.get(`802-3-ethernet.${key}`);
-  // A profile without a type has that of its sections.
+  // NetworkManager takes the type of a profile without one from the profile's sections.
   const type = keys.get('connection.type') ?? 'ethernet';
   const connects =
     ['ethernet', '802-3-ethernet'].includes(type) &&
@@ -103,7 +109,7 @@ function readIfcfg({ file, values }: Ifcfg): BootProfile[] {
   ];
 }
 
-/** `address`, `address1` … of a family, less the gateway that may follow. */
+/** `address`, `address1` … of a family, without the gateway that may follow. */
 function addressesOf(keys: ReadonlyMap<string, string>, family: string): string[] {
   const key = new RegExp(`^${family}\\.address(es)?\\d*$`);
   return [...keys].flatMap(([each, value]) => (key.test(each) ? [value.split(/[,;]/)[0] ?? ''] : []));

@@ -10,8 +10,9 @@ import type { Root } from '../files/root.ts';
 import { canonicalMac, mergedFiles } from './systemd-files.ts';
 
 /**
- * Reads what foreign files describe. A NIC that cloud-init describes as `ens6` needs our description under that ID too,
- * or cloud-init's wins at the next boot. A NIC with more than DHCP was configured by a person on purpose.
+ * Reads the NICs that foreign files describe: our file has to use the ID under which cloud-init describes a NIC
+ * (`ens6`), or cloud-init's file wins at the next boot. A NIC with more settings than DHCP was configured by a person
+ * on purpose.
  */
 export function describedNics(root: Root): DescribedNic[] {
   const read = (folder: string): ReadonlyMap<string, string> => readFolder(root, folder);
@@ -65,11 +66,11 @@ function readKeyfile(file: string, content: string): DescribedNic[] {
 const IFCFG_MORE =
   /^(IPADDR\d*|IPV6ADDR(_SECONDARIES)?|GATEWAY\d*|IPV6_DEFAULTGW|DNS\d+|MASTER|BRIDGE|TEAM_MASTER|MACADDR)$/;
 
-/** @param routes files beside it that exist */
+/** @param routes names of the route files that exist beside the ifcfg file */
 function readIfcfg(file: string, content: string, routes: readonly string[]): DescribedNic[] {
   const values = shellValues(content);
   const mac = values.get('HWADDR');
-  // An alias `ens6:0` belongs to its NIC.
+  // The alias `ens6:0` belongs to the NIC `ens6`.
   const name = values.get('DEVICE')?.split(':')[0];
   if (mac === undefined && name === undefined) return [];
   const match: NicMatch = {

@@ -2,7 +2,7 @@
 import { parseAllDocuments } from 'yaml';
 import type { DescribedNic, NicMatch } from './foreign-nics.ts';
 
-/** Strongest first: a file hides those of its name in the folders after it. */
+/** netplan's folders, strongest first: a file hides files of the same name in the folders after its own. */
 export const NETPLAN_FOLDERS = ['run/netplan', 'etc/netplan', 'lib/netplan'];
 
 /** A netplan file of the host. */
@@ -12,7 +12,7 @@ export interface NetplanFile {
   readonly content: string;
 }
 
-/** Settings of a NIC that gets all from a DHCP server. */
+/** Keys of a NIC that gets its whole configuration from a DHCP server. */
 const DHCP: ReadonlySet<string> = new Set([
   'match',
   'set-name',
@@ -29,7 +29,7 @@ const DHCP: ReadonlySet<string> = new Set([
   'renderer',
 ]);
 
-/** Devices that are made of NICs, with the keys under which they name them. */
+/** Sections of devices that are made of NICs, each with the key that lists the NICs. */
 const MADE_OF_NICS: Readonly<Record<string, string>> = {
   bridges: 'interfaces',
   bonds: 'interfaces',
@@ -45,7 +45,9 @@ interface Definition {
   readonly keys: Readonly<Record<string, unknown>>;
 }
 
-/** @param files all that netplan reads, ours left out, in the order of their names: definitions of one ID are merged */
+/**
+ * @param files the foreign files that netplan reads, sorted by name, because netplan merges the definitions of one ID
+ */
 export function netplanNics(files: readonly NetplanFile[]): DescribedNic[] {
   const networks = files.map(({ file, content }) => ({ file, network: networkOf(content) }));
   const definitions = networks.flatMap(({ file, network }): Definition[] =>
@@ -82,7 +84,7 @@ function withMore({ name, ...first }: NicMatch, more: NicMatch): NicMatch {
   return { ...first, ...(name !== undefined && more.patterns === undefined && { name }), ...more };
 }
 
-/** IDs of NICs that a bridge, bond, VLAN … names, with the key that names them. */
+/** IDs of NICs that a bridge, bond, VLAN … lists, each with the key that lists it. */
 function membersOf(network: Readonly<Record<string, unknown>>): { id: string; key: string }[] {
   return Object.entries(MADE_OF_NICS).flatMap(([section, list]) =>
     Object.entries(mapOf(network[section])).flatMap(([device, keys]) => {
@@ -94,7 +96,7 @@ function membersOf(network: Readonly<Record<string, unknown>>): { id: string; ke
   );
 }
 
-/** A definition without a match is for the NIC of its ID's name. */
+/** The match of a definition. A definition without a match is for the NIC whose name is the ID. */
 function matchOf(id: string, match: Readonly<Record<string, unknown>>): NicMatch {
   const mac = match['macaddress'];
   const words = (key: string): string[] =>
@@ -111,13 +113,13 @@ function matchOf(id: string, match: Readonly<Record<string, unknown>>): NicMatch
 }
 
 function networkOf(content: string): Record<string, unknown> {
-  // All values as text: an unquoted MAC of digits alone is no number.
+  // Reads all values as text, so that an unquoted MAC of digits alone is not read as a number.
   const [document] = parseAllDocuments(content, { schema: 'failsafe', uniqueKeys: false });
   if (document === undefined || document.errors.length > 0) return {};
   try {
     return mapOf(mapOf(document.toJS({ maxAliasCount: -1 }))['network']);
   } catch {
-    // An alias that stands for itself.
+    // An alias refers to itself.
     return {};
   }
 }

@@ -16,12 +16,15 @@ export interface NicMatch {
 
 /** A NIC that a foreign file describes. */
 export interface DescribedNic {
-  /** Key under `ethernets`; with `profile`, NetworkManager’s name for it. */
+  /** Key under `ethernets`, or with `profile` the name that NetworkManager has for the profile. */
   readonly id: string;
   readonly match: NicMatch;
   readonly file: string;
   readonly by: 'netplan' | 'profile';
-  /** Keys beyond DHCP, such as `addresses`; empty: cloud-init or an installer writes as much for any NIC. */
+  /**
+   * Keys beyond DHCP, such as `addresses`. Empty: the description has no more than cloud-init or an installer writes
+   * for any NIC.
+   */
   readonly more: readonly string[];
 }
 
@@ -30,7 +33,7 @@ export interface NicWords {
   readonly mac: Mac;
   /** Names that the NIC has, had or is to have. */
   readonly names: readonly string[];
-  /** Absent: not known, or none. */
+  /** The kernel driver. Absent: it is not known, or the NIC has none. */
   readonly driver?: string;
 }
 

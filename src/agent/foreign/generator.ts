@@ -6,9 +6,10 @@ import type { ReadFolder } from './boot-folders.ts';
 import { iniEntries, shellValues } from './ini-entries.ts';
 
 /**
- * Reads a whole configuration as an OS does at boot, foreign files and ours together. Refuses files that would leave the
- * machine without its network, or our NICs to other software. Foreign files that clash with each other alone pass.
- * @param judge `syntax`: a recorded host has no generator of its own; `claims`: the host's own generator judges the rest
+ * Reads foreign files and ours together, as an OS does at boot, and refuses files that would take the network from the
+ * machine or give our NICs to other software. Clashes among foreign files alone are not refused.
+ * @param judge `syntax`: checks the syntax too, because a recorded host has no generator; `claims`: checks clashes
+ *   alone, because the host's own generator checks the rest
  * @throws MultinicError `ValidationFailed` naming the file
  */
 export function generate(kind: RendererKind, read: ReadFolder, judge: Judge = 'syntax'): void {
@@ -20,7 +21,7 @@ type Generator = (read: ReadFolder, judge: Judge) => void;
 
 const GENERATORS: Readonly<Record<RendererKind, Generator>> = { netplan, ifcfg, keyfile };
 
-/** One broken file among all, and netplan configures nothing at the next boot. */
+/** Checks netplan's files. With one broken file among them netplan configures nothing at the next boot. */
 function netplan(read: ReadFolder, judge: Judge): void {
   const folder = 'etc/netplan';
   const names = new Claims('netplan', 'set-name');
@@ -34,7 +35,10 @@ function netplan(read: ReadFolder, judge: Judge): void {
   }
 }
 
-/** netplan reads the first document of a file, and takes a key twice and any number of aliases. */
+/**
+ * The `ethernets` of a file. Like netplan, reads only the first document, and accepts a repeated key and any number of
+ * aliases.
+ */
 function ethernetsOf(file: string, content: string, judge: Judge): Record<string, unknown> {
   try {
     const [document] = parseAllDocuments(content, { version: '1.1', uniqueKeys: false });
@@ -49,8 +53,8 @@ function ethernetsOf(file: string, content: string, judge: Judge): Record<string
 }
 
 /**
- * Refuses two ifcfg files that configure one device at boot, because they undo each other. Two files for one MAC, such as
- * cloud-init's and ours, are judged with the next boot: one names the NIC, and one configures it.
+ * Refuses two ifcfg files that configure one device at boot, because they undo each other. next-boot.ts judges two
+ * files for one MAC, such as cloud-init's and ours: one names the NIC, and one configures it.
  */
 function ifcfg(read: ReadFolder): void {
   const folder = 'etc/sysconfig/network-scripts';
@@ -63,7 +67,10 @@ function ifcfg(read: ReadFolder): void {
   }
 }
 
-/** Two profiles of one uuid are one too many; two .link files for one MAC leave its name to the order of files. */
+/**
+ * Refuses two profiles with one uuid. Refuses two .link files for one MAC too, because the order of files would decide
+ * the name.
+ */
 function keyfile(read: ReadFolder): void {
   const connections = 'etc/NetworkManager/system-connections';
   const uuids = new Claims('keyfile', 'uuid');
@@ -81,7 +88,7 @@ function keyfile(read: ReadFolder): void {
   }
 }
 
-/** Names, MACs and uuids that no other file may use once a file of ours does. */
+/** Names, MACs and uuids that no other file may use once one of our files uses them. */
 class Claims {
   readonly #kind: RendererKind;
   readonly #what: string;

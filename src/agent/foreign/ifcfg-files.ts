@@ -11,12 +11,15 @@ export interface Ifcfg {
 
 export const IFCFG_FOLDER = 'etc/sysconfig/network-scripts';
 
-/** Suffixes of copies that editors and package managers leave; NetworkManager reads other ones (`.rpmsave`). */
+/**
+ * Whether a file is an ifcfg file: its name has no suffix of an editor's or a package manager's copy. NetworkManager
+ * reads copies with other suffixes (`.rpmsave`).
+ */
 export function isIfcfg(name: string): boolean {
   return /^ifcfg-(?!.*(\.(rpmnew|orig|bak|rej|augnew|augtmp)|~)$)/.test(name);
 }
 
-/** ifcfg files in the order of their names, without those that no reader takes. */
+/** ifcfg files in the order of their names, without the copies that no program reads. */
 export function readIfcfgs(read: ReadFolder): Ifcfg[] {
   return [...read(IFCFG_FOLDER)]
     .filter(([name]) => isIfcfg(name))

@@ -3,8 +3,8 @@
 export type IniEntry = readonly [key: string, value: string];
 
 /**
- * `Section.Key` and value of each assignment, in order, as systemd reads `.link` and `.network` files: a backslash at the
- * end continues a line, and a line that says nothing is passed over.
+ * `Section.Key` and value of each assignment, in order, as systemd reads `.link` and `.network` files: a backslash at
+ * the end continues a line, and a line without an assignment is ignored.
  * @returns undefined for a file with a broken section header: systemd ignores it as a whole
  */
 export function unitEntries(content: string): IniEntry[] | undefined {
@@ -20,7 +20,7 @@ export function unitEntries(content: string): IniEntry[] | undefined {
 }
 
 /**
- * `section.key` and value of each line, in order, as GLib reads a key file: NetworkManager's profiles.
+ * `section.key` and value of each line, in order, as GLib reads a key file. NetworkManager's profiles are such files.
  * @returns undefined for a file that is broken: NetworkManager ignores it as a whole
  */
 export function iniEntries(content: string): IniEntry[] | undefined {
@@ -49,7 +49,10 @@ export function settings(content: string): string[] {
     .filter((line) => line !== '' && !COMMENT.test(line));
 }
 
-/** Shell assignments, as NetworkManager reads an ifcfg file: the last of a key counts, an empty one is none. */
+/**
+ * Shell assignments, as NetworkManager reads an ifcfg file: the last assignment of a key counts, and an empty value
+ * counts as none.
+ */
 export function shellValues(content: string): Map<string, string> {
   const values = new Map<string, string>();
   for (const line of settings(content)) {
@@ -63,7 +66,7 @@ export function shellValues(content: string): Map<string, string> {
 }
 
 const COMMENT = /^[#;]/;
-/** An odd number of backslashes at the end. */
+/** Matches an odd number of backslashes at the end of a line. */
 const CONTINUED = /(?<!\\)(\\\\)*\\$/;
 
 /** Lines without comments and blank ones, each joined with its continuations by a blank. */
@@ -86,7 +89,7 @@ function assignment(section: string, line: string): IniEntry[] {
   return equals < 1 ? [] : [[`${section}.${line.slice(0, equals).trim()}`, line.slice(equals + 1).trim()]];
 }
 
-/** The first word of a shell assignment's value, less its quotes; a comment may follow. */
+/** The first word of a shell assignment's value, without its quotes; a comment may follow. */
 function unquoted(value: string): string {
   const [word = ''] = /^(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\;#]|(?<=\S)#)*/.exec(value) ?? [];
   return word.replaceAll(/"((?:\\.|[^"\\])*)"|'([^']*)'|\\(.)/g, (_, double, single, escaped) =>

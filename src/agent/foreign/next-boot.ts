@@ -1,5 +1,5 @@
-// The next boot: the file that gives a NIC its name, and the file that gives its addresses. udev, networkd and
-// NetworkManager choose by file name over all of their folders, or by priority.
+// Finds the file that gives a NIC its name at the next boot, and the file that gives its addresses. udev, networkd and
+// NetworkManager choose by file name across all of their folders, or by priority.
 import { MultinicError } from '../../api/errors.ts';
 import type { Interface, Network } from '../../network/interface.ts';
 import type { RendererKind } from '../../network/node.ts';
@@ -20,7 +20,7 @@ export interface BootChoice {
   readonly dhcp?: boolean;
   /** MTU in bytes. */
   readonly mtu?: number;
-  /** Settings by which the NIC does more than the commit has, as `Section.Key`: `Network.Gateway`. */
+  /** Settings that go beyond the commit, as `Section.Key`: `Network.Gateway`. */
   readonly beyond?: readonly string[];
   /** Drop-ins of the file. */
   readonly dropIns?: readonly string[];
@@ -61,8 +61,8 @@ export function networkFile(nic: BootNic, read: ReadFolder): string | undefined 
 }
 
 /**
- * Whether ours counts at the next boot, for every NIC of the commit.
- * @param boots in the order of the network
+ * Refuses a plan if, for any NIC of the commit, another file than ours takes effect at the next boot.
+ * @param boots the NICs' next boots, in the order of the network
  * @throws MultinicError `NotAtNextBoot` naming the file that would win
  */
 export function refuseLosers(network: Network, boots: readonly NextBoot[], kind: RendererKind): void {
@@ -70,7 +70,7 @@ export function refuseLosers(network: Network, boots: readonly NextBoot[], kind:
     const boot = boots.find(({ mac }) => mac === nic.mac);
     if (boot === undefined) continue;
     const [name] = boot.link?.gives ?? [];
-    // A recorded host need not have the rule that names NICs by ifcfg files.
+    // A recorded host may lack the udev rule that names NICs by ifcfg files.
     if (name !== nic.name && (kind !== 'ifcfg' || boot.link !== undefined))
       throw loses(nic, boot.link, `is named ${name ?? 'as the kernel likes'}`);
     if (boot.link !== undefined) refuseBeyond(nic, boot.link);
@@ -148,7 +148,9 @@ function choice(
   };
 }
 
-/** Keys that netplan writes for a NIC of ours, with the values that leave it as committed; absent: any value. */
+/**
+ * Keys that netplan writes for one of our NICs, each with the values that agree with the commit; undefined: any value.
+ */
 type Expected = Readonly<Record<string, RegExp | undefined>>;
 
 const NO = /^(no|false|off|0|n|f)$/i;
@@ -188,10 +190,10 @@ const OF_A_NETWORK: Expected = {
   'Network.LLMNR': undefined,
   'Network.MulticastDNS': undefined,
 };
-/** Sections whose settings count only if another setting, which is checked, asks for them. */
+/** Sections whose settings take effect only through another setting. That other setting is checked. */
 const WITHOUT_EFFECT = /^(DHCP|DHCPv4|DHCPv6|DHCPServer|IPv6AcceptRA|Match)\./;
 
-/** Settings of a file that make a NIC do more or other things than the commit has. */
+/** Settings of a file that give a NIC more than the commit, or something else. */
 function keysBeyond(entries: readonly IniEntry[], expected: Expected): string[] {
   return [...new Set(entries.map(([key]) => key))].filter((key) => {
     const values = valuesOf(entries, key);

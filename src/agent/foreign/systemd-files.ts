@@ -7,9 +7,9 @@ import type { Mac } from '../../network/mac.ts';
 /** A NIC as a boot finds it, before any file names it. */
 export interface BootNic {
   readonly mac: Mac;
-  /** Names that the kernel may give it first, and the name that it had before us. */
+  /** Names that the kernel may give the NIC first, and the name that the NIC had before the agent. */
   readonly names: readonly string[];
-  /** Its kernel driver; a virtual link has none. */
+  /** Kernel driver of the NIC; a virtual link has none. */
   readonly driver?: string;
 }
 
@@ -24,11 +24,11 @@ export interface BootFile {
 /** A `.link` or `.network` file with its drop-ins. */
 export interface SystemdFile extends BootFile {
   readonly entries: readonly IniEntry[];
-  /** Its drop-ins, in the order in which they are read. */
+  /** Drop-ins of the file, in the order in which systemd reads them. */
   readonly dropIns: readonly string[];
 }
 
-/** Strongest first: a file hides those of its name in the folders after it. */
+/** systemd's folders, strongest first: a file hides files of the same name in the folders after its own. */
 export const SYSTEMD_FOLDERS = [
   'etc/systemd/network',
   'run/systemd/network',
@@ -38,8 +38,8 @@ export const SYSTEMD_FOLDERS = [
 ];
 
 /**
- * Files of all folders in the order in which they are tried. An empty file, or a link to /dev/null, hides others of its
- * name and is none itself.
+ * Files of all folders in the order in which their reader tries them. An empty file, or a link to /dev/null, hides
+ * other files of its name and is not listed itself.
  */
 export function mergedFiles(folders: readonly string[], read: ReadFolder): BootFile[] {
   const files = new Map<string, BootFile>();
@@ -63,7 +63,7 @@ export function systemdFileFor(suffix: string, nic: BootNic, read: ReadFolder): 
   return undefined;
 }
 
-/** Values of one key; an empty one takes back those before it. */
+/** Values of one key. An empty value clears the values before it. */
 export function valuesOf(entries: readonly IniEntry[], key: string): string[] {
   let values: string[] = [];
   for (const [each, value] of entries) {
@@ -84,9 +84,9 @@ function withDropIns(file: BootFile, read: ReadFolder): SystemdFile | undefined 
   };
 }
 
-/** Conditions that can be judged for any NIC. */
+/** Conditions of a [Match] that the agent can judge for any NIC. */
 const JUDGED = ['MACAddress', 'PermanentMACAddress', 'OriginalName', 'Name', 'Type', 'Driver'];
-/** Conditions that systemd knows too; it passes over any other key. */
+/** Conditions that systemd knows and the agent cannot judge. systemd ignores any other key. */
 const NOT_JUDGED = [
   'Path',
   'Property',
@@ -104,8 +104,8 @@ const NOT_JUDGED = [
 ];
 
 /**
- * Whether a [Match] fits, as far as can be told: a file that also asks for a path, a property or a kernel's command line
- * counts for a NIC only if it names its MAC.
+ * Whether a [Match] fits a NIC, as far as the agent can judge. A file with a condition that the agent cannot judge (a
+ * path, a property, a kernel's command line) fits only if the file names the NIC's MAC.
  */
 function fits(entries: readonly IniEntry[], { mac, names, driver }: BootNic): boolean {
   const conditions = [...JUDGED, ...NOT_JUDGED].flatMap((key): (readonly [string, string[]])[] => {
@@ -123,14 +123,17 @@ function fits(entries: readonly IniEntry[], { mac, names, driver }: BootNic): bo
   });
 }
 
-/** Words of a value, quotes and all; a `!` before the first turns round all of them. */
+/** The patterns in a value, with their quotes. A `!` before the first pattern inverts all of them. */
 function patternsOf(value: string): string[] {
   const inverted = value.startsWith('!');
   const words = (inverted ? value.slice(1) : value).split(/\s+/).filter((word) => word !== '');
   return words.map((word) => `${inverted ? '!' : ''}${word}`);
 }
 
-/** One of the patterns matches, or there are exceptions alone; no exception (`!`) does. */
+/**
+ * Whether a text fits a list of patterns: no exception (`!`) matches, and another pattern matches or the list has
+ * exceptions only.
+ */
 export function globsMatch(patterns: readonly string[], text: string): boolean {
   const exceptions = patterns.filter((pattern) => pattern.startsWith('!'));
   if (exceptions.some((pattern) => globMatches(pattern.slice(1), text))) return false;
@@ -138,14 +141,14 @@ export function globsMatch(patterns: readonly string[], text: string): boolean {
   return wanted.length === 0 || wanted.some((pattern) => globMatches(pattern, text));
 }
 
-/** A shell's pattern, as fnmatch(3) takes it: no braces, and no special meaning of a dot. */
+/** Whether a shell pattern matches as in fnmatch(3): braces and a leading dot have no special meaning. */
 export function globMatches(pattern: string, text: string): boolean {
   const literal = pattern.replaceAll(/[{}()+@|]/g, String.raw`\$&`);
-  // A name never has a slash, and a dot at its begin is nothing special.
+  // The `x` takes the special meaning from a leading dot. A name never has a slash.
   return matchesGlob(`x${text}`, `x${literal}`);
 }
 
-/** The ways in which MACs are written: with colons, dashes, or dots between four digits. */
+/** The canonical text of a MAC that is written with colons, with dashes, or with dots between four digits. */
 export function canonicalMac(text: string): string {
   const digits = /^[0-9a-f]{4}(\.[0-9a-f]{4}){2}$/i.test(text)
     ? text.replaceAll('.', '').replaceAll(/..(?!$)/g, '$&:')

@@ -1,4 +1,5 @@
-// Which name udev gives a NIC at boot: rules, `.link` files, and ifcfg files by the helper rename_device.
+// Finds the name that udev gives a NIC at boot, from rules, from `.link` files, and from ifcfg files by the helper
+// rename_device.
 import type { ReadFolder } from './boot-folders.ts';
 import type { Ifcfg } from './ifcfg-files.ts';
 import { udevRules } from './ini-entries.ts';
@@ -14,9 +15,9 @@ import {
 /** A name, and the file that gives it. */
 export interface GivenName {
   readonly file: string;
-  /** Absent: the kernel's name, or one of udev's policies. */
+  /** Absent: the NIC gets the kernel's name, or a name by one of udev's policies. */
   readonly name?: string;
-  /** The `.link` file, if it is one. */
+  /** The `.link` file, if a `.link` file gives the name. */
   readonly link?: SystemdFile;
 }
 
@@ -27,10 +28,13 @@ export const RULES_FOLDERS = [
   'lib/udev/rules.d',
 ];
 
-/** Where udev takes the name that a .link file gives, unless a rule before gave one. */
+/** The rules file in which udev takes the name of a .link file, unless an earlier rule gave a name. */
 const NET_SETUP_LINK = '80-net-setup-link.rules';
 
-/** The last rule that gives a name wins; the name of a .link file is taken only where there is none yet. */
+/**
+ * Finds the name of a NIC. The last rule that gives a name wins; a .link file's name counts only if no earlier rule
+ * gave one.
+ */
 export function givenName(nic: BootNic, ifcfgs: readonly Ifcfg[], read: ReadFolder): GivenName | undefined {
   const file = systemdFileFor('.link', nic, read);
   const link = file && linkName(file);
@@ -49,14 +53,20 @@ export function givenName(nic: BootNic, ifcfgs: readonly Ifcfg[], read: ReadFold
   return given ?? link;
 }
 
-/** A policy comes before a name: whether it finds one cannot be told. */
+/**
+ * The name that a .link file gives. A policy in the file comes before its name, and the agent cannot know whether the
+ * policy finds a name.
+ */
 function linkName(link: SystemdFile): GivenName {
   const name = valuesOf(link.entries, 'Link.Name').at(-1);
   const policies = valuesOf(link.entries, 'Link.NamePolicy');
   return { file: link.file, link, ...(name !== undefined && policies.length === 0 && { name }) };
 }
 
-/** A rule that asks for an address or a kernel's name, and for none that the NIC has not. */
+/**
+ * Whether a rule is for a NIC: the rule compares an address or a kernel's name, and each of its comparisons fits the
+ * NIC.
+ */
 function isFor(rule: string, { mac, names }: BootNic): boolean {
   const addresses = patternsOf(rule, 'ATTRS?\\{address\\}');
   const kernel = patternsOf(rule, 'KERNEL');
@@ -74,7 +84,10 @@ function patternsOf(rule: string, key: string): string[][] {
   );
 }
 
-/** As the helper of initscripts chooses: the file with the name that a NIC has already, else the last; ONBOOT is no matter. */
+/**
+ * Chooses as initscripts' helper does: the file with a name that the NIC has already, or else the last file. ONBOOT
+ * does not count.
+ */
 function renameDevice({ mac, names }: BootNic, ifcfgs: readonly Ifcfg[]): GivenName | undefined {
   const candidates = ifcfgs.flatMap(({ file, values }): GivenName[] => {
     const name = values.get('DEVICE');

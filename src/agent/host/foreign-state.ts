@@ -1,9 +1,10 @@
-// Routes, rules, addresses and permanent neighbours of other software: a routing daemon, a CNI, a person. They go with a
-// link that goes down, or with a network manager that reads all of its files again, and nobody else restores them.
+// Routes, rules, addresses and permanent neighbours of other software: a routing daemon, a CNI, a person. The kernel or
+// a network manager removes them when a link goes down, or when the manager reads all of its files again, and no other
+// software restores them.
 
 /**
- * How much a change may take from other software. ours: entries on the NICs that change; rules: these, and entries that
- * are on no NIC (policy rules, blackhole routes) or on several (systemd 257); all: everything on all NICs of the node.
+ * How much foreign state a change may remove. `ours`: entries on the NICs that change; `rules`: also entries on no NIC
+ * (policy rules, blackhole routes) or on several (systemd 257); `all`: all entries of the node.
  */
 export type ForeignScope = 'ours' | 'rules' | 'all';
 
@@ -80,7 +81,7 @@ export function fromCommands(commands: readonly string[]): ForeignState {
   };
 }
 
-/** Keeps the entries that `keep` says yes to. */
+/** Keeps the entries for which `keep` is true. */
 export function filterState(state: ForeignState, keep: (entry: Entry) => boolean): ForeignState {
   return {
     addresses: state.addresses.filter(keep),
@@ -101,8 +102,8 @@ export function elsewhere(state: ForeignState, links: readonly { readonly name: 
 }
 
 /**
- * The same state for links that have other names now, without the entries on links that are gone.
- * @param names new name by old name; undefined: gone
+ * Rewrites a state for links that have new names, and leaves out entries on links that are gone.
+ * @param names new name by old name; undefined: the link is gone
  * @param present names of all links
  */
 export function withLinksRenamed(
@@ -115,7 +116,7 @@ export function withLinksRenamed(
   return fromCommands(toCommands(kept).map((command) => command.replaceAll(LINK, nameOf)));
 }
 
-/** Commands in an order in which each finds what it needs: gateways before the routes behind them. */
+/** Commands in an order in which each command can succeed: routes to gateways come before the routes through them. */
 export function inOrder(state: ForeignState): string[] {
   const behind = state.routes.filter(({ hasGateway }) => hasGateway);
   const others = state.routes.filter(({ hasGateway }) => !hasGateway);

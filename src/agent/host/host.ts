@@ -27,11 +27,14 @@ import type { Probe } from './probe.ts';
 export interface MachinePort {
   /** @throws MultinicError `HostUnreadable` */
   state(): Promise<HostState>;
-  /** Reads the links of `state` alone: a node may have 100,000 routes. Leases of automatic profiles count here. */
+  /**
+   * Reads the links alone, because a node may have 100,000 routes. Unlike `state`, includes leases of automatic
+   * profiles.
+   */
   links(): Promise<readonly Link[]>;
   /**
-   * Links in the host's other network namespaces that stand on its NICs, as far as the agent can enter them: `uppers` of
-   * `state` has those of the host's own namespace.
+   * Links on top of the host's NICs in other network namespaces, as far as the agent can enter these namespaces.
+   * `uppers` of `state` has the links in the host's own namespace.
    */
   uppersElsewhere(): Promise<readonly Upper[]>;
   /** Reads the part of `state` that needs no command. */
@@ -39,8 +42,8 @@ export interface MachinePort {
   /** Waits a moment for NICs that are being attached. */
   attached(macs: readonly Mac[]): Promise<void>;
   /**
-   * The kernel's ways to these addresses, and to those that the host itself must reach: as the kernel chooses, and from
-   * each of the node's own addresses. An address that nothing leads to has none.
+   * The kernel's ways to the given addresses and to the servers of the host's kubelet: with the kernel's choice of the
+   * source, and from each of the node's own addresses. An address without a route has no way.
    */
   ways(needs: Needs): Promise<readonly Way[]>;
 }
@@ -61,8 +64,8 @@ export interface NeighbourPort {
    */
   conflicts(claims: readonly Claim[]): Promise<readonly Conflict[]>;
   /**
-   * Has the networks of the NICs learn which MAC has these IPv4 addresses now. A machine that knew an address under
-   * another MAC would send to that one for up to minutes.
+   * Tells the networks of the NICs which MAC has these IPv4 addresses now. A machine that knows another MAC for an
+   * address would otherwise send packets there for up to minutes.
    */
   announce(claims: readonly Claim[]): Promise<void>;
   /** Whether a machine on the network of a NIC answers within a few seconds. */
@@ -78,13 +81,13 @@ export interface ManagerPort {
    */
   profiles(macs: readonly Mac[]): Promise<Profiles | undefined>;
   /**
-   * Tells NetworkManager which files were written or removed, and has it give these NICs these profiles.
+   * Tells NetworkManager which files were written or removed, and makes it use these profiles for these NICs.
    * @throws MultinicError `NetworkManagerDown`, `NetworkManagerRefused`
    */
   applyProfiles(paths: readonly string[], profiles: Profiles): Promise<void>;
   /**
-   * Whether networkd has a file for a NIC of this name. When networkd lets go of such a NIC, or takes it back, it drops
-   * the rules and blackhole routes of other software.
+   * Whether networkd has a file for a NIC of this name. When networkd releases such a NIC, or manages it again,
+   * networkd drops the rules and blackhole routes of other software.
    */
   hasNetworkdFile(nic: NamedNic): boolean;
   /** Waits until networkd has noticed these renames. @returns the kernel's numbers of the links that are up */
@@ -92,7 +95,8 @@ export interface ManagerPort {
   /** Waits until networkd has configured these links. */
   awaitNetworkd(indexes: readonly number[]): Promise<void>;
   /**
-   * Has the network manager read all of its files again and act on them (`apply: full`). Foreign state goes with that.
+   * Makes the network manager read all of its files again and act on them (`apply: full`). The manager removes foreign
+   * state meanwhile.
    * @param paths files that were written or removed
    * @throws MultinicError `ApplyFailed`
    */
@@ -104,7 +108,7 @@ export interface ForeignStatePort {
   /** @param macs NICs that are to change */
   read(macs: readonly Mac[], scope: ForeignScope): Promise<ForeignState>;
   /**
-   * Adds what is missing and overwrites nothing.
+   * Adds missing entries and overwrites nothing.
    * @param links links by the names that the state has for them
    * @returns the part that could not be restored
    */
@@ -113,10 +117,10 @@ export interface ForeignStatePort {
 
 /** Foresees the next boot. */
 export interface BootPort {
-  /** Whether the host sets the metric of a connected route at boot, by a file of ours beside those of this renderer. */
+  /** Whether the host, at boot, sets the metric of a connected route by our metric file for this renderer. */
   canYield(kind: RendererKind): Promise<boolean>;
   /**
-   * Has the OS's own generator read a staged copy of its configuration folders.
+   * Makes the OS's own generator read a staged copy of its configuration folders.
    * @param staging folder that stands for the root: `<staging>/etc/netplan/…`
    * @throws MultinicError `ValidationFailed` in the generator's words
    */
@@ -131,11 +135,11 @@ export interface BootPort {
 
 /** The restore that the host does by itself when this process does not come back. */
 export interface DeadManPort {
-  /** Has the host undo this change after that many seconds, whatever becomes of this process. */
+  /** Arms the host's own restore: after so many seconds the host undoes this change, even if this process has died. */
   arm(pending: Pending, seconds: number): Promise<void>;
   /**
-   * Takes the restore back once the record says that the change, or its undo, is over. A restore that has begun waits
-   * for the lock of this run, and then finds nothing to do.
+   * Disarms the restore once the record says that the change, or its undo, is over. A restore that has begun by then
+   * waits for the lock of this run, and finds nothing to do.
    */
   disarm(): Promise<void>;
 }

@@ -2,7 +2,7 @@ import { metricOf } from '../files/route-metric.ts';
 import type { Ipv6, Link, LinkStep, Rename } from './machine.ts';
 import type { Mac } from '../../network/mac.ts';
 
-/** A kernel's `addr_gen_mode`. */
+/** The value of the kernel's `addr_gen_mode` for no link-local address. */
 export const NO_LINK_LOCAL = 1;
 const EUI64 = 0;
 
@@ -29,25 +29,28 @@ export function isSameFamily(a: string, b: string): boolean {
   return a.includes(':') === b.includes(':');
 }
 
-/** All addresses that a link answers for. */
+/** All addresses of a link, with its leases. */
 export function heldAddresses({ addresses, leases = [] }: Link): readonly string[] {
   return [...addresses, ...leases];
 }
 
-/** The NIC that has a MAC. A bond or bridge copies the MAC of its member: then the member is the NIC. */
+/** The NIC that has a MAC. Where a bond or bridge copies the MAC of its member, the member is the NIC. */
 export function nicOf(links: readonly Link[], mac: Mac): Link | undefined {
   const same = links.filter((link) => link.mac === mac);
   const isMember = ({ master }: Link): boolean => same.some(({ name }) => name === master);
   return same.find(isMember) ?? same.find(({ master }) => master === undefined) ?? same[0];
 }
 
-/** State that a link is to have. An absent `ipv6`, and an address in neither list, stay as they are. */
+/**
+ * The state that a link is to have. The link keeps its IPv6 settings if `ipv6` is absent, and keeps any address that is
+ * in neither list.
+ */
 export interface LinkTarget extends Omit<Link, 'master' | 'loaded' | 'leases'> {
   /** Addresses that the link must not have. */
   readonly dropped: readonly string[];
 }
 
-/** Name that a link has between two renames only; no network manager gives such a name. */
+/** Temporary name of a link between two renames. No network manager gives this name. */
 const SWAP = 'multinic-swap';
 
 /** The name that udev derives from a MAC: no other link has it. */
@@ -55,7 +58,10 @@ export function nameByMac(mac: Mac): string {
   return `enx${mac.replaceAll(':', '')}`;
 }
 
-/** Targets without names that other links have by now: such a target gets the name of its MAC. */
+/**
+ * Replaces the name of each target whose name another link has by now. Such a target gets the name that udev derives
+ * from its MAC.
+ */
 export function givingWay(targets: readonly LinkTarget[], links: readonly Link[]): LinkTarget[] {
   const strangers = links.filter(({ mac }) => targets.every((target) => target.mac !== mac));
   const taken = new Set(strangers.map(({ name }) => name));
@@ -65,9 +71,9 @@ export function givingWay(targets: readonly LinkTarget[], links: readonly Link[]
 }
 
 /**
- * The fewest steps from the links of now to the targets, in an order in which no two links have the same name or address.
- * The steps start from the present state, so they also finish or undo the work of a killed run. Targets whose link is not
- * on the machine are left out.
+ * The fewest steps from the present links to the targets, in an order in which no two links have the same name or
+ * address; a target without a link is left out. The steps start from the present state, so they also finish or undo the
+ * work of a killed run.
  */
 export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]): LinkStep[] {
   const pairs = targets.flatMap((target) => {
@@ -82,7 +88,8 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
     return {
       // IPv6 settings come first: they count when the link comes up.
       quiet: ipv6Steps(link, target),
-      // An address that changes places has to leave first; any other goes last, so that the NIC is never without.
+      // An address that another NIC gets is removed first. Any other address is removed last, so that the NIC always
+      // has one.
       leave: drops.filter((address) => added.has(address)).map(drop),
       settle: [
         ...(link.mtu === target.mtu && link.up === target.up

@@ -13,16 +13,16 @@ export interface Link {
   readonly addresses: readonly string[];
   /** Addresses with a lifetime: a DHCP server or a router gives them and takes them away. */
   readonly leases?: readonly string[];
-  /** Absent where the kernel does no IPv6 on it. */
+  /** Absent: the kernel does no IPv6 on the link. */
   readonly ipv6?: Ipv6;
   /** Name of the bond or bridge that this link is part of. */
   readonly master?: string;
   /**
-   * Addresses whose connected route has a metric from 1000 on: the kernel prefers the route that another NIC has to the
+   * Addresses whose connected route has a metric of 1000 or more, so that the kernel prefers another NIC's route to the
    * same subnet.
    */
   readonly yields?: readonly string[];
-  /** For a NIC with a name of ours: the addresses that systemd-networkd has loaded for it, if any. */
+  /** For a NIC with a managed name: the addresses that systemd-networkd has loaded for it, if any. */
   readonly loaded?: readonly string[];
 }
 
@@ -46,7 +46,7 @@ export interface Route {
   readonly dev: string;
 }
 
-/** A route to a subnet on a link itself: an address makes it, or a person. */
+/** A route to a subnet directly on a link. An address or a person makes such a route. */
 export interface ConnectedRoute {
   /** The subnet, with prefix. */
   readonly to: string;
@@ -64,7 +64,7 @@ export interface Way {
   readonly via?: string;
 }
 
-/** Destinations that a node needs ways to, and the addresses that it speaks from. */
+/** The destinations that a node has to reach, and the node's own addresses from which it reaches them. */
 export interface Needs {
   readonly to: readonly string[];
   readonly from: readonly string[];
@@ -80,21 +80,23 @@ export interface MachineIdentity {
 
 export interface HostState extends MachineIdentity {
   readonly osImage: string;
-  /** Addresses by which the cluster knows this node, as far as they are known: the agent never touches their NIC. */
+  /**
+   * Addresses by which the cluster knows this node, as far as the agent knows them. The agent never touches their NIC.
+   */
   readonly nodeAddresses: readonly string[];
   readonly links: readonly Link[];
   readonly routes: readonly Route[];
-  /** Alternative names of links: the kernel gives none of them to another link. */
+  /** Alternative names of links. The kernel refuses such a name for another link. */
   readonly altnames?: readonly Altname[];
   /** Links on top of other links: VLANs, and links that a CNI makes of a NIC (macvlan, ipvlan). */
   readonly uppers?: readonly Upper[];
-  /** The least and greatest MTU that the drivers of links take, as far as the kernel tells them. */
+  /** The least and greatest MTU that the drivers of links take, as far as the kernel reports them. */
   readonly mtuLimits?: readonly MtuLimits[];
   /** Names of the links on which the kernel does no IPv6 until somebody switches it on. */
   readonly withoutIpv6?: readonly string[];
   /** Addresses of links that are no NICs, such as loopback and tunnels: BGP daemons and kube-proxy put them there. */
   readonly otherAddresses?: readonly HeldAddress[];
-  /** Routes to a single address are left out. */
+  /** Connected routes, without the routes to a single address. */
   readonly connected?: readonly ConnectedRoute[];
 }
 
@@ -136,7 +138,10 @@ export type LinkStep =
   | ({ readonly op: 'rename' } & Rename)
   | ({ readonly op: 'ipv6'; readonly mac: Mac } & Ipv6)
   | { readonly op: 'set'; readonly mac: Mac; readonly mtu: number; readonly up: boolean }
-  /** An address that is there already gets the metric of its connected route. Absent: the metric of the kernel. */
+  /**
+   * Adds an address, or sets the metric of the connected route of an address that is there. `metric` absent: the
+   * kernel's metric.
+   */
   | { readonly op: 'add'; readonly mac: Mac; readonly address: string; readonly metric?: number }
   | { readonly op: 'drop'; readonly mac: Mac; readonly address: string };
 
@@ -162,5 +167,8 @@ export interface Readiness {
   readonly undecided: readonly string[];
 }
 
-/** NetworkManager's profile of each NIC, by MAC: its uuid, or its file where that has none. null: no profile. */
+/**
+ * NetworkManager's profile of each NIC, by MAC: the profile's uuid, or its file if the file has no uuid; null: no
+ * profile.
+ */
 export type Profiles = Readonly<Record<string, string | null>>;

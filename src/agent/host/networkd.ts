@@ -5,11 +5,14 @@ import type { NamedNic } from './machine.ts';
 import type { Root } from '../files/root.ts';
 
 const STATES = 'run/systemd/netif/links';
-/** `netplan apply` does not wait for networkd, which works for about a second. */
+/** Limit of a wait for networkd. `netplan apply` does not wait for networkd, which works for about a second. */
 export const NETWORKD_MS = 3_000;
-/** A line of a state file, for `grep -E` of the restore script too: networkd waits for a carrier. */
+/**
+ * Matches the line of a state file that says that networkd waits for a carrier. The restore script uses the pattern
+ * with `grep -E`.
+ */
 export const NETWORKD_WAITS = '^OPER_STATE=(off|no-carrier|dormant)$';
-/** A line of a state file: networkd still works on the link. */
+/** Matches the line of a state file that says that networkd still works on the link. */
 export const NETWORKD_WORKS = '^ADMIN_STATE=(pending|initialized|configuring)$';
 
 /**
@@ -26,8 +29,8 @@ export function loadedAddresses(root: Root, ifindex: number): string[] {
 }
 
 /**
- * Whether networkd has a file for a NIC of this name. When a NIC gets such a name again, networkd configures it again, and
- * drops all foreign rules and blackhole routes of the machine with that, unless it has not loaded the file.
+ * Whether networkd has a file for a NIC of this name. If networkd has loaded the file, it configures a NIC that gets
+ * such a name again, and then drops all foreign rules and blackhole routes of the machine.
  */
 export function hasFileFor(root: Root, { mac, name }: NamedNic): boolean {
   return networkFile({ mac, names: [name] }, (folder) => readFolder(root, folder)) !== undefined;
@@ -39,7 +42,8 @@ export function isManaged(root: Root, ifindex: number): boolean {
 }
 
 /**
- * Whether networkd has configured every link that has a carrier. State that is added to a link before that may be lost.
+ * Whether networkd has configured every link that has a carrier. networkd may remove state that is added to a link
+ * before that.
  * @param ifindexes numbers of the links; left out: all links
  */
 export function isConfigured(

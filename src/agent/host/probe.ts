@@ -51,7 +51,8 @@ function parseTarget(text: string): ProbeTarget {
 }
 
 /**
- * Whether any answer comes back. A refused connection is an answer too: the question is the way there and back.
+ * Whether an endpoint answers. A refused connection counts as an answer, because it proves that packets go there and
+ * back.
  * @param from the local address
  */
 export function answers({ host, port }: Endpoint, timeoutMs: number, from?: string): Promise<boolean> {

@@ -1,4 +1,4 @@
-// Which addresses and routes of automatic profiles of NetworkManager, of DHCP and of routers count for nothing.
+// Leaves out addresses and routes that come from NetworkManager's automatic profiles, from DHCP or from routers.
 import type { Link, Route } from '../host/machine.ts';
 import { isDefault, readLinks, readRoutes, type RawLink, type RawRoute } from './ip.ts';
 
@@ -6,8 +6,8 @@ import { isDefault, readLinks, readRoutes, type RawLink, type RawRoute } from '.
 const GIVEN: ReadonlySet<string> = new Set(['dhcp', 'ra', 'redirect']);
 
 /**
- * Ignores addresses and routes that a NIC got by DHCP or from a router: they vanish once the NIC is configured. The NIC
- * that carries the node's default route is the exception.
+ * Ignores addresses and routes that a NIC got by DHCP or from a router: they vanish once the NIC is configured.
+ * Exception: the NIC that carries the node's default route.
  * - A NIC with a profile that NetworkManager made by itself keeps them only if all default routes lead through such NICs.
  * - Any other NIC keeps its routes only if it carries the first default route of the family.
  * - Routes that a person or a daemon wrote are never ignored.

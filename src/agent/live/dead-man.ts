@@ -20,11 +20,12 @@ export class DeadMan implements DeadManPort {
 
   /** @throws MultinicError `RestoreNotArmed` */
   async arm(pending: Pending, seconds: number): Promise<void> {
-    // Each run has a unit name of its own, because systemd may remember the last one.
+    // Each run uses a unit name of its own, because systemd may still have the unit of the last run.
     const unit = `multinic-restore-${randomBytes(4).toString('hex')}`;
     this.#root.write(SCRIPT, restoreScript(pending), 0o700);
     this.#root.write(UNIT, `${unit}\n`, 0o600);
-    // The wait for the lock has no end: an agent that hangs may have it for long, and may have removed the script by then.
+    // The unit waits for the lock without a limit, because an agent that hangs may hold it for long. The unit then
+    // checks for the script, because that agent may have removed it.
     const script = `[ ! -e /${SCRIPT} ] || exec /bin/sh /${SCRIPT}`;
     const command = `exec flock /${LOCK} /bin/sh -c '${script}'`;
     // Without AccuracyUSec systemd may start a timer up to a minute late.

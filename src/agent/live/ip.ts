@@ -27,13 +27,13 @@ export interface RawLink {
   readonly permaddr?: string;
   readonly flags?: readonly string[];
   readonly mtu?: number;
-  /** Bounds of the driver; kernels before 4.10 tell neither. */
+  /** MTU limits of the driver; kernels before 4.10 report neither. */
   readonly min_mtu?: number;
   readonly max_mtu?: number;
   readonly master?: string;
-  /** Name of the link below; for a veth, of its other end. */
+  /** Name of the link below, or of a veth's other end. */
   readonly link?: string | null;
-  /** Number of the link below where that is in another namespace, `link_netnsid`. */
+  /** Number of the link below, if that link is in another namespace (`link_netnsid`). */
   readonly link_index?: number;
   readonly link_netnsid?: number;
   readonly linkinfo?: {
@@ -72,7 +72,7 @@ export interface RawRoute {
   readonly nexthops?: readonly { readonly gateway?: string; readonly dev?: string }[];
 }
 
-/** Reads links by their permanent MAC, because a bond gives its members its own. */
+/** Reads links with their permanent MAC, because a bond gives its own MAC to its members. */
 export function readLinks(raw: readonly RawLink[]): Link[] {
   return raw
     .filter(({ link_type }) => link_type === 'ether')
@@ -153,7 +153,7 @@ export function isDefault({ dst }: RawRoute): boolean {
   return dst === 'default';
 }
 
-/** Routes with a gateway, and default routes: other routes follow from addresses, or belong to pods. */
+/** Routes with a gateway, and default routes. Other routes follow from addresses, or belong to pods. */
 export function readRoutes(raw: readonly RawRoute[]): Route[] {
   return raw.flatMap(({ dst = '', gateway, dev, nexthops }) =>
     (nexthops ?? [{ gateway, dev }]).flatMap((hop): Route[] => {
@@ -171,7 +171,7 @@ interface RawWay {
   readonly dev?: string;
 }
 
-/** Reads all ways by one process. @returns none for a name, and for what nothing leads to */
+/** Reads all ways with one process. @returns no way for a host name, nor for an address without a route */
 export async function readWays(asked: readonly Pick<Way, 'to' | 'from'>[]): Promise<Way[]> {
   const questions = asked.flatMap(({ to, from }) => {
     const target = parseAddress(to)?.text;
@@ -182,7 +182,7 @@ export async function readWays(asked: readonly Pick<Way, 'to' | 'from'>[]): Prom
   return stdout.split('\n').flatMap((line) => (line.trim() === '' ? [] : readWay(line)));
 }
 
-/** An answer repeats its question: the destination and the source. */
+/** Reads one answer, which repeats the destination and the source of its question. */
 function readWay(answer: string): Way[] {
   return (JSON.parse(answer) as RawWay[]).flatMap(({ dst, from = '::', gateway, dev }) =>
     dst === undefined || dev === undefined
@@ -191,14 +191,17 @@ function readWay(answer: string): Way[] {
   );
 }
 
-/** Routes to subnets of links, in the kernel's order; those to a single address are pods' and gateways'. */
+/**
+ * Routes to subnets of links, in the kernel's order; routes to a single address belong to pods and gateways, and are
+ * left out.
+ */
 export function readConnected(raw: readonly RawRoute[]): ConnectedRoute[] {
   return raw.flatMap(({ dst = '', gateway, dev, metric = 0 }) =>
     gateway === undefined && dev !== undefined && dst.includes('/') ? [{ to: dst, dev, metric }] : [],
   );
 }
 
-/** Names the addresses of a link whose connected route yields to those of other links. */
+/** Adds to a link the list of its addresses whose connected route yields to the routes of other links. */
 export function withYields(link: Link, connected: readonly ConnectedRoute[]): Link {
   const own = connected.filter(({ dev, metric }) => dev === link.name && metric >= YIELD_METRIC);
   if (own.length === 0) return link;
@@ -211,7 +214,10 @@ function subnetOf(address: string): string | undefined {
   return cidr && `${networkAddress(cidr)}/${cidr.prefix}`;
 }
 
-/** Software whose routes last, by number, with the names of `ip`: it prints neither of an answer that goes by it. */
+/**
+ * Protocols of routes that last: their numbers and the names that `ip` prints. `ip` prints no protocol in an answer
+ * that is filtered by protocol, so the reader adds the name.
+ */
 const LASTING: readonly (readonly [number, string])[] = [
   [1, 'redirect'],
   [2, 'kernel'],
@@ -221,8 +227,8 @@ const LASTING: readonly (readonly [number, string])[] = [
 ];
 
 /**
- * Default routes in the kernel's order, then all other routes that last. Routes of daemons, CNIs and people may end at any
- * time, and a node may have 100,000: the kernel itself leaves them out.
+ * Default routes in the kernel's order, then all other routes that last. Routes of daemons, CNIs and people may end at
+ * any time and a node may have 100,000 of them, so the kernel leaves them out.
  */
 export async function readMainRoutes(family: '-4' | '-6'): Promise<RawRoute[]> {
   const questions = ['exact default', ...LASTING.map(([number]) => `proto ${number}`)];

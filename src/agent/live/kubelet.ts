@@ -16,7 +16,7 @@ const KUBECONFIGS = [
 const RESOLVE_MS = 5_000;
 
 /**
- * Hosts by which the kubelet reaches its API servers, as addresses or names: perhaps those of a load balancer that no
+ * Hosts at which the kubelet reaches its API servers, as addresses or names. A host may be a load balancer that no
  * Service knows.
  */
 export function kubeletServers(root: Root): string[] {
@@ -24,8 +24,8 @@ export function kubeletServers(root: Root): string[] {
 }
 
 /**
- * Addresses of hosts; names as the host itself resolves them, by its own resolver and /etc/hosts.
- * @returns none for a name that the host does not resolve within some seconds
+ * Addresses of hosts. The node itself resolves names, by its own resolver and /etc/hosts.
+ * @returns no address for a name that the node does not resolve within some seconds
  */
 export async function resolveHosts(hosts: readonly string[], inHost: InHost): Promise<string[]> {
   const found = await Promise.all(

@@ -40,7 +40,10 @@ export class LiveBoot implements BootPort {
     this.#systemd = systemd;
   }
 
-  /** networkd before 250 takes the first of two settings of an address, which is netplan's, without a metric. */
+  /**
+   * False for networkd before 250: of two settings of one address it takes the first, and netplan's comes first,
+   * without a metric.
+   */
   async canYield(kind: RendererKind): Promise<boolean> {
     return byNetworkManager(kind) || (await this.#systemd.version()) >= NETWORKD_YIELDS;
   }
@@ -75,7 +78,7 @@ export class LiveBoot implements BootPort {
     const inside = `/${relative(this.#root.dir, staging)}`;
     const { code, stderr } = await run(this.#inHost([`/${generator}`, '--root-dir', inside]));
     if (code === 0) return;
-    // netplan 1.x also warns of the modes of files that are not the cause.
+    // Removes warnings of netplan 1.x about the modes of files, because these files are not the cause.
     const errors = stderr.replaceAll(/^\*\* .*WARNING \*\*.*\n/gm, '').replaceAll(`${inside}/`, '');
     throw new MultinicError(
       'ValidationFailed',
@@ -83,7 +86,10 @@ export class LiveBoot implements BootPort {
     );
   }
 
-  /** Our ifcfg files need NetworkManager's plugin for them, and at boot the udev helper that names NICs by them. */
+  /**
+   * Checks that the host reads ifcfg files: NetworkManager needs its plugin for them, and udev the helper that names
+   * NICs by them at boot.
+   */
   async #expectIfcfg(): Promise<void> {
     if (!(await this.#manager.readsIfcfg())) {
       throw new MultinicError(

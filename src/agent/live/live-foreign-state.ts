@@ -44,7 +44,10 @@ const TYPES: ReadonlyMap<string, string> = new Map([
   ['9', 'throw'],
 ]);
 const KERNEL_PRIORITIES: ReadonlySet<string> = new Set(['0', '32766', '32767']);
-/** The kernel takes no new IPv6 address as the source of a route before duplicate address detection ends. */
+/**
+ * Limit of a restore. The kernel takes no new IPv6 address as the source of a route before duplicate address detection
+ * ends.
+ */
 export const RESTORE_MS = 3_000;
 const AGAIN_MS = 200;
 const BATCH = 100;
@@ -87,15 +90,15 @@ async function readScope(ours: ReadonlySet<string>, scope: ForeignScope): Promis
   };
 }
 
-/** An IPv6 blackhole route names the link lo. */
+/** Whether an entry is on no NIC. An IPv6 blackhole route names the link lo. */
 function isOnNone({ links }: { readonly links: readonly string[] }): boolean {
   return links.every((name) => name === 'lo');
 }
 
 /**
- * Adds the missing entries again and again for a few seconds. Overwrites nothing: a daemon may have chosen another route
- * meanwhile.
- * @param wanted state with the link names of now
+ * Tries for a few seconds to add the missing entries. Overwrites no entry, because a daemon may have chosen another
+ * route meanwhile.
+ * @param wanted state with the present names of links
  * @returns the part that could not be restored
  */
 async function restoreAll(wanted: ForeignState): Promise<ForeignState> {
@@ -170,7 +173,7 @@ function parseRoute(family: Family, line: string): ForeignRoute[] {
   const route = line
     // `ip -o` writes a backslash for the line break before each next hop.
     .replaceAll('\\', ' ')
-    // Flags of the kernel, and the next-hop object of a daemon: `ip route add` does not take them.
+    // Removes the kernel's flags and a daemon's next-hop object, because `ip route add` does not take them.
     .replaceAll(
       / (linkdown|dead|(rt_)?trap|(rt_)?offload(_failed)?|nhid \d+|pref \w+|expires \w+|error -?\d+)\b/g,
       '',

@@ -12,7 +12,7 @@ import { LiveNeighbours } from './live-neighbours.ts';
 import { NetworkManager } from './network-manager.ts';
 import { Systemd } from '../command/systemd.ts';
 
-/** @param nodeAddress by which the cluster knows this node; its NIC may have no default route */
+/** @param nodeAddress address by which the cluster knows this node; the NIC with it may have no default route */
 export function liveHost(root: Root, nodeAddress?: string): Host {
   const inHost: InHost = (command) => (root.dir === '/' ? command : ['chroot', root.dir, ...command]);
   const systemd = new Systemd(root, inHost);

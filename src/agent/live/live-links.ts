@@ -19,7 +19,7 @@ type Rename = LinkStep & { op: 'rename' };
 export class LiveLinks implements LinkPort {
   readonly #root: string;
 
-  /** @param root of the host: /proc/sys of a pod is read-only */
+  /** @param root root of the host, because /proc/sys of a pod is read-only */
   constructor(root: string) {
     this.#root = root;
   }
@@ -57,7 +57,7 @@ export class LiveLinks implements LinkPort {
   }
 }
 
-/** Reads the links of now: one process. */
+/** Finds a link by its MAC among the present links, with one process. */
 async function find(mac: Mac): Promise<{ link: Link; raw: RawLink } | undefined> {
   const all = await ip<RawLink>('-d', 'addr', 'show');
   const link = nicOf(readLinks(all), mac);
@@ -76,26 +76,28 @@ async function readReadiness(macs: readonly Mac[]): Promise<Readiness[]> {
 }
 
 async function drop(step: LinkStep & { op: 'drop' }, link: Link): Promise<void> {
-  // A link that goes down loses its IPv6 addresses, and the first address of a subnet may take the others along.
+  // The address may be gone by now: a link that goes down loses its IPv6 addresses, and the kernel may remove the other
+  // addresses of a subnet with the first.
   if (!link.addresses.includes(step.address)) return;
   try {
     await set(step, 'addr', 'del', step.address, 'dev', link.name);
   } catch (error) {
-    // networkd removes its own addresses when a link goes down, and may be faster.
+    // networkd removes its own addresses when a link goes down, and may have removed this one first.
     const now = await find(step.mac);
     if (now?.link.addresses.includes(step.address) === true) throw error;
   }
 }
 
-/** Takes the link down first: kernels up to 6.1 refuse to rename a link that is up. */
+/** Renames a link. Takes the link down first, because kernels up to 6.1 refuse to rename a link that is up. */
 async function rename(step: Rename, link: Link, addresses: readonly string[]): Promise<void> {
   await set(step, 'link', 'set', link.name, 'down');
   await giveName(step, link.name);
-  // Programs that watch links, and /sys, learn the name after the kernel has it; the next command needs the name.
+  // /sys and programs that watch links show the new name later than the kernel has it, and the next command needs the
+  // name.
   const deadline = performance.now() + RENAME_MS;
   while (!existsSync(`/sys/class/net/${step.to}`) && performance.now() < deadline) await pause(10);
   if (link.up) await set(step, 'link', 'set', step.to, 'up');
-  // The kernel removes the IPv6 addresses of a link that goes down, and networkd may remove those of IPv4.
+  // The kernel removes the IPv6 addresses of a link that goes down, and networkd may remove the IPv4 addresses.
   const then = { ...NO_FOREIGN_STATE, addresses: addresses.map(entryOf) };
   const now = withLinksRenamed(then, new Map([[link.name, step.to]]), new Set([step.to]));
   for (const command of toCommands(now)) await run(['ip', ...command.split(' ')]);
@@ -128,7 +130,10 @@ export function readIpv6(root: string, name: string): Ipv6 | undefined {
   }
 }
 
-/** Whether the kernel refuses IPv6 addresses on a link. One with an MTU below 1280 has no settings, and gets the default's. */
+/**
+ * Whether the kernel refuses IPv6 addresses on a link. A link with an MTU below 1280 has no settings of its own, so the
+ * setting for new links counts.
+ */
 export function isWithoutIpv6(root: string, name: string): boolean {
   const own = ipv6File(root, name, 'disable_ipv6');
   const file = existsSync(own) ? own : ipv6File(root, 'default', 'disable_ipv6');

@@ -29,11 +29,11 @@ import { loadedAddresses } from '../host/networkd.ts';
 import { readUppers, uppersElsewhere } from './uppers.ts';
 import { until } from '../command/host-command.ts';
 
-/** OpenStack attaches a port within a second or two. */
+/** Limit of the wait for a NIC. OpenStack attaches a port within a second or two. */
 const ATTACH_MS = 3_000;
 const BOOT_ID = 'proc/sys/kernel/random/boot_id';
 
-/** Whether a folder is the root of a running system: its /proc is a kernel's. */
+/** Whether a folder is the root of a running system. Such a root has a kernel's /proc. */
 export function isRunning(root: string): boolean {
   return existsSync(join(root, BOOT_ID));
 }
@@ -46,7 +46,7 @@ export class LiveMachine implements MachinePort {
   readonly #inHost: InHost;
   #servers: Promise<string[]> | undefined;
 
-  /** @param nodeAddress by which the cluster knows this node; its NIC may have no default route */
+  /** @param nodeAddress address by which the cluster knows this node; the NIC with it may have no default route */
   constructor(root: Root, manager: NetworkManager, inHost: InHost, nodeAddress: string | undefined) {
     this.#root = root;
     this.#inHost = inHost;
@@ -88,7 +88,7 @@ export class LiveMachine implements MachinePort {
   async links(): Promise<Link[]> {
     const [raw, ...routes] = await Promise.all([
       ip<RawLink>('-d', 'addr', 'show'),
-      // The kernel leaves out the routes of everybody else.
+      // With `proto kernel` the kernel leaves out the routes of all other software.
       ip<RawRoute>('-4', 'route', 'show', 'table', 'main', 'proto', 'kernel'),
       ip<RawRoute>('-6', 'route', 'show', 'table', 'main', 'proto', 'kernel'),
     ]);
@@ -102,7 +102,7 @@ export class LiveMachine implements MachinePort {
   async identity(): Promise<MachineIdentity> {
     return {
       machineId: this.#read('etc/machine-id'),
-      // A pod's own /proc may show another view.
+      // Reads the host's /proc, because a pod's own /proc may show another view.
       bootId: readFileSync(join(this.#root.dir, BOOT_ID), 'utf8').trim(),
     };
   }
@@ -114,9 +114,9 @@ export class LiveMachine implements MachinePort {
     });
   }
 
-  /** Asks the kernel, because rules and tables of other software decide too. */
+  /** Asks the kernel for the ways, because rules and tables of other software decide too. */
   async ways({ to, from }: Needs): Promise<Way[]> {
-    // Resolved once: after a change the ways to the same addresses are compared.
+    // Names are resolved once, because the ways to the same addresses are compared after a change.
     this.#servers ??= resolveHosts(kubeletServers(this.#root), this.#inHost);
     const targets = [...new Set([...to, ...(await this.#servers)])];
     return readWays(
@@ -136,7 +136,7 @@ export class LiveMachine implements MachinePort {
       const profiles = await this.#manager.profiles();
       return new Set(profiles.flatMap(({ automatic, device }) => (automatic && device ? [device] : [])));
     } catch {
-      // NetworkManager does not run, so it takes nothing back.
+      // NetworkManager does not run, so it removes no address or route of an automatic profile.
       return new Set();
     }
   }
@@ -158,7 +158,7 @@ export class LiveMachine implements MachinePort {
     return /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(release)?.[1] ?? 'unknown';
   }
 
-  /** Follows links within the host's root: /etc/os-release is one. */
+  /** Reads a file, and follows links within the host's root because /etc/os-release is a link. */
   #read(path: string): string {
     return this.#root.readForeign(path)?.content.trim() ?? '';
   }

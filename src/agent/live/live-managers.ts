@@ -17,13 +17,13 @@ import type { Systemd } from '../command/systemd.ts';
 
 const CARRIER_OF_PROFILE_MS = 1_000;
 
-/** A NIC and the profile that it is to have. */
+/** A NIC and its wanted profile. */
 interface Wanted {
   readonly mac: Mac;
   readonly name: string;
-  /** null: none of ours. */
+  /** null: none of our profiles. */
   readonly profile: string | null;
-  /** NetworkManager may not make a profile for this NIC by itself. */
+  /** True: NetworkManager must not make an automatic profile for this NIC. */
   readonly noAutomatic: boolean;
 }
 
@@ -75,7 +75,7 @@ export class LiveManagers implements ManagerPort {
       const index = raw.find(({ ifname, flags = [] }) => ifname === to && flags.includes('UP'))?.ifindex;
       return index === undefined ? [] : [{ index, taken: this.hasNetworkdFile({ mac, name: to }) }];
     });
-    // networkd hears of a name a moment after the kernel, of a carrier up to a second later.
+    // networkd learns a new name a moment after the kernel, and a carrier up to a second after it.
     await until(NETWORKD_MS, async () =>
       links.every(({ index, taken }) => isManaged(this.#root, index) === taken),
     );
@@ -95,7 +95,7 @@ export class LiveManagers implements ManagerPort {
     if (all.some(isProfile)) await this.#systemd.runUnit('systemctl restart NetworkManager');
   }
 
-  /** The NICs that are on the machine, each with the profile that it is to have. */
+  /** The NICs that are on the machine, each with its wanted profile. */
   #wanted(profiles: Profiles, links: readonly Link[]): Wanted[] {
     const withoutAutomatic = readNoAutoDefault(this.#root);
     return entriesByMac(profiles).flatMap(([mac, profile]) => {
@@ -104,7 +104,7 @@ export class LiveManagers implements ManagerPort {
     });
   }
 
-  /** Has NetworkManager read the files that were written, and forget those that were removed. */
+  /** Makes NetworkManager read the files that were written, and forget the files that were removed. */
   async #readFiles(paths: readonly string[], wanted: readonly Wanted[]): Promise<void> {
     if (paths.some((path) => noAutoDefaultMac(path) !== undefined || isManagerMetric(path)))
       await this.#manager.reloadSettings();
@@ -118,7 +118,8 @@ export class LiveManagers implements ManagerPort {
   }
 
   /**
-   * Activates the profile of each NIC. An automatic profile is gone for good once its NIC or the machine was away.
+   * Activates the profile of each NIC. Skips a profile that is gone, as an automatic profile is once its NIC or the
+   * machine was away.
    * @returns the NICs that have no carrier: NetworkManager activates their profile by itself once they have one
    */
   async #activate(wanted: readonly Wanted[], known: readonly Profile[]): Promise<Wanted[]> {
@@ -127,7 +128,8 @@ export class LiveManagers implements ManagerPort {
       const profile = findProfile(known, nic);
       if (profile === undefined) continue;
       await run(['ip', 'link', 'set', nic.name, 'up']);
-      // A profile of ours also waits for a carrier, within its activation; any other cannot be activated without one.
+      // The activation of one of our profiles waits for a carrier itself. Any other profile cannot be activated without
+      // one.
       const isReady = isOurs(profile) || (await until(CARRIER_OF_PROFILE_MS, () => hasCarrier(nic.name)));
       if (isReady) await this.#manager.activate(profile.uuid, nic.name, isOurs(profile));
       else waiting.push(nic);
@@ -135,12 +137,16 @@ export class LiveManagers implements ManagerPort {
     return waiting;
   }
 
-  /** Waits until each NIC has its profile, or none that is wrong for it. */
+  /**
+   * Waits until each NIC has its wanted profile. A NIC without a wanted profile may have any profile that is not wrong
+   * for it.
+   */
   async #expect(wanted: readonly Wanted[], known: readonly Profile[]): Promise<void> {
     const managed = readManaged(this.#root);
     for (const nic of wanted) {
       const profile = findProfile(known, nic);
-      // NetworkManager may activate the file of a NIC by itself when the NIC had no profile for want of a carrier.
+      // The NIC's own files are never wrong: NetworkManager may activate one by itself if the NIC had no profile
+      // because it had no carrier.
       const own = new Set(
         managed.flatMap((each) => (each.nic?.mac === nic.mac ? [...each.files.keys()] : [])),
       );
@@ -152,7 +158,7 @@ export class LiveManagers implements ManagerPort {
     }
   }
 
-  /** The uuid, or the file where no uuid is written: NetworkManager then chooses one. */
+  /** The profile's uuid, or its file if the file has no uuid. NetworkManager chooses the uuid of such a file. */
   #identityOf(profile: Profile): string {
     const content = isOurs(profile) ? this.#root.read(profile.file.slice(1))?.content : undefined;
     return content !== undefined && profileUuid(content) === undefined ? profile.file : profile.uuid;

@@ -28,7 +28,7 @@ export class LiveNeighbours implements NeighbourPort {
         const name = nicOf(links, mac)?.name;
         const target = firstOther(address);
         if (name === undefined || target === undefined) return;
-        // An announcement that fails leaves the network to its own timeouts, as without one.
+        // A failed announcement is no error: other machines then forget the old MAC after their own timeouts.
         await neighbour(target, name).catch(() => undefined);
       }),
     );
@@ -46,8 +46,9 @@ export class LiveNeighbours implements NeighbourPort {
 }
 
 /**
- * The first other address of an IPv4 subnet, often the gateway's. The kernel asks the whole network for it, with our
- * address and MAC as the sender: every machine that has an entry for our address corrects it.
+ * The first other address of an IPv4 subnet, often the gateway's. The kernel's question for it goes to the whole
+ * network with our address and MAC as the sender, and every machine that has an entry for our address corrects the
+ * entry.
  */
 export function firstOther(address: string): string | undefined {
   const cidr = parseCidr(address);
@@ -97,7 +98,7 @@ async function neighbour(address: string, name: string): Promise<string | undefi
     run(['ip', 'ntable', 'change', 'name', table, 'dev', name, 'retrans', String(ms)]);
   await askEvery(ARP_RETRANS_MS);
   try {
-    // An entry from before is no answer.
+    // Removes an entry from before the question, because it is no answer.
     await run(['ip', 'neigh', 'del', address, 'dev', name]);
     const question = ['neigh', 'replace', address, 'dev', name, 'nud', 'none', 'use'];
     const { code, stderr } = await run(['ip', ...question]);
@@ -111,7 +112,7 @@ async function neighbour(address: string, name: string): Promise<string | undefi
     return holder;
   } finally {
     await run(['ip', 'neigh', 'del', address, 'dev', name]);
-    // A killed agent may have left its own value.
+    // A value of ARP_RETRANS_MS comes from a killed agent, so the kernel's default replaces it.
     await askEvery(retrans === undefined || retrans === ARP_RETRANS_MS ? KERNEL_RETRANS_MS : retrans);
   }
 }

@@ -1,5 +1,5 @@
 // NetworkManager by its own `nmcli`, in the host's root. The agent names each profile to read and each NIC to activate:
-// to read all of them (`connection reload`, a restart) would touch the node's own NIC.
+// reading all profiles (`connection reload`, a restart) would touch the node's own NIC.
 import { setTimeout as pause } from 'node:timers/promises';
 import { MultinicError } from '../../api/errors.ts';
 import { run, type Ended, type InHost } from '../command/host-command.ts';
@@ -8,7 +8,10 @@ import type { Mac } from '../../network/mac.ts';
 const ACTIVATION_SECONDS = 15;
 const ANSWER_MS = 5_000;
 const SEEN_MS = 5_000;
-/** Folder of profiles that NetworkManager keeps until the next boot, as its builds name it. The restore script has it too. */
+/**
+ * Pattern of the folder in which NetworkManager's builds keep profiles until the next boot. The restore script uses it
+ * too.
+ */
 export const RUNTIME_PROFILES = '(/var)?/run/NetworkManager/';
 const RUNTIME = new RegExp(`^${RUNTIME_PROFILES}`);
 const AUTOMATIC_PRIORITY = '-999';
@@ -55,7 +58,7 @@ export class NetworkManager {
     }));
   }
 
-  /** Has NetworkManager read its own settings again, and no profile. */
+  /** Makes NetworkManager read its own settings again, but no profile. */
   async reloadSettings(): Promise<void> {
     await this.#must('general', 'reload', 'conf');
   }
@@ -66,27 +69,30 @@ export class NetworkManager {
     return (await this.#call(...bus, 'NameHasOwner', 's', 'com.redhat.ifcfgrh1')) === 'b true';
   }
 
-  /** Has NetworkManager read a profile again. */
+  /** Makes NetworkManager read a profile again. */
   async load(path: string): Promise<void> {
     const taken = await this.#read(path);
     // NetworkManager keeps the old profile of a file that it cannot read.
     if (!taken || !(await this.#has(path))) throw refused(`does not take the profile ${path}`);
   }
 
-  /** Has NetworkManager forget a profile whose file is gone. */
+  /** Makes NetworkManager forget a profile whose file is gone. */
   async forget(path: string): Promise<void> {
     await this.#read(path);
     if (await this.#has(path)) throw refused(`still has the profile ${path}`);
   }
 
-  /** Activates a profile on a link. @param wait until it is active; a DHCP server may never answer */
+  /**
+   * Activates a profile on a link.
+   * @param wait whether to wait until the profile is active; a DHCP server may never answer
+   */
   async activate(uuid: string, link: string, wait: boolean): Promise<void> {
     await this.#seen(link);
     const seconds = wait ? ACTIVATION_SECONDS : 0;
     await this.#must('--wait', String(seconds), 'connection', 'up', 'uuid', uuid, 'ifname', link);
   }
 
-  /** Removes the automatic profile that NetworkManager would activate on a NIC without a profile of ours. */
+  /** Removes the automatic profile that NetworkManager would activate on a NIC that has none of our profiles. */
   async forgetAutomatic(link: string, mac: Mac): Promise<void> {
     for (const { uuid, automatic, file } of await this.profiles()) {
       if (!automatic) continue;
@@ -94,13 +100,13 @@ export class NetworkManager {
       const { stdout } = await this.#must('--escape', 'no', '-g', fields, 'connection', 'show', 'uuid', uuid);
       const [name, address] = stdout.split('\n');
       if (name !== link && address?.toLowerCase() !== mac) continue;
-      // `connection delete` would note for ever that this NIC must get no automatic profile.
+      // Removes the file, because `connection delete` would forbid this NIC an automatic profile for ever.
       await run(this.#inHost(['rm', '-f', file]));
       await this.forget(file);
     }
   }
 
-  /** Waits until the active profile of a link is a right one. */
+  /** Waits until `holds` is true for the active profile of a link. */
   async until(link: string, holds: (active: Profile | undefined) => boolean): Promise<void> {
     const deadline = performance.now() + SEEN_MS;
     for (;;) {

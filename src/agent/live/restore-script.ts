@@ -16,7 +16,7 @@ import { APPLY_SECONDS } from '../command/systemd.ts';
 /** The text of restore.sh in the bundle, where the build puts it. */
 declare const __RESTORE_SH__: string | undefined;
 
-/** Milliseconds between two looks of the script at networkd. */
+/** Milliseconds after which the script checks networkd again. */
 const LOOK_MS = 200;
 
 type Table = readonly (readonly string[])[];
@@ -42,7 +42,7 @@ function restoreSh(): string {
   return readFileSync(new URL('restore.sh', import.meta.url), 'utf8');
 }
 
-/** The settings in capitals that restore.sh reads: time-outs and patterns are those of the agent itself. */
+/** The settings in capitals that restore.sh reads. Time-outs and patterns are the agent's own. */
 function settings(pending: Pending): string[] {
   const { startedAt, files, others } = pending;
   const paths = files.map(({ path }) => path);
@@ -69,7 +69,7 @@ function flag(isSet: boolean): string {
   return isSet ? 'yes' : '';
 }
 
-/** NetworkManager reads its settings again only where the change was about its profiles. */
+/** Whether NetworkManager has to read its settings again. Only a change that involves its profiles needs this. */
 function changesManagerSettings({ files, profiles }: Pending): boolean {
   return (
     profiles !== undefined &&
@@ -77,7 +77,10 @@ function changesManagerSettings({ files, profiles }: Pending): boolean {
   );
 }
 
-/** Path, then mode and content unless there was no such file. The last file that was written comes first. */
+/**
+ * A line for each file: the path, then mode and content if the file existed. The file that was written last comes
+ * first.
+ */
 function fileLines({ files }: Pending): Table {
   return files.toReversed().map(({ path, before }) => {
     if (before === null) return [`/${path}`];
@@ -123,7 +126,7 @@ function foreignTable({ others, links }: Pending): string {
   return ['each_foreign() {', ...(commands.length === 0 ? ['  :'] : [...names, ...commands]), '}'].join('\n');
 }
 
-/** The words of a command, quoted, with a variable for the name of each of these links. */
+/** Quotes the words of a command, and puts a shell variable in place of the name of each of these links. */
 function withNames(command: string, links: Pending['links']['before']): string {
   const words = command.split(/\s+/);
   return words
@@ -134,7 +137,7 @@ function withNames(command: string, links: Pending['links']['before']): string {
     .join(' ');
 }
 
-/** A shell function that calls the command that it is given once for each line. */
+/** A shell function that takes a command and calls it once for each line. */
 function table(name: string, lines: Table): string {
   const calls = lines.map((words) => `  "$1" ${words.map(quote).join(' ')}`);
   return [`${name}() {`, ...(calls.length === 0 ? ['  :'] : calls), '}'].join('\n');

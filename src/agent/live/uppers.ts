@@ -1,16 +1,16 @@
-// Links that stand on other links: VLANs, tunnels, and interfaces of pods in network namespaces of their own.
+// Links on top of other links: VLANs, tunnels, and interfaces of pods in network namespaces of their own.
 import { statSync } from 'node:fs';
 import type { Root } from '../files/root.ts';
 import type { Upper } from '../host/machine.ts';
 import { run } from '../command/host-command.ts';
 import type { RawLink } from './ip.ts';
 
-/** Kinds whose `link` is their other end. */
+/** Kinds of links whose `link` names their other end and no link below. */
 const PAIRS: ReadonlySet<string> = new Set(['veth', 'netkit', 'vxcan']);
 /** Folders in which `ip netns`, container runtimes and Docker keep a file for each network namespace. */
 const NAMESPACES = ['run/netns', 'run/docker/netns'];
 
-/** Links of one namespace that stand on links of the same one, by device or, for tunnels, by their local address. */
+/** Links on top of other links in one namespace, found by their device, or for tunnels by their local address. */
 export function readUppers(raw: readonly RawLink[]): Upper[] {
   return raw.flatMap((each) => {
     const lower = lowerOf(each, raw);
@@ -27,8 +27,8 @@ function lowerOf({ link, linkinfo = {} }: RawLink, raw: readonly RawLink[]): str
 }
 
 /**
- * Links of another namespace that stand on links of ours. The kernel tells the number of the link below, and that it is
- * in another namespace.
+ * Links of another namespace on top of links of the host's own namespace. The kernel reports the number of the link
+ * below, and that this link is in another namespace.
  */
 export function uppersAcross(others: readonly RawLink[], own: readonly RawLink[]): Upper[] {
   return others.flatMap(({ ifname, link_index, link_netnsid, linkinfo = {} }) => {
@@ -40,8 +40,8 @@ export function uppersAcross(others: readonly RawLink[], own: readonly RawLink[]
 }
 
 /**
- * Links in the host's other network namespaces that stand on links of ours, for all namespaces that have a file. A
- * namespace that cannot be entered has none.
+ * Links in the host's other network namespaces on top of links of the host's own, for all namespaces that have a file.
+ * A namespace that the agent cannot enter gives no links.
  */
 export async function uppersElsewhere(root: Root, own: readonly RawLink[]): Promise<Upper[]> {
   const paths = NAMESPACES.flatMap((folder) => root.list(folder).map((name) => `${folder}/${name}`));
@@ -57,10 +57,10 @@ export async function uppersElsewhere(root: Root, own: readonly RawLink[]): Prom
   });
 }
 
-/** A node may have hundreds of pods, each with a namespace. */
+/** Limit of reading all namespaces. A node may have hundreds of pods, each with a namespace. */
 const NAMESPACES_MS = 60_000;
 
-/** Docker has a file for the host's own namespace too. */
+/** Whether a file is for another namespace than the host's own: Docker has a file for the host's own namespace too. */
 function isOther(file: string): boolean {
   return statSync(file, { throwIfNoEntry: false })?.ino !== statSync('/proc/self/ns/net').ino;
 }

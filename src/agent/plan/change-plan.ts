@@ -10,7 +10,7 @@ import type { Plan } from './plan.ts';
 /** The work that a change, or its undo, gives to the network managers of the host. */
 export type ManagerWork =
   | { readonly kind: 'none' }
-  /** The manager reads all of its files again (`apply: full`), which may touch these NICs of ours. */
+  /** The manager reads all of its files again (`apply: full`), which may touch these NICs that the agent manages. */
   | { readonly kind: 'reload'; readonly paths: readonly string[]; readonly macs: readonly Mac[] }
   /** NetworkManager reads these files and gives these NICs these profiles. */
   | { readonly kind: 'profiles'; readonly paths: readonly string[]; readonly profiles: Profiles };
@@ -25,9 +25,9 @@ export interface ProfileChange {
 
 /** Everything that a change will do and check, decided before anything is touched. */
 export interface ChangePlan {
-  /** In the order in which they are carried out. */
+  /** Steps in the order in which the change carries them out. */
   readonly files: readonly FileStep[];
-  /** Each path once. */
+  /** The paths of all steps, each path once. */
   readonly paths: readonly string[];
   /** NICs of the commit that are on the machine. */
   readonly present: Network;
@@ -84,7 +84,9 @@ export function planChange(plan: Plan, facts: ChangeFacts): ChangePlan {
   };
 }
 
-/** A network manager that reads all of its files again may touch every NIC of ours. */
+/**
+ * MACs of the NICs that the change touches. A network manager that reads all of its files again may touch all our NICs.
+ */
 function changedMacs(plan: Plan, { before, profiles, reload }: ChangeFacts): ReadonlySet<Mac> {
   const links = reload ? plan.targets : linkSteps(before.links, plan.targets);
   const otherProfile = entriesByMac(profiles?.wanted ?? {}).flatMap(([mac, profile]) =>
@@ -93,13 +95,18 @@ function changedMacs(plan: Plan, { before, profiles, reload }: ChangeFacts): Rea
   return new Set([...links.map(({ mac }) => mac), ...otherProfile]);
 }
 
-/** On a NIC that the change leaves alone, addresses of other software may come and go: only ours is expected. */
+/**
+ * The expected state of a NIC that the change leaves alone. Only our address is expected, because addresses of other
+ * software may come and go.
+ */
 function untouched(target: LinkTarget, { present }: Plan): LinkTarget {
   const nic = present.find(({ mac }) => mac === target.mac);
   return { ...target, addresses: nic === undefined ? [] : [`${nic.address}/${nic.prefix}`] };
 }
 
-/** A NIC whose only step is to ignore router advertisements needs no carrier. */
+/**
+ * MACs of the changed NICs that need a carrier. A NIC whose only step is to ignore router advertisements needs none.
+ */
 function configuredMacs(
   { present, targets }: Plan,
   links: readonly Link[],

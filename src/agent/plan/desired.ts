@@ -16,7 +16,7 @@ export interface Checkout {
 const MAX_ENTRIES = 256;
 
 /**
- * Checks a node's tree again, also if the store has checked it, because this host carries it out.
+ * Reads a node's tree. Checks it again even if the store has checked it, because this host applies the tree.
  * @throws InvalidInputError `InvalidTree`
  */
 export function readDesired(

@@ -9,7 +9,8 @@ type Write = FileStep & { readonly op: 'write' };
 
 /**
  * Orders files so that a machine that boots in between, with some old and some new files, never has a MAC or an address
- * twice: a file goes before another takes over its MAC or address, and of two that change places one is removed first.
+ * twice: a file is removed or rewritten before another file takes over its MAC or address. Of two files that swap a MAC
+ * or an address, one is removed first.
  */
 export function orderFiles(
   orphans: readonly { readonly path: string }[],
@@ -30,7 +31,7 @@ export function orderFiles(
   while (todo[0] !== undefined) {
     const free = todo.find((each) => todo.every((other) => other === each || !clash(each.next, other.old)));
     if (free === undefined) {
-      // The files wait for one another: one is removed, and written again in its turn.
+      // All files that are left wait for one another, so one is removed now and written again in its turn.
       const [first] = todo;
       const blocker = todo.find((other) => other !== first && clash(first.next, other.old)) ?? first;
       steps.push(

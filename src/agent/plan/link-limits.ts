@@ -27,7 +27,7 @@ export function refuseBeyondLimits(
     );
   }
   const address = addresses.find((each) => each.includes(':') && !link.addresses.includes(each));
-  // Without a setting of ours NetworkManager configures the NIC, and switches IPv6 on by itself.
+  // A target without `ipv6` is one that NetworkManager configures, and NetworkManager switches IPv6 on by itself.
   if (address !== undefined && ipv6 !== undefined && withoutIpv6.includes(link.name)) {
     throw new MultinicError(
       'AddressFamilyDisabled',

@@ -3,7 +3,9 @@
 import { except, nicOf, type LinkTarget } from '../host/links.ts';
 import type { Claim, Link, LinkStep, NamedNic } from '../host/machine.ts';
 
-/** Rounds of setting in the kernel what still differs after names and managers. */
+/**
+ * Limit on the rounds in which the agent sets in the kernel whatever still differs after the names and the managers.
+ */
 export const MAX_ROUNDS = 3;
 
 type RenameStep = LinkStep & { op: 'rename' };
@@ -29,8 +31,8 @@ export function claimsOf(steps: readonly LinkStep[], nics: readonly Pick<NamedNi
 }
 
 /**
- * Targets that also drop what networkd added: it gives a NIC that gets a name back the addresses that its file had at
- * boot, and no commit has these.
+ * Targets that also drop addresses that networkd added. When a NIC gets a name back, networkd gives the NIC the
+ * addresses that its file had at boot, and no commit has these.
  * @param before links before the renames
  * @param now links after the renames
  */
@@ -49,8 +51,9 @@ export function withoutLoaded(
 }
 
 /**
- * An address leaves early when another NIC gets it, because the kernel refuses an IPv6 duplicate, and when its own NIC is
- * renamed: the rename would put it back without NetworkManager, which would then take it for a person's.
+ * An address leaves early when another NIC gets it, because the kernel refuses an IPv6 duplicate, and when its own NIC
+ * is renamed. The rename would add the address again without NetworkManager, and NetworkManager would then take the
+ * address for a person's.
  */
 function mustLeaveEarly(step: LinkStep, steps: readonly LinkStep[]): boolean {
   if (step.op !== 'drop') return false;

@@ -5,7 +5,7 @@ import type { Applied } from '../files/host-record.ts';
 import type { HostState } from '../host/machine.ts';
 import { nicOf } from '../host/links.ts';
 
-/** Links, files and record, which tell a machine that we configured from one that we did not. */
+/** Links, files and record, which show whether the agent has configured a machine. */
 export interface Traces {
   readonly host: Pick<HostState, 'links'>;
   readonly managed: readonly ManagedNic[];
@@ -13,12 +13,13 @@ export interface Traces {
 }
 
 /**
- * Whether nothing of ours is in force on the machine: no NIC has a name of ours, and no record or file of ours is about
- * a NIC that is here. A new disk has neither; a clone has those of the machine that it was copied from.
+ * Whether the agent has configured no NIC of the machine: no NIC has a managed name, and neither the record nor a
+ * managed file concerns a NIC that is here. A new disk has no record and no files; a clone has the record and the files
+ * of its original.
  */
 export function isNewMachine({ host, managed, applied }: Traces): boolean {
   if (host.links.some(({ name }) => indexOfName(name) !== undefined)) return false;
-  // Files without a record may be those of a machine whose record was lost, so a person decides.
+  // Files without a record may come from a machine that lost its record, so a person decides.
   if (applied === undefined) return managed.length === 0;
   const macs = [...entriesByMac(applied.nics).map(([mac]) => mac), ...managed.map(({ nic }) => nic?.mac)];
   return macs.every((mac) => mac !== undefined && nicOf(host.links, mac) === undefined);

@@ -54,7 +54,10 @@ export function nextRecord(
   };
 }
 
-/** A run that touches no links leaves a NIC the name that we gave it before; the boot gives it the new one. */
+/**
+ * The name of a NIC in the record. A run that touches no links leaves the NIC the name that the agent gave it before,
+ * and the next boot gives it the new one.
+ */
 function nameOf(
   { mac, name }: NamedNic,
   { targets }: Plan,

@@ -3,7 +3,7 @@
 import type { Files } from '../../network/renderer.ts';
 import type { ManagedNic } from '../files/managed-files.ts';
 
-/** A managed file that goes away, and why. */
+/** A managed file that the run removes, and the reason. */
 export interface Orphan {
   readonly path: string;
   readonly why: 'NotInCommit' | 'NicGone';

@@ -1,5 +1,5 @@
-// Networks of our NICs beside those of the node's other NICs: a connected route of ours that the kernel prefers takes
-// the packets of another NIC, and OpenStack's port security drops them there.
+// Compares the subnets of our NICs with the subnets of the node's other NICs. If the kernel prefers our connected
+// route, packets of another NIC leave through our NIC, and OpenStack's port security drops them there.
 import { MultinicError } from '../../api/errors.ts';
 import {
   contains,
@@ -17,7 +17,7 @@ import { heldAddresses, ipOf, nicOf } from '../host/links.ts';
 import type { Plan } from './plan.ts';
 import { gatewaysOf } from '../host/gateways.ts';
 
-/** A subnet of something else than a NIC of the plan. */
+/** A subnet that belongs to no NIC of the plan. */
 interface ForeignSubnet {
   readonly link: string;
   /** An address with its prefix, or a route's destination. */
@@ -28,7 +28,7 @@ interface ForeignSubnet {
 
 type PlannedMacs = readonly { readonly mac: Mac }[];
 
-/** Whether another NIC has a route to the very subnet of a NIC of the plan. */
+/** Whether another NIC has a route to exactly the subnet of a NIC of the plan. */
 export function sharesSubnet(
   nic: Interface,
   present: PlannedMacs,
@@ -38,7 +38,8 @@ export function sharesSubnet(
   const own = subnetOf(nic);
   if (own === undefined) return false;
   const planned = [...present, ...targets];
-  // A node may have many thousands of connected routes: the kernel's text of each is canonical.
+  // Compares texts, because a node may have many thousands of connected routes. The kernel's text of a route is
+  // canonical.
   const subnet = `${networkAddress(own)}/${own.prefix}`;
   const names = ownNames(planned, host.links);
   return (
@@ -48,7 +49,8 @@ export function sharesSubnet(
 }
 
 /**
- * Refuses subnets that take packets of the node's other NICs, or the ways to what the node must reach, whatever the metric.
+ * Refuses subnets that would, whatever the metric, take packets of the node's other NICs or divert the ways to
+ * addresses that the node must reach.
  * @param macs NICs that the plan changes
  * @param ways the links that lead to peers, by address
  * @throws MultinicError `SubnetOverlaps`
@@ -59,7 +61,7 @@ export function refuseOverlaps(
   macs: ReadonlySet<Mac>,
   ways: ReadonlyMap<string, string>,
 ): void {
-  // A route that is there already takes nothing new.
+  // A NIC that has its address already is not judged: its route is there, and takes no further packets.
   const judged = present.filter((nic) => macs.has(nic.mac) && !isThere(nic, host));
   if (judged.length === 0) return;
   const planned = [...present, ...targets];
@@ -83,7 +85,7 @@ function subnetOf({ address, prefix }: Interface): Cidr | undefined {
   return cidr === undefined || cidr.prefix === width(cidr) ? undefined : cidr;
 }
 
-/** Whether a NIC has its address already: its route takes nothing new. */
+/** Whether a NIC has its address already. Its connected route then exists, and takes no further packets. */
 export function isThere({ mac, address, prefix }: Interface, { links }: HostState): boolean {
   return nicOf(links, mac)?.addresses.includes(`${address}/${prefix}`) === true;
 }
@@ -112,7 +114,7 @@ function isPlanned(mac: Mac, planned: PlannedMacs): boolean {
   return planned.some((each) => each.mac === mac);
 }
 
-/** Names of links, less those that copy a planned NIC's MAC. */
+/** Names of the planned NICs, without the links that copy the MAC of a planned NIC. */
 function ownNames(planned: PlannedMacs, links: HostState['links']): Set<string> {
   return new Set(planned.flatMap(({ mac }) => nicOf(links, mac)?.name ?? []));
 }
@@ -126,7 +128,10 @@ function isEqual(a: Cidr, b: Cidr): boolean {
   return a.prefix === b.prefix && contains(a, b);
 }
 
-/** A longer prefix always wins, an equal one by its metric; a shorter one takes only what has no subnet of its own. */
+/**
+ * Whether our route takes packets of a foreign subnet. A longer prefix always wins, and an equal prefix wins by its
+ * metric; a shorter prefix takes only addresses that have no subnet of their own.
+ */
 function isTaken(
   { name }: Interface,
   own: Cidr,

@@ -34,11 +34,11 @@ export interface Situation {
   readonly host: HostState;
   readonly managed: readonly ManagedNic[];
   readonly described: readonly DescribedNic[];
-  /** MACs of NICs for which NetworkManager may make no automatic profile. */
+  /** MACs of NICs for which NetworkManager must not make an automatic profile. */
   readonly noAutoDefault: readonly Mac[];
-  /** Files by which our connected routes have a metric: path to content. */
+  /** Files that set the metric of our connected routes: path to content. */
   readonly metricFiles: ReadonlyMap<string, string>;
-  /** The file by which NetworkManager is told not to wait for carriers at boot. */
+  /** The content of the file that tells NetworkManager not to wait for carriers at boot; undefined: no such file. */
   readonly carrierWait: string | undefined;
   readonly applied: Applied | undefined;
   /** The commit that the controller believes to be on the host; null: none. */
@@ -54,7 +54,7 @@ export interface FoundNic {
 }
 
 export interface Plan {
-  /** In the order in which they are carried out; empty: the files are right. */
+  /** Steps in the order in which the run carries them out; empty: the files are right. */
   readonly files: readonly FileStep[];
   /** Paths that stay, byte for byte. */
   readonly kept: readonly string[];
@@ -77,7 +77,7 @@ export interface Lingering {
 
 export type Decision =
   | { readonly kind: 'apply'; readonly plan: Plan }
-  /** NICs have names or netplan IDs that the commit does not give them: the commit has to follow. */
+  /** NICs have names or netplan IDs that the commit does not give them. The controller has to commit these. */
   | { readonly kind: 'adopt'; readonly found: readonly FoundNic[] }
   /** The host was changed under another commit than the controller believes. */
   | { readonly kind: 'diverged'; readonly found: readonly FoundNic[] };
@@ -133,7 +133,7 @@ function makePlan(situation: Situation): Plan {
   const yielding = yieldingNics(situation, present, { files, targets });
   const metrics = metricSteps(situation, yielding);
   return {
-    // The metric is there before the NIC's own file, and goes after it.
+    // A metric file is written before the NIC's own file, and removed after it.
     files: [
       ...metrics.filter(({ op }) => op === 'write'),
       ...files,
@@ -150,8 +150,9 @@ function makePlan(situation: Situation): Plan {
 }
 
 /**
- * networkd's files may be newer than those that it has loaded, so the record keeps the addresses seen in this boot. networkd
- * lets go of a NIC that gets another name, because netplan's files match on the name too.
+ * Addresses that networkd may add again; the record keeps them during the boot, because the files may be newer than the
+ * files that networkd has loaded. A NIC that gets another name has none: networkd releases it, because netplan's files
+ * match on the name too.
  */
 function lingering(situation: Situation, { mac, name, address, prefix }: Interface): Lingering[] {
   const link = nicOf(situation.host.links, mac);
@@ -166,8 +167,9 @@ function lingering(situation: Situation, { mac, name, address, prefix }: Interfa
 }
 
 /**
- * A file stays when it has the commit's bytes, or means the same and the commit's bytes are not news to this host:
- * so moving from the earlier agent, or a lost record, changes no byte, and a rerender still arrives.
+ * A file stays if it has the commit's bytes, or if it means the same and the record does not show that the commit has
+ * changed the file. So moving from the earlier agent, or a lost record, changes no byte, and a rerender is still
+ * applied.
  */
 function isKept(
   { applied, expectedRecord }: Situation,
@@ -209,10 +211,13 @@ function keptYields(link: Link | undefined, addresses: readonly string[]): Pick<
   return yields.length === 0 ? {} : { yields };
 }
 
-/** Settings of a link on which the kernel begins to do IPv6. */
+/** The kernel's settings of a link on which it begins to do IPv6. */
 const KERNEL_DEFAULT: Ipv6 = { acceptRa: 1, addrGenMode: 0 };
 
-/** NetworkManager turns IPv6 on and off, and makes link-local addresses itself. */
+/**
+ * The wanted IPv6 settings of a link. Under NetworkManager only router advertisements are set, because NetworkManager
+ * turns IPv6 on and off and makes link-local addresses itself.
+ */
 function wantedIpv6(
   now: Ipv6 | undefined,
   addresses: readonly string[],
@@ -223,7 +228,10 @@ function wantedIpv6(
   return quietIpv6(now ?? KERNEL_DEFAULT, hasIpv6);
 }
 
-/** NICs of ours that the commit no longer has: they get back the state from before us, as far as it is known. */
+/**
+ * Targets of our NICs that the commit no longer has. Each NIC gets back the state that it had before the agent, as far
+ * as that state is known.
+ */
 function releasedLinks(situation: Situation): LinkTarget[] {
   const { desired, host, managed, applied } = situation;
   const macs = new Set([
@@ -239,22 +247,23 @@ function releasedLinks(situation: Situation): LinkTarget[] {
     const dropped = [...givenAddresses(situation, mac)];
     const addresses = except(link.addresses, dropped);
     let { name } = link;
-    // The boot after mode `files` gives the name of the NIC's file, which is newer than the record's.
+    // After a run with mode `files` the boot gives the NIC the name in its file, which is newer than the name in the
+    // record.
     const inFile = managed.find(({ nic }) => nic?.mac === mac)?.name;
     if (given?.name === name || (given !== undefined && inFile === name)) {
       const origin = given.origin?.name;
-      // The old name is unknown, or another link has it by now.
+      // The NIC gets the name of its MAC if the old name is unknown, or if another link has that name by now.
       name = origin === undefined || isManagedName(origin) || names.has(origin) ? nameByMac(mac) : origin;
       names.add(name);
     }
-    // A link with a foreign address is needed.
+    // A link with a foreign address stays as it is, because other software needs it.
     const up = addresses.length > 0 ? link.up : (given?.origin?.up ?? false);
     const mtu = given?.origin?.mtu ?? link.mtu;
     return [{ mac, name, mtu, up, addresses, dropped, ...keptYields(link, addresses) }];
   });
 }
 
-/** Forbids automatic profiles for NICs that lose their profile, as long as they are on the machine. */
+/** Forbids automatic profiles for NICs that lose their profile, as long as these NICs are on the machine. */
 function noAutoDefaultSteps({ desired, host, managed, noAutoDefault: told }: Situation): FileStep[] {
   const released = managed
     .flatMap(({ renderer, nic }) => (byNetworkManager(renderer.kind) && nic !== undefined ? [nic.mac] : []))
@@ -275,8 +284,8 @@ function noAutoDefaultSteps({ desired, host, managed, noAutoDefault: told }: Sit
 }
 
 /**
- * NICs whose route has to come after that of another NIC to the same subnet. A NIC that is right otherwise stays as it is,
- * because a new version of the agent changes no host by itself.
+ * NICs whose connected route has to yield to another NIC's route to the same subnet. A NIC without another change stays
+ * as it is, because a new version of the agent changes no host by itself.
  */
 function yieldingNics(
   { desired, host, metricFiles }: Situation,
@@ -315,7 +324,10 @@ function withYield(target: LinkTarget, yielding: Network): LinkTarget {
   return { ...target, yields: [...except(target.yields ?? [], [address]), address] };
 }
 
-/** The file is written with other changes only, because the earlier agent may have left a right host without it. */
+/**
+ * Steps for the file of carrier-wait.ts. The file changes only together with other files, because a host that the
+ * earlier agent configured may be right without it.
+ */
 function carrierWaitSteps(
   { desired, carrierWait: now }: Situation,
   present: Network,
@@ -341,7 +353,10 @@ function takenBack({ host, applied }: Situation, mac: Mac): readonly string[] {
   return known?.bootId === host.bootId ? known.addresses : [];
 }
 
-/** Refuses a file at a managed path that does not parse as ours, alone or with its counterpart, and that we did not write. */
+/**
+ * Refuses a file at a managed path that the agent did not write and that does not parse as ours, alone or with its
+ * counterpart.
+ */
 function refuseForeign({ desired, managed, applied }: Situation): void {
   for (const { renderer, name, files, nic } of managed) {
     if (nic !== undefined) continue;
@@ -379,7 +394,10 @@ function refuseDuplicates(network: Network, { links, uppers = [] }: HostState): 
   }
 }
 
-/** Whether `apply: full` has the network manager read its files again: for new files, and for old ones that it still holds. */
+/**
+ * Whether `apply: full` makes the network manager read its files again: for new files, and for old files that the
+ * manager still holds.
+ */
 export function needsReload({ files, lingering }: Plan, mode: AgentJob['apply']): boolean {
   return mode === 'full' && (files.length > 0 || lingering.length > 0);
 }
@@ -401,7 +419,10 @@ function describedBy(
   });
 }
 
-/** Refuses NICs that a foreign file gives more than DHCP: installers write DHCP for any NIC, a person wrote the rest. */
+/**
+ * Refuses NICs that a foreign file configures with more than DHCP. Installers write DHCP for any NIC, so a person wrote
+ * the other settings.
+ */
 function refuseMore(situation: Situation, plan: Plan): void {
   for (const { nic, mine } of describedBy(situation, plan)) {
     const rich = mine.find(({ more }) => more.length > 0);
@@ -427,7 +448,8 @@ function netplanIdsToAdopt(situation: Situation, plan: Plan): FoundNic[] {
       (each) => each.by === 'netplan' && each.id === id && !isMine(each) && each.match.mac !== undefined,
     );
     if (stranger !== undefined) throw netplanIdTaken(stranger, nic);
-    // A description of several NICs cannot be one NIC's; whether it wins is seen at the next boot.
+    // The ID of a description that fits several NICs cannot belong to one NIC. The check of the next boot shows whether
+    // it wins.
     const own = mine.filter((each) => !isShared(each));
     const [first] = own;
     if (first === undefined || own.some((each) => each.id === id)) return [];

@@ -10,7 +10,8 @@ import type { Plan } from './plan.ts';
 /**
  * Refuses a change that would take a network away from the node or from other software, before anything is touched.
  * @param ways the links that lead to addresses which must not be cut off, by address
- * @param ours MACs of NICs that we have configured: they may lead there because of us, and are checked after the change
+ * @param ours MACs of NICs that the agent has configured: ways may use them because of the agent, and are checked after
+ *   the change
  * @throws MultinicError `NicInUse`, `NameTaken`, `AddressInUse`, `MtuOutOfRange`, `AddressFamilyDisabled`, `SubnetOverlaps`
  */
 export function preflight(
@@ -38,7 +39,7 @@ export function preflight(
   refuseOverlaps(plan, host, new Set(touched.map(({ mac }) => mac)), ways);
 }
 
-/** Links that get changed now, or whose files change for the next boot. */
+/** Links that the plan changes now, or whose files it changes for the next boot. */
 function touchedLinks(plan: Plan, host: HostState): Link[] {
   const running = linkSteps(host.links, plan.targets).map(({ mac }) => mac);
   const names = new Set(plan.files.map((step) => nameIn(step.path)));
@@ -49,7 +50,7 @@ function touchedLinks(plan: Plan, host: HostState): Link[] {
   );
 }
 
-/** The use that the node has for a NIC, as the end of a sentence; undefined: none that is known. */
+/** The node's use of a NIC, as the end of a sentence; undefined: no use is known. */
 export function useOf(link: Link, host: HostState, ways: ReadonlyMap<string, string>): string | undefined {
   if (link.master !== undefined) return `is part of ${link.master}`;
   const upper = host.uppers?.find(({ lower }) => lower === link.name);
@@ -57,7 +58,7 @@ export function useOf(link: Link, host: HostState, ways: ReadonlyMap<string, str
   if (defaultLinks(host).some(({ name }) => name === link.name)) return 'carries the node’s default route';
   const own = heldAddresses(link).find((address) => host.nodeAddresses.includes(ipOf(address)));
   if (own !== undefined) return `carries the node’s own address ${own}`;
-  // The kernel reaches an address of the machine itself by loopback.
+  // The way to an address of the machine itself is loopback, so such an address counts for the NIC that has it.
   const peer = [...ways].find(
     ([address, name]) => name === link.name || heldAddresses(link).map(ipOf).includes(address),
   )?.[0];
@@ -65,8 +66,8 @@ export function useOf(link: Link, host: HostState, ways: ReadonlyMap<string, str
 }
 
 /**
- * The node's primary NICs, in the order of their routes: IPv4 and IPv6 may leave by different ones, and a second route
- * waits for the first to fail.
+ * The node's primary NICs, in the order of their routes: IPv4 and IPv6 may use different NICs, and a second route takes
+ * over when the first fails.
  */
 export function defaultLinks({ links, routes }: Pick<HostState, 'links' | 'routes'>): Link[] {
   const names = new Set(routes.filter(({ to }) => DEFAULT_DESTINATIONS.has(to)).map(({ dev }) => dev));
@@ -80,7 +81,7 @@ function refuseTakenName(
 ): void {
   const other = altnames.find(({ altname }) => altname === target.name)?.name;
   const holder = links.find(({ name, mac }) => [target.name, other].includes(name) && mac !== target.mac);
-  // systemd 245 to 253: after a rename udev keeps the old name as an alternative name, so a NIC of ours may hold it.
+  // systemd 245 to 253: after a rename udev keeps the old name as an alternative name, so one of our NICs may hold it.
   const moves = targets.some(({ mac, name }) => mac === holder?.mac && name !== target.name);
   if (holder === undefined || moves) return;
   throw new MultinicError(

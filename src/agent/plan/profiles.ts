@@ -9,17 +9,22 @@ import type { Mac } from '../../network/mac.ts';
 
 const PROFILE_KINDS = RENDERER_KINDS.filter(byNetworkManager);
 
-/** Whether a path is a profile of ours; udev reads the .link files beside keyfiles. */
+/** Whether a path is one of our profiles. The .link files beside keyfiles are none, because udev reads them. */
 export function isProfile(path: string): boolean {
   return !path.endsWith('.link') && PROFILE_KINDS.some((kind) => rendererOf(kind).manages(path));
 }
 
-/** The uuid in a profile. Our ifcfg files have none, nor may a kept keyfile of the earlier agent: NetworkManager chooses. */
+/**
+ * The uuid in a profile; undefined: NetworkManager chooses one. Our ifcfg files have no uuid, and a kept keyfile of the
+ * earlier agent may have none.
+ */
 export function profileUuid(content: string): string | undefined {
   return /^uuid="?([^\s"]+)"?$/im.exec(content)?.[1];
 }
 
-/** Whether NetworkManager has a part in a plan, also when a node stops to use it, or is cleaned up. */
+/**
+ * Whether a plan involves NetworkManager. This is also true if the node stops using NetworkManager, or is cleaned up.
+ */
 export function needsNetworkManager({ files, targets }: Plan, kind: RendererKind): boolean {
   const told = files.some(
     ({ path }) => isProfile(path) || noAutoDefaultMac(path) !== undefined || isManagerMetric(path),
@@ -37,7 +42,7 @@ export function profilePaths({ present }: Plan, kind: RendererKind): ReadonlyMap
   );
 }
 
-/** The profile that each NIC is to have once the plan's files are written; null: none of ours. */
+/** The profile that each NIC is to have once the plan's files are written; null: none of our profiles. */
 export function wantedProfiles(plan: Plan, kind: RendererKind, root: Root): Profiles {
   const written = new Map(
     plan.files.map((step) => [step.path, step.op === 'write' ? step.content : undefined]),

@@ -7,22 +7,22 @@ import type { ManagerWork } from './change-plan.ts';
 /** Everything that an undo will do to links and managers, decided before any of them is touched. */
 export interface UndoPlan {
   readonly targets: readonly LinkTarget[];
-  /** Links that cannot have their old name, because another NIC has it by now. */
+  /** Links that cannot get their old name back, because another NIC has that name by now. */
   readonly renamed: readonly NamedNic[];
   readonly manager: ManagerWork;
-  /** NICs of the change that are on the machine, by their names of now. */
+  /** NICs of the change that are on the machine, with their present names. */
   readonly nics: readonly NamedNic[];
 }
 
 export interface UndoFacts {
   readonly now: Pick<HostState, 'links' | 'bootId'>;
-  /** The host has restored itself since the change: what a person did later is not the change's. */
+  /** The host has restored itself since the change. Anything that a person did later is then not part of the change. */
   readonly hasRestored: boolean;
 }
 
 /**
- * The addresses that the undo brings back after a reboot: another machine may have them by now (a VIP). In the same boot
- * no other machine needs to be asked.
+ * The addresses that the undo brings back after a reboot, because another machine may have them by now (a VIP). In the
+ * same boot the list is empty, because no other machine needs to be asked.
  */
 export function claimsOfUndo(pending: Pending, facts: UndoFacts): Claim[] {
   const { now } = facts;
@@ -68,7 +68,10 @@ function isChanged(before: RecordedLink, links: readonly Link[], targets: readon
   );
 }
 
-/** The undo drops the addresses of the change, and no lease and no address that came since. */
+/**
+ * The target of a link in an undo. The undo drops the addresses of the change, but no lease and no address that was
+ * added since.
+ */
 function targetOf(
   { leases = [], ...link }: RecordedLink,
   { links: { after } }: Pending,
@@ -109,7 +112,7 @@ function managerWork(
   return {
     kind: 'profiles',
     paths,
-    // A profile that NetworkManager made by itself is bound to the name.
+    // An automatic profile is bound to the NIC's name, so a NIC with another name cannot have it.
     profiles: Object.fromEntries(own.map(([mac, profile]) => [mac, withOtherName.has(mac) ? null : profile])),
   };
 }

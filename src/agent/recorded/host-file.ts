@@ -42,11 +42,11 @@ export const HostFileSchema = z.strictObject({
       /** Addresses whose connected route comes after that of another NIC. */
       yields: z.array(address).exactOptional(),
       master: z.string().exactOptional(),
-      /** false: its port is shut. */
+      /** false: the port of the link is shut. */
       carrier: z.boolean().exactOptional(),
     }),
   ),
-  /** `to` is `default` or a network; those that follow from an address are left out. */
+  /** `to` is `default` or a network; routes that follow from an address are left out. */
   routes: z
     .array(z.strictObject({ to: z.string(), via: z.string().exactOptional(), dev: z.string() }))
     .default([]),
@@ -54,7 +54,10 @@ export const HostFileSchema = z.strictObject({
   uppers: z.array(z.strictObject({ name: z.string(), lower: z.string() })).exactOptional(),
   /** Other machines on the networks of the links, which answer for their addresses (without prefix). */
   neighbours: z.array(z.strictObject({ address: z.string(), mac })).default([]),
-  /** A restore that the agent armed and did not disarm. Nothing fires it on a recorded host; the next run does its work. */
+  /**
+   * A restore that the agent armed and did not disarm. No timer fires on a recorded host; the next run does the work of
+   * the restore.
+   */
   deadMan: z.strictObject({ seconds: z.number() }).exactOptional(),
 });
 export type HostFile = z.infer<typeof HostFileSchema>;

@@ -146,7 +146,7 @@ class RecordedNeighbours implements NeighbourPort {
     this.#root = root;
   }
 
-  /** Machines of the file keep no table of MACs. */
+  /** Does nothing, because the machines in the file keep no table of MACs. */
   async announce(): Promise<void> {}
 
   async conflicts(claims: readonly Claim[]): Promise<Conflict[]> {
@@ -267,7 +267,7 @@ function setYields(link: RecordedNic, which: string, yields: boolean): void {
   else delete link.yields;
 }
 
-/** The way by the longest prefix; undefined for names and for an address that nothing leads to. */
+/** The way by the longest prefix; undefined for a name, and for an address without a route. */
 function routeTo(address: string, host: Pick<HostState, 'links' | 'routes'>): Way | undefined {
   const target = parseAddress(address);
   if (target === undefined) return undefined;

@@ -1,6 +1,6 @@
 import { MultinicError } from '../../api/errors.ts';
 
-/** Seconds that a run keeps for restoring and reporting; four tenths of a short deadline. */
+/** Seconds that a run reserves for restoring and reporting. A run with a short deadline reserves four tenths of it. */
 const RESERVE_SECONDS = 30;
 
 /**

@@ -32,7 +32,10 @@ export interface Examined {
   readonly profiles: ProfileChange | undefined;
   /** Machines that have to answer after the change. */
   readonly probes: readonly Probe[];
-  /** Absent: it does not answer before the change either, so the change is not to blame. */
+  /**
+   * The API server that has to answer after the change. Absent: it does not answer before the change, so the change
+   * cannot be the cause.
+   */
   readonly apiServer: Endpoint | undefined;
   readonly needs: Needs;
   /** The kernel's ways that have to be the same afterwards. */

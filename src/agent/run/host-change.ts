@@ -44,7 +44,7 @@ export interface ChangeContext extends ExamineContext {
   readonly clock: () => Date;
   /** Throws when the store does not answer. */
   readonly probe: () => Promise<void>;
-  /** The host's network manager is to read all of its files again. */
+  /** Whether the host's network manager is to read all of its files again. */
   readonly reload: boolean;
   /** Seconds after which the host restores itself: later than this run would. */
   readonly deadManSeconds: number;
@@ -95,7 +95,10 @@ export async function change(
   return notRestored;
 }
 
-/** Carries the step in which a change failed past the restore that came after it. */
+/**
+ * The error of a change that failed. It keeps the step of the failure, because the restore that follows is a step of
+ * its own.
+ */
 export class FailedChange extends Error {
   readonly step: Steps['current'];
   /** Foreign state that the restore could not bring back. */
@@ -115,7 +118,7 @@ function backUp({ paths }: ChangePlan, { root, clock, log }: ChangeContext): voi
   }
 }
 
-/** Writes down what an undo needs. From here on the next run undoes a change that was killed. */
+/** Records everything that an undo needs. If this run is killed from here on, the next run undoes the change. */
 async function begin(
   todo: ChangePlan,
   before: HostState,
@@ -124,7 +127,7 @@ async function begin(
 ): Promise<{ pending: Pending; foreign: RecordedForeign }> {
   const state = await host.foreign.read([...todo.changed], todo.foreignScope);
   const links = recordedLinks(todo);
-  // The routes that an undo, and the next run, look for.
+  // An undo and the next run check these routes.
   const machine = lasting(atStake(before, todo.changed), links.after);
   const after = expectedFiles(todo.files);
   const pending: Pending = {
@@ -183,11 +186,12 @@ async function activate(
   const renamed = await host.machine.links();
   const targets = withoutLoaded(todo.targets, steps, found, renamed);
   refuseConflicts(await host.neighbours.conflicts(claimsOf(steps, todo.present)), todo.present);
-  // An undo has the manager read its files again only if the change came to that.
+  // Records the reload just before it begins, because an undo reloads only if the change came this far.
   if (todo.manager.kind === 'reload') record.begin({ ...pending, reload: true });
   await tellManagers(todo.manager, steps, host);
 
-  // Where promote_secondaries is off, an address that leaves takes those of its subnet along: the next round adds them.
+  // Where promote_secondaries is off, the kernel removes the other addresses of a subnet together with the first. The
+  // next round adds them again.
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {
     const left = linkSteps(await host.machine.links(), targets);
     if (left.length === 0) break;
@@ -223,7 +227,7 @@ async function verify(
   await verifyWays(host.machine, needs, { ways, links: before.links }, changed);
   for (const each of probes) {
     await steps.pause();
-    // A probe runs to its end, because it names the NIC, which an undo renames.
+    // A probe is not interrupted, because it uses the name of the NIC and an undo renames the NIC.
     if (!(await host.neighbours.answers(each))) throw probeFailed(each);
   }
   if (apiServer !== undefined) await steps.unless(expectApiServer(apiServer));

@@ -10,8 +10,8 @@ export interface Lock {
 }
 
 /**
- * Takes the host's lock, which the restore script takes too. The lock belongs to our open file, not to the flock
- * process that took it, so it lasts until this process ends, however it ends.
+ * Takes the host's lock, which the restore script takes too. The lock belongs to our open file and not to the flock
+ * process that took it, so the lock lasts until this process ends in any way.
  * @throws MultinicError `AgentRunning`
  */
 export function takeLock(root: Root): Lock {

@@ -1,4 +1,4 @@
-// Answers for people: the state of a host, and the result that a run would have. Nothing is changed.
+// Shows people the state of a host and the result that a run would have. Changes nothing.
 import { MultinicError } from '../../api/errors.ts';
 import type { NextBoot } from '../foreign/next-boot.ts';
 import type { BootNic } from '../foreign/systemd-files.ts';
@@ -22,7 +22,7 @@ import type { AnyReason } from '../../api/reasons/reasons.ts';
 
 export interface DetectedNic extends Omit<Link, 'loaded'> {
   readonly altnames: readonly string[];
-  /** Use that the node has for the NIC; absent: none that is known. */
+  /** The node's use of the NIC; absent: no use is known. */
   readonly use?: string;
   /** Files that describe the NIC: ours, and foreign ones. */
   readonly files: readonly string[];
@@ -81,7 +81,10 @@ export async function detect(root: Root, host: Host): Promise<Detection> {
 
 /** The result that a run of a commit would have. */
 export interface Preview {
-  /** change: the host would be changed; none: it is right; refused: the run would refuse; others as a run reports them. */
+  /**
+   * change: a run would change the host; none: the host is right; refused: a run would refuse; adopt and diverged: as a
+   * run reports them.
+   */
   readonly result: 'change' | 'none' | 'adopt' | 'diverged' | 'refused';
   /** Reason of a refusal. */
   readonly reason?: AnyReason;
@@ -90,7 +93,7 @@ export interface Preview {
   readonly files: readonly Pick<FileStep, 'op' | 'path'>[];
   readonly kept: readonly string[];
   readonly links: readonly LinkStep[];
-  /** The host's network manager would act on all its files. */
+  /** The host's network manager would read all of its files again. */
   readonly reload: boolean;
   /** MACs of NICs that are in the commit and not on the machine. */
   readonly missing: readonly string[];
@@ -103,12 +106,13 @@ export interface Preview {
 /** Options as a run has them. */
 export interface PreviewOptions extends Pick<ExamineContext, 'peers' | 'mode' | 'probes'> {
   readonly desired: Desired;
-  /** undefined: whatever the host's record names. */
+  /** The commit that the host's record should name; undefined: any commit. */
   readonly expectedRecord?: string | null;
 }
 
 /**
- * Holds the host's lock meanwhile, because the OS's generator works in the same folder as a run's.
+ * Finds the result that a run of a commit would have. Holds the host's lock meanwhile, because the OS's generator works
+ * in the folder that a run uses too.
  * @throws MultinicError `AgentRunning`, `HostUnreadable`, `RecordUnreadable`
  */
 export async function preview(root: Root, host: Host, options: PreviewOptions): Promise<Preview> {
@@ -176,7 +180,7 @@ async function foresee(
   };
 }
 
-/** Doubts about the next boot of a host that needs no change: a run refuses nothing then. */
+/** Doubts about the next boot of a host that needs no change. A run does not refuse such a host. */
 async function doubtful(
   { present }: Plan,
   boot: () => Promise<readonly NextBoot[]>,

@@ -15,7 +15,7 @@ import { verifyGateways } from './ways.ts';
 type Recovered = 'clean' | 'finished' | 'undone';
 
 /**
- * Ends the change that a killed run left: a change that is complete on the host stands, any other is undone.
+ * Ends the change that a killed run left: keeps a change that is complete on the host, and undoes any other.
  * @returns what was done, for the log
  */
 export async function recover(
@@ -25,7 +25,7 @@ export async function recover(
   probe: () => Promise<void>,
   log: Log,
 ): Promise<Recovered> {
-  // The file of a recorded machine is in the root itself.
+  // The root itself is a folder here, because it holds the file of a recorded machine.
   root.removeTemporary(['', ...CONFIG_FOLDERS, ...dropInFolders(root), 'var/lib/multinic']);
   root.removeScratch(STAGING);
   const recovered = await endPending(root, host, record, probe, log);
@@ -54,8 +54,8 @@ async function endPending(
 }
 
 /**
- * Whether networkd still holds addresses that the change was to end by a reload, which a kill prevented. Only the record
- * from before the change knows these addresses, so the change must not replace that record.
+ * Whether networkd still holds addresses that a reload should have removed and a kill prevented. Only the record from
+ * before the change knows these addresses, so the change must not replace that record.
  */
 function owesReload(applied: Applied | undefined, { bootId, reload, applied: next }: Pending): boolean {
   if (reload) return false;
@@ -68,7 +68,7 @@ function owesReload(applied: Applied | undefined, { bootId, reload, applied: nex
   );
 }
 
-/** Whether everything holds that a run verifies before it reports Applied. */
+/** Whether the host passes every check that a run makes before it reports Applied. */
 async function isComplete(
   pending: Pending,
   root: Root,

@@ -1,4 +1,4 @@
-// Foreign state of a change, which the run that ends the change restores, or its undo.
+// Restores the foreign state that a change found. The run that ends the change does this, or the undo of the change.
 import type { Pending } from '../files/host-record.ts';
 import { isArmed } from '../files/armed-restore.ts';
 import type { Root } from '../files/root.ts';
@@ -41,7 +41,7 @@ export async function restoreForeign(
   return notRestored;
 }
 
-/** @returns recorded state on no link of the change; none when it may belong elsewhere by now */
+/** @returns the recorded state that is on no link of the change; empty if the state may belong elsewhere by now */
 export async function recordedElsewhere(
   recorded: RecordedForeign,
   root: Root,
@@ -52,9 +52,9 @@ export async function recordedElsewhere(
 }
 
 /**
- * Waits for networkd, which takes and lets go of NICs by their names and drops rules and blackhole routes of other
- * software with that.
- * @param dropped the state that networkd may drop: restored at once, so that it is gone for a moment only
+ * Waits for networkd after renames. networkd manages and releases NICs by their names, and then drops rules and
+ * blackhole routes of other software.
+ * @param dropped the state that networkd may drop: the state is restored at once, so that it is gone for a moment only
  */
 export async function awaitNetworkd(
   renames: readonly Rename[],
@@ -74,8 +74,8 @@ export function isForNetworkd({ mac, from, to }: Rename, managers: Host['manager
 }
 
 /**
- * True while the host's own restore is armed: during a change and its undo. Later, or after a reboot, foreign state may
- * belong elsewhere (a VIP on another node).
+ * Whether foreign state may be restored: only while the host's own restore is armed, during a change and its undo.
+ * Later, or after a reboot, foreign state may belong elsewhere (a VIP on another node).
  */
 async function mayRestore(
   { bootId }: RecordedForeign,

@@ -45,10 +45,10 @@ export function success(
   };
 }
 
-/** A warning. */
+/** Warning: foreign state could not be restored. */
 export const OTHERS_LOST: Reason = 'OthersLost';
 
-/** A warning. */
+/** Warning: networkd still holds addresses of an old file. */
 export const NETWORKD_HOLDS: Reason = 'NetworkdHoldsOldFile';
 
 const LISTED = 5;
@@ -60,7 +60,10 @@ export function describeNotRestored(notRestored: readonly string[]): string {
   return `could not restore all routes, rules and addresses of other software: ${notRestored.slice(0, LISTED).join('; ')}${more}; look at the node’s routes and rules`;
 }
 
-/** networkd does not notice live changes: it still holds the files of the boot. */
+/**
+ * Describes the addresses that networkd adds again. networkd does not notice live changes, and still holds the files of
+ * the boot.
+ */
 export function describeLingering(lingering: readonly Lingering[]): string {
   const nics = lingering.map(({ name, addresses }) => `${name} ${addresses.join(', ')}`).join('; ');
   return `systemd-networkd still holds addresses that it loaded at boot, and adds them again when a NIC loses its carrier and gets it back: ${nics}; a reboot ends this, \`multinic retry\` mends it after it happened`;

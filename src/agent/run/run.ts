@@ -33,7 +33,10 @@ import { validateStaged } from './staging.ts';
 import { Steps, type Step } from './steps.ts';
 import { recover } from './recover.ts';
 
-/** The host restores itself later than this run would: by a quarter of its deadline, and by five seconds at least. */
+/**
+ * Seconds after which the host restores itself. The host waits a quarter of the deadline longer than this run, at least
+ * five seconds.
+ */
 function deadManSeconds({ deadlineSeconds }: Task): number {
   return deadlineSeconds + Math.max(Math.ceil(deadlineSeconds / 4), 5);
 }
@@ -60,7 +63,7 @@ export interface Dependencies {
 
 /** Task of a run, with its bounds. */
 interface Task extends Pick<Outcome, 'node' | 'job' | 'commit'> {
-  /** The commit that the host's record should name; undefined: whatever it names. */
+  /** The commit that the host's record should name; undefined: any commit. */
   readonly expectedRecord: string | null | undefined;
   readonly mode: AgentJob['apply'];
   readonly probes: readonly string[];
@@ -72,7 +75,7 @@ interface Task extends Pick<Outcome, 'node' | 'job' | 'commit'> {
 
 /**
  * Applies a Job's commit.
- * @returns the report; every failure is reported, except a lock that another run has
+ * @returns the report; every failure is reported, except that another run holds the lock
  * @throws MultinicError `AgentRunning`
  */
 export function run(job: AgentJob, branch: Branch, dependencies: Dependencies): Promise<Outcome> {
@@ -96,12 +99,12 @@ export function run(job: AgentJob, branch: Branch, dependencies: Dependencies): 
   });
 }
 
-/** Addresses that a node must not lose: those of the job's URL, and those behind a Service. */
+/** Addresses that a node must still reach: the host of the job's URL, and the addresses behind a Service. */
 export function peersOf({ url, peers = [] }: Pick<AgentJob, 'url' | 'peers'>): string[] {
   return [new URL(url).hostname.replace(/^\[|\]$/g, ''), ...peers];
 }
 
-/** Removes all our files and the record from a host. Needs no store, which may be gone. */
+/** Removes all our files and the record from a host. Works without the store, because the store may be gone. */
 export function cleanUp(dependencies: Dependencies, deadlineSeconds: number): Promise<Outcome> {
   const task: Task = {
     node: '',
@@ -174,7 +177,7 @@ async function settle(
   }));
 }
 
-/** Doubt about the next boot of a host whose files are right: foreign files may have come since. */
+/** Doubt about the next boot of a host whose files are right: foreign files may have appeared since. */
 async function doubtOfNextBoot(
   { kind }: Desired,
   plan: Plan,
@@ -201,7 +204,10 @@ function sayOrphans({ orphans }: Plan, log: Log): void {
   log.info({ orphans }, `CleanupOrphanedConfigs: ${what}`);
 }
 
-/** A rebuilt VM has another machine ID: the controller learns it from the report, and commits it. */
+/**
+ * Warns if the machine ID differs, as a rebuilt VM's does. The controller learns the new ID from the report, and
+ * commits it.
+ */
 async function warnOfOtherMachine(node: NodeIdentity, { host, log }: Dependencies): Promise<void> {
   const expected = node.machineID;
   const { machineId } = await host.machine.identity();
@@ -210,7 +216,7 @@ async function warnOfOtherMachine(node: NodeIdentity, { host, log }: Dependencie
   }
 }
 
-/** A line of a log is to be read: a node may have 100,000 routes. */
+/** Limit on the routes in a log line, which a person has to read: a node may have 100,000 routes. */
 const LOGGED_ROUTES = 100;
 
 async function detect({ network }: Desired, host: Host, log: Log): Promise<HostState> {

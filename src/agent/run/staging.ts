@@ -25,7 +25,7 @@ export async function validateStaged(
 ): Promise<readonly NextBoot[]> {
   const renderers = RENDERERS.filter(
     (renderer) =>
-      // The tree without interfaces has a renderer that may not be the host's.
+      // A tree without interfaces may name a renderer that is not the host's.
       (renderer.kind === kind && plan.present.length > 0) ||
       plan.files.some((step) => renderer.manages(step.path)),
   );
@@ -64,12 +64,15 @@ function hasNetplanFiles(root: Root): boolean {
   return NETPLAN_FOLDERS.some((folder) => root.list(folder).some((name) => name.endsWith('.yaml')));
 }
 
-/** A host with files of another renderer may have netplan too, whose output counts at its next boot. */
+/**
+ * Runs netplan's generator for a host with files of another renderer. Such a host may have netplan too, and netplan's
+ * output counts at the next boot.
+ */
 async function generateOthers(boot: Host['boot'], staging: string): Promise<void> {
   try {
     await boot.validate(['netplan'], staging);
   } catch (error) {
-    // Files that netplan refuses, and a host without netplan, generate nothing at a boot either.
+    // At a boot, too, netplan generates nothing from files that it refuses, and nothing where it is absent.
     if (error instanceof MultinicError && ['ValidationFailed', 'NoNetplan'].includes(error.code)) return;
     throw error;
   }

@@ -8,7 +8,7 @@ import type { ManagerWork } from '../plan/change-plan.ts';
 
 type Ports = Pick<Host, 'machine' | 'managers' | 'foreign'>;
 
-/** @param steps what the kernel lacked before: the profiles of these NICs are activated again */
+/** @param steps link steps that the kernel lacked before; the profiles of their NICs are activated again */
 export async function tellManagers(
   work: ManagerWork,
   steps: readonly LinkStep[],
@@ -18,7 +18,10 @@ export async function tellManagers(
   if (work.kind === 'profiles') return applyProfiles(work, steps, host.managers);
 }
 
-/** A NIC that is right keeps its connection, because to activate a profile again interrupts it. */
+/**
+ * Gives NICs their profiles. A NIC that is right keeps its connection, because activating a profile again interrupts
+ * it.
+ */
 async function applyProfiles(
   { paths, profiles }: ManagerWork & { kind: 'profiles' },
   steps: readonly LinkStep[],
@@ -31,7 +34,10 @@ async function applyProfiles(
   await managers.applyProfiles(paths, Object.fromEntries(wrong));
 }
 
-/** Foreign state on all NICs of the node goes with a reload, so all of it is restored here. */
+/**
+ * Makes the network manager read all of its files again. A reload removes foreign state on all NICs of the node, so all
+ * of it is restored here.
+ */
 async function reload(
   { paths, macs }: ManagerWork & { kind: 'reload' },
   { machine, managers, foreign }: Ports,

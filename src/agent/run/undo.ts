@@ -1,5 +1,5 @@
-// The undo of a change, as one story, from the host record alone: files, links and managers back, foreign state restored,
-// all of it verified. A second undo, or one after a kill in the midst of an undo, ends the same.
+// The undo of a change, as one story, from the host record alone: files, links and managers back, foreign state
+// restored, all of it verified. A second undo, also after a kill during the first, ends the same.
 import { checkpoint } from '../../api/checkpoint.ts';
 import { MultinicError } from '../../api/errors.ts';
 import { hasRestored } from '../files/armed-restore.ts';
@@ -24,7 +24,7 @@ import { tellManagers } from './tell-managers.ts';
 import { lasting, verifyFiles, verifyLinks, verifyRest } from './verify.ts';
 
 /**
- * Puts the host back to what it was before the pending change. The record still has the change as pending afterwards.
+ * Restores the host to its state before the pending change. The record still has the change as pending afterwards.
  * @returns foreign state that could not be restored; empty if all could
  * @throws MultinicError `RestoreFailed`; the next run tries again
  */
@@ -76,7 +76,8 @@ async function activate(
   const { links: found } = await host.machine.state();
   const steps = linkSteps(found, todo.targets);
   const renames = renameSteps(steps);
-  // Other software may have added state since the change, or after a reboot: an undo takes as much of it as a change does.
+  // Reads the state that other software has added since the change, or after a reboot, because an undo removes as much
+  // foreign state as a change.
   const since = await host.foreign.read(macs, scopeOf(todo.manager, renames, host.managers));
 
   await changeLinks(earlySteps(steps), host.links);
@@ -87,7 +88,8 @@ async function activate(
   const { links: renamed } = await host.machine.state();
   const targets = withoutLoaded(todo.targets, steps, found, renamed);
   await tellManagers(todo.manager, steps, host);
-  // Where promote_secondaries is off, an address that leaves takes those of its subnet along: the next round adds them.
+  // Where promote_secondaries is off, the kernel removes the other addresses of a subnet together with the first. The
+  // next round adds them again.
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {
     const left = linkSteps((await host.machine.state()).links, targets);
     if (left.length === 0) break;
@@ -112,8 +114,8 @@ async function changeLinks(steps: readonly LinkStep[], links: Host['links']): Pr
 }
 
 /**
- * @returns whether the node's own NICs and routes are as before. A difference there is for people to look at and no
- * failure: an undo that is tried for ever because the node has another gateway by now helps nobody.
+ * @returns whether the node's own NICs and routes are as before. A difference there is logged and is no failure,
+ *   because otherwise an undo would be tried for ever once the node has another gateway.
  * @throws MultinicError `VerifyFailed`
  */
 async function verify(
@@ -127,7 +129,7 @@ async function verify(
   const now = await machine.state();
   // A NIC that left the machine cannot be put back.
   const present = targets.filter(({ mac }) => now.links.some((link) => link.mac === mac));
-  // NetworkManager sets IPv6 a moment later.
+  // IPv6 settings are not compared, because NetworkManager sets them a moment later.
   const withoutIpv6 = present.map(({ ipv6: _, ...link }) => link);
   verifyLinks(now.links, withoutIpv6);
   return now.bootId !== pending.bootId || isAsBefore(now, pending, log);
@@ -149,7 +151,10 @@ function warnOfDifferences({ renamed }: UndoPlan, conflicts: readonly Conflict[]
     log.warn({ mac, name }, 'another NIC has the old name by now, so this NIC gets a name of its own');
 }
 
-/** Comes after the record is written: a restore that still begins then does nothing. */
+/**
+ * Disarms the host's own restore. The caller writes the record first, so that a restore that still begins then does
+ * nothing.
+ */
 export async function disarm(deadMan: Host['deadMan'], log: Log): Promise<void> {
   try {
     await deadMan.disarm();

@@ -104,7 +104,8 @@ export function atStake({ links, routes }: Machine, macs: ReadonlySet<Mac>): Mac
 }
 
 /**
- * The part of `atStake` that still counts minutes later, or after a reboot: routes to other nodes may have come and gone.
+ * The part of `atStake` that still counts minutes later, or after a reboot. Routes to other nodes are left out, because
+ * they may have changed since.
  * @param changed links that were changed
  */
 export function lasting({ links, routes }: Machine, changed: readonly NamedNic[]): Machine {
@@ -118,9 +119,9 @@ export function lasting({ links, routes }: Machine, changed: readonly NamedNic[]
 export function verifyRest(after: Machine, before: Machine): void {
   const primary = defaultLinks(after);
   for (const [index, link] of defaultLinks(before).entries()) {
-    // Another primary NIC may have come (by a router advertisement), but not before the first.
+    // A further primary NIC may have appeared (by a router advertisement), but must not come before the first.
     const same = index === 0 ? primary[0] : primary.find(({ mac }) => mac === link.mac);
-    // An address may have come (a VIP that moves).
+    // An address may have been added (a VIP that moves), so only the known addresses are compared.
     const known = heldAddresses(link);
     const kept = (all: readonly string[] = []): string[] => all.filter((each) => known.includes(each));
     const now = same && { ...same, addresses: kept(same.addresses), leases: kept(same.leases) };
@@ -132,7 +133,10 @@ export function verifyRest(after: Machine, before: Machine): void {
   if (lost !== undefined) throw failed(`the route ${lost} is gone`);
 }
 
-/** Sorts IPv6 addresses, which the kernel lists newest first. The order of IPv4 counts: the node speaks from the first. */
+/**
+ * Sorts IPv6 addresses, which the kernel lists newest first. The order of IPv4 addresses counts: the first is the
+ * node's source address.
+ */
 function ordered({ addresses, leases = [], loaded: _, yields: __, ...link }: Link): Link {
   const v4 = addresses.filter((address) => !address.includes(':'));
   const v6 = addresses.filter((address) => address.includes(':'));

@@ -1,5 +1,5 @@
-// The kernel's ways to the machines that the node must go on reaching. The source address decides too: an answer of the
-// node leaves from the node's own address, and OpenStack's port security drops it on any port but the one that has it.
+// The kernel's ways to the machines that the node must go on reaching. The source address decides too: the node answers
+// from its own address, and OpenStack's port security drops the answer on any port but the port with this address.
 import { MultinicError } from '../../api/errors.ts';
 import type { MachinePort } from '../host/host.ts';
 import type { HostState, Link, NamedNic, Needs, Route, Way } from '../host/machine.ts';
@@ -9,7 +9,7 @@ import { until } from '../command/host-command.ts';
 /** A way by the MAC of its NIC, because a NIC keeps its ways when it is renamed. */
 type KnownWay = Omit<Way, 'dev'> & { readonly mac: string; readonly name: string };
 
-/** @param peers the store, API servers */
+/** @param peers addresses of the store and of API servers */
 export function needsOf(
   { routes, nodeAddresses }: Pick<HostState, 'routes' | 'nodeAddresses'>,
   peers: readonly string[] = [],
@@ -23,8 +23,8 @@ export function linksOfWays(ways: readonly Way[]): ReadonlyMap<string, string> {
 }
 
 /**
- * Looks again for a second: a daemon may be in the midst of replacing a route.
- * @param changed MACs of NICs that changed: a way through one of them is the commit's to change
+ * Verifies that the ways are the same. Repeats the check for a second, because a daemon may just be replacing a route.
+ * @param changed MACs of NICs that changed; the commit may change a way through one of these NICs
  * @throws MultinicError `VerifyFailed` naming the first way that changed
  */
 export async function verifyWays(
@@ -52,7 +52,8 @@ export async function verifyWays(
 }
 
 /**
- * The part of `verifyWays` that needs no look from before the change: no packet to a gateway of the node leaves by these NICs.
+ * Verifies that no packet to a gateway of the node leaves by these NICs. Unlike `verifyWays`, needs no state from
+ * before the change.
  * @throws MultinicError `VerifyFailed`
  */
 export async function verifyGateways(
