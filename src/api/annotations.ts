@@ -12,9 +12,9 @@ export interface Annotation<T> {
   /** The values, as a person writes them. */
   readonly values: string;
   readonly means: string;
-  /** undefined: the text means nothing. */
+  /** The value of a text; undefined: the text has no meaning. */
   readonly parse: (text: string) => T | undefined;
-  /** Whether the text is well written; absent: when it can be parsed. The agent refuses a bad probe itself. */
+  /** Whether a text is valid; absent: a text is valid if `parse` reads it. The agent refuses a bad probe itself. */
   readonly accepts?: (text: string) => boolean;
 }
 
@@ -144,12 +144,15 @@ export function readAnnotation<T>(
   return text === undefined ? undefined : parse(text);
 }
 
-/** The annotations that people write, and no others. */
+/** Keeps the annotations that people write, and leaves out all others. */
 export function ourAnnotations(annotations: Readonly<Record<string, string>> = {}): Record<string, string> {
   return Object.fromEntries(Object.entries(annotations).filter(([key]) => BY_KEY.has(key)));
 }
 
-/** Why an annotation has no effect on an object of this kind, and what to write instead; undefined: it is well. */
+/**
+ * Why an annotation has no effect on an object of this kind, and what to write instead; undefined: nothing is wrong
+ * with the annotation.
+ */
 export function doubtAnnotation(
   bearer: Bearer,
   key: string,

@@ -1,5 +1,5 @@
-// Makes the CustomResourceDefinition from the schema. The result is a structural schema: the API server accepts only
-// such a one, and prunes and explains objects by it.
+// Makes the CustomResourceDefinition from the schema. The result is a structural schema, because the API server accepts
+// no other schema, and prunes and explains objects by it.
 
 import * as z from 'zod';
 import {
@@ -11,14 +11,14 @@ import {
   type Group,
 } from './multinicbizconfig.ts';
 
-/** The two names that operators have always typed for it. */
+/** The two names that operators have always typed for the resource. */
 const FAMILIAR = ['multinicclusterconfig', 'multinicclusterconfigs'];
 
 /**
- * Short names resolve to the alphabetically first group only and hide the other's objects. So the familiar names
- * are short names of multinic.okestro.io, where CRs are written, and the plural one is a category of both groups: a
- * list by it shows both.
- * @param alone the other group is not installed: the familiar names are this one's
+ * A short name resolves to the alphabetically first group only, and hides the objects of the other group. So the
+ * familiar names are short names of multinic.okestro.io, where CRs are written, and the plural is a category of both
+ * groups, so that a list by the plural shows both.
+ * @param alone the other group is not installed, so this group has the familiar names
  */
 export function crd(group: Group, { alone = false }: { readonly alone?: boolean } = {}): object {
   const own = group === 'multinic.io' ? ['mnbc'] : [];
@@ -29,8 +29,8 @@ export function crd(group: Group, { alone = false }: { readonly alone?: boolean 
     metadata: {
       name: `${PLURAL}.${group}`,
       labels: { 'app.kubernetes.io/name': 'multinic-agent' },
-      // An earlier chart may have had the CRD as a template, and Helm deletes what a later chart lacks. That would
-      // delete all CRs.
+      // An earlier chart may have had the CRD as a template. Helm deletes any object that a later chart lacks, and all
+      // CRs with the CRD.
       annotations: { 'helm.sh/resource-policy': 'keep' },
     },
     spec: {
@@ -110,7 +110,7 @@ function structural(type: z.ZodType): Structural {
   return strip(z.toJSONSchema(type, { target: 'openapi-3.0', io: 'input' }) as unknown as Structural);
 }
 
-/** Keeps the keys that a structural schema may hold, in this order. An integer without bounds of its own is int64. */
+/** Keeps the keys that a structural schema may have, in this order. An integer without bounds gets the format int64. */
 function strip(node: Structural): Structural {
   const { type, description, pattern, minimum, maximum, required, properties, items } = node;
   const bounded = maximum !== Number.MAX_SAFE_INTEGER;

@@ -1,4 +1,4 @@
-/** The values that the program takes when nobody gives others. The chart's values.yaml has the same. */
+/** The default values of the program. The chart's values.yaml has the same values. */
 export const DEFAULTS = {
   /** Number of Jobs that may wait or run at the same time. */
   jobs: 10,
@@ -9,7 +9,7 @@ export const DEFAULTS = {
   apply: 'live',
   /** Hosts that have to answer after a change. */
   probes: [],
-  /** Seconds after which a run has ended by itself, its host restored. */
+  /** Seconds within which a run ends by itself. A run that cannot complete its change by then restores the host. */
   deadline: 120,
   /** Seconds that a Job's pod may take to start. */
   startLimit: 60,

@@ -45,12 +45,12 @@ export function formatProblem(problem: Problem): string {
   return problem.path === '' ? problem.message : `${problem.path}: ${problem.message}`;
 }
 
-/** Whether it is an error of ours with one of these codes. */
+/** Whether an error is a MultinicError with one of these codes. */
 export function hasCode(error: unknown, ...codes: readonly Reason[]): error is MultinicError {
   return error instanceof MultinicError && codes.some((code) => code === error.code);
 }
 
-/** Whether it is an error of ours that concerns this, by the table of reasons. */
+/** Whether an error is a MultinicError that, by the table of reasons, concerns the given thing. */
 export function concerns(error: unknown, what: NonNullable<ReasonFacts['concerns']>): error is MultinicError {
   return error instanceof MultinicError && factsOf(error.code)?.concerns === what;
 }

@@ -1,6 +1,6 @@
 // Exit codes of all commands. Scripts and the controller read them, so they are frozen.
 
-/** Exit code that our flock calls are told to end with when another process holds the lock (`flock -E`). */
+/** Exit code of flock when another process holds the lock. Our calls of flock set it (`flock -E`). */
 export const FLOCK_HELD = 75;
 
 /** Exit codes of `multinic` without `multinic agent`. */
@@ -26,7 +26,7 @@ export const AGENT_EXIT = {
   usage: 2,
   /** Failed, and the host could not be restored. */
   restoreFailed: 3,
-  /** `agent plan`: the host would be changed, or names taken over. */
+  /** `agent plan`: a run would change the host, or take names over. */
   wouldChange: 10,
   /** Another agent runs on this node. */
   locked: FLOCK_HELD,

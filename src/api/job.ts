@@ -11,7 +11,10 @@ export const AgentJob = z.strictObject({
   node: z.string(),
   /** The commit to apply: the tip of node/<node> when the Job was made. */
   commit: z.string(),
-  /** Tried commit of the newest outcome that put the host in its state; null: none yet. */
+  /**
+   * The commit that put the host in its present state: the tried commit of the newest such outcome; null: no such
+   * outcome yet.
+   */
   expectedRecord: z.string().nullable(),
   /** Smart-HTTP URL of the store. */
   url: z.string(),
@@ -31,5 +34,5 @@ export const AgentJob = z.strictObject({
 });
 export type AgentJob = z.infer<typeof AgentJob>;
 
-/** Environment of an agent: the node's InternalIP, which the kubelet knows best. */
+/** Environment variable of an agent with the node's InternalIP, which the kubelet knows best. */
 export const NODE_ADDRESS_VARIABLE = 'MULTINIC_NODE_ADDRESS';

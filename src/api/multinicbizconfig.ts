@@ -1,6 +1,6 @@
-// Schema of the custom resource MultiNicBizConfig: the one source, from which the CRD is generated. The schema asks for
-// no more than the CRD always has, because the API server refuses status writes to stored objects that break a stricter
-// one. network/admission.ts judges the rest, entry by entry.
+// Schema of the custom resource MultiNicBizConfig, from which the CRD is generated; network/admission.ts judges the
+// rest, entry by entry. The schema is never stricter than an earlier CRD, because the API server refuses status writes
+// to stored objects that break a stricter one.
 
 import * as z from 'zod';
 
@@ -29,7 +29,8 @@ export const InterfaceConfig = z
         'Address with prefix (192.168.100.10/24), or the subnet (192.168.100.0/24) with address beside it.',
       )
       .optional(),
-    // Without bounds: the API server would refuse the whole CR for one port, and a bad entry concerns its node alone.
+    // The schema has no bounds: the API server would refuse the whole CR for one port, and a bad entry concerns its
+    // node alone.
     mtu: z.int().describe('Bytes, from 68 to 9000; 1500 when left out. At least 1280 with IPv6.').optional(),
     takeover: z
       .boolean()
@@ -75,7 +76,7 @@ const text = (description: string) => z.string().describe(description).optional(
 const count = (description: string) => z.int().describe(description).optional();
 const flag = (description: string) => z.boolean().describe(description).optional();
 
-/** `ConfigStatus` of status.ts; looser, because stored objects have an earlier agent's status. */
+/** The schema of `ConfigStatus` in status.ts. It is looser, because stored objects have an earlier agent's status. */
 export const MultiNicBizConfigStatus = z
   .object({
     observedGeneration: count('The generation that this status is about.'),

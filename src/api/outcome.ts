@@ -22,7 +22,7 @@ export const RESULTS = [
 export type Result = (typeof RESULTS)[number];
 
 const oid = z.string().regex(/^[0-9a-f]{40}$/);
-// These words stand on lines of a commit message: a host must not be able to add lines of its own.
+// A commit message has these words in its lines, and a host must not be able to add lines of its own.
 const word = z.string().regex(/^[\x21-\x7e]{1,253}$/);
 const reason = z
   .string()

@@ -1,9 +1,12 @@
 import { isIP } from 'node:net';
 
-/** A host that has to answer after a change. Without a port its network is asked for it by ARP or NDP. */
+/**
+ * A host that has to answer after a change. Without a port the agent asks the host's network for the host, by ARP or
+ * NDP.
+ */
 export interface ProbeTarget {
   readonly host: string;
-  /** TCP. */
+  /** TCP port. */
   readonly port?: number;
 }
 

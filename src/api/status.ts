@@ -36,7 +36,7 @@ export interface Summary {
   readonly totalNodes: number;
   readonly configuredNodes: number;
   readonly failedNodes: number;
-  /** Pending and InProgress. */
+  /** Nodes in the states Pending and InProgress. */
   readonly pendingNodes: number;
   readonly heldNodes: number;
 }

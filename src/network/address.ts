@@ -1,4 +1,4 @@
-// Address arithmetic on ipaddr.js, which alone knows the texts and ranges; here are the questions that we ask.
+// Address arithmetic on top of ipaddr.js, which parses addresses and knows the ranges.
 
 import ipaddr from 'ipaddr.js';
 
@@ -15,9 +15,9 @@ export interface Cidr extends Address {
   readonly prefix: number;
 }
 
-/** undefined for anything but a full address: no short or octal IPv4 forms, no zone, no prefix. */
+/** Reads a full address; undefined for short and octal IPv4 forms, a zone or a prefix. */
 export function parseAddress(text: string): Address | undefined {
-  // isValid alone would take 1.2.3 and 010.0.0.1, which mean something else to every second reader.
+  // isValid alone would take 1.2.3 and 010.0.0.1, which many readers take for another address.
   if (ipaddr.IPv4.isValidFourPartDecimal(text)) {
     const ip = ipaddr.IPv4.parse(text);
     return { family: 4, text: ip.toString(), ip };
@@ -52,18 +52,21 @@ export function networkAddress({ family, text, prefix }: Omit<Cidr, 'ip'>): stri
     : ipaddr.IPv6.networkAddressFromCIDR(`${text}/${prefix}`).toRFC5952String();
 }
 
-/** undefined in IPv6, which has no broadcast. */
+/** The broadcast address of a subnet; undefined in IPv6, which has no broadcast. */
 export function broadcastAddress({ family, text, prefix }: Omit<Cidr, 'ip'>): string | undefined {
   return family === 4 ? ipaddr.IPv4.broadcastAddressFromCIDR(`${text}/${prefix}`).toString() : undefined;
 }
 
-/** Why no NIC can have this address whatever its subnet; undefined when one can. */
+/** The reason why no NIC can have this address in any subnet; undefined: a NIC can have it. */
 export function unusable(address: Address): string | undefined {
   const range = address.ip.range();
   return UNUSABLE[range];
 }
 
-/** 169.254.0.0/16 and fe80::/10: every link has them, so that no route leads to one by its address alone. */
+/**
+ * Whether an address is in 169.254.0.0/16 or fe80::/10. Every link has such a network, so the address alone does not
+ * identify the link.
+ */
 export function isLinkLocal({ ip }: Pick<Address, 'ip'>): boolean {
   return ip.range() === 'linkLocal';
 }
@@ -76,7 +79,10 @@ const UNUSABLE: Readonly<Partial<Record<string, string>>> = {
   ipv4Mapped: 'an IPv4-mapped address',
 };
 
-/** One NIC's address in its subnet is the subnet itself or everybody; point-to-point and host prefixes have neither. */
+/**
+ * Whether the address of a NIC is the network or broadcast address of its subnet. Point-to-point and host prefixes have
+ * neither.
+ */
 export function reserved(cidr: Omit<Cidr, 'ip'>): 'network' | 'broadcast' | undefined {
   if (cidr.prefix >= width(cidr) - 1) return undefined;
   if (cidr.text === networkAddress(cidr)) return 'network';

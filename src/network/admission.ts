@@ -1,5 +1,5 @@
-// Judges a MultiNicBizConfig: whole, and entry by entry, so that one bad entry changes nothing on its node while
-// the others go on. What is admitted is normalised; what is refused names its field and the remedy.
+// Judges a MultiNicBizConfig as a whole and entry by entry, so that a bad entry changes nothing on its node while the
+// other nodes go on. An admitted entry is normalised; a refusal names the field and the remedy.
 
 import type { z } from 'zod';
 import { InvalidInputError, type Problem } from '../api/errors.ts';
@@ -21,14 +21,14 @@ import { isNodeId, isNodeName, isPlainText, nodeIdKey } from './text.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
 
 export interface AdmittedEntry {
-  /** Place in nodeConfigs. */
+  /** Index in nodeConfigs. */
   readonly index: number;
-  /** Absent when it is missing or no ID. */
+  /** Absent: the entry has none, or its text is no ID. */
   readonly nodeId?: string;
   readonly nodeName?: string;
   /** As written. */
   readonly raw: unknown;
-  /** Absent when there are problems. */
+  /** Absent: the entry has problems. */
   readonly wanted?: readonly WantedInterface[];
   readonly problems: readonly Problem[];
 }
@@ -39,7 +39,7 @@ export interface AdmittedConfig {
   /** The spec without nodeConfigs, as written. */
   readonly rest: Record<string, unknown>;
   readonly entries: readonly AdmittedEntry[];
-  /** Nothing is refused for these. */
+  /** Problems for which nothing is refused. */
   readonly warnings: readonly Problem[];
 }
 
@@ -48,7 +48,7 @@ const MAX_SPEC_BYTES = 1.5 * 1024 * 1024;
 
 /**
  * @param judged entries that were judged before, by their JSON; they are not judged again
- * @throws InvalidInputError `InvalidConfig` when it is invalid as a whole
+ * @throws InvalidInputError `InvalidConfig` when the config is invalid as a whole
  */
 export function admitConfig(
   raw: { readonly spec: unknown },
@@ -83,12 +83,12 @@ export function admitConfig(
   };
 }
 
-/** The verdict on an entry, wherever it stands. */
+/** The verdict on an entry, without the entry's place in nodeConfigs. */
 export type JudgedEntry = Omit<AdmittedEntry, 'index' | 'raw'>;
 
 /**
  * Judges one entry of nodeConfigs by itself.
- * @param path of the entry, as its problems shall name it: `spec.nodeConfigs[1]`
+ * @param path path of the entry in the problems: `spec.nodeConfigs[1]`
  */
 export function admitEntry(raw: unknown, path: string): Omit<AdmittedEntry, 'index'> {
   if (!isRecord(raw)) {
@@ -130,7 +130,7 @@ function checkSpec(spec: unknown): Record<string, unknown> & { nodeConfigs: read
   return { ...spec, nodeConfigs };
 }
 
-/** undefined: the value has no JSON, as a YAML anchor within itself has none. */
+/** Bytes of a spec as JSON; undefined: the spec has no JSON, for example because a YAML anchor contains itself. */
 function sizeOf(spec: Raw): number | undefined {
   try {
     return Buffer.byteLength(JSON.stringify(spec));
@@ -153,7 +153,7 @@ function readNodeId(raw: unknown, path: string, problems: Problem[]): string | u
   return undefined;
 }
 
-/** Text for people; blank text counts as absent. */
+/** Reads a text that is for people only; a blank text counts as absent. */
 function readText(raw: unknown, path: string, code: Reason, problems: Problem[]): string | undefined {
   if (isBlank(raw)) return undefined;
   if (typeof raw === 'string' && isPlainText(raw)) return raw;
@@ -189,7 +189,7 @@ function readInterface(raw: unknown, path: string, problems: Problem[]): WantedI
     problems.push({ path, code: 'InvalidInterface', message });
     return undefined;
   }
-  // A client that always writes every field leaves "" or null where it has nothing.
+  // A field with "" or null counts as absent, because some clients always write every field.
   const written = Object.fromEntries(Object.entries(raw).filter(([, value]) => !isBlank(value)));
   const shape = InterfaceConfig.safeParse(written);
   const misshapen = new Set(shape.error?.issues.map(({ path: [field] }) => String(field)));
@@ -294,12 +294,12 @@ function readSubnet(
   return { address: address.text, prefix: cidr.prefix };
 }
 
-/** The cidr's host part is the address itself or that of the subnet. */
+/** Whether a cidr agrees with an address: the cidr has the address itself or the address of the subnet. */
 function agrees(cidr: Cidr, address: Address): boolean {
   return cidr.text === address.text || cidr.text === networkAddress(cidr);
 }
 
-/** Two entries for one node: none of them counts. */
+/** Refuses every entry of a node that has two or more entries. */
 function refuseTwice(entries: readonly AdmittedEntry[]): AdmittedEntry[] {
   const byNode = Map.groupBy(entries, ({ nodeId }) => (nodeId === undefined ? undefined : nodeIdKey(nodeId)));
   return entries.map((entry) => {
@@ -313,8 +313,8 @@ function refuseTwice(entries: readonly AdmittedEntry[]): AdmittedEntry[] {
 }
 
 /**
- * A link-local address is refused where it is new. Where an earlier version took the very interface, there is a warning,
- * so that installing a version touches no node.
+ * Refuses a new link-local address. An interface that an earlier version accepted gets only a warning, so that
+ * installing a version touches no node.
  */
 function refuseLinkLocal(
   entries: readonly AdmittedEntry[],
@@ -348,14 +348,17 @@ export function linkLocalProblem({ address }: WantedInterface, path: string): Pr
   return { path, code: 'LinkLocalAddress', message };
 }
 
-/** An entry with further problems: with any, it counts for nothing. */
+/** Adds problems to an entry. An entry with a problem configures nothing. */
 export function withProblems(entry: AdmittedEntry, more: readonly Problem[]): AdmittedEntry {
   if (more.length === 0) return entry;
   const { wanted: _, ...refused } = entry;
   return { ...refused, problems: [...entry.problems, ...more] };
 }
 
-/** One warning for all: OpenStack's display names may be of any form, and are as good as no name. */
+/**
+ * One warning for all names that no node can have. Such names are ignored, because OpenStack's display names may have
+ * any form.
+ */
 function impossibleNames(entries: readonly AdmittedEntry[]): Problem[] {
   const odd = entries.filter(({ nodeName }) => nodeName !== undefined && !isNodeName(nodeName));
   const [first] = odd;
@@ -365,7 +368,9 @@ function impossibleNames(entries: readonly AdmittedEntry[]): Problem[] {
   return [{ path: `${pathOf(first.index)}.attachedNodeName`, code: 'ImpossibleNodeName', message }];
 }
 
-/** A warning and no refusal, because OpenStack networks may overlap. */
+/**
+ * Warns of MACs and addresses that several nodes have. Does not refuse them, because OpenStack networks may overlap.
+ */
 function sharedByNodes(entries: readonly AdmittedEntry[]): Problem[] {
   const warnings: Problem[] = [];
   const firsts = new Map<string, { readonly node: number; readonly path: string }>();
@@ -388,7 +393,10 @@ function sharedByNodes(entries: readonly AdmittedEntry[]): Problem[] {
   return warnings;
 }
 
-/** Unknown fields: typing errors in a folder's file. The API server prunes them before the controller sees them. */
+/**
+ * Finds unknown fields, which are typing errors in a folder's file. In a cluster the API server prunes unknown fields
+ * before the controller sees them.
+ */
 function unknownFields(rest: Raw, nodeConfigs: readonly unknown[]): Problem[] {
   const warnings: Problem[] = [];
   const check = (raw: unknown, known: object, path: string): void => {

@@ -1,5 +1,5 @@
-// Rules for every node's network, whether a CR, a person in git or an earlier version wrote it. The OS's own generators
-// do not check them: they accept a duplicate MAC, and an MTU of 10.
+// Rules for every node's network, no matter whether a CR, a person in git or an earlier version wrote the network. The
+// OS's own generators do not check these rules: a generator accepts a duplicate MAC, and an MTU of 10.
 
 import type { Problem } from '../api/errors.ts';
 import { parseAddress, reserved, unusable, type Address } from './address.ts';
@@ -24,7 +24,7 @@ type Nic = WantedInterface | Interface;
 const MIN_PREFIX = { 4: 8, 6: 16 } as const;
 
 /**
- * @param at path of the interface with this index, or of a field of it, as the reader of the problem knows it
+ * @param at the path, as the reader of the problem knows it, of the interface with this index, or of one of its fields
  * @returns every violation, in the order of the interfaces
  */
 export function checkNetwork(nics: readonly Nic[], at: (index: number, field?: Field) => string): Problem[] {

@@ -31,9 +31,9 @@ function nameOf(path: string): string | undefined {
 }
 
 /**
- * Constant and varying lines take turns, so that git merges edits of neighbouring fields.
- * IPV6INIT=no alone means `ignore` to NetworkManager, and the kernel still takes router advertisements:
- * IPV6_DISABLED. The priority is above cloud-init's 120.
+ * Constant and varying lines alternate, so that git merges edits of neighbouring fields; the priority is above
+ * cloud-init's 120. IPV6_DISABLED is needed because IPV6INIT=no alone means `ignore` to NetworkManager, and the kernel
+ * then still accepts router advertisements.
  */
 function text(nic: Interface): string {
   const ipv6 = nic.address.includes(':');

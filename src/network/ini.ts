@@ -1,10 +1,10 @@
 // Reads `KEY=value` files with optional sections, and refuses quotes, blanks, continuation lines and repeated keys,
-// which the OS's readers take in different ways. A library would accept them.
+// which the OS's readers interpret in different ways. A library would accept them.
 
 import type { Problem } from '../api/errors.ts';
 import type { Keys } from './vocabulary.ts';
 
-/** Keys are prefixed by their section: `ipv4.method`; without section bare: `HWADDR`. */
+/** A key has its section as a prefix (`ipv4.method`). A key outside of a section has no prefix (`HWADDR`). */
 export function readIni(path: string, text: string): { keys: Keys; problems: Problem[] } {
   const keys = new Map<string, string>();
   const sections = new Set<string>();

@@ -13,15 +13,18 @@ export interface Interface {
   readonly address: string;
   readonly prefix: number;
   readonly mtu: number;
-  /** ID of the OpenStack port. The file has it as a comment; nothing is identified by it. */
+  /** ID of the OpenStack port. The file has the ID as a comment; the ID identifies nothing. */
   readonly portId?: string;
-  /** Permission to take over a NIC that a foreign file configures with more than DHCP. The file has it as a comment. */
+  /**
+   * Permission to take over a NIC that a foreign file configures with more than DHCP. The file has the permission as a
+   * comment.
+   */
   readonly takeover?: true;
   /** netplan only: the key under `ethernets` when another file already describes the NIC under that ID. */
   readonly netplanId?: string;
 }
 
-/** One interface of a CR's entry: as `Interface`, with a name only where the CR states one. */
+/** One interface of a CR's entry: an `Interface` that has a name only if the CR states one. */
 export interface WantedInterface extends Omit<Interface, 'name' | 'netplanId'> {
   readonly name?: string;
 }
@@ -39,7 +42,7 @@ export const MIN_IPV6_MTU = 1280;
 /** Four digits: `multinic9999` still fits the kernel's 15 characters. */
 const NAME = /^multinic(0|[1-9][0-9]{0,3})$/;
 
-/** The N of `multinicN`; undefined when the text is no name of ours. */
+/** The N of `multinicN`; undefined: the text is no managed name. */
 export function indexOfName(name: string): number | undefined {
   const digits = NAME.exec(name)?.[1];
   return digits === undefined ? undefined : Number(digits);
@@ -49,7 +52,7 @@ export function nameOfIndex(index: number): string {
   return `multinic${index}`;
 }
 
-/** The order of a `Network`; all names must be ours. */
+/** The order of a `Network`; all names must be managed names. */
 export function byIndex(a: { readonly name: string }, b: { readonly name: string }): number {
   return (indexOfName(a.name) ?? 0) - (indexOfName(b.name) ?? 0);
 }

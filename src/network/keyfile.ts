@@ -42,8 +42,8 @@ function nameOf(path: string): string | undefined {
 }
 
 /**
- * Constant and varying lines take turns, so that git merges edits of neighbouring fields. The priority is above
- * cloud-init's 120: two profiles that fit one NIC are decided by it.
+ * Constant and varying lines alternate, so that git merges edits of neighbouring fields. The priority is above
+ * cloud-init's 120, because it decides between two profiles that fit one NIC.
  */
 function connection(nic: Interface): string {
   const address = `address1=${nic.address}/${nic.prefix}\n`;
@@ -73,7 +73,10 @@ ${ipv6 ? address : ''}ignore-auto-dns=true
 `;
 }
 
-/** `Type=ether`: a VLAN or bond on top of the NIC has its MAC too, and is no ether to udev. */
+/**
+ * The .link file of a NIC. `Type=ether` excludes a VLAN or bond on top of the NIC, which has the same MAC and another
+ * type to udev.
+ */
 function link(nic: Interface): string {
   return `${HEADER}
 [Match]
@@ -86,8 +89,8 @@ Name=${nic.name}
 }
 
 /**
- * A profile's UUID, which must not change. The name alone gives it, so that a person who edits the MAC in git computes
- * nothing. RFC 9562 version 8 allows a recipe of one's own.
+ * A profile's UUID, which must not change: it depends on the name alone, so that a person who edits the MAC in git
+ * computes nothing. RFC 9562 allows such a private scheme as version 8.
  */
 function uuidOf(name: string): string {
   const hex = createHash('sha256').update(`multinic.io/${name}`).digest('hex');

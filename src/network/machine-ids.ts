@@ -1,4 +1,4 @@
-// Tells machines apart by the two IDs that a node says of itself: the UUID of its firmware, and /etc/machine-id.
+// Tells machines apart by the two IDs that a node reports: the UUID of its firmware, and /etc/machine-id.
 
 import { nodeIdKey } from './text.ts';
 
@@ -30,7 +30,10 @@ function turn(hex: string): string {
   return [...hex.matchAll(/../g)].toReversed().join('');
 }
 
-/** Whether the two are surely two machines. An unknown ID is no difference, nor is another spelling of one UUID. */
+/**
+ * Whether two pairs of IDs surely belong to two machines. An unknown ID is no difference, nor is another spelling of
+ * one UUID.
+ */
 export function areOtherMachines(a: MachineIds, b: MachineIds): boolean {
   return differ(a.machineID, b.machineID) || (differ(a.systemUUID, b.systemUUID) && !areSwapped(a, b));
 }

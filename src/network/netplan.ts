@@ -1,4 +1,4 @@
-// netplan, for Ubuntu and for Debian with netplan: one file an interface under /etc/netplan.
+// netplan, for Ubuntu and for Debian with netplan: one file for each interface, under /etc/netplan.
 
 import { isAlias, isMap, isNode, isScalar, isSeq, parseDocument, stringify } from 'yaml';
 import type { Problem } from '../api/errors.ts';
@@ -27,7 +27,10 @@ export function isNetplanId(id: string): boolean {
   return isPlainText(id, 64) && !/[\s/"'\\]/.test(id) && indexOfName(id) === undefined;
 }
 
-/** Later names win in netplan, so ours come last: 90 to 99, and from multinic10 on 99 again. */
+/**
+ * The path of a NIC's file. In netplan the later file name wins, so our names begin with 90 to 99, and with 99 from
+ * multinic9 on.
+ */
 function pathOf(name: string): string {
   const index = indexOfName(name) ?? 0;
   return `etc/netplan/9${Math.min(index, 9)}-${name}.yaml`;
@@ -39,8 +42,8 @@ function nameOf(path: string): string | undefined {
 }
 
 /**
- * Constant and varying lines take turns, so that git merges edits of neighbouring fields. MACs and addresses are
- * quoted: unquoted, YAML 1.1 readers take 12:34:56:12:34:56 for a number.
+ * Constant and varying lines alternate, so that git merges edits of neighbouring fields. MACs and addresses are quoted:
+ * unquoted, YAML 1.1 readers take 12:34:56:12:34:56 for a number.
  */
 function text(nic: Interface): string {
   const linkLocal = nic.address.includes(':') ? '[ipv6]' : '[]';
@@ -145,12 +148,15 @@ function readOwn(content: string): Ethernet | undefined {
   return { id, keys };
 }
 
-/** YAML readers take quadratic time for some texts; a pushed file must not stop the process that judges it. */
+/**
+ * Limit on the length of a file. YAML readers take quadratic time for some texts, and a pushed file must not stop the
+ * process that judges it.
+ */
 const MAX_LENGTH = 8192;
 
 /**
- * All scalars are read as text, as netplan's own libyaml does: to it 0x5dc and 01500 are no MTU of 1500, whatever
- * the YAML versions say.
+ * Reads all scalars as text, as netplan's own libyaml does. libyaml takes neither 0x5dc nor 01500 for an MTU of 1500,
+ * whatever the YAML versions say.
  */
 function readYaml(
   path: string,
@@ -197,7 +203,8 @@ function readYaml(
 
 /**
  * Fills keys by path (`network.ethernets.multinic0.addresses[0]`, an empty list as `link-local[]`), so that no two
- * structures look alike. False: something that plain YAML does not need.
+ * structures look alike.
+ * @returns false for anything that plain YAML does not need
  */
 function flatten(node: unknown, path: string, id: string, keys: Map<string, string>): boolean {
   if (isAlias(node) || !isNode(node) || node.anchor !== undefined || node.tag !== undefined) return false;

@@ -8,19 +8,19 @@ import { isNodeId, isPlainText } from './text.ts';
 export type OsFamily = 'ubuntu' | 'debian' | 'rhel';
 export type RendererKind = 'netplan' | 'ifcfg' | 'keyfile';
 
-/** Whether NetworkManager is what reads a renderer's files, as its profiles. */
+/** Whether NetworkManager reads a renderer's files as profiles. */
 export function byNetworkManager(kind: RendererKind): boolean {
   return kind !== 'netplan';
 }
 
-/** A CR is known by group, namespace and name. */
+/** Group, namespace and name, which together identify a CR. */
 export interface ConfigRef {
   readonly group: string;
   readonly namespace: string;
   readonly name: string;
 }
 
-/** The identity that stands in a branch's node.yaml. */
+/** The identity in a branch's node.yaml. */
 export interface NodeIdentity {
   /** Kubernetes' node name. */
   readonly name: string;
@@ -40,7 +40,10 @@ export function branchOfNode(name: string): string {
 
 const TEXT = z.string().refine((text) => isPlainText(text), 'must be one line of visible text; correct it');
 
-/** A machine may not say it yet: the node is born all the same, and the next pass writes the ID. */
+/**
+ * An ID, or an empty text if the machine has not reported it yet. The controller makes the branch without the ID, and
+ * the next pass writes it.
+ */
 const ID = TEXT.or(z.literal(''));
 
 const NodeFile = z.strictObject({
@@ -57,7 +60,10 @@ const NodeFile = z.strictObject({
 
 const NodeDocument = z.strictObject({ node: NodeFile });
 
-/** node.yaml: same node, same bytes; a constant comment between any two values, so that git merges. */
+/**
+ * Renders node.yaml; the same node gives the same bytes. A constant comment stands between any two values, so that git
+ * merges edits.
+ */
 export function renderNode(node: NodeIdentity): string {
   return `# The node whose branch this is. The controller alone writes this file.
 node:

@@ -1,13 +1,13 @@
-// Which renderer an OS wants, from the text that a kubelet reports as osImage.
+// Finds the renderer for an OS by the text that a kubelet reports as osImage.
 
 import type { OsFamily, RendererKind } from './node.ts';
 
 export interface Os {
   readonly family: OsFamily;
   readonly major: number;
-  /** Absent: the OS as it is shipped lacks what the agent needs. */
+  /** Absent: the OS, as shipped, lacks something that the agent needs. */
   readonly renderer?: RendererKind;
-  /** The lack, as a clause of a message. */
+  /** The missing part, as a clause of a message. */
   readonly lacks?: string;
 }
 

@@ -29,12 +29,12 @@ export class Reading {
     return this.#value(key, 'InvalidMac', 'a MAC such as "fa:16:3e:5e:62:3e"', parseMac);
   }
 
-  /** Any decimal number: its range is for `checkNetwork` to judge, beside all other rules. */
+  /** Reads any decimal number. `checkNetwork` checks its range, beside all other rules. */
   mtu(key: string): number | undefined {
     return this.#value(key, 'InvalidMtu', 'an MTU from 68 to 9000, in decimal', decimal);
   }
 
-  /** @param of the address that the prefix belongs to, if that could be read */
+  /** @param of address that the prefix belongs to; undefined: the address could not be read */
   prefix(key: string, of: Address | undefined): number | undefined {
     return this.#value(key, 'InvalidPrefix', 'a prefix length such as 24', (text) => {
       const prefix = decimal(text);
@@ -68,16 +68,19 @@ export class Reading {
   }
 }
 
-/** A decimal number that all of the OS's readers take alike; 0x5dc and 01500 are other values to some of them. */
+/**
+ * Reads a decimal number in a form that all of the OS's readers understand alike. 0x5dc and 01500 are other values to
+ * some of these readers.
+ */
 function decimal(text: string): number | undefined {
   return /^(?:0|[1-9][0-9]{0,4})$/.test(text) ? Number(text) : undefined;
 }
 
-/** Number of problems reported at once: as many as a person reads on a terminal; a hostile file has thousands. */
+/** Number of problems reported at once: as many as a person reads on a terminal. A hostile file may have thousands. */
 const MAX_PROBLEMS = 50;
 
 /**
- * Reads the interfaces that a set of files describes, sorted; as many problems at once as somebody reads.
+ * Reads the interfaces that a set of files describes, sorted. Reports at most MAX_PROBLEMS problems.
  * @param nameOf the interface that a path belongs to; undefined: the path is not ours
  * @throws InvalidInputError `InvalidTree`
  */

@@ -5,17 +5,17 @@ import type { RendererKind } from './node.ts';
 export type Files = ReadonlyMap<string, string>;
 
 /**
- * Turns interfaces into the files of one OS family and back. `parse(render(x))` is `x`, byte for byte the same
- * output for the same input, and a constant line between any two lines that vary, so that git merges a revert.
+ * Turns interfaces into the files of one OS family and back: `parse(render(x))` is `x`, and the same input gives the
+ * same bytes. A constant line stands between any two lines that vary, so that git merges a revert.
  */
 export interface Renderer {
   readonly kind: RendererKind;
   /** The files of one interface. */
   render(nic: Interface): Files;
   /**
-   * Reads a set of managed files back, sorted by index of the names.
-   * Strict: exactly our own vocabulary, as our own tree must be. Lenient: our constant keys may be absent, as in
-   * files of the earlier agent; anything that we would not understand is refused all the same.
+   * Reads a set of managed files back, sorted by index of the names. Strict, as for a node's tree: the files have
+   * exactly our vocabulary. Lenient, as for files of the earlier agent: our constant keys may be absent, but a key that
+   * the renderer does not know is still refused.
    * @throws InvalidInputError `InvalidTree`; a problem's path is `file` or `file: key`.
    */
   parse(files: Files, options?: { readonly lenient?: boolean }): Interface[];

@@ -1,4 +1,4 @@
-// Every renderer that there is, by its kind.
+// All renderers, by their kind.
 
 import { ifcfg } from './ifcfg.ts';
 import { keyfile } from './keyfile.ts';

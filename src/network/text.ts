@@ -14,7 +14,10 @@ export function isPlainText(text: string, maxLength = 253): boolean {
   );
 }
 
-/** Controls (U+0085 among them), line and paragraph separators, format characters and lone surrogates; LF alone may stand. */
+/**
+ * Control characters (U+0085 among them) except LF, line and paragraph separators, format characters and lone
+ * surrogates.
+ */
 const HIDDEN = /(?!\n)[\p{Cc}\p{Zl}\p{Zp}\p{Cf}\p{Cs}]/u;
 
 /**
@@ -28,10 +31,13 @@ export function findHidden(text: string): { readonly line: number; readonly code
   return { line: text.slice(0, at).split('\n').length, codePoint: `U+${digits}` };
 }
 
-/** As `HIDDEN`, but joiners may stand: Persian and Hindi names are written with them. */
+/** Like `HIDDEN`, but allows joiners, because Persian and Hindi names contain them. */
 const UNPRINTABLE = /(?!\u200C|\u200D|\n)[\p{Cc}\p{Zl}\p{Zp}\p{Cf}\p{Cs}]/gu;
 
-/** Text for a terminal or a status, where somebody else's must not move a cursor or hide what follows: `?` for what does. */
+/**
+ * Foreign text for a terminal or a status: `?` stands for each character that could move a cursor or hide the text
+ * after it.
+ */
 export function printable(text: string): string {
   return text.replaceAll(UNPRINTABLE, '?');
 }
@@ -42,7 +48,7 @@ export function printableLine(text: string, maxLength: number): string {
   return line.replaceAll('\n', ' ');
 }
 
-/** JSON in which nothing is left that a terminal would obey. */
+/** JSON with an escape for each character that a terminal would obey. */
 export function printableJson(json: string): string {
   return json.replaceAll(UNPRINTABLE, (character) =>
     Array.from(
@@ -52,7 +58,7 @@ export function printableJson(json: string): string {
   );
 }
 
-/** attachedNodeId: a path component, part of a Job's name, a label. */
+/** Whether a text may be an attachedNodeId, which is also a path component, a part of a Job's name and a label. */
 export function isNodeId(text: string): boolean {
   return (
     /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/.test(text) &&
@@ -69,7 +75,7 @@ export function isNodeName(text: string): boolean {
   return LABEL_VALUE.test(text) || (text.length <= 253 && NODE_NAME.test(text));
 }
 
-/** IDs are compared without dashes and case: firmware spells a UUID as it likes. */
+/** The key by which IDs are compared, without dashes and in lower case. Firmware spells UUIDs in different ways. */
 export function nodeIdKey(id: string): string {
   return id.replaceAll('-', '').toLowerCase();
 }

@@ -1,4 +1,4 @@
-// For tests: the refusal itself, so that its problems can be looked at.
+// For tests: returns the refusal itself, so that a test can check its problems.
 
 import { InvalidInputError } from '../api/errors.ts';
 

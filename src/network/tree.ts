@@ -24,7 +24,8 @@ export function renderTree(node: NodeIdentity, network: Network): Files {
 }
 
 /**
- * Reads a node's tree and checks vocabulary, characters, sizes and the rules of a CR, whoever has checked it before.
+ * Reads a node's tree and checks vocabulary, characters, sizes and the rules of a CR. Checks them even if another part
+ * of the program has done so before.
  * @throws InvalidInputError `InvalidTree`
  */
 export function readTree(files: Files): NodeTree {
@@ -64,7 +65,7 @@ function hiddenIn(path: string, text: string): Problem[] {
   return [{ path, code: 'HiddenCharacter', message }];
 }
 
-/** Everything but node.yaml: what is on the host. */
+/** All files but node.yaml: the files that are on the host. */
 export function managedFiles(files: Files): Files {
   return new Map([...files].filter(([path]) => path !== NODE_FILE));
 }

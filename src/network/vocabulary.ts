@@ -1,5 +1,5 @@
-// The way in which every renderer reads its files: take the values, render the result again, and refuse what the file
-// says beyond or against that. So no second list of keys can drift from the renderer's.
+// Every renderer reads a file in this way: take the values, render the result again, and refuse any key of the file
+// that the rendering lacks or contradicts. So no second list of keys can drift from the renderer's.
 
 import type { Problem } from '../api/errors.ts';
 import type { Interface } from './interface.ts';
@@ -52,9 +52,9 @@ export function readComments(
 }
 
 /**
- * Compares what a file says with what it would say if we wrote it.
+ * Compares the keys of a file with the keys that the renderer would write.
  * @param values keys whose text was parsed into the interface, in whatever spelling
- * @param lenient keys of ours may be absent
+ * @param lenient our keys may be absent
  */
 export function compareKeys(
   path: string,

@@ -1,6 +1,6 @@
 import { rows } from './reason-rows.ts';
 
-/** Why a run of the agent did not simply apply its commit, and its warnings. */
+/** Reasons why a run of the agent did not simply apply its commit, and warnings of a run. */
 export const AGENT_REASONS = {
   ...rows('commit', 'author', {
     AddressInUse: ['Another link of the node has the address.', 'Remove it there, or correct the CR.'],

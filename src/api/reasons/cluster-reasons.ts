@@ -1,6 +1,6 @@
 import { rows } from './reason-rows.ts';
 
-/** Errors of the controller in a cluster; an error of the API server has its reason behind `Kube`. */
+/** Errors of the controller in a cluster; the code of an API server's error is `Kube` and the server's reason. */
 export const CLUSTER_REASONS = {
   ...rows('itself', 'nobody', {
     JobNameTaken: ['A Job of this name is still there.', 'Nothing; it is tried again when that is gone.'],

@@ -1,6 +1,6 @@
 import { rows } from './reason-rows.ts';
 
-/** Errors of commands, and of the home in a folder. */
+/** Errors of commands, and of a home in a folder. */
 export const COMMAND_REASONS = {
   ...rows('never', 'caller', {
     ControllerRunning: ['Another controller works on the folder.', 'Stop it, or use another folder.'],

@@ -1,11 +1,11 @@
 // The columns of the tables of reasons.
 
-/** When it is worth to try again: by itself, on a new commit of the branch, after a person acted, or never. */
+/** When a retry can succeed: by itself, on a new commit of the branch, after a person acted, or never. */
 export type Retry = 'itself' | 'commit' | 'person' | 'never';
 
 /**
- * The one who has to act: nobody, the author of the CR, the pusher, the caller of a command or of the API, the operator of the
- * controller and its store, the administrator of the node, or we, because it is a defect.
+ * The one who has to act: nobody, the author of the CR, the pusher, the caller of a command or of the API, the operator
+ * of the controller and its store, the administrator of the node, or the developers, because the error is a defect.
  */
 export type Actor = 'nobody' | 'author' | 'pusher' | 'caller' | 'operator' | 'node' | 'defect';
 
@@ -18,15 +18,15 @@ export interface ReasonFacts {
   readonly http?: number;
   /**
    * `store`: the store as a whole, so a pass ends instead of one node's turn. `tip`: the tip of a branch is invalid.
-   * `nextBoot`: the host is right now, and its next boot may do otherwise. `access`: the run reached no store and tried
-   * nothing, so it says nothing of the change.
+   * `nextBoot`: the host is right now, and its next boot may have another result. `access`: the run reached no store
+   * and tried nothing, so its result says nothing about the change.
    */
   readonly concerns?: 'store' | 'tip' | 'nextBoot' | 'access';
 }
 
 type Row = readonly [means: string, remedy: string, marks?: Pick<ReasonFacts, 'http' | 'concerns'>];
 
-/** Rows that share their retry class and who has to act. */
+/** Rows that share their retry class and their actor. */
 export function rows<Code extends string>(
   retry: Retry,
   actor: Actor,

@@ -1,5 +1,5 @@
-// Every code of the program that others read: of errors, outcomes, warnings, states, conditions and Events.
-// A code that stands here is frozen.
+// Every code of the program that people and other programs read: of errors, outcomes, warnings, states, conditions and
+// Events. A code that stands here is frozen.
 
 import type { Brand } from '../brand.ts';
 import { AGENT_REASONS } from './agent-reasons.ts';
@@ -34,7 +34,7 @@ export const REASONS = {
 
 export type Reason = keyof typeof REASONS;
 
-/** A code that another program, or another version of this one, gave. */
+/** A code from another program, or from another version of this program. */
 export type OtherReason = Brand<string, 'other reason'>;
 
 export type AnyReason = Reason | OtherReason;
@@ -43,7 +43,7 @@ function isReason(code: string): code is Reason {
   return Object.hasOwn(REASONS, code);
 }
 
-/** A code that was read from outside. */
+/** Reads a code that comes from outside of this program. */
 export function readReason(code: string): AnyReason {
   return isReason(code) ? code : (code as OtherReason);
 }
