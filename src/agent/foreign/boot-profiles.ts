@@ -57,6 +57,8 @@ function readKeyfile(file: string, content: string): BootProfile[] {
   const entries = iniEntries(content);
   if (entries === undefined) return [];
   const keys = new Map(entries);
+  // NetworkManager keeps in memory only the profiles that it generated for the state of the kernel.
+  if (keys.get('.nmmeta.nm-generated') === 'true') return [];
   const ethernet = (key: string): string | undefined =>
     keys.get(`ethernet.${key}`) ?? keys.get(`802-3-ethernet.${key}`);
   // NetworkManager takes the type of a profile without one from the profile's sections.

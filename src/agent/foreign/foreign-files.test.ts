@@ -112,6 +112,15 @@ describe('NetworkManager', () => {
     expect(said()).toEqual([`${FOLDER}/${name} ipv4.method=manual ipv4.address1`]);
   });
 
+  test('a profile that NetworkManager generated for what is in the kernel counts for nothing', () => {
+    const generated = '[connection]\ninterface-name=ens6\n[ipv4]\naddress1=10.0.0.1/32\nmethod=manual\n';
+    const file = 'run/NetworkManager/system-connections/ens6.nmconnection';
+    write(file, generated);
+    expect(said()).toEqual([`${file} ipv4.address1 ipv4.method=manual`]);
+    write(file, `${generated}[.nmmeta]\nnm-generated=true\nvolatile=true\nexternal=true\n`);
+    expect(said()).toEqual([]);
+  });
+
   test('a copy of an editor counts for nothing', () => {
     write(`${FOLDER}/x.nmconnection~`, '[connection]\ninterface-name=ens6\n[ipv4]\naddress1=10.0.0.1/8\n');
     expect(said()).toEqual([]);

@@ -46,6 +46,8 @@ const KEYFILE_MORE =
 function readKeyfile(file: string, content: string): DescribedNic[] {
   const entries = iniEntries(content) ?? [];
   const keys = new Map(entries);
+  // NetworkManager writes such a profile for a NIC that somebody configured past it. It goes with that configuration.
+  if (keys.get('.nmmeta.nm-generated') === 'true') return [];
   const mac = keys.get('ethernet.mac-address') ?? keys.get('802-3-ethernet.mac-address');
   const name = keys.get('connection.interface-name');
   const patterns = (keys.get('match.interface-name') ?? '').split(/[;,\s]/).filter((each) => each !== '');
