@@ -259,7 +259,8 @@ async function ifcfgRootfs(log: Log): Promise<string> {
   const recipe = [base, networkManager, RENAME_DEVICE, JSON.stringify(IFCFG_FILES)];
   return cached(`node-${suite}-networkmanager-ifcfg`, recipe, log, async (dir) => {
     // Not fs.cp: it knows no owners.
-    for (const layer of [base, networkManager]) await run('cp', ['-a', `${layer}/.`, dir], { timeoutMs: 600_000 });
+    for (const layer of [base, networkManager])
+      await run('cp', ['-a', `${layer}/.`, dir], { timeoutMs: 600_000 });
     for (const [path, content] of Object.entries(IFCFG_FILES)) await write(join(dir, path), content);
     await write(join(dir, 'usr/lib/udev/rename_device'), RENAME_DEVICE, 0o755);
   });
