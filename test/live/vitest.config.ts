@@ -18,6 +18,7 @@ export default defineConfig({
         'failures',
         'netplan',
         'networkmanager',
+        'own-subnet',
         'netplan-bullseye',
         'netplan-trixie',
         'netplan-uml',
