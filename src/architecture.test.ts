@@ -48,7 +48,7 @@ function importsOf(file: string): string[] {
   );
 }
 
-/** What each place imports of the other places, by a name for each file's place; undefined: the file is none of them. */
+/** The other places that each place imports. @param placeOf names the place of a file; undefined: the file is in none */
 function arrows(placeOf: (file: string) => string | undefined): Map<string, Set<string>> {
   const found = new Map<string, Set<string>>();
   for (const file of sources) {

@@ -103,7 +103,7 @@ export async function runInCluster(options: KubeOptions): Promise<void> {
     }, signal);
   } catch (error) {
     if (!signal.aborted) throw error;
-    // The signal to end came during the start, before there was any work.
+    // A signal to end that comes during the start finds no work to stop.
     log.warn({ err: error }, 'stopped during the start');
   }
 }

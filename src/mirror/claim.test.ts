@@ -146,7 +146,7 @@ describe('an entry is for the node', () => {
   });
 });
 
-/** What is said of the only entry. */
+/** The verdict on the only entry. */
 function message(inventory: InventoryNode[], entry: string): string {
   const main = mainOf(config('one', entry));
   const [found] = resolveClaims(main, inventory, new Map()).byEntry.values();
