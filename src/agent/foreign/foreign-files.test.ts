@@ -21,7 +21,7 @@ function write(path: string, content: string): void {
   writeFileSync(join(dir, path), content);
 }
 
-/** What is said of the NIC, as the file and the keys beyond DHCP. */
+/** Descriptions of the NIC: each file, and its keys beyond DHCP. */
 function said(): string[] {
   return describedNics(openRoot(dir))
     .filter((each) => describes(each, NIC))

@@ -1,11 +1,11 @@
 // Descriptions of NICs in foreign files.
 import { rendererOf } from '../../network/renderers.ts';
-import { isProfileName, PROFILE_FOLDERS } from './boot-profiles.ts';
 import { readFolder } from './boot-folders.ts';
 import type { DescribedNic, NicMatch } from './foreign-nics.ts';
 import { NETPLAN_FOLDERS, netplanNics } from './foreign-netplan.ts';
-import { IFCFG_FOLDER, isIfcfg } from './ifcfg-files.ts';
-import { iniEntries, shellValues } from './ini-entries.ts';
+import { IFCFG_FOLDER, isIfcfg, isNo } from './ifcfg-files.ts';
+import { shellValues } from './ini-entries.ts';
+import { readKeyfiles, type Keyfile } from './keyfiles.ts';
 import type { Root } from '../files/root.ts';
 import { canonicalMac, mergedFiles } from './systemd-files.ts';
 
@@ -19,11 +19,9 @@ export function describedNics(root: Root): DescribedNic[] {
   const netplan = mergedFiles(NETPLAN_FOLDERS, read).filter(
     ({ name, file }) => name.endsWith('.yaml') && !rendererOf('netplan').manages(file),
   );
-  const profiles = PROFILE_FOLDERS.flatMap((folder) =>
-    [...read(folder)]
-      .filter(([name]) => isProfileName(name, folder) && !rendererOf('keyfile').manages(`${folder}/${name}`))
-      .flatMap(([name, content]) => readKeyfile(`${folder}/${name}`, content)),
-  );
+  const profiles = readKeyfiles(read)
+    .filter(({ file }) => !rendererOf('keyfile').manages(file))
+    .flatMap(ofKeyfile);
   const ifcfgs = [...read(IFCFG_FOLDER)]
     .filter(([name]) => isIfcfg(name) && !rendererOf('ifcfg').manages(`${IFCFG_FOLDER}/${name}`))
     .flatMap(([name, content]) => {
@@ -43,19 +41,7 @@ const PASSIVE_METHODS: ReadonlySet<string> = new Set(['auto', 'dhcp', 'disabled'
 const KEYFILE_MORE =
   /^ipv[46]\.(address|route|routing-rule|gateway|dns$)|^connection\.(master|controller|slave-type|port-type)$|cloned-mac-address$/;
 
-function readKeyfile(file: string, content: string): DescribedNic[] {
-  const entries = iniEntries(content) ?? [];
-  const keys = new Map(entries);
-  // NetworkManager writes such a profile for a NIC that somebody configured past it. It goes with that configuration.
-  if (keys.get('.nmmeta.nm-generated') === 'true') return [];
-  const mac = keys.get('ethernet.mac-address') ?? keys.get('802-3-ethernet.mac-address');
-  const name = keys.get('connection.interface-name');
-  const patterns = (keys.get('match.interface-name') ?? '').split(/[;,\s]/).filter((each) => each !== '');
-  const match: NicMatch = {
-    ...(mac !== undefined && { mac: canonicalMac(mac) }),
-    ...(name !== undefined && { name }),
-    ...(patterns.length > 0 && { patterns }),
-  };
+function ofKeyfile({ file, entries, keys, match }: Keyfile): DescribedNic[] {
   if (Object.keys(match).length === 0) return [];
   const more = entries.flatMap(([key, value]) => {
     if (value === '') return [];
@@ -80,7 +66,7 @@ function readIfcfg(file: string, content: string, routes: readonly string[]): De
     ...(mac === undefined && name !== undefined && { name }),
   };
   const keys = [...values].flatMap(([key, value]) => {
-    if (key === 'NM_CONTROLLED') return /^(no|false|n|f|0)$/i.test(value) ? [`${key}=${value}`] : [];
+    if (key === 'NM_CONTROLLED') return isNo(value) ? [`${key}=${value}`] : [];
     return IFCFG_MORE.test(key) && value !== '' ? [key] : [];
   });
   return [{ id: values.get('NAME') ?? file, match, file, by: 'profile', more: [...keys, ...routes] }];

@@ -37,15 +37,19 @@ export interface NicWords {
   readonly driver?: string;
 }
 
-/** Whether a description fits this NIC. A description by the driver fits a NIC whose driver is not known. */
-export function describes({ match }: DescribedNic, { mac, names, driver }: NicWords): boolean {
+/** Whether a description fits this NIC. A description that asks for nothing is of no NIC in particular. */
+export function describes({ match }: DescribedNic, nic: NicWords): boolean {
+  return Object.keys(match).length > 0 && fits(match, nic);
+}
+
+/** Whether a NIC has everything that a match asks for. A NIC whose driver is not known fits any driver. */
+export function fits(match: NicMatch, { mac, names, driver }: NicWords): boolean {
   const { patterns = [], drivers = [] } = match;
   return (
     (match.mac === undefined || match.mac === mac) &&
     (match.name === undefined || names.includes(match.name)) &&
     (patterns.length === 0 || names.some((name) => globsMatch(patterns, name))) &&
-    (drivers.length === 0 || driver === undefined || globsMatch(drivers, driver)) &&
-    Object.keys(match).length > 0
+    (drivers.length === 0 || driver === undefined || globsMatch(drivers, driver))
   );
 }
 

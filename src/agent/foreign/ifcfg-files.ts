@@ -26,3 +26,8 @@ export function readIfcfgs(read: ReadFolder): Ifcfg[] {
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, content]) => ({ file: `${IFCFG_FOLDER}/${name}`, values: shellValues(content) }));
 }
+
+/** Whether the value of a switch, such as ONBOOT, switches off; an absent one does not. */
+export function isNo(value = ''): boolean {
+  return /^(no|false|n|f|0)$/i.test(value);
+}
