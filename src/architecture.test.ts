@@ -61,9 +61,9 @@ function arrows(placeOf: (file: string) => string | undefined): Map<string, Set<
 }
 
 function expectTable(rows: readonly Row[], found: ReadonlyMap<string, ReadonlySet<string>>): void {
-  const told = new Map(rows.map(({ path, imports }) => [path, imports.toSorted()]));
+  const documented = new Map(rows.map(({ path, imports }) => [path, imports.toSorted()]));
   const real = new Map([...found].map(([path, imports]) => [path, [...imports].toSorted()]));
-  expect(Object.fromEntries(told)).toEqual(Object.fromEntries(real));
+  expect(Object.fromEntries(documented)).toEqual(Object.fromEntries(real));
 }
 
 function expectDownwards(rows: readonly Row[], nameOf: (row: Row) => string): void {
@@ -99,9 +99,9 @@ describe('docs/architecture.md', () => {
   it('says the purpose of each folder as its README.md does', () => {
     const rooms = WITH_ROOMS.flatMap((base) => rowsOf(`Room of \`${base}\``));
     const rows = [...folders, ...rooms.filter(({ path }) => !WITH_ROOMS.includes(path))];
-    const told = Object.fromEntries(rows.map(({ path, purpose }) => [path, `${purpose}\n`]));
+    const documented = Object.fromEntries(rows.map(({ path, purpose }) => [path, `${purpose}\n`]));
     const read = rows.map(({ path }) => [path, readFileSync(join(ROOT, path, 'README.md'), 'utf8')]);
-    expect(told).toEqual(Object.fromEntries(read));
+    expect(documented).toEqual(Object.fromEntries(read));
   });
 });
 

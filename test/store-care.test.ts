@@ -81,9 +81,9 @@ test('a write that loses leaves nothing behind, or maintenance takes it away bes
       );
       execFileSync('git', ['-C', dir, 'update-ref', ref, made.trim()]);
     });
-    const { lost, oids } = await store.writeEach(batchFrom(tips.get(ref)!));
+    const { rejected, oids } = await store.writeEach(batchFrom(tips.get(ref)!));
     sync.mockRestore();
-    expect(lost).toEqual([ref]);
+    expect(rejected).toEqual([ref]);
     expect(await store.reader.ref(other)).toBe(oids[1]);
     expect(store.hasUnreferenced).toBe(true);
     expect(unreachable(dir).length).toBeGreaterThan(0);

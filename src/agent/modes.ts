@@ -5,7 +5,7 @@ import { hasCode, MultinicError } from '../api/errors.ts';
 import { AgentJob, NODE_ADDRESS_VARIABLE } from '../api/job.ts';
 import type { Outcome } from '../api/outcome.ts';
 import { httpBranch } from './fetch/store-branch.ts';
-import { elsewhereMs } from './command/host-command.ts';
+import { hostCommandMs } from './command/host-command.ts';
 import { readDesired, readTreeFolder } from './plan/desired.ts';
 import type { Host } from './host/host.ts';
 import { limit } from './run/deadline.ts';
@@ -123,7 +123,7 @@ async function withHost(
     if (options.outcome === undefined) process.stdout.write(`${JSON.stringify(fitOutcome(outcome))}\n`);
     else writeOutcome(options.outcome, outcome);
     const { result, durationMs } = outcome;
-    log.info({ result, durationMs, elsewhereMs: elsewhereMs() }, outcome.message ?? result);
+    log.info({ result, durationMs, elsewhereMs: hostCommandMs() }, outcome.message ?? result);
     if (outcome.result !== 'Failed') return AGENT_EXIT.ok;
     return outcome.reason === 'RestoreFailed' ? AGENT_EXIT.restoreFailed : AGENT_EXIT.failed;
   } catch (error) {

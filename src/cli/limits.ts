@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { DeskOptions } from '../controller/desk.ts';
+import type { ControllerContextOptions } from '../controller/controller-context.ts';
 import type { PassOptions } from '../controller/pass.ts';
 import { wholeNumber } from './output.ts';
 import { DEFAULTS } from '../api/defaults.ts';
@@ -26,7 +26,7 @@ export function withLimits(command: Command): Command {
 export function limitsOf(
   { jobs, stopAfter, maxRemoval }: LimitFlags,
   run: Pick<NonNullable<PassOptions['policy']>, 'apply' | 'probes' | 'deadlineSeconds'>,
-): Required<Pick<DeskOptions, 'guard'> & Pick<PassOptions, 'policy'>> {
+): Required<Pick<ControllerContextOptions, 'guard'> & Pick<PassOptions, 'policy'>> {
   return {
     policy: { concurrency: jobs, stopAfter, ...run },
     guard: { fraction: maxRemoval / 100, minimum: 1 },

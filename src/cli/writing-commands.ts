@@ -102,12 +102,12 @@ async function postOrAsk(flags: RollbackFlags, path: string, body: object): Prom
   try {
     return await post(flags, path, body);
   } catch (error) {
-    if (!hasCode(error, 'TakesAllInterfaces') || !(await isMeant(error))) throw error;
+    if (!hasCode(error, 'TakesAllInterfaces') || !(await askWhetherToGoOn(error))) throw error;
     return post(flags, path, { ...body, yes: true });
   }
 }
 
-async function isMeant({ message }: Error): Promise<boolean> {
+async function askWhetherToGoOn({ message }: Error): Promise<boolean> {
   if (process.stdin.isTTY !== true || process.stderr.isTTY !== true) return false;
   const { createInterface } = await import('node:readline/promises');
   const terminal = createInterface({ input: process.stdin, output: process.stderr });

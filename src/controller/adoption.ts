@@ -6,7 +6,7 @@ import { adopt, headOf, move } from '../history/branch-commits.ts';
 import type { Branch } from '../history/node-branch.ts';
 import type { OutcomeRecord } from '../history/outcome-branch.ts';
 import { Batch } from '../store/model/batch.ts';
-import type { Desk } from './desk.ts';
+import type { ControllerContext } from './controller-context.ts';
 import { namesAdopted } from './facts.ts';
 
 /** Limit of adoptions in a row: a host with other names each time would cause a commit and a job at every pass. */
@@ -14,7 +14,7 @@ const MAX_ADOPTIONS = 5;
 
 /** @returns the branch with the names that its newest run found; the branch itself when it has them, or cannot have them */
 export async function adoptNames(
-  { store, branches, log }: Desk,
+  { store, branches, log }: ControllerContext,
   branch: Branch,
   history: readonly OutcomeRecord[],
 ): Promise<Branch> {

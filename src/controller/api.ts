@@ -6,7 +6,7 @@ import { describe, diff, timeline } from '../history/timeline.ts';
 import { RENDERER_KINDS } from '../network/renderers.ts';
 import type { Route, RouteCall } from '../store/http/routes.ts';
 import { CONTROLLER, isControllerAddress } from '../store/model/committer.ts';
-import type { Desk } from './desk.ts';
+import type { ControllerContext } from './controller-context.ts';
 import type { Requester } from './sink-port.ts';
 import { reportOf } from './status-report.ts';
 
@@ -15,9 +15,9 @@ const Author = z.strictObject({ name: z.string().min(1).max(200), email: z.strin
 
 const Body = z.strictObject({ author: Author.optional() });
 /** `yes`: the command may take all interfaces of a node away. */
-const Meant = Body.extend({ yes: z.boolean().default(false) });
-export const RollbackBody = Meant.extend({ to: z.string().optional() });
-export const ChangeBody = Meant.extend({ change: z.string() });
+const RemovingBody = Body.extend({ yes: z.boolean().default(false) });
+export const RollbackBody = RemovingBody.extend({ to: z.string().optional() });
+export const ChangeBody = RemovingBody.extend({ change: z.string() });
 export const RerenderBody = Body.extend({
   nodes: z.array(z.string()).default([]),
   renderer: z.enum(RENDERER_KINDS).optional(),
@@ -36,7 +36,7 @@ function read(pattern: string, handle: Route['handle']): Route {
 }
 
 /** Starts a pass after each command that changes something. */
-export function apiRoutes({ commands, telling, wake, store }: Desk): Route[] {
+export function apiRoutes({ commands, reporter, passTrigger, store }: ControllerContext): Route[] {
   const { reader } = store;
   const command = <T extends { author?: z.infer<typeof Author> | undefined }>(
     pattern: string,
@@ -49,15 +49,15 @@ export function apiRoutes({ commands, telling, wake, store }: Desk): Route[] {
     handle: async (call) => {
       const body = schema.parse(call.body ?? {});
       const result = await act(call.params['node'] ?? '', body, requester(call, body.author));
-      wake.trigger();
+      passTrigger.fire();
       return result;
     },
   });
   return [
     read('/status', async () => {
-      if (telling.snapshot === undefined)
+      if (reporter.snapshot === undefined)
         throw new MultinicError('Busy', 'the first pass is under way: ask again in a moment');
-      return reportOf(telling.snapshot, telling.statuses, telling.failure);
+      return reportOf(reporter.snapshot, reporter.statuses, reporter.failure);
     }),
     read('/nodes/:node', async ({ params, query }) => describe(reader, params['node']!, query['at'])),
     read('/nodes/:node/log', async ({ params, query }) =>

@@ -13,11 +13,11 @@ import type { RendererKind } from '../network/node.ts';
 import { nodeIdKey } from '../network/text.ts';
 import { Batch } from '../store/model/batch.ts';
 import type { Commit, Oid, Person } from '../store/model/store-port.ts';
-import { decideAnew } from '../store/race.ts';
+import { retryOnLostRace } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
 import { moveMany, type Build, type ManyMoved, type Moved } from './many-branches.ts';
 import type { PausableInventory, Requester } from './sink-port.ts';
-import type { WaitingRemovals } from './telling.ts';
+import type { WaitingRemovals } from './reporter.ts';
 import { NODES } from '../network/node-ref.ts';
 
 /** Number of commits of a branch that `rollback --change` searches for the change, to name the nodes that moved on. */
@@ -28,7 +28,7 @@ export interface CommandsOptions {
   readonly branches: Branches;
   readonly mirror: Mirror;
   readonly inventory: PausableInventory;
-  readonly telling: {
+  readonly reporter: {
     readonly waitingRemovals: WaitingRemovals | undefined;
     /** Nodes that the newest pass found failed. */
     readonly failedNodes: readonly string[];
@@ -40,27 +40,27 @@ export class Commands {
   readonly #branches: Branches;
   readonly #mirror: Mirror;
   readonly #inventory: PausableInventory;
-  readonly #telling: CommandsOptions['telling'];
+  readonly #reporter: CommandsOptions['reporter'];
 
-  constructor({ store, branches, mirror, inventory, telling }: CommandsOptions) {
+  constructor({ store, branches, mirror, inventory, reporter }: CommandsOptions) {
     this.#store = store;
     this.#branches = branches;
     this.#mirror = mirror;
     this.#inventory = inventory;
-    this.#telling = telling;
+    this.#reporter = reporter;
   }
 
   /**
    * Commits the last different network, or that of a commit of the branch. The rollback holds until the CR changes.
-   * @param meant whether the node may lose all its interfaces
+   * @param mayRemoveAll whether the node may lose all its interfaces
    * @throws MultinicError `TakesAllInterfaces`
    */
-  async rollback(node: string, to: Oid | undefined, by: Requester, meant = false): Promise<Moved> {
-    return decideAnew(async () => {
+  async rollback(node: string, to: Oid | undefined, by: Requester, mayRemoveAll = false): Promise<Moved> {
+    return retryOnLostRace(async () => {
       const branch = await this.#branches.get(node);
       const batch = new Batch();
       const target = await rollbackTarget(this.#store.reader, branch, to && (await this.#resolve(to)));
-      return this.#land(batch, branch, this.#rollTo(batch, branch, target, by, meant));
+      return this.#land(batch, branch, this.#rollTo(batch, branch, target, by, mayRemoveAll));
     });
   }
 
@@ -70,11 +70,11 @@ export class Commands {
     branch: Branch,
     { network, commit }: RollbackTarget,
     by: Requester,
-    meant: boolean,
+    mayRemoveAll: boolean,
   ): Head {
     const head = rollback(batch, headOf(branch), network, commit, causeOf(by));
     const node = branch.name;
-    if (!meant && network.length === 0 && branch.network.length > 0) {
+    if (!mayRemoveAll && network.length === 0 && branch.network.length > 0) {
       throw new MultinicError(
         'TakesAllInterfaces',
         `${node} would lose all its interfaces (${describeChange(branch.network, network)}): add --yes if that is meant`,
@@ -90,7 +90,7 @@ export class Commands {
   }
 
   /** Rolls back all nodes that a commit of main touched. Nodes that moved on since are listed and left as they are. */
-  async rollbackChange(change: Oid, by: Requester, meant = false): Promise<ManyMoved> {
+  async rollbackChange(change: Oid, by: Requester, mayRemoveAll = false): Promise<ManyMoved> {
     const { reader } = this.#store;
     const main = await this.#resolve(change);
     const named = await changedNodes(reader, await reader.commit(main));
@@ -111,7 +111,7 @@ export class Commands {
       if (!isOf(branch.base.commit, main) || branch.hold !== undefined || branch.invalid !== undefined)
         throw movedOn(branch);
       const target = await rollbackTarget(reader, branch, touched.get(branch), { onBranch: true });
-      return (batch) => this.#rollTo(batch, branch, target, by, meant);
+      return (batch) => this.#rollTo(batch, branch, target, by, mayRemoveAll);
     };
     return moveMany(this.#store, [...touched.keys()], decide, async (node) => {
       throw movedOn(await this.#branches.get(node));
@@ -125,7 +125,7 @@ export class Commands {
 
   /** Requests a run now, or a run that takes a host over from another store. */
   async request(node: string, request: Request, by: Requester): Promise<Moved> {
-    return decideAnew(async () => {
+    return retryOnLostRace(async () => {
       await this.#branches.get(node);
       const batch = new Batch();
       const tip = await this.#store.reader.ref(outcomeRef(node));
@@ -137,11 +137,11 @@ export class Commands {
 
   /** Requests a run for each failed node, in one batch. */
   async retryFailed(by: Requester): Promise<ManyMoved> {
-    const nodes = this.#telling.failedNodes;
+    const nodes = this.#reporter.failedNodes;
     if (nodes.length === 0) {
       throw new MultinicError('NothingToRetry', 'no node has failed: see multinic status');
     }
-    return decideAnew(async () => {
+    return retryOnLostRace(async () => {
       const batch = new Batch();
       for (const node of nodes) {
         const tip = await this.#store.reader.ref(outcomeRef(node));
@@ -183,7 +183,7 @@ export class Commands {
       branches,
       async (branch) => build(branch),
       (name) =>
-        decideAnew(async () => {
+        retryOnLostRace(async () => {
           const branch = await this.#branches.get(name);
           const batch = new Batch();
           return this.#land(batch, branch, build(branch)(batch));
@@ -204,18 +204,18 @@ export class Commands {
       return { confirmed: target, commit: (await this.request(target, 'confirm', by)).commit };
     }
     const wanted = target && (await this.#resolve(target));
-    const waiting = wanted === undefined ? this.#telling.waitingRemovals : undefined;
-    const meant = wanted ?? waiting?.main;
+    const waiting = wanted === undefined ? this.#reporter.waitingRemovals : undefined;
+    const confirmed = wanted ?? waiting?.main;
     const nodes = waiting && [...waiting.nodes].sort();
-    if (meant === undefined || nodes?.length === 0) {
+    if (confirmed === undefined || nodes?.length === 0) {
       throw new MultinicError(
         'NothingToConfirm',
         'no removal waits for a confirmation: name a node or a commit of main to confirm something else',
       );
     }
-    return decideAnew(async () => {
+    return retryOnLostRace(async () => {
       const tip = await this.#store.reader.ref(MAIN);
-      if (!(await this.#store.reader.isAncestor(meant, tip!))) {
+      if (!(await this.#store.reader.isAncestor(confirmed, tip!))) {
         throw new MultinicError(
           'NotInBranch',
           `${target} is neither a node nor a commit of main: see multinic status`,
@@ -228,16 +228,16 @@ export class Commands {
         files: new Map(),
         author: authorOf(by),
         ...(nodes !== undefined && { body: nodes.join('\n') }),
-        subject: `confirm ${wanted === undefined ? 'removals at' : 'change'} ${meant.slice(0, 10)}`,
+        subject: `confirm ${wanted === undefined ? 'removals at' : 'change'} ${confirmed.slice(0, 10)}`,
         trailers: [
-          [TRAILER.confirms, meant],
+          [TRAILER.confirms, confirmed],
           [TRAILER.means, wanted === undefined ? 'removals' : 'change'],
           [TRAILER.by, by.principal],
         ],
       });
       batch.move(MAIN, mark, tip!);
       const [commit] = await this.#store.write(batch);
-      return { confirmed: meant, commit: commit!, ...(nodes !== undefined && { nodes }) };
+      return { confirmed, commit: commit!, ...(nodes !== undefined && { nodes }) };
     });
   }
 

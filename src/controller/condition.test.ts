@@ -83,7 +83,7 @@ describe('the conditions of a CR', () => {
     ],
     ['one paused that has nothing to do', { a: { paused: true } }, { Ready: 'True Applied' }],
     [
-      'a failure is told before all else',
+      'a failure is reported first',
       { a: paused, b: failed, c: running },
       { Ready: 'False NodesFailed', Reconciling: 'True NodesOnTheirWay', Stalled: 'True NodesFailed' },
     ],

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hasCode, MultinicError } from '../api/errors.ts';
 import type { Snapshot } from './config-status.ts';
-import type { Desk } from './desk.ts';
+import type { ControllerContext } from './controller-context.ts';
 import type { Pass } from './pass.ts';
 
 /** Pause before the pass after an error, and before a resync, which repairs the effect of lost events. */
@@ -27,52 +27,52 @@ export interface PassListener {
 type Turn = { readonly pauseMs: number } | 'end';
 
 export class Loop {
-  readonly #desk: Desk;
+  readonly #context: ControllerContext;
   readonly #pass: Pass;
   readonly #listener: PassListener;
   #resyncedAt = -Infinity;
 
-  constructor(desk: Desk, pass: Pass, listener: PassListener) {
-    this.#desk = desk;
+  constructor(context: ControllerContext, pass: Pass, listener: PassListener) {
+    this.#context = context;
     this.#pass = pass;
     this.#listener = listener;
   }
 
   /** @throws MultinicError `Fenced` when another controller took the store over */
   async run(): Promise<void> {
-    const { wake } = this.#desk;
-    while (!wake.stopped) {
-      wake.begin();
+    const { passTrigger } = this.#context;
+    while (!passTrigger.stopped) {
+      passTrigger.begin();
       this.#resyncIfDue();
       const turn = await this.#turn();
       if (turn === 'end') return;
-      await wake.pause(turn.pauseMs);
+      await passTrigger.pause(turn.pauseMs);
     }
   }
 
   async #turn(): Promise<Turn> {
     const began = performance.now();
     try {
-      const { snapshot, nextWake } = await this.#pass.run();
+      const { snapshot, nextPassAt } = await this.#pass.run();
       if (await this.#listener.passed?.(snapshot, performance.now() - began)) return 'end';
       await sleep(Math.min(performance.now() - began, MAX_REST_MS));
-      return { pauseMs: this.#pauseUntil(nextWake) };
+      return { pauseMs: this.#pauseUntil(nextPassAt) };
     } catch (error) {
       await this.#fail(error);
       return { pauseMs: RETRY_MS };
     }
   }
 
-  #pauseUntil(nextWake: number | undefined): number {
-    if (nextWake === undefined) return RESYNC_MS;
-    return Math.min(RESYNC_MS, Math.max(nextWake - this.#desk.now(), 50));
+  #pauseUntil(nextPassAt: number | undefined): number {
+    if (nextPassAt === undefined) return RESYNC_MS;
+    return Math.min(RESYNC_MS, Math.max(nextPassAt - this.#context.now(), 50));
   }
 
   /** @throws MultinicError `Fenced`, and the error itself when the listener ends the loop */
   async #fail(error: unknown): Promise<void> {
-    const { telling, log } = this.#desk;
+    const { reporter, log } = this.#context;
     await this.#throwIfFenced();
-    await telling.tellFailure(error);
+    await reporter.reportFailure(error);
     const code = error instanceof MultinicError ? error.code : undefined;
     log.error({ err: error, code }, 'pass failed: trying again');
     if (this.#listener.failed?.(error)) throw error;
@@ -80,7 +80,7 @@ export class Loop {
 
   /** Checks the fence: in a replaced store the pass's own failure means nothing. @throws MultinicError `Fenced` */
   async #throwIfFenced(): Promise<void> {
-    await this.#desk.store.expectFence().catch((error: unknown) => {
+    await this.#context.store.expectFence().catch((error: unknown) => {
       // An unreadable store is the failure of the pass, which is reported elsewhere.
       if (hasCode(error, 'Fenced')) throw error;
     });
@@ -91,6 +91,6 @@ export class Loop {
     const now = performance.now();
     if (now - this.#resyncedAt < RESYNC_MS) return;
     this.#resyncedAt = now;
-    this.#desk.store.refs.forget();
+    this.#context.store.refs.forget();
   }
 }

@@ -63,7 +63,7 @@ export async function moveMany(
     const written = await writeSome(store, batch);
     for (const [{ name }, { mark }] of marks) {
       const commit = written.oids[mark - 1];
-      if (commit !== undefined && !written.lost.has(nodeRef(name))) moved.push({ node: name, commit });
+      if (commit !== undefined && !written.rejected.has(nodeRef(name))) moved.push({ node: name, commit });
       else
         await again(name).then(
           (one) => moved.push(one),
@@ -81,12 +81,12 @@ export async function moveMany(
 async function writeSome(
   store: Store,
   batch: Batch,
-): Promise<{ readonly oids: readonly Oid[]; readonly lost: ReadonlySet<string> }> {
+): Promise<{ readonly oids: readonly Oid[]; readonly rejected: ReadonlySet<string> }> {
   try {
-    const { oids, lost } = await store.writeEach(batch);
-    return { oids, lost: new Set(lost) };
+    const { oids, rejected } = await store.writeEach(batch);
+    return { oids, rejected: new Set(rejected) };
   } catch (error) {
-    if (error instanceof MultinicError && error.code === 'LostRace') return { oids: [], lost: new Set() };
+    if (error instanceof MultinicError && error.code === 'LostRace') return { oids: [], rejected: new Set() };
     throw error;
   }
 }

@@ -11,11 +11,11 @@ import type { Outcome } from '../api/outcome.ts';
 import { DEFAULT_POLICY } from '../scheduler/schedule.ts';
 import type { JobRequest, JobRunner, JobStatus } from '../scheduler/job-port.ts';
 import { Store } from '../store/store.ts';
-import { Desk } from './desk.ts';
+import { ControllerContext } from './controller-context.ts';
 import { Loop } from './loop.ts';
 import { Pass } from './pass.ts';
 import type { PausableInventory, StatusSink } from './sink-port.ts';
-import { Wake } from './wake.ts';
+import { PassTrigger } from './pass-trigger.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 
@@ -43,7 +43,7 @@ let inventory: PausableInventory;
 let sink: StatusSink;
 /** What was said of the CR, and to people. */
 let said: string[];
-let desk: Desk;
+let context: ControllerContext;
 let pass: Pass;
 
 beforeEach(async () => {
@@ -60,9 +60,16 @@ beforeEach(async () => {
     emit: async ({ reason }) => void said.push(reason),
   };
   const log = pino({ level: 'silent' });
-  desk = new Desk({ store, inventory, sink, wake: new Wake(), log, now: () => NOW });
+  context = new ControllerContext({
+    store,
+    inventory,
+    sink,
+    passTrigger: new PassTrigger(),
+    log,
+    now: () => NOW,
+  });
   pass = new Pass({
-    desk,
+    context,
     source: { list: async () => ({ configs: [config()], doubt: () => undefined }) },
     runner: jobs,
     policy: { ...DEFAULT_POLICY, concurrency: 100 },
@@ -140,7 +147,7 @@ function endedWell(job: JobRequest): JobStatus {
     commit,
     result: 'Applied',
     step: 'finish',
-    tree: desk.telling.snapshot!.facts.get(node)!.tipTree,
+    tree: context.reporter.snapshot!.facts.get(node)!.tipTree,
     machineId: 'machine',
     bootId: 'boot',
     startedAt: new Date(NOW).toISOString(),
@@ -219,10 +226,10 @@ test('a pass in whose midst the store is replaced reports nothing', async () => 
   expect(said).toEqual([]);
 });
 
-test('a pass that fails because the store was replaced is told to nobody', async () => {
+test('a pass that fails because the store was replaced is not reported', async () => {
   takeOverMeanwhile();
   vi.spyOn(store.reader, 'commit').mockRejectedValue(new TypeError('what is not there any more'));
-  await expect(new Loop(desk, pass, {}).run()).rejects.toMatchObject({ code: 'Fenced' });
+  await expect(new Loop(context, pass, {}).run()).rejects.toMatchObject({ code: 'Fenced' });
   expect(said).toEqual([]);
 });
 
@@ -239,16 +246,16 @@ test('a pass that ends because the store was replaced starts no further job', as
 });
 
 test('a node that has to wait is looked at again soon', async () => {
-  expect((await pass.run()).nextWake).toBeUndefined();
+  expect((await pass.run()).nextPassAt).toBeUndefined();
   vi.spyOn(jobs, 'start').mockRejectedValueOnce(new TypeError('no answer'));
-  expect((await pass.run()).nextWake).toBe(NOW + 5_000);
+  expect((await pass.run()).nextPassAt).toBe(NOW + 5_000);
 });
 
 test('a retry of all failed nodes asks for one run of each', async () => {
   const by = { name: 'p', email: 'p@example.org', principal: 'p' };
-  await expect(desk.commands.retryFailed(by)).rejects.toMatchObject({ code: 'NothingToRetry' });
-  vi.spyOn(desk.telling, 'failedNodes', 'get').mockReturnValue(['worker-1']);
-  expect((await desk.commands.retryFailed(by)).moved).toEqual([
+  await expect(context.commands.retryFailed(by)).rejects.toMatchObject({ code: 'NothingToRetry' });
+  vi.spyOn(context.reporter, 'failedNodes', 'get').mockReturnValue(['worker-1']);
+  expect((await context.commands.retryFailed(by)).moved).toEqual([
     { node: 'worker-1', commit: await outcomes() },
   ]);
   const request = await store.reader.commit((await outcomes())!);
@@ -272,11 +279,19 @@ function configs(): ConfigObject[] {
 }
 
 function passOf(sliceMs: number): Pass {
-  const { inventory: home, wake, log } = desk;
-  desk = new Desk({ store, inventory: home, sink, wake, log, now: () => NOW, sliceMs });
+  const { inventory: home, passTrigger, log } = context;
+  context = new ControllerContext({
+    store,
+    inventory: home,
+    sink,
+    passTrigger,
+    log,
+    now: () => NOW,
+    sliceMs,
+  });
   const listed = configs();
   return new Pass({
-    desk,
+    context,
     source: { list: async () => ({ configs: listed, doubt: () => undefined }) },
     runner: jobs,
   });
@@ -301,17 +316,17 @@ describe('many CRs', () => {
   test('take as many passes as they need: outcomes and Jobs go between, and no status runs ahead', async () => {
     const short = passOf(0);
     const first = await short.run();
-    expect(first.nextWake).toBeLessThanOrEqual(NOW);
+    expect(first.nextPassAt).toBeLessThanOrEqual(NOW);
     const { behind } = first.snapshot.report;
     expect(behind.size).toBeGreaterThan(0);
-    expect([...desk.telling.statuses.keys()].filter((key) => behind.has(key))).toEqual([]);
+    expect([...context.reporter.statuses.keys()].filter((key) => behind.has(key))).toEqual([]);
     const started = jobs.started.length;
     let passes = 1;
     for (let report = first.snapshot.report; report.behind.size > 0; passes += 1)
       report = (await short.run()).snapshot.report;
     expect(passes).toBeGreaterThan(5);
     expect(jobs.started.length).toBeGreaterThan(started);
-    expect(desk.telling.statuses.size).toBe(12);
+    expect(context.reporter.statuses.size).toBe(12);
     expect((await store.reader.refs('refs/heads/node/')).size).toBe(12);
   });
 });

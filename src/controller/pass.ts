@@ -15,13 +15,13 @@ import { DEFAULT_POLICY, planJobs, type Plan, type Policy } from '../scheduler/s
 import { adoptNames } from './adoption.ts';
 import type { ListedConfig, Snapshot } from './config-status.ts';
 import { Confirmations } from './confirmations.ts';
-import type { Desk } from './desk.ts';
-import { Endings } from './endings.ts';
+import type { ControllerContext } from './controller-context.ts';
+import { OutcomeRecorder } from './outcome-recorder.ts';
 import { factsOf } from './facts.ts';
-import { NodeTroubles } from './node-troubles.ts';
+import { NodeErrors } from './node-errors.ts';
 
 export interface PassOptions {
-  readonly desk: Desk;
+  readonly context: ControllerContext;
   readonly source: ConfigSource;
   readonly runner: JobRunner;
   readonly policy?: Omit<Policy, 'confirmed'>;
@@ -30,7 +30,7 @@ export interface PassOptions {
 export interface PassResult {
   readonly snapshot: Snapshot;
   /** Time of the next pass if nothing happens before, milliseconds since 1970. */
-  readonly nextWake?: number;
+  readonly nextPassAt?: number;
 }
 
 /** Number of requests to the home at the same time. */
@@ -46,40 +46,40 @@ interface Known {
 }
 
 export class Pass {
-  readonly #desk: Desk;
+  readonly #context: ControllerContext;
   readonly #options: PassOptions;
   readonly #outcomes: Outcomes;
-  readonly #endings: Endings;
+  readonly #recorder: OutcomeRecorder;
   readonly #confirmations: Confirmations;
   /** Pause before a node in trouble is looked at again. */
   #retryMs = FIRST_RETRY_MS;
 
   constructor(options: PassOptions) {
-    const { desk, runner } = options;
-    this.#desk = desk;
+    const { context, runner } = options;
+    this.#context = context;
     this.#options = options;
-    this.#outcomes = new Outcomes(desk.store.reader);
-    this.#endings = new Endings(desk, runner, this.#outcomes);
-    this.#confirmations = new Confirmations(desk.store);
+    this.#outcomes = new Outcomes(context.store.reader);
+    this.#recorder = new OutcomeRecorder(context, runner, this.#outcomes);
+    this.#confirmations = new Confirmations(context.store);
   }
 
   async run(): Promise<PassResult> {
-    const { store, log, mirror, telling, inventory, now } = this.#desk;
+    const { store, log, mirror, reporter, inventory, now } = this.#context;
     const { source, runner } = this.#options;
     // A pass that finds nothing to write must still notice that the store was restored meanwhile.
     await store.expectFence();
-    const troubles = new NodeTroubles(store, log);
-    await this.#endings.record(await runner.list(), troubles);
+    const nodeErrors = new NodeErrors(store, log);
+    await this.#recorder.record(await runner.list(), nodeErrors);
     const { configs } = await mirror.main();
     const [list, nodes] = await Promise.all([source.list(configs), inventory.list()]);
     const mirrored = await mirror.pass(list, nodes);
-    const events = telling.keep(mirrored.events);
+    const events = reporter.keep(mirrored.events);
     checkpoint('controller.mirrored');
-    const { branches, facts } = await this.#know(mirrored, nodes, troubles);
+    const { branches, facts } = await this.#gatherFacts(mirrored, nodes, nodeErrors);
     const jobs = await runner.list();
     const plan = planJobs([...facts.values()], jobs, await this.#policy(), now());
-    const started = await this.#runJobs(plan, troubles);
-    const problems = new Map([...mirrored.problems, ...troubles.byNode]);
+    const started = await this.#runJobs(plan, nodeErrors);
+    const problems = new Map([...mirrored.problems, ...nodeErrors.byNode]);
     const snapshot: Snapshot = {
       report: { ...mirrored, branches, events, problems },
       mainTime: (await store.reader.commit(mirrored.main.commit)).committer.time,
@@ -90,17 +90,17 @@ export class Pass {
     };
     // A problem of the mirror's reading may come from a store that was restored meanwhile.
     await store.expectFence();
-    await telling.tell(snapshot);
+    await reporter.report(snapshot);
     const goOn = mirrored.behind.size > 0 ? now() : Infinity;
-    const nextWake = Math.min(plan.nextWake ?? Infinity, this.#retryAt(troubles), goOn);
-    return { snapshot, ...(nextWake < Infinity && { nextWake }) };
+    const nextPassAt = Math.min(plan.nextPassAt ?? Infinity, this.#retryAt(nodeErrors), goOn);
+    return { snapshot, ...(nextPassAt < Infinity && { nextPassAt }) };
   }
 
   /** A node's trouble may end by itself, so the pass tries again, each time after a longer pause. */
-  #retryAt(troubles: NodeTroubles): number {
+  #retryAt(nodeErrors: NodeErrors): number {
     const pauseMs = this.#retryMs;
-    this.#retryMs = troubles.byNode.size === 0 ? FIRST_RETRY_MS : Math.min(2 * pauseMs, MAX_RETRY_MS);
-    return troubles.byNode.size === 0 ? Infinity : this.#desk.now() + pauseMs;
+    this.#retryMs = nodeErrors.byNode.size === 0 ? FIRST_RETRY_MS : Math.min(2 * pauseMs, MAX_RETRY_MS);
+    return nodeErrors.byNode.size === 0 ? Infinity : this.#context.now() + pauseMs;
   }
 
   async #policy(): Promise<Policy> {
@@ -108,16 +108,20 @@ export class Pass {
   }
 
   /** Adopts names that hosts have already, then gathers the scheduler's input for each node. */
-  async #know(report: MirrorReport, nodes: readonly InventoryNode[], troubles: NodeTroubles): Promise<Known> {
-    const { store } = this.#desk;
+  async #gatherFacts(
+    report: MirrorReport,
+    nodes: readonly InventoryNode[],
+    nodeErrors: NodeErrors,
+  ): Promise<Known> {
+    const { store } = this.#context;
     const inventory = new Map(nodes.map((node) => [node.name, node]));
     const tips = await store.refs.below(OUTCOMES);
     const branches = new Map(report.branches);
     const facts = new Map<string, NodeFacts>();
     for (const [name, mirrored] of report.branches) {
-      await troubles.of(name, async () => {
+      await nodeErrors.of(name, async () => {
         const history = await this.#outcomes.recent(name, tips.get(outcomeRef(name)));
-        const branch = await adoptNames(this.#desk, mirrored, history);
+        const branch = await adoptNames(this.#context, mirrored, history);
         branches.set(name, branch);
         const annotations = report.main.configs.get(formatConfigRef(branch.node.source))?.annotations ?? {};
         facts.set(name, await factsOf(store.reader, branch, inventory.get(name), history, annotations));
@@ -126,8 +130,8 @@ export class Pass {
     return { branches, facts };
   }
 
-  async #runJobs({ withdraw, start }: Plan, troubles: NodeTroubles): Promise<JobStatus[]> {
-    const { store, log } = this.#desk;
+  async #runJobs({ withdraw, start }: Plan, nodeErrors: NodeErrors): Promise<JobStatus[]> {
+    const { store, log } = this.#context;
     const { runner } = this.#options;
     // Starting jobs moves no ref, so ask the fence: this process may have been suspended and replaced.
     if (withdraw.length + start.length > 0) await store.expectFence();
@@ -138,7 +142,7 @@ export class Pass {
       checkpoint('controller.start');
       const { node, commit, attempt, name } = request;
       log.info({ node, commit, job: name, attempt }, 'job started');
-      await troubles
+      await nodeErrors
         .of(node, async () => {
           await runner.start(request);
           started.push({ name, node, commit, attempt, phase: 'waiting' });

@@ -3,7 +3,7 @@ import { identity } from '../../test/support/agent.ts';
 import { renderTree, treeId } from '../network/tree.ts';
 import { Batch } from '../store/model/batch.ts';
 import type { Commit, Oid, Reader } from '../store/model/store-port.ts';
-import { Outcomes, recordEnding } from './outcome-branch.ts';
+import { Outcomes, recordOutcome } from './outcome-branch.ts';
 
 /** An outcome branch from its results, oldest first: `Failed c1` is a failed run of the change c1. */
 class Branch {
@@ -84,15 +84,15 @@ describe('how far back outcomes are read', () => {
     expect(await recent(new Branch(...Array.from({ length: 1100 }, () => 'Failed c')))).toHaveLength(1000);
   });
 
-  test('a new outcome costs one commit, and tells the same as all read anew', async () => {
+  test('a new outcome costs one commit, and equals a full read', async () => {
     const branch = new Branch('Applied c1', 'Failed c2', 'Requested', 'Applied c2', 'Applied c3');
     const outcomes = new Outcomes(branch.reader);
     await recent(branch, outcomes);
     for (const result of ['Failed c4', 'Applied c4', 'Applied c5', 'Applied c6']) {
       branch.add(result);
-      const told = await recent(branch, outcomes);
+      const records = await recent(branch, outcomes);
       expect(branch.read).toBe(1);
-      expect(told).toEqual(await recent(branch));
+      expect(records).toEqual(await recent(branch));
     }
   });
 });
@@ -100,7 +100,7 @@ describe('how far back outcomes are read', () => {
 test('a warning of a run that is well is to be found in the log', async () => {
   const branch = new Branch();
   const batch = new Batch();
-  await recordEnding(branch.reader, batch, undefined, {
+  await recordOutcome(branch.reader, batch, undefined, {
     node: 'w',
     job: 'j',
     stamp: 1,

@@ -64,7 +64,7 @@ export interface OutcomeRecord {
 }
 
 /** The end of a job, from the scheduler. Without an outcome, the result is Unknown. */
-export interface Ending {
+export interface EndedJob {
   readonly node: string;
   readonly job: string;
   readonly stamp: number;
@@ -78,7 +78,7 @@ export interface Ending {
 }
 
 /** A person's request for a run. */
-export interface Asking {
+export interface RunRequest {
   readonly node: string;
   readonly request: Request;
   readonly by: Person;
@@ -179,42 +179,42 @@ export function parseOutcome(commit: Commit): OutcomeRecord {
  * Adds the commit that records the end of a job to the batch. The result is Unknown if the agent reports the commit as
  * applied and the host's files have another tree than the commit.
  */
-export async function recordEnding(
+export async function recordOutcome(
   reader: Reader,
   batch: Batch,
   tip: Oid | undefined,
-  ending: Ending,
+  ended: EndedJob,
 ): Promise<void> {
-  const { outcome } = ending;
-  const parent = tip ?? root(batch, ending.node);
+  const { outcome } = ended;
+  const parent = tip ?? root(batch, ended.node);
   const before = tip === undefined ? new Map<string, string>() : await reader.files(tip);
   const after =
     outcome !== undefined && onHost(outcome.result)
-      ? await expectedFiles(reader, ending.commit, outcome.missing)
+      ? await expectedFiles(reader, ended.commit, outcome.missing)
       : undefined;
   const mismatch = after !== undefined && outcome?.tree !== treeId(after);
   const result: Result = mismatch ? 'Unknown' : (outcome?.result ?? 'Unknown');
   const reason = mismatch ? 'TreeMismatch' : outcome === undefined ? 'OutcomeLost' : outcome.reason;
-  const change = await changeAt(reader, ending.commit);
-  const systemUUID = await systemAt(reader, ending.commit);
+  const change = await changeAt(reader, ended.commit);
+  const systemUUID = await systemAt(reader, ended.commit);
   const seconds = outcome === undefined ? undefined : (outcome.durationMs / 1000).toFixed(2);
   const commit = batch.commit({
-    parents: [parent, ending.commit],
+    parents: [parent, ended.commit],
     replace: true,
     files: after !== undefined && !mismatch ? after : before,
     author: CONTROLLER,
-    subject: subject(ending.node, headline(result, reason, ending, seconds)),
-    ...optional('body', outcome?.message ?? ending.message),
+    subject: subject(ended.node, headline(result, reason, ended, seconds)),
+    ...optional('body', outcome?.message ?? ended.message),
     trailers: [
       [KEY.result, result],
       ...line(KEY.reason, reason),
-      [KEY.attempt, String(ending.attempt)],
-      [KEY.job, ending.job],
-      [KEY.stamp, String(ending.stamp)],
+      [KEY.attempt, String(ended.attempt)],
+      [KEY.job, ended.job],
+      [KEY.stamp, String(ended.stamp)],
       ...line(TRAILER.mainCommit, change),
-      ...line(KEY.machine, outcome?.machineId || ending.machineId),
+      ...line(KEY.machine, outcome?.machineId || ended.machineId),
       ...line(KEY.system, systemUUID),
-      ...line(KEY.boot, outcome?.bootId || ending.bootId),
+      ...line(KEY.boot, outcome?.bootId || ended.bootId),
       ...line(KEY.duration, seconds && `${seconds}s`),
       ...(outcome?.missing ?? []).map((mac) => [KEY.missing, mac] as const),
       ...(outcome?.found ?? []).map(
@@ -224,12 +224,12 @@ export async function recordEnding(
       ...(outcome?.record === undefined ? [] : [[KEY.record, outcome.record ?? 'none'] as const]),
     ],
   });
-  batch.move(outcomeRef(ending.node), commit, tip ?? null);
+  batch.move(outcomeRef(ended.node), commit, tip ?? null);
 }
 
 /** Adds a request to the outcome branch. The tree stays the same; the scheduler decides again. */
-export function recordRequest(batch: Batch, tip: Oid | undefined, asking: Asking): void {
-  const { node, request, by, principal, job, stamp, message } = asking;
+export function recordRequest(batch: Batch, tip: Oid | undefined, runRequest: RunRequest): void {
+  const { node, request, by, principal, job, stamp, message } = runRequest;
   const commit = batch.commit({
     parents: [tip ?? root(batch, node)],
     files: new Map(),
@@ -305,11 +305,11 @@ function root(batch: Batch, node: string): Mark {
 function headline(
   result: Result,
   reason: AnyReason | undefined,
-  ending: Ending,
+  ended: EndedJob,
   seconds: string | undefined,
 ): string {
-  const details = [reason, `attempt ${ending.attempt}`, seconds && `${seconds} s`].filter(Boolean).join(', ');
-  return `${result} ${ending.commit.slice(0, 10)} (${details})`;
+  const details = [reason, `attempt ${ended.attempt}`, seconds && `${seconds} s`].filter(Boolean).join(', ');
+  return `${result} ${ended.commit.slice(0, 10)} (${details})`;
 }
 
 function all(commit: Commit, key: string): string[] {

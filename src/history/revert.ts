@@ -1,5 +1,5 @@
 // git takes two nearly equal files for one renamed file, and then merges a revert into the file of the other interface
-// without a conflict. Only the commit's message tells which interface is meant.
+// without a conflict. Only the commit's message names the interface.
 
 import { isDeepStrictEqual } from 'node:util';
 import { MultinicError } from '../api/errors.ts';
@@ -24,14 +24,14 @@ export async function refuseStrayRevert(
   after: Network,
 ): Promise<void> {
   const targets = [...`${commit.subject}\n${commit.body}`.matchAll(REVERTS)].map(([, oid = '']) => oid);
-  const meant = new Set<Mac>();
+  const named = new Set<Mac>();
   for (const target of targets) {
     const macs = await changedBy(objects, target);
     // A commit that is missing or cannot be read proves nothing.
     if (macs === undefined) return;
-    for (const mac of macs) meant.add(mac);
+    for (const mac of macs) named.add(mac);
   }
-  const stray = targets.length === 0 ? [] : changed(before, after).filter((mac) => !meant.has(mac));
+  const stray = targets.length === 0 ? [] : changed(before, after).filter((mac) => !named.has(mac));
   if (stray.length === 0) return;
   const nics = stray.map((mac) => nameOf(mac, before, after)).join(' and ');
   const parent = `${(targets[0] ?? '').slice(0, 10)}~`;

@@ -106,7 +106,7 @@ test.each([
   expect(first!.body).not.toHaveProperty('spec.resourceAttributes.namespace');
 });
 
-test('a person who may nothing is told which role is missing', async () => {
+test('a person without rights is refused with the missing role', async () => {
   reviewed({ username: 'mallory' }, false);
   may();
   await expect(authenticator.authenticate('t')).rejects.toThrow(/mallory.*multinic-agent-history-reader/);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { backup, restore } from '../store/care/backup.ts';
 import { Store } from '../store/store.ts';
-import { storeTroubles } from './health-server.ts';
+import { storeProblems } from './health-server.ts';
 
 const onFenced = vi.fn();
 let folder: string;
@@ -21,18 +21,18 @@ afterEach(async () => {
 });
 
 test('a store that was restored meanwhile is noticed by the probe, which ends its controller', async () => {
-  expect(await storeTroubles(store)).toEqual([]);
+  expect(await storeProblems(store)).toEqual([]);
   await backup(store.dir, join(folder, 'store.bundle'));
   await restore(join(folder, 'store.bundle'), store.dir, { force: true });
-  expect(await storeTroubles(store)).toEqual([expect.stringContaining('another controller took over')]);
+  expect(await storeProblems(store)).toEqual([expect.stringContaining('another controller took over')]);
   expect(onFenced).toHaveBeenCalledOnce();
 });
 
 test("a store that is not there cannot be read, and is nobody else's yet", async () => {
-  expect(await storeTroubles(store)).toEqual([]);
+  expect(await storeProblems(store)).toEqual([]);
   await rename(store.dir, `${store.dir}.away`);
-  expect(await storeTroubles(store)).toEqual([expect.stringMatching(/^the store cannot be read/)]);
+  expect(await storeProblems(store)).toEqual([expect.stringMatching(/^the store cannot be read/)]);
   await rename(`${store.dir}.away`, store.dir);
-  expect(await storeTroubles(store)).toEqual([]);
+  expect(await storeProblems(store)).toEqual([]);
   expect(onFenced).not.toHaveBeenCalled();
 });

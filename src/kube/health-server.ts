@@ -50,7 +50,7 @@ export async function serveProbes(options: ProbesOptions): Promise<Probes> {
 const UNREADABLE = 'the store cannot be read: see the log; if its volume is gone, restore a backup';
 
 /** The reason why the leader cannot serve its store. */
-export async function storeTroubles(store: Store): Promise<readonly string[]> {
+export async function storeProblems(store: Store): Promise<readonly string[]> {
   const look = async (): Promise<string[]> => {
     // Only this check notices a restored store between two passes; without it agents get answers from both stores.
     await store.expectFence();

@@ -114,16 +114,19 @@ test('a watch that the server ends goes on from the last bookmark, without a lis
 test.each([
   ['in the stream', (response: ServerResponse) => line(response, 'ERROR', { code: 410, message: 'too old' })],
   ['as an answer', (response: ServerResponse) => response.writeHead(410).end('{}')],
-])('a watch that has expired (%s) is a new list, and what is gone from it is told', async (_, expire) => {
-  await using run = await scripted({
-    list: [list([object('a', 1), object('b', 1)]), list([object('b', 1)])],
-    watch: [(response) => void expire(response), (response) => void response.writeHead(200).flushHeaders()],
-  });
-  await vi.waitFor(() => expect(run.informer.get('a')).toBeUndefined());
-  await vi.waitFor(() => expect(run.watches()).toHaveLength(2));
-  expect(run.keys).toContain('a');
-  expect(run.informer.complete).toBe(true);
-});
+])(
+  'a watch that has expired (%s) is a new list, and objects missing from it are reported',
+  async (_, expire) => {
+    await using run = await scripted({
+      list: [list([object('a', 1), object('b', 1)]), list([object('b', 1)])],
+      watch: [(response) => void expire(response), (response) => void response.writeHead(200).flushHeaders()],
+    });
+    await vi.waitFor(() => expect(run.informer.get('a')).toBeUndefined());
+    await vi.waitFor(() => expect(run.watches()).toHaveLength(2));
+    expect(run.keys).toContain('a');
+    expect(run.informer.complete).toBe(true);
+  },
+);
 
 test('a watch that ends in silence, as that of Events does, is a sign of life', async () => {
   await using server = await scripted({

@@ -166,7 +166,7 @@ export class Informer<T> {
     this.#complete = true;
     this.#absent = false;
     this.#synced.resolve();
-    this.#tell('');
+    this.#notify('');
     return page.metadata?.resourceVersion ?? '0';
   }
 
@@ -237,16 +237,16 @@ export class Informer<T> {
     if (before !== undefined && isDeepStrictEqual(before, item)) return;
     this.#items.set(key, item);
     this.#list = undefined;
-    this.#tell(key);
+    this.#notify(key);
   }
 
   #delete(key: string): void {
     if (!this.#items.delete(key)) return;
     this.#list = undefined;
-    this.#tell(key);
+    this.#notify(key);
   }
 
-  #tell(key: string): void {
+  #notify(key: string): void {
     try {
       this.#options.changed(key);
     } catch (error) {

@@ -206,7 +206,7 @@ test('a pod on a node that is down: lost after a while, and its node stays busy'
   expect(await runner.list()).toEqual([]);
 });
 
-test('what was deleted before it ran has not been; what ran and left nothing is lost', async () => {
+test('a Job deleted before it ran counts as not run; a Job that ran without a report counts as lost', async () => {
   pods = [{ ...pod, phase: 'ended', unstarted: true }];
   expect(await runner.list()).toEqual([]);
   pods = [{ ...pod, phase: 'ended', reason: 'Error', message: 'exit code 137' }];
@@ -230,7 +230,7 @@ test('a recorded Job that has the name of a new one goes first: a restored store
   });
 });
 
-test('a pod that does not start is told at once, and frees its slot after a while', async () => {
+test('a pod that does not start is reported at once, and frees its slot after a while', async () => {
   jobs = [job];
   pods = [{ ...pod, reason: 'ImagePullBackOff', message: 'no such image' }];
   expect(await runner.list()).toEqual([
@@ -310,7 +310,7 @@ test.each([
   },
 );
 
-test('a Job that ended without ever having a pod has not begun; one that had a pod is lost', async () => {
+test('a Job that ended without a pod counts as not run; one that had a pod counts as lost', async () => {
   api.on(PODS, { items: [] });
   warnings = [{ uid: 'u1', reason: 'FailedCreate', message: 'violates PodSecurity' }];
   jobs = [{ ...job, podless: true, ended: { reason: 'DeadlineExceeded', message: 'too long', at: NOW } }];
@@ -334,7 +334,7 @@ test('a Job that a queue suspends is left to the queue', async () => {
   expect(api.by('DELETE')).toEqual([]);
 });
 
-test('a pod of an earlier Job of the name that never began tells nothing of the new one', async () => {
+test('a pod of an earlier Job of the name that never began says nothing about the new one', async () => {
   jobs = [{ ...job, uid: 'u2' }];
   pods = [{ ...pod, jobUid: 'u1', phase: 'ended', unstarted: true, reason: 'OutOfpods' }];
   expect(await runner.list()).toEqual([{ ...known, phase: 'waiting' }]);
@@ -378,7 +378,7 @@ test.each([
   expect((await runner.list())[0]).toMatchObject({ phase: 'finished' });
 });
 
-test('a pod that was refused is told by the Events of its Job', async () => {
+test('a refused pod is reported by the Events of its Job', async () => {
   jobs = [job];
   expect((await runner.list())[0]!.message).toBeUndefined();
   warnings = [

@@ -105,7 +105,7 @@ export class KubeJobRunner implements JobRunner {
       await client.request('POST', this.#path(), { body });
     } catch (error) {
       if (!hasStatus(error, 409)) throw error;
-      await this.#expectOurs(request);
+      await this.#expectSameRequest(request);
     }
     this.#unseen.set(name, { status: { name, node, commit, attempt, phase: 'waiting' }, at: this.#now() });
     this.#later(UNSEEN_MS);
@@ -140,7 +140,7 @@ export class KubeJobRunner implements JobRunner {
   }
 
   /** Refuses a found Job that is being deleted, that has another commit, or whose outcome is recorded. */
-  async #expectOurs({ name, commit, attempt }: JobRequest): Promise<void> {
+  async #expectSameRequest({ name, commit, attempt }: JobRequest): Promise<void> {
     const found = projectJob(await this.#options.client.request<V1Job>('GET', this.#path(name)));
     const same = found.commit === commit && found.attempt === attempt;
     if (same && !found.deleting && !found.recorded) return;
@@ -179,7 +179,7 @@ export class KubeJobRunner implements JobRunner {
     if (job === undefined) return undefined;
     if (job.deleting) return { ...known, phase: 'running', message: 'its Job is being deleted' };
     const unstarted = pods.find((pod) => isOf(pod, job));
-    if (job.ended !== undefined && unstarted === undefined) return await this.#lost(known, job);
+    if (job.ended !== undefined && unstarted === undefined) return await this.#findReport(known, job);
     return await this.#waiting(known, job, unstarted);
   }
 
@@ -201,7 +201,7 @@ export class KubeJobRunner implements JobRunner {
   }
 
   /** Asks the API server for a report before it counts as lost: the watch of Jobs may be ahead of the watch of pods. */
-  async #lost(known: Known, job: AgentJobObject): Promise<JobStatus> {
+  async #findReport(known: Known, job: AgentJobObject): Promise<JobStatus> {
     const { client, namespace } = this.#options;
     const { items } = await client.request<{ items: V1Pod[] }>(
       'GET',

@@ -40,7 +40,7 @@ const until = (signal: AbortSignal): Promise<void> =>
     signal.addEventListener('abort', () => resolve());
   });
 
-test('one leads at a time, and who is told to stop hands over at once', async () => {
+test('one replica leads at a time, and a replica that stops hands over at once', async () => {
   await using api = await leases();
   const events: string[] = [];
   const stops = [new AbortController(), new AbortController()];

@@ -156,7 +156,7 @@ export class LeaderElection {
   async #release(): Promise<void> {
     const { identity, log } = this.#options;
     try {
-      for (let tries = 1; !(await this.#giveBack()); tries += 1) {
+      for (let tries = 1; !(await this.#clearHolder()); tries += 1) {
         if (tries === RELEASE_TRIES) throw new Error('other writers change the Lease at each try');
       }
     } catch (error) {
@@ -165,7 +165,7 @@ export class LeaderElection {
   }
 
   /** @returns false: another process wrote the Lease meanwhile */
-  async #giveBack(): Promise<boolean> {
+  async #clearHolder(): Promise<boolean> {
     const { client, identity, log, name } = this.#options;
     // Read the Lease again: an abandoned renewal may have arrived all the same.
     const lease = (await this.#read(AbortSignal.timeout(RELEASE_MS)))?.lease;

@@ -7,12 +7,12 @@ import type { Logger } from 'pino';
 import { hasCode, MultinicError } from '../api/errors.ts';
 import type { Group } from '../api/multinicbizconfig.ts';
 import { apiRoutes } from '../controller/api.ts';
-import { Desk, type DeskOptions } from '../controller/desk.ts';
+import { ControllerContext, type ControllerContextOptions } from '../controller/controller-context.ts';
 import { healthOf, type Health } from '../controller/health.ts';
 import { Loop } from '../controller/loop.ts';
 import { Pass, type PassOptions } from '../controller/pass.ts';
-import { Upkeep } from '../controller/upkeep.ts';
-import { Wake } from '../controller/wake.ts';
+import { BackgroundMaintenance } from '../controller/background-maintenance.ts';
+import { PassTrigger } from '../controller/pass-trigger.ts';
 import { NodeBranchPolicy } from '../history/policy.ts';
 import { serve, type StoreServer } from '../store/server/serve.ts';
 import { Store } from '../store/store.ts';
@@ -26,11 +26,11 @@ import { Metrics } from './metrics.ts';
 import { CONTROLLER_LEASE, LABEL, NAME, STORE_PORT, STORE_SERVICE } from './cluster-names.ts';
 import { KubeNodeInventory } from './node-inventory.ts';
 import { Peers } from './peers.ts';
-import { serveProbes, storeTroubles } from './health-server.ts';
+import { serveProbes, storeProblems } from './health-server.ts';
 import { KubeStatusSink } from './status-sink.ts';
 import { Watches } from './watches.ts';
 
-export interface KubeOptions extends Pick<DeskOptions, 'guard'>, Pick<PassOptions, 'policy'> {
+export interface KubeOptions extends Pick<ControllerContextOptions, 'guard'>, Pick<PassOptions, 'policy'> {
   readonly client: KubeClient;
   /** The controller's namespace, with its Jobs, Lease, Service and Secret. */
   readonly namespace: string;
@@ -116,7 +116,7 @@ function health(leader: Leader | undefined, watches: Watches, since: number): He
 
 /** The parts that only the leader has. */
 interface LeaderParts {
-  readonly desk: Desk;
+  readonly context: ControllerContext;
   readonly loop: Loop;
   readonly sink: KubeStatusSink;
   /** Aborted when the leadership ends. */
@@ -144,18 +144,18 @@ class Leader implements AsyncDisposable {
     await using cleanup = new AsyncDisposableStack();
     await watches.synced(over);
     // Reports and pushes may arrive before the first pass, which sees them.
-    const wake = new Wake();
+    const passTrigger = new PassTrigger();
     // Opening the store fences the earlier leader.
-    const store = await Store.open(options.storeDir, { log, onFenced: wake.stop });
+    const store = await Store.open(options.storeDir, { log, onFenced: passTrigger.stop });
     cleanup.defer(() => store.close());
     const sink = new KubeStatusSink({ client, namespace, pod, configs: watches.configs, log });
     cleanup.defer(async () => sink.close({ write: !(await isDeposed(over, store)) }));
     const inventory = new KubeNodeInventory(watches.nodes);
-    const desk = new Desk({ ...options, store, inventory, sink, wake });
+    const context = new ControllerContext({ ...options, store, inventory, sink, passTrigger });
 
     const addresses = await serviceAddresses(client, namespace);
     const certificate = new RenewedCertificate(options, addresses, await certificateOf(options, addresses));
-    const server = await openServer(options, desk, certificate.current);
+    const server = await openServer(options, context, certificate.current);
     cleanup.defer(() => server.close());
     cleanup.defer(certificate.renewFor(server));
 
@@ -175,18 +175,18 @@ class Leader implements AsyncDisposable {
       peers: () => peers.list(),
       jobTtl: options.jobTtl,
       startLimit: options.startLimit,
-      changed: wake.trigger,
+      changed: passTrigger.fire,
       log,
     });
     cleanup.defer(() => runner.close());
     const source = new KubeConfigSource({ client, informers: watches.configs, log });
-    const pass = new Pass({ ...options, desk, source, runner });
-    const upkeep = new Upkeep(store, log);
-    cleanup.defer(() => upkeep.close());
-    const loop = new Loop(desk, pass, {
+    const pass = new Pass({ ...options, context, source, runner });
+    const maintenance = new BackgroundMaintenance(store, log);
+    cleanup.defer(() => maintenance.close());
+    const loop = new Loop(context, pass, {
       passed: async (snapshot, ms) => {
         metrics.passed(snapshot, ms / 1000);
-        upkeep.poke();
+        maintenance.startIfDue();
         return false;
       },
       failed: () => {
@@ -196,26 +196,26 @@ class Leader implements AsyncDisposable {
     });
     await takeLeaderLabel(client, namespace, pod);
     cleanup.defer(() => labelLeader(client, namespace, pod, false));
-    return new Leader({ desk, loop, sink, over }, cleanup.move());
+    return new Leader({ context, loop, sink, over }, cleanup.move());
   }
 
   /** Runs passes until this leadership ends. @throws MultinicError `Fenced` */
   async run(): Promise<void> {
-    const { desk, loop, over } = this.#parts;
-    over.addEventListener('abort', desk.wake.stop, { once: true });
+    const { context, loop, over } = this.#parts;
+    over.addEventListener('abort', context.passTrigger.stop, { once: true });
     if (over.aborted) return;
     await loop.run();
-    if (!over.aborted) await desk.store.expectFence();
+    if (!over.aborted) await context.store.expectFence();
   }
 
   /** Asks for a pass, because something may have changed. */
   trigger(): void {
-    this.#parts.desk.wake.trigger();
+    this.#parts.context.passTrigger.fire();
   }
 
   health(since: number): Health {
-    const { telling } = this.#parts.desk;
-    return healthOf(telling.snapshot, telling.failure, since);
+    const { reporter } = this.#parts.context;
+    return healthOf(reporter.snapshot, reporter.failure, since);
   }
 
   depths(): Readonly<Record<string, number>> {
@@ -224,7 +224,7 @@ class Leader implements AsyncDisposable {
 
   /** The reason why the leader cannot serve. */
   async unready(): Promise<readonly string[]> {
-    return storeTroubles(this.#parts.desk.store);
+    return storeProblems(this.#parts.context.store);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -241,22 +241,26 @@ async function isDeposed(over: AbortSignal, store: Store): Promise<boolean> {
   );
 }
 
-function openServer(options: KubeOptions, desk: Desk, tls: ServerCertificate): Promise<StoreServer> {
+function openServer(
+  options: KubeOptions,
+  context: ControllerContext,
+  tls: ServerCertificate,
+): Promise<StoreServer> {
   const { client, namespace, log } = options;
-  const { store, telling, wake } = desk;
+  const { store, reporter, passTrigger } = context;
   const since = Date.now();
   return serve({
     store,
     reader: store.reader,
     policy: new NodeBranchPolicy(),
     authenticate: new KubeAuthenticator({ client, namespace }).authenticate,
-    routes: apiRoutes(desk),
-    onPush: wake.trigger,
+    routes: apiRoutes(context),
+    onPush: passTrigger.fire,
     host: '::',
     port: options.port,
     tls,
     log,
-    health: () => healthOf(telling.snapshot, telling.failure, since),
+    health: () => healthOf(reporter.snapshot, reporter.failure, since),
   });
 }
 

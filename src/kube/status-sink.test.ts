@@ -122,7 +122,7 @@ test('what a deposed leader had still to say is left to the next', async () => {
   expect(api.by('PATCH')).toHaveLength(1);
 });
 
-test('what happens to a node whose CR is gone is told on the Node', async () => {
+test('events of a node whose CR is gone are written on the Node', async () => {
   watched = undefined;
   await sink.emit({ type: 'Normal', reason: 'Recovered', message: 'm', node: 'w', config: REF });
   await sink.close({ write: true });

@@ -68,7 +68,7 @@ export class JobFolder {
   }
 
   /** Writes what the agent is given. @returns path of the job file */
-  async equip(request: JobRequest, url: string, token: string): Promise<string> {
+  async prepare(request: JobRequest, url: string, token: string): Promise<string> {
     const tokenFile = join(this.path, 'token');
     await replaceFile(tokenFile, `${token}\n`, 0o600);
     const { nodeId: _, attempt: __, ...known } = request;

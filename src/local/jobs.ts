@@ -165,7 +165,7 @@ export class ChildRunner implements JobRunner {
   async #launch(folder: JobFolder, request: JobRequest): Promise<void> {
     const { dir, url, token, command } = this.#options;
     try {
-      const job = await folder.equip(request, url, await token(request.node));
+      const job = await folder.prepare(request, url, await token(request.node));
       const root = join(dir, 'nodes', request.node, 'root');
       await this.#spawn(folder, command({ job, root, outcome: folder.outcome }));
     } catch (error) {

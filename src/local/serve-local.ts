@@ -5,15 +5,15 @@ import type { Logger } from 'pino';
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import { apiRoutes } from '../controller/api.ts';
-import { Desk, type DeskOptions } from '../controller/desk.ts';
+import { ControllerContext, type ControllerContextOptions } from '../controller/controller-context.ts';
 import { healthOf } from '../controller/health.ts';
 import { Loop } from '../controller/loop.ts';
 import { Pass, type PassOptions } from '../controller/pass.ts';
 import type { ControllerEvent } from '../controller/sink-port.ts';
 import { reportOf } from '../controller/status-report.ts';
 import { nodeViews, type Snapshot } from '../controller/config-status.ts';
-import { Upkeep } from '../controller/upkeep.ts';
-import { Wake } from '../controller/wake.ts';
+import { BackgroundMaintenance } from '../controller/background-maintenance.ts';
+import { PassTrigger } from '../controller/pass-trigger.ts';
 import { NodeBranchPolicy } from '../history/policy.ts';
 import { serve } from '../store/server/serve.ts';
 import { Store } from '../store/store.ts';
@@ -24,7 +24,7 @@ import { openLocalHome } from './home.ts';
 import type { AgentCommand } from './jobs.ts';
 import { StatusFolder } from './sink.ts';
 
-export interface LocalOptions extends Pick<DeskOptions, 'guard'>, Pick<PassOptions, 'policy'> {
+export interface LocalOptions extends Pick<ControllerContextOptions, 'guard'>, Pick<PassOptions, 'policy'> {
   readonly dir: string;
   readonly host: string;
   /** 0: any free port. */
@@ -52,17 +52,17 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
   const home = await openLocalHome(options.dir);
   cleanup.defer(() => home.close());
   // An agent may end, and a push may come, before the first pass, which sees both.
-  const wake = new Wake();
+  const passTrigger = new PassTrigger();
   let fenced = false;
   const onFenced = (): void => {
     fenced = true;
-    wake.stop();
+    passTrigger.stop();
   };
   const store = await Store.open(home.storeDir, { log, onFenced });
   cleanup.defer(() => store.close());
   const sink = new StatusFolder(home.dir, options.onEvent);
-  const desk = new Desk({ ...options, store, inventory: home.inventory, sink, wake });
-  const { telling } = desk;
+  const context = new ControllerContext({ ...options, store, inventory: home.inventory, sink, passTrigger });
+  const { reporter } = context;
 
   const since = Date.now();
   const server = await serve({
@@ -70,12 +70,12 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
     reader: store.reader,
     policy: new NodeBranchPolicy(),
     authenticate: (token) => home.tokens.authenticate(token),
-    routes: apiRoutes(desk),
-    onPush: wake.trigger,
+    routes: apiRoutes(context),
+    onPush: passTrigger.fire,
     host: options.host,
     port: options.port,
     log,
-    health: () => healthOf(telling.snapshot, telling.failure, since),
+    health: () => healthOf(reporter.snapshot, reporter.failure, since),
   }).catch((error: unknown) => {
     throw portError(error, options.port);
   });
@@ -84,13 +84,13 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
   const runner = await home.runner({
     url: `${server.url}/git`,
     command: options.agent,
-    changed: wake.trigger,
+    changed: passTrigger.fire,
     log,
   });
   cleanup.defer(() => runner.close());
 
   if (!options.once) {
-    const watch = await home.watch(wake.trigger, (error) =>
+    const watch = await home.watch(passTrigger.fire, (error) =>
       log.error({ err: error }, 'the folder is not watched: edits are seen at the next resync'),
     );
     cleanup.defer(() => watch.close());
@@ -101,28 +101,28 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
   options.onListening(server.url);
   checkpoint('local.listening');
 
-  signal.addEventListener('abort', wake.stop, { once: true });
-  if (signal.aborted) wake.stop();
-  const upkeep = new Upkeep(store, log);
-  cleanup.defer(() => upkeep.close());
+  signal.addEventListener('abort', passTrigger.stop, { once: true });
+  if (signal.aborted) passTrigger.stop();
+  const maintenance = new BackgroundMaintenance(store, log);
+  cleanup.defer(() => maintenance.close());
   const source = home.configs;
-  const pass = new Pass({ ...options, desk, source, runner });
+  const pass = new Pass({ ...options, context, source, runner });
   let failures = 0;
   const passed = async (snapshot: Snapshot): Promise<boolean> => {
     failures = 0;
-    await sink.save(reportOf(snapshot, telling.statuses));
+    await sink.save(reportOf(snapshot, reporter.statuses));
     checkpoint('local.saved');
-    upkeep.poke();
+    maintenance.startIfDue();
     // No event announces that a missing file stays missing, so look again after a while.
-    if (source.undecided) setTimeout(wake.trigger, REMOVED_AFTER_MS).unref();
+    if (source.undecided) setTimeout(passTrigger.fire, REMOVED_AFTER_MS).unref();
     return options.once && !source.undecided && isSettled(snapshot);
   };
   // A single failure may end by itself.
   const failed = (): boolean => (failures += 1) >= 2 && options.once;
-  await new Loop(desk, pass, { passed, failed }).run();
+  await new Loop(context, pass, { passed, failed }).run();
   // A push or a command noticed the lost fence first, so no pass has logged it.
   if (fenced) await store.expectFence();
-  return telling.snapshot !== undefined && isConfigured(telling.snapshot);
+  return reporter.snapshot !== undefined && isConfigured(reporter.snapshot);
 }
 
 /** Whether every CR is configured. The nodes do not suffice, because an unreadable or invalid CR has none. */

@@ -14,7 +14,7 @@ afterEach(() => rm(join(path, '..'), { recursive: true }));
 
 const mode = async (): Promise<number> => (await stat(path)).mode & 0o777;
 
-test('tell the operator from nodes, and both from strangers', async () => {
+test('distinguish the operator, nodes and unknown callers', async () => {
   const tokens = await Tokens.open(path);
   const node = await tokens.node('worker-1');
   expect(await tokens.authenticate(tokens.operator)).toEqual({ name: 'operator', role: 'write' });
@@ -34,7 +34,7 @@ test('last longer than the process, and are for their owner alone', async () => 
   expect([second.operator, await second.node('a'), await second.node('b')]).toEqual([first.operator, a, b]);
 });
 
-test('that are lost are made anew', async () => {
+test('that are missing are made again', async () => {
   const first = await Tokens.open(path);
   await rm(path);
   const second = await Tokens.open(path);

@@ -10,7 +10,7 @@ import type { ConfigRef, NodeIdentity } from '../network/node.ts';
 import { nodeIdKey } from '../network/text.ts';
 import type { Commit, Oid } from '../store/model/store-port.ts';
 import { isRef, MAX_REF_PART } from '../store/model/ref-names.ts';
-import { decideAnew } from '../store/race.ts';
+import { retryOnLostRace } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
 import { BranchWriter, type Change, type MirrorEvent, type Step, type Written } from './branch-writer.ts';
 import { InventoryIndex, resolveClaims, type Claim, type Claims } from './claim.ts';
@@ -81,7 +81,7 @@ export class BranchMirror {
       changes.flatMap((change) => allowed(change, stopped)),
       branches,
     );
-    for (const name of written.lost) {
+    for (const name of written.rejected) {
       const again = await this.#writeAgain(name, { step, branches, claims, stopped, problems });
       written.events.push(...again.events);
       for (const [node, problem] of again.problems) problems.set(node, problem);
@@ -100,9 +100,9 @@ export class BranchMirror {
       const only = { ...claims, byNode: new Map([...claims.byNode].filter(([node]) => node === name)) };
       return this.#plan(step, one, only, problems).flatMap((change) => allowed(change, stopped))[0];
     };
-    return decideAnew(async () => {
+    return retryOnLostRace(async () => {
       const written = await this.#writer.writeInTurn(step, name, branches, decide);
-      if (!written.lost.has(name)) return written;
+      if (!written.rejected.has(name)) return written;
       throw new MultinicError('LostRace', `node/${name} moved again and again; the next pass decides anew`);
     });
   }
@@ -158,12 +158,9 @@ export class BranchMirror {
   }
 
   #isSettled(name: string, { listed, branch, entry }: Seen): boolean {
-    const settled = this.#upToDate.get(name);
+    const known = this.#upToDate.get(name);
     return (
-      settled?.listed === listed &&
-      settled?.branch === branch &&
-      settled?.entry === entry &&
-      settled !== undefined
+      known?.listed === listed && known?.branch === branch && known?.entry === entry && known !== undefined
     );
   }
 
@@ -200,12 +197,12 @@ export class BranchMirror {
     before: MainState | undefined,
     removed: readonly Change[],
   ): Promise<Set<string>> {
-    const meant = await this.#confirmedStates(step);
+    const states = await this.#confirmedStates(step);
     const confirmed = removed.filter(({ node }) => {
       const source = formatConfigRef(node.source);
       const lastSeen = step.main.configs.get(source) ?? before?.configs.get(source);
       if (readAnnotation(lastSeen?.annotations, ANNOTATIONS.confirmCleanup)) return true;
-      return meant.length > 0 && meant.every((state) => wantsNothing(state, node));
+      return states.length > 0 && states.every((state) => wantsNothing(state, node));
     });
     return new Set(confirmed.map(({ name }) => name));
   }

@@ -46,7 +46,7 @@ export interface Change {
 export interface Written {
   readonly events: MirrorEvent[];
   /** Nodes whose branch another process moved meanwhile. Their changes are decided again. */
-  readonly lost: Set<string>;
+  readonly rejected: Set<string>;
   /** Failures of single nodes. */
   readonly problems: Map<string, MultinicError>;
 }
@@ -69,7 +69,7 @@ export class BranchWriter {
    * @throws errors that concern the whole store
    */
   async write(step: Step, changes: readonly Change[], branches: Map<string, Branch>): Promise<Written> {
-    const written: Written = { events: [], lost: new Set(), problems: new Map() };
+    const written: Written = { events: [], rejected: new Set(), problems: new Map() };
     await this.#divide(step, changes, branches, written);
     return written;
   }
@@ -84,7 +84,7 @@ export class BranchWriter {
     branches: Map<string, Branch>,
     decide: () => Promise<Change | undefined>,
   ): Promise<Written> {
-    const written: Written = { events: [], lost: new Set(), problems: new Map() };
+    const written: Written = { events: [], rejected: new Set(), problems: new Map() };
     const plan = new Batches(step, written);
     try {
       const oids = await this.#store.transact(async () => {
@@ -97,7 +97,7 @@ export class BranchWriter {
       await this.#remember(plan, oids, branches);
     } catch (error) {
       if (concerns(error, 'store')) throw error;
-      if (hasCode(error, 'LostRace')) written.lost.add(name);
+      if (hasCode(error, 'LostRace')) written.rejected.add(name);
       else written.problems.set(name, asProblem(error));
     }
     return written;
@@ -114,10 +114,10 @@ export class BranchWriter {
       return await this.#writeAll(step, changes, branches, written);
     } catch (error) {
       if (concerns(error, 'store')) throw error;
-      const lost = nodesLost(error);
-      if (lost.size > 0) {
-        for (const name of lost) written.lost.add(name);
-        const rest = changes.filter(({ name }) => !lost.has(name));
+      const rejected = rejectedNodes(error);
+      if (rejected.size > 0) {
+        for (const name of rejected) written.rejected.add(name);
+        const rest = changes.filter(({ name }) => !rejected.has(name));
         return this.#divide(step, rest, branches, written);
       }
       const [only, ...others] = changes;
@@ -139,9 +139,9 @@ export class BranchWriter {
     written: Written,
   ): Promise<void> {
     const plan = new Batches(step, written);
-    const { oids, lost } = await this.#store.writeEach(plan.of(changes));
+    const { oids, rejected } = await this.#store.writeEach(plan.of(changes));
     checkpoint('mirror.branches');
-    for (const ref of lost) plan.drop(nodeOfRef(ref)!);
+    for (const ref of rejected) plan.drop(nodeOfRef(ref)!);
     await this.#remember(plan, oids, branches);
   }
 
@@ -156,7 +156,7 @@ export class BranchWriter {
       this.#branches.remember(branch);
       branches.set(name, branch);
     }
-    plan.tell();
+    plan.keepEvents();
   }
 }
 
@@ -190,15 +190,15 @@ class Batches {
   /** Removes a node whose branch did not move from the batch's result. */
   drop(name: string): void {
     this.heads.delete(name);
-    this.#written.lost.add(name);
+    this.#written.rejected.add(name);
   }
 
-  tell(): void {
+  keepEvents(): void {
     this.#written.events.push(...this.#events.filter(({ node }) => this.heads.has(node)));
   }
 }
 
-function nodesLost(error: unknown): Set<string> {
+function rejectedNodes(error: unknown): Set<string> {
   if (!hasCode(error, 'LostRace')) return new Set();
   const { refs } = error.data as { refs?: readonly string[] };
   return new Set((refs ?? []).flatMap((ref) => nodeOfRef(ref) ?? []));

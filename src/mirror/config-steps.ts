@@ -1,5 +1,5 @@
-// Orders the commits of main in one pass: a node that moves between two CRs is gained by one before the other loses it, so
-// the node is never without a CR, and its network, its names and a hold stay.
+// Orders the commits of main in one pass: if a node moves between two CRs, the CR that gets the node is committed first,
+// so the node is never without a CR, and its network, its names and a hold stay.
 
 import { nodeIdKey } from '../network/text.ts';
 import type { ConfigObject } from './home-port.ts';
@@ -25,17 +25,17 @@ export function configSteps(valid: ReadonlyMap<string, ValidConfig>, main: MainS
       key,
       object,
       config,
-      lost: without(before, config.entries),
-      gained: without(config.entries, before),
+      removed: without(before, config.entries),
+      added: without(config.entries, before),
     };
   });
-  const leaving = new Set(changes.flatMap(({ lost }) => lost.map(nodeOf)));
+  const leaving = new Set(changes.flatMap(({ removed }) => removed.map(nodeOf)));
   const gains: ConfigStep[] = [];
   const losses: ConfigStep[] = [];
-  for (const { key, object, config, lost, gained } of changes) {
-    const trades = lost.length > 0 && gained.some((entry) => leaving.has(nodeOf(entry)));
-    if (trades) gains.push({ key, object, config: withEntries(config, lost) });
-    (lost.length > 0 ? losses : gains).push({ key, object, config });
+  for (const { key, object, config, removed, added } of changes) {
+    const trades = removed.length > 0 && added.some((entry) => leaving.has(nodeOf(entry)));
+    if (trades) gains.push({ key, object, config: withEntries(config, removed) });
+    (removed.length > 0 ? losses : gains).push({ key, object, config });
   }
   return [...gains, ...losses];
 }

@@ -31,8 +31,8 @@ describe('removal', () => {
   );
 
   test('that somebody confirmed goes, whatever else is stopped', () => {
-    const [meant] = removals(1, { confirmed: true });
-    expect(stopped([{ ...meant!, node: 'meant' }, ...removals(2)], 0, 3)).toEqual(['n0', 'n1']);
+    const [confirmed] = removals(1, { confirmed: true });
+    expect(stopped([{ ...confirmed!, node: 'confirmed' }, ...removals(2)], 0, 3)).toEqual(['n0', 'n1']);
     expect(stopped(removals(3, { confirmed: true }), 5, 3)).toEqual([]);
   });
 

@@ -11,7 +11,7 @@ import { MAIN, MIRRORED } from '../history/refs.ts';
 import { Batch } from '../store/model/batch.ts';
 import { satisfies } from '../network/interface.ts';
 import type { Mark, Oid, Person } from '../store/model/store-port.ts';
-import { decideAnew } from '../store/race.ts';
+import { retryOnLostRace } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
 import { BranchMirror, type BranchesResult } from './branch-mirror.ts';
 import type { MirrorEvent } from './branch-writer.ts';
@@ -123,7 +123,7 @@ export class Mirror {
 
   /** Commits to main and to all branches what the home lists. Idempotent; the process may die at any instant. */
   async pass(list: ConfigList, inventory: readonly InventoryNode[]): Promise<MirrorReport> {
-    return decideAnew(async () => {
+    return retryOnLostRace(async () => {
       try {
         return await this.#pass(list, inventory);
       } catch (error) {
@@ -160,7 +160,7 @@ export class Mirror {
    * @throws MultinicError `NoSuchNode`, `NotHeld`
    */
   async release(name: string, by: Cause, inventory: readonly InventoryNode[]): Promise<Oid> {
-    return decideAnew(async () => {
+    return retryOnLostRace(async () => {
       const branch = await this.#branches.get(name);
       if (branch.hold === undefined && branch.invalid === undefined) {
         throw new MultinicError(

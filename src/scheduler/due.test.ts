@@ -158,7 +158,7 @@ describe('what is due may have to wait', () => {
     expect(verdict(facts, (T0 + 7200) * 1000)).toBe(expected);
   });
 
-  test('boots that the inventory tells of, and the agent does not, have an end', () => {
+  test('boots that only the inventory reports have an end', () => {
     const tries = Array.from({ length: MAX_TRIES }, () => run('Failed'));
     const after = (count: number, seconds: number): string =>
       verdict({ bootID: 'wrong', history: tries.slice(0, count) }, (T0 + seconds) * 1000);

@@ -32,7 +32,7 @@ describe('the name of a Job', () => {
     );
   });
 
-  test('of a stranger has no stamp', () => {
+  test('of another program has no stamp', () => {
     expect(jobStamp('multinic-agent-controller')).toBeUndefined();
   });
 });

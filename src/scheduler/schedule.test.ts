@@ -107,7 +107,7 @@ describe('one job a node', () => {
       'a waiting job of an older commit goes, and only then comes the next',
       a,
       job(a, 'waiting', older),
-      { start: [], withdraw: [job(a, 'waiting').name], nextWake: NOW },
+      { start: [], withdraw: [job(a, 'waiting').name], nextPassAt: NOW },
       'Withdrawing',
     ],
     [
@@ -163,10 +163,10 @@ describe('one job a node', () => {
   });
   test('a job that outlives its recorded end holds its own node, and no slot of others', () => {
     const left = job(a, 'running');
-    const lost = { ...a, history: [run(a, 'Unknown', { job: left.name })] };
+    const unknown = { ...a, history: [run(a, 'Unknown', { job: left.name })] };
     const one = policy({ concurrency: 1 });
-    expect(reason(planJobs([lost, node('b')], [left], one, NOW), 'a')).toBe('Running');
-    expect(started(planJobs([lost, node('b')], [left], one, NOW))).toEqual(['b']);
+    expect(reason(planJobs([unknown, node('b')], [left], one, NOW), 'a')).toBe('Running');
+    expect(started(planJobs([unknown, node('b')], [left], one, NOW))).toEqual(['b']);
     // Until it is recorded it may be what the change does to nodes.
     expect(started(planJobs([a, node('b')], [left], one, NOW))).toEqual([]);
   });
@@ -330,10 +330,10 @@ describe('turns', () => {
   });
 });
 
-test('it wakes when the first wait ends', () => {
+test('the next pass is due when the first wait ends', () => {
   const a = tried('a', 'Failed');
   const b = { ...a, name: 'b', history: [run(a, 'Failed', { time: T0 - 20 })] };
-  expect(planJobs([a, b], [], policy(), NOW).nextWake).toBe((T0 + 40) * 1000);
+  expect(planJobs([a, b], [], policy(), NOW).nextPassAt).toBe((T0 + 40) * 1000);
 });
 
 describe('for any nodes and jobs', () => {
@@ -437,8 +437,8 @@ function jobsInAWeek(facts: NodeFacts, agent: (job: number) => RunRecord): JobRe
     const plan = planJobs([facts], [], policy(), now);
     const [request] = plan.start;
     if (request === undefined) {
-      if (plan.nextWake === undefined) return started;
-      now = plan.nextWake;
+      if (plan.nextPassAt === undefined) return started;
+      now = plan.nextPassAt;
       continue;
     }
     now += 1000;

@@ -36,7 +36,7 @@ export interface Plan {
   /** Decision for each node, by its name; a decision that is due has its request in `start`. */
   readonly reasons: ReadonlyMap<string, Decision>;
   /** Latest time of the next plan, milliseconds since 1970. */
-  readonly nextWake?: number;
+  readonly nextPassAt?: number;
 }
 
 interface Candidate {
@@ -92,8 +92,8 @@ export function planJobs(
     active.set(request.name, node);
     start.push(request);
   }
-  const nextWake = withdraw.length > 0 ? now : earliestEnd(reasons.values());
-  return { start, withdraw: withdraw.sort(), reasons, ...(nextWake !== undefined && { nextWake }) };
+  const nextPassAt = withdraw.length > 0 ? now : earliestEnd(reasons.values());
+  return { start, withdraw: withdraw.sort(), reasons, ...(nextPassAt !== undefined && { nextPassAt }) };
 }
 
 /** Commits of main that failed on as many nodes as the policy allows: no further node may begin with them. */

@@ -9,14 +9,14 @@ import type { Oid } from './model/store-port.ts';
 
 export class Fence {
   readonly #dir: string;
-  readonly #onFallen: () => void;
+  readonly #onLost: () => void;
   #writer: Oid = '';
-  #fallen = false;
+  #isLost = false;
 
-  /** @param onFallen called when another process took the store over */
-  constructor(dir: string, onFallen: () => void) {
+  /** @param onLost called when another process took the store over */
+  constructor(dir: string, onLost: () => void) {
     this.#dir = dir;
-    this.#onFallen = onFallen;
+    this.#onLost = onLost;
   }
 
   /** The commit that `refs/meta/writer` names while this process is the writer. */
@@ -24,19 +24,19 @@ export class Fence {
     return this.#writer;
   }
 
-  raise(writer: Oid): void {
+  take(writer: Oid): void {
     this.#writer = writer;
   }
 
-  /** Checks without asking the store. @throws MultinicError `Fenced` when the fence is known to have fallen */
-  expectNotFallen(): void {
-    if (this.#fallen) throw this.#error();
+  /** Checks without asking the store. @throws MultinicError `Fenced` when the fence is known to be lost */
+  expectNotLost(): void {
+    if (this.#isLost) throw this.#error();
   }
 
   /** Asks the store. @throws MultinicError `Fenced` */
   async expect(): Promise<void> {
-    this.expectNotFallen();
-    if (await this.isTakenOver()) throw this.fall();
+    this.expectNotLost();
+    if (await this.isTakenOver()) throw this.lose();
   }
 
   /**
@@ -51,9 +51,9 @@ export class Fence {
   }
 
   /** Notes that another process is the writer. @returns the error to throw */
-  fall(cause?: unknown): MultinicError {
-    this.#fallen = true;
-    this.#onFallen();
+  lose(cause?: unknown): MultinicError {
+    this.#isLost = true;
+    this.#onLost();
     return this.#error(cause);
   }
 

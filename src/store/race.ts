@@ -7,7 +7,7 @@ const ATTEMPTS = 5;
  * starts over from the new tips; the old decision is never replayed.
  * @throws MultinicError `LostRace` after five lost races in a row
  */
-export async function decideAnew<T>(decide: () => Promise<T>): Promise<T> {
+export async function retryOnLostRace<T>(decide: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await decide();

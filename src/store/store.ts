@@ -43,7 +43,7 @@ const RECOVERY_WAIT_SECONDS = 2;
 /** IDs of a batch's commits, in order, and the refs that another process had moved. */
 export interface Written {
   readonly oids: Oid[];
-  readonly lost: readonly string[];
+  readonly rejected: readonly string[];
 }
 
 export class Store {
@@ -204,19 +204,19 @@ export class Store {
 
   #writeEach(batch: Batch): Promise<Written> {
     return this.#writeMoves(batch, async (moves) => {
-      const lost: string[] = [];
+      const rejected: string[] = [];
       for (let rest = moves; rest.length > 0;) {
         try {
           await this.#move(rest);
           break;
         } catch (error) {
-          const more = (await this.#fence.isTakenOver()) ? [] : await this.#lost(rest);
+          const more = (await this.#fence.isTakenOver()) ? [] : await this.#rejectedRefs(rest);
           if (more.length === 0) throw error;
-          lost.push(...more);
-          rest = rest.filter(({ ref }) => !lost.includes(ref));
+          rejected.push(...more);
+          rest = rest.filter(({ ref }) => !rejected.includes(ref));
         }
       }
-      return lost;
+      return rejected;
     });
   }
 
@@ -225,11 +225,11 @@ export class Store {
     batch: Batch,
     move: (moves: readonly ResolvedMove[]) => Promise<string[]>,
   ): Promise<Written> {
-    this.#fence.expectNotFallen();
-    if (batch.empty && batch.commits.length === 0) return { oids: [], lost: [] };
+    this.#fence.expectNotLost();
+    if (batch.empty && batch.commits.length === 0) return { oids: [], rejected: [] };
     checkMoves(batch);
     await this.#recover();
-    await this.#refuseLost(batch);
+    await this.#refuseRejected(batch);
     const stream = importStream(batch.commits, await this.#times(batch.commits));
     // Loose objects round up to blocks, so the objects need up to twice the room of the input.
     await expectRoom(this.dir, 2 * stream.length);
@@ -241,29 +241,29 @@ export class Store {
       // Sync the objects before any ref names them: a ref must never be more durable than its objects.
       await this.#folders.objects();
       checkpoint('store.transaction');
-      const lost = await move(resolveMoves(batch, oids));
+      const rejected = await move(resolveMoves(batch, oids));
       checkpoint('store.moved');
       await this.#folders.refs(batch.moves.map(({ ref }) => ref));
       checkpoint('store.durable');
       this.#commitsWritten += oids.length;
-      if (lost.length > 0) this.#forsake();
-      return { oids, lost };
+      if (rejected.length > 0) this.#markUnreferenced();
+      return { oids, rejected };
     } catch (error) {
-      this.#forsake();
+      this.#markUnreferenced();
       throw await this.#failed(error, batch);
     }
   }
 
   /** Refuses a batch whose refs have moved already, before objects are written that nobody would ever read. */
-  async #refuseLost(batch: Batch): Promise<void> {
-    const lost = await this.#lost(batch.moves);
-    if (lost.length === 0) return;
+  async #refuseRejected(batch: Batch): Promise<void> {
+    const rejected = await this.#rejectedRefs(batch.moves);
+    if (rejected.length === 0) return;
     this.refs.forget();
-    throw (await this.#fence.isTakenOver()) ? this.#fence.fall() : lostRace(lost);
+    throw (await this.#fence.isTakenOver()) ? this.#fence.lose() : lostRace(rejected);
   }
 
   /** Notes that commits may exist that no ref names: maintenance has to prune them, and the known refs are in doubt. */
-  #forsake(): void {
+  #markUnreferenced(): void {
     this.#unreferenced = true;
     this.refs.forget();
   }
@@ -296,16 +296,16 @@ export class Store {
   /** Finds out why a write failed by reading the refs, because git's messages vary. */
   async #failed(cause: unknown, batch: Batch): Promise<unknown> {
     const code = cause instanceof MultinicError ? cause.code : undefined;
-    if (await this.#fence.isTakenOver()) return this.#fence.fall(cause);
-    const lost = await this.#lost(batch.moves);
+    if (await this.#fence.isTakenOver()) return this.#fence.lose(cause);
+    const rejected = await this.#rejectedRefs(batch.moves);
     // A git that ends by itself removes its locks, except when the import failed.
-    this.#leftovers = lost.length === 0 || code !== 'GitFailed';
-    if (lost.length > 0) return lostRace(lost, cause);
+    this.#leftovers = rejected.length === 0 || code !== 'GitFailed';
+    if (rejected.length > 0) return lostRace(rejected, cause);
     await this.#recover();
     return orFullDisk(this.dir, cause);
   }
 
-  async #lost(moves: readonly Pick<ResolvedMove, 'ref' | 'from'>[]): Promise<string[]> {
+  async #rejectedRefs(moves: readonly Pick<ResolvedMove, 'ref' | 'from'>[]): Promise<string[]> {
     const now = await Promise.all(moves.map(({ ref }) => this.reader.ref(ref)));
     return moves.filter(({ from }, index) => (now[index] ?? null) !== from).map(({ ref }) => ref);
   }
@@ -332,7 +332,7 @@ export class Store {
       trailers: [['Writer', randomUUID()]],
     };
     const [writer] = await importCommits(this.dir, importStream([commit], await this.#times([commit])), 1);
-    this.#fence.raise(writer ?? '');
+    this.#fence.take(writer ?? '');
     await this.#folders.objects();
     checkpoint('store.takeover');
     await clearAndTakeOver(this.dir, takeOver(this.#fence.writer, before), waitSeconds);

@@ -7,7 +7,7 @@ import { crd } from '../../src/api/crd.ts';
 import { ANNOTATIONS } from '../../src/api/annotations.ts';
 import { GROUPS } from '../../src/api/multinicbizconfig.ts';
 import { apiRoutes } from '../../src/controller/api.ts';
-import type { Desk } from '../../src/controller/desk.ts';
+import type { ControllerContext } from '../../src/controller/controller-context.ts';
 import { healthOf } from '../../src/controller/health.ts';
 import type { Snapshot } from '../../src/controller/config-status.ts';
 import { agentJob, shellPod } from '../../src/kube/job-manifest.ts';
@@ -117,7 +117,7 @@ function properties(schema: Property, path: string): string[] {
 
 /** `METHOD /api/v1/PATH role`, and the paths that the servers answer beside them. */
 export function paths(): string[] {
-  const routes = apiRoutes({ commands: {}, store: {} } as unknown as Desk);
+  const routes = apiRoutes({ commands: {}, store: {} } as unknown as ControllerContext);
   return [
     ...routes.map(({ method, pattern, role }) => `${method} /api/v1${pattern} ${role}`),
     ...inSources(/'(\/(?:livez|readyz|healthz|metrics))'/g),

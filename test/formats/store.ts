@@ -2,7 +2,7 @@
 
 import type { Outcome } from '../../src/api/outcome.ts';
 import { KINDS, TRAILER } from '../../src/history/commit-words.ts';
-import { recordEnding, recordRequest } from '../../src/history/outcome-branch.ts';
+import { recordOutcome, recordRequest } from '../../src/history/outcome-branch.ts';
 import { MAIN, MIRRORED, outcomeRef } from '../../src/history/refs.ts';
 import { renderTree } from '../../src/network/tree.ts';
 import { AUDIT_REF, recordPushes } from '../../src/store/push/audit.ts';
@@ -44,7 +44,7 @@ export function trailers(): string[] {
 export async function recordedTrailers(): Promise<string[]> {
   const batch = new Batch();
   const end = { node: 'worker-1', job: 'JOB', stamp: 1, commit: OID, attempt: 1 };
-  await recordEnding(READER, batch, OID, { ...end, outcome: OUTCOME });
+  await recordOutcome(READER, batch, OID, { ...end, outcome: OUTCOME });
   recordRequest(batch, OID, {
     node: 'worker-1',
     request: 'retry',

@@ -270,14 +270,14 @@ export async function startMirror(
   });
   const nodes = { list: async () => inventory, setPaused: async () => undefined };
   // No controller, so no status says which removals wait: any may.
-  const telling = {
+  const reporter = {
     failedNodes: [],
     get waitingRemovals() {
       const main = running.seen;
       return main === undefined ? undefined : { main, nodes: new Set(inventory.map(({ name }) => name)) };
     },
   };
-  const commands = new Commands({ store, branches, mirror, inventory: nodes, telling });
+  const commands = new Commands({ store, branches, mirror, inventory: nodes, reporter });
   const running: Running = { store, mirror, commands };
   return running;
 }

@@ -16,7 +16,7 @@ const ending = (code: number): InHost => {
 };
 
 describe('a command of the host that cannot start', () => {
-  test.each([125, 126, 127])('ends with %i, and is told as such', async (code) => {
+  test.each([125, 126, 127])('ends with %i, and is reported as such', async (code) => {
     await expect(run(ending(code)(['x']))).rejects.toMatchObject({ code: 'CommandMissing' });
   });
 

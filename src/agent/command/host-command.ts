@@ -28,34 +28,34 @@ const ENVIRONMENT = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
  * @throws MultinicError `CommandMissing`, `CommandHangs`
  */
 export function run(command: Command, timeoutMs = TIMEOUT_MS, input?: string): Promise<Ended> {
-  return elsewhere(() => spawned(command, timeoutMs, input));
+  return countTime(() => spawned(command, timeoutMs, input));
 }
 
-let away = 0;
-let leftAt = 0;
+let underWay = 0;
+let startedAt = 0;
 let totalMs = 0;
 
 /** Runs work that waits for commands of the OS or for answers of a network, and measures its time. */
-export async function elsewhere<T>(work: () => Promise<T>): Promise<T> {
-  if (away === 0) leftAt = performance.now();
-  away += 1;
+export async function countTime<T>(work: () => Promise<T>): Promise<T> {
+  if (underWay === 0) startedAt = performance.now();
+  underWay += 1;
   try {
     return await work();
   } finally {
-    away -= 1;
-    if (away === 0) totalMs += performance.now() - leftAt;
+    underWay -= 1;
+    if (underWay === 0) totalMs += performance.now() - startedAt;
   }
 }
 
-/** Milliseconds spent in `elsewhere`; the time of overlapping work counts once. */
-export function elsewhereMs(): number {
+/** Milliseconds spent in `countTime`; the time of overlapping work counts once. */
+export function hostCommandMs(): number {
   return Math.round(totalMs);
 }
 
 /** Polls a condition until it is true or the time is over. @returns whether the condition became true in time */
 export function until(limitMs: number, holds: () => Promise<boolean>, everyMs = 20): Promise<boolean> {
   const deadline = performance.now() + limitMs;
-  return elsewhere(async () => {
+  return countTime(async () => {
     for (;;) {
       if (await holds()) return true;
       if (performance.now() > deadline) return false;

@@ -110,7 +110,7 @@ test('the mode is what was asked for, whatever the umask', () => {
   expect(statSync(inHost('etc/systemd/network/70-multinic0.link')).mode & 0o777).toBe(0o644);
 });
 
-test('backups keep content and mode, are told apart within a second, and the newest five stay', () => {
+test('backups keep content and mode, differ in name within a second, and the newest five stay', () => {
   expect(root.backup(PATH, at(0))).toBeUndefined();
   for (let second = 0; second < 7; second += 1) {
     root.write(PATH, `content ${second}`, 0o600);

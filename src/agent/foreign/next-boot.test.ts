@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { nic } from '../../../test/support/agent.ts';
 import type { RendererKind } from '../../network/node.ts';
-import { nextBoot, refuseLosers } from './next-boot.ts';
+import { nextBoot, refuseOverridden } from './next-boot.ts';
 
 const MAC = nic(0).mac;
 const LINK = 'run/systemd/network/10-netplan-multinic0.link';
@@ -41,7 +41,7 @@ function boot(files: Readonly<Record<string, string>>, driver?: string) {
 
 const refusal = (kind: RendererKind, files: Readonly<Record<string, string>>): (() => void) => {
   const choice = boot(files);
-  return () => refuseLosers([nic(0)], [choice], kind);
+  return () => refuseOverridden([nic(0)], [choice], kind);
 };
 
 test('ours, where nobody else has anything to say', () => {
@@ -174,7 +174,7 @@ describe('netplan: what is added to our NIC', () => {
     expect(refusal('netplan', more(lines))).toThrow(expect.objectContaining({ code: 'NotAtNextBoot' }));
     expect(refusal('netplan', more(lines))).toThrow(keys);
     const choice = boot(more(lines));
-    expect(() => refuseLosers([{ ...nic(0), takeover: true }], [choice], 'netplan')).not.toThrow();
+    expect(() => refuseOverridden([{ ...nic(0), takeover: true }], [choice], 'netplan')).not.toThrow();
   });
 
   test('other names are refused: networkd matches by them too', () => {
@@ -184,7 +184,9 @@ describe('netplan: what is added to our NIC', () => {
 
   test('an MTU is refused, whoever is to be taken over', () => {
     const choice = boot(more('[Link]\nMTUBytes=9000'));
-    expect(() => refuseLosers([{ ...nic(0), takeover: true }], [choice], 'netplan')).toThrow('gets MTU 9000');
+    expect(() => refuseOverridden([{ ...nic(0), takeover: true }], [choice], 'netplan')).toThrow(
+      'gets MTU 9000',
+    );
   });
 
   test('an empty value takes back what was given before', () => {

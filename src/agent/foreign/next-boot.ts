@@ -65,7 +65,7 @@ export function networkFile(nic: BootNic, read: ReadFolder): string | undefined 
  * @param boots the NICs' next boots, in the order of the network
  * @throws MultinicError `NotAtNextBoot` naming the file that would win
  */
-export function refuseLosers(network: Network, boots: readonly NextBoot[], kind: RendererKind): void {
+export function refuseOverridden(network: Network, boots: readonly NextBoot[], kind: RendererKind): void {
   for (const nic of network) {
     const boot = boots.find(({ mac }) => mac === nic.mac);
     if (boot === undefined) continue;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { elsewhere, fromCommands, inOrder, toCommands, withLinksRenamed } from './foreign-state.ts';
+import { notOnLinks, fromCommands, inOrder, toCommands, withLinksRenamed } from './foreign-state.ts';
 
 const THROUGH = '-4 route add 10.5.0.0/16 via 10.0.0.9 dev ens6 proto 12';
 const SEVERAL =
@@ -40,7 +40,7 @@ test('entries follow their NIC to its new name, or go with it', () => {
 
 test('entries that are on none of some links', () => {
   const state = fromCommands([THROUGH, SEVERAL, BLACKHOLE, NEIGHBOUR]);
-  expect(toCommands(elsewhere(state, [{ name: 'ens6' }]))).toEqual([BLACKHOLE, NEIGHBOUR]);
+  expect(toCommands(notOnLinks(state, [{ name: 'ens6' }]))).toEqual([BLACKHOLE, NEIGHBOUR]);
 });
 
 test('a gateway comes before the route behind it', () => {

@@ -96,7 +96,7 @@ export function isEmpty({ addresses, routes, neighbours, rules }: ForeignState):
 }
 
 /** The entries that are not on any of these links. */
-export function elsewhere(state: ForeignState, links: readonly { readonly name: string }[]): ForeignState {
+export function notOnLinks(state: ForeignState, links: readonly { readonly name: string }[]): ForeignState {
   const names = new Set(links.map(({ name }) => name));
   return filterState(state, (entry) => entry.links.every((link) => !names.has(link)));
 }

@@ -62,9 +62,9 @@ export function nameByMac(mac: Mac): string {
  * Replaces the name of each target whose name another link has by now. Such a target gets the name that udev derives
  * from its MAC.
  */
-export function givingWay(targets: readonly LinkTarget[], links: readonly Link[]): LinkTarget[] {
-  const strangers = links.filter(({ mac }) => targets.every((target) => target.mac !== mac));
-  const taken = new Set(strangers.map(({ name }) => name));
+export function withFreeNames(targets: readonly LinkTarget[], links: readonly Link[]): LinkTarget[] {
+  const others = links.filter(({ mac }) => targets.every((target) => target.mac !== mac));
+  const taken = new Set(others.map(({ name }) => name));
   return targets.map((target) =>
     taken.has(target.name) ? { ...target, name: nameByMac(target.mac) } : target,
   );
@@ -90,8 +90,8 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
       quiet: ipv6Steps(link, target),
       // An address that another NIC gets is removed first. Any other address is removed last, so that the NIC always
       // has one.
-      leave: drops.filter((address) => added.has(address)).map(drop),
-      settle: [
+      release: drops.filter((address) => added.has(address)).map(drop),
+      configure: [
         ...(link.mtu === target.mtu && link.up === target.up
           ? []
           : [{ op: 'set', mac, mtu: target.mtu, up: target.up } as const]),
@@ -112,12 +112,12 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
   });
   return [
     ...steps.flatMap(({ quiet }) => quiet),
-    ...steps.flatMap(({ leave }) => leave),
+    ...steps.flatMap(({ release }) => release),
     ...renames(
       links,
       pairs.map(({ link, target }) => ({ mac: link.mac, from: link.name, to: target.name })),
     ),
-    ...steps.flatMap(({ settle }) => settle),
+    ...steps.flatMap(({ configure }) => configure),
   ];
 }
 

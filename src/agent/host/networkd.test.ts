@@ -52,11 +52,11 @@ test.each([
   // It may stay so for ever.
   ['ADMIN_STATE=configuring\nOPER_STATE=no-carrier\n', true],
   ['ADMIN_STATE=unmanaged\nOPER_STATE=off\n', true],
-])('networkd is at work where a link with carrier is not configured yet: %j', (state, settled) => {
+])('networkd is at work where a link with carrier is not configured yet: %j', (state, configured) => {
   using folder = new Folder();
   const links = 'run/systemd/netif/links';
   makeRoot(folder.path, machine(0), { [`${links}/2`]: 'ADMIN_STATE=configured\n', [`${links}/3`]: state });
-  expect(isConfigured(openRoot(folder.path))).toBe(settled);
+  expect(isConfigured(openRoot(folder.path))).toBe(configured);
 });
 
 test('an address that networkd brings back is ours for as long as the boot, and is said to come', () => {

@@ -53,7 +53,7 @@ export class LiveBoot implements BootPort {
       // Our own check comes first: the OS's generators accept a name or a MAC twice.
       generate(kind, (folder) => this.#stagedFiles(staging, folder), 'claims');
       if (kind === 'netplan') await this.#generateNetplan(staging);
-      if (kind === 'ifcfg' && this.#hasOurs(kind, staging)) await this.#expectIfcfg();
+      if (kind === 'ifcfg' && this.#hasManagedFiles(kind, staging)) await this.#expectIfcfg();
     }
   }
 
@@ -105,7 +105,7 @@ export class LiveBoot implements BootPort {
     }
   }
 
-  #hasOurs(kind: RendererKind, staging: string): boolean {
+  #hasManagedFiles(kind: RendererKind, staging: string): boolean {
     const { directories, manages } = rendererOf(kind);
     return directories.some((folder) =>
       [...this.#stagedFiles(staging, folder).keys()].some((name) => manages(`${folder}/${name}`)),

@@ -90,7 +90,7 @@ test('links of other network namespaces that stand on one of this', () => {
   expect(uppersAcross(others, own)).toEqual(['net1', 'net2', 'vx0'].map((name) => ({ name, lower: 'ens6' })));
 });
 
-test('bounds of MTUs, and none where the kernel tells none', () => {
+test('bounds of MTUs, and none where the kernel reports none', () => {
   expect(readMtuLimits([{ ifname: 'ens6', min_mtu: 68, max_mtu: 1450 }, { ifname: 'ens7' }])).toEqual([
     { name: 'ens6', min: 68, max: 1450 },
   ]);
@@ -241,7 +241,7 @@ describe("the host's own restore", () => {
   });
   afterEach(() => rmSync(root, { recursive: true }));
 
-  /** The script is the host's: here its paths begin in a folder, and its `ip` has a list of links, and one of what it was told. */
+  /** The script is the host's: here its paths begin in a folder, and its `ip` has a list of links, and a log of the commands it got. */
   function restore(change: Pending, links: readonly string[]): void {
     const ip = `ip() {
       if [ "$1 $2" = '-o link' ]; then cat ${root}/links; return; fi
@@ -251,10 +251,10 @@ describe("the host's own restore", () => {
         sed -i "s/: $3: /: $5: /" ${root}/links
         mv "${root}/names/$3" "${root}/names/$5"
       fi
-      echo "ip $*" >> ${root}/told
+      echo "ip $*" >> ${root}/commands
       [ "$4" != mtu ] || [ "$5" != 13 ]
     }
-    timeout() { echo "$*" >> ${root}/told; case "$*" in *FILENAME*) return 1 ;; esac; }
+    timeout() { echo "$*" >> ${root}/commands; case "$*" in *FILENAME*) return 1 ;; esac; }
     sleep() { :; }`;
     const script = restoreScript(change)
       .replaceAll('/etc/', `${root}/etc/`)
@@ -264,12 +264,12 @@ describe("the host's own restore", () => {
       .replace(/^PATH=.*$/m, () => ip);
     writeFileSync(join(root, 'links'), links.map((link) => `${link}\n`).join(''));
     writeFileSync(join(root, 'var/lib/multinic/restore.sh'), script);
-    rmSync(join(root, 'told'), { force: true });
+    rmSync(join(root, 'commands'), { force: true });
     rmSync(join(root, 'names'), { recursive: true, force: true });
     sh(`mkdir -p names altnames; touch ${links.map((link) => `names/${link.split(': ')[1]}`).join(' ')}`);
     sh('sh var/lib/multinic/restore.sh');
   }
-  const told = (): string[] => sh('cat told').trim().split('\n');
+  const commands = (): string[] => sh('cat commands').trim().split('\n');
   const OURS = String.raw`7: multinic0: <BROADCAST,UP> mtu 9000 qdisc mq state UP\    link/ether fa:16:3e:00:00:01 brd ff:ff:ff:ff:ff:ff`;
 
   test('puts files back, once and again, and nothing when the change is over', () => {
@@ -284,7 +284,7 @@ describe("the host's own restore", () => {
       expect(sh('ls -a etc/netplan')).toBe('.\n..\n91-multinic1.yaml\n');
       expect(sh('cat etc/netplan/*; stat -c %a etc/netplan/*')).toBe("it's old\n600\n");
     }
-    expect(told()).toEqual([
+    expect(commands()).toEqual([
       'ip link set multinic0 down',
       'ip link set multinic0 name mnrestore0',
       'ip link set mnrestore0 name ens6',
@@ -297,39 +297,39 @@ describe("the host's own restore", () => {
   });
 
   test('leaves a NIC alone that has the name by now, or is gone, and one that copies the MAC', () => {
-    const stranger = String.raw`9: ens6: <BROADCAST> mtu 1500\    link/ether fa:16:3e:00:00:99 brd ff:ff:ff:ff:ff:ff`;
-    restore(pending, [stranger, OURS]);
-    expect(told()).toContain('ip link set mnrestore0 name enxfa163e000001');
-    expect(told().filter((line) => line.includes('ens6'))).toEqual([]);
+    const foreign = String.raw`9: ens6: <BROADCAST> mtu 1500\    link/ether fa:16:3e:00:00:99 brd ff:ff:ff:ff:ff:ff`;
+    restore(pending, [foreign, OURS]);
+    expect(commands()).toContain('ip link set mnrestore0 name enxfa163e000001');
+    expect(commands().filter((line) => line.includes('ens6'))).toEqual([]);
 
     const bond = OURS.replace('multinic0', 'bond0');
     const member = `${OURS.replace('00:01 brd', '00:09 brd')} permaddr fa:16:3e:00:00:01`;
     restore(pending, [bond, member]);
-    expect(told()[0]).toBe('ip link set multinic0 down');
+    expect(commands()[0]).toBe('ip link set multinic0 down');
 
     // A physical function's line names its virtual functions.
     const physical = String.raw`2: ens1f0: <UP> mtu 1500\    link/ether fa:16:3e:00:00:77 brd ff:ff:ff:ff:ff:ff\    vf 0     link/ether fa:16:3e:00:00:01 brd ff:ff:ff:ff:ff:ff, spoof checking on`;
     restore(pending, [physical, OURS]);
-    expect(told().filter((line) => line.includes('ens1f0'))).toEqual([]);
+    expect(commands().filter((line) => line.includes('ens1f0'))).toEqual([]);
 
-    restore(pending, [stranger, physical]);
-    expect(sh('ls')).not.toContain('told');
+    restore(pending, [foreign, physical]);
+    expect(sh('ls')).not.toContain('commands');
   });
 
   test('takes the name back that udev has made another one of the NIC’s', () => {
     sh('mkdir altnames; touch altnames/ens6');
     restore(pending, [OURS]);
-    expect(told()).toContain('ip link set mnrestore0 name ens6');
+    expect(commands()).toContain('ip link set mnrestore0 name ens6');
     expect(sh('ls names; ls var/lib/multinic')).toBe('ens6\nrecord.json\n');
   });
 
   test('has the files read again only if the run came to have them read', () => {
     restore(pending, [OURS]);
-    expect(told()).not.toContain('60 netplan apply');
+    expect(commands()).not.toContain('60 netplan apply');
     const begun = { ...pending, reload: true };
     writeFileSync(join(root, 'var/lib/multinic/record.json'), JSON.stringify({ pending: begun }, null, 2));
     restore(pending, [OURS]);
-    expect(told()).toContain('60 netplan apply');
+    expect(commands()).toContain('60 netplan apply');
   });
 
   test('stays for the next agent where it could not do all of it', () => {
@@ -347,15 +347,15 @@ describe("the host's own restore", () => {
       others: ['-4 route add 10.5.0.0/16 via 10.0.0.9 dev ens6 proto 12', 'neigh add 10.0.0.9 dev eth0'],
       links: { ...pending.links, before: [{ ...before!, leases: ['10.0.0.2/24'] }] },
     };
-    const stranger = String.raw`9: ens6: <BROADCAST> mtu 1500\    link/ether fa:16:3e:00:00:99 brd ff:ff:ff:ff:ff:ff`;
-    restore(change, [stranger, OURS]);
+    const foreign = String.raw`9: ens6: <BROADCAST> mtu 1500\    link/ether fa:16:3e:00:00:99 brd ff:ff:ff:ff:ff:ff`;
+    restore(change, [foreign, OURS]);
     const given = [
       'ip neigh add 10.0.0.9 dev eth0',
       'ip -4 route add 10.5.0.0/16 via 10.0.0.9 dev enxfa163e000001 proto 12',
     ];
-    expect(told().slice(-4)).toEqual([...given, ...given]);
+    expect(commands().slice(-4)).toEqual([...given, ...given]);
     expect(sh('ls var/lib/multinic')).toBe('record.json\n');
-    expect(told().filter((line) => line.includes('addr del'))).toEqual([]);
+    expect(commands().filter((line) => line.includes('addr del'))).toEqual([]);
   });
 
   test('restores IPv6 settings before the link comes up, and drops the link-local address that they forbid', () => {
@@ -367,7 +367,7 @@ describe("the host's own restore", () => {
     sh('mkdir -p conf/multinic0; echo 0 >conf/multinic0/accept_ra; echo 0 >conf/multinic0/addr_gen_mode');
     restore({ ...pending, links }, [OURS]);
     expect(sh('cat conf/multinic0/accept_ra conf/multinic0/addr_gen_mode')).toBe('1\n1\n');
-    expect(told().slice(0, 2)).toEqual([
+    expect(commands().slice(0, 2)).toEqual([
       'ip addr del fe80::f816:3eff:fe00:1/64 dev multinic0',
       'ip link set multinic0 mtu 1500',
     ]);
@@ -378,7 +378,7 @@ describe("the host's own restore", () => {
     const restored = (yields?: string[]): string[] => {
       const nic = { ...before!, name: 'multinic3', ...(yields && { yields }) };
       restore({ ...pending, links: { ...pending.links, before: [nic] } }, [OURS]);
-      return told().filter((line) => line.includes('addr replace'));
+      return commands().filter((line) => line.includes('addr replace'));
     };
     const line = 'ip addr replace 10.0.0.1/24 dev multinic3 brd +';
     expect(restored(['10.0.0.1/24'])).toEqual([`${line} metric 1003`, `${line} metric 1003`]);
@@ -389,7 +389,7 @@ describe("the host's own restore", () => {
   test('has NetworkManager read its settings again where a metric was one of them', () => {
     const path = 'etc/NetworkManager/conf.d/90-multinic-metric-multinic0.conf';
     restore({ ...pending, files: [{ path, before: null, after: 'a' }], profiles: {} }, [OURS]);
-    expect(told()).toContain('10 nmcli general reload conf');
+    expect(commands()).toContain('10 nmcli general reload conf');
   });
 
   test('has NetworkManager forget and take up what the change was about, names first', () => {
@@ -402,7 +402,7 @@ describe("the host's own restore", () => {
     ];
     const files = paths.map((path) => ({ path, before: null, after: 'a' }));
     restore({ ...pending, files, profiles: { 'fa:16:3e:00:00:01': UUID } }, [OURS]);
-    expect(told().filter((line) => !line.includes('UUID,FILENAME'))).toEqual([
+    expect(commands().filter((line) => !line.includes('UUID,FILENAME'))).toEqual([
       'ip link set multinic0 down',
       'ip link set multinic0 name mnrestore0',
       'ip link set mnrestore0 name ens6',

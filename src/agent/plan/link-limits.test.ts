@@ -33,7 +33,7 @@ describe('the MTU that the driver takes', () => {
     ['at the lower bound', 1280, limits(1280, 9000), undefined],
     ['below the lower bound', 1279, limits(1280, 9000), 'MtuOutOfRange'],
     ['of a driver without an upper bound', 9000, limits(68, 0), undefined],
-    ['of a NIC that tells no bounds', 9000, {}, undefined],
+    ['of a NIC without known bounds', 9000, {}, undefined],
     ['that the NIC has already', 1500, limits(68, 1450), undefined],
   ])('%s', (_, mtu, state, code) => {
     expect(judge(target({ mtu }), state)).toBe(code);

@@ -196,12 +196,12 @@ describe('whatever is on the host and whatever is wanted', () => {
           expectNoneTwice(files);
         }
         const present = after.filter((each) => there.includes(each.mac));
-        const told = [...files.keys()].flatMap((path) => noAutoDefaultMac(path) ?? []);
+        const ignored = [...files.keys()].flatMap((path) => noAutoDefaultMac(path) ?? []);
         const released = before.filter(
           ({ mac }) => there.includes(mac) && !after.some((nic) => nic.mac === mac),
         );
-        expect(told.sort()).toEqual(byNetworkManager(old) ? released.map(({ mac }) => mac).sort() : []);
-        for (const mac of told) files.delete(noAutoDefaultPath(mac));
+        expect(ignored.sort()).toEqual(byNetworkManager(old) ? released.map(({ mac }) => mac).sort() : []);
+        for (const mac of ignored) files.delete(noAutoDefaultPath(mac));
         const setting = files.get(CARRIER_WAIT_PATH);
         files.delete(CARRIER_WAIT_PATH);
         expect(files).toEqual(new Map(present.flatMap((each) => [...rendererOf(kind).render(each)])));
@@ -209,7 +209,7 @@ describe('whatever is on the host and whatever is wanted', () => {
           after.map((each) => each.mac).sort(),
         );
         // A second run has nothing to do.
-        const right = { host, files, noAutoDefault: told, carrierWait: setting };
+        const right = { host, files, noAutoDefault: ignored, carrierWait: setting };
         expect(planOf({ ...right, desired: wanted }).files).toEqual([]);
         // It is there for NICs of NetworkManager's alone, and goes with the last of them.
         const removed = text(planOf({ ...right, desired: desired([]) })).includes(

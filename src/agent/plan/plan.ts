@@ -159,7 +159,7 @@ function lingering(situation: Situation, { mac, name, address, prefix }: Interfa
   if (link?.name !== name) return [];
   const ours = givenAddresses(situation, mac);
   const addresses = new Set([
-    ...takenBack(situation, mac),
+    ...addedAgain(situation, mac),
     ...(link.loaded ?? []).filter((each) => ours.has(each)),
   ]);
   addresses.delete(`${address}/${prefix}`);
@@ -344,11 +344,11 @@ function givenAddresses(situation: Situation, mac: Mac): Set<string> {
   const { managed, applied } = situation;
   const inFiles = managed.flatMap(({ nic }) => (nic?.mac === mac ? [`${nic.address}/${nic.prefix}`] : []));
   const inRecord = applied?.nics[mac]?.address;
-  return new Set([...inFiles, ...(inRecord === undefined ? [] : [inRecord]), ...takenBack(situation, mac)]);
+  return new Set([...inFiles, ...(inRecord === undefined ? [] : [inRecord]), ...addedAgain(situation, mac)]);
 }
 
 /** Addresses that the agent removed and networkd adds again in this boot. */
-function takenBack({ host, applied }: Situation, mac: Mac): readonly string[] {
+function addedAgain({ host, applied }: Situation, mac: Mac): readonly string[] {
   const known = applied?.nics[mac]?.lingering;
   return known?.bootId === host.bootId ? known.addresses : [];
 }
@@ -444,10 +444,10 @@ function netplanIdsToAdopt(situation: Situation, plan: Plan): FoundNic[] {
   if (situation.desired.kind !== 'netplan') return [];
   return describedBy(situation, plan).flatMap(({ nic, mine, isMine }): FoundNic[] => {
     const id = nic.netplanId ?? nic.name;
-    const stranger = situation.described.find(
+    const foreign = situation.described.find(
       (each) => each.by === 'netplan' && each.id === id && !isMine(each) && each.match.mac !== undefined,
     );
-    if (stranger !== undefined) throw netplanIdTaken(stranger, nic);
+    if (foreign !== undefined) throw netplanIdTaken(foreign, nic);
     // The ID of a description that fits several NICs cannot belong to one NIC. The check of the next boot shows whether
     // it wins.
     const own = mine.filter((each) => !isShared(each));

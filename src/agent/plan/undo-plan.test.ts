@@ -42,8 +42,8 @@ test('an undo drops the address of the change, and no address that came since', 
 });
 
 test('a NIC whose old name another NIC has gets a name of its own, and no profile for the old name', () => {
-  const stranger = { ...changed, name: 'ens6', mac: mac('fa:16:3e:00:00:99'), addresses: [] };
-  const plan = planUndo(pending, facts([changed, stranger]), []);
+  const foreign = { ...changed, name: 'ens6', mac: mac('fa:16:3e:00:00:99'), addresses: [] };
+  const plan = planUndo(pending, facts([changed, foreign]), []);
   expect(plan.renamed).toMatchObject([{ name: 'enxfa163e000001', mac: MAC }]);
   expect(plan.manager).toMatchObject({ profiles: { [MAC]: null } });
 });

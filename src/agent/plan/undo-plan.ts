@@ -1,6 +1,6 @@
 import { entriesByMac } from '../../network/mac.ts';
 import type { Pending, RecordedLink } from '../files/host-record.ts';
-import { except, givingWay, nicOf, type LinkTarget } from '../host/links.ts';
+import { except, withFreeNames, nicOf, type LinkTarget } from '../host/links.ts';
 import type { Claim, Conflict, HostState, Link, NamedNic } from '../host/machine.ts';
 import type { ManagerWork } from './change-plan.ts';
 
@@ -40,7 +40,7 @@ export function planUndo(pending: Pending, facts: UndoFacts, conflicts: readonly
   const left = linksToUndo(pending, facts);
   const taken = conflicts.map(({ address }) => address);
   const wanted = left.map((link) => targetOf(link, pending, links, taken));
-  const targets = givingWay(wanted, links);
+  const targets = withFreeNames(wanted, links);
   const names = new Set(pending.links.before.map(({ name }) => name));
   const renamed = targets.filter(({ name }) => !names.has(name));
   return {

@@ -23,17 +23,17 @@ import { describeError } from './result.ts';
 import type { Log } from './run-log.ts';
 import { validateStaged } from './staging.ts';
 import type { Steps } from './steps.ts';
-import { tellManagers } from './tell-managers.ts';
+import { applyManagerWork } from './manager-work.ts';
 import { disarm, undo } from './undo.ts';
 import {
-  atStake,
-  lasting,
+  protectedPart,
+  durablePart,
   expectedFiles,
   refuseConflicts,
   verifyFiles,
   verifyLinks,
   verifyReady,
-  verifyRest,
+  verifyUntouched,
 } from './verify.ts';
 import { verifyWays } from './ways.ts';
 
@@ -128,7 +128,7 @@ async function begin(
   const state = await host.foreign.read([...todo.changed], todo.foreignScope);
   const links = recordedLinks(todo);
   // An undo and the next run check these routes.
-  const machine = lasting(atStake(before, todo.changed), links.after);
+  const machine = durablePart(protectedPart(before, todo.changed), links.after);
   const after = expectedFiles(todo.files);
   const pending: Pending = {
     bootId: before.bootId,
@@ -188,7 +188,7 @@ async function activate(
   refuseConflicts(await host.neighbours.conflicts(claimsOf(steps, todo.present)), todo.present);
   // Records the reload just before it begins, because an undo reloads only if the change came this far.
   if (todo.manager.kind === 'reload') record.begin({ ...pending, reload: true });
-  await tellManagers(todo.manager, steps, host);
+  await applyManagerWork(todo.manager, steps, host);
 
   // Where promote_secondaries is off, the kernel removes the other addresses of a subnet together with the first. The
   // next round adds them again.
@@ -222,7 +222,7 @@ async function verify(
   const now = await host.machine.state();
   verifyLinks(now.links, todo.expected);
   verifyReady(await host.links.readiness(todo.configured), todo.present);
-  verifyRest(now, reload ? before : atStake(before, todo.changed));
+  verifyUntouched(now, reload ? before : protectedPart(before, todo.changed));
   const changed = new Set([...todo.present, ...todo.targets].map(({ mac }) => mac));
   await verifyWays(host.machine, needs, { ways, links: before.links }, changed);
   for (const each of probes) {

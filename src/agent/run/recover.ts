@@ -9,7 +9,7 @@ import { recordedForeign, restoreForeign } from './restore-foreign.ts';
 import { describeNotRestored } from './result.ts';
 import type { Log } from './run-log.ts';
 import { disarm, undo } from './undo.ts';
-import { lasting, verifyLinks, verifyReady, verifyRest } from './verify.ts';
+import { durablePart, verifyLinks, verifyReady, verifyUntouched } from './verify.ts';
 import { verifyGateways } from './ways.ts';
 
 type Recovered = 'clean' | 'finished' | 'undone';
@@ -87,7 +87,7 @@ async function isComplete(
     await restoreForeign(recordedForeign(pending), root, host, log);
     const configured = links.after.filter(({ mac }) => pending.applied?.nics[mac] !== undefined);
     verifyReady(await host.links.readiness(configured.map(({ mac }) => mac)), configured);
-    verifyRest(await host.machine.state(), lasting(machine, links.after));
+    verifyUntouched(await host.machine.state(), durablePart(machine, links.after));
     await verifyGateways(host.machine, machine.routes, links.after);
     await probe();
     return true;

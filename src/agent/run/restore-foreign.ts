@@ -3,7 +3,7 @@ import type { Pending } from '../files/host-record.ts';
 import { isArmed } from '../files/armed-restore.ts';
 import type { Root } from '../files/root.ts';
 import {
-  elsewhere,
+  notOnLinks,
   fromCommands,
   NO_FOREIGN_STATE,
   toCommands,
@@ -48,7 +48,7 @@ export async function recordedElsewhere(
   host: Ports,
 ): Promise<ForeignState> {
   const may = await mayRestore(recorded, root, host);
-  return may ? elsewhere(recorded.state, recorded.links) : NO_FOREIGN_STATE;
+  return may ? notOnLinks(recorded.state, recorded.links) : NO_FOREIGN_STATE;
 }
 
 /**

@@ -308,14 +308,14 @@ test('a NIC of ours that has become the way to the store changes, and leaves', a
 });
 
 test('a NIC whose name another has got meanwhile is put back under a name of its own', async () => {
-  const stranger = { name: 'ens5', mac: mac('fa:16:3e:00:00:99'), up: true, mtu: 1500, addresses: [] };
+  const foreign = { name: 'ens5', mac: mac('fa:16:3e:00:00:99'), up: true, mtu: 1500, addresses: [] };
   const probe = async (): Promise<void> => {
-    change((host) => host.links.push(stranger));
+    change((host) => host.links.push(foreign));
     fault();
   };
   expect(await apply({ branch: { probe } })).toMatchObject({ result: 'Failed', reason: 'Fault' });
   expect(link(nic(0).mac)).toMatchObject({ name: `enx${nic(0).mac.replaceAll(':', '')}`, addresses: [] });
-  expect(link(stranger.mac)).toMatchObject(stranger);
+  expect(link(foreign.mac)).toMatchObject(foreign);
   expect(link(nic(1).mac)).toMatchObject({ name: 'ens6' });
   expect((await apply()).result).toBe('Applied');
 });
@@ -409,7 +409,7 @@ describe('failure: the host is as before, byte for byte', () => {
       },
     ],
     [
-      'a route is lost',
+      'a route is missing',
       'verify',
       {
         host: altered((host) => ({
@@ -550,7 +550,7 @@ describe('failure: the host is as before, byte for byte', () => {
     expect(outcome.message).toMatch(/THE HOST COULD NOT BE RESTORED/);
     expect(record().pending).not.toBeNull();
     broken = false;
-    // Whatever comes next settles it first, even when it has nothing else to do.
+    // The next run finishes it first, even when it has nothing else to do.
     expect((await advance({ branch: { checkout: async () => fault() } })).step).toBe('checkout');
     expect(hostFiles(root)).toEqual(before);
   });
@@ -962,7 +962,7 @@ describe('what others do meanwhile', () => {
   test.each([
     ['a change', true, 'Applied'],
     ['a change that is undone', false, 'Failed'],
-  ])('what they lost by %s is said', async (_, answers, result) => {
+  ])('foreign state that was not restored after %s is reported', async (_, answers, result) => {
     const host = altered((real) => ({
       deadMan: {
         arm: async () => {

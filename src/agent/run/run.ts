@@ -95,7 +95,7 @@ export function run(job: AgentJob, branch: Branch, dependencies: Dependencies): 
     if (checkout.tip !== job.commit) return superseded(job.commit, checkout.tip);
     const { desired, node } = await steps.do('tree', () => readDesired(job.commit, job.node, checkout));
     await warnOfOtherMachine(node, dependencies);
-    return settle(task, desired, record, steps, dependencies);
+    return reconcile(task, desired, record, steps, dependencies);
   });
 }
 
@@ -117,11 +117,13 @@ export function cleanUp(dependencies: Dependencies, deadlineSeconds: number): Pr
     probe: async () => {},
     deadlineSeconds,
   };
-  return reported(task, dependencies, (record, steps) => settle(task, NOTHING, record, steps, dependencies));
+  return reported(task, dependencies, (record, steps) =>
+    reconcile(task, NOTHING, record, steps, dependencies),
+  );
 }
 
 /** Brings the host to the desired state: detect, plan, and change only if something differs. */
-async function settle(
+async function reconcile(
   task: Task,
   desired: Desired,
   record: HostRecord,
@@ -141,7 +143,7 @@ async function settle(
   const reload = needsReload(decision.plan, task.mode);
   // With `apply: full` networkd loads the new files, so no address lingers.
   const plan = full ? { ...decision.plan, lingering: [] } : decision.plan;
-  sayOrphans(plan, log);
+  logOrphans(plan, log);
   const next =
     desired === NOTHING ? null : nextRecord(desired, plan, before, applied, root, task.node, clock());
   let doubt: MultinicError | undefined;
@@ -198,7 +200,7 @@ async function doubtOfNextBoot(
 }
 
 /** Logs orphaned files with the keywords that operators search for in a Job's log. */
-function sayOrphans({ orphans }: Plan, log: Log): void {
+function logOrphans({ orphans }: Plan, log: Log): void {
   const paths = orphans.map(({ path }) => path);
   const what = paths.length === 0 ? 'nothing is orphaned' : `${paths.length} orphaned: ${paths.join(', ')}`;
   log.info({ orphans }, `CleanupOrphanedConfigs: ${what}`);

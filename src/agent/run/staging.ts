@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { MultinicError } from '../../api/errors.ts';
 import type { RendererKind } from '../../network/node.ts';
 import { NETPLAN_FOLDERS } from '../foreign/foreign-netplan.ts';
-import { refuseLosers, type NextBoot } from '../foreign/next-boot.ts';
+import { refuseOverridden, type NextBoot } from '../foreign/next-boot.ts';
 import type { BootNic } from '../foreign/systemd-files.ts';
 import type { Host } from '../host/host.ts';
 import { RENDERERS, STAGING } from '../files/managed-files.ts';
@@ -44,7 +44,7 @@ export async function validateStaged(
     );
     if (!usesNetplan && hasNetplanFiles(root)) await generateOthers(boot, staging);
     const boots = await boot.nextBoot(nics, kind, staging);
-    refuseLosers(plan.present, boots, kind);
+    refuseOverridden(plan.present, boots, kind);
     return boots;
   } finally {
     root.removeScratch(STAGING);

@@ -5,7 +5,7 @@ import { MultinicError } from '../../api/errors.ts';
 import { hasRestored } from '../files/armed-restore.ts';
 import { sha256, type Pending } from '../files/host-record.ts';
 import type { Root } from '../files/root.ts';
-import { elsewhere, toCommands, type ForeignScope } from '../host/foreign-state.ts';
+import { notOnLinks, toCommands, type ForeignScope } from '../host/foreign-state.ts';
 import type { Host } from '../host/host.ts';
 import { linkSteps } from '../host/links.ts';
 import type { Conflict, HostState, LinkStep, Rename } from '../host/machine.ts';
@@ -20,8 +20,8 @@ import {
   restoreForeign,
 } from './restore-foreign.ts';
 import type { Log } from './run-log.ts';
-import { tellManagers } from './tell-managers.ts';
-import { lasting, verifyFiles, verifyLinks, verifyRest } from './verify.ts';
+import { applyManagerWork } from './manager-work.ts';
+import { durablePart, verifyFiles, verifyLinks, verifyUntouched } from './verify.ts';
 
 /**
  * Restores the host to its state before the pending change. The record still has the change as pending afterwards.
@@ -83,11 +83,11 @@ async function activate(
   await changeLinks(earlySteps(steps), host.links);
   await changeLinks(renames, host.links);
   const recorded = await recordedElsewhere(foreign, root, host);
-  await awaitNetworkd(renames, [elsewhere(since, todo.nics), recorded], host);
+  await awaitNetworkd(renames, [notOnLinks(since, todo.nics), recorded], host);
 
   const { links: renamed } = await host.machine.state();
   const targets = withoutLoaded(todo.targets, steps, found, renamed);
-  await tellManagers(todo.manager, steps, host);
+  await applyManagerWork(todo.manager, steps, host);
   // Where promote_secondaries is off, the kernel removes the other addresses of a subnet together with the first. The
   // next round adds them again.
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {
@@ -137,7 +137,7 @@ async function verify(
 
 function isAsBefore(now: HostState, { machine, links }: Pending, log: Log): boolean {
   try {
-    verifyRest(now, lasting(machine, links.after));
+    verifyUntouched(now, durablePart(machine, links.after));
     return true;
   } catch (error) {
     log.warn({ err: error }, 'the node’s own NICs or routes differ from before the change');

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Link } from '../host/machine.ts';
-import { atStake, lasting, verifyReady, verifyRest, type Machine } from './verify.ts';
+import { protectedPart, durablePart, verifyReady, verifyUntouched, type Machine } from './verify.ts';
 import { mac } from '../../../test/support/mac.ts';
 import type { Mac } from '../../network/mac.ts';
 
@@ -24,7 +24,7 @@ const before: Machine = { links: [link('eth0'), link('eth1'), link('eth2')], rou
 
 test('a machine that is as before passes, also when a default route has come', () => {
   const come = { ...before, routes: [eth0, eth1, { to: 'default', dev: 'eth2' }] };
-  for (const after of [before, come]) expect(() => verifyRest(after, before)).not.toThrow();
+  for (const after of [before, come]) expect(() => verifyUntouched(after, before)).not.toThrow();
 });
 
 const having = (...addresses: string[]): Machine => ({
@@ -39,19 +39,19 @@ test('of a primary NIC, an address may come, and none may go or be another’s f
     [...own, '10.0.0.201/32'],
     [first, vip, ...v6.toReversed()],
   ])
-    expect(() => verifyRest(having(...after), having(...own))).not.toThrow();
+    expect(() => verifyUntouched(having(...after), having(...own))).not.toThrow();
   for (const after of [
     [first, ...v6],
     [vip, first, ...v6],
   ])
-    expect(() => verifyRest(having(...after), having(...own))).toThrow('NIC eth0 changed');
+    expect(() => verifyUntouched(having(...after), having(...own))).toThrow('NIC eth0 changed');
 });
 
 test('of what was at stake, routes to other nodes do not last', () => {
   const ours = { to: '10.5.0.0/16', via: '192.168.100.1', dev: 'ens6' };
   const theirs = { to: '10.244.7.0/26', via: '10.0.0.7', dev: 'eth0' };
   const machine = { links: [link('eth0'), link('ens6')], routes: [eth0, ours, theirs] };
-  expect(lasting(machine, [link('ens6')]).routes).toEqual([eth0, ours]);
+  expect(durablePart(machine, [link('ens6')]).routes).toEqual([eth0, ours]);
 });
 
 test.each<[string, Machine, RegExp]>([
@@ -63,8 +63,8 @@ test.each<[string, Machine, RegExp]>([
     { ...before, routes: [{ to: 'default', dev: 'eth2' }, eth0, eth1] },
     /eth0/,
   ],
-])('%s primary NIC is told when it changed', (_, after, message) => {
-  expect(() => verifyRest(after, before)).toThrow(message);
+])('%s primary NIC is reported when it changed', (_, after, message) => {
+  expect(() => verifyUntouched(after, before)).toThrow(message);
 });
 
 test('an address that the kernel does not come to use fails a run, one without carrier for that reason', () => {
@@ -84,7 +84,7 @@ test('at stake are the primary NICs, those that change, and the routes of both',
     links: [...before.links, link('ens6'), link('cali1')],
     routes: [eth0, eth1, ours, { to: '10.244.7.0/24', via: '10.244.7.0', dev: 'flannel.1' }],
   };
-  expect(atStake(machine, new Set([macOf('ens6')]))).toEqual({
+  expect(protectedPart(machine, new Set([macOf('ens6')]))).toEqual({
     links: [link('eth0'), link('eth1'), link('ens6')],
     routes: [eth0, eth1, ours],
   });
@@ -99,6 +99,6 @@ test('100,000 routes and 1,000 links are compared in seconds, not in minutes', (
   }));
   const many = { links, routes: [eth0, eth1, ...routes] };
   const began = performance.now();
-  verifyRest(many, atStake(many, new Set()));
+  verifyUntouched(many, protectedPart(many, new Set()));
   expect(performance.now() - began).toBeLessThan(5_000);
 });

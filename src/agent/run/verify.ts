@@ -96,7 +96,7 @@ export function verifyReady(links: readonly Readiness[], nics: readonly NamedNic
  * The part of a machine that a change of these NICs could harm: the NICs, the node's primary NICs, and the routes of both.
  * Links of pods come and go during a change, hundreds of them in a big cluster.
  */
-export function atStake({ links, routes }: Machine, macs: ReadonlySet<Mac>): Machine {
+export function protectedPart({ links, routes }: Machine, macs: ReadonlySet<Mac>): Machine {
   const primary = defaultLinks({ links, routes });
   const kept = links.filter((link) => primary.includes(link) || macs.has(link.mac));
   const names = new Set(kept.map(({ name }) => name));
@@ -104,11 +104,11 @@ export function atStake({ links, routes }: Machine, macs: ReadonlySet<Mac>): Mac
 }
 
 /**
- * The part of `atStake` that still counts minutes later, or after a reboot. Routes to other nodes are left out, because
+ * The part of `protectedPart` that still counts minutes later, or after a reboot. Routes to other nodes are left out, because
  * they may have changed since.
  * @param changed links that were changed
  */
-export function lasting({ links, routes }: Machine, changed: readonly NamedNic[]): Machine {
+export function durablePart({ links, routes }: Machine, changed: readonly NamedNic[]): Machine {
   const own = new Set(
     links.filter(({ mac }) => changed.some((each) => each.mac === mac)).map(({ name }) => name),
   );
@@ -116,7 +116,7 @@ export function lasting({ links, routes }: Machine, changed: readonly NamedNic[]
 }
 
 /** Verifies that the node's primary NICs and foreign routes are as before. @throws MultinicError `VerifyFailed` */
-export function verifyRest(after: Machine, before: Machine): void {
+export function verifyUntouched(after: Machine, before: Machine): void {
   const primary = defaultLinks(after);
   for (const [index, link] of defaultLinks(before).entries()) {
     // A further primary NIC may have appeared (by a router advertisement), but must not come before the first.

@@ -11,7 +11,7 @@ const RACY_MS = 50;
 /** Fsyncs those folders of a store that changed since they were last seen. */
 export class FolderSync {
   readonly #dir: string;
-  readonly #settled = new Map<string, number>();
+  readonly #syncedAt = new Map<string, number>();
   #turn: Promise<void> = Promise.resolve();
 
   constructor(dir: string) {
@@ -55,13 +55,13 @@ export class FolderSync {
     for (const folder of folders) {
       // Synchronous: 260 folders take half a millisecond, and ten times that through the thread pool.
       const changedAt = statSync(folder, { throwIfNoEntry: false })?.ctimeMs;
-      if (changedAt !== undefined && this.#settled.get(folder) !== changedAt)
+      if (changedAt !== undefined && this.#syncedAt.get(folder) !== changedAt)
         changed.push([folder, changedAt]);
     }
     await Promise.all(changed.map(([folder]) => syncFolder(folder)));
     for (const [folder, changedAt] of changed) {
-      if (Math.abs(now - changedAt) > RACY_MS) this.#settled.set(folder, changedAt);
-      else this.#settled.delete(folder);
+      if (Math.abs(now - changedAt) > RACY_MS) this.#syncedAt.set(folder, changedAt);
+      else this.#syncedAt.delete(folder);
     }
   }
 }

@@ -21,13 +21,13 @@ export function importStream(commits: readonly NewCommit[], times: readonly numb
   commits.forEach((commit, index) => {
     const [parent, ...others] = commit.parents;
     // Without `from`, fast-import continues from the branch's last commit and need not read that commit back.
-    const goesOn = parent !== undefined && isMark(parent) && parent.mark === index;
+    const continuesBranch = parent !== undefined && isMark(parent) && parent.mark === index;
     if (parent === undefined) out.push(`reset ${SCRATCH}\n`);
     const time = times[index] ?? 0;
     out.push(`commit ${SCRATCH}\nmark :${index + 1}\n`);
     out.push(`author ${stamp(commit.author, time)}\ncommitter ${stamp(CONTROLLER, time)}\n`);
     out.push(data(formatMessage(commit)));
-    if (parent !== undefined && !goesOn) out.push(`from ${reference(parent, index)}\n`);
+    if (parent !== undefined && !continuesBranch) out.push(`from ${reference(parent, index)}\n`);
     for (const other of others) out.push(`merge ${reference(other, index)}\n`);
     if (commit.replace === true && parent !== undefined) out.push('deleteall\n');
     for (const [path, content] of commit.files) {

@@ -1,5 +1,6 @@
-// Limits the connections and requests of each caller, so that strangers cannot keep known callers out. If there are too
-// many connections without a known caller, the oldest ends; a known caller has a bounded number of its own.
+// Limits the connections and requests of each caller, so that unauthenticated callers cannot keep known callers out. If
+// there are too many connections without a known caller, the oldest ends; a known caller has a bounded number of its
+// own.
 
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -7,14 +8,14 @@ import { MultinicError } from '../../api/errors.ts';
 import type { Principal } from '../model/store-port.ts';
 
 /** Connections that have sent no known token yet. */
-const MAX_STRANGERS = 512;
+const MAX_UNAUTHENTICATED = 512;
 /** Connections of one caller. An agent has one, and a person's git a few. */
 const MAX_CONNECTIONS = { node: 8, read: 256, write: 256 } as const;
 /** Requests of one caller at a time. An agent has one. */
 const MAX_REQUESTS = { node: 4, read: 64, write: 64 } as const;
 
 export class Callers {
-  readonly #strangers = new Map<string, Socket>();
+  readonly #unauthenticated = new Map<string, Socket>();
   readonly #known = new Map<string, Map<string, Socket>>();
   readonly #owners = new Map<string, string>();
   readonly #requests = new Map<string, number>();
@@ -22,16 +23,16 @@ export class Callers {
   /** Counts a new connection. A TLS connection counts before its handshake. */
   connected(socket: Socket): void {
     const key = keyOf(socket);
-    this.#strangers.set(key, socket);
+    this.#unauthenticated.set(key, socket);
     socket.once('close', () => {
-      this.#strangers.delete(key);
+      this.#unauthenticated.delete(key);
       const owner = this.#owners.get(key);
       if (owner === undefined) return;
       this.#owners.delete(key);
       const sockets = this.#known.get(owner);
       if (sockets?.delete(key) === true && sockets.size === 0) this.#known.delete(owner);
     });
-    endOldest(this.#strangers, MAX_STRANGERS);
+    endOldest(this.#unauthenticated, MAX_UNAUTHENTICATED);
   }
 
   /**
@@ -41,9 +42,9 @@ export class Callers {
    */
   request({ socket }: IncomingMessage, { name, role }: Principal): () => void {
     const key = keyOf(socket);
-    const own = this.#strangers.get(key);
+    const own = this.#unauthenticated.get(key);
     if (own !== undefined) {
-      this.#strangers.delete(key);
+      this.#unauthenticated.delete(key);
       this.#owners.set(key, name);
       const sockets = this.#known.get(name) ?? new Map<string, Socket>();
       this.#known.set(name, sockets.set(key, own));

@@ -164,7 +164,7 @@ export class PushReceiver {
     for (const gate of gates) gate.close();
     checkpoint('push.ended');
 
-    const landed = await this.#settle(pushes);
+    const landed = await this.#finish(pushes);
     if (ended.code === 0) {
       if (landed > 0 || refused !== undefined) return ended.stdout;
       // git reports a lost race without a remedy, so look for a refusal that has one.
@@ -237,7 +237,7 @@ export class PushReceiver {
   }
 
   /** Makes the moved branches durable and reports each to `onPush`. @returns number of branches that moved */
-  async #settle(pushes: readonly Push[]): Promise<number> {
+  async #finish(pushes: readonly Push[]): Promise<number> {
     const { store, reader, onPush, log } = this.#options;
     const landed: Push[] = [];
     for (const push of pushes) if ((await reader.ref(push.ref)) === push.new) landed.push(push);

@@ -7,11 +7,11 @@ import type { ControllerEvent } from './sink-port.ts';
 import { nodeViews, type NodeView, type Snapshot } from './config-status.ts';
 
 /** Events between two snapshots; without an earlier one, an event for each present problem. */
-export function newsBetween(before: Snapshot | undefined, after: Snapshot): ControllerEvent[] {
-  return [...mirrorNews(before, after), ...configNews(before, after), ...nodeNews(before, after)];
+export function eventsBetween(before: Snapshot | undefined, after: Snapshot): ControllerEvent[] {
+  return [...mirrorEvents(before, after), ...configEvents(before, after), ...nodeEvents(before, after)];
 }
 
-function mirrorNews(before: Snapshot | undefined, { report }: Snapshot): ControllerEvent[] {
+function mirrorEvents(before: Snapshot | undefined, { report }: Snapshot): ControllerEvent[] {
   const events = report.events.map((event): ControllerEvent => ({
     type: 'Normal',
     reason: event.type,
@@ -37,7 +37,7 @@ function firstOf(names: readonly string[]): string {
   return names.slice(0, 5).join(', ') + (names.length > 5 ? ', …' : '');
 }
 
-function configNews(before: Snapshot | undefined, { report, listed }: Snapshot): ControllerEvent[] {
+function configEvents(before: Snapshot | undefined, { report, listed }: Snapshot): ControllerEvent[] {
   const events: ControllerEvent[] = [];
   for (const [key, problems] of report.invalid) {
     if (JSON.stringify(before?.report.invalid.get(key)) === JSON.stringify(problems)) continue;
@@ -64,7 +64,7 @@ function configNews(before: Snapshot | undefined, { report, listed }: Snapshot):
   return events;
 }
 
-function nodeNews(before: Snapshot | undefined, after: Snapshot): ControllerEvent[] {
+function nodeEvents(before: Snapshot | undefined, after: Snapshot): ControllerEvent[] {
   const known = new Map(before === undefined ? [] : nodeViews(before).map((view) => [keyOf(view), view]));
   const events: ControllerEvent[] = [];
   const unknown: NodeView[] = [];

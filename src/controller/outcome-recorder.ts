@@ -3,35 +3,35 @@
 import { checkpoint } from '../api/checkpoint.ts';
 import { hasCode } from '../api/errors.ts';
 import type { Outcome } from '../api/outcome.ts';
-import { Outcomes, recordEnding, recordRequest } from '../history/outcome-branch.ts';
+import { Outcomes, recordOutcome, recordRequest } from '../history/outcome-branch.ts';
 import { outcomeRef } from '../history/refs.ts';
 import { jobStamp } from '../scheduler/job-name.ts';
 import type { JobRunner, JobStatus } from '../scheduler/job-port.ts';
 import { Batch } from '../store/model/batch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import type { Oid } from '../store/model/store-port.ts';
-import { decideAnew } from '../store/race.ts';
-import type { Desk } from './desk.ts';
-import type { NodeTroubles } from './node-troubles.ts';
+import { retryOnLostRace } from '../store/race.ts';
+import type { ControllerContext } from './controller-context.ts';
+import type { NodeErrors } from './node-errors.ts';
 import { nodeRef } from '../network/node-ref.ts';
 
-export class Endings {
-  readonly #desk: Desk;
+export class OutcomeRecorder {
+  readonly #context: ControllerContext;
   readonly #runner: JobRunner;
   readonly #outcomes: Outcomes;
 
-  constructor(desk: Desk, runner: JobRunner, outcomes: Outcomes) {
-    this.#desk = desk;
+  constructor(context: ControllerContext, runner: JobRunner, outcomes: Outcomes) {
+    this.#context = context;
     this.#runner = runner;
     this.#outcomes = outcomes;
   }
 
-  async record(jobs: readonly JobStatus[], troubles: NodeTroubles): Promise<void> {
+  async record(jobs: readonly JobStatus[], nodeErrors: NodeErrors): Promise<void> {
     for (const job of jobs) {
       if (job.phase !== 'finished') continue;
       checkpoint('controller.ended');
-      await troubles.of(job.node, async () => {
-        await decideAnew(() => this.#record(job));
+      await nodeErrors.of(job.node, async () => {
+        await retryOnLostRace(() => this.#record(job));
         checkpoint('controller.recorded');
         await this.#runner.forget(job.name);
         checkpoint('controller.forgotten');
@@ -40,27 +40,27 @@ export class Endings {
   }
 
   async #record(job: JobStatus): Promise<void> {
-    const { store, now } = this.#desk;
-    const outcome = await this.#believed(job);
+    const { store, now } = this.#context;
+    const outcome = await this.#trustedOutcome(job);
     if (outcome?.result === 'Superseded') return;
     const tip = await store.reader.ref(outcomeRef(job.node));
     const history = await this.#outcomes.recent(job.node, tip);
     const stamp = jobStamp(job.name) ?? Math.floor(now() / 1000);
     // Stamps of a node rise, so a job with an older stamp than the newest record was recorded before.
     if (history.some((record) => record.job === job.name || (record.stamp ?? 0) > stamp)) return;
-    if (await this.#hasCommit(job.commit)) await this.#commitEnding(job, outcome, tip, stamp);
+    if (await this.#hasCommit(job.commit)) await this.#commitOutcome(job, outcome, tip, stamp);
     else await this.#askAgain(job, tip, stamp);
   }
 
-  async #commitEnding(
+  async #commitOutcome(
     job: JobStatus,
     outcome: Outcome | undefined,
     tip: Oid | undefined,
     stamp: number,
   ): Promise<void> {
-    const { store, log } = this.#desk;
+    const { store, log } = this.#context;
     const batch = new Batch();
-    await recordEnding(store.reader, batch, tip, {
+    await recordOutcome(store.reader, batch, tip, {
       node: job.node,
       job: job.name,
       stamp,
@@ -77,7 +77,7 @@ export class Endings {
   /** Whether the store has the commit that a job names; anybody may have edited the job. */
   async #hasCommit(commit: string): Promise<boolean> {
     try {
-      await this.#desk.store.reader.commit(commit);
+      await this.#context.store.reader.commit(commit);
       return true;
     } catch (error) {
       if (hasCode(error, 'NotFound')) return false;
@@ -90,7 +90,7 @@ export class Endings {
    * backup. The host may have that commit all the same, and only a run can tell.
    */
   async #askAgain({ node, commit, name }: JobStatus, tip: Oid | undefined, stamp: number): Promise<void> {
-    const { store, log } = this.#desk;
+    const { store, log } = this.#context;
     log.warn({ node, commit, job: name }, 'the store lacks the commit of this job');
     // A node without a branch has no outcomes; it gets a run as soon as it has a branch.
     if ((await store.reader.ref(nodeRef(node))) === undefined) return;
@@ -111,8 +111,8 @@ export class Endings {
    * The job's report, if it is about this job. `Superseded` counts only if the tip moved in git too: Superseded is no
    * attempt, so a wrong one would make the same job again without end.
    */
-  async #believed({ outcome, commit, node }: JobStatus): Promise<Outcome | undefined> {
-    const { store } = this.#desk;
+  async #trustedOutcome({ outcome, commit, node }: JobStatus): Promise<Outcome | undefined> {
+    const { store } = this.#context;
     if (outcome?.commit !== commit || outcome.node !== node) return undefined;
     if (outcome.result !== 'Superseded') return outcome;
     store.refs.forget();
@@ -121,7 +121,7 @@ export class Endings {
 
   /** Machine and boot of a run that ended without a report, as far as the home knows. */
   async #machineOf(name: string): Promise<{ machineId?: string; bootId?: string }> {
-    const nodes = await this.#desk.inventory.list().catch(() => []);
+    const nodes = await this.#context.inventory.list().catch(() => []);
     const node = nodes.find((each) => each.name === name);
     return {
       ...(node?.machineID && { machineId: node.machineID }),

@@ -1,7 +1,7 @@
-// Wakes the controller: every event that may change something asks for a pass. The Wake exists before all other parts
-// of the controller, so that no push and no ended job is missed.
+// Starts passes: every event that may change something fires the trigger. The trigger exists before all other parts of
+// the controller, so that no push and no ended job is missed.
 
-export class Wake {
+export class PassTrigger {
   #asked = false;
   #stopped = false;
   #resolve: (() => void) | undefined;
@@ -10,8 +10,8 @@ export class Wake {
     return this.#stopped;
   }
 
-  /** Wakes the loop for another pass, because something may have changed. */
-  readonly trigger = (): void => {
+  /** Asks the loop for another pass, because something may have changed. */
+  readonly fire = (): void => {
     this.#asked = true;
     this.#resolve?.();
   };

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { Maintenance } from '../store/care/maintenance.ts';
 import type { Store } from '../store/store.ts';
 
-export class Upkeep {
+export class BackgroundMaintenance {
   readonly #maintenance: Maintenance;
   readonly #log: Logger;
   #running: Promise<void> | undefined;
@@ -15,7 +15,7 @@ export class Upkeep {
   }
 
   /** Starts maintenance if it is due and not running. */
-  poke(): void {
+  startIfDue(): void {
     this.#running ??= this.#run().finally(() => (this.#running = undefined));
   }
 

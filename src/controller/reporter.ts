@@ -8,7 +8,7 @@ import type { ConfigStatus } from '../api/status.ts';
 import type { MirrorEvent } from '../mirror/branch-writer.ts';
 import type { Oid } from '../store/model/store-port.ts';
 import { configStatuses, nodeViews, type Snapshot } from './config-status.ts';
-import { newsBetween } from './news.ts';
+import { eventsBetween } from './events.ts';
 import type { StatusSink } from './sink-port.ts';
 
 /** Removals that wait for a person's confirmation, as the newest pass saw them. */
@@ -18,13 +18,13 @@ export interface WaitingRemovals {
   readonly nodes: ReadonlySet<string>;
 }
 
-export class Telling {
+export class Reporter {
   readonly #sink: StatusSink;
   readonly #now: () => number;
   #snapshot: Snapshot | undefined;
   #statuses: ReadonlyMap<string, ConfigStatus> = new Map();
   /** Events of the mirror that no completed pass has reported yet. */
-  readonly #untold: MirrorEvent[] = [];
+  readonly #unreported: MirrorEvent[] = [];
   /** Message of the failure that was logged last; empty after a pass that succeeded. */
   #failure = '';
 
@@ -62,12 +62,12 @@ export class Telling {
 
   /** Keeps events until a pass goes through. @returns all events that are still to be reported */
   keep(events: readonly MirrorEvent[]): readonly MirrorEvent[] {
-    this.#untold.push(...events);
-    return [...this.#untold];
+    this.#unreported.push(...events);
+    return [...this.#unreported];
   }
 
   /** Writes the statuses that changed, then the events. */
-  async tell(snapshot: Snapshot): Promise<void> {
+  async report(snapshot: Snapshot): Promise<void> {
     const before = await this.#statusesBefore(snapshot);
     const fresh = configStatuses(snapshot, before, this.#now());
     for (const [key, status] of fresh) {
@@ -78,18 +78,18 @@ export class Telling {
     for (const [key, { ref }] of this.#snapshot?.listed ?? []) {
       if (!snapshot.listed.has(key) && !snapshot.report.doubts.has(key)) await this.#sink.remove(ref);
     }
-    const news = newsBetween(this.#snapshot, snapshot);
+    const news = eventsBetween(this.#snapshot, snapshot);
     // A CR that the pass had no time for keeps its earlier status.
     const kept = [...before].filter(([key]) => snapshot.listed.has(key));
     this.#statuses = new Map([...kept, ...fresh]);
     this.#snapshot = snapshot;
     for (const event of news) await this.#sink.emit(event);
-    this.#untold.length = 0;
+    this.#unreported.length = 0;
     this.#failure = '';
   }
 
   /** Reports the failure of a pass once, until the failure changes or ends. */
-  async tellFailure(error: unknown): Promise<void> {
+  async reportFailure(error: unknown): Promise<void> {
     const message = error instanceof Error ? error.message : String(error);
     if (message === this.#failure) return;
     this.#failure = message;

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { concerns, MultinicError } from '../api/errors.ts';
 import type { Store } from '../store/store.ts';
 
-export class NodeTroubles {
+export class NodeErrors {
   readonly byNode = new Map<string, MultinicError>();
   readonly #store: Store;
   readonly #log: Logger;

@@ -9,7 +9,7 @@ import type { ManagerWork } from '../plan/change-plan.ts';
 type Ports = Pick<Host, 'machine' | 'managers' | 'foreign'>;
 
 /** @param steps link steps that the kernel lacked before; the profiles of their NICs are activated again */
-export async function tellManagers(
+export async function applyManagerWork(
   work: ManagerWork,
   steps: readonly LinkStep[],
   host: Ports,

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { CONFIG, KEY, runOf, snapshotOf, type NodeSetup } from '../../test/support/snapshot.ts';
 import type { MirrorReport } from '../mirror/mirror.ts';
 import type { IdleReason } from '../scheduler/due.ts';
-import { newsBetween } from './news.ts';
+import { eventsBetween } from './events.ts';
 
 const idle = (reason: IdleReason): NodeSetup => ({ decision: { due: false, reason } });
 const failed: NodeSetup = {
@@ -17,17 +17,17 @@ const mended: NodeSetup = {
 };
 
 /** In short: `Warning NodeFailed`. */
-const news = (before: NodeSetup | undefined, after: NodeSetup): string[] =>
-  newsBetween(before && snapshotOf({ w: before }), snapshotOf({ w: after })).map(
+const nodeEvents = (before: NodeSetup | undefined, after: NodeSetup): string[] =>
+  eventsBetween(before && snapshotOf({ w: before }), snapshotOf({ w: after })).map(
     ({ type, reason }) => `${type} ${reason}`,
   );
 
-const told = (before: Partial<MirrorReport>, after: Partial<MirrorReport>): string[] =>
-  newsBetween(snapshotOf({}, before), snapshotOf({}, after)).map(
+const mirrorEvents = (before: Partial<MirrorReport>, after: Partial<MirrorReport>): string[] =>
+  eventsBetween(snapshotOf({}, before), snapshotOf({}, after)).map(
     ({ reason, message }) => `${reason}: ${message}`,
   );
 
-describe('news of a node', () => {
+describe('events of a node', () => {
   test.each<[string, NodeSetup | undefined, NodeSetup, string[]]>([
     ['nothing changed', failed, failed, []],
     ['at the start, what is wrong', undefined, failed, ['Warning NodeFailed']],
@@ -38,15 +38,15 @@ describe('news of a node', () => {
     ['failed', idle('Running'), failed, ['Warning NodeFailed']],
     ['held', applied, { ...applied, held: true }, ['Normal Held']],
     ['paused', applied, idle('Paused'), ['Normal Paused']],
-    ['a job that starts is no news', applied, idle('Running'), []],
+    ['a job that starts causes no event', applied, idle('Running'), []],
   ])('%s', (_, before, after, expected) => {
-    expect(news(before, after)).toEqual(expected);
+    expect(nodeEvents(before, after)).toEqual(expected);
   });
 
   test('a thousand nodes that are unknown are one event of their CR', () => {
     const unknown: NodeSetup = { rejection: { code: 'NoSuchNode', message: 'no node has that ID' } };
     const nodes = Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`n${index}`, unknown]));
-    expect(newsBetween(undefined, snapshotOf(nodes))).toEqual([
+    expect(eventsBetween(undefined, snapshotOf(nodes))).toEqual([
       {
         type: 'Normal',
         reason: 'NoSuchNode',
@@ -54,29 +54,29 @@ describe('news of a node', () => {
         message: expect.stringMatching(/^1000 nodes are unknown \(n0, .*, …\)/),
       },
     ]);
-    expect(newsBetween(undefined, snapshotOf({ w: unknown }))).toMatchObject([
+    expect(eventsBetween(undefined, snapshotOf({ w: unknown }))).toMatchObject([
       { node: 'w', message: 'no node has that ID' },
     ]);
-    expect(newsBetween(snapshotOf(nodes), snapshotOf(nodes))).toEqual([]);
+    expect(eventsBetween(snapshotOf(nodes), snapshotOf(nodes))).toEqual([]);
   });
 
   test('says which node of which CR, and what to do', () => {
-    expect(newsBetween(undefined, snapshotOf({ w: failed }))).toEqual([
+    expect(eventsBetween(undefined, snapshotOf({ w: failed }))).toEqual([
       { type: 'Warning', reason: 'NodeFailed', node: 'w', config: CONFIG, message: 'no carrier: plug it in' },
     ]);
   });
 });
 
-describe('news of the mirror', () => {
+describe('events of the mirror', () => {
   const problem = { path: 'spec', code: 'InvalidSpec' as const, message: 'write a list' };
 
   test('removals that are stopped, once, with what to do', () => {
     const stopped = { stopped: new Set(['a', 'b', 'c', 'd', 'e', 'f']) };
-    expect(told({}, stopped)).toEqual([
+    expect(mirrorEvents({}, stopped)).toEqual([
       'RemovalStopped: 6 nodes would lose all their interfaces (a, b, c, d, e, …): nothing is cleaned until multinic confirm, or until their entries are back',
     ]);
-    expect(told(stopped, stopped)).toEqual([]);
-    expect(told(stopped, { stopped: new Set([...stopped.stopped, 'g']) })).toEqual([
+    expect(mirrorEvents(stopped, stopped)).toEqual([]);
+    expect(mirrorEvents(stopped, { stopped: new Set([...stopped.stopped, 'g']) })).toEqual([
       expect.stringContaining('1 node would lose all its interfaces (g)'),
     ]);
   });
@@ -90,13 +90,13 @@ describe('news of the mirror', () => {
       `ListIncomplete: ${KEY} is not listed, but may still exist: a.yaml does not parse`,
     ],
   ])('%s, once', (_, report, expected) => {
-    expect(told({}, report)).toEqual([expected]);
-    expect(told(report, report)).toEqual([]);
+    expect(mirrorEvents({}, report)).toEqual([expected]);
+    expect(mirrorEvents(report, report)).toEqual([]);
   });
 
   test('a hold that the CR ended', () => {
     const event = { type: 'HoldEnded', node: 'w', config: CONFIG, message: 'multinic1 comes back' } as const;
-    expect(newsBetween(undefined, snapshotOf({}, { events: [event] }))).toEqual([
+    expect(eventsBetween(undefined, snapshotOf({}, { events: [event] }))).toEqual([
       {
         type: 'Normal',
         reason: 'HoldEnded',
