@@ -296,12 +296,12 @@ describe('with a controller', () => {
     const newest = await local.ref(`refs/heads/outcome/${ONE}`);
     await local.until('it ran', async () => (await local.ref(`refs/heads/outcome/${ONE}`)) !== newest);
     expect(await local.run('log', ONE, '-n', '2')).toMatch(/attempt 1.*\n.*request +retry requested by /);
-    expect(await local.run('pause', ONE)).toBe(`${ONE} paused`);
+    expect(await local.run('pause', ONE)).toMatch(new RegExp(`^${ONE} paused \\([0-9a-f]{10}\\)$`));
     await local.untilStatus('paused', ({ nodes }) =>
       nodes.some(({ node, paused }) => node === ONE && paused === true),
     );
     expect(await local.run('status')).toMatch(new RegExp(`^${ONE} .* paused`, 'm'));
-    expect(await local.run('resume', ONE)).toBe(`${ONE} resumed`);
+    expect(await local.run('resume', ONE)).toMatch(new RegExp(`^${ONE} resumed `));
     expect(await local.run('rerender')).toMatch(new RegExp(`^${ONE}  skipped: up to date$`, 'm'));
     expect(await local.run('rerender', THREE, '--renderer', 'ifcfg')).toMatch(
       new RegExp(`^${THREE}  [0-9a-f]{10}$`),
@@ -339,6 +339,61 @@ describe('with a controller', () => {
     expect((await multinic(['retry', ONE], '', env)).stdout).toContain('to be run again');
     await writeFile(file, 'no-token-of-this-server');
     expect(await multinic(['status', ...there])).toMatchObject({ code: 1, stdout: '' });
+  });
+
+  test('every command names its author and the authenticated account, in the commit and in the log', async () => {
+    const { origin } = new URL(await local.remote());
+    const file = join(dirname(local.dir), 'token-of-operator');
+    await writeFile(file, `${await local.token()}\n`);
+    const there = { MULTINIC_SERVER: origin, MULTINIC_TOKEN_FILE: file, GIT_CONFIG_GLOBAL: '/dev/null' };
+    const named = {
+      ...there,
+      GIT_CONFIG_COUNT: '2',
+      GIT_CONFIG_KEY_0: 'user.name',
+      GIT_CONFIG_VALUE_0: 'Carol',
+      GIT_CONFIG_KEY_1: 'user.email',
+      GIT_CONFIG_VALUE_1: 'carol@example.org',
+    };
+    const signed = (ref: string): Promise<string> =>
+      local.git('log', '-1', '--format=%an <%ae> %(trailers:key=By,separator=%x2c)', ref);
+    const both = 'Carol <carol@example.org> By: operator';
+    const outcomes = ['retry', 'pause', 'resume', 'confirm'] as const;
+    for (const command of outcomes) {
+      const { stdout } = await multinic([command, TWO, '-o', 'json'], '', named);
+      const { commit } = JSON.parse(stdout) as { commit: string };
+      expect([command, await signed(commit)]).toEqual([command, both]);
+    }
+    await local.settled();
+    await local.editConfig((spec) => {
+      const nic = spec.nodeConfigs.find(({ attachedNodeName }) => attachedNodeName === TWO)!.interfaces![0]!;
+      nic.mtu = 1400;
+    });
+    for (const command of [
+      ['rollback', TWO],
+      ['release', TWO],
+      ['rerender', TWO, '--renderer', 'keyfile'],
+    ]) {
+      expect(await multinic(command, '', named)).toMatchObject({ code: 0 });
+      expect([command, await signed(`node/${TWO}`)]).toEqual([command, both]);
+    }
+    const log = await local.run('log', TWO);
+    for (const kind of [
+      'rollback',
+      'spec',
+      'rerender',
+      'request +retry',
+      'request +pause',
+      'request +confirm',
+    ])
+      expect(log).toMatch(
+        new RegExp(`${kind} .* by Carol <carol@example.org> \\(authenticated as operator\\)$`, 'm'),
+      );
+
+    // Without a name in git, a caller from elsewhere is who was authenticated.
+    expect(await multinic(['retry', TWO], '', there)).toMatchObject({ code: 0 });
+    await local.until('asked', async () => (await local.run('log', TWO)).includes('requested by operator'));
+    expect(await local.run('log', TWO)).toMatch(/retry requested by operator {2}by operator$/m);
+    await local.settled();
   });
 
   test('the README word for word: clone, log -p, switch, revert, push', async () => {

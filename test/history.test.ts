@@ -120,7 +120,7 @@ describe('a push with plain git', () => {
     expect(await local.hostFile(ONE, NETPLAN_0)).toContain('mtu: 1400');
     expect(await others()).toEqual(before);
     expect(await local.run('show', ONE)).toMatch(
-      /held +since .* by Alice <alice@example\.org>, pushed by \w+/,
+      /held +since .* by Alice <alice@example\.org> \(authenticated as operator\)/,
     );
 
     // An older commit, with a newer one on top of it.

@@ -5,6 +5,7 @@ import { MultinicError } from '../api/errors.ts';
 import type { Condition } from '../api/status.ts';
 import type { ConfigReport } from '../controller/status-report.ts';
 import type { NodeView } from '../controller/config-status.ts';
+import { signedBy } from '../history/commit-words.ts';
 import type { TimelineEntry } from '../history/timeline.ts';
 import { openSource, withConnection, type ConnectionFlags, type Source } from './target.ts';
 import { completed } from './remedy.ts';
@@ -199,7 +200,8 @@ function logLine(node: string, entry: TimelineEntry): string {
   // The controller's subjects begin with the node; a person's subject is shown whole.
   const ours = `${node}: `;
   const subject = entry.subject.startsWith(ours) ? entry.subject.slice(ours.length) : entry.subject;
-  const who = entry.kind === 'edit' || entry.kind === 'rollback' ? paint.dim(`  by ${entry.author}`) : '';
+  const known = entry.kind === 'edit' || entry.principal !== undefined;
+  const who = known ? paint.dim(`  by ${signedBy(entry.author, entry.principal)}`) : '';
   const extra = [
     entry.endsHold && `ends the hold of ${entry.endsHold.slice(0, 10)}`,
     entry.result !== 'Applied' && entry.message && completed(entry.message),
@@ -227,7 +229,7 @@ async function show(source: Source, name: string, commit: string | undefined, fl
   if (found.invalid !== undefined) print(`${paint.red('invalid')}  ${completed(found.invalid)}`);
   if (hold !== undefined)
     print(
-      `${paint.yellow('held')}     since ${formatTime(hold.since)} by ${hold.author.name} <${hold.author.email}>${hold.principal === undefined ? '' : `, pushed by ${hold.principal}`} (${hold.commit.slice(0, 10)})`,
+      `${paint.yellow('held')}     since ${formatTime(hold.since)} by ${signedBy(`${hold.author.name} <${hold.author.email}>`, hold.principal)} (${hold.commit.slice(0, 10)})`,
     );
   if (outcome !== undefined)
     print(

@@ -41,7 +41,7 @@ export function withConnection(command: Command): Command {
 
 /** Asks the named server, or reads a local store directly, which needs no controller. */
 export async function openSource(flags: ConnectionFlags): Promise<Source> {
-  if (isCluster(flags) || serverOf(flags) !== undefined) return new ApiSource(await openApi(flags));
+  if (isElsewhere(flags)) return new ApiSource(await openApi(flags));
   const dir = homeOf(flags);
   const { openReader } = await import('../store/reader.ts');
   const { describe, diff, timeline } = await import('../history/timeline.ts');
@@ -218,6 +218,11 @@ export async function openApi(flags: ConnectionFlags): Promise<Api> {
 
 export function homeOf(flags: Pick<ConnectionFlags, 'dir'>): string {
   return resolve(flags.dir ?? process.env['MULTINIC_DIR'] ?? '.');
+}
+
+/** Whether the flags name a server or a cluster, and no local home. */
+export function isElsewhere(flags: ConnectionFlags): boolean {
+  return isCluster(flags) || serverOf(flags) !== undefined;
 }
 
 function serverOf(flags: ConnectionFlags): string | undefined {

@@ -5,7 +5,7 @@ import { userInfo } from 'node:os';
 import { hasCode } from '../api/errors.ts';
 import type { ManyMoved, Moved } from '../controller/many-branches.ts';
 import type { RendererKind } from '../network/node.ts';
-import { openApi, withConnection, type ConnectionFlags } from './target.ts';
+import { isElsewhere, openApi, withConnection, type ConnectionFlags } from './target.ts';
 import type { NodeDescription } from '../history/timeline.ts';
 import { completed } from './remedy.ts';
 import { outputOption, print, printJson, withProgress, type Format } from './output.ts';
@@ -148,21 +148,25 @@ function writing(command: Command): Command {
 async function post<T>(flags: ConnectionFlags, path: string, body: object): Promise<T> {
   const api = await openApi(flags);
   try {
-    const call = api.call<T>('POST', path, { ...body, author: await whoAmI() });
+    const call = api.call<T>('POST', path, { ...body, author: await whoAmI(flags) });
     return await withProgress('the controller is at it', call);
   } finally {
     await api.close();
   }
 }
 
-/** The author of a commit, from git's configuration or the local user. An author is a claim. */
-async function whoAmI(): Promise<{ name: string; email: string }> {
+/**
+ * The author of a commit, from git's configuration. An author is a claim; the controller adds the authenticated account.
+ * Without a name in git, the local user is the author in a local home; elsewhere the account says more.
+ */
+async function whoAmI(flags: ConnectionFlags): Promise<{ name: string; email: string } | undefined> {
   const { execa } = await import('execa');
   const [name, email] = await Promise.all(
     ['user.name', 'user.email'].map(
       async (key) => (await execa('git', ['config', '--get', key], { reject: false })).stdout ?? '',
     ),
   );
+  if (!name && isElsewhere(flags)) return undefined;
   return { name: name || localUser(), email: email ?? '' };
 }
 

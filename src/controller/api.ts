@@ -36,7 +36,7 @@ function read(pattern: string, handle: Route['handle']): Route {
 }
 
 /** Starts a pass after each command that changes something. */
-export function apiRoutes({ commands, reporter, passTrigger, store }: ControllerContext): Route[] {
+export function apiRoutes({ commands, reporter, passTrigger, store, log }: ControllerContext): Route[] {
   const { reader } = store;
   const command = <T extends { author?: z.infer<typeof Author> | undefined }>(
     pattern: string,
@@ -48,7 +48,13 @@ export function apiRoutes({ commands, reporter, passTrigger, store }: Controller
     role: 'write',
     handle: async (call) => {
       const body = schema.parse(call.body ?? {});
-      const result = await act(call.params['node'] ?? '', body, requester(call, body.author));
+      const { node = '' } = call.params;
+      const by = requester(call, body.author);
+      const result = await act(node, body, by);
+      log.info(
+        { command: pattern, ...(node !== '' && { node }), author: by.name, principal: by.principal },
+        'command',
+      );
       passTrigger.fire();
       return result;
     },
@@ -78,8 +84,8 @@ export function apiRoutes({ commands, reporter, passTrigger, store }: Controller
     ),
     command('/nodes/:node/release', Body, (node, _, by) => commands.release(node, by)),
     command('/nodes/:node/retry', Body, (node, _, by) => commands.request(node, 'retry', by)),
-    command('/nodes/:node/pause', Body, async (node) => commands.setPaused(node, true)),
-    command('/nodes/:node/resume', Body, async (node) => commands.setPaused(node, false)),
+    command('/nodes/:node/pause', Body, (node, _, by) => commands.setPaused(node, true, by)),
+    command('/nodes/:node/resume', Body, (node, _, by) => commands.setPaused(node, false, by)),
     command('/rollback', ChangeBody, (_, { change, yes }, by) => commands.rollbackChange(change, by, yes)),
     command('/retry', Body, (_, __, by) => commands.retryFailed(by)),
     command('/rerender', RerenderBody, (_, { nodes, renderer }, by) =>

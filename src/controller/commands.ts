@@ -123,7 +123,7 @@ export class Commands {
     return { node, commit: await this.#mirror.release(node, causeOf(by), await this.#inventory.list()) };
   }
 
-  /** Requests a run now, or a run that takes a host over from another store. */
+  /** Records a request: for a run now, or for a run that takes a host over from another store. */
   async request(node: string, request: Request, by: Requester): Promise<Moved> {
     return retryOnLostRace(async () => {
       await this.#branches.get(node);
@@ -241,9 +241,14 @@ export class Commands {
     });
   }
 
-  /** Pauses or resumes a node. The mirror goes on committing for a paused node, but no Job runs. */
-  async setPaused(node: string, paused: boolean): Promise<void> {
+  /**
+   * Pauses or resumes a node, and records the person. The mirror goes on committing for a paused node, but no Job runs.
+   * @returns undefined: the node has no branch that could have the record
+   */
+  async setPaused(node: string, paused: boolean, by: Requester): Promise<Moved | undefined> {
     await this.#inventory.setPaused(node, paused);
+    if ((await this.#branches.read(node)) === undefined) return undefined;
+    return this.request(node, paused ? 'pause' : 'resume', by);
   }
 
   async #land(batch: Batch, branch: Branch, head: Head): Promise<Moved> {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Interface } from '../network/interface.ts';
-import { describeChange, subject } from './commit-words.ts';
+import { describeChange, signedBy, subject } from './commit-words.ts';
 import { mac } from '../../test/support/mac.ts';
 
 const nic = (index: number, more: Partial<Interface> = {}): Interface => ({
@@ -35,4 +35,14 @@ describe('what changed, in a person’s words', () => {
 test('a subject fits on a terminal', () => {
   expect(subject('w', 'x'.repeat(200))).toHaveLength(120);
   expect(subject('w', 'short')).toBe('w: short');
+});
+
+test.each([
+  ['Alice', undefined, 'Alice'],
+  ['Alice', 'operator', 'Alice (authenticated as operator)'],
+  ['operator', 'operator', 'operator'],
+  ['operator <unknown>', 'operator', 'operator'],
+  ['Alice <a@example.org>', 'alice', 'Alice <a@example.org> (authenticated as alice)'],
+])('the author %j with the account %j reads %j', (author, principal, text) => {
+  expect(signedBy(author, principal)).toBe(text);
 });

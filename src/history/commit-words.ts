@@ -29,6 +29,15 @@ export function trailer(commit: Commit, key: string): string | undefined {
   return commit.trailers.findLast(([name]) => name === key)?.[1];
 }
 
+/**
+ * An author with the authenticated account, unless both have one name: `Alice (authenticated as operator)`.
+ * @param author a name, alone or with an address; git knows no empty address
+ */
+export function signedBy(author: string, principal: string | undefined): string {
+  const known = author.replace(/ <unknown>$/, '');
+  return principal === undefined || principal === known ? known : `${known} (authenticated as ${principal})`;
+}
+
 export function formatConfigRef(ref: ConfigRef): string {
   return `${ref.group}/${ref.namespace}/${ref.name}`;
 }

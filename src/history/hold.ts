@@ -1,12 +1,16 @@
 // The hold: a person changed the network of a node (a rollback, an edit), so its branch no longer says what the CR says.
 
+import { isControllerAddress } from '../store/model/committer.ts';
 import type { Commit, Oid, Person } from '../store/model/store-port.ts';
+import { signedBy, trailer, TRAILER } from './commit-words.ts';
 
 /** A change of the network that a person made and the CR did not ask for. The hold stands until the CR changes. */
 export interface Hold {
   /** The commit that made the network differ from the base's. */
   readonly commit: Oid;
   readonly author: Person;
+  /** The authenticated account, if a command made the commit; the audit has the account of a push. */
+  readonly principal?: string;
   /** Seconds since 1970. */
   readonly since: number;
 }
@@ -30,12 +34,19 @@ export async function findHold(
   return earlier ?? holdBy(first);
 }
 
-function holdBy({ oid, author, committer }: Commit): Hold {
-  return { commit: oid, author: { name: author.name, email: author.email }, since: committer.time };
+function holdBy(commit: Commit): Hold {
+  const { oid, author, committer } = commit;
+  const principal = isControllerAddress(committer.email) ? trailer(commit, TRAILER.by) : undefined;
+  return {
+    commit: oid,
+    author: { name: author.name, email: author.email },
+    ...(principal !== undefined && { principal }),
+    since: committer.time,
+  };
 }
 
 /** Describes a hold for people: since when, by whom, by which commit, and what ends it. */
-export function describeHold({ since, author, commit }: Hold): string {
+export function describeHold({ since, author, principal, commit }: Hold): string {
   const time = new Date(since * 1000).toISOString().replace(/\.\d+Z$/, 'Z');
-  return `held since ${time} by ${author.name} (${commit.slice(0, 10)}): the CR's next change of this node, or a release, ends it`;
+  return `held since ${time} by ${signedBy(author.name, principal)} (${commit.slice(0, 10)}): the CR's next change of this node, or a release, ends it`;
 }

@@ -31,7 +31,8 @@ const KEY = {
   by: 'By',
 } as const;
 
-export type Request = 'retry' | 'confirm';
+/** A request of a person. A pause and a resume ask for no run: their commits are for the record. */
+export type Request = 'retry' | 'confirm' | 'pause' | 'resume';
 
 /** One commit of an outcome branch. */
 export interface OutcomeRecord {
@@ -77,7 +78,7 @@ export interface EndedJob {
   readonly message?: string;
 }
 
-/** A person's request for a run. */
+/** A person's request. */
 export interface RunRequest {
   readonly node: string;
   readonly request: Request;
@@ -113,12 +114,17 @@ export class Outcomes {
         break;
       }
       const commit: Commit = await this.#reader.commit(next);
-      if (commit.parents.length > 0) records.push(parseOutcome(commit));
+      if (commit.parents.length > 0 && !isForTheRecord(commit)) records.push(parseOutcome(commit));
       next = commit.parents[0];
     }
     this.#known.set(node, { tip, records });
     return records;
   }
+}
+
+function isForTheRecord(commit: Commit): boolean {
+  const request = trailer(commit, KEY.request);
+  return request === 'pause' || request === 'resume';
 }
 
 /** Limit of the search for the record that put the host in its state. */

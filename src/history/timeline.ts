@@ -22,6 +22,8 @@ export interface TimelineEntry {
   readonly kind: Kind | 'edit' | 'outcome' | 'request';
   readonly subject: string;
   readonly author: string;
+  /** The authenticated account behind a push or a command. An author is a claim. */
+  readonly principal?: string;
   readonly result?: OutcomeRecord['result'];
   readonly reason?: AnyReason;
   /** The outcome's message for people. */
@@ -40,7 +42,38 @@ export async function timeline(reader: Reader, node: string, limit: number): Pro
     outcome === undefined ? [] : reader.log(outcome, { firstParent: true, limit }),
   ]);
   const happened = outcomes.filter((commit) => commit.parents.length > 0).map(outcomeEntry);
-  return merge(happened, desired.map(desiredEntry)).slice(0, limit);
+  const pushers = await pushersOf(reader, node, desired);
+  const wanted = desired.map((commit) => ({
+    ...desiredEntry(commit),
+    ...principalOf(kindOf(commit) === undefined ? pushers.get(commit.oid) : trailer(commit, TRAILER.by)),
+  }));
+  return merge(happened, wanted).slice(0, limit);
+}
+
+function principalOf(principal: string | undefined): Pick<TimelineEntry, 'principal'> {
+  return principal === undefined ? {} : { principal };
+}
+
+/** The principals who pushed commits of a node's branch, as far as the newest records of pushes go. */
+async function pushersOf(
+  reader: Reader,
+  node: string,
+  commits: readonly Commit[],
+): Promise<ReadonlyMap<Oid, string>> {
+  const pushers = new Map<Oid, string>();
+  const tip = commits.some((commit) => kindOf(commit) === undefined)
+    ? await reader.ref(AUDIT_REF)
+    : undefined;
+  if (tip === undefined) return pushers;
+  const age = new Map(commits.map(({ oid }, index) => [oid, index]));
+  for (const record of await reader.log(tip, { firstParent: true, limit: PUSHES_LOOK_BACK })) {
+    const push = pushedBranches(record).find(({ ref }) => ref === nodeRef(node));
+    const newest = push && age.get(push.new);
+    if (newest === undefined) continue;
+    const pushed = commits.slice(newest, age.get(push?.old ?? '') ?? commits.length);
+    for (const { oid } of pushed) pushers.set(oid, trailer(record, 'Principal') ?? '');
+  }
+  return pushers;
 }
 
 /**
@@ -79,7 +112,7 @@ function desiredEntry(commit: Commit): TimelineEntry {
 }
 
 function outcomeEntry(commit: Commit): TimelineEntry {
-  const { result, reason, message, tried, request } = parseOutcome(commit);
+  const { result, reason, message, tried, request, by } = parseOutcome(commit);
   return {
     ...entryOf(commit),
     kind: request === undefined ? 'outcome' : 'request',
@@ -87,6 +120,7 @@ function outcomeEntry(commit: Commit): TimelineEntry {
     ...(reason !== undefined && { reason }),
     ...(message !== undefined && { message }),
     ...(tried !== undefined && { tried }),
+    ...principalOf(by),
   };
 }
 
@@ -107,7 +141,7 @@ export interface NodeDescription {
   readonly network: Network;
   readonly files: Readonly<Record<string, string>>;
   readonly base?: Oid;
-  readonly hold?: Branch['hold'] & { readonly principal?: string };
+  readonly hold?: Branch['hold'];
   readonly invalid?: string;
   readonly outcome?: OutcomeRecord;
 }
@@ -118,7 +152,8 @@ export async function describe(reader: Reader, name: string, at?: string): Promi
   const commit = at === undefined ? tip : await commitOf(reader, name, at);
   const branch = await readBranch(reader, name, commit);
   const newest = commit === tip ? await reader.ref(outcomeRef(name)) : undefined;
-  const principal = branch.hold && (await pusherOf(reader, name, branch.hold.commit));
+  const principal =
+    branch.hold && (branch.hold.principal ?? (await pusherOf(reader, name, branch.hold.commit)));
   const outcome = newest === undefined ? undefined : await reader.commit(newest);
   return {
     node: branch.node,

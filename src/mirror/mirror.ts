@@ -84,6 +84,9 @@ interface Cursor {
   readonly reached: Oid | undefined;
 }
 
+/** Trailers of a commit that its release writes anew. */
+const OF_A_RELEASE: ReadonlySet<string> = new Set([TRAILER.change, TRAILER.endsHold, TRAILER.by]);
+
 export class Mirror {
   readonly #store: Store;
   readonly #branches: Branches;
@@ -177,9 +180,7 @@ export class Mirror {
         asked !== undefined && (isBroken(branch) || satisfies(branch.base.network, asked))
           ? asked
           : branch.base.network.map(({ name: _, ...nic }) => nic);
-      const trailers =
-        branch.base.commit?.trailers.filter(([key]) => key !== TRAILER.change && key !== TRAILER.endsHold) ??
-        [];
+      const trailers = branch.base.commit?.trailers.filter(([key]) => !OF_A_RELEASE.has(key)) ?? [];
       const batch = new Batch();
       move(
         batch,
