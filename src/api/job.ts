@@ -6,10 +6,15 @@ export const APPLY_MODES = ['live', 'full', 'files'] as const;
 /** The agent's input from a Job. It is complete, so that a person can repeat a run by hand. */
 export const AgentJob = z.strictObject({
   version: z.literal(1),
-  /** Job name, `multinic-agent-<node id>-<yyyymmddhhmmss>`. */
+  /** Absent: the Job applies its commit. observe: it compares the host with its commit, and changes nothing. */
+  mode: z.literal('observe').optional(),
+  /** Job name, `multinic-agent-<node id>-<yyyymmddhhmmss>`; `multinic-observe-…` of an observation. */
   name: z.string(),
   node: z.string(),
-  /** The commit to apply: the tip of node/<node> when the Job was made. */
+  /**
+   * The commit to apply: the tip of node/<node> when the Job was made. Of an observation: the commit that the host's
+   * record should name.
+   */
   commit: z.string(),
   /**
    * The commit that put the host in its present state: the tried commit of the newest such outcome; null: no such

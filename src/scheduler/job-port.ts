@@ -1,10 +1,13 @@
 import type { AgentJob } from '../api/job.ts';
+import type { Observation } from '../api/observation.ts';
 import type { Outcome } from '../api/outcome.ts';
 
 /** A run of the agent as the runner knows it. The runner keeps it until `forget`. */
 export interface JobStatus {
-  /** `multinic-agent-<node id>-<yyyymmddhhmmss>`. */
+  /** `multinic-agent-<node id>-<yyyymmddhhmmss>`, or `multinic-observe-…`. */
   readonly name: string;
+  /** Absent: a run. observe: an observation, which is no attempt and holds no run's slot. */
+  readonly mode?: 'observe';
   readonly node: string;
   readonly commit: string;
   readonly attempt: number;
@@ -12,6 +15,8 @@ export interface JobStatus {
   readonly phase: 'waiting' | 'running' | 'finished';
   /** The agent's report, with phase `finished`; absent if the run ended without one. */
   readonly outcome?: Outcome;
+  /** The report of an observation, as `outcome`. */
+  readonly observation?: Observation;
   /** With phase `waiting`: the agent has not started for so long that the job holds no slot. */
   readonly late?: true;
   /** The reason why the job does not start, or how it ended without a report. */

@@ -4,6 +4,7 @@ import { STEPS } from '../../src/agent/run/steps.ts';
 import { HostFileSchema } from '../../src/agent/recorded/host-file.ts';
 import { recordSchema } from '../../src/agent/files/host-record.ts';
 import { AgentJob } from '../../src/api/job.ts';
+import { DIFFERENCE_KINDS, HostTree, Observation, OBSERVATION_RESULTS } from '../../src/api/observation.ts';
 import { Outcome, RESULTS } from '../../src/api/outcome.ts';
 import { NODE_STATES } from '../../src/api/status.ts';
 import {
@@ -44,6 +45,9 @@ const GROUPS: readonly Group[] = [
   ['job file', () => keysOfSchema(AgentJob)],
   ['outcome', () => keysOfSchema(Outcome)],
   ['results', () => RESULTS],
+  ['observation', () => keysOfSchema(Observation)],
+  ['results of observations', () => OBSERVATION_RESULTS],
+  ['differences', () => DIFFERENCE_KINDS],
   ['steps of a run', () => STEPS],
   ['node states', () => NODE_STATES],
   ['refs', refs],
@@ -64,6 +68,7 @@ const GROUPS: readonly Group[] = [
   ['HTTP body of rollback of a change', () => keysOfSchema(ChangeBody)],
   ['HTTP body of rerender', () => keysOfSchema(RerenderBody)],
   ['HTTP body of confirm', () => keysOfSchema(ConfirmBody)],
+  ['HTTP body of a host tree', () => keysOfSchema(HostTree)],
   ['HTTP query of log', () => keysOfSchema(LogQuery)],
   ['HTTP query of diff', () => keysOfSchema(DiffQuery)],
   ['commands', commands],

@@ -1,0 +1,168 @@
+// The agent's report of an observation, and the files that it sends to the store when the host has drifted.
+
+import * as z from 'zod';
+import { readReason } from './reasons/reasons.ts';
+
+/**
+ * Observed: the host is as the commit has it. Drifted: the host differs, and the report says how. Unclear: only a run
+ * can tell what is to be done, and the reason says why. Busy: a change was under way, so nothing was compared.
+ */
+export const OBSERVATION_RESULTS = ['Observed', 'Drifted', 'Unclear', 'Busy'] as const;
+
+export const DIFFERENCE_KINDS = [
+  'FileChanged',
+  'FileMissing',
+  'FileExtra',
+  'LinkMissing',
+  'LinkRenamed',
+  'LinkDown',
+  'MtuChanged',
+  'AddressMissing',
+  'AddressExtra',
+  'MetricChanged',
+  'RouterAdvertisements',
+  'NextBoot',
+] as const;
+
+/** Longest text of a difference. */
+export const DIFFERENCE_TEXT_MAX = 200;
+
+const oid = z.string().regex(/^[0-9a-f]{40}$/);
+// Commit messages have these texts in their lines, and a host must not be able to add lines of its own.
+const text = z
+  .string()
+  .max(DIFFERENCE_TEXT_MAX)
+  .regex(/^[^\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]*$/u);
+const word = z.string().regex(/^[\x21-\x7e]{1,253}$/);
+const digest = z.string().regex(/^[0-9a-f]{64}$/);
+const reason = z
+  .string()
+  .regex(/^[A-Z][A-Za-z]{0,63}$/)
+  .transform(readReason);
+
+/** One way in which a host differs from its commit. `describeDifference` says it in words. */
+export const Difference = z.strictObject({
+  kind: z.enum(DIFFERENCE_KINDS),
+  /** The NIC's name in the commit. */
+  name: word.optional(),
+  mac: word.optional(),
+  /** Path on the host, without the leading slash. */
+  path: text.optional(),
+  wanted: text.optional(),
+  found: text.optional(),
+});
+export type Difference = z.infer<typeof Difference>;
+
+/** The agent's report of one observation. It takes the place of an Outcome, with the same limit of 4,096 bytes. */
+export const Observation = z.strictObject({
+  version: z.literal(1),
+  mode: z.literal('observe'),
+  node: z.string(),
+  job: z.string(),
+  /** The commit that the host was compared with: the one that its record names. */
+  commit: oid,
+  result: z.enum(OBSERVATION_RESULTS),
+  /** With Unclear: the code that a run would report, or the code of the error. */
+  reason: reason.optional(),
+  /** For people: why the result is Unclear or Busy. */
+  message: z.string().optional(),
+  /** Name of the agent's step in which the observation ended. */
+  step: z.string(),
+  /** Empty: the host did not say. */
+  machineId: word.or(z.literal('')),
+  bootId: word.or(z.literal('')),
+  /** The UUID of the machine's firmware. Absent: the machine has none. */
+  systemUUID: word.optional(),
+  startedAt: z.iso.datetime(),
+  durationMs: z.number().int().nonnegative(),
+  differences: z.array(Difference).default([]),
+  /** Differences that were cut to fit the limit. */
+  omitted: z.number().int().positive().optional(),
+  /** With Drifted: the same for the same drift, whether differences were cut or not. */
+  digest: digest.optional(),
+  /** With Drifted: git tree id of the host's managed files, which the store has taken. Absent: the store has them not. */
+  tree: oid.optional(),
+  /** Codes of conditions that are harmless now and may break later, as of a run. */
+  warnings: z.array(reason).optional(),
+});
+export type Observation = z.infer<typeof Observation>;
+
+export const HOST_TREE_FILE_MAX_BYTES = 64 * 1024;
+export const HOST_TREE_MAX_BYTES = 256 * 1024;
+/** Limit of a request's body: 256 KiB of text, with JSON's escapes. */
+export const HOST_TREE_BODY_MAX_BYTES = 512 * 1024;
+const HOST_TREE_MAX_FILES = 256;
+
+/**
+ * The managed files of a drifted host that differ from the commit, as the body of `PUT /api/v1/nodes/NODE/host-tree`.
+ * The commit's tree with these files is the tree of the host.
+ */
+export const HostTree = z
+  .strictObject({
+    version: z.literal(1),
+    node: z.string(),
+    job: z.string(),
+    commit: oid,
+    digest,
+    /** git tree id of all managed files of the host. */
+    tree: oid,
+    /** Path to content; null: the host does not have the commit's file. */
+    files: z.record(text.min(1), z.string().nullable()),
+  })
+  .refine(({ files }) => fits(Object.values(files)), 'files of at most 64 KiB, 256 KiB in all, are taken');
+export type HostTree = z.infer<typeof HostTree>;
+
+function fits(contents: readonly (string | null)[]): boolean {
+  const sizes = contents.map((content) => Buffer.byteLength(content ?? ''));
+  return (
+    sizes.length <= HOST_TREE_MAX_FILES &&
+    sizes.every((size) => size <= HOST_TREE_FILE_MAX_BYTES) &&
+    sizes.reduce((sum, size) => sum + size, 0) <= HOST_TREE_MAX_BYTES
+  );
+}
+
+/** A difference in a person's words: a sentence without its full stop. */
+export function describeDifference({ kind, name, mac, path, wanted, found }: Difference): string {
+  const nic = [name ?? mac ?? 'a NIC', ...(name !== undefined && mac !== undefined ? [`(${mac})`] : [])].join(
+    ' ',
+  );
+  const file = path ?? 'a file';
+  switch (kind) {
+    case 'FileChanged':
+      return `${file} was changed: ${found ?? 'other text'} instead of ${wanted ?? 'the text of the commit'}`;
+    case 'FileMissing':
+      return `${file} is missing`;
+    case 'FileExtra':
+      return `${file} is on the host and not in the commit`;
+    case 'LinkMissing':
+      return `${nic} is not on the machine`;
+    case 'LinkRenamed':
+      return `${mac ?? nic} is named ${found ?? 'otherwise'} instead of ${wanted ?? name}`;
+    case 'LinkDown':
+      return `${nic} is down`;
+    case 'MtuChanged':
+      return `${nic} has MTU ${found} instead of ${wanted}`;
+    case 'AddressMissing':
+      return `${nic} does not have its address ${wanted}`;
+    case 'AddressExtra':
+      return `${nic} has the address ${found}, which the agent took away`;
+    case 'MetricChanged':
+      return `the route of ${nic} to its subnet does not have metric ${wanted}, so it may win over another NIC`;
+    case 'RouterAdvertisements':
+      return `${nic} listens to any router that advertises itself`;
+    case 'NextBoot':
+      return `at the next boot ${nic} ${found ?? 'is configured otherwise'}${path === undefined ? '' : ` by ${path}`}`;
+  }
+}
+
+/** The key by which a difference that comes back is recognised. The key leaves out what was found. */
+export function differenceKey({ kind, mac, path, wanted, found }: Difference): string {
+  const about = kind === 'NextBoot' ? (mac ?? path) : (path ?? mac);
+  const address = kind === 'AddressMissing' ? wanted : kind === 'AddressExtra' ? found : undefined;
+  return [kind, about, address].filter((each) => each !== undefined).join(' ');
+}
+
+/** Whether a run has something to do about a difference. Foreign files that count at the next boot stay as they are. */
+export function isRepairable({ kind }: Difference): boolean {
+  return kind !== 'NextBoot';
+}
