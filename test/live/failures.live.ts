@@ -259,6 +259,42 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     expect(outcome).toMatchObject({ reason: 'AddressFamilyDisabled', step: 'preflight' });
   });
 
+  test.each([
+    [
+      'part of br7',
+      `ip link add br7 type bridge; ip link add tap7 type veth peer name tap8; ip link set tap7 master br7
+       ip link set multinic1 master br7; ip link set br7 address ${nic(1).mac} up
+       ip addr del 192.168.101.10/24 dev multinic1; ip addr add 192.168.101.10/24 dev br7`,
+      'ip link del br7; ip link del tap7',
+    ],
+    [
+      'what mv7 stands on',
+      `ip link add mv7 link multinic1 type macvlan; ip link set mv7 up
+       ip addr del 192.168.101.10/24 dev multinic1`,
+      'ip link del mv7',
+    ],
+  ])('a NIC of ours that is %s by now stays as it is, and the others change', async (use, take, free) => {
+    await host.sh(take);
+    const seen = async (): Promise<string> =>
+      (await host.sh('ip addr show dev multinic1; ip -br addr show dev br7 2>&1 || true')).replace(
+        / qlen.*/,
+        '',
+      );
+    await host.settled();
+    const before = await seen();
+    const { outcome } = await host.apply(kind, [nic(0, { mtu: 1400 }), nic(1)]);
+    await host.settled();
+    expect(outcome).toMatchObject({ result: 'Applied', warnings: ['NicLeft'] });
+    expect(outcome?.message).toContain(`multinic1 (${nic(1).mac}) is ${use}`);
+    expect(await seen()).toBe(before);
+    expect(await host.configured()).toMatchObject({ multinic0: '1400 192.168.100.10/24' });
+    await host.sh(free);
+    const end = await host.apply(kind, OLD);
+    expect(end.outcome).toMatchObject({ result: 'Applied' });
+    expect(end.outcome).not.toHaveProperty('warnings');
+    expect(await host.configured()).toMatchObject({ multinic1: '1500 192.168.101.10/24' });
+  });
+
   describe('refused before anything is touched', () => {
     const { mac } = nic(2);
     const peer = '192.168.102.1';

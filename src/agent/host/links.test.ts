@@ -97,6 +97,10 @@ test('a NIC is not the bond that copies its MAC', () => {
   const vlan: Link = { ...member, name: 'ens6.7', master: 'br0' };
   expect(nicOf([vlan, bond], M0)).toBe(bond);
   expect(nicOf([bond], M1)).toBeUndefined();
+  const port: Link = { ...bond, name: 'br-provider', software: true };
+  const taken: Link = { ...member, master: 'ovs-system' };
+  expect(nicOf([port, taken], M0)).toBe(taken);
+  expect(nicOf([port], M0)).toBe(port);
 });
 
 test('a NIC is quiet before it comes up, and what the kernel does no IPv6 on stays as it is', () => {

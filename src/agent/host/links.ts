@@ -34,9 +34,14 @@ export function heldAddresses({ addresses, leases = [] }: Link): readonly string
   return [...addresses, ...leases];
 }
 
-/** The NIC that has a MAC. Where a bond or bridge copies the MAC of its member, the member is the NIC. */
+/**
+ * The NIC that has a MAC. A bond, a bridge or a port of Open vSwitch may copy the MAC; then the member, or the link with
+ * hardware, is the NIC.
+ */
 export function nicOf(links: readonly Link[], mac: Mac): Link | undefined {
-  const same = links.filter((link) => link.mac === mac);
+  const all = links.filter((link) => link.mac === mac);
+  const hardware = all.filter(({ software }) => software !== true);
+  const same = hardware.length > 0 ? hardware : all;
   const isMember = ({ master }: Link): boolean => same.some(({ name }) => name === master);
   return same.find(isMember) ?? same.find(({ master }) => master === undefined) ?? same[0];
 }
@@ -45,7 +50,7 @@ export function nicOf(links: readonly Link[], mac: Mac): Link | undefined {
  * The state that a link is to have. The link keeps its IPv6 settings if `ipv6` is absent, and keeps any address that is
  * in neither list.
  */
-export interface LinkTarget extends Omit<Link, 'master' | 'loaded' | 'leases'> {
+export interface LinkTarget extends Omit<Link, 'master' | 'software' | 'loaded' | 'leases'> {
   /** Addresses that the link must not have. */
   readonly dropped: readonly string[];
 }

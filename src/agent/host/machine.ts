@@ -17,6 +17,8 @@ export interface Link {
   readonly ipv6?: Ipv6;
   /** Name of the bond or bridge that this link is part of. */
   readonly master?: string;
+  /** The kernel made the link in software: a bridge, a bond, a VLAN. Such a link may copy the MAC of a NIC. */
+  readonly software?: boolean;
   /**
    * Addresses whose connected route has a metric of 1000 or more, so that the kernel prefers another NIC's route to the
    * same subnet.

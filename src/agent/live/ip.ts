@@ -93,9 +93,18 @@ export function readLinks(raw: readonly RawLink[]): Link[] {
           addresses: textsOf(found.filter(({ dynamic }) => dynamic !== true)),
           ...(leases.length > 0 && { leases }),
           ...(link.master !== undefined && { master: link.master }),
+          ...(isSoftware(link) && { software: true }),
         },
       ];
     });
+}
+
+/** Kinds of links that stand for a NIC: pairs, one end of which may be in a machine of its own. */
+const NIC_KINDS: ReadonlySet<string> = new Set(['veth', 'netkit']);
+
+function isSoftware({ linkinfo }: RawLink): boolean {
+  const kind = linkinfo?.info_kind;
+  return kind !== undefined && !NIC_KINDS.has(kind);
 }
 
 export function readOtherAddresses(raw: readonly RawLink[]): HeldAddress[] {

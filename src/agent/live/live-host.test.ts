@@ -33,6 +33,13 @@ test('links by their permanent MAC, with what people gave them', () => {
       ],
     },
     { ifname: 'tun0', link_type: 'none' },
+    {
+      ifname: 'br-provider',
+      link_type: 'ether',
+      address: 'fa:16:3e:00:00:01',
+      linkinfo: { info_kind: 'openvswitch' },
+    },
+    { ifname: 'eth0', link_type: 'ether', address: 'fa:16:3e:00:00:02', linkinfo: { info_kind: 'veth' } },
   ];
   expect(readLinks(raw)).toEqual([
     {
@@ -43,6 +50,8 @@ test('links by their permanent MAC, with what people gave them', () => {
       addresses: ['192.168.1.10/24'],
       master: 'bond0',
     },
+    { name: 'br-provider', mac: 'fa:16:3e:00:00:01', up: false, mtu: 1500, addresses: [], software: true },
+    { name: 'eth0', mac: 'fa:16:3e:00:00:02', up: false, mtu: 1500, addresses: [] },
   ]);
 });
 

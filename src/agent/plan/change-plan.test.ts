@@ -36,6 +36,7 @@ const plan: Plan = {
     dropped: [],
   })),
   lingering: [],
+  left: [],
 };
 
 function facts(changes: Partial<ChangeFacts> = {}): ChangeFacts {

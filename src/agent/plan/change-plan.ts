@@ -138,7 +138,7 @@ function pick(profiles: Profiles, macs: readonly Mac[]): Record<string, string |
 /** The links of a change as the host record keeps them: networkd's addresses and the bond of a NIC are not restored. */
 export function recordedLinks({ before, targets }: ChangePlan): Pending['links'] {
   return {
-    before: before.map(({ master: _, loaded: __, ...link }) => link),
+    before: before.map(({ master: _, software: __, loaded: ___, ...link }) => link),
     after: targets.map(({ dropped: _, ...target }) => target),
   };
 }

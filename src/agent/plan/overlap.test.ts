@@ -39,6 +39,7 @@ function judge(
     present: nics,
     targets: [],
     lingering: [],
+    left: [],
   };
   try {
     refuseOverlaps(plan, state, new Set(macs), new Map(Object.entries(ways)));

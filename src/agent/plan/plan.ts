@@ -18,6 +18,7 @@ import { metricFile, metricPath } from '../files/route-metric.ts';
 import { noAutoDefault, noAutoDefaultPath } from '../files/no-auto-default.ts';
 import { sha256, type Applied } from '../files/host-record.ts';
 import { isNewMachine } from './new-machine.ts';
+import type { LeftNic } from './used-nics.ts';
 
 /** The state that the node's commit describes. */
 export interface Desired {
@@ -66,6 +67,8 @@ export interface Plan {
   /** Links that may have to change, with the state that each is to have. */
   readonly targets: readonly LinkTarget[];
   readonly lingering: readonly Lingering[];
+  /** NICs of the commit that other software uses, and that stay as they are. */
+  readonly left: readonly LeftNic[];
 }
 
 /** A NIC with addresses that the agent removed, and that networkd adds again when the link gets a carrier. */
@@ -146,6 +149,7 @@ function makePlan(situation: Situation): Plan {
     present,
     targets: targets.map((target) => withYield(target, yielding)),
     lingering: present.flatMap((nic) => lingering(situation, nic)),
+    left: [],
   };
 }
 

@@ -6,6 +6,7 @@ import { DEFAULT_DESTINATIONS } from '../host/gateways.ts';
 import { refuseBeyondLimits } from './link-limits.ts';
 import { refuseOverlaps } from './overlap.ts';
 import type { Plan } from './plan.ts';
+import { useByOthers } from './used-nics.ts';
 
 /**
  * Refuses a change that would take a network away from the node or from other software, before anything is touched.
@@ -24,11 +25,13 @@ export function preflight(
   for (const link of touched) {
     const use = useOf(link, host, ours.has(link.mac) ? new Map() : ways);
     if (use !== undefined) {
-      throw new MultinicError(
-        'NicInUse',
-        `${link.name} (${link.mac}) ${use}; take this MAC out of the MultiNicBizConfig, or free the NIC first`,
-        { data: { mac: link.mac, link: link.name } },
-      );
+      const isWanted = plan.present.some(({ mac }) => mac === link.mac);
+      const remedy = isWanted
+        ? 'take this MAC out of the MultiNicBizConfig, or free the NIC first'
+        : 'free the NIC first, or put this MAC back into the MultiNicBizConfig';
+      throw new MultinicError('NicInUse', `${link.name} (${link.mac}) ${use}; ${remedy}`, {
+        data: { mac: link.mac, link: link.name },
+      });
     }
   }
   for (const target of plan.targets) {
@@ -52,9 +55,8 @@ function touchedLinks(plan: Plan, host: HostState): Link[] {
 
 /** The node's use of a NIC, as the end of a sentence; undefined: no use is known. */
 export function useOf(link: Link, host: HostState, ways: ReadonlyMap<string, string>): string | undefined {
-  if (link.master !== undefined) return `is part of ${link.master}`;
-  const upper = host.uppers?.find(({ lower }) => lower === link.name);
-  if (upper !== undefined) return `is what ${upper.name} stands on`;
+  const byOthers = useByOthers(link, host);
+  if (byOthers !== undefined) return byOthers;
   if (defaultLinks(host).some(({ name }) => name === link.name)) return 'carries the node’s default route';
   const own = heldAddresses(link).find((address) => host.nodeAddresses.includes(ipOf(address)));
   if (own !== undefined) return `carries the node’s own address ${own}`;

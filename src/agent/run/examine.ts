@@ -6,6 +6,7 @@ import { CONFIG_FOLDERS } from '../files/managed-files.ts';
 import { isMetricFile, metricPath } from '../files/route-metric.ts';
 import type { Root } from '../files/root.ts';
 import type { Host } from '../host/host.ts';
+import { linkSteps } from '../host/links.ts';
 import type { HostState, Needs, Way } from '../host/machine.ts';
 import { answering, probesOf, type Endpoint, type Probe } from '../host/probe.ts';
 import type { ProfileChange } from '../plan/change-plan.ts';
@@ -13,6 +14,7 @@ import type { Desired, Plan } from '../plan/plan.ts';
 import { needsNetworkManager, profilePaths, wantedProfiles } from '../plan/profiles.ts';
 import { isThere } from '../plan/overlap.ts';
 import { preflight } from '../plan/preflight.ts';
+import { leaveUsed } from '../plan/used-nics.ts';
 import { linksOfWays, needsOf } from './ways.ts';
 
 export interface ExamineContext {
@@ -56,13 +58,28 @@ export async function examine(
   const ours = new Set(Object.keys(record.applied?.nics ?? {}));
   const needs = needsOf(before, context.peers);
   const ways = await host.machine.ways(needs);
-  const uppers = [...(before.uppers ?? []), ...(await host.machine.uppersElsewhere())];
-  preflight(plan, { ...before, uppers }, linksOfWays(ways), ours);
+  preflight(plan, before, linksOfWays(ways), ours);
   await refuseWithoutMetric(plan, before, desired, host.boot);
   for (const folder of [...foldersOf(plan), 'var/lib/multinic']) root.assertWritable(folder);
   const probes = probesOf(context.probes, plan.present);
   const profiles = await readProfiles(plan, desired, context);
   return { profiles, probes, apiServer: await answering(context.apiServer), needs, ways };
+}
+
+/**
+ * The plan without the NICs that other software uses and that the commit does not change, and the host with the links
+ * of its other network namespaces. A plan that changes nothing needs neither.
+ */
+export async function withUses(
+  plan: Plan,
+  before: HostState,
+  { kind }: Desired,
+  machine: Host['machine'],
+): Promise<{ plan: Plan; before: HostState }> {
+  if (plan.files.length === 0 && linkSteps(before.links, plan.targets).length === 0) return { plan, before };
+  const uppers = [...(before.uppers ?? []), ...(await machine.uppersElsewhere())];
+  const host = { ...before, uppers };
+  return { plan: leaveUsed(plan, host, kind), before: host };
 }
 
 /** @throws MultinicError `SubnetOverlaps` */
@@ -93,7 +110,8 @@ async function readProfiles(
   if (mode !== 'live' || !needsNetworkManager(plan, kind)) return undefined;
   const before = await host.managers.profiles(plan.targets.map(({ mac }) => mac));
   if (before === undefined) return undefined;
-  const unmanaged = plan.present.find(({ mac }) => before[mac] === undefined);
+  const left = new Set(plan.left.map(({ mac }) => mac));
+  const unmanaged = plan.present.find(({ mac }) => before[mac] === undefined && !left.has(mac));
   if (byNetworkManager(kind) && unmanaged !== undefined) {
     throw new MultinicError(
       'NicUnmanaged',

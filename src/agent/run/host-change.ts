@@ -142,7 +142,7 @@ async function begin(
     }),
     links,
     machine: {
-      links: machine.links.map(({ loaded: _, yields: __, ...link }) => link),
+      links: machine.links.map(({ loaded: _, yields: __, software: ___, ...link }) => link),
       routes: machine.routes,
     },
     applied,

@@ -2,7 +2,7 @@
 import { MultinicError } from '../../api/errors.ts';
 import type { NextBoot } from '../foreign/next-boot.ts';
 import type { BootNic } from '../foreign/systemd-files.ts';
-import { examine, type ExamineContext } from './examine.ts';
+import { examine, withUses, type ExamineContext } from './examine.ts';
 import type { FileStep } from '../plan/file-order.ts';
 import { describedNics } from '../foreign/foreign-files.ts';
 import { describes } from '../foreign/foreign-nics.ts';
@@ -14,7 +14,7 @@ import { readManaged } from '../files/managed-files.ts';
 import { bootNics, decide, needsReload, type Desired, type FoundNic, type Plan } from '../plan/plan.ts';
 import { useOf } from '../plan/preflight.ts';
 import { HostRecord } from '../files/host-record.ts';
-import { describeLingering, NETWORKD_HOLDS } from './result.ts';
+import { describeLeft, describeLingering, NETWORKD_HOLDS, NIC_LEFT } from './result.ts';
 import type { Root } from '../files/root.ts';
 import { readSituation } from '../plan/situation.ts';
 import { validateStaged } from './staging.ts';
@@ -145,16 +145,16 @@ export async function preview(root: Root, host: Host, options: PreviewOptions): 
 async function foresee(
   root: Root,
   host: Host,
-  before: HostState,
+  detected: HostState,
   record: HostRecord,
   { desired, expectedRecord = record.applied?.commit ?? null, peers, mode, probes }: PreviewOptions,
 ): Promise<Pick<Preview, 'result'> & Partial<Preview>> {
   const { applied } = record;
   const decision = decide(
-    readSituation(root, before, { desired, applied, expectedRecord, links: mode !== 'files' }),
+    readSituation(root, detected, { desired, applied, expectedRecord, links: mode !== 'files' }),
   );
   if (decision.kind !== 'apply') return { result: decision.kind, found: decision.found };
-  const { plan } = decision;
+  const { plan, before } = await withUses(decision.plan, detected, desired, host.machine);
   const steps = linkSteps(before.links, plan.targets);
   const reload = needsReload(plan, mode);
   const changes = plan.files.length > 0 || steps.length > 0 || reload;
@@ -174,6 +174,7 @@ async function foresee(
     missing: plan.missing,
     nextBoot,
     warnings: [
+      ...(plan.left.length === 0 ? [] : [{ reason: NIC_LEFT, message: describeLeft(plan.left) }]),
       ...(held.length === 0 ? [] : [{ reason: NETWORKD_HOLDS, message: describeLingering(held) }]),
       ...doubts,
     ],

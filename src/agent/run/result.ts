@@ -1,6 +1,7 @@
 import { MultinicError } from '../../api/errors.ts';
 import type { Outcome } from '../../api/outcome.ts';
 import type { FoundNic, Lingering, Plan } from '../plan/plan.ts';
+import type { LeftNic } from '../plan/used-nics.ts';
 import type { Applied } from '../files/host-record.ts';
 import type { AnyReason, Reason } from '../../api/reasons/reasons.ts';
 
@@ -18,7 +19,7 @@ export type Report = Pick<Outcome, 'result'> &
  * @param doubt reason why the next boot may have another result
  */
 export function success(
-  { missing, files, lingering }: Plan,
+  { missing, files, lingering, left }: Plan,
   notRestored: readonly string[],
   doubt?: MultinicError,
 ): Report {
@@ -29,11 +30,13 @@ export function success(
   const absent = `not on this machine: ${missing.join(', ')}; attach the ports to the VM, or take them out of the MultiNicBizConfig`;
   const message = [
     ...(missing.length === 0 ? [] : [absent]),
+    ...(left.length === 0 ? [] : [describeLeft(left)]),
     ...(lingering.length === 0 ? [] : [describeLingering(lingering)]),
     ...(notRestored.length === 0 ? [] : [describeNotRestored(notRestored)]),
     ...(doubt === undefined ? [] : [`at the next boot: ${doubt.message}`]),
   ].join('. ');
   const warnings: AnyReason[] = [];
+  if (left.length > 0) warnings.push(NIC_LEFT);
   if (lingering.length > 0) warnings.push(NETWORKD_HOLDS);
   if (notRestored.length > 0) warnings.push(OTHERS_LOST);
   if (doubt !== undefined) warnings.push(doubt.code);
@@ -47,6 +50,9 @@ export function success(
 
 /** Warning: foreign state could not be restored. */
 export const OTHERS_LOST: Reason = 'OthersLost';
+
+/** Warning: other software uses a NIC of the commit. */
+export const NIC_LEFT: Reason = 'NicLeft';
 
 /** Warning: networkd still holds addresses of an old file. */
 export const NETWORKD_HOLDS: Reason = 'NetworkdHoldsOldFile';
@@ -67,6 +73,12 @@ export function describeNotRestored(notRestored: readonly string[]): string {
 export function describeLingering(lingering: readonly Lingering[]): string {
   const nics = lingering.map(({ name, addresses }) => `${name} ${addresses.join(', ')}`).join('; ');
   return `systemd-networkd still holds addresses that it loaded at boot, and adds them again when a NIC loses its carrier and gets it back: ${nics}; a reboot ends this, \`multinic retry\` mends it after it happened`;
+}
+
+/** Describes the NICs of the commit that stay as they are because other software uses them. */
+export function describeLeft(left: readonly LeftNic[]): string {
+  const nics = left.map(({ name, mac, use }) => `${name} (${mac}) ${use}`).join('; ');
+  return `other software uses NICs of the commit, which stay as they are: ${nics}; free each NIC and run \`multinic retry\`, or take its MAC out of the MultiNicBizConfig`;
 }
 
 export function superseded(commit: string, tip: string): Report {

@@ -284,6 +284,42 @@ describe('success', () => {
     });
   });
 
+  test.each<[string, (host: RecordedMachine) => void]>([
+    [
+      'is part of ovs-system',
+      (host) => {
+        const port = mac('02:00:00:00:09:09');
+        Object.assign(host.links[1]!, { master: 'ovs-system', addresses: [], mtu: 1400 });
+        host.links.push({ ...host.links[1]!, mac: port, name: 'br-ex', addresses: ['192.168.100.10/24'] });
+      },
+    ],
+    [
+      'is what multinic0.100 stands on',
+      (host) => {
+        Object.assign(host.links[1]!, { addresses: [] });
+        Object.assign(host, { uppers: [{ name: 'multinic0.100', lower: 'multinic0' }] });
+      },
+    ],
+  ])('a NIC that the commit does not change and that %s stays as it is', async (use, take) => {
+    await apply();
+    change(take);
+    const taken = link(nic(0).mac);
+    const options = { commit: SECOND, network: [nic(0), nic(1, { mtu: 1400 })], expectedRecord: FIRST };
+    for (const expectedRecord of [FIRST, SECOND]) {
+      const outcome = await apply({ ...options, expectedRecord });
+      expect(outcome).toMatchObject({ result: 'Applied', warnings: ['NicLeft'] });
+      expect(outcome.message).toContain(`multinic0 (${nic(0).mac}) ${use}`);
+      expect(outcome.tree).toBe(treeId(managedFiles(renderTree(identity('netplan'), options.network))));
+      expect(link(nic(0).mac)).toEqual(taken);
+      expect(link(nic(1).mac)).toMatchObject({ mtu: 1400, addresses: ['192.168.101.10/24'] });
+      expect(link(nic(2).mac)).toMatchObject({ name: 'ens7', addresses: [] });
+    }
+    const removed = await apply({ commit: '3'.repeat(40), network: [nic(1)], expectedRecord: SECOND });
+    expect(removed).toMatchObject({ result: 'Failed', reason: 'NicInUse' });
+    expect(removed.message).toContain('free the NIC first, or put this MAC back');
+    expect(link(nic(0).mac)).toEqual(taken);
+  });
+
   test('another renderer: its files come, those of the one before go', async () => {
     await apply();
     expect((await apply({ commit: SECOND, kind: 'keyfile', expectedRecord: FIRST })).result).toBe('Applied');

@@ -19,8 +19,10 @@ import { HostRecord, type Applied } from '../files/host-record.ts';
 import {
   adopt,
   describeError,
+  describeLeft,
   describeLingering,
   describeNotRestored,
+  NIC_LEFT,
   OTHERS_LOST,
   diverged,
   success,
@@ -32,6 +34,7 @@ import { readSituation } from '../plan/situation.ts';
 import { validateStaged } from './staging.ts';
 import { Steps, type Step } from './steps.ts';
 import { recover } from './recover.ts';
+import { withUses } from './examine.ts';
 
 /**
  * Seconds after which the host restores itself. The host waits a quarter of the deadline longer than this run, at least
@@ -133,16 +136,17 @@ async function reconcile(
   const { root, host, log, clock, apiServer } = dependencies;
   const { applied } = record;
   const expectedRecord = task.expectedRecord === undefined ? (applied?.commit ?? null) : task.expectedRecord;
-  const before = await steps.do('detect', () => detect(desired, host, log));
+  const detected = await steps.do('detect', () => detect(desired, host, log));
   const decision = await steps.do('plan', () =>
-    decide(readSituation(root, before, { desired, applied, expectedRecord, links: task.mode !== 'files' })),
+    decide(readSituation(root, detected, { desired, applied, expectedRecord, links: task.mode !== 'files' })),
   );
   if (decision.kind === 'adopt') return adopt(decision.found);
   if (decision.kind === 'diverged') return diverged(decision.found, applied, expectedRecord);
   const full = task.mode === 'full';
   const reload = needsReload(decision.plan, task.mode);
+  const { plan: planned, before } = await withUses(decision.plan, detected, desired, host.machine);
   // With `apply: full` networkd loads the new files, so no address lingers.
-  const plan = full ? { ...decision.plan, lingering: [] } : decision.plan;
+  const plan = full ? { ...planned, lingering: [] } : planned;
   logOrphans(plan, log);
   const next =
     desired === NOTHING ? null : nextRecord(desired, plan, before, applied, root, task.node, clock());
@@ -169,6 +173,7 @@ async function reconcile(
       deadManSeconds: deadManSeconds(task),
     });
   }
+  if (plan.left.length > 0) log.warn({ left: plan.left }, `${NIC_LEFT}: ${describeLeft(plan.left)}`);
   if (plan.lingering.length > 0) {
     log.warn({ lingering: plan.lingering }, `NetworkdHoldsOldFile: ${describeLingering(plan.lingering)}`);
   }

@@ -137,7 +137,7 @@ export function verifyUntouched(after: Machine, before: Machine): void {
  * Sorts IPv6 addresses, which the kernel lists newest first. The order of IPv4 addresses counts: the first is the
  * node's source address.
  */
-function ordered({ addresses, leases = [], loaded: _, yields: __, ...link }: Link): Link {
+function ordered({ addresses, leases = [], loaded: _, yields: __, software: ___, ...link }: Link): Link {
   const v4 = addresses.filter((address) => !address.includes(':'));
   const v6 = addresses.filter((address) => address.includes(':'));
   return { ...link, addresses: [...v4, ...v6.toSorted()], leases: leases.toSorted() };

@@ -110,6 +110,10 @@ export const AGENT_REASONS = {
       'Warning: networkd still holds the file of the boot.',
       'Reboot, or run with full.',
     ],
+    NicLeft: [
+      'Warning: other software uses a NIC, which stays as it is.',
+      'Free the NIC, then multinic retry.',
+    ],
     OthersLost: ['Warning: state of other software is not restored.', 'Look at the routes and rules.'],
   }),
   ...rows('never', 'defect', {
