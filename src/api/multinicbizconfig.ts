@@ -107,6 +107,7 @@ export const MultiNicBizConfigStatus = z
           paused: flag('Nothing is applied until resumed.'),
           lastProcessed: text('RFC 3339, UTC.'),
           lastJobName: text('The Job that ran last.'),
+          waitingSince: text('RFC 3339, UTC: since when a node that is not there is waited for.'),
         }),
       )
       .optional(),

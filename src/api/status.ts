@@ -21,6 +21,8 @@ export interface NodeStatus {
   /** RFC 3339, UTC. */
   readonly lastProcessed?: string;
   readonly lastJobName?: string;
+  /** Since when a node that is not there is waited for: RFC 3339, UTC. */
+  readonly waitingSince?: string;
 }
 
 export interface Condition {

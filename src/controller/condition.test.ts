@@ -26,13 +26,10 @@ function conditions(nodes: Nodes, invalid?: Parameters<typeof conditionsOf>[1]) 
 
 const running = { state: 'InProgress', reason: 'Running' } as const;
 const failed = { state: 'Failed', reason: 'ApplyFailed', message: 'no carrier: plug it in' } as const;
-const stopped = {
-  state: 'Pending',
-  reason: 'RemovalStopped',
-  message: 'run multinic confirm',
-  waitsForPerson: true,
-} as const;
+const backsOff = { ...failed, waitsFor: 'time' } as const;
+const stopped = { state: 'Pending', reason: 'RemovalStopped', message: 'run multinic confirm' } as const;
 const paused = { ...stopped, reason: 'Paused', paused: true } as const;
+const absent = { state: 'Pending', reason: 'NoSuchNode', message: 'no node has the ID' } as const;
 
 describe('the conditions of a CR', () => {
   test.each<[string, Nodes, Record<string, string>]>([
@@ -79,18 +76,43 @@ describe('the conditions of a CR', () => {
     [
       'one paused',
       { a: paused },
-      { Ready: 'False NodesPaused', Reconciling: 'False NodesWaiting', Stalled: 'True Paused' },
+      {
+        Ready: 'False NodesPaused',
+        Reconciling: 'False NodesPaused',
+        Stalled: 'False NotStalled',
+        InProgress: 'False Stopped',
+      },
+    ],
+    [
+      'one paused, and another waits for a person',
+      { a: paused, b: stopped },
+      { Ready: 'False NodesPaused', Reconciling: 'False NodesWaiting', Stalled: 'True RemovalStopped' },
     ],
     ['one paused that has nothing to do', { a: { paused: true } }, { Ready: 'True Applied' }],
     [
       'a failure is reported first',
       { a: paused, b: failed, c: running },
-      { Ready: 'False NodesFailed', Reconciling: 'True NodesOnTheirWay', Stalled: 'True NodesFailed' },
+      { Ready: 'False NodesFailed', Reconciling: 'True NodesOnTheirWay', Stalled: 'False NotStalled' },
     ],
     [
       'a failure alone moves nothing',
       { a: failed },
-      { Reconciling: 'False Settled', InProgress: 'False Stopped' },
+      { Reconciling: 'False NodesWaiting', Stalled: 'True ApplyFailed', InProgress: 'False Stopped' },
+    ],
+    [
+      'a failure that is tried again moves',
+      { a: backsOff, b: failed },
+      { Ready: 'False NodesFailed', Reconciling: 'True Retrying', Stalled: 'False NotStalled' },
+    ],
+    [
+      'a node that has not joined yet',
+      { a: absent },
+      { Ready: 'False Progressing', Reconciling: 'True NodesOnTheirWay', Stalled: 'False NotStalled' },
+    ],
+    [
+      'a node that nobody waits for any more',
+      { a: { ...absent, waitsFor: 'person' } },
+      { Ready: 'False NodesWaiting', Reconciling: 'False NodesWaiting', Stalled: 'True NoSuchNode' },
     ],
   ])('%s', (_, nodes, expected) => {
     expect(brief(nodes)).toMatchObject(expected);
@@ -108,6 +130,18 @@ describe('the conditions of a CR', () => {
       Applied: 'False InvalidConfig',
     });
     expect(conditions({}, problems)[0]!.message).toMatch(/write a list\. Nothing was changed$/);
+  });
+
+  test('are never Reconciling and Stalled both, whatever the nodes are', () => {
+    const kinds: Nodes[string][] = [{}, running, failed, backsOff, stopped, paused, absent];
+    for (const a of kinds) {
+      for (const b of kinds) {
+        for (const c of kinds) {
+          const { Reconciling, Stalled } = brief({ a, b, c });
+          expect([Reconciling, Stalled].filter((each) => each!.startsWith('True')).length).toBeLessThan(2);
+        }
+      }
+    }
   });
 
   test('messages name a node and what to do', () => {

@@ -2,12 +2,23 @@
 
 import { formatProblem, type Problem } from '../api/errors.ts';
 import type { Condition, NodeStatus } from '../api/status.ts';
-import type { AnyReason } from '../api/reasons/reasons.ts';
+import { factsOf, type AnyReason } from '../api/reasons/reasons.ts';
 
-/** A node's status, and whether the node waits for a person. */
+/** A node's status, and what ends its state. */
 export interface JudgedNode extends NodeStatus {
-  /** The node stays Pending until a person acts; the message says how. */
-  readonly waitsForPerson?: true;
+  /** Time or a person ends the state. Absent: the table of reasons says so. */
+  readonly waitsFor?: 'time' | 'person';
+}
+
+/** Whether something moves or backs off at a node, a person has to act, or neither. */
+export type Activity = 'moves' | 'stuck' | 'rests';
+
+/** A paused node rests: a person wants it so, and nothing is wrong. */
+export function activityOf({ state, reason, waitsFor }: JudgedNode): Activity {
+  if (state === 'Configured' || reason === 'Paused') return 'rests';
+  if (state === 'InProgress' || waitsFor === 'time') return 'moves';
+  if (waitsFor === 'person') return 'stuck';
+  return factsOf(reason)?.retry === 'itself' ? 'moves' : 'stuck';
 }
 
 export type Judgement = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
@@ -16,6 +27,8 @@ export type Judgement = Pick<Condition, 'type' | 'status' | 'reason' | 'message'
 type Line = readonly [when: boolean, status: 'True' | 'False', reason: AnyReason, message: string];
 
 /**
+ * Reconciling and Stalled are never both True: Reconciling while anything moves or backs off, else Stalled while a
+ * person has to act.
  * @param invalid why the CR is invalid as a whole
  * @param nodes all nodes of the CR
  */
@@ -25,20 +38,22 @@ export function conditionsOf(
   warnings: readonly Problem[],
 ): Judgement[] {
   const total = nodes.length;
+  const by = Map.groupBy(nodes, activityOf);
+  const moving = by.get('moves') ?? [];
+  const stuck = by.get('stuck') ?? [];
   const configured = nodes.filter(({ state }) => state === 'Configured');
   const held = configured.filter((node) => node.held);
   const failed = nodes.filter(({ state }) => state === 'Failed');
-  const pending = nodes.filter(({ state }) => state === 'Pending' || state === 'InProgress');
-  const paused = pending.filter((node) => node.paused);
-  const waiting = pending.filter((node) => node.waitsForPerson);
-  const moving = pending.filter((node) => !node.waitsForPerson);
+  const paused = nodes.filter(({ reason }) => reason === 'Paused');
 
   const isInvalid = invalid !== undefined;
   const refusal = `${describeProblems(invalid ?? [])}. Nothing was changed`;
   const applied = configured.length === total;
+  const moves = moving.length > 0;
+  const isStuck = !moves && stuck.length > 0;
+  const retrying = moving.every(({ state }) => state === 'Failed');
   const progress = `${configured.length} of ${total} nodes are configured`;
   const note = warnings.length === 0 ? '' : `. Warning: ${describeProblems(warnings)}`;
-  const settled = moving.length === 0;
 
   return [
     firstThatApplies('Ready', [
@@ -55,8 +70,8 @@ export function conditionsOf(
         'NodesPaused',
         `${nodesAre(paused.length)} paused with changes that are not applied${note}`,
       ],
-      [!settled, 'False', 'Progressing', `${progress}. ${first(moving)}${note}`],
-      [waiting.length > 0, 'False', 'NodesWaiting', `${progress}. ${first(waiting)}${note}`],
+      [moves, 'False', 'Progressing', `${progress}. ${first(moving)}${note}`],
+      [isStuck, 'False', 'NodesWaiting', `${progress}. ${first(stuck)}${note}`],
       [
         held.length > 0,
         'True',
@@ -68,28 +83,28 @@ export function conditionsOf(
     firstThatApplies('Reconciling', [
       [isInvalid, 'False', 'InvalidConfig', refusal],
       [
-        !settled,
+        moves,
         'True',
-        'NodesOnTheirWay',
+        retrying ? 'Retrying' : 'NodesOnTheirWay',
         `${moving.length} of ${total} nodes are on their way. ${first(moving)}`,
       ],
-      [waiting.length > 0, 'False', 'NodesWaiting', `nothing moves by itself. ${first(waiting)}`],
+      [isStuck, 'False', 'NodesWaiting', `nothing moves by itself. ${first(stuck)}`],
+      [paused.length > 0, 'False', 'NodesPaused', `nothing moves by itself. ${first(paused)}`],
       [true, 'False', 'Settled', 'no node is on its way'],
     ]),
     firstThatApplies('Stalled', [
       [isInvalid, 'True', 'InvalidConfig', refusal],
-      [failed.length > 0, 'True', 'NodesFailed', first(failed)],
       [
-        settled && waiting.length > 0,
+        isStuck,
         'True',
-        waiting[0]?.reason ?? 'NodesWaiting',
-        `${waiting.length} of ${total} nodes wait for a person. ${first(waiting)}`,
+        stuck[0]?.reason ?? 'NodesWaiting',
+        `${stuck.length} of ${total} nodes wait for a person. ${first(stuck)}`,
       ],
-      [true, 'False', 'NotStalled', 'no node failed, and pending nodes go on by themselves'],
+      [true, 'False', 'NotStalled', 'no node waits for a person, or others still move'],
     ]),
     firstThatApplies('InProgress', [
       [isInvalid, 'False', 'InvalidConfig', refusal],
-      [!settled, 'True', 'ProcessingNodes', `Processing network configurations for ${moving.length} nodes`],
+      [moves, 'True', 'ProcessingNodes', `Processing network configurations for ${moving.length} nodes`],
       [applied, 'False', 'Completed', 'All nodes have been processed'],
       [true, 'False', 'Stopped', 'No node is being processed'],
     ]),

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { CONFIG, KEY, runOf, snapshotOf, T0, tipOf, type NodeSetup } from '../../test/support/snapshot.ts';
 import type { ConfigStatus } from '../api/status.ts';
 import type { IdleReason } from '../scheduler/due.ts';
+import { activityOf, type Activity } from './condition.ts';
 import { configStatuses, nodeViews, type NodeView } from './config-status.ts';
 
 const idle = (reason: IdleReason): NodeSetup => ({ decision: { due: false, reason } });
@@ -13,6 +14,7 @@ const after = (setup: NodeSetup, ...args: [Parameters<typeof runOf>[1], object?]
   ...setup,
   facts: { history: [runOf('w', ...args)] },
 });
+const minutes = (count: number): number => (T0 + count * 60) * 1000;
 const noSuchNode = { code: 'NoSuchNode', message: 'no node has the ID i-w: it joins' } as const;
 
 const view = (setup: NodeSetup): NodeView => nodeViews(snapshotOf({ w: setup }))[0]!;
@@ -51,13 +53,33 @@ describe("a node's state", () => {
     ['a strange host', idle('NeedsConfirm'), 'Failed NeedsConfirm'],
     ['a bad entry', { ...idle('UpToDate'), problem: 'has no MAC: add it' }, 'Failed InvalidEntry'],
   ])('%s', (_, setup, expected) => {
-    const { state, reason, waitsForPerson } = view(setup);
+    const { state, reason } = view(setup);
     expect([state, reason ?? []].flat().join(' ')).toBe(expected);
-    expect(waitsForPerson).toBeUndefined();
+  });
+
+  test.each<[string, NodeSetup, Activity]>([
+    ['configured', idle('UpToDate'), 'rests'],
+    ['paused', idle('Paused'), 'rests'],
+    ['its job waits', idle('Waiting'), 'moves'],
+    ['not mirrored yet', {}, 'moves'],
+    ['enough others run', idle('Queued'), 'moves'],
+    ['a failure is tried again', after(backingOff, 'Failed', failure), 'moves'],
+    ['missing NICs are looked for again', after(backingOff, 'Pending', missing), 'moves'],
+    ['the store is away', after(backingOff, 'Failed', away), 'moves'],
+    ['not ready', idle('NotReady'), 'moves'],
+    ['gone', { ...idle('NotReady'), facts: { gone: true } }, 'moves'],
+    ['no such node', { rejection: noSuchNode }, 'moves'],
+    ['given up after failures', after(idle('GivenUp'), 'Failed', failure), 'stuck'],
+    ['given up on reports', after(idle('GivenUp'), 'Unknown', { reason: 'OutcomeLost' }), 'stuck'],
+    ['given up on missing NICs', after(idle('GivenUp'), 'Pending', missing), 'stuck'],
+    ['an invalid tip', idle('InvalidTip'), 'stuck'],
+    ['a strange host', idle('NeedsConfirm'), 'stuck'],
+    ['a bad entry', { ...idle('UpToDate'), problem: 'has no MAC: add it' }, 'stuck'],
+  ])('%s: %3$s', (_, setup, expected) => {
+    expect(activityOf(view(setup))).toBe(expected);
   });
 
   test.each<[string, NodeSetup, string, RegExp]>([
-    ['paused', idle('Paused'), 'Paused', /multinic resume w$/],
     [
       'its removal is stopped',
       { ...due, stopped: true },
@@ -76,7 +98,6 @@ describe("a node's state", () => {
       'InterfacesMissing',
       /attach it$/,
     ],
-    ['no such node', { rejection: noSuchNode }, 'NoSuchNode', /it joins$/],
     ['names that cannot be adopted', idle('Adopt'), 'Adopt', /multinic retry w$/],
     [
       'its inventory entry is bad',
@@ -85,7 +106,8 @@ describe("a node's state", () => {
       /^host\.yaml is no YAML: mend it$/,
     ],
   ])('%s: waits for a person', (_, setup, reason, message) => {
-    expect(view(setup)).toMatchObject({ state: 'Pending', reason, waitsForPerson: true });
+    expect(view(setup)).toMatchObject({ state: 'Pending', reason });
+    expect(activityOf(view(setup))).toBe('stuck');
     expect(view(setup).message).toMatch(message);
   });
 
@@ -123,7 +145,7 @@ describe("a node's state", () => {
 });
 
 describe('the status of a CR', () => {
-  test('what waits for a person is pending, and not on its way', () => {
+  test('a node that waits is pending', () => {
     const status = statusOf({ a: idle('UpToDate'), b: idle('Paused'), c: { rejection: noSuchNode } });
     expect(status.summary).toEqual({
       totalNodes: 3,
@@ -132,9 +154,24 @@ describe('the status of a CR', () => {
       pendingNodes: 2,
       heldNodes: 0,
     });
-    expect(condition(status, 'Reconciling').status).toBe('False');
-    expect(condition(status, 'InProgress').status).toBe('False');
-    expect(condition(status, 'Stalled')).toMatchObject({ status: 'True', reason: 'Paused' });
+    expect(condition(status, 'Reconciling').status).toBe('True');
+    expect(condition(status, 'Stalled').status).toBe('False');
+  });
+
+  test.each<[string, NodeSetup, string]>([
+    ['has not joined', { rejection: noSuchNode }, 'NoSuchNode'],
+    ['is gone', { ...idle('NotReady'), facts: { gone: true } }, 'NodeGone'],
+  ])('a node that %s is waited for 15 minutes, then a person is', (_, setup, reason) => {
+    const begun = statusOf({ a: setup, b: idle('Paused') }, undefined, minutes(0));
+    expect(begun.nodeStatuses[0]).toMatchObject({ reason, waitingSince: '2023-11-14T22:13:20Z' });
+    const soon = statusOf({ a: setup, b: idle('Paused') }, begun, minutes(14));
+    expect(condition(soon, 'Reconciling').status).toBe('True');
+    const late = statusOf({ a: setup, b: idle('Paused') }, soon, minutes(15));
+    expect(condition(late, 'Stalled')).toMatchObject({ status: 'True', reason });
+    expect(condition(late, 'Reconciling').status).toBe('False');
+    const joined = statusOf({ a: idle('Running'), b: idle('Paused') }, late, minutes(16));
+    expect(joined.nodeStatuses[0]).not.toHaveProperty('waitingSince');
+    expect(condition(joined, 'Stalled').status).toBe('False');
   });
 
   test('one that moves beside it is', () => {

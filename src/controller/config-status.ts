@@ -35,7 +35,10 @@ export interface NodeView extends JudgedNode {
   readonly config?: string;
 }
 
-type Verdict = Pick<JudgedNode, 'state' | 'reason' | 'message' | 'waitsForPerson'>;
+type Verdict = Pick<JudgedNode, 'state' | 'reason' | 'message' | 'waitsFor'>;
+
+/** Time after which a node that is not there is no node that joins late, but one that a person has to look for. */
+const JOIN_LIMIT_MS = 15 * 60_000;
 
 /** Every node that has an entry or a branch. */
 export function nodeViews(snapshot: Snapshot): NodeView[] {
@@ -51,7 +54,7 @@ export function nodeViews(snapshot: Snapshot): NodeView[] {
         entry.problems.length > 0
           ? { state: 'Failed', reason: 'InvalidEntry', message: describeProblems(entry.problems) }
           : claim !== undefined && 'code' in claim
-            ? waiting(claim.code, claim.message)
+            ? { state: 'Pending', reason: claim.code, message: claim.message }
             : undefined;
       views.push({
         attachedNodeId: entry.nodeId ?? entry.key,
@@ -89,10 +92,36 @@ export function configStatuses(
   for (const [key, listed] of snapshot.listed) {
     // A later pass reports a CR that the branches do not reflect yet.
     if (snapshot.report.behind.has(key)) continue;
+    const before = previous.get(key);
     const own = (views.get(key) ?? []).filter((view) => !isGone(snapshot, view));
-    statuses.set(key, configStatus(snapshot, listed, own, previous.get(key), now));
+    statuses.set(key, configStatus(snapshot, listed, awaited(own, before, now), before, now));
   }
   return statuses;
+}
+
+/** Notes since when nodes that are not there are waited for, and asks for a person after a while. */
+function awaited(
+  views: readonly NodeView[],
+  previous: ConfigStatus | undefined,
+  now: number,
+): readonly NodeView[] {
+  if (!views.some(isAbsent)) return views;
+  const before = new Map(previous?.nodeStatuses.map((status) => [status.attachedNodeId, status]));
+  return views.map((view) => {
+    if (!isAbsent(view)) return view;
+    const waitingSince = before.get(view.attachedNodeId)?.waitingSince ?? timestamp(now);
+    const late = now - Date.parse(waitingSince) >= JOIN_LIMIT_MS;
+    return { ...view, waitingSince, ...(late && { waitsFor: 'person' }) };
+  });
+}
+
+function isAbsent({ reason }: NodeView): boolean {
+  return reason === 'NoSuchNode' || reason === 'NodeGone';
+}
+
+/** RFC 3339 in whole seconds. @param ms milliseconds since 1970 */
+function timestamp(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
 function isGone(snapshot: Snapshot, { node, state }: NodeView): boolean {
@@ -129,14 +158,10 @@ function configStatus(
   const conditions = judgements.map((judgement): Condition => {
     const before = previous?.conditions.find(({ type }) => type === judgement.type);
     const lastTransitionTime =
-      before?.status === judgement.status
-        ? before.lastTransitionTime
-        : new Date(now).toISOString().replace(/\.\d+Z$/, 'Z');
+      before?.status === judgement.status ? before.lastTransitionTime : timestamp(now);
     return { ...judgement, observedGeneration: listed.generation, lastTransitionTime };
   });
-  const nodeStatuses = views.map(
-    ({ node: _, config: __, waitsForPerson: ___, ...status }): NodeStatus => status,
-  );
+  const nodeStatuses = views.map(({ node: _, config: __, waitsFor: ___, ...status }): NodeStatus => status);
   return {
     observedGeneration: listed.generation,
     ...(listed.specHash !== undefined && { observedSpecHash: listed.specHash }),
@@ -146,9 +171,8 @@ function configStatus(
   };
 }
 
-/** Reasons for which nothing happens until a person acts. */
-function waiting(reason: Reason, message: string): Verdict {
-  return { state: 'Pending', reason, message, waitsForPerson: true };
+function pending(reason: Reason, message: string): Verdict {
+  return { state: 'Pending', reason, message };
 }
 
 function describeNode(
@@ -184,7 +208,7 @@ function describeNode(
     ...(branch.hold !== undefined && { held: true }),
     ...(facts.paused && { paused: true }),
     ...(newest !== undefined && {
-      lastProcessed: new Date(newest.time * 1000).toISOString().replace(/\.\d+Z$/, 'Z'),
+      lastProcessed: timestamp(newest.time * 1000),
     }),
     ...(lastJobName !== undefined && { lastJobName }),
   };
@@ -193,7 +217,7 @@ function describeNode(
 function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: NodeFacts): Verdict {
   const { report, decisions } = snapshot;
   if (report.stopped.has(name)) {
-    return waiting(
+    return pending(
       'RemovalStopped',
       'would lose all its interfaces, which waits for a confirmation: run multinic confirm, or put its entry back',
     );
@@ -246,12 +270,13 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
       return {
         ...why,
         reason: newest?.reason ?? 'GivenUp',
-        ...(newest?.result === 'Pending' ? { state: 'Pending', waitsForPerson: true } : { state: 'Failed' }),
+        state: newest?.result === 'Pending' ? 'Pending' : 'Failed',
+        waitsFor: 'person',
       };
     case 'BackingOff':
       return backingOff(newest);
     case 'Paused':
-      return waiting('Paused', `changes wait: multinic resume ${name}`);
+      return pending('Paused', `changes wait: multinic resume ${name}`);
     case 'NotReady':
       return facts.problem === undefined
         ? {
@@ -259,15 +284,15 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
             reason: 'NodeNotReady',
             message: 'the node is not ready: applied when it is back',
           }
-        : waiting('NodeNotReady', facts.problem);
+        : { ...pending('NodeNotReady', facts.problem), waitsFor: 'person' };
     case 'ChangeStopped':
-      return waiting(
+      return pending(
         'ChangeStopped',
         `too many nodes failed in this change: look at them, then run multinic confirm ${facts.change?.slice(0, 10) ?? ''}`,
       );
     // A pass adopts names before it plans, so the names that are left cannot be adopted.
     case 'Adopt':
-      return waiting(
+      return pending(
         'Adopt',
         `the host's NICs have names that cannot be adopted: look at the host, then run multinic retry ${name}`,
       );
@@ -282,6 +307,7 @@ function backingOff(newest: ReturnType<typeof runs>[number] | undefined): Verdic
   const failed = newest?.result === 'Failed' && !foundNoStore(newest);
   return {
     state: failed ? 'Failed' : 'Pending',
+    waitsFor: 'time',
     reason: newest?.reason ?? newest?.result ?? 'BackingOff',
     ...(newest?.message !== undefined && { message: newest.message }),
   };

@@ -67,6 +67,15 @@ export async function helmProgram(log: Log): Promise<string> {
   });
 }
 
+/** @returns a folder with `health`, which reads a status as kstatus and Argo CD do */
+export async function healthProgram(log: Log): Promise<string> {
+  const source = join(SOURCES, 'health');
+  return build('health', source, log, async (dir, work) => {
+    const require = ['sigs.k8s.io/cli-utils@v0.37.2', 'github.com/yuin/gopher-lua@v1.1.2'];
+    await buildGoProgram({ name: 'health', source, require }, work, join(dir, 'health'), log);
+  });
+}
+
 /** @returns a folder with `pause`, without any library */
 export async function pauseProgram(log: Log): Promise<string> {
   const source = join(SOURCES, 'pause');

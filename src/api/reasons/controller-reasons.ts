@@ -36,6 +36,7 @@ export const CONTROLLER_REASONS = {
     Progressing: ['Condition Ready: some nodes are on their way.', 'Wait.'],
     Queued: ['Enough Jobs run already.', 'Wait.'],
     Recording: ['The run has ended; its outcome is being committed.', 'Wait.'],
+    Retrying: ['Condition Reconciling: failed nodes are tried again.', 'Wait, or run multinic retry NODE.'],
     Running: ['The agent runs.', 'Wait.'],
     Unknown: ['Nobody knows how the run ended.', 'Look at the pod of the agent; the next attempt follows.'],
     Waiting: ['The Job has not started.', 'Wait.'],
@@ -43,6 +44,10 @@ export const CONTROLLER_REASONS = {
   }),
   ...rows('itself', 'operator', {
     JobNotStarting: ['The pod of the Job does not start.', 'Look at the pod, as the message says.'],
+    NodeNotReady: ['The node is not ready.', 'Bring it back; it is applied then.'],
+    NodeTrouble: ['The turn of one node failed; the others went on.', "Look at the controller's log."],
+    NotReady: ['The node is not ready.', 'Bring it back; it is applied then.'],
+    PassFailed: ['Event: a pass failed; it is tried again.', "Look at the controller's log."],
   }),
   ...rows('person', 'operator', {
     Adopt: ['Names found on the host cannot be adopted.', 'Look at the host, then multinic retry NODE.'],
@@ -54,13 +59,9 @@ export const CONTROLLER_REASONS = {
     ListIncomplete: ['Event: a CR is not listed, but may still exist.', 'Mend what the message names.'],
     NeedsConfirm: ['Another store configured the host.', 'Run multinic confirm NODE to take over.'],
     NodeFailed: ['Event: a node failed.', 'Read the message: it ends with the remedy.'],
-    NodeNotReady: ['The node is not ready.', 'Bring it back; it is applied then.'],
     NodesFailed: ['Some nodes failed.', 'Read their messages.'],
     NodesPaused: ['Some nodes are paused with changes.', 'Run multinic resume NODE.'],
     NodesWaiting: ['Some nodes wait for a person.', 'Read their messages.'],
-    NodeTrouble: ['The turn of one node failed; the others went on.', "Look at the controller's log."],
-    NotReady: ['The node is not ready.', 'Bring it back; it is applied then.'],
-    PassFailed: ['Event: a pass failed; it is tried again.', "Look at the controller's log."],
     Paused: ['The node is paused.', 'Run multinic resume NODE.'],
     RemovalStopped: [
       'Too many nodes would lose all interfaces.',
