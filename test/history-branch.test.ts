@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { Branches, readBranch } from '../src/history/node-branch.ts';
 import { CONTROLLER } from '../src/store/model/committer.ts';
-import { trailer } from '../src/history/commit-words.ts';
+import { trailer } from '../src/history/commit-format.ts';
 import { Fleet, HOUR_MS } from './support/fleet.ts';
 import { LocalRun, NODES } from './support/local.ts';
 

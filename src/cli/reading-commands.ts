@@ -5,7 +5,7 @@ import { MultinicError } from '../api/errors.ts';
 import type { Condition } from '../api/status.ts';
 import type { ConfigReport } from '../controller/status-report.ts';
 import type { NodeView } from '../controller/config-status.ts';
-import { signedBy } from '../history/commit-words.ts';
+import { signedBy } from '../history/commit-format.ts';
 import type { TimelineEntry } from '../history/timeline.ts';
 import { openSource, withConnection, type ConnectionFlags, type Source } from './target.ts';
 import { completed } from './remedy.ts';

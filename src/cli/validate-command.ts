@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { InvalidInputError, MultinicError, type Problem } from '../api/errors.ts';
-import { formatConfigRef } from '../history/commit-words.ts';
+import { formatConfigRef } from '../history/commit-format.ts';
 import { parseConfigFile, type WrittenConfig } from '../local/config-file.ts';
 import { admitConfig, type AdmittedConfig } from '../network/admission.ts';
 import { assignNames } from '../network/nic-names.ts';

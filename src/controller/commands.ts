@@ -3,7 +3,7 @@
 import { MultinicError } from '../api/errors.ts';
 import { kindOf, type Branch, type Branches } from '../history/node-branch.ts';
 import { headOf, move, rerender, rollback, type Cause, type Head } from '../history/branch-commits.ts';
-import { describeChange, trailer, TRAILER } from '../history/commit-words.ts';
+import { describeChange, trailer, TRAILER } from '../history/commit-format.ts';
 import { recordRequest, type Request } from '../history/outcome-branch.ts';
 import { MAIN, nodeOfRef, outcomeRef } from '../history/refs.ts';
 import { rollbackTarget, type RollbackTarget } from '../history/rollback.ts';

@@ -2,7 +2,7 @@
 
 import type { Condition, ConfigStatus, NodeState, NodeStatus } from '../api/status.ts';
 import type { Branch } from '../history/node-branch.ts';
-import { formatConfigRef } from '../history/commit-words.ts';
+import { formatConfigRef } from '../history/commit-format.ts';
 import type { ConfigRef } from '../network/node.ts';
 import type { MirrorReport } from '../mirror/mirror.ts';
 import { foundNoStore, runs, type Decision, type NodeFacts } from '../scheduler/due.ts';

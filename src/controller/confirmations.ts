@@ -1,6 +1,6 @@
 // Commits of main that a person confirmed. main is read once, and then only its new commits.
 
-import { trailer, TRAILER } from '../history/commit-words.ts';
+import { trailer, TRAILER } from '../history/commit-format.ts';
 import { MAIN } from '../history/refs.ts';
 import type { Commit, Oid } from '../store/model/store-port.ts';
 import type { Store } from '../store/store.ts';

@@ -3,7 +3,7 @@
 import { ANNOTATIONS, readAnnotation, type Annotation } from '../api/annotations.ts';
 import type { Branch } from '../history/node-branch.ts';
 import { adoptable } from '../history/branch-commits.ts';
-import { trailer, TRAILER } from '../history/commit-words.ts';
+import { trailer, TRAILER } from '../history/commit-format.ts';
 import type { OutcomeRecord } from '../history/outcome-branch.ts';
 import type { InventoryNode } from '../mirror/home-port.ts';
 import type { NodeFacts } from '../scheduler/due.ts';

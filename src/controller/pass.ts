@@ -3,7 +3,7 @@
 
 import PQueue from 'p-queue';
 import { checkpoint } from '../api/checkpoint.ts';
-import { formatConfigRef } from '../history/commit-words.ts';
+import { formatConfigRef } from '../history/commit-format.ts';
 import type { Branch } from '../history/node-branch.ts';
 import { Outcomes } from '../history/outcome-branch.ts';
 import { OUTCOMES, outcomeRef } from '../history/refs.ts';

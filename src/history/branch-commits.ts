@@ -11,7 +11,7 @@ import { CONTROLLER } from '../store/model/committer.ts';
 import type { Mark, Oid, Person } from '../store/model/store-port.ts';
 import type { Branch } from './node-branch.ts';
 import type { OutcomeRecord } from './outcome-branch.ts';
-import { describeChange, subject, TRAILER, type Kind, type Trailers } from './commit-words.ts';
+import { describeChange, subject, TRAILER, type Kind, type Trailers } from './commit-format.ts';
 import { nodeRef } from '../network/node-ref.ts';
 
 /** The place on a branch where the next commit goes, with the network there. */

@@ -2,7 +2,7 @@
 
 import { isControllerAddress } from '../store/model/committer.ts';
 import type { Commit, Oid, Person } from '../store/model/store-port.ts';
-import { signedBy, trailer, TRAILER } from './commit-words.ts';
+import { signedBy, trailer, TRAILER } from './commit-format.ts';
 
 /** A change of the network that a person made and the CR did not ask for. The hold stands until the CR changes. */
 export interface Hold {

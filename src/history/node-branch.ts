@@ -7,7 +7,7 @@ import { parseNode, type NodeIdentity } from '../network/node.ts';
 import { managedFiles, NODE_FILE, readTree, treeId } from '../network/tree.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import type { Commit, Oid, Reader } from '../store/model/store-port.ts';
-import { trailer, TRAILER, type Kind } from './commit-words.ts';
+import { trailer, TRAILER, type Kind } from './commit-format.ts';
 import { findHold, type Hold } from './hold.ts';
 import { nodeRef } from '../network/node-ref.ts';
 
@@ -35,13 +35,13 @@ export interface Branch {
 }
 
 /** Whether the controller wrote the commit. Only then do its trailers count. */
-export function isOurs(commit: Commit): boolean {
+export function isByController(commit: Commit): boolean {
   return commit.committer.email.toLowerCase() === CONTROLLER.email;
 }
 
 /** The kind of a commit that the controller wrote; undefined for a person's. */
 export function kindOf(commit: Commit): Kind | undefined {
-  return isOurs(commit) ? (trailer(commit, TRAILER.change) as Kind | undefined) : undefined;
+  return isByController(commit) ? (trailer(commit, TRAILER.change) as Kind | undefined) : undefined;
 }
 
 /** Reads branches, remembering each node's newest reading. */
@@ -118,7 +118,7 @@ export async function readBranch(reader: Reader, name: string, tip: Oid, known?:
       : specCommit === walked[0]
         ? undefined
         : await baseOf(reader, specCommit);
-  const anchor = walked.find(isOurs) ?? known?.anchor;
+  const anchor = walked.find(isByController) ?? known?.anchor;
   if (anchor === undefined) {
     throw new MultinicError(
       'InvalidTip',
@@ -179,7 +179,7 @@ async function interpret(
 export async function newestIdentity(reader: Reader, anchor: Commit): Promise<NodeIdentity> {
   for (let commit = anchor; ;) {
     try {
-      if (isOurs(commit)) return parseNode(await fileAt(reader, commit.oid, NODE_FILE));
+      if (isByController(commit)) return parseNode(await fileAt(reader, commit.oid, NODE_FILE));
     } catch (error) {
       if (!concerns(error, 'tip')) throw error;
     }

@@ -9,7 +9,7 @@ import { Batch } from '../store/model/batch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import type { Commit, Mark, Oid, Person, Reader } from '../store/model/store-port.ts';
 import { kindOf } from './node-branch.ts';
-import { subject, trailer, TRAILER } from './commit-words.ts';
+import { subject, trailer, TRAILER } from './commit-format.ts';
 import { outcomeRef } from './refs.ts';
 import { readReason, type AnyReason } from '../api/reasons/reasons.ts';
 

@@ -11,7 +11,7 @@ import { findHidden } from '../network/text.ts';
 import { NODE_FILE, readTree } from '../network/tree.ts';
 import type { Listing, Oid, Reader } from '../store/model/store-port.ts';
 import { NODE_TREE, type TreeBounds } from '../store/model/tree-bounds.ts';
-import { isOurs, newestIdentity } from './node-branch.ts';
+import { isByController, newestIdentity } from './node-branch.ts';
 
 /** Bounds of a pushed tree; git is asked for the size of an object before it unpacks the object. */
 export const PUSHED_TREE: TreeBounds = { ...NODE_TREE, sizesFirst: true };
@@ -37,7 +37,11 @@ export interface PushedOn {
 /** Reads no commit before the controller's newest one, so that a push costs the same however many came before it. */
 export async function readPushedOn(objects: Reader, tip: Oid): Promise<PushedOn> {
   let anchor = await objects.commit(tip);
-  for (let parent = anchor.parents[0]; !isOurs(anchor) && parent !== undefined; parent = anchor.parents[0])
+  for (
+    let parent = anchor.parents[0];
+    !isByController(anchor) && parent !== undefined;
+    parent = anchor.parents[0]
+  )
     anchor = await objects.commit(parent);
   const node = await newestIdentity(objects, anchor);
   const nodeFile = (await objects.list(anchor.oid)).get(NODE_FILE)?.oid;

@@ -7,7 +7,7 @@ import { NODE_FILE } from '../network/tree.ts';
 import { AUDIT_REF, pushedBranches } from '../store/push/audit.ts';
 import type { Commit, Oid, Reader } from '../store/model/store-port.ts';
 import { kindOf, noSuchNode, readBranch, type Branch } from './node-branch.ts';
-import { trailer, TRAILER, type Kind } from './commit-words.ts';
+import { trailer, TRAILER, type Kind } from './commit-format.ts';
 import { parseOutcome, type OutcomeRecord } from './outcome-branch.ts';
 import { outcomeRef } from './refs.ts';
 import type { AnyReason } from '../api/reasons/reasons.ts';

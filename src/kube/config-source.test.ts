@@ -2,7 +2,7 @@ import pino from 'pino';
 import { beforeEach, expect, test } from 'vitest';
 import { FakeClient } from '../../test/support/kube.ts';
 import type { Group } from '../api/multinicbizconfig.ts';
-import { formatConfigRef } from '../history/commit-words.ts';
+import { formatConfigRef } from '../history/commit-format.ts';
 import type { ConfigList } from '../mirror/home-port.ts';
 import {
   KubeConfigSource,

@@ -7,7 +7,7 @@ import type { Logger } from 'pino';
 import type { Problem } from '../api/errors.ts';
 import { PLURAL, VERSION, type Group } from '../api/multinicbizconfig.ts';
 import type { ConfigStatus } from '../api/status.ts';
-import { formatConfigRef } from '../history/commit-words.ts';
+import { formatConfigRef } from '../history/commit-format.ts';
 import type { ConfigList, ConfigObject, ConfigSource, KnownConfig } from '../mirror/home-port.ts';
 import type { Person } from '../store/model/store-port.ts';
 import { hasStatus, type KubeClient } from './client.ts';

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { KIND, PLURAL, VERSION, type Group } from '../api/multinicbizconfig.ts';
 import type { ConfigStatus } from '../api/status.ts';
 import type { ControllerEvent, StatusSink } from '../controller/sink-port.ts';
-import { formatConfigRef } from '../history/commit-words.ts';
+import { formatConfigRef } from '../history/commit-format.ts';
 import type { ConfigRef } from '../network/node.ts';
 import { APPLY_PATCH, hasStatus, type KubeClient } from './client.ts';
 import type { ConfigLookup } from './config-source.ts';

@@ -3,7 +3,7 @@
 import { ANNOTATIONS, readAnnotation } from '../api/annotations.ts';
 import { MultinicError } from '../api/errors.ts';
 import { baseAt, type Branch, type Branches } from '../history/node-branch.ts';
-import { formatConfigRef, trailer, TRAILER } from '../history/commit-words.ts';
+import { formatConfigRef, trailer, TRAILER } from '../history/commit-format.ts';
 import { nodeOfRef } from '../history/refs.ts';
 import { satisfies } from '../network/interface.ts';
 import type { ConfigRef, NodeIdentity } from '../network/node.ts';

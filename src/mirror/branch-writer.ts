@@ -3,7 +3,7 @@
 import { checkpoint } from '../api/checkpoint.ts';
 import { concerns, hasCode, MultinicError } from '../api/errors.ts';
 import { birth, headOf, identity, move, spec, type Cause, type Head } from '../history/branch-commits.ts';
-import { describeChange, formatConfigRef, trailer, TRAILER } from '../history/commit-words.ts';
+import { describeChange, formatConfigRef, trailer, TRAILER } from '../history/commit-format.ts';
 import type { Branch, Branches } from '../history/node-branch.ts';
 import { nodeOfRef } from '../history/refs.ts';
 import type { WantedInterface } from '../network/interface.ts';

@@ -1,7 +1,7 @@
 // Decides which entry of which CR configures which node.
 
 import type { NodeIdentity } from '../network/node.ts';
-import { formatConfigRef } from '../history/commit-words.ts';
+import { formatConfigRef } from '../history/commit-format.ts';
 import { isUuid, swappedKey } from '../network/machine-ids.ts';
 import { isNodeName, nodeIdKey } from '../network/text.ts';
 import type { Entry } from './node-entry.ts';

@@ -2,7 +2,7 @@
 
 import { InvalidInputError, type Problem } from '../api/errors.ts';
 import { doubtAnnotation } from '../api/annotations.ts';
-import { formatConfigRef } from '../history/commit-words.ts';
+import { formatConfigRef } from '../history/commit-format.ts';
 import { admitConfig } from '../network/admission.ts';
 import { judgedBefore } from './node-entry.ts';
 import { mainConfig, type MainConfig, type MainState } from './main-branch.ts';

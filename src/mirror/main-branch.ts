@@ -5,7 +5,7 @@ import { ourAnnotations } from '../api/annotations.ts';
 import type { AdmittedConfig } from '../network/admission.ts';
 import type { ConfigRef } from '../network/node.ts';
 import { nodeIdKey } from '../network/text.ts';
-import { formatConfigRef, TRAILER, type Trailers } from '../history/commit-words.ts';
+import { formatConfigRef, TRAILER, type Trailers } from '../history/commit-format.ts';
 import type { Batch } from '../store/model/batch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import { OWN_TREE } from '../store/model/tree-bounds.ts';

@@ -6,7 +6,7 @@ import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError, type Problem } from '../api/errors.ts';
 import type { Branch, Branches } from '../history/node-branch.ts';
 import { headOf, move, spec, type Cause } from '../history/branch-commits.ts';
-import { formatConfigRef, TRAILER } from '../history/commit-words.ts';
+import { formatConfigRef, TRAILER } from '../history/commit-format.ts';
 import { MAIN, MIRRORED } from '../history/refs.ts';
 import { Batch } from '../store/model/batch.ts';
 import { satisfies } from '../network/interface.ts';

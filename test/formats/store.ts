@@ -1,7 +1,7 @@
 // What stands in the store's commits, and the names of its refs.
 
 import type { Outcome } from '../../src/api/outcome.ts';
-import { KINDS, TRAILER } from '../../src/history/commit-words.ts';
+import { KINDS, TRAILER } from '../../src/history/commit-format.ts';
 import { recordOutcome, recordRequest } from '../../src/history/outcome-branch.ts';
 import { MAIN, MIRRORED, outcomeRef } from '../../src/history/refs.ts';
 import { renderTree } from '../../src/network/tree.ts';

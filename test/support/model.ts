@@ -8,7 +8,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MultinicError } from '../../src/api/errors.ts';
 import type { Requester } from '../../src/controller/sink-port.ts';
-import { trailer } from '../../src/history/commit-words.ts';
+import { trailer } from '../../src/history/commit-format.ts';
 import { MAIN } from '../../src/history/refs.ts';
 import type { Network } from '../../src/network/interface.ts';
 import type { Commit } from '../../src/store/model/store-port.ts';

@@ -29,7 +29,7 @@ export interface DescribedNic {
 }
 
 /** A NIC of the machine, with everything that a description may name. */
-export interface NicWords {
+export interface NicAttributes {
   readonly mac: Mac;
   /** Names that the NIC has, had or is to have. */
   readonly names: readonly string[];
@@ -38,12 +38,12 @@ export interface NicWords {
 }
 
 /** Whether a description fits this NIC. A description that asks for nothing is of no NIC in particular. */
-export function describes({ match }: DescribedNic, nic: NicWords): boolean {
+export function describes({ match }: DescribedNic, nic: NicAttributes): boolean {
   return Object.keys(match).length > 0 && fits(match, nic);
 }
 
 /** Whether a NIC has everything that a match asks for. A NIC whose driver is not known fits any driver. */
-export function fits(match: NicMatch, { mac, names, driver }: NicWords): boolean {
+export function fits(match: NicMatch, { mac, names, driver }: NicAttributes): boolean {
   const { patterns = [], drivers = [] } = match;
   return (
     (match.mac === undefined || match.mac === mac) &&

@@ -7,19 +7,19 @@ import type { NextBoot } from '../foreign/next-boot.ts';
 import type { BootNic } from '../foreign/systemd-files.ts';
 import type { ForeignScope, ForeignState } from './foreign-state.ts';
 import type {
-  Claim,
+  ClaimedAddress,
   Conflict,
   HostState,
   Link,
   LinkStep,
   MachineIdentity,
   NamedNic,
-  Needs,
+  Destinations,
   Profiles,
   Readiness,
   Rename,
   Upper,
-  Way,
+  RouteLookup,
 } from './machine.ts';
 import type { Probe } from './probe.ts';
 
@@ -42,10 +42,10 @@ export interface MachinePort {
   /** Waits a moment for NICs that are being attached. */
   attached(macs: readonly Mac[]): Promise<void>;
   /**
-   * The kernel's ways to the given addresses and to the servers of the host's kubelet: with the kernel's choice of the
-   * source, and from each of the node's own addresses. An address without a route has no way.
+   * The kernel's routes to the given addresses and to the servers of the host's kubelet: with the kernel's choice of the
+   * source, and from each of the node's own addresses. An address without a route has no result.
    */
-  ways(needs: Needs): Promise<readonly Way[]>;
+  lookUpRoutes(destinations: Destinations): Promise<readonly RouteLookup[]>;
 }
 
 /** Changes running links and waits for them. */
@@ -62,12 +62,12 @@ export interface NeighbourPort {
    * Brings NICs up and asks their networks for IPv4 addresses that this host does not have. An answer proves that an
    * address is taken; silence proves nothing, because a port may drop such questions.
    */
-  conflicts(claims: readonly Claim[]): Promise<readonly Conflict[]>;
+  conflicts(claims: readonly ClaimedAddress[]): Promise<readonly Conflict[]>;
   /**
    * Tells the networks of the NICs which MAC has these IPv4 addresses now. A machine that knows another MAC for an
    * address would otherwise send packets there for up to minutes.
    */
-  announce(claims: readonly Claim[]): Promise<void>;
+  announce(claims: readonly ClaimedAddress[]): Promise<void>;
   /** Whether a machine on the network of a NIC answers within a few seconds. */
   answers(probe: Probe): Promise<boolean>;
 }

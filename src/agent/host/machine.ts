@@ -57,7 +57,7 @@ export interface ConnectedRoute {
 }
 
 /** How the kernel sends a packet to an address. */
-export interface Way {
+export interface RouteLookup {
   readonly to: string;
   /** The address that the packet has as its source; absent: the kernel chooses it. */
   readonly from?: string;
@@ -67,7 +67,7 @@ export interface Way {
 }
 
 /** The destinations that a node has to reach, and the node's own addresses from which it reaches them. */
-export interface Needs {
+export interface Destinations {
   readonly to: readonly string[];
   readonly from: readonly string[];
 }
@@ -148,13 +148,13 @@ export type LinkStep =
   | { readonly op: 'drop'; readonly mac: Mac; readonly address: string };
 
 /** An address, with its prefix, that a NIC is to have. */
-export interface Claim {
+export interface ClaimedAddress {
   readonly mac: Mac;
   readonly address: string;
 }
 
 /** A claim on an address that another machine has already. */
-export interface Conflict extends Claim {
+export interface Conflict extends ClaimedAddress {
   /** MAC of the machine that answers for the address, if known. */
   readonly holder?: string;
 }

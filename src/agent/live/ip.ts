@@ -15,7 +15,7 @@ import type {
   MtuLimits,
   Readiness,
   Route,
-  Way,
+  RouteLookup,
 } from '../host/machine.ts';
 
 export interface RawLink {
@@ -172,7 +172,7 @@ export function readRoutes(raw: readonly RawRoute[]): Route[] {
   );
 }
 
-interface RawWay {
+interface RawLookup {
   readonly dst?: string;
   /** `::` where IPv6 leaves the choice to the kernel. */
   readonly from?: string;
@@ -180,20 +180,22 @@ interface RawWay {
   readonly dev?: string;
 }
 
-/** Reads all ways with one process. @returns no way for a host name, nor for an address without a route */
-export async function readWays(asked: readonly Pick<Way, 'to' | 'from'>[]): Promise<Way[]> {
+/** Looks up all routes with one process. @returns nothing for a host name, nor for an address without a route */
+export async function lookUpRoutes(
+  asked: readonly Pick<RouteLookup, 'to' | 'from'>[],
+): Promise<RouteLookup[]> {
   const questions = asked.flatMap(({ to, from }) => {
     const target = parseAddress(to)?.text;
     return target === undefined ? [] : [`route get ${target}${from === undefined ? '' : ` from ${from}`}\n`];
   });
   if (questions.length === 0) return [];
   const { stdout } = await run(['ip', '-j', '-force', '-batch', '-'], undefined, questions.join(''));
-  return stdout.split('\n').flatMap((line) => (line.trim() === '' ? [] : readWay(line)));
+  return stdout.split('\n').flatMap((line) => (line.trim() === '' ? [] : readLookup(line)));
 }
 
 /** Reads one answer, which repeats the destination and the source of its question. */
-function readWay(answer: string): Way[] {
-  return (JSON.parse(answer) as RawWay[]).flatMap(({ dst, from = '::', gateway, dev }) =>
+function readLookup(answer: string): RouteLookup[] {
+  return (JSON.parse(answer) as RawLookup[]).flatMap(({ dst, from = '::', gateway, dev }) =>
     dst === undefined || dev === undefined
       ? []
       : [{ to: dst, ...(from !== '::' && { from }), dev, ...(gateway !== undefined && { via: gateway }) }],

@@ -6,7 +6,15 @@ import type { Mac } from '../../network/mac.ts';
 import type { Root } from '../files/root.ts';
 import type { MachinePort } from '../host/host.ts';
 import { heldAddresses, ipOf, isSameFamily } from '../host/links.ts';
-import type { ConnectedRoute, HostState, Link, MachineIdentity, Needs, Upper, Way } from '../host/machine.ts';
+import type {
+  ConnectedRoute,
+  HostState,
+  Link,
+  MachineIdentity,
+  Destinations,
+  Upper,
+  RouteLookup,
+} from '../host/machine.ts';
 import {
   ip,
   readAltnames,
@@ -15,7 +23,7 @@ import {
   readMainRoutes,
   readMtuLimits,
   readOtherAddresses,
-  readWays,
+  lookUpRoutes,
   withYields,
   type RawLink,
   type RawRoute,
@@ -114,12 +122,12 @@ export class LiveMachine implements MachinePort {
     });
   }
 
-  /** Asks the kernel for the ways, because rules and tables of other software decide too. */
-  async ways({ to, from }: Needs): Promise<Way[]> {
-    // Names are resolved once, because the ways to the same addresses are compared after a change.
+  /** Asks the kernel for the routes, because rules and tables of other software decide too. */
+  async lookUpRoutes({ to, from }: Destinations): Promise<RouteLookup[]> {
+    // Names are resolved once, because the routes to the same addresses are compared after a change.
     this.#servers ??= resolveHosts(kubeletServers(this.#root), this.#inHost);
     const targets = [...new Set([...to, ...(await this.#servers)])];
-    return readWays(
+    return lookUpRoutes(
       targets.flatMap((target) => [
         { to: target },
         ...from

@@ -2,7 +2,7 @@
 import { networkAddress, parseCidr } from '../../network/address.ts';
 import type { NeighbourPort } from '../host/host.ts';
 import { heldAddresses, ipOf, nicOf } from '../host/links.ts';
-import type { Claim, Conflict, Link } from '../host/machine.ts';
+import type { ClaimedAddress, Conflict, Link } from '../host/machine.ts';
 import { answers, type Probe } from '../host/probe.ts';
 import { run, until } from '../command/host-command.ts';
 import { hasCarrier, ip, readLinks, unreadable, type RawLink } from './ip.ts';
@@ -12,7 +12,7 @@ import type { Mac } from '../../network/mac.ts';
 const PROBE_MS = 5_000;
 
 export class LiveNeighbours implements NeighbourPort {
-  async conflicts(claims: readonly Claim[]): Promise<Conflict[]> {
+  async conflicts(claims: readonly ClaimedAddress[]): Promise<Conflict[]> {
     const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
     const here = new Set(links.flatMap(heldAddresses).map(ipOf));
     const open = claims.filter(({ address }) => !address.includes(':') && !here.has(ipOf(address)));
@@ -21,7 +21,7 @@ export class LiveNeighbours implements NeighbourPort {
     return asked.flat();
   }
 
-  async announce(claims: readonly Claim[]): Promise<void> {
+  async announce(claims: readonly ClaimedAddress[]): Promise<void> {
     const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
     await Promise.all(
       claims.map(async ({ mac, address }) => {
@@ -59,7 +59,7 @@ export function firstOther(address: string): string | undefined {
 }
 
 /** Brings one NIC up and asks its network for each address. */
-async function conflictsOn(nic: Link | undefined, claims: readonly Claim[]): Promise<Conflict[]> {
+async function conflictsOn(nic: Link | undefined, claims: readonly ClaimedAddress[]): Promise<Conflict[]> {
   if (nic === undefined) return [];
   const { mac, name } = nic;
   await run(['ip', 'link', 'set', name, 'up']);

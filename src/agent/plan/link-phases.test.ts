@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { linkSteps, type LinkTarget } from '../host/links.ts';
 import type { Link } from '../host/machine.ts';
-import { claimsOf, earlySteps, renameSteps, withoutLoaded } from './link-phases.ts';
+import { claimedAddresses, earlySteps, renameSteps, withoutLoaded } from './link-phases.ts';
 import { mac } from '../../../test/support/mac.ts';
 
 const MAC = mac('fa:16:3e:00:00:01');
@@ -47,5 +47,5 @@ test('an address leaves early when another NIC gets it, and when its NIC is rena
     { op: 'drop', mac: MAC, address: OLD },
   ]);
   expect(renameSteps(steps)).toEqual([{ op: 'rename', mac: MAC, from: 'ens6', to: 'multinic0' }]);
-  expect(claimsOf(steps, [{ mac: MAC }])).toEqual([{ mac: MAC, address: NEW }]);
+  expect(claimedAddresses(steps, [{ mac: MAC }])).toEqual([{ mac: MAC, address: NEW }]);
 });

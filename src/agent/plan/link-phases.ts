@@ -1,7 +1,7 @@
 // The phases in which running links change. No network manager renames a NIC in time, so the kernel's names come first;
 // then the managers do their part, and whatever still differs (an MTU or address that no profile has) is set in the kernel.
 import { except, nicOf, type LinkTarget } from '../host/links.ts';
-import type { Claim, Link, LinkStep, NamedNic } from '../host/machine.ts';
+import type { ClaimedAddress, Link, LinkStep, NamedNic } from '../host/machine.ts';
 
 /**
  * Limit on the rounds in which the agent sets in the kernel whatever still differs after the names and the managers.
@@ -23,7 +23,10 @@ export function renameSteps(steps: readonly LinkStep[]): RenameStep[] {
 }
 
 /** The addresses that the steps add to these NICs. */
-export function claimsOf(steps: readonly LinkStep[], nics: readonly Pick<NamedNic, 'mac'>[]): Claim[] {
+export function claimedAddresses(
+  steps: readonly LinkStep[],
+  nics: readonly Pick<NamedNic, 'mac'>[],
+): ClaimedAddress[] {
   const macs = new Set(nics.map(({ mac }) => mac));
   return steps.flatMap((step) =>
     step.op === 'add' && macs.has(step.mac) ? [{ mac: step.mac, address: step.address }] : [],

@@ -28,7 +28,7 @@ function host(changes: Partial<HostState> = {}, eth0: Partial<Link> = {}): HostS
 function judge(
   nics: readonly Interface[],
   state: HostState,
-  ways: Readonly<Record<string, string>> = {},
+  linkTo: Readonly<Record<string, string>> = {},
   macs: readonly Mac[] = [MAC],
 ): string | undefined {
   const plan: Plan = {
@@ -42,7 +42,7 @@ function judge(
     left: [],
   };
   try {
-    refuseOverlaps(plan, state, new Set(macs), new Map(Object.entries(ways)));
+    refuseOverlaps(plan, state, new Set(macs), new Map(Object.entries(linkTo)));
     return undefined;
   } catch (error) {
     if (!(error instanceof MultinicError)) throw error;
@@ -93,8 +93,8 @@ describe('a subnet that takes packets of another NIC is refused', () => {
   test.each([
     ['by the default route', { '198.51.100.7': 'eth0' }],
     ['by what is no NIC', { '198.51.100.7': 'wg0' }],
-  ])('a peer that the node reaches %s', (_, ways) => {
-    expect(judge(at('198.51.100.10'), host(), ways)).toBe('SubnetOverlaps 198.51.100.7');
+  ])('a peer that the node reaches %s', (_, linkTo) => {
+    expect(judge(at('198.51.100.10'), host(), linkTo)).toBe('SubnetOverlaps 198.51.100.7');
   });
 });
 
@@ -123,8 +123,8 @@ describe('let through', () => {
       { '192.168.100.9': 'lo' },
     ],
     ['a store by its name', at('192.168.100.10'), host(), { 'store.example': 'eth0' }],
-  ])('%s', (_, nics, state, ways) => {
-    expect(judge(nics, state, ways)).toBeUndefined();
+  ])('%s', (_, nics, state, linkTo) => {
+    expect(judge(nics, state, linkTo)).toBeUndefined();
   });
 
   test('a NIC that has the address already, and one that does not change', () => {

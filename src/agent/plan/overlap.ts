@@ -49,17 +49,17 @@ export function sharesSubnet(
 }
 
 /**
- * Refuses subnets that would, whatever the metric, take packets of the node's other NICs or divert the ways to
+ * Refuses subnets that would, whatever the metric, take packets of the node's other NICs or divert the routes to
  * addresses that the node must reach.
  * @param macs NICs that the plan changes
- * @param ways the links that lead to peers, by address
+ * @param linkTo the links that lead to peers, by address
  * @throws MultinicError `SubnetOverlaps`
  */
 export function refuseOverlaps(
   { present, targets }: Plan,
   host: HostState,
   macs: ReadonlySet<Mac>,
-  ways: ReadonlyMap<string, string>,
+  linkTo: ReadonlyMap<string, string>,
 ): void {
   // A NIC that has its address already is not judged: its route is there, and takes no further packets.
   const judged = present.filter((nic) => macs.has(nic.mac) && !isThere(nic, host));
@@ -71,8 +71,8 @@ export function refuseOverlaps(
     if (own === undefined) continue;
     const other = foreign.find((each) => isTaken(nic, own, each, host));
     if (other !== undefined) throw overlaps(nic, `the network of ${other.link} (${other.address})`, other);
-    const needed = [...gatewaysOf(foreignRoutes(planned, host)), ...ways.keys()].find((address) =>
-      isDiverted(address, own, foreign, planned, host, ways),
+    const needed = [...gatewaysOf(foreignRoutes(planned, host)), ...linkTo.keys()].find((address) =>
+      isDiverted(address, own, foreign, planned, host, linkTo),
     );
     if (needed !== undefined)
       throw overlaps(nic, `${needed}, which the node reaches another way`, { address: needed });
@@ -150,13 +150,13 @@ function isDiverted(
   foreign: readonly ForeignSubnet[],
   planned: PlannedMacs,
   host: HostState,
-  ways: ReadonlyMap<string, string>,
+  linkTo: ReadonlyMap<string, string>,
 ): boolean {
   const target = parseAddress(address);
   if (target === undefined || !contains(own, target) || isHeld(address, host)) return false;
   if (foreign.some(({ cidr }) => cidr.prefix >= own.prefix && contains(cidr, target))) return false;
-  const way = host.links.find(({ name }) => name === ways.get(address));
-  return way === undefined || !isPlanned(way.mac, planned);
+  const link = host.links.find(({ name }) => name === linkTo.get(address));
+  return link === undefined || !isPlanned(link.mac, planned);
 }
 
 function isHeld(address: string, { links, otherAddresses = [] }: HostState): boolean {

@@ -10,20 +10,20 @@ import { useByOthers } from './used-nics.ts';
 
 /**
  * Refuses a change that would take a network away from the node or from other software, before anything is touched.
- * @param ways the links that lead to addresses which must not be cut off, by address
- * @param ours MACs of NICs that the agent has configured: ways may use them because of the agent, and are checked after
+ * @param linkTo the links that lead to addresses which must not be cut off, by address
+ * @param ours MACs of NICs that the agent has configured: routes may use them because of the agent, and are checked after
  *   the change
  * @throws MultinicError `NicInUse`, `NameTaken`, `AddressInUse`, `MtuOutOfRange`, `AddressFamilyDisabled`, `SubnetOverlaps`
  */
 export function preflight(
   plan: Plan,
   host: HostState,
-  ways: ReadonlyMap<string, string>,
+  linkTo: ReadonlyMap<string, string>,
   ours: ReadonlySet<string>,
 ): void {
   const touched = touchedLinks(plan, host);
   for (const link of touched) {
-    const use = useOf(link, host, ours.has(link.mac) ? new Map() : ways);
+    const use = useOf(link, host, ours.has(link.mac) ? new Map() : linkTo);
     if (use !== undefined) {
       const isWanted = plan.present.some(({ mac }) => mac === link.mac);
       const remedy = isWanted
@@ -39,7 +39,7 @@ export function preflight(
     refuseTakenAddress(target, plan.targets, host);
     refuseBeyondLimits(target, host);
   }
-  refuseOverlaps(plan, host, new Set(touched.map(({ mac }) => mac)), ways);
+  refuseOverlaps(plan, host, new Set(touched.map(({ mac }) => mac)), linkTo);
 }
 
 /** Links that the plan changes now, or whose files it changes for the next boot. */
@@ -54,14 +54,14 @@ function touchedLinks(plan: Plan, host: HostState): Link[] {
 }
 
 /** The node's use of a NIC, as the end of a sentence; undefined: no use is known. */
-export function useOf(link: Link, host: HostState, ways: ReadonlyMap<string, string>): string | undefined {
+export function useOf(link: Link, host: HostState, linkTo: ReadonlyMap<string, string>): string | undefined {
   const byOthers = useByOthers(link, host);
   if (byOthers !== undefined) return byOthers;
   if (defaultLinks(host).some(({ name }) => name === link.name)) return 'carries the node’s default route';
   const own = heldAddresses(link).find((address) => host.nodeAddresses.includes(ipOf(address)));
   if (own !== undefined) return `carries the node’s own address ${own}`;
-  // The way to an address of the machine itself is loopback, so such an address counts for the NIC that has it.
-  const peer = [...ways].find(
+  // The route to an address of the machine itself is loopback, so such an address counts for the NIC that has it.
+  const peer = [...linkTo].find(
     ([address, name]) => name === link.name || heldAddresses(link).map(ipOf).includes(address),
   )?.[0];
   return peer === undefined ? undefined : `is the way to ${peer}, where an API server or the store is`;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Pending } from '../files/host-record.ts';
 import type { Link } from '../host/machine.ts';
-import { claimsOfUndo, planUndo, type UndoFacts } from './undo-plan.ts';
+import { claimedByUndo, planUndo, type UndoFacts } from './undo-plan.ts';
 import { mac } from '../../../test/support/mac.ts';
 
 const MAC = mac('fa:16:3e:00:00:01');
@@ -49,9 +49,9 @@ test('a NIC whose old name another NIC has gets a name of its own, and no profil
 });
 
 test('after a reboot the addresses that come back are asked for, and left to a machine that has them', () => {
-  expect(claimsOfUndo(pending, facts([changed]))).toEqual([]);
+  expect(claimedByUndo(pending, facts([changed]))).toEqual([]);
   const booted = facts([changed], { bootId: 'two' });
-  expect(claimsOfUndo(pending, booted)).toEqual([{ mac: MAC, address: OLD }]);
+  expect(claimedByUndo(pending, booted)).toEqual([{ mac: MAC, address: OLD }]);
   expect(planUndo(pending, booted, [{ mac: MAC, address: OLD }]).targets[0]?.addresses).toEqual([]);
 });
 

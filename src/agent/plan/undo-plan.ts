@@ -1,7 +1,7 @@
 import { entriesByMac } from '../../network/mac.ts';
 import type { Pending, RecordedLink } from '../files/host-record.ts';
 import { except, withFreeNames, nicOf, type LinkTarget } from '../host/links.ts';
-import type { Claim, Conflict, HostState, Link, NamedNic } from '../host/machine.ts';
+import type { ClaimedAddress, Conflict, HostState, Link, NamedNic } from '../host/machine.ts';
 import type { ManagerWork } from './change-plan.ts';
 
 /** Everything that an undo will do to links and managers, decided before any of them is touched. */
@@ -24,7 +24,7 @@ export interface UndoFacts {
  * The addresses that the undo brings back after a reboot, because another machine may have them by now (a VIP). In the
  * same boot the list is empty, because no other machine needs to be asked.
  */
-export function claimsOfUndo(pending: Pending, facts: UndoFacts): Claim[] {
+export function claimedByUndo(pending: Pending, facts: UndoFacts): ClaimedAddress[] {
   const { now } = facts;
   if (now.bootId === pending.bootId) return [];
   return linksToUndo(pending, facts).flatMap(({ mac, addresses }) => {
@@ -34,7 +34,7 @@ export function claimsOfUndo(pending: Pending, facts: UndoFacts): Claim[] {
   });
 }
 
-/** @param conflicts claims of `claimsOfUndo` that other machines have: the undo leaves these addresses to them */
+/** @param conflicts claims of `claimedByUndo` that other machines have: the undo leaves these addresses to them */
 export function planUndo(pending: Pending, facts: UndoFacts, conflicts: readonly Conflict[]): UndoPlan {
   const { links } = facts.now;
   const left = linksToUndo(pending, facts);

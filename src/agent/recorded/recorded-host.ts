@@ -25,15 +25,15 @@ import type {
 } from '../host/host.ts';
 import { heldAddresses, ipOf, isSameFamily } from '../host/links.ts';
 import type {
-  Claim,
+  ClaimedAddress,
   Conflict,
   HostState,
   LinkStep,
   MachineIdentity,
-  Needs,
+  Destinations,
   Readiness,
   Route,
-  Way,
+  RouteLookup,
 } from '../host/machine.ts';
 import type { Probe } from '../host/probe.ts';
 import { readHostFile, writeHostFile, type HostFile } from './host-file.ts';
@@ -79,7 +79,7 @@ class RecordedMachine implements MachinePort {
     return [];
   }
 
-  async ways({ to, from }: Needs): Promise<Way[]> {
+  async lookUpRoutes({ to, from }: Destinations): Promise<RouteLookup[]> {
     const host = readHostFile(this.#root);
     return to.flatMap((each) => {
       const way = routeTo(each, host);
@@ -149,7 +149,7 @@ class RecordedNeighbours implements NeighbourPort {
   /** Does nothing, because the machines in the file keep no table of MACs. */
   async announce(): Promise<void> {}
 
-  async conflicts(claims: readonly Claim[]): Promise<Conflict[]> {
+  async conflicts(claims: readonly ClaimedAddress[]): Promise<Conflict[]> {
     const v4 = claims.filter(({ address }) => !address.includes(':'));
     return conflictsOf(v4, readHostFile(this.#root).neighbours);
   }
@@ -242,7 +242,7 @@ class RecordedDeadMan implements DeadManPort {
   }
 }
 
-function conflictsOf(claims: readonly Claim[], neighbours: HostFile['neighbours']): Conflict[] {
+function conflictsOf(claims: readonly ClaimedAddress[], neighbours: HostFile['neighbours']): Conflict[] {
   return claims.flatMap((claim) => {
     const holder = neighbours.find(({ address }) => address === ipOf(claim.address));
     return holder === undefined ? [] : [{ ...claim, holder: holder.mac }];
@@ -267,20 +267,22 @@ function setYields(link: RecordedNic, which: string, yields: boolean): void {
   else delete link.yields;
 }
 
-/** The way by the longest prefix; undefined for a name, and for an address without a route. */
-function routeTo(address: string, host: Pick<HostState, 'links' | 'routes'>): Way | undefined {
+/** The route with the longest prefix; undefined for a name, and for an address without a route. */
+function routeTo(address: string, host: Pick<HostState, 'links' | 'routes'>): RouteLookup | undefined {
   const target = parseAddress(address);
   if (target === undefined) return undefined;
   const connected = host.links.flatMap((link) =>
     heldAddresses(link).map((to) => ({ to, dev: link.name, yields: link.yields?.includes(to) === true })),
   );
   const routes: (Route & { readonly yields?: boolean })[] = [...connected, ...host.routes];
-  const ways = routes.flatMap(({ to, dev, via, yields = false }) => {
+  const matching = routes.flatMap(({ to, dev, via, yields = false }) => {
     const network = parseCidr(to === 'default' ? (target.family === 4 ? '0.0.0.0/0' : '::/0') : to);
     if (network === undefined || !contains(network, target)) return [];
-    return [{ way: { to: address, dev, ...(via !== undefined && { via }) }, prefix: network.prefix, yields }];
+    return [
+      { lookup: { to: address, dev, ...(via !== undefined && { via }) }, prefix: network.prefix, yields },
+    ];
   });
-  return ways.toSorted((a, b) => b.prefix - a.prefix || Number(a.yields) - Number(b.yields))[0]?.way;
+  return matching.toSorted((a, b) => b.prefix - a.prefix || Number(a.yields) - Number(b.yields))[0]?.lookup;
 }
 
 function refused(step: LinkStep, why: string): MultinicError {

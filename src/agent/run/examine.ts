@@ -7,7 +7,7 @@ import { isMetricFile, metricPath } from '../files/route-metric.ts';
 import type { Root } from '../files/root.ts';
 import type { Host } from '../host/host.ts';
 import { linkSteps } from '../host/links.ts';
-import type { HostState, Needs, Way } from '../host/machine.ts';
+import type { HostState, Destinations, RouteLookup } from '../host/machine.ts';
 import { answering, probesOf, type Endpoint, type Probe } from '../host/probe.ts';
 import type { ProfileChange } from '../plan/change-plan.ts';
 import type { Desired, Plan } from '../plan/plan.ts';
@@ -15,7 +15,7 @@ import { needsNetworkManager, profilePaths, wantedProfiles } from '../plan/profi
 import { isThere } from '../plan/overlap.ts';
 import { preflight } from '../plan/preflight.ts';
 import { leaveUsed } from '../plan/used-nics.ts';
-import { linksOfWays, needsOf } from './ways.ts';
+import { linksByDestination, destinationsOf } from './route-lookups.ts';
 
 export interface ExamineContext {
   readonly root: Root;
@@ -39,9 +39,9 @@ export interface Examined {
    * cannot be the cause.
    */
   readonly apiServer: Endpoint | undefined;
-  readonly needs: Needs;
-  /** The kernel's ways that have to be the same afterwards. */
-  readonly ways: readonly Way[];
+  readonly destinations: Destinations;
+  /** The kernel's routes that have to be the same afterwards. */
+  readonly lookups: readonly RouteLookup[];
 }
 
 /**
@@ -56,14 +56,14 @@ export async function examine(
 ): Promise<Examined> {
   const { root, host, record } = context;
   const ours = new Set(Object.keys(record.applied?.nics ?? {}));
-  const needs = needsOf(before, context.peers);
-  const ways = await host.machine.ways(needs);
-  preflight(plan, before, linksOfWays(ways), ours);
+  const destinations = destinationsOf(before, context.peers);
+  const lookups = await host.machine.lookUpRoutes(destinations);
+  preflight(plan, before, linksByDestination(lookups), ours);
   await refuseWithoutMetric(plan, before, desired, host.boot);
   for (const folder of [...foldersOf(plan), 'var/lib/multinic']) root.assertWritable(folder);
   const probes = probesOf(context.probes, plan.present);
   const profiles = await readProfiles(plan, desired, context);
-  return { profiles, probes, apiServer: await answering(context.apiServer), needs, ways };
+  return { profiles, probes, apiServer: await answering(context.apiServer), destinations, lookups };
 }
 
 /**

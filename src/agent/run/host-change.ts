@@ -9,7 +9,7 @@ import { linkSteps } from '../host/links.ts';
 import type { HostState, LinkStep } from '../host/machine.ts';
 import { expectApiServer, probeFailed } from '../host/probe.ts';
 import { planChange, recordedLinks, type ChangePlan } from '../plan/change-plan.ts';
-import { claimsOf, earlySteps, MAX_ROUNDS, renameSteps, withoutLoaded } from '../plan/link-phases.ts';
+import { claimedAddresses, earlySteps, MAX_ROUNDS, renameSteps, withoutLoaded } from '../plan/link-phases.ts';
 import { bootNics, type Desired, type Plan } from '../plan/plan.ts';
 import { examine, type ExamineContext, type Examined } from './examine.ts';
 import {
@@ -35,7 +35,7 @@ import {
   verifyReady,
   verifyUntouched,
 } from './verify.ts';
-import { verifyWays } from './ways.ts';
+import { verifyLookups } from './route-lookups.ts';
 
 export interface ChangeContext extends ExamineContext {
   readonly host: Host;
@@ -185,7 +185,7 @@ async function activate(
 
   const renamed = await host.machine.links();
   const targets = withoutLoaded(todo.targets, steps, found, renamed);
-  refuseConflicts(await host.neighbours.conflicts(claimsOf(steps, todo.present)), todo.present);
+  refuseConflicts(await host.neighbours.conflicts(claimedAddresses(steps, todo.present)), todo.present);
   // Records the reload just before it begins, because an undo reloads only if the change came this far.
   if (todo.manager.kind === 'reload') record.begin({ ...pending, reload: true });
   await applyManagerWork(todo.manager, steps, host);
@@ -215,7 +215,7 @@ async function changeLinks(
 async function verify(
   todo: ChangePlan,
   before: HostState,
-  { probes, apiServer, needs, ways }: Examined,
+  { probes, apiServer, destinations, lookups }: Examined,
   { root, host, probe, steps, reload }: ChangeContext,
 ): Promise<void> {
   verifyFiles(root, expectedFiles(todo.files));
@@ -224,7 +224,7 @@ async function verify(
   verifyReady(await host.links.readiness(todo.configured), todo.present);
   verifyUntouched(now, reload ? before : protectedPart(before, todo.changed));
   const changed = new Set([...todo.present, ...todo.targets].map(({ mac }) => mac));
-  await verifyWays(host.machine, needs, { ways, links: before.links }, changed);
+  await verifyLookups(host.machine, destinations, { lookups, links: before.links }, changed);
   for (const each of probes) {
     await steps.pause();
     // A probe is not interrupted, because it uses the name of the NIC and an undo renames the NIC.
@@ -232,7 +232,7 @@ async function verify(
   }
   if (apiServer !== undefined) await steps.unless(expectApiServer(apiServer));
   await probe();
-  await host.neighbours.announce(claimsOf(linkSteps(before.links, todo.targets), todo.present));
+  await host.neighbours.announce(claimedAddresses(linkSteps(before.links, todo.targets), todo.present));
 }
 
 /** @throws MultinicError `RestoreFailed`, with the cause of the restore in its message */

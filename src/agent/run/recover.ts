@@ -10,7 +10,7 @@ import { describeNotRestored } from './result.ts';
 import type { Log } from './run-log.ts';
 import { disarm, undo } from './undo.ts';
 import { durablePart, verifyLinks, verifyReady, verifyUntouched } from './verify.ts';
-import { verifyGateways } from './ways.ts';
+import { verifyGateways } from './route-lookups.ts';
 
 type Recovered = 'clean' | 'finished' | 'undone';
 

@@ -23,7 +23,7 @@ import { managedFiles, renderTree, treeId } from '../../network/tree.ts';
 import type { Pending } from '../files/host-record.ts';
 import { fromCommands, type ForeignState } from '../host/foreign-state.ts';
 import type { Host } from '../host/host.ts';
-import type { HostState, Link, LinkStep, Needs } from '../host/machine.ts';
+import type { HostState, Link, LinkStep, Destinations } from '../host/machine.ts';
 import { openRoot, RECORD, RESTORE_SCRIPT } from '../files/managed-files.ts';
 import { recordedHost } from '../recorded/recorded-host.ts';
 import { Root } from '../files/root.ts';
@@ -464,12 +464,12 @@ describe('failure: the host is as before, byte for byte', () => {
       {
         host: altered((host) => ({
           machine: {
-            ways: async (needs: Needs) => {
+            lookUpRoutes: async (destinations: Destinations) => {
               const { links } = await host.machine.state();
               const taken = links.some(({ name }) => name === 'multinic3');
-              const ways = await host.machine.ways(needs);
-              return ways.map((way) =>
-                taken && way.from === '10.10.0.11' ? { ...way, dev: 'multinic3' } : way,
+              const lookups = await host.machine.lookUpRoutes(destinations);
+              return lookups.map((lookup) =>
+                taken && lookup.from === '10.10.0.11' ? { ...lookup, dev: 'multinic3' } : lookup,
               );
             },
           },

@@ -11,7 +11,7 @@ import { linkSteps } from '../host/links.ts';
 import type { Conflict, HostState, LinkStep, Rename } from '../host/machine.ts';
 import type { ManagerWork } from '../plan/change-plan.ts';
 import { earlySteps, MAX_ROUNDS, renameSteps, withoutLoaded } from '../plan/link-phases.ts';
-import { claimsOfUndo, planUndo, type UndoPlan } from '../plan/undo-plan.ts';
+import { claimedByUndo, planUndo, type UndoPlan } from '../plan/undo-plan.ts';
 import {
   awaitNetworkd,
   isForNetworkd,
@@ -33,7 +33,7 @@ export async function undo(pending: Pending, root: Root, host: Host, log: Log): 
     restoreFiles(pending, root);
     const now = await host.machine.state();
     const facts = { now, hasRestored: hasRestored(root) };
-    const conflicts = await host.neighbours.conflicts(claimsOfUndo(pending, facts));
+    const conflicts = await host.neighbours.conflicts(claimedByUndo(pending, facts));
     const todo = planUndo(pending, facts, conflicts);
     warnOfDifferences(todo, conflicts, log);
     const notRestored = await activate(todo, pending, root, host, log);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Interface } from '../network/interface.ts';
-import { describeChange, signedBy, subject } from './commit-words.ts';
+import { describeChange, signedBy, subject } from './commit-format.ts';
 import { mac } from '../../test/support/mac.ts';
 
 const nic = (index: number, more: Partial<Interface> = {}): Interface => ({
