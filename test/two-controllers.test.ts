@@ -115,6 +115,18 @@ test('a store restored under a controller is noticed by its next pass, though th
   expect(await local.run('status')).toContain('3 nodes are configured');
 });
 
+test('a store restored under an idle controller is noticed without an event', async () => {
+  await using local = await LocalRun.start();
+  const bundle = join(dirname(local.dir), 'store.bundle');
+  await local.run('backup', bundle);
+  await local.settled();
+  const ended = once(local.process, 'exit');
+  await local.run('restore', bundle, '--force');
+  const noticed = await Promise.race([ended, pause(15_000)]);
+  expect(noticed).toEqual([1, null]);
+  expect(local.output).toMatch(/error: another controller took over the store .*\(Fenced\)/);
+});
+
 test('a store restored while a job runs: the job of a commit that is gone holds nothing up', async () => {
   await using local = await LocalRun.start();
   const bundle = join(dirname(local.dir), 'store.bundle');

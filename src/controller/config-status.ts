@@ -288,7 +288,7 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
     case 'ChangeStopped':
       return pending(
         'ChangeStopped',
-        `too many nodes failed in this change: look at them, then run multinic confirm ${facts.change?.slice(0, 10) ?? ''}`,
+        `too many nodes failed in this change: look at them, then run multinic confirm ${facts.change?.slice(0, 10) ?? ''}, or multinic retry ${name} for this node alone`,
       );
     // A pass adopts names before it plans, so the names that are left cannot be adopted.
     case 'Adopt':

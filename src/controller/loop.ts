@@ -9,6 +9,8 @@ import type { Pass } from './pass.ts';
 /** Pause before the pass after an error, and before a resync, which repairs the effect of lost events. */
 const RETRY_MS = 5_000;
 const RESYNC_MS = 300_000;
+/** Interval between two looks at the fence while nothing happens. A look reads one small file. */
+const FENCE_MS = 2_000;
 /**
  * Longest pause after a pass. Each pause is as long as its pass, because a pass that finds everything in memory blocks
  * timers and answers: so the Lease, agents and pushes get half of the process.
@@ -46,7 +48,16 @@ export class Loop {
       this.#resyncIfDue();
       const turn = await this.#turn();
       if (turn === 'end') return;
-      await passTrigger.pause(turn.pauseMs);
+      await this.#pause(turn.pauseMs);
+    }
+  }
+
+  /** Waits for the next pass. Asks meanwhile whether a restore put another store in the place of this one. */
+  async #pause(ms: number): Promise<void> {
+    const end = performance.now() + ms;
+    for (let left = ms; left > 0; left = end - performance.now()) {
+      if ((await this.#context.passTrigger.pause(Math.min(left, FENCE_MS))) === 'asked') return;
+      await this.#throwIfFenced();
     }
   }
 

@@ -27,14 +27,18 @@ export class PassTrigger {
     this.#asked = false;
   }
 
-  /** Waits until a pass is asked for, the controller stops, or the time is over. */
-  async pause(ms: number): Promise<void> {
-    if (this.#asked || this.#stopped) return;
+  /**
+   * Waits until a pass is asked for, the controller stops, or the time is over.
+   * @returns whether the time was not over yet
+   */
+  async pause(ms: number): Promise<'asked' | 'over'> {
+    if (this.#asked || this.#stopped) return 'asked';
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#resolve = resolve;
     const timer = setTimeout(resolve, ms);
     await promise;
     clearTimeout(timer);
     this.#resolve = undefined;
+    return this.#asked || this.#stopped ? 'asked' : 'over';
   }
 }

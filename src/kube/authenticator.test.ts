@@ -29,6 +29,11 @@ const job = { metadata: { name: 'job-1', uid: 'j1', annotations: { 'multinic.io/
 let api: FakeClient;
 let authenticator: KubeAuthenticator;
 
+const jwt = (aud: unknown): string =>
+  ['{}', JSON.stringify({ aud }), ''].map((part) => Buffer.from(part).toString('base64url')).join('.');
+/** Token with our audience. */
+const OURS = jwt(['multinic-agent']);
+
 /** @param user of a token with our audience, or with the API server's own */
 function reviewed(user: object | undefined, ours: boolean): void {
   api.on(REVIEWS, ({ spec }: ReviewBody) => ({
@@ -49,7 +54,7 @@ beforeEach(() => {
 
 test('an agent reads the branch of the node that its pod runs on', async () => {
   reviewed(agent, true);
-  expect(await authenticator.authenticate('t')).toEqual({ name: 'node:w', role: 'node', node: 'w' });
+  expect(await authenticator.authenticate(OURS)).toEqual({ name: 'node:w', role: 'node', node: 'w' });
   // No more is asked of it: it has no rights that would have to be looked up.
   expect(api.asked.some(({ path }) => path.includes('subjectaccessreviews'))).toBe(false);
 });
@@ -85,7 +90,7 @@ test.each<[string, () => void]>([
 ])('an agent whose time is over reads nothing: %s', async (_, arrange) => {
   reviewed(agent, true);
   arrange();
-  await expect(authenticator.authenticate('t')).rejects.toMatchObject({ code: 'Forbidden' });
+  await expect(authenticator.authenticate(OURS)).rejects.toMatchObject({ code: 'Forbidden' });
 });
 
 test.each([
@@ -124,7 +129,7 @@ test('an API server that does not answer is no refusal, and nothing is remembere
   api.on(REVIEWS, 503);
   await expect(authenticator.authenticate('t')).rejects.toMatchObject({ code: 'Busy' });
   reviewed(agent, true);
-  expect(await authenticator.authenticate('t')).toMatchObject({ role: 'node' });
+  expect(await authenticator.authenticate(OURS)).toMatchObject({ role: 'node' });
 });
 
 test('who was just asked about is not asked about again', async () => {
@@ -134,4 +139,42 @@ test('who was just asked about is not asked about again', async () => {
   const before = api.asked.length;
   await authenticator.authenticate('t');
   expect(api.asked).toHaveLength(before);
+});
+
+test.each([
+  ['that is no JWT', 't', undefined],
+  ['for the API server', jwt(['https://kubernetes.default.svc']), undefined],
+  ['for one audience, ours', jwt('multinic-agent'), ['multinic-agent']],
+  ['for several', jwt(['a', 'multinic-agent']), ['multinic-agent']],
+  ['with claims that are no JSON', 'a.!.c', undefined],
+])('a wrong token %s costs one review', async (_, token, audiences) => {
+  reviewed(undefined, false);
+  expect(await authenticator.authenticate(token)).toBeUndefined();
+  expect(api.asked.map(({ body }) => (body as ReviewBody).spec.audiences)).toEqual([audiences]);
+});
+
+test("an agent's token that claims to be for the API server is no agent's", async () => {
+  reviewed(agent, false);
+  may();
+  await expect(authenticator.authenticate(jwt('https://kubernetes.default.svc'))).rejects.toMatchObject({
+    code: 'Forbidden',
+  });
+});
+
+test('an address with thirty refused tokens asks nothing more for a while; known tokens and others go on', async () => {
+  reviewed({ username: 'alice' }, false);
+  may('get');
+  await authenticator.authenticate('known', '10.0.0.1');
+  may();
+  await expect(authenticator.authenticate('no rights', '10.0.0.1')).rejects.toMatchObject({
+    code: 'Forbidden',
+  });
+  reviewed(undefined, false);
+  for (let count = 1; count < 30; count += 1)
+    expect(await authenticator.authenticate(`wrong ${count}`, '10.0.0.1')).toBeUndefined();
+  const asked = api.asked.length;
+  await expect(authenticator.authenticate('one more', '10.0.0.1')).rejects.toMatchObject({ code: 'Busy' });
+  expect(api.asked).toHaveLength(asked);
+  expect(await authenticator.authenticate('known', '10.0.0.1')).toMatchObject({ name: 'alice' });
+  expect(await authenticator.authenticate('wrong', '10.0.0.2')).toBeUndefined();
 });

@@ -3,7 +3,8 @@
 
 import type { V1Job, V1Pod } from '@kubernetes/client-node';
 import { createHash } from 'node:crypto';
-import { MultinicError } from '../api/errors.ts';
+import { hasCode, MultinicError } from '../api/errors.ts';
+import { Refusals } from '../store/http/refusals.ts';
 import { PLURAL } from '../api/multinicbizconfig.ts';
 import type { Principal } from '../store/model/store-port.ts';
 import { found, hasStatus, type KubeClient } from './client.ts';
@@ -39,6 +40,7 @@ export class KubeAuthenticator {
   readonly #options: AuthenticatorOptions;
   /** Remembered principals by the hash of their token, so that no token is kept. */
   readonly #known = new Map<string, { readonly principal: Principal; readonly until: number }>();
+  readonly #refusals = new Refusals();
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
@@ -46,15 +48,23 @@ export class KubeAuthenticator {
 
   /**
    * @returns undefined: the API server knows no such token
-   * @throws MultinicError `Forbidden`, and `Busy` if the API server does not answer
+   * @throws MultinicError `Forbidden`; `Busy` if the API server does not answer, or if this address sends too many
+   *   unknown tokens
    */
-  readonly authenticate = async (token: string): Promise<Principal | undefined> => {
+  readonly authenticate = async (token: string, from = ''): Promise<Principal | undefined> => {
     const hash = createHash('sha256').update(token).digest('base64');
     const known = this.#known.get(hash);
     if (known !== undefined && performance.now() < known.until) return known.principal;
     this.#known.delete(hash);
-    const principal = await this.#ask(token);
-    if (principal === undefined) return undefined;
+    this.#refusals.expectFew(from);
+    const principal = await this.#ask(token).catch((error: unknown) => {
+      if (hasCode(error, 'Forbidden')) this.#refusals.add(from);
+      throw error;
+    });
+    if (principal === undefined) {
+      this.#refusals.add(from);
+      return undefined;
+    }
     const ms = principal.role === 'node' ? AGENT_REMEMBERED_MS : REMEMBERED_MS;
     if (this.#known.size >= MAX_REMEMBERED) this.#known.clear();
     this.#known.set(hash, { principal, until: performance.now() + ms });
@@ -63,11 +73,11 @@ export class KubeAuthenticator {
 
   async #ask(token: string): Promise<Principal | undefined> {
     try {
-      const ours = await this.#review(token, [AUDIENCE]);
+      const forUs = audiencesOf(token).includes(AUDIENCE);
+      const user = await this.#review(token, forUs ? [AUDIENCE] : undefined);
       const agent = `system:serviceaccount:${this.#options.namespace}:${AGENT_ACCOUNT}`;
-      if (ours?.username === agent) return await this.#agent(ours);
-      const person = ours ?? (await this.#review(token, undefined));
-      return person && (await this.#person(person));
+      if (forUs && user?.username === agent) return await this.#agent(user);
+      return user && (await this.#person(user));
     } catch (error) {
       if (!hasStatus(error, 0, 429, 500, 502, 503, 504)) throw error;
       throw new MultinicError('Busy', 'the API server cannot be asked who you are: try again in a moment', {
@@ -155,5 +165,19 @@ export class KubeAuthenticator {
       },
     );
     return status?.allowed === true;
+  }
+}
+
+/**
+ * Audiences that a token claims, unverified: they choose the one question to the API server, which verifies the token.
+ * A token that is no JWT claims none.
+ */
+function audiencesOf(token: string): readonly unknown[] {
+  const [, claims = ''] = token.split('.');
+  try {
+    const { aud } = JSON.parse(Buffer.from(claims, 'base64url').toString()) as { aud?: unknown };
+    return [aud].flat();
+  } catch {
+    return [];
   }
 }

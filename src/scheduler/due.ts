@@ -3,6 +3,7 @@
 import type { AgentJob } from '../api/job.ts';
 import { factsOf } from '../api/reasons/reasons.ts';
 import type { OutcomeRecord } from '../history/outcome-branch.ts';
+import { CONTROLLER } from '../store/model/committer.ts';
 import { areOtherMachines } from '../network/machine-ids.ts';
 import type { Oid } from '../store/model/store-port.ts';
 
@@ -122,7 +123,7 @@ export function decide(node: NodeFacts, now: number): Decision {
     attempt: attemptsOf(node, tries).length + 1,
     stampSeconds: stampOf(node, until < now ? until : 0),
     expectedRecord: expectedRecord(node),
-    requested: requests(node).length > 0,
+    requested: requests(node).some(({ by }) => by !== CONTROLLER.name),
   };
 }
 

@@ -212,6 +212,18 @@ describe('a change that fails is stopped', () => {
     const history = away.history.map((run) => ({ ...run, reason: 'StoreUnreachable' as const }));
     expect(with3({ ...away, history })).toBe('due');
   });
+  test('unless a person asks for the node; a request of the controller is none', () => {
+    const asks = (by: string): NodeFacts => ({
+      ...further,
+      history: [run(further, 'Requested', { request: 'retry', by, time: NOW / 1000 - 1 })],
+    });
+    expect(started(planJobs([...failures, asks('operator'), node('other')], [], policy(), NOW))).toEqual([
+      'further',
+    ]);
+    expect(reason(planJobs([...failures, asks('multinic-agent')], [], policy(), NOW), 'further')).toBe(
+      'ChangeStopped',
+    );
+  });
   test('until it is confirmed', () => {
     const plan = planJobs([...failures, further], [], policy({ confirmed: new Set([CHANGE]) }), NOW);
     expect(started(plan)).toEqual(['further']);

@@ -128,9 +128,13 @@ function changeOf(node: NodeFacts, run: RunRecord): Oid | undefined {
   return run.change ?? (run.tried === node.tip ? node.change : undefined);
 }
 
-/** Holds back a node that has not tried a stopped change. A node that has tried the change goes on with its retries. */
+/**
+ * Holds back a node that has not tried a stopped change. A node that has tried the change goes on with its retries, and a
+ * node goes on that a person asks for.
+ */
 function holdBack(node: NodeFacts, decision: Decision, stopped: ReadonlySet<Oid>): Decision {
-  if (!decision.due || node.change === undefined || !stopped.has(node.change)) return decision;
+  if (!decision.due || decision.requested || node.change === undefined || !stopped.has(node.change))
+    return decision;
   const tried = runs(node).some((run) => changeOf(node, run) === node.change);
   return tried ? decision : { due: false, reason: 'ChangeStopped' };
 }

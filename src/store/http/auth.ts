@@ -2,8 +2,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Principal } from '../model/store-port.ts';
 
-/** Finds the principal of a token; resolves to undefined for an unknown token. */
-export type Authenticate = (token: string) => Promise<Principal | undefined>;
+/**
+ * Finds the principal of a token; resolves to undefined for an unknown token.
+ * @param from address of the caller, which may send a bounded number of unknown tokens
+ */
+export type Authenticate = (token: string, from?: string) => Promise<Principal | undefined>;
 
 interface HashedToken {
   readonly hash: Buffer;

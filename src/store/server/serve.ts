@@ -133,7 +133,8 @@ function parseUrl(text: string): URL {
 
 async function authenticate(options: ServeOptions, request: IncomingMessage): Promise<Principal> {
   const token = tokenOf(request.headers.authorization);
-  const principal = token === undefined ? undefined : await options.authenticate(token);
+  const principal =
+    token === undefined ? undefined : await options.authenticate(token, request.socket.remoteAddress ?? '');
   if (principal !== undefined) return principal;
   throw new MultinicError(
     'Unauthorized',
