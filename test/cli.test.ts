@@ -18,7 +18,7 @@ const BUNDLE = join(ROOT, 'dist/multinic.js');
 const SAMPLE = join(ROOT, 'fixtures/sample-multinicclusterconfig.yaml');
 const [ONE, TWO, THREE] = NODES;
 const COMMANDS =
-  'local status log show diff rollback release retry pause resume rerender confirm validate render backup restore';
+  'local status wait log show diff rollback release retry pause resume rerender confirm validate render backup restore';
 
 /** The CLI far from any home, reading `input`. */
 async function multinic(args: readonly string[], input = '', env: Record<string, string> = {}): Promise<Ran> {
@@ -29,6 +29,11 @@ async function multinic(args: readonly string[], input = '', env: Record<string,
     reject: false,
   });
   return { code: ended.exitCode ?? -1, stdout: ended.stdout, stderr: ended.stderr };
+}
+
+/** Without the ages, which go on between two calls. */
+function ageless(text: string): string {
+  return text.replaceAll(/\b\d+[smhd]\b( ago)?/g, 'AGE');
 }
 
 describe('help', () => {
@@ -61,9 +66,12 @@ test.each([
   ['bogus', /unknown command 'bogus'/],
   ['status --bogus', /unknown option '--bogus'/],
   ['log', /missing required argument 'node'/],
-  ['status -o yaml', /'yaml' is invalid. Allowed choices are table, json/],
-  ['retry a -o yaml', /'yaml' is invalid/],
-  ['log a -n 0', /'0' is invalid. Give a whole number, 1 or more/],
+  ['status -o xml', /'xml' is invalid. Allowed choices are table, wide, name, json, yaml/],
+  ['retry a -o wide', /'wide' is invalid/],
+  ['log a --limit 0', /'0' is invalid. Give a whole number, 1 or more/],
+  ['log a -n 5', /-n is the namespace, as in kubectl; --limit 5 takes the count/],
+  ['wait --timeout soon', /'soon' is invalid. Give a time: 90, 90s, 5m or 1h/],
+  ['local DIR --port 70000', /'70000' is invalid. Give a whole number, 0 to 65535/],
   ['local DIR --port x', /--port <port>' argument 'x' is invalid. Give a whole number/],
   ['rollback', /name a node, or a change with --change/],
   ['rollback a --change b', /name a node, or a change with --change/],
@@ -84,7 +92,7 @@ test.each([
   ['status -C /nowhere', /no controller has worked on|has no store yet: run multinic local \/nowhere/],
   [
     'log a -C /nowhere',
-    /has no store yet: run multinic local \/nowhere, or name the home with -C .*\(NoStore\)/,
+    /has no store yet: run multinic local \/nowhere, or name the home with -C, or a cluster with --cluster \(NoStore\)/,
   ],
   [
     'retry a -C /nowhere',
@@ -151,7 +159,10 @@ describe('validate and render', () => {
       stderr: '',
     });
     const json = await multinic(['validate', '-', '-o', 'json'], sample);
-    expect(JSON.parse(json.stdout)).toMatchObject([{ nodes: 3, problems: [], warnings: [] }]);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      kind: 'ValidationList',
+      items: [{ nodes: 3, problems: [], warnings: [] }],
+    });
   });
 
   test('a bad one, from standard input: each problem with its field, exit code 3', async () => {
@@ -164,10 +175,11 @@ describe('validate and render', () => {
     expect(stdout).toMatch(/error: spec\.nodeConfigs\[2\]\.interfaces\[0\]\.macAddress: /);
     const json = await multinic(['validate', '-', '-o', 'json'], bad);
     expect(json.code).toBe(3);
-    expect((JSON.parse(json.stdout) as { problems: unknown[] }[])[0]!.problems.length).toBeGreaterThan(1);
+    const { items } = JSON.parse(json.stdout) as { items: { problems: unknown[] }[] };
+    expect(items[0]!.problems.length).toBeGreaterThan(1);
     const rendered = await multinic(['render', '-', '-o', 'json'], bad);
     expect(rendered.code).toBe(3);
-    expect(Object.keys(JSON.parse(rendered.stdout) as object)).toEqual([ONE]);
+    expect(Object.keys((JSON.parse(rendered.stdout) as { nodes: object }).nodes)).toEqual([ONE]);
     expect((await multinic(['validate', '-'], 'a: [')).code).toBe(3);
   });
 
@@ -227,9 +239,14 @@ describe('with a controller', () => {
     expect(await local.run('log', ONE)).toMatch(
       /outcome {2}Applied .*\n.* spec {5}add multinic0 .*\n.* birth {4}birth/,
     );
-    expect((await local.run('log', ONE, '-n', '1')).split('\n')).toHaveLength(1);
-    const entries = JSON.parse(await local.run('log', ONE, '-o', 'json')) as { kind: string }[];
-    expect(entries.map(({ kind }) => kind)).toEqual(['outcome', 'spec', 'birth']);
+    expect((await local.run('log', ONE, '--limit', '1')).split('\n')).toHaveLength(1);
+    const { apiVersion, kind, items } = JSON.parse(await local.run('log', ONE, '-o', 'json')) as {
+      apiVersion: string;
+      kind: string;
+      items: { kind: string }[];
+    };
+    expect({ apiVersion, kind }).toEqual({ apiVersion: 'cli.multinic.io/v1', kind: 'LogEntryList' });
+    expect(items.map(({ kind }) => kind)).toEqual(['outcome', 'spec', 'birth']);
     const birth = await local.git('rev-list', '--max-parents=0', `node/${ONE}`);
     expect(await local.run('show', ONE)).toMatch(
       /^multinic1 {2}02:00:00:00:01:02 {2}192\.168\.200\.10\/24 {2}1500/m,
@@ -271,6 +288,8 @@ describe('with a controller', () => {
     expect(await local.run('status')).toMatch(new RegExp(`^${TWO}  Configured  held`, 'm'));
     expect(await local.run('show', TWO)).toMatch(/^held {5}since /m);
     expect(JSON.parse(await local.run('release', TWO, '-o', 'json'))).toEqual({
+      apiVersion: 'cli.multinic.io/v1',
+      kind: 'Moved',
       node: TWO,
       commit: await local.tip(TWO),
     });
@@ -295,7 +314,9 @@ describe('with a controller', () => {
     expect(await local.run('retry', ONE)).toMatch(new RegExp(`^${ONE} to be run again`));
     const newest = await local.ref(`refs/heads/outcome/${ONE}`);
     await local.until('it ran', async () => (await local.ref(`refs/heads/outcome/${ONE}`)) !== newest);
-    expect(await local.run('log', ONE, '-n', '2')).toMatch(/attempt 1.*\n.*request +retry requested by /);
+    expect(await local.run('log', ONE, '--limit', '2')).toMatch(
+      /attempt 1.*\n.*request +retry requested by /,
+    );
     expect(await local.run('pause', ONE)).toMatch(new RegExp(`^${ONE} paused \\([0-9a-f]{10}\\)$`));
     await local.untilStatus('paused', ({ nodes }) =>
       nodes.some(({ node, paused }) => node === ONE && paused === true),
@@ -326,14 +347,15 @@ describe('with a controller', () => {
       ['log', ONE],
       ['show', ONE],
       ['diff', ONE],
-      ['log', ONE, '-n', '1', '-o', 'json'],
+      ['log', ONE, '--limit', '1', '-o', 'json'],
     ])
-      expect((await multinic([...args, ...there])).stdout).toBe(await local.run(...args));
+      expect(ageless((await multinic([...args, ...there])).stdout)).toBe(ageless(await local.run(...args)));
     const env = { MULTINIC_SERVER: origin, MULTINIC_TOKEN_FILE: file };
     // A library of colours by itself would paint these pipes.
     const coloured = { ...env, CI: 'true', FORCE_COLOR: '1' };
     const painted = await multinic(['status'], '', coloured);
-    expect(painted).toMatchObject({ code: 0, stdout: await local.run('status') });
+    expect(painted.code).toBe(0);
+    expect(ageless(painted.stdout)).toBe(ageless(await local.run('status')));
     const failed = await multinic(['log', 'nobody'], '', coloured);
     expect(failed).toMatchObject({ code: 1, stderr: expect.stringMatching(/^error: /) });
     expect((await multinic(['retry', ONE], '', env)).stdout).toContain('to be run again');

@@ -184,7 +184,7 @@ describe('the hour', () => {
       message: expect.stringMatching(/^a would lose all its interfaces \(remove multinic0\)/),
     });
     expect(await fleet.mtu('a')).toBe(1500);
-    await fleet.commands.rollback('a', undefined, by, true);
+    await fleet.commands.rollback('a', undefined, by, { mayRemoveAll: true });
     expect(await fleet.mtu('a')).toBeNull();
     fleet.want('cr', { ...ALL, b: null });
     expect([...(await fleet.pass()).stopped]).toEqual(['b']);

@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import type { Moved } from '../src/controller/many-branches.ts';
 import { NodeBranchPolicy } from '../src/history/policy.ts';
 import { Store } from '../src/store/store.ts';
 import { Fleet, HOUR_MS } from './support/fleet.ts';
@@ -50,7 +51,7 @@ afterAll(() => fleet[Symbol.asyncDispose]());
 test('a change of all is rolled back in one write; a node that moved on is left alone', async () => {
   wish(1400);
   const { main } = await fleet.pass();
-  const held = await fleet.commands.rollback('node-007', undefined, BY);
+  const held = (await fleet.commands.rollback('node-007', undefined, BY)) as Moved;
   const writes = vi.spyOn(Store.prototype, 'writeEach');
   const began = performance.now();
   const { moved, skipped } = await fleet.commands.rollbackChange(main.commit.slice(0, 12), BY);

@@ -4,7 +4,7 @@ import type { Detection, Preview } from '../agent/run/preview.ts';
 import type { NextBoot } from '../agent/foreign/next-boot.ts';
 import type { LinkStep } from '../agent/host/machine.ts';
 import { hasCode } from '../api/errors.ts';
-import { forTerminal, outputOption, print, printJson, printTable, type Format } from './output.ts';
+import { forTerminal, outputOption, print, printObject, printTable, type Format } from './output.ts';
 import { DEFAULTS } from '../api/defaults.ts';
 import { AGENT_EXIT, EXIT } from '../api/exit-codes.ts';
 
@@ -50,12 +50,12 @@ export function agentCommand(): Command {
     )
     .requiredOption(...root)
     .option(...offline)
-    .addOption(outputOption())
+    .addOption(outputOption(['table', 'json']))
     .addHelpText('after', HELP.detect)
     .action(async (options: HostOptions & { output: Format }) => {
       const { detect } = await import('../agent/modes.ts');
       const detection = await detect(options);
-      if (options.output === 'json') printJson(detection);
+      if (options.output === 'json') await printObject('json', 'Detection', detection);
       else await printDetection(detection);
     });
 
@@ -71,7 +71,7 @@ export function agentCommand(): Command {
       'instead of a job: a folder with a branch of this node checked out, committed or not',
     )
     .option(...offline)
-    .addOption(outputOption())
+    .addOption(outputOption(['table', 'json']))
     .addHelpText('after', HELP.plan)
     .action((options: PlanOptions & { output: Format }, command: Command) => {
       if ((options.job === undefined) === (options.tree === undefined))
@@ -80,7 +80,7 @@ export function agentCommand(): Command {
         });
       return end(async (main) => {
         const preview = await main.plan(options);
-        if (options.output === 'json') printJson(preview);
+        if (options.output === 'json') await printObject('json', 'Plan', preview);
         else await printPreview(preview);
         return PLAN_EXIT[preview.result];
       });

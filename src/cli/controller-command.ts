@@ -3,7 +3,7 @@ import { MultinicError } from '../api/errors.ts';
 import { GROUPS, type Group } from '../api/multinicbizconfig.ts';
 import { groups } from './groups.ts';
 import { limitsOf, withLimits, type LimitFlags } from './limits.ts';
-import { wholeNumber } from './output.ts';
+import { port, wholeNumber } from './option-values.ts';
 import { DEFAULTS } from '../api/defaults.ts';
 import { APPLY_MODES } from '../api/job.ts';
 
@@ -31,8 +31,8 @@ export function addControllerCommand(program: Command): void {
     .option('--store <dir>', 'the config store, on a volume that stays', '/var/lib/multinic/store.git')
     .option('--groups <list>', 'API groups that are watched', groups, [...GROUPS]);
   withRuns(withLimits(command))
-    .option('--port <port>', 'HTTPS: the store and the API', wholeNumber(0), 8443)
-    .option('--health-port <port>', 'HTTP: /healthz, /readyz, /livez, /metrics', wholeNumber(0), 8080)
+    .option('--port <port>', 'HTTPS: the store and the API', port, 8443)
+    .option('--health-port <port>', 'HTTP: /healthz, /readyz, /livez, /metrics', port, 8080)
     .option('--tls-secret <name>', 'Secret with tls.crt, tls.key and ca.crt; without it they are made')
     .option('--image-pull-secret <name...>', 'Secrets for the agents’ image', [])
     .option('--log-level <level>', 'of pino: debug, info, warn', 'info')

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { GROUPS, type Group } from '../api/multinicbizconfig.ts';
 import { groups } from './groups.ts';
-import { print, wholeNumber } from './output.ts';
+import { wholeNumber } from './option-values.ts';
+import { print } from './output.ts';
 
 interface Flags {
   readonly kubeconfig?: string;

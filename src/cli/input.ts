@@ -2,12 +2,12 @@
 
 import type { Command } from 'commander';
 import { formatProblem, InvalidInputError, MultinicError } from '../api/errors.ts';
-import { outputOption, plural, print, printJson, type Format } from './output.ts';
+import { outputOption, plural, print, printObject, type Format } from './output.ts';
 import { rendererOption } from './writing-commands.ts';
 import { EXIT } from '../api/exit-codes.ts';
 
 interface Flags {
-  readonly output: Format;
+  readonly output: Exclude<Format, 'wide'>;
 }
 
 export function addInputCommands(program: Command): void {
@@ -15,7 +15,7 @@ export function addInputCommands(program: Command): void {
     .command('validate')
     .description('judge CR files as the controller would: each problem with its field and the remedy')
     .argument('<file...>', 'YAML or JSON; - reads standard input')
-    .addOption(outputOption())
+    .addOption(outputOption(['table', 'json', 'yaml']))
     .addHelpText(
       'after',
       '\nExit code 3 when something would be refused.\n\nExample:\n  multinic validate fixtures/sample-multinicclusterconfig.yaml',
@@ -23,7 +23,7 @@ export function addInputCommands(program: Command): void {
     .action(async (files: string[], flags: Flags) => {
       const { validateFiles } = await import('./validate-command.ts');
       const results = await validateFiles(files);
-      if (flags.output === 'json') printJson(results);
+      if (flags.output !== 'table') await printObject(flags.output, 'ValidationList', { items: results });
       else {
         for (const { config, problems, warnings, nodes } of results) {
           for (const problem of problems) print(`${config}: error: ${formatProblem(problem)}`);
@@ -40,7 +40,7 @@ export function addInputCommands(program: Command): void {
     .argument('<file>', 'YAML or JSON; - reads standard input')
     .option('--node <id>', 'only the node with this attachedNodeId or attachedNodeName')
     .addOption(rendererOption().default('netplan'))
-    .addOption(outputOption())
+    .addOption(outputOption(['table', 'json', 'yaml']))
     .addHelpText(
       'after',
       '\nExample:\n  multinic render fixtures/sample-multinicclusterconfig.yaml --renderer ifcfg',
@@ -48,7 +48,7 @@ export function addInputCommands(program: Command): void {
     .action(async (file: string, flags: Flags & { node?: string; renderer: string }) => {
       const { renderFile } = await import('./validate-command.ts');
       const { nodes, problems } = await renderFile(file, flags.renderer, flags.node);
-      if (flags.output === 'json') printJson(nodes);
+      if (flags.output !== 'table') await printObject(flags.output, 'RenderedFiles', { nodes });
       else for (const [node, files] of Object.entries(nodes)) printFiles(node, files);
       if (problems.length > 0) throw new InvalidInputError('InvalidConfig', file, problems);
       if (Object.keys(nodes).length === 0) throw noNode(file, flags.node);

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { ControllerContextOptions } from '../controller/controller-context.ts';
 import type { PassOptions } from '../controller/pass.ts';
-import { wholeNumber } from './output.ts';
+import { wholeNumber } from './option-values.ts';
 import { DEFAULTS } from '../api/defaults.ts';
 
 /** Limits of a controller: agents at once, failed nodes that stop a change, and nodes that may lose all interfaces. */

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import type { ControllerEvent } from '../controller/sink-port.ts';
 import { limitsOf, withLimits, type LimitFlags } from './limits.ts';
-import { paint, print, wholeNumber } from './output.ts';
+import { port } from './option-values.ts';
+import { paint, print } from './output.ts';
 import { DEFAULTS } from '../api/defaults.ts';
 import { EXIT } from '../api/exit-codes.ts';
 
@@ -24,11 +25,7 @@ export function addLocalCommand(program: Command): void {
     )
     .option('--init <template>', 'make the home from a template folder first, if it is not there')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .option(
-      '--port <port>',
-      'port of the store and the API; 0: any (default: 8080, with --once 0)',
-      wholeNumber(0),
-    );
+    .option('--port <port>', 'port of the store and the API; 0: any (default: 8080, with --once 0)', port);
   withLimits(command)
     .addHelpText(
       'after',

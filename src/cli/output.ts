@@ -1,6 +1,6 @@
 // Prints results for people and programs.
 
-import { InvalidArgumentError, Option } from 'commander';
+import { Option } from 'commander';
 import { styleText } from 'node:util';
 import { formatProblem, InvalidInputError, MultinicError } from '../api/errors.ts';
 import { printable, printableJson } from '../network/text.ts';
@@ -8,21 +8,11 @@ import { completed } from './remedy.ts';
 import { EXIT } from '../api/exit-codes.ts';
 import type { Row } from './table.ts';
 
-export type Format = 'table' | 'json';
+export type Format = 'table' | 'wide' | 'name' | 'json' | 'yaml';
 
-export function outputOption(): Option {
-  return new Option('-o, --output <format>', 'for people, or for programs')
-    .choices(['table', 'json'] satisfies Format[])
-    .default('table');
-}
-
-/** Parses an option whose value is a whole number. */
-export function wholeNumber(atLeast: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= atLeast) return value;
-    throw new InvalidArgumentError(`Give a whole number, ${atLeast} or more.`);
-  };
+/** @param formats of the command: those that say something else than a table does */
+export function outputOption(formats: readonly Format[] = ['table', 'name', 'json', 'yaml']): Option {
+  return new Option('-o, --output <format>', 'for people, or for programs').choices(formats).default('table');
 }
 
 /** Prints on stderr what the program does if the work takes longer than a second, so that nobody thinks it hangs. */
@@ -69,8 +59,27 @@ export async function printTable(head: Row, rows: readonly Row[]): Promise<void>
   print(formatTable([head.map((cell) => paint.dim(cell)), ...wrapped]));
 }
 
-export function printJson(value: unknown): void {
-  process.stdout.write(`${printableJson(JSON.stringify(value, undefined, 2))}\n`);
+/** Version of every object that a program reads; docs/cli.md says what stays. */
+const API_VERSION = 'cli.multinic.io/v1';
+
+/**
+ * Prints an object for programs, with its kind.
+ * @param names of the nodes that `-o name` prints
+ */
+export async function printObject(
+  format: Exclude<Format, 'table' | 'wide'>,
+  kind: string,
+  value: object,
+  names: readonly string[] = [],
+): Promise<void> {
+  if (format === 'name') {
+    for (const name of names) print(`node/${name}`);
+    return;
+  }
+  const json = printableJson(JSON.stringify({ apiVersion: API_VERSION, kind, ...value }, undefined, 2));
+  if (format === 'json') return void process.stdout.write(`${json}\n`);
+  const { formatYaml } = await import('./yaml-output.ts');
+  process.stdout.write(forTerminal(formatYaml(JSON.parse(json))));
 }
 
 /** Removes everything that a terminal obeys except colours, because the text may quote pushed text. */
@@ -92,6 +101,19 @@ export function plural(count: number, noun: string): string {
 /** RFC 3339 in UTC, to the second. @param seconds since 1970 */
 export function formatTime(seconds: number): string {
   return new Date(seconds * 1000).toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
+const UNITS = [
+  ['d', 86_400],
+  ['h', 3_600],
+  ['m', 60],
+] as const;
+
+/** Time since then, in the largest unit of which there are two: `45s`, `5m`, `3h`, `12d`. @param then milliseconds since 1970 */
+export function formatAge(then: number, now = Date.now()): string {
+  const seconds = Math.max(0, Math.round((now - then) / 1000));
+  const [unit, size] = UNITS.find((each) => seconds >= 2 * each[1]) ?? ['s', 1];
+  return `${Math.floor(seconds / size)}${unit}`;
 }
 
 /** Ends the program with the reason, as text on stderr. */

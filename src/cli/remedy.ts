@@ -1,5 +1,7 @@
 // Commands in messages: they repeat the home, server or cluster that the person named on the command line.
 
+import { basename } from 'node:path';
+
 export interface Where {
   readonly dir?: string;
   readonly server?: string;
@@ -7,18 +9,34 @@ export interface Where {
   readonly cluster?: true;
   readonly kubeconfig?: string;
   readonly context?: string;
+  /** Only if the person named it. */
+  readonly namespace?: string;
 }
+
+const DEFAULT_NAMESPACE = 'multinic-system';
+
+/** The program as the person calls it. */
+const PROGRAM = basename(process.argv[1] ?? '') === 'kubectl-multinic' ? 'kubectl multinic' : 'multinic';
 
 let where = '';
 
 /** Remembers the options of the command line for remedies. Environment variables hold for the next command anyway. */
-export function rememberWhere({ dir, server, tokenFile, cluster, kubeconfig, context }: Where): void {
+export function rememberWhere({
+  dir,
+  server,
+  tokenFile,
+  cluster,
+  kubeconfig,
+  context,
+  namespace,
+}: Where): void {
   const named = [
     ['-C', dir],
     ['--server', server],
     ['--token-file', tokenFile],
     ['--kubeconfig', kubeconfig],
     ['--context', context],
+    ['-n', namespace === DEFAULT_NAMESPACE ? undefined : namespace],
   ] as const;
   const words = named.map(([flag, value]) => (value === undefined ? '' : ` ${flag} ${quoted(value)}`));
   where = (cluster === true ? ' --cluster' : '') + words.join('');
@@ -26,10 +44,11 @@ export function rememberWhere({ dir, server, tokenFile, cluster, kubeconfig, con
 
 /** Puts options before the arguments, because only the command knows where its arguments end. */
 export function completed(message: string): string {
-  return message.replaceAll(COMMAND, `$&${where.replaceAll('$', '$$$$')}`);
+  return message.replaceAll(COMMAND, (_, command: string) => `${PROGRAM} ${command}${where}`);
 }
 
-const COMMAND = /\bmultinic (?:status|log|show|diff|rollback|release|retry|pause|resume|rerender|confirm)\b/g;
+const COMMAND =
+  /(?<!kubectl )\bmultinic (status|wait|log|show|diff|rollback|release|retry|pause|resume|rerender|confirm|observe|accept)\b/g;
 
 /** Quotes a text so that a shell reads one word. */
 function quoted(value: string): string {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { print, withProgress, wholeNumber } from './output.ts';
+import { wholeNumber } from './option-values.ts';
+import { print, withProgress } from './output.ts';
 
 interface Flags {
   readonly kubeconfig?: string;

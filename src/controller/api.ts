@@ -14,15 +14,17 @@ import { reportOf } from './status-report.ts';
 const Author = z.strictObject({ name: z.string().min(1).max(200), email: z.string().max(200) });
 
 const Body = z.strictObject({ author: Author.optional() });
+/** `dryRun`: the answer says what the command would do, and nothing is written. */
+const PreviewableBody = Body.extend({ dryRun: z.boolean().default(false) });
 /** `yes`: the command may take all interfaces of a node away. */
-const RemovingBody = Body.extend({ yes: z.boolean().default(false) });
+const RemovingBody = PreviewableBody.extend({ yes: z.boolean().default(false) });
 export const RollbackBody = RemovingBody.extend({ to: z.string().optional() });
 export const ChangeBody = RemovingBody.extend({ change: z.string() });
-export const RerenderBody = Body.extend({
+export const RerenderBody = PreviewableBody.extend({
   nodes: z.array(z.string()).default([]),
   renderer: z.enum(RENDERER_KINDS).optional(),
 });
-export const ConfirmBody = Body.extend({ target: z.string().optional() });
+export const ConfirmBody = PreviewableBody.extend({ target: z.string().optional() });
 
 export const LogQuery = z.object({ limit: z.coerce.number().int().min(1).max(10_000).default(50) });
 export const DiffQuery = z.object({
@@ -35,9 +37,37 @@ function read(pattern: string, handle: Route['handle']): Route {
   return { method: 'GET', pattern, role: 'read', handle };
 }
 
-/** Starts a pass after each command that changes something. */
-export function apiRoutes({ commands, reporter, passTrigger, store, log }: ControllerContext): Route[] {
+export function apiRoutes(context: ControllerContext): Route[] {
+  return [...readingRoutes(context), ...commandRoutes(context)];
+}
+
+function readingRoutes({ reporter, store }: ControllerContext): Route[] {
   const { reader } = store;
+  return [
+    read('/status', async () => {
+      if (reporter.snapshot === undefined)
+        throw new MultinicError('Busy', 'the first pass is under way: ask again in a moment');
+      return reportOf(reporter.snapshot, reporter.statuses, reporter.failure);
+    }),
+    read('/nodes/:node', async ({ params, query }) => describe(reader, params['node']!, query['at'])),
+    read('/nodes/:node/log', async ({ params, query }) =>
+      timeline(reader, params['node']!, LogQuery.parse(query).limit),
+    ),
+    read('/nodes/:node/diff', async ({ params, query }) => {
+      const { from, to, host } = DiffQuery.parse(query);
+      return {
+        diff: await diff(reader, params['node']!, {
+          host,
+          ...(from !== undefined && { from }),
+          ...(to !== undefined && { to }),
+        }),
+      };
+    }),
+  ];
+}
+
+/** Starts a pass after each command that changes something. */
+function commandRoutes({ commands, passTrigger, log }: ControllerContext): Route[] {
   const command = <T extends { author?: z.infer<typeof Author> | undefined }>(
     pattern: string,
     schema: z.ZodType<T>,
@@ -60,38 +90,23 @@ export function apiRoutes({ commands, reporter, passTrigger, store, log }: Contr
     },
   });
   return [
-    read('/status', async () => {
-      if (reporter.snapshot === undefined)
-        throw new MultinicError('Busy', 'the first pass is under way: ask again in a moment');
-      return reportOf(reporter.snapshot, reporter.statuses, reporter.failure);
-    }),
-    read('/nodes/:node', async ({ params, query }) => describe(reader, params['node']!, query['at'])),
-    read('/nodes/:node/log', async ({ params, query }) =>
-      timeline(reader, params['node']!, LogQuery.parse(query).limit),
+    command('/nodes/:node/rollback', RollbackBody, (node, { to, yes: mayRemoveAll, dryRun }, by) =>
+      commands.rollback(node, to, by, { mayRemoveAll, dryRun }),
     ),
-    read('/nodes/:node/diff', async ({ params, query }) => {
-      const { from, to, host } = DiffQuery.parse(query);
-      return {
-        diff: await diff(reader, params['node']!, {
-          host,
-          ...(from !== undefined && { from }),
-          ...(to !== undefined && { to }),
-        }),
-      };
-    }),
-    command('/nodes/:node/rollback', RollbackBody, (node, { to, yes }, by) =>
-      commands.rollback(node, to, by, yes),
+    command('/nodes/:node/release', PreviewableBody, (node, { dryRun }, by) =>
+      commands.release(node, by, { dryRun }),
     ),
-    command('/nodes/:node/release', Body, (node, _, by) => commands.release(node, by)),
     command('/nodes/:node/retry', Body, (node, _, by) => commands.request(node, 'retry', by)),
     command('/nodes/:node/pause', Body, (node, _, by) => commands.setPaused(node, true, by)),
     command('/nodes/:node/resume', Body, (node, _, by) => commands.setPaused(node, false, by)),
-    command('/rollback', ChangeBody, (_, { change, yes }, by) => commands.rollbackChange(change, by, yes)),
-    command('/retry', Body, (_, __, by) => commands.retryFailed(by)),
-    command('/rerender', RerenderBody, (_, { nodes, renderer }, by) =>
-      commands.rerender(nodes, renderer, by),
+    command('/rollback', ChangeBody, (_, { change, yes: mayRemoveAll, dryRun }, by) =>
+      commands.rollbackChange(change, by, { mayRemoveAll, dryRun }),
     ),
-    command('/confirm', ConfirmBody, (_, { target }, by) => commands.confirm(target, by)),
+    command('/retry', PreviewableBody, (_, { dryRun }, by) => commands.retryFailed(by, { dryRun })),
+    command('/rerender', RerenderBody, (_, { nodes, renderer, dryRun }, by) =>
+      commands.rerender(nodes, renderer, by, { dryRun }),
+    ),
+    command('/confirm', ConfirmBody, (_, { target, dryRun }, by) => commands.confirm(target, by, { dryRun })),
   ];
 }
 

@@ -16,6 +16,7 @@ import type { Commit, Oid, Person } from '../store/model/store-port.ts';
 import { retryOnLostRace } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
 import { moveMany, type Build, type ManyMoved, type Moved } from './many-branches.ts';
+import { previewMany, previewOf, previewOfEach, type Preview } from './change-preview.ts';
 import type { PausableInventory, Requester } from './sink-port.ts';
 import type { WaitingRemovals } from './reporter.ts';
 import { NODES } from '../network/node-ref.ts';
@@ -33,6 +34,15 @@ export interface CommandsOptions {
     /** Nodes that the newest pass found failed. */
     readonly failedNodes: readonly string[];
   };
+}
+
+/** Result of a confirmation. */
+export interface Confirmed {
+  /** A node, or a commit of main. */
+  readonly confirmed: string;
+  readonly commit: Oid;
+  /** Nodes whose removals were confirmed. */
+  readonly nodes?: readonly string[];
 }
 
 export class Commands {
@@ -55,12 +65,18 @@ export class Commands {
    * @param mayRemoveAll whether the node may lose all its interfaces
    * @throws MultinicError `TakesAllInterfaces`
    */
-  async rollback(node: string, to: Oid | undefined, by: Requester, mayRemoveAll = false): Promise<Moved> {
+  async rollback(
+    node: string,
+    to: Oid | undefined,
+    by: Requester,
+    { mayRemoveAll = false, dryRun = false } = {},
+  ): Promise<Moved | Preview> {
     return retryOnLostRace(async () => {
       const branch = await this.#branches.get(node);
       const batch = new Batch();
       const target = await rollbackTarget(this.#store.reader, branch, to && (await this.#resolve(to)));
-      return this.#land(batch, branch, this.#rollTo(batch, branch, target, by, mayRemoveAll));
+      const head = this.#rollTo(batch, branch, target, by, mayRemoveAll || dryRun);
+      return dryRun ? previewOf(branch, head) : this.#land(batch, branch, head);
     });
   }
 
@@ -90,7 +106,11 @@ export class Commands {
   }
 
   /** Rolls back all nodes that a commit of main touched. Nodes that moved on since are listed and left as they are. */
-  async rollbackChange(change: Oid, by: Requester, mayRemoveAll = false): Promise<ManyMoved> {
+  async rollbackChange(
+    change: Oid,
+    by: Requester,
+    { mayRemoveAll = false, dryRun = false } = {},
+  ): Promise<ManyMoved | Preview> {
     const { reader } = this.#store;
     const main = await this.#resolve(change);
     const named = await changedNodes(reader, await reader.commit(main));
@@ -111,16 +131,20 @@ export class Commands {
       if (!isOf(branch.base.commit, main) || branch.hold !== undefined || branch.invalid !== undefined)
         throw movedOn(branch);
       const target = await rollbackTarget(reader, branch, touched.get(branch), { onBranch: true });
-      return (batch) => this.#rollTo(batch, branch, target, by, mayRemoveAll);
+      return (batch) => this.#rollTo(batch, branch, target, by, mayRemoveAll || dryRun);
     };
+    if (dryRun) return previewMany([...touched.keys()], decide);
     return moveMany(this.#store, [...touched.keys()], decide, async (node) => {
       throw movedOn(await this.#branches.get(node));
     });
   }
 
   /** Ends a node's hold: the CR decides again. */
-  async release(node: string, by: Requester): Promise<Moved> {
-    return { node, commit: await this.#mirror.release(node, causeOf(by), await this.#inventory.list()) };
+  async release(node: string, by: Requester, { dryRun = false } = {}): Promise<Moved | Preview> {
+    const inventory = await this.#inventory.list();
+    if (!dryRun) return { node, commit: await this.#mirror.release(node, causeOf(by), inventory) };
+    const { branch, head } = await this.#mirror.releaseOf(node, causeOf(by), inventory);
+    return previewOf(branch, head);
   }
 
   /** Records a request: for a run now, or for a run that takes a host over from another store. */
@@ -136,11 +160,12 @@ export class Commands {
   }
 
   /** Requests a run for each failed node, in one batch. */
-  async retryFailed(by: Requester): Promise<ManyMoved> {
+  async retryFailed(by: Requester, { dryRun = false } = {}): Promise<ManyMoved | Preview> {
     const nodes = this.#reporter.failedNodes;
     if (nodes.length === 0) {
       throw new MultinicError('NothingToRetry', 'no node has failed: see multinic status');
     }
+    if (dryRun) return previewOfEach(nodes, 'is run again');
     return retryOnLostRace(async () => {
       const batch = new Batch();
       for (const node of nodes) {
@@ -163,7 +188,8 @@ export class Commands {
     nodes: readonly string[],
     kind: RendererKind | undefined,
     by: Requester,
-  ): Promise<ManyMoved> {
+    { dryRun = false } = {},
+  ): Promise<ManyMoved | Preview> {
     const named = [...new Set(nodes)];
     // Read all branches first: a mistyped name must be found before half of the nodes are rendered.
     const branches =
@@ -178,6 +204,7 @@ export class Commands {
         if (head.tree !== branch.tree || head.node.renderer !== branch.node.renderer) return head;
         throw new MultinicError('UpToDate', 'up to date');
       };
+    if (dryRun) return previewMany(branches, async (branch) => build(branch));
     return moveMany(
       this.#store,
       branches,
@@ -199,8 +226,10 @@ export class Commands {
   async confirm(
     target: string | undefined,
     by: Requester,
-  ): Promise<{ readonly confirmed: string; readonly commit: Oid; readonly nodes?: readonly string[] }> {
+    { dryRun = false } = {},
+  ): Promise<Confirmed | Preview> {
     if (target !== undefined && (await this.#branches.read(target)) !== undefined) {
+      if (dryRun) return previewOfEach([target], 'is taken over as its host is now');
       return { confirmed: target, commit: (await this.request(target, 'confirm', by)).commit };
     }
     const wanted = target && (await this.#resolve(target));
@@ -222,6 +251,7 @@ export class Commands {
           { data: { target } },
         );
       }
+      if (dryRun) return previewOfEach(nodes ?? [], 'loses all its interfaces');
       const batch = new Batch();
       const mark = batch.commit({
         parents: [tip!],

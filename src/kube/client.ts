@@ -197,7 +197,15 @@ export class KubeClient {
   async #context(url: URL): Promise<RequestContext> {
     const { HttpMethod, RequestContext: Context } = await import('@kubernetes/client-node');
     const context = new Context(url.toString(), HttpMethod.GET);
-    await this.config.applySecurityAuthentication(context);
+    try {
+      await this.config.applySecurityAuthentication(context);
+    } catch (cause) {
+      throw new MultinicError(
+        'InvalidKubeconfig',
+        `the user or the cluster of the kubeconfig cannot be used (${(cause as Error).message}): see kubectl version, or choose another one with --context`,
+        { cause },
+      );
+    }
     return context;
   }
 }

@@ -21,6 +21,7 @@ import { serverCertificate, type ServerCertificate } from './certificate.ts';
 import { found, hasStatus, MERGE_PATCH, type KubeClient } from './client.ts';
 import { KubeConfigSource } from './config-source.ts';
 import { KubeJobRunner } from './job-runner.ts';
+import { LeaderAccess } from './leader-access.ts';
 import { LeaderElection } from './lease.ts';
 import { Metrics } from './metrics.ts';
 import { CONTROLLER_LEASE, LABEL, NAME, STORE_PORT, STORE_SERVICE } from './cluster-names.ts';
@@ -155,9 +156,7 @@ class Leader implements AsyncDisposable {
 
     const addresses = await serviceAddresses(client, namespace);
     const certificate = new RenewedCertificate(options, addresses, await certificateOf(options, addresses));
-    const server = await openServer(options, context, certificate.current);
-    cleanup.defer(() => server.close());
-    cleanup.defer(certificate.renewFor(server));
+    await openServer(options, context, certificate, cleanup);
 
     const peers = new Peers({ client, namespace, pod, log });
     const runner = new KubeJobRunner({
@@ -241,27 +240,36 @@ async function isDeposed(over: AbortSignal, store: Store): Promise<boolean> {
   );
 }
 
-function openServer(
+/** Opens the store's server, with a certificate that is renewed, and tells the CLI in this pod how to reach it. */
+async function openServer(
   options: KubeOptions,
   context: ControllerContext,
-  tls: ServerCertificate,
-): Promise<StoreServer> {
+  certificate: RenewedCertificate,
+  cleanup: AsyncDisposableStack,
+): Promise<void> {
   const { client, namespace, log } = options;
+  const authenticator = new KubeAuthenticator({ client, namespace });
+  const access = new LeaderAccess(options);
   const { store, reporter, passTrigger } = context;
   const since = Date.now();
-  return serve({
+  const server = await serve({
     store,
     reader: store.reader,
     policy: new NodeBranchPolicy(),
-    authenticate: new KubeAuthenticator({ client, namespace }).authenticate,
+    authenticate: async (token) => access.authenticate(token) ?? authenticator.authenticate(token),
     routes: apiRoutes(context),
     onPush: passTrigger.fire,
     host: '::',
     port: options.port,
-    tls,
+    tls: certificate.current,
     log,
     health: () => healthOf(reporter.snapshot, reporter.failure, since),
   });
+  cleanup.defer(() => server.close());
+  const publish = (): Promise<void> => access.publish(options.port, certificate.current.ca);
+  cleanup.defer(certificate.renewFor(server, publish));
+  cleanup.defer(() => access.withdraw());
+  await publish();
 }
 
 /** The certificate of the store's server, renewed in time. */
@@ -281,17 +289,18 @@ class RenewedCertificate {
   }
 
   /** Renews the certificate of a server from time to time. @returns function that ends the renewals */
-  renewFor(server: StoreServer): () => void {
+  renewFor(server: StoreServer, renewed: () => Promise<void>): () => void {
     const renewing = setInterval(() => {
-      void this.#renew(server);
+      void this.#renew(server, renewed);
     }, CERTIFICATE_CHECK_MS);
     return () => clearInterval(renewing);
   }
 
-  async #renew(server: StoreServer): Promise<void> {
+  async #renew(server: StoreServer, renewed: () => Promise<void>): Promise<void> {
     try {
       this.#current = await certificateOf(this.#options, this.#addresses);
       server.renew(this.#current);
+      await renewed();
     } catch (error) {
       this.#options.log.error({ err: error }, 'the certificate was not renewed: trying again');
     }

@@ -18,7 +18,7 @@ import { NodeBranchPolicy } from '../history/policy.ts';
 import { serve } from '../store/server/serve.ts';
 import { Store } from '../store/store.ts';
 import { REMOVED_AFTER_MS } from './config.ts';
-import { endpointFile, type Endpoint } from './endpoint.ts';
+import { endpointFile, type Endpoint } from '../controller/endpoint.ts';
 import { replaceFile } from './file.ts';
 import { openLocalHome } from './home.ts';
 import type { AgentCommand } from './jobs.ts';

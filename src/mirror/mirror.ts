@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError, type Problem } from '../api/errors.ts';
 import type { Branch, Branches } from '../history/node-branch.ts';
-import { headOf, move, spec, type Cause } from '../history/branch-commits.ts';
+import { headOf, move, spec, type Cause, type Head } from '../history/branch-commits.ts';
 import { formatConfigRef, TRAILER } from '../history/commit-format.ts';
 import { MAIN, MIRRORED } from '../history/refs.ts';
 import { Batch } from '../store/model/batch.ts';
@@ -164,33 +164,39 @@ export class Mirror {
    */
   async release(name: string, by: Cause, inventory: readonly InventoryNode[]): Promise<Oid> {
     return retryOnLostRace(async () => {
-      const branch = await this.#branches.get(name);
-      if (branch.hold === undefined && branch.invalid === undefined) {
-        throw new MultinicError(
-          'NotHeld',
-          `${name} is not held: its branch has what its MultiNicBizConfig wants`,
-          { data: { node: name } },
-        );
-      }
-      const asked = resolveClaims(await this.main(), inventory, new Map([[name, branch]])).byNode.get(name)
-        ?.entry.wanted;
-      // The commit takes the CR's names if the CR still wants the base. The next pass commits other changes of the CR,
-      // because it guards removals.
-      const wanted =
-        asked !== undefined && (isBroken(branch) || satisfies(branch.base.network, asked))
-          ? asked
-          : branch.base.network.map(({ name: _, ...nic }) => nic);
-      const trailers = branch.base.commit?.trailers.filter(([key]) => !OF_A_RELEASE.has(key)) ?? [];
-      const batch = new Batch();
-      move(
-        batch,
-        name,
-        spec(batch, headOf(branch), wanted, { author: by.author, trailers: [...trailers, ...by.trailers] }),
-        branch.tip.oid,
-      );
+      const { batch, branch, head } = await this.releaseOf(name, by, inventory);
+      move(batch, name, head, branch.tip.oid);
       const oids = await this.#store.write(batch);
       return oids.at(-1)!;
     });
+  }
+
+  /** The commit that would end a node's hold, which is not written. @throws MultinicError `NotHeld` */
+  async releaseOf(
+    name: string,
+    by: Cause,
+    inventory: readonly InventoryNode[],
+  ): Promise<{ readonly batch: Batch; readonly branch: Branch; readonly head: Head }> {
+    const branch = await this.#branches.get(name);
+    if (branch.hold === undefined && branch.invalid === undefined) {
+      throw new MultinicError(
+        'NotHeld',
+        `${name} is not held: its branch has what its MultiNicBizConfig wants`,
+        { data: { node: name } },
+      );
+    }
+    const asked = resolveClaims(await this.main(), inventory, new Map([[name, branch]])).byNode.get(name)
+      ?.entry.wanted;
+    // The commit takes the CR's names if the CR still wants the base. The next pass commits other changes of the CR,
+    // because it guards removals.
+    const wanted =
+      asked !== undefined && (isBroken(branch) || satisfies(branch.base.network, asked))
+        ? asked
+        : branch.base.network.map(({ name: _, ...nic }) => nic);
+    const trailers = branch.base.commit?.trailers.filter(([key]) => !OF_A_RELEASE.has(key)) ?? [];
+    const batch = new Batch();
+    const cause = { author: by.author, trailers: [...trailers, ...by.trailers] };
+    return { batch, branch, head: spec(batch, headOf(branch), wanted, cause) };
   }
 
   /** One commit on main for each CR that is new, changed, or gone; several in one batch. */

@@ -32,7 +32,7 @@ import { commands, exitCodes, variables } from './command-line.ts';
 import { hostFiles, mainFiles, nodeFile, renderedFiles } from './files.ts';
 import { keysOfSchema } from './keys.ts';
 import { recordedTrailers, refs, signatures, trailers } from './store.ts';
-import { checkpoints, codes, logKeywords } from './words.ts';
+import { checkpoints, codes, logKeywords, outputKinds } from './words.ts';
 
 type Group = readonly [name: string, names: () => readonly string[] | Promise<readonly string[]>];
 
@@ -72,6 +72,7 @@ const GROUPS: readonly Group[] = [
   ['HTTP query of log', () => keysOfSchema(LogQuery)],
   ['HTTP query of diff', () => keysOfSchema(DiffQuery)],
   ['commands', commands],
+  ['kinds of output', outputKinds],
   ['exit codes', exitCodes],
   ['variables of the environment', variables],
   ['values of the chart', chartValues],

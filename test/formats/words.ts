@@ -10,6 +10,7 @@ const OTHERS = words(`
   GetUnit HostToContainer IfNotPresent In Lease List LoadConnections MultiNicBizConfig MultinicError Name
   NameHasOwner Namespaced Never Node Nodes None Normal Opaque OriginalName PermanentMACAddress Pod PodInitializing
   PodScheduled Provider RemainAfterExit ResetFailedUnit Secret StartError StartTransientUnit StopUnit SubjectAccessReview
+  KubeUnreachable
   Architecture Credential Firmware Host KernelCommandLine KernelVersion Kind Path Property Virtualization
   Succeeded TokenRequest TokenReview True Type Unconfined Version Warning NotFoundError Message
 `);
@@ -20,7 +21,13 @@ const TRAILERS = words(
 );
 
 export function codes(): string[] {
-  return pascal().filter((word) => !OTHERS.has(word) && !TRAILERS.has(word));
+  const kinds = new Set(outputKinds());
+  return pascal().filter((word) => !OTHERS.has(word) && !TRAILERS.has(word) && !kinds.has(word));
+}
+
+/** Kinds of the objects that the CLI prints for programs. */
+export function outputKinds(): string[] {
+  return inSources(/\bprintObject\(\s*[^,()]+,\s*'(\w+)'/g);
 }
 
 /** Words listed above that the sources do not have any more. */

@@ -250,7 +250,7 @@ class Life implements AsyncDisposable {
         return this.#revert(step.node, step.back);
       case 'rollback': {
         const before = line.tips.findLast((each) => each !== tip);
-        const done = commands.rollback(step.node, undefined, BY, true);
+        const done = commands.rollback(step.node, undefined, BY, { mayRemoveAll: true });
         if (before === undefined) return rejects(done, { code: 'NothingToRollBack' });
         await done;
         return this.#model.move(step.node, before);

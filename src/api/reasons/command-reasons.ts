@@ -11,6 +11,11 @@ export const COMMAND_REASONS = {
     NoStatus: ['No controller has worked on the folder yet.', 'Start one.'],
     NotAHome: ['The folder is no home.', 'Name one with an inventory.yaml.'],
     NotEmpty: ['The folder is in use for something else.', 'Name a new folder.'],
+    NotConfirmed: ['The person did not agree.', 'Nothing was changed.'],
+    TargetNotNamed: [
+      'No option names the place of a change.',
+      'Name the cluster with --cluster, or the home with -C.',
+    ],
     NoToken: ['There is no token.', 'Name the file that has it with --token-file.'],
     NotHeld: ['The node is not held.', 'Nothing.'],
     NothingToConfirm: ['No removal waits for a confirmation.', 'Name a node or a commit of main.'],

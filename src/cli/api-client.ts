@@ -1,0 +1,73 @@
+// Calls the controller's API.
+
+import { MultinicError } from '../api/errors.ts';
+import type { KubeClient } from '../kube/client.ts';
+import { readReason } from '../api/reasons/reasons.ts';
+
+/** Time-out of a command, which may be for thousands of nodes. */
+const TIMEOUT_MS = 600_000;
+
+interface ApiWay {
+  readonly fetch?: typeof fetch;
+  readonly close?: () => Promise<void>;
+  readonly client?: KubeClient;
+}
+
+/** The controller's API. */
+export class Api {
+  /** The API server of the controller's cluster, with the person's own rights; undefined outside of a cluster. */
+  readonly client: KubeClient | undefined;
+  readonly #url: string;
+  readonly #token: string;
+  readonly #fetch: typeof fetch;
+  readonly #close: () => Promise<void>;
+
+  constructor(url: string, token: string, way: ApiWay = {}) {
+    this.client = way.client;
+    this.#url = url.replace(/\/+$/, '');
+    this.#token = token;
+    this.#fetch = way.fetch ?? fetch;
+    this.#close = way.close ?? (async () => undefined);
+  }
+
+  /** Closes the connection to a cluster. */
+  close(): Promise<void> {
+    return this.#close();
+  }
+
+  /** @throws MultinicError as the controller answered, or `ControllerUnreachable` */
+  async call<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
+    // Call fetch as a plain function: as a method of this object it throws.
+    const ask = this.#fetch;
+    const response = await ask(`${this.#url}/api/v1${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${this.#token}`,
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    }).catch((cause: unknown) => {
+      if (cause instanceof MultinicError) throw cause;
+      throw new MultinicError(
+        'ControllerUnreachable',
+        `no controller answers at ${this.#url}: start it, or name another with --server`,
+        { cause },
+      );
+    });
+    if (response.status === 204) return undefined as T;
+    const answer = (await response.json().catch((cause: unknown) => {
+      throw new MultinicError('NoController', `the server at ${this.#url} is no controller: mend --server`, {
+        cause,
+      });
+    })) as T & { code?: string; message?: string; data?: Record<string, unknown> };
+    if (response.ok) return answer;
+    throw new MultinicError(
+      readReason(answer.code ?? `Http${response.status}`),
+      answer.message ?? response.statusText,
+      {
+        data: answer.data ?? {},
+      },
+    );
+  }
+}

@@ -1,0 +1,60 @@
+// Finds the controller of a home by the file that it writes while it runs.
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { MultinicError } from '../api/errors.ts';
+import { endpointFile, type Endpoint } from '../controller/endpoint.ts';
+
+export interface EndpointAccess {
+  readonly url: string;
+  readonly token: string;
+  /** Trusts the CA of the file. */
+  readonly fetch?: typeof globalThis.fetch;
+}
+
+/** @throws MultinicError `NoController` */
+export async function readEndpoint(dir: string, flags: { readonly dir?: string }): Promise<EndpointAccess> {
+  let endpoint: Endpoint;
+  try {
+    endpoint = JSON.parse(await readFile(endpointFile(dir), 'utf8')) as Endpoint;
+    if (endpoint.leader === undefined) {
+      const tokens = parse(await readFile(join(dir, 'tokens.yaml'), 'utf8')) as { operator: string };
+      return { url: endpoint.url, token: tokens.operator };
+    }
+  } catch (cause) {
+    throw noController(dir, flags.dir, cause);
+  }
+  return inPod(endpoint.url, endpoint.leader);
+}
+
+async function inPod(url: string, leader: NonNullable<Endpoint['leader']>): Promise<EndpointAccess> {
+  const { pod, namespace, token, ca } = leader;
+  const here = process.env['POD_NAME'];
+  if (here !== undefined && here !== pod) {
+    throw new MultinicError(
+      'NoController',
+      `the controller that leads is in pod ${pod}: run the command there, with kubectl exec -n ${namespace} ${pod} -- multinic`,
+    );
+  }
+  const { Agent, fetch } = await import('undici');
+  // The address is this pod's own loopback, so the certificate's names say nothing.
+  const dispatcher = new Agent({ connect: { ca, checkServerIdentity: () => undefined } });
+  return { url, token, fetch: ((to: string, init: object) => fetch(to, { ...init, dispatcher })) as never };
+}
+
+function noController(dir: string, named: string | undefined, cause: unknown): MultinicError {
+  // In the pod of a controller, a second controller on the volume would take the store away from the first one.
+  if (process.env['POD_NAME'] !== undefined) {
+    return new MultinicError(
+      'NoController',
+      `no controller leads on ${dir}: see kubectl logs of this pod, and kubectl get pods -l multinic.io/leader=true`,
+      { cause },
+    );
+  }
+  return new MultinicError(
+    'NoController',
+    `no controller runs on ${dir}: start it with multinic local ${named ?? '.'}, name another home with -C, or a cluster with --cluster`,
+    { cause },
+  );
+}

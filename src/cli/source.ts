@@ -1,0 +1,99 @@
+// Answers of the reading commands: from a controller, or from the store of a local home.
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { hasCode, MultinicError } from '../api/errors.ts';
+import type { StatusReport } from '../controller/status-report.ts';
+import type { DiffQuery, NodeDescription, TimelineEntry } from '../history/timeline.ts';
+import type { Api } from './api-client.ts';
+import { openApi, targetOf, type ConnectionFlags } from './target.ts';
+
+/** Answers of the reading commands: from a controller, or from a local store. */
+export interface Source {
+  status(): Promise<StatusReport & { readonly stale?: boolean }>;
+  log(node: string, limit: number): Promise<readonly TimelineEntry[]>;
+  describe(node: string, at?: string): Promise<NodeDescription>;
+  diff(node: string, query: DiffQuery): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** Asks the named server, or reads a local store directly, which needs no controller. */
+export async function openSource(flags: ConnectionFlags): Promise<Source> {
+  const target = targetOf(flags);
+  if (target.kind !== 'home') return new ApiSource(await openApi(flags));
+  const { dir } = target;
+  const { openReader } = await import('../store/reader.ts');
+  const { describe, diff, timeline } = await import('../history/timeline.ts');
+  const store = join(dir, 'store.git');
+  await readFile(join(store, 'HEAD')).catch((cause: unknown) => {
+    throw new MultinicError(
+      'NoStore',
+      `${dir} has no store yet: run multinic local ${flags.dir ?? '.'}, or name the home with -C, or a cluster with --cluster`,
+      { cause },
+    );
+  });
+  const reader = openReader(store);
+  return {
+    status: () => localStatus(flags, dir),
+    log: (node, limit) => timeline(reader, node, limit),
+    describe: (node, at) => describe(reader, node, at),
+    diff: (node, query) => diff(reader, node, query),
+    close: () => reader.close(),
+  };
+}
+
+/** Asks the controller of this home; if none runs, reads the status that it wrote last. */
+async function localStatus(flags: ConnectionFlags, dir: string): Promise<StatusReport & { stale?: boolean }> {
+  const api = await openApi(flags).catch(() => undefined);
+  try {
+    if (api !== undefined) return await api.call<StatusReport>('GET', '/status');
+  } catch (error) {
+    if (!hasCode(error, 'ControllerUnreachable')) throw error;
+  }
+  const { reportFile } = await import('../local/sink.ts');
+  const text = await readFile(reportFile(dir), 'utf8').catch((cause: unknown) => {
+    throw new MultinicError(
+      'NoStatus',
+      `no controller has worked on ${dir} yet: run multinic local ${flags.dir ?? '.'}`,
+      { cause },
+    );
+  });
+  return { ...(JSON.parse(text) as StatusReport), stale: true };
+}
+
+class ApiSource implements Source {
+  readonly #api: Api;
+
+  constructor(api: Api) {
+    this.#api = api;
+  }
+
+  status(): Promise<StatusReport> {
+    return this.#api.call('GET', '/status');
+  }
+
+  log(node: string, limit: number): Promise<TimelineEntry[]> {
+    return this.#api.call('GET', `/nodes/${encodeURIComponent(node)}/log?limit=${limit}`);
+  }
+
+  describe(node: string, at?: string): Promise<NodeDescription> {
+    return this.#api.call(
+      'GET',
+      `/nodes/${encodeURIComponent(node)}${at === undefined ? '' : `?at=${encodeURIComponent(at)}`}`,
+    );
+  }
+
+  async diff(node: string, { from, to, host = false }: DiffQuery): Promise<string> {
+    const query = new URLSearchParams({
+      host: String(host),
+      ...(from !== undefined && { from }),
+      ...(to !== undefined && { to }),
+    });
+    return (await this.#api.call<{ diff: string }>('GET', `/nodes/${encodeURIComponent(node)}/diff?${query}`))
+      .diff;
+  }
+
+  close(): Promise<void> {
+    return this.#api.close();
+  }
+}
