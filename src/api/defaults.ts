@@ -6,6 +6,8 @@ export const DEFAULTS = {
   stopAfter: 3,
   /** Percent of the nodes that may lose all interfaces within an hour. */
   maxRemoval: 10,
+  /** Hours after which passes leave out a node that departed, that no CR names and that wants nothing. */
+  retireAfter: 24,
   apply: 'live',
   /** Hosts that have to answer after a change. */
   probes: [],

@@ -4,11 +4,12 @@ import type { PassOptions } from '../controller/pass.ts';
 import { wholeNumber } from './option-values.ts';
 import { DEFAULTS } from '../api/defaults.ts';
 
-/** Limits of a controller: agents at once, failed nodes that stop a change, and nodes that may lose all interfaces. */
+/** Limits of a controller: on agents at once, failed nodes, nodes that lose all interfaces, and departed nodes. */
 export interface LimitFlags {
   readonly jobs: number;
   readonly stopAfter: number;
   readonly maxRemoval: number;
+  readonly retireAfter: number;
 }
 
 export function withLimits(command: Command): Command {
@@ -20,15 +21,22 @@ export function withLimits(command: Command): Command {
       'share of the nodes that may lose all interfaces within an hour',
       wholeNumber(0),
       DEFAULTS.maxRemoval,
+    )
+    .option(
+      '--retire-after <hours>',
+      'passes leave out a node that is gone and that no CR names, so long after its last commit',
+      wholeNumber(0),
+      DEFAULTS.retireAfter,
     );
 }
 
 export function limitsOf(
-  { jobs, stopAfter, maxRemoval }: LimitFlags,
+  { jobs, stopAfter, maxRemoval, retireAfter }: LimitFlags,
   run: Pick<NonNullable<PassOptions['policy']>, 'apply' | 'probes' | 'deadlineSeconds'>,
-): Required<Pick<ControllerContextOptions, 'guard'> & Pick<PassOptions, 'policy'>> {
+): Required<Pick<ControllerContextOptions, 'guard' | 'retireAfterMs'> & Pick<PassOptions, 'policy'>> {
   return {
     policy: { concurrency: jobs, stopAfter, ...run },
     guard: { fraction: maxRemoval / 100, minimum: 1 },
+    retireAfterMs: retireAfter * 3_600_000,
   };
 }

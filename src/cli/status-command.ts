@@ -96,11 +96,12 @@ async function status(report: Report, names: readonly string[], flags: StatusFla
 }
 
 function select(
-  { nodes }: Report,
+  { nodes, historyOnly }: Report,
   names: readonly string[],
   { failed }: Pick<StatusFlags, 'failed'>,
 ): readonly NodeView[] {
-  const named = names.length === 0 ? nodes : names.flatMap((name) => findNodes(nodes, name));
+  const asked = names.filter((name) => historyOnly?.includes(name) !== true);
+  const named = names.length === 0 ? nodes : asked.flatMap((name) => findNodes(nodes, name));
   return failed === true ? named.filter(({ state }) => state === 'Failed') : named;
 }
 
@@ -137,7 +138,18 @@ async function printStatus(
   }
   const hidden = nodes.length - shown.length;
   if (hidden > 0) print(`\n${plural(hidden, 'more node')}: ${completed('multinic status')} --all`);
+  printHistory(report, names);
   if (report.stopped.length > 0) print(`\n${stoppedText(report.stopped)}`);
+}
+
+/** Names the nodes of which only the history is kept, the first of many. */
+function printHistory({ historyOnly = [], retired = 0 }: Report, names: readonly string[]): void {
+  const nodes = names.length === 0 ? historyOnly : historyOnly.filter((node) => names.includes(node));
+  const more = nodes.length > FEW ? ` and ${nodes.length - FEW} more` : '';
+  const named = `${nodes.slice(0, FEW).join(', ')}${more}`;
+  if (nodes.length > 0)
+    print(`\n${paint.dim('Only history')}: ${named}, which no CR names: ${completed('multinic log')} NODE`);
+  if (retired > 0 && names.length === 0) print(`\n${paint.dim('Retired nodes')}: ${retired}`);
 }
 
 function stoppedText(stopped: readonly string[]): string {

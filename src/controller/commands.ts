@@ -287,9 +287,13 @@ export class Commands {
     return { node: branch.name, commit: oids.at(-1)! };
   }
 
+  /** All branches but those of retired nodes. */
   async #all(): Promise<Branch[]> {
-    const tips = await this.#store.refs.below(NODES);
-    return Promise.all([...tips].map(([ref, tip]) => this.#branches.at(nodeOfRef(ref)!, tip)));
+    const tips = [...(await this.#store.refs.below(NODES))].map(
+      ([ref, tip]) => [nodeOfRef(ref)!, tip] as const,
+    );
+    const present = tips.filter(([name, tip]) => !this.#mirror.isRetired(name, tip));
+    return Promise.all(present.map(([name, tip]) => this.#branches.at(name, tip)));
   }
 
   /** The branch's first spec commit from a commit of main. Releases have the same trailer and come later. */

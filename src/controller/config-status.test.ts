@@ -3,6 +3,7 @@ import { CONFIG, KEY, runOf, snapshotOf, T0, tipOf, type NodeSetup } from '../..
 import type { ConfigStatus } from '../api/status.ts';
 import type { IdleReason } from '../scheduler/due.ts';
 import { activityOf, type Activity } from './condition.ts';
+import { reportOf } from './status-report.ts';
 import { configStatuses, nodeViews, type NodeView } from './config-status.ts';
 
 const idle = (reason: IdleReason): NodeSetup => ({ decision: { due: false, reason } });
@@ -201,15 +202,25 @@ describe('the status of a CR', () => {
     expect(condition(now, 'Stalled').lastTransitionTime).toBe('2023-11-14T22:13:20Z');
   });
 
+  test('a node that is gone with its entry holds its CR up no more, clean or not', () => {
+    const gone = { facts: { gone: true as const }, entryGone: true };
+    for (const reason of ['NotReady', 'UpToDate'] as const) {
+      const left = { a: idle('UpToDate'), b: { ...idle(reason), ...gone } };
+      expect(statusOf(left).summary).toMatchObject({ totalNodes: 1, pendingNodes: 0 });
+      expect(reportOf(snapshotOf(left), new Map()).historyOnly).toEqual(['b']);
+    }
+    const named = statusOf({ b: { ...idle('NotReady'), facts: { gone: true } } });
+    expect(named.summary).toMatchObject({ totalNodes: 1, pendingNodes: 1 });
+    expect(reportOf(snapshotOf({ a: idle('UpToDate') }), new Map())).not.toHaveProperty('historyOnly');
+  });
+
   test('a node whose entry is gone stays until it is clean', () => {
     const nodes = (setup: NodeSetup): number =>
       statusOf({ a: idle('UpToDate'), b: { ...setup, entryGone: true } }).summary.totalNodes;
     expect([nodes(idle('Running')), nodes(idle('NothingWanted'))]).toEqual([2, 1]);
-    const [clean] = nodeViews(snapshotOf({ b: { ...idle('NothingWanted'), entryGone: true } }));
-    expect(clean).toMatchObject({
-      state: 'Configured',
-      message: expect.stringMatching(/only its history is kept/),
-    });
+    const clean = snapshotOf({ b: { ...idle('NothingWanted'), entryGone: true } });
+    expect(nodeViews(clean)).toEqual([]);
+    expect(reportOf(clean, new Map())).toMatchObject({ nodes: [], historyOnly: ['b'] });
     expect(nodeViews(snapshotOf({ b: { ...idle('Running'), entryGone: true } }))[0]!.config).toBe(
       [CONFIG.group, CONFIG.namespace, CONFIG.name].join('/'),
     );

@@ -33,6 +33,8 @@ export interface ListedConfig {
 export interface NodeView extends JudgedNode {
   readonly node?: string;
   readonly config?: string;
+  /** No CR names the node, and nothing is wanted or left on it, or it is gone: only its history is kept. */
+  readonly historyOnly?: true;
 }
 
 type Verdict = Pick<JudgedNode, 'state' | 'reason' | 'message' | 'waitsFor'>;
@@ -40,8 +42,13 @@ type Verdict = Pick<JudgedNode, 'state' | 'reason' | 'message' | 'waitsFor'>;
 /** Time after which a node that is not there is no node that joins late, but one that a person has to look for. */
 const JOIN_LIMIT_MS = 15 * 60_000;
 
-/** Every node that has an entry or a branch. */
+/** Every node that has an entry, or has anything of ours but its history. */
 export function nodeViews(snapshot: Snapshot): NodeView[] {
+  return allViews(snapshot).filter(({ historyOnly }) => historyOnly !== true);
+}
+
+/** Every node that has an entry or a branch. */
+export function allViews(snapshot: Snapshot): NodeView[] {
   const { report } = snapshot;
   const views: NodeView[] = [];
   const seen = new Set<string>();
@@ -72,13 +79,14 @@ export function nodeViews(snapshot: Snapshot): NodeView[] {
       config: formatConfigRef(branch.node.source),
       ...describeNode(snapshot, name, undefined),
     };
-    views.push(isClean(branch, view) ? { ...view, message: CLEAN } : view);
+    views.push(isHistory(snapshot, branch, view) ? { ...view, historyOnly: true } : view);
   }
   return views.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
 }
 
 /**
- * The status of each listed CR that the branches reflect. A node whose entry is gone stays with its CR until it is clean.
+ * The status of each listed CR that the branches reflect. A node whose entry is gone stays with its CR until it
+ * is clean, or gone as well.
  * @param previous keeps transition times where nothing changed
  * @param now milliseconds since 1970
  */
@@ -128,12 +136,10 @@ function isGone(snapshot: Snapshot, { node, state }: NodeView): boolean {
   return node !== undefined && !snapshot.report.claims.byNode.has(node) && state === 'Configured';
 }
 
-const CLEAN =
-  'no MultiNicBizConfig names the node, and nothing of ours is left on it: only its history is kept';
-
-/** Whether a node without an entry has nothing of ours left on it except its history. */
-function isClean({ network }: Branch, { state }: NodeView): boolean {
-  return network.length === 0 && state === 'Configured';
+/** Whether a node that no CR names has nothing of ours but its history, or is gone with what it has. */
+function isHistory(snapshot: Snapshot, { name, network }: Branch, { state }: NodeView): boolean {
+  const gone = snapshot.facts.get(name)?.gone === true;
+  return network.length === 0 && (state === 'Configured' || (gone && state === 'Pending'));
 }
 
 function configStatus(

@@ -20,6 +20,8 @@ export interface ControllerContextOptions {
   readonly guard?: GuardPolicy;
   /** Milliseconds after which a pass leaves the rest to the next pass. */
   readonly sliceMs?: number;
+  /** Milliseconds after which a departed node is left out of passes. */
+  readonly retireAfterMs?: number;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
 }
@@ -36,14 +38,20 @@ export class ControllerContext {
   readonly commands: Commands;
 
   constructor(options: ControllerContextOptions) {
-    const { store, sink, log, guard = DEFAULT_GUARD, sliceMs, now = Date.now } = options;
+    const { store, sink, log, guard = DEFAULT_GUARD, sliceMs, retireAfterMs, now = Date.now } = options;
     this.store = store;
     this.inventory = options.inventory;
     this.passTrigger = options.passTrigger;
     this.log = log;
     this.now = now;
     this.branches = new Branches(store.reader);
-    this.mirror = new Mirror(store, this.branches, { guard, log, ...(sliceMs !== undefined && { sliceMs }) });
+    this.mirror = new Mirror(store, this.branches, {
+      guard,
+      log,
+      now,
+      ...(sliceMs !== undefined && { sliceMs }),
+      ...(retireAfterMs !== undefined && { retireAfterMs }),
+    });
     this.reporter = new Reporter(sink, now);
     this.commands = new Commands(this);
   }

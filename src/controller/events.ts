@@ -4,7 +4,7 @@ import { formatProblem } from '../api/errors.ts';
 import type { ConfigRef } from '../network/node.ts';
 import { runs } from '../scheduler/due.ts';
 import type { ControllerEvent } from './sink-port.ts';
-import { nodeViews, type NodeView, type Snapshot } from './config-status.ts';
+import { allViews, type NodeView, type Snapshot } from './config-status.ts';
 
 /** Events between two snapshots; without an earlier one, an event for each present problem. */
 export function eventsBetween(before: Snapshot | undefined, after: Snapshot): ControllerEvent[] {
@@ -65,10 +65,10 @@ function configEvents(before: Snapshot | undefined, { report, listed }: Snapshot
 }
 
 function nodeEvents(before: Snapshot | undefined, after: Snapshot): ControllerEvent[] {
-  const known = new Map(before === undefined ? [] : nodeViews(before).map((view) => [keyOf(view), view]));
+  const known = new Map(before === undefined ? [] : allViews(before).map((view) => [keyOf(view), view]));
   const events: ControllerEvent[] = [];
   const unknown: NodeView[] = [];
-  for (const view of nodeViews(after)) {
+  for (const view of allViews(after)) {
     const was = known.get(keyOf(view));
     const common = { node: view.node ?? view.attachedNodeName, ...optionalConfig(view.config) };
     if (view.held && was !== undefined && !was.held)

@@ -1,13 +1,17 @@
 // The whole state as one JSON, for `multinic status` and other programs.
 
 import type { Condition, ConfigStatus, Summary } from '../api/status.ts';
-import { nodeViews, type NodeView, type Snapshot } from './config-status.ts';
+import { allViews, nodeViews, type NodeView, type Snapshot } from './config-status.ts';
 
 export interface StatusReport {
   /** Commit of main that the newest pass mirrored. */
   readonly main: string;
   readonly configs: readonly ConfigReport[];
   readonly nodes: readonly NodeView[];
+  /** Names of nodes of which only the history is kept: no CR names them, and they are clean or gone. */
+  readonly historyOnly?: readonly string[];
+  /** Number of departed nodes that passes leave out. */
+  readonly retired?: number;
   /** Nodes whose removal waits for `multinic confirm`. */
   readonly stopped: readonly string[];
   /** CRs that are not listed and may still exist, each with the reason. */
@@ -29,6 +33,10 @@ export function reportOf(
   statuses: ReadonlyMap<string, ConfigStatus>,
   failure?: string,
 ): StatusReport {
+  const historyOnly = allViews(snapshot).flatMap(({ node, historyOnly: only }) =>
+    only === true ? (node ?? []) : [],
+  );
+  const { retired } = snapshot.report;
   return {
     main: snapshot.report.main.commit,
     configs: [...statuses].map(([config, { observedGeneration, summary, conditions }]) => ({
@@ -38,6 +46,8 @@ export function reportOf(
       conditions,
     })),
     nodes: nodeViews(snapshot),
+    ...(historyOnly.length > 0 && { historyOnly }),
+    ...(retired > 0 && { retired }),
     stopped: [...snapshot.report.stopped],
     doubts: Object.fromEntries(snapshot.report.doubts),
     ...(failure !== undefined && { failure }),

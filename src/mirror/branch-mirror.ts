@@ -12,6 +12,7 @@ import type { Commit, Oid } from '../store/model/store-port.ts';
 import { isRef, MAX_REF_PART } from '../store/model/ref-names.ts';
 import { retryOnLostRace } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
+import { Retirement } from './retirement.ts';
 import { BranchWriter, type Change, type MirrorEvent, type Step, type Written } from './branch-writer.ts';
 import { InventoryIndex, resolveClaims, type Claim, type Claims } from './claim.ts';
 import type { Entry } from './node-entry.ts';
@@ -30,11 +31,14 @@ export interface BranchesResult {
   /** Nodes that would lose all interfaces, and keep them until a person confirms. */
   readonly stopped: ReadonlySet<string>;
   readonly events: readonly MirrorEvent[];
+  /** Number of departed nodes that passes leave out. */
+  readonly retired: number;
 }
 
 export interface BranchMirrorOptions {
   readonly guard: GuardPolicy;
   readonly stateAt: (commit: Oid) => Promise<MainState>;
+  readonly retirement: Retirement;
 }
 
 /** Everything that a node's decision depends on, apart from the order of main. */
@@ -72,7 +76,7 @@ export class BranchMirror {
 
   async run(step: Step): Promise<BranchesResult> {
     const problems = new Map<string, MultinicError>();
-    const branches = await this.#read(problems);
+    const { branches, retired } = await this.#read(step, problems);
     const claims = resolveClaims(step.main, step.inventory, branches);
     const changes = this.#plan(step, branches, claims, problems);
     const stopped = await this.#guard(step, changes, branches);
@@ -87,7 +91,8 @@ export class BranchMirror {
       for (const [node, problem] of again.problems) problems.set(node, problem);
     }
     for (const [node, problem] of written.problems) problems.set(node, problem);
-    return { main: step.main, claims, branches, problems, stopped, events: written.events };
+    this.#options.retirement.note(step.inventory, claims, branches);
+    return { main: step.main, claims, branches, problems, stopped, events: written.events, retired };
   }
 
   /**
@@ -107,11 +112,21 @@ export class BranchMirror {
     });
   }
 
-  async #read(problems: Map<string, MultinicError>): Promise<Map<string, Branch>> {
+  /** Reads all branches but those of retired nodes. */
+  async #read(
+    { inventory }: Step,
+    problems: Map<string, MultinicError>,
+  ): Promise<{ readonly branches: Map<string, Branch>; readonly retired: number }> {
     const branches = new Map<string, Branch>();
     const unread: [name: string, tip: Oid][] = [];
+    const { nodes } = InventoryIndex.of(inventory);
+    let retired = 0;
     for (const [ref, tip] of await this.#store.refs.below(NODES)) {
       const name = nodeOfRef(ref)!;
+      if (!nodes.has(name) && this.#options.retirement.has(name, tip)) {
+        retired += 1;
+        continue;
+      }
       const known = this.#branches.known(name, tip);
       if (known === undefined) unread.push([name, tip]);
       else branches.set(name, known);
@@ -128,7 +143,7 @@ export class BranchMirror {
     for (let start = 0; start < unread.length; start += READ_AT_ONCE) {
       await Promise.all(unread.slice(start, start + READ_AT_ONCE).map(read));
     }
-    return branches;
+    return { branches, retired };
   }
 
   /** Compares what each node should have with its base; a bad entry changes nothing on its node. */

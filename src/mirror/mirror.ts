@@ -3,6 +3,7 @@
 
 import type { Logger } from 'pino';
 import { checkpoint } from '../api/checkpoint.ts';
+import { DEFAULTS } from '../api/defaults.ts';
 import { MultinicError, type Problem } from '../api/errors.ts';
 import type { Branch, Branches } from '../history/node-branch.ts';
 import { headOf, move, spec, type Cause, type Head } from '../history/branch-commits.ts';
@@ -16,6 +17,7 @@ import type { Store } from '../store/store.ts';
 import { BranchMirror, type BranchesResult } from './branch-mirror.ts';
 import type { MirrorEvent } from './branch-writer.ts';
 import { resolveClaims } from './claim.ts';
+import { Retirement } from './retirement.ts';
 import { configSteps } from './config-steps.ts';
 import { Judge, type Judgement, type ValidConfig } from './judge.ts';
 import { DEFAULT_GUARD, type GuardPolicy } from './guard.ts';
@@ -74,6 +76,10 @@ export interface MirrorOptions {
   /** Milliseconds after which a pass leaves the rest to the next pass. */
   readonly sliceMs?: number;
   readonly log: Logger;
+  /** Milliseconds after which a departed node is left out of passes. */
+  readonly retireAfterMs?: number;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
 }
 
 /** The newest commit of main that all branches reflect. */
@@ -94,6 +100,7 @@ export class Mirror {
   readonly #sliceMs: number;
   readonly #judge = new Judge();
   readonly #branchMirror: BranchMirror;
+  readonly #retirement: Retirement;
   #cursor: Cursor | undefined;
   #main: MainState | undefined;
   /** Events of commits that no report has yet. They outlive a pass that loses a race after these commits. */
@@ -106,9 +113,14 @@ export class Mirror {
     this.#branches = branches;
     this.#log = options.log;
     this.#sliceMs = options.sliceMs ?? SLICE_MS;
+    this.#retirement = new Retirement({
+      afterMs: options.retireAfterMs ?? DEFAULTS.retireAfter * 3_600_000,
+      now: options.now ?? Date.now,
+    });
     this.#branchMirror = new BranchMirror(store, branches, {
       guard: options.guard ?? DEFAULT_GUARD,
       stateAt: (commit) => this.#stateAt(commit),
+      retirement: this.#retirement,
     });
   }
 
@@ -151,6 +163,11 @@ export class Mirror {
       unreadable: list.problems ?? [],
       doubts,
     };
+  }
+
+  /** Whether passes leave the node out, because it departed and wants nothing. */
+  isRetired(name: string, tip: Oid): boolean {
+    return this.#retirement.has(name, tip);
   }
 
   async #readCursor(): Promise<Cursor> {

@@ -267,6 +267,7 @@ export async function startMirror(
     guard,
     log: pino({ level: 'silent' }),
     sliceMs: Infinity,
+    now,
   });
   const nodes = { list: async () => inventory, setPaused: async () => undefined };
   // No controller, so no status says which removals wait: any may.

@@ -55,6 +55,7 @@ export function snapshotOf(nodes: Record<string, NodeSetup>, report: Partial<Mir
       unreadable: [],
       doubts: new Map(),
       behind: new Set(),
+      retired: 0,
       ...report,
     },
     mainTime: T0,
