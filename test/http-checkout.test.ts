@@ -1,3 +1,4 @@
+import { authority, leaf } from './support/authority.ts';
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { RequestListener } from 'node:http';
@@ -150,6 +151,24 @@ test('over TLS, with the CA that it was given and with no other', async () => {
       code: 'StoreUnreachable',
       message: expect.stringMatching(/SELF_SIGNED|UNABLE_TO_VERIFY/),
     });
+  } finally {
+    await secure.close();
+  }
+});
+
+test('by an address, with a certificate that has a name only', async () => {
+  const root = await authority('root');
+  const secure = await startServer({ tls: await leaf('multinic-agent-store.ns.svc', root, 1) });
+  try {
+    const url = `${secure.server.url}/git`;
+    expect(url).toMatch(/^https:\/\/127\.0\.0\.1:/);
+    const asked = request({ url, ca: root.pem, serverName: 'multinic-agent-store.ns.svc' });
+    expect((await checkout(asked)).tip).toBe(await secure.store.reader.ref(NODE_REF));
+    for (const serverName of ['elsewhere.ns.svc', undefined]) {
+      await expect(
+        checkout(request({ url, ca: root.pem, ...(serverName !== undefined && { serverName }) })),
+      ).rejects.toMatchObject({ code: 'StoreUnreachable', message: expect.stringMatching(/ALTNAME/) });
+    }
   } finally {
     await secure.close();
   }

@@ -1,3 +1,9 @@
+/**
+ * Seconds of the controller's Lease: etcd on slow disks has pauses of 10 seconds, and an agent waits 40 seconds for the
+ * next leader.
+ */
+export const LEASE_DEFAULTS = { duration: 30, renewDeadline: 20, retryPeriod: 4 } as const;
+
 /** The default values of the program. The chart's values.yaml has the same values. */
 export const DEFAULTS = {
   /** Number of Jobs that may wait or run at the same time. */

@@ -1,11 +1,13 @@
-import { Option, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { MultinicError } from '../api/errors.ts';
 import { GROUPS, type Group } from '../api/multinicbizconfig.ts';
 import { groups } from './groups.ts';
 import { limitsOf, withLimits, type LimitFlags } from './limits.ts';
 import { port, wholeNumber } from './option-values.ts';
-import { DEFAULTS } from '../api/defaults.ts';
+import { DEFAULTS, LEASE_DEFAULTS } from '../api/defaults.ts';
 import { APPLY_MODES } from '../api/job.ts';
+import type { LeaseTiming } from '../kube/lease.ts';
+import { readPodSettings, type PodSettings } from '../kube/pod-settings.ts';
 
 interface Flags extends LimitFlags {
   readonly kubeconfig?: string;
@@ -20,6 +22,11 @@ interface Flags extends LimitFlags {
   readonly jobTtl: number;
   readonly startLimit: number;
   readonly imagePullSecret: string[];
+  readonly agentPod: PodSettings;
+  readonly clusterDomain: string;
+  readonly leaseDuration: number;
+  readonly leaseRenewDeadline: number;
+  readonly leaseRetryPeriod: number;
   readonly logLevel: string;
 }
 
@@ -30,11 +37,18 @@ export function addControllerCommand(program: Command): void {
     .option('--kubeconfig <file>', 'instead of the pod’s own account')
     .option('--store <dir>', 'the config store, on a volume that stays', '/var/lib/multinic/store.git')
     .option('--groups <list>', 'API groups that are watched', groups, [...GROUPS]);
-  withRuns(withLimits(command))
+  withLease(withRuns(withLimits(command)))
     .option('--port <port>', 'HTTPS: the store and the API', port, 8443)
     .option('--health-port <port>', 'HTTP: /healthz, /readyz, /livez, /metrics', port, 8080)
     .option('--tls-secret <name>', 'Secret with tls.crt, tls.key and ca.crt; without it they are made')
+    .option('--cluster-domain <domain>', 'DNS domain of the cluster', 'cluster.local')
     .option('--image-pull-secret <name...>', 'Secrets for the agents’ image', [])
+    .option(
+      '--agent-pod <json>',
+      'resources, priorityClassName, labels, annotations of agents’ pods',
+      podSettings,
+      {},
+    )
     .option('--log-level <level>', 'of pino: debug, info, warn', 'info')
     .addHelpText(
       'after',
@@ -61,6 +75,9 @@ Example:
         image: environment('AGENT_IMAGE'),
         imagePullPolicy: process.env['AGENT_IMAGE_PULL_POLICY'] ?? 'IfNotPresent',
         imagePullSecrets: flags.imagePullSecret,
+        pods: flags.agentPod,
+        lease: leaseOf(flags),
+        clusterDomain: flags.clusterDomain,
         storeDir: flags.store,
         groups: flags.groups,
         port: flags.port,
@@ -105,6 +122,51 @@ function withRuns(command: Command): Command {
       wholeNumber(0),
       DEFAULTS.jobTtl,
     );
+}
+
+/** Options for the Lease of the replica that leads. */
+function withLease(command: Command): Command {
+  return command
+    .option(
+      '--lease-duration <seconds>',
+      'silence of the leader after which another replica leads',
+      wholeNumber(3),
+      LEASE_DEFAULTS.duration,
+    )
+    .option(
+      '--lease-renew-deadline <seconds>',
+      'the leader gives up when it could not renew for so long',
+      wholeNumber(2),
+      LEASE_DEFAULTS.renewDeadline,
+    )
+    .option(
+      '--lease-retry-period <seconds>',
+      'between two tries',
+      wholeNumber(1),
+      LEASE_DEFAULTS.retryPeriod,
+    );
+}
+
+/** @throws InvalidArgumentError when two leaders could be at work at once */
+function leaseOf({ leaseDuration, leaseRenewDeadline, leaseRetryPeriod }: Flags): LeaseTiming {
+  if (leaseDuration <= leaseRenewDeadline || leaseRenewDeadline <= leaseRetryPeriod) {
+    throw new InvalidArgumentError(
+      `--lease-duration (${leaseDuration}) must be longer than --lease-renew-deadline (${leaseRenewDeadline}), and that longer than --lease-retry-period (${leaseRetryPeriod})`,
+    );
+  }
+  return {
+    leaseDurationMs: leaseDuration * 1000,
+    renewDeadlineMs: leaseRenewDeadline * 1000,
+    retryPeriodMs: leaseRetryPeriod * 1000,
+  };
+}
+
+function podSettings(text: string): PodSettings {
+  try {
+    return readPodSettings(text);
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message}.`);
+  }
 }
 
 function environment(name: string): string {

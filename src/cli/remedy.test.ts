@@ -10,6 +10,8 @@ test('without a home the remedy is as it was', () => {
 });
 
 test.each([
+  [{ cluster: true as const, namespace: 'net' }, 'multinic resume --cluster -n net k8s-worker-01;'],
+  [{ dir: 'x', namespace: 'multinic-system' }, 'multinic resume -C x k8s-worker-01;'],
   [{ dir: 'multinic-demo' }, 'multinic resume -C multinic-demo k8s-worker-01;'],
   [{ dir: "it's $& here" }, `multinic resume -C 'it'\\''s $& here' k8s-worker-01;`],
   [

@@ -110,6 +110,7 @@ function isSettled(report: Report, nodes: readonly NodeView[], names: readonly s
     nodes.every(({ state }) => state !== 'Failed' && state !== 'Pending') &&
     report.failure === undefined &&
     Object.keys(report.doubts).length === 0 &&
+    report.unreadable === undefined &&
     // A CR is Ready only with all its nodes; the person asked about some of them.
     (names.length > 0 || report.configs.every(isReady))
   );
@@ -129,6 +130,8 @@ async function printStatus(
   }
   for (const [config, reason] of Object.entries(report.doubts))
     print(`${paint.bold(config)}  ${paint.yellow('not listed')}  ${completed(reason)}`);
+  for (const problem of report.unreadable ?? [])
+    print(`${paint.red('Cannot be read')}: ${completed(problem)}`);
   const few = nodes.length <= FEW || names.length > 0 || flags.all === true;
   const shown = few ? nodes : nodes.filter(isTroubled).toSorted(byUrgency).slice(0, FEW);
   if (!few) print(`\n${summaryOf(nodes)}`);

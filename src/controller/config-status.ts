@@ -282,7 +282,12 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
     case 'BackingOff':
       return backingOff(newest);
     case 'Paused':
-      return pending('Paused', `changes wait: multinic resume ${name}`);
+      return pending(
+        'Paused',
+        facts.pausedByConfig
+          ? 'changes wait: the annotation multinic.io/paused of its MultiNicBizConfig pauses it, remove that'
+          : `changes wait: multinic resume ${name}`,
+      );
     case 'NotReady':
       return facts.problem === undefined
         ? {

@@ -40,6 +40,7 @@ export async function factsOf(
     ...(listed === undefined && { gone: true as const }),
     ...(listed?.problem !== undefined && { problem: listed.problem }),
     paused: listed?.paused === true || isPaused(listed?.annotations) || isPaused(annotations),
+    ...(isPaused(annotations) && { pausedByConfig: true as const }),
     history,
     ...(change !== undefined && { change }),
     ...(apply !== undefined && { apply }),

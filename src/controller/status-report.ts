@@ -1,5 +1,6 @@
 // The whole state as one JSON, for `multinic status` and other programs.
 
+import { formatProblem } from '../api/errors.ts';
 import type { Condition, ConfigStatus, Summary } from '../api/status.ts';
 import { allViews, nodeViews, type NodeView, type Snapshot } from './config-status.ts';
 
@@ -16,6 +17,8 @@ export interface StatusReport {
   readonly stopped: readonly string[];
   /** CRs that are not listed and may still exist, each with the reason. */
   readonly doubts: Readonly<Record<string, string>>;
+  /** Files, CRDs or CRs that cannot be read, each with the reason; what they said before counts on. */
+  readonly unreadable?: readonly string[];
   /** The reason why no newer pass succeeded. */
   readonly failure?: string;
 }
@@ -50,6 +53,9 @@ export function reportOf(
     ...(retired > 0 && { retired }),
     stopped: [...snapshot.report.stopped],
     doubts: Object.fromEntries(snapshot.report.doubts),
+    ...(snapshot.report.unreadable.length > 0 && {
+      unreadable: snapshot.report.unreadable.map(formatProblem),
+    }),
     ...(failure !== undefined && { failure }),
   };
 }

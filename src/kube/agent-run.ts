@@ -112,7 +112,7 @@ export function projectPod({ metadata, spec, status }: V1Pod): AgentPod {
   return {
     name: metadata?.name ?? '',
     uid: metadata?.uid ?? '',
-    job: metadata?.labels?.['job-name'] ?? '',
+    job: jobOf(metadata?.labels),
     ...(jobUid !== undefined && { jobUid }),
     node: metadata?.annotations?.[ANNOTATION.node] ?? spec?.nodeName ?? '',
     commit: metadata?.annotations?.[ANNOTATION.commit] ?? '',
@@ -124,6 +124,11 @@ export function projectPod({ metadata, spec, status }: V1Pod): AgentPod {
     ...why,
     ...(began && terminated.message !== undefined && { report: terminated.message }),
   };
+}
+
+/** Name of a pod's Job. Kubernetes before 1.27 has the second label only. */
+export function jobOf(labels: Readonly<Record<string, string>> | undefined): string {
+  return labels?.['batch.kubernetes.io/job-name'] ?? labels?.['job-name'] ?? '';
 }
 
 export function projectWarning({ involvedObject, reason, message }: CoreV1Event): AgentWarning {

@@ -8,6 +8,7 @@ import { Refusals } from '../store/http/refusals.ts';
 import { PLURAL } from '../api/multinicbizconfig.ts';
 import type { Principal } from '../store/model/store-port.ts';
 import { found, hasStatus, type KubeClient } from './client.ts';
+import { jobOf } from './agent-run.ts';
 import { AGENT_ACCOUNT, ANNOTATION, AUDIENCE } from './cluster-names.ts';
 import { JOB_ANNOTATIONS, readAnnotation } from '../api/annotations.ts';
 
@@ -109,7 +110,7 @@ export class KubeAuthenticator {
     const pod = await found(
       client.request<V1Pod>('GET', `/api/v1/namespaces/${namespace}/pods/${encodeURIComponent(name)}`),
     );
-    const job = pod?.metadata?.labels?.['job-name'] ?? '';
+    const job = jobOf(pod?.metadata?.labels);
     const owner =
       pod && job !== ''
         ? await found(

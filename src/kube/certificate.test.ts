@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { connect } from 'node:tls';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { authority, leaf } from '../../test/support/authority.ts';
 import { FakeClient } from '../../test/support/kube.ts';
 import { serverCertificate, type ServerCertificate } from './certificate.ts';
 
@@ -12,7 +13,13 @@ const NAMES = ['multinic-agent-store.ns.svc', '127.0.0.1', '10.96.0.7'];
 
 let api: FakeClient;
 const made = (names = NAMES, given?: string): Promise<ServerCertificate> =>
-  serverCertificate({ client: api.client, namespace: 'ns', names, ...(given !== undefined && { given }) });
+  serverCertificate({
+    client: api.client,
+    namespace: 'ns',
+    serverName: NAMES[0]!,
+    names,
+    ...(given !== undefined && { given }),
+  });
 
 beforeEach(() => {
   api = new FakeClient();
@@ -71,14 +78,71 @@ test('of two replicas the one that comes second takes what the first made', asyn
   expect((await made()).cert).toBe(first.cert);
 });
 
-test('a Secret that is given is only read, and says what it lacks', async () => {
-  api.on(`GET ${SECRETS}/own`, {
-    data: { 'tls.crt': base64('C'), 'tls.key': base64('K'), 'ca.crt': base64('A') },
+test('a damaged Secret is made anew', async () => {
+  const first = await made();
+  for (const key of ['tls.crt', 'tls.key', 'ca.crt', 'ca.key']) {
+    const secret = structuredClone(api.answers.get(`GET ${SECRETS}/multinic-agent-store-tls`)) as {
+      data: Record<string, string>;
+    };
+    secret.data[key] = base64('-----BEGIN NONSENSE-----');
+    api.on(`GET ${SECRETS}/multinic-agent-store-tls`, secret);
+    expect((await made()).cert).not.toBe(first.cert);
+  }
+});
+
+/** A Secret as cert-manager writes one: the certificate with its intermediate, the key, and the root. */
+async function asCertManager(name: string, days = 90): Promise<Record<string, string>> {
+  const root = await authority('root');
+  const intermediate = await authority('intermediate', root);
+  const { cert, key } = await leaf(name, intermediate, days);
+  return { 'tls.crt': base64(cert + intermediate.pem), 'tls.key': base64(key), 'ca.crt': base64(root.pem) };
+}
+
+const written = (): string[] => api.asked.filter(({ method }) => method !== 'GET').map(({ path }) => path);
+
+describe('a Secret that is given', () => {
+  test('is only read, may come with a chain and without any address, and its CA is published', async () => {
+    const data = await asCertManager('multinic-agent-store.ns.svc');
+    api.on(`GET ${SECRETS}/own`, { data });
+    const { ca } = await made(NAMES, 'own');
+    expect(base64(ca)).toBe(data['ca.crt']);
+    expect(written()).toEqual([MAPS]);
+    expect(api.by('POST')[0]!.body).toMatchObject({ data: { 'ca.crt': ca } });
   });
-  expect(await made(NAMES, 'own')).toEqual({ key: 'K', cert: 'C', ca: 'A' });
-  api.on(`GET ${SECRETS}/own`, { data: { 'tls.crt': base64('C') } });
-  await expect(made(NAMES, 'own')).rejects.toThrow(/own has no tls.key/);
-  expect(api.asked.every(({ method }) => method === 'GET')).toBe(true);
+
+  test.each<[string, () => Promise<object | number>, RegExp]>([
+    ['is not there', async () => 404, /there is no Secret own/],
+    ['lacks a key', async () => ({ data: { 'tls.crt': base64('C') } }), /own has no tls.key/],
+    ['has another name', async () => ({ data: await asCertManager('elsewhere.svc') }), /elsewhere\.svc/],
+    ['has expired', async () => ({ data: await asCertManager(NAMES[0]!, -1) }), /expired/],
+    [
+      'has the key of another certificate',
+      async () => ({
+        data: {
+          ...(await asCertManager(NAMES[0]!)),
+          'tls.key': (await asCertManager(NAMES[0]!))['tls.key'],
+        },
+      }),
+      /key values mismatch/,
+    ],
+    [
+      'has the CA of another certificate',
+      async () => ({
+        data: { ...(await asCertManager(NAMES[0]!)), 'ca.crt': (await asCertManager(NAMES[0]!))['ca.crt'] },
+      }),
+      /unable to|certificate/,
+    ],
+    [
+      'has no certificate in it',
+      async () => ({ data: { 'tls.crt': base64('C'), 'tls.key': base64('K'), 'ca.crt': base64('A') } }),
+      /issue one/,
+    ],
+  ])('%s: the start says so', async (_, secret, message) => {
+    api.on(`GET ${SECRETS}/own`, await secret());
+    await expect(made(NAMES, 'own')).rejects.toMatchObject({ code: 'InvalidTlsSecret' });
+    await expect(made(NAMES, 'own')).rejects.toThrow(message);
+    expect(written()).toEqual([]);
+  });
 });
 
 function base64(text: string): string {

@@ -19,6 +19,7 @@ import {
 import { randomBytes, webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
 import { MultinicError } from '../api/errors.ts';
+import { proveCertificate } from './certificate-check.ts';
 import { found, hasStatus, type KubeClient } from './client.ts';
 import { CA_CONFIG_MAP, LABEL, NAME, TLS_SECRET } from './cluster-names.ts';
 
@@ -34,7 +35,9 @@ export interface CertificateOptions {
   readonly namespace: string;
   /** Secret with tls.crt, tls.key and ca.crt that is only read. */
   readonly given?: string;
-  /** DNS names and addresses under which clients call the server. */
+  /** DNS name that clients verify; every certificate has it. */
+  readonly serverName: string;
+  /** DNS names and addresses in a certificate of our own. */
   readonly names: readonly string[];
 }
 
@@ -54,12 +57,16 @@ interface Material {
 export async function serverCertificate(options: CertificateOptions): Promise<ServerCertificate> {
   const { client, namespace, given } = options;
   const secrets = `/api/v1/namespaces/${namespace}/secrets`;
-  if (given !== undefined)
-    return readGiven(await client.request<V1Secret>('GET', `${secrets}/${given}`), given);
+  if (given !== undefined) {
+    const theirs = readGiven(await found(client.request<V1Secret>('GET', `${secrets}/${given}`)), given);
+    await proveCertificate(theirs, options.serverName);
+    await publish(client, namespace, theirs.ca);
+    return theirs;
+  }
   for (;;) {
     const secret = await found(client.request<V1Secret>('GET', `${secrets}/${TLS_SECRET}`));
     const before = secret && materialOf(secret);
-    const material = isGood(before, options.names) ? before : await renew(before, options.names);
+    const material = (await isGood(before, options)) ? before! : await renew(before, options.names);
     try {
       if (material !== before) await save(client, namespace, secret, material);
     } catch (error) {
@@ -72,13 +79,13 @@ export async function serverCertificate(options: CertificateOptions): Promise<Se
   }
 }
 
-function readGiven({ data }: V1Secret, name: string): ServerCertificate {
+function readGiven(secret: V1Secret | undefined, name: string): ServerCertificate {
   const text = (key: string): string => {
-    const value = data?.[key];
+    const value = secret?.data?.[key];
     if (value === undefined) {
       throw new MultinicError(
         'InvalidTlsSecret',
-        `Secret ${name} has no ${key}: it needs tls.crt, tls.key and ca.crt`,
+        `${secret === undefined ? `there is no Secret ${name}` : `Secret ${name} has no ${key}`}: it needs tls.crt, tls.key and ca.crt`,
       );
     }
     return Buffer.from(value, 'base64').toString();
@@ -92,17 +99,28 @@ function materialOf({ data }: V1Secret): Material | undefined {
   return Object.values(material).every((part) => part !== '') ? material : undefined;
 }
 
-/** Whether the certificate stays: more than a third of its life is left, and it has every name. */
-function isGood(material: Material | undefined, names: readonly string[]): material is Material {
+/**
+ * Whether the certificate stays: more than a third of its life is left, it has every name, and clients take it. Anything
+ * else, also a damaged Secret, is made anew.
+ */
+async function isGood(
+  material: Material | undefined,
+  { names, serverName }: CertificateOptions,
+): Promise<boolean> {
   if (material === undefined) return false;
-  const cert = new X509Certificate(material.cert);
-  const known = new Set(
-    cert.getExtension(SubjectAlternativeNameExtension)?.names.items.map(({ value }) => value) ?? [],
-  );
-  return (
-    cert.notAfter.getTime() - Date.now() > (SERVER_DAYS / 3) * DAY_MS &&
-    names.every((name) => known.has(name))
-  );
+  try {
+    const cert = new X509Certificate(material.cert);
+    const known = new Set(
+      cert.getExtension(SubjectAlternativeNameExtension)?.names.items.map(({ value }) => value) ?? [],
+    );
+    await proveCertificate(material, serverName);
+    return (
+      cert.notAfter.getTime() - Date.now() > (SERVER_DAYS / 3) * DAY_MS &&
+      names.every((name) => known.has(name))
+    );
+  } catch {
+    return false;
+  }
 }
 
 /**
@@ -144,12 +162,17 @@ interface Authority {
   readonly pem: string;
 }
 
+/** @returns undefined: the CA ends soon, or is damaged */
 async function authorityOf({ ca, caKey }: Material): Promise<Authority | undefined> {
-  const certificate = new X509Certificate(ca);
-  if (certificate.notAfter.getTime() - Date.now() < SERVER_DAYS * DAY_MS) return undefined;
-  const der = PemConverter.decodeFirst(caKey);
-  const key = await webcrypto.subtle.importKey('pkcs8', der, ALGORITHM, true, ['sign']);
-  return { certificate, key, pem: caKey };
+  try {
+    const certificate = new X509Certificate(ca);
+    if (certificate.notAfter.getTime() - Date.now() < SERVER_DAYS * DAY_MS) return undefined;
+    const der = PemConverter.decodeFirst(caKey);
+    const key = await webcrypto.subtle.importKey('pkcs8', der, ALGORITHM, true, ['sign']);
+    return { certificate, key, pem: caKey };
+  } catch {
+    return undefined;
+  }
 }
 
 async function newAuthority(): Promise<Authority> {

@@ -1,9 +1,11 @@
 // Requests to the API server: one connection pool, a time-out on every call, errors as MultinicError.
 
 import { KubeConfig, type RequestContext } from '@kubernetes/client-node';
+import { statSync } from 'node:fs';
 import { request, type Dispatcher } from 'undici';
 import { MultinicError } from '../api/errors.ts';
 import { readReason } from '../api/reasons/reasons.ts';
+import { proxyFor } from './proxy-environment.ts';
 
 export interface RequestOptions {
   readonly query?: Readonly<Record<string, string>>;
@@ -53,16 +55,32 @@ export async function found<T>(request: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** One dispatcher for all requests: the library would make an agent, and so a pool, for each call. */
+/**
+ * One dispatcher for all requests: the library would make an agent, and so a pool, for each call. A kubelet that writes
+ * another CA into the pod gets a new dispatcher.
+ */
 class PooledConfig extends KubeConfig {
   #dispatcher: Dispatcher | undefined;
+  #caWritten: number | undefined;
 
   override async applySecurityAuthentication(context: RequestContext): Promise<void> {
     await super.applySecurityAuthentication(context);
     const made = context.getDispatcher();
     if (made === undefined) return;
+    const caWritten = this.#caTime();
+    if (caWritten !== this.#caWritten) {
+      // Watches that run end by themselves.
+      void this.#dispatcher?.close();
+      this.#dispatcher = undefined;
+      this.#caWritten = caWritten;
+    }
     this.#dispatcher ??= made;
     context.setDispatcher(this.#dispatcher);
+  }
+
+  #caTime(): number | undefined {
+    const file = this.getCurrentCluster()?.caFile;
+    return file === undefined ? undefined : statSync(file, { throwIfNoEntry: false })?.mtimeMs;
   }
 }
 
@@ -99,6 +117,7 @@ export class KubeClient {
         `the kubeconfig has no context ${options.context ?? 'in use'}: choose one with --context`,
       );
     }
+    useProxy(config);
     return new KubeClient(config);
   }
 
@@ -208,6 +227,14 @@ export class KubeClient {
     }
     return context;
   }
+}
+
+/** Takes the proxy of the environment, unless the kubeconfig names one. */
+function useProxy(config: KubeConfig): void {
+  const cluster = config.getCurrentCluster();
+  if (cluster === null || cluster.proxyUrl !== undefined) return;
+  const proxyUrl = proxyFor(cluster.server);
+  if (proxyUrl !== undefined) Object.assign(cluster, { proxyUrl });
 }
 
 async function refusal(method: string, path: string, answer: Dispatcher.ResponseData): Promise<KubeError> {

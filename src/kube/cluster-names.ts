@@ -28,7 +28,7 @@ export const ANNOTATION = {
 
 export const CONTROLLER_LEASE = 'multinic-agent-controller';
 export const AGENT_ACCOUNT = 'multinic-agent-job';
-/** Account for people without a token of their own; the chart makes it on request. */
+/** Account for people whose kubeconfig has no token, or a token that no pod should get; the chart makes it. */
 export const OPERATOR_ACCOUNT = 'multinic-agent-operator';
 /** Audience of an agent's token. */
 export const AUDIENCE = 'multinic-agent';

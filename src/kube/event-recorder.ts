@@ -86,9 +86,11 @@ export class EventRecorder {
       const made = await client.request<{ metadata: { name: string } }>('POST', path, { body });
       recorded.name = made.metadata.name;
     } catch (error) {
-      // The namespace is being deleted, or the Event is gone, so nobody would see the update.
-      if (hasStatus(error, 403, 404)) return;
-      throw error;
+      // The Event is gone, so nobody would see the update.
+      if (hasStatus(error, 404)) return;
+      if (!hasStatus(error, 403)) throw error;
+      // The namespace is being deleted, or the right is missing: the log has the event instead.
+      this.#options.log.warn({ event: recorded.event, err: error }, 'an event may not be written');
     }
   }
 

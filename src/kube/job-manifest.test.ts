@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { AgentJob } from '../api/job.ts';
 import type { JobRequest } from '../scheduler/job-port.ts';
+import { readPodSettings } from './pod-settings.ts';
 import { MAX_WAIT_SECONDS, agentJob, shellPod, type JobOptions } from './job-manifest.ts';
 
 const request: JobRequest = {
@@ -18,9 +19,11 @@ const options: JobOptions = {
   image: 'multinic-agent:1',
   imagePullPolicy: 'IfNotPresent',
   imagePullSecrets: [],
+  settings: {},
   serverVersion: { major: 1, minor: 35 },
   storeUrl: 'https://10.96.0.7:8443/git',
   ca: 'PEM',
+  serverName: 'multinic-agent-store.multinic-system.svc',
   peers: ['10.0.0.5'],
 };
 const templateOf = (job: ReturnType<typeof agentJob>) => job.spec!.template;
@@ -32,12 +35,45 @@ test('the agent finds its job, the CA and a token of its own as files', () => {
     node: 'worker-1',
     commit: request.commit,
     url: options.storeUrl,
+    serverName: 'multinic-agent-store.multinic-system.svc',
     peers: ['10.0.0.5'],
   });
   const mounts = spec!.containers[0]!.volumeMounts!.map(({ mountPath }) => mountPath);
   for (const file of [job.tokenFile, job.caFile!])
     expect(mounts.some((mount) => file.startsWith(`${mount}/`))).toBe(true);
   expect(metadata!.annotations!['multinic.io/ca']).toBe('PEM');
+});
+
+test('no mesh puts a sidecar into the pod, which would never end', () => {
+  const { metadata } = templateOf(agentJob(request, { ...options, settings: { labels: { team: 'net' } } }));
+  expect(metadata).toMatchObject({
+    labels: { 'sidecar.istio.io/inject': 'false', 'app.kubernetes.io/name': 'multinic-agent', team: 'net' },
+    annotations: { 'sidecar.istio.io/inject': 'false', 'linkerd.io/inject': 'disabled' },
+  });
+});
+
+test('an operator sets resources, priority, labels and annotations of the pod, and none of ours', () => {
+  const resources = { limits: { memory: '1Gi' } };
+  const settings = readPodSettings(
+    JSON.stringify({
+      resources,
+      priorityClassName: 'system-node-critical',
+      labels: { 'app.kubernetes.io/name': 'mine' },
+      annotations: { [`multinic.io/commit`]: 'mine', owner: 'net' },
+    }),
+  );
+  const { metadata, spec } = templateOf(agentJob(request, { ...options, settings }));
+  expect(spec!.containers[0]!.resources).toEqual(resources);
+  expect(spec!.priorityClassName).toBe('system-node-critical');
+  expect(metadata!.labels!['app.kubernetes.io/name']).toBe('multinic-agent');
+  expect(metadata!.annotations).toMatchObject({ 'multinic.io/commit': request.commit, owner: 'net' });
+  expect(() => readPodSettings('{"resource":{}}')).toThrow(/resource/);
+});
+
+test('a LimitRange gives the agent no tenth of a CPU', () => {
+  const { spec } = templateOf(agentJob(request, options));
+  expect(spec!.containers[0]!.resources!.limits).toEqual({ cpu: '1', memory: '256Mi' });
+  expect(spec!.priorityClassName).toBe('multinic-agent');
 });
 
 test('the agent ends before its Job, which counts the time that the pod takes to start', () => {

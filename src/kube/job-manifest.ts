@@ -2,6 +2,7 @@
 
 import type { V1Container, V1Job, V1Pod, V1PodSpec, V1PodTemplateSpec } from '@kubernetes/client-node';
 import { NODE_ADDRESS_VARIABLE, type AgentJob } from '../api/job.ts';
+import type { PodSettings } from './pod-settings.ts';
 import type { JobRequest } from '../scheduler/job-port.ts';
 import { jobNodeId } from '../scheduler/job-name.ts';
 import {
@@ -21,13 +22,20 @@ export interface ManifestOptions {
   readonly imagePullPolicy: string;
   readonly serverVersion: { readonly major: number; readonly minor: number };
   readonly imagePullSecrets: readonly string[];
+  readonly settings: PodSettings;
 }
 
-export interface JobOptions extends ManifestOptions {
+/** Where an agent finds the store, and how the agent knows it. */
+export interface StoreAccess {
   /** `https://10.96.0.7:8443/git` */
   readonly storeUrl: string;
   /** PEM. */
   readonly ca: string;
+  /** DNS name in the store's certificate. */
+  readonly serverName: string;
+}
+
+export interface JobOptions extends ManifestOptions, StoreAccess {
   /** Addresses of API servers and of the store. */
   readonly peers: readonly string[];
   /** Creation of the first Job of the name, if it was made again: milliseconds since 1970. */
@@ -40,8 +48,10 @@ export const MAX_WAIT_SECONDS = 600;
 /** Restoring a host takes longer than a pod's usual 30 seconds. */
 export const GRACE_SECONDS = 90;
 const SHELL_SECONDS = 3600;
-/** The agent peaks at about 90 MiB. */
-const RESOURCES = { requests: { cpu: '10m', memory: '96Mi' }, limits: { memory: '256Mi' } };
+/** The agent peaks at about 90 MiB. A limit on the CPU keeps a LimitRange from giving it a tenth of one. */
+const RESOURCES = { requests: { cpu: '10m', memory: '96Mi' }, limits: { cpu: '1', memory: '256Mi' } };
+/** A sidecar of a mesh never ends, so the Job would never end either. */
+const NO_SIDECAR = { 'sidecar.istio.io/inject': 'false', 'linkerd.io/inject': 'disabled' };
 
 export function agentJob(request: JobRequest, options: JobOptions): V1Job {
   const { nodeId, attempt, ...rest } = request;
@@ -51,6 +61,7 @@ export function agentJob(request: JobRequest, options: JobOptions): V1Job {
     url: options.storeUrl,
     tokenFile: AGENT_PATH.token,
     caFile: AGENT_PATH.ca,
+    serverName: options.serverName,
     ...(options.peers.length > 0 && { peers: [...options.peers] }),
   };
   const annotations = {
@@ -131,40 +142,6 @@ function podTemplate(
   options: ManifestOptions,
   content: Content,
 ): V1PodTemplateSpec {
-  // The API server refuses the field together with a different annotation, and does not know it before 1.30.
-  const { major, minor } = options.serverVersion;
-  const appArmorField = major > 1 || minor >= 30;
-  const container: V1Container = {
-    name: 'agent',
-    image: options.image,
-    imagePullPolicy: options.imagePullPolicy,
-    ...(content.args !== undefined && { args: content.args }),
-    ...(content.command !== undefined && { command: content.command }),
-    terminationMessagePath: AGENT_PATH.outcome,
-    terminationMessagePolicy: 'File',
-    env: [{ name: NODE_ADDRESS_VARIABLE, valueFrom: { fieldRef: { fieldPath: 'status.hostIP' } } }],
-    resources: RESOURCES,
-    securityContext: {
-      runAsUser: 0,
-      runAsGroup: 0,
-      runAsNonRoot: false,
-      readOnlyRootFilesystem: true,
-      allowPrivilegeEscalation: true,
-      capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'SYS_ADMIN', 'SYS_CHROOT'] },
-      seLinuxOptions: { type: 'spc_t' },
-      ...(appArmorField && { appArmorProfile: { type: 'Unconfined' } }),
-    },
-    volumeMounts: [
-      { name: 'host', mountPath: AGENT_PATH.host, mountPropagation: 'HostToContainer' },
-      { name: 'tmp', mountPath: '/tmp' },
-      ...(content.inputs
-        ? [
-            { name: 'job', mountPath: dirOf(AGENT_PATH.job), readOnly: true },
-            { name: 'token', mountPath: dirOf(AGENT_PATH.token), readOnly: true },
-          ]
-        : []),
-    ],
-  };
   const spec: V1PodSpec = {
     // matchFields instead of nodeName: the scheduler places the pod on exactly this node and sees whether the node is
     // full or tainted. A label, which a kubelet may choose itself, cannot attract the pod.
@@ -176,7 +153,7 @@ function podTemplate(
       },
     },
     tolerations: [{ operator: 'Exists' }],
-    priorityClassName: PRIORITY_CLASS,
+    priorityClassName: options.settings.priorityClassName ?? PRIORITY_CLASS,
     hostNetwork: true,
     dnsPolicy: 'Default',
     restartPolicy: 'Never',
@@ -185,7 +162,7 @@ function podTemplate(
     automountServiceAccountToken: false,
     enableServiceLinks: false,
     imagePullSecrets: options.imagePullSecrets.map((name) => ({ name })),
-    containers: [container],
+    containers: [agentContainer(options, content)],
     volumes: [
       { name: 'host', hostPath: { path: '/' } },
       { name: 'tmp', emptyDir: {} },
@@ -194,13 +171,56 @@ function podTemplate(
   };
   return {
     metadata: {
-      labels,
+      labels: { ...options.settings.labels, 'sidecar.istio.io/inject': 'false', ...labels },
       annotations: {
+        ...NO_SIDECAR,
+        ...options.settings.annotations,
         ...content.annotations,
-        ...(!appArmorField && { 'container.apparmor.security.beta.kubernetes.io/agent': 'unconfined' }),
+        ...(!hasAppArmorField(options) && {
+          'container.apparmor.security.beta.kubernetes.io/agent': 'unconfined',
+        }),
       },
     },
     spec,
+  };
+}
+
+/** The API server refuses the field together with a different annotation, and does not know it before 1.30. */
+function hasAppArmorField({ serverVersion: { major, minor } }: ManifestOptions): boolean {
+  return major > 1 || minor >= 30;
+}
+
+function agentContainer(options: ManifestOptions, content: Content): V1Container {
+  return {
+    name: 'agent',
+    image: options.image,
+    imagePullPolicy: options.imagePullPolicy,
+    ...(content.args !== undefined && { args: content.args }),
+    ...(content.command !== undefined && { command: content.command }),
+    terminationMessagePath: AGENT_PATH.outcome,
+    terminationMessagePolicy: 'File',
+    env: [{ name: NODE_ADDRESS_VARIABLE, valueFrom: { fieldRef: { fieldPath: 'status.hostIP' } } }],
+    resources: options.settings.resources ?? RESOURCES,
+    securityContext: {
+      runAsUser: 0,
+      runAsGroup: 0,
+      runAsNonRoot: false,
+      readOnlyRootFilesystem: true,
+      allowPrivilegeEscalation: true,
+      capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'SYS_ADMIN', 'SYS_CHROOT'] },
+      seLinuxOptions: { type: 'spc_t' },
+      ...(hasAppArmorField(options) && { appArmorProfile: { type: 'Unconfined' } }),
+    },
+    volumeMounts: [
+      { name: 'host', mountPath: AGENT_PATH.host, mountPropagation: 'HostToContainer' },
+      { name: 'tmp', mountPath: '/tmp' },
+      ...(content.inputs
+        ? [
+            { name: 'job', mountPath: dirOf(AGENT_PATH.job), readOnly: true },
+            { name: 'token', mountPath: dirOf(AGENT_PATH.token), readOnly: true },
+          ]
+        : []),
+    ],
   };
 }
 

@@ -17,7 +17,13 @@ import {
   type AgentWarning,
 } from './agent-run.ts';
 import { hasStatus, MERGE_PATCH, type KubeClient } from './client.ts';
-import { agentJob, GRACE_SECONDS, MAX_WAIT_SECONDS, type JobOptions } from './job-manifest.ts';
+import {
+  agentJob,
+  GRACE_SECONDS,
+  MAX_WAIT_SECONDS,
+  type JobOptions,
+  type StoreAccess,
+} from './job-manifest.ts';
 import { ANNOTATION } from './cluster-names.ts';
 
 /** The part of an Informer that is read. */
@@ -25,13 +31,13 @@ export interface Lookup<T> {
   list(): readonly T[];
 }
 
-export interface KubeJobRunnerOptions extends Omit<JobOptions, 'ca' | 'peers' | 'waitingSince'> {
+export interface KubeJobRunnerOptions extends Omit<JobOptions, keyof StoreAccess | 'peers' | 'waitingSince'> {
   readonly client: KubeClient;
   readonly jobs: Lookup<AgentJobObject>;
   readonly pods: Lookup<AgentPod>;
   /** Events of the Jobs and of their pods, oldest first. */
   readonly warnings: Lookup<AgentWarning>;
-  readonly ca: () => string;
+  readonly store: () => StoreAccess;
   readonly peers: () => Promise<readonly string[]>;
   /** Seconds after which a Job that has not started holds no slot. */
   readonly startLimit: number;
@@ -94,11 +100,11 @@ export class KubeJobRunner implements JobRunner {
     const { client } = this.#options;
     const { name, node, commit, attempt } = request;
     try {
-      const { ca, peers, ...options } = this.#options;
+      const { store, peers, ...options } = this.#options;
       const waitingSince = this.#waitingSince.get(name)?.since;
       const body = agentJob(request, {
         ...options,
-        ca: ca(),
+        ...store(),
         peers: await peers(),
         ...(waitingSince !== undefined && { waitingSince }),
       });

@@ -12,7 +12,9 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { Agent, fetch } from 'undici';
 import { MultinicError } from '../api/errors.ts';
 import { found, hasStatus, type KubeClient } from './client.ts';
-import { CA_CONFIG_MAP, LABEL, NAME, OPERATOR_ACCOUNT, STORE_PORT, STORE_SERVICE } from './cluster-names.ts';
+import { AUDIENCE, CA_CONFIG_MAP, LABEL, NAME, OPERATOR_ACCOUNT, STORE_PORT } from './cluster-names.ts';
+
+import { storeName } from './store-name.ts';
 
 export interface StoreConnection {
   /** URL on this machine's loopback. */
@@ -27,7 +29,7 @@ export interface StoreConnection {
 export async function connectToStore(client: KubeClient, namespace: string): Promise<StoreConnection> {
   const pod = await leaderOf(client, namespace);
   const ca = await caOf(client, namespace);
-  const token = (await ownToken(client)) ?? (await operatorToken(client, namespace));
+  const token = await tokenFor(client, namespace);
   const forward = new PortForward(client.config);
   const sockets = new Set<Socket>();
   let trouble: string | undefined;
@@ -50,7 +52,7 @@ export async function connectToStore(client: KubeClient, namespace: string): Pro
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const dispatcher = new Agent({ connect: { ca, servername: STORE_SERVICE } });
+  const dispatcher = new Agent({ connect: { ca, servername: storeName(namespace) } });
   return {
     url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
     token,
@@ -97,34 +99,45 @@ async function caOf(client: KubeClient, namespace: string): Promise<string> {
   );
 }
 
+/**
+ * A token for the store alone, if the person may have one: the person's own token would be good for the API server too,
+ * and belongs into no pod. Else the person's own.
+ * @throws MultinicError `NoToken`, KubeError
+ */
+async function tokenFor(client: KubeClient, namespace: string): Promise<string> {
+  try {
+    return await storeToken(client, namespace);
+  } catch (cause) {
+    // A proxy before the API server answers what it likes for a path that it does not forward.
+    if (!hasStatus(cause, 400, 401, 403, 404, 405)) throw cause;
+    const own = await ownToken(client);
+    if (own !== undefined) return own;
+    throw new MultinicError(
+      'NoToken',
+      `your kubeconfig has no token, and ${
+        cause.status === 404
+          ? `there is no ServiceAccount ${OPERATOR_ACCOUNT} in ${namespace}: install the chart with operatorAccount.create=true`
+          : `you may not create serviceaccounts/token of ${OPERATOR_ACCOUNT} in ${namespace}: ask for the Role multinic-agent-operator-token, or for a token`
+      }`,
+      { cause },
+    );
+  }
+}
+
+async function storeToken(client: KubeClient, namespace: string): Promise<string> {
+  const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${OPERATOR_ACCOUNT}/token`;
+  const body = {
+    apiVersion: 'authentication.k8s.io/v1',
+    kind: 'TokenRequest',
+    spec: { audiences: [AUDIENCE], expirationSeconds: 600 },
+  };
+  const { status } = await client.request<{ status: { token: string } }>('POST', path, { body });
+  return status.token;
+}
+
 /** The bearer token of the kubeconfig's user; undefined: the user has a client certificate. */
 async function ownToken(client: KubeClient): Promise<string | undefined> {
   const context = new RequestContext(client.config.getCurrentCluster()!.server, HttpMethod.GET);
   await client.config.applySecurityAuthentication(context);
   return /^Bearer (\S+)$/.exec(context.getHeaders()['Authorization'] ?? '')?.[1];
-}
-
-/** Takes a token of an account that the person may use, because a client certificate proves nothing to the store. */
-async function operatorToken(client: KubeClient, namespace: string): Promise<string> {
-  const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${OPERATOR_ACCOUNT}/token`;
-  try {
-    const body = {
-      apiVersion: 'authentication.k8s.io/v1',
-      kind: 'TokenRequest',
-      spec: { expirationSeconds: 600 },
-    };
-    const { status } = await client.request<{ status: { token: string } }>('POST', path, { body });
-    return status.token;
-  } catch (cause) {
-    if (!hasStatus(cause, 403, 404)) throw cause;
-    throw new MultinicError(
-      'NoToken',
-      `your kubeconfig has a client certificate and no token, and ${
-        cause.status === 404
-          ? `there is no ServiceAccount ${OPERATOR_ACCOUNT} in ${namespace}: install the chart with operatorAccount.create=true`
-          : `you may not create serviceaccounts/token of ${OPERATOR_ACCOUNT} in ${namespace}: ask for that right, or for a token`
-      }`,
-      { cause },
-    );
-  }
 }

@@ -3,22 +3,27 @@
 
 import type { V1Lease } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
+import { LEASE_DEFAULTS } from '../api/defaults.ts';
 import { MultinicError } from '../api/errors.ts';
 import { pause } from './backoff.ts';
 import { hasStatus, type KubeClient } from './client.ts';
 
-export interface LeaderElectionOptions {
+/** Milliseconds. */
+export interface LeaseTiming {
+  /** Time without renewal after which other replicas may take the Lease over. */
+  readonly leaseDurationMs?: number;
+  /** Time without a successful renewal after which the leader gives up: well before others may take over. */
+  readonly renewDeadlineMs?: number;
+  readonly retryPeriodMs?: number;
+}
+
+export interface LeaderElectionOptions extends LeaseTiming {
   readonly client: KubeClient;
   readonly namespace: string;
   readonly name: string;
   /** Identity of this replica. */
   readonly identity: string;
   readonly log: Logger;
-  /** Time without renewal after which other replicas may take the Lease over. */
-  readonly leaseDurationMs?: number;
-  /** Time without a successful renewal after which the leader gives up: well before others may take over. */
-  readonly renewDeadlineMs?: number;
-  readonly retryPeriodMs?: number;
 }
 
 const RELEASE_MS = 5_000;
@@ -35,7 +40,12 @@ export class LeaderElection {
   #seen: Seen | undefined;
 
   constructor(options: LeaderElectionOptions) {
-    this.#options = { leaseDurationMs: 15_000, renewDeadlineMs: 10_000, retryPeriodMs: 2_000, ...options };
+    this.#options = {
+      leaseDurationMs: LEASE_DEFAULTS.duration * 1000,
+      renewDeadlineMs: LEASE_DEFAULTS.renewDeadline * 1000,
+      retryPeriodMs: LEASE_DEFAULTS.retryPeriod * 1000,
+      ...options,
+    };
   }
 
   /** The leader, as last seen. */

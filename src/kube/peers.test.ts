@@ -33,3 +33,21 @@ test('API servers and this pod, read again after a minute; what was known stays 
   now += 60_000;
   expect((await peers.list())[0]).toBe('10.0.0.8');
 });
+
+const peersOf = (api: FakeClient): Peers =>
+  new Peers({ client: api.client, namespace: 'ns', pod: 'multinic-agent-0', log: pino({ level: 'silent' }) });
+
+test('without the right to read them, the store alone', async () => {
+  const api = new FakeClient().on(SLICES, 403).on(POD, { status: { podIPs: [{ ip: '10.244.0.7' }] } });
+  expect(await peersOf(api).list()).toEqual(['10.244.0.7']);
+});
+
+test('Kubernetes before 1.21 has Endpoints', async () => {
+  const api = new FakeClient()
+    .on(SLICES, 404)
+    .on('GET /api/v1/namespaces/default/endpoints/kubernetes', {
+      subsets: [{ addresses: [{ ip: '10.0.0.5' }] }, {}],
+    })
+    .on(POD, { status: { podIPs: [{ ip: '10.244.0.7' }] } });
+  expect(await peersOf(api).list()).toEqual(['10.0.0.5', '10.244.0.7']);
+});

@@ -1,6 +1,6 @@
-import type { V1EndpointSliceList, V1Pod } from '@kubernetes/client-node';
+import type { V1Endpoints, V1EndpointSliceList, V1Pod } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
-import type { KubeClient } from './client.ts';
+import { hasStatus, type KubeClient } from './client.ts';
 
 export interface PeersOptions {
   readonly client: KubeClient;
@@ -12,6 +12,7 @@ export interface PeersOptions {
 }
 
 const API_SERVERS = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
+const ENDPOINTS = '/api/v1/namespaces/default/endpoints/kubernetes';
 const SERVICE = { labelSelector: 'kubernetes.io/service-name=kubernetes' };
 /** Time for which the addresses are remembered; they change only with the control plane. */
 const FRESH_MS = 60_000;
@@ -25,6 +26,8 @@ export class Peers {
   readonly #now: () => number;
   #known: Promise<readonly string[]> = Promise.resolve([]);
   #readAt = -Infinity;
+  #told = false;
+  #servers: readonly string[] = [];
 
   constructor(options: PeersOptions) {
     this.#options = options;
@@ -44,13 +47,10 @@ export class Peers {
   async #read(before: readonly string[]): Promise<readonly string[]> {
     const { client, namespace, pod, log } = this.#options;
     try {
-      const [slices, { status }] = await Promise.all([
-        client.request<V1EndpointSliceList>('GET', API_SERVERS, { query: SERVICE }),
+      const [servers, { status }] = await Promise.all([
+        this.#apiServers(),
         client.request<V1Pod>('GET', `/api/v1/namespaces/${namespace}/pods/${pod}`),
       ]);
-      const servers = slices.items.flatMap(({ endpoints }) =>
-        (endpoints ?? []).flatMap(({ addresses }) => addresses),
-      );
       const store = (status?.podIPs ?? []).flatMap(({ ip }) => ip ?? []);
       return [...new Set([...servers, ...store])];
     } catch (error) {
@@ -61,5 +61,29 @@ export class Peers {
       this.#readAt = -Infinity;
       return before;
     }
+  }
+
+  /** @returns the last known ones, maybe none, if the cluster's administrator does not give the right to read them */
+  async #apiServers(): Promise<readonly string[]> {
+    const { client, log } = this.#options;
+    try {
+      const { items } = await client.request<V1EndpointSliceList>('GET', API_SERVERS, { query: SERVICE });
+      this.#servers = items.flatMap(({ endpoints }) =>
+        (endpoints ?? []).flatMap(({ addresses }) => addresses),
+      );
+      return this.#servers;
+    } catch (error) {
+      // Kubernetes before 1.21 has only Endpoints.
+      if (hasStatus(error, 404)) return this.#endpoints();
+      if (!hasStatus(error, 403)) throw error;
+      if (!this.#told) log.warn({ err: error }, 'the addresses of the API servers may not be read');
+      this.#told = true;
+      return this.#servers;
+    }
+  }
+
+  async #endpoints(): Promise<string[]> {
+    const { subsets = [] } = await this.#options.client.request<V1Endpoints>('GET', ENDPOINTS);
+    return subsets.flatMap(({ addresses = [] }) => addresses.map(({ ip }) => ip));
   }
 }

@@ -1,8 +1,7 @@
 // `multinic controller`: controller, store and Jobs in a cluster. Every replica watches and answers probes; only the
 // replica that has the Lease works.
 
-import type { V1Pod, V1Service } from '@kubernetes/client-node';
-import { isIPv6 } from 'node:net';
+import type { V1Pod } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
 import { hasCode, MultinicError } from '../api/errors.ts';
 import type { Group } from '../api/multinicbizconfig.ts';
@@ -14,21 +13,22 @@ import { Pass, type PassOptions } from '../controller/pass.ts';
 import { BackgroundMaintenance } from '../controller/background-maintenance.ts';
 import { PassTrigger } from '../controller/pass-trigger.ts';
 import { NodeBranchPolicy } from '../history/policy.ts';
-import { serve, type StoreServer } from '../store/server/serve.ts';
+import { serve } from '../store/server/serve.ts';
 import { Store } from '../store/store.ts';
 import { KubeAuthenticator } from './authenticator.ts';
-import { serverCertificate, type ServerCertificate } from './certificate.ts';
-import { found, hasStatus, MERGE_PATCH, type KubeClient } from './client.ts';
+import { hasStatus, MERGE_PATCH, type KubeClient } from './client.ts';
 import { KubeConfigSource } from './config-source.ts';
 import { KubeJobRunner } from './job-runner.ts';
 import { LeaderAccess } from './leader-access.ts';
-import { LeaderElection } from './lease.ts';
+import { LeaderElection, type LeaseTiming } from './lease.ts';
 import { Metrics } from './metrics.ts';
-import { CONTROLLER_LEASE, LABEL, NAME, STORE_PORT, STORE_SERVICE } from './cluster-names.ts';
+import { CONTROLLER_LEASE, LABEL, NAME } from './cluster-names.ts';
+import type { PodSettings } from './pod-settings.ts';
 import { KubeNodeInventory } from './node-inventory.ts';
 import { Peers } from './peers.ts';
 import { serveProbes, storeProblems } from './health-server.ts';
 import { KubeStatusSink } from './status-sink.ts';
+import { StoreEndpoint } from './store-endpoint.ts';
 import { Watches } from './watches.ts';
 
 export interface KubeOptions extends Pick<ControllerContextOptions, 'guard'>, Pick<PassOptions, 'policy'> {
@@ -41,12 +41,17 @@ export interface KubeOptions extends Pick<ControllerContextOptions, 'guard'>, Pi
   readonly image: string;
   readonly imagePullPolicy: string;
   readonly imagePullSecrets: readonly string[];
+  /** Settings of the operator for the pods of agents. */
+  readonly pods: PodSettings;
+  readonly lease: LeaseTiming;
   readonly storeDir: string;
   readonly groups: readonly Group[];
   readonly port: number;
   readonly healthPort: number;
   /** Secret with certificates that somebody else maintains. */
   readonly tlsSecret?: string;
+  /** DNS domain of the cluster. */
+  readonly clusterDomain: string;
   /** Seconds that a Job stays after its outcome is recorded. */
   readonly jobTtl: number;
   /** Seconds that a Job's pod may take to start. */
@@ -58,7 +63,6 @@ export interface KubeOptions extends Pick<ControllerContextOptions, 'guard'>, Pi
 
 /** Silence after which a watch is reported: bookmarks come every minute. */
 const STALE_MS = 180_000;
-const CERTIFICATE_CHECK_MS = 3_600_000;
 
 /** Runs until the signal. @throws the error that made the leader give up: the pod restarts then */
 export async function runInCluster(options: KubeOptions): Promise<void> {
@@ -91,7 +95,14 @@ export async function runInCluster(options: KubeOptions): Promise<void> {
   // A container that restarts in its pod has lost the leadership, so the pod loses the leader's label.
   await labelLeader(client, namespace, pod, false);
 
-  const election = new LeaderElection({ client, namespace, name: CONTROLLER_LEASE, identity: pod, log });
+  const election = new LeaderElection({
+    client,
+    namespace,
+    name: CONTROLLER_LEASE,
+    identity: pod,
+    ...options.lease,
+    log,
+  });
   try {
     await election.run(async (over) => {
       await using leading = await Leader.start(options, watches, metrics, over);
@@ -154,9 +165,8 @@ class Leader implements AsyncDisposable {
     const inventory = new KubeNodeInventory(watches.nodes);
     const context = new ControllerContext({ ...options, store, inventory, sink, passTrigger });
 
-    const addresses = await serviceAddresses(client, namespace);
-    const certificate = new RenewedCertificate(options, addresses, await certificateOf(options, addresses));
-    await openServer(options, context, certificate, cleanup);
+    const endpoint = await StoreEndpoint.find(options);
+    await openServer(options, context, endpoint, cleanup);
 
     const peers = new Peers({ client, namespace, pod, log });
     const runner = new KubeJobRunner({
@@ -165,12 +175,12 @@ class Leader implements AsyncDisposable {
       image: options.image,
       imagePullPolicy: options.imagePullPolicy,
       imagePullSecrets: options.imagePullSecrets,
+      settings: options.pods,
       serverVersion: await client.serverVersion(),
       jobs: watches.jobs,
       pods: watches.pods,
       warnings: watches.warnings,
-      storeUrl: `https://${authority(addresses[0]!)}:${STORE_PORT}/git`,
-      ca: () => certificate.current.ca,
+      store: () => endpoint.access,
       peers: () => peers.list(),
       jobTtl: options.jobTtl,
       startLimit: options.startLimit,
@@ -244,7 +254,7 @@ async function isDeposed(over: AbortSignal, store: Store): Promise<boolean> {
 async function openServer(
   options: KubeOptions,
   context: ControllerContext,
-  certificate: RenewedCertificate,
+  endpoint: StoreEndpoint,
   cleanup: AsyncDisposableStack,
 ): Promise<void> {
   const { client, namespace, log } = options;
@@ -259,89 +269,16 @@ async function openServer(
     authenticate: async (token) => access.authenticate(token) ?? authenticator.authenticate(token),
     routes: apiRoutes(context),
     onPush: passTrigger.fire,
-    host: '::',
     port: options.port,
-    tls: certificate.current,
+    tls: endpoint.certificate,
     log,
     health: () => healthOf(reporter.snapshot, reporter.failure, since),
   });
   cleanup.defer(() => server.close());
-  const publish = (): Promise<void> => access.publish(options.port, certificate.current.ca);
-  cleanup.defer(certificate.renewFor(server, publish));
+  const publish = (): Promise<void> => access.publish(options.port, endpoint.certificate.ca);
+  cleanup.defer(endpoint.keepFor(server, publish));
   cleanup.defer(() => access.withdraw());
   await publish();
-}
-
-/** The certificate of the store's server, renewed in time. */
-class RenewedCertificate {
-  readonly #options: KubeOptions;
-  readonly #addresses: readonly string[];
-  #current: ServerCertificate;
-
-  constructor(options: KubeOptions, addresses: readonly string[], first: ServerCertificate) {
-    this.#options = options;
-    this.#addresses = addresses;
-    this.#current = first;
-  }
-
-  get current(): ServerCertificate {
-    return this.#current;
-  }
-
-  /** Renews the certificate of a server from time to time. @returns function that ends the renewals */
-  renewFor(server: StoreServer, renewed: () => Promise<void>): () => void {
-    const renewing = setInterval(() => {
-      void this.#renew(server, renewed);
-    }, CERTIFICATE_CHECK_MS);
-    return () => clearInterval(renewing);
-  }
-
-  async #renew(server: StoreServer, renewed: () => Promise<void>): Promise<void> {
-    try {
-      this.#current = await certificateOf(this.#options, this.#addresses);
-      server.renew(this.#current);
-      await renewed();
-    } catch (error) {
-      this.#options.log.error({ err: error }, 'the certificate was not renewed: trying again');
-    }
-  }
-}
-
-/** ClusterIPs of the store's Service, because a node's own resolver knows no names of the cluster. */
-async function serviceAddresses(client: KubeClient, namespace: string): Promise<string[]> {
-  const path = `/api/v1/namespaces/${namespace}/services/${STORE_SERVICE}`;
-  const service = await found(client.request<V1Service>('GET', path));
-  const addresses = service?.spec?.clusterIPs ?? [service?.spec?.clusterIP ?? 'None'];
-  if (addresses.length > 0 && addresses[0] !== 'None') return addresses;
-  throw new MultinicError(
-    'NoService',
-    `Service ${STORE_SERVICE} in ${namespace} has no ClusterIP, which agents need: install the chart's`,
-  );
-}
-
-function certificateOf(
-  { client, namespace, tlsSecret }: KubeOptions,
-  addresses: readonly string[],
-): Promise<ServerCertificate> {
-  const service = `${STORE_SERVICE}.${namespace}`;
-  return serverCertificate({
-    client,
-    namespace,
-    ...(tlsSecret !== undefined && { given: tlsSecret }),
-    names: [
-      STORE_SERVICE,
-      service,
-      `${service}.svc`,
-      `${service}.svc.cluster.local`,
-      'localhost',
-      '127.0.0.1',
-      ...addresses,
-    ],
-  });
-}
-
-function authority(address: string): string {
-  return isIPv6(address) ? `[${address}]` : address;
 }
 
 /** Leads the store's Service to this pod alone, by its label. A killed or hanging pod keeps the label until now. */

@@ -3,8 +3,9 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import { setTimeout as pause } from 'node:timers/promises';
 import { MultinicError } from '../api/errors.ts';
-import type { KubeClient } from './client.ts';
+import { hasStatus, type KubeClient } from './client.ts';
 import { shellPod, type ManifestOptions } from './job-manifest.ts';
+import { readPodSettings } from './pod-settings.ts';
 
 export interface ShellOptions {
   readonly client: KubeClient;
@@ -24,7 +25,7 @@ export async function startShell({ client, namespace, node, timeoutMs }: ShellOp
   const pods = `/api/v1/namespaces/${namespace}/pods`;
   const body = shellPod(node, {
     namespace,
-    ...(await imageOf(client, namespace)),
+    ...(await agentsOf(client, namespace)),
     serverVersion: await client.serverVersion(),
   });
   const made = await client.request<V1Pod>('POST', pods, { body });
@@ -49,24 +50,38 @@ interface Deployment {
   readonly spec: {
     readonly template: {
       readonly spec: {
-        readonly containers: readonly { readonly image: string; readonly imagePullPolicy: string }[];
+        readonly containers: readonly {
+          readonly image: string;
+          readonly imagePullPolicy: string;
+          readonly args?: readonly string[];
+          readonly env?: readonly { readonly name: string; readonly value?: string }[];
+        }[];
         readonly imagePullSecrets?: readonly { readonly name: string }[];
       };
     };
   };
 }
 
-async function imageOf(
+/** Reads what the controller gives its agents. */
+async function agentsOf(
   client: KubeClient,
   namespace: string,
-): Promise<Pick<ManifestOptions, 'image' | 'imagePullPolicy' | 'imagePullSecrets'>> {
+): Promise<Omit<ManifestOptions, 'namespace' | 'serverVersion'>> {
   const path = `/apis/apps/v1/namespaces/${namespace}/deployments/multinic-agent-controller`;
   try {
     const { spec } = await client.request<Deployment>('GET', path);
     const { containers, imagePullSecrets = [] } = spec.template.spec;
-    const { image, imagePullPolicy } = containers[0]!;
-    return { image, imagePullPolicy, imagePullSecrets: imagePullSecrets.map(({ name }) => name) };
+    const { image, imagePullPolicy, env = [], args = [] } = containers[0]!;
+    const value = (name: string): string | undefined => env.find((each) => each.name === name)?.value;
+    const settings = args.find((each) => each.startsWith(SETTINGS))?.slice(SETTINGS.length);
+    return {
+      image: value('AGENT_IMAGE') ?? image,
+      imagePullPolicy: value('AGENT_IMAGE_PULL_POLICY') ?? imagePullPolicy,
+      imagePullSecrets: imagePullSecrets.map(({ name }) => name),
+      settings: settings === undefined ? {} : readPodSettings(settings),
+    };
   } catch (cause) {
+    if (!hasStatus(cause, 404)) throw cause;
     throw new MultinicError(
       'NoController',
       `there is no controller in namespace ${namespace}: name its namespace with --namespace`,
@@ -74,3 +89,5 @@ async function imageOf(
     );
   }
 }
+
+const SETTINGS = '--agent-pod=';

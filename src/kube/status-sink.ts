@@ -9,6 +9,7 @@ import { formatConfigRef } from '../history/commit-format.ts';
 import type { ConfigRef } from '../network/node.ts';
 import { APPLY_PATCH, hasStatus, type KubeClient } from './client.ts';
 import type { ConfigLookup } from './config-source.ts';
+import { clusterRemedy } from './cluster-remedy.ts';
 import { EventRecorder } from './event-recorder.ts';
 import { FIELD_MANAGER } from './cluster-names.ts';
 import { WorkQueue } from './queue.ts';
@@ -68,7 +69,7 @@ export class KubeStatusSink implements StatusSink {
   }
 
   async emit(event: ControllerEvent): Promise<void> {
-    this.#events.emit(event);
+    this.#events.emit({ ...event, message: clusterRemedy(event.message, this.#options.namespace) });
   }
 
   depths(): Record<string, number> {
@@ -86,7 +87,10 @@ export class KubeStatusSink implements StatusSink {
     const { ref, status } = wanted;
     const config = this.#config(ref);
     const { group, namespace, name } = ref;
-    const fitted = fitStatus(status, Buffer.byteLength(JSON.stringify(config?.object.spec ?? {})));
+    const fitted = fitStatus(
+      this.#remedied(status),
+      Buffer.byteLength(JSON.stringify(config?.object.spec ?? {})),
+    );
     if (isDeepStrictEqual(config?.status, fitted)) return;
     this.#writtenAt.set(key, performance.now());
     const path = `/apis/${group}/${VERSION}/namespaces/${namespace}/${PLURAL}/${name}/status`;
@@ -107,6 +111,17 @@ export class KubeStatusSink implements StatusSink {
       if (hasStatus(error, 404, 409)) return;
       throw error;
     }
+  }
+
+  #remedied(status: ConfigStatus): ConfigStatus {
+    const { namespace } = this.#options;
+    const remedied = <T extends { readonly message?: string }>(item: T): T =>
+      item.message === undefined ? item : { ...item, message: clusterRemedy(item.message, namespace) };
+    return {
+      ...status,
+      conditions: status.conditions.map(remedied),
+      nodeStatuses: status.nodeStatuses.map(remedied),
+    };
   }
 
   #config(ref: ConfigRef): ReturnType<ConfigLookup['get']> {

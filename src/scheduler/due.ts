@@ -53,6 +53,8 @@ export interface NodeFacts {
   /** Problem of the node's inventory entry, in words for people. */
   readonly problem?: string;
   readonly paused: boolean;
+  /** The CR of the node pauses it, by its annotation. */
+  readonly pausedByConfig?: true;
   /** The node's own way to apply; absent: the policy's. */
   readonly apply?: AgentJob['apply'];
   /** Hosts that must answer after a change on this node. */

@@ -23,6 +23,7 @@ const OPTIONS = {
   imagePullPolicy: 'IfNotPresent',
   serverVersion: { major: 1, minor: 30 },
   imagePullSecrets: [],
+  settings: {},
 };
 
 function job() {
@@ -37,7 +38,7 @@ function job() {
       apply: 'live',
       deadlineSeconds: 120,
     },
-    { ...OPTIONS, storeUrl: 'https://10.96.0.7:8443/git', ca: 'CA', peers: [] },
+    { ...OPTIONS, storeUrl: 'https://10.96.0.7:8443/git', ca: 'CA', serverName: 'NAME', peers: [] },
   );
 }
 

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { Agent, IncomingMessage } from 'node:http';
 import type { HttpClient } from 'isomorphic-git';
 import { MultinicError } from '../../api/errors.ts';
 import { httpFor } from '../host/node-http.ts';
@@ -9,6 +9,8 @@ export interface StoreClientOptions {
   readonly signal: AbortSignal;
   /** PEM of the authority that signed the store's certificate; absent: the authorities that Node trusts. */
   readonly ca?: string;
+  /** Name in the store's certificate; absent: the host of the URL. */
+  readonly serverName?: string;
   /** Limit on the bytes of all answers together. */
   readonly maxBytes: number;
 }
@@ -22,11 +24,7 @@ export function storeClient(
 ): HttpClient & { readonly bytes: () => number; close(): void } {
   const http = httpFor(options.url);
   const request: (typeof import('node:http'))['request'] = http.request;
-  const agent = new http.Agent({
-    keepAlive: true,
-    maxSockets: 1,
-    ...(options.ca === undefined ? {} : { ca: options.ca }),
-  });
+  const agent = connection(options);
   let received = 0;
 
   async function* limited(response: IncomingMessage): AsyncIterableIterator<Uint8Array> {
@@ -80,6 +78,16 @@ export function storeClient(
       };
     },
   };
+}
+
+/** One connection, which trusts the CA of the store and asks for its name. */
+function connection({ url, ca, serverName }: StoreClientOptions): Agent {
+  return new (httpFor(url).Agent)({
+    keepAlive: true,
+    maxSockets: 1,
+    ...(ca === undefined ? {} : { ca }),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+  });
 }
 
 const REASON_KEPT = 500;

@@ -16,6 +16,8 @@ export interface CheckoutRequest {
   readonly timeoutMs: number;
   /** PEM of the authority that signed the store's certificate. */
   readonly ca?: string;
+  /** Name in the store's certificate; absent: the host of the URL. */
+  readonly serverName?: string;
 }
 
 export interface CheckoutEntry {
@@ -50,10 +52,17 @@ const CONFIG = '[remote "origin"]\n\tfetch = +refs/heads/*:refs/remotes/origin/*
  *   every object)
  */
 export async function checkout(request: CheckoutRequest): Promise<Checkout> {
-  const { url, ref, token, ca } = request;
+  const { url, ref, token, ca, serverName } = request;
   const fs = new MemoryFiles();
   const signal = AbortSignal.timeout(request.timeoutMs);
-  const http = storeClient({ url, token, signal, maxBytes: MAX_BYTES, ...(ca === undefined ? {} : { ca }) });
+  const http = storeClient({
+    url,
+    token,
+    signal,
+    maxBytes: MAX_BYTES,
+    ...(ca === undefined ? {} : { ca }),
+    ...(serverName === undefined ? {} : { serverName }),
+  });
   try {
     const git = await loadGit();
     await fs.writeFile(`${GITDIR}/config`, CONFIG);

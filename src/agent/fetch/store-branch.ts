@@ -28,6 +28,7 @@ export function httpBranch(job: AgentJob): Branch {
           url: job.url,
           token: readToken(job),
           ...(ca !== undefined && { ca }),
+          ...(job.serverName !== undefined && { serverName: job.serverName }),
           ref: nodeRef(job.node),
           timeoutMs: Math.min(CHECKOUT_TIMEOUT_MS, workingSeconds(job.deadlineSeconds) * 1000),
         }),
@@ -42,7 +43,7 @@ async function probe(job: AgentJob): Promise<void> {
   const url = new URL(`${job.url.replace(/\/$/, '')}/info/refs?service=git-upload-pack`);
   const [token, ca] = [readToken(job), readCa(job)];
   try {
-    await patiently(job, () => anyAnswer(url, token, ca));
+    await patiently(job, () => anyAnswer(url, token, { ca, servername: job.serverName }));
   } catch (cause) {
     throw new MultinicError(
       'StoreLost',
@@ -69,14 +70,19 @@ async function patiently<T>(job: AgentJob, ask: () => Promise<T>): Promise<T> {
   }
 }
 
-function anyAnswer(url: URL, token: string, ca: string | undefined): Promise<void> {
+function anyAnswer(
+  url: URL,
+  token: string,
+  tls: { readonly ca: string | undefined; readonly servername: string | undefined },
+): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   // A new connection, because one that was open before the change proves nothing.
   const options = {
     agent: false,
     headers: { authorization: `Bearer ${token}` },
     signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
-    ...(ca !== undefined && { ca }),
+    ...(tls.ca !== undefined && { ca: tls.ca }),
+    ...(tls.servername !== undefined && { servername: tls.servername }),
   };
   const onAnswer = (response: IncomingMessage): void => {
     response.destroy();

@@ -26,7 +26,8 @@ export interface ServeOptions {
   readonly routes?: readonly Route[];
   /** Called for every branch that a push moved, after the move is durable and before the client has its answer. */
   readonly onPush: (push: Push) => void;
-  readonly host: string;
+  /** Absent: all addresses, of both families where the kernel knows IPv6. */
+  readonly host?: string;
   /** 0: any free port. */
   readonly port: number;
   /** PEM. Without it the server speaks plain HTTP. */
@@ -70,7 +71,7 @@ export async function serve(options: ServeOptions): Promise<StoreServer> {
       ? createServer(limits, listener)
       : createTlsServer({ ...limits, ...options.tls, handshakeTimeout: HEADERS_TIMEOUT_MS }, listener);
   server.on('connection', (socket) => service.callers.connected(socket));
-  server.listen(options.port, options.host);
+  server.listen({ port: options.port, ...(options.host !== undefined && { host: options.host }) });
   await once(server, 'listening');
   return {
     url: `${options.tls === undefined ? 'http' : 'https'}://${authority(server)}`,
