@@ -1,6 +1,7 @@
 // Passes of the mirror over 5,000 nodes in ten CRs, from the CRs to durable commits. The bench runs in a process of its
 // own with the flags of the built program, so that its memory is the mirror's.
 
+import type { Oid } from '../src/api/oid.ts';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,7 +68,7 @@ async function measure(): Promise<void> {
   await rm(folder, { recursive: true, force: true });
 }
 
-let tip: string | null = null;
+let tip: Oid | null = null;
 
 async function bareWrite(store: Store, round: number): Promise<void> {
   const batch = new Batch();

@@ -64,7 +64,7 @@ async function oneNode(): Promise<void> {
       alone.push(await timed(async () => store.write(await nodeChange(store, node, round))));
       both.push(await timed(async () => store.write(await nodeChange(store, node, round, true))));
       const bare = await nodeChange(store, node, -round - 1);
-      const parent = (await store.reader.ref(refOf(node))) ?? '';
+      const parent = (await store.reader.ref(refOf(node)))!;
       probe.push(await timed(() => bareWrite(store, bare, node, parent)));
     }
     const bare = 'bare fsynced fast-import with update-ref';
@@ -83,7 +83,7 @@ async function allNodes(): Promise<void> {
     const change = async (round: number): Promise<Batch> => {
       const batch = new Batch();
       const refs = await store.reader.refs('refs/heads/node/');
-      for (let node = 0; node < NODES; node += 1) addChange(batch, node, round, refs.get(refOf(node)) ?? '');
+      for (let node = 0; node < NODES; node += 1) addChange(batch, node, round, refs.get(refOf(node))!);
       return batch;
     };
     const ours = await timed(async () => store.write(await change(1)));
@@ -122,7 +122,7 @@ async function inARow(): Promise<void> {
       times.push(await timed(async () => store.write(await nodeChange(store, node, round))));
       maintained += await timed(() => maintenance.runIfDue());
       if (round >= window && round < commits - window) continue;
-      const parent = (await small.reader.ref(refOf(0))) ?? '';
+      const parent = (await small.reader.ref(refOf(0)))!;
       const bare = await nodeChange(small, 0, round);
       probes.push(await timed(() => bareWrite(small, bare, 0, parent)));
     }
@@ -183,7 +183,7 @@ const TRAILERS = [
 
 /** Ten CRs of 500 nodes, one file a node under hashed folders. */
 async function mainOf(store: Store): Promise<Batch> {
-  const tip = (await store.reader.ref('refs/heads/main')) ?? '';
+  const tip = (await store.reader.ref('refs/heads/main'))!;
   const files = new Map(Array.from({ length: NODES }, (_, node) => [mainPath(node), entry(node, 1500)]));
   const batch = new Batch();
   batch.move('refs/heads/main', batch.commit({ ...COMMIT, parents: [tip], files }), tip);
@@ -194,9 +194,9 @@ const COMMIT = { author: AUTHOR, subject: 'production: generation 2', trailers: 
 
 async function nodeChange(store: Store, node: number, round: number, withMain = false): Promise<Batch> {
   const batch = new Batch();
-  addChange(batch, node, round, (await store.reader.ref(refOf(node))) ?? '');
+  addChange(batch, node, round, (await store.reader.ref(refOf(node)))!);
   if (withMain) {
-    const tip = (await store.reader.ref('refs/heads/main')) ?? '';
+    const tip = (await store.reader.ref('refs/heads/main'))!;
     const files = new Map([[mainPath(node), entry(node, round)]]);
     batch.move('refs/heads/main', batch.commit({ ...COMMIT, parents: [tip], files }), tip);
   }

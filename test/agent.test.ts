@@ -1,3 +1,4 @@
+import { oid } from './support/oid.ts';
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -409,7 +410,7 @@ describe('hostile trees in a real store', () => {
       env: index,
       encoding: 'utf8',
     }).trim();
-    const commit = git(['commit-tree', tree, '-p', tip ?? '', '-m', 'hostile']);
+    const commit = oid(git(['commit-tree', tree, '-p', tip ?? '', '-m', 'hostile']));
     const batch = new Batch();
     batch.move(ref, commit, tip ?? null);
     await store.store.write(batch);

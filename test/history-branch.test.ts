@@ -1,5 +1,7 @@
 // What a branch means, on a real store without hosts: tips that came past us, holds, names, the controller's own commits.
 
+import type { Oid } from '../src/api/oid.ts';
+import { oid } from './support/oid.ts';
 import { cp, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -117,7 +119,7 @@ describe('a hold', () => {
     await using fleet = await fleetOf('a');
     const stepwise = new Branches(fleet.reader);
     const holds: (string | undefined)[] = [];
-    const commits: string[] = [];
+    const commits: Oid[] = [];
     for (const mtu of [1400, 1300, 1500, 1350, 1351]) {
       fleet.now += 60_000;
       commits.push(await fleet.push('a', await withMtu(fleet, 'a', mtu), `mtu ${mtu}`));
@@ -178,7 +180,7 @@ test("trailers of a person's commit mean nothing", async () => {
   const main = trailer(base.commit!, 'Main-Commit')!;
   fleet.want('cr', { a: 1450 });
   await fleet.pass();
-  const forged = `add multinic0\n\nChange: spec\nMain-Commit: ${'0'.repeat(40)}\nEnds-Hold: ${main}`;
+  const forged = `add multinic0\n\nChange: spec\nMain-Commit: ${oid('0'.repeat(40))}\nEnds-Hold: ${main}`;
   await fleet.push('a', await withMtu(fleet, 'a', 1400), forged);
   const branch = await fleet.branch('a');
   expect(branch.base.network[0]!.mtu).toBe(1450);

@@ -1,3 +1,5 @@
+import type { Oid } from '../src/api/oid.ts';
+import { oid } from './support/oid.ts';
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -45,7 +47,7 @@ beforeEach(() => {
 });
 
 const allTips = async () => JSON.stringify([...(await server.store.reader.refs('refs/heads/'))]);
-const tipOf = async (ref: string): Promise<string> => (await server.store.reader.ref(ref)) ?? '';
+const tipOf = async (ref: string): Promise<Oid> => (await server.store.reader.ref(ref))!;
 const push = (...refs: string[]) => git(copy, 'push', 'origin', ...refs);
 const audits = async (): Promise<number> => {
   const tip = await server.store.reader.ref('refs/audit/pushes');
@@ -59,8 +61,8 @@ async function start(node = 'worker-1'): Promise<void> {
 }
 
 /** A commit by the controller itself, on top of a branch's tip. */
-async function writeOurs(store: Store, ref: string, text: string, from?: string): Promise<string> {
-  const tip = from ?? (await store.reader.ref(ref)) ?? '';
+async function writeOurs(store: Store, ref: string, text: string, from?: Oid): Promise<Oid> {
+  const tip = from ?? (await store.reader.ref(ref))!;
   const batch = new Batch();
   const commit = batch.commit({
     parents: [tip],
@@ -70,8 +72,8 @@ async function writeOurs(store: Store, ref: string, text: string, from?: string)
     trailers: [],
   });
   batch.move(ref, commit, tip);
-  const [oid = ''] = await store.write(batch);
-  return oid;
+  const [written] = await store.write(batch);
+  return written!;
 }
 
 describe('a push that is accepted', () => {
@@ -233,7 +235,7 @@ describe('a push that is refused', () => {
     ['a certificate', Buffer.concat([pkt('push-cert\0 report-status\n'), FLUSH])],
     [
       'a bad id',
-      Buffer.concat([pkt(`${'x'.repeat(40)} ${'0'.repeat(40)} ${NODE_REF}\0 report-status\n`), FLUSH]),
+      Buffer.concat([pkt(`${'x'.repeat(40)} ${oid('0'.repeat(40))} ${NODE_REF}\0 report-status\n`), FLUSH]),
     ],
   ])('%s: 400', async (_, body) => {
     const { status } = await request(server, '/git/git-receive-pack', {
@@ -288,7 +290,7 @@ describe('a race', () => {
     await commitFile(copy, 'etc/mtu', '1501', 'beside');
     await start();
     await commitFile(copy, 'etc/mtu', '1501', 'late');
-    let writing: Promise<string> | undefined;
+    let writing: Promise<Oid> | undefined;
     during = async () => {
       await (writing ??= writeOurs(server.store, NODE_REF, '1502'));
     };

@@ -53,19 +53,19 @@ const basic = (user: string, password: string) => ({
 
 /** A fetch of its own tip that says something more. */
 async function probe(said: Buffer[], had: Buffer[] = []) {
-  const tip = (await server.store.reader.ref(NODE_REF)) ?? '';
+  const tip = (await server.store.reader.ref(NODE_REF))!;
   const wants = pkt(`want ${tip} multi_ack_detailed side-band-64k thin-pack ofs-delta\n`);
   const body = Buffer.concat([wants, ...said, FLUSH, ...had, pkt('done\n')]);
   return request(server, '/git/git-upload-pack', { method: 'POST', token: TOKENS.node, body });
 }
 
 async function blob(ref: string, path: string): Promise<string | undefined> {
-  const listing = await server.store.reader.list((await server.store.reader.ref(ref)) ?? '');
+  const listing = await server.store.reader.list((await server.store.reader.ref(ref))!);
   return listing.get(path)?.oid;
 }
 
 async function tree(ref: string): Promise<string> {
-  return (await server.store.reader.commit((await server.store.reader.ref(ref)) ?? '')).tree;
+  return (await server.store.reader.commit((await server.store.reader.ref(ref))!)).tree;
 }
 
 const post = (path: string, body: string, token = TOKENS.write) =>
@@ -220,7 +220,7 @@ describe('what a node sees', () => {
   });
 
   test('its tip can be fetched, by plain git too', async () => {
-    const tip = (await server.store.reader.ref(NODE_REF)) ?? '';
+    const tip = (await server.store.reader.ref(NODE_REF))!;
     expect((await want(TOKENS.node, tip, '0')).text).toContain('PACK');
     const { code } = await git(
       server.folder,
@@ -260,7 +260,7 @@ describe('what a node sees', () => {
   });
 
   test('what it says to have is not answered: whether an object exists is no business of its', async () => {
-    const other = (await server.store.reader.ref(OTHER_REF)) ?? '';
+    const other = (await server.store.reader.ref(OTHER_REF))!;
     const { text } = await probe([], [pkt(`have ${other}\n`)]);
     expect(text).toContain('PACK');
     expect(text).not.toContain('ACK '.concat(other));
@@ -274,15 +274,15 @@ describe('what a node sees', () => {
   );
 
   test("shallow at its own commit is fine, at another's refused", async () => {
-    const own = (await server.store.reader.ref(NODE_REF)) ?? '';
-    const other = (await server.store.reader.ref(OTHER_REF)) ?? '';
+    const own = (await server.store.reader.ref(NODE_REF))!;
+    const other = (await server.store.reader.ref(OTHER_REF))!;
     expect((await probe([pkt(`shallow ${own}\n`), pkt('deepen 1\n')])).status).toBe(200);
     expect((await probe([pkt(`shallow ${other}\n`)])).status).toBe(403);
   });
 
   test('fetches again with plain git after its branch has moved', async () => {
     const copy = await clone(server, TOKENS.node, 'again');
-    const tip = (await server.store.reader.ref(NODE_REF)) ?? '';
+    const tip = (await server.store.reader.ref(NODE_REF))!;
     const batch = new Batch();
     const next = batch.commit({
       parents: [tip],
@@ -313,7 +313,7 @@ describe('what a node sees', () => {
 
 describe('requests', () => {
   test('a gzipped body is understood; a bomb and a broken one are not', async () => {
-    const tip = (await server.store.reader.ref(NODE_REF)) ?? '';
+    const tip = (await server.store.reader.ref(NODE_REF))!;
     const body = Buffer.concat([pkt(`want ${tip} side-band-64k ofs-delta\n`), FLUSH, pkt('done\n')]);
     const post = (bytes: Buffer, encoding = 'gzip') =>
       request(server, '/git/git-upload-pack', {

@@ -1,5 +1,6 @@
 // The local home with real processes and real file events. The agent is a script, so that a test decides when and
 // how it ends.
+import { oid } from './support/oid.ts';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFile, cp, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
@@ -16,7 +17,7 @@ import { watchHome, type Watch } from '../src/local/watch.ts';
 import type { JobRequest, JobStatus } from '../src/scheduler/job-port.ts';
 
 const SOURCE = join(import.meta.dirname, '../src/local');
-const COMMIT = 'c'.repeat(40);
+const COMMIT = oid('c'.repeat(40));
 const NODE = 'k8s-worker-01';
 
 /** Notes its start, waits until the test lets it go, and hands in the report that the test has laid out. */
@@ -242,7 +243,7 @@ describe('an end without a report', () => {
 
   test.each([
     ['of another job', { job: 'multinic-agent-i-1-20200101000000' }],
-    ['of another commit', { commit: 'd'.repeat(40) }],
+    ['of another commit', { commit: oid('d'.repeat(40)) }],
     ['of another version', { version: 2 as unknown as 1 }],
   ])('is what a report %s counts as', async (_, spoilt) => {
     const runner = await open();

@@ -1,5 +1,6 @@
 // Maintenance, backup and restore: what is done to a store as a whole.
 
+import type { Oid } from '../src/api/oid.ts';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -47,7 +48,7 @@ test('a write that loses leaves nothing behind, or maintenance takes it away bes
     // What has lost before it begins writes no object at all.
     const [ref = '', other = ''] = VALUE_REFS;
     const tips = await store.reader.refs('refs/heads/');
-    const batchFrom = (from: string): Batch => {
+    const batchFrom = (from: Oid): Batch => {
       const batch = new Batch();
       for (const each of [ref, other]) {
         const commit = batch.commit({
@@ -109,7 +110,7 @@ test('maintenance packs everything, prunes what no ref reaches, and an open read
     const { dir } = store;
     const reader = openReader(dir);
     for (let value = 1; value <= 5; value += 1) await writeValue(store, value);
-    const tips = await Promise.all(VALUE_REFS.map(async (ref) => (await reader.ref(ref)) ?? ''));
+    const tips = await Promise.all(VALUE_REFS.map(async (ref) => (await reader.ref(ref))!));
     await writeFile(join(folder, 'lost'), 'lost\n');
     execFileSync('git', ['-C', dir, 'hash-object', '-w', join(folder, 'lost')]);
     expect(unreachable(dir)).toHaveLength(1);
@@ -263,7 +264,7 @@ test('fsck names a store that lost an object', async () => {
   await inStore(async (store) => {
     await writeValue(store, 1);
     await store.fsck();
-    const tip = (await store.reader.ref(VALUE_REFS[0] ?? '')) ?? '';
+    const tip = (await store.reader.ref(VALUE_REFS[0]!))!;
     const { tree } = await store.reader.commit(tip);
     execFileSync('rm', [join(store.dir, 'objects', tree.slice(0, 2), tree.slice(2))]);
     expect(await store.fsck().catch(codeOf)).toBe('Corrupt');

@@ -87,7 +87,7 @@ test('many new branches, killed between the transaction and the one rename that 
     );
     const store = await Store.open(join(folder, 'store.git'));
     const writeAll = async (subject: string): Promise<void> => {
-      const main = (await store.reader.ref('refs/heads/main')) ?? '';
+      const main = (await store.reader.ref('refs/heads/main'))!;
       const batch = new Batch();
       const author = { name: 'a', email: 'a@example.org' };
       batch.move(
@@ -116,7 +116,7 @@ test('many new branches, killed between the transaction and the one rename that 
       await writeAll('second');
       expect((await store.reader.refs('refs/heads/node/')).size).toBe(BULK_CREATIONS);
       expect(await leftovers(store.dir)).toEqual([]);
-      const tip = (await store.reader.ref('refs/heads/main')) ?? '';
+      const tip = (await store.reader.ref('refs/heads/main'))!;
       expect((await store.reader.log(tip, { limit: 2 })).map(({ subject }) => subject)).toEqual([
         'second',
         'first',

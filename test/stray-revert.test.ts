@@ -1,5 +1,6 @@
 // A revert by plain git that lands in another interface's file, because git takes the two files for one that was renamed.
 
+import { oid } from './support/oid.ts';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { expect, test } from 'vitest';
@@ -55,7 +56,7 @@ test('is refused, and git revert without renames does not do it', async () => {
     principal: { name: 'alice', role: 'write' },
     ref: nodeRef('a'),
     old: tip,
-    new: made,
+    new: oid(made),
   } as const;
   const policy = new NodeBranchPolicy(() => fleet.now);
   await expect(policy.check(push, fleet.reader)).rejects.toMatchObject({
@@ -70,7 +71,7 @@ test('is refused, and git revert without renames does not do it', async () => {
   expect((await git('revert', '--no-edit', 'HEAD')).exitCode).toBe(0);
   const { stdout: right } = await git('rev-parse', 'HEAD');
   await fleet.git(['fetch', '-q', copy, 'HEAD']);
-  await expect(policy.check({ ...push, new: right }, fleet.reader)).resolves.toEqual([
+  await expect(policy.check({ ...push, new: oid(right) }, fleet.reader)).resolves.toEqual([
     `node/a: multinic5 (${B}): remove multinic5`,
     `node/a: multinic0 (${A}): add multinic0 10.0.0.10/24`,
   ]);

@@ -1,3 +1,4 @@
+import { oid } from '../../test/support/oid.ts';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +16,7 @@ const OUTCOME: Outcome = {
   version: 1,
   node: 'worker-1',
   job: 'multinic-agent-i-0123456789abcdef0-20250121103200',
-  commit: '1'.repeat(40),
+  commit: oid('1'.repeat(40)),
   result: 'Applied',
   step: 'report',
   machineId: '8b3c1f0e5d9a4c7b92e61a0f3d7c5b01',

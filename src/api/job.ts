@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { DEFAULTS } from './defaults.ts';
+import { oidSchema } from './oid-schema.ts';
 
 export const APPLY_MODES = ['live', 'full', 'files'] as const;
 
@@ -15,12 +16,12 @@ export const AgentJob = z.strictObject({
    * The commit to apply: the tip of node/<node> when the Job was made. Of an observation: the commit that the host's
    * record should name.
    */
-  commit: z.string(),
+  commit: oidSchema,
   /**
    * The commit that put the host in its present state: the tried commit of the newest such outcome; null: no such
    * outcome yet.
    */
-  expectedRecord: z.string().nullable(),
+  expectedRecord: oidSchema.nullable(),
   /** Smart-HTTP URL of the store. */
   url: z.string(),
   /** Bearer token that reads this node's branch; given by file so that no process list shows it. */

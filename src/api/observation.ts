@@ -1,6 +1,7 @@
 // The agent's report of an observation, and the files that it sends to the store when the host has drifted.
 
 import * as z from 'zod';
+import { oidSchema } from './oid-schema.ts';
 import { readReason } from './reasons/reasons.ts';
 
 /**
@@ -27,7 +28,6 @@ export const DIFFERENCE_KINDS = [
 /** Longest text of a difference. */
 export const DIFFERENCE_TEXT_MAX = 200;
 
-const oid = z.string().regex(/^[0-9a-f]{40}$/);
 // Commit messages have these texts in their lines, and a host must not be able to add lines of its own.
 const text = z
   .string()
@@ -60,7 +60,7 @@ export const Observation = z.strictObject({
   node: z.string(),
   job: z.string(),
   /** The commit that the host was compared with: the one that its record names. */
-  commit: oid,
+  commit: oidSchema,
   result: z.enum(OBSERVATION_RESULTS),
   /** With Unclear: the code that a run would report, or the code of the error. */
   reason: reason.optional(),
@@ -81,7 +81,7 @@ export const Observation = z.strictObject({
   /** With Drifted: the same for the same drift, whether differences were cut or not. */
   digest: digest.optional(),
   /** With Drifted: git tree id of the host's managed files, which the store has taken. Absent: the store has them not. */
-  tree: oid.optional(),
+  tree: oidSchema.optional(),
   /** Codes of conditions that are harmless now and may break later, as of a run. */
   warnings: z.array(reason).optional(),
 });
@@ -102,10 +102,10 @@ export const HostTree = z
     version: z.literal(1),
     node: z.string(),
     job: z.string(),
-    commit: oid,
+    commit: oidSchema,
     digest,
     /** git tree id of all managed files of the host. */
-    tree: oid,
+    tree: oidSchema,
     /** Path to content; null: the host does not have the commit's file. */
     files: z.record(text.min(1), z.string().nullable()),
   })

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { oidSchema } from './oid-schema.ts';
 import { readReason } from './reasons/reasons.ts';
 
 /** A report has to fit a pod's termination message. */
@@ -21,7 +22,6 @@ export const RESULTS = [
 ] as const;
 export type Result = (typeof RESULTS)[number];
 
-const oid = z.string().regex(/^[0-9a-f]{40}$/);
 // A commit message has these words in its lines, and a host must not be able to add lines of its own.
 const word = z.string().regex(/^[\x21-\x7e]{1,253}$/);
 const reason = z
@@ -35,7 +35,7 @@ export const Outcome = z.strictObject({
   node: z.string(),
   job: z.string(),
   /** The commit that the Job was made for. */
-  commit: oid,
+  commit: oidSchema,
   result: z.enum(RESULTS),
   /** Reason (PascalCase, stable) for a result other than Applied: `InterfacesMissing`, `NicInUse`, `VerifyFailed`… */
   reason: reason.optional(),
@@ -44,7 +44,7 @@ export const Outcome = z.strictObject({
   /** Name of the agent's step in which the run ended. */
   step: z.string(),
   /** git tree id of the managed files that the agent read back from the host at the end. */
-  tree: oid.optional(),
+  tree: oidSchema.optional(),
   /** Empty: the host did not say. */
   machineId: word.or(z.literal('')),
   bootId: word.or(z.literal('')),
@@ -58,7 +58,7 @@ export const Outcome = z.strictObject({
   /** Managed names (and netplan IDs) that NICs on the host already have; the controller adopts them. */
   found: z.array(z.strictObject({ mac: word, name: word, netplanId: word.optional() })).default([]),
   /** The commit that the host's record names, when that is not the expected one; null: the host has no record. */
-  record: oid.nullable().optional(),
+  record: oidSchema.nullable().optional(),
   /** Codes (PascalCase, stable) of conditions that are harmless now and may break later; the message explains each. */
   warnings: z.array(reason).optional(),
   /** List entries that were cut to fit OUTCOME_MAX_BYTES. */

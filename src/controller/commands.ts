@@ -67,14 +67,18 @@ export class Commands {
    */
   async rollback(
     node: string,
-    to: Oid | undefined,
+    to: string | undefined,
     by: Requester,
     { mayRemoveAll = false, dryRun = false } = {},
   ): Promise<Moved | Preview> {
     return retryOnLostRace(async () => {
       const branch = await this.#branches.get(node);
       const batch = new Batch();
-      const target = await rollbackTarget(this.#store.reader, branch, to && (await this.#resolve(to)));
+      const target = await rollbackTarget(
+        this.#store.reader,
+        branch,
+        to === undefined ? undefined : await this.#resolve(to),
+      );
       const head = this.#rollTo(batch, branch, target, by, mayRemoveAll || dryRun);
       return dryRun ? previewOf(branch, head) : this.#land(batch, branch, head);
     });
@@ -107,7 +111,7 @@ export class Commands {
 
   /** Rolls back all nodes that a commit of main touched. Nodes that moved on since are listed and left as they are. */
   async rollbackChange(
-    change: Oid,
+    change: string,
     by: Requester,
     { mayRemoveAll = false, dryRun = false } = {},
   ): Promise<ManyMoved | Preview> {
@@ -232,7 +236,7 @@ export class Commands {
       if (dryRun) return previewOfEach([target], 'is taken over as its host is now');
       return { confirmed: target, commit: (await this.request(target, 'confirm', by)).commit };
     }
-    const wanted = target && (await this.#resolve(target));
+    const wanted = target === undefined ? undefined : await this.#resolve(target);
     const waiting = wanted === undefined ? this.#reporter.waitingRemovals : undefined;
     const confirmed = wanted ?? waiting?.main;
     const nodes = waiting && [...waiting.nodes].sort();

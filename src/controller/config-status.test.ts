@@ -1,3 +1,4 @@
+import { oid } from '../../test/support/oid.ts';
 import { describe, expect, test } from 'vitest';
 import { CONFIG, KEY, runOf, snapshotOf, T0, tipOf, type NodeSetup } from '../../test/support/snapshot.ts';
 import type { ConfigStatus } from '../api/status.ts';
@@ -89,7 +90,7 @@ describe("a node's state", () => {
     ],
     [
       'its change is stopped',
-      { ...idle('ChangeStopped'), facts: { change: 'c'.repeat(40) } },
+      { ...idle('ChangeStopped'), facts: { change: oid('c'.repeat(40)) } },
       'ChangeStopped',
       /multinic confirm c{10}, or multinic retry \S+ for this node alone$/,
     ],
@@ -117,23 +118,23 @@ describe("a node's state", () => {
   });
 
   test('after an undone failure and a rollback, the tip is what is applied', () => {
-    const tree = 't'.repeat(40);
+    const tree = oid('t'.repeat(40));
     const history = [
-      runOf('w', 'Failed', { tried: 'b'.repeat(40), tree }),
-      runOf('w', 'Applied', { tried: 'a'.repeat(40), tree }),
+      runOf('w', 'Failed', { tried: oid('b'.repeat(40)), tree }),
+      runOf('w', 'Applied', { tried: oid('a'.repeat(40)), tree }),
     ];
     expect(view({ ...idle('UpToDate'), facts: { history, tipTree: tree } }).appliedCommit).toBe(tipOf('w'));
-    expect(view({ ...idle('Running'), facts: { history } }).appliedCommit).toBe('a'.repeat(40));
+    expect(view({ ...idle('Running'), facts: { history } }).appliedCommit).toBe(oid('a'.repeat(40)));
   });
 
   test('what is wanted, what is applied, and by which job', () => {
     const history = [
       runOf('w', 'Failed', { time: T0 + 60, job: 'job-2' }),
-      runOf('w', 'Applied', { tried: 'a'.repeat(40), job: 'job-1' }),
+      runOf('w', 'Applied', { tried: oid('a'.repeat(40)), job: 'job-1' }),
     ];
     const common = {
       desiredCommit: tipOf('w'),
-      appliedCommit: 'a'.repeat(40),
+      appliedCommit: oid('a'.repeat(40)),
       lastProcessed: '2023-11-14T22:14:20Z',
     };
     expect(view({ ...backingOff, facts: { history } })).toMatchObject({ ...common, lastJobName: 'job-2' });

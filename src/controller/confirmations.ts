@@ -1,6 +1,6 @@
 // Commits of main that a person confirmed. main is read once, and then only its new commits.
 
-import { trailer, TRAILER } from '../history/commit-format.ts';
+import { oidTrailer, trailer, TRAILER } from '../history/commit-format.ts';
 import { MAIN } from '../history/refs.ts';
 import type { Commit, Oid } from '../store/model/store-port.ts';
 import type { Store } from '../store/store.ts';
@@ -21,7 +21,7 @@ export class Confirmations {
     const tip = await this.#store.refs.at(MAIN);
     if (tip !== undefined && tip !== this.#seen) {
       for (const commit of await this.#since(tip)) {
-        const change = trailer(commit, TRAILER.confirms);
+        const change = oidTrailer(commit, TRAILER.confirms);
         if (change !== undefined && trailer(commit, TRAILER.means) !== 'removals')
           this.#confirmed.add(change);
       }

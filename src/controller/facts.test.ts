@@ -1,3 +1,4 @@
+import { oid } from '../../test/support/oid.ts';
 import { describe, expect, test } from 'vitest';
 import type { Branch } from '../history/node-branch.ts';
 import type { OutcomeRecord } from '../history/outcome-branch.ts';
@@ -7,17 +8,19 @@ import { mac } from '../../test/support/mac.ts';
 
 const MAC = mac('02:00:00:00:00:01');
 
+const KNOWN = oid('known');
+
 function branchWith(netplanId?: string): Branch {
   const person = { name: 'multinic-agent', email: 'controller@multinic.io', time: 7 };
   const tip: Commit = {
-    oid: 'a'.repeat(40),
-    tree: 't',
+    oid: oid('a'.repeat(40)),
+    tree: oid('t'),
     parents: [],
     author: person,
     committer: person,
     subject: '',
     body: '',
-    trailers: [['Main-Commit', 'm'.repeat(40)]],
+    trailers: [['Main-Commit', oid('m'.repeat(40))]],
   };
   const network = [
     {
@@ -44,15 +47,24 @@ function branchWith(netplanId?: string): Branch {
     },
     network,
     base: { commit: tip, network },
-    tree: 'tree',
+    tree: oid('tree'),
   };
 }
 
 function outcome(more: Partial<OutcomeRecord>): OutcomeRecord {
-  return { oid: 'o', time: 1, result: 'Adopt', attempt: 1, tree: '', missing: [], found: [], ...more };
+  return {
+    oid: oid('o'),
+    time: 1,
+    result: 'Adopt',
+    attempt: 1,
+    tree: oid('empty'),
+    missing: [],
+    found: [],
+    ...more,
+  };
 }
 
-const reader = { isAncestor: async (commit: string) => commit === 'known' } as unknown as Reader;
+const reader = { isAncestor: async (commit: string) => commit === KNOWN } as unknown as Reader;
 const facts = (
   branch: Branch,
   history: OutcomeRecord[],
@@ -107,7 +119,7 @@ test('what an annotation of the node says beats that of its CR', async () => {
     paused: true,
     ready: true,
     bootID: 'b',
-    change: 'm'.repeat(40),
+    change: oid('m'.repeat(40)),
     wanted: true,
   });
   const gone = await facts(branchWith(), [], { 'multinic.io/apply': 'nonsense' });
@@ -149,8 +161,8 @@ describe('an annotation of the Node', () => {
 });
 
 test("the host's record is looked up in the branch", async () => {
-  for (const record of ['known', 'strange']) {
+  for (const record of [KNOWN, oid('strange')]) {
     const known = await facts(branchWith(), [outcome({ result: 'Diverged', record })]);
-    expect(known.recordInBranch).toBe(record === 'known');
+    expect(known.recordInBranch).toBe(record === KNOWN);
   }
 });

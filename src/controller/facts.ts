@@ -3,7 +3,7 @@
 import { ANNOTATIONS, readAnnotation, type Annotation } from '../api/annotations.ts';
 import type { Branch } from '../history/node-branch.ts';
 import { adoptable } from '../history/branch-commits.ts';
-import { trailer, TRAILER } from '../history/commit-format.ts';
+import { oidTrailer, TRAILER } from '../history/commit-format.ts';
 import type { OutcomeRecord } from '../history/outcome-branch.ts';
 import type { InventoryNode } from '../mirror/home-port.ts';
 import type { NodeFacts } from '../scheduler/due.ts';
@@ -17,7 +17,7 @@ export async function factsOf(
   history: readonly OutcomeRecord[],
   annotations: Readonly<Record<string, string>>,
 ): Promise<NodeFacts> {
-  const change = branch.base.commit && trailer(branch.base.commit, TRAILER.mainCommit);
+  const change = branch.base.commit && oidTrailer(branch.base.commit, TRAILER.mainCommit);
   // The annotation of the Node comes before that of its CR.
   const read = <T>(annotation: Annotation<T>): T | undefined =>
     readAnnotation(listed?.annotations, annotation) ?? readAnnotation(annotations, annotation);

@@ -2,6 +2,7 @@
 
 import { checkpoint } from '../api/checkpoint.ts';
 import { hasCode } from '../api/errors.ts';
+import { parseOid } from '../api/oid.ts';
 import type { Outcome } from '../api/outcome.ts';
 import { Outcomes, recordOutcome, recordRequest } from '../history/outcome-branch.ts';
 import { outcomeRef } from '../history/refs.ts';
@@ -48,12 +49,14 @@ export class OutcomeRecorder {
     const stamp = jobStamp(job.name) ?? Math.floor(now() / 1000);
     // Stamps of a node rise, so a job with an older stamp than the newest record was recorded before.
     if (history.some((record) => record.job === job.name || (record.stamp ?? 0) > stamp)) return;
-    if (await this.#hasCommit(job.commit)) await this.#commitOutcome(job, outcome, tip, stamp);
+    const commit = await this.#findCommit(job.commit);
+    if (commit !== undefined) await this.#commitOutcome(job, commit, outcome, tip, stamp);
     else await this.#askAgain(job, tip, stamp);
   }
 
   async #commitOutcome(
     job: JobStatus,
+    commit: Oid,
     outcome: Outcome | undefined,
     tip: Oid | undefined,
     stamp: number,
@@ -64,7 +67,7 @@ export class OutcomeRecorder {
       node: job.node,
       job: job.name,
       stamp,
-      commit: job.commit,
+      commit,
       attempt: job.attempt,
       ...(outcome === undefined ? await this.#machineOf(job.node) : { outcome }),
       ...(job.message !== undefined && { message: job.message }),
@@ -74,13 +77,15 @@ export class OutcomeRecorder {
     log.info({ node: job.node, commit: job.commit, job: job.name, result, reason }, 'outcome recorded');
   }
 
-  /** Whether the store has the commit that a job names; anybody may have edited the job. */
-  async #hasCommit(commit: string): Promise<boolean> {
+  /** The commit that a job names, if the store has it; anybody may have edited the job. */
+  async #findCommit(text: string): Promise<Oid | undefined> {
+    const commit = parseOid(text);
+    if (commit === undefined) return undefined;
     try {
       await this.#context.store.reader.commit(commit);
-      return true;
+      return commit;
     } catch (error) {
-      if (hasCode(error, 'NotFound')) return false;
+      if (hasCode(error, 'NotFound')) return undefined;
       throw error;
     }
   }

@@ -1,4 +1,6 @@
 // A pass on a real store, between a home that lives in memory and a runner whose jobs end as a test says.
+import type { Oid } from '../api/oid.ts';
+import { oid } from '../../test/support/oid.ts';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -130,7 +132,7 @@ function takeOverMeanwhile(): void {
   });
 }
 
-function outcomes(): Promise<string | undefined> {
+function outcomes(): Promise<Oid | undefined> {
   return store.reader.ref('refs/heads/outcome/worker-1');
 }
 
@@ -182,7 +184,7 @@ test('a job that is older than what is recorded has been recorded, however far b
   expect(jobs.forgotten).toEqual([job!.name, earlier]);
 });
 
-test.each(['f'.repeat(40), 'ffff', ''])(
+test.each([oid('f'.repeat(40)), 'ffff', ''])(
   'a job of a commit that is gone (%j): what its host has, a run is asked to say, once',
   async (commit) => {
     const [job] = jobs.started;
@@ -212,7 +214,7 @@ test.each(['f'.repeat(40), 'ffff', ''])(
 );
 
 test('a job of a commit that is gone, on a node that has no branch: it may go', async () => {
-  const gone = { ...endedWithoutReport(jobs.started[0]!), node: 'nobody', commit: 'f'.repeat(40) };
+  const gone = { ...endedWithoutReport(jobs.started[0]!), node: 'nobody', commit: oid('f'.repeat(40)) };
   jobs.ended = [gone];
   await pass.run();
   expect(await store.reader.refs('refs/heads/outcome/')).toEqual(new Map());

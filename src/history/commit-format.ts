@@ -1,6 +1,7 @@
 // The words of commit messages: trailers, kinds of change, subjects.
 
 import { isDeepStrictEqual } from 'node:util';
+import { parseOid, type Oid } from '../api/oid.ts';
 import type { ConfigRef } from '../network/node.ts';
 import type { Interface, Network } from '../network/interface.ts';
 import type { Commit } from '../store/model/store-port.ts';
@@ -27,6 +28,11 @@ export type Trailers = (readonly [key: string, value: string])[];
 
 export function trailer(commit: Commit, key: string): string | undefined {
   return commit.trailers.findLast(([name]) => name === key)?.[1];
+}
+
+/** A trailer whose value is the id of an object; undefined: the commit has none, or its value is no id. */
+export function oidTrailer(commit: Commit, key: string): Oid | undefined {
+  return parseOid(trailer(commit, key));
 }
 
 /**

@@ -1,3 +1,4 @@
+import { oid } from '../../test/support/oid.ts';
 import { describe, expect, test } from 'vitest';
 import { identity } from '../../test/support/agent.ts';
 import { renderTree, treeId } from '../network/tree.ts';
@@ -8,7 +9,7 @@ import { Outcomes, recordOutcome } from './outcome-branch.ts';
 /** An outcome branch from its results, oldest first: `Failed c1` is a failed run of the change c1. */
 class Branch {
   readonly #commits = new Map<Oid, Commit>();
-  #tip: Oid = '';
+  #tip: Oid = oid('none');
   /** Commits that were read since the branch was last added to. */
   read = 0;
 
@@ -24,17 +25,17 @@ class Branch {
   add(text: string): void {
     const [result = '', change] = text.split(' ');
     const trailers: [string, string][] = [['Result', result]];
-    if (change !== undefined) trailers.push(['Main-Commit', change]);
+    if (change !== undefined) trailers.push(['Main-Commit', oid(change)]);
     this.#add(text, [this.#tip], trailers);
     this.read = 0;
   }
 
   #add(subject: string, parents: Oid[], trailers: Commit['trailers']): void {
     const person = { name: 'a', email: 'a@b', time: this.#commits.size };
-    this.#tip = `o${this.#commits.size}`;
+    this.#tip = oid(`o${this.#commits.size}`);
     this.#commits.set(this.#tip, {
       oid: this.#tip,
-      tree: 't',
+      tree: oid('t'),
       parents,
       author: person,
       committer: person,
@@ -55,7 +56,12 @@ class Branch {
 
 async function recent(branch: Branch, outcomes = new Outcomes(branch.reader)): Promise<string[]> {
   const records = await outcomes.recent('w', branch.tip);
-  return records.map(({ result, change }) => [result, change ?? []].flat().join(' '));
+  return records.map(({ result, change }) => [result, ...textOf(change)].join(' '));
+}
+
+/** The text that a test's id stands for. */
+function textOf(id: Oid | undefined): string[] {
+  return id === undefined ? [] : [Buffer.from(id, 'hex').toString().replaceAll('\0', '')];
 }
 
 describe('how far back outcomes are read', () => {
@@ -110,7 +116,7 @@ test('a warning of a run that is well is to be found in the log', async () => {
       version: 1,
       node: 'w',
       job: 'j',
-      commit: '1'.repeat(40),
+      commit: oid('1'.repeat(40)),
       result: 'Applied',
       message: 'systemd-networkd still holds …',
       step: 'report',

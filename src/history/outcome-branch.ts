@@ -1,6 +1,7 @@
 // Outcome branches: one commit for each attempt on a host and for each person's request. Append-only.
 
 import { concerns } from '../api/errors.ts';
+import { parseOid } from '../api/oid.ts';
 import { RESULTS, type Outcome, type Result } from '../api/outcome.ts';
 import { rendererOf } from '../network/renderers.ts';
 import { parseNode } from '../network/node.ts';
@@ -9,7 +10,7 @@ import { Batch } from '../store/model/batch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import type { Commit, Mark, Oid, Person, Reader } from '../store/model/store-port.ts';
 import { kindOf } from './node-branch.ts';
-import { subject, trailer, TRAILER } from './commit-format.ts';
+import { oidTrailer, subject, trailer, TRAILER } from './commit-format.ts';
 import { outcomeRef } from './refs.ts';
 import { readReason, type AnyReason } from '../api/reasons/reasons.ts';
 
@@ -149,7 +150,8 @@ function enough(records: readonly OutcomeRecord[]): boolean {
 export function parseOutcome(commit: Commit): OutcomeRecord {
   const get = (key: string): string | undefined => trailer(commit, key);
   const result = get(KEY.result);
-  const record = get(KEY.record);
+  const recordText = get(KEY.record);
+  const record = recordText === 'none' ? null : parseOid(recordText);
   const seconds = get(KEY.stamp);
   const reason = get(KEY.reason);
   return {
@@ -167,10 +169,10 @@ export function parseOutcome(commit: Commit): OutcomeRecord {
       return { mac, name, ...(netplanId !== undefined && { netplanId }) };
     }),
     ...(commit.body !== '' && { message: commit.body }),
-    ...(record !== undefined && { record: record === 'none' ? null : record }),
+    ...(record !== undefined && { record }),
     ...(seconds !== undefined && { stamp: Number(seconds) }),
     ...optional('tried', commit.parents[1]),
-    ...optional('change', get(TRAILER.mainCommit)),
+    ...optional('change', oidTrailer(commit, TRAILER.mainCommit)),
     ...optional('reason', reason === undefined ? undefined : readReason(reason)),
     ...optional('job', get(KEY.job)),
     ...optional('machineId', get(KEY.machine)),
@@ -257,7 +259,7 @@ export function recordRequest(batch: Batch, tip: Oid | undefined, runRequest: Ru
 async function changeAt(reader: Reader, commit: Oid): Promise<Oid | undefined> {
   for (let next: Oid | undefined = commit; next !== undefined;) {
     const at: Commit = await reader.commit(next);
-    if (kindOf(at) === 'spec') return trailer(at, TRAILER.mainCommit);
+    if (kindOf(at) === 'spec') return oidTrailer(at, TRAILER.mainCommit);
     next = at.parents[0];
   }
   return undefined;

@@ -1,5 +1,7 @@
 // Every bound of the push policy, one below and one above, on objects that no git would make.
 
+import type { Oid } from '../api/oid.ts';
+import { oid } from '../../test/support/oid.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LooseObjects, type RawCommit } from '../../test/support/loose-objects.ts';
 import { MultinicError } from '../api/errors.ts';
@@ -18,7 +20,7 @@ import { mac } from '../../test/support/mac.ts';
 const NOW_S = 1_700_000_000;
 const OURS = `multinic-agent <controller@multinic.io> ${NOW_S - 100}`;
 const FILE = 'etc/netplan/90-multinic0.yaml';
-const NO_COMMIT = '0'.repeat(40);
+const NO_COMMIT = oid('0'.repeat(40));
 
 const nic = (index: number, mtu = 1500): Interface => ({
   name: `multinic${index}`,
@@ -55,7 +57,7 @@ afterAll(async () => {
 });
 
 /** A branch as the controller leaves it. @returns its tip */
-function branchOf(files: ReadonlyMap<string, string>): string {
+function branchOf(files: ReadonlyMap<string, string>): Oid {
   const birth = objects.commit({
     tree: objects.tree(filesOf([])),
     by: OURS,
@@ -72,19 +74,19 @@ function branchOf(files: ReadonlyMap<string, string>): string {
 const START = [nic(0), nic(1)];
 
 /** A push of one commit on the branch. */
-function pushed(commit: Partial<RawCommit>, before = filesOf(START)): { old: string; new: string } {
+function pushed(commit: Partial<RawCommit>, before = filesOf(START)): { old: Oid; new: Oid } {
   const old = branchOf(before);
   return { old, new: objects.commit({ tree: objects.tree(before), parents: [old], ...commit }) };
 }
 
-const check = (push: { old: string; new: string }, ref = nodeRef('a')): Promise<readonly string[]> =>
+const check = (push: { old: Oid; new: Oid }, ref = nodeRef('a')): Promise<readonly string[]> =>
   new NodeBranchPolicy(() => NOW_S * 1000).check(
     { principal: { name: 'alice', role: 'write' }, ref, ...push },
     reader,
   );
 
 /** The code of the refusal; undefined: accepted. */
-async function refusal(push: { old: string; new: string }, ref?: string): Promise<string | undefined> {
+async function refusal(push: { old: Oid; new: Oid }, ref?: string): Promise<string | undefined> {
   try {
     await check(push, ref);
     return undefined;
@@ -338,7 +340,7 @@ describe('a commit that says it reverts another', () => {
   });
 
   test('is judged by all commits that it names, and not by one that nobody has', async () => {
-    expect(await revert([nic(0), nic(1, 1400)], () => says('f'.repeat(40)))).toBeUndefined();
+    expect(await revert([nic(0), nic(1, 1400)], () => says(oid('f'.repeat(40))))).toBeUndefined();
     const spec = branchOf(filesOf(START));
     expect(
       await revert([nic(0), nic(1, 1400)], (oid) => `${says(oid)}\nThis reverts commit ${spec}.`),

@@ -1,10 +1,9 @@
+import { oid } from '../../test/support/oid.ts';
 import { describe, expect, test } from 'vitest';
 import type { Commit, LogOptions, Oid, Reader } from '../store/model/store-port.ts';
 import { outcomeRef } from './refs.ts';
 import { timeline } from './timeline.ts';
 import { nodeRef } from '../network/node-ref.ts';
-
-const oid = (name: string): Oid => Buffer.from(name).toString('hex').padEnd(40, '0');
 
 function commit(name: string, time: number, parents: string[], result?: string): Commit {
   const person = { name: 'Alice', email: 'alice@example.org', time };

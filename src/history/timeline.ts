@@ -7,7 +7,7 @@ import { NODE_FILE } from '../network/tree.ts';
 import { AUDIT_REF, pushedBranches } from '../store/push/audit.ts';
 import type { Commit, Oid, Reader } from '../store/model/store-port.ts';
 import { kindOf, noSuchNode, readBranch, type Branch } from './node-branch.ts';
-import { trailer, TRAILER, type Kind } from './commit-format.ts';
+import { oidTrailer, trailer, TRAILER, type Kind } from './commit-format.ts';
 import { parseOutcome, type OutcomeRecord } from './outcome-branch.ts';
 import { outcomeRef } from './refs.ts';
 import type { AnyReason } from '../api/reasons/reasons.ts';
@@ -70,7 +70,7 @@ async function pushersOf(
     const push = pushedBranches(record).find(({ ref }) => ref === nodeRef(node));
     const newest = push && age.get(push.new);
     if (newest === undefined) continue;
-    const pushed = commits.slice(newest, age.get(push?.old ?? '') ?? commits.length);
+    const pushed = commits.slice(newest, (push && age.get(push.old)) ?? commits.length);
     for (const { oid } of pushed) pushers.set(oid, trailer(record, 'Principal') ?? '');
   }
   return pushers;
@@ -101,8 +101,8 @@ function merge(outcomes: readonly TimelineEntry[], desired: readonly TimelineEnt
 
 function desiredEntry(commit: Commit): TimelineEntry {
   const kind = kindOf(commit);
-  const mainCommit = kind && trailer(commit, TRAILER.mainCommit);
-  const endsHold = kind && trailer(commit, TRAILER.endsHold);
+  const mainCommit = kind && oidTrailer(commit, TRAILER.mainCommit);
+  const endsHold = kind && oidTrailer(commit, TRAILER.endsHold);
   return {
     ...entryOf(commit),
     kind: kind ?? 'edit',

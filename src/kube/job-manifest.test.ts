@@ -1,3 +1,4 @@
+import { oid } from '../../test/support/oid.ts';
 import { expect, test } from 'vitest';
 import { AgentJob } from '../api/job.ts';
 import type { JobRequest } from '../scheduler/job-port.ts';
@@ -8,7 +9,7 @@ const request: JobRequest = {
   name: 'multinic-agent-i-0123456789abcdef0-20260101000000',
   node: 'worker-1',
   nodeId: 'i-0123456789abcdef0',
-  commit: 'c'.repeat(40),
+  commit: oid('c'.repeat(40)),
   expectedRecord: null,
   attempt: 2,
   apply: 'live',

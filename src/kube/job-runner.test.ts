@@ -1,3 +1,4 @@
+import { oid } from '../../test/support/oid.ts';
 import pino from 'pino';
 import { beforeEach, expect, test } from 'vitest';
 import { FakeClient } from '../../test/support/kube.ts';
@@ -14,7 +15,7 @@ import {
 import { KubeJobRunner } from './job-runner.ts';
 
 const NAME = 'multinic-agent-i-1-20260101000000';
-const COMMIT = 'c'.repeat(40);
+const COMMIT = oid('c'.repeat(40));
 const JOBS = '/apis/batch/v1/namespaces/ns/jobs';
 const NOW = Date.UTC(2026, 0, 1, 0, 0, 10);
 const PODS = 'GET /api/v1/namespaces/ns/pods';
@@ -126,7 +127,7 @@ test('a name that exists is ours if it is of the same commit and attempt', async
   });
   api.on(`POST ${JOBS}`, 409).on(`GET ${JOBS}/${NAME}`, made(COMMIT));
   await runner.start(request);
-  api.on(`GET ${JOBS}/${NAME}`, made('d'.repeat(40)));
+  api.on(`GET ${JOBS}/${NAME}`, made(oid('d'.repeat(40))));
   await expect(runner.start(request)).rejects.toMatchObject({ code: 'JobNameTaken' });
   api.on(`GET ${JOBS}/${NAME}`, made(COMMIT, { deletionTimestamp: '2026-01-01T00:00:00Z' }));
   await expect(runner.start(request)).rejects.toMatchObject({ code: 'JobNameTaken' });

@@ -3,7 +3,7 @@
 import { ANNOTATIONS, readAnnotation } from '../api/annotations.ts';
 import { MultinicError } from '../api/errors.ts';
 import { baseAt, type Branch, type Branches } from '../history/node-branch.ts';
-import { formatConfigRef, trailer, TRAILER } from '../history/commit-format.ts';
+import { formatConfigRef, oidTrailer, trailer, TRAILER } from '../history/commit-format.ts';
 import { nodeOfRef } from '../history/refs.ts';
 import { satisfies } from '../network/interface.ts';
 import type { ConfigRef, NodeIdentity } from '../network/node.ts';
@@ -227,7 +227,7 @@ export class BranchMirror {
    * confirmed.
    */
   async #confirmedStates(step: Step): Promise<MainState[]> {
-    const target = trailer(step.commit, TRAILER.confirms);
+    const target = oidTrailer(step.commit, TRAILER.confirms);
     if (target === undefined || trailer(step.commit, TRAILER.means) === 'change') return [];
     const since = await this.#store.reader.log(step.commit.oid, { firstParent: true, until: target });
     return Promise.all([target, ...since.map(({ oid }) => oid)].map((oid) => this.#options.stateAt(oid)));
@@ -312,7 +312,7 @@ function planChange(
 function isLater(step: Step, branch: Branch): boolean {
   const here = step.order.get(step.commit.oid);
   return [branch.base.commit, branch.anchor].some((commit) => {
-    const seen = commit && trailer(commit, TRAILER.mainCommit);
+    const seen = commit && oidTrailer(commit, TRAILER.mainCommit);
     const there = seen === undefined ? undefined : step.order.get(seen);
     return here !== undefined && there !== undefined && there >= here;
   });

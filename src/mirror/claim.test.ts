@@ -1,3 +1,4 @@
+import { oid } from '../../test/support/oid.ts';
 import { describe, expect, test } from 'vitest';
 import type { NodeIdentity } from '../network/node.ts';
 import { resolveClaims, type Claims } from './claim.ts';
@@ -30,7 +31,7 @@ function config(name: string, ...entries: string[]): MainConfig {
 
 function mainOf(...configs: MainConfig[]): MainState {
   return {
-    commit: '0'.repeat(40),
+    commit: oid('0'.repeat(40)),
     configs: new Map(configs.map((each) => [`multinic.io/test/${each.ref.name}`, each])),
   };
 }

@@ -1,3 +1,4 @@
+import { oid } from '../../test/support/oid.ts';
 import { describe, expect, test } from 'vitest';
 import { Judge } from './judge.ts';
 import type { MainConfig, MainState } from './main-branch.ts';
@@ -5,7 +6,7 @@ import { parseEntry } from './node-entry.ts';
 
 const REF = { group: 'multinic.io', namespace: 'ns', name: 'cr' } as const;
 const WRITER = { name: 'kubectl', email: '' };
-const EMPTY: MainState = { commit: '0'.repeat(40), configs: new Map() };
+const EMPTY: MainState = { commit: oid('0'.repeat(40)), configs: new Map() };
 
 /** The warnings about the annotations of a CR, as `code: message`. */
 function warnings(annotations: Readonly<Record<string, string>>): string[] {

@@ -2,6 +2,7 @@
 
 import { createHash, type Hash } from 'node:crypto';
 import { InvalidInputError, type Problem } from '../api/errors.ts';
+import type { Oid } from '../api/oid.ts';
 import { checkNetwork } from './check.ts';
 import { MAX_INTERFACES, type Network } from './interface.ts';
 import { parseNode, renderNode, type NodeIdentity } from './node.ts';
@@ -71,7 +72,7 @@ export function managedFiles(files: Files): Files {
 }
 
 /** The id that git gives to the tree of these files, each of mode 100644. */
-export function treeId(files: Files): string {
+export function treeId(files: Files): Oid {
   const root: Folder = new Map();
   for (const [path, text] of files) {
     const folders = path.split('/');
@@ -88,7 +89,7 @@ export function treeId(files: Files): string {
     }
     folder.set(name, text);
   }
-  return hashFolder(root).toString('hex');
+  return hashFolder(root).toString('hex') as Oid;
 }
 
 type Folder = Map<string, string | Folder>;

@@ -1,14 +1,11 @@
+import type { Oid } from '../api/oid.ts';
+import { oid } from '../../test/support/oid.ts';
 import { describe, expect, test } from 'vitest';
 import { decide, MAX_ATTEMPTS, MAX_TRIES, type NodeFacts, type RunRecord } from './due.ts';
 
-const [A, B, C, X] = ['a', 'b', 'c', 'e'].map((digit) => digit.repeat(40)) as [
-  string,
-  string,
-  string,
-  string,
-];
-const EMPTY = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
-const [TREE_A, TREE_B] = ['1', '2'].map((digit) => digit.repeat(40)) as [string, string];
+const [A, B, C, X] = ['a', 'b', 'c', 'e'].map((digit) => oid(digit.repeat(40))) as [Oid, Oid, Oid, Oid];
+const EMPTY = oid('4b825dc642cb6eb9a060e54bf8d69288fbee4904');
+const [TREE_A, TREE_B] = ['1', '2'].map((digit) => oid(digit.repeat(40))) as [Oid, Oid];
 const T0 = 1_700_000_000;
 
 /** A node whose tip A was committed at T0, nothing tried yet. */
@@ -34,7 +31,7 @@ let serial = 0;
 function run(result: RunRecord['result'], more: Partial<RunRecord> = {}): RunRecord {
   serial += 1;
   return {
-    oid: serial.toString(16).padStart(40, '0'),
+    oid: oid(serial.toString(16).padStart(40, '0')),
     time: T0,
     result,
     tried: A,

@@ -1,3 +1,5 @@
+import type { Oid } from '../api/oid.ts';
+import { oid } from '../../test/support/oid.ts';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decide, MAX_ATTEMPTS, MAX_TRIES, type NodeFacts, type RunRecord } from './due.ts';
@@ -5,7 +7,6 @@ import { jobStamp } from './job-name.ts';
 import { DEFAULT_POLICY, planJobs, type Plan, type Policy } from './schedule.ts';
 import type { JobRequest, JobStatus } from './job-port.ts';
 
-const oid = (text: string): string => Buffer.from(text).toString('hex').padEnd(40, '0').slice(0, 40);
 const EMPTY = oid('empty');
 const CHANGE = oid('change');
 const T0 = 1_700_000_000;
@@ -264,7 +265,7 @@ describe('a stop lasts', () => {
   const further = node('further');
   const [rollback, next] = [oid('rollback'), oid('next')];
   /** Three nodes that failed in CHANGE, and what came after on each, newest first. */
-  const failedThen = (tip: string, after: Partial<RunRecord>[], change = CHANGE): NodeFacts[] =>
+  const failedThen = (tip: Oid, after: Partial<RunRecord>[], change = CHANGE): NodeFacts[] =>
     ['f1', 'f2', 'f3'].map((name) => {
       const of = node(name);
       const later = after.map((more) => run(of, 'Applied', { tried: tip, tree: EMPTY, ...more }));

@@ -10,7 +10,7 @@ import type { Oid } from './model/store-port.ts';
 export class Fence {
   readonly #dir: string;
   readonly #onLost: () => void;
-  #writer: Oid = '';
+  #writer: Oid | undefined;
   #isLost = false;
 
   /** @param onLost called when another process took the store over */
@@ -21,6 +21,7 @@ export class Fence {
 
   /** The commit that `refs/meta/writer` names while this process is the writer. */
   get writer(): Oid {
+    if (this.#writer === undefined) throw this.#error();
     return this.#writer;
   }
 

@@ -2,17 +2,18 @@
 // commands.
 
 import { MultinicError } from '../api/errors.ts';
+import { isOid } from '../api/oid.ts';
 import { CatFile } from './git/cat-file.ts';
 import type { GitObject } from './git/cat-file.ts';
 import { git, gitFailure, tryGit } from './git/git.ts';
 import { isRef } from './model/ref-names.ts';
-import { isOid, parseCommit, parseTree, TREE_MODE } from './model/objects.ts';
+import { parseCommit, parseTree, TREE_MODE } from './model/objects.ts';
 import { RecentMap } from './git/recent.ts';
 import type { Commit, Listing, LogOptions, ObjectHead, Oid, Reader, TreeEntry } from './model/store-port.ts';
 import { MAX_COMMIT_BYTES, NODE_TREE, OWN_TREE, type TreeBounds } from './model/tree-bounds.ts';
 
 /** The empty tree, which git knows without storing it. */
-const EMPTY_TREE: Oid = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
+const EMPTY_TREE = '4b825dc642cb6eb9a060e54bf8d69288fbee4904' as Oid;
 
 /** Size of the cache of commits. A parsed commit takes about 1.5 KB, so a full cache takes 12 MB. */
 const KEPT_COMMITS = 8192;
@@ -64,7 +65,8 @@ class GitReader implements Reader {
     const text = await this.#git(['for-each-ref', '--format=%(objectname) %(refname)', prefix]);
     const refs = new Map<string, Oid>();
     for (const line of text.split('\n')) {
-      if (line !== '') refs.set(line.slice(41), line.slice(0, 40));
+      const oid = line.slice(0, 40);
+      if (isOid(oid)) refs.set(line.slice(41), oid);
     }
     return refs;
   }
@@ -72,7 +74,7 @@ class GitReader implements Reader {
   async commit(oid: Oid): Promise<Commit> {
     const known = this.#commits.get(oid);
     if (known !== undefined) return known;
-    const object = await this.#objects.contents(expectOid(oid), MAX_COMMIT_BYTES);
+    const object = await this.#objects.contents(oid, MAX_COMMIT_BYTES);
     if (object?.type !== 'commit') throw notFound('commit', oid);
     const commit = parseCommit(oid, object.data, object.size);
     this.#commits.set(oid, commit);
@@ -84,7 +86,7 @@ class GitReader implements Reader {
   }
 
   async head(oid: Oid): Promise<ObjectHead | undefined> {
-    const found = await this.#objects.info(expectOid(oid));
+    const found = await this.#objects.info(oid);
     return found && { type: found.type, size: found.size };
   }
 
@@ -114,21 +116,21 @@ class GitReader implements Reader {
     if (options.limit !== undefined) args.push(`--max-count=${options.limit}`);
     if (options.reverse === true) args.push('--reverse');
     args.push(from);
-    if (options.until !== undefined) args.push(`^${expectOid(options.until)}`);
+    if (options.until !== undefined) args.push(`^${options.until}`);
     args.push('--', ...(options.paths ?? []).map(literalPath));
     const text = await this.#git(args);
-    return this.commits(text.split('\n').filter((line) => line !== ''));
+    return this.commits(text.split('\n').filter(isOid));
   }
 
   async isAncestor(ancestor: Oid, of: Oid): Promise<boolean> {
     // An ID from a host or a person may be no commit, or not be in this store.
-    if ((await this.#objects.info(expectOid(ancestor)))?.type !== 'commit') return false;
+    if ((await this.#objects.info(ancestor))?.type !== 'commit') return false;
     if (ancestor === of) return true;
     // Both commits are in the store, so the answer never changes: a pass that asks again needs no process.
     const key = `${ancestor} ${of}`;
     const known = this.#ancestors.get(key);
     if (known !== undefined) return known;
-    const args = ['merge-base', '--is-ancestor', expectOid(ancestor), expectOid(of)];
+    const args = ['merge-base', '--is-ancestor', ancestor, of];
     const ended = await tryGit(this.#dir, args, { env: this.#env });
     if (ended.code !== 0 && ended.code !== 1) throw gitFailure('git merge-base', ended);
     this.#ancestors.set(key, ended.code === 0);
@@ -136,7 +138,7 @@ class GitReader implements Reader {
   }
 
   async diff(from: Oid | null, to: Oid, paths: readonly string[] = []): Promise<string> {
-    const trees = [from === null ? EMPTY_TREE : expectOid(from), expectOid(to)];
+    const trees = [from === null ? EMPTY_TREE : from, to];
     const args = ['diff', '--no-color', '--no-ext-diff', '--no-textconv', ...trees, '--'];
     return this.#git([...args, ...paths]);
   }
@@ -147,7 +149,7 @@ class GitReader implements Reader {
 
   /** @param name name of the file in messages */
   async #text(oid: Oid, name: string, bounds: TreeBounds): Promise<string> {
-    const object = await this.#object(expectOid(oid), bounds.fileBytes, bounds);
+    const object = await this.#object(oid, bounds.fileBytes, bounds);
     if (object?.type !== 'blob') throw notFound('file', oid);
     if (object.size > bounds.fileBytes) throw fileTooLarge(name, object.size, bounds);
     try {
@@ -168,7 +170,6 @@ class GitReader implements Reader {
   }
 
   async #tree(treeish: Oid, path: string, bounds: TreeBounds): Promise<GitObject | undefined> {
-    expectOid(treeish);
     const spec = path === '' ? `${treeish}^{tree}` : `${treeish}:${path}`;
     const tree = await this.#object(spec, bounds.folderBytes, bounds);
     if (tree !== undefined) return tree.type === 'tree' ? tree : undefined;
@@ -222,12 +223,6 @@ function literalPath(path: string): string {
   return `:(literal)${path}`;
 }
 
-/** Refuses any text but a full object ID, because the ID goes on a command line. */
-function expectOid(text: Oid): Oid {
-  if (!isOid(text)) throw notFound('object', text);
-  return text;
-}
-
 function treeTooLarge(why: string): MultinicError {
   return new MultinicError(
     'TreeTooLarge',
@@ -243,7 +238,7 @@ function fileTooLarge(name: string, size: number, { fileBytes }: TreeBounds): Mu
   );
 }
 
-function notFound(what: string, oid: Oid): MultinicError {
+function notFound(what: string, oid: string): MultinicError {
   return new MultinicError(
     'NotFound',
     `the store has no ${what} ${oid}; list what there is with: multinic log`,

@@ -14,7 +14,6 @@ import { CONTROLLER } from './model/committer.ts';
 import { importCommits, importStream, isMark } from './git/fast-import.ts';
 import { LOCK_FILE } from './git/store-lock.ts';
 import { expectRef, MAIN_REF, WRITER_REF } from './model/ref-names.ts';
-import { isOid } from './model/objects.ts';
 import { openReader } from './reader.ts';
 import { clearAndTakeOver, clearLeftovers } from './git/recovery.ts';
 import { KnownRefs } from './known-refs.ts';
@@ -332,7 +331,7 @@ export class Store {
       trailers: [['Writer', randomUUID()]],
     };
     const [writer] = await importCommits(this.dir, importStream([commit], await this.#times([commit])), 1);
-    this.#fence.take(writer ?? '');
+    this.#fence.take(writer!);
     await this.#folders.objects();
     checkpoint('store.takeover');
     await clearAndTakeOver(this.dir, takeOver(this.#fence.writer, before), waitSeconds);
@@ -367,7 +366,7 @@ function lostRace(refs: readonly string[], cause?: unknown): MultinicError {
 function resolveMoves(batch: Batch, oids: readonly Oid[]): ResolvedMove[] {
   return batch.moves.map(({ ref, to, from }) => ({
     ref,
-    to: (isMark(to) ? oids[to.mark - 1] : to) ?? '',
+    to: isMark(to) ? oids[to.mark - 1]! : to,
     from,
   }));
 }
@@ -376,8 +375,8 @@ function checkMoves(batch: Batch): void {
   const seen = new Set<string>([WRITER_REF]);
   for (const { ref, to, from } of batch.moves) {
     expectRef(ref);
-    const known = isMark(to) ? to.mark >= 1 && to.mark <= batch.commits.length : isOid(to);
-    if (!known || (from !== null && !isOid(from)) || seen.has(ref)) {
+    const known = !isMark(to) || (to.mark >= 1 && to.mark <= batch.commits.length);
+    if (!known || seen.has(ref)) {
       throw new MultinicError(
         'InvalidBatch',
         `${ref} cannot move from ${from ?? 'nothing'} to ${isMark(to) ? `mark ${to.mark}` : to}: move a ref once, to a known commit`,

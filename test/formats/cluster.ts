@@ -1,5 +1,6 @@
 // What a cluster's users see: Jobs, annotations, labels, metrics, paths, and the chart's values.
 
+import { oid } from '../support/oid.ts';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
@@ -32,7 +33,7 @@ function job() {
       name: jobName('i-0123', 1_737_455_520),
       node: 'worker-1',
       nodeId: 'i-0123',
-      commit: 'COMMIT',
+      commit: oid('COMMIT'),
       expectedRecord: null,
       attempt: 2,
       apply: 'live',

@@ -1,5 +1,6 @@
 // What stands in the store's commits, and the names of its refs.
 
+import { oid } from '../support/oid.ts';
 import type { Outcome } from '../../src/api/outcome.ts';
 import { KINDS, TRAILER } from '../../src/history/commit-format.ts';
 import { recordOutcome, recordRequest } from '../../src/history/outcome-branch.ts';
@@ -16,7 +17,7 @@ import { identity } from '../support/agent.ts';
 import { inSources } from './sources.ts';
 import { nodeRef } from '../../src/network/node-ref.ts';
 
-const OID = 'c'.repeat(40);
+const OID = oid('c'.repeat(40));
 
 export function refs(): string[] {
   const known = [

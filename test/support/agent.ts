@@ -1,3 +1,4 @@
+import { oid } from './oid.ts';
 import { execFile, type ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -208,8 +209,8 @@ export function writeJob(options: AgentRun): string {
     version: 1,
     name: `multinic-agent-${NODE}-20250121103200`,
     node: NODE,
-    commit,
-    expectedRecord,
+    commit: oid(commit),
+    expectedRecord: expectedRecord === null ? null : oid(expectedRecord),
     url: `${url}/git`,
     tokenFile: join(dir, 'token'),
     apply: apply ?? 'live',

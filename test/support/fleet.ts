@@ -6,6 +6,8 @@
 //   await fleet.pass();
 //   expect(await fleet.mtu('a')).toBe(1500);
 
+import type { Oid } from '../../src/api/oid.ts';
+import { oid } from './oid.ts';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -176,7 +178,7 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** What a person knows who last looked when main was there. */
-  lookedAt(main: string): void {
+  lookedAt(main: Oid): void {
     this.#running!.seen = main;
   }
 
@@ -191,7 +193,7 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** What a person's git does to a branch, as Alice, if the policy admits it. @throws as the policy refuses */
-  async push(node: string, files: Readonly<Record<string, string | null>>, message: string): Promise<string> {
+  async push(node: string, files: Readonly<Record<string, string | null>>, message: string): Promise<Oid> {
     return this.pushTree(node, await this.tree(node, files), message);
   }
 
@@ -202,7 +204,7 @@ export class Fleet implements AsyncDisposable {
     await this.git(['read-tree', tip.oid], index);
     for (const [path, text] of Object.entries(files)) {
       if (text === null)
-        await this.git(['update-index', '--index-info'], index, `0 ${'0'.repeat(40)}\t${path}\n`);
+        await this.git(['update-index', '--index-info'], index, `0 ${oid('0'.repeat(40))}\t${path}\n`);
       else {
         const blob = await this.git(['hash-object', '-w', '--stdin'], index, text);
         await this.git(['update-index', '--add', '--cacheinfo', `${mode},${blob},${path}`], index);
@@ -212,13 +214,15 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** As `push`, of a whole tree. @param options.past whoever writes to the store's folder asks no policy */
-  async pushTree(node: string, tree: string, message: string, { past = false } = {}): Promise<string> {
+  async pushTree(node: string, tree: string, message: string, { past = false } = {}): Promise<Oid> {
     const { tip } = await this.branch(node);
     const date = `${Math.floor(this.now / 1000)} +0000`;
-    const commit = await this.git(['commit-tree', tree, '-p', tip.oid, '-m', message], {
-      GIT_AUTHOR_DATE: date,
-      GIT_COMMITTER_DATE: date,
-    });
+    const commit = oid(
+      await this.git(['commit-tree', tree, '-p', tip.oid, '-m', message], {
+        GIT_AUTHOR_DATE: date,
+        GIT_COMMITTER_DATE: date,
+      }),
+    );
     const principal = { name: 'alice', role: 'write' } as const;
     const push = { principal, ref: nodeRef(node), old: tip.oid, new: commit };
     if (!past) await new NodeBranchPolicy(() => this.now).check(push, this.reader);
@@ -243,7 +247,7 @@ interface Running {
   readonly mirror: Mirror;
   readonly commands: Commands;
   /** Commit of main that the newest pass saw. */
-  seen?: string;
+  seen?: Oid;
 }
 
 /** What a process needs for one pass. */

@@ -1,4 +1,5 @@
 // A store of two nodes behind a real server, and clients for it: git itself, and requests by hand.
+import { oid } from './oid.ts';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -165,7 +166,7 @@ export async function commitFile(copy: string, path: string, text: string, subje
   await writeFile(join(copy, path), text);
   await git(copy, 'add', path);
   await git(copy, 'commit', '-qm', subject);
-  return (await git(copy, 'rev-parse', 'HEAD')).stdout;
+  return oid((await git(copy, 'rev-parse', 'HEAD')).stdout);
 }
 
 export async function request(

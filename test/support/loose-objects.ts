@@ -1,6 +1,8 @@
 // A bare repository whose objects are written by hand, so that a test can have what no git would make: two committers,
 // a date before 1970, a tree that names itself a thousand times, 300 MB of zeros in a few kilobytes.
 
+import { oid } from './oid.ts';
+import type { Oid } from '../../src/api/oid.ts';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -43,22 +45,22 @@ export class LooseObjects implements AsyncDisposable {
     await rm(this.dir, { recursive: true, force: true });
   }
 
-  put(type: string, content: Buffer): string {
+  put(type: string, content: Buffer): Oid {
     const data = Buffer.concat([Buffer.from(`${type} ${content.length}\0`), content]);
-    const oid = createHash('sha1').update(data).digest('hex');
-    const folder = join(this.dir, 'objects', oid.slice(0, 2));
-    const file = join(folder, oid.slice(2));
+    const id = oid(createHash('sha1').update(data).digest('hex'));
+    const folder = join(this.dir, 'objects', id.slice(0, 2));
+    const file = join(folder, id.slice(2));
     mkdirSync(folder, { recursive: true });
     if (!existsSync(file)) writeFileSync(file, deflateSync(data));
-    return oid;
+    return id;
   }
 
-  blob(text: string): string {
+  blob(text: string): Oid {
     return this.put('blob', Buffer.from(text));
   }
 
   /** One folder, entries in the order that is given. @param entries mode, name, object id */
-  folder(entries: readonly (readonly [mode: string, name: string, oid: string])[]): string {
+  folder(entries: readonly (readonly [mode: string, name: string, oid: string])[]): Oid {
     return this.put(
       'tree',
       Buffer.concat(
@@ -68,7 +70,7 @@ export class LooseObjects implements AsyncDisposable {
   }
 
   /** A whole tree of files by path. @param mode of every file, or of those that it names */
-  tree(files: ReadonlyMap<string, string>, mode: (path: string) => string = () => '100644'): string {
+  tree(files: ReadonlyMap<string, string>, mode: (path: string) => string = () => '100644'): Oid {
     const folders = new Map<string, Map<string, string>>();
     const entries: [mode: string, name: string, oid: string][] = [];
     for (const [path, text] of files) {
@@ -85,7 +87,7 @@ export class LooseObjects implements AsyncDisposable {
     return this.folder(entries.toSorted((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1)));
   }
 
-  commit({ tree, parents = [], by = ALICE, headers, message = 'a change' }: RawCommit): string {
+  commit({ tree, parents = [], by = ALICE, headers, message = 'a change' }: RawCommit): Oid {
     const lines = [
       `tree ${tree}`,
       ...parents.map((oid) => `parent ${oid}`),

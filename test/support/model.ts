@@ -1,6 +1,7 @@
 // Random lives of a small fleet on a real store, beside a model that is a page long. Neither knows the other: the model
 // takes main's commits and the pushes in their order, and says what each node's base and tip are.
 
+import type { Oid } from '../../src/api/oid.ts';
 import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
 import * as fc from 'fast-check';
 import { execa } from 'execa';
@@ -172,10 +173,10 @@ class Life implements AsyncDisposable {
   /** What each CR wants: as the home has it (those that are valid), and as main has it. */
   readonly #home = new Map<string, Wishes>();
   readonly #main = new Map<string, Wishes>();
-  #mainTip: string;
-  readonly #tips = new Map<string, string>();
+  #mainTip: Oid;
+  readonly #tips = new Map<string, Oid>();
 
-  private constructor(fleet: Fleet, mainTip: string) {
+  private constructor(fleet: Fleet, mainTip: Oid) {
     this.#fleet = fleet;
     this.#mainTip = mainTip;
   }

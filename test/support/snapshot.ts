@@ -1,3 +1,5 @@
+import type { Oid } from '../../src/api/oid.ts';
+import { oid } from './oid.ts';
 import type { Entry } from '../../src/mirror/node-entry.ts';
 import type { Rejection } from '../../src/mirror/claim.ts';
 import type { MirrorReport } from '../../src/mirror/mirror.ts';
@@ -38,7 +40,7 @@ export function snapshotOf(nodes: Record<string, NodeSetup>, report: Partial<Mir
   const config = { ref: CONFIG, uid: 'u', generation: 2, annotations: {}, rest: {}, entries, text: '' };
   return {
     report: {
-      main: { commit: 'm'.repeat(40), configs: new Map([[KEY, config]]) },
+      main: { commit: oid('m'.repeat(40)), configs: new Map([[KEY, config]]) },
       claims: {
         byEntry: new Map(
           [...entries].map(([name, entry]) => [entry, nodes[name]!.rejection ?? { node: name }]),
@@ -69,20 +71,20 @@ export function snapshotOf(nodes: Record<string, NodeSetup>, report: Partial<Mir
 /** A run of a node's tip. */
 export function runOf(name: string, result: RunRecord['result'], more: Partial<RunRecord> = {}): RunRecord {
   return {
-    oid: 'o'.repeat(40),
+    oid: oid('o'.repeat(40)),
     time: T0,
     result,
     tried: tipOf(name),
     attempt: 1,
-    tree: 't',
+    tree: oid('t'),
     missing: [],
     found: [],
     ...more,
   };
 }
 
-export function tipOf(name: string): string {
-  return Buffer.from(name).toString('hex').padEnd(40, '0');
+export function tipOf(name: string): Oid {
+  return oid(name);
 }
 
 function entryOf(name: string, { problem }: NodeSetup): Entry {
@@ -97,7 +99,7 @@ function factsOf(name: string, more: Partial<NodeFacts> = {}): NodeFacts {
     nodeId: `i-${name}`,
     tip: tipOf(name),
     tipTime: T0,
-    tipTree: 't',
+    tipTree: oid('t'),
     wanted: true,
     machineID: 'machine',
     systemUUID: 'system',
@@ -112,7 +114,7 @@ function factsOf(name: string, more: Partial<NodeFacts> = {}): NodeFacts {
 function branchOf(name: string, { held }: NodeSetup): Branch {
   const tip: Commit = {
     oid: tipOf(name),
-    tree: 't',
+    tree: oid('t'),
     parents: [],
     author: PERSON,
     committer: PERSON,
@@ -135,7 +137,7 @@ function branchOf(name: string, { held }: NodeSetup): Branch {
     },
     network: [],
     base: { network: [] },
-    tree: 't',
+    tree: oid('t'),
     ...(held && { hold: { commit: tip.oid, author: PERSON, since: T0 } }),
   };
 }

@@ -1,5 +1,6 @@
 // The agent's copy of the newest commit of its branch. The agent fetches this commit alone (shallow) and reads it back
 // whole.
+import { parseOid, type Oid } from '../../api/oid.ts';
 import { createHash } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { MultinicError } from '../../api/errors.ts';
@@ -30,7 +31,7 @@ export interface CheckoutEntry {
 
 export interface Checkout {
   /** Id of the commit that the branch is at. */
-  readonly tip: string;
+  readonly tip: Oid;
   /** Files of the whole tree by path, as committed, before any check. */
   readonly entries: Map<string, CheckoutEntry>;
   /** Bytes that the store sent, without HTTP's own. */
@@ -78,9 +79,10 @@ export async function checkout(request: CheckoutRequest): Promise<Checkout> {
       depth: 1,
       tags: false,
     });
-    if (fetchHead === null) throw new Error('the store shows no branch');
-    const entries = await new Copy(git, fs).files(fetchHead);
-    return { tip: fetchHead, entries, bytes: http.bytes() };
+    const tip = parseOid(fetchHead ?? undefined);
+    if (tip === undefined) throw new Error('the store shows no branch');
+    const entries = await new Copy(git, fs).files(tip);
+    return { tip, entries, bytes: http.bytes() };
   } catch (error) {
     throw explain(error, request, signal.aborted);
   } finally {
@@ -116,7 +118,7 @@ class Copy {
     this.#fs = fs;
   }
 
-  async files(commit: string): Promise<Map<string, CheckoutEntry>> {
+  async files(commit: Oid): Promise<Map<string, CheckoutEntry>> {
     const text = (await this.#read(commit, 'commit')).toString();
     const [, tree] = /^tree ([0-9a-f]{40})\n/.exec(text) ?? [];
     if (tree === undefined) throw broken(`commit ${commit} names no tree`);

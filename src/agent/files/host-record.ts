@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
+import { oidSchema } from '../../api/oid-schema.ts';
 import { MultinicError } from '../../api/errors.ts';
 import { isMac } from '../../network/mac.ts';
 import { RECORD } from './managed-files.ts';
@@ -24,7 +25,7 @@ export type RecordedLink = z.infer<typeof linkTarget>;
 
 const appliedSchema = z.strictObject({
   node: z.string(),
-  commit: z.string(),
+  commit: oidSchema,
   machineId: z.string(),
   appliedAt: z.string(),
   /**

@@ -1,3 +1,4 @@
+import { oid } from '../../../test/support/oid.ts';
 import { expect, test } from 'vitest';
 import { Folder, identity, machine, makeRoot, nic } from '../../../test/support/agent.ts';
 import type { Interface } from '../../network/interface.ts';
@@ -108,7 +109,7 @@ function run(
   using folder = new Folder();
   const root = openRoot(makeRoot(folder.path, state, Object.fromEntries(filesOf(before))));
   const desired: Desired = {
-    commit: '1'.repeat(40),
+    commit: oid('1'.repeat(40)),
     kind: 'netplan',
     network: [wanted],
     files: filesOf(wanted),

@@ -1,3 +1,4 @@
+import { ZERO_OID, type Oid } from '../../api/oid.ts';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { InvalidInputError, MultinicError, type Problem } from '../../api/errors.ts';
@@ -8,7 +9,7 @@ import type { Desired } from './plan.ts';
 /** A branch as it was checked out, before any check. */
 export interface Checkout {
   /** The branch's newest commit. */
-  readonly tip: string;
+  readonly tip: Oid;
   /** Path to git's mode and the content of every entry of its tree. */
   readonly entries: ReadonlyMap<string, { readonly mode: string; readonly content: string }>;
 }
@@ -20,7 +21,7 @@ const MAX_ENTRIES = 256;
  * @throws InvalidInputError `InvalidTree`
  */
 export function readDesired(
-  commit: string,
+  commit: Oid,
   node: string,
   { entries }: Checkout,
 ): { desired: Desired; node: NodeIdentity } {
@@ -71,7 +72,7 @@ function filesBelow(dir: string): string[] {
 
 /** The tree without interfaces, which a cleanup applies. It is no commit. */
 export const NOTHING: Desired = {
-  commit: '0'.repeat(40),
+  commit: ZERO_OID,
   kind: 'netplan',
   network: [],
   files: new Map(),

@@ -1,3 +1,5 @@
+import type { Oid } from '../../api/oid.ts';
+import { oid } from '../../../test/support/oid.ts';
 import { describe, expect, test } from 'vitest';
 import { identity, machine, nic } from '../../../test/support/agent.ts';
 import { rendererOf } from '../../network/renderers.ts';
@@ -8,7 +10,7 @@ import { parseOne, type ManagedNic } from '../files/managed-files.ts';
 import { isNewMachine, type Traces } from './new-machine.ts';
 import { decide } from './plan.ts';
 
-const [RECORDED, WANTED] = ['1', '2'].map((digit) => digit.repeat(40)) as [string, string];
+const [RECORDED, WANTED] = ['1', '2'].map((digit) => oid(digit.repeat(40))) as [Oid, Oid];
 /** A machine with the MACs of nic(0) to nic(3), and NICs of the machine that it is a copy of. */
 const HERE = machine(4);
 const ELSEWHERE: Network = [nic(7), nic(8)];

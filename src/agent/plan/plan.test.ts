@@ -1,3 +1,4 @@
+import { oid } from '../../../test/support/oid.ts';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { identity, machine, nic } from '../../../test/support/agent.ts';
@@ -13,7 +14,7 @@ import { decide, type Desired, type Plan, type Situation } from './plan.ts';
 import { mac } from '../../../test/support/mac.ts';
 import type { Mac } from '../../network/mac.ts';
 
-const COMMIT = '1'.repeat(40);
+const COMMIT = oid('1'.repeat(40));
 
 function desired(network: Network, kind: RendererKind = 'netplan'): Desired {
   return { commit: COMMIT, kind, network, files: managedFiles(renderTree(identity(kind), network)) };

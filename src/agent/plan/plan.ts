@@ -1,5 +1,6 @@
 import { MultinicError } from '../../api/errors.ts';
 import type { AgentJob } from '../../api/job.ts';
+import type { Oid } from '../../api/oid.ts';
 import { indexOfName, type Interface, type Network } from '../../network/interface.ts';
 import { byNetworkManager, type RendererKind } from '../../network/node.ts';
 import type { Files } from '../../network/renderer.ts';
@@ -22,7 +23,7 @@ import type { LeftNic } from './used-nics.ts';
 
 /** The state that the node's commit describes. */
 export interface Desired {
-  readonly commit: string;
+  readonly commit: Oid;
   readonly kind: RendererKind;
   readonly network: Network;
   /** The commit's managed files. */
@@ -43,7 +44,7 @@ export interface Situation {
   readonly carrierWait: string | undefined;
   readonly applied: Applied | undefined;
   /** The commit that the controller believes to be on the host; null: none. */
-  readonly expectedRecord: string | null;
+  readonly expectedRecord: Oid | null;
   /** Whether running links are changed too, or files alone. */
   readonly links: boolean;
 }

@@ -1,4 +1,6 @@
 // What is foreseen of a run on a recorded host, and what the run then comes to.
+import type { Oid } from '../../api/oid.ts';
+import { oid } from '../../../test/support/oid.ts';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -21,16 +23,16 @@ import { Root } from '../files/root.ts';
 import { run } from './run.ts';
 import { mac } from '../../../test/support/mac.ts';
 
-const FIRST = '1'.repeat(40);
-const SECOND = '2'.repeat(40);
+const FIRST = oid('1'.repeat(40));
+const SECOND = oid('2'.repeat(40));
 const OLD: Network = [nic(0), nic(1)];
 const MOVED: Network = [nic(0, { address: '192.168.100.11' }), nic(1)];
 
 interface Try {
-  readonly commit?: string;
+  readonly commit?: Oid;
   readonly network?: Network;
   readonly kind?: RendererKind;
-  readonly expectedRecord?: string | null;
+  readonly expectedRecord?: Oid | null;
   readonly apply?: AgentJob['apply'];
   readonly probes?: string[];
   readonly peers?: string[];

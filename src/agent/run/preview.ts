@@ -1,4 +1,5 @@
 // Shows people the state of a host and the result that a run would have. Changes nothing.
+import type { Oid } from '../../api/oid.ts';
 import { MultinicError } from '../../api/errors.ts';
 import type { NextBoot } from '../foreign/next-boot.ts';
 import type { BootNic } from '../foreign/systemd-files.ts';
@@ -107,7 +108,7 @@ export interface Preview {
 export interface PreviewOptions extends Pick<ExamineContext, 'peers' | 'mode' | 'probes'> {
   readonly desired: Desired;
   /** The commit that the host's record should name; undefined: any commit. */
-  readonly expectedRecord?: string | null;
+  readonly expectedRecord?: Oid | null;
 }
 
 /**

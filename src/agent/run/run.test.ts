@@ -1,3 +1,5 @@
+import type { Oid } from '../../api/oid.ts';
+import { oid } from '../../../test/support/oid.ts';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -32,8 +34,8 @@ import { STEPS, type Step } from './steps.ts';
 import { readReason } from '../../api/reasons/reasons.ts';
 import { mac } from '../../../test/support/mac.ts';
 
-const FIRST = '1'.repeat(40);
-const SECOND = '2'.repeat(40);
+const FIRST = oid('1'.repeat(40));
+const SECOND = oid('2'.repeat(40));
 const OLD: Network = [nic(0), nic(1), nic(2)];
 /** A new MTU, a removal, a new address, a new NIC. */
 const NEW: Network = [nic(0, { mtu: 1400 }), nic(2, { address: '192.168.102.11' }), nic(3)];
@@ -54,10 +56,10 @@ beforeEach(() => {
 afterEach(() => folder[Symbol.dispose]());
 
 interface Try {
-  readonly commit?: string;
+  readonly commit?: Oid;
   readonly network?: Network;
   readonly kind?: RendererKind;
-  readonly expectedRecord?: string | null;
+  readonly expectedRecord?: Oid | null;
   readonly apply?: AgentJob['apply'];
   readonly probes?: string[];
   readonly url?: string;
@@ -240,7 +242,7 @@ describe('success', () => {
     const next = { commit: SECOND, network: [nic(0, { name: 'multinic5' })], expectedRecord: FIRST };
     await apply({ ...next, apply: 'files' });
     change((host) => Object.assign(host.links[1]!, { name: 'multinic5' }));
-    expect((await apply({ commit: '3'.repeat(40), network: [], expectedRecord: SECOND })).result).toBe(
+    expect((await apply({ commit: oid('3'.repeat(40)), network: [], expectedRecord: SECOND })).result).toBe(
       'Applied',
     );
     expect(link(nic(0).mac)?.name).toBe('ens5');
@@ -314,7 +316,7 @@ describe('success', () => {
       expect(link(nic(1).mac)).toMatchObject({ mtu: 1400, addresses: ['192.168.101.10/24'] });
       expect(link(nic(2).mac)).toMatchObject({ name: 'ens7', addresses: [] });
     }
-    const removed = await apply({ commit: '3'.repeat(40), network: [nic(1)], expectedRecord: SECOND });
+    const removed = await apply({ commit: oid('3'.repeat(40)), network: [nic(1)], expectedRecord: SECOND });
     expect(removed).toMatchObject({ result: 'Failed', reason: 'NicInUse' });
     expect(removed.message).toContain('free the NIC first, or put this MAC back');
     expect(link(nic(0).mac)).toEqual(taken);
@@ -884,7 +886,7 @@ describe('nothing is touched', () => {
     const next = await apply({ commit: SECOND, network: [nic(0), nic(1), nic(2)], expectedRecord: FIRST });
     expect(next.written).toEqual(['etc/netplan/92-multinic2.yaml']);
     const ports = [nic(0, { portId: 'port-1' }), nic(1), nic(2)];
-    const rerendered = await apply({ commit: '3'.repeat(40), network: ports, expectedRecord: SECOND });
+    const rerendered = await apply({ commit: oid('3'.repeat(40)), network: ports, expectedRecord: SECOND });
     expect(rerendered.written).toEqual(['etc/netplan/90-multinic0.yaml']);
   });
 });

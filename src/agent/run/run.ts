@@ -1,6 +1,7 @@
 // One run of the agent: applies one commit to one host or reports why it cannot, and leaves nothing half-done.
 import type { AgentJob } from '../../api/job.ts';
 import { concerns, hasCode, MultinicError } from '../../api/errors.ts';
+import type { Oid } from '../../api/oid.ts';
 import type { Outcome } from '../../api/outcome.ts';
 import type { NodeIdentity } from '../../network/node.ts';
 import { treeId } from '../../network/tree.ts';
@@ -67,7 +68,7 @@ export interface Dependencies {
 /** Task of a run, with its bounds. */
 interface Task extends Pick<Outcome, 'node' | 'job' | 'commit'> {
   /** The commit that the host's record should name; undefined: any commit. */
-  readonly expectedRecord: string | null | undefined;
+  readonly expectedRecord: Oid | null | undefined;
   readonly mode: AgentJob['apply'];
   readonly probes: readonly string[];
   /** Addresses of the store, and of API servers. */
@@ -287,7 +288,7 @@ async function reported(
  * git's tree id of the managed files on the host. A file that was kept because it means the same as the commit's counts
  * as the commit's.
  */
-function treeOnHost(root: Root, desired: Desired, plan: Plan): string {
+function treeOnHost(root: Root, desired: Desired, plan: Plan): Oid {
   const files = readManaged(root).flatMap(({ renderer, nic, files }) => {
     const wanted = plan.present.find((each) => nic !== undefined && meansTheSame(each, nic));
     const equal = wanted !== undefined && renderer.kind === desired.kind;

@@ -158,7 +158,7 @@ export class CatFile {
       request.resolve(undefined);
       return lineEnd + 1;
     }
-    const [, oid = '', type = '', digits] = header;
+    const [, oid, type = '', digits] = header as unknown as [string, Oid, string, string];
     const size = Number(digits);
     const start = lineEnd + 1;
     const end = start + Math.min(size, request.keep);

@@ -1,4 +1,5 @@
 import { MultinicError } from '../../api/errors.ts';
+import { parseOid } from '../../api/oid.ts';
 import { FLUSH, pkt, readSection } from './pktline.ts';
 import type { Oid, Reader } from '../model/store-port.ts';
 
@@ -26,7 +27,8 @@ export async function confine(body: Buffer, branch: string, reader: Reader): Pro
   for (const line of section.lines) {
     const text = line.toString('latin1');
     const [, oid] = NAMES_COMMIT.exec(text) ?? [];
-    if (oid !== undefined) named.add(oid);
+    const known = parseOid(oid);
+    if (known !== undefined) named.add(known);
     else if (!DEEPEN.test(text)) throw refused('it says more than a node needs to');
   }
   if (named.size > MAX_NAMED) throw refused(`it names more than ${MAX_NAMED} commits`);

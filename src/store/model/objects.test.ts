@@ -1,9 +1,10 @@
+import { oid } from '../../../test/support/oid.ts';
 import { describe, expect, test } from 'vitest';
 import { parseCommit, parseTree } from './objects.ts';
 
 const TREE = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
-const PARENT = '1'.repeat(40);
-const OID = '2'.repeat(40);
+const PARENT = oid('1'.repeat(40));
+const OID = oid('2'.repeat(40));
 
 function commit(...lines: string[]): Buffer {
   return Buffer.from(lines.join('\n'));

@@ -1,9 +1,10 @@
 // Raw git objects to values.
 
+import { isOid, ZERO_OID, type Oid } from '../../api/oid.ts';
 import { printable, printableLine } from '../../network/text.ts';
 import { parseMessage } from './commit-message.ts';
 
-import type { Commit, Oid, Stamp } from './store-port.ts';
+import type { Commit, Stamp } from './store-port.ts';
 
 export interface TreeItem {
   readonly mode: string;
@@ -17,10 +18,6 @@ export const MAX_SUBJECT = 500;
 
 export const TREE_MODE = '040000';
 
-export function isOid(text: string): boolean {
-  return /^[0-9a-f]{40}$/.test(text);
-}
-
 export function parseTree(data: Buffer): TreeItem[] {
   const items: TreeItem[] = [];
   let at = 0;
@@ -30,7 +27,7 @@ export function parseTree(data: Buffer): TreeItem[] {
     items.push({
       mode: data.toString('latin1', at, space).padStart(6, '0'),
       name: data.toString('utf8', space + 1, end),
-      oid: data.toString('hex', end + 1, end + 21),
+      oid: data.toString('hex', end + 1, end + 21) as Oid,
     });
     at = end + 21;
   }
@@ -52,8 +49,8 @@ export function parseCommit(oid: Oid, data: Buffer, size = data.length): Commit 
   const cut = size > data.length ? `[cut: the commit has ${size} bytes]` : '';
   return {
     oid,
-    tree: headers.get('tree')?.[0] ?? '',
-    parents: headers.get('parent') ?? [],
+    tree: headers.get('tree')?.find(isOid) ?? ZERO_OID,
+    parents: headers.get('parent')?.filter(isOid) ?? [],
     author: parseStamp(headers.get('author')?.[0]),
     committer: parseStamp(headers.get('committer')?.[0]),
     subject: printableLine(subject, MAX_SUBJECT),

@@ -1,9 +1,9 @@
 // The store's vocabulary: what callers hand in and get back. No I/O here.
 
+import type { Oid } from '../../api/oid.ts';
 import type { TreeBounds } from './tree-bounds.ts';
 
-/** 40 lower-case hex digits. */
-export type Oid = string;
+export type { Oid };
 
 export interface Person {
   readonly name: string;

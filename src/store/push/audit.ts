@@ -1,5 +1,6 @@
 // The audit of pushes. The author of a commit is a claim; a record names the authenticated principal.
 
+import { parseOid } from '../../api/oid.ts';
 import { Batch } from '../model/batch.ts';
 import type { Store } from '../store.ts';
 import type { Commit, Mark, Oid, Push } from '../model/store-port.ts';
@@ -68,7 +69,7 @@ export function pushedBranches(record: Commit): PushedBranch[] {
     record.trailers.filter(([name]) => name === key).map(([, value]) => value);
   const [olds, news] = [all('Old'), all('New')];
   return all('Ref').flatMap((ref, index) => {
-    const [old, target] = [olds[index], news[index]];
+    const [old, target] = [parseOid(olds[index]), parseOid(news[index])];
     return old === undefined || target === undefined ? [] : [{ ref, old, new: target }];
   });
 }

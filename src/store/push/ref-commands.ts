@@ -1,8 +1,7 @@
 // The list of ref updates that opens a push, and git's answer to one: what both sides of receive-pack say.
+import { parseOid } from '../../api/oid.ts';
 import { FLUSH, pkt, readSection, sideband } from '../http/pktline.ts';
 import type { Oid } from '../model/store-port.ts';
-
-export const ZERO_OID: Oid = '0'.repeat(40);
 
 export interface PushCommand {
   readonly ref: string;
@@ -37,7 +36,8 @@ export function readPushHeader(body: Buffer): PushHeader | undefined {
     const [command = '', list] = text.split('\0', 2);
     if (commands.length === 0 && list !== undefined)
       capabilities = new Set(list.trim().split(' ').filter(Boolean));
-    const [, old, next, ref] = COMMAND.exec(command) ?? [];
+    const [, before, after, ref] = COMMAND.exec(command) ?? [];
+    const [old, next] = [parseOid(before), parseOid(after)];
     if (old === undefined || next === undefined || ref === undefined) return undefined;
     commands.push({ ref, old, new: next });
   }

@@ -1,0 +1,8 @@
+import { isOid, type Oid } from '../../src/api/oid.ts';
+
+/** The id that a test writes down; any other text stands for an id of its own. */
+export function oid(text: string): Oid {
+  const padded = isOid(text) ? text : Buffer.from(text).toString('hex').padEnd(40, '0').slice(0, 40);
+  if (!isOid(padded)) throw new Error(`${text} is no id`);
+  return padded;
+}
