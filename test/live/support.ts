@@ -18,6 +18,8 @@ import { readOutcome, TestStore, writeJob, type AgentEnd } from '../support/agen
 import { HOST_ROOT, inPod, NODE, podMounts, PROGRAM } from './pod.ts';
 
 const RUN_LIMIT_MS = 120_000;
+/** The output of a shell's `times`: a line of the shell's own, then one of its children's, user and system. */
+const CHILD_TIMES = /^0m[\d.]+s 0m[\d.]+s\n0m([\d.]+)s 0m([\d.]+)s\n?$/m;
 
 /** The kinds of host that differ most, and in the matrix all. */
 export const HOSTS: readonly (readonly [RootfsKind, RendererKind])[] = [
@@ -61,6 +63,8 @@ export class LiveHost<M extends Guest = Machine> {
   #applied: string | null = null;
   /** Of the agent's last run. */
   log = '';
+  /** Time that the last run and its commands had a CPU, which other work of the machine hardly changes. */
+  cpuSeconds = 0;
 
   private constructor(lab: Lab, machine: M, store: TestStore, dir: string) {
     this.lab = lab;
@@ -245,9 +249,12 @@ export class LiveHost<M extends Guest = Machine> {
     const outcome = join(this.#dir, 'outcome.json');
     await rm(outcome, { force: true });
     const agent = [NODE, PROGRAM, 'agent', ...args, '--root', HOST_ROOT, '--outcome', outcome];
-    const end = await this.#shell(inPod(this.#dir, ['env', ...env, ...agent]));
-    this.log = end.log;
-    return { ...end, signal: null, outcome: readOutcome(outcome) };
+    const timed = ['sh', '-c', '"$@"; code=$?; times; exit $code', 'sh', 'env', ...env, ...agent];
+    const { code, log } = await this.#shell(inPod(this.#dir, timed));
+    const [, user, system] = CHILD_TIMES.exec(log) ?? [];
+    this.cpuSeconds = Number(user) + Number(system);
+    this.log = log.replace(CHILD_TIMES, '');
+    return { code, log: this.log, signal: null, outcome: readOutcome(outcome) };
   }
 
   #multinic(...args: readonly string[]): string[] {

@@ -31,6 +31,16 @@ export function run(command: Command, timeoutMs = TIMEOUT_MS, input?: string): P
   return countTime(() => spawned(command, timeoutMs, input));
 }
 
+/**
+ * Runs a command and hands its output over in pieces as they come, because the routes of a node may be 10 MB of text.
+ * Between two pieces signals and timers run.
+ * @param take returns false when it has enough; the command is then killed, and its end has the code 0
+ * @throws MultinicError `CommandMissing`, `CommandHangs`
+ */
+export function stream(command: Command, take: (text: string) => boolean): Promise<Omit<Ended, 'stdout'>> {
+  return countTime(() => spawned(command, TIMEOUT_MS, undefined, take));
+}
+
 let underWay = 0;
 let startedAt = 0;
 let totalMs = 0;
@@ -64,14 +74,26 @@ export function until(limitMs: number, holds: () => Promise<boolean>, everyMs = 
   });
 }
 
-async function spawned([file, ...args]: Command, timeoutMs: number, input?: string): Promise<Ended> {
+async function spawned(
+  [file, ...args]: Command,
+  timeoutMs: number,
+  input?: string,
+  take?: (text: string) => boolean,
+): Promise<Ended> {
   const child = spawn(file, args, { env: ENVIRONMENT, stdio: 'pipe' });
   // Ignores write errors: a command that ends before it has read its input reports that by its exit code.
   child.stdin.on('error', () => {}).end(input);
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   let stdout = '';
   let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    if (take === undefined) stdout += text;
+    else if (!take(text)) {
+      resolve(0);
+      child.stdout.destroy();
+      child.kill('SIGKILL');
+    }
+  });
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
   const timer = setTimeout(() => {
     child.kill('SIGKILL');

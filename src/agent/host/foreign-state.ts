@@ -3,10 +3,11 @@
 // software restores them.
 
 /**
- * How much foreign state a change may remove. `ours`: entries on the NICs that change; `rules`: also entries on no NIC
- * (policy rules, blackhole routes) or on several (systemd 257); `all`: all entries of the node.
+ * How much foreign state a change may remove. `single`: entries on the NICs that change, without routes over several
+ * next hops, which only a list of all routes shows; `ours`: these routes too; `rules`: also entries on no NIC (policy
+ * rules, blackhole routes) or on several (systemd 257); `all`: all entries of the node.
  */
-export type ForeignScope = 'ours' | 'rules' | 'all';
+export type ForeignScope = 'single' | 'ours' | 'rules' | 'all';
 
 interface Entry {
   /** The words of `ip` that describe the entry, after `add`. */

@@ -5,7 +5,7 @@ import { MultinicError } from '../../api/errors.ts';
 import { networkAddress, parseAddress, parseCidr } from '../../network/address.ts';
 import { parseMac, type Mac } from '../../network/mac.ts';
 import { YIELD_METRIC } from '../files/route-metric.ts';
-import { run } from '../command/host-command.ts';
+import { run, stream } from '../command/host-command.ts';
 import type {
   Altname,
   ConnectedRoute,
@@ -242,18 +242,59 @@ const LASTING: readonly (readonly [number, string])[] = [
  * any time and a node may have 100,000 of them, so the kernel leaves them out.
  */
 export async function readMainRoutes(family: '-4' | '-6'): Promise<RawRoute[]> {
-  const questions = ['exact default', ...LASTING.map(([number]) => `proto ${number}`)];
-  const input = questions.map((which) => `route show table main ${which}\n`).join('');
-  const { code, stdout, stderr } = await run(['ip', '-j', family, '-batch', '-'], undefined, input);
+  // The kernel lists IPv6 default routes last, so only `ip` can choose them.
+  const defaults =
+    family === '-4'
+      ? readFirstDefaults()
+      : ip<RawRoute>('-6', 'route', 'show', 'table', 'main', 'exact', 'default');
+  return [...(await defaults), ...(await readLasting(family))];
+}
+
+/** A route in the JSON of `ip` whose destination does not begin at 0.0.0.0. */
+const BEYOND_DEFAULT = /,?\{(?:"type":"\w+",)?"dst":"(?!default"|0\.0\.0\.0)/;
+
+/**
+ * IPv4 default routes. The kernel lists IPv4 routes by destination from 0.0.0.0 on, so the listing is ended after the
+ * default routes: `ip` would read all routes to choose some.
+ */
+async function readFirstDefaults(): Promise<RawRoute[]> {
+  const args = ['-4', 'route', 'show', 'table', 'main'];
+  let text = '';
+  let end = -1;
+  const { code, stderr } = await stream(['ip', '-j', ...args], (piece) => {
+    text += piece;
+    end = text.search(BEYOND_DEFAULT);
+    return end < 0;
+  });
+  if (code !== 0) throw unreadable(args, stderr);
+  return readDefaults(end < 0 ? text : `${text.slice(0, end)}]`);
+}
+
+function readDefaults(json: string): RawRoute[] {
+  return json.trim() === '' ? [] : (JSON.parse(json) as RawRoute[]).filter(isDefault);
+}
+
+async function readLasting(family: '-4' | '-6'): Promise<RawRoute[]> {
+  // Each question has a process: with `-batch` the kernel sends all routes, and `ip` chooses.
+  const script = 'for number; do ip -j "$family" route show table main proto "$number" || exit; done';
+  const numbers = LASTING.map(([number]) => String(number));
+  const { code, stdout, stderr } = await run([
+    'env',
+    `family=${family}`,
+    'sh',
+    '-c',
+    script,
+    'sh',
+    ...numbers,
+  ]);
   if (code !== 0) throw unreadable([family, 'route', 'show'], stderr);
-  const [defaults = [], ...answers] = stdout
+  const answers = stdout
     .split('\n')
     .filter((line) => line.trim() !== '')
     .map((line) => JSON.parse(line) as RawRoute[]);
-  const lasting = LASTING.flatMap(([, protocol], index) =>
-    (answers[index] ?? []).map((route) => ({ ...route, protocol })),
+  return LASTING.flatMap(([, protocol], index) =>
+    (answers[index] ?? []).filter((route) => !isDefault(route)).map((route) => ({ ...route, protocol })),
   );
-  return [...defaults, ...lasting.filter((route) => !isDefault(route))];
 }
 
 export function driverOf(name: string): string | undefined {

@@ -6,11 +6,9 @@ import {
   inOrder,
   isEmpty,
   NO_FOREIGN_STATE,
-  routeOf,
   toCommands,
   withLinksRenamed,
   type Family,
-  type ForeignRoute,
   type ForeignRule,
   type ForeignScope,
   type ForeignState,
@@ -20,29 +18,13 @@ import { nicOf } from '../host/links.ts';
 import type { NamedNic } from '../host/machine.ts';
 import { run, until } from '../command/host-command.ts';
 import { addressesOf, ip, readLinks, unreadable, type RawLink } from './ip.ts';
+import { readAllRoutes, readRoutesOnNone, readRoutesThrough, readSingleRoutes } from './foreign-routes.ts';
 import type { Mac } from '../../network/mac.ts';
 
-/**
- * Routes that reappear by themselves and need no restoring, by protocol number (`ip -N`): 1 redirect, 9 router
- * advertisement, 16 DHCP; table 255, which the kernel keeps; and 2 kernel without a gateway, which follows from an address
- * (a CNI may write protocol 2 on a route with a gateway).
- */
-const REAPPEARS = / proto (1|9|16)\b| table 255\b|^(?!.* via ).* proto 2\b/;
 /** Protocol number of routes and rules that a network manager writes. */
 const STATIC = '4';
 const STATIC_RULE = / proto 4\b/;
 const FAMILIES: readonly Family[] = [4, 6];
-/** Route types by number, as in linux/rtnetlink.h: `ip -N` prints numbers, `ip route add` takes names. */
-const TYPES: ReadonlyMap<string, string> = new Map([
-  ['2', 'local'],
-  ['3', 'broadcast'],
-  ['4', 'anycast'],
-  ['5', 'multicast'],
-  ['6', 'blackhole'],
-  ['7', 'unreachable'],
-  ['8', 'prohibit'],
-  ['9', 'throw'],
-]);
 const KERNEL_PRIORITIES: ReadonlySet<string> = new Set(['0', '32766', '32767']);
 /**
  * Limit of a restore. The kernel takes no new IPv6 address as the source of a route before duplicate address detection
@@ -50,13 +32,16 @@ const KERNEL_PRIORITIES: ReadonlySet<string> = new Set(['0', '32766', '32767']);
  */
 export const RESTORE_MS = 3_000;
 const AGAIN_MS = 200;
+/** Limit on the links whose routes are read link by link. */
+const FEW_LINKS = 8;
 const BATCH = 100;
 
 export class LiveForeignState implements ForeignStatePort {
   async read(macs: readonly Mac[], scope: ForeignScope): Promise<ForeignState> {
     const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
     const ours = new Set(macs.flatMap((mac) => nicOf(links, mac)?.name ?? []));
-    return ours.size === 0 && scope === 'ours' ? NO_FOREIGN_STATE : readScope(ours, scope);
+    const isOfOurs = scope === 'single' || scope === 'ours';
+    return ours.size === 0 && isOfOurs ? NO_FOREIGN_STATE : readScope(ours, scope);
   }
 
   async restore(state: ForeignState, then: readonly NamedNic[]): Promise<ForeignState> {
@@ -68,14 +53,19 @@ export class LiveForeignState implements ForeignStatePort {
   }
 }
 
+const readersOfRoutes = {
+  single: readSingleRoutes,
+  ours: readRoutesThrough,
+  rules: readRoutesOnNone,
+  all: () => readAllRoutes(),
+} satisfies Record<ForeignScope, unknown>;
+
 /** @param ours names of the NICs that are to change: their addresses are not foreign */
 async function readScope(ours: ReadonlySet<string>, scope: ForeignScope): Promise<ForeignState> {
-  // A node may have 100,000 routes: only lines that name one of these links are parsed.
-  const words = scope === 'ours' ? [...ours].map((name) => ` dev ${name} `) : undefined;
-  const routes = await readRoutes((line) => words?.some((word) => `${line} `.includes(word)) ?? true);
+  const routes = await readersOfRoutes[scope](ours);
   const through = { ...NO_FOREIGN_STATE, routes, neighbours: await readNeighbours() };
   const isOnOurs = ({ links }: { links: readonly string[] }): boolean => links.some((name) => ours.has(name));
-  if (scope === 'ours') return filterState(through, isOnOurs);
+  if (scope === 'single' || scope === 'ours') return filterState(through, isOnOurs);
   const rules = await readRules();
   if (scope === 'all') {
     const addresses = (await readAddresses()).filter((address) => !isOnOurs(address));
@@ -108,7 +98,7 @@ async function restoreAll(wanted: ForeignState): Promise<ForeignState> {
   await until(
     RESTORE_MS,
     async () => {
-      const now = new Set(toCommands(await readAll()));
+      const now = new Set(toCommands(await readLike(wanted)));
       missing = commands.filter((command) => !now.has(command));
       await add(inOrder(fromCommands(missing)));
       // A line that `ip` cannot parse ends its batch, so the next attempts add one by one.
@@ -120,10 +110,15 @@ async function restoreAll(wanted: ForeignState): Promise<ForeignState> {
   return fromCommands(missing);
 }
 
-async function readAll(): Promise<ForeignState> {
+/** Reads the present state, of its routes only those that may be equal to a route of `wanted`. */
+async function readLike({ routes }: ForeignState): Promise<ForeignState> {
+  const links = new Set(routes.flatMap((route) => route.links));
+  const areSingle = routes.every(
+    (route) => route.links.length === 1 && !route.hasNextHops && !isOnNone(route),
+  );
   return {
     addresses: await readAddresses(),
-    routes: await readRoutes(),
+    routes: await (areSingle && links.size <= FEW_LINKS ? readSingleRoutes(links) : readAllRoutes()),
     neighbours: await readNeighbours(),
     rules: await readRules(),
   };
@@ -155,35 +150,6 @@ async function addEach(commands: readonly string[]): Promise<void> {
 async function readAddresses(): Promise<ForeignState['addresses']> {
   const links = await ip<RawLink>('addr', 'show', 'scope', 'global', 'permanent');
   return links.flatMap(addressesOf).map(entryOf);
-}
-
-async function readRoutes(isWanted: (line: string) => boolean = () => true): Promise<ForeignRoute[]> {
-  const byFamily = await Promise.all(
-    FAMILIES.map(async (family) =>
-      (await lines('-o', `-${family}`, 'route', 'show', 'table', 'all')).flatMap((line) =>
-        isWanted(line) ? parseRoute(family, line) : [],
-      ),
-    ),
-  );
-  return byFamily.flat();
-}
-
-function parseRoute(family: Family, line: string): ForeignRoute[] {
-  if (REAPPEARS.test(line)) return [];
-  const route = line
-    // `ip -o` writes a backslash for the line break before each next hop.
-    .replaceAll('\\', ' ')
-    // Removes the kernel's flags and a daemon's next-hop object, because `ip route add` does not take them.
-    .replaceAll(
-      / (linkdown|dead|(rt_)?trap|(rt_)?offload(_failed)?|nhid \d+|pref \w+|expires \w+|error -?\d+)\b/g,
-      '',
-    );
-  return [
-    routeOf(
-      family,
-      route.trim().replace(/^\d+(?= )/, (type) => TYPES.get(type) ?? type),
-    ),
-  ];
 }
 
 async function readNeighbours(): Promise<ForeignState['neighbours']> {

@@ -43,6 +43,21 @@ function facts(changes: Partial<ChangeFacts> = {}): ChangeFacts {
   return { before: before(), profiles: undefined, reload: false, renamesForNetworkd: false, ...changes };
 }
 
+/** NIC 0 gets another MTU. */
+function mtu(value: number): Plan {
+  const targets = plan.targets.slice(0, 1).map((target) => ({ ...target, mtu: value }));
+  return { ...plan, present: [nic(0)], targets };
+}
+
+test('a change that takes no address and no link away reads no list of all routes', () => {
+  expect(planChange(mtu(9000), facts()).foreignScope).toBe('single');
+  expect(planChange(mtu(1279), facts()).foreignScope).toBe('ours');
+  const dropped = { ...mtu(9000), targets: [{ ...mtu(9000).targets[0]!, dropped: [OURS] }] };
+  expect(planChange(dropped, facts()).foreignScope).toBe('ours');
+  const profiles = { before: { [nic(0).mac]: 'a' }, wanted: { [nic(0).mac]: 'b' }, paths: new Map() };
+  expect(planChange(mtu(9000), facts({ profiles })).foreignScope).toBe('ours');
+});
+
 test('a change touches the NICs that differ; of the others only our address is expected', () => {
   const todo = planChange(plan, facts());
   expect([...todo.changed]).toEqual([nic(1).mac]);

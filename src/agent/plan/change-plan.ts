@@ -3,8 +3,9 @@ import { entriesByMac, type Mac } from '../../network/mac.ts';
 import type { Pending } from '../files/host-record.ts';
 import type { ForeignScope } from '../host/foreign-state.ts';
 import { linkSteps, nicOf, type LinkTarget } from '../host/links.ts';
-import type { HostState, Link, Profiles } from '../host/machine.ts';
+import type { HostState, Link, LinkStep, Profiles } from '../host/machine.ts';
 import type { FileStep } from './file-order.ts';
+import { takesAway } from './link-phases.ts';
 import type { Plan } from './plan.ts';
 
 /** The work that a change, or its undo, gives to the network managers of the host. */
@@ -63,10 +64,14 @@ export function planChange(plan: Plan, facts: ChangeFacts): ChangePlan {
   const changed = changedMacs(plan, facts);
   const paths = [...new Set(plan.files.map((step) => step.path))];
   const targets = plan.targets.filter(({ mac }) => changed.has(mac));
+  const steps = linkSteps(before.links, targets);
   // A VLAN or bond may copy the MAC of its NIC.
   const links = before.links.filter(
     (link) => changed.has(link.mac) && nicOf(before.links, link.mac) === link,
   );
+  const manager: ManagerWork = reload
+    ? { kind: 'reload', paths, macs: targets.map(({ mac }) => mac) }
+    : profileWork(profiles, paths, links);
   return {
     files: plan.files,
     paths,
@@ -77,11 +82,20 @@ export function planChange(plan: Plan, facts: ChangeFacts): ChangePlan {
     configured: configuredMacs(plan, before.links, changed),
     changed,
     ...(profiles !== undefined && { profiles: pick(profiles.before, [...changed]) }),
-    manager: reload
-      ? { kind: 'reload', paths, macs: targets.map(({ mac }) => mac) }
-      : profileWork(profiles, paths, links),
-    foreignScope: reload ? 'all' : renamesForNetworkd ? 'rules' : 'ours',
+    manager,
+    foreignScope: foreignScope(steps, manager, renamesForNetworkd),
   };
+}
+
+/** How much foreign state these steps and this work of a manager may take away. */
+export function foreignScope(
+  steps: readonly LinkStep[],
+  { kind }: ManagerWork,
+  renamesForNetworkd: boolean,
+): ForeignScope {
+  if (kind === 'reload') return 'all';
+  if (renamesForNetworkd) return 'rules';
+  return kind === 'none' && !steps.some(takesAway) ? 'single' : 'ours';
 }
 
 /**

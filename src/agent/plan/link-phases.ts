@@ -33,6 +33,18 @@ export function claimedAddresses(
   );
 }
 
+/** The kernel does no IPv6 on a link with a smaller MTU, and removes the IPv6 addresses and routes of the link. */
+const IPV6_MTU = 1280;
+
+/**
+ * Whether a step takes an address away or may take its link down, and routes with it. A driver may reset its link for an
+ * MTU; routes then stay.
+ */
+export function takesAway(step: LinkStep): boolean {
+  if (step.op === 'set') return !step.up || step.mtu < IPV6_MTU;
+  return step.op === 'rename' || step.op === 'drop';
+}
+
 /**
  * Targets that also drop addresses that networkd added. When a NIC gets a name back, networkd gives the NIC the
  * addresses that its file had at boot, and no commit has these.

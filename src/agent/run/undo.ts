@@ -5,11 +5,11 @@ import { MultinicError } from '../../api/errors.ts';
 import { hasRestored } from '../files/armed-restore.ts';
 import { sha256, type Pending } from '../files/host-record.ts';
 import type { Root } from '../files/root.ts';
-import { notOnLinks, toCommands, type ForeignScope } from '../host/foreign-state.ts';
+import { notOnLinks, toCommands } from '../host/foreign-state.ts';
 import type { Host } from '../host/host.ts';
 import { linkSteps } from '../host/links.ts';
-import type { Conflict, HostState, LinkStep, Rename } from '../host/machine.ts';
-import type { ManagerWork } from '../plan/change-plan.ts';
+import type { Conflict, HostState, LinkStep } from '../host/machine.ts';
+import { foreignScope } from '../plan/change-plan.ts';
 import { earlySteps, MAX_ROUNDS, renameSteps, withoutLoaded } from '../plan/link-phases.ts';
 import { claimedByUndo, planUndo, type UndoPlan } from '../plan/undo-plan.ts';
 import {
@@ -73,37 +73,32 @@ async function activate(
 ): Promise<readonly string[]> {
   const foreign = recordedForeign(pending);
   const macs = todo.nics.map(({ mac }) => mac);
-  const { links: found } = await host.machine.state();
+  const found = await host.machine.links();
   const steps = linkSteps(found, todo.targets);
   const renames = renameSteps(steps);
   // Reads the state that other software has added since the change, or after a reboot, because an undo removes as much
   // foreign state as a change.
-  const since = await host.foreign.read(macs, scopeOf(todo.manager, renames, host.managers));
+  const forNetworkd = renames.some((rename) => isForNetworkd(rename, host.managers));
+  const since = await host.foreign.read(macs, foreignScope(steps, todo.manager, forNetworkd));
 
   await changeLinks(earlySteps(steps), host.links);
   await changeLinks(renames, host.links);
   const recorded = await recordedElsewhere(foreign, root, host);
   await awaitNetworkd(renames, [notOnLinks(since, todo.nics), recorded], host);
 
-  const { links: renamed } = await host.machine.state();
+  const renamed = await host.machine.links();
   const targets = withoutLoaded(todo.targets, steps, found, renamed);
   await applyManagerWork(todo.manager, steps, host);
   // Where promote_secondaries is off, the kernel removes the other addresses of a subnet together with the first. The
   // next round adds them again.
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {
-    const left = linkSteps((await host.machine.state()).links, targets);
+    const left = linkSteps(await host.machine.links(), targets);
     if (left.length === 0) break;
     await changeLinks(left, host.links);
   }
 
   const lost = toCommands(await host.foreign.restore(since, todo.nics));
   return [...new Set([...lost, ...(await restoreForeign(foreign, root, host, log))])];
-}
-
-/** How much foreign state an undo may take away, whatever the change recorded. */
-function scopeOf(manager: ManagerWork, renames: readonly Rename[], managers: Host['managers']): ForeignScope {
-  if (manager.kind === 'reload') return 'all';
-  return renames.some((rename) => isForNetworkd(rename, managers)) ? 'rules' : 'ours';
 }
 
 async function changeLinks(steps: readonly LinkStep[], links: Host['links']): Promise<void> {
