@@ -34,6 +34,9 @@ function listOf(text: string): string[] {
   return text.split(/[\s,]+/).filter((part) => part !== '');
 }
 
+export const DRIFT_MODES = ['repair', 'report'] as const;
+export type DriftMode = (typeof DRIFT_MODES)[number];
+
 /** Annotations that people write. */
 export const ANNOTATIONS = {
   confirmCleanup: {
@@ -59,6 +62,13 @@ export const ANNOTATIONS = {
     on: ['CR', 'Node'],
     means: 'How a change reaches the running NICs ([live, full, files](agent-live.md#live-full-files)).',
     ...oneOf(...APPLY_MODES),
+  },
+  drift: {
+    key: 'multinic.io/drift',
+    on: ['CR', 'Node'],
+    means:
+      'What follows when a host no longer has what was applied: repair it, or report it and wait ([drift](drift.md)).',
+    ...oneOf(...DRIFT_MODES),
   },
   probes: {
     key: 'multinic.io/probes',

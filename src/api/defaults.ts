@@ -15,6 +15,10 @@ export const DEFAULTS = {
   /** Hours after which passes leave out a node that departed, that no CR names and that wants nothing. */
   retireAfter: 24,
   apply: 'live',
+  /** Answer to drift. */
+  drift: 'repair',
+  /** Minutes between two observations of a node; 0: only after boots and repairs, and on request. */
+  observeMinutes: 60,
   /** Hosts that have to answer after a change. */
   probes: [],
   /** Seconds within which a run ends by itself. A run that cannot complete its change by then restores the host. */

@@ -18,6 +18,8 @@ export interface NodeStatus {
   readonly appliedCommit?: string;
   readonly held?: boolean;
   readonly paused?: boolean;
+  /** The host no longer has what was applied. */
+  readonly drifted?: boolean;
   /** RFC 3339, UTC. */
   readonly lastProcessed?: string;
   readonly lastJobName?: string;

@@ -48,7 +48,7 @@ export function completed(message: string): string {
 }
 
 const COMMAND =
-  /(?<!kubectl )\bmultinic (status|wait|log|show|diff|rollback|release|retry|pause|resume|rerender|confirm|observe|accept)\b/g;
+  /(?<!kubectl )\bmultinic (status|wait|log|show|diff|rollback|release|retry|pause|resume|rerender|confirm|observe|drift|accept)\b/g;
 
 /** Quotes a text so that a shell reads one word. */
 function quoted(value: string): string {

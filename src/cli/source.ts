@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hasCode, MultinicError } from '../api/errors.ts';
 import type { StatusReport } from '../controller/status-report.ts';
+import type { DriftEntry } from '../history/drifts.ts';
 import type { DiffQuery, NodeDescription, TimelineEntry } from '../history/timeline.ts';
 import type { Api } from './api-client.ts';
 import { openApi, targetOf, type ConnectionFlags } from './target.ts';
@@ -14,6 +15,8 @@ export interface Source {
   log(node: string, limit: number): Promise<readonly TimelineEntry[]>;
   describe(node: string, at?: string): Promise<NodeDescription>;
   diff(node: string, query: DiffQuery): Promise<string>;
+  /** @param node undefined: all nodes */
+  drift(node: string | undefined): Promise<readonly DriftEntry[]>;
   close(): Promise<void>;
 }
 
@@ -38,6 +41,7 @@ export async function openSource(flags: ConnectionFlags): Promise<Source> {
     log: (node, limit) => timeline(reader, node, limit),
     describe: (node, at) => describe(reader, node, at),
     diff: (node, query) => diff(reader, node, query),
+    drift: async (node) => (await import('../history/drifts.ts')).listDrifts(reader, node),
     close: () => reader.close(),
   };
 }
@@ -91,6 +95,10 @@ class ApiSource implements Source {
     });
     return (await this.#api.call<{ diff: string }>('GET', `/nodes/${encodeURIComponent(node)}/diff?${query}`))
       .diff;
+  }
+
+  drift(node: string | undefined): Promise<DriftEntry[]> {
+    return this.#api.call('GET', node === undefined ? '/drift' : `/nodes/${encodeURIComponent(node)}/drift`);
   }
 
   close(): Promise<void> {

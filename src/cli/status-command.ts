@@ -169,15 +169,15 @@ function summaryOf(nodes: readonly NodeView[]): string {
     const count = nodes.filter((node) => node.state === state).length;
     return count === 0 ? [] : [STATE_PAINT[state](`${count} ${state}`)];
   });
-  const flags = (['held', 'paused'] as const).flatMap((flag) => {
+  const flags = (['held', 'paused', 'drifted'] as const).flatMap((flag) => {
     const count = nodes.filter((node) => node[flag] === true).length;
     return count === 0 ? [] : [`${count} ${flag}`];
   });
   return [`${plural(nodes.length, 'node')}: ${counts.join(', ')}`, ...flags].join('; ');
 }
 
-function isTroubled({ state, held, paused }: NodeView): boolean {
-  return state !== 'Configured' || held === true || paused === true;
+function isTroubled({ state, held, paused, drifted }: NodeView): boolean {
+  return state !== 'Configured' || held === true || paused === true || drifted === true;
 }
 
 function byUrgency(a: NodeView, b: NodeView): number {
@@ -247,7 +247,7 @@ async function printNodes(nodes: readonly NodeView[], severalConfigs: boolean, w
       ...(config ? [view.config ?? ''] : []),
       ...(wide ? [view.attachedNodeId, view.attachedNodeName] : []),
       STATE_PAINT[view.state](view.state),
-      [view.held && 'held', view.paused && 'paused'].filter(Boolean).join(','),
+      [view.held && 'held', view.paused && 'paused', view.drifted && 'drifted'].filter(Boolean).join(','),
       view.desiredCommit?.slice(0, 10) ?? '',
       view.appliedCommit?.slice(0, 10) ?? '',
       view.lastProcessed === undefined ? '' : formatAge(Date.parse(view.lastProcessed)),

@@ -18,7 +18,7 @@ import {
   type ChangeFlags,
 } from './change.ts';
 import { nodeNamed, withNode } from './node-name.ts';
-import { print, printObject } from './output.ts';
+import { plural, print, printObject } from './output.ts';
 import { completed } from './remedy.ts';
 
 type Flags = ChangeFlags;
@@ -28,6 +28,8 @@ export function addWritingCommands(program: Command): void {
   addRelease(program);
   addPause(program);
   addRetry(program);
+  addObserve(program);
+  addAccept(program);
   addRerender(program);
   addConfirm(program);
 }
@@ -161,6 +163,56 @@ function addRetry(program: Command): void {
     });
 }
 
+function addObserve(program: Command): void {
+  changing(program.command('observe').description('look at hosts now: do they still have what was applied'))
+    .argument('[node...]')
+    .option('--all', 'all nodes, one after the other')
+    .addHelpText('after', '\nExamples:\n  multinic observe k8s-worker-01\n  multinic observe --all')
+    .action(async (names: string[], flags: Flags & { all?: true }) => {
+      if ((names.length === 0) === (flags.all === undefined))
+        return usage('name nodes, or all of them with --all');
+      return change(flags, async (api) => {
+        const views = names.length === 0 ? [] : (await viewsOf(api)()).nodes;
+        const nodes = names.map((name) => nodeNamed(views, name));
+        const result = await post<{ nodes: readonly string[] }>(api, flags, '/observe', {
+          nodes,
+          all: flags.all,
+        });
+        if (flags.output !== 'table')
+          return printObject(flags.output, 'ObserveRequest', result, result.nodes);
+        print(
+          completed(
+            `${plural(result.nodes.length, 'node')} will be observed: multinic drift shows what is found`,
+          ),
+        );
+      });
+    });
+}
+
+function addAccept(program: Command): void {
+  dangerous(
+    program
+      .command('accept')
+      .description(
+        'keep what somebody changed in the files of a host; it holds until the CR changes the node',
+      ),
+    'do not ask, also where the node loses all its interfaces',
+  )
+    .argument('<node>')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  multinic accept k8s-worker-01 --dry-run\n  multinic accept k8s-worker-01',
+    )
+    .action(async (name: string, flags: Flags) =>
+      change(flags, async (api) => {
+        const result = await withNode(name, viewsOf(api), (node) =>
+          postAsked<Moved>(api, flags, `${pathOf(node)}/accept`, { yes: flags.yes }, { yes: true }),
+        );
+        if (result !== undefined) await one(flags, result, 'keeps what its host has');
+      }),
+    );
+}
+
 function addRerender(program: Command): void {
   dangerous(
     program.command('rerender').description("write nodes' files with today's renderer, or with another one"),
@@ -185,13 +237,13 @@ function addConfirm(program: Command): void {
     program
       .command('confirm')
       .description(
-        'say that something is meant: removals that were stopped, a change that was stopped, or the takeover of a host',
+        'say that something is meant: removals that were stopped, a change or repairs that were stopped, or the takeover of a host',
       ),
   )
-    .argument('[target]', 'a node, or a commit of main; none: the removals that wait now')
+    .argument('[target]', 'a node, a commit of main, or the word repairs; none: the removals that wait now')
     .addHelpText(
       'after',
-      '\nExamples:\n  multinic confirm                 the removals that status shows as stopped\n  multinic confirm 9f8e7d6         a change that stopped because nodes failed\n  multinic confirm k8s-worker-01   a host that another store configured',
+      '\nExamples:\n  multinic confirm                 the removals that status shows as stopped\n  multinic confirm 9f8e7d6         a change that stopped because nodes failed\n  multinic confirm repairs         repairs that stopped because many nodes drifted\n  multinic confirm k8s-worker-01   a host that another store configured',
     )
     .action(async (given: string | undefined, flags: Flags) =>
       change(flags, async (api) => {
@@ -204,8 +256,9 @@ function addConfirm(program: Command): void {
     );
 }
 
+/** The word `repairs`, a commit, or the node that has one of these names. */
 async function nodeOrCommit(api: Api, text: string): Promise<string> {
-  if (/^[0-9a-f]{4,40}$/.test(text)) return text;
+  if (text === 'repairs' || /^[0-9a-f]{4,40}$/.test(text)) return text;
   const { nodes } = await viewsOf(api)();
   return nodeNamed(nodes, text);
 }

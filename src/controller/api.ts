@@ -2,6 +2,8 @@
 
 import * as z from 'zod';
 import { MultinicError } from '../api/errors.ts';
+import { HOST_TREE_BODY_MAX_BYTES } from '../api/observation.ts';
+import { listDrifts } from '../history/drifts.ts';
 import { describe, diff, timeline } from '../history/timeline.ts';
 import { RENDERER_KINDS } from '../network/renderers.ts';
 import type { Route, RouteCall } from '../store/http/routes.ts';
@@ -24,6 +26,10 @@ export const RerenderBody = PreviewableBody.extend({
   nodes: z.array(z.string()).default([]),
   renderer: z.enum(RENDERER_KINDS).optional(),
 });
+export const ObserveBody = Body.extend({
+  nodes: z.array(z.string()).default([]),
+  all: z.boolean().default(false),
+}).refine(({ nodes, all }) => all !== nodes.length > 0, 'name nodes, or say all');
 export const ConfirmBody = PreviewableBody.extend({ target: z.string().optional() });
 
 export const LogQuery = z.object({ limit: z.coerce.number().int().min(1).max(10_000).default(50) });
@@ -37,12 +43,12 @@ function read(pattern: string, handle: Route['handle']): Route {
   return { method: 'GET', pattern, role: 'read', handle };
 }
 
+/** All routes below /api/v1. */
 export function apiRoutes(context: ControllerContext): Route[] {
-  return [...readingRoutes(context), ...commandRoutes(context)];
+  return [...readingRoutes(context), ...commandRoutes(context), hostTreeRoute(context)];
 }
 
-function readingRoutes({ reporter, store }: ControllerContext): Route[] {
-  const { reader } = store;
+function readingRoutes({ reporter, store: { reader } }: ControllerContext): Route[] {
   return [
     read('/status', async () => {
       if (reporter.snapshot === undefined)
@@ -63,7 +69,20 @@ function readingRoutes({ reporter, store }: ControllerContext): Route[] {
         }),
       };
     }),
+    read('/drift', () => listDrifts(reader)),
+    read('/nodes/:node/drift', ({ params }) => listDrifts(reader, params['node'])),
   ];
+}
+
+/** An observer sends what its host has; no other request of a node may be so large. */
+function hostTreeRoute({ hostTrees }: ControllerContext): Route {
+  return {
+    method: 'PUT',
+    pattern: '/nodes/:node/host-tree',
+    role: 'node',
+    bodyLimit: HOST_TREE_BODY_MAX_BYTES,
+    handle: ({ params, body }) => hostTrees.put(params['node'] ?? '', body),
+  };
 }
 
 /** Starts a pass after each command that changes something. */
@@ -90,6 +109,10 @@ function commandRoutes({ commands, passTrigger, log }: ControllerContext): Route
     },
   });
   return [
+    command('/observe', ObserveBody, (_, { nodes, all }) => commands.observe(all ? [] : nodes)),
+    command('/nodes/:node/accept', RemovingBody, (node, { yes: mayRemoveAll, dryRun }, by) =>
+      commands.accept(node, by, { mayRemoveAll, dryRun }),
+    ),
     command('/nodes/:node/rollback', RollbackBody, (node, { to, yes: mayRemoveAll, dryRun }, by) =>
       commands.rollback(node, to, by, { mayRemoveAll, dryRun }),
     ),

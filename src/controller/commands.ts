@@ -2,13 +2,15 @@
 
 import { MultinicError } from '../api/errors.ts';
 import { kindOf, type Branch, type Branches } from '../history/node-branch.ts';
-import { headOf, move, rerender, rollback, type Cause, type Head } from '../history/branch-commits.ts';
+import { edit, headOf, move, rerender, rollback, type Cause, type Head } from '../history/branch-commits.ts';
+import { acceptDrift, newestDrift } from '../history/drifts.ts';
 import { describeChange, trailer, TRAILER } from '../history/commit-format.ts';
 import { recordRequest, type Request } from '../history/outcome-branch.ts';
 import { MAIN, nodeOfRef, outcomeRef } from '../history/refs.ts';
 import { rollbackTarget, type RollbackTarget } from '../history/rollback.ts';
 import { changedNodes } from '../mirror/main-branch.ts';
 import type { Mirror } from '../mirror/mirror.ts';
+import type { Network } from '../network/interface.ts';
 import type { RendererKind } from '../network/node.ts';
 import { nodeIdKey } from '../network/text.ts';
 import { Batch } from '../store/model/batch.ts';
@@ -17,6 +19,7 @@ import { retryOnLostRace } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
 import { moveMany, type Build, type ManyMoved, type Moved } from './many-branches.ts';
 import { previewMany, previewOf, previewOfEach, type Preview } from './change-preview.ts';
+import type { ObservedHosts } from './observed-hosts.ts';
 import type { PausableInventory, Requester } from './sink-port.ts';
 import type { WaitingRemovals } from './reporter.ts';
 import { NODES } from '../network/node-ref.ts';
@@ -33,12 +36,17 @@ export interface CommandsOptions {
     readonly waitingRemovals: WaitingRemovals | undefined;
     /** Nodes that the newest pass found failed. */
     readonly failedNodes: readonly string[];
+    /** Nodes whose repair waits for a confirmation; undefined: repairs are not stopped. */
+    readonly waitingRepairs: readonly string[] | undefined;
   };
+  readonly observed: Pick<ObservedHosts, 'ask'>;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
 }
 
 /** Result of a confirmation. */
 export interface Confirmed {
-  /** A node, or a commit of main. */
+  /** A node, a commit of main, or `repairs`. */
   readonly confirmed: string;
   readonly commit: Oid;
   /** Nodes whose removals were confirmed. */
@@ -51,8 +59,12 @@ export class Commands {
   readonly #mirror: Mirror;
   readonly #inventory: PausableInventory;
   readonly #reporter: CommandsOptions['reporter'];
+  readonly #observed: CommandsOptions['observed'];
+  readonly #now: () => number;
 
-  constructor({ store, branches, mirror, inventory, reporter }: CommandsOptions) {
+  constructor({ store, branches, mirror, inventory, reporter, observed, now }: CommandsOptions) {
+    this.#observed = observed;
+    this.#now = now;
     this.#store = store;
     this.#branches = branches;
     this.#mirror = mirror;
@@ -94,13 +106,8 @@ export class Commands {
   ): Head {
     const head = rollback(batch, headOf(branch), network, commit, causeOf(by));
     const node = branch.name;
-    if (!mayRemoveAll && network.length === 0 && branch.network.length > 0) {
-      throw new MultinicError(
-        'TakesAllInterfaces',
-        `${node} would lose all its interfaces (${describeChange(branch.network, network)}): add --yes if that is meant`,
-        { data: { node, commit } },
-      );
-    }
+    if (!mayRemoveAll && network.length === 0 && branch.network.length > 0)
+      throw takesAll(branch, network, commit);
     if (head.tree !== branch.tree) return head;
     throw new MultinicError(
       'NothingToRollBack',
@@ -141,6 +148,40 @@ export class Commands {
     return moveMany(this.#store, [...touched.keys()], decide, async (node) => {
       throw movedOn(await this.#branches.get(node));
     });
+  }
+
+  /**
+   * Keeps what somebody changed in the files of a host: commits it on the branch, as an edit by the person.
+   * @throws MultinicError `NothingToAccept`, `DriftOutdated`, `TakesAllInterfaces`, and as a push is refused
+   */
+  async accept(
+    node: string,
+    by: Requester,
+    { mayRemoveAll = false, dryRun = false } = {},
+  ): Promise<Moved | Preview> {
+    return retryOnLostRace(async () => {
+      const { reader } = this.#store;
+      const branch = await this.#branches.get(node);
+      const tip = await reader.ref(outcomeRef(node));
+      const drift = tip === undefined ? undefined : await newestDrift(reader, tip);
+      const accepted = await acceptDrift(reader, branch, drift);
+      const batch = new Batch();
+      const head = edit(batch, headOf(branch), accepted, drift!.oid, causeOf(by));
+      if (dryRun) return previewOf(branch, head);
+      if (!mayRemoveAll && head.network.length === 0 && branch.network.length > 0)
+        throw takesAll(branch, head.network, tip!);
+      return this.#land(batch, branch, head);
+    });
+  }
+
+  /** Asks for observations, which begin as soon as there is room for them. @param nodes empty: all nodes */
+  async observe(nodes: readonly string[]): Promise<{ readonly nodes: readonly string[] }> {
+    const named = [...new Set(nodes)];
+    const branches =
+      named.length > 0 ? await Promise.all(named.map((name) => this.#branches.get(name))) : await this.#all();
+    const names = branches.map(({ name }) => name);
+    await this.#observed.ask(names, this.#now());
+    return { nodes: names };
   }
 
   /** Ends a node's hold: the CR decides again. */
@@ -223,8 +264,8 @@ export class Commands {
   }
 
   /**
-   * Confirms a node's takeover (a node name), a change that was stopped because nodes failed (a commit of main), or all
-   * waiting removals (nothing). Only removals that the newest pass saw are confirmed, because the person has not seen
+   * Confirms a node's takeover (a node name), a change that was stopped because nodes failed (a commit of main), that
+   * repairs go on (`repairs`), or all waiting removals (nothing). Only removals that the newest pass saw are confirmed, because the person has not seen
    * later ones.
    */
   async confirm(
@@ -236,6 +277,7 @@ export class Commands {
       if (dryRun) return previewOfEach([target], 'is taken over as its host is now');
       return { confirmed: target, commit: (await this.request(target, 'confirm', by)).commit };
     }
+    if (target === 'repairs') return this.#confirmRepairs(by, dryRun);
     const wanted = target === undefined ? undefined : await this.#resolve(target);
     const waiting = wanted === undefined ? this.#reporter.waitingRemovals : undefined;
     const confirmed = wanted ?? waiting?.main;
@@ -272,6 +314,35 @@ export class Commands {
       batch.move(MAIN, mark, tip!);
       const [commit] = await this.#store.write(batch);
       return { confirmed, commit: commit!, ...(nodes !== undefined && { nodes }) };
+    });
+  }
+
+  /** @throws MultinicError `NothingToConfirm` */
+  async #confirmRepairs(by: Requester, dryRun: boolean): Promise<Confirmed | Preview> {
+    const nodes = this.#reporter.waitingRepairs;
+    if (nodes === undefined)
+      throw new MultinicError(
+        'NothingToConfirm',
+        'repairs are not stopped: multinic drift lists what differs',
+      );
+    if (dryRun) return previewOfEach(nodes, 'is repaired');
+    return retryOnLostRace(async () => {
+      const tip = await this.#store.reader.ref(MAIN);
+      const batch = new Batch();
+      const mark = batch.commit({
+        parents: [tip!],
+        files: new Map(),
+        author: authorOf(by),
+        subject: 'confirm repairs',
+        trailers: [
+          [TRAILER.confirms, tip!],
+          [TRAILER.means, 'repairs'],
+          [TRAILER.by, by.principal],
+        ],
+      });
+      batch.move(MAIN, mark, tip!);
+      const [commit] = await this.#store.write(batch);
+      return { confirmed: 'repairs', commit: commit! };
     });
   }
 
@@ -323,6 +394,14 @@ export class Commands {
 /** Whether a commit of a branch comes from that commit of main. */
 function isOf(commit: Commit | undefined, main: Oid): boolean {
   return commit !== undefined && kindOf(commit) === 'spec' && trailer(commit, TRAILER.mainCommit) === main;
+}
+
+function takesAll({ name, network }: Branch, left: Network, commit: Oid): MultinicError {
+  return new MultinicError(
+    'TakesAllInterfaces',
+    `${name} would lose all its interfaces (${describeChange(network, left)}): add --yes if that is meant`,
+    { data: { node: name, commit } },
+  );
 }
 
 function movedOn({ name, tip }: Branch): MultinicError {

@@ -6,10 +6,13 @@ import { formatConfigRef } from '../history/commit-format.ts';
 import type { ConfigRef } from '../network/node.ts';
 import type { MirrorReport } from '../mirror/mirror.ts';
 import { foundNoStore, runs, type Decision, type NodeFacts } from '../scheduler/due.ts';
+import { driftOf, type RepairLimits } from '../scheduler/drift.ts';
 import type { JobStatus } from '../scheduler/job-port.ts';
 import { conditionsOf, describeProblems, nameOf, type JudgedNode } from './condition.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
 import { describeHold } from '../history/hold.ts';
+import { describeDrift, describeStop, differencesOf } from './drift-words.ts';
+import type { ObservationReport } from './observations.ts';
 
 /** Everything that a pass found. */
 export interface Snapshot {
@@ -21,6 +24,9 @@ export interface Snapshot {
   readonly jobs: readonly JobStatus[];
   /** Generation and spec hash of every listed CR, by `group/namespace/name`. */
   readonly listed: ReadonlyMap<string, ListedConfig>;
+  /** Whether repairs go on. */
+  readonly repairs?: RepairLimits;
+  readonly observing?: ObservationReport;
 }
 
 export interface ListedConfig {
@@ -213,6 +219,7 @@ function describeNode(
     ...(appliedCommit !== undefined && { appliedCommit }),
     ...(branch.hold !== undefined && { held: true }),
     ...(facts.paused && { paused: true }),
+    ...(driftOf(facts.history) !== undefined && { drifted: true }),
     ...(newest !== undefined && {
       lastProcessed: timestamp(newest.time * 1000),
     }),
@@ -282,25 +289,23 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
     case 'BackingOff':
       return backingOff(newest);
     case 'Paused':
-      return pending(
-        'Paused',
-        facts.pausedByConfig
-          ? 'changes wait: the annotation multinic.io/paused of its MultiNicBizConfig pauses it, remove that'
-          : `changes wait: multinic resume ${name}`,
-      );
+      return paused(name, facts);
     case 'NotReady':
-      return facts.problem === undefined
-        ? {
-            state: 'Pending',
-            reason: 'NodeNotReady',
-            message: 'the node is not ready: applied when it is back',
-          }
-        : { ...pending('NodeNotReady', facts.problem), waitsFor: 'person' };
+      return notReady(facts);
     case 'ChangeStopped':
       return pending(
         'ChangeStopped',
         `too many nodes failed in this change: look at them, then run multinic confirm ${facts.change?.slice(0, 10) ?? ''}, or multinic retry ${name} for this node alone`,
       );
+    case 'Drifted':
+    case 'DriftFight':
+      return {
+        state: 'Failed',
+        reason: decision.reason,
+        message: describeDrift(name, facts.history, decision.reason),
+      };
+    case 'RepairsStopped':
+      return pending('RepairsStopped', describeStop(facts.history, snapshot.repairs));
     // A pass adopts names before it plans, so the names that are left cannot be adopted.
     case 'Adopt':
       return pending(
@@ -311,6 +316,20 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
     case 'Withdrawing':
       return { state: 'Pending', reason: decision.reason };
   }
+}
+
+function notReady({ problem }: NodeFacts): Verdict {
+  return problem === undefined
+    ? pending('NodeNotReady', 'the node is not ready: applied when it is back')
+    : { ...pending('NodeNotReady', problem), waitsFor: 'person' };
+}
+
+function paused(name: string, { history, pausedByConfig }: NodeFacts): Verdict {
+  const waits = driftOf(history) ? `${differencesOf(history)}; nothing is repaired` : 'changes wait';
+  const remedy = pausedByConfig
+    ? 'the annotation multinic.io/paused of its MultiNicBizConfig pauses it, remove that'
+    : `multinic resume ${name}`;
+  return pending('Paused', `${waits}: ${remedy}`);
 }
 
 /** Verdict on a node that backs off. A run that did not reach the store waits, and is no failure. */

@@ -3,6 +3,7 @@
 import { oidTrailer, trailer, TRAILER } from '../history/commit-format.ts';
 import { MAIN } from '../history/refs.ts';
 import type { Commit, Oid } from '../store/model/store-port.ts';
+import type { Policy } from '../scheduler/schedule.ts';
 import type { Store } from '../store/store.ts';
 
 /** Number of remembered confirmations. A change whose confirmation is older stops again, which is safe. */
@@ -11,23 +12,26 @@ const LOOK_BACK = 2_000;
 export class Confirmations {
   readonly #store: Store;
   readonly #confirmed = new Set<Oid>();
+  #repairsAt = 0;
   #seen: Oid | undefined;
 
   constructor(store: Store) {
     this.#store = store;
   }
 
-  async read(): Promise<ReadonlySet<Oid>> {
+  /** Commits of main whose changes go on, and the time since which repairs may go on, seconds since 1970. */
+  async read(): Promise<Pick<Policy, 'confirmed' | 'repairsConfirmedAt'>> {
     const tip = await this.#store.refs.at(MAIN);
     if (tip !== undefined && tip !== this.#seen) {
       for (const commit of await this.#since(tip)) {
-        const change = oidTrailer(commit, TRAILER.confirms);
-        if (change !== undefined && trailer(commit, TRAILER.means) !== 'removals')
-          this.#confirmed.add(change);
+        const confirmed = oidTrailer(commit, TRAILER.confirms);
+        const means = trailer(commit, TRAILER.means);
+        if (means === 'repairs') this.#repairsAt = Math.max(this.#repairsAt, commit.committer.time);
+        else if (confirmed !== undefined && means !== 'removals') this.#confirmed.add(confirmed);
       }
       this.#seen = tip;
     }
-    return this.#confirmed;
+    return { confirmed: this.#confirmed, repairsConfirmedAt: this.#repairsAt };
   }
 
   /** Commits of main after the last one seen. A few commits are read one by one, which starts no git process. */

@@ -1,12 +1,16 @@
 // The parts that answer people's reads and commands while passes go on. The context is complete before the first pass
 // and needs no jobs, so the server can open first.
 
+import { dirname, join } from 'node:path';
 import type { Logger } from 'pino';
 import { Branches } from '../history/node-branch.ts';
 import { DEFAULT_GUARD, type GuardPolicy } from '../mirror/guard.ts';
 import { Mirror } from '../mirror/mirror.ts';
+import { SideFile } from '../store/side-file.ts';
 import type { Store } from '../store/store.ts';
 import { Commands } from './commands.ts';
+import { HostTrees } from './host-trees.ts';
+import { ObservedHosts } from './observed-hosts.ts';
 import type { PausableInventory, StatusSink } from './sink-port.ts';
 import { Reporter } from './reporter.ts';
 import type { PassTrigger } from './pass-trigger.ts';
@@ -35,6 +39,8 @@ export class ControllerContext {
   readonly branches: Branches;
   readonly mirror: Mirror;
   readonly reporter: Reporter;
+  readonly observed: ObservedHosts;
+  readonly hostTrees: HostTrees;
   readonly commands: Commands;
 
   constructor(options: ControllerContextOptions) {
@@ -53,6 +59,8 @@ export class ControllerContext {
       ...(retireAfterMs !== undefined && { retireAfterMs }),
     });
     this.reporter = new Reporter(sink, now);
+    this.observed = new ObservedHosts(new SideFile(join(dirname(store.dir), 'observed.json')), log);
+    this.hostTrees = new HostTrees(store.reader, this.branches);
     this.commands = new Commands(this);
   }
 }

@@ -2,13 +2,21 @@
 
 import { formatProblem } from '../api/errors.ts';
 import type { ConfigRef } from '../network/node.ts';
+import { formatConfigRef } from '../history/commit-format.ts';
+import { driftOf } from '../scheduler/drift.ts';
 import { runs } from '../scheduler/due.ts';
+import { describeStorm, differencesOf } from './drift-words.ts';
 import type { ControllerEvent } from './sink-port.ts';
 import { allViews, type NodeView, type Snapshot } from './config-status.ts';
 
 /** Events between two snapshots; without an earlier one, an event for each present problem. */
 export function eventsBetween(before: Snapshot | undefined, after: Snapshot): ControllerEvent[] {
-  return [...mirrorEvents(before, after), ...configEvents(before, after), ...nodeEvents(before, after)];
+  return [
+    ...mirrorEvents(before, after),
+    ...configEvents(before, after),
+    ...driftEvents(before, after),
+    ...nodeEvents(before, after),
+  ];
 }
 
 function mirrorEvents(before: Snapshot | undefined, { report }: Snapshot): ControllerEvent[] {
@@ -75,6 +83,8 @@ function nodeEvents(before: Snapshot | undefined, after: Snapshot): ControllerEv
       events.push({ ...common, type: 'Normal', reason: 'Held', message: view.message ?? 'held' });
     if (view.state === was?.state && view.reason === was.reason) continue;
     if (view.reason === 'NoSuchNode') unknown.push(view);
+    // The drift has an event of its own.
+    else if (view.reason === 'Drifted' && was !== undefined) continue;
     else if (view.state === 'Failed')
       events.push({
         ...common,
@@ -93,6 +103,35 @@ function nodeEvents(before: Snapshot | undefined, after: Snapshot): ControllerEv
       events.push({ ...common, type: 'Normal', reason: view.reason ?? 'Pending', message: view.message });
   }
   return [...events, ...unknownNodes(unknown)];
+}
+
+/** Drifts that came since, and the stop of repairs. */
+function driftEvents(before: Snapshot | undefined, after: Snapshot): ControllerEvent[] {
+  if (before === undefined) return [];
+  const events: ControllerEvent[] = [];
+  for (const [node, { history }] of after.facts) {
+    const drift = driftOf(history);
+    if (drift === undefined || driftOf(before.facts.get(node)?.history ?? [])?.oid === drift.oid) continue;
+    events.push({
+      type: 'Warning',
+      reason: 'Drifted',
+      node,
+      ...optionalConfig(sourceOf(after, node)),
+      message: `the host no longer has what was applied: ${differencesOf(history)}`,
+    });
+  }
+  if (after.repairs?.stopped === true && before.repairs?.stopped !== true)
+    events.push({
+      type: 'Warning',
+      reason: 'RepairsStopped',
+      message: `nothing is repaired, because ${describeStorm(after.repairs)}: look at multinic drift, then run multinic confirm repairs`,
+    });
+  return events;
+}
+
+function sourceOf({ report }: Snapshot, node: string): string | undefined {
+  const source = report.branches.get(node)?.node.source;
+  return source && formatConfigRef(source);
 }
 
 /** One event for each CR: a CR may name a thousand nodes that have not joined yet. */

@@ -22,6 +22,7 @@ export async function factsOf(
   const read = <T>(annotation: Annotation<T>): T | undefined =>
     readAnnotation(listed?.annotations, annotation) ?? readAnnotation(annotations, annotation);
   const apply = read(ANNOTATIONS.apply);
+  const drift = read(ANNOTATIONS.drift);
   const probes = read(ANNOTATIONS.probes) ?? [];
   const adopted = namesAdopted(branch, history);
   const record = history.find(({ result }) => result === 'Diverged')?.record;
@@ -44,6 +45,7 @@ export async function factsOf(
     history,
     ...(change !== undefined && { change }),
     ...(apply !== undefined && { apply }),
+    ...(drift !== undefined && { drift }),
     ...(probes.length > 0 && { probes }),
     ...(record != null && { recordInBranch: await reader.isAncestor(record, branch.tip.oid) }),
     ...(adopted !== undefined && { namesAdopted: adopted }),

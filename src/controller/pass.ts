@@ -3,6 +3,7 @@
 
 import PQueue from 'p-queue';
 import { checkpoint } from '../api/checkpoint.ts';
+import { DEFAULTS } from '../api/defaults.ts';
 import { formatConfigRef } from '../history/commit-format.ts';
 import type { Branch } from '../history/node-branch.ts';
 import { Outcomes } from '../history/outcome-branch.ts';
@@ -19,12 +20,17 @@ import type { ControllerContext } from './controller-context.ts';
 import { OutcomeRecorder } from './outcome-recorder.ts';
 import { factsOf } from './facts.ts';
 import { NodeErrors } from './node-errors.ts';
+import { Observations } from './observations.ts';
 
 export interface PassOptions {
   readonly context: ControllerContext;
   readonly source: ConfigSource;
   readonly runner: JobRunner;
-  readonly policy?: Omit<Policy, 'confirmed'>;
+  readonly policy?: Omit<Policy, 'confirmed' | 'repairsConfirmedAt'>;
+  /** Time between two observations of a node; 0: only after boots and repairs, and on request. */
+  readonly observeIntervalMs?: number;
+  /** False: no observation starts, as in a controller that ends when its runs are done. */
+  readonly observes?: boolean;
 }
 
 export interface PassResult {
@@ -50,6 +56,7 @@ export class Pass {
   readonly #options: PassOptions;
   readonly #outcomes: Outcomes;
   readonly #recorder: OutcomeRecorder;
+  readonly #observations: Observations;
   readonly #confirmations: Confirmations;
   /** Pause before a node in trouble is looked at again. */
   #retryMs = FIRST_RETRY_MS;
@@ -60,6 +67,9 @@ export class Pass {
     this.#options = options;
     this.#outcomes = new Outcomes(context.store.reader);
     this.#recorder = new OutcomeRecorder(context, runner, this.#outcomes);
+    const { observeIntervalMs: intervalMs = DEFAULTS.observeMinutes * 60_000, observes = true } = options;
+    const outcomes = this.#outcomes;
+    this.#observations = new Observations({ context, runner, outcomes, intervalMs, observes });
     this.#confirmations = new Confirmations(context.store);
   }
 
@@ -69,16 +79,30 @@ export class Pass {
     // A pass that finds nothing to write must still notice that the store was restored meanwhile.
     await store.expectFence();
     const nodeErrors = new NodeErrors(store, log);
-    await this.#recorder.record(await runner.list(), nodeErrors);
+    const ended = Map.groupBy(await runner.list(), ({ mode = 'run' }) => mode);
+    await this.#recorder.record(ended.get('run') ?? [], nodeErrors);
+    await this.#observations.record(ended.get('observe') ?? [], nodeErrors);
     const { configs } = await mirror.main();
     const [list, nodes] = await Promise.all([source.list(configs), inventory.list()]);
     const mirrored = await mirror.pass(list, nodes);
     const events = reporter.keep(mirrored.events);
     checkpoint('controller.mirrored');
     const { branches, facts } = await this.#gatherFacts(mirrored, nodes, nodeErrors);
-    const jobs = await runner.list();
-    const plan = planJobs([...facts.values()], jobs, await this.#policy(), now());
+    const listed = Map.groupBy(await runner.list(), ({ mode = 'run' }) => mode);
+    const jobs = listed.get('run') ?? [];
+    const policy = await this.#policy();
+    const plan = planJobs([...facts.values()], jobs, policy, now());
     const started = await this.#runJobs(plan, nodeErrors);
+    const observing = await this.#observations.look(
+      {
+        facts,
+        decisions: plan.reasons,
+        inventory: new Map(nodes.map((node) => [node.name, node])),
+        jobs: listed.get('observe') ?? [],
+        policy,
+      },
+      nodeErrors,
+    );
     const problems = new Map([...mirrored.problems, ...nodeErrors.byNode]);
     const snapshot: Snapshot = {
       report: { ...mirrored, branches, events, problems },
@@ -87,12 +111,19 @@ export class Pass {
       decisions: plan.reasons,
       jobs: [...jobs, ...started],
       listed: listedOf(list),
+      repairs: plan.repairs,
+      observing,
     };
     // A problem of the mirror's reading may come from a store that was restored meanwhile.
     await store.expectFence();
     await reporter.report(snapshot);
     const goOn = mirrored.behind.size > 0 ? now() : Infinity;
-    const nextPassAt = Math.min(plan.nextPassAt ?? Infinity, this.#retryAt(nodeErrors), goOn);
+    const nextPassAt = Math.min(
+      plan.nextPassAt ?? Infinity,
+      observing.nextPassAt ?? Infinity,
+      this.#retryAt(nodeErrors),
+      goOn,
+    );
     return { snapshot, ...(nextPassAt < Infinity && { nextPassAt }) };
   }
 
@@ -104,7 +135,7 @@ export class Pass {
   }
 
   async #policy(): Promise<Policy> {
-    return { ...DEFAULT_POLICY, ...this.#options.policy, confirmed: await this.#confirmations.read() };
+    return { ...DEFAULT_POLICY, ...this.#options.policy, ...(await this.#confirmations.read()) };
   }
 
   /** Adopts names that hosts have already, then gathers the scheduler's input for each node. */

@@ -55,6 +55,13 @@ export class Reporter {
     return [...new Set(failed.flatMap(({ node }) => node ?? []))];
   }
 
+  /** Nodes whose repair waits for a confirmation; undefined: repairs are not stopped. */
+  get waitingRepairs(): readonly string[] | undefined {
+    if (this.#snapshot?.repairs?.stopped !== true) return undefined;
+    const decisions = [...this.#snapshot.decisions];
+    return decisions.flatMap(([node, each]) => (!each.due && each.reason === 'RepairsStopped' ? [node] : []));
+  }
+
   /** Failure of the newest pass (a full disk), in words for people; undefined if the pass succeeded. */
   get failure(): string | undefined {
     return this.#failure === '' ? undefined : this.#failure;

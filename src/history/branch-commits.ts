@@ -10,6 +10,7 @@ import type { Batch } from '../store/model/batch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import type { Mark, Oid, Person } from '../store/model/store-port.ts';
 import type { Branch } from './node-branch.ts';
+import type { AcceptedDrift } from './drifts.ts';
 import type { OutcomeRecord } from './outcome-branch.ts';
 import { describeChange, subject, TRAILER, type Kind, type Trailers } from './commit-format.ts';
 import { nodeRef } from '../network/node-ref.ts';
@@ -125,6 +126,26 @@ export function rollback(batch: Batch, head: Head, network: Network, to: Oid, by
   const target = inVocabularyOf(head.node, network);
   const written = add(batch, head.parent, 'rollback', head.node, target, what, by, head.network);
   return { ...head, ...written, network: target };
+}
+
+/** Commits the changes that somebody made on the host, as a person's edit: it holds until the CR changes the node. */
+export function edit(
+  batch: Batch,
+  head: Head,
+  { files, network }: AcceptedDrift,
+  drift: Oid,
+  by: Cause,
+): Head {
+  const what = `accept what the host has: ${describeChange(head.network, network)}`;
+  const parent = batch.commit({
+    parents: [head.parent],
+    replace: true,
+    files,
+    author: by.author,
+    subject: subject(head.node.name, what),
+    trailers: [[TRAILER.accepts, drift], ...by.trailers],
+  });
+  return { ...head, parent, network, tree: treeId(managedFiles(files)) };
 }
 
 /** Moves the branch to the newest commit that was built on it. */

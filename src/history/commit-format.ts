@@ -19,7 +19,9 @@ export const TRAILER = {
   mainCommit: 'Main-Commit',
   endsHold: 'Ends-Hold',
   confirms: 'Confirms',
-  /** The object of a confirmation: `removals`, or a `change` that failed. */
+  /** Commit of the drift whose files an edit keeps. */
+  accepts: 'Accepts',
+  /** The object of a confirmation: `removals`, `repairs`, or a `change` that failed. */
   means: 'Means',
   by: 'By',
 } as const;

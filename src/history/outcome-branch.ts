@@ -1,6 +1,7 @@
-// Outcome branches: one commit for each attempt on a host and for each person's request. Append-only.
+// Outcome branches: one commit for each attempt on a host, for each person's request, and for each drift. Append-only.
 
 import { concerns } from '../api/errors.ts';
+import { Difference, isRepairable } from '../api/observation.ts';
 import { parseOid } from '../api/oid.ts';
 import { RESULTS, type Outcome, type Result } from '../api/outcome.ts';
 import { rendererOf } from '../network/renderers.ts';
@@ -14,7 +15,7 @@ import { oidTrailer, subject, trailer, TRAILER } from './commit-format.ts';
 import { outcomeRef } from './refs.ts';
 import { readReason, type AnyReason } from '../api/reasons/reasons.ts';
 
-const KEY = {
+export const KEY = {
   result: 'Result',
   reason: 'Reason',
   attempt: 'Attempt',
@@ -30,17 +31,34 @@ const KEY = {
   warning: 'Warning',
   request: 'Request',
   by: 'By',
+  /** With a run that put the host in its state: differences after this run are drift, and no state of before. */
+  baseline: 'Baseline',
+  /** Digest of a drift: the same for the same drift. */
+  digest: 'Digest',
+  /** One difference of a drift, as JSON. */
+  difference: 'Difference',
+  /** The boot that was seen before the boot of the drift. */
+  bootBefore: 'Boot-Before',
+  /** The first observation of the node found the drift, so it is only reported. */
+  first: 'First-Observation',
 } as const;
 
 /** A request of a person. A pause and a resume ask for no run: their commits are for the record. */
 export type Request = 'retry' | 'confirm' | 'pause' | 'resume';
+
+/** Results of the commits of an outcome branch. Drifted and Observed come from observations, which are no attempts. */
+const RECORD_RESULTS = [...RESULTS, 'Requested', 'Drifted', 'Observed'] as const;
+export type RecordResult = (typeof RECORD_RESULTS)[number];
+
+/** Results of records that are no run of the agent. */
+const NO_RUN = ['Requested', 'Drifted', 'Observed'] as const;
 
 /** One commit of an outcome branch. */
 export interface OutcomeRecord {
   readonly oid: Oid;
   /** Seconds since 1970. */
   readonly time: number;
-  readonly result: Result | 'Requested';
+  readonly result: RecordResult;
   /** Commit of main that the tried commit's base came from. */
   readonly change?: Oid;
   readonly reason?: AnyReason;
@@ -63,6 +81,17 @@ export interface OutcomeRecord {
   readonly record?: Oid | null;
   readonly request?: Request;
   readonly by?: string;
+  /** The run verified the host, so a later difference is drift. */
+  readonly baseline?: true;
+  /** Digest of a drift: the same for the same drift. */
+  readonly digest?: string;
+  readonly differences?: readonly Difference[];
+  /** The boot that was seen before `bootId`. */
+  readonly bootBefore?: string;
+  /** The drift was found by the node's first observation. */
+  readonly first?: true;
+  /** False: a run would put nothing of the drift right. */
+  readonly repairable?: false;
 }
 
 /** The end of a job, from the scheduler. Without an outcome, the result is Unknown. */
@@ -142,7 +171,9 @@ function enough(records: readonly OutcomeRecord[]): boolean {
   if (records.length >= LOOK_BACK) return true;
   if (!records.some(({ result }) => result === 'Applied')) return false;
   if (records.length >= CHANGES_LOOK_BACK) return true;
-  const changes = new Set(records.filter(({ result }) => result !== 'Requested').map(({ change }) => change));
+  const changes = new Set(
+    records.filter(({ result }) => !NO_RUN.some((each) => each === result)).map(({ change }) => change),
+  );
   return changes.size > CHANGES_BACK;
 }
 
@@ -157,10 +188,7 @@ export function parseOutcome(commit: Commit): OutcomeRecord {
   return {
     oid: commit.oid,
     time: commit.committer.time,
-    result:
-      result === 'Requested' || RESULTS.includes(result as Result)
-        ? (result as Result | 'Requested')
-        : 'Unknown',
+    result: RECORD_RESULTS.find((each) => each === result) ?? 'Unknown',
     attempt: Number(get(KEY.attempt) ?? 0),
     tree: commit.tree,
     missing: all(commit, KEY.missing),
@@ -180,6 +208,27 @@ export function parseOutcome(commit: Commit): OutcomeRecord {
     ...optional('bootId', get(KEY.boot)),
     ...optional('request', get(KEY.request) as Request | undefined),
     ...optional('by', get(KEY.by)),
+    ...(get(KEY.baseline) === 'run' && { baseline: true }),
+    ...(result === 'Drifted' && parseDrift(commit)),
+  };
+}
+
+type Drift = Pick<OutcomeRecord, 'digest' | 'differences' | 'bootBefore' | 'first' | 'repairable'>;
+
+function parseDrift(commit: Commit): Drift {
+  const differences = all(commit, KEY.difference).flatMap((text) => {
+    try {
+      return Difference.safeParse(JSON.parse(text)).data ?? [];
+    } catch {
+      return [];
+    }
+  });
+  return {
+    differences,
+    ...optional('digest', trailer(commit, KEY.digest)),
+    ...optional('bootBefore', trailer(commit, KEY.bootBefore)),
+    ...(trailer(commit, KEY.first) === 'true' && { first: true }),
+    ...(differences.length > 0 && !differences.some(isRepairable) && { repairable: false }),
   };
 }
 
@@ -224,6 +273,7 @@ export async function recordOutcome(
       ...line(KEY.system, systemUUID),
       ...line(KEY.boot, outcome?.bootId || ended.bootId),
       ...line(KEY.duration, seconds && `${seconds}s`),
+      ...(onHost(result) ? [[KEY.baseline, 'run'] as const] : []),
       ...(outcome?.missing ?? []).map((mac) => [KEY.missing, mac] as const),
       ...(outcome?.found ?? []).map(
         ({ mac, name, netplanId }) => [KEY.found, [mac, name, netplanId ?? []].flat().join(' ')] as const,
@@ -269,7 +319,7 @@ async function changeAt(reader: Reader, commit: Oid): Promise<Oid | undefined> {
  * The system UUID in the tried commit's node.yaml; undefined: unknown. The tip's UUID has the same source, so the two
  * differ only if the machine does.
  */
-async function systemAt(reader: Reader, commit: Oid): Promise<string | undefined> {
+export async function systemAt(reader: Reader, commit: Oid): Promise<string | undefined> {
   const text = (await reader.files(commit)).get(NODE_FILE);
   try {
     return text === undefined ? undefined : parseNode(text).systemUUID || undefined;
@@ -280,11 +330,11 @@ async function systemAt(reader: Reader, commit: Oid): Promise<string | undefined
 }
 
 /** Whether the tried commit's files are on the host after such a result. */
-function onHost(result: Result): boolean {
+function onHost(result: RecordResult): boolean {
   return result === 'Applied' || result === 'Pending';
 }
 
-async function expectedFiles(
+export async function expectedFiles(
   reader: Reader,
   commit: Oid,
   missing: readonly string[],
@@ -299,7 +349,7 @@ async function expectedFiles(
   return new Map([...managedFiles(files)].filter(([path]) => !gone.includes(path)));
 }
 
-function root(batch: Batch, node: string): Mark {
+export function root(batch: Batch, node: string): Mark {
   return batch.commit({
     parents: [],
     files: new Map(),
@@ -324,7 +374,7 @@ function all(commit: Commit, key: string): string[] {
   return commit.trailers.filter(([name]) => name === key).map(([, value]) => value);
 }
 
-function line(key: string, value: string | undefined): (readonly [string, string])[] {
+export function line(key: string, value: string | undefined): (readonly [string, string])[] {
   return value === undefined ? [] : [[key, value]];
 }
 

@@ -31,7 +31,8 @@ import { KubeStatusSink } from './status-sink.ts';
 import { StoreEndpoint } from './store-endpoint.ts';
 import { Watches } from './watches.ts';
 
-export interface KubeOptions extends Pick<ControllerContextOptions, 'guard'>, Pick<PassOptions, 'policy'> {
+export interface KubeOptions
+  extends Pick<ControllerContextOptions, 'guard'>, Pick<PassOptions, 'policy' | 'observeIntervalMs'> {
   readonly client: KubeClient;
   /** The controller's namespace, with its Jobs, Lease, Service and Secret. */
   readonly namespace: string;
@@ -189,7 +190,9 @@ class Leader implements AsyncDisposable {
     });
     cleanup.defer(() => runner.close());
     const source = new KubeConfigSource({ client, informers: watches.configs, log });
-    const pass = new Pass({ ...options, context, source, runner });
+    // The manifest of an observation comes with its Jobs.
+    const pass = new Pass({ ...options, context, source, runner, observes: false });
+    cleanup.defer(() => context.observed.save());
     const maintenance = new BackgroundMaintenance(store, log);
     cleanup.defer(() => maintenance.close());
     const loop = new Loop(context, pass, {

@@ -32,6 +32,7 @@ test('lists the demo’s nodes', async () => {
     osImage: 'Ubuntu 22.04.4 LTS',
     machineID: '8b3c1f0e5d9a4c7b92e61a0f3d7c5b01',
     bootID: '3f1c8d52-6a0e-4d3b-9b77-0c5e2a914d01',
+    print: expect.stringMatching(/^[0-9a-f]{16}$/),
     ready: true,
     paused: false,
     annotations: {},

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { basename, join } from 'node:path';
 import { isMap, isSeq, parseDocument, type Document } from 'yaml';
 import * as z from 'zod';
@@ -36,7 +37,7 @@ const MAX_INVENTORY_BYTES = 16 * MAX_BYTES;
 /** The part of an offline host's file that a kubelet would report. */
 const Machine = z.looseObject({ machineId: z.string().min(1), bootId: z.string().min(1) });
 
-type MachineFacts = Pick<InventoryNode, 'machineID' | 'bootID' | 'ready' | 'problem'>;
+type MachineFacts = Pick<InventoryNode, 'machineID' | 'bootID' | 'ready' | 'problem' | 'print'>;
 
 /** `DIR/inventory.yaml`, and for each of its nodes `DIR/nodes/<name>/root/host.yaml`. */
 export class InventoryFile implements NodeInventory {
@@ -97,8 +98,10 @@ export class InventoryFile implements NodeInventory {
   async #machine(name: string): Promise<MachineFacts> {
     const file = join('nodes', name, 'root', 'host.yaml');
     try {
-      const { machineId, bootId } = parse(Machine, file, await this.#text(file, MAX_BYTES, 'refuse'));
-      return { machineID: machineId, bootID: bootId, ready: true };
+      const text = await this.#text(file, MAX_BYTES, 'refuse');
+      const { machineId, bootId } = parse(Machine, file, text);
+      const print = createHash('sha256').update(text).digest('hex').slice(0, 16);
+      return { machineID: machineId, bootID: bootId, ready: true, print };
     } catch (error) {
       if (!(error instanceof InvalidInputError)) throw error;
       return {

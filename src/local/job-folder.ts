@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, readdir, readlink, rename, rm, symlink } from 'node:fs/
 import { basename, dirname, join } from 'node:path';
 import * as z from 'zod';
 import { AgentJob } from '../api/job.ts';
+import { Observation } from '../api/observation.ts';
 import { Outcome } from '../api/outcome.ts';
 import type { JobRequest } from '../scheduler/job-port.ts';
 import { isErrno, readIfPresent, replaceFile, syncFolder } from './file.ts';
@@ -106,10 +107,19 @@ export class JobFolder {
   }
 
   /** The report of an ended agent, or the reason why there is none. */
-  async ending(request: JobRequest): Promise<{ outcome: Outcome } | { message: string }> {
+  async ending(
+    request: JobRequest,
+  ): Promise<{ outcome: Outcome } | { observation: Observation } | { message: string }> {
     const text = await readIfPresent(this.outcome);
-    const outcome = text === undefined ? undefined : parseJson(Outcome, text);
-    if (outcome?.job === request.name && outcome.commit === request.commit) return { outcome };
+    const isOwn = (report: Outcome | Observation | undefined): boolean =>
+      report?.job === request.name && report.commit === request.commit;
+    if (request.mode === 'observe') {
+      const observation = text === undefined ? undefined : parseJson(Observation, text);
+      if (observation !== undefined && isOwn(observation)) return { observation };
+    } else {
+      const outcome = text === undefined ? undefined : parseJson(Outcome, text);
+      if (outcome !== undefined && isOwn(outcome)) return { outcome };
+    }
     const what = text === undefined ? 'ended without a report' : 'left a report that cannot be its own';
     const code = (await readIfPresent(join(this.path, 'exit')))?.trim();
     const how =

@@ -18,6 +18,7 @@ interface AgentPaths {
   /** The node's root folder. */
   readonly root: string;
   readonly outcome: string;
+  readonly mode: 'apply' | 'observe';
 }
 
 export type AgentCommand = (paths: AgentPaths) => readonly [file: string, ...args: string[]];
@@ -37,11 +38,11 @@ export interface ChildRunnerOptions {
 
 /** The command that starts the agent of this program. @param program the bundle */
 export function agentOf(program: string): AgentCommand {
-  return ({ job, root, outcome }) => [
+  return ({ job, root, outcome, mode }) => [
     process.execPath,
     program,
     'agent',
-    'apply',
+    mode,
     '--offline',
     '--job',
     job,
@@ -116,7 +117,9 @@ export class ChildRunner implements JobRunner {
     if (status.phase !== 'finished') {
       throw new MultinicError('JobRunning', `${name} is ${status.phase}; forget it when it has finished`);
     }
-    await folder.archive(status.node);
+    // The logs of a node's runs are worth more than those of observations, which come every hour.
+    if (status.mode === 'observe') await folder.remove();
+    else await folder.archive(status.node);
   }
 
   /** Stops watching; agents go on. */
@@ -136,8 +139,8 @@ export class ChildRunner implements JobRunner {
   async #status(folder: JobFolder): Promise<JobStatus | undefined> {
     const request = await folder.request();
     if (request === undefined) return undefined;
-    const { node, commit, attempt } = request;
-    const job = { name: folder.name, node, commit, attempt };
+    const { node, commit, attempt, mode } = request;
+    const job = { name: folder.name, node, commit, attempt, ...(mode !== undefined && { mode }) };
     const claim = await folder.claimed();
     switch (claim?.kind) {
       case undefined:
@@ -167,7 +170,10 @@ export class ChildRunner implements JobRunner {
     try {
       const job = await folder.prepare(request, url, await token(request.node));
       const root = join(dir, 'nodes', request.node, 'root');
-      await this.#spawn(folder, command({ job, root, outcome: folder.outcome }));
+      await this.#spawn(
+        folder,
+        command({ job, root, outcome: folder.outcome, mode: request.mode ?? 'apply' }),
+      );
     } catch (error) {
       await this.#failed(folder, error);
     }

@@ -24,7 +24,8 @@ import { openLocalHome } from './home.ts';
 import type { AgentCommand } from './jobs.ts';
 import { StatusFolder } from './sink.ts';
 
-export interface LocalOptions extends Pick<ControllerContextOptions, 'guard'>, Pick<PassOptions, 'policy'> {
+export interface LocalOptions
+  extends Pick<ControllerContextOptions, 'guard'>, Pick<PassOptions, 'policy' | 'observeIntervalMs'> {
   readonly dir: string;
   readonly host: string;
   /** 0: any free port. */
@@ -106,7 +107,8 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
   const maintenance = new BackgroundMaintenance(store, log);
   cleanup.defer(() => maintenance.close());
   const source = home.configs;
-  const pass = new Pass({ ...options, context, source, runner });
+  const pass = new Pass({ ...options, context, source, runner, observes: !options.once });
+  cleanup.defer(() => context.observed.save());
   let failures = 0;
   const passed = async (snapshot: Snapshot): Promise<boolean> => {
     failures = 0;

@@ -62,6 +62,8 @@ export interface InventoryNode {
   /** Reason why the home does not know the machine. Then machineID and bootID are empty and the node is not ready. */
   readonly problem?: string;
   readonly paused: boolean;
+  /** Fingerprint of the file that describes the machine, where people edit such a file. */
+  readonly print?: string;
   readonly annotations: Readonly<Record<string, string>>;
 }
 

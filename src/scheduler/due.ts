@@ -1,11 +1,13 @@
 // Decides whether one node needs a run of the agent, and whether it may have one now. Each decision uses only the store
 // and the inventory; nothing is remembered between decisions.
+import type { DriftMode } from '../api/annotations.ts';
 import type { AgentJob } from '../api/job.ts';
 import { factsOf } from '../api/reasons/reasons.ts';
 import type { OutcomeRecord } from '../history/outcome-branch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import { areOtherMachines } from '../network/machine-ids.ts';
 import type { Oid } from '../store/model/store-port.ts';
+import { driftOf, fightsOf } from './drift.ts';
 
 export const MAX_ATTEMPTS = 10;
 /**
@@ -22,9 +24,12 @@ export interface RunRecord extends OutcomeRecord {
   readonly change?: Oid;
 }
 
+/** Results of records that did not change the host, nor find out why it cannot be changed. */
+const NO_RUN = ['Requested', 'Superseded', 'Drifted', 'Observed'] as const;
+
 /** A run that looked at the host. */
 export interface EndedRun extends RunRecord {
-  readonly result: Exclude<RunRecord['result'], 'Requested' | 'Superseded'>;
+  readonly result: Exclude<RunRecord['result'], (typeof NO_RUN)[number]>;
 }
 
 /** Input of the scheduler for one node. */
@@ -55,6 +60,8 @@ export interface NodeFacts {
   readonly paused: boolean;
   /** The CR of the node pauses it, by its annotation. */
   readonly pausedByConfig?: true;
+  /** Answer to drift: `report` waits for a person. Absent: repair. */
+  readonly drift?: DriftMode;
   /** The node's own way to apply; absent: the policy's. */
   readonly apply?: AgentJob['apply'];
   /** Hosts that must answer after a change on this node. */
@@ -83,6 +90,12 @@ export type IdleReason =
   | 'GivenUp'
   /** Too many nodes failed in this change. */
   | 'ChangeStopped'
+  /** The host differs from its record, which is only reported: a person decides. */
+  | 'Drifted'
+  /** The same difference comes back after each repair. */
+  | 'DriftFight'
+  /** Too many nodes drifted at once, or too many repairs failed. */
+  | 'RepairsStopped'
   /** This node has a job that has not started, is running, or has ended with an outcome that is not recorded yet. */
   | 'Waiting'
   | 'Running'
@@ -101,6 +114,8 @@ export interface Due {
   readonly expectedRecord: Oid | null;
   /** A person asked for it. */
   readonly requested: boolean;
+  /** Nothing but drift makes it due. */
+  readonly repair?: true;
 }
 
 export type Decision =
@@ -126,6 +141,7 @@ export function decide(node: NodeFacts, now: number): Decision {
     stampSeconds: stampOf(node, until < now ? until : 0),
     expectedRecord: expectedRecord(node),
     requested: requests(node).some(({ by }) => by !== CONTROLLER.name),
+    ...(isRepair(node) && { repair: true }),
   };
 }
 
@@ -145,17 +161,37 @@ function idleReason(node: NodeFacts): IdleReason | undefined {
   const [newest] = runs(node);
   if (node.invalidTip === true) return 'InvalidTip';
   if (newest === undefined && !node.wanted) return 'NothingWanted';
-  if (newest !== undefined && !mayDiffer(node, newest)) return 'UpToDate';
+  const drift = newest && driftWithoutCause(node, newest);
+  if (newest !== undefined && !mayDiffer(node, newest) && drift === undefined) return 'UpToDate';
   if (node.paused) return 'Paused';
   if (!node.ready) return 'NotReady';
+  if (drift !== undefined) return driftObstacle(node, drift);
   return newest && hostObstacle(node, newest);
 }
 
-/** Outcomes of runs that looked at the host, newest first: neither requests nor superseded runs. */
-export function runs(node: NodeFacts): EndedRun[] {
-  return node.history.filter(
-    (run): run is EndedRun => run.result !== 'Requested' && run.result !== 'Superseded',
-  );
+/** The drift of a host that would have no run if it had not drifted. */
+function driftWithoutCause(node: NodeFacts, newest: OutcomeRecord): RunRecord | undefined {
+  return mayDiffer(node, newest) ? undefined : driftOf(node.history);
+}
+
+function isRepair(node: NodeFacts): boolean {
+  const [newest] = runs(node);
+  return newest !== undefined && driftWithoutCause(node, newest) !== undefined;
+}
+
+/** The reason why a drift is not put right by itself. */
+function driftObstacle(node: NodeFacts, drift: RunRecord): IdleReason | undefined {
+  if (drift.first === true || drift.repairable === false || node.drift === 'report') return 'Drifted';
+  return fightsOf(node.history, drift).length > 0 ? 'DriftFight' : undefined;
+}
+
+/** Outcomes of runs that looked at the host, newest first: no requests, superseded runs and observations. */
+export function runs(node: Pick<NodeFacts, 'history'>): EndedRun[] {
+  return node.history.filter(isEndedRun);
+}
+
+function isEndedRun(record: RunRecord): record is EndedRun {
+  return NO_RUN.every((result) => result !== record.result);
 }
 
 /** Whether the host may differ from the tip. */
@@ -197,7 +233,7 @@ function neverApplied(node: NodeFacts): boolean {
 }
 
 /** The commit that the host's record should name: the one that was last applied on this machine. */
-function expectedRecord(node: NodeFacts): Oid | null {
+export function expectedRecord(node: NodeFacts): Oid | null {
   let confirmed = false;
   let newest = true;
   for (const outcome of node.history) {
@@ -219,6 +255,8 @@ function triesOfTip(node: NodeFacts): OutcomeRecord[] {
   const tries: OutcomeRecord[] = [];
   for (const outcome of node.history) {
     if (outcome.result === 'Superseded') continue;
+    // A host that drifted begins a new series.
+    if (outcome.result === 'Drifted' || outcome.result === 'Observed') break;
     const succeeded = outcome.result === 'Applied' && outcome.tree === node.tipTree;
     if (outcome.result === 'Requested' || outcome.tried !== node.tip || succeeded) break;
     tries.push(outcome);
@@ -289,7 +327,7 @@ function isQuestion({ result }: OutcomeRecord): boolean {
 
 /** Requests that no run has answered yet. */
 function requests(node: NodeFacts): OutcomeRecord[] {
-  const answered = node.history.findIndex(({ result }) => result !== 'Requested' && result !== 'Superseded');
+  const answered = node.history.findIndex(isEndedRun);
   const since = answered === -1 ? node.history : node.history.slice(0, answered);
   return since.filter(({ result }) => result === 'Requested');
 }

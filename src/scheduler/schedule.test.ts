@@ -92,6 +92,7 @@ describe('one job a node', () => {
       ],
       withdraw: [],
       reasons: new Map([['a', expect.objectContaining({ due: true, attempt: 1 })]]),
+      repairs: { drifted: 0, limit: 3, failed: 0, stopped: false },
     });
   });
 

@@ -1,6 +1,8 @@
 // Decides for all nodes together which Jobs to start and which to withdraw, within the limits of the policy.
+import type { DriftMode } from '../api/annotations.ts';
 import type { AgentJob } from '../api/job.ts';
 import type { Oid } from '../store/model/store-port.ts';
+import { limitRepairs, repairRuns, type RepairLimits } from './drift.ts';
 import { decide, foundNoStore, runs } from './due.ts';
 import type { Decision, Due, IdleReason, NodeFacts, RunRecord } from './due.ts';
 import { jobName } from './job-name.ts';
@@ -14,7 +16,11 @@ export interface Policy {
   readonly stopAfter: number;
   /** Commits of main that a person confirmed: their changes go on in spite of failed nodes. */
   readonly confirmed: ReadonlySet<Oid>;
+  /** Time of the newest confirmation that repairs may go on, seconds since 1970. */
+  readonly repairsConfirmedAt: number;
   readonly apply: AgentJob['apply'];
+  /** Answer to drift; a node may have another one. */
+  readonly drift: DriftMode;
   /** Hosts that must answer after a change; a node may name others. */
   readonly probes: readonly string[];
   readonly deadlineSeconds: number;
@@ -24,6 +30,8 @@ export const DEFAULT_POLICY: Policy = {
   concurrency: DEFAULTS.jobs,
   stopAfter: DEFAULTS.stopAfter,
   confirmed: new Set(),
+  repairsConfirmedAt: 0,
+  drift: DEFAULTS.drift,
   apply: DEFAULTS.apply,
   probes: DEFAULTS.probes,
   deadlineSeconds: DEFAULTS.deadline,
@@ -35,6 +43,7 @@ export interface Plan {
   readonly withdraw: readonly string[];
   /** Decision for each node, by its name; a decision that is due has its request in `start`. */
   readonly reasons: ReadonlyMap<string, Decision>;
+  readonly repairs: RepairLimits;
   /** Latest time of the next plan, milliseconds since 1970. */
   readonly nextPassAt?: number;
 }
@@ -61,9 +70,11 @@ export function planJobs(
   let late = 0;
   const jobsOf = Map.groupBy(jobs, ({ node }) => node);
   const stopped = stoppedChanges(nodes, policy);
+  const repairs = limitRepairs(nodes, policy.repairsConfirmedAt);
 
   for (const node of nodes) {
-    const decision = holdBack(node, decide(node, now), stopped);
+    const wanted = decide({ ...node, drift: node.drift ?? policy.drift }, now);
+    const decision = holdBack(node, wanted, stopped, repairs.stopped);
     const work = weighJobs(node, decision, jobsOf.get(node.name) ?? []);
     jobsOf.delete(node.name);
     for (const name of work.withdraw) withdraw.push(name);
@@ -93,7 +104,13 @@ export function planJobs(
     start.push(request);
   }
   const nextPassAt = withdraw.length > 0 ? now : earliestEnd(reasons.values());
-  return { start, withdraw: withdraw.sort(), reasons, ...(nextPassAt !== undefined && { nextPassAt }) };
+  return {
+    start,
+    withdraw: withdraw.sort(),
+    reasons,
+    repairs,
+    ...(nextPassAt !== undefined && { nextPassAt }),
+  };
 }
 
 /** Commits of main that failed on as many nodes as the policy allows: no further node may begin with them. */
@@ -111,7 +128,10 @@ function stoppedChanges(nodes: readonly NodeFacts[], policy: Policy): Set<Oid> {
 function failedChanges(node: NodeFacts): Oid[] {
   const changes = new Set<Oid>();
   const judged = new Set<Oid>();
+  const repairs = repairRuns(node.history);
   for (const run of runs(node)) {
+    // A repair tries a commit that was applied before: its failure says nothing about the change.
+    if (repairs.has(run)) continue;
     // These runs tried nothing: they found an unexpected host, or did not reach the store.
     if (run.result === 'Adopt' || run.result === 'Diverged' || foundNoStore(run)) continue;
     const change = changeOf(node, run);
@@ -129,10 +149,17 @@ function changeOf(node: NodeFacts, run: RunRecord): Oid | undefined {
 }
 
 /**
- * Holds back a node that has not tried a stopped change. A node that has tried the change goes on with its retries, and a
- * node goes on that a person asks for.
+ * Holds back a repair while repairs stop, and a node that has not tried a stopped change. A node that has tried the
+ * change goes on with its retries, and a node goes on that a person asks for.
  */
-function holdBack(node: NodeFacts, decision: Decision, stopped: ReadonlySet<Oid>): Decision {
+function holdBack(
+  node: NodeFacts,
+  decision: Decision,
+  stopped: ReadonlySet<Oid>,
+  repairsStopped: boolean,
+): Decision {
+  if (decision.due && decision.repair === true && repairsStopped)
+    return { due: false, reason: 'RepairsStopped' };
   if (!decision.due || decision.requested || node.change === undefined || !stopped.has(node.change))
     return decision;
   const tried = runs(node).some((run) => changeOf(node, run) === node.change);

@@ -10,6 +10,7 @@ import { NODE_STATES } from '../../src/api/status.ts';
 import {
   ChangeBody,
   ConfirmBody,
+  ObserveBody,
   DiffQuery,
   LogQuery,
   RerenderBody,
@@ -68,6 +69,7 @@ const GROUPS: readonly Group[] = [
   ['HTTP body of rollback of a change', () => keysOfSchema(ChangeBody)],
   ['HTTP body of rerender', () => keysOfSchema(RerenderBody)],
   ['HTTP body of confirm', () => keysOfSchema(ConfirmBody)],
+  ['HTTP body of observe', () => keysOfSchema(ObserveBody)],
   ['HTTP body of a host tree', () => keysOfSchema(HostTree)],
   ['HTTP query of log', () => keysOfSchema(LogQuery)],
   ['HTTP query of diff', () => keysOfSchema(DiffQuery)],

@@ -1,9 +1,11 @@
 // What stands in the store's commits, and the names of its refs.
 
 import { oid } from '../support/oid.ts';
+import type { Observation } from '../../src/api/observation.ts';
 import type { Outcome } from '../../src/api/outcome.ts';
 import { KINDS, TRAILER } from '../../src/history/commit-format.ts';
-import { recordOutcome, recordRequest } from '../../src/history/outcome-branch.ts';
+import { recordDrift, recordObserved } from '../../src/history/drift-record.ts';
+import { recordOutcome, recordRequest, type OutcomeRecord } from '../../src/history/outcome-branch.ts';
 import { MAIN, MIRRORED, outcomeRef } from '../../src/history/refs.ts';
 import { renderTree } from '../../src/network/tree.ts';
 import { AUDIT_REF, recordPushes } from '../../src/store/push/audit.ts';
@@ -54,6 +56,10 @@ export async function recordedTrailers(): Promise<string[]> {
     job: 'JOB',
     stamp: 1,
   });
+  const finding = { observation: OBSERVATION, stamp: 1, tip: OID, onHost: { oid: OID } as OutcomeRecord };
+  const drift = { ...finding, first: true, bootBefore: 'BOOT' };
+  await recordDrift(READER, batch, drift, new Map());
+  await recordObserved(READER, batch, finding);
   const push = { principal: { name: 'alice', role: 'write' }, ref: 'REF', old: OID, new: OID };
   await recordPushes({ transact: recorder(batch) } as unknown as Store, [push as never]);
   return batch.commits.flatMap(({ subject, trailers: list }) => [
@@ -68,6 +74,22 @@ function recorder(into: Batch): (make: (reader: Reader) => Promise<Batch>) => Pr
     return [OID];
   };
 }
+
+const OBSERVATION: Observation = {
+  version: 1,
+  mode: 'observe',
+  node: 'worker-1',
+  job: 'JOB',
+  commit: OID,
+  result: 'Drifted',
+  step: 'report',
+  machineId: 'MACHINE',
+  bootId: 'BOOT',
+  startedAt: '2026-01-01T00:00:00Z',
+  durationMs: 1250,
+  differences: [{ kind: 'LinkDown', mac: '02:00:00:00:01:01' }],
+  digest: 'd'.repeat(64),
+};
 
 const READER = {
   ref: async () => OID,

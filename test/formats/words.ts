@@ -11,13 +11,14 @@ const OTHERS = words(`
   NameHasOwner Namespaced Never Node Nodes None Normal Opaque OriginalName PermanentMACAddress Pod PodInitializing
   PodScheduled Provider RemainAfterExit ResetFailedUnit Secret StartError StartTransientUnit StopUnit SubjectAccessReview
   KubeUnreachable
+  Again Asked Boot Edited Interval Repaired
   Architecture Credential Firmware Host KernelCommandLine KernelVersion Kind Path Property Virtualization
   Succeeded TokenRequest TokenReview True Type Unconfined Version Warning NotFoundError Message
 `);
 
 /** Trailers, which the store's lists have, and which are no code besides. */
 const TRAILERS = words(
-  'Attempt By Change Confirms Duration Found Generation Job Means Missing New Old Principal Reason Record Ref Request Result Stamp Writer',
+  'Accepts Attempt Baseline By Change Confirms Difference Digest Duration Found Generation Job Means Missing New Old Principal Reason Record Ref Request Result Stamp Writer',
 );
 
 export function codes(): string[] {

@@ -277,12 +277,21 @@ export async function startMirror(
   // No controller, so no status says which removals wait: any may.
   const reporter = {
     failedNodes: [],
+    waitingRepairs: undefined,
     get waitingRemovals() {
       const main = running.seen;
       return main === undefined ? undefined : { main, nodes: new Set(inventory.map(({ name }) => name)) };
     },
   };
-  const commands = new Commands({ store, branches, mirror, inventory: nodes, reporter });
+  const commands = new Commands({
+    store,
+    branches,
+    mirror,
+    inventory: nodes,
+    reporter,
+    observed: { ask: async () => undefined },
+    now: Date.now,
+  });
   const running: Running = { store, mirror, commands };
   return running;
 }

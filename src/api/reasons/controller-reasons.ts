@@ -53,6 +53,18 @@ export const CONTROLLER_REASONS = {
     Adopt: ['Names found on the host cannot be adopted.', 'Look at the host, then multinic retry NODE.'],
     AmbiguousNode: ['Two nodes have the ID of the entry.', 'Change one of the two IDs.'],
     ChangeStopped: ['Too many nodes failed with this change.', 'Look at them, then multinic confirm CHANGE.'],
+    Drifted: [
+      'The host no longer has what was applied.',
+      'Run multinic retry NODE to put it right, or multinic accept NODE to keep its files.',
+    ],
+    DriftFight: [
+      'The same difference comes back after each repair.',
+      'Find out what makes it on the host, then multinic retry NODE.',
+    ],
+    RepairsStopped: [
+      'Too many nodes drifted at once, or repairs failed; nothing is repaired.',
+      'Look at them with multinic drift, then multinic confirm repairs.',
+    ],
     Diverged: ['The host record names another commit.', 'Look at the host, then multinic confirm NODE.'],
     Failed: ['The node failed.', 'Read the message: it ends with the remedy.'],
     GivenUp: ['The attempts are used up.', 'Mend the cause, then multinic retry NODE.'],

@@ -21,8 +21,13 @@ export interface Route {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** Path below `/api/v1`: `/nodes/:node/rollback`. */
   readonly pattern: string;
-  /** `write` may call what `read` may; a node's token may call nothing. */
-  readonly role: 'read' | 'write';
+  /**
+   * `write` may call what `read` may. `node`: only the token of the node that the path names; such a token may call
+   * nothing else.
+   */
+  readonly role: 'read' | 'write' | 'node';
+  /** Largest body in bytes; absent: that of every route. */
+  readonly bodyLimit?: number;
   /** Resolves to the answer, which goes out as JSON; undefined: 204. */
   handle(call: RouteCall): Promise<unknown>;
 }
@@ -91,14 +96,19 @@ function decode(part: string): string {
   }
 }
 
-async function readJson(request: IncomingMessage, account: ByteAccount): Promise<unknown> {
-  const { bytes } = await readBody(request, { limit: BODY_LIMIT, account });
+async function readJson(request: IncomingMessage, limit: number, account: ByteAccount): Promise<unknown> {
+  const { bytes } = await readBody(request, { limit, account });
   if (bytes.length === 0) return undefined;
   try {
     return JSON.parse(bytes.toString());
   } catch (error) {
     throw new MultinicError('BadRequest', 'the body is not JSON: send one JSON value', { cause: error });
   }
+}
+
+/** Whether a route is the node's own: its path names the node of the token. */
+function isOwn({ role }: Route, params: Readonly<Record<string, string>>, principal: Principal): boolean {
+  return role === 'node' && principal.role === 'node' && params['node'] === principal.node;
 }
 
 /**
@@ -113,16 +123,16 @@ export async function callRoute(
   principal: Principal,
   account: ByteAccount,
 ): Promise<unknown> {
-  if (principal.role === 'node')
-    throw new MultinicError(
-      'Forbidden',
-      `the token of ${principal.name} reads its node's branch only: use an operator's token`,
-    );
   const path = url.pathname.slice('/api/v1'.length);
   const there = routes.flatMap((route) => {
     const params = match(route.pattern, path);
     return params === undefined ? [] : [{ route, params }];
   });
+  if (principal.role === 'node' && !there.some(({ route, params }) => isOwn(route, params, principal)))
+    throw new MultinicError(
+      'Forbidden',
+      `the token of ${principal.name} reads its node's branch, and says what its host has: use an operator's token`,
+    );
   if (there.length === 0)
     throw new MultinicError('NotFound', `there is no ${url.pathname}: the paths are ${pathsOf(routes)}`);
   const found = there.find(({ route }) => route.method === request.method);
@@ -134,6 +144,11 @@ export async function callRoute(
       { data: { allow } },
     );
   }
+  if (found.route.role === 'node' && !isOwn(found.route, found.params, principal))
+    throw new MultinicError(
+      'Forbidden',
+      `${principal.name} is not the node: an agent sends what its own host has`,
+    );
   if (found.route.role === 'write' && principal.role !== 'write')
     throw new MultinicError(
       'Forbidden',
@@ -144,7 +159,7 @@ export async function callRoute(
     return await found.route.handle({
       params: found.params,
       query,
-      body: await readJson(request, account),
+      body: await readJson(request, found.route.bodyLimit ?? BODY_LIMIT, account),
       principal,
     });
   } catch (error) {

@@ -1,0 +1,79 @@
+// `multinic drift`: how hosts differ from what was applied, equal differences together.
+
+import type { Command } from 'commander';
+import { EXIT } from '../api/exit-codes.ts';
+import { describeDifference, type Difference } from '../api/observation.ts';
+import type { DriftEntry } from '../history/drifts.ts';
+import { withNode } from './node-name.ts';
+import { formatTime, paint, plural, print, printObject } from './output.ts';
+import { look, reading, type ReadingFlags } from './reading-options.ts';
+import { completed } from './remedy.ts';
+
+export function addDriftCommand(program: Command): void {
+  reading(
+    program
+      .command('drift')
+      .description('hosts that no longer have what was applied: what differs, and since when'),
+  )
+    .argument('[node]', 'only this one, by any of its names, with what to do')
+    .addHelpText(
+      'after',
+      '\nExit code 4 when a host has drifted.\n\nExamples:\n  multinic drift\n  multinic drift k8s-worker-01',
+    )
+    .action(async (node: string | undefined, flags: ReadingFlags) =>
+      look(flags, async (source) => {
+        if (node === undefined) return show(await source.drift(undefined), flags);
+        return withNode(
+          node,
+          () => source.status(),
+          async (name) => show(await source.drift(name), flags, name),
+        );
+      }),
+    );
+}
+
+async function show(drifts: readonly DriftEntry[], { output }: ReadingFlags, node?: string): Promise<void> {
+  const names = drifts.map((each) => each.node);
+  if (output !== 'table' && output !== 'wide')
+    await printObject(output, 'DriftList', { items: drifts }, names);
+  else if (drifts.length === 0) process.stderr.write('no host is known to differ from what was applied\n');
+  else if (node === undefined) printGroups(drifts);
+  else printNode(drifts[0]!);
+  if (drifts.length > 0) process.exitCode = EXIT.unsettled;
+}
+
+function printNode({ node, commit, since, applied, differences, first }: DriftEntry): void {
+  const by = first ? ', found by the first observation' : '';
+  print(`${paint.bold(node)}  since ${formatTime(since)} or earlier${by} (${commit.slice(0, 10)})`);
+  for (const each of differences) print(`  ${describeDifference(each)}`);
+  print('');
+  if (applied !== undefined)
+    print(`what somebody changed in its files: git diff ${applied.slice(0, 10)} ${commit.slice(0, 10)}`);
+  print(completed(`put it right: multinic retry ${node}; keep its files: multinic accept ${node}`));
+}
+
+/** Number of nodes that a line names. */
+const MAX_NAMED = 8;
+
+/** Prints each difference once, with the nodes that have it, the most frequent first. */
+function printGroups(drifts: readonly DriftEntry[]): void {
+  const pairs = drifts.flatMap(({ node, differences }) =>
+    differences.map((difference) => ({ node, words: wordsOfAnyNode(difference) })),
+  );
+  const groups = [...Map.groupBy(pairs, ({ words }) => words)].map(([words, found]) => ({
+    words,
+    nodes: [...new Set(found.map(({ node }) => node))],
+  }));
+  for (const { words, nodes } of groups.toSorted((a, b) => b.nodes.length - a.nodes.length)) {
+    const more = nodes.length - MAX_NAMED;
+    print(`${paint.bold(plural(nodes.length, 'node'))}  ${words}`);
+    print(`  ${nodes.slice(0, MAX_NAMED).join(', ')}${more > 0 ? `, and ${more} more` : ''}`);
+  }
+  const nodes = new Set(drifts.map(({ node }) => node));
+  print(completed(`\n${plural(nodes.size, 'node')} of this store drifted: multinic drift NODE says more`));
+}
+
+/** A difference in words that are the same on every node: its MAC is left out. */
+function wordsOfAnyNode({ mac: _, ...difference }: Difference): string {
+  return describeDifference(difference);
+}

@@ -1,0 +1,47 @@
+// Says in words how a host has drifted, why nothing puts it right, and what a person can do.
+
+import { describeDifference, type Difference } from '../api/observation.ts';
+import type { OutcomeRecord } from '../history/outcome-branch.ts';
+import { driftOf, fightsOf, type RepairLimits } from '../scheduler/drift.ts';
+
+type History = readonly OutcomeRecord[];
+
+/** Number of differences that a message names. */
+const MAX_NAMED = 3;
+
+/** The message of a node whose drift is only reported, or comes back. */
+export function describeDrift(node: string, history: History, reason: 'Drifted' | 'DriftFight'): string {
+  const drift = driftOf(history);
+  if (reason === 'DriftFight' && drift !== undefined) {
+    const back = describeAll(fightsOf(history, drift));
+    return `comes back after each repair: ${back}. Find out what does that on the host, then run multinic retry ${node}`;
+  }
+  const old = drift?.first === true ? ' (found by the first observation, so it may be old)' : '';
+  const remedy =
+    drift?.repairable === false
+      ? 'a run cannot mend that; take away the file that the message names'
+      : `multinic retry ${node} puts it right, multinic accept ${node} keeps its files`;
+  return `${differencesOf(history)}${old}: ${remedy}`;
+}
+
+/** The message of a node whose repair waits because repairs stopped. */
+export function describeStop(history: History, repairs: RepairLimits | undefined): string {
+  return `${differencesOf(history)}; nothing is repaired, because ${describeStorm(repairs)}: look at them with multinic drift, then run multinic confirm repairs`;
+}
+
+/** The differences of the newest drift. */
+export function differencesOf(history: History): string {
+  return describeAll(driftOf(history)?.differences ?? []);
+}
+
+export function describeStorm(repairs: RepairLimits | undefined): string {
+  if (repairs === undefined) return 'too many nodes drifted';
+  const { drifted, limit, failed } = repairs;
+  return drifted > limit ? `${drifted} nodes drifted within an hour` : `${failed} repairs failed`;
+}
+
+function describeAll(differences: readonly Difference[]): string {
+  const named = differences.slice(0, MAX_NAMED).map(describeDifference).join('; ');
+  const more = differences.length - MAX_NAMED;
+  return more > 0 ? `${named}; and ${more} more` : named || 'the host differs from what was applied';
+}

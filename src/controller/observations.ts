@@ -1,0 +1,377 @@
+// Looks at hosts: starts observations that are due, and records what they found. A drift is one commit; a host that is
+// as its commit has it is only remembered.
+
+import { checkpoint } from '../api/checkpoint.ts';
+import type { Observation } from '../api/observation.ts';
+import { factsOf as factsOfReason, type AnyReason } from '../api/reasons/reasons.ts';
+import { filesOfHost, recordDrift, recordObserved, type Finding } from '../history/drift-record.ts';
+import { recordRequest, type OutcomeRecord, type Outcomes } from '../history/outcome-branch.ts';
+import { outcomeRef } from '../history/refs.ts';
+import type { InventoryNode } from '../mirror/home-port.ts';
+import { driftOf, repairedAt } from '../scheduler/drift.ts';
+import { expectedRecord, runs, type Decision, type NodeFacts } from '../scheduler/due.ts';
+import { jobStamp, observationName } from '../scheduler/job-name.ts';
+import type { JobRequest, JobRunner, JobStatus } from '../scheduler/job-port.ts';
+import {
+  isObservable,
+  Pace,
+  planObservations,
+  type Look,
+  type ObservableNode,
+  type ObserveCause,
+  type Seen,
+} from '../scheduler/observe-due.ts';
+import type { Policy } from '../scheduler/schedule.ts';
+import { Batch } from '../store/model/batch.ts';
+import { CONTROLLER } from '../store/model/committer.ts';
+import { retryOnLostRace } from '../store/race.ts';
+import type { ControllerContext } from './controller-context.ts';
+import type { NodeErrors } from './node-errors.ts';
+
+/** Pause after an observation that met a change. */
+const BUSY_MS = 60_000;
+/** Pause after an observation whose files were lost on the way: the next one sends them again. */
+const FILES_LOST_MS = 5_000;
+/** Pause after an observation that found nothing out, doubling up to an hour. */
+const FIRST_RETRY_MS = 60_000;
+const MAX_RETRY_MS = 3_600_000;
+
+/** State of the observations, for people. */
+export interface ObservationReport {
+  /** The node that was not looked at for the longest time; `at`: milliseconds since 1970. */
+  readonly oldest?: { readonly node: string; readonly at: number };
+  /** Number of nodes that wait for their observation, by cause. */
+  readonly waiting: ReadonlyMap<ObserveCause, number>;
+  readonly nextPassAt?: number;
+}
+
+export interface ObservationsOptions {
+  readonly context: ControllerContext;
+  readonly runner: JobRunner;
+  readonly outcomes: Outcomes;
+  /** Time between two observations of a node; 0: only after boots and repairs, and on request. */
+  readonly intervalMs: number;
+  /** False: no observation starts. */
+  readonly observes: boolean;
+}
+
+/** Nodes as the pass knows them. */
+interface Known {
+  readonly facts: ReadonlyMap<string, NodeFacts>;
+  readonly decisions: ReadonlyMap<string, Decision>;
+  readonly inventory: ReadonlyMap<string, InventoryNode>;
+  /** Observations of the runner. */
+  readonly jobs: readonly JobStatus[];
+  readonly policy: Policy;
+}
+
+export class Observations {
+  readonly #options: ObservationsOptions;
+  readonly #pace = new Pace();
+  readonly #began: number;
+
+  constructor(options: ObservationsOptions) {
+    this.#options = options;
+    this.#began = options.context.now();
+  }
+
+  /** Records ended observations. The runner forgets an observation only after that. */
+  async record(jobs: readonly JobStatus[], nodeErrors: NodeErrors): Promise<void> {
+    const { context, runner } = this.#options;
+    await context.observed.load();
+    for (const job of jobs) {
+      if (job.phase !== 'finished') continue;
+      checkpoint('controller.observation.ended');
+      await nodeErrors.of(job.node, async () => {
+        await retryOnLostRace(() => this.#record(job));
+        checkpoint('controller.observation.recorded');
+        await runner.forget(job.name);
+        context.hostTrees.drop(job.node);
+        checkpoint('controller.observation.forgotten');
+      });
+    }
+  }
+
+  async #record(job: JobStatus): Promise<void> {
+    const { context, outcomes } = this.#options;
+    const { reader } = context.store;
+    const observation = trusted(job);
+    const tip = await reader.ref(outcomeRef(job.node));
+    if (observation === undefined || tip === undefined) return this.#foundNothing(job.node);
+    const history = await outcomes.recent(job.node, tip);
+    const stamp = jobStamp(job.name) ?? 0;
+    const recorded = history.some((record) => record.job === job.name);
+    // A run has come since, so the host is another one by now.
+    const overtaken = history.some((record) => (record.stamp ?? 0) > stamp);
+    const onHost = history.find(({ result }) => result === 'Applied' || result === 'Pending');
+    if (overtaken || onHost?.tried !== observation.commit) return this.#later(job.node, BUSY_MS);
+    const finding: Finding = { observation, stamp, tip, onHost };
+    switch (observation.result) {
+      case 'Busy':
+        return this.#later(job.node, BUSY_MS);
+      case 'Unclear':
+        return this.#unclear(finding, history);
+      case 'Observed':
+        if (!recorded && driftOf(history) !== undefined) await this.#recordObserved(finding);
+        return this.#saw(observation);
+      case 'Drifted':
+        return this.#drifted(finding, history);
+    }
+  }
+
+  /** Records a drift, unless it is recorded already: the same drift makes no second commit. */
+  async #drifted(finding: Finding, history: readonly OutcomeRecord[]): Promise<void> {
+    const { context } = this.#options;
+    const { observation } = finding;
+    const { node, job, tree, digest } = observation;
+    const known = driftOf(history);
+    const same = known !== undefined && known.digest === digest;
+    if (same && (tree === undefined || tree === known.tree)) return this.#saw(observation);
+    const host = tree === undefined ? undefined : context.hostTrees.of(node, job);
+    if (tree !== undefined && host === undefined) return this.#later(node, FILES_LOST_MS);
+    const { reader } = context.store;
+    const files = await filesOfHost(reader, { onHost: finding.onHost, ...(host && { host }) });
+    if (files === undefined) return this.#later(node, BUSY_MS);
+    const seen = context.observed.of(node);
+    const bootBefore = bootBeforeOf(observation, seen, history);
+    const first = isFirst(history, seen);
+    const batch = new Batch();
+    await recordDrift(
+      reader,
+      batch,
+      { ...finding, first, ...(bootBefore !== undefined && { bootBefore }) },
+      files,
+    );
+    await context.store.write(batch);
+    context.log.warn(
+      { node, job, commit: observation.commit, differences: observation.differences },
+      'drift recorded',
+    );
+    this.#saw(observation);
+  }
+
+  async #recordObserved(finding: Finding): Promise<void> {
+    const { store, log } = this.#options.context;
+    const batch = new Batch();
+    await recordObserved(store.reader, batch, finding);
+    await store.write(batch);
+    log.info({ node: finding.observation.node, job: finding.observation.job }, 'the drift is gone');
+  }
+
+  /** Asks for a run where only a run can tell what is to be done. */
+  async #unclear({ observation, tip, stamp }: Finding, history: readonly OutcomeRecord[]): Promise<void> {
+    const { context } = this.#options;
+    const { node, job, reason, message = '' } = observation;
+    context.log.warn({ node, job, reason }, message);
+    if (!needsRun(reason)) return this.#foundNothing(node);
+    const asked = history[0]?.request === 'retry';
+    // Installing a version touches no host: what it finds at first is left to a person.
+    if (!asked && !isFirst(history, context.observed.of(node))) {
+      const batch = new Batch();
+      recordRequest(batch, tip, {
+        node,
+        request: 'retry',
+        by: CONTROLLER,
+        principal: CONTROLLER.name,
+        job,
+        stamp,
+        message: `an observation asks for a run (${reason}): ${message}`,
+      });
+      await context.store.write(batch);
+    }
+    this.#saw(observation);
+  }
+
+  /** Remembers that a host was looked at. */
+  #saw({ node, result, ...reported }: Observation): void {
+    const { observed, now } = this.#options.context;
+    const { begun, retryAt: _, failures: __, ...seen } = observed.of(node) ?? {};
+    const { at = now(), ...ids } = begun ?? {
+      bootID: reported.bootId,
+      machineID: reported.machineId,
+      systemUUID: reported.systemUUID ?? '',
+    };
+    const bootBefore = ids.bootID === seen.bootID ? seen.bootBefore : seen.bootID;
+    observed.set(node, {
+      ...seen,
+      ...ids,
+      at,
+      ...(bootBefore !== undefined && { bootBefore }),
+      ...(result === 'Observed' && { baseline: true }),
+    });
+  }
+
+  #foundNothing(node: string): void {
+    const { observed } = this.#options.context;
+    const failures = (observed.of(node)?.failures ?? 0) + 1;
+    this.#later(node, Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), MAX_RETRY_MS), failures);
+  }
+
+  #later(node: string, ms: number, failures = 0): void {
+    const { observed, now } = this.#options.context;
+    const { begun: _, ...seen } = observed.of(node) ?? {};
+    observed.set(node, { ...seen, retryAt: now() + ms, failures });
+  }
+
+  /** Starts the observations that are due, as many as there is room for. */
+  async look(known: Known, nodeErrors: NodeErrors): Promise<ObservationReport> {
+    const { context, intervalMs, observes } = this.#options;
+    const { observed, store, now } = context;
+    if (!observes) return { waiting: new Map() };
+    await this.#withdraw(known);
+    observed.keep(new Set(known.facts.keys()));
+    const nodes = [...known.facts.values()].map((facts) => this.#observable(facts, known));
+    const active = new Set(known.jobs.map(({ node }) => node));
+    const policy = { intervalMs, began: this.#began };
+    const plan = planObservations(nodes, active, this.#pace.allowedAt(now()), policy, now());
+    this.#pace.took(plan.start.length);
+    // Starting jobs moves no ref, so ask the fence: this process may have been suspended and replaced.
+    if (plan.start.length > 0) await store.expectFence();
+    for (const look of plan.start) {
+      checkpoint('controller.observation.start');
+      await nodeErrors.of(look.node.name, () => this.#start(look, known));
+    }
+    await observed.saveIfDue();
+    const oldest = oldestOf(nodes);
+    return {
+      waiting: plan.waiting,
+      ...(oldest !== undefined && { oldest }),
+      ...(plan.nextPassAt !== undefined && { nextPassAt: plan.nextPassAt }),
+    };
+  }
+
+  async #start({ node, cause }: Look, { facts, policy }: Known): Promise<void> {
+    const { context, runner } = this.#options;
+    const { nodeId, apply = policy.apply, history } = facts.get(node.name)!;
+    const at = context.now();
+    // The newest record is older than the observation, also where stamps run ahead of the clock.
+    const stamp = Math.max(Math.floor(at / 1000), (history[0]?.stamp ?? 0) + 1);
+    const request: JobRequest = {
+      mode: 'observe',
+      name: observationName(nodeId, stamp),
+      node: node.name,
+      nodeId,
+      commit: node.against!,
+      expectedRecord: node.against,
+      attempt: 1,
+      apply,
+      deadlineSeconds: policy.deadlineSeconds,
+    };
+    const { bootID, machineID, systemUUID, print } = node;
+    const begun = { at, bootID, machineID, systemUUID, ...(print !== undefined && { print }) };
+    context.observed.set(node.name, { ...context.observed.of(node.name), begun });
+    await runner.start(request);
+    context.log.info(
+      { node: node.name, commit: request.commit, job: request.name, cause },
+      'observation started',
+    );
+  }
+
+  /** Takes observations back that have not begun: a run is due on the node, or the pod does not start. */
+  async #withdraw({ jobs, facts, decisions }: Known): Promise<void> {
+    const { runner } = this.#options;
+    for (const { name, node, phase, late } of jobs) {
+      const decision = facts.has(node) ? decisions.get(node) : undefined;
+      if (phase !== 'waiting') continue;
+      if (late === true) this.#foundNothing(node);
+      if (late === true || decision === undefined || !isObservable(decision)) await runner.withdraw(name);
+    }
+  }
+
+  #observable(facts: NodeFacts, { decisions, inventory }: Known): ObservableNode {
+    const { name, bootID, machineID, systemUUID, history } = facts;
+    const [newest] = runs(facts);
+    const print = inventory.get(name)?.print;
+    if (print !== undefined) this.#notePrint(name, print, newest?.oid ?? '');
+    const seen = this.#options.context.observed.of(name);
+    const repaired = repairedAt(history);
+    return {
+      name,
+      bootID,
+      machineID: inventory.get(name)?.machineID ?? machineID,
+      systemUUID,
+      against: expectedRecord(facts),
+      decision: decisions.get(name)!,
+      ...(print !== undefined && { print }),
+      ...(seen !== undefined && { seen }),
+      ...(newest !== undefined && { run: runOf(newest) }),
+      ...(repaired !== undefined && { repairedAt: repaired * 1000 }),
+    };
+  }
+
+  /** After a run, and at the first sight, the file of a machine is as it should be: only a later edit counts. */
+  #notePrint(node: string, print: string, run: string): void {
+    const { observed } = this.#options.context;
+    const seen = observed.of(node);
+    if (seen?.print === undefined || seen.run !== run) observed.set(node, { ...seen, print, run });
+  }
+}
+
+/** The report of an observation, if it is about this job. */
+function trusted({ name, node, commit, observation }: JobStatus): Observation | undefined {
+  const own = observation?.job === name && observation.node === node && observation.commit === commit;
+  return own ? observation : undefined;
+}
+
+/**
+ * Whether nothing is known of how the host was when this version began: neither a run nor an observation of this version
+ * found it as its commit has it.
+ */
+function isFirst(history: readonly OutcomeRecord[], seen: Seen | undefined): boolean {
+  if (seen?.baseline === true) return false;
+  return !history.some(
+    ({ baseline, result, first }) =>
+      baseline === true || result === 'Observed' || (result === 'Drifted' && first !== true),
+  );
+}
+
+/** The boot that was seen before that of the observation. */
+function bootBeforeOf(
+  { bootId }: Observation,
+  seen: Seen | undefined,
+  history: readonly OutcomeRecord[],
+): string | undefined {
+  if (seen?.bootID === bootId) return seen.bootBefore;
+  return (
+    seen?.bootID ?? history.find((record) => record.bootId !== undefined && record.bootId !== bootId)?.bootId
+  );
+}
+
+function runOf({ time, bootId, machineId, systemUUID }: OutcomeRecord): NonNullable<ObservableNode['run']> {
+  return {
+    at: time * 1000,
+    ...(bootId !== undefined && { bootID: bootId }),
+    ...(machineId !== undefined && { machineID: machineId }),
+    ...(systemUUID !== undefined && { systemUUID }),
+  };
+}
+
+function oldestOf(nodes: readonly ObservableNode[]): ObservationReport['oldest'] {
+  let oldest: { node: string; at: number } | undefined;
+  for (const { name, against, seen, run } of nodes) {
+    if (against === null) continue;
+    const at = Math.max(seen?.at ?? 0, run?.at ?? 0);
+    if (oldest === undefined || at < oldest.at) oldest = { node: name, at };
+  }
+  return oldest;
+}
+
+/** Codes of observations that say nothing about the host. */
+const NOTHING_LEARNED: ReadonlySet<AnyReason> = new Set<AnyReason>([
+  'Unauthorized',
+  'NotFound',
+  'CheckoutBroken',
+  'HostUnreadable',
+  'CommandMissing',
+  'CommandHangs',
+  'DeadlineExceeded',
+  'Interrupted',
+  'TokenUnreadable',
+  'CaUnreadable',
+  'Internal',
+]);
+
+function needsRun(reason: AnyReason | undefined): boolean {
+  if (reason === undefined || NOTHING_LEARNED.has(reason)) return false;
+  return factsOfReason(reason)?.concerns !== 'access';
+}

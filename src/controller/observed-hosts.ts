@@ -1,0 +1,117 @@
+// Remembers when each host was looked at, and in which boot: `observed.json` beside the store. A lost file means that
+// each host is looked at again.
+
+import * as z from 'zod';
+import type { Logger } from 'pino';
+import type { Seen } from '../scheduler/observe-due.ts';
+
+/** Place of the text: a file that may be lost. */
+export interface SmallFile {
+  read(): Promise<string | undefined>;
+  write(text: string): Promise<void>;
+}
+
+const SAVED_EVERY_MS = 30_000;
+
+const ids = {
+  bootID: z.string(),
+  machineID: z.string(),
+  systemUUID: z.string(),
+  print: z.string().optional(),
+};
+const SeenHost = z
+  .object({
+    ...ids,
+    at: z.number(),
+    bootBefore: z.string(),
+    run: z.string(),
+    asked: z.number(),
+    retryAt: z.number(),
+    failures: z.number(),
+    begun: z.object({ ...ids, at: z.number().optional() }),
+    baseline: z.literal(true),
+  })
+  .partial();
+const File = z.object({ version: z.literal(1), hosts: z.record(z.string(), SeenHost) });
+
+export class ObservedHosts {
+  readonly #file: SmallFile;
+  readonly #log: Logger;
+  #hosts = new Map<string, Seen>();
+  #loaded = false;
+  #changed = false;
+  #savedAt = -Infinity;
+
+  constructor(file: SmallFile, log: Logger) {
+    this.#file = file;
+    this.#log = log;
+  }
+
+  /** Reads the file once. */
+  async load(): Promise<void> {
+    if (this.#loaded) return;
+    const text = await this.#file.read();
+    // A command may have come before the first pass.
+    this.#hosts = new Map([...parse(text), ...this.#hosts]);
+    this.#loaded = true;
+  }
+
+  of(node: string): Seen | undefined {
+    return this.#hosts.get(node);
+  }
+
+  set(node: string, seen: Seen): void {
+    this.#hosts.set(node, seen);
+    this.#changed = true;
+  }
+
+  /** Forgets hosts of nodes without a branch. */
+  keep(nodes: ReadonlySet<string>): void {
+    for (const node of this.#hosts.keys()) {
+      if (nodes.has(node)) continue;
+      this.#hosts.delete(node);
+      this.#changed = true;
+    }
+  }
+
+  /** Notes a person's request, which must survive this process. */
+  async ask(nodes: readonly string[], now: number): Promise<void> {
+    await this.load();
+    for (const node of nodes) {
+      // A request is later than what it asks to repeat, also within one millisecond.
+      const { retryAt: _, ...seen } = this.of(node) ?? {};
+      this.set(node, { ...seen, asked: Math.max(now, (seen.at ?? 0) + 1) });
+    }
+    await this.save();
+  }
+
+  /** Writes the file from time to time. @param now milliseconds of a clock that never goes back */
+  async saveIfDue(now = performance.now()): Promise<void> {
+    if (now - this.#savedAt < SAVED_EVERY_MS) return;
+    await this.save(now);
+  }
+
+  /** Writes what changed. A file that cannot be written is lost, and no reason to stop. */
+  async save(now = performance.now()): Promise<void> {
+    if (!this.#changed || !this.#loaded) return;
+    this.#changed = false;
+    this.#savedAt = now;
+    const text = JSON.stringify({ version: 1, hosts: Object.fromEntries(this.#hosts) });
+    await this.#file.write(`${text}\n`).catch((error: unknown) => {
+      this.#changed = true;
+      this.#log.warn(
+        { err: error },
+        'observed.json cannot be written: after a restart each host is looked at again',
+      );
+    });
+  }
+}
+
+function parse(text: string | undefined): Map<string, Seen> {
+  try {
+    const { hosts } = File.parse(JSON.parse(text ?? ''));
+    return new Map(Object.entries(hosts) as [string, Seen][]);
+  } catch {
+    return new Map();
+  }
+}

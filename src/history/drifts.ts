@@ -1,0 +1,145 @@
+// Drifts for people: how hosts differ now from what was applied, and the edit that keeps such a difference.
+
+import { MultinicError } from '../api/errors.ts';
+import type { Difference } from '../api/observation.ts';
+import { rendererOf } from '../network/renderers.ts';
+import { managedFiles, NODE_FILE, readTree, treeId } from '../network/tree.ts';
+import type { Network } from '../network/interface.ts';
+import type { Commit, Oid, Reader } from '../store/model/store-port.ts';
+import { noSuchNode, type Branch } from './node-branch.ts';
+import { parseOutcome, type OutcomeRecord } from './outcome-branch.ts';
+import { MAX_CHANGED_FILE } from './pushed-tree.ts';
+import { nodeOfRef, OUTCOMES, outcomeRef } from './refs.ts';
+
+/** A node whose host differs from what was applied. */
+export interface DriftEntry {
+  readonly node: string;
+  /** Commit of the drift; `git diff` from the applied commit to it shows what somebody did by hand. */
+  readonly commit: Oid;
+  /** Seconds since 1970. */
+  readonly since: number;
+  readonly applied?: Oid;
+  readonly differences: readonly Difference[];
+  /** The first observation of the node found it. */
+  readonly first: boolean;
+}
+
+/** Drifts that nothing has put right yet. @throws MultinicError `NoSuchNode` */
+export async function listDrifts(reader: Reader, node?: string): Promise<DriftEntry[]> {
+  const tips =
+    node === undefined
+      ? await reader.refs(OUTCOMES)
+      : new Map([[outcomeRef(node), (await reader.ref(outcomeRef(node))) ?? noTip(node)]]);
+  const drifts = await Promise.all(
+    [...tips].map(async ([ref, tip]) => {
+      const drift = await newestDrift(reader, tip);
+      return drift === undefined ? [] : [entryOf(nodeOfRef(ref) ?? '', drift)];
+    }),
+  );
+  return drifts.flat().toSorted((a, b) => (a.node < b.node ? -1 : 1));
+}
+
+function noTip(node: string): never {
+  throw noSuchNode(node);
+}
+
+function entryOf(node: string, drift: OutcomeRecord): DriftEntry {
+  return {
+    node,
+    commit: drift.oid,
+    since: drift.time,
+    ...(drift.tried !== undefined && { applied: drift.tried }),
+    differences: drift.differences ?? [],
+    first: drift.first === true,
+  };
+}
+
+/** The drift that an outcome branch ends with, below requests. */
+export async function newestDrift(reader: Reader, tip: Oid): Promise<OutcomeRecord | undefined> {
+  for (let next: Oid | undefined = tip; next !== undefined;) {
+    const commit: Commit = await reader.commit(next);
+    const record = parseOutcome(commit);
+    if (record.result === 'Drifted') return record;
+    if (record.result !== 'Requested' && record.result !== 'Superseded') return undefined;
+    next = commit.parents[0];
+  }
+  return undefined;
+}
+
+/** A drift as an edit of the node's branch. */
+export interface AcceptedDrift {
+  readonly files: ReadonlyMap<string, string>;
+  readonly network: Network;
+}
+
+/**
+ * The files of a branch with the changes that somebody made to them on the host, judged as a push.
+ * @throws MultinicError `NothingToAccept`, `DriftOutdated`, `UnmanagedPath`, `FileTooLarge`, `InvalidTree`
+ */
+export async function acceptDrift(
+  reader: Reader,
+  branch: Branch,
+  drift: OutcomeRecord | undefined,
+): Promise<AcceptedDrift> {
+  const { name } = branch;
+  if (drift?.tried === undefined)
+    throw refused('NothingToAccept', `${name} has not drifted: multinic drift lists the nodes that have`);
+  const [own, applied, host] = await Promise.all(
+    [branch.tip.oid, drift.tried, drift.oid].map(async (oid) => reader.files(oid)),
+  );
+  if (branch.invalid !== undefined || treeId(managedFiles(own!)) !== treeId(managedFiles(applied!)))
+    throw refused(
+      'DriftOutdated',
+      `node/${name} moved on since ${drift.tried.slice(0, 10)}, which the host was compared with: edit the branch instead, multinic diff ${name} --host shows what the host has`,
+    );
+  const before = await filesBefore(reader, drift, applied!);
+  const files = new Map(own);
+  for (const path of new Set([...before.keys(), ...host!.keys()])) {
+    const text = host!.get(path);
+    if (text === before.get(path)) continue;
+    if (text === undefined) files.delete(path);
+    else files.set(path, checked(branch, path, text));
+  }
+  if (treeId(files) === treeId(own!))
+    throw refused(
+      'NothingToAccept',
+      `no file of ${name} differs, and only files can be kept: multinic retry ${name} puts the rest right`,
+    );
+  return { files, network: readTree(files).network };
+}
+
+/** The files that were on the host before it drifted: those of NICs that were missing are not among them. */
+async function filesBefore(
+  reader: Reader,
+  drift: OutcomeRecord,
+  applied: ReadonlyMap<string, string>,
+): Promise<ReadonlyMap<string, string>> {
+  for (let next: Oid | undefined = drift.oid; next !== undefined;) {
+    const commit: Commit = await reader.commit(next);
+    const { result, tried } = parseOutcome(commit);
+    if ((result === 'Applied' || result === 'Pending') && tried === drift.tried) return reader.files(next);
+    next = commit.parents[0];
+  }
+  return managedFiles(applied);
+}
+
+function checked({ node }: Branch, path: string, text: string): string {
+  if (path === NODE_FILE || !rendererOf(node.renderer).manages(path))
+    throw refused(
+      'UnmanagedPath',
+      `${path} is not a file that ${node.renderer} nodes have from us: multinic retry ${node.name} takes it away`,
+    );
+  if (text.length > MAX_CHANGED_FILE)
+    throw refused(
+      'FileTooLarge',
+      `${path} has ${text.length} characters, at most ${MAX_CHANGED_FILE} are taken: shorten its comments on the host`,
+    );
+  return text;
+}
+
+function refused(
+  code: 'NothingToAccept' | 'DriftOutdated' | 'UnmanagedPath' | 'FileTooLarge',
+  message: string,
+): MultinicError {
+  return new MultinicError(code, message);
+}

@@ -1,0 +1,144 @@
+// Reads drift from the records of a node: what is not put right, what comes back, and when repairs stop. Pure.
+
+import { differenceKey, type Difference } from '../api/observation.ts';
+import { CONTROLLER } from '../store/model/committer.ts';
+import type { RunRecord } from './due.ts';
+
+/** Number of repairs of one difference after which the difference is not repaired again. */
+export const MAX_REPAIRS = 3;
+const FIGHT_SECONDS = 24 * 3600;
+const STORM_SECONDS = 3600;
+/** Nodes that may drift within an hour, and the share of all nodes. */
+const MAX_DRIFTED = 3;
+const MAX_DRIFTED_SHARE = 0.1;
+/** Number of nodes whose repair failed that stops all repairs. */
+const MAX_FAILED_REPAIRS = 3;
+
+/** The drift that the newest record reports; undefined: nothing is known to differ, or a run came since. */
+export function driftOf(history: readonly RunRecord[]): RunRecord | undefined {
+  const newest = history.find(({ result }) => result !== 'Requested' && result !== 'Superseded');
+  return newest?.result === 'Drifted' ? newest : undefined;
+}
+
+/** Differences of a drift that come back after each repair: within a day, or at one boot after the other. */
+export function fightsOf(history: readonly RunRecord[], drift: RunRecord): readonly Difference[] {
+  const before = repairedDrifts(history);
+  return (drift.differences ?? []).filter((difference) => {
+    const key = differenceKey(difference);
+    const same = before.filter(({ differences = [] }) =>
+      differences.some((each) => differenceKey(each) === key),
+    );
+    const today = same.filter(({ time }) => drift.time - time <= FIGHT_SECONDS);
+    return today.length >= MAX_REPAIRS || bootsInARow(same, drift) >= MAX_REPAIRS;
+  });
+}
+
+/** Drifts that a run put right, newest first, since a person last asked for a run. */
+function repairedDrifts(history: readonly RunRecord[]): RunRecord[] {
+  const drifts: RunRecord[] = [];
+  let repaired = false;
+  for (const record of history) {
+    if (record.request === 'retry' && record.by !== CONTROLLER.name) break;
+    if (isOnHost(record)) repaired = true;
+    if (record.result !== 'Drifted') continue;
+    if (repaired) drifts.push(record);
+    repaired = false;
+  }
+  return drifts;
+}
+
+/** Number of boots before that of `drift`, without a gap, that had one of the drifts. */
+function bootsInARow(drifts: readonly RunRecord[], drift: RunRecord): number {
+  let boots = 0;
+  let { bootBefore } = drift;
+  for (const each of drifts) {
+    if (bootBefore === undefined || each.bootId !== bootBefore) continue;
+    boots += 1;
+    ({ bootBefore } = each);
+  }
+  return boots;
+}
+
+function isOnHost({ result }: RunRecord): boolean {
+  return result === 'Applied' || result === 'Pending';
+}
+
+/** Runs that put a drift right, or tried to: they say nothing about the commit, which had been applied before. */
+export function repairRuns(history: readonly RunRecord[]): ReadonlySet<RunRecord> {
+  const repairs = new Set<RunRecord>();
+  let drift: RunRecord | undefined;
+  for (const record of history.toReversed()) {
+    if (record.result === 'Drifted') drift = record;
+    else if (drift !== undefined && record.tried === drift.tried && isRun(record)) repairs.add(record);
+    if (isOnHost(record) || record.result === 'Observed') drift = undefined;
+  }
+  return repairs;
+}
+
+function isRun(record: RunRecord): boolean {
+  return isOnHost(record) || record.result === 'Failed' || record.result === 'Unknown';
+}
+
+/** Time of the newest run if that run put a drift right, seconds since 1970. */
+export function repairedAt(history: readonly RunRecord[]): number | undefined {
+  const newest = history.find(({ result }) => result !== 'Requested' && result !== 'Superseded');
+  return newest !== undefined && isOnHost(newest) && repairRuns(history).has(newest)
+    ? newest.time
+    : undefined;
+}
+
+/** Drifts of nodes since a time, and repairs that failed and were not made up for. */
+export interface RepairLimits {
+  readonly drifted: number;
+  readonly limit: number;
+  readonly failed: number;
+  readonly stopped: boolean;
+}
+
+/**
+ * Whether all repairs stop: so many nodes drifted within one hour, or so many repairs failed, that something other than
+ * a hand on one node is at work. The records keep saying so until a person confirms.
+ * @param confirmedAt time of the newest confirmation, seconds since 1970
+ */
+export function limitRepairs(
+  nodes: readonly { readonly history: readonly RunRecord[] }[],
+  confirmedAt: number,
+): RepairLimits {
+  const limit = Math.max(MAX_DRIFTED, Math.floor(nodes.length * MAX_DRIFTED_SHARE));
+  const drifted = mostInAnHour(nodes, confirmedAt);
+  const failed = nodes.filter(({ history }) => hasFailedRepair(history, confirmedAt)).length;
+  return { drifted, limit, failed, stopped: drifted > limit || failed >= MAX_FAILED_REPAIRS };
+}
+
+/** The largest number of nodes that drifted within one hour. What a first observation finds is old, and not counted. */
+function mostInAnHour(
+  nodes: readonly { readonly history: readonly RunRecord[] }[],
+  confirmedAt: number,
+): number {
+  const drifts = nodes
+    .flatMap(({ history }, node) =>
+      history
+        .filter(({ result, first, time }) => result === 'Drifted' && first !== true && time > confirmedAt)
+        .map(({ time }) => ({ node, time })),
+    )
+    .toSorted((a, b) => a.time - b.time);
+  const inWindow = new Map<number, number>();
+  let most = 0;
+  let oldest = 0;
+  for (const { node, time } of drifts) {
+    inWindow.set(node, (inWindow.get(node) ?? 0) + 1);
+    for (; drifts[oldest]!.time <= time - STORM_SECONDS; oldest += 1) {
+      const left = inWindow.get(drifts[oldest]!.node)! - 1;
+      if (left === 0) inWindow.delete(drifts[oldest]!.node);
+      else inWindow.set(drifts[oldest]!.node, left);
+    }
+    most = Math.max(most, inWindow.size);
+  }
+  return most;
+}
+
+function hasFailedRepair(history: readonly RunRecord[], confirmedAt: number): boolean {
+  // A set keeps the order of insertion, oldest first.
+  const last = [...repairRuns(history)].at(-1);
+  return last !== undefined && !isOnHost(last) && last.time > confirmedAt;
+}

@@ -1,0 +1,261 @@
+// Decides when the host of a node is looked at, and which hosts are looked at now. Pure.
+
+import { createHash } from 'node:crypto';
+import { areOtherMachines } from '../network/machine-ids.ts';
+import type { Oid } from '../store/model/store-port.ts';
+import type { Decision, IdleReason } from './due.ts';
+
+/** IDs of a machine and of its boot. An empty ID is unknown, and no difference. */
+export interface HostIds {
+  readonly bootID: string;
+  readonly machineID: string;
+  readonly systemUUID: string;
+}
+
+/** Memory of the observations of one node. Times are milliseconds since 1970. */
+export interface Seen extends Partial<HostIds> {
+  /** End of the newest observation that found out how the host is; absent: there was none. */
+  readonly at?: number;
+  /** The boot before `bootID`, as far as one was seen. */
+  readonly bootBefore?: string;
+  /** Fingerprint of the machine's file when the host was last looked at or changed; a folder home has one. */
+  readonly print?: string;
+  /** The newest run when `print` was taken. */
+  readonly run?: string;
+  /** Time at which a person asked for an observation. */
+  readonly asked?: number;
+  /** The newest observation found nothing out, and is repeated at this time. */
+  readonly retryAt?: number;
+  /** Number of observations in a row that found nothing out. */
+  readonly failures?: number;
+  /** The host in the inventory when the observation at work began. */
+  readonly begun?: HostIds & { readonly at?: number; readonly print?: string };
+  /** An observation found the host as its commit has it. */
+  readonly baseline?: true;
+}
+
+/** Input for one node. */
+export interface ObservableNode extends HostIds {
+  readonly name: string;
+  /** The commit that the host's record should name; null: the host has nothing to compare with. */
+  readonly against: Oid | null;
+  /** Whether the node may have a run now. */
+  readonly decision: Decision;
+  readonly print?: string;
+  readonly seen?: Seen;
+  /** The newest run; `at`: milliseconds since 1970. */
+  readonly run?: Partial<HostIds> & { readonly at: number };
+  /** End of the newest run if that run repaired the host, milliseconds since 1970. */
+  readonly repairedAt?: number;
+}
+
+export interface ObservePolicy {
+  /** Time between two observations of a node; 0: only boots, repairs and requests. */
+  readonly intervalMs: number;
+  /** Start of this controller, milliseconds since 1970. */
+  readonly began: number;
+}
+
+/** Why a node is looked at, the most urgent first. */
+export const OBSERVE_CAUSES = ['Asked', 'Boot', 'Edited', 'Repaired', 'Again', 'Interval'] as const;
+export type ObserveCause = (typeof OBSERVE_CAUSES)[number];
+
+export type ObserveDecision =
+  | { readonly due: true; readonly cause: ObserveCause; readonly since: number }
+  /** `at`: when it becomes due, milliseconds since 1970; absent: no time is known. */
+  | { readonly due: false; readonly at?: number };
+
+/** Times after a repair at which the host is looked at again. */
+const AFTER_REPAIR_MS = [60_000, 300_000, 900_000] as const;
+/** Time after which a repair gives no cause any more: an observation that was missed is not made up for. */
+const REPAIR_OVER_MS = 3_600_000;
+const JITTER = 0.2;
+
+/** Whether a node that may not have a run for this reason is looked at. */
+const OBSERVED_WHILE: Readonly<Record<IdleReason, boolean>> = {
+  UpToDate: true,
+  Paused: true,
+  InvalidTip: true,
+  ChangeStopped: true,
+  Drifted: true,
+  DriftFight: true,
+  RepairsStopped: true,
+  // There is nothing to look at, or nobody to ask.
+  NothingWanted: false,
+  NotReady: false,
+  // A run follows, which finds out more.
+  Waiting: false,
+  Running: false,
+  Recording: false,
+  Withdrawing: false,
+  Queued: false,
+  // The host is known to be another one than the store says.
+  Adopt: false,
+  NeedsConfirm: false,
+  GivenUp: false,
+};
+
+/**
+ * Whether the host of a node is looked at now.
+ * @param now milliseconds since 1970
+ */
+export function decideObservation(node: ObservableNode, policy: ObservePolicy, now: number): ObserveDecision {
+  if (node.against === null || !isObservable(node.decision)) return { due: false };
+  const { retryAt = 0 } = node.seen ?? {};
+  if (retryAt > now) return { due: false, at: retryAt };
+  const urgent = urgentCause(node);
+  if (urgent !== undefined) return { due: true, ...urgent };
+  const planned = plannedCauses(node, policy, now);
+  const due = planned.find(({ since }) => since <= now);
+  if (due !== undefined) return { due: true, ...due };
+  return planned.length === 0
+    ? { due: false }
+    : { due: false, at: Math.min(...planned.map((each) => each.since)) };
+}
+
+/** Whether a host may be looked at while its node has this decision. */
+export function isObservable(decision: Decision): boolean {
+  return !decision.due && decision.reason !== 'BackingOff' && OBSERVED_WHILE[decision.reason];
+}
+
+interface Cause {
+  readonly cause: ObserveCause;
+  readonly since: number;
+}
+
+function urgentCause(node: ObservableNode): Cause | undefined {
+  const { seen = {} } = node;
+  const { asked = 0, at = 0 } = seen;
+  if (asked > at) return { cause: 'Asked', since: asked };
+  if (isNewBoot(node)) return { cause: 'Boot', since: at };
+  if (differ(node.print, seen.print)) return { cause: 'Edited', since: at };
+  if (seen.retryAt !== undefined) return { cause: 'Again', since: seen.retryAt };
+  return undefined;
+}
+
+/** Whether the machine or its boot is one that neither an observation nor a run has seen. */
+function isNewBoot({ seen = {}, run, ...node }: ObservableNode): boolean {
+  const known = [seen, run ?? {}];
+  const boots = known.flatMap(({ bootID }) => bootID || []);
+  const newBoot = boots.length > 0 && boots.every((boot) => differ(node.bootID, boot));
+  const machines = known.filter(({ machineID, systemUUID }) => Boolean(machineID) || Boolean(systemUUID));
+  return newBoot || (machines.length > 0 && machines.every((each) => areOtherMachines(node, each)));
+}
+
+function differ(a: string | undefined, b: string | undefined): boolean {
+  return Boolean(a) && Boolean(b) && a !== b;
+}
+
+/** Times at which the host is looked at again, whatever happens until then. */
+function plannedCauses(node: ObservableNode, policy: ObservePolicy, now: number): Cause[] {
+  const causes: Cause[] = [];
+  const repair = afterRepair(node, now);
+  if (repair !== undefined) causes.push({ cause: 'Repaired', since: repair });
+  if (policy.intervalMs > 0) causes.push({ cause: 'Interval', since: afterInterval(node, policy) });
+  return causes;
+}
+
+function afterRepair({ repairedAt, seen }: ObservableNode, now: number): number | undefined {
+  if (repairedAt === undefined || now > repairedAt + REPAIR_OVER_MS) return undefined;
+  return AFTER_REPAIR_MS.map((ms) => repairedAt + ms).find((time) => time > (seen?.at ?? 0));
+}
+
+/**
+ * End of the interval, longer or shorter by up to a fifth, the same at every reading. Hosts of which nothing is known
+ * are spread over one interval from the controller's start.
+ */
+function afterInterval({ name, seen, run }: ObservableNode, { intervalMs, began }: ObservePolicy): number {
+  const looked = Math.max(seen?.at ?? 0, run?.at ?? 0);
+  if (seen?.at === undefined && looked < began) return began + fractionOf(name) * intervalMs;
+  return looked + intervalMs * (1 - JITTER + 2 * JITTER * fractionOf(`${name} ${looked}`));
+}
+
+/** A number from 0 to 1 that a text always gives. */
+function fractionOf(text: string): number {
+  return createHash('sha256').update(text).digest().readUInt32BE() / 0x1_0000_0000;
+}
+
+export interface Look {
+  readonly node: ObservableNode;
+  readonly cause: ObserveCause;
+}
+
+export interface ObservePlan {
+  /** Nodes whose observation starts now. */
+  readonly start: readonly Look[];
+  /** Number of due nodes that wait for a place, by cause. */
+  readonly waiting: ReadonlyMap<ObserveCause, number>;
+  /** Latest time of the next plan, milliseconds since 1970. */
+  readonly nextPassAt?: number;
+}
+
+/** Jobs of observations a second. */
+export const OBSERVATIONS_A_SECOND = 2;
+const LEAST_AT_ONCE = 5;
+/** One observation at once for so many nodes. */
+const NODES_AN_OBSERVATION = 250;
+
+/** Number of observations at the same time. */
+export function observationsAtOnce(nodes: number): number {
+  return Math.max(LEAST_AT_ONCE, Math.floor(nodes / NODES_AN_OBSERVATION));
+}
+
+/**
+ * Plans observations: the most urgent cause first, then who has waited longest.
+ * @param active nodes whose observation is at work
+ * @param allowed number of Jobs that may start now (`Pace`)
+ * @param now milliseconds since 1970
+ */
+export function planObservations(
+  nodes: readonly ObservableNode[],
+  active: ReadonlySet<string>,
+  allowed: number,
+  policy: ObservePolicy,
+  now: number,
+): ObservePlan {
+  const due: (Look & Cause)[] = [];
+  let nextPassAt = Infinity;
+  for (const node of nodes) {
+    if (active.has(node.name)) continue;
+    const decision = decideObservation(node, policy, now);
+    if (decision.due) due.push({ node, ...decision });
+    else nextPassAt = Math.min(nextPassAt, decision.at ?? Infinity);
+  }
+  const free = Math.max(0, observationsAtOnce(nodes.length) - active.size);
+  const start = due.toSorted(byUrgency).slice(0, Math.min(free, allowed));
+  const rest = due.filter((each) => !start.includes(each));
+  // The end of an observation wakes the controller, so only the pace is waited for.
+  if (rest.length > 0 && start.length < free)
+    nextPassAt = Math.min(nextPassAt, now + 1000 / OBSERVATIONS_A_SECOND);
+  const waiting = new Map(
+    [...Map.groupBy(rest, ({ cause }) => cause)].map(([cause, { length }]) => [cause, length]),
+  );
+  return { start, waiting, ...(nextPassAt < Infinity && { nextPassAt }) };
+}
+
+function byUrgency(a: Look & Cause, b: Look & Cause): number {
+  return (
+    OBSERVE_CAUSES.indexOf(a.cause) - OBSERVE_CAUSES.indexOf(b.cause) ||
+    a.since - b.since ||
+    (a.node.name < b.node.name ? -1 : 1)
+  );
+}
+
+/** Allows so many Jobs a second, and saves up none beyond one second. */
+export class Pace {
+  #allowed = OBSERVATIONS_A_SECOND;
+  #at = -Infinity;
+
+  /** Number of Jobs that may start at this time, milliseconds since 1970. */
+  allowedAt(now: number): number {
+    // A clock that went back gives nothing.
+    const passed = Math.max(0, now - this.#at) / 1000;
+    this.#allowed = Math.min(OBSERVATIONS_A_SECOND, this.#allowed + passed * OBSERVATIONS_A_SECOND);
+    this.#at = now;
+    return Math.floor(this.#allowed);
+  }
+
+  took(count: number): void {
+    this.#allowed -= count;
+  }
+}
