@@ -32,7 +32,7 @@ async function benchCheckout(): Promise<void> {
   const server = await serve({
     store,
     reader: store.reader,
-    policy: { check: async () => [] },
+    policy: { judgeRef: () => undefined, check: async () => [] },
     authenticate: hashedTokens([[TOKEN, { name: NODE, role: 'node', node: NODE }]]),
     onPush: () => undefined,
     host: '127.0.0.1',

@@ -55,6 +55,7 @@ test.each(['while the push is judged', 'with the branches locked'])('git killed 
   if (when !== 'while the push is judged') vi.spyOn(store, 'syncRefs').mockImplementationOnce(kill);
   const server = await serveStore(store, {
     policy: {
+      ...subjectPolicy,
       check: async (push, objects) => {
         if (when === 'while the push is judged') await kill();
         return subjectPolicy.check(push, objects);
@@ -126,7 +127,7 @@ test.each([
   const { dir, copy, old } = await prepare(folder);
   const store = await Store.open(dir);
   const check = vi.fn(subjectPolicy.check);
-  const server = await serveStore(store, { policy: { check } });
+  const server = await serveStore(store, { policy: { ...subjectPolicy, check } });
   await backup(dir, join(folder, 'store.bundle'));
   await restore(join(folder, 'store.bundle'), dir, { force: true });
   for (let time = 0; time < letIn; time += 1) vi.spyOn(store, 'expectFence').mockResolvedValueOnce();

@@ -27,6 +27,7 @@ import type { TestServer } from './support/http.ts';
 let during: () => Promise<void> = async () => undefined;
 
 const policy: PushPolicy = {
+  ...subjectPolicy,
   async check(push, objects) {
     await during();
     return subjectPolicy.check(push, objects);

@@ -12,7 +12,8 @@ import { MAX_NAME, MAX_SUBJECT } from '../store/model/objects.ts';
 import type { Reader } from '../store/model/store-port.ts';
 import { MAX_COMMIT_BYTES, NODE_TREE } from '../store/model/tree-bounds.ts';
 import { openReader } from '../store/reader.ts';
-import { MAX_CLOCK_AHEAD_S, MAX_COMMITS, NodeBranchPolicy } from './policy.ts';
+import { NodeBranchPolicy } from './policy.ts';
+import { MAX_CLOCK_AHEAD_S, MAX_COMMITS } from './push-rules.ts';
 import { MAX_CHANGED_FILE } from './pushed-tree.ts';
 import { nodeRef } from '../network/node-ref.ts';
 import { mac } from '../../test/support/mac.ts';
@@ -105,6 +106,27 @@ const ofLength = (length: number): string => {
   const text = filesOf(START).get(FILE)!;
   return `${text}#${'x'.repeat(length - text.length - 2)}\n`;
 };
+
+describe('before an object is read', () => {
+  const [tip, other, none] = [oid('a'.repeat(40)), oid('b'.repeat(40)), oid('0'.repeat(40))];
+
+  test.each([
+    ['a push on the tip', { old: tip, new: other }, tip, undefined],
+    ['main', { ref: 'refs/heads/main', old: tip, new: other }, tip, 'ReservedRef'],
+    ['an outcome', { ref: 'refs/heads/outcome/a', old: tip, new: other }, tip, 'ReservedRef'],
+    ['the fence', { ref: 'refs/meta/writer', old: tip, new: other }, tip, 'ReservedRef'],
+    ['a folder below a branch', { ref: 'refs/heads/node/a/b', old: tip, new: other }, tip, 'ReservedRef'],
+    ['a deletion', { old: tip, new: none }, tip, 'BranchDelete'],
+    ['a new branch', { old: none, new: other }, undefined, 'BranchCreate'],
+    ['a branch that is gone', { old: tip, new: other }, undefined, 'BranchCreate'],
+    ['a branch that moved', { old: tip, new: other }, other, 'LostRace'],
+    ['a branch that was born', { old: none, new: other }, tip, 'LostRace'],
+  ] as const)('%s', (_, push, at, code) => {
+    const principal = { name: 'alice', role: 'write' } as const;
+    const refused = new NodeBranchPolicy().judgeRef({ principal, ref: nodeRef('a'), ...push }, at);
+    expect(refused?.code).toBe(code);
+  });
+});
 
 describe('which pushes', () => {
   test('to a node that has a branch', async () => {

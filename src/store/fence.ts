@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MultinicError } from '../api/errors.ts';
 import { git } from './git/git.ts';
-import { WRITER_REF } from './model/ref-names.ts';
+import { WRITER_REF } from './model/store-refs.ts';
 import type { Oid } from './model/store-port.ts';
 
 export class Fence {

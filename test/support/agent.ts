@@ -136,7 +136,7 @@ export class TestStore {
     const server = await serve({
       store,
       reader: store.reader,
-      policy: { check: async () => [] },
+      policy: { judgeRef: () => undefined, check: async () => [] },
       authenticate: hashedTokens([[TOKEN, { name: NODE, role: 'node', node: NODE }]]),
       onPush: () => {},
       host,

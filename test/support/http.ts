@@ -1,4 +1,5 @@
 // A store of two nodes behind a real server, and clients for it: git itself, and requests by hand.
+import { NodeBranchPolicy } from '../../src/history/policy.ts';
 import { oid } from './oid.ts';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -22,6 +23,7 @@ let stopped = '';
 
 /** Refuses what its subject asks to be refused; history's policy is tested with history. */
 export const subjectPolicy: PushPolicy = {
+  judgeRef: (push, tip) => new NodeBranchPolicy().judgeRef(push, tip),
   async check(push, objects) {
     const { subject } = await objects.commit(push.new);
     const files = await objects.files(push.new, '', OWN_TREE);

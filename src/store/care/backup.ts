@@ -13,7 +13,7 @@ import { openReader } from '../reader.ts';
 import { ensureRepository, isRepository } from '../git/repository.ts';
 import { Store } from '../store.ts';
 import type { Oid } from '../model/store-port.ts';
-import { MAIN_REF } from '../model/ref-names.ts';
+import { MAIN_REF } from '../model/store-refs.ts';
 
 const TIMEOUT_MS = 3_600_000;
 

@@ -3,11 +3,9 @@ import { CONTROLLER } from '../model/committer.ts';
 import { runLocked } from './store-lock.ts';
 import { cleanIdentity, formatMessage } from '../model/commit-message.ts';
 import { expectPath } from '../model/ref-names.ts';
+import { IMPORT_REF } from '../model/store-refs.ts';
 import { isOid } from '../../api/oid.ts';
 import type { Mark, NewCommit, Oid, Person } from '../model/store-port.ts';
-
-/** Name of the branch that fast-import builds on; the input resets the branch before it would become a ref. */
-const SCRATCH = 'refs/multinic/import';
 
 /**
  * Writes commits as input for `git fast-import`, which then prints their ids in order. The import touches no ref: all
@@ -22,9 +20,9 @@ export function importStream(commits: readonly NewCommit[], times: readonly numb
     const [parent, ...others] = commit.parents;
     // Without `from`, fast-import continues from the branch's last commit and need not read that commit back.
     const continuesBranch = parent !== undefined && isMark(parent) && parent.mark === index;
-    if (parent === undefined) out.push(`reset ${SCRATCH}\n`);
+    if (parent === undefined) out.push(`reset ${IMPORT_REF}\n`);
     const time = times[index] ?? 0;
-    out.push(`commit ${SCRATCH}\nmark :${index + 1}\n`);
+    out.push(`commit ${IMPORT_REF}\nmark :${index + 1}\n`);
     out.push(`author ${stamp(commit.author, time)}\ncommitter ${stamp(CONTROLLER, time)}\n`);
     out.push(data(formatMessage(commit)));
     if (parent !== undefined && !continuesBranch) out.push(`from ${reference(parent, index)}\n`);
@@ -37,7 +35,7 @@ export function importStream(commits: readonly NewCommit[], times: readonly numb
       else out.push(`M 100644 ${content.blob} ${path}\n`);
     }
   });
-  out.push(`reset ${SCRATCH}\n`);
+  out.push(`reset ${IMPORT_REF}\n`);
   commits.forEach((_, index) => out.push(`get-mark :${index + 1}\n`));
   out.push('done\n');
   return Buffer.from(out.join(''));

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { MultinicError } from '../../api/errors.ts';
 import { runLocked } from './store-lock.ts';
-import { WRITER_REF } from '../model/ref-names.ts';
+import { WRITER_REF } from '../model/store-refs.ts';
 import type { Oid } from '../model/store-port.ts';
 
 export interface ResolvedMove {

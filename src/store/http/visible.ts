@@ -1,3 +1,4 @@
+import { AUDIT_REFS } from '../model/store-refs.ts';
 import { MultinicError } from '../../api/errors.ts';
 import type { Principal } from '../model/store-port.ts';
 import { nodeRef } from '../../network/node-ref.ts';
@@ -22,6 +23,6 @@ export function onlyBranch(principal: Principal): string | undefined {
  */
 export function shown(branch: string | undefined): Record<string, readonly string[]> {
   const patterns =
-    branch === undefined ? ['refs/', '!refs/heads/', '!refs/audit/'] : ['HEAD', 'refs/', `!${branch}`];
+    branch === undefined ? ['refs/', '!refs/heads/', `!${AUDIT_REFS}`] : ['HEAD', 'refs/', `!${branch}`];
   return { 'transfer.hideRefs': patterns };
 }

@@ -2,10 +2,6 @@
 
 import { MultinicError } from '../../api/errors.ts';
 
-/** The ref that names the store's only writer. */
-export const WRITER_REF = 'refs/meta/writer';
-export const MAIN_REF = 'refs/heads/main';
-
 // oxlint-disable-next-line no-control-regex -- what git refuses in a ref
 const BAD_REF = /[\u0000-\u0020\u007f~^:?*[\\]|\.\.|@\{|\/\/|\/\.|\.lock(\/|$)|[./]$/;
 // oxlint-disable-next-line no-control-regex -- what would end a path in fast-import's input

@@ -1,5 +1,6 @@
 // The store's vocabulary: what callers hand in and get back. No I/O here.
 
+import type { MultinicError } from '../../api/errors.ts';
 import type { Oid } from '../../api/oid.ts';
 import type { TreeBounds } from './tree-bounds.ts';
 
@@ -143,6 +144,12 @@ export interface Push {
 
 /** Decides whether a push may land. Implemented by history. */
 export interface PushPolicy {
+  /**
+   * Judges what needs no objects, before git unpacks the push.
+   * @param tip the commit that the ref names; undefined: there is no such ref
+   * @returns the refusal, as the pusher shall read it; undefined: the push may go on
+   */
+  judgeRef(push: Push, tip: Oid | undefined): MultinicError | undefined;
   /**
    * @param objects sees the pushed objects, which are still in quarantine
    * @returns what the push changes, in lines for the pusher

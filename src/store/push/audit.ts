@@ -1,11 +1,10 @@
 // The audit of pushes. The author of a commit is a claim; a record names the authenticated principal.
 
+import { AUDIT_REF } from '../model/store-refs.ts';
 import { parseOid } from '../../api/oid.ts';
 import { Batch } from '../model/batch.ts';
 import type { Store } from '../store.ts';
 import type { Commit, Mark, Oid, Push } from '../model/store-port.ts';
-
-export const AUDIT_REF = 'refs/audit/pushes';
 
 /** Branches in one record, so that a record stays smaller than the largest commit that is read whole. */
 const BRANCHES_A_RECORD = 100;

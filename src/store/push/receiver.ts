@@ -10,7 +10,6 @@ import { gitFailure } from '../git/git.ts';
 import { PUSH_HOOKS } from '../git/hook.ts';
 import type { Body } from '../http/body.ts';
 import type { Principal, Push, PushPolicy, Reader } from '../model/store-port.ts';
-import { ZERO_OID } from '../../api/oid.ts';
 import { makeAtomic, readPushHeader, refusalReport } from './ref-commands.ts';
 import type { PushHeader } from './ref-commands.ts';
 import { Gate } from './gate.ts';
@@ -24,7 +23,6 @@ import type { Store } from '../store.ts';
 /** Maximum number of branches in one push: all are judged and recorded while the store's lock is held. */
 const MAX_BRANCHES = 500;
 const JUDGED_AT_ONCE = 16;
-const NODE_BRANCH = /^refs\/heads\/node\/[a-z0-9][a-z0-9._-]*$/;
 
 /** The judgement of a push. */
 interface Judgement {
@@ -85,7 +83,7 @@ export class PushReceiver {
     for (const push of pushes) {
       const error = seen.has(push.ref)
         ? new MultinicError('BranchTwice', 'the push names this branch twice: name it once')
-        : await this.#refuseBranch(push);
+        : await this.#judgeRef(push);
       if (error !== undefined) refusals.push({ ref: push.ref, error });
       seen.add(push.ref);
     }
@@ -103,29 +101,9 @@ export class PushReceiver {
     );
   }
 
-  async #refuseBranch(push: Push): Promise<MultinicError | undefined> {
-    if (!NODE_BRANCH.test(push.ref))
-      return new MultinicError(
-        'ReservedRef',
-        'it belongs to the controller: push to node/* only, and change main through the CR',
-      );
-    if (push.new === ZERO_OID)
-      return new MultinicError(
-        'BranchDelete',
-        "a node's history is never deleted: take the node out of its CR",
-      );
-    const tip = await this.#options.reader.ref(push.ref);
-    if (tip === undefined)
-      return new MultinicError(
-        'BranchCreate',
-        'there is no such branch, and no push makes one: it is born when a CR names the node',
-      );
-    if (tip !== push.old)
-      return new MultinicError(
-        'LostRace',
-        `the branch has moved to ${tip.slice(0, 10)} meanwhile: git pull --rebase, then push again`,
-      );
-    return undefined;
+  async #judgeRef(push: Push): Promise<MultinicError | undefined> {
+    const { policy, reader } = this.#options;
+    return policy.judgeRef(push, await reader.ref(push.ref));
   }
 
   async #receivePack(
