@@ -192,6 +192,44 @@ describe('with a controller', () => {
     expect((await local.cli('diff', ONE, '--host', '--exit-code')).code).toBe(0);
   });
 
+  test('version of this program and of the controller', async () => {
+    const text = await local.run('version');
+    expect(text).toMatch(/^client {2}\d+\.\d+\.\d+ \([0-9a-f]{12}(-dirty)?\), Node v\d+/);
+    expect(text).toMatch(/^server {2}\d+\.\d+\.\d+ \([0-9a-f]{12}(-dirty)?\)$/m);
+    const { kind, client, server } = JSON.parse(await local.run('version', '-o', 'json')) as {
+      kind: string;
+      client: { version: string; commit: string };
+      server: object;
+    };
+    expect(kind).toBe('Versions');
+    expect(server).toEqual({ version: client.version, commit: client.commit });
+    const alone = await multinic(['version', '--client'], { env: { HOME: folder } });
+    expect(alone).toMatchObject({ code: 0, stdout: text.split('\n')[0] });
+  });
+
+  test.each([
+    [['sta'], ['status']],
+    [['wait', '--for', ''], ['ready']],
+    [['status', '--fa'], ['--failed']],
+    [['log', 'k8s-worker-0'], [...NODES]],
+    [
+      ['completion', ''],
+      ['bash', 'zsh', 'fish'],
+    ],
+    [['log', ONE, '-o', 'y'], ['yaml']],
+  ])('completes %j in bash', async (words, expected) => {
+    const bin = join(folder, 'bin');
+    await mkdir(bin, { recursive: true });
+    await writeFile(join(bin, 'multinic'), `#!/bin/sh\nexec ${process.execPath} ${BUNDLE} "$@"\n`, {
+      mode: 0o755,
+    });
+    const line = `source <(multinic completion bash); COMP_WORDS=(multinic "$@"); COMP_CWORD=$#; _multinic; printf '%s\n' "\${COMPREPLY[@]}"`;
+    const { stdout } = await execa('bash', ['-c', line, 'bash', ...words], {
+      env: { PATH: `${bin}:${process.env['PATH']}`, MULTINIC_DIR: local.dir },
+    });
+    expect(stdout.split('\n')).toEqual(expected);
+  });
+
   test('wait ends with 0 when all is ready, and with 4 when the time is over', async () => {
     expect(await local.run('wait', '--for', 'ready')).toBe('3 nodes ready');
     await local.run('pause', ONE);

@@ -49,11 +49,7 @@ export class Api {
       signal: AbortSignal.timeout(TIMEOUT_MS),
     }).catch((cause: unknown) => {
       if (cause instanceof MultinicError) throw cause;
-      throw new MultinicError(
-        'ControllerUnreachable',
-        `no controller answers at ${this.#url}: start it, or name another with --server`,
-        { cause },
-      );
+      throw unreachable(this.#url, cause);
     });
     if (response.status === 204) return undefined as T;
     const answer = (await response.json().catch((cause: unknown) => {
@@ -70,4 +66,16 @@ export class Api {
       },
     );
   }
+}
+
+function unreachable(url: string, cause: unknown): MultinicError {
+  const { code, message } = ((cause as Error).cause ?? cause) as { code?: string; message?: string };
+  const untrusted = code !== undefined && /CERT|ISSUER|SELF_SIGNED/.test(code);
+  return new MultinicError(
+    'ControllerUnreachable',
+    untrusted
+      ? `the certificate of ${url} is not trusted (${code}): name its CA with NODE_EXTRA_CA_CERTS=ca.crt`
+      : `no controller answers at ${url} (${code ?? message}): start it, or name another with --server`,
+    { cause },
+  );
 }

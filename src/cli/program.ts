@@ -14,10 +14,13 @@ import { rememberWhere, type Where } from './remedy.ts';
 import { addShellCommand } from './shell-command.ts';
 import { addWritingCommands } from './writing-commands.ts';
 import { EXIT } from '../api/exit-codes.ts';
+import { BUILD } from '../api/build-info.ts';
+import { addCompletionCommand } from './completion-command.ts';
+import { addVersionCommand } from './version-command.ts';
 
 const program = new Command('multinic')
   .description('Configures the NICs of Kubernetes nodes on OpenStack from MultiNicBizConfigs, GitOps style.')
-  .version(__VERSION__, '-V, --version')
+  .version(BUILD.version, '-V, --version')
   .configureHelp({ sortSubcommands: false })
   .showHelpAfterError('(multinic --help lists the commands)')
   .addHelpText(
@@ -45,6 +48,8 @@ addWritingCommands(program);
 addInputCommands(program);
 addShellCommand(program);
 addStoreCommands(program);
+addVersionCommand(program);
+addCompletionCommand(program);
 program.addCommand(await agent());
 
 // `multinic log | head` closes the pipe early, which is no failure.

@@ -11,14 +11,17 @@ import { Api } from './api-client.ts';
 import { asked } from './ask.ts';
 import { rememberWhere } from './remedy.ts';
 
-export interface ConnectionFlags {
-  readonly dir?: string;
-  readonly server?: string;
-  readonly tokenFile?: string;
+export interface ClusterFlags {
   readonly cluster?: true;
   readonly kubeconfig?: string;
   readonly context?: string;
   readonly namespace: string;
+}
+
+export interface ConnectionFlags extends ClusterFlags {
+  readonly dir?: string;
+  readonly server?: string;
+  readonly tokenFile?: string;
 }
 
 export function withConnection(command: Command): Command {
@@ -52,7 +55,7 @@ export type Target =
 export function targetOf(flags: ConnectionFlags): Target {
   if (isCluster(flags)) return { kind: 'cluster', inferred: false };
   const server = flags.server ?? (flags.dir === undefined ? process.env['MULTINIC_SERVER'] : undefined);
-  if (server !== undefined) return { kind: 'server', url: server };
+  if (server !== undefined) return { kind: 'server', url: serverUrl(server) };
   const dir = homeOf(flags);
   const named = flags.dir !== undefined || process.env['MULTINIC_DIR'] !== undefined;
   if (!named && !isHome(dir) && hasKubeconfig()) return { kind: 'cluster', inferred: true };
@@ -61,6 +64,14 @@ export function targetOf(flags: ConnectionFlags): Target {
 
 export function homeOf(flags: Pick<ConnectionFlags, 'dir'>): string {
   return resolve(flags.dir ?? process.env['MULTINIC_DIR'] ?? '.');
+}
+
+function serverUrl(text: string): string {
+  if (/^https?:\/\/./.test(text) && URL.canParse(text)) return text;
+  throw new MultinicError(
+    'InvalidServer',
+    `${text} is no URL of a controller: write --server https://host:port, as in https://127.0.0.1:8443`,
+  );
 }
 
 function isHome(dir: string): boolean {
@@ -96,13 +107,19 @@ export async function openApi(flags: ConnectionFlags): Promise<Api> {
 }
 
 /**
- * Opens the API for a command that changes something. A cluster that no option names has to be confirmed on a terminal.
+ * Opens the API for a command that changes something.
  * @throws MultinicError `TargetNotNamed`, `NotConfirmed`, `NoController`
  */
 export async function openApiToChange(flags: ConnectionFlags): Promise<Api> {
   const target = targetOf(flags);
   if (target.kind !== 'cluster' || !target.inferred) return openApi(flags);
   const client = await clusterClient(flags);
+  await expectMeant(client, flags);
+  return openCluster(client, flags);
+}
+
+/** Asks a person whether a cluster is meant that no option names. @throws MultinicError `TargetNotNamed`, `NotConfirmed` */
+export async function expectMeant(client: KubeClient, flags: ClusterFlags): Promise<void> {
   const where = describeCluster(client, flags);
   const meant = await asked(`${where}. Is that meant?`);
   if (meant === undefined) {
@@ -112,7 +129,6 @@ export async function openApiToChange(flags: ConnectionFlags): Promise<Api> {
     );
   }
   if (!meant) throw new MultinicError('NotConfirmed', 'nothing was changed');
-  return openCluster(client, flags);
 }
 
 async function tokenOf(flags: ConnectionFlags): Promise<string> {
@@ -137,7 +153,7 @@ async function openHome(flags: ConnectionFlags, dir: string): Promise<Api> {
 export async function clusterClient({
   kubeconfig,
   context,
-}: Pick<ConnectionFlags, 'kubeconfig' | 'context'>): Promise<KubeClient> {
+}: Pick<ClusterFlags, 'kubeconfig' | 'context'>): Promise<KubeClient> {
   const { KubeClient } = await import('../kube/client.ts');
   return KubeClient.load({
     ...(kubeconfig !== undefined && { kubeconfig }),
@@ -146,7 +162,7 @@ export async function clusterClient({
 }
 
 /** `cluster NAME (https://…), namespace multinic-system` */
-export function describeCluster({ config }: KubeClient, { namespace }: ConnectionFlags): string {
+export function describeCluster({ config }: KubeClient, { namespace }: ClusterFlags): string {
   const context = config.getCurrentContext();
   return `cluster ${context} (${config.getCurrentCluster()!.server}), namespace ${namespace}`;
 }

@@ -1,6 +1,7 @@
 // The controller's API below /api/v1, for the CLI and other programs.
 
 import * as z from 'zod';
+import { BUILD } from '../api/build-info.ts';
 import { MultinicError } from '../api/errors.ts';
 import { HOST_TREE_BODY_MAX_BYTES } from '../api/observation.ts';
 import { listDrifts } from '../history/drifts.ts';
@@ -50,6 +51,7 @@ export function apiRoutes(context: ControllerContext): Route[] {
 
 function readingRoutes({ reporter, store: { reader } }: ControllerContext): Route[] {
   return [
+    read('/version', async () => BUILD),
     read('/status', async () => {
       if (reporter.snapshot === undefined)
         throw new MultinicError('Busy', 'the first pass is under way: ask again in a moment');

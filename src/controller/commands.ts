@@ -4,7 +4,7 @@ import { MultinicError } from '../api/errors.ts';
 import { kindOf, type Branch, type Branches } from '../history/node-branch.ts';
 import { edit, headOf, move, rerender, rollback, type Cause, type Head } from '../history/branch-commits.ts';
 import { acceptDrift, newestDrift } from '../history/drifts.ts';
-import { describeChange, trailer, TRAILER } from '../history/commit-format.ts';
+import { describeChange, formatConfigRef, trailer, TRAILER } from '../history/commit-format.ts';
 import { recordRequest, type Request } from '../history/outcome-branch.ts';
 import { MAIN, nodeOfRef, outcomeRef } from '../history/refs.ts';
 import { rollbackTarget, type RollbackTarget } from '../history/rollback.ts';
@@ -17,6 +17,7 @@ import { Batch } from '../store/model/batch.ts';
 import type { Commit, Oid, Person } from '../store/model/store-port.ts';
 import { retryOnLostRace } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
+import { describePausedByConfig, isPaused } from './facts.ts';
 import { moveMany, type Build, type ManyMoved, type Moved } from './many-branches.ts';
 import { previewMany, previewOf, previewOfEach, type Preview } from './change-preview.ts';
 import type { ObservedHosts } from './observed-hosts.ts';
@@ -351,9 +352,20 @@ export class Commands {
    * @returns undefined: the node has no branch that could have the record
    */
   async setPaused(node: string, paused: boolean, by: Requester): Promise<Moved | undefined> {
+    const branch = await this.#branches.read(node);
+    if (!paused && branch !== undefined) await this.#expectResumable(branch);
     await this.#inventory.setPaused(node, paused);
-    if ((await this.#branches.read(node)) === undefined) return undefined;
+    if (branch === undefined) return undefined;
     return this.request(node, paused ? 'pause' : 'resume', by);
+  }
+
+  /** @throws MultinicError `PausedByConfig` */
+  async #expectResumable({ name, node: { source } }: Branch): Promise<void> {
+    const config = (await this.#mirror.main()).configs.get(formatConfigRef(source));
+    if (!isPaused(config?.annotations)) return;
+    throw new MultinicError('PausedByConfig', `${name} ${describePausedByConfig(source)}`, {
+      data: { node: name },
+    });
   }
 
   async #land(batch: Batch, branch: Branch, head: Head): Promise<Moved> {

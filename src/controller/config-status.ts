@@ -8,6 +8,7 @@ import type { MirrorReport } from '../mirror/mirror.ts';
 import { foundNoStore, runs, type Decision, type NodeFacts } from '../scheduler/due.ts';
 import { driftOf, type RepairLimits } from '../scheduler/drift.ts';
 import type { JobStatus } from '../scheduler/job-port.ts';
+import { describePausedByConfig } from './facts.ts';
 import { conditionsOf, describeProblems, nameOf, type JudgedNode } from './condition.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
 import { describeHold } from '../history/hold.ts';
@@ -289,7 +290,7 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
     case 'BackingOff':
       return backingOff(newest);
     case 'Paused':
-      return paused(name, facts);
+      return paused(name, branch, facts);
     case 'NotReady':
       return notReady(facts);
     case 'ChangeStopped':
@@ -324,10 +325,10 @@ function notReady({ problem }: NodeFacts): Verdict {
     : { ...pending('NodeNotReady', problem), waitsFor: 'person' };
 }
 
-function paused(name: string, { history, pausedByConfig }: NodeFacts): Verdict {
+function paused(name: string, branch: Branch, { history, pausedByConfig }: NodeFacts): Verdict {
   const waits = driftOf(history) ? `${differencesOf(history)}; nothing is repaired` : 'changes wait';
   const remedy = pausedByConfig
-    ? 'the annotation multinic.io/paused of its MultiNicBizConfig pauses it, remove that'
+    ? `the node ${describePausedByConfig(branch.node.source)}`
     : `multinic resume ${name}`;
   return pending('Paused', `${waits}: ${remedy}`);
 }

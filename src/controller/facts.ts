@@ -6,6 +6,7 @@ import { adoptable } from '../history/branch-commits.ts';
 import { oidTrailer, TRAILER } from '../history/commit-format.ts';
 import type { OutcomeRecord } from '../history/outcome-branch.ts';
 import type { InventoryNode } from '../mirror/home-port.ts';
+import type { ConfigRef } from '../network/node.ts';
 import type { NodeFacts } from '../scheduler/due.ts';
 import type { Reader } from '../store/model/store-port.ts';
 
@@ -66,6 +67,11 @@ function bearsNames(branch: Branch, { found }: OutcomeRecord): boolean {
   });
 }
 
-function isPaused(annotations: Readonly<Record<string, string>> | undefined): boolean {
+/** A pause that `multinic resume` does not end, in words for both homes. */
+export function describePausedByConfig({ group, namespace, name }: ConfigRef): string {
+  return `is paused by the annotation ${ANNOTATIONS.paused.key} of its CR ${namespace}/${name} (${group}): take the annotation off the CR`;
+}
+
+export function isPaused(annotations: Readonly<Record<string, string>> | undefined): boolean {
   return readAnnotation(annotations, ANNOTATIONS.paused) ?? false;
 }

@@ -112,9 +112,19 @@ export class KubeClient {
       );
     }
     if (!config.getCurrentCluster()) {
+      const known = config.getContexts().map(({ name }) => name);
       throw new MultinicError(
         'InvalidKubeconfig',
-        `the kubeconfig has no context ${options.context ?? 'in use'}: choose one with --context`,
+        known.length === 0
+          ? 'the kubeconfig has no contexts: name another file with --kubeconfig'
+          : `the kubeconfig has no context ${options.context ?? 'in use'}: choose one with --context (${known.join(', ')})`,
+      );
+    }
+    // The library makes this cluster up where it finds neither a kubeconfig nor the account of a pod.
+    if (config.getCurrentContext() === 'loaded-context' && config.getCurrentCluster()!.name === 'cluster') {
+      throw new MultinicError(
+        'InvalidKubeconfig',
+        'there is no kubeconfig: neither $KUBECONFIG nor ~/.kube/config names one, and this is no pod; name it with --kubeconfig',
       );
     }
     useProxy(config);
@@ -202,7 +212,7 @@ export class KubeClient {
       throw new KubeError(
         0,
         'Unreachable',
-        `${method} ${path}: the API server does not answer (${(cause as Error).message}); it is tried again`,
+        `${method} ${path}: the API server at ${url.origin} does not answer (${(cause as Error).message}): see whether it runs and can be reached from here`,
         { cause },
       );
     }
@@ -213,9 +223,8 @@ export class KubeClient {
     this.answers.set(key, (this.answers.get(key) ?? 0) + 1);
   }
 
-  async #context(url: URL): Promise<RequestContext> {
-    const { HttpMethod, RequestContext: Context } = await import('@kubernetes/client-node');
-    const context = new Context(url.toString(), HttpMethod.GET);
+  /** Adds the credentials of the kubeconfig's user. @throws MultinicError `InvalidKubeconfig` */
+  async authenticate(context: RequestContext): Promise<void> {
     try {
       await this.config.applySecurityAuthentication(context);
     } catch (cause) {
@@ -225,6 +234,12 @@ export class KubeClient {
         { cause },
       );
     }
+  }
+
+  async #context(url: URL): Promise<RequestContext> {
+    const { HttpMethod, RequestContext: Context } = await import('@kubernetes/client-node');
+    const context = new Context(url.toString(), HttpMethod.GET);
+    await this.authenticate(context);
     return context;
   }
 }

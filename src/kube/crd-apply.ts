@@ -11,7 +11,13 @@ const RETRY_MS = 500;
 
 interface Definition {
   readonly metadata: { readonly name: string };
-  readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
+  readonly status?: {
+    readonly conditions?: readonly {
+      readonly type: string;
+      readonly status: string;
+      readonly message?: string;
+    }[];
+  };
 }
 
 /**
@@ -28,11 +34,13 @@ export async function applyCrds(
   const wanted = groups.map((group) => crd(group, { alone: groups.length === 1 }) as Definition);
   for (const definition of wanted) {
     const path = pathOf(definition.metadata.name);
-    while (!(await established(client, path, definition))) {
+    for (;;) {
+      const why = await notEstablished(client, path, definition);
+      if (why === undefined) break;
       if (performance.now() > deadline) {
         throw new MultinicError(
           'CrdsNotEstablished',
-          `the API does not serve ${definition.metadata.name} after ${timeoutMs / 1000} s: see kubectl describe crd`,
+          `the API does not serve ${definition.metadata.name} after ${timeoutMs / 1000} s (${why}): see kubectl describe crd`,
         );
       }
       await pause(RETRY_MS);
@@ -41,20 +49,28 @@ export async function applyCrds(
   return wanted.map((definition) => definition.metadata.name);
 }
 
-async function established(client: KubeClient, path: string, definition: object): Promise<boolean> {
+/** Applies a CRD. @returns the reason why the API does not serve it yet; undefined: it does */
+async function notEstablished(
+  client: KubeClient,
+  path: string,
+  definition: object,
+): Promise<string | undefined> {
   try {
     const { status } = await client.request<Definition>('PATCH', path, {
       query: { fieldManager: FIELD_MANAGER, force: 'true' },
       body: definition,
       contentType: APPLY_PATCH,
     });
-    return (
-      status?.conditions?.some(({ type, status: holds }) => type === 'Established' && holds === 'True') ===
-      true
+    const bad = status?.conditions?.find(
+      ({ type, status: holds }) => type === 'NamesAccepted' && holds === 'False',
     );
+    const served = status?.conditions?.some(
+      ({ type, status: holds }) => type === 'Established' && holds === 'True',
+    );
+    return served === true ? undefined : (bad?.message ?? 'it is not established');
   } catch (error) {
     // The API server is starting or overloaded: it is asked again until the deadline.
-    if (hasStatus(error, 0, 409, 429, 500, 502, 503, 504)) return false;
+    if (hasStatus(error, 0, 409, 429, 500, 502, 503, 504)) return error.message;
     throw error;
   }
 }

@@ -76,7 +76,7 @@ export async function connectToStore(client: KubeClient, namespace: string): Pro
   };
 }
 
-async function leaderOf(client: KubeClient, namespace: string): Promise<string> {
+export async function leaderOf(client: KubeClient, namespace: string): Promise<string> {
   const labelSelector = `${LABEL.name}=${NAME},${LABEL.leader}=true`;
   const { items } = await client.request<{ items: V1Pod[] }>('GET', `/api/v1/namespaces/${namespace}/pods`, {
     query: { labelSelector },
@@ -138,6 +138,6 @@ async function storeToken(client: KubeClient, namespace: string): Promise<string
 /** The bearer token of the kubeconfig's user; undefined: the user has a client certificate. */
 async function ownToken(client: KubeClient): Promise<string | undefined> {
   const context = new RequestContext(client.config.getCurrentCluster()!.server, HttpMethod.GET);
-  await client.config.applySecurityAuthentication(context);
+  await client.authenticate(context);
   return /^Bearer (\S+)$/.exec(context.getHeaders()['Authorization'] ?? '')?.[1];
 }

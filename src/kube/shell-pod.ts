@@ -1,9 +1,10 @@
 // A pod for people on a node, with the rights of an agent and its view of the host. The pod ends by itself.
 
-import type { V1Pod } from '@kubernetes/client-node';
+import type { V1Node, V1Pod } from '@kubernetes/client-node';
 import { setTimeout as pause } from 'node:timers/promises';
 import { MultinicError } from '../api/errors.ts';
-import { hasStatus, type KubeClient } from './client.ts';
+import { GROUPS, PLURAL } from '../api/multinicbizconfig.ts';
+import { found, hasStatus, type KubeClient } from './client.ts';
 import { shellPod, type ManifestOptions } from './job-manifest.ts';
 import { readPodSettings } from './pod-settings.ts';
 
@@ -21,7 +22,9 @@ const POLL_MS = 300;
  * @returns the pod's name, once it runs
  * @throws MultinicError `NoController`, `ShellNotStarted`, KubeError
  */
-export async function startShell({ client, namespace, node, timeoutMs }: ShellOptions): Promise<string> {
+export async function startShell(options: ShellOptions): Promise<string> {
+  const { client, namespace, timeoutMs } = options;
+  const node = await nodeNamed(client, options.node);
   const pods = `/api/v1/namespaces/${namespace}/pods`;
   const body = shellPod(node, {
     namespace,
@@ -44,6 +47,44 @@ export async function startShell({ client, namespace, node, timeoutMs }: ShellOp
     }
     await pause(POLL_MS);
   }
+}
+
+/** Kubernetes' name of a node by any of its names. @throws MultinicError `NoSuchNode` */
+async function nodeNamed(client: KubeClient, text: string): Promise<string> {
+  const name = text.replace(/^node\//, '');
+  const path = `/api/v1/nodes/${encodeURIComponent(name)}`;
+  if ((await found(client.request<V1Node>('GET', path))) !== undefined) return name;
+  const { items } = await client.request<{ items: V1Node[] }>('GET', '/api/v1/nodes');
+  const ids = new Set([name, ...(await entriesNamed(client, name))].map((id) => id.toLowerCase()));
+  const node = items.find(
+    ({ metadata, status }) =>
+      ids.has(status?.nodeInfo?.systemUUID.toLowerCase() ?? '') || ids.has(metadata?.name ?? ''),
+  );
+  if (node?.metadata?.name !== undefined) return node.metadata.name;
+  throw new MultinicError('NoSuchNode', `there is no node ${name}: kubectl get nodes lists them all`, {
+    data: { node: name },
+  });
+}
+
+/** IDs and names of the entries of CRs that have a name. A group that the API does not serve has none. */
+async function entriesNamed(client: KubeClient, name: string): Promise<string[]> {
+  const lists = GROUPS.map((group) =>
+    found(client.request<{ items: ListedEntries[] }>('GET', `/apis/${group}/v1/${PLURAL}`)),
+  );
+  const configs = (await Promise.all(lists)).flatMap((list) => list?.items ?? []);
+  return configs
+    .flatMap(({ spec }) => spec?.nodeConfigs ?? [])
+    .filter((entry) => [entry.attachedNodeId, entry.attachedNodeName].includes(name))
+    .flatMap((entry) => [entry.attachedNodeId ?? [], entry.attachedNodeName ?? []].flat());
+}
+
+interface ListedEntries {
+  readonly spec?: {
+    readonly nodeConfigs?: readonly {
+      readonly attachedNodeId?: string;
+      readonly attachedNodeName?: string;
+    }[];
+  };
 }
 
 interface Deployment {

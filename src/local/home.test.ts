@@ -50,7 +50,7 @@ describe('an open home', () => {
 
   test('is not any folder', async () => {
     await mkdir(join(dir, 'crs'));
-    await expect(openLocalHome(dir)).rejects.toThrow(/has no inventory\.yaml; .*docs\/local\.md/);
+    await expect(openLocalHome(dir)).rejects.toThrow(/has no inventory\.yaml; .*--init fixtures\/local/);
   });
 
   test('that cannot be opened leaves no lock behind', async () => {

@@ -31,7 +31,7 @@ export interface LocalHome {
 export async function expectHome(folder: string): Promise<void> {
   const dir = resolve(folder);
   await access(join(dir, 'inventory.yaml')).catch((cause: unknown) => {
-    const remedy = 'name the folder that has it, or make one as docs/local.md shows';
+    const remedy = 'name the folder that has it, or make one with --init fixtures/local';
     throw new MultinicError('NotAHome', `${dir} has no inventory.yaml; ${remedy}`, { cause });
   });
 }
@@ -66,6 +66,13 @@ export async function openLocalHome(folder: string): Promise<LocalHome> {
  */
 export async function initLocalHome(folder: string, from: string): Promise<boolean> {
   const dir = resolve(folder);
+  await access(join(from, 'inventory.yaml')).catch((cause: unknown) => {
+    throw new MultinicError(
+      'NotAHome',
+      `${from} is no template of a home: it has no inventory.yaml; name one such as fixtures/local`,
+      { cause },
+    );
+  });
   await mkdir(dirname(dir), { recursive: true });
   const temporary = await mkdtemp(join(dirname(dir), `.${basename(dir)}-`));
   try {

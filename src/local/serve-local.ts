@@ -78,7 +78,7 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
     log,
     health: () => healthOf(reporter.snapshot, reporter.failure, since),
   }).catch((error: unknown) => {
-    throw portError(error, options.port);
+    throw listenError(error, options.host, options.port);
   });
   cleanup.defer(() => server.close());
 
@@ -145,7 +145,15 @@ export function isSettled({ report, jobs, decisions }: Snapshot): boolean {
   );
 }
 
-function portError(error: unknown, port: number): unknown {
+/** Errors of the network in words. @param host as the person named it */
+function listenError(error: unknown, host: string, port: number): unknown {
+  if (error instanceof Error && 'code' in error && NO_ADDRESS.has(String(error.code))) {
+    return new MultinicError(
+      'AddressNotHere',
+      `${host} is no address of this machine: choose one with --host, such as 127.0.0.1`,
+      { cause: error, data: { host } },
+    );
+  }
   if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) return error;
   return new MultinicError(
     'PortInUse',
@@ -153,3 +161,5 @@ function portError(error: unknown, port: number): unknown {
     { cause: error, data: { port } },
   );
 }
+
+const NO_ADDRESS: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAI_AGAIN', 'ENOTFOUND']);

@@ -4,6 +4,8 @@ import { Command } from 'commander';
 import { AGENT_EXIT as AGENT, EXIT } from '../../src/api/exit-codes.ts';
 import { addStoreCommands } from '../../src/cli/backup-command.ts';
 import { agentCommand } from '../../src/cli/agent-command.ts';
+import { addCompletionCommand } from '../../src/cli/completion-command.ts';
+import { addVersionCommand } from '../../src/cli/version-command.ts';
 import { addControllerCommand } from '../../src/cli/controller-command.ts';
 import { addCrdsCommand } from '../../src/cli/crds-command.ts';
 import { addInputCommands } from '../../src/cli/input.ts';
@@ -25,6 +27,8 @@ export function commands(): string[] {
     addInputCommands,
     addShellCommand,
     addStoreCommands,
+    addVersionCommand,
+    addCompletionCommand,
   ])
     add(program);
   program.addCommand(agentCommand());

@@ -10,7 +10,7 @@ const OTHERS = words(`
   GetUnit HostToContainer IfNotPresent In Lease List LoadConnections MultiNicBizConfig MultinicError Name
   NameHasOwner Namespaced Never Node Nodes None Normal Opaque OriginalName PermanentMACAddress Pod PodInitializing
   PodScheduled Provider RemainAfterExit ResetFailedUnit Secret StartError StartTransientUnit StopUnit SubjectAccessReview
-  KubeUnreachable
+  KubeUnreachable NamesAccepted Success
   Again Asked Boot Edited Interval Repaired
   Architecture Credential Firmware Host KernelCommandLine KernelVersion Kind Path Property Virtualization
   Succeeded TokenRequest TokenReview True Type Unconfined Version Warning NotFoundError Message

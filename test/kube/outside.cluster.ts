@@ -93,6 +93,19 @@ describe('kubectl multinic', () => {
   test('the same by multinic --cluster', async () => {
     const line = `multinic status --cluster --kubeconfig ${cluster.kubeconfig} --namespace ${NAMESPACE}`;
     expect(await sh(`ln -sf kubectl-multinic multinic; PATH=.:$PATH ${line}`)).toMatch(/root-02.*Configured/);
+    const inferred = await sh('PATH=.:$PATH multinic status 2>&1');
+    expect(inferred).toMatch(/^cluster .*, namespace multinic-system$/m);
+    expect(inferred).toMatch(/root-02.*Configured/);
+    expect(await sh(`PATH=.:$PATH multinic retry ${NODE} 2>&1 || true`)).toContain('(TargetNotNamed)');
+  });
+
+  test('in the pod of the leader everything works without an option', async () => {
+    const inPod = 'kubectl exec -n multinic-system deployment/multinic-agent-controller -- multinic';
+    expect(await sh(`${inPod} status`)).toMatch(/root-02.*Configured/);
+    expect(await sh(`${inPod} log ${NODE}`)).toContain('Applied');
+    expect(await sh(`${inPod} retry ${NODE}`)).toContain('to be run again');
+    expect(await sh(`${inPod} wait ${NODE}`)).toBe('1 node ready');
+    expect(await sh(`${inPod} version`)).toMatch(/^server/m);
   });
 
   test('log, show and diff of a node', async () => {
@@ -117,16 +130,13 @@ describe('kubectl multinic', () => {
       .toContain('mtu: 1400');
   }, 200_000);
 
-  test('pause says how it is done in a cluster, and that works', async () => {
-    const said = await sh(`kubectl multinic pause ${NODE} 2>&1 || true`);
-    const command = /kubectl annotate node \S+ \S+/.exec(said)?.[0];
-    expect(command).toContain(NODE);
-    await sh(command!);
+  test('pause and resume use the right of the person', async () => {
+    expect(await sh(`kubectl multinic pause ${NODE}`)).toBe(`${NODE} paused`);
     await multinic.editConfig(NAME, ({ nodeConfigs }) => {
       nodeConfigs[0]!.interfaces![0]!.mtu = 1450;
     });
     await untilConfig(multinic, NAME, 'paused', (it) => nodeOf(it, NODE)?.reason === 'Paused');
-    await sh(`kubectl annotate node ${NODE} multinic.io/paused-`);
+    expect(await sh(`kubectl multinic resume ${NODE}`)).toBe(`${NODE} resumed`);
     await multinic.waitReady(NAME);
     expect(await kubelet.file(NODE, 'etc/netplan/90-multinic0.yaml')).toContain('mtu: 1450');
   }, 200_000);
@@ -151,6 +161,10 @@ describe('a backup', () => {
     await sh(`${inPod} backup -C /var/lib/multinic - > multinic.bundle`);
     expect((await stat(join(dir, 'multinic.bundle'))).size).toBeGreaterThan(1_000);
     await sh('git clone -q multinic.bundle plain');
+    await sh('kubectl multinic backup outside.bundle');
+    expect(await sh('git bundle list-heads outside.bundle')).toBe(
+      await sh('git bundle list-heads multinic.bundle'),
+    );
     expect(await sh(`git -C plain log --format=%s origin/node/${NODE}`)).toContain('multinic0');
   });
 
@@ -176,9 +190,7 @@ describe('a backup', () => {
       .toMatch(/Applied[^]*Applied/);
 
     const begun = await restarts();
-    expect(await sh(`${inPod} restore -C /var/lib/multinic --force - < multinic.bundle`)).toContain(
-      'restored',
-    );
+    expect(await sh('kubectl multinic restore --force outside.bundle')).toContain('restored');
     // The controller notices, and begins anew on this store.
     await expect.poll(restarts, { timeout: 60_000 }).not.toBe(begun);
     await multinic.rolledOut();

@@ -17,6 +17,7 @@ export const CLUSTER_REASONS = {
   }),
   ...rows('never', 'caller', {
     InvalidKubeconfig: ['The kubeconfig cannot be used.', 'Name another with --kubeconfig or --context.'],
+    NoExec: ['No command can be run in the pod of the controller.', 'Get the right that the message names.'],
     NoPortForward: ['The API server forwards no port.', 'Get the Role that the message names.'],
     UseKubectl: ['The controller may not change Nodes.', 'Run the kubectl command of the message.'],
   }),

@@ -3,6 +3,9 @@ import { rows } from './reason-rows.ts';
 /** Errors of commands, and of a home in a folder. */
 export const COMMAND_REASONS = {
   ...rows('never', 'caller', {
+    AddressNotHere: ['The address is none of this machine.', 'Choose one with --host.'],
+    InvalidServer: ['The URL of --server cannot be understood.', 'Write https://host:port.'],
+    PausedByConfig: ['The annotation of its CR pauses the node.', 'Take multinic.io/paused off the CR.'],
     ControllerRunning: ['Another controller works on the folder.', 'Stop it, or use another folder.'],
     ControllerUnreachable: ['No controller answers.', 'Start it, or name another with --server.'],
     InvalidTokens: ['tokens.yaml cannot be understood.', 'Delete it to get new tokens.'],

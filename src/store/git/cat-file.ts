@@ -41,6 +41,8 @@ export class CatFile {
   #unsent: Request[] = [];
   #child: Child | undefined;
   /** A child that could not start, until Node reports the error. */
+  /** The newest child could not start, because there is no git. */
+  #missing = false;
   #failed: Child | undefined;
   #chunks: Buffer[] = [];
   #received = 0;
@@ -103,7 +105,10 @@ export class CatFile {
       // Ctrl-C must not reach the child, which ends with its input.
       detached: true,
     });
-    child.on('error', () => this.#died(child));
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      this.#missing = error.code === 'ENOENT';
+      this.#died(child);
+    });
     child.on('close', () => this.#died(child));
     this.#chunks = [];
     this.#received = 0;
@@ -191,11 +196,13 @@ export class CatFile {
     this.#unsent = [];
     const error = this.#closed
       ? closedError()
-      : new MultinicError(
-          'StoreUnreadable',
-          `git cat-file cannot read ${this.#dir}; check that git (2.39 or later) is installed and that this is a store`,
-          { data: { dir: this.#dir } },
-        );
+      : this.#missing
+        ? new MultinicError('GitMissing', 'git is not on the PATH: install git (2.39 or later)')
+        : new MultinicError(
+            'StoreUnreadable',
+            `git cat-file cannot read ${this.#dir}; check that git is 2.39 or later and that this is a store`,
+            { data: { dir: this.#dir } },
+          );
     for (const request of this.#pending.splice(0)) request.reject(error);
   }
 }
