@@ -56,6 +56,20 @@ test('brings only the newest commit, and what a link and an executable are', asy
   ]);
 });
 
+test('brings an earlier commit of the branch, and none of another branch', async () => {
+  const copy = await clone(server, TOKENS.write, 'earlier');
+  await git(copy, 'checkout', '-q', 'node/worker-1');
+  const commit = (await git(copy, 'rev-parse', 'HEAD')).stdout;
+  const other = (await git(copy, 'rev-parse', 'origin/node/worker-2')).stdout;
+  await writeFile(join(copy, 'etc/mtu'), '1400\n');
+  await git(copy, 'commit', '-qam', 'a later commit');
+  expect((await git(copy, 'push', 'origin', 'node/worker-1')).code).toBe(0);
+  const { tip, entries } = await checkout(request({ commit }));
+  expect(tip).toBe(commit);
+  expect(entries.get('etc/mtu')?.content).toBe('1500\n');
+  await expect(checkout(request({ commit: other }))).rejects.toMatchObject({ code: 'Unauthorized' });
+});
+
 describe('says what went wrong', () => {
   test.each([
     ['a bad token', { token: 'nobody' }, 'Unauthorized'],

@@ -3,8 +3,10 @@ import pino from 'pino';
 import * as z from 'zod';
 import { hasCode, MultinicError } from '../api/errors.ts';
 import { AgentJob, NODE_ADDRESS_VARIABLE } from '../api/job.ts';
+import type { Observation } from '../api/observation.ts';
 import type { Outcome } from '../api/outcome.ts';
-import { httpBranch } from './fetch/store-branch.ts';
+import { httpBranch, observedBranch } from './fetch/store-branch.ts';
+import { observe as observeHost, type ObservationTask } from './observe/observe.ts';
 import { hostCommandMs } from './command/host-command.ts';
 import { readDesired, readTreeFolder } from './plan/desired.ts';
 import type { Host } from './host/host.ts';
@@ -16,11 +18,12 @@ import { openRoot } from './files/managed-files.ts';
 import { recordedHost } from './recorded/recorded-host.ts';
 import { apiServerOf } from './host/probe.ts';
 import { detect as detectHost, preview, type Detection, type Preview } from './run/preview.ts';
-import { fitOutcome, writeOutcome, writeProgress, writeRefusal } from './outcome-file.ts';
+import { fitObservation, fitOutcome, writeProgress, writeRefusal, writeReport } from './outcome-file.ts';
 import { superseded } from './run/result.ts';
 import type { Root } from './files/root.ts';
 import { cleanUp, peersOf, run, type Dependencies } from './run/run.ts';
 import { AGENT_EXIT } from '../api/exit-codes.ts';
+import { DEFAULTS } from '../api/defaults.ts';
 
 export interface HostOptions {
   readonly root: string;
@@ -92,6 +95,65 @@ export async function plan(options: PlanOptions): Promise<Preview> {
   });
 }
 
+export interface ObserveOptions extends PlanOptions, Pick<HostOptions, 'outcome'> {}
+
+/**
+ * Observes the host once. With a file for the report, the log goes to stderr, as that of a run.
+ * @throws MultinicError `NotRunning`, `InvalidRoot`, `InvalidJob`, `InvalidTree`; everything else is in the report
+ */
+export async function observe(options: ObserveOptions): Promise<Observation> {
+  const { outcome } = options;
+  const log = outcome === undefined ? pino({ level: 'silent' }) : stderrLog();
+  try {
+    const root = openHost(options);
+    const task = observationTask(options);
+    const report = await observeHost(task, {
+      root,
+      host: hostOf(root, options),
+      log,
+      clock: () => new Date(),
+      signal: limit(task.deadlineSeconds),
+      entered: (step) => {
+        if (outcome !== undefined) writeProgress(outcome, step, new Date());
+      },
+    });
+    const fitted = fitObservation(report);
+    if (outcome !== undefined) writeReport(outcome, fitted);
+    const { result, durationMs } = report;
+    log.info({ result, durationMs, elsewhereMs: hostCommandMs() }, report.message ?? result);
+    return outcome === undefined ? report : fitted;
+  } catch (error) {
+    if (outcome !== undefined && error instanceof MultinicError) writeRefusal(outcome, error.message);
+    throw error;
+  }
+}
+
+/** Without a job file, the host is compared with a folder, no matter which commit its record names. */
+function observationTask({ job: file, tree }: ObserveOptions): ObservationTask {
+  if (tree !== undefined) {
+    const { desired, node } = readTreeFolder(tree);
+    return {
+      node: node.name,
+      job: 'observe',
+      commit: undefined,
+      mode: 'live',
+      deadlineSeconds: DEFAULTS.deadline,
+      checkout: async () => desired,
+    };
+  }
+  const job = readJob(file ?? '');
+  const branch = observedBranch(job);
+  return {
+    node: job.node,
+    job: job.name,
+    commit: job.commit,
+    mode: job.apply,
+    deadlineSeconds: job.deadlineSeconds,
+    checkout: async () => readDesired(job.commit, job.node, await branch.checkout()).desired,
+    send: branch.send,
+  };
+}
+
 function hostOf(root: Root, { offline }: HostOptions): Host {
   return offline === true ? recordedHost(root) : liveHost(root, process.env[NODE_ADDRESS_VARIABLE]);
 }
@@ -101,10 +163,7 @@ async function withHost(
   deadlineSeconds: () => number,
   action: (dependencies: Dependencies) => Promise<Outcome>,
 ): Promise<number> {
-  const log: Log = pino(
-    { base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    pino.destination({ fd: 2, sync: true }),
-  );
+  const log = stderrLog();
   try {
     const signal = limit(deadlineSeconds());
     const root = openHost(options);
@@ -121,7 +180,7 @@ async function withHost(
       },
     });
     if (options.outcome === undefined) process.stdout.write(`${JSON.stringify(fitOutcome(outcome))}\n`);
-    else writeOutcome(options.outcome, outcome);
+    else writeReport(options.outcome, fitOutcome(outcome));
     const { result, durationMs } = outcome;
     log.info({ result, durationMs, elsewhereMs: hostCommandMs() }, outcome.message ?? result);
     if (outcome.result !== 'Failed') return AGENT_EXIT.ok;
@@ -132,6 +191,13 @@ async function withHost(
     if (options.outcome !== undefined) writeRefusal(options.outcome, error.message);
     return hasCode(error, 'AgentRunning') ? AGENT_EXIT.locked : AGENT_EXIT.usage;
   }
+}
+
+function stderrLog(): Log {
+  return pino(
+    { base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ fd: 2, sync: true }),
+  );
 }
 
 function openHost({ root, offline }: HostOptions): ReturnType<typeof openRoot> {

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { OUTCOME_MAX_BYTES, Outcome } from '../api/outcome.ts';
-import { fitOutcome, writeOutcome, writeProgress } from './outcome-file.ts';
+import { Observation } from '../api/observation.ts';
+import { fitObservation, fitOutcome, writeProgress, writeReport } from './outcome-file.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -59,6 +60,31 @@ test('a long message keeps its begin, and the remedy at its end', () => {
   expect(Buffer.byteLength(JSON.stringify(fitted))).toBeLessThan(OUTCOME_MAX_BYTES);
 });
 
+test('differences of an observation are cut at their end, and the digest stays', () => {
+  const { written: _, removed: __, missing: ___, found: ____, result: _____, ...known } = OUTCOME;
+  const full: Observation = {
+    ...known,
+    mode: 'observe',
+    result: 'Drifted',
+    digest: 'd'.repeat(64),
+    differences: many(64, (index) => ({
+      kind: 'FileChanged',
+      path: `etc/netplan/99-multinic${index}.yaml`,
+      found: '한'.repeat(60),
+    })),
+  };
+  const fitted = fitObservation(full);
+  expect(Buffer.byteLength(JSON.stringify(fitted))).toBeLessThan(OUTCOME_MAX_BYTES);
+  expect(fitted.differences.length).toBeGreaterThan(8);
+  expect(fitted.differences).toEqual(full.differences.slice(0, fitted.differences.length));
+  expect(fitted.omitted).toBe(64 - fitted.differences.length);
+  expect(fitted.digest).toBe(full.digest);
+  expect(Observation.parse(fitted)).toEqual(fitted);
+  expect(fitObservation({ ...full, differences: full.differences.slice(0, 2) })).not.toHaveProperty(
+    'omitted',
+  );
+});
+
 test('a report takes the place of the progress', () => {
   const file = join(folder, 'outcome.json');
   writeProgress(file, 'verify', new Date(0));
@@ -66,7 +92,7 @@ test('a report takes the place of the progress', () => {
     step: 'verify',
     at: '1970-01-01T00:00:00.000Z',
   });
-  writeOutcome(file, OUTCOME);
+  writeReport(file, OUTCOME);
   expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(OUTCOME);
   expect(existsSync(`${file}.progress`)).toBe(false);
 });

@@ -1,4 +1,5 @@
 import { rmSync, writeFileSync } from 'node:fs';
+import type { Observation } from '../api/observation.ts';
 import { OUTCOME_MAX_BYTES, type Outcome } from '../api/outcome.ts';
 import { replaceFile } from './files/durable-file.ts';
 
@@ -17,12 +18,22 @@ export function fitOutcome(outcome: Outcome): Outcome {
   return fitted;
 }
 
+/** Shortens a report as `fitOutcome` does. The digest tells two reports apart that have the same differences left. */
+export function fitObservation(observation: Observation): Observation {
+  let fitted: Observation = { ...observation, ...shortened(observation.message, MESSAGE_MAX) };
+  while (size(fitted) > OUTCOME_MAX_BYTES && fitted.differences.length > 0) {
+    const differences = fitted.differences.slice(0, -1);
+    fitted = { ...fitted, differences, omitted: (fitted.omitted ?? 0) + 1 };
+  }
+  return fitted;
+}
+
 /**
- * Writes the report whole or not at all. A pod's termination log is a mount that cannot be replaced, so it is written
+ * Writes a fitted report whole or not at all. A pod's termination log is a mount that cannot be replaced, so it is written
  * in place.
  */
-export function writeOutcome(file: string, outcome: Outcome): void {
-  const text = `${JSON.stringify(fitOutcome(outcome))}\n`;
+export function writeReport(file: string, report: Outcome | Observation): void {
+  const text = `${JSON.stringify(report)}\n`;
   try {
     replaceFile(file, text, 0o644);
   } catch (error) {
@@ -65,6 +76,6 @@ function shortened(message: string | undefined, max: number): { message?: string
   return { message: `${message.slice(0, max - 300)} … ${message.slice(-297)}` };
 }
 
-function size(outcome: Outcome): number {
-  return Buffer.byteLength(JSON.stringify(outcome)) + 1;
+function size(report: Outcome | Observation): number {
+  return Buffer.byteLength(JSON.stringify(report)) + 1;
 }

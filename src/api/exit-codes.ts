@@ -26,7 +26,7 @@ export const AGENT_EXIT = {
   usage: 2,
   /** Failed, and the host could not be restored. */
   restoreFailed: 3,
-  /** `agent plan`: a run would change the host, or take names over. */
+  /** `agent plan`: a run would change the host, or take names over. `agent observe`: the host has drifted. */
   wouldChange: 10,
   /** Another agent runs on this node. */
   locked: FLOCK_HELD,

@@ -7,8 +7,10 @@ import {
   HOST_TREE_BODY_MAX_BYTES,
   HostTree,
   isRepairable,
+  needsRun,
   Observation,
 } from './observation.ts';
+import { readReason } from './reasons/reasons.ts';
 
 const MAC = '02:00:00:00:01:01';
 const PATH = 'etc/netplan/91-multinic1.yaml';
@@ -102,6 +104,12 @@ describe('describeDifference', () => {
     expect(describeDifference(difference)).toBe(words);
   });
 
+  it('says what the whole host does at the next boot', () => {
+    expect(
+      describeDifference({ kind: 'NextBoot', found: 'our files may not count: netplan refuses a file' }),
+    ).toBe('at the next boot our files may not count: netplan refuses a file');
+  });
+
   it('has words for every kind, also without details', () => {
     for (const kind of DIFFERENCE_KINDS) expect(describeDifference({ kind })).toMatch(/^\S.*\S$/);
   });
@@ -125,6 +133,26 @@ describe('a difference that comes back', () => {
 
   it('is no work for a run if a foreign file wins at the next boot', () => {
     expect(DIFFERENCE_KINDS.filter((kind) => !isRepairable({ kind }))).toEqual(['NextBoot']);
+  });
+});
+
+describe('an Unclear observation', () => {
+  it.each(['NamesFound', 'RecordDiffers', 'NewMachine', 'RunInterrupted', 'InterfacesFound', 'DuplicateMac'])(
+    'with %s needs a run',
+    (reason) => {
+      expect(needsRun(readReason(reason))).toBe(true);
+    },
+  );
+
+  it.each(['StoreUnreachable', 'Unauthorized', 'DeadlineExceeded', 'Interrupted'])(
+    'with %s is made again',
+    (reason) => {
+      expect(needsRun(readReason(reason))).toBe(false);
+    },
+  );
+
+  it('without a code is made again', () => {
+    expect(needsRun(undefined)).toBe(false);
   });
 });
 

@@ -2,7 +2,7 @@
 
 import * as z from 'zod';
 import { oidSchema } from './oid-schema.ts';
-import { readReason } from './reasons/reasons.ts';
+import { factsOf, readReason, type AnyReason } from './reasons/reasons.ts';
 
 /**
  * Observed: the host is as the commit has it. Drifted: the host differs, and the report says how. Unclear: only a run
@@ -151,7 +151,7 @@ export function describeDifference({ kind, name, mac, path, wanted, found }: Dif
     case 'RouterAdvertisements':
       return `${nic} listens to any router that advertises itself`;
     case 'NextBoot':
-      return `at the next boot ${nic} ${found ?? 'is configured otherwise'}${path === undefined ? '' : ` by ${path}`}`;
+      return `at the next boot ${mac === undefined ? '' : `${nic} `}${found ?? 'other files count'}${path === undefined ? '' : ` by ${path}`}`;
   }
 }
 
@@ -165,4 +165,26 @@ export function differenceKey({ kind, mac, path, wanted, found }: Difference): s
 /** Whether a run has something to do about a difference. Foreign files that count at the next boot stay as they are. */
 export function isRepairable({ kind }: Difference): boolean {
   return kind !== 'NextBoot';
+}
+
+/** Codes of observations that ended before they learned anything about the host. */
+const NOTHING_LEARNED: ReadonlySet<AnyReason> = new Set<AnyReason>([
+  'CaUnreadable',
+  'CheckoutBroken',
+  'DeadlineExceeded',
+  'Internal',
+  'Interrupted',
+  'InvalidJob',
+  'NotFound',
+  'TokenUnreadable',
+  'TreeTooLarge',
+  'Unauthorized',
+]);
+
+/**
+ * Whether a run has to say what an Unclear observation leaves open. False: the observation learned nothing, and is made
+ * again.
+ */
+export function needsRun(reason: AnyReason | undefined): boolean {
+  return reason !== undefined && !NOTHING_LEARNED.has(reason) && factsOf(reason)?.concerns !== 'access';
 }

@@ -4,6 +4,7 @@ import type { Detection, Preview } from '../agent/run/preview.ts';
 import type { NextBoot } from '../agent/foreign/next-boot.ts';
 import type { LinkStep } from '../agent/host/machine.ts';
 import { hasCode } from '../api/errors.ts';
+import { agentObserveCommand } from './agent-observe-command.ts';
 import { forTerminal, outputOption, print, printObject, printTable, type Format } from './output.ts';
 import { DEFAULTS } from '../api/defaults.ts';
 import { AGENT_EXIT, EXIT } from '../api/exit-codes.ts';
@@ -86,6 +87,7 @@ export function agentCommand(): Command {
       });
     });
 
+  agent.addCommand(agentObserveCommand());
   return agent;
 }
 

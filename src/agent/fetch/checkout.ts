@@ -14,6 +14,8 @@ export interface CheckoutRequest {
   readonly token: string;
   /** Full name of the node's branch: `refs/heads/node/worker-1`. */
   readonly ref: string;
+  /** One of the newest commits of the branch; absent: its newest one. */
+  readonly commit?: string;
   readonly timeoutMs: number;
   /** PEM of the authority that signed the store's certificate. */
   readonly ca?: string;
@@ -30,7 +32,7 @@ export interface CheckoutEntry {
 }
 
 export interface Checkout {
-  /** Id of the commit that the branch is at. */
+  /** Id of the commit that was fetched. */
   readonly tip: Oid;
   /** Files of the whole tree by path, as committed, before any check. */
   readonly entries: Map<string, CheckoutEntry>;
@@ -46,14 +48,14 @@ const GITDIR = '/git';
 const CONFIG = '[remote "origin"]\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n';
 
 /**
- * Fetches the newest commit of a node's branch and reads it back: commit, every tree, every file, each checked
+ * Fetches a commit of a node's branch and reads it back: commit, every tree, every file, each checked
  * against its id, because isomorphic-git ends a fetch without an error when the server refused to send objects.
  * @throws MultinicError `Unauthorized`, `NotFound` (no such branch or store), `StoreUnreachable` (also when it took too
  *   long), `TreeTooLarge`, `InvalidTree` (names or files that are no text), `CheckoutBroken` (the store did not send
  *   every object)
  */
 export async function checkout(request: CheckoutRequest): Promise<Checkout> {
-  const { url, ref, token, ca, serverName } = request;
+  const { url, ref, commit = ref, token, ca, serverName } = request;
   const fs = new MemoryFiles();
   const signal = AbortSignal.timeout(request.timeoutMs);
   const http = storeClient({
@@ -73,7 +75,7 @@ export async function checkout(request: CheckoutRequest): Promise<Checkout> {
       gitdir: GITDIR,
       url,
       ref,
-      remoteRef: ref,
+      remoteRef: commit,
       remote: 'origin',
       singleBranch: true,
       depth: 1,

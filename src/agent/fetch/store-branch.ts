@@ -3,10 +3,13 @@ import type { IncomingMessage } from 'node:http';
 import { setTimeout } from 'node:timers/promises';
 import { concerns, MultinicError } from '../../api/errors.ts';
 import type { AgentJob } from '../../api/job.ts';
+import type { HostTree } from '../../api/observation.ts';
 import { httpFor } from '../host/node-http.ts';
 import { workingSeconds } from '../run/deadline.ts';
 import type { Branch } from '../run/run.ts';
 import { nodeRef } from '../../network/node-ref.ts';
+import type { Checkout } from './checkout.ts';
+import { sendHostTree } from './host-tree-request.ts';
 
 const CHECKOUT_TIMEOUT_MS = 30_000;
 const PROBE_TIMEOUT_MS = 3_000;
@@ -19,23 +22,37 @@ const STORE_WAIT_SECONDS = 40;
 
 /** The node's branch as the store serves it. */
 export function httpBranch(job: AgentJob): Branch {
+  return { checkout: () => fetchCommit(job), probe: () => probe(job) };
+}
+
+/** The commit of an observation, and the place for the files of its host. */
+export interface ObservedBranch {
+  /** Fetches the job's commit, which may not be the newest. */
+  checkout(): Promise<Checkout>;
+  send(tree: HostTree): Promise<void>;
+}
+
+export function observedBranch(job: AgentJob): ObservedBranch {
   return {
-    checkout: async () => {
-      const { checkout } = await import('./checkout.ts');
-      const ca = readCa(job);
-      return patiently(job, () =>
-        checkout({
-          url: job.url,
-          token: readToken(job),
-          ...(ca !== undefined && { ca }),
-          ...(job.serverName !== undefined && { serverName: job.serverName }),
-          ref: nodeRef(job.node),
-          timeoutMs: Math.min(CHECKOUT_TIMEOUT_MS, workingSeconds(job.deadlineSeconds) * 1000),
-        }),
-      );
-    },
-    probe: () => probe(job),
+    checkout: () => fetchCommit(job, job.commit),
+    send: (tree) => sendHostTree({ job, token: readToken(job), ca: readCa(job) }, tree),
   };
+}
+
+async function fetchCommit(job: AgentJob, commit?: string): Promise<Checkout> {
+  const { checkout } = await import('./checkout.ts');
+  const ca = readCa(job);
+  return patiently(job, () =>
+    checkout({
+      url: job.url,
+      token: readToken(job),
+      ...(ca !== undefined && { ca }),
+      ...(job.serverName !== undefined && { serverName: job.serverName }),
+      ref: nodeRef(job.node),
+      ...(commit !== undefined && { commit }),
+      timeoutMs: Math.min(CHECKOUT_TIMEOUT_MS, workingSeconds(job.deadlineSeconds) * 1000),
+    }),
+  );
 }
 
 /** Asks the store for any answer, because any answer shows that the changed network reaches the store. */

@@ -61,6 +61,15 @@ export class Root {
     });
   }
 
+  /** Tells one version of a file from the next, also where both have the same text; empty: there is no such file. */
+  version(path: string): string {
+    const real = this.resolve(path);
+    return guarded(path, () => {
+      const stat = fs.lstatSync(real, { throwIfNoEntry: false, bigint: true });
+      return stat === undefined ? '' : `${stat.ino} ${stat.mtimeNs} ${stat.size}`;
+    });
+  }
+
   /** Names in a folder, sorted; none when it does not exist. */
   list(folder: string): string[] {
     const real = this.#walk(folder);

@@ -66,17 +66,46 @@ export function networkFile(nic: BootNic, read: ReadFolder): string | undefined 
  * @throws MultinicError `NotAtNextBoot` naming the file that would win
  */
 export function refuseOverridden(network: Network, boots: readonly NextBoot[], kind: RendererKind): void {
-  for (const nic of network) {
-    const boot = boots.find(({ mac }) => mac === nic.mac);
-    if (boot === undefined) continue;
-    const [name] = boot.link?.gives ?? [];
-    // A recorded host may lack the udev rule that names NICs by ifcfg files.
-    if (name !== nic.name && (kind !== 'ifcfg' || boot.link !== undefined))
-      throw loses(nic, boot.link, `is named ${name ?? 'as the kernel likes'}`);
-    if (boot.link !== undefined) refuseBeyond(nic, boot.link);
-    if (kind === 'netplan') refuseNetwork(nic, boot.network);
-    else refuseProfile(nic, boot.profile, kind);
-  }
+  for (const nic of network) refuseNic(nic, boots, kind);
+}
+
+/** A NIC for which another file than ours takes effect at the next boot. */
+export interface OverriddenNic {
+  readonly nic: Interface;
+  /** The file that takes effect; absent: none does. */
+  readonly file?: string;
+  /** The state of the NIC after the boot, as the end of a sentence. */
+  readonly effect: string;
+}
+
+/** All NICs that `refuseOverridden` refuses. */
+export function findOverridden(
+  network: Network,
+  boots: readonly NextBoot[],
+  kind: RendererKind,
+): OverriddenNic[] {
+  return network.flatMap((nic) => {
+    try {
+      refuseNic(nic, boots, kind);
+      return [];
+    } catch (error) {
+      if (!(error instanceof MultinicError)) throw error;
+      const { file, effect } = error.data as { file?: string; effect: string };
+      return [{ nic, effect, ...(file !== undefined && { file }) }];
+    }
+  });
+}
+
+function refuseNic(nic: Interface, boots: readonly NextBoot[], kind: RendererKind): void {
+  const boot = boots.find(({ mac }) => mac === nic.mac);
+  if (boot === undefined) return;
+  const [name] = boot.link?.gives ?? [];
+  // A recorded host may lack the udev rule that names NICs by ifcfg files.
+  if (name !== nic.name && (kind !== 'ifcfg' || boot.link !== undefined))
+    throw loses(nic, boot.link, `is named ${name ?? 'as the kernel likes'}`);
+  if (boot.link !== undefined) refuseBeyond(nic, boot.link);
+  if (kind === 'netplan') refuseNetwork(nic, boot.network);
+  else refuseProfile(nic, boot.profile, kind);
 }
 
 function refuseNetwork(nic: Interface, choice: BootChoice | undefined): void {
@@ -84,7 +113,7 @@ function refuseNetwork(nic: Interface, choice: BootChoice | undefined): void {
     throw new MultinicError(
       'NotAtNextBoot',
       `at the next boot systemd-networkd has nothing for ${nic.name} (${nic.mac}): netplan’s renderer on this node is another (renderer: NetworkManager?); write a file that netplan reads after ours, /etc/netplan/99-renderer.yaml with \`network: {ethernets: {${nic.netplanId ?? nic.name}: {renderer: networkd}}}\`, or keyfile in the annotation multinic.io/renderer on the Node, then run \`multinic retry\``,
-      { data: { mac: nic.mac } },
+      { data: { mac: nic.mac, effect: 'gets nothing from systemd-networkd' } },
     );
   }
   if (!choice.gives.includes(`${nic.address}/${nic.prefix}`)) {
@@ -112,7 +141,7 @@ function loses(nic: Interface, choice: BootChoice | undefined, what: string): Mu
   return new MultinicError(
     'NotAtNextBoot',
     `at the next boot ${nic.mac}, which is to be ${nic.name} ${nic.address}/${nic.prefix}, ${what}${by}; take that NIC out of the file, or remove it, then run \`multinic retry\``,
-    { data: { mac: nic.mac, ...(choice && { file: choice.file }) } },
+    { data: { mac: nic.mac, effect: what, ...(choice && { file: choice.file }) } },
   );
 }
 

@@ -78,6 +78,8 @@ export interface MachineIdentity {
   readonly machineId: string;
   /** New with every boot. */
   readonly bootId: string;
+  /** The UUID in the machine's firmware, which a new disk does not change. Absent: the firmware has none. */
+  readonly systemUUID?: string;
 }
 
 export interface HostState extends MachineIdentity {

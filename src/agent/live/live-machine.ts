@@ -108,10 +108,12 @@ export class LiveMachine implements MachinePort {
   }
 
   async identity(): Promise<MachineIdentity> {
+    const systemUUID = this.#read('sys/class/dmi/id/product_uuid');
     return {
       machineId: this.#read('etc/machine-id'),
       // Reads the host's /proc, because a pod's own /proc may show another view.
       bootId: readFileSync(join(this.#root.dir, BOOT_ID), 'utf8').trim(),
+      ...(systemUUID !== '' && { systemUUID }),
     };
   }
 

@@ -91,9 +91,8 @@ export type Decision =
  * @throws MultinicError `ForeignFile`, `ForeignConfig`, `DuplicateMac`, `NetplanIdTaken`
  */
 export function decide(situation: Situation): Decision {
-  const { desired, host, applied, expectedRecord } = situation;
+  const { host, applied, expectedRecord } = situation;
   refuseForeign(situation);
-  refuseDuplicates(desired.network, host);
   const plan = makePlan(situation);
   const found = multinicLinks(host.links);
   if ((applied?.commit ?? null) !== expectedRecord && !isNewMachine(situation)) {
@@ -101,18 +100,36 @@ export function decide(situation: Situation): Decision {
       !situation.links || plan.present.every((nic) => nicOf(host.links, nic.mac)?.name === nic.name);
     if (plan.files.length > 0 || !namesAgree) return { kind: 'diverged', found };
   }
-  const misnamed = plan.present.some((nic) => {
-    const name = nicOf(host.links, nic.mac)?.name ?? '';
-    return name !== nic.name && isManagedName(name) && applied?.nics[nic.mac]?.name !== name;
-  });
-  if (misnamed) return { kind: 'adopt', found };
+  if (isMisnamed(situation, plan)) return { kind: 'adopt', found };
   refuseMore(situation, plan);
   const ids = netplanIdsToAdopt(situation, plan);
   return ids.length > 0 ? { kind: 'adopt', found: ids } : { kind: 'apply', plan };
 }
 
+/**
+ * Plans as a run does, for an observation. Refuses no foreign file, because an observation reports such a file as a
+ * difference.
+ * @throws MultinicError `DuplicateMac`
+ */
+export function compare(situation: Situation): Exclude<Decision, { kind: 'diverged' }> {
+  const plan = makePlan(situation);
+  return isMisnamed(situation, plan)
+    ? { kind: 'adopt', found: multinicLinks(situation.host.links) }
+    : { kind: 'apply', plan };
+}
+
+/** Whether a NIC has a managed name that neither the commit nor the agent gave it. */
+function isMisnamed({ host, applied }: Situation, { present }: Plan): boolean {
+  return present.some((nic) => {
+    const name = nicOf(host.links, nic.mac)?.name ?? '';
+    return name !== nic.name && isManagedName(name) && applied?.nics[nic.mac]?.name !== name;
+  });
+}
+
+/** @throws MultinicError `DuplicateMac` */
 function makePlan(situation: Situation): Plan {
   const { desired, host, managed } = situation;
+  refuseDuplicates(desired.network, host);
   const renderer = rendererOf(desired.kind);
   const present = desired.network.filter((nic) => nicOf(host.links, nic.mac) !== undefined);
   const missing = desired.network.filter((nic) => !present.includes(nic)).map((nic) => nic.mac);

@@ -30,6 +30,8 @@ export const HostFileSchema = z.strictObject({
   osImage: z.string().min(1),
   machineId: z.string().min(1),
   bootId: z.string().min(1),
+  /** The UUID in the machine's firmware. */
+  systemUUID: z.string().min(1).exactOptional(),
   nodeAddresses: z.array(z.string()).default([]),
   links: z.array(
     z.strictObject({
@@ -72,7 +74,7 @@ export function readHostFile(root: Root): HostFile {
   if (statSync(path).size > MAX_BYTES) throw unreadable('larger than 1 MiB');
   const document = parseDocument(readFileSync(path, 'utf8'));
   if (document.errors[0] !== undefined) throw unreadable(document.errors[0].message.split('\n')[0] ?? '');
-  keepAsText(document, 'machineId', 'bootId');
+  keepAsText(document, 'machineId', 'bootId', 'systemUUID');
   const parsed = HostFileSchema.safeParse(document.toJS());
   if (!parsed.success) throw unreadable(z.prettifyError(parsed.error).replaceAll('\n', ' '));
   return parsed.data;

@@ -67,8 +67,8 @@ class RecordedMachine implements MachinePort {
   }
 
   async identity(): Promise<MachineIdentity> {
-    const { machineId, bootId } = readHostFile(this.#root);
-    return { machineId, bootId };
+    const { machineId, bootId, systemUUID } = readHostFile(this.#root);
+    return { machineId, bootId, ...(systemUUID !== undefined && { systemUUID }) };
   }
 
   /** Waits for nothing: a person attaches a NIC by editing the file. */

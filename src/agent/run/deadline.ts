@@ -29,6 +29,14 @@ export function limit(deadlineSeconds: number): AbortSignal {
   return controller.signal;
 }
 
+/**
+ * Seconds after which the host restores itself. The host waits a quarter of the deadline longer than a run, at least
+ * five seconds.
+ */
+export function deadManSeconds(deadlineSeconds: number): number {
+  return deadlineSeconds + Math.max(Math.ceil(deadlineSeconds / 4), 5);
+}
+
 /** Seconds that a run may work before it has to restore. */
 export function workingSeconds(deadlineSeconds: number): number {
   return deadlineSeconds - Math.min(RESERVE_SECONDS, deadlineSeconds * 0.4);

@@ -5,14 +5,16 @@ import type { Oid } from '../../api/oid.ts';
 import type { Outcome } from '../../api/outcome.ts';
 import type { NodeIdentity } from '../../network/node.ts';
 import { treeId } from '../../network/tree.ts';
+import { deadManSeconds } from './deadline.ts';
 import { change, FailedChange } from './host-change.ts';
 import { NOTHING, readDesired, type Checkout } from '../plan/desired.ts';
 import type { Host } from '../host/host.ts';
 import { linkSteps } from '../host/links.ts';
-import type { HostState, MachineIdentity } from '../host/machine.ts';
+import type { HostState } from '../host/machine.ts';
 import { takeLock, type Lock } from './host-lock.ts';
 import type { Log } from './run-log.ts';
-import { meansTheSame, readManaged } from '../files/managed-files.ts';
+import { readManaged } from '../files/managed-files.ts';
+import { hostFiles } from '../plan/host-files.ts';
 import { bootNics, decide, needsReload, type Desired, type Plan } from '../plan/plan.ts';
 import { nextRecord } from '../plan/next-record.ts';
 import type { Endpoint } from '../host/probe.ts';
@@ -36,14 +38,6 @@ import { validateStaged } from './staging.ts';
 import { Steps, type Step } from './steps.ts';
 import { recover } from './recover.ts';
 import { withUses } from './examine.ts';
-
-/**
- * Seconds after which the host restores itself. The host waits a quarter of the deadline longer than this run, at least
- * five seconds.
- */
-function deadManSeconds({ deadlineSeconds }: Task): number {
-  return deadlineSeconds + Math.max(Math.ceil(deadlineSeconds / 4), 5);
-}
 
 /** The node's branch. */
 export interface Branch {
@@ -137,7 +131,7 @@ async function reconcile(
   const { root, host, log, clock, apiServer } = dependencies;
   const { applied } = record;
   const expectedRecord = task.expectedRecord === undefined ? (applied?.commit ?? null) : task.expectedRecord;
-  const detected = await steps.do('detect', () => detect(desired, host, log));
+  const detected = await steps.do('detect', () => readMachine(desired, host, log));
   const decision = await steps.do('plan', () =>
     decide(readSituation(root, detected, { desired, applied, expectedRecord, links: task.mode !== 'files' })),
   );
@@ -171,7 +165,7 @@ async function reconcile(
       reload,
       probes: task.probes,
       apiServer,
-      deadManSeconds: deadManSeconds(task),
+      deadManSeconds: deadManSeconds(task.deadlineSeconds),
     });
   }
   if (plan.left.length > 0) log.warn({ left: plan.left }, `${NIC_LEFT}: ${describeLeft(plan.left)}`);
@@ -181,7 +175,7 @@ async function reconcile(
   if (doubt !== undefined) log.warn({ err: doubt }, 'the next boot may have another result');
   return await steps.always('report', () => ({
     ...success(plan, notRestored, doubt),
-    tree: treeOnHost(root, desired, plan),
+    tree: treeId(hostFiles(readManaged(root), desired, plan)),
   }));
 }
 
@@ -227,7 +221,8 @@ async function warnOfOtherMachine(node: NodeIdentity, { host, log }: Dependencie
 /** Limit on the routes in a log line, which a person has to read: a node may have 100,000 routes. */
 const LOGGED_ROUTES = 100;
 
-async function detect({ network }: Desired, host: Host, log: Log): Promise<HostState> {
+/** Reads the machine, once the NICs that are being attached are there. */
+export async function readMachine({ network }: Desired, host: Host, log: Log): Promise<HostState> {
   await host.machine.attached(network.map(({ mac }) => mac));
   const state = await host.machine.state();
   log.info(
@@ -245,7 +240,7 @@ async function reported(
 ): Promise<Outcome> {
   const startedAt = clock();
   const steps = new Steps(signal, (step) => entered?.(step));
-  let identity: MachineIdentity = { machineId: '', bootId: '' };
+  let identity: Pick<Outcome, 'machineId' | 'bootId'> = { machineId: '', bootId: '' };
   const outcome = (report: Report): Outcome => ({
     version: 1,
     node,
@@ -264,7 +259,8 @@ async function reported(
   let lock: Lock | undefined;
   try {
     lock = await steps.do('lock', () => takeLock(root));
-    identity = await host.machine.identity();
+    const { machineId, bootId } = await host.machine.identity();
+    identity = { machineId, bootId };
     const record = new HostRecord(root);
     const recovered = await steps.do('recover', () => recover(root, host, record, probe, log));
     if (recovered !== 'clean') log.info(`an interrupted run was ${recovered}`);
@@ -282,19 +278,4 @@ async function reported(
   } finally {
     lock?.release();
   }
-}
-
-/**
- * git's tree id of the managed files on the host. A file that was kept because it means the same as the commit's counts
- * as the commit's.
- */
-function treeOnHost(root: Root, desired: Desired, plan: Plan): Oid {
-  const files = readManaged(root).flatMap(({ renderer, nic, files }) => {
-    const wanted = plan.present.find((each) => nic !== undefined && meansTheSame(each, nic));
-    const equal = wanted !== undefined && renderer.kind === desired.kind;
-    return [...files].map(
-      ([path, content]) => [path, equal ? (desired.files.get(path) ?? content) : content] as const,
-    );
-  });
-  return treeId(new Map(files));
 }

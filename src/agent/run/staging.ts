@@ -11,8 +11,7 @@ import type { Plan } from '../plan/plan.ts';
 import type { Root } from '../files/root.ts';
 
 /**
- * Builds copies of the configuration folders with foreign files and our new ones, and has the OS's own generator read
- * them. The copies are inside the host's root, where a command of the host can see them.
+ * Validates a plan in the staging folder of a run, which holds the host's lock.
  * @returns the files that will count at the next boot
  * @throws MultinicError `ValidationFailed`, `NotAtNextBoot`
  */
@@ -23,17 +22,37 @@ export async function validateStaged(
   plan: Plan,
   nics: readonly BootNic[],
 ): Promise<readonly NextBoot[]> {
+  const boots = await foreseeBoots(root, boot, kind, plan, nics, STAGING);
+  refuseOverridden(plan.present, boots, kind);
+  return boots;
+}
+
+/**
+ * Builds copies of the configuration folders with foreign files and our new ones, and has the OS's own generator read
+ * them.
+ * @param folder where the copies are: inside the host's root, so that a command of the host can see them
+ * @returns the files that will count at the next boot
+ * @throws MultinicError `ValidationFailed`
+ */
+export async function foreseeBoots(
+  root: Root,
+  boot: Host['boot'],
+  kind: RendererKind,
+  plan: Plan,
+  nics: readonly BootNic[],
+  folder: string,
+): Promise<readonly NextBoot[]> {
   const renderers = RENDERERS.filter(
     (renderer) =>
       // A tree without interfaces may name a renderer that is not the host's.
       (renderer.kind === kind && plan.present.length > 0) ||
       plan.files.some((step) => renderer.manages(step.path)),
   );
-  const staging = root.makeScratch(STAGING);
+  const staging = root.makeScratch(folder);
   try {
     const usesNetplan = renderers.some((renderer) => renderer.kind === 'netplan');
     const folders = [...renderers.flatMap((renderer) => renderer.directories), ...NETPLAN_FOLDERS];
-    for (const folder of new Set(folders)) copyFolder(root, folder, staging);
+    for (const each of new Set(folders)) copyFolder(root, each, staging);
     for (const step of plan.files) {
       if (step.op === 'write') stage(staging, step.path, step.content, step.mode);
       else rmSync(join(staging, step.path), { force: true });
@@ -43,11 +62,9 @@ export async function validateStaged(
       staging,
     );
     if (!usesNetplan && hasNetplanFiles(root)) await generateOthers(boot, staging);
-    const boots = await boot.nextBoot(nics, kind, staging);
-    refuseOverridden(plan.present, boots, kind);
-    return boots;
+    return await boot.nextBoot(nics, kind, staging);
   } finally {
-    root.removeScratch(STAGING);
+    root.removeScratch(folder);
   }
 }
 

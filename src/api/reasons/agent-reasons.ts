@@ -99,10 +99,19 @@ export const AGENT_REASONS = {
   ...rows('itself', 'nobody', {
     AgentRunning: ['Another agent runs on this node.', 'Wait for its report.'],
     Interrupted: ['The run was told to end, and restored the host.', 'Nothing; it runs again.'],
+    InterfacesFound: ['NICs that were missing are on the machine now.', 'Nothing; a run configures them.'],
     NamesFound: ['NICs already have names of ours.', 'Nothing; the controller takes the names over.'],
+    NewMachine: [
+      'An observation found nothing of ours on the machine.',
+      'Nothing; a run configures it as a new one.',
+    ],
     NewerCommit: [
       'The branch moved on; nothing was touched.',
       'Nothing; a Job for the newer commit follows.',
+    ],
+    RunInterrupted: [
+      'An observation found the change of a run that was killed.',
+      'Nothing; the next run finishes or undoes it.',
     ],
   }),
   ...rows('never', 'node', {
