@@ -24,10 +24,12 @@ interface Cycle {
   readonly others: string;
   /** Commands that take state away. */
   readonly change: string;
+  /** A network manager has read its files again. */
+  readonly isReloaded?: boolean;
 }
 
 /** @returns all state before and after, the commands that were read, and those that could not be restored */
-function cycle({ scope, others, change }: Cycle): {
+function cycle({ scope, others, change, isReloaded = false }: Cycle): {
   before: string[];
   after: string[];
   read: string[];
@@ -36,7 +38,19 @@ function cycle({ scope, others, change }: Cycle): {
   const list = `{ ${LIST}; } 2>&1 | sed 's/ *$//' | sort`;
   const script = `{ ${SETUP}\n${others}\n} >&2; echo "$(${list})"; echo ----
     "$0" "$@"; echo ----; echo "$(${list})"`;
-  const args = ['--net', 'sh', '-ec', script, process.execPath, PROGRAM, scope, change, MAC, 'ens5'];
+  const args = [
+    '--net',
+    'sh',
+    '-ec',
+    script,
+    process.execPath,
+    PROGRAM,
+    scope,
+    change,
+    MAC,
+    'ens5',
+    String(isReloaded),
+  ];
   const output = execFileSync('unshare', args, { encoding: 'utf8', maxBuffer: 2 ** 26 });
   const [before = '', result = '', after = ''] = output.split('----\n');
   return {
@@ -70,6 +84,53 @@ test.each<[ForeignScope, string]>([
 ])('scope %s: routes through the NIC come back', (scope, others) => {
   const { before, after, read, lost } = cycle({ scope, others, change: DOWN });
   expect(read).toHaveLength(others.split('\n').length);
+  expect(lost).toEqual([]);
+  expect(after).toEqual(before);
+});
+
+test.each<ForeignScope>(['single', 'rules', 'all'])(
+  'scope %s: routes that look like those of the kernel, and proxy neighbours, come back',
+  (scope) => {
+    const others = `ip route add 10.5.0.0/16 dev ens5 proto kernel scope link src 192.168.100.10
+      ip route add 10.6.0.7 dev ens5 proto kernel scope link
+      ip route add 10.7.0.0/16 dev ens5 proto kernel table 77
+      ip -6 route add fd05::/64 dev ens5 proto kernel metric 256
+      ip neigh add proxy 192.168.100.77 dev ens5
+      ip -6 neigh add proxy fd00:100::77 dev ens5
+      ip neigh add 192.168.100.78 lladdr 02:00:00:00:07:08 dev ens5 nud permanent`;
+    const { before, after, read, lost } = cycle({ scope, others, change: DOWN });
+    // The state of the other NIC too: its address and the default route.
+    expect(read).toHaveLength(scope === 'all' ? 9 : 7);
+    expect(lost).toEqual([]);
+    expect(after).toEqual(before);
+  },
+);
+
+const STATIC = `ip route add 10.8.0.0/16 via 10.200.0.9 dev eth0 proto static
+  ip rule add from 10.8.0.1 lookup 77 priority 77 protocol static`;
+const STATIC_GOES = 'ip route flush 10.8.0.0/16; ip rule del priority 77';
+
+test('a reload takes what a network manager may have written itself: it is named, and not added', () => {
+  const { read, lost, after } = cycle({
+    scope: 'all',
+    others: STATIC,
+    change: STATIC_GOES,
+    isReloaded: true,
+  });
+  expect(read).toContain('-4 route add 10.8.0.0/16 via 10.200.0.9 dev eth0 proto 4');
+  expect(lost).toEqual([
+    '-4 route add 10.8.0.0/16 via 10.200.0.9 dev eth0 proto 4',
+    '-4 rule add from 10.8.0.1 lookup 77 proto 4 priority 77',
+  ]);
+  expect(after.filter((line) => /10\.8\./.test(line))).toEqual([]);
+});
+
+test('a rename that networkd notices: rules of protocol static come back', () => {
+  const { before, after, lost } = cycle({
+    scope: 'rules',
+    others: 'ip rule add from 10.8.0.1 lookup 77 priority 77 protocol static',
+    change: 'ip rule del priority 77',
+  });
   expect(lost).toEqual([]);
   expect(after).toEqual(before);
 });

@@ -5,11 +5,11 @@ import { fromCommands, toCommands, type ForeignScope } from '../../src/agent/hos
 import { LiveForeignState } from '../../src/agent/live/live-foreign-state.ts';
 import { mac } from './mac.ts';
 
-const [scope = 'ours', script = '', own = '', name = ''] = process.argv.slice(2);
+const [scope = 'ours', script = '', own = '', name = '', isReloaded = ''] = process.argv.slice(2);
 const nic = { mac: mac(own), name };
 const foreign = new LiveForeignState();
 const read = toCommands(await foreign.read([nic.mac], scope as ForeignScope));
 execFileSync('sh', ['-ec', script]);
 // The record has the state as commands.
-const lost = toCommands(await foreign.restore(fromCommands(read), [nic]));
+const lost = toCommands(await foreign.restore(fromCommands(read), [nic], isReloaded === 'true'));
 console.log(JSON.stringify({ read, lost }));

@@ -82,6 +82,14 @@ export function fromCommands(commands: readonly string[]): ForeignState {
   };
 }
 
+/**
+ * Whether a network manager may have written an entry (protocol 4 static) that is on none of these links. After the
+ * manager has read its files again the entry is not added, because the files may say otherwise by now.
+ */
+export function mayBeOfManager({ text, links }: Entry, own: ReadonlySet<string>): boolean {
+  return / proto 4\b/.test(text) && links.every((name) => !own.has(name));
+}
+
 /** Keeps the entries for which `keep` is true. */
 export function filterState(state: ForeignState, keep: (entry: Entry) => boolean): ForeignState {
   return {

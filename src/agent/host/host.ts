@@ -110,9 +110,10 @@ export interface ForeignStatePort {
   /**
    * Adds missing entries and overwrites nothing.
    * @param links links by the names that the state has for them
+   * @param isReloaded a network manager has read its files again: entries that it may have written are not added
    * @returns the part that could not be restored
    */
-  restore(state: ForeignState, links: readonly NamedNic[]): Promise<ForeignState>;
+  restore(state: ForeignState, links: readonly NamedNic[], isReloaded?: boolean): Promise<ForeignState>;
 }
 
 /** Foresees the next boot. */

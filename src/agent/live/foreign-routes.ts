@@ -2,14 +2,18 @@
 // can filter, and read as a stream where it cannot.
 import { routeOf, type Family, type ForeignRoute } from '../host/foreign-state.ts';
 import { run, stream } from '../command/host-command.ts';
-import { unreadable } from './ip.ts';
+import { networkAddress, parseCidr, width } from '../../network/address.ts';
+import { unreadable, type RawLink } from './ip.ts';
 
 /**
  * Routes that reappear by themselves and need no restoring, by protocol number (`ip -N`): 1 redirect, 9 router
- * advertisement, 16 DHCP; table 255, which the kernel keeps; and 2 kernel without a gateway, which follows from an address
- * (a CNI may write protocol 2 on a route with a gateway).
+ * advertisement, 16 DHCP; table 255, which the kernel keeps; of protocol 2 kernel the routes of a type that the kernel alone
+ * makes (2 local to 5 multicast), prefixes of a router (`expires`), and IPv6's own unreachable default route.
  */
-const REAPPEARS = / proto (1|9|16)\b| table 255\b|^(?!.* via ).* proto 2\b/;
+const REAPPEARS =
+  / proto (1|9|16)\b| table 255\b|^[2-5] .* proto 2\b| proto 2\b.* (expires|metric 4294967295)\b/;
+/** A route of protocol 2 kernel without a gateway: it follows from an address, or other software wrote it (a CNI). */
+const CONNECTED = /^(\S+)(?!.* via ).* dev (\S+).* proto 2\b/;
 const FAMILIES: readonly Family[] = [4, 6];
 /** Route types by number, as in linux/rtnetlink.h: `ip -N` prints numbers, `ip route add` takes names. */
 const TYPES: ReadonlyMap<string, string> = new Map([
@@ -23,6 +27,32 @@ const TYPES: ReadonlyMap<string, string> = new Map([
   ['9', 'throw'],
 ]);
 const NEXT_HOP = /\bnexthop\b/;
+
+/** Subnets of the addresses of each link, as `ip` writes the destinations of their routes, by the name of the link. */
+export type Subnets = ReadonlyMap<string, ReadonlySet<string>>;
+
+export function subnetsOf(links: readonly RawLink[]): Subnets {
+  return new Map(
+    links.map(({ ifname, addr_info = [] }) => {
+      const held = addr_info.map(({ local, address, prefixlen }) => `${address ?? local}/${prefixlen}`);
+      return [ifname, new Set(held.flatMap((each) => destinationOf(each) ?? []))];
+    }),
+  );
+}
+
+function destinationOf(address: string): string | undefined {
+  const cidr = parseCidr(address);
+  if (cidr === undefined) return undefined;
+  return cidr.prefix === width(cidr) ? cidr.text : `${networkAddress(cidr)}/${cidr.prefix}`;
+}
+
+/** Leaves out routes that the kernel makes of addresses: they come back with the address. */
+export function withoutConnected(routes: readonly ForeignRoute[], subnets: Subnets): ForeignRoute[] {
+  return routes.filter(({ text }) => {
+    const [, to = '', link = ''] = CONNECTED.exec(text) ?? [];
+    return subnets.get(link)?.has(to) !== true;
+  });
+}
 
 /** @param isWanted false for a line of `ip` that is not even parsed */
 export async function readAllRoutes(

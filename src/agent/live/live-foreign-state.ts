@@ -5,6 +5,7 @@ import {
   fromCommands,
   inOrder,
   isEmpty,
+  mayBeOfManager,
   NO_FOREIGN_STATE,
   toCommands,
   withLinksRenamed,
@@ -18,12 +19,17 @@ import { nicOf } from '../host/links.ts';
 import type { NamedNic } from '../host/machine.ts';
 import { run, until } from '../command/host-command.ts';
 import { addressesOf, ip, readLinks, unreadable, type RawLink } from './ip.ts';
-import { readAllRoutes, readRoutesOnNone, readRoutesThrough, readSingleRoutes } from './foreign-routes.ts';
+import {
+  readAllRoutes,
+  readRoutesOnNone,
+  readRoutesThrough,
+  readSingleRoutes,
+  subnetsOf,
+  withoutConnected,
+  type Subnets,
+} from './foreign-routes.ts';
 import type { Mac } from '../../network/mac.ts';
 
-/** Protocol number of routes and rules that a network manager writes. */
-const STATIC = '4';
-const STATIC_RULE = / proto 4\b/;
 const FAMILIES: readonly Family[] = [4, 6];
 const KERNEL_PRIORITIES: ReadonlySet<string> = new Set(['0', '32766', '32767']);
 /**
@@ -38,18 +44,24 @@ const BATCH = 100;
 
 export class LiveForeignState implements ForeignStatePort {
   async read(macs: readonly Mac[], scope: ForeignScope): Promise<ForeignState> {
-    const links = readLinks(await ip<RawLink>('-d', 'addr', 'show'));
+    const raw = await ip<RawLink>('-d', 'addr', 'show');
+    const links = readLinks(raw);
     const ours = new Set(macs.flatMap((mac) => nicOf(links, mac)?.name ?? []));
     const isOfOurs = scope === 'single' || scope === 'ours';
-    return ours.size === 0 && isOfOurs ? NO_FOREIGN_STATE : readScope(ours, scope);
+    return ours.size === 0 && isOfOurs ? NO_FOREIGN_STATE : readScope(ours, scope, subnetsOf(raw));
   }
 
-  async restore(state: ForeignState, then: readonly NamedNic[]): Promise<ForeignState> {
+  async restore(state: ForeignState, then: readonly NamedNic[], isReloaded = false): Promise<ForeignState> {
     if (isEmpty(state)) return state;
     const raw = await ip<RawLink>('-d', 'addr', 'show');
     const links = readLinks(raw);
     const names = new Map(then.map(({ mac, name }) => [name, nicOf(links, mac)?.name]));
-    return restoreAll(withLinksRenamed(state, names, new Set(raw.map(({ ifname }) => ifname))));
+    const present = new Set(raw.map(({ ifname }) => ifname));
+    const own = new Set([...names.values()].flatMap((name) => name ?? []));
+    return restoreAll(
+      withLinksRenamed(state, names, present),
+      (entry) => !isReloaded || !mayBeOfManager(entry, own),
+    );
   }
 }
 
@@ -61,16 +73,19 @@ const readersOfRoutes = {
 } satisfies Record<ForeignScope, unknown>;
 
 /** @param ours names of the NICs that are to change: their addresses are not foreign */
-async function readScope(ours: ReadonlySet<string>, scope: ForeignScope): Promise<ForeignState> {
-  const routes = await readersOfRoutes[scope](ours);
+async function readScope(
+  ours: ReadonlySet<string>,
+  scope: ForeignScope,
+  subnets: Subnets,
+): Promise<ForeignState> {
+  const routes = withoutConnected(await readersOfRoutes[scope](ours), subnets);
   const through = { ...NO_FOREIGN_STATE, routes, neighbours: await readNeighbours() };
   const isOnOurs = ({ links }: { links: readonly string[] }): boolean => links.some((name) => ours.has(name));
   if (scope === 'single' || scope === 'ours') return filterState(through, isOnOurs);
   const rules = await readRules();
   if (scope === 'all') {
     const addresses = (await readAddresses()).filter((address) => !isOnOurs(address));
-    const routes = through.routes.filter((route) => isOnOurs(route) || route.protocol !== STATIC);
-    return { ...through, addresses, routes, rules };
+    return { ...through, addresses, rules };
   }
   // networkd counts a route over several NICs as a route on none.
   return {
@@ -89,9 +104,13 @@ function isOnNone({ links }: { readonly links: readonly string[] }): boolean {
  * Tries for a few seconds to add the missing entries. Overwrites no entry, because a daemon may have chosen another
  * route meanwhile.
  * @param wanted state with the present names of links
+ * @param mayAdd whether a missing entry may be added
  * @returns the part that could not be restored
  */
-async function restoreAll(wanted: ForeignState): Promise<ForeignState> {
+async function restoreAll(
+  wanted: ForeignState,
+  mayAdd: Parameters<typeof filterState>[1],
+): Promise<ForeignState> {
   const commands = toCommands(wanted);
   let missing = commands;
   let add = addInBatches;
@@ -100,7 +119,7 @@ async function restoreAll(wanted: ForeignState): Promise<ForeignState> {
     async () => {
       const now = new Set(toCommands(await readLike(wanted)));
       missing = commands.filter((command) => !now.has(command));
-      await add(inOrder(fromCommands(missing)));
+      await add(inOrder(filterState(fromCommands(missing), mayAdd)));
       // A line that `ip` cannot parse ends its batch, so the next attempts add one by one.
       add = addEach;
       return missing.length === 0;
@@ -154,7 +173,11 @@ async function readAddresses(): Promise<ForeignState['addresses']> {
 
 async function readNeighbours(): Promise<ForeignState['neighbours']> {
   const found = await lines('neigh', 'show', 'nud', 'permanent');
-  return found.map((line) => entryOf(line.replace(/ PERMANENT.*$/, ' nud permanent').trim()));
+  const permanent = found.map((line) => line.replace(/ PERMANENT.*$/, ' nud permanent').trim());
+  const proxies = await Promise.all(FAMILIES.map((family) => lines(`-${family}`, 'neigh', 'show', 'proxy')));
+  // `10.0.0.5 dev eth0 proxy`, where a newer `ip` adds flags and a protocol.
+  const proxied = proxies.flat().map((line) => line.replace(/^(\S+ dev \S+).*$/, 'proxy $1').trim());
+  return [...permanent, ...proxied].map(entryOf);
 }
 
 async function readRules(): Promise<ForeignRule[]> {
@@ -171,7 +194,7 @@ function parseRule(family: Family, line: string): ForeignRule[] {
   const [, priority, rule] = /^(\d+):\s+(.*)$/.exec(line) ?? [];
   if (priority === undefined || rule === undefined || KERNEL_PRIORITIES.has(priority)) return [];
   // The kernel itself writes the rule of a VRF.
-  if (STATIC_RULE.test(rule) || rule.includes('[l3mdev-table]')) return [];
+  if (rule.includes('[l3mdev-table]')) return [];
   const readable = rule.replace('[detached] ', '').replace(/ipproto-(?=\d)/, '');
   return [{ ...entryOf(`${readable.trim()} priority ${priority}`), family }];
 }

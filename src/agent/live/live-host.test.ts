@@ -349,6 +349,20 @@ describe("the host's own restore", () => {
     expect(sh('ls var/lib/multinic')).toBe('record.json\n');
   });
 
+  test('what a network manager may have written is added only where it did not read its files again', () => {
+    const own = '-4 route add 10.6.0.0/16 via 10.0.0.9 dev ens6 proto 4';
+    const others = [own, '-4 route add 10.7.0.0/16 via 10.1.0.9 dev eth0 proto 4'];
+    const added = (reload: boolean): string[] => {
+      const change = { ...pending, others, reload };
+      writeFileSync(join(root, 'var/lib/multinic/record.json'), JSON.stringify({ pending: change }, null, 2));
+      restore(change, [`2: ens6: <UP> mtu 1500\\    link/ether ${MAC} brd`]);
+      const ran = sh('grep "route add" commands').split('\n');
+      return [...new Set(ran.flatMap((line) => /10\.[67]/.exec(line)?.[0] ?? []))];
+    };
+    expect(added(false)).toEqual(['10.6', '10.7']);
+    expect(added(true)).toEqual(['10.6']);
+  });
+
   test('gives back what others had through a NIC, and leaves what a DHCP server gave', () => {
     const [before] = pending.links.before;
     const change = {

@@ -5,7 +5,7 @@ import type { Pending } from '../files/host-record.ts';
 import { LOCK, RECORD, RESTORE_SCRIPT } from '../files/managed-files.ts';
 import { noAutoDefaultMac } from '../files/no-auto-default.ts';
 import { isManagerMetric, metricOf } from '../files/route-metric.ts';
-import { fromCommands, inOrder } from '../host/foreign-state.ts';
+import { entryOf, fromCommands, inOrder, mayBeOfManager } from '../host/foreign-state.ts';
 import { linkLocalOf, nameByMac, NO_LINK_LOCAL } from '../host/links.ts';
 import { isProfile } from '../plan/profiles.ts';
 import { RESTORE_MS } from './live-foreign-state.ts';
@@ -120,9 +120,11 @@ function profileLines({ links, profiles = {} }: Pending): Table {
 /** Commands of `ip`, with the names that the NICs have when the script runs. */
 function foreignTable({ others, links }: Pending): string {
   const names = links.before.map(({ mac }, index) => `  n${index}=$(nic ${quote(mac)})`);
-  const commands = inOrder(fromCommands(others)).map(
-    (command) => `  "$1" ${withNames(command, links.before)}`,
-  );
+  const own = new Set(links.before.map(({ name }) => name));
+  const commands = inOrder(fromCommands(others)).map((command) => {
+    const guard = mayBeOfManager(entryOf(command), own) ? '[ -n "$reloaded" ] || ' : '';
+    return `  ${guard}"$1" ${withNames(command, links.before)}`;
+  });
   return ['each_foreign() {', ...(commands.length === 0 ? ['  :'] : [...names, ...commands]), '}'].join('\n');
 }
 

@@ -196,6 +196,9 @@ grep -qF "\"startedAt\": \"$STARTED_AT\"" "$RECORD" || exit 0
 
 ok=yes
 renamed=
+# The managers read their files again: what they may have written themselves is not added.
+# shellcheck disable=SC2034
+reloaded=$(grep -F '"reload": true' "$RECORD")
 each_file restore_file
 each_nic raise_mtu
 each_ipv6 restore_ipv6

@@ -152,7 +152,7 @@ async function begin(
 }
 
 function foreignOf({ bootId, links }: Pending, state: ForeignState): RecordedForeign {
-  return { bootId, state, links: links.before };
+  return { bootId, state, links: links.before, isReloaded: false };
 }
 
 async function writeFiles({ files }: ChangePlan, { root, steps, log }: ChangeContext): Promise<void> {
@@ -197,7 +197,7 @@ async function activate(
     if (left.length === 0) break;
     await changeLinks(left, context);
   }
-  return restoreForeign(foreign, root, host, log);
+  return restoreForeign({ ...foreign, isReloaded: todo.manager.kind === 'reload' }, root, host, log);
 }
 
 async function changeLinks(

@@ -19,12 +19,14 @@ export interface RecordedForeign {
   readonly state: ForeignState;
   /** The links of the change, by the names that the state has for them. */
   readonly links: readonly NamedNic[];
+  /** A network manager has read its files again since. */
+  readonly isReloaded: boolean;
 }
 
 type Ports = Pick<Host, 'machine' | 'managers' | 'foreign'>;
 
-export function recordedForeign({ bootId, others, links }: Pending): RecordedForeign {
-  return { bootId, state: fromCommands(others), links: links.before };
+export function recordedForeign({ bootId, others, links, reload }: Pending): RecordedForeign {
+  return { bootId, state: fromCommands(others), links: links.before, isReloaded: reload };
 }
 
 /** @returns commands of `ip` for the entries that could not be restored */
@@ -35,7 +37,8 @@ export async function restoreForeign(
   log: Log,
 ): Promise<readonly string[]> {
   if (!(await mayRestore(recorded, root, host))) return [];
-  const notRestored = toCommands(await host.foreign.restore(recorded.state, recorded.links));
+  const { state, links, isReloaded } = recorded;
+  const notRestored = toCommands(await host.foreign.restore(state, links, isReloaded));
   if (notRestored.length > 0)
     log.warn({ notRestored }, 'could not restore all routes, rules and addresses of other software');
   return notRestored;

@@ -97,7 +97,8 @@ async function activate(
     await changeLinks(left, host.links);
   }
 
-  const lost = toCommands(await host.foreign.restore(since, todo.nics));
+  const isReloaded = todo.manager.kind === 'reload';
+  const lost = toCommands(await host.foreign.restore(since, todo.nics, isReloaded));
   return [...new Set([...lost, ...(await restoreForeign(foreign, root, host, log))])];
 }
 
