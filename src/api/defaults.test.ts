@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { DEFAULTS } from './defaults.ts';
+import { DEFAULTS, LEASE_DEFAULTS } from './defaults.ts';
 import { AgentJob } from './job.ts';
 
 const ROOT = new URL('../../', import.meta.url);
@@ -12,8 +12,12 @@ function read(file: string): string {
 
 describe('the defaults of the program', () => {
   test("are those of the chart's values.yaml", () => {
-    const { agent } = parse(read('deploy/helm/values.yaml')) as { agent: object };
-    expect(agent).toEqual(DEFAULTS);
+    const { agent, controller } = parse(read('deploy/helm/values.yaml')) as {
+      agent: object;
+      controller: { lease: object };
+    };
+    expect(agent).toMatchObject(DEFAULTS);
+    expect(controller.lease).toEqual(LEASE_DEFAULTS);
   });
 
   test.each(['jobs', 'stopAfter', 'maxRemoval', 'apply'] as const)('docs/kubernetes.md has %s', (name) => {

@@ -1,5 +1,5 @@
 // What a cluster is made of, as folders of programs that are built once a machine.
-import { mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cached, type Log } from '../nodes/cache.ts';
@@ -11,6 +11,7 @@ const SOURCES = join(import.meta.dirname, 'programs');
 export const KUBERNETES = { newest: '1.35.4', oldest: '1.24.17' } as const;
 const ETCD = '3.6.16';
 const HELM = '3.22.0';
+const KUBECONFORM = '0.8.0';
 /** Raised when this file or go.ts builds something else from the same sources. */
 const RECIPE = '1';
 
@@ -59,12 +60,32 @@ export async function etcdProgram(log: Log): Promise<string> {
 /** @returns a folder with `helm` */
 export async function helmProgram(log: Log): Promise<string> {
   return build(`helm-${HELM}`, undefined, log, async (dir, work) => {
-    const download = await go(['mod', 'download', '-json', `helm.sh/helm/v3@v${HELM}`], work, log);
-    const { Dir: source } = JSON.parse(download) as { Dir: string };
+    const { Dir: source } = await moduleOf(`helm.sh/helm/v3@v${HELM}`, work, log);
     const version = `-X helm.sh/helm/v3/internal/version.version=v${HELM}`;
     const flags = ['-trimpath', '-ldflags', `-s -w ${version}`];
     await go(['build', ...flags, '-o', join(dir, 'helm'), './cmd/helm'], source, log);
   });
+}
+
+/** @returns a folder with `kubeconform`, which validates manifests */
+export async function kubeconformProgram(log: Log): Promise<string> {
+  return build(`kubeconform-${KUBECONFORM}`, undefined, log, async (dir, work) => {
+    const { Dir: source } = await moduleOf(`github.com/yannh/kubeconform@v${KUBECONFORM}`, work, log);
+    await go(['build', '-trimpath', '-o', join(dir, 'kubeconform'), './cmd/kubeconform'], source, log);
+  });
+}
+
+/** @returns path of the OpenAPI document of that version of Kubernetes, which is in its repository */
+export async function openApiOf(version: string, log: Log): Promise<string> {
+  const dir = await build(`openapi-${version}`, undefined, log, async (folder, work) => {
+    const { Dir: source } = await moduleOf(`k8s.io/kubernetes@v${version}`, work, log);
+    await copyFile(join(source, 'api/openapi-spec/swagger.json'), join(folder, 'swagger.json'));
+  });
+  return join(dir, 'swagger.json');
+}
+
+async function moduleOf(module: string, work: string, log: Log): Promise<{ readonly Dir: string }> {
+  return JSON.parse(await go(['mod', 'download', '-json', module], work, log)) as { Dir: string };
 }
 
 /** @returns a folder with `health`, which reads a status as kstatus and Argo CD do */

@@ -1,7 +1,8 @@
 // What operators type (their runbooks, word for word) gives the kind of answer that they know.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access } from 'node:fs/promises';
+import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -18,8 +19,10 @@ const ACCOUNT = '--as=system:serviceaccount:multinic-system:multinic-agent';
 
 let cluster: Cluster;
 let multinic: Multinic;
+let dir: string;
 
 beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'multinic-operators-'));
   const names = ['k8s-worker-01', 'k8s-worker-02', 'k8s-worker-03', 'k8s-dev-01', 'spare'];
   ({ cluster, multinic } = await setUp(names.map((name) => ({ name }))));
   await attach(cluster, 'k8s-worker-01', '02:00:00:00:01:01', '02:00:00:00:01:02');
@@ -29,7 +32,10 @@ beforeAll(async () => {
   await attach(cluster, 'spare', '02:00:00:00:05:01');
 }, BUILD_MS);
 
-afterAll(() => cluster?.stop(), 60_000);
+afterAll(async () => {
+  await cluster?.stop();
+  await rm(dir, { recursive: true, force: true });
+}, 60_000);
 
 /** A line as it stands in a runbook, in a shell in the repository. */
 function sh(line: string): Promise<string> {
@@ -206,6 +212,30 @@ test('/healthz by port-forward', async () => {
     forward.kill();
     await once(forward, 'exit');
   }
+});
+
+test('a plain mistake in a CR is said on the terminal, and nothing is refused', async () => {
+  const wrong = config('mistakes', [
+    { attachedNodeName: 'spare', interfaces: [{ address: '192.168.100.10' }] },
+  ]);
+  await writeFile(join(dir, 'mistakes.json'), JSON.stringify(wrong));
+  const said = await sh(`kubectl apply -f ${join(dir, 'mistakes.json')} 2>&1`);
+  expect(said).toMatch(/Warning: .*attachedNodeId: write the OpenStack instance ID/);
+  expect(said).toMatch(/Warning: .*no macAddress/);
+  expect(said).toContain('mistakes created');
+  await multinic.deleteConfig('mistakes');
+});
+
+test.each([
+  ['view', 'get', 'yes'],
+  ['view', 'patch', 'no'],
+  ['edit', 'patch', 'yes'],
+  ['admin', 'delete', 'yes'],
+])('who may %s, may %s CRs: %s', async (role, verb, answer) => {
+  await sh(`kubectl create rolebinding test-${role} --clusterrole=${role} --user=${role} -n default || true`);
+  await expect
+    .poll(() => sh(`kubectl auth can-i ${verb} multinicclusterconfigs -n default --as=${role} || true`))
+    .toMatch(new RegExp(`^${answer}\\b`));
 });
 
 describe('the chart', () => {

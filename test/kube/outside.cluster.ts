@@ -21,9 +21,7 @@ let kubelet: RootKubelet;
 let dir: string;
 
 beforeAll(async () => {
-  ({ cluster, multinic } = await setUp([{ name: 'worker-1' }], {
-    values: { operatorAccount: { create: true } },
-  }));
+  ({ cluster, multinic } = await setUp([{ name: 'worker-1' }]));
   kubelet = await RootKubelet.start(cluster, { nodes: 2, nics: 2 });
   dir = await mkdtemp(join(tmpdir(), 'multinic-laptop-'));
   await symlink(join(REPOSITORY, 'dist/multinic.js'), join(dir, 'kubectl-multinic'));
