@@ -62,10 +62,23 @@ test('the npm package has our licence, the notice and the licences of others', a
 });
 
 test('the image has them beside the bundle', async () => {
-  expect(await readFile(join(ROOT, 'Dockerfile'), 'utf8')).toMatch(/^COPY dist \/opt\/multinic\/$/m);
+  expect(await readFile(join(ROOT, 'Dockerfile'), 'utf8')).toMatch(
+    /^COPY --from=dist \/src\/dist \/opt\/multinic\/$/m,
+  );
   expect((await readFile(join(ROOT, '.dockerignore'), 'utf8')).trim().split('\n')).toEqual([
+    '# All that a build from a clean checkout needs, and dist for DIST=prebuilt.',
     '*',
     '!dist',
+    '!src',
+    '!scripts',
+    '!crds',
+    '!deploy',
+    '!docs',
+    '!LICENSE',
+    '!NOTICE',
+    '!package.json',
+    '!package-lock.json',
+    '!tsconfig.json',
     'dist/**/*.map',
   ]);
   for (const file of ['LICENSE', 'NOTICE'])

@@ -24,6 +24,8 @@ export interface ImageBuild {
   readonly name: string;
   /** Where the docker-archive goes; what is there is replaced. */
   readonly archive: string;
+  /** Build arguments, `NAME=value`. */
+  readonly buildArgs?: readonly string[];
   readonly log?: Log;
 }
 
@@ -53,6 +55,7 @@ export async function buildImage({
   dockerfile,
   name,
   archive,
+  buildArgs = [],
   log = () => {},
 }: ImageBuild): Promise<void> {
   await needCommands(['buildah'], log);
@@ -74,7 +77,7 @@ export async function buildImage({
     await buildah('pull', '--signature-policy', policy, `docker-archive:${base}`);
   const file = dockerfile ?? join(context, 'Dockerfile');
   const options = ['--signature-policy', policy, '--pull=never', '--layers', '--tag', name, '--file', file];
-  await buildah('build', ...options, context);
+  await buildah('build', ...options, ...buildArgs.map((arg) => `--build-arg=${arg}`), context);
   // The archive's writer adds to a file that exists.
   await run('rm', ['-f', archive]);
   await buildah('push', '--signature-policy', policy, name, `docker-archive:${archive}:${name}`);

@@ -91,7 +91,14 @@ export async function agentImage(log: Log): Promise<Image> {
   const hash = await contentHash();
   const name = `${IMAGE}:${hash.slice(0, 12)}`;
   const dir = await cached('agent-image', [hash], log, async (dir) => {
-    await buildImage({ context: REPOSITORY, name, archive: join(dir, 'image.tar'), log });
+    await buildImage({
+      context: REPOSITORY,
+      name,
+      archive: join(dir, 'image.tar'),
+      // The stand-in base has no npm, and the tests have built the bundle.
+      buildArgs: ['DIST=prebuilt'],
+      log,
+    });
   });
   return { name, archive: join(dir, 'image.tar') };
 }
@@ -179,6 +186,8 @@ export class Multinic {
     const [repository, tag] = this.image.name.split(':');
     const controller = {
       image: { repository, tag, pullPolicy: 'Never' },
+      // Tests kill leaders, and do not wait long for the next.
+      lease: { duration: 15, renewDeadline: 10, retryPeriod: 2 },
       ...(replicas !== undefined && { replicas }),
     };
     const dir = await mkdtemp(join(tmpdir(), 'multinic-values-'));
