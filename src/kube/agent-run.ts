@@ -2,8 +2,9 @@
 
 import type { CoreV1Event, V1ContainerState, V1Job, V1Pod } from '@kubernetes/client-node';
 import * as z from 'zod';
+import { Observation } from '../api/observation.ts';
 import { Outcome } from '../api/outcome.ts';
-import { ANNOTATION } from './cluster-names.ts';
+import { ANNOTATION, LABEL, OBSERVER_COMPONENT } from './cluster-names.ts';
 import { JOB_ANNOTATIONS, readAnnotation } from '../api/annotations.ts';
 
 /** The fields of a Job that the runner uses. */
@@ -13,6 +14,8 @@ export interface AgentJobObject {
   readonly node: string;
   readonly commit: string;
   readonly attempt: number;
+  /** Absent: a run. */
+  readonly mode?: 'observe';
   /** Milliseconds since 1970, by the API server's clock. */
   readonly created: number;
   /** Creation of the first Job of the name, if it was made again: milliseconds since 1970. */
@@ -42,6 +45,8 @@ export interface AgentPod {
   readonly node: string;
   readonly commit: string;
   readonly attempt: number;
+  /** Absent: a run. */
+  readonly mode?: 'observe';
   readonly deleting: boolean;
   /** The Job was withdrawn before the agent began. */
   readonly withdrawn?: true;
@@ -77,6 +82,7 @@ export function projectJob({ metadata, spec, status }: V1Job): AgentJobObject {
     node: annotations[ANNOTATION.node] ?? '',
     commit: annotations[ANNOTATION.commit] ?? '',
     attempt: readAnnotation(annotations, JOB_ANNOTATIONS.attempt) ?? 0,
+    ...modeOf(metadata?.labels),
     created: timeOf(metadata?.creationTimestamp),
     ...(waitingSince !== undefined && { waitingSince }),
     ...(spec?.suspend === true && { suspended: true }),
@@ -91,6 +97,10 @@ export function projectJob({ metadata, spec, status }: V1Job): AgentJobObject {
       },
     }),
   };
+}
+
+function modeOf(labels: Readonly<Record<string, string>> = {}): { readonly mode?: 'observe' } {
+  return labels[LABEL.component] === OBSERVER_COMPONENT ? { mode: 'observe' } : {};
 }
 
 /** Number of pods that a Job had or has. */
@@ -117,6 +127,7 @@ export function projectPod({ metadata, spec, status }: V1Pod): AgentPod {
     node: metadata?.annotations?.[ANNOTATION.node] ?? spec?.nodeName ?? '',
     commit: metadata?.annotations?.[ANNOTATION.commit] ?? '',
     attempt: readAnnotation(metadata?.annotations, JOB_ANNOTATIONS.attempt) ?? 0,
+    ...modeOf(metadata?.labels),
     deleting: metadata?.deletionTimestamp !== undefined,
     ...(withdrawn === true && { withdrawn }),
     phase: over ? 'ended' : container?.state?.running === undefined ? 'waiting' : 'started',
@@ -138,6 +149,11 @@ export function projectWarning({ involvedObject, reason, message }: CoreV1Event)
 /** The report of the pod's agent; undefined if the agent made none. */
 export function outcomeOf({ report }: AgentPod): Outcome | undefined {
   return Outcome.safeParse(parsed(report)).data;
+}
+
+/** The report of the pod's observation; undefined if the agent made none. */
+export function observationOf({ report }: AgentPod): Observation | undefined {
+  return Observation.safeParse(parsed(report)).data;
 }
 
 /** Steps of the agent that change nothing on the host. */

@@ -3,16 +3,23 @@
 import { JOB_ANNOTATIONS } from '../api/annotations.ts';
 
 export const NAME = 'multinic-agent';
+/** The name of the pods of observations, so that an operator who lists agents by name finds runs only. */
+export const OBSERVER_NAME = 'multinic-observer';
 export const FIELD_MANAGER = 'multinic-agent';
 
 export const LABEL = {
   name: 'app.kubernetes.io/name',
   component: 'app.kubernetes.io/component',
+  partOf: 'app.kubernetes.io/part-of',
   /** Node ID as in the Job's name. */
   instance: 'instance',
   /** `true` on the controller's pod that leads: what the store's Service selects. */
   leader: 'multinic.io/leader',
 } as const;
+
+/** Values of the label `component` of runs and of observations. */
+export const AGENT_COMPONENT = 'agent';
+export const OBSERVER_COMPONENT = 'observer';
 
 /** Keys of the annotations of agents' Jobs and pods. */
 export const ANNOTATION = {

@@ -45,6 +45,25 @@ test('the agent finds its job, the CA and a token of its own as files', () => {
   expect(metadata!.annotations!['multinic.io/ca']).toBe('PEM');
 });
 
+test('the Job of an observation runs another mode, under labels that no search for runs finds', () => {
+  const name = 'multinic-observe-i-0123456789abcdef0-20260101000000';
+  const job = agentJob({ ...request, name, mode: 'observe' }, options);
+  const labels = {
+    'app.kubernetes.io/name': 'multinic-observer',
+    'app.kubernetes.io/part-of': 'multinic-agent',
+    'app.kubernetes.io/component': 'observer',
+  };
+  expect(job.metadata).toMatchObject({ name, labels });
+  expect(Object.keys(job.metadata!.labels!)).toEqual(Object.keys(labels));
+  const { metadata, spec } = templateOf(job);
+  expect(metadata!.labels).toMatchObject(labels);
+  expect(metadata!.labels).not.toHaveProperty('instance');
+  expect(spec!.containers[0]!.args!.slice(0, 2)).toEqual(['agent', 'observe']);
+  expect(AgentJob.parse(JSON.parse(metadata!.annotations!['multinic.io/job']!))).toMatchObject({
+    mode: 'observe',
+  });
+});
+
 test('no mesh puts a sidecar into the pod, which would never end', () => {
   const { metadata } = templateOf(agentJob(request, { ...options, settings: { labels: { team: 'net' } } }));
   expect(metadata).toMatchObject({

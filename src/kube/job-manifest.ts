@@ -7,11 +7,14 @@ import type { JobRequest } from '../scheduler/job-port.ts';
 import { jobNodeId } from '../scheduler/job-name.ts';
 import {
   AGENT_ACCOUNT,
+  AGENT_COMPONENT,
   AGENT_PATH,
   ANNOTATION,
   AUDIENCE,
   LABEL,
   NAME,
+  OBSERVER_COMPONENT,
+  OBSERVER_NAME,
   PRIORITY_CLASS,
 } from './cluster-names.ts';
 
@@ -70,7 +73,7 @@ export function agentJob(request: JobRequest, options: JobOptions): V1Job {
     [ANNOTATION.attempt]: String(attempt),
   };
   const since = options.waitingSince === undefined ? undefined : new Date(options.waitingSince).toISOString();
-  const labels = agentLabels(nodeId);
+  const labels = request.mode === 'observe' ? OBSERVER_LABELS : agentLabels(nodeId);
   return {
     apiVersion: 'batch/v1',
     kind: 'Job',
@@ -89,7 +92,7 @@ export function agentJob(request: JobRequest, options: JobOptions): V1Job {
         annotations: { ...annotations, [ANNOTATION.job]: JSON.stringify(job), [ANNOTATION.ca]: options.ca },
         args: [
           'agent',
-          'apply',
+          request.mode ?? 'apply',
           '--job',
           AGENT_PATH.job,
           '--root',
@@ -120,10 +123,17 @@ export function shellPod(node: string, options: ManifestOptions): V1Pod {
   };
 }
 
+/** An observation has no label with its node, because operators take the newest Job with that label for a run. */
+const OBSERVER_LABELS = {
+  [LABEL.name]: OBSERVER_NAME,
+  [LABEL.partOf]: NAME,
+  [LABEL.component]: OBSERVER_COMPONENT,
+};
+
 /** Operators select by the ID as they wrote it, if a label can hold that. */
 function agentLabels(nodeId: string): Record<string, string> {
   const instance = LABEL_VALUE.test(nodeId) ? nodeId : jobNodeId(nodeId);
-  return { [LABEL.name]: NAME, [LABEL.component]: 'agent', [LABEL.instance]: instance };
+  return { [LABEL.name]: NAME, [LABEL.component]: AGENT_COMPONENT, [LABEL.instance]: instance };
 }
 
 const LABEL_VALUE = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;

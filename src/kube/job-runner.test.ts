@@ -2,6 +2,7 @@ import { oid } from '../../test/support/oid.ts';
 import pino from 'pino';
 import { beforeEach, expect, test } from 'vitest';
 import { FakeClient } from '../../test/support/kube.ts';
+import type { Observation } from '../api/observation.ts';
 import type { Outcome } from '../api/outcome.ts';
 import type { JobRequest } from '../scheduler/job-port.ts';
 import {
@@ -68,6 +69,20 @@ const report: Outcome = {
   removed: [],
   missing: [],
   found: [],
+};
+const OBSERVATION: Observation = {
+  version: 1,
+  mode: 'observe',
+  node: 'w',
+  job: 'multinic-observe-i-1-20260101000000',
+  commit: COMMIT,
+  result: 'Observed',
+  step: 'report',
+  machineId: 'm',
+  bootId: 'b',
+  startedAt: '2026-01-01T00:00:00.000Z',
+  durationMs: 1,
+  differences: [],
 };
 const known = { name: NAME, node: 'w', commit: COMMIT, attempt: 1 };
 
@@ -479,4 +494,59 @@ test('a container that could not start, and an init container that waits, have n
       },
     }),
   ).toMatchObject({ phase: 'waiting', reason: 'ImagePullBackOff', message: 'no proxy image' });
+});
+
+test('an observation is reported as such, and its Job goes once the report is read', async () => {
+  const { job: name } = OBSERVATION;
+  const labels = { 'app.kubernetes.io/component': 'observer', 'job-name': name };
+  await runner.start({ ...request, name, mode: 'observe' });
+  expect(await runner.list()).toEqual([{ ...known, name, mode: 'observe', phase: 'waiting' }]);
+  const annotations = { 'multinic.io/node': 'w', 'multinic.io/commit': COMMIT, 'multinic.io/attempt': '1' };
+  jobs = [projectJob({ metadata: { name, uid: 'u9', labels, annotations } })];
+  const podOf = (message: string): AgentPod =>
+    projectPod({
+      metadata: { name: 'p', uid: 'p9', labels, annotations },
+      status: {
+        phase: 'Succeeded',
+        containerStatuses: [
+          {
+            name: 'agent',
+            image: 'i',
+            imageID: 'i',
+            ready: false,
+            restartCount: 0,
+            state: { terminated: { exitCode: 0, message } },
+          },
+        ],
+      },
+    });
+  pods = [podOf(JSON.stringify(OBSERVATION))];
+  expect(await runner.list()).toEqual([
+    { ...known, name, mode: 'observe', phase: 'finished', observation: OBSERVATION },
+  ]);
+  await runner.forget(name);
+  expect(api.by('DELETE')).toMatchObject([
+    { path: `${JOBS}/${name}`, body: { preconditions: { uid: 'u9' } } },
+  ]);
+  expect(api.by('PATCH')).toEqual([]);
+  // The pod outlives its Job for a moment.
+  jobs = [];
+  expect(await runner.list()).toEqual([]);
+});
+
+test('an observation that was killed has no report', async () => {
+  const { job: name } = OBSERVATION;
+  jobs = [{ ...job, name, mode: 'observe', ended: { reason: 'Failed', message: '', at: NOW } }];
+  pods = [
+    { ...pod, job: name, mode: 'observe', phase: 'ended', reason: 'OOMKilled', report: '{"step":"plan"}' },
+  ];
+  expect(await runner.list()).toEqual([
+    {
+      ...known,
+      name,
+      mode: 'observe',
+      phase: 'finished',
+      message: 'the agent ended without a report (OOMKilled) in step plan',
+    },
+  ]);
 });

@@ -9,6 +9,7 @@ import {
   describeEnd,
   describeWait,
   hasRun,
+  observationOf,
   outcomeOf,
   projectJob,
   projectPod,
@@ -61,7 +62,7 @@ const ENDED_MS = 60_000;
 const FORGET_MS = 3_600_000;
 
 /** The fields that a JobStatus has in any phase. */
-type Known = Omit<JobStatus, 'phase' | 'outcome' | 'message'>;
+type Known = Omit<JobStatus, 'phase' | 'outcome' | 'observation' | 'message'>;
 
 export class KubeJobRunner implements JobRunner {
   readonly #options: KubeJobRunnerOptions;
@@ -98,7 +99,7 @@ export class KubeJobRunner implements JobRunner {
   /** @throws MultinicError `JobNameTaken`, KubeError: tried again by a later pass */
   async start(request: JobRequest): Promise<void> {
     const { client } = this.#options;
-    const { name, node, commit, attempt } = request;
+    const { name, node, commit, attempt, mode } = request;
     try {
       const { store, peers, ...options } = this.#options;
       const waitingSince = this.#waitingSince.get(name)?.since;
@@ -113,7 +114,10 @@ export class KubeJobRunner implements JobRunner {
       if (!hasStatus(error, 409)) throw error;
       await this.#expectSameRequest(request);
     }
-    this.#unseen.set(name, { status: { name, node, commit, attempt, phase: 'waiting' }, at: this.#now() });
+    this.#unseen.set(name, {
+      status: { name, node, commit, attempt, ...(mode !== undefined && { mode }), phase: 'waiting' },
+      at: this.#now(),
+    });
     this.#later(UNSEEN_MS);
   }
 
@@ -126,8 +130,18 @@ export class KubeJobRunner implements JobRunner {
     this.#waitingSince.delete(name);
   }
 
-  /** Marks the Job as recorded. The Job and its pod's log stay for people for a while. */
+  /**
+   * Marks the Job of a run as recorded. The Job and its pod's log stay for people for a while; that of an observation
+   * goes at once, because there may be thousands of observations in an hour.
+   */
   async forget(name: string): Promise<void> {
+    const job = this.#options.jobs.list().find((each) => each.name === name);
+    const pod = this.#options.pods.list().find((each) => each.job === name);
+    if ((job ?? pod)?.mode === 'observe') {
+      await this.#delete(name, job?.uid);
+      this.#recorded.add(name);
+      return;
+    }
     const body = {
       metadata: { annotations: { [ANNOTATION.recorded]: 'true' } },
       spec: { ttlSecondsAfterFinished: this.#options.jobTtl },
@@ -163,8 +177,8 @@ export class KubeJobRunner implements JobRunner {
     job: AgentJobObject | undefined,
     pods: readonly AgentPod[],
   ): Promise<JobStatus | undefined> {
-    const { node, commit, attempt } = job ?? pods[0]!;
-    const known: Known = { name, node, commit, attempt };
+    const { node, commit, attempt, mode } = job ?? pods[0]!;
+    const known: Known = { name, node, commit, attempt, ...(mode !== undefined && { mode }) };
     const living =
       pods.find(({ phase }) => phase === 'started') ?? pods.find(({ phase }) => phase !== 'ended');
     if (job?.recorded === true || this.#recorded.has(name)) {
@@ -330,8 +344,12 @@ export class KubeJobRunner implements JobRunner {
   }
 }
 
-/** The outcome of a run. A report counts under all conditions of the Job, also if somebody deleted the Job. */
+/** The report of a run or an observation. A report counts under all conditions of the Job, also if somebody deleted the Job. */
 function finished(known: Known, pods: readonly AgentPod[]): JobStatus | undefined {
+  if (known.mode === 'observe') {
+    const [observation] = pods.flatMap((pod) => observationOf(pod) ?? []);
+    return observation && { ...known, phase: 'finished', observation };
+  }
   for (const pod of pods) {
     const outcome = outcomeOf(pod);
     if (outcome !== undefined && hasRun(pod)) return { ...known, phase: 'finished', outcome };

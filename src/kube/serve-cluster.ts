@@ -190,8 +190,7 @@ class Leader implements AsyncDisposable {
     });
     cleanup.defer(() => runner.close());
     const source = new KubeConfigSource({ client, informers: watches.configs, log });
-    // The manifest of an observation comes with its Jobs.
-    const pass = new Pass({ ...options, context, source, runner, observes: false });
+    const pass = new Pass({ ...options, context, source, runner });
     cleanup.defer(() => context.observed.save());
     const maintenance = new BackgroundMaintenance(store, log);
     cleanup.defer(() => maintenance.close());

@@ -16,7 +16,7 @@ import {
 import type { KubeClient } from './client.ts';
 import { projectConfig, type WatchedConfig } from './config-source.ts';
 import { Informer } from './informer.ts';
-import { LABEL, NAME } from './cluster-names.ts';
+import { AGENT_COMPONENT, LABEL, NAME, OBSERVER_COMPONENT, OBSERVER_NAME } from './cluster-names.ts';
 import { projectNode } from './node-inventory.ts';
 
 export interface WatchesOptions {
@@ -39,7 +39,9 @@ export class Watches {
 
   constructor(client: KubeClient, { namespace, groups, log, changed }: WatchesOptions) {
     const common = { client, log, changed };
-    const agents = { labelSelector: `${LABEL.name}=${NAME},${LABEL.component}=agent` };
+    const agents = {
+      labelSelector: `${LABEL.name} in (${NAME},${OBSERVER_NAME}),${LABEL.component} in (${AGENT_COMPONENT},${OBSERVER_COMPONENT})`,
+    };
     this.configs = new Map(
       groups.map((group) => [
         group,
