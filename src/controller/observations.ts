@@ -2,8 +2,7 @@
 // as its commit has it is only remembered.
 
 import { checkpoint } from '../api/checkpoint.ts';
-import type { Observation } from '../api/observation.ts';
-import { factsOf as factsOfReason, type AnyReason } from '../api/reasons/reasons.ts';
+import { needsRun, type Observation } from '../api/observation.ts';
 import { filesOfHost, recordDrift, recordObserved, type Finding } from '../history/drift-record.ts';
 import { recordRequest, type OutcomeRecord, type Outcomes } from '../history/outcome-branch.ts';
 import { outcomeRef } from '../history/refs.ts';
@@ -97,7 +96,13 @@ export class Observations {
     const { reader } = context.store;
     const observation = trusted(job);
     const tip = await reader.ref(outcomeRef(job.node));
-    if (observation === undefined || tip === undefined) return this.#foundNothing(job.node);
+    if (observation === undefined || tip === undefined) {
+      context.log.warn(
+        { node: job.node, job: job.name },
+        job.message ?? 'the report is not of this observation',
+      );
+      return this.#foundNothing(job.node);
+    }
     const history = await outcomes.recent(job.node, tip);
     const stamp = jobStamp(job.name) ?? 0;
     const recorded = history.some((record) => record.job === job.name);
@@ -354,24 +359,4 @@ function oldestOf(nodes: readonly ObservableNode[]): ObservationReport['oldest']
     if (oldest === undefined || at < oldest.at) oldest = { node: name, at };
   }
   return oldest;
-}
-
-/** Codes of observations that say nothing about the host. */
-const NOTHING_LEARNED: ReadonlySet<AnyReason> = new Set<AnyReason>([
-  'Unauthorized',
-  'NotFound',
-  'CheckoutBroken',
-  'HostUnreadable',
-  'CommandMissing',
-  'CommandHangs',
-  'DeadlineExceeded',
-  'Interrupted',
-  'TokenUnreadable',
-  'CaUnreadable',
-  'Internal',
-]);
-
-function needsRun(reason: AnyReason | undefined): boolean {
-  if (reason === undefined || NOTHING_LEARNED.has(reason)) return false;
-  return factsOfReason(reason)?.concerns !== 'access';
 }

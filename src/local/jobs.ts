@@ -117,8 +117,8 @@ export class ChildRunner implements JobRunner {
     if (status.phase !== 'finished') {
       throw new MultinicError('JobRunning', `${name} is ${status.phase}; forget it when it has finished`);
     }
-    // The logs of a node's runs are worth more than those of observations, which come every hour.
-    if (status.mode === 'observe') await folder.remove();
+    // Observations come every hour: only the log of one that failed is worth a place beside those of runs.
+    if (status.observation !== undefined) await folder.remove();
     else await folder.archive(status.node);
   }
 

@@ -1,0 +1,306 @@
+// Drift in a local home, a case for each rule of docs/drift.md: real agents on recorded machines, edited by hand.
+
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { parse, stringify } from 'yaml';
+import type { DriftEntry } from '../src/history/drifts.ts';
+import { LocalRun, type TestHost } from './support/local.ts';
+
+const [ONE, TWO, THREE] = ['k8s-worker-01', 'k8s-worker-02', 'k8s-worker-03'] as const;
+const IFCFG = 'etc/sysconfig/network-scripts/ifcfg-multinic0';
+
+/** Results of an outcome branch, newest first, without its root. */
+async function results(local: LocalRun, node: string): Promise<string[]> {
+  const text = await local.git(
+    'log',
+    '--first-parent',
+    '--format=%(trailers:key=Result,valueonly)',
+    `outcome/${node}`,
+  );
+  return text.split('\n').filter(Boolean);
+}
+
+async function untilResults(local: LocalRun, node: string, expected: readonly string[]): Promise<void> {
+  let found: string[] = [];
+  await local
+    .until(`${node} has ${expected.join()}`, async () => {
+      found = await results(local, node);
+      return found.join() === expected.join();
+    })
+    .catch((error: unknown) => {
+      throw new Error(found.join(), { cause: error });
+    });
+}
+
+/** Asks for an observation, and waits until it has ended. */
+async function observe(local: LocalRun, node: string): Promise<void> {
+  const asked = Date.now();
+  await local.run('observe', node);
+  await local.until('it was observed', async () => ((await seen(local, node)).at ?? 0) >= asked);
+}
+
+async function seen(local: LocalRun, node: string): Promise<{ at?: number }> {
+  // The file is written every 30 seconds; a request writes it at once, so ask for another node.
+  await local.run('observe', node === THREE ? TWO : THREE);
+  const text = await readFile(join(local.dir, 'observed.json'), 'utf8');
+  return (JSON.parse(text) as { hosts: Record<string, { at?: number }> }).hosts[node] ?? {};
+}
+
+const mtuOf = (host: TestHost): number => host.links.find(({ name }) => name === 'multinic0')!.mtu;
+const setMtu = (mtu: number) => (host: TestHost) => {
+  host.links.find(({ name }) => name === 'multinic0')!.mtu = mtu;
+};
+
+async function host(local: LocalRun, node: string): Promise<TestHost> {
+  return parse((await local.hostFile(node, 'host.yaml'))!) as TestHost;
+}
+
+async function editFile(
+  local: LocalRun,
+  node: string,
+  path: string,
+  from: string,
+  to: string,
+): Promise<void> {
+  const text = (await local.hostFile(node, path))!;
+  expect(text).toContain(from);
+  await writeFile(join(local.hostRoot(node), path), text.replace(from, to));
+}
+
+async function drifts(local: LocalRun): Promise<DriftEntry[]> {
+  const { stdout } = await local.cli('drift', '-C', local.dir, '-o', 'json');
+  return (JSON.parse(stdout) as { items: DriftEntry[] }).items;
+}
+
+/** Annotates a node of the inventory. */
+async function annotate(local: LocalRun, node: string, annotations: Record<string, string>): Promise<void> {
+  const file = join(local.dir, 'inventory.yaml');
+  const inventory = parse(await readFile(file, 'utf8')) as {
+    nodes: { name: string; annotations?: object }[];
+  };
+  inventory.nodes.find(({ name }) => name === node)!.annotations = annotations;
+  await writeFile(file, stringify(inventory));
+}
+
+test('an edit of the machine is seen, committed and repaired, and nothing else makes a commit', async () => {
+  await using local = await LocalRun.start();
+  const before = await local.outcomes();
+  await local.editHost(ONE, setMtu(1300));
+  await untilResults(local, ONE, ['Applied', 'Drifted', 'Applied']);
+  await local.settled();
+  expect(mtuOf(await host(local, ONE))).toBe(1500);
+  expect(await local.git('log', '-1', '--format=%s%n%b', `outcome/${ONE}~1`)).toMatch(
+    /Drifted from [0-9a-f]{10} \(1 difference\)\nmultinic0 \(02:00:00:00:01:01\) has MTU 1300 instead of 1500\n/,
+  );
+  expect(await local.output).toContain('Drifted');
+  // The repair's own edit of host.yaml is no reason to look, and an observation without a difference makes no commit.
+  const after = await local.outcomes();
+  await observe(local, ONE);
+  expect(await local.outcomes()).toEqual(after);
+  expect({ ...after, [ONE]: before[ONE] }).toEqual(before);
+});
+
+test('a NIC, an address and a file are told in words, and put right', async () => {
+  await using local = await LocalRun.start();
+  await local.editHost(ONE, (machine) => {
+    const [zero, one] = ['multinic0', 'multinic1'].map((name) =>
+      machine.links.find((each) => each.name === name)!,
+    );
+    zero!.addresses = [];
+    one!.up = false;
+  });
+  await untilResults(local, ONE, ['Applied', 'Drifted', 'Applied']);
+  const words = await local.git('log', '-1', '--format=%b', `outcome/${ONE}~1`);
+  expect(words).toContain('multinic0 (02:00:00:00:01:01) does not have its address 192.168.100.10/24');
+  expect(words).toContain('multinic1 (02:00:00:00:01:02) is down');
+  await rm(join(local.hostRoot(TWO), IFCFG));
+  await local.run('observe', TWO);
+  await untilResults(local, TWO, ['Applied', 'Drifted', 'Applied']);
+  expect(await local.git('diff', '--name-status', `node/${TWO}`, `outcome/${TWO}~1`, '--', 'etc')).toBe(
+    `D\t${IFCFG}`,
+  );
+  expect(await local.hostFile(TWO, IFCFG)).toContain('MTU=1500');
+});
+
+test('in mode report a drift waits for retry, and the same drift makes one commit', async () => {
+  await using local = await LocalRun.prepare((await LocalRun.prepare()).dir);
+  await annotate(local, TWO, { 'multinic.io/drift': 'report' });
+  await local.launch();
+  await local.settled();
+  await editFile(local, TWO, IFCFG, 'MTU=1500', 'MTU=1350');
+  await observe(local, TWO);
+  await observe(local, TWO);
+  expect(await results(local, TWO)).toEqual(['Drifted', 'Applied']);
+  expect(await local.node(TWO)).toMatchObject({ state: 'Failed', reason: 'Drifted', drifted: true });
+  expect((await local.node(TWO)).message).toMatch(
+    /mtu 1350 instead of mtu 1500.*multinic retry.*multinic accept/,
+  );
+  expect(await local.git('diff', `node/${TWO}`, `outcome/${TWO}`, '--', 'etc')).toContain(
+    '-MTU=1500\n+MTU=1350',
+  );
+  expect(await drifts(local)).toMatchObject([{ node: TWO, first: false }]);
+  const shown = await local.cli('drift', '-C', local.dir);
+  expect(shown).toMatchObject({ code: 4 });
+  expect(shown.stdout).toContain('1 node  ');
+  // Another drift of the same node is another commit.
+  await editFile(local, TWO, IFCFG, 'MTU=1350', 'MTU=1360');
+  await observe(local, TWO);
+  expect(await results(local, TWO)).toEqual(['Drifted', 'Drifted', 'Applied']);
+  await local.run('retry', TWO);
+  await untilResults(local, TWO, ['Applied', 'Requested', 'Drifted', 'Drifted', 'Applied']);
+  expect(await local.hostFile(TWO, IFCFG)).toContain('MTU=1500');
+  expect(await drifts(local)).toEqual([]);
+});
+
+test('a drift that ends by itself is committed as ended, and needs no run', async () => {
+  await using local = await LocalRun.prepare((await LocalRun.prepare()).dir);
+  await annotate(local, ONE, { 'multinic.io/drift': 'report' });
+  await local.launch();
+  await local.settled();
+  await local.editHost(ONE, setMtu(1400));
+  await untilResults(local, ONE, ['Drifted', 'Applied']);
+  await local.editHost(ONE, setMtu(1500));
+  await untilResults(local, ONE, ['Observed', 'Drifted', 'Applied']);
+  const report = await local.settled();
+  expect(report.nodes.map(({ state }) => state)).toEqual(['Configured', 'Configured', 'Configured']);
+  expect(await local.git('rev-parse', `outcome/${ONE}^{tree}`)).toBe(
+    await local.git('rev-parse', `outcome/${ONE}~2^{tree}`),
+  );
+});
+
+test('accept makes an edit of what somebody did, under their name, and it holds', async () => {
+  await using local = await LocalRun.prepare((await LocalRun.prepare()).dir);
+  await annotate(local, TWO, { 'multinic.io/drift': 'report' });
+  await local.launch();
+  await local.settled();
+  const none = await local.cli('accept', TWO, '-C', local.dir, '--yes');
+  expect(none.stderr).toContain('NothingToAccept');
+  await editFile(local, TWO, IFCFG, 'MTU=1500', 'MTU=1350');
+  await observe(local, TWO);
+  await local.run('accept', TWO);
+  await untilResults(local, TWO, ['Applied', 'Drifted', 'Applied']);
+  const view = await local.applied(TWO, await local.tip(TWO));
+  expect(view).toMatchObject({ held: true });
+  expect(view.drifted).toBeUndefined();
+  expect(mtuOf(await host(local, TWO))).toBe(1350);
+  const commit = await local.git('log', '-1', '--format=%an%n%s%n%b', `node/${TWO}`);
+  expect(commit).toContain(`${TWO}: accept what the host has: multinic0 mtu 1500 -> 1350`);
+  expect(commit).toContain(`Accepts: ${await local.git('rev-parse', `outcome/${TWO}~1`)}`);
+  expect(commit).not.toMatch(/^multinic-agent\n/);
+  expect(await local.run('log', TWO)).toContain('edit ');
+});
+
+test('accept is refused once the branch moved, and for a file that no push may bring', async () => {
+  await using local = await LocalRun.prepare((await LocalRun.prepare()).dir);
+  await annotate(local, TWO, { 'multinic.io/drift': 'report' });
+  await local.launch();
+  await local.settled();
+  await editFile(local, TWO, IFCFG, 'MTU=1500', 'MTU=99999');
+  await observe(local, TWO);
+  expect((await local.cli('accept', TWO, '-C', local.dir, '--yes')).stderr).toContain(
+    'mtu: 99999 is out of range',
+  );
+  await local.run('pause', TWO);
+  const copy = await local.clone();
+  await copy.edit(TWO, IFCFG, (text) => text.replace('MTU=1500', 'MTU=1450'));
+  await copy.push(TWO);
+  const refused = await local.cli('accept', TWO, '-C', local.dir, '--yes');
+  expect(refused.stderr).toContain('DriftOutdated');
+});
+
+test('a paused node is looked at, and not repaired', async () => {
+  await using local = await LocalRun.start();
+  await local.run('pause', ONE);
+  await local.editHost(ONE, setMtu(1300));
+  await untilResults(local, ONE, ['Drifted', 'Requested', 'Applied']);
+  await local.untilStatus('it says so', ({ nodes }) =>
+    nodes.some(({ node, reason, drifted }) => node === ONE && reason === 'Paused' && drifted === true),
+  );
+  expect(mtuOf(await host(local, ONE))).toBe(1300);
+  await local.run('resume', ONE);
+  await untilResults(local, ONE, ['Applied', 'Requested', 'Drifted', 'Requested', 'Applied']);
+  expect(mtuOf(await host(local, ONE))).toBe(1500);
+});
+
+test('a difference that comes back is repaired three times, and then told', async () => {
+  await using local = await LocalRun.start();
+  const expected = ['Applied'];
+  for (const mtu of [1300, 1310, 1320]) {
+    await local.editHost(ONE, setMtu(mtu));
+    expected.unshift('Applied', 'Drifted');
+    await untilResults(local, ONE, expected);
+    await local.settled();
+  }
+  await local.editHost(ONE, setMtu(1330));
+  await untilResults(local, ONE, ['Drifted', ...expected]);
+  await local.untilStatus('it is a fight', ({ nodes }) =>
+    nodes.some(({ node, state, reason }) => node === ONE && state === 'Failed' && reason === 'DriftFight'),
+  );
+  expect((await local.node(ONE)).message).toContain('comes back after each repair: multinic0');
+  await local.run('retry', ONE);
+  await untilResults(local, ONE, ['Applied', 'Requested', 'Drifted', ...expected]);
+  expect(mtuOf(await host(local, ONE))).toBe(1500);
+}, 120_000);
+
+test('a boot is looked at, also one that came while no controller ran', async () => {
+  await using local = await LocalRun.start();
+  await local.stop();
+  await local.editHost(ONE, (machine) => {
+    machine.bootId = 'another-boot';
+    setMtu(1300)(machine);
+  });
+  await local.launch();
+  await untilResults(local, ONE, ['Applied', 'Drifted', 'Applied']);
+  expect(
+    await local.git('log', '-1', '--format=%(trailers:key=Boot-ID,valueonly)', `outcome/${ONE}~1`),
+  ).toContain('another-boot');
+});
+
+test('many nodes that drift at once stop all repairs until a person confirms', async () => {
+  await using local = await LocalRun.prepare();
+  const nodes = [ONE, 'twin-1', 'twin-2', 'twin-3', 'twin-4'];
+  await addTwins(local, nodes.slice(1));
+  await local.launch({ args: ['--drift', 'report'] });
+  await local.settled();
+  for (const node of nodes) await local.editHost(node, setMtu(1300));
+  for (const node of nodes) await untilResults(local, node, ['Drifted', 'Applied']);
+  await local.restart({ args: ['--drift', 'repair'] });
+  const stopped = await local.untilStatus('repairs are stopped', (report) =>
+    nodes.every((name) =>
+      report.nodes.some(({ node, reason }) => node === name && reason === 'RepairsStopped'),
+    ),
+  );
+  expect(stopped.nodes.find(({ node }) => node === ONE)!.message).toContain('5 nodes drifted within an hour');
+  await local.run('confirm', 'repairs', '--yes');
+  for (const node of nodes) await untilResults(local, node, ['Applied', 'Drifted', 'Applied']);
+  expect((await local.cli('confirm', 'repairs', '-C', local.dir, '--yes')).stderr).toContain(
+    'NothingToConfirm',
+  );
+}, 120_000);
+
+/** Adds machines like the first one, with IDs and NICs of their own. */
+async function addTwins(local: LocalRun, names: readonly string[]): Promise<void> {
+  const file = join(local.dir, 'inventory.yaml');
+  const inventory = parse(await readFile(file, 'utf8')) as { nodes: object[] };
+  const config = await local.config();
+  for (const [index, name] of names.entries()) {
+    const mac = (nic: number): string => `02:00:00:00:4${index}:0${nic}`;
+    await cp(join(local.dir, 'nodes', ONE), join(local.dir, 'nodes', name), { recursive: true });
+    inventory.nodes.push({ name, systemUUID: `i-${name}`, osImage: 'Ubuntu 22.04.4 LTS' });
+    await local.editHost(name, (machine) => {
+      machine.machineId = `machine-of-${name}`;
+      machine.links[1]!.mac = mac(1);
+      machine.links.splice(2, 1);
+    });
+    config.spec.nodeConfigs.push({
+      attachedNodeId: `i-${name}`,
+      attachedNodeName: name,
+      interfaces: [
+        { macAddress: mac(1), address: `192.168.100.4${index}`, cidr: `192.168.100.4${index}/24`, mtu: 1500 },
+      ],
+    });
+  }
+  await writeFile(file, stringify(inventory));
+  await local.writeConfig(config);
+}
