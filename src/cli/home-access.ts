@@ -37,10 +37,8 @@ async function inPod(url: string, leader: NonNullable<Endpoint['leader']>): Prom
       `the controller that leads is in pod ${pod}: run the command there, with kubectl exec -n ${namespace} ${pod} -- multinic`,
     );
   }
-  const { Agent, fetch } = await import('undici');
-  // The address is this pod's own loopback, so the certificate's names say nothing.
-  const dispatcher = new Agent({ connect: { ca, checkServerIdentity: () => undefined } });
-  return { url, token, fetch: ((to: string, init: object) => fetch(to, { ...init, dispatcher })) as never };
+  const { trustingFetch } = await import('./trusting-fetch.ts');
+  return { url, token, fetch: trustingFetch(ca) };
 }
 
 function noController(dir: string, named: string | undefined, cause: unknown): MultinicError {

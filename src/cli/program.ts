@@ -16,6 +16,7 @@ import { addWritingCommands } from './writing-commands.ts';
 import { EXIT } from '../api/exit-codes.ts';
 import { BUILD } from '../api/build-info.ts';
 import { addCompletionCommand } from './completion-command.ts';
+import { addCredentialCommand } from './credential-command.ts';
 import { addVersionCommand } from './version-command.ts';
 
 const program = new Command('multinic')
@@ -49,6 +50,7 @@ addInputCommands(program);
 addShellCommand(program);
 addStoreCommands(program);
 addVersionCommand(program);
+addCredentialCommand(program);
 addCompletionCommand(program);
 program.addCommand(await agent());
 

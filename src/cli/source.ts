@@ -48,11 +48,16 @@ export async function openSource(flags: ConnectionFlags): Promise<Source> {
 
 /** Asks the controller of this home; if none runs, reads the status that it wrote last. */
 async function localStatus(flags: ConnectionFlags, dir: string): Promise<StatusReport & { stale?: boolean }> {
-  const api = await openApi(flags).catch(() => undefined);
+  // A controller's pod has no report of its own, so the reason why the leader does not answer is all there is.
+  const inPod = process.env['POD_NAME'] !== undefined;
+  const api = await openApi(flags).catch((error: unknown) => {
+    if (inPod) throw error;
+    return undefined;
+  });
   try {
     if (api !== undefined) return await api.call<StatusReport>('GET', '/status');
   } catch (error) {
-    if (!hasCode(error, 'ControllerUnreachable')) throw error;
+    if (inPod || !hasCode(error, 'ControllerUnreachable')) throw error;
   }
   const { reportFile } = await import('../local/sink.ts');
   const text = await readFile(reportFile(dir), 'utf8').catch((cause: unknown) => {

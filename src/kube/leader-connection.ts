@@ -104,7 +104,7 @@ async function caOf(client: KubeClient, namespace: string): Promise<string> {
  * and belongs into no pod. Else the person's own.
  * @throws MultinicError `NoToken`, KubeError
  */
-async function tokenFor(client: KubeClient, namespace: string): Promise<string> {
+export async function tokenFor(client: KubeClient, namespace: string): Promise<string> {
   try {
     return await storeToken(client, namespace);
   } catch (cause) {

@@ -5,6 +5,7 @@ import { AGENT_EXIT as AGENT, EXIT } from '../../src/api/exit-codes.ts';
 import { addStoreCommands } from '../../src/cli/backup-command.ts';
 import { agentCommand } from '../../src/cli/agent-command.ts';
 import { addCompletionCommand } from '../../src/cli/completion-command.ts';
+import { addCredentialCommand } from '../../src/cli/credential-command.ts';
 import { addVersionCommand } from '../../src/cli/version-command.ts';
 import { addControllerCommand } from '../../src/cli/controller-command.ts';
 import { addCrdsCommand } from '../../src/cli/crds-command.ts';
@@ -28,6 +29,7 @@ export function commands(): string[] {
     addShellCommand,
     addStoreCommands,
     addVersionCommand,
+    addCredentialCommand,
     addCompletionCommand,
   ])
     add(program);

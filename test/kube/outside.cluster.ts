@@ -1,5 +1,5 @@
 // From a laptop: the CLI over the API server alone, with a kubeconfig, and a backup that brings a lost store back.
-import { mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -149,6 +149,19 @@ describe('kubectl multinic', () => {
     const stranger = await personWithToken('stranger', 'multinic-agent-history-reader', false);
     expect(await sh('kubectl multinic status 2>&1 || true', stranger)).toMatch(/pods.*forbidden|may not/i);
   });
+});
+
+test('plain git as the docs have it: clone, log, push, and no token in the clone', async () => {
+  const docs = await readFile(join(REPOSITORY, 'docs/kubernetes.md'), 'utf8');
+  const lines = / {4}(kubectl -n multinic-system get configmap multinic-agent-ca[^]*?)\n\n/.exec(docs)![1]!;
+  const script = lines.replaceAll('    ', '').replace('&\n', '&\nF=$!; trap "kill $F" EXIT; sleep 3\n');
+  const said = await sh(
+    `unset GIT_SSL_CAINFO; mkdir git-docs; cd git-docs; PATH=..:$PATH; set -e; ${script.replace('worker-1', NODE)}`,
+  );
+  expect(said).toContain('multinic0');
+  const config = await readFile(join(dir, 'git-docs/store/.git/config'), 'utf8');
+  expect(config).toContain('credential');
+  expect(config).not.toMatch(/eyJ|password|:[^/]*@/);
 });
 
 describe('a backup', () => {

@@ -4,6 +4,7 @@ import { rows } from './reason-rows.ts';
 export const COMMAND_REASONS = {
   ...rows('never', 'caller', {
     AddressNotHere: ['The address is none of this machine.', 'Choose one with --host.'],
+    InsecureUrl: ['git would send a token without TLS.', 'Clone https://…'],
     InvalidServer: ['The URL of --server cannot be understood.', 'Write https://host:port.'],
     PausedByConfig: ['The annotation of its CR pauses the node.', 'Take multinic.io/paused off the CR.'],
     ControllerRunning: ['Another controller works on the folder.', 'Stop it, or use another folder.'],
