@@ -35,7 +35,7 @@ const ofNode = (node: string): Record<string, number> => ({
 });
 
 /** Fields that today's status adds or says in another way: words for people, and whom a node waits for. */
-const NOTES = new Set(['message', 'waitsForPerson', 'waitsFor', 'waitingSince']);
+const NOTES = new Set(['message', 'waitsForPerson', 'waitsFor', 'waitingSince', 'interfaces']);
 const withoutNotes = (view: object): object =>
   Object.fromEntries(Object.entries(view).filter(([key]) => !NOTES.has(key)));
 

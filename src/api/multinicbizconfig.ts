@@ -105,6 +105,18 @@ export const MultiNicBizConfigStatus = z
           appliedCommit: text('Commit that the host has.'),
           held: flag('A person changed the node in git; the spec waits until its next change or a release.'),
           paused: flag('Nothing is applied until resumed.'),
+          drifted: flag('The host no longer has what was applied.'),
+          interfaces: z
+            .array(
+              z.object({
+                name: text('As on the host: multinic0.'),
+                macAddress: text('As in the spec.'),
+                address: text('With its prefix.'),
+                state: text('As of a node.'),
+                reason: text('PascalCase: why it is in this state.'),
+              }),
+            )
+            .optional(),
           lastProcessed: text('RFC 3339, UTC.'),
           lastJobName: text('The Job that ran last.'),
           waitingSince: text('RFC 3339, UTC: since when a node that is not there is waited for.'),

@@ -5,6 +5,16 @@ import type { AnyReason } from './reasons/reasons.ts';
 export const NODE_STATES = ['Pending', 'InProgress', 'Configured', 'Failed'] as const;
 export type NodeState = (typeof NODE_STATES)[number];
 
+/** One interface of a node. */
+export interface InterfaceStatus {
+  readonly name: string;
+  readonly macAddress: string;
+  /** With its prefix. */
+  readonly address: string;
+  readonly state: NodeState;
+  readonly reason?: AnyReason;
+}
+
 export interface NodeStatus {
   readonly attachedNodeId: string;
   readonly attachedNodeName: string;
@@ -20,6 +30,8 @@ export interface NodeStatus {
   readonly paused?: boolean;
   /** The host no longer has what was applied. */
   readonly drifted?: boolean;
+  /** Absent: the node has none, or the status has no room for them. */
+  readonly interfaces?: readonly InterfaceStatus[];
   /** RFC 3339, UTC. */
   readonly lastProcessed?: string;
   readonly lastJobName?: string;

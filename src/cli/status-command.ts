@@ -143,6 +143,9 @@ async function printStatus(
   if (hidden > 0) print(`\n${plural(hidden, 'more node')}: ${completed('multinic status')} --all`);
   printHistory(report, names);
   if (report.stopped.length > 0) print(`\n${stoppedText(report.stopped)}`);
+  const { waiting = 0, oldest = 'never' } = report.observations ?? {};
+  if (waiting > 0)
+    print(`\n${plural(waiting, 'node')} wait for an observation; the oldest one is of the hour of ${oldest}`);
 }
 
 /** Names the nodes of which only the history is kept, the first of many. */

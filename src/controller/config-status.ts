@@ -12,6 +12,7 @@ import { describePausedByConfig } from './facts.ts';
 import { conditionsOf, describeProblems, nameOf, type JudgedNode } from './condition.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
 import { describeHold } from '../history/hold.ts';
+import { interfacesOf } from './interface-status.ts';
 import { describeDrift, describeStop, differencesOf } from './drift-words.ts';
 import type { ObservationReport } from './observations.ts';
 
@@ -174,7 +175,12 @@ function configStatus(
       before?.status === judgement.status ? before.lastTransitionTime : timestamp(now);
     return { ...judgement, observedGeneration: listed.generation, lastTransitionTime };
   });
-  const nodeStatuses = views.map(({ node: _, config: __, waitsFor: ___, ...status }): NodeStatus => status);
+  const nodeStatuses = views.map(({ node = '', config: _, waitsFor: __, ...status }): NodeStatus => {
+    const branch = snapshot.report.branches.get(node);
+    const facts = snapshot.facts.get(node);
+    const interfaces = branch && facts ? interfacesOf(branch.network, facts, status) : [];
+    return { ...status, ...(interfaces.length > 0 && { interfaces }) };
+  });
   return {
     observedGeneration: listed.generation,
     ...(listed.specHash !== undefined && { observedSpecHash: listed.specHash }),

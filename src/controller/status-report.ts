@@ -3,6 +3,7 @@
 import { formatProblem } from '../api/errors.ts';
 import type { Condition, ConfigStatus, Summary } from '../api/status.ts';
 import { allViews, nodeViews, type NodeView, type Snapshot } from './config-status.ts';
+import type { ObservationReport } from './observations.ts';
 
 export interface StatusReport {
   /** Commit of main that the newest pass mirrored. */
@@ -19,6 +20,12 @@ export interface StatusReport {
   readonly doubts: Readonly<Record<string, string>>;
   /** Files, CRDs or CRs that cannot be read, each with the reason; what they said before counts on. */
   readonly unreadable?: readonly string[];
+  readonly observations?: {
+    /** Number of nodes that wait for their observation. */
+    readonly waiting: number;
+    /** Hour in which the host was looked at or changed that waits longest, RFC 3339. */
+    readonly oldest?: string;
+  };
   /** The reason why no newer pass succeeded. */
   readonly failure?: string;
 }
@@ -29,6 +36,19 @@ export interface ConfigReport {
   readonly generation: number;
   readonly summary: Summary;
   readonly conditions: readonly Condition[];
+}
+
+const HOUR_MS = 3_600_000;
+
+/** Coarse, so that no report is written for an observation alone. */
+function observationsOf({ oldest, waiting }: ObservationReport): NonNullable<StatusReport['observations']> {
+  const count = [...waiting.values()].reduce((sum, each) => sum + each, 0);
+  return {
+    waiting: count,
+    ...(oldest !== undefined && {
+      oldest: new Date(Math.floor(oldest.at / HOUR_MS) * HOUR_MS).toISOString().replace('.000Z', 'Z'),
+    }),
+  };
 }
 
 export function reportOf(
@@ -52,6 +72,7 @@ export function reportOf(
     ...(historyOnly.length > 0 && { historyOnly }),
     ...(retired > 0 && { retired }),
     stopped: [...snapshot.report.stopped],
+    ...(snapshot.observing !== undefined && { observations: observationsOf(snapshot.observing) }),
     doubts: Object.fromEntries(snapshot.report.doubts),
     ...(snapshot.report.unreadable.length > 0 && {
       unreadable: snapshot.report.unreadable.map(formatProblem),

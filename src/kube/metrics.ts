@@ -1,7 +1,8 @@
 // Metrics for Prometheus: controller-runtime's names where they exist, our own names for the rest.
 
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
-import { nodeViews, type Snapshot } from '../controller/config-status.ts';
+import { nodeViews, type NodeView, type Snapshot } from '../controller/config-status.ts';
+import { OBSERVE_CAUSES } from '../scheduler/observe-due.ts';
 import { NODE_STATES } from '../api/status.ts';
 
 const CONTROLLER = 'multinicbizconfig';
@@ -27,6 +28,7 @@ export class Metrics {
   readonly #stopped: Gauge;
   readonly #configs: Gauge;
   readonly #jobs: Gauge<'phase'>;
+  readonly #drift: DriftMetrics;
 
   constructor({ staleness, depths, leading, answers }: Gauges) {
     const registers = [this.#registry];
@@ -73,6 +75,7 @@ export class Metrics {
       labelNames: ['phase'],
       registers,
     });
+    this.#drift = new DriftMetrics(registers);
     this.#registry.registerMetric(
       new Counter({
         name: 'rest_client_requests_total',
@@ -117,6 +120,7 @@ export class Metrics {
       this.#nodes.set({ state }, views.filter((view) => view.state === state).length);
     this.#held.set(views.filter(({ held }) => held).length);
     this.#stopped.set(snapshot.report.stopped.size);
+    this.#drift.passed(snapshot, views);
     this.#configs.set(snapshot.report.main.configs.size);
     for (const phase of ['waiting', 'running'] as const)
       this.#jobs.set({ phase }, snapshot.jobs.filter((job) => job.phase === phase).length);
@@ -125,6 +129,61 @@ export class Metrics {
   failed(): void {
     this.#passes.inc({ controller: CONTROLLER, result: 'error' });
     this.#errors.inc({ controller: CONTROLLER });
+  }
+}
+
+/** Hosts that no longer have what was applied, and what is done about them. */
+class DriftMetrics {
+  readonly #drifted: Gauge;
+  readonly #fights: Gauge;
+  readonly #stopped: Gauge;
+  readonly #repairs: Counter;
+  readonly #oldest: Gauge;
+  readonly #waiting: Gauge<'cause'>;
+
+  constructor(registers: Registry[]) {
+    this.#drifted = new Gauge({
+      name: 'multinic_nodes_drifted',
+      help: 'Nodes whose host no longer has what was applied.',
+      registers,
+    });
+    this.#fights = new Gauge({
+      name: 'multinic_drift_fights',
+      help: 'Nodes with a difference that comes back after each repair.',
+      registers,
+    });
+    this.#stopped = new Gauge({
+      name: 'multinic_repairs_stopped',
+      help: '1: repairs wait for a confirmation.',
+      registers,
+    });
+    this.#repairs = new Counter({
+      name: 'multinic_repairs_total',
+      help: 'Repairs that began.',
+      registers,
+    });
+    this.#oldest = new Gauge({
+      name: 'multinic_oldest_observation_timestamp_seconds',
+      help: 'When the host was looked at or changed that waits longest for its observation.',
+      registers,
+    });
+    this.#waiting = new Gauge({
+      name: 'multinic_observations_waiting',
+      help: 'Nodes that wait for their observation, by cause.',
+      labelNames: ['cause'],
+      registers,
+    });
+  }
+
+  passed({ decisions, repairs, observing }: Snapshot, views: readonly NodeView[]): void {
+    const all = [...decisions.values()];
+    this.#drifted.set(views.filter(({ drifted }) => drifted).length);
+    this.#fights.set(all.filter((each) => !each.due && each.reason === 'DriftFight').length);
+    this.#stopped.set(Number(repairs?.stopped ?? false));
+    // A decision that is due has its Job in this pass.
+    this.#repairs.inc(all.filter((each) => each.due && each.repair === true).length);
+    if (observing?.oldest !== undefined) this.#oldest.set(observing.oldest.at / 1000);
+    for (const cause of OBSERVE_CAUSES) this.#waiting.set({ cause }, observing?.waiting.get(cause) ?? 0);
   }
 }
 

@@ -54,3 +54,38 @@ test('a CR that is nearly full by its spec alone says so', () => {
   const fitted = fitStatus(statusOf([]), 95_000, 100_000);
   expect(fitted.conditions[0]!.message).toMatch(/95 of 100 kB/);
 });
+
+const nics = {
+  interfaces: [
+    {
+      name: 'multinic0',
+      macAddress: '02:00:00:00:00:01',
+      address: '10.0.0.1/24',
+      state: 'Configured' as const,
+    },
+  ],
+};
+const withNics = (status: ConfigStatus): string[] =>
+  status.nodeStatuses.flatMap(({ attachedNodeName, interfaces }) =>
+    interfaces === undefined ? [] : attachedNodeName,
+  );
+
+test('interfaces are left out first, once half of the budget is used, and nodes in trouble keep theirs', () => {
+  const status = statusOf([
+    ...Array.from({ length: 20 }, (_, i) => node(`ok-${i}`, 'Configured', nics)),
+    node('failed', 'Failed', nics),
+    node('drifted', 'Configured', { ...nics, drifted: true }),
+  ]);
+  expect(fitStatus(status, 0, 2 * size(status))).toEqual(status);
+  const some = fitStatus(status, 0, 2 * size(status) - 2);
+  expect(withNics(some)).toEqual(['failed', 'drifted']);
+  expect(some.nodeStatuses).toHaveLength(22);
+  expect(some.nodeStatusesOmitted).toBeUndefined();
+});
+
+test('interfaces never count for the warning, nor take a node its place', () => {
+  const status = statusOf(Array.from({ length: 20 }, (_, i) => node(`failed-${i}`, 'Failed', nics)));
+  const bare = statusOf(Array.from({ length: 20 }, (_, i) => node(`failed-${i}`, 'Failed')));
+  const fitted = fitStatus(status, 0, Math.ceil(size(bare) / 0.89));
+  expect(fitted).toEqual(bare);
+});

@@ -17,10 +17,41 @@ export function fitStatus(
   budget = OBJECT_BUDGET_BYTES,
 ): ConfigStatus {
   const conditions = status.conditions.map((condition) => shorten(condition, MESSAGE_MAX));
-  const whole = { ...status, conditions };
+  const whole = { ...status, conditions, nodeStatuses: status.nodeStatuses.map(withoutInterfaces) };
   const left = budget - restBytes;
-  if (bytes(whole) <= left) return near(whole, restBytes + bytes(whole), budget);
-  const base = bytes({ ...whole, nodeStatuses: [], nodeStatusesOmitted: status.nodeStatuses.length });
+  const used = bytes(whole);
+  if (used <= left) return near(withRoomFor(status, whole, left, budget), restBytes + used, budget);
+  return near(cut(whole, left), budget, budget);
+}
+
+/** Share of the budget up to which every node has its interfaces. */
+const ROOMY = 0.5;
+
+/** Adds the interfaces, as far as there is room: of all nodes, else of those in trouble, else of none. */
+function withRoomFor(
+  { nodeStatuses }: ConfigStatus,
+  bare: ConfigStatus,
+  left: number,
+  budget: number,
+): ConfigStatus {
+  const all = { ...bare, nodeStatuses };
+  if (bytes(all) <= left - budget * (1 - ROOMY)) return all;
+  const troubled = nodeStatuses.map((node) => (isTroubled(node) ? node : withoutInterfaces(node)));
+  const some = { ...bare, nodeStatuses: troubled };
+  return bytes(some) <= left ? some : bare;
+}
+
+function isTroubled({ state, drifted }: NodeStatus): boolean {
+  return state !== 'Configured' || drifted === true;
+}
+
+function withoutInterfaces({ interfaces: _, ...node }: NodeStatus): NodeStatus {
+  return node;
+}
+
+/** Keeps as many nodes as there is room for, the most urgent first. */
+function cut(status: ConfigStatus, left: number): ConfigStatus {
+  const base = bytes({ ...status, nodeStatuses: [], nodeStatusesOmitted: status.nodeStatuses.length });
   const kept: NodeStatus[] = [];
   let used = base;
   for (const node of status.nodeStatuses.toSorted((a, b) => urgency(a) - urgency(b))) {
@@ -32,11 +63,7 @@ export function fitStatus(
   const order = new Map(status.nodeStatuses.map(({ attachedNodeId }, index) => [attachedNodeId, index]));
   const nodeStatuses = kept.toSorted((a, b) => order.get(a.attachedNodeId)! - order.get(b.attachedNodeId)!);
   const omitted = status.nodeStatuses.length - kept.length;
-  return near(
-    { ...whole, nodeStatuses, ...(omitted > 0 && { nodeStatusesOmitted: omitted }) },
-    budget,
-    budget,
-  );
+  return { ...status, nodeStatuses, ...(omitted > 0 && { nodeStatusesOmitted: omitted }) };
 }
 
 function urgency({ state, held }: NodeStatus): number {

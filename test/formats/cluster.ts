@@ -147,6 +147,7 @@ export async function metrics(): Promise<string[]> {
       claims: { byEntry: new Map() },
     },
     jobs: [],
+    decisions: new Map(),
   } as unknown as Snapshot;
   registry.passed(snapshot, 1);
   registry.failed();

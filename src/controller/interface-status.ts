@@ -1,0 +1,30 @@
+// The state of each interface of a node, from the state of the node and what is known of single NICs. Pure.
+
+import type { Difference } from '../api/observation.ts';
+import { readReason } from '../api/reasons/reasons.ts';
+import type { InterfaceStatus, NodeStatus } from '../api/status.ts';
+import type { Network } from '../network/interface.ts';
+import { driftOf } from '../scheduler/drift.ts';
+import { runs, type NodeFacts } from '../scheduler/due.ts';
+
+/** @param network interfaces of the tip */
+export function interfacesOf(
+  network: Network,
+  { history }: NodeFacts,
+  { state, reason }: Pick<NodeStatus, 'state' | 'reason'>,
+): InterfaceStatus[] {
+  const missing = new Set(runs({ history })[0]?.missing);
+  const drifted = new Map<string, Difference>();
+  // The first difference of a NIC stands for all.
+  for (const each of driftOf(history)?.differences ?? [])
+    if (each.mac !== undefined && !drifted.has(each.mac)) drifted.set(each.mac, each);
+  return network.map(({ name, mac, address, prefix }): InterfaceStatus => {
+    const nic = { name, macAddress: mac, address: `${address}/${prefix}` };
+    const difference = drifted.get(mac);
+    if (missing.has(mac)) return { ...nic, state: 'Pending', reason: 'InterfacesMissing' };
+    if (difference !== undefined) return { ...nic, state: 'Failed', reason: readReason(difference.kind) };
+    // The other NICs of a node that drifted, or that lacks one, are as they should be.
+    if (state === 'Configured' || missing.size + drifted.size > 0) return { ...nic, state: 'Configured' };
+    return { ...nic, state, ...(reason !== undefined && { reason }) };
+  });
+}
