@@ -138,6 +138,20 @@ describe.each(CASES)('%s, primary %s', (rootfs, primary, kind, refuses) => {
       expect(await host.sh(STATE)).toBe(before);
     }, 300_000);
 
+    test.runIf(kind === 'netplan')('a metric that comes after the boot is said to be late', async () => {
+      // As an earlier version of the agent left the node.
+      await host.sh(`rm $(${METRIC_FILES})`);
+      await host.reboot(1);
+      const { outcome } = await host.apply(kind, [second({ mtu: 1450 })]);
+      expect(outcome).toMatchObject({ result: 'Applied', warnings: ['NetworkdHoldsOldFile'] });
+      expect(outcome?.message).toContain(`without the metric`);
+      await answering(() => host.sh('sleep 1'));
+      await host.reboot(1);
+      const end = await answering(() => host.apply(kind, [second({ mtu: 1450 })]));
+      expect(end.outcome).toMatchObject({ result: 'Applied' });
+      expect(end.outcome).not.toHaveProperty('warnings');
+    });
+
     test('the NIC leaves the commit, and so does its metric', async () => {
       expect(await host.sh(METRIC_FILES)).not.toBe('');
       const { outcome } = await answering(() => host.apply(kind, []));

@@ -37,7 +37,10 @@ const appliedSchema = z.strictObject({
     z.strictObject({
       name: z.string(),
       address: z.string(),
-      /** Addresses that the agent removed and that networkd adds again during the boot with this ID. */
+      /**
+       * Addresses that networkd adds again during the boot with this ID: those that the agent removed, and `address` if
+       * networkd adds it without its metric.
+       */
       lingering: z.strictObject({ bootId: z.string(), addresses: z.array(z.string()) }).exactOptional(),
       origin: z.strictObject({ name: z.string(), mtu: z.number(), up: z.boolean() }).exactOptional(),
     }),

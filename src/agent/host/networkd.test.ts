@@ -10,6 +10,7 @@ import { hasFileFor, isConfigured, loadedAddresses } from './networkd.ts';
 import { nextRecord } from '../plan/next-record.ts';
 import { decide, type Desired, type Plan } from '../plan/plan.ts';
 import type { Applied } from '../files/host-record.ts';
+import { metricFile, metricPath } from '../files/route-metric.ts';
 import { success } from '../run/result.ts';
 import { mac } from '../../../test/support/mac.ts';
 
@@ -88,6 +89,27 @@ test('an address of somebody else’s that networkd has loaded is none of our bu
   expect(plan.lingering).toEqual([]);
 });
 
+test('an address that networkd loaded before its metric is said to come back without it', () => {
+  const node = mac('fa:16:3e:00:01:00');
+  const primary = { name: 'eth0', mac: node, up: true, mtu: 1500, addresses: ['192.168.100.5/24'] };
+  const booted = host([OLD_ADDRESS], [OLD_ADDRESS]);
+  const state = { ...booted, links: [primary, ...booted.links] };
+  const wanted = { ...OLD, mtu: 1400 };
+  const lingering = [{ mac: OLD.mac, name: OLD.name, addresses: [OLD_ADDRESS], withoutMetric: OLD_ADDRESS }];
+  const first = run(wanted, OLD, state, undefined);
+  expect(first.plan.lingering).toEqual(lingering);
+  const report = success(first.plan, []);
+  expect(report.warnings).toEqual(['NetworkdHoldsOldFile']);
+  expect(report.message).toContain(`can cut the node off: multinic0 ${OLD_ADDRESS}`);
+  expect(report.message).not.toContain('adds them again');
+
+  const metrics = new Map([[metricPath(wanted, 'netplan'), metricFile(wanted, 'netplan')]]);
+  const second = run(wanted, wanted, state, first.record, metrics);
+  expect(second.plan.lingering).toEqual(lingering);
+  const rebooted = run(wanted, wanted, { ...state, bootId: 'another' }, second.record, metrics);
+  expect(rebooted.plan.lingering).toEqual([]);
+});
+
 function host(addresses: readonly string[], loaded: readonly string[]): HostState {
   return {
     ...machine(0),
@@ -105,6 +127,7 @@ function run(
   before: Interface,
   state: HostState,
   applied: Applied | undefined,
+  metricFiles: ReadonlyMap<string, string> = new Map(),
 ): { plan: Plan; record: Applied } {
   using folder = new Folder();
   const root = openRoot(makeRoot(folder.path, state, Object.fromEntries(filesOf(before))));
@@ -120,7 +143,7 @@ function run(
     managed: readManaged(root),
     described: [],
     noAutoDefault: [],
-    metricFiles: new Map(),
+    metricFiles,
     carrierWait: undefined,
     applied,
     expectedRecord: applied?.commit ?? null,

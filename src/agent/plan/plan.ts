@@ -72,11 +72,16 @@ export interface Plan {
   readonly left: readonly LeftNic[];
 }
 
-/** A NIC with addresses that the agent removed, and that networkd adds again when the link gets a carrier. */
+/**
+ * A NIC with addresses that networkd adds again when the link gets a carrier: addresses that the agent removed, and the
+ * NIC's own address if networkd holds it without the metric of its connected route.
+ */
 export interface Lingering {
   readonly mac: Mac;
   readonly name: string;
   readonly addresses: readonly string[];
+  /** The own address that networkd holds without the metric. */
+  readonly withoutMetric?: string;
 }
 
 export type Decision =
@@ -166,7 +171,9 @@ function makePlan(situation: Situation): Plan {
     missing,
     present,
     targets: targets.map((target) => withYield(target, yielding)),
-    lingering: present.flatMap((nic) => lingering(situation, nic)),
+    lingering: present.flatMap((nic) =>
+      lingering(situation, nic, isHeldWithoutMetric(situation, nic, yielding, metrics)),
+    ),
     left: [],
   };
 }
@@ -176,7 +183,11 @@ function makePlan(situation: Situation): Plan {
  * files that networkd has loaded. A NIC that gets another name has none: networkd releases it, because netplan's files
  * match on the name too.
  */
-function lingering(situation: Situation, { mac, name, address, prefix }: Interface): Lingering[] {
+function lingering(
+  situation: Situation,
+  { mac, name, address, prefix }: Interface,
+  withoutMetric: boolean,
+): Lingering[] {
   const link = nicOf(situation.host.links, mac);
   if (link?.name !== name) return [];
   const ours = givenAddresses(situation, mac);
@@ -184,8 +195,30 @@ function lingering(situation: Situation, { mac, name, address, prefix }: Interfa
     ...addedAgain(situation, mac),
     ...(link.loaded ?? []).filter((each) => ours.has(each)),
   ]);
-  addresses.delete(`${address}/${prefix}`);
-  return addresses.size === 0 ? [] : [{ mac, name, addresses: [...addresses] }];
+  const own = `${address}/${prefix}`;
+  if (withoutMetric) addresses.add(own);
+  else addresses.delete(own);
+  if (addresses.size === 0) return [];
+  return [{ mac, name, addresses: [...addresses], ...(withoutMetric && { withoutMetric: own }) }];
+}
+
+/**
+ * Whether networkd loaded the address of a NIC before the metric file came. The record keeps such an address among the
+ * addresses that networkd adds again during the boot.
+ */
+function isHeldWithoutMetric(
+  situation: Situation,
+  nic: Interface,
+  yielding: Network,
+  metrics: readonly FileStep[],
+): boolean {
+  const { desired, host } = situation;
+  if (byNetworkManager(desired.kind) || !yielding.includes(nic)) return false;
+  const own = `${nic.address}/${nic.prefix}`;
+  const path = metricPath(nic, desired.kind);
+  const isNew = metrics.some((step) => step.op === 'write' && step.path === path);
+  const isLoaded = nicOf(host.links, nic.mac)?.loaded?.includes(own) === true;
+  return isLoaded && (isNew || addedAgain(situation, nic.mac).includes(own));
 }
 
 /**

@@ -71,8 +71,27 @@ export function describeNotRestored(notRestored: readonly string[]): string {
  * the boot.
  */
 export function describeLingering(lingering: readonly Lingering[]): string {
-  const nics = lingering.map(({ name, addresses }) => `${name} ${addresses.join(', ')}`).join('; ');
-  return `systemd-networkd still holds addresses that it loaded at boot, and adds them again when a NIC loses its carrier and gets it back: ${nics}; a reboot ends this, \`multinic retry\` mends it after it happened`;
+  const removed = lingering.flatMap(({ name, addresses, withoutMetric }) => {
+    const others = addresses.filter((address) => address !== withoutMetric);
+    return others.length === 0 ? [] : [`${name} ${others.join(', ')}`];
+  });
+  const unmetered = lingering.flatMap(({ name, withoutMetric }) =>
+    withoutMetric === undefined ? [] : [`${name} ${withoutMetric}`],
+  );
+  const ends = 'a reboot ends this, `multinic retry` mends it after it happened';
+  const whenever = 'when a NIC loses its carrier and gets it back';
+  return [
+    ...(removed.length === 0
+      ? []
+      : [
+          `systemd-networkd still holds addresses that it loaded at boot, and adds them again ${whenever}: ${removed.join('; ')}; ${ends}`,
+        ]),
+    ...(unmetered.length === 0
+      ? []
+      : [
+          `systemd-networkd loaded addresses without the metric that lets the node's own NIC come first, and adds them so ${whenever}, which can cut the node off: ${unmetered.join('; ')}; ${ends}`,
+        ]),
+  ].join('. ');
 }
 
 /** Describes the NICs of the commit that stay as they are because other software uses them. */
