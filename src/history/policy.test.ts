@@ -317,6 +317,27 @@ describe('which trees', () => {
   });
 });
 
+describe('a link-local address', () => {
+  const linkLocal = { ...nic(0), address: '169.254.7.10' };
+
+  test('is refused where the branch does not have it, also on another interface', async () => {
+    const push = pushed({ tree: objects.tree(filesOf([linkLocal, nic(1)])) });
+    await expect(check(push)).rejects.toThrow(/169\.254\.7\.10 is a link-local address/);
+    expect(await refusal(push)).toBe('InvalidTree');
+    const stored = filesOf([linkLocal]);
+    const moved = filesOf([{ ...linkLocal, mac: nic(5).mac }]);
+    expect(await refusal(pushed({ tree: objects.tree(moved) }, stored))).toBe('InvalidTree');
+  });
+
+  test('that the branch has from an earlier version stays, with a warning', async () => {
+    const push = pushed({ tree: objects.tree(filesOf([{ ...linkLocal, mtu: 1400 }])) }, filesOf([linkLocal]));
+    expect(await check(push)).toEqual([
+      'node/a: multinic0 (02:00:00:00:00:00): multinic0 mtu 1500 -> 1400',
+      'node/a: warning: multinic0 (02:00:00:00:00:00): 169.254.7.10 is a link-local address, which every network has; write the address of the port',
+    ]);
+  });
+});
+
 describe('what a push changes', () => {
   test('is said for each interface, by name and MAC', async () => {
     const after = [{ ...nic(0, 1400), address: '10.0.0.11' }, nic(2)];

@@ -4,6 +4,7 @@
 import type { MultinicError } from '../api/errors.ts';
 import { ZERO_OID } from '../api/oid.ts';
 import type { Commit, Oid, Push, PushPolicy, Reader } from '../store/model/store-port.ts';
+import { linkLocalProblem, partLinkLocals } from '../network/link-local.ts';
 import { describeNics } from './commit-format.ts';
 import { isByController } from './node-branch.ts';
 import {
@@ -44,7 +45,12 @@ export class NodeBranchPolicy implements PushPolicy {
       if (before !== undefined) await refuseStrayRevert(objects, name, commit, before, network);
       before = network;
     }
-    return describeNics(branch.network ?? [], before ?? []).map((line) => `node/${name}: ${line}`);
+    const { stored } = partLinkLocals(before ?? [], branch.network ?? []);
+    const warnings = stored.map(
+      (nic) => `warning: ${nic.name} (${nic.mac}): ${linkLocalProblem(nic, '')?.message}`,
+    );
+    const lines = [...describeNics(branch.network ?? [], before ?? []), ...warnings];
+    return lines.map((line) => `node/${name}: ${line}`);
   }
 
   /**

@@ -7,6 +7,7 @@ import { MAX_INTERFACES, type Network } from '../network/interface.ts';
 import type { NodeIdentity } from '../network/node.ts';
 import type { Renderer } from '../network/renderer.ts';
 import { rendererOf } from '../network/renderers.ts';
+import { linkLocalProblem, partLinkLocals } from '../network/link-local.ts';
 import { findHidden } from '../network/text.ts';
 import { NODE_FILE, readTree } from '../network/tree.ts';
 import type { Listing, Oid, Reader } from '../store/model/store-port.ts';
@@ -77,7 +78,20 @@ export class PushedTrees {
     this.#checkListing(short, listing);
     const files = await this.#of(short, () => this.#objects.files(commit, '', PUSHED_TREE));
     await this.#checkFiles(short, listing, files);
-    return this.#read(short, () => readTree(files).network);
+    const network = this.#read(short, () => readTree(files).network);
+    this.#refuseLinkLocals(short, network);
+    return network;
+  }
+
+  /** Compares with the branch before the push, because an earlier version may have stored a link-local address. */
+  #refuseLinkLocals(short: string, network: Network): void {
+    const { added } = partLinkLocals(network, this.#branch.network ?? []);
+    const problems = added.flatMap((nic) => {
+      const [path = ''] = this.#renderer.render(nic).keys();
+      return linkLocalProblem(nic, path) ?? [];
+    });
+    if (problems.length > 0)
+      throw new InvalidInputError('InvalidTree', `${short} can't be applied`, problems);
   }
 
   #checkListing(short: string, listing: Listing): void {

@@ -1,15 +1,10 @@
 // One node's entry of a CR as main keeps it: the text as written, with its judgement.
 
+import { linkLocalProblem } from '../network/link-local.ts';
 import { createHash } from 'node:crypto';
 import { parse, stringify } from 'yaml';
 import type { Problem } from '../api/errors.ts';
-import {
-  admitEntry,
-  linkLocalProblem,
-  withProblems,
-  type AdmittedEntry,
-  type JudgedEntry,
-} from '../network/admission.ts';
+import { admitEntry, withProblems, type AdmittedEntry, type JudgedEntry } from '../network/admission.ts';
 import type { WantedInterface } from '../network/interface.ts';
 import { nodeIdKey } from '../network/text.ts';
 

@@ -2,11 +2,11 @@
 // other nodes go on. An admitted entry is normalised; a refusal names the field and the remedy.
 
 import type { z } from 'zod';
+import { keyOfAddress, linkLocalProblem } from './link-local.ts';
 import { InvalidInputError, type Problem } from '../api/errors.ts';
 import { InterfaceConfig, KIND, MultiNicBizConfigSpec, NodeConfig } from '../api/multinicbizconfig.ts';
 import {
   contains,
-  isLinkLocal,
   networkAddress,
   parseAddress,
   parseCidr,
@@ -334,18 +334,6 @@ function refuseLinkLocal(
     );
   });
   return { entries: result, warnings };
-}
-
-function keyOfAddress({ mac, address }: WantedInterface): string {
-  return `${mac} ${address}`;
-}
-
-/** The problem of an interface whose address is link-local. */
-export function linkLocalProblem({ address }: WantedInterface, path: string): Problem | undefined {
-  const parsed = parseAddress(address);
-  if (parsed === undefined || !isLinkLocal(parsed)) return undefined;
-  const message = `${address} is a link-local address, which every network has; write the address of the port`;
-  return { path, code: 'LinkLocalAddress', message };
 }
 
 /** Adds problems to an entry. An entry with a problem configures nothing. */

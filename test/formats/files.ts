@@ -57,7 +57,14 @@ export function mainFiles(): string[] {
   const spec = {
     providerId: 'provider',
     specHash: 'hash',
-    nodeConfigs: [{ attachedNodeId: 'i-1', attachedNodeName: 'worker-1', interfaces: [] }],
+    nodeConfigs: [
+      { attachedNodeId: 'i-1', attachedNodeName: 'worker-1', interfaces: [] },
+      {
+        attachedNodeId: 'i-2',
+        attachedNodeName: 'worker-2',
+        interfaces: [{ macAddress: MAC, address: '169.254.1.10', cidr: '169.254.1.10/24', mtu: 1500 }],
+      },
+    ],
   };
   const object = {
     ref: { group: 'multinic.io', namespace: 'multinic-system', name: 'fleet' },

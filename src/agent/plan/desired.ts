@@ -2,8 +2,15 @@ import { ZERO_OID, type Oid } from '../../api/oid.ts';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { InvalidInputError, MultinicError, type Problem } from '../../api/errors.ts';
+import type { Network } from '../../network/interface.ts';
+import { linkLocalProblem, partLinkLocals } from '../../network/link-local.ts';
+import { entriesByMac } from '../../network/mac.ts';
 import type { NodeIdentity } from '../../network/node.ts';
+import { rendererOf } from '../../network/renderers.ts';
 import { managedFiles, readTree } from '../../network/tree.ts';
+import type { Applied } from '../files/host-record.ts';
+import type { ManagedNic } from '../files/managed-files.ts';
+import { ipOf } from '../host/links.ts';
 import type { Desired } from './plan.ts';
 
 /** A branch as it was checked out, before any check. */
@@ -68,6 +75,30 @@ function filesBelow(dir: string): string[] {
       `--tree ${dir}: ${(error as Error).message}; name a folder with a node's branch checked out`,
     );
   }
+}
+
+/**
+ * Refuses a link-local address that the agent has not given this host before.
+ * @returns interfaces whose link-local address the host has from an earlier version
+ * @throws InvalidInputError `InvalidTree`
+ */
+export function expectNoNewLinkLocal(
+  { commit, kind, network }: Desired,
+  applied: Applied | undefined,
+  managed: readonly ManagedNic[],
+): Network {
+  const given = [
+    ...entriesByMac(applied?.nics ?? {}).map(([mac, { address }]) => ({ mac, address: ipOf(address) })),
+    ...managed.flatMap(({ nic }) => nic ?? []),
+  ];
+  const { stored, added } = partLinkLocals(network, given);
+  const problems = added.flatMap((nic) => {
+    const [path = ''] = rendererOf(kind).render(nic).keys();
+    return linkLocalProblem(nic, path) ?? [];
+  });
+  if (problems.length > 0)
+    throw new InvalidInputError('InvalidTree', `commit ${commit.slice(0, 10)}`, problems);
+  return stored;
 }
 
 /** The tree without interfaces, which a cleanup applies. It is no commit. */

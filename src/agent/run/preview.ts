@@ -5,6 +5,7 @@ import type { NextBoot } from '../foreign/next-boot.ts';
 import type { BootNic } from '../foreign/systemd-files.ts';
 import { examine, withUses, type ExamineContext } from './examine.ts';
 import type { FileStep } from '../plan/file-order.ts';
+import { expectNoNewLinkLocal } from '../plan/desired.ts';
 import { describedNics } from '../foreign/foreign-files.ts';
 import { describes } from '../foreign/foreign-nics.ts';
 import type { Host } from '../host/host.ts';
@@ -151,6 +152,7 @@ async function foresee(
   { desired, expectedRecord = record.applied?.commit ?? null, peers, mode, probes }: PreviewOptions,
 ): Promise<Pick<Preview, 'result'> & Partial<Preview>> {
   const { applied } = record;
+  expectNoNewLinkLocal(desired, applied, readManaged(root));
   const decision = decide(
     readSituation(root, detected, { desired, applied, expectedRecord, links: mode !== 'files' }),
   );

@@ -286,6 +286,14 @@ describe('success', () => {
     });
   });
 
+  test('a link-local address that the host has from an earlier version stays', async () => {
+    const stored = nic(0, { address: '169.254.7.10' });
+    makeRoot(root, machine(4), Object.fromEntries(managedFiles(renderTree(identity('netplan'), [stored]))));
+    const outcome = await apply({ network: [{ ...stored, mtu: 1400 }] });
+    expect(outcome).toMatchObject({ result: 'Applied' });
+    expect(link(nic(0).mac)?.addresses).toEqual(['169.254.7.10/24']);
+  });
+
   test.each<[string, (host: RecordedMachine) => void]>([
     [
       'is part of ovs-system',
@@ -677,6 +685,13 @@ describe('a NIC in the subnet of another NIC', () => {
 });
 
 describe('nothing is touched', () => {
+  test.each(['169.254.7.10', 'fe80::7'])('a new link-local address: %s', async (address) => {
+    const network = [nic(0, { address, prefix: address.includes(':') ? 64 : 24 })];
+    const outcome = await refusal({ network });
+    expect(outcome).toMatchObject({ result: 'Failed', reason: 'InvalidTree', step: 'tree' });
+    expect(outcome.message).toContain(`${address} is a link-local address`);
+  });
+
   test('a newer tip', async () => {
     const branch = { checkout: async () => ({ tip: SECOND, entries: new Map() }) };
     expect((await refusal({ branch })).result).toBe('Superseded');

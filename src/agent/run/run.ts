@@ -7,7 +7,7 @@ import type { NodeIdentity } from '../../network/node.ts';
 import { treeId } from '../../network/tree.ts';
 import { deadManSeconds } from './deadline.ts';
 import { change, FailedChange } from './host-change.ts';
-import { NOTHING, readDesired, type Checkout } from '../plan/desired.ts';
+import { expectNoNewLinkLocal, NOTHING, readDesired, type Checkout } from '../plan/desired.ts';
 import type { Host } from '../host/host.ts';
 import { linkSteps } from '../host/links.ts';
 import type { HostState } from '../host/machine.ts';
@@ -91,7 +91,11 @@ export function run(job: AgentJob, branch: Branch, dependencies: Dependencies): 
   return reported(task, dependencies, async (record, steps) => {
     const checkout = await steps.do('checkout', () => steps.unless(branch.checkout()));
     if (checkout.tip !== job.commit) return superseded(job.commit, checkout.tip);
-    const { desired, node } = await steps.do('tree', () => readDesired(job.commit, job.node, checkout));
+    const { desired, node } = await steps.do('tree', () => {
+      const read = readDesired(job.commit, job.node, checkout);
+      warnOfLinkLocals(read.desired, record.applied, dependencies);
+      return read;
+    });
     await warnOfOtherMachine(node, dependencies);
     return reconcile(task, desired, record, steps, dependencies);
   });
@@ -204,6 +208,16 @@ function logOrphans({ orphans }: Plan, log: Log): void {
   const paths = orphans.map(({ path }) => path);
   const what = paths.length === 0 ? 'nothing is orphaned' : `${paths.length} orphaned: ${paths.join(', ')}`;
   log.info({ orphans }, `CleanupOrphanedConfigs: ${what}`);
+}
+
+/** @throws InvalidInputError `InvalidTree` for a link-local address that the host does not have from us */
+function warnOfLinkLocals(
+  desired: Desired,
+  applied: Applied | undefined,
+  { root, log }: Pick<Dependencies, 'root' | 'log'>,
+): void {
+  const stored = expectNoNewLinkLocal(desired, applied, readManaged(root));
+  if (stored.length > 0) log.warn({ stored }, 'link-local addresses from an earlier version stay');
 }
 
 /**
