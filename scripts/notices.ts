@@ -17,15 +17,15 @@ interface Manifest {
 }
 
 /** Text of THIRD-PARTY-NOTICES.txt for a bundle: name, version, licence and licence text of each package in it. */
-export async function thirdPartyNotices(metafile: Metafile): Promise<string> {
-  const notices = await Promise.all(bundledFolders(metafile).map(notice));
+export async function thirdPartyNotices(outputs: Metafile['outputs']): Promise<string> {
+  const notices = await Promise.all(bundledFolders(outputs).map(notice));
   const intro = `The bundle contains ${notices.length} packages of other authors, each under the licence that follows its name.`;
   return [intro, ...notices.toSorted()].join(`\n\n${RULE}\n`);
 }
 
 /** Folders of the packages whose files are in an output. A package that is there in two versions has two folders. */
-function bundledFolders(metafile: Metafile): string[] {
-  const files = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.keys(inputs));
+function bundledFolders(outputs: Metafile['outputs']): string[] {
+  const files = Object.values(outputs).flatMap(({ inputs }) => Object.keys(inputs));
   return [...new Set(files.flatMap((file) => packageFolder(file) ?? []))];
 }
 

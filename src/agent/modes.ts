@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import pino from 'pino';
 import * as z from 'zod';
 import { hasCode, MultinicError } from '../api/errors.ts';
 import { AgentJob, NODE_ADDRESS_VARIABLE } from '../api/job.ts';
@@ -13,7 +12,6 @@ import type { Host } from './host/host.ts';
 import { limit } from './run/deadline.ts';
 import { liveHost } from './live/live-host.ts';
 import { isRunning } from './live/live-machine.ts';
-import type { Log } from './run/run-log.ts';
 import { openRoot } from './files/managed-files.ts';
 import { recordedHost } from './recorded/recorded-host.ts';
 import { apiServerOf } from './host/probe.ts';
@@ -103,7 +101,7 @@ export interface ObserveOptions extends PlanOptions, Pick<HostOptions, 'outcome'
  */
 export async function observe(options: ObserveOptions): Promise<Observation> {
   const { outcome } = options;
-  const log = outcome === undefined ? pino({ level: 'silent' }) : stderrLog();
+  const log = await openLog(outcome === undefined ? 'silent' : 'info');
   try {
     const root = openHost(options);
     const task = observationTask(options);
@@ -163,7 +161,7 @@ async function withHost(
   deadlineSeconds: () => number,
   action: (dependencies: Dependencies) => Promise<Outcome>,
 ): Promise<number> {
-  const log = stderrLog();
+  const log = await openLog();
   try {
     const signal = limit(deadlineSeconds());
     const root = openHost(options);
@@ -193,9 +191,12 @@ async function withHost(
   }
 }
 
-function stderrLog(): Log {
+/** The log of a run or an observation, on stderr. The other modes load no logger. */
+async function openLog(level: 'info' | 'silent' = 'info') {
+  // pino is a CommonJS module, which is the default export of a bundle in several files.
+  const { default: pino } = await import('pino');
   return pino(
-    { base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
     pino.destination({ fd: 2, sync: true }),
   );
 }

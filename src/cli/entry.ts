@@ -1,6 +1,8 @@
 // The bundle's first file checks only whether this Node can run the rest, because an older Node would die somewhere
 // inside of it with a stack. The rest is a chunk that is loaded after the check.
 
+import { setFlagsFromString } from 'node:v8';
+
 const OLDEST = 24;
 
 if (Number(process.versions.node.split('.', 1)[0]) < OLDEST) {
@@ -10,4 +12,8 @@ if (Number(process.versions.node.split('.', 1)[0]) < OLDEST) {
   process.exit(1);
 }
 
-await import('./program.ts');
+if (process.argv[2] === 'agent') {
+  // The agent ends in a second: to optimise a function would cost 6 MB, a tenth of the agent's memory, and save nothing.
+  setFlagsFromString('--no-turbofan');
+  await import('./agent-program.ts');
+} else await import('./program.ts');

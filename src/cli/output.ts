@@ -6,7 +6,7 @@ import { formatProblem, InvalidInputError, MultinicError } from '../api/errors.t
 import { printable, printableJson } from '../network/text.ts';
 import { completed } from './remedy.ts';
 import { EXIT } from '../api/exit-codes.ts';
-import type { Row } from './table.ts';
+import { formatTable, widthFor, wrapLast, type Row } from './table.ts';
 
 export type Format = 'table' | 'wide' | 'name' | 'json' | 'yaml';
 
@@ -54,9 +54,9 @@ export function print(text: string): void {
  * The width of letters is a matter of large tables, which a run of the agent must not load.
  */
 export async function printTable(head: Row, rows: readonly Row[]): Promise<void> {
-  const { formatTable, wrapLast } = await import('./table.ts');
-  const [, ...wrapped] = wrapLast([head, ...rows], process.stdout.columns);
-  print(formatTable([head.map((cell) => paint.dim(cell)), ...wrapped]));
+  const widthOf = await widthFor([head, ...rows]);
+  const [, ...wrapped] = wrapLast([head, ...rows], process.stdout.columns, widthOf);
+  print(formatTable([head.map((cell) => paint.dim(cell)), ...wrapped], widthOf));
 }
 
 /** Version of every object that a program reads; docs/cli.md says what stays. */
