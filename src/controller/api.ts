@@ -11,6 +11,7 @@ import type { Route, RouteCall } from '../store/http/routes.ts';
 import { CONTROLLER, isControllerAddress } from '../store/model/committer.ts';
 import type { ControllerContext } from './controller-context.ts';
 import type { Requester } from './sink-port.ts';
+import { NodeTurns } from './node-turns.ts';
 import { reportOf } from './status-report.ts';
 
 /** The author as the person states it; without one, the principal is the author. */
@@ -89,6 +90,7 @@ function hostTreeRoute({ hostTrees }: ControllerContext): Route {
 
 /** Starts a pass after each command that changes something. */
 function commandRoutes({ commands, passTrigger, log }: ControllerContext): Route[] {
+  const turns = new NodeTurns();
   const command = <T extends { author?: z.infer<typeof Author> | undefined }>(
     pattern: string,
     schema: z.ZodType<T>,
@@ -101,7 +103,7 @@ function commandRoutes({ commands, passTrigger, log }: ControllerContext): Route
       const body = schema.parse(call.body ?? {});
       const { node = '' } = call.params;
       const by = requester(call, body.author);
-      const result = await act(node, body, by);
+      const result = await turns.of(node, () => act(node, body, by));
       log.info(
         { command: pattern, ...(node !== '' && { node }), author: by.name, principal: by.principal },
         'command',

@@ -3,7 +3,7 @@
 import { MultinicError } from '../api/errors.ts';
 import { sameNetwork, type Network } from '../network/interface.ts';
 import { readTree } from '../network/tree.ts';
-import type { Oid, Reader } from '../store/model/store-port.ts';
+import type { Commit, Oid, Reader } from '../store/model/store-port.ts';
 import type { Branch } from './node-branch.ts';
 
 export interface RollbackTarget {
@@ -39,10 +39,12 @@ export async function rollbackTarget(
       { data: { node: branch.name, tip: branch.tip.oid } },
     );
   }
-  for (const commit of await reader.log(branch.tip.oid, { firstParent: true })) {
-    const network = await networkOf(reader, commit.oid);
-    if (network !== undefined && !sameNetwork(network, branch.network))
-      return { commit: commit.oid, network };
+  // Walk commit by commit: the target is nearly always near, and a list of a long branch takes a process and its time.
+  for (let next: Oid | undefined = branch.tip.oid; next !== undefined;) {
+    const network = await networkOf(reader, next);
+    if (network !== undefined && !sameNetwork(network, branch.network)) return { commit: next, network };
+    const commit: Commit = await reader.commit(next);
+    next = commit.parents[0];
   }
   throw new MultinicError(
     'NothingToRollBack',
