@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { NodeTurns } from './node-turns.ts';
 
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 test('commands for one node run one after the other, also after one that failed; other nodes do not wait', async () => {
   const turns = new NodeTurns();
   const steps: string[] = [];
@@ -11,7 +13,6 @@ test('commands for one node run one after the other, also after one that failed;
       await new Promise<void>((resolve) => ends.set(name, resolve));
       if (fails) throw new Error(name);
     });
-  const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   const first = run('first', 'a', true);
   const second = run('second', 'a');
   const other = run('other', 'b');
