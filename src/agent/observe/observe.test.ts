@@ -228,6 +228,16 @@ describe('a host as its commit has it', () => {
     expect(warnings).toEqual(['NicLeft']);
   });
 
+  test('is Observed with a warning where cloud-init will rename a NIC', async () => {
+    await configure();
+    mkdirSync(join(path, 'var/lib/cloud/instance'), { recursive: true });
+    writeFileSync(
+      join(path, 'var/lib/cloud/instance/network-config.json'),
+      JSON.stringify({ version: 1, config: [{ type: 'physical', name: 'ens6', mac_address: nic(0).mac }] }),
+    );
+    expect(await look()).toMatchObject({ result: 'Observed', warnings: ['CloudInitRenames'] });
+  });
+
   test('is Observed with another comment in a file, because it means the same', async () => {
     await configure();
     editFile(FILE, (content) => `# a remark\n${content}`);

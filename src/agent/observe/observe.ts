@@ -8,6 +8,7 @@ import { treeId } from '../../network/tree.ts';
 import { HostRecord, type Applied } from '../files/host-record.ts';
 import { readManaged, RECORD } from '../files/managed-files.ts';
 import type { Root } from '../files/root.ts';
+import { renamedByCloudInit } from '../foreign/cloud-init.ts';
 import { findOverridden } from '../foreign/next-boot.ts';
 import type { Host } from '../host/host.ts';
 import type { HostState, MachineIdentity } from '../host/machine.ts';
@@ -20,7 +21,9 @@ import {
   adopt,
   describeError,
   describeLeft,
+  CLOUD_INIT_RENAMES,
   describeLingering,
+  describeRenamed,
   diverged,
   NETWORKD_HOLDS,
   NIC_LEFT,
@@ -216,13 +219,19 @@ async function report(
   situation: Situation,
   plan: Plan,
   found: readonly FoundDifference[],
-  { log }: Observer,
+  { root, log }: Observer,
 ): Promise<Finding> {
   const { left } = plan;
   const lingering = task.mode === 'full' ? [] : plan.lingering;
   if (left.length > 0) log.warn({ left }, describeLeft(left));
   if (lingering.length > 0) log.warn({ lingering }, describeLingering(lingering));
-  const codes = [...(left.length > 0 ? [NIC_LEFT] : []), ...(lingering.length > 0 ? [NETWORKD_HOLDS] : [])];
+  const renamed = renamedByCloudInit(root, plan.present);
+  if (renamed.length > 0) log.warn({ renamed }, describeRenamed(renamed));
+  const codes = [
+    ...(left.length > 0 ? [NIC_LEFT] : []),
+    ...(lingering.length > 0 ? [NETWORKD_HOLDS] : []),
+    ...(renamed.length > 0 ? [CLOUD_INIT_RENAMES] : []),
+  ];
   const warnings = codes.length > 0 ? { warnings: codes } : {};
   if (found.length === 0) {
     const appeared = appearedNics(situation, plan);

@@ -16,7 +16,15 @@ import { readManaged } from '../files/managed-files.ts';
 import { bootNics, decide, needsReload, type Desired, type FoundNic, type Plan } from '../plan/plan.ts';
 import { useOf } from '../plan/preflight.ts';
 import { HostRecord } from '../files/host-record.ts';
-import { describeLeft, describeLingering, NETWORKD_HOLDS, NIC_LEFT } from './result.ts';
+import { renamedByCloudInit } from '../foreign/cloud-init.ts';
+import {
+  CLOUD_INIT_RENAMES,
+  describeLeft,
+  describeLingering,
+  describeRenamed,
+  NETWORKD_HOLDS,
+  NIC_LEFT,
+} from './result.ts';
 import type { Root } from '../files/root.ts';
 import { readSituation } from '../plan/situation.ts';
 import { validateStaged } from './staging.ts';
@@ -168,6 +176,7 @@ async function foresee(
     validateStaged(root, host.boot, desired.kind, plan, bootNics(plan, before, applied));
   const { nextBoot, doubts } = changes ? { nextBoot: await boot(), doubts: [] } : await doubtful(plan, boot);
   const held = mode === 'full' ? [] : plan.lingering;
+  const renamed = renamedByCloudInit(root, plan.present);
   return {
     result: changes ? 'change' : 'none',
     files: plan.files.map(({ op, path }) => ({ op, path })),
@@ -180,6 +189,7 @@ async function foresee(
       ...(plan.left.length === 0 ? [] : [{ reason: NIC_LEFT, message: describeLeft(plan.left) }]),
       ...(held.length === 0 ? [] : [{ reason: NETWORKD_HOLDS, message: describeLingering(held) }]),
       ...doubts,
+      ...(renamed.length === 0 ? [] : [{ reason: CLOUD_INIT_RENAMES, message: describeRenamed(renamed) }]),
     ],
   };
 }

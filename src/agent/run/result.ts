@@ -1,6 +1,7 @@
 import { MultinicError } from '../../api/errors.ts';
 import type { Outcome } from '../../api/outcome.ts';
 import type { FoundNic, Lingering, Plan } from '../plan/plan.ts';
+import type { CloudInitName } from '../foreign/cloud-init.ts';
 import type { LeftNic } from '../plan/used-nics.ts';
 import type { Applied } from '../files/host-record.ts';
 import type { AnyReason, Reason } from '../../api/reasons/reasons.ts';
@@ -17,11 +18,13 @@ export type Report = Pick<Outcome, 'result'> &
 /**
  * @param notRestored routes, rules and addresses of other software that could not be restored
  * @param doubt reason why the next boot may have another result
+ * @param renamed NICs that cloud-init renames at the next boot
  */
 export function success(
   { missing, files, lingering, left }: Plan,
   notRestored: readonly string[],
   doubt?: MultinicError,
+  renamed: readonly CloudInitName[] = [],
 ): Report {
   const last = new Map(files.map((step) => [step.path, step.op]));
   const paths = (op: 'write' | 'remove'): string[] =>
@@ -34,12 +37,14 @@ export function success(
     ...(lingering.length === 0 ? [] : [describeLingering(lingering)]),
     ...(notRestored.length === 0 ? [] : [describeNotRestored(notRestored)]),
     ...(doubt === undefined ? [] : [`at the next boot: ${doubt.message}`]),
+    ...(renamed.length === 0 ? [] : [describeRenamed(renamed)]),
   ].join('. ');
   const warnings: AnyReason[] = [];
   if (left.length > 0) warnings.push(NIC_LEFT);
   if (lingering.length > 0) warnings.push(NETWORKD_HOLDS);
   if (notRestored.length > 0) warnings.push(OTHERS_LOST);
   if (doubt !== undefined) warnings.push(doubt.code);
+  if (renamed.length > 0) warnings.push(CLOUD_INIT_RENAMES);
   return {
     ...(missing.length === 0 ? { result: 'Applied' } : { result: 'Pending', reason: 'InterfacesMissing' }),
     ...(message !== '' && { message }),
@@ -56,6 +61,14 @@ export const NIC_LEFT: Reason = 'NicLeft';
 
 /** Warning: networkd still holds addresses of an old file. */
 export const NETWORKD_HOLDS: Reason = 'NetworkdHoldsOldFile';
+
+/** Warning: cloud-init renames a NIC of the commit at the next boot. */
+export const CLOUD_INIT_RENAMES: Reason = 'CloudInitRenames';
+
+export function describeRenamed(renamed: readonly CloudInitName[]): string {
+  const nics = renamed.map(({ nic, name, file }) => `${nic.name} (${nic.mac}) ${name} by ${file}`).join('; ');
+  return `at the next boot cloud-init names NICs of the commit otherwise: ${nics}; write \`network: {config: disabled}\` in /etc/cloud/cloud.cfg.d/99-disable-network-config.cfg on the node`;
+}
 
 const LISTED = 5;
 

@@ -294,6 +294,22 @@ describe('success', () => {
     expect(link(nic(0).mac)?.addresses).toEqual(['169.254.7.10/24']);
   });
 
+  test('warns where cloud-init will rename a NIC at the next boot', async () => {
+    mkdirSync(join(root, 'etc/cloud/cloud.cfg.d'), { recursive: true });
+    const settings = join(root, 'etc/cloud/cloud.cfg.d/50-net.cfg');
+    const ethernets = { id0: { match: { macaddress: nic(1).mac }, 'set-name': 'ens6' } };
+    writeFileSync(settings, stringify({ network: { version: 2, ethernets } }));
+    expect(await apply()).toMatchObject({
+      result: 'Applied',
+      warnings: ['CloudInitRenames'],
+      message: expect.stringContaining(
+        `multinic1 (${nic(1).mac}) ens6 by etc/cloud/cloud.cfg.d/50-net.cfg; write \`network: {config: disabled}\``,
+      ),
+    });
+    writeFileSync(settings, stringify({ network: { config: 'disabled' } }));
+    expect(await apply({ expectedRecord: FIRST })).not.toHaveProperty('warnings');
+  });
+
   test.each<[string, (host: RecordedMachine) => void]>([
     [
       'is part of ovs-system',

@@ -13,6 +13,7 @@ import { linkSteps } from '../host/links.ts';
 import type { HostState } from '../host/machine.ts';
 import { takeLock, type Lock } from './host-lock.ts';
 import type { Log } from './run-log.ts';
+import { renamedByCloudInit } from '../foreign/cloud-init.ts';
 import { readManaged } from '../files/managed-files.ts';
 import { hostFiles } from '../plan/host-files.ts';
 import { bootNics, decide, needsReload, type Desired, type Plan } from '../plan/plan.ts';
@@ -24,7 +25,9 @@ import {
   describeError,
   describeLeft,
   describeLingering,
+  CLOUD_INIT_RENAMES,
   describeNotRestored,
+  describeRenamed,
   NIC_LEFT,
   OTHERS_LOST,
   diverged,
@@ -177,8 +180,10 @@ async function reconcile(
     log.warn({ lingering: plan.lingering }, `NetworkdHoldsOldFile: ${describeLingering(plan.lingering)}`);
   }
   if (doubt !== undefined) log.warn({ err: doubt }, 'the next boot may have another result');
+  const renamed = renamedByCloudInit(root, plan.present);
+  if (renamed.length > 0) log.warn({ renamed }, `${CLOUD_INIT_RENAMES}: ${describeRenamed(renamed)}`);
   return await steps.always('report', () => ({
-    ...success(plan, notRestored, doubt),
+    ...success(plan, notRestored, doubt, renamed),
     tree: treeId(hostFiles(readManaged(root), desired, plan)),
   }));
 }

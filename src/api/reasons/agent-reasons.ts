@@ -115,6 +115,10 @@ export const AGENT_REASONS = {
     ],
   }),
   ...rows('never', 'node', {
+    CloudInitRenames: [
+      'Warning: cloud-init gives a NIC another name at the next boot.',
+      'Write network: {config: disabled} for cloud-init on the node.',
+    ],
     NetworkdHoldsOldFile: [
       'Warning: networkd still holds the file of the boot.',
       'Reboot, or run with full.',
