@@ -6,6 +6,7 @@ import { expect } from 'vitest';
 import { MultinicError } from '../../src/api/errors.ts';
 import type { Detection, Preview } from '../../src/agent/run/preview.ts';
 import { NODE_ADDRESS_VARIABLE, type AgentJob } from '../../src/api/job.ts';
+import { Observation } from '../../src/api/observation.ts';
 import type { Network } from '../../src/network/interface.ts';
 import type { RendererKind } from '../../src/network/node.ts';
 import { Lab } from '../nodes/lab.ts';
@@ -65,6 +66,8 @@ export class LiveHost<M extends Guest = Machine> {
   log = '';
   /** Time that the last run and its commands had a CPU, which other work of the machine hardly changes. */
   cpuSeconds = 0;
+  /** Number of processes that the last observation started. */
+  processes = 0;
 
   private constructor(lab: Lab, machine: M, store: TestStore, dir: string) {
     this.lab = lab;
@@ -153,6 +156,22 @@ export class LiveHost<M extends Guest = Machine> {
   /** A pod, and hardly anything in it. */
   async emptyPod(): Promise<void> {
     await this.#shell(inPod(this.#dir, ['true']));
+  }
+
+  /** An observation, as its Job makes it, against the commit that was applied last. */
+  async observe(): Promise<Observation> {
+    const job = writeJob({
+      dir: this.#dir,
+      root: HOST_ROOT,
+      url: this.store.server.url,
+      commit: this.#applied ?? '',
+      expectedRecord: this.#applied,
+    });
+    // Node says on stderr which processes it starts.
+    const { log, outcome } = await this.#agent(['observe', '--job', job], ['NODE_DEBUG=child_process']);
+    this.processes = [...log.matchAll(/CHILD_PROCESS \d+: spawn /g)].length;
+    this.log = log.replaceAll(/^CHILD_PROCESS \d+: spawn [^]*?^}\n/gm, '');
+    return Observation.parse(outcome);
   }
 
   /** What `agent plan` says that a run would do. */
