@@ -7,7 +7,7 @@ import type { Outcome } from '../api/outcome.ts';
 import { httpBranch, observedBranch } from './fetch/store-branch.ts';
 import { observe as observeHost, type ObservationTask } from './observe/observe.ts';
 import { hostCommandMs } from './command/host-command.ts';
-import { readDesired, readTreeFolder } from './plan/desired.ts';
+import { readDesired, readTreeFolder, without } from './plan/desired.ts';
 import type { Host } from './host/host.ts';
 import { limit } from './run/deadline.ts';
 import { liveHost } from './live/live-host.ts';
@@ -85,7 +85,7 @@ export async function plan(options: PlanOptions): Promise<Preview> {
   }
   const { desired } = readDesired(job.commit, job.node, checkout);
   return preview(root, host, {
-    desired,
+    desired: without(desired, job.leaveOut ?? []),
     expectedRecord: job.expectedRecord,
     peers: [...peersOf(job), ...own],
     mode: job.apply,

@@ -22,6 +22,11 @@ export const AgentJob = z.strictObject({
    * outcome yet.
    */
   expectedRecord: oidSchema.nullable(),
+  /**
+   * MACs of NICs that this run leaves without configuration, because another node still has an address that the commit
+   * gives them. A later run configures them.
+   */
+  leaveOut: z.array(z.string()).optional(),
   /** Smart-HTTP URL of the store. */
   url: z.string(),
   /** Bearer token that reads this node's branch; given by file so that no process list shows it. */

@@ -6,7 +6,8 @@ import { readReason } from './reasons/reasons.ts';
 export const OUTCOME_MAX_BYTES = 4096;
 
 /**
- * Applied: the host has the commit's files, verified. Pending: the same, except for NICs that the machine lacks.
+ * Applied: the host has the commit's files, verified. Pending: the same, except for NICs that the machine lacks or that
+ * the Job leaves out.
  * Failed: the host is as before. Superseded: the tip moved; the host is untouched. Adopt: NICs already have a managed
  * name that the commit does not give them; the host is untouched. Diverged: the host's record names a commit that the
  * controller did not expect; the host is untouched. Unknown: no report says how the run ended.
@@ -55,6 +56,8 @@ export const Outcome = z.strictObject({
   removed: z.array(z.string()).default([]),
   /** MACs that are wanted but not on the machine. */
   missing: z.array(word).default([]),
+  /** MACs that the Job left out: the host has the NICs, without configuration of ours. */
+  leftOut: z.array(word).optional(),
   /** Managed names (and netplan IDs) that NICs on the host already have; the controller adopts them. */
   found: z.array(z.strictObject({ mac: word, name: word, netplanId: word.optional() })).default([]),
   /** The commit that the host's record names, when that is not the expected one; null: the host has no record. */

@@ -5,16 +5,25 @@ import type { Branch } from '../history/node-branch.ts';
 import { formatConfigRef } from '../history/commit-format.ts';
 import type { ConfigRef } from '../network/node.ts';
 import type { MirrorReport } from '../mirror/mirror.ts';
-import { foundNoStore, runs, type Decision, type NodeFacts } from '../scheduler/due.ts';
+import {
+  foundNoStore,
+  runs,
+  type Decision,
+  type EndedRun,
+  type NodeFacts,
+  type WaitsForAddress,
+} from '../scheduler/due.ts';
 import { driftOf, type RepairLimits } from '../scheduler/drift.ts';
 import type { JobStatus } from '../scheduler/job-port.ts';
 import { describePausedByConfig } from './facts.ts';
-import { conditionsOf, describeProblems, nameOf, type JudgedNode } from './condition.ts';
+import { activityOf, conditionsOf, describeProblems, nameOf, type JudgedNode } from './condition.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
 import { describeHold } from '../history/hold.ts';
 import { interfacesOf } from './interface-status.ts';
 import { describeDrift, describeStop, differencesOf } from './drift-words.ts';
 import type { ObservationReport } from './observations.ts';
+import type { AddressHolders } from '../scheduler/address-holders.ts';
+import { describeHolders, describeWait, MAX_CHAIN } from './address-conflicts.ts';
 
 /** Everything that a pass found. */
 export interface Snapshot {
@@ -24,6 +33,8 @@ export interface Snapshot {
   readonly facts: ReadonlyMap<string, NodeFacts>;
   readonly decisions: ReadonlyMap<string, Decision>;
   readonly jobs: readonly JobStatus[];
+  /** The nodes that may have an address; absent: nothing is known of addresses. */
+  readonly holders?: Pick<AddressHolders, 'of'>;
   /** Generation and spec hash of every listed CR, by `group/namespace/name`. */
   readonly listed: ReadonlyMap<string, ListedConfig>;
   /** Whether repairs go on. */
@@ -234,7 +245,14 @@ function describeNode(
   };
 }
 
-function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: NodeFacts): Verdict {
+/** @param chain nodes that wait for this one, whose messages have its state */
+function judgeNode(
+  snapshot: Snapshot,
+  name: string,
+  branch: Branch,
+  facts: NodeFacts,
+  chain: readonly string[] = [],
+): Verdict {
   const { report, decisions } = snapshot;
   if (report.stopped.has(name)) {
     return pending(
@@ -245,11 +263,7 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
   const problem = report.problems.get(name);
   if (problem !== undefined) return { state: 'Failed', reason: problem.code, message: problem.message };
   const decision = decisions.get(name);
-  const newest = runs(facts)[0];
-  const why = newest && {
-    ...(newest.reason !== undefined && { reason: newest.reason }),
-    ...(newest.message !== undefined && { message: newest.message }),
-  };
+  const newest = withHolders(snapshot, facts, runs(facts)[0]);
   if (decision === undefined || decision.due) return { state: 'InProgress', reason: 'JobStarting' };
   if (facts.gone === true && (decision.reason === 'UpToDate' || decision.reason === 'NotReady')) {
     return {
@@ -265,12 +279,8 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
         : { state: 'Configured', reason: 'Held', message: describeHold(branch.hold) };
     case 'NothingWanted':
       return { state: 'Configured', reason: 'NoInterfaces' };
-    case 'Waiting': {
-      const late = snapshot.jobs.find((job) => job.node === name && job.message !== undefined);
-      return late === undefined
-        ? { state: 'InProgress', reason: 'Waiting' }
-        : { state: 'InProgress', reason: 'JobNotStarting', message: late.message! };
-    }
+    case 'Waiting':
+      return notStarted(snapshot, name);
     case 'Running':
     case 'Recording':
       return { state: 'InProgress', reason: decision.reason };
@@ -287,12 +297,7 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
         message: `${newest?.record === null ? 'the host has NICs or files of ours and no record of them' : 'the host was configured by another store'}: run multinic confirm ${name} to let this one take over`,
       };
     case 'GivenUp':
-      return {
-        ...why,
-        reason: newest?.reason ?? 'GivenUp',
-        state: newest?.result === 'Pending' ? 'Pending' : 'Failed',
-        waitsFor: 'person',
-      };
+      return givenUp(newest);
     case 'BackingOff':
       return backingOff(newest);
     case 'Paused':
@@ -306,11 +311,7 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
       );
     case 'Drifted':
     case 'DriftFight':
-      return {
-        state: 'Failed',
-        reason: decision.reason,
-        message: describeDrift(name, facts.history, decision.reason),
-      };
+      return drifted(name, facts, decision.reason);
     case 'RepairsStopped':
       return pending('RepairsStopped', describeStop(facts.history, snapshot.repairs));
     // A pass adopts names before it plans, so the names that are left cannot be adopted.
@@ -319,10 +320,32 @@ function judgeNode(snapshot: Snapshot, name: string, branch: Branch, facts: Node
         'Adopt',
         `the host's NICs have names that cannot be adopted: look at the host, then run multinic retry ${name}`,
       );
+    case 'WaitsForAddress':
+      return judgeWait(snapshot, name, decision, chain);
     case 'Queued':
     case 'Withdrawing':
       return { state: 'Pending', reason: decision.reason };
   }
+}
+
+function givenUp(newest: EndedRun | undefined): Verdict {
+  return {
+    state: newest?.result === 'Pending' ? 'Pending' : 'Failed',
+    reason: newest?.reason ?? 'GivenUp',
+    ...(newest?.message !== undefined && { message: newest.message }),
+    waitsFor: 'person',
+  };
+}
+
+function drifted(name: string, { history }: NodeFacts, reason: 'Drifted' | 'DriftFight'): Verdict {
+  return { state: 'Failed', reason, message: describeDrift(name, history, reason) };
+}
+
+function notStarted({ jobs }: Snapshot, name: string): Verdict {
+  const late = jobs.find((job) => job.node === name && job.message !== undefined);
+  return late === undefined
+    ? { state: 'InProgress', reason: 'Waiting' }
+    : { state: 'InProgress', reason: 'JobNotStarting', message: late.message! };
 }
 
 function notReady({ problem }: NodeFacts): Verdict {
@@ -339,8 +362,40 @@ function paused(name: string, branch: Branch, { history, pausedByConfig }: NodeF
   return pending('Paused', `${waits}: ${remedy}`);
 }
 
+/** @param chain nodes that wait for this one */
+function judgeWait(
+  snapshot: Snapshot,
+  name: string,
+  wait: WaitsForAddress,
+  chain: readonly string[],
+): Verdict {
+  const isEnd = chain.length >= MAX_CHAIN || chain.includes(wait.holder);
+  const branch = isEnd ? undefined : snapshot.report.branches.get(wait.holder);
+  const facts = snapshot.facts.get(wait.holder);
+  const holder = branch && facts && judgeNode(snapshot, wait.holder, branch, facts, [...chain, name]);
+  const isMoving =
+    holder !== undefined &&
+    activityOf({ ...holder, attachedNodeId: '', attachedNodeName: wait.holder }) === 'moves';
+  return {
+    ...pending('WaitsForAddress', describeWait(snapshot, name, wait, holder)),
+    ...(wait.isStuck && (wait.isKept || !isMoving) && { waitsFor: 'person' }),
+  };
+}
+
+/** The newest run; its message names the nodes that have an address which the network says is taken. */
+function withHolders(
+  snapshot: Snapshot,
+  facts: NodeFacts,
+  newest: EndedRun | undefined,
+): EndedRun | undefined {
+  const holders = newest?.reason === 'AddressTaken' ? describeHolders(snapshot, facts) : undefined;
+  return newest === undefined || holders === undefined
+    ? newest
+    : { ...newest, message: [holders, newest.message].filter(Boolean).join(': ') };
+}
+
 /** Verdict on a node that backs off. A run that did not reach the store waits, and is no failure. */
-function backingOff(newest: ReturnType<typeof runs>[number] | undefined): Verdict {
+function backingOff(newest: EndedRun | undefined): Verdict {
   const failed = newest?.result === 'Failed' && !foundNoStore(newest);
   return {
     state: failed ? 'Failed' : 'Pending',

@@ -7,7 +7,7 @@ import { oidTrailer, TRAILER } from '../history/commit-format.ts';
 import type { OutcomeRecord } from '../history/outcome-branch.ts';
 import type { InventoryNode } from '../mirror/home-port.ts';
 import type { ConfigRef } from '../network/node.ts';
-import type { NodeFacts } from '../scheduler/due.ts';
+import type { NodeAddresses, NodeFacts } from '../scheduler/due.ts';
 import type { Reader } from '../store/model/store-port.ts';
 
 /** @param config annotations of the CR that configures the node */
@@ -17,6 +17,7 @@ export async function factsOf(
   listed: InventoryNode | undefined,
   history: readonly OutcomeRecord[],
   annotations: Readonly<Record<string, string>>,
+  addresses?: NodeAddresses,
 ): Promise<NodeFacts> {
   const change = branch.base.commit && oidTrailer(branch.base.commit, TRAILER.mainCommit);
   // The annotation of the Node comes before that of its CR.
@@ -45,6 +46,7 @@ export async function factsOf(
     ...(isPaused(annotations) && { pausedByConfig: true as const }),
     history,
     ...(change !== undefined && { change }),
+    ...(addresses !== undefined && { addresses }),
     ...(apply !== undefined && { apply }),
     ...(drift !== undefined && { drift }),
     ...(probes.length > 0 && { probes }),

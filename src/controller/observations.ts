@@ -108,7 +108,7 @@ export class Observations {
     const recorded = history.some((record) => record.job === job.name);
     // A run has come since, so the host is another one by now.
     const overtaken = history.some((record) => (record.stamp ?? 0) > stamp);
-    const onHost = history.find(({ result }) => result === 'Applied' || result === 'Pending');
+    const onHost = history.find(isOnHost);
     if (overtaken || onHost?.tried !== observation.commit) return this.#later(job.node, BUSY_MS);
     const finding: Finding = { observation, stamp, tip, onHost };
     switch (observation.result) {
@@ -295,7 +295,8 @@ export class Observations {
       bootID,
       machineID: inventory.get(name)?.machineID ?? machineID,
       systemUUID,
-      against: expectedRecord(facts),
+      // A host without the NICs that its newest run left out is not as the commit has it, and rightly so.
+      against: history.find(isOnHost)?.leftOut === undefined ? expectedRecord(facts) : null,
       decision: decisions.get(name)!,
       ...(print !== undefined && { print }),
       ...(seen !== undefined && { seen }),
@@ -359,4 +360,8 @@ function oldestOf(nodes: readonly ObservableNode[]): ObservationReport['oldest']
     if (oldest === undefined || at < oldest.at) oldest = { node: name, at };
   }
   return oldest;
+}
+
+function isOnHost({ result }: OutcomeRecord): boolean {
+  return result === 'Applied' || result === 'Pending';
 }

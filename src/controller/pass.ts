@@ -8,6 +8,7 @@ import { formatConfigRef } from '../history/commit-format.ts';
 import type { Branch } from '../history/node-branch.ts';
 import { Outcomes } from '../history/outcome-branch.ts';
 import { OUTCOMES, outcomeRef } from '../history/refs.ts';
+import type { WantedInterface } from '../network/interface.ts';
 import type { ConfigList, ConfigSource, InventoryNode } from '../mirror/home-port.ts';
 import type { MirrorReport } from '../mirror/mirror.ts';
 import type { NodeFacts } from '../scheduler/due.ts';
@@ -19,6 +20,7 @@ import { Confirmations } from './confirmations.ts';
 import type { ControllerContext } from './controller-context.ts';
 import { OutcomeRecorder } from './outcome-recorder.ts';
 import { factsOf } from './facts.ts';
+import { HostAddresses } from './host-addresses.ts';
 import { NodeErrors } from './node-errors.ts';
 import { Observations } from './observations.ts';
 
@@ -58,6 +60,7 @@ export class Pass {
   readonly #recorder: OutcomeRecorder;
   readonly #observations: Observations;
   readonly #confirmations: Confirmations;
+  readonly #addresses: HostAddresses;
   /** Pause before a node in trouble is looked at again. */
   #retryMs = FIRST_RETRY_MS;
 
@@ -71,6 +74,7 @@ export class Pass {
     const outcomes = this.#outcomes;
     this.#observations = new Observations({ context, runner, outcomes, intervalMs, observes });
     this.#confirmations = new Confirmations(context.store);
+    this.#addresses = new HostAddresses(context.store.reader);
   }
 
   async run(): Promise<PassResult> {
@@ -87,11 +91,12 @@ export class Pass {
     const mirrored = await mirror.pass(list, nodes);
     const events = reporter.keep(mirrored.events);
     checkpoint('controller.mirrored');
-    const { branches, facts } = await this.#gatherFacts(mirrored, nodes, nodeErrors);
     const listed = Map.groupBy(await runner.list(), ({ mode = 'run' }) => mode);
     const jobs = listed.get('run') ?? [];
+    const { branches, facts } = await this.#gatherFacts(mirrored, nodes, jobs, nodeErrors);
+    const { holders } = this.#addresses;
     const policy = await this.#policy();
-    const plan = planJobs([...facts.values()], jobs, policy, now());
+    const plan = planJobs([...facts.values()], jobs, policy, now(), holders);
     const started = await this.#runJobs(plan, nodeErrors);
     const observing = await this.#observations.look(
       {
@@ -110,6 +115,7 @@ export class Pass {
       facts,
       decisions: plan.reasons,
       jobs: [...jobs, ...started],
+      holders,
       listed: listedOf(list),
       repairs: plan.repairs,
       observing,
@@ -142,6 +148,7 @@ export class Pass {
   async #gatherFacts(
     report: MirrorReport,
     nodes: readonly InventoryNode[],
+    jobs: readonly JobStatus[],
     nodeErrors: NodeErrors,
   ): Promise<Known> {
     const { store } = this.#context;
@@ -149,15 +156,20 @@ export class Pass {
     const tips = await store.refs.below(OUTCOMES);
     const branches = new Map(report.branches);
     const facts = new Map<string, NodeFacts>();
+    const jobsOf = Map.groupBy(jobs, ({ node }) => node);
     for (const [name, mirrored] of report.branches) {
       await nodeErrors.of(name, async () => {
         const history = await this.#outcomes.recent(name, tips.get(outcomeRef(name)));
         const branch = await adoptNames(this.#context, mirrored, history);
         branches.set(name, branch);
         const annotations = report.main.configs.get(formatConfigRef(branch.node.source))?.annotations ?? {};
-        facts.set(name, await factsOf(store.reader, branch, inventory.get(name), history, annotations));
+        const asked = askedOf(report, branch);
+        const addresses = await this.#addresses.read(branch, history, jobsOf.get(name) ?? [], asked);
+        const listed = inventory.get(name);
+        facts.set(name, await factsOf(store.reader, branch, listed, history, annotations, addresses));
       });
     }
+    this.#addresses.keep(facts);
     return { branches, facts };
   }
 
@@ -187,6 +199,15 @@ export class Pass {
     await queue.addAll(starts).finally(() => queue.onIdle());
     return started;
   }
+}
+
+const NOTHING: readonly WantedInterface[] = [];
+
+/** Interfaces that the CR gives a node: those of the base where nobody can say, because an entry is bad or unclear. */
+function askedOf({ claims }: MirrorReport, { name, base }: Branch): readonly WantedInterface[] {
+  const claim = claims.byNode.get(name);
+  if (claim === undefined && !claims.unclear.has(name)) return NOTHING;
+  return claim?.entry.wanted ?? base.network;
 }
 
 function listedOf(list: ConfigList): Map<string, ListedConfig> {

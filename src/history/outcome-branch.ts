@@ -26,6 +26,7 @@ export const KEY = {
   boot: 'Boot-ID',
   duration: 'Duration',
   missing: 'Missing',
+  leftOut: 'Left-Out',
   found: 'Found',
   record: 'Record',
   warning: 'Warning',
@@ -76,6 +77,8 @@ export interface OutcomeRecord {
   /** git tree id of the managed files that are on the host afterwards. */
   readonly tree: Oid;
   readonly missing: readonly string[];
+  /** MACs that the run left out, so that another node can take an address; absent: none. */
+  readonly leftOut?: readonly string[];
   readonly found: readonly { readonly mac: string; readonly name: string; readonly netplanId?: string }[];
   /** Commit that the host's record names; null: the host has no record. */
   readonly record?: Oid | null;
@@ -185,6 +188,7 @@ export function parseOutcome(commit: Commit): OutcomeRecord {
   const record = recordText === 'none' ? null : parseOid(recordText);
   const seconds = get(KEY.stamp);
   const reason = get(KEY.reason);
+  const leftOut = all(commit, KEY.leftOut);
   return {
     oid: commit.oid,
     time: commit.committer.time,
@@ -196,6 +200,7 @@ export function parseOutcome(commit: Commit): OutcomeRecord {
       const [mac = '', name = '', netplanId] = line.split(' ');
       return { mac, name, ...(netplanId !== undefined && { netplanId }) };
     }),
+    ...(leftOut.length > 0 && { leftOut }),
     ...(commit.body !== '' && { message: commit.body }),
     ...(record !== undefined && { record }),
     ...(seconds !== undefined && { stamp: Number(seconds) }),
@@ -247,7 +252,7 @@ export async function recordOutcome(
   const before = tip === undefined ? new Map<string, string>() : await reader.files(tip);
   const after =
     outcome !== undefined && onHost(outcome.result)
-      ? await expectedFiles(reader, ended.commit, outcome.missing)
+      ? await expectedFiles(reader, ended.commit, [...outcome.missing, ...(outcome.leftOut ?? [])])
       : undefined;
   const mismatch = after !== undefined && outcome?.tree !== treeId(after);
   const result: Result = mismatch ? 'Unknown' : (outcome?.result ?? 'Unknown');
@@ -275,6 +280,7 @@ export async function recordOutcome(
       ...line(KEY.duration, seconds && `${seconds}s`),
       ...(onHost(result) ? [[KEY.baseline, 'run'] as const] : []),
       ...(outcome?.missing ?? []).map((mac) => [KEY.missing, mac] as const),
+      ...(outcome?.leftOut ?? []).map((mac) => [KEY.leftOut, mac] as const),
       ...(outcome?.found ?? []).map(
         ({ mac, name, netplanId }) => [KEY.found, [mac, name, netplanId ?? []].flat().join(' ')] as const,
       ),
@@ -334,17 +340,18 @@ function onHost(result: RecordResult): boolean {
   return result === 'Applied' || result === 'Pending';
 }
 
+/** @param absent MACs of NICs without files on the host */
 export async function expectedFiles(
   reader: Reader,
   commit: Oid,
-  missing: readonly string[],
+  absent: readonly string[],
 ): Promise<ReadonlyMap<string, string>> {
   const files = await reader.files(commit);
   // An earlier version may have applied a tree that is refused today: what it put on the host is recorded all the same.
-  if (missing.length === 0) return managedFiles(files);
+  if (absent.length === 0) return managedFiles(files);
   const { node, network } = readTree(files);
   const gone = network
-    .filter((nic) => missing.includes(nic.mac))
+    .filter((nic) => absent.includes(nic.mac))
     .flatMap((nic) => [...rendererOf(node.renderer).render(nic).keys()]);
   return new Map([...managedFiles(files)].filter(([path]) => !gone.includes(path)));
 }

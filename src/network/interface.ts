@@ -29,6 +29,11 @@ export interface WantedInterface extends Omit<Interface, 'name' | 'netplanId'> {
   readonly name?: string;
 }
 
+/** All addresses of a NIC, without prefixes. */
+export function addressesOf({ address }: Pick<Interface, 'address'>): readonly string[] {
+  return [address];
+}
+
 /** A node's NICs, sorted by index of their names. */
 export type Network = readonly Interface[];
 

@@ -32,6 +32,16 @@ export interface EndedRun extends RunRecord {
   readonly result: Exclude<RunRecord['result'], (typeof NO_RUN)[number]>;
 }
 
+/** Addresses of one node, without prefixes. */
+export interface NodeAddresses {
+  /** NICs of the tip. */
+  readonly nics: readonly { readonly mac: string; readonly addresses: readonly string[] }[];
+  /** Addresses that the CR gives the node. */
+  readonly asked: ReadonlySet<string>;
+  /** Addresses that the host has by the newest outcome. */
+  readonly applied: ReadonlySet<string>;
+}
+
 /** Input of the scheduler for one node. */
 export interface NodeFacts {
   readonly name: string;
@@ -62,6 +72,8 @@ export interface NodeFacts {
   readonly pausedByConfig?: true;
   /** Answer to drift: `report` waits for a person. Absent: repair. */
   readonly drift?: DriftMode;
+  /** Absent: the node waits for no other node, and none waits for it. */
+  readonly addresses?: NodeAddresses;
   /** The node's own way to apply; absent: the policy's. */
   readonly apply?: AgentJob['apply'];
   /** Hosts that must answer after a change on this node. */
@@ -116,10 +128,25 @@ export interface Due {
   readonly requested: boolean;
   /** Nothing but drift makes it due. */
   readonly repair?: true;
+  /** MACs of NICs whose addresses other nodes still have: the run frees the node's own addresses, and leaves these out. */
+  readonly leaveOut?: readonly string[];
+}
+
+/** The node's new address may still be on another node's host. */
+export interface WaitsForAddress {
+  readonly due: false;
+  readonly reason: 'WaitsForAddress';
+  readonly address: string;
+  readonly holder: string;
+  /** The holder's tip has the address too. */
+  readonly isKept: boolean;
+  /** The wait ends only after a person acted, or after a node is back. */
+  readonly isStuck: boolean;
 }
 
 export type Decision =
   | Due
+  | WaitsForAddress
   | { readonly due: false; readonly reason: IdleReason }
   /** `until`: milliseconds since 1970. */
   | { readonly due: false; readonly reason: 'BackingOff'; readonly until: number };
@@ -207,14 +234,14 @@ function mayDiffer(node: NodeFacts, newest: OutcomeRecord): boolean {
       // Equal files prove nothing if the run of this very tip failed: the files may be there without being in force.
       if (newest.tried === node.tip || rebooted(node, newest)) return true;
   }
-  return newest.tree !== node.tipTree || replaced(node, newest) || asked(node, 'retry');
+  return newest.tree !== node.tipTree || replaced(node, newest) || isAsked(node, 'retry');
 }
 
 /** The reason why another run would end as the newest one did; undefined: another run may succeed. */
 function hostObstacle(node: NodeFacts, newest: OutcomeRecord): IdleReason | undefined {
-  if (replaced(node, newest) || asked(node, 'retry')) return undefined;
+  if (replaced(node, newest) || isAsked(node, 'retry')) return undefined;
   if (newest.result === 'Adopt' && !rebooted(node, newest) && namesMissing(node, newest)) return 'Adopt';
-  if (newest.result !== 'Diverged' || asked(node, 'confirm') || node.recordInBranch === true)
+  if (newest.result !== 'Diverged' || isAsked(node, 'confirm') || node.recordInBranch === true)
     return undefined;
   if (!neverApplied(node)) return 'NeedsConfirm';
   return namesMissing(node, newest) ? 'Adopt' : undefined;
@@ -254,7 +281,7 @@ export function expectedRecord(node: NodeFacts): Oid | null {
 function triesOfTip(node: NodeFacts): OutcomeRecord[] {
   const tries: OutcomeRecord[] = [];
   for (const outcome of node.history) {
-    if (outcome.result === 'Superseded') continue;
+    if (outcome.result === 'Superseded' || hasLeftOut(outcome)) continue;
     // A host that drifted begins a new series.
     if (outcome.result === 'Drifted' || outcome.result === 'Observed') break;
     const succeeded = outcome.result === 'Applied' && outcome.tree === node.tipTree;
@@ -262,6 +289,11 @@ function triesOfTip(node: NodeFacts): OutcomeRecord[] {
     tries.push(outcome);
   }
   return tries;
+}
+
+/** Whether a run left NICs out. Such a run did all that it was to do: it is neither a failure nor an attempt. */
+export function hasLeftOut({ leftOut }: OutcomeRecord): boolean {
+  return leftOut !== undefined;
 }
 
 /** Whether a run did not reach the store. Such a run tried nothing: it is neither a failure nor an attempt. */
@@ -332,7 +364,7 @@ function requests(node: NodeFacts): OutcomeRecord[] {
   return since.filter(({ result }) => result === 'Requested');
 }
 
-function asked(node: NodeFacts, request: 'retry' | 'confirm'): boolean {
+export function isAsked(node: NodeFacts, request: 'retry' | 'confirm'): boolean {
   return requests(node).some((outcome) => outcome.request === request);
 }
 

@@ -115,7 +115,8 @@ export function decideObservation(node: ObservableNode, policy: ObservePolicy, n
 
 /** Whether a host may be looked at while its node has this decision. */
 export function isObservable(decision: Decision): boolean {
-  return !decision.due && decision.reason !== 'BackingOff' && OBSERVED_WHILE[decision.reason];
+  if (decision.due || decision.reason === 'BackingOff' || decision.reason === 'WaitsForAddress') return false;
+  return OBSERVED_WHILE[decision.reason];
 }
 
 interface Cause {

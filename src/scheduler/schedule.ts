@@ -3,7 +3,9 @@ import type { DriftMode } from '../api/annotations.ts';
 import type { AgentJob } from '../api/job.ts';
 import type { Oid } from '../store/model/store-port.ts';
 import { limitRepairs, repairRuns, type RepairLimits } from './drift.ts';
-import { decide, foundNoStore, runs } from './due.ts';
+import { AddressHolders } from './address-holders.ts';
+import { isShared, newAddresses, orderByAddress } from './address-order.ts';
+import { decide, foundNoStore, hasLeftOut, runs } from './due.ts';
 import type { Decision, Due, IdleReason, NodeFacts, RunRecord } from './due.ts';
 import { jobName } from './job-name.ts';
 import type { JobRequest, JobStatus } from './job-port.ts';
@@ -56,12 +58,14 @@ interface Candidate {
 /**
  * Plans jobs. The order of the input makes no difference to the plan.
  * @param now milliseconds since 1970
+ * @param holders the addresses that hosts may have
  */
 export function planJobs(
   nodes: readonly NodeFacts[],
   jobs: readonly JobStatus[],
   policy: Policy,
   now: number,
+  holders: Pick<AddressHolders, 'of'> = new AddressHolders(),
 ): Plan {
   const reasons = new Map<string, Decision>();
   const withdraw: string[] = [];
@@ -69,12 +73,11 @@ export function planJobs(
   const active = new Map<string, NodeFacts | undefined>();
   let late = 0;
   const jobsOf = Map.groupBy(jobs, ({ node }) => node);
-  const stopped = stoppedChanges(nodes, policy);
   const repairs = limitRepairs(nodes, policy.repairsConfirmedAt);
+  const decisions = decideAll(nodes, jobsOf, policy, now, holders, repairs.stopped);
 
   for (const node of nodes) {
-    const wanted = decide({ ...node, drift: node.drift ?? policy.drift }, now);
-    const decision = holdBack(node, wanted, stopped, repairs.stopped);
+    const decision = decisions.get(node.name)!;
     const work = weighJobs(node, decision, jobsOf.get(node.name) ?? []);
     jobsOf.delete(node.name);
     for (const name of work.withdraw) withdraw.push(name);
@@ -93,11 +96,14 @@ export function planJobs(
   const taken = new Set(jobs.map(({ name }) => name));
   // Late jobs may all begin at once when their obstacle ends, so late jobs beyond the number of slots hold slots too.
   const slots = policy.concurrency - Math.max(0, late - policy.concurrency);
+  const taking = new TakenAddresses();
   for (const { node, decision } of fairOrder(candidates, [...active.values()])) {
-    if (active.size >= slots) {
-      reasons.set(node.name, { due: false, reason: 'Queued' });
+    const rival = taking.conflict(node);
+    if (active.size >= slots || rival !== undefined) {
+      reasons.set(node.name, rival ?? { due: false, reason: 'Queued' });
       continue;
     }
+    taking.add(node);
     const request = requestFor(node, decision, policy, taken);
     taken.add(request.name);
     active.set(request.name, node);
@@ -111,6 +117,54 @@ export function planJobs(
     repairs,
     ...(nextPassAt !== undefined && { nextPassAt }),
   };
+}
+
+/** Decides for each node, first alone, then in the order in which nodes pass addresses on. */
+function decideAll(
+  nodes: readonly NodeFacts[],
+  jobsOf: ReadonlyMap<string, readonly JobStatus[]>,
+  policy: Policy,
+  now: number,
+  holders: Pick<AddressHolders, 'of'>,
+  repairsStopped: boolean,
+): ReadonlyMap<string, Decision> {
+  const stopped = stoppedChanges(nodes, policy);
+  const decisions = new Map(
+    nodes.map((node) => {
+      const wanted = decide({ ...node, drift: node.drift ?? policy.drift }, now);
+      return [node.name, holdBack(node, wanted, stopped, repairsStopped)];
+    }),
+  );
+  const byName = new Map(nodes.map((node) => [node.name, node]));
+  const busy = new Set(
+    [...jobsOf].flatMap(([name, jobs]) => {
+      const node = byName.get(name);
+      return node !== undefined && atWork(node, jobs) !== undefined ? [name] : [];
+    }),
+  );
+  for (const [name, decision] of orderByAddress({ nodes: byName, decisions, busy, holders }))
+    decisions.set(name, decision);
+  return decisions;
+}
+
+/** New addresses of the nodes that start in one plan. No host has these addresses yet, so no index has them. */
+class TakenAddresses {
+  readonly #nodes = new Map<string, NodeFacts[]>();
+
+  add(node: NodeFacts): void {
+    for (const { address } of newAddresses(node))
+      this.#nodes.set(address, [...(this.#nodes.get(address) ?? []), node]);
+  }
+
+  conflict(node: NodeFacts): Decision | undefined {
+    for (const { address } of newAddresses(node)) {
+      const rival = this.#nodes.get(address)?.find((other) => !isShared(node, other, address));
+      if (rival === undefined) continue;
+      const { name: holder } = rival;
+      return { due: false, reason: 'WaitsForAddress', address, holder, isKept: true, isStuck: false };
+    }
+    return undefined;
+  }
 }
 
 /** Commits of main that failed on as many nodes as the policy allows: no further node may begin with them. */
@@ -132,8 +186,8 @@ function failedChanges(node: NodeFacts): Oid[] {
   for (const run of runs(node)) {
     // A repair tries a commit that was applied before: its failure says nothing about the change.
     if (repairs.has(run)) continue;
-    // These runs tried nothing: they found an unexpected host, or did not reach the store.
-    if (run.result === 'Adopt' || run.result === 'Diverged' || foundNoStore(run)) continue;
+    // These runs say nothing about the change: they found an unexpected host, did not reach the store, or tried a part.
+    if (run.result === 'Adopt' || run.result === 'Diverged' || foundNoStore(run) || hasLeftOut(run)) continue;
     const change = changeOf(node, run);
     if (run.tried === undefined || change === undefined || judged.has(run.tried)) continue;
     judged.add(run.tried);
@@ -176,16 +230,27 @@ interface Work {
   readonly isLate: boolean;
 }
 
+function recordedJobs({ history }: NodeFacts): ReadonlySet<string | undefined> {
+  return new Set(history.map(({ job }) => job));
+}
+
+/** Whether an agent of the node runs, or has ended with an outcome that is not recorded yet. */
+function atWork(node: NodeFacts, jobs: readonly JobStatus[]): 'Running' | 'Recording' | undefined {
+  if (jobs.some(({ phase }) => phase === 'running')) return 'Running';
+  const recorded = recordedJobs(node);
+  return jobs.some(({ phase, name }) => phase === 'finished' && !recorded.has(name))
+    ? 'Recording'
+    : undefined;
+}
+
 /** Weighs a node's jobs: a node has one job at a time, the newest commit wins, and a running agent is never stopped. */
 function weighJobs(node: NodeFacts, decision: Decision, jobs: readonly JobStatus[]): Work {
-  const recorded = new Set(node.history.map(({ job }) => job));
-  const running = jobs.some(({ phase }) => phase === 'running');
+  const recorded = recordedJobs(node);
+  const work = atWork(node, jobs);
   const waiting = jobs.filter(({ phase }) => phase === 'waiting');
-  const unrecorded = jobs.some(({ phase, name }) => phase === 'finished' && !recorded.has(name));
   // A pod that outlives its recorded outcome is on a node that is down. The pod blocks its own node and holds no slot.
   const stillDue = decision.due || decision.reason === 'BackingOff';
-  const keep =
-    stillDue && !running && !unrecorded ? waiting.find(({ commit }) => commit === node.tip) : undefined;
+  const keep = stillDue && work === undefined ? waiting.find(({ commit }) => commit === node.tip) : undefined;
   const isLate = keep?.late === true;
   const active = jobs
     .filter(
@@ -193,8 +258,7 @@ function weighJobs(node: NodeFacts, decision: Decision, jobs: readonly JobStatus
     )
     .map(({ name }) => name);
   const withdraw = waiting.filter((job) => job !== keep).map(({ name }) => name);
-  if (running) return { busy: 'Running', withdraw, active, isLate };
-  if (unrecorded) return { busy: 'Recording', withdraw, active, isLate };
+  if (work !== undefined) return { busy: work, withdraw, active, isLate };
   if (keep !== undefined) return { busy: 'Waiting', withdraw, active, isLate };
   // The next job waits until the withdrawn one is gone: the agent may start before it is withdrawn, and both would run.
   if (withdraw.length > 0 && decision.due) return { busy: 'Withdrawing', withdraw, active, isLate };
@@ -245,6 +309,7 @@ function requestFor(node: NodeFacts, decision: Due, policy: Policy, taken: Reado
     node: node.name,
     nodeId: node.nodeId,
     commit: node.tip,
+    ...(decision.leaveOut !== undefined && { leaveOut: [...decision.leaveOut] }),
     expectedRecord: decision.expectedRecord,
     attempt: decision.attempt,
     apply: node.apply ?? policy.apply,

@@ -127,6 +127,7 @@ const OUTCOME: Outcome = {
   written: [],
   removed: [],
   missing: ['02:00:00:00:01:01'],
+  leftOut: ['02:00:00:00:01:02'],
   found: [{ mac: '02:00:00:00:01:01', name: 'multinic0' }],
   record: null,
   warnings: ['NetworkdHoldsOldFile'],

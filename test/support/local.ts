@@ -386,7 +386,8 @@ export class LocalRun implements AsyncDisposable {
   }
 }
 
-function moving({ state, reason }: NodeView): boolean {
+function moving({ state, reason, waitsFor }: NodeView): boolean {
+  if (reason === 'WaitsForAddress') return waitsFor !== 'person';
   return state === 'InProgress' || (state === 'Pending' && (reason === 'Queued' || reason === 'Adopt'));
 }
 

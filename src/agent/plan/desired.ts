@@ -101,6 +101,19 @@ export function expectNoNewLinkLocal(
   return stored;
 }
 
+/** The commit's state without some of its NICs, which are treated as if the commit did not have them. */
+export function without(desired: Desired, macs: readonly string[]): Desired {
+  const left = desired.network.filter(({ mac }) => macs.includes(mac));
+  if (left.length === 0) return desired;
+  const renderer = rendererOf(desired.kind);
+  const paths = new Set(left.flatMap((nic) => [...renderer.render(nic).keys()]));
+  return {
+    ...desired,
+    network: desired.network.filter((nic) => !left.includes(nic)),
+    files: new Map([...desired.files].filter(([path]) => !paths.has(path))),
+  };
+}
+
 /** The tree without interfaces, which a cleanup applies. It is no commit. */
 export const NOTHING: Desired = {
   commit: ZERO_OID,

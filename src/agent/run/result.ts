@@ -3,6 +3,7 @@ import type { Outcome } from '../../api/outcome.ts';
 import type { FoundNic, Lingering, Plan } from '../plan/plan.ts';
 import type { CloudInitName } from '../foreign/cloud-init.ts';
 import type { LeftNic } from '../plan/used-nics.ts';
+import type { Network } from '../../network/interface.ts';
 import type { Applied } from '../files/host-record.ts';
 import type { AnyReason, Reason } from '../../api/reasons/reasons.ts';
 
@@ -11,7 +12,16 @@ export type Report = Pick<Outcome, 'result'> &
   Partial<
     Pick<
       Outcome,
-      'reason' | 'message' | 'written' | 'removed' | 'missing' | 'found' | 'record' | 'tree' | 'warnings'
+      | 'reason'
+      | 'message'
+      | 'written'
+      | 'removed'
+      | 'missing'
+      | 'leftOut'
+      | 'found'
+      | 'record'
+      | 'tree'
+      | 'warnings'
     >
   >;
 
@@ -50,6 +60,20 @@ export function success(
     ...(message !== '' && { message }),
     ...(warnings.length > 0 && { warnings }),
     ...changes,
+  };
+}
+
+/** Report of a run that left NICs out: the commit is not whole on the host. */
+export function leavingOut(report: Report, left: Network): Report {
+  if (left.length === 0 || (report.result !== 'Applied' && report.result !== 'Pending')) return report;
+  const nics = left.map(({ name, mac, address }) => `${name} (${mac}) with ${address}`).join(', ');
+  const what = `left out for now: ${nics}; another node still has that address, and takes one that this run freed`;
+  return {
+    ...report,
+    result: 'Pending',
+    reason: 'AddressFreed',
+    message: [what, ...(report.message === undefined ? [] : [report.message])].join('. '),
+    leftOut: left.map(({ mac }) => mac),
   };
 }
 

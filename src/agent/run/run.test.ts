@@ -62,6 +62,7 @@ interface Try {
   readonly expectedRecord?: Oid | null;
   readonly apply?: AgentJob['apply'];
   readonly probes?: string[];
+  readonly leaveOut?: string[];
   readonly url?: string;
   readonly peers?: string[];
   readonly host?: (host: Host) => Host;
@@ -105,6 +106,7 @@ async function apply(options: Try = {}): Promise<Outcome> {
     tokenFile: 'token',
     apply: options.apply ?? 'live',
     ...(options.probes && { probes: options.probes }),
+    ...(options.leaveOut && { leaveOut: options.leaveOut }),
     ...(options.peers && { peers: options.peers }),
   });
   return Outcome.parse(await run(job, branch, dependencies(options)));
@@ -195,6 +197,48 @@ describe('success', () => {
     expect(outcome.tree).toBe(treeId(managedFiles(renderTree(identity('netplan'), [nic(0), nic(2)]))));
     change((host) => host.links.push({ ...machine(2).links[2]!, name: 'ens6' } as never));
     expect((await apply({ expectedRecord: FIRST })).result).toBe('Applied');
+  });
+
+  test.each(['netplan', 'ifcfg', 'keyfile'] as const)(
+    '%s: a NIC that is left out loses our address and file, the others are applied; the next run configures it',
+    async (kind) => {
+      await apply({ kind });
+      const { mac, address } = nic(2, { address: '192.168.102.11' });
+      const outcome = await advance({ kind, leaveOut: [mac] });
+      expect(outcome).toMatchObject({
+        result: 'Pending',
+        reason: 'AddressFreed',
+        leftOut: [mac],
+        missing: [],
+      });
+      expect(outcome.message).toContain(`multinic2 (${mac}) with ${address}`);
+      expect(outcome.tree).toBe(
+        treeId(managedFiles(renderTree(identity(kind), [nic(0, { mtu: 1400 }), nic(3)]))),
+      );
+      expect(link(mac)).toMatchObject({ addresses: [], up: false });
+      expect(link(nic(0).mac)).toMatchObject({ mtu: 1400, addresses: ['192.168.100.10/24'] });
+      expect(link(nic(3).mac)?.addresses).toEqual(['192.168.103.10/24']);
+      const whole = await apply({ kind, commit: SECOND, network: NEW, expectedRecord: SECOND });
+      expect(whole).toMatchObject({
+        result: 'Applied',
+        tree: treeId(managedFiles(renderTree(identity(kind), NEW))),
+      });
+      expect(link(mac)).toMatchObject({ name: 'multinic2', up: true, addresses: ['192.168.102.11/24'] });
+      await cleanUp(dependencies({}), 60);
+      expect(link(mac)).toMatchObject({ name: 'ens7', up: false, addresses: [] });
+    },
+  );
+
+  test('a NIC that is left out and missing, and one that the commit does not have', async () => {
+    change((host) => host.links.splice(2, 1));
+    const outcome = await apply({ leaveOut: [nic(1).mac, nic(9).mac] });
+    expect(outcome).toMatchObject({
+      result: 'Pending',
+      reason: 'AddressFreed',
+      leftOut: [nic(1).mac],
+      missing: [],
+    });
+    expect((await apply({ expectedRecord: FIRST })).missing).toEqual([nic(1).mac]);
   });
 
   test('names and addresses change places', async () => {

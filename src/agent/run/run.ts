@@ -7,7 +7,7 @@ import type { NodeIdentity } from '../../network/node.ts';
 import { treeId } from '../../network/tree.ts';
 import { deadManSeconds } from './deadline.ts';
 import { change, FailedChange } from './host-change.ts';
-import { expectNoNewLinkLocal, NOTHING, readDesired, type Checkout } from '../plan/desired.ts';
+import { expectNoNewLinkLocal, NOTHING, readDesired, without, type Checkout } from '../plan/desired.ts';
 import type { Host } from '../host/host.ts';
 import { linkSteps } from '../host/links.ts';
 import type { HostState } from '../host/machine.ts';
@@ -31,6 +31,7 @@ import {
   NIC_LEFT,
   OTHERS_LOST,
   diverged,
+  leavingOut,
   success,
   superseded,
   type Report,
@@ -100,7 +101,12 @@ export function run(job: AgentJob, branch: Branch, dependencies: Dependencies): 
       return read;
     });
     await warnOfOtherMachine(node, dependencies);
-    return reconcile(task, desired, record, steps, dependencies);
+    const { leaveOut = [] } = job;
+    const report = await reconcile(task, without(desired, leaveOut), record, steps, dependencies);
+    return leavingOut(
+      report,
+      desired.network.filter(({ mac }) => leaveOut.includes(mac)),
+    );
   });
 }
 

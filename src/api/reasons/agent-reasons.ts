@@ -97,6 +97,10 @@ export const AGENT_REASONS = {
     ],
   }),
   ...rows('itself', 'nobody', {
+    AddressFreed: [
+      'NICs are left out for now, so that another node can take an address.',
+      'Nothing; the next run configures them.',
+    ],
     AgentRunning: ['Another agent runs on this node.', 'Wait for its report.'],
     Interrupted: ['The run was told to end, and restored the host.', 'Nothing; it runs again.'],
     InterfacesFound: ['NICs that were missing are on the machine now.', 'Nothing; a run configures them.'],

@@ -40,6 +40,10 @@ export const CONTROLLER_REASONS = {
     Running: ['The agent runs.', 'Wait.'],
     Unknown: ['Nobody knows how the run ended.', 'Look at the pod of the agent; the next attempt follows.'],
     Waiting: ['The Job has not started.', 'Wait.'],
+    WaitsForAddress: [
+      'Another node still has an address of this node.',
+      'Read the message: it names that node, and what it waits for.',
+    ],
     Withdrawing: ['A Job of an older commit is withdrawn first.', 'Wait.'],
   }),
   ...rows('itself', 'operator', {
