@@ -151,6 +151,9 @@ describe('a host is looked at', () => {
   });
 
   test('not for a repair of long ago of which nothing is remembered', () => {
+    const none = { ...HOURLY, intervalMs: 0 };
+    expect(verdict({ repairedAt: T0 }, T0 + HOUR, none)).toBe('Repaired');
+    expect(verdict({ repairedAt: T0 }, T0 + HOUR + 1, none)).toBeUndefined();
     expect(verdict({ repairedAt: T0 }, T0 + 1.1 * HOUR, { ...HOURLY, intervalMs: 0 })).toBeUndefined();
   });
 

@@ -1,0 +1,105 @@
+// The first pass over 500 CRs of one node each: Jobs start and outcomes are recorded while the CRs are mirrored.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ControllerContext } from '../src/controller/controller-context.ts';
+import { PassTrigger } from '../src/controller/pass-trigger.ts';
+import { Pass } from '../src/controller/pass.ts';
+import { OUTCOMES } from '../src/history/refs.ts';
+import type { ConfigObject, InventoryNode } from '../src/mirror/home-port.ts';
+import type { JobRequest, JobRunner, JobStatus } from '../src/scheduler/job-port.ts';
+import { Store } from '../src/store/store.ts';
+import { inventoryNode } from './support/fleet.ts';
+
+const COUNT = 500;
+/** A pass takes five seconds at most; a machine that other tests share takes longer. */
+const SHARED = 4;
+const SLICE_MS = 1_000;
+
+/** Ends every Job at once. The agents never report, so each outcome is Unknown. */
+class EndingJobs implements JobRunner {
+  readonly started: JobRequest[] = [];
+  readonly #forgotten = new Set<string>();
+  async list(): Promise<readonly JobStatus[]> {
+    return this.started
+      .filter(({ name }) => !this.#forgotten.has(name))
+      .map(({ name, node, commit, attempt }) => ({ name, node, commit, attempt, phase: 'finished' }));
+  }
+  async start(request: JobRequest): Promise<void> {
+    this.started.push(request);
+  }
+  async withdraw(): Promise<void> {}
+  async forget(name: string): Promise<void> {
+    this.#forgotten.add(name);
+  }
+}
+
+let dir: string;
+let store: Store;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'multinic-configs-'));
+  store = await Store.open(join(dir, 'store.git'));
+});
+afterEach(async () => {
+  await store.close();
+  await rm(dir, { recursive: true, force: true });
+});
+
+function configOf(node: InventoryNode, index: number): ConfigObject {
+  const [high, low] = [Math.floor(index / 200), index % 200];
+  const macAddress = [2, 0, 0, 2, high, low].map((part) => part.toString(16).padStart(2, '0')).join(':');
+  const nic = { macAddress, cidr: `10.${high}.${low}.10/24`, mtu: 1500 };
+  const entry = { attachedNodeId: node.systemUUID, attachedNodeName: node.name, interfaces: [nic] };
+  return {
+    ref: { group: 'multinic.io', namespace: 'many', name: `cr-${index}` },
+    uid: `uid-${index}`,
+    generation: 1,
+    annotations: {},
+    writer: { name: 'viola', email: 'viola@example.org' },
+    spec: { nodeConfigs: [entry] },
+  };
+}
+
+test('the first pass over 500 CRs is many: outcomes and Jobs go between', { timeout: 300_000 }, async () => {
+  const nodes = Array.from({ length: COUNT }, (_, index) => inventoryNode(`m${index}`));
+  const configs = nodes.map(configOf);
+  const jobs = new EndingJobs();
+  const context = new ControllerContext({
+    store,
+    inventory: { list: async () => nodes, setPaused: async () => undefined },
+    sink: {
+      read: async () => undefined,
+      write: async () => undefined,
+      remove: async () => undefined,
+      emit: async () => undefined,
+    },
+    passTrigger: new PassTrigger(),
+    log: pino({ level: 'silent' }),
+    sliceMs: SLICE_MS,
+  });
+  const source = { list: async () => ({ configs, doubt: () => undefined }) };
+  const pass = new Pass({ context, source, runner: jobs });
+  const passes: { ms: number; started: number; recorded: number; behind: number }[] = [];
+  const whole = performance.now();
+  for (let behind = COUNT; behind > 0;) {
+    const began = performance.now();
+    behind = (await pass.run()).snapshot.report.behind.size;
+    const ms = Math.round(performance.now() - began);
+    const recorded = (await store.reader.refs(OUTCOMES)).size;
+    passes.push({ ms, started: jobs.started.length, recorded, behind });
+  }
+  const longest = Math.max(...passes.map(({ ms }) => ms));
+  const seconds = ((performance.now() - whole) / 1000).toFixed(1);
+  console.log(`${COUNT} CRs: ${passes.length} passes in ${seconds} s, the longest ${longest} ms`);
+  expect((await store.reader.refs('refs/heads/node/')).size).toBe(COUNT);
+  expect(passes.length).toBeGreaterThan(2);
+  // Every pass starts Jobs, and the next one records their outcomes.
+  for (const [index, { started, recorded }] of passes.entries()) {
+    expect(started).toBeGreaterThan(passes[index - 1]?.started ?? 0);
+    expect(recorded).toBe(passes[index - 1]?.started ?? 0);
+  }
+  expect(longest).toBeLessThan(SHARED * 5_000);
+});
