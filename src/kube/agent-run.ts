@@ -143,7 +143,16 @@ export function jobOf(labels: Readonly<Record<string, string>> | undefined): str
 }
 
 export function projectWarning({ involvedObject, reason, message }: CoreV1Event): AgentWarning {
-  return { uid: involvedObject.uid ?? '', reason: reason ?? '', message: message ?? '' };
+  const { uid = '', namespace = '' } = involvedObject;
+  return { uid, reason: reason ?? '', message: withRemedy(message ?? '', namespace) };
+}
+
+/** Pod Security lists every rule that a pod breaks, in 600 characters, and names no remedy. */
+function withRemedy(message: string, namespace: string): string {
+  const [, level] = /violates PodSecurity "([^"]+)"/.exec(message) ?? [];
+  if (level === undefined) return message;
+  const command = `kubectl label namespace ${namespace} pod-security.kubernetes.io/enforce=privileged --overwrite`;
+  return `PodSecurity "${level}" forbids the host's root, which agents need: ${command}`;
 }
 
 /** The report of the pod's agent; undefined if the agent made none. */

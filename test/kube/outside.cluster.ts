@@ -145,6 +145,13 @@ describe('kubectl multinic', () => {
     expect(await sh(`kubectl multinic retry ${NODE} 2>&1 || true`, reader)).toMatch(/may not|Forbidden/);
   });
 
+  test('an administrator sends no token that is good for the API server', async () => {
+    // The certificate of the kubeconfig gets a token of the operators' account, for the store alone.
+    await sh(`kubectl multinic retry ${NODE}`);
+    const by = await multinic.git('log', '-3', '--format=%(trailers:key=By,valueonly)', `outcome/${NODE}`);
+    expect(by).toContain('multinic-agent-operator');
+  });
+
   test('who may not even list pods is told what it takes', async () => {
     const stranger = await personWithToken('stranger', 'multinic-agent-history-reader', false);
     expect(await sh('kubectl multinic status 2>&1 || true', stranger)).toMatch(/pods.*forbidden|may not/i);

@@ -9,7 +9,10 @@ export const CLUSTER_REASONS = {
   }),
   ...rows('person', 'operator', {
     CrdsNotEstablished: ['The API does not serve the CRDs.', 'Look at kubectl describe crd.'],
-    InvalidTlsSecret: ['The TLS Secret lacks a key.', 'Write tls.crt, tls.key and ca.crt into it.'],
+    InvalidTlsSecret: [
+      'The TLS Secret lacks a key, or its certificate does not do for the store.',
+      'Issue one for multinic-agent-store.NAMESPACE.svc, with tls.crt, tls.key and ca.crt.',
+    ],
     NoCa: ['No controller has published its CA yet.', 'Wait until one has led.'],
     NoEnvironment: ['An environment variable is not set.', 'Install by the chart, or see --help.'],
     NoService: ['The Service of the store has no ClusterIP.', "Install the chart's."],
