@@ -37,6 +37,14 @@ test('one that is missing waits, and the others are configured', () => {
   ]);
 });
 
+test('one that a run left out waits, and the others are configured', () => {
+  const history = [{ result: 'Pending', missing: [], leftOut: ['02:00:00:00:00:02'] }];
+  expect(of(history, { state: 'Pending', reason: 'WaitsForAddress' })).toEqual([
+    { ...first, state: 'Configured' },
+    { ...second, state: 'Pending', reason: 'AddressFreed' },
+  ]);
+});
+
 test('one that drifted says how, and the others are configured', () => {
   const difference: Difference = { kind: 'LinkDown', name: 'multinic0', mac: '02:00:00:00:00:01' };
   const history = [

@@ -13,7 +13,9 @@ export function interfacesOf(
   { history }: NodeFacts,
   { state, reason }: Pick<NodeStatus, 'state' | 'reason'>,
 ): InterfaceStatus[] {
-  const missing = new Set(runs({ history })[0]?.missing);
+  const [newest] = runs({ history });
+  const missing = new Set(newest?.missing);
+  const leftOut = new Set(newest?.leftOut);
   const drifted = new Map<string, Difference>();
   // The first difference of a NIC stands for all.
   for (const each of driftOf(history)?.differences ?? [])
@@ -22,9 +24,11 @@ export function interfacesOf(
     const nic = { name, macAddress: mac, address: `${address}/${prefix}` };
     const difference = drifted.get(mac);
     if (missing.has(mac)) return { ...nic, state: 'Pending', reason: 'InterfacesMissing' };
+    if (leftOut.has(mac)) return { ...nic, state: 'Pending', reason: 'AddressFreed' };
     if (difference !== undefined) return { ...nic, state: 'Failed', reason: readReason(difference.kind) };
     // The other NICs of a node that drifted, or that lacks one, are as they should be.
-    if (state === 'Configured' || missing.size + drifted.size > 0) return { ...nic, state: 'Configured' };
+    if (state === 'Configured' || missing.size + leftOut.size + drifted.size > 0)
+      return { ...nic, state: 'Configured' };
     return { ...nic, state, ...(reason !== undefined && { reason }) };
   });
 }

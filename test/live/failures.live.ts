@@ -108,6 +108,23 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     });
   });
 
+  test('an address that a peer swaps with the host: a run frees it, and the next one takes the other', async () => {
+    const [mine, theirs] = ['192.168.100.10/24', '192.168.100.77/24'];
+    const swapped: Network = [nic(0, { address: '192.168.100.77' }), nic(1)];
+    await host.lab.switch.peer('tenant-0', theirs);
+    expect((await fails(swapped))?.message).toContain('192.168.100.77');
+    const commit = await host.store.commit(kind, swapped);
+    const freed = await host.run(commit, { leaveOut: [nic(0).mac] });
+    expect(freed.outcome).toMatchObject({ result: 'Pending', reason: 'AddressFreed', leftOut: [nic(0).mac] });
+    expect(await host.configured()).toEqual({ multinic1: '1500 192.168.101.10/24' });
+    await host.lab.switch.peer('tenant-0', theirs, false);
+    await host.lab.switch.peer('tenant-0', mine);
+    expect((await host.run(commit)).outcome).toMatchObject({ result: 'Applied' });
+    expect((await host.configured())['multinic0']).toContain(theirs);
+    await host.lab.switch.peer('tenant-0', mine, false);
+    expect((await host.apply(kind, OLD)).outcome).toMatchObject({ result: 'Applied' });
+  });
+
   test('a port that is shut', async () => {
     await host.machine.setCarrier(nic(2).mac, false);
     const outcome = await fails(NEW);

@@ -41,6 +41,7 @@ export interface RunOptions {
   readonly killAt?: string;
   readonly url?: string;
   readonly probes?: string[];
+  readonly leaveOut?: string[];
   readonly peers?: string[];
   /** The node's InternalIP, as the kubelet tells a pod. */
   readonly nodeAddress?: string;
@@ -123,7 +124,18 @@ export class LiveHost<M extends Guest = Machine> {
 
   async run(
     commit: string,
-    { expectedRecord, killAt, url, probes, peers, nodeAddress, mode, deadline, apiServer }: RunOptions = {},
+    {
+      expectedRecord,
+      killAt,
+      url,
+      probes,
+      leaveOut,
+      peers,
+      nodeAddress,
+      mode,
+      deadline,
+      apiServer,
+    }: RunOptions = {},
   ): Promise<AgentEnd> {
     const job = writeJob({
       dir: this.#dir,
@@ -132,6 +144,7 @@ export class LiveHost<M extends Guest = Machine> {
       commit,
       expectedRecord: expectedRecord === undefined ? this.#applied : expectedRecord,
       ...(probes && { probes }),
+      ...(leaveOut && { leaveOut }),
       ...(peers && { peers }),
       ...(mode && { apply: mode }),
       ...(deadline && { deadlineSeconds: deadline }),

@@ -190,6 +190,7 @@ export interface AgentRun {
   readonly expectedRecord: string | null;
   readonly apply?: AgentJob['apply'];
   readonly probes?: string[];
+  readonly leaveOut?: string[];
   readonly peers?: string[];
   /** Checkpoint at which it dies. */
   readonly killAt?: string;
@@ -204,7 +205,7 @@ export function runAgent(options: AgentRun): Promise<AgentEnd> {
 
 /** @returns the job file's path */
 export function writeJob(options: AgentRun): string {
-  const { dir, commit, expectedRecord, url, apply, probes, peers, deadlineSeconds } = options;
+  const { dir, commit, expectedRecord, url, apply, probes, leaveOut, peers, deadlineSeconds } = options;
   const job: AgentJob = {
     version: 1,
     name: `multinic-agent-${NODE}-20250121103200`,
@@ -215,6 +216,7 @@ export function writeJob(options: AgentRun): string {
     tokenFile: join(dir, 'token'),
     apply: apply ?? 'live',
     ...(probes && { probes }),
+    ...(leaveOut && { leaveOut }),
     ...(peers && { peers }),
     storeWaitSeconds: 0.5,
     deadlineSeconds: deadlineSeconds ?? 60,
