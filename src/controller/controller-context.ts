@@ -28,6 +28,16 @@ export interface ControllerContextOptions {
   readonly retireAfterMs?: number;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
+  /** Called once for each run, when its outcome is in the store. */
+  readonly onRun?: (run: RecordedRun) => void;
+}
+
+/** A run whose outcome was recorded. */
+export interface RecordedRun {
+  readonly result: string;
+  readonly reason?: string;
+  /** Absent: the agent reported nothing. */
+  readonly seconds?: number;
 }
 
 export class ControllerContext {
@@ -36,6 +46,7 @@ export class ControllerContext {
   readonly passTrigger: PassTrigger;
   readonly log: Logger;
   readonly now: () => number;
+  readonly onRun: (run: RecordedRun) => void;
   readonly branches: Branches;
   readonly mirror: Mirror;
   readonly reporter: Reporter;
@@ -50,6 +61,7 @@ export class ControllerContext {
     this.passTrigger = options.passTrigger;
     this.log = log;
     this.now = now;
+    this.onRun = options.onRun ?? (() => undefined);
     this.branches = new Branches(store.reader);
     this.mirror = new Mirror(store, this.branches, {
       guard,

@@ -75,6 +75,11 @@ export class OutcomeRecorder {
     await store.write(batch);
     const { result = 'Unknown', reason } = outcome ?? {};
     log.info({ node: job.node, commit: job.commit, job: job.name, result, reason }, 'outcome recorded');
+    this.#context.onRun({
+      result,
+      ...(reason !== undefined && { reason }),
+      ...(outcome !== undefined && { seconds: outcome.durationMs / 1000 }),
+    });
   }
 
   /** The commit that a job names, if the store has it; anybody may have edited the job. */

@@ -1,9 +1,11 @@
 // Metrics for Prometheus: controller-runtime's names where they exist, our own names for the rest.
 
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
+import { BUILD } from '../api/build-info.ts';
 import { nodeViews, type NodeView, type Snapshot } from '../controller/config-status.ts';
 import { OBSERVE_CAUSES } from '../scheduler/observe-due.ts';
 import { NODE_STATES } from '../api/status.ts';
+import type { RecordedRun } from '../controller/controller-context.ts';
 
 const CONTROLLER = 'multinicbizconfig';
 
@@ -14,6 +16,10 @@ export interface Gauges {
   /** Keys that wait, by queue. */
   readonly depths: () => Readonly<Record<string, number>>;
   readonly leading: () => boolean;
+  /** Bytes of the store and of its disk; undefined: this replica does not lead. */
+  readonly store: () => Promise<{ readonly bytes: number; readonly freeBytes: number } | undefined>;
+  /** End of the certificate of the store's server, milliseconds since 1970. */
+  readonly certificateEnd: () => number | undefined;
   /** Number of the API server's answers, by `<method> <status>`. */
   readonly answers: ReadonlyMap<string, number>;
 }
@@ -29,8 +35,13 @@ export class Metrics {
   readonly #configs: Gauge;
   readonly #jobs: Gauge<'phase'>;
   readonly #drift: DriftMetrics;
+  readonly #lastPass: Gauge;
+  readonly #changesStopped: Gauge;
+  readonly #runs: Counter<'result' | 'reason'>;
+  readonly #runSeconds: Histogram<'result'>;
 
-  constructor({ staleness, depths, leading, answers }: Gauges) {
+  constructor(gauges: Gauges) {
+    const { staleness, depths, leading, answers } = gauges;
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
     this.#passes = new Counter({
@@ -58,17 +69,13 @@ export class Metrics {
       labelNames: ['state'],
       registers,
     });
-    this.#held = new Gauge({ name: 'multinic_nodes_held', help: 'Nodes that are held.', registers });
-    this.#stopped = new Gauge({
-      name: 'multinic_removals_stopped',
-      help: 'Nodes whose removal waits for a confirmation.',
+    this.#held = plainGauge(registers, 'multinic_nodes_held', 'Nodes that are held.');
+    this.#stopped = plainGauge(
       registers,
-    });
-    this.#configs = new Gauge({
-      name: 'multinic_configs',
-      help: 'MultiNicBizConfigs in the store.',
-      registers,
-    });
+      'multinic_removals_stopped',
+      'Nodes whose removal waits for a confirmation.',
+    );
+    this.#configs = plainGauge(registers, 'multinic_configs', 'MultiNicBizConfigs in the store.');
     this.#jobs = new Gauge({
       name: 'multinic_jobs',
       help: 'Jobs on their way, by phase.',
@@ -76,21 +83,20 @@ export class Metrics {
       registers,
     });
     this.#drift = new DriftMetrics(registers);
-    this.#registry.registerMetric(
-      new Counter({
-        name: 'rest_client_requests_total',
-        help: 'Requests to the API server, by method and status; 0: no answer.',
-        labelNames: ['method', 'code'],
-        registers: [],
-        collect() {
-          this.reset();
-          for (const [key, count] of answers) {
-            const [method = '', code = ''] = key.split(' ');
-            this.inc({ method, code }, count);
-          }
-        },
-      }),
+    this.#lastPass = plainGauge(
+      registers,
+      'multinic_last_pass_timestamp_seconds',
+      'End of the newest pass that succeeded.',
     );
+    this.#changesStopped = plainGauge(
+      registers,
+      'multinic_changes_stopped',
+      'Changes that stopped because nodes failed.',
+    );
+    this.#runs = runCounter(registers);
+    this.#runSeconds = runHistogram(registers);
+    registerOperating(this.#registry, gauges);
+    this.#registry.registerMetric(requestCounter(answers));
     gaugeOf(this.#registry, 'workqueue_depth', 'Keys that wait.', 'name', depths);
     gaugeOf(
       this.#registry,
@@ -122,8 +128,16 @@ export class Metrics {
     this.#stopped.set(snapshot.report.stopped.size);
     this.#drift.passed(snapshot, views);
     this.#configs.set(snapshot.report.main.configs.size);
+    this.#lastPass.set(Date.now() / 1000);
+    this.#changesStopped.set(stoppedChanges(snapshot).size);
     for (const phase of ['waiting', 'running'] as const)
       this.#jobs.set({ phase }, snapshot.jobs.filter((job) => job.phase === phase).length);
+  }
+
+  /** Counts a run whose outcome was recorded. */
+  ran({ result, reason = '', seconds }: RecordedRun): void {
+    this.#runs.inc({ result, reason });
+    if (seconds !== undefined) this.#runSeconds.observe({ result }, seconds);
   }
 
   failed(): void {
@@ -185,6 +199,96 @@ class DriftMetrics {
     if (observing?.oldest !== undefined) this.#oldest.set(observing.oldest.at / 1000);
     for (const cause of OBSERVE_CAUSES) this.#waiting.set({ cause }, observing?.waiting.get(cause) ?? 0);
   }
+}
+
+/** Counts requests from a table that the client keeps. */
+function requestCounter(answers: Gauges['answers']): Counter<'method' | 'code'> {
+  return new Counter({
+    name: 'rest_client_requests_total',
+    help: 'Requests to the API server, by method and status; 0: no answer.',
+    labelNames: ['method', 'code'],
+    registers: [],
+    collect() {
+      this.reset();
+      for (const [key, count] of answers) {
+        const [method = '', code = ''] = key.split(' ');
+        this.inc({ method, code }, count);
+      }
+    },
+  });
+}
+
+function plainGauge(registers: Registry[], name: string, help: string): Gauge {
+  return new Gauge({ name, help, registers });
+}
+
+function runCounter(registers: Registry[]): Counter<'result' | 'reason'> {
+  return new Counter({
+    name: 'multinic_runs_total',
+    help: 'Runs whose outcome was recorded, by result and reason.',
+    labelNames: ['result', 'reason'],
+    registers,
+  });
+}
+
+function runHistogram(registers: Registry[]): Histogram<'result'> {
+  return new Histogram({
+    name: 'multinic_run_seconds',
+    help: 'Duration of a run as its agent says it.',
+    labelNames: ['result'],
+    buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160],
+    registers,
+  });
+}
+
+/** Changes of main of which a node waits because other nodes failed. */
+function stoppedChanges({ decisions, facts }: Snapshot): Set<string> {
+  const stopped = new Set<string>();
+  for (const [node, decision] of decisions) {
+    const change = facts.get(node)?.change;
+    if (!decision.due && decision.reason === 'ChangeStopped' && change !== undefined) stopped.add(change);
+  }
+  return stopped;
+}
+
+/** Gauges of the program and its store, which are read at each scrape. */
+function registerOperating(registry: Registry, { store, certificateEnd }: Gauges): void {
+  const build = new Gauge({
+    name: 'multinic_build_info',
+    help: 'Version and commit of this program; the value is 1.',
+    labelNames: ['version', 'commit'],
+    registers: [registry],
+  });
+  build.set({ version: BUILD.version, commit: BUILD.commit }, 1);
+  const sizes = {
+    bytes: ['multinic_store_bytes', 'Bytes of the objects of the store.'],
+    freeBytes: ['multinic_store_free_bytes', 'Free bytes of the disk; below 64 MiB nothing is written.'],
+  } as const;
+  for (const key of ['bytes', 'freeBytes'] as const) {
+    const [name, help] = sizes[key];
+    registry.registerMetric(
+      new Gauge({
+        name,
+        help,
+        registers: [],
+        async collect() {
+          const size = await store();
+          if (size !== undefined) this.set(size[key]);
+        },
+      }),
+    );
+  }
+  registry.registerMetric(
+    new Gauge({
+      name: 'multinic_certificate_expiry_timestamp_seconds',
+      help: "End of the certificate of the store's server.",
+      registers: [],
+      collect() {
+        const end = certificateEnd();
+        if (end !== undefined) this.set(end / 1000);
+      },
+    }),
+  );
 }
 
 function gaugeOf(

@@ -2,11 +2,18 @@
 // replica that has the Lease works.
 
 import type { V1Pod } from '@kubernetes/client-node';
+import { X509Certificate } from 'node:crypto';
 import type { Logger } from 'pino';
+import { BUILD } from '../api/build-info.ts';
 import { hasCode, MultinicError } from '../api/errors.ts';
 import type { Group } from '../api/multinicbizconfig.ts';
 import { apiRoutes } from '../controller/api.ts';
-import { ControllerContext, type ControllerContextOptions } from '../controller/controller-context.ts';
+import {
+  ControllerContext,
+  type ControllerContextOptions,
+  type RecordedRun,
+} from '../controller/controller-context.ts';
+
 import { healthOf, type Health } from '../controller/health.ts';
 import { Loop } from '../controller/loop.ts';
 import { Pass, type PassOptions } from '../controller/pass.ts';
@@ -14,6 +21,7 @@ import { BackgroundMaintenance } from '../controller/background-maintenance.ts';
 import { PassTrigger } from '../controller/pass-trigger.ts';
 import { NodeBranchPolicy } from '../history/policy.ts';
 import { serve } from '../store/server/serve.ts';
+import { measuredStore, type StoreSize } from '../store/care/size.ts';
 import { Store } from '../store/store.ts';
 import { KubeAuthenticator } from './authenticator.ts';
 import { hasStatus, MERGE_PATCH, type KubeClient } from './client.ts';
@@ -64,6 +72,8 @@ export interface KubeOptions
 
 /** Silence after which a watch is reported: bookmarks come every minute. */
 const STALE_MS = 180_000;
+/** Time between two measurements of the store. */
+const MEASURE_MS = 60_000;
 
 /** Runs until the signal. @throws the error that made the leader give up: the pod restarts then */
 export async function runInCluster(options: KubeOptions): Promise<void> {
@@ -81,6 +91,9 @@ export async function runInCluster(options: KubeOptions): Promise<void> {
     staleness: () => watches.staleness(),
     depths: () => leader?.depths() ?? {},
     leading: () => leader !== undefined,
+    // A store that cannot be measured must not hide the other metrics.
+    store: async () => leader?.storeSize().catch(() => undefined),
+    certificateEnd: () => leader?.certificateEnd(),
     answers: client.answers,
   });
   const probes = await serveProbes({
@@ -93,6 +106,7 @@ export async function runInCluster(options: KubeOptions): Promise<void> {
   cleanup.defer(() => probes.close());
   watches.start();
   cleanup.defer(() => watches.stop());
+  void logStart(options);
   // A container that restarts in its pod has lost the leadership, so the pod loses the leader's label.
   await labelLeader(client, namespace, pod, false);
 
@@ -121,6 +135,15 @@ export async function runInCluster(options: KubeOptions): Promise<void> {
   }
 }
 
+/** Logs what runs here, once. An API server that does not answer has an unknown version. */
+async function logStart({ client, log, signal: _, ...flags }: KubeOptions): Promise<void> {
+  const kubernetes = await client.serverVersion().then(
+    ({ major, minor }) => `${major}.${minor}`,
+    () => 'unknown',
+  );
+  log.info({ ...BUILD, node: process.version, kubernetes, flags }, 'multinic controller runs');
+}
+
 function health(leader: Leader | undefined, watches: Watches, since: number): Health {
   if (leader !== undefined) return leader.health(since);
   const report = healthOf(undefined, undefined, since);
@@ -132,6 +155,7 @@ interface LeaderParts {
   readonly context: ControllerContext;
   readonly loop: Loop;
   readonly sink: KubeStatusSink;
+  readonly endpoint: StoreEndpoint;
   /** Aborted when the leadership ends. */
   readonly over: AbortSignal;
 }
@@ -140,9 +164,11 @@ interface LeaderParts {
 class Leader implements AsyncDisposable {
   readonly #parts: LeaderParts;
   readonly #cleanup: AsyncDisposableStack;
+  readonly #storeSize: () => Promise<StoreSize>;
 
   private constructor(parts: LeaderParts, cleanup: AsyncDisposableStack) {
     this.#parts = parts;
+    this.#storeSize = measuredStore(parts.context.store.dir, MEASURE_MS);
     this.#cleanup = cleanup;
   }
 
@@ -164,7 +190,8 @@ class Leader implements AsyncDisposable {
     const sink = new KubeStatusSink({ client, namespace, pod, configs: watches.configs, log });
     cleanup.defer(async () => sink.close({ write: !(await isDeposed(over, store)) }));
     const inventory = new KubeNodeInventory(watches.nodes);
-    const context = new ControllerContext({ ...options, store, inventory, sink, passTrigger });
+    const onRun = (run: RecordedRun): void => metrics.ran(run);
+    const context = new ControllerContext({ ...options, store, inventory, sink, passTrigger, onRun });
 
     const endpoint = await StoreEndpoint.find(options);
     await openServer(options, context, endpoint, cleanup);
@@ -207,7 +234,7 @@ class Leader implements AsyncDisposable {
     });
     await takeLeaderLabel(client, namespace, pod);
     cleanup.defer(() => labelLeader(client, namespace, pod, false));
-    return new Leader({ context, loop, sink, over }, cleanup.move());
+    return new Leader({ context, loop, sink, over, endpoint }, cleanup.move());
   }
 
   /** Runs passes until this leadership ends. @throws MultinicError `Fenced` */
@@ -231,6 +258,15 @@ class Leader implements AsyncDisposable {
 
   depths(): Readonly<Record<string, number>> {
     return this.#parts.sink.depths();
+  }
+
+  storeSize(): Promise<StoreSize> {
+    return this.#storeSize();
+  }
+
+  /** End of the certificate of the store's server, milliseconds since 1970. */
+  certificateEnd(): number {
+    return new X509Certificate(this.#parts.endpoint.certificate.cert).validToDate.getTime();
   }
 
   /** The reason why the leader cannot serve. */

@@ -138,6 +138,8 @@ export async function metrics(): Promise<string[]> {
     depths: () => ({ status: 1 }),
     leading: () => true,
     answers: new Map([['GET 200', 1]]),
+    store: async () => ({ bytes: 1, freeBytes: 1 }),
+    certificateEnd: () => 1,
   });
   const snapshot = {
     report: {
@@ -148,7 +150,9 @@ export async function metrics(): Promise<string[]> {
     },
     jobs: [],
     decisions: new Map(),
+    facts: new Map(),
   } as unknown as Snapshot;
+  registry.ran({ result: 'Applied', reason: 'X', seconds: 1 });
   registry.passed(snapshot, 1);
   registry.failed();
   const text = await registry.text();

@@ -106,6 +106,25 @@ describe('kubectl multinic', () => {
     expect(await sh(`${inPod} version`)).toMatch(/^server/m);
   });
 
+  test('the leader says what runs, and its metrics have runs, the store and the certificate', async () => {
+    const leader = 'deployment/multinic-agent-controller';
+    const begun = JSON.parse(
+      await sh(`kubectl logs -n multinic-system ${leader} | grep 'multinic controller runs'`),
+    ) as { version: string; commit: string; kubernetes: string; flags: { namespace: string } };
+    expect(begun).toMatchObject({
+      kubernetes: expect.stringMatching(/^1\.\d+$/),
+      flags: { namespace: NAMESPACE },
+    });
+    const script = "fetch('http://127.0.0.1:8080/metrics').then((it) => it.text()).then(console.log)";
+    const metrics = await sh(`kubectl exec -n multinic-system ${leader} -- node -e "${script}"`);
+    const value = (name: string): number => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(metrics)?.[1]);
+    expect(value('multinic_runs_total{result="Applied",reason=""}')).toBeGreaterThanOrEqual(2);
+    expect(value('multinic_store_bytes')).toBeGreaterThan(1000);
+    expect(value('multinic_store_free_bytes')).toBeGreaterThan(1000);
+    expect(value('multinic_certificate_expiry_timestamp_seconds')).toBeGreaterThan(Date.now() / 1000);
+    expect(metrics).toContain(`multinic_build_info{version="${begun.version}",commit="${begun.commit}"} 1`);
+  });
+
   test('log, show and diff of a node', async () => {
     expect(await sh(`kubectl multinic log ${NODE}`)).toMatch(/Applied[^]*multinic0/);
     expect(await sh(`kubectl multinic show ${NODE}`)).toContain('etc/netplan/90-multinic0.yaml');
