@@ -6,7 +6,7 @@ import type { Network } from '../src/network/interface.ts';
 import type { RendererKind } from '../src/network/node.ts';
 import { needCommands } from '../test/nodes/packages.ts';
 import type { RootfsKind } from '../test/nodes/rootfs.ts';
-import { foreign, LiveHost, NOT_OURS } from '../test/live/support.ts';
+import { foreign, LiveHost, NOT_OURS } from '../test/support/live-host.ts';
 import { nic } from '../test/support/agent.ts';
 import { median, report, timed, type Bench } from './report.ts';
 

@@ -4,7 +4,7 @@ import pino from 'pino';
 import type { ConfigStatus } from '../src/api/status.ts';
 import { KubeClient } from '../src/kube/client.ts';
 import { Informer } from '../src/kube/informer.ts';
-import { attach, config, entry, NAMESPACE, setUp } from '../test/kube/support.ts';
+import { attach, config, entry, NAMESPACE, setUp } from '../test/support/kube-cluster.ts';
 import { median, type Bench } from './report.ts';
 
 const ROUNDS = 10;

@@ -9,7 +9,7 @@ import { Rest, type KubeObject } from '../cluster/rest.ts';
 import { RootKubelet } from '../cluster/root-kubelet.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { git } from '../support/http.ts';
-import { BUILD_MS, config, entry, Person, setUp } from './support.ts';
+import { BUILD_MS, config, entry, Person, setUp } from '../support/kube-cluster.ts';
 
 const AUDIENCE = 'multinic-agent';
 const AGENT = 'root-01';

@@ -18,7 +18,7 @@ import {
   nodeOf,
   setUp,
   untilConfig,
-} from './support.ts';
+} from '../support/kube-cluster.ts';
 
 const NAME = 'fleet';
 const FILE = 'etc/netplan/90-multinic0.yaml';

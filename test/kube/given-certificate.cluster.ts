@@ -5,7 +5,7 @@ import { agentImage, Multinic } from '../cluster/install.ts';
 import { startCluster } from '../cluster/cluster.ts';
 import { RootKubelet } from '../cluster/root-kubelet.ts';
 import { authority, leaf, type Authority } from '../support/authority.ts';
-import { BUILD_MS, config, entry, NAMESPACE, Person, VERSION } from './support.ts';
+import { BUILD_MS, config, entry, NAMESPACE, Person, VERSION } from '../support/kube-cluster.ts';
 
 const SECRET = 'issued';
 const NAME = `multinic-agent-store.${NAMESPACE}.svc`;

@@ -19,7 +19,7 @@ import {
   Person,
   setUp,
   untilConfig,
-} from './support.ts';
+} from '../support/kube-cluster.ts';
 
 const SAMPLE = join(import.meta.dirname, '../../fixtures/sample-multinicclusterconfig.yaml');
 const EXPECTED = join(import.meta.dirname, '../expected/k8s-worker-01');

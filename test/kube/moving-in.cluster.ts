@@ -4,7 +4,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 import { STORE_FOLDER, type Multinic } from '../cluster/install.ts';
 import { RootKubelet } from '../cluster/root-kubelet.ts';
 import { hostFiles } from '../support/agent.ts';
-import { BUILD_MS, config, configureAsEarlierAgent, entry, nodeOf, setUp } from './support.ts';
+import { BUILD_MS, config, configureAsEarlierAgent, entry, nodeOf, setUp } from '../support/kube-cluster.ts';
 
 const NAME = 'fleet';
 

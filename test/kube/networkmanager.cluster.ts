@@ -8,7 +8,17 @@ import type { Cluster } from '../cluster/cluster.ts';
 import type { Multinic } from '../cluster/install.ts';
 import { run } from '../nodes/command.ts';
 import { waitFor } from '../nodes/wait.ts';
-import { attach, BUILD_MS, config, entry, events, linkName, Person, setUp, untilConfig } from './support.ts';
+import {
+  attach,
+  BUILD_MS,
+  config,
+  entry,
+  events,
+  linkName,
+  Person,
+  setUp,
+  untilConfig,
+} from '../support/kube-cluster.ts';
 
 const CR = 'both';
 const NODES = ['debian', 'rhel'] as const;

@@ -10,7 +10,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 import type { Multinic } from '../cluster/install.ts';
 import { run } from '../nodes/command.ts';
 import { waitFor } from '../nodes/wait.ts';
-import { attach, BUILD_MS, config, entry, setUp } from './support.ts';
+import { attach, BUILD_MS, config, entry, setUp } from '../support/kube-cluster.ts';
 
 const REPOSITORY = resolve(import.meta.dirname, '../..');
 const NAME = 'production-cluster-network';

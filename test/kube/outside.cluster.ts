@@ -9,7 +9,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 import { STORE_FOLDER, type Multinic } from '../cluster/install.ts';
 import { RootKubelet } from '../cluster/root-kubelet.ts';
 import { run } from '../nodes/command.ts';
-import { BUILD_MS, config, entry, NAMESPACE, nodeOf, setUp, untilConfig } from './support.ts';
+import { BUILD_MS, config, entry, NAMESPACE, nodeOf, setUp, untilConfig } from '../support/kube-cluster.ts';
 
 const REPOSITORY = resolve(import.meta.dirname, '../..');
 const NAME = 'fleet';

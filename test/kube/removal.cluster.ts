@@ -4,7 +4,16 @@ import type { Cluster } from '../cluster/cluster.ts';
 import { RELEASE, type Config, type Multinic } from '../cluster/install.ts';
 import { RootKubelet } from '../cluster/root-kubelet.ts';
 import { waitFor } from '../nodes/wait.ts';
-import { BUILD_MS, conditionOf, config, entry, events, nodeOf, setUp, untilConfig } from './support.ts';
+import {
+  BUILD_MS,
+  conditionOf,
+  config,
+  entry,
+  events,
+  nodeOf,
+  setUp,
+  untilConfig,
+} from '../support/kube-cluster.ts';
 
 const NAME = 'fleet';
 const FILE = 'etc/netplan/90-multinic0.yaml';

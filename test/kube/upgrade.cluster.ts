@@ -15,7 +15,7 @@ import {
   nodeOf,
   untilConfig,
   VERSION,
-} from './support.ts';
+} from '../support/kube-cluster.ts';
 
 const EARLIER = resolve(import.meta.dirname, '../../fixtures/earlier-chart');
 const GROUP = 'multinic.io';

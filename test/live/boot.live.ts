@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { RendererKind } from '../../src/network/node.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic } from '../support/agent.ts';
-import { HOSTS, linksOf, LiveHost } from './support.ts';
+import { HOSTS, linksOf, LiveHost } from '../support/live-host.ts';
 
 const MAC = nic(0).mac;
 type Foreign = [what: string, file: string, content: string];

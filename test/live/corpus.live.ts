@@ -8,7 +8,7 @@ import { readIfcfgs } from '../../src/agent/foreign/ifcfg-files.ts';
 import { systemdFileFor } from '../../src/agent/foreign/systemd-files.ts';
 import { nic } from '../support/agent.ts';
 import { ifcfgCorpus, keyfileCorpus, linkCorpus, netplanCorpus, networkCorpus, type Case } from './corpus.ts';
-import { LiveHost } from './support.ts';
+import { LiveHost } from '../support/live-host.ts';
 
 const MAC = nic(0).mac;
 const NAME = 'lan0';

@@ -19,7 +19,7 @@ import {
   NOT_OURS,
   storeSilent,
   type RunOptions,
-} from './support.ts';
+} from '../support/live-host.ts';
 
 const OLD: Network = [nic(0), nic(1)];
 const V6 = nic(1, { address: 'fd00:101::10', prefix: 64 });

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Network } from '../../src/network/interface.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic } from '../support/agent.ts';
-import { foreign, foreignState, HOSTS, LiveHost, NOT_OURS } from './support.ts';
+import { foreign, foreignState, HOSTS, LiveHost, NOT_OURS } from '../support/live-host.ts';
 
 const OLD: Network = [nic(0), nic(1)];
 const NEW: Network = [

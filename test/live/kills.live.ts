@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { STEPS } from '../../src/agent/run/steps.ts';
 import type { Network } from '../../src/network/interface.ts';
 import { nic } from '../support/agent.ts';
-import { foreign, foreignState, HOSTS, LiveHost, NOT_OURS } from './support.ts';
+import { foreign, foreignState, HOSTS, LiveHost, NOT_OURS } from '../support/live-host.ts';
 
 /** Checkpoints; a restore comes only after a failure. */
 const ALL = [...STEPS.filter((step) => step !== 'restore'), 'write.file', 'activate.link'];

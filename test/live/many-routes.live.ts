@@ -2,7 +2,7 @@
 // does not fail it.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { nic } from '../support/agent.ts';
-import { atArm, LiveHost } from './support.ts';
+import { atArm, LiveHost } from '../support/live-host.ts';
 
 const MANY = 100_000;
 let host: LiveHost;

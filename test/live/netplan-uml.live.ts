@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { UmlMachine } from '../nodes/uml.ts';
 import { nic } from '../support/agent.ts';
-import { LiveHost } from './support.ts';
+import { LiveHost } from '../support/live-host.ts';
 
 /** A boot of it alone may take two minutes. */
 const LIMIT_MS = 400_000;

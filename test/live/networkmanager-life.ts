@@ -16,7 +16,7 @@ import {
   monitored,
   startPing,
   storeSilent,
-} from './support.ts';
+} from '../support/live-host.ts';
 
 const V6 = nic(1, { address: 'fd00:101::10', prefix: 64 });
 const THREE: readonly Interface[] = [nic(0), V6, nic(2, { mtu: 1400 })];

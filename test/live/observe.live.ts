@@ -6,7 +6,7 @@ import type { Network } from '../../src/network/interface.ts';
 import type { RendererKind } from '../../src/network/node.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic } from '../support/agent.ts';
-import { foreign, HOSTS, LiveHost, monitored } from './support.ts';
+import { foreign, HOSTS, LiveHost, monitored } from '../support/live-host.ts';
 
 const NETWORK: Network = [nic(0), nic(1)];
 const FILES: Readonly<Record<RendererKind, readonly [string, string]>> = {

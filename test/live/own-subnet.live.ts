@@ -5,7 +5,7 @@ import type { RendererKind } from '../../src/network/node.ts';
 import type { RootfsKind } from '../nodes/rootfs.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic } from '../support/agent.ts';
-import { LiveHost, startPing } from './support.ts';
+import { LiveHost, startPing } from '../support/live-host.ts';
 
 /** true: this host cannot let the other NIC come first at boot. */
 const CASES: readonly (readonly [RootfsKind, 'dhcp' | 'static', RendererKind, boolean])[] = [

@@ -2,7 +2,7 @@
 import { baseImage } from '../cluster/base-image.ts';
 import { pauseImage } from '../cluster/image.ts';
 import { etcdProgram, helmProgram, KUBERNETES, kubernetesPrograms } from '../cluster/programs.ts';
-import { podMounts } from '../live/pod.ts';
+import { podMounts } from '../support/live-pod.ts';
 import { missingBuilds, type Log } from '../nodes/cache.ts';
 import { needCommands } from '../nodes/packages.ts';
 import { nodeRootfs, type RootfsKind } from '../nodes/rootfs.ts';

@@ -15,8 +15,8 @@ import { needCommands } from '../nodes/packages.ts';
 import type { RootfsKind } from '../nodes/rootfs.ts';
 import { UmlMachine } from '../nodes/uml.ts';
 import { waitFor } from '../nodes/wait.ts';
-import { readOutcome, TestStore, writeJob, type AgentEnd } from '../support/agent.ts';
-import { HOST_ROOT, inPod, NODE, podMounts, PROGRAM } from './pod.ts';
+import { readOutcome, TestStore, writeJob, type AgentEnd } from './agent.ts';
+import { HOST_ROOT, inPod, NODE, podMounts, PROGRAM } from './live-pod.ts';
 
 const RUN_LIMIT_MS = 120_000;
 /** The output of a shell's `times`: a line of the shell's own, then one of its children's, user and system. */

@@ -24,7 +24,7 @@ import {
 } from '../cluster/install.ts';
 import { KUBERNETES } from '../cluster/programs.ts';
 import type { RootKubelet, RootNode } from '../cluster/root-kubelet.ts';
-import { git, type GitResult } from '../support/http.ts';
+import { git, type GitResult } from './http.ts';
 
 export const VERSION = process.env['KUBERNETES'] ?? KUBERNETES.newest;
 /** Building all that a cluster needs takes so long where nothing is cached yet. */
