@@ -27,6 +27,7 @@ const line = (response: ServerResponse, type: string, what: object) =>
 async function scripted(script: {
   list: ((response: ServerResponse, url: URL) => void)[];
   watch?: ((response: ServerResponse, url: URL) => void)[];
+  log?: pino.Logger;
 }) {
   const urls: URL[] = [];
   const server = await apiServer((_, response, url) => {
@@ -45,7 +46,7 @@ async function scripted(script: {
       keys.push(key);
       if (key === 'throws') throw new Error('a handler');
     },
-    log,
+    log: script.log ?? log,
     timing,
   });
   informer.start();
@@ -154,6 +155,24 @@ test('a list that fails says nothing: not complete, tried again', async () => {
   expect(run.informer.complete).toBe(false);
   await run.informer.synced(never);
   expect(run.informer.list()).toHaveLength(1);
+});
+
+const broken = (response: ServerResponse): void => void response.destroy();
+const ends = (response: ServerResponse): void => void response.writeHead(200).end();
+
+test('an outage is one line of the log, without a stack, and its end another', async () => {
+  const lines: string[] = [];
+  await using run = await scripted({
+    log: pino({ level: 'info' }, { write: (text: string) => void lines.push(text) }),
+    list: [list([object('a', 1)])],
+    watch: [...Array.from({ length: 5 }, () => broken), ends],
+  });
+  await vi.waitFor(() => expect(run.watches().length).toBeGreaterThan(7));
+  expect(lines.map((text) => (JSON.parse(text) as { msg: string }).msg)).toEqual([
+    'watch broken off: trying again',
+    'the watch works again',
+  ]);
+  expect(lines.join('')).not.toContain('stack');
 });
 
 test('a resource that the API does not have is absent, never empty and complete', async () => {

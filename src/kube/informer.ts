@@ -110,6 +110,8 @@ export class Informer<T> {
     const { signal } = this.#stop;
     const { log, path } = this.#options;
     let failures = 0;
+    /** The reason that the log has already; undefined: the API server answers. */
+    let logged: string | undefined;
     let version: string | undefined;
     while (!signal.aborted) {
       try {
@@ -117,6 +119,8 @@ export class Informer<T> {
         failures = 0;
         const began = performance.now();
         version = await this.#watch(version);
+        if (logged !== undefined) log.info({ path }, 'the watch works again');
+        logged = undefined;
         // The pause also follows watches that the server ends at once, which would repeat without it.
         const lasted = performance.now() - began;
         if (lasted < this.#timing.backoffBase) await pause(this.#timing.backoffBase - lasted, signal);
@@ -131,9 +135,10 @@ export class Informer<T> {
           failures = Math.max(failures + 1, 4);
         } else {
           failures++;
-          // The message says all; a stack for each watch would bury it while the API server is away.
+          // The message says all. A stack, or a line for each attempt, would bury the log in an outage.
           const reason = error instanceof Error ? error.message : String(error);
-          log.warn({ path, reason, failures }, 'watch broken off: trying again');
+          if (reason !== logged) log.warn({ path, reason }, 'watch broken off: trying again');
+          logged = reason;
           // A failed list leaves the objects as they are; a broken watch goes on at its version.
         }
         await pause(backoffMs(failures, this.#timing.backoffBase, this.#timing.backoffMax, error), signal);

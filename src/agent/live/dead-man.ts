@@ -9,6 +9,15 @@ import type { Root } from '../files/root.ts';
 import { restoreScript } from './restore-script.ts';
 import { execStart, type Systemd } from '../command/systemd.ts';
 
+/**
+ * The command of the unit. It waits for the lock without a limit, because an agent that hangs may hold it for long. Then
+ * it looks for the script, because that agent may have removed it.
+ */
+export function restoreCommand(root = ''): string {
+  const script = `[ ! -e ${root}/${SCRIPT} ] || exec /bin/sh ${root}/${SCRIPT}`;
+  return `exec flock ${root}/${LOCK} /bin/sh -c '${script}'`;
+}
+
 export class DeadMan implements DeadManPort {
   readonly #root: Root;
   readonly #systemd: Systemd;
@@ -24,10 +33,6 @@ export class DeadMan implements DeadManPort {
     const unit = `multinic-restore-${randomBytes(4).toString('hex')}`;
     this.#root.write(SCRIPT, restoreScript(pending), 0o700);
     this.#root.write(UNIT, `${unit}\n`, 0o600);
-    // The unit waits for the lock without a limit, because an agent that hangs may hold it for long. The unit then
-    // checks for the script, because that agent may have removed it.
-    const script = `[ ! -e /${SCRIPT} ] || exec /bin/sh /${SCRIPT}`;
-    const command = `exec flock /${LOCK} /bin/sh -c '${script}'`;
     // Without AccuracyUSec systemd may start a timer up to a minute late.
     const timer =
       `3 TimersMonotonic a(st) 1 OnActiveSec ${seconds * 1_000_000} AccuracyUSec t 100000 RemainAfterElapse b false`.split(
@@ -42,7 +47,7 @@ export class DeadMan implements DeadManPort {
       '1',
       `${unit}.service`,
       '1',
-      ...execStart(command),
+      ...execStart(restoreCommand()),
     );
     const { code, stderr } = await start.catch((error: unknown) => {
       this.#forget();

@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Folder } from '../../../test/support/agent.ts';
+import { setTimeout as pause } from 'node:timers/promises';
 import { run } from '../command/host-command.ts';
+import { restoreCommand } from './dead-man.ts';
 import { restoreScript } from './restore-script.ts';
 import { heldAddresses } from '../host/links.ts';
 import type { Link } from '../host/machine.ts';
@@ -347,6 +349,23 @@ describe("the host's own restore", () => {
     expect(sh('ls var/lib/multinic')).toBe('record.json\nrestore.sh\n');
     restore(pending, [OURS]);
     expect(sh('ls var/lib/multinic')).toBe('record.json\n');
+  });
+
+  test('waits for an agent that hangs for as long as it takes, and goes by what that agent leaves', async () => {
+    const lock = `flock var/lib/multinic/lock`;
+    const restored = (): Promise<unknown> => run(['sh', '-c', restoreCommand(root)], 60_000);
+    writeFileSync(join(root, 'var/lib/multinic/restore.sh'), `echo ran >> ${root}/ran`);
+    expect(restoreCommand()).not.toMatch(/flock\s+(-w|--wait|--timeout|-n)/);
+    const began = performance.now();
+    const holds = run(['sh', '-c', `cd ${root}; ${lock} sleep 1`]);
+    await pause(200);
+    await Promise.all([restored(), holds]);
+    expect(performance.now() - began).toBeGreaterThan(900);
+    expect(sh('cat ran')).toBe('ran\n');
+    const removes = run(['sh', '-c', `cd ${root}; ${lock} sh -c 'sleep 1; rm var/lib/multinic/restore.sh'`]);
+    await pause(200);
+    await Promise.all([restored(), removes]);
+    expect(sh('cat ran')).toBe('ran\n');
   });
 
   test('what a network manager may have written is added only where it did not read its files again', () => {
