@@ -1,0 +1,45 @@
+// Small faults that were tried on the product once: a text of blanks, a name that git would read as a revision, a
+// process that cannot start.
+
+import { join } from 'node:path';
+import { expect, test, vi } from 'vitest';
+import { Branches } from '../src/history/node-branch.ts';
+import { openReader } from '../src/store/reader.ts';
+import { entryFor, Fleet } from './support/fleet.ts';
+
+test.each([' \n', '\n  \n', '  \ttext\n ', '\u0085'])(
+  'a text %j in a CR makes one commit, and none at each pass',
+  async (text) => {
+    await using fleet = await Fleet.open(['a']);
+    fleet.write('cr', { providerId: text, nodeConfigs: [{ ...entryFor('a', 1500), note: text }] });
+    const first = await fleet.pass();
+    const second = await fleet.pass();
+    await fleet.restart();
+    const third = await fleet.pass();
+    expect([second.main.commit, third.main.commit]).toEqual([first.main.commit, first.main.commit]);
+  },
+);
+
+test('a name that git would read as a revision is the name of no node', async () => {
+  await using fleet = await Fleet.open(['a']);
+  fleet.want('cr', { a: 1500 });
+  await fleet.pass();
+  const branches = new Branches(fleet.reader);
+  expect(await branches.read('a')).toBeDefined();
+  for (const name of ['a~', 'a~1', 'a^', 'a^{tree}', 'a@{0}', 'a:node.yaml', '../node/a', 'a..a', '', '*'])
+    expect([name, await branches.read(name)]).toEqual([name, undefined]);
+});
+
+test('a reader whose git cannot start rejects, and the process goes on', async () => {
+  await using fleet = await Fleet.open([]);
+  const reader = openReader(join(fleet.dir, 'store.git'));
+  vi.stubEnv('PATH', '/nowhere');
+  try {
+    await expect(reader.ref('refs/heads/main')).rejects.toThrow(/git/);
+  } finally {
+    vi.unstubAllEnvs();
+  }
+  // The next question starts git anew.
+  expect(await reader.ref('refs/heads/main')).toMatch(/^[0-9a-f]{40}$/);
+  await reader.close();
+});
