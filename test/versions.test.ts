@@ -144,7 +144,7 @@ describe.each(
       }
       for (const node of ['ubuntu-held', 'rocky-failed']) {
         const { log, show, diff } = nodes[node]!;
-        expect(JSON.parse(await local.run('log', node, '-o', 'json'))).toMatchObject(log);
+        expect(JSON.parse(await local.run('log', node, '-o', 'json'))).toMatchObject({ items: log });
         expect(JSON.parse(await local.run('show', node, '-o', 'json'))).toMatchObject(show);
         expect(await local.run('diff', node)).toBe(diff);
       }
@@ -223,7 +223,7 @@ describe.each(
       await local.run('resume', 'ubuntu-interrupted');
       await local.applied('ubuntu-interrupted', await local.tip('ubuntu-interrupted'));
       expect(await local.hostFile('ubuntu-interrupted', RECORD)).toContain('"pending": null');
-      expect(await local.run('log', 'ubuntu-interrupted', '-n', '1')).toMatch(/Applied/);
+      expect(await local.run('log', 'ubuntu-interrupted', '--limit', '1')).toMatch(/Applied/);
       expect(await local.hostFile('ubuntu-interrupted', 'etc/netplan/91-multinic1.yaml')).toContain(
         'multinic1',
       );
