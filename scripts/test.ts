@@ -8,7 +8,10 @@ import { missingPrerequisites, thisMachine } from '../test/support/prerequisites
 import { addTally, readTally, TALLY_VARIABLE, tallyLine } from '../test/support/tally.ts';
 
 /** Tests of the cluster that hold all acceptance points once; `npm run test:matrix` has the others. */
-const CLUSTER = 'main-line networkmanager operators access removal moving-in outside upgrade'.split(' ');
+const CLUSTER = [
+  'main-line networkmanager operators access removal moving-in outside upgrade',
+  'given-certificate person chart status-readers',
+].flatMap((names) => names.split(' '));
 
 /**
  * Free memory that the folder in memory needs. The ordinary tests use far less: a home of three nodes takes a few
