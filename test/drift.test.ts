@@ -304,3 +304,25 @@ async function addTwins(local: LocalRun, names: readonly string[]): Promise<void
   await writeFile(file, stringify(inventory));
   await local.writeConfig(config);
 }
+
+test.each(['start', 'ended', 'recorded', 'forgotten'])(
+  'a controller that is killed at controller.observation.%s loses no drift, and repairs it once',
+  async (point) => {
+    await using local = await LocalRun.start();
+    await local.restart({ env: { MULTINIC_KILL_AT: `controller.observation.${point}` } });
+    await local.editHost(ONE, setMtu(1300));
+    expect(await local.ended()).toBe('SIGKILL');
+    await local.launch();
+    await untilResults(local, ONE, ['Applied', 'Drifted', 'Applied']);
+    await local.settled();
+    expect(mtuOf(await host(local, ONE))).toBe(1500);
+    const jobs = await local.git(
+      'log',
+      '--format=%(trailers:key=Job,valueonly)',
+      '--first-parent',
+      `outcome/${ONE}`,
+    );
+    const names = jobs.split('\n').filter(Boolean);
+    expect(new Set(names).size).toBe(names.length);
+  },
+);

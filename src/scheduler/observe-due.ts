@@ -166,7 +166,7 @@ function afterRepair({ repairedAt, seen }: ObservableNode, now: number): number 
  */
 function afterInterval({ name, seen, run }: ObservableNode, { intervalMs, began }: ObservePolicy): number {
   const looked = Math.max(seen?.at ?? 0, run?.at ?? 0);
-  if (seen?.at === undefined && looked < began) return began + fractionOf(name) * intervalMs;
+  if (seen?.at === undefined && looked < began) return began + fractionOf(`${name} ${began}`) * intervalMs;
   return looked + intervalMs * (1 - JITTER + 2 * JITTER * fractionOf(`${name} ${looked}`));
 }
 
