@@ -9,13 +9,13 @@ const env = { GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' };
 /** Tests start the program some thousand times: Node keeps what it compiled. */
 process.env['NODE_COMPILE_CACHE'] ??= join(import.meta.dirname, 'node_modules/.cache/compiled');
 
-// unit: beside the source, and the frozen formats, seconds. integration: test/, real git, real processes. root: what of it
-// mounts or traces. matrix: every combination.
+// unit: beside the source, and the frozen formats, seconds. integration: test/, real git, real processes. kills: a kill at
+// each step of the line. root: tests that mount or trace. matrix: every combination.
 export default defineConfig({
   test: {
     reporters: ['default', new TallyReporter()],
-    // Half of the time they wait for processes: on two cores one worker would leave one idle.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // Tests wait for processes half of the time: with one worker a core, a fifth of two cores was idle.
+    maxWorkers: availableParallelism() + 1,
     projects: [
       {
         test: {
@@ -33,6 +33,16 @@ export default defineConfig({
           env,
           include: ['test/**/*.test.ts'],
           exclude: ['test/formats/**'],
+          globalSetup: ['test/support/build.ts', 'test/support/configured-home.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: 'kills',
+          env,
+          include: ['test/**/*.kills.ts'],
           globalSetup: ['test/support/build.ts', 'test/support/configured-home.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,

@@ -1,4 +1,4 @@
-// The tiers of tests, by what they need: `ordinary` (npm test), `root`, `system`. A tier says what it leaves out.
+// The tiers of tests, by what they need: `ordinary` (npm test), `kills`, `root`, `system`. A tier says what it leaves out.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,6 +19,7 @@ const CLUSTER = [
  */
 const MEMORY_BYTES = 1024 ** 3;
 
+const KILLS_TIER = 'a kill at each step of the controller and its agents (npm run test:kills)';
 const ROOT_TIER = 'mounts, full disks and strace, shellcheck (as root: npm run test:root)';
 const SYSTEM_TIER = 'real nodes and a real cluster (as root: npm run test:system)';
 const MATRIX_TIER = 'every combination (as root: npm run test:matrix)';
@@ -32,17 +33,20 @@ interface Tier {
   readonly leftOut: readonly string[];
 }
 
+const KILLS_RUN = ['--project', 'kills'];
 const ROOT_RUN = ['--project', 'root'];
 const TIERS: Readonly<Record<string, Tier>> = {
   ordinary: {
     inMemory: true,
     runs: [['--project', 'unit', '--project', 'integration']],
-    leftOut: [ROOT_TIER, SYSTEM_TIER, MATRIX_TIER],
+    leftOut: [KILLS_TIER, ROOT_TIER, SYSTEM_TIER, MATRIX_TIER],
   },
+  kills: { inMemory: true, runs: [KILLS_RUN], leftOut: [ROOT_TIER, SYSTEM_TIER, MATRIX_TIER] },
   root: { runs: [ROOT_RUN], leftOut: [SYSTEM_TIER, MATRIX_TIER] },
   system: {
     builds: true,
     runs: [
+      KILLS_RUN,
       ROOT_RUN,
       ['--config', 'test/live/vitest.config.ts'],
       ['--config', 'test/cluster/vitest.config.ts', ...CLUSTER],

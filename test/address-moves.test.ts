@@ -3,82 +3,22 @@
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
-import { describe, expect, inject, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { hostFiles, rebootAll, runOnce } from './support/controller-crash.ts';
-import { LocalRun, NODES, type TestHost, type TestInterface, type TestSpec } from './support/local.ts';
+import {
+  ADDRESS,
+  addressesOf,
+  deal,
+  expectAt,
+  give,
+  giveIPv6,
+  interfacesOf,
+  results,
+  Watch,
+} from './support/address-moves.ts';
+import { LocalRun, NODES } from './support/local.ts';
 
 const [ONE, TWO, THREE] = NODES;
-const ADDRESS = { [ONE]: '192.168.100.10', [TWO]: '192.168.100.11', [THREE]: '192.168.100.12' } as const;
-type Node = (typeof NODES)[number];
-
-function interfacesOf(spec: TestSpec, node: string): TestInterface[] {
-  return spec.nodeConfigs.find(({ attachedNodeName }) => attachedNodeName === node)!.interfaces!;
-}
-
-function give(spec: TestSpec, node: string, address: string, index = 0): void {
-  Object.assign(interfacesOf(spec, node)[index]!, { address, cidr: `${address}/24` });
-}
-
-/** Gives the first NIC of a node an IPv6 address. */
-function giveIPv6(spec: TestSpec, node: string, host: number): void {
-  Object.assign(interfacesOf(spec, node)[0]!, { address: `fd00::${host}`, cidr: `fd00::${host}/64` });
-}
-
-/** Gives each node the first address of another one. */
-function deal(spec: TestSpec, from: Partial<Record<Node, Node>>): void {
-  for (const [node, other] of Object.entries(from)) give(spec, node, ADDRESS[other]);
-}
-
-async function addressesOf(local: LocalRun, node: string): Promise<string[]> {
-  const host = parse(await readFile(join(local.hostRoot(node), 'host.yaml'), 'utf8')) as TestHost;
-  return host.links.flatMap(({ addresses = [] }) => addresses.map((each) => each.split('/')[0]!));
-}
-
-/** Watches all hosts until it is disposed of. */
-class Watch implements AsyncDisposable {
-  readonly twice = new Set<string>();
-  #over = false;
-  readonly #end: Promise<void>;
-
-  constructor(local: LocalRun) {
-    this.#end = this.#watch(local);
-  }
-
-  async #watch(local: LocalRun): Promise<void> {
-    for (; !this.#over; await pause(2)) {
-      const all = (await Promise.all(NODES.map((node) => addressesOf(local, node)))).flat();
-      for (const address of all)
-        if (all.indexOf(address) !== all.lastIndexOf(address)) this.twice.add(address);
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#over = true;
-    await this.#end;
-    if (this.twice.size > 0) throw new Error(`two hosts had ${[...this.twice].join(', ')}`);
-  }
-}
-
-/** Results of the node's runs since its first one, oldest first. */
-async function results(local: LocalRun, node: string): Promise<string[]> {
-  const format =
-    '--format=%(trailers:key=Result,valueonly,separator=)%(trailers:key=Reason,valueonly,separator=)';
-  const lines = (await local.git('log', '--first-parent', '--reverse', format, `outcome/${node}`)).split(
-    '\n',
-  );
-  const first = lines.findIndex((line) => line !== '');
-  return lines.slice(first + 1).filter((line) => line !== '');
-}
-
-async function expectAt(local: LocalRun, expected: Partial<Record<Node, string>>): Promise<void> {
-  for (const [node, address] of Object.entries(expected)) {
-    expect(await addressesOf(local, node)).toContain(address);
-    expect(Object.values(await hostFiles(local, node)).join()).toContain(`${address}`);
-    expect(await local.node(node)).toMatchObject({ state: 'Configured' });
-  }
-}
 
 describe('one edit', () => {
   test('two nodes swap: one frees its address first, and history has one commit a node', async () => {
@@ -221,38 +161,5 @@ describe('what stands in the way is told, and nothing fails', () => {
     );
     await local.settled();
     await expectAt(local, { [TWO]: ADDRESS[ONE] });
-  });
-});
-
-describe('a swap that is cut short goes on', () => {
-  const instants = [
-    'mirror.branches',
-    'controller.start',
-    'local.job.launched#2',
-    'controller.recorded',
-    'controller.recorded#2',
-    'agent.activate.link',
-    'agent.finish',
-  ];
-  test.each(instants)('killed at %s', async (instant) => {
-    await using local = await LocalRun.prepare(inject('configuredHome'));
-    const config = await local.config();
-    deal(config.spec, { [ONE]: TWO, [TWO]: ONE });
-    await local.writeConfig(config);
-    await using _ = new Watch(local);
-    const killed = await runOnce(local, instant);
-    expect([killed.signal, killed.code]).toContainEqual(instant.startsWith('agent.') ? 4 : 'SIGKILL');
-    // A run that was killed, or that lost its store, is tried again after a minute, or at once after a boot.
-    let ended = killed;
-    for (let boots = 0; boots < 3 && ended.code !== 0; boots += 1) {
-      await rebootAll(local);
-      ended = await runOnce(local);
-    }
-    expect(ended).toMatchObject({ code: 0 });
-    await local.launch();
-    await local.settled();
-    await expectAt(local, { [ONE]: ADDRESS[TWO], [TWO]: ADDRESS[ONE] });
-    for (const node of [ONE, TWO]) expect((await results(local, node)).join()).not.toContain('AddressTaken');
-    await local.git('fsck', '--strict');
   });
 });

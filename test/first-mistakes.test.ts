@@ -72,7 +72,7 @@ test.each([
   [
     'the login program is missing',
     'status --kubeconfig login',
-    /spawn no-such-login ENOENT.*--context \(InvalidKubeconfig\)$/,
+    /spawn no-such-login E(?:NOENT|ACCES).*--context \(InvalidKubeconfig\)$/,
   ],
   [
     'a mistyped context',

@@ -306,7 +306,7 @@ describe('commands', () => {
     expect(await local.run('rerender', TWO)).toBe(`${TWO}  skipped: up to date`);
     expect(await local.cli('rerender', TWO, 'k8s-worker-9')).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/no branch/),
+      stderr: expect.stringMatching(/no node k8s-worker-9: .*\(NoSuchNode\)/),
     });
     await local.run('rerender', TWO, '--renderer', 'keyfile');
     await local.applied(TWO, await local.tip(TWO));
