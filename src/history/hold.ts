@@ -1,5 +1,6 @@
 // The hold: a person changed the network of a node (a rollback, an edit), so its branch no longer says what the CR says.
 
+import { sameNetwork, type Network } from '../network/interface.ts';
 import { isControllerAddress } from '../store/model/committer.ts';
 import type { Commit, Oid, Person } from '../store/model/store-port.ts';
 import { signedBy, trailer, TRAILER } from './commit-format.ts';
@@ -13,6 +14,11 @@ export interface Hold {
   readonly principal?: string;
   /** Seconds since 1970. */
   readonly since: number;
+}
+
+/** Whether a node is held: the network of its tip differs from the network of its base, and nothing else counts. */
+export function isHeld(network: Network, base: Network): boolean {
+  return !sameNetwork(network, base);
 }
 
 /**

@@ -8,7 +8,7 @@ import { managedFiles, NODE_FILE, readTree, treeId } from '../network/tree.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import type { Commit, Oid, Reader } from '../store/model/store-port.ts';
 import { trailer, TRAILER, type Kind } from './commit-format.ts';
-import { findHold, type Hold } from './hold.ts';
+import { findHold, isHeld, type Hold } from './hold.ts';
 import { nodeRef } from '../network/node-ref.ts';
 
 /** The branch's newest `spec` commit by the controller. A branch without one wants no interfaces. */
@@ -163,7 +163,7 @@ async function interpret(
     }
     const base = known ?? { commit: tip, network };
     const branch = { ...found, base, node, network, tree: treeId(managedFiles(files)) };
-    if (sameNetwork(network, base.network)) return branch;
+    if (!isHeld(network, base.network)) return branch;
     const isBase = async (commit: Commit): Promise<boolean> =>
       commit.oid === base.commit?.oid || (await equalsBase(reader, commit, base));
     return { ...branch, hold: await findHold([tip, ...walked.slice(1)], isBase, earlier?.hold) };

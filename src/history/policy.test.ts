@@ -13,7 +13,7 @@ import type { Reader } from '../store/model/store-port.ts';
 import { MAX_COMMIT_BYTES, NODE_TREE } from '../store/model/tree-bounds.ts';
 import { openReader } from '../store/reader.ts';
 import { NodeBranchPolicy } from './policy.ts';
-import { MAX_CLOCK_AHEAD_S, MAX_COMMITS } from './push-rules.ts';
+import { MAX_CLOCK_AHEAD_S, MAX_COMMITS } from './pushed-commits.ts';
 import { MAX_CHANGED_FILE } from './pushed-tree.ts';
 import { nodeRef } from '../network/node-ref.ts';
 import { mac } from '../../test/support/mac.ts';

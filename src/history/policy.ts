@@ -15,7 +15,7 @@ import {
   MAX_COMMITS,
   OBJECT_RULES,
   REF_RULES,
-} from './push-rules.ts';
+} from './pushed-commits.ts';
 import { PushedTrees, readPushedOn } from './pushed-tree.ts';
 import { nodeOfRef } from './refs.ts';
 import { refuseStrayRevert } from './revert.ts';

@@ -8,6 +8,7 @@ import { CONTROLLER } from '../store/model/committer.ts';
 import { areOtherMachines } from '../network/machine-ids.ts';
 import type { Oid } from '../store/model/store-port.ts';
 import { driftOf, fightsOf } from './drift.ts';
+import { nextStamp } from './job-name.ts';
 
 export const MAX_ATTEMPTS = 10;
 /**
@@ -165,22 +166,18 @@ export function decide(node: NodeFacts, now: number): Decision {
   return {
     due: true,
     attempt: attemptsOf(node, tries).length + 1,
-    stampSeconds: stampOf(node, until < now ? until : 0),
+    stampSeconds: nextStamp({
+      becameDue: [
+        node.tipTime,
+        until < now ? Math.floor(until / 1000) : 0,
+        ...requests(node).map(({ time }) => time),
+      ],
+      recorded: node.history.map(({ stamp = 0 }) => stamp),
+    }),
     expectedRecord: expectedRecord(node),
     requested: requests(node).some(({ by }) => by !== CONTROLLER.name),
     ...(isRepair(node) && { repair: true }),
   };
-}
-
-/**
- * Time for the name of the next Job, seconds since 1970: when the run became due, and later than every recorded run. The
- * history alone gives it, so each pass gives the same Job the same name.
- * @param until end of the pause after the newest try, milliseconds since 1970
- */
-function stampOf(node: NodeFacts, until: number): number {
-  const asked = requests(node).map(({ time }) => time);
-  const recorded = node.history.map(({ stamp }) => (stamp ?? 0) + 1);
-  return Math.max(node.tipTime, Math.floor(until / 1000), ...asked, ...recorded);
 }
 
 /** The first reason against a run, in this order: nothing to do, not allowed, not reachable, the host's own state. */

@@ -1,5 +1,5 @@
-// Names of Jobs: multinic-agent-<node id>-<yyyymmddhhmmss>, UTC, and multinic-observe-… of observations. Operators type
-// these names, so the form is frozen.
+// Names and stamps of Jobs: multinic-agent-<node id>-<yyyymmddhhmmss>, UTC, and multinic-observe-… of observations.
+// Operators type these names, so the form is frozen.
 import { createHash } from 'node:crypto';
 
 const PREFIX = 'multinic-agent-';
@@ -22,6 +22,18 @@ export function jobName(nodeId: string, stampSeconds: number): string {
  */
 export function observationName(nodeId: string, stampSeconds: number): string {
   return `${OBSERVE_PREFIX}${cut(jobNodeId(nodeId), nodeId, MAX_OBSERVED_ID)}-${formatStamp(stampSeconds)}`;
+}
+
+/**
+ * Stamp of a node's next Job: when the run became due, and later than every recorded run. The history alone gives it, so
+ * each pass gives the same Job the same name. All times are seconds since 1970.
+ */
+export function nextStamp(times: {
+  /** Time of the tip, of the end of a pause, and of the requests. */
+  readonly becameDue: readonly number[];
+  readonly recorded: readonly number[];
+}): number {
+  return Math.max(...times.becameDue, ...times.recorded.map((stamp) => stamp + 1));
 }
 
 /** Seconds since 1970 of a Job's name; undefined when the name has another form. */

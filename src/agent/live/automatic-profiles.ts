@@ -1,6 +1,22 @@
-// Leaves out addresses and routes that come from NetworkManager's automatic profiles, from DHCP or from routers.
+// Automatic profiles: `Wired connection N`, which NetworkManager makes itself for a NIC that has no profile. Recognises
+// them, and leaves out the addresses and routes that they bring. files/no-auto-default.ts forbids them,
+// network-manager.ts takes one away.
 import type { Link, Route } from '../host/machine.ts';
 import { isDefault, readLinks, readRoutes, type RawLink, type RawRoute } from './ip.ts';
+
+/**
+ * Pattern of the folder in which NetworkManager's builds keep profiles until the next boot. The restore script uses it
+ * too.
+ */
+export const RUNTIME_PROFILES = '(/var)?/run/NetworkManager/';
+const RUNTIME = new RegExp(`^${RUNTIME_PROFILES}`);
+/** NetworkManager's priority of a profile that it made itself, as nmcli prints it. */
+const AUTOMATIC_PRIORITY = '-999';
+
+/** @param file path of the profile on the host */
+export function isAutomatic(priority: string | undefined, file: string): boolean {
+  return priority === AUTOMATIC_PRIORITY && RUNTIME.test(file);
+}
 
 /** Protocols of routes that a DHCP server or a router gave. */
 const GIVEN: ReadonlySet<string> = new Set(['dhcp', 'ra', 'redirect']);

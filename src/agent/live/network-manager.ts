@@ -4,23 +4,17 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { MultinicError } from '../../api/errors.ts';
 import { run, type Ended, type InHost } from '../command/host-command.ts';
 import type { Mac } from '../../network/mac.ts';
+import { isAutomatic } from './automatic-profiles.ts';
 
 const ACTIVATION_SECONDS = 15;
 const ANSWER_MS = 5_000;
 const SEEN_MS = 5_000;
-/**
- * Pattern of the folder in which NetworkManager's builds keep profiles until the next boot. The restore script uses it
- * too.
- */
-export const RUNTIME_PROFILES = '(/var)?/run/NetworkManager/';
-const RUNTIME = new RegExp(`^${RUNTIME_PROFILES}`);
-const AUTOMATIC_PRIORITY = '-999';
 
 export interface Profile {
   readonly uuid: string;
   /** Name of the link that the profile is active on. */
   readonly device?: string;
-  /** `Wired connection N`: made by NetworkManager itself for a NIC that had no profile. */
+  /** NetworkManager made the profile itself (automatic-profiles.ts). */
   readonly automatic: boolean;
   readonly file: string;
 }
@@ -53,7 +47,7 @@ export class NetworkManager {
     return rows.map(([uuid = '', device, priority, file = '']) => ({
       uuid,
       ...(device && { device }),
-      automatic: priority === AUTOMATIC_PRIORITY && RUNTIME.test(file),
+      automatic: isAutomatic(priority, file),
       file,
     }));
   }

@@ -9,7 +9,7 @@ import { entryOf, fromCommands, inOrder, mayBeOfManager } from '../host/foreign-
 import { linkLocalOf, nameByMac, NO_LINK_LOCAL } from '../host/links.ts';
 import { isProfile } from '../plan/profiles.ts';
 import { RESTORE_MS } from './live-foreign-state.ts';
-import { RUNTIME_PROFILES } from './network-manager.ts';
+import { RUNTIME_PROFILES } from './automatic-profiles.ts';
 import { NETWORKD_MS, NETWORKD_WAITS, NETWORKD_WORKS } from '../host/networkd.ts';
 import { APPLY_SECONDS } from '../command/systemd.ts';
 
