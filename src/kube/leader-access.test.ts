@@ -66,3 +66,10 @@ test('the CLI in the pod of the leader asks the leader; in another pod it says w
   await access().withdraw();
   await expect(openApi(FLAGS)).rejects.toThrow(/no controller leads on .*see kubectl logs/);
 });
+
+test('a token of somebody else is asked of the authenticator, with the address that sent it', async () => {
+  const others = vi.fn(async () => undefined);
+  const authenticate = access().before(others);
+  expect(await authenticate('a token', '10.0.0.1')).toBeUndefined();
+  expect(others).toHaveBeenCalledExactlyOnceWith('a token', '10.0.0.1');
+});

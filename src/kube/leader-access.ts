@@ -5,6 +5,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { endpointFile, type Endpoint } from '../controller/endpoint.ts';
+import type { Authenticate } from '../store/http/auth.ts';
 import type { Principal } from '../store/model/store-port.ts';
 
 export interface LeaderAccessOptions {
@@ -26,6 +27,11 @@ export class LeaderAccess {
     const [given, ours] = [Buffer.from(token), Buffer.from(this.#token)];
     if (given.length !== ours.length || !timingSafeEqual(given, ours)) return undefined;
     return { name: `pod:${this.#options.namespace}/${this.#options.pod}`, role: 'write' };
+  }
+
+  /** Authenticates this pod's own CLI here, and everybody else by `others`. */
+  before(others: Authenticate): Authenticate {
+    return async (token, from) => this.authenticate(token) ?? others(token, from);
   }
 
   /** Writes the file, readable for this user alone. */

@@ -304,7 +304,7 @@ async function openServer(
     store,
     reader: store.reader,
     policy: new NodeBranchPolicy(),
-    authenticate: async (token) => access.authenticate(token) ?? authenticator.authenticate(token),
+    authenticate: access.before(authenticator.authenticate),
     routes: apiRoutes(context),
     onPush: passTrigger.fire,
     port: options.port,

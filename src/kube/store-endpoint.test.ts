@@ -46,6 +46,18 @@ test('a Service that is made again is found, and its new address is in the certi
   expect(renewed).toEqual([endpoint.certificate.cert, 'published']);
 });
 
+test('a certificate whose publication failed is handed over again', async () => {
+  const api = cluster('10.96.0.7');
+  const endpoint = await find(api);
+  const renewed: string[] = [];
+  const server = { renew: ({ cert }: { cert: string | Buffer }) => void renewed.push(String(cert)) };
+  api.on(SERVICE, { spec: { clusterIPs: ['10.96.0.8'] } });
+  await endpoint.refresh(server, () => Promise.reject(new Error('no space left')));
+  await endpoint.refresh(server, async () => undefined);
+  await endpoint.refresh(server, async () => undefined);
+  expect(renewed).toEqual([endpoint.certificate.cert, endpoint.certificate.cert]);
+});
+
 test('what is known stays while the API server does not answer', async () => {
   const api = cluster('10.96.0.7');
   const endpoint = await find(api);

@@ -33,10 +33,13 @@ interface Known {
 export class StoreEndpoint {
   readonly #options: StoreEndpointOptions;
   #known: Known;
+  /** The certificate that the server and the CLI in this pod have. */
+  #handedOver: string;
 
   private constructor(options: StoreEndpointOptions, known: Known) {
     this.#options = options;
     this.#known = known;
+    this.#handedOver = known.certificate.cert;
   }
 
   /** @throws MultinicError `NoService`, `InvalidTlsSecret` */
@@ -73,11 +76,13 @@ export class StoreEndpoint {
   /** Keeps the last known state if the API server does not answer, or if a given certificate is no good. */
   async refresh(server: Pick<StoreServer, 'renew'>, renewed: () => Promise<void>): Promise<void> {
     try {
-      const before = this.#known.certificate.cert;
       this.#known = await look(this.#options);
-      if (this.#known.certificate.cert === before) return;
-      server.renew(this.#known.certificate);
+      const { certificate } = this.#known;
+      if (certificate.cert === this.#handedOver) return;
+      server.renew(certificate);
       await renewed();
+      // Remembered last, so that a certificate whose publication failed is handed over again.
+      this.#handedOver = certificate.cert;
     } catch (error) {
       this.#options.log.error(
         { err: error },
