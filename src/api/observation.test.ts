@@ -144,7 +144,7 @@ describe('an Unclear observation', () => {
     },
   );
 
-  it.each(['StoreUnreachable', 'Unauthorized', 'DeadlineExceeded', 'Interrupted'])(
+  it.each(['StoreUnreachable', 'Unauthorized', 'DeadlineExceeded', 'Interrupted', 'CommandHangs', 'HostIo'])(
     'with %s is made again',
     (reason) => {
       expect(needsRun(readReason(reason))).toBe(false);

@@ -167,11 +167,20 @@ export function isRepairable({ kind }: Difference): boolean {
   return kind !== 'NextBoot';
 }
 
-/** Codes of observations that ended before they learned anything about the host. */
+/**
+ * Codes of observations that ended before they learned anything about the host. A host that fails to answer is one of
+ * them: a run would change the host, and may undo what a person is to accept.
+ */
 const NOTHING_LEARNED: ReadonlySet<AnyReason> = new Set<AnyReason>([
   'CaUnreadable',
   'CheckoutBroken',
+  'CommandHangs',
+  'CommandMissing',
   'DeadlineExceeded',
+  'DiskFull',
+  'HostIo',
+  'HostPermissionDenied',
+  'HostReadOnly',
   'Internal',
   'Interrupted',
   'InvalidJob',

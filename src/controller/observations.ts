@@ -56,6 +56,8 @@ export interface ObservationsOptions {
 
 /** Nodes as the pass knows them. */
 interface Known {
+  /** All nodes with a branch, also those that this pass could not read. */
+  readonly branches: ReadonlyMap<string, unknown>;
   readonly facts: ReadonlyMap<string, NodeFacts>;
   readonly decisions: ReadonlyMap<string, Decision>;
   readonly inventory: ReadonlyMap<string, InventoryNode>;
@@ -109,7 +111,7 @@ export class Observations {
     // A run has come since, so the host is another one by now.
     const overtaken = history.some((record) => (record.stamp ?? 0) > stamp);
     const onHost = history.find(isOnHost);
-    if (overtaken || onHost?.tried !== observation.commit) return this.#later(job.node, BUSY_MS);
+    if (overtaken || onHost?.tried !== observation.commit) return this.#foundNothing(job.node);
     const finding: Finding = { observation, stamp, tip, onHost };
     switch (observation.result) {
       case 'Busy':
@@ -133,7 +135,7 @@ export class Observations {
     const same = known !== undefined && known.digest === digest;
     if (same && (tree === undefined || tree === known.tree)) return this.#saw(observation);
     const host = tree === undefined ? undefined : context.hostTrees.of(node, job);
-    if (tree !== undefined && host === undefined) return this.#later(node, FILES_LOST_MS);
+    if (tree !== undefined && host === undefined) return this.#foundNothing(node, FILES_LOST_MS);
     const { reader } = context.store;
     const files = await filesOfHost(reader, { onHost: finding.onHost, ...(host && { host }) });
     if (files === undefined) return this.#later(node, BUSY_MS);
@@ -170,8 +172,9 @@ export class Observations {
     context.log.warn({ node, job, reason }, message);
     if (!needsRun(reason)) return this.#foundNothing(node);
     const asked = history[0]?.request === 'retry';
-    // Installing a version touches no host: what it finds at first is left to a person.
-    if (!asked && !isFirst(history, context.observed.of(node))) {
+    // A known drift has its own rules: it may wait for a person. Installing a version touches no host either, so what its
+    // first observation finds is left to a person.
+    if (!asked && driftOf(history) === undefined && !isFirst(history, context.observed.of(node))) {
       const batch = new Batch();
       recordRequest(batch, tip, {
         node,
@@ -206,10 +209,10 @@ export class Observations {
     });
   }
 
-  #foundNothing(node: string): void {
+  #foundNothing(node: string, firstMs = FIRST_RETRY_MS): void {
     const { observed } = this.#options.context;
     const failures = (observed.of(node)?.failures ?? 0) + 1;
-    this.#later(node, Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), MAX_RETRY_MS), failures);
+    this.#later(node, Math.min(firstMs * 2 ** (failures - 1), MAX_RETRY_MS), failures);
   }
 
   #later(node: string, ms: number, failures = 0): void {
@@ -224,7 +227,7 @@ export class Observations {
     const { observed, store, now } = context;
     if (!observes) return { waiting: new Map() };
     await this.#withdraw(known);
-    observed.keep(new Set(known.facts.keys()));
+    observed.keep(known.branches);
     const nodes = [...known.facts.values()].map((facts) => this.#observable(facts, known));
     const active = new Set(known.jobs.map(({ node }) => node));
     const policy = { intervalMs, began: this.#began };

@@ -66,7 +66,7 @@ export class ObservedHosts {
   }
 
   /** Forgets hosts of nodes without a branch. */
-  keep(nodes: ReadonlySet<string>): void {
+  keep(nodes: { has(node: string): boolean }): void {
     for (const node of this.#hosts.keys()) {
       if (nodes.has(node)) continue;
       this.#hosts.delete(node);

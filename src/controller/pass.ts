@@ -100,6 +100,7 @@ export class Pass {
     const started = await this.#runJobs(plan, nodeErrors);
     const observing = await this.#observations.look(
       {
+        branches,
         facts,
         decisions: plan.reasons,
         inventory: new Map(nodes.map((node) => [node.name, node])),
@@ -169,7 +170,8 @@ export class Pass {
         facts.set(name, await factsOf(store.reader, branch, listed, history, annotations, addresses));
       });
     }
-    this.#addresses.keep(facts);
+    // A node that this pass cannot read keeps its addresses.
+    this.#addresses.keep(branches);
     return { branches, facts };
   }
 

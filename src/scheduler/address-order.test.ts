@@ -68,8 +68,13 @@ function node(name: string, setup: Setup): NodeFacts {
   };
 }
 
-function plan(setups: Readonly<Record<string, Setup>>, jobs: readonly JobStatus[] = []): Plan {
+function plan(
+  setups: Readonly<Record<string, Setup>>,
+  jobs: readonly JobStatus[] = [],
+  unread: Readonly<Record<string, string>> = {},
+): Plan {
   const holders = new AddressHolders();
+  for (const [name, address] of Object.entries(unread)) holders.set(name, new Set([address]));
   const nodes = Object.entries(setups).map(([name, setup]) => {
     holders.set(name, new Set([...Object.values(setup.has), ...(setup.mayHave ?? [])]));
     return node(name, setup);
@@ -104,6 +109,12 @@ const asking = (name: string, setup: Setup): Setup => {
   const request: RunRecord = { ...history[0]!, result: 'Requested', request: 'retry', time: T0 };
   return { ...setup, more: { ...setup.more, history: [request, ...history] } };
 };
+
+test('a node that this pass could not read may still have its address, unless a person asks for a run', () => {
+  const setup: Setup = { has: {}, tip: { a0: '.1' } };
+  expect(verdicts(plan({ a: setup }, [], { b: '.1' }))).toEqual({ a: 'waits for .1 on b, stuck' });
+  expect(verdicts(plan({ a: asking('a', setup) }, [], { b: '.1' }))).toEqual({ a: 'start' });
+});
 
 describe('who goes first', () => {
   test.each<[string, Record<string, Setup>, Record<string, string>]>([

@@ -49,14 +49,22 @@ export function orderByAddress(candidates: Candidates): Map<string, Decision> {
 function conflictsOf(name: string, { nodes, holders }: Candidates): Conflict[] {
   const node = nodes.get(name)!;
   return newAddresses(node).flatMap(({ mac, address }) =>
-    [...holders.of(address)].toSorted().flatMap((holder): Conflict[] => {
-      const other = nodes.get(holder);
-      // A node that is gone for good gives nothing up; the agent asks the network.
-      if (holder === name || other === undefined || other.gone === true) return [];
-      if (isShared(node, other, address)) return [];
-      return [{ mac, address, holder, isKept: hasInTip(other, address) }];
-    }),
+    [...holders.of(address)]
+      .flatMap((holder): Conflict[] => {
+        const other = nodes.get(holder);
+        // A node that is gone for good gives nothing up; the agent asks the network.
+        if (holder === name || other?.gone === true) return [];
+        // A node that this pass could not read may still have the address.
+        if (other === undefined) return [{ mac, address, holder, isKept: false }];
+        if (isShared(node, other, address)) return [];
+        return [{ mac, address, holder, isKept: hasInTip(other, address) }];
+      })
+      .toSorted(byHolder),
   );
+}
+
+function byHolder(a: Conflict, b: Conflict): number {
+  return a.holder < b.holder ? -1 : Number(a.holder > b.holder);
 }
 
 /** Addresses of the tip that the newest outcome does not have on the node's host. */
@@ -94,7 +102,7 @@ function isStuckAt(
   if (isKept) return true;
   if (blocked.has(holder)) return false;
   const decision = decisions.get(holder);
-  return decision?.due === false && decision.reason !== 'BackingOff';
+  return decision === undefined || (!decision.due && decision.reason !== 'BackingOff');
 }
 
 /**

@@ -129,7 +129,7 @@ describe('a host is looked at', () => {
     ['Queued', false],
     ['Adopt', false],
     ['NeedsConfirm', false],
-    ['GivenUp', false],
+    ['GivenUp', true],
   ])('while the node is %s: %s', (reason, expected) => {
     expect(verdict({ decision: idle(reason), bootID: 'new' }, soon) === 'Boot').toBe(expected);
   });

@@ -79,6 +79,8 @@ const OBSERVED_WHILE: Readonly<Record<IdleReason, boolean>> = {
   Drifted: true,
   DriftFight: true,
   RepairsStopped: true,
+  // A missing NIC may be there by now.
+  GivenUp: true,
   // There is nothing to look at, or nobody to ask.
   NothingWanted: false,
   NotReady: false,
@@ -91,7 +93,6 @@ const OBSERVED_WHILE: Readonly<Record<IdleReason, boolean>> = {
   // The host is known to be another one than the store says.
   Adopt: false,
   NeedsConfirm: false,
-  GivenUp: false,
 };
 
 /**
