@@ -185,7 +185,7 @@ function locked(error: unknown): number {
 
 const deadline = [
   '--deadline <seconds>',
-  'the run ends by itself, restored, before this',
+  'time limit: before it, the run ends by itself and restores the host',
   seconds,
   DEFAULTS.deadline,
 ] as const;

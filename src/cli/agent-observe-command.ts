@@ -6,7 +6,10 @@ import { outputOption, paint, plural, print, printObject } from './output.ts';
 
 type Options = ObserveOptions & { readonly output: 'table' | 'json' };
 
-/** `multinic agent observe`: what the Job of an observation runs, and a person who asks whether a host has drifted. */
+/**
+ * `multinic agent observe`. The Job of an observation runs this command, and so does a person who asks whether a host
+ * has drifted.
+ */
 export function agentObserveCommand(): Command {
   return new Command('observe')
     .description(

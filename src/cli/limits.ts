@@ -30,7 +30,7 @@ export function withLimits(command: Command): Command {
     )
     .option(
       '--retire-after <hours>',
-      'passes leave out a node that is gone and that no CR names, so long after its last commit',
+      'hours after its last commit from which passes leave out a node that is gone and that no CR names',
       wholeNumber(0),
       DEFAULTS.retireAfter,
     )

@@ -145,7 +145,9 @@ async function printStatus(
   if (report.stopped.length > 0) print(`\n${stoppedText(report.stopped)}`);
   const { waiting = 0, oldest = 'never' } = report.observations ?? {};
   if (waiting > 0)
-    print(`\n${plural(waiting, 'node')} wait for an observation; the oldest one is of the hour of ${oldest}`);
+    print(
+      `\n${plural(waiting, 'node')} wait for an observation; the last look at the host that waits longest: ${oldest}`,
+    );
 }
 
 /** Names the nodes of which only the history is kept, the first of many. */

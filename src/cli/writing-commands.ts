@@ -236,9 +236,7 @@ function addConfirm(program: Command): void {
   dangerous(
     program
       .command('confirm')
-      .description(
-        'say that something is meant: removals that were stopped, a change or repairs that were stopped, or the takeover of a host',
-      ),
+      .description('let a stopped action go on: removals, a change, repairs, or the takeover of a host'),
   )
     .argument('[target]', 'a node, a commit of main, or the word repairs; none: the removals that wait now')
     .addHelpText(

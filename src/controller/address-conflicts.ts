@@ -12,7 +12,7 @@ type Judged = Pick<NodeStatus, 'state' | 'reason' | 'message'>;
 /** Limit on the nodes in one message: a chain may have hundreds. */
 export const MAX_CHAIN = 4;
 
-/** @param judged the holder's state; absent: the message of another node has it, or it is not known */
+/** @param judged the holder's state; absent: the state is unknown, or another node's message already has the state */
 export function describeWait(
   snapshot: Snapshot,
   name: string,
@@ -41,7 +41,7 @@ function whyKept({ report }: Snapshot, name: string, holder: string, judged: Jud
     : `${source} gives it to that node, and a rollback or an edit to this one; roll ${holder} back too, or run multinic release ${name}`;
 }
 
-/** The nodes whose hosts may have an address that this node does not get; undefined: no node that is known. */
+/** Names the nodes whose hosts may have an address that this node cannot get. Undefined: no such node is known. */
 export function describeHolders(snapshot: Snapshot, facts: NodeFacts): string | undefined {
   const holders = newAddresses(facts).flatMap(({ address }) =>
     [...(snapshot.holders?.of(address) ?? [])]

@@ -390,7 +390,8 @@ export class Commands {
     for (let walked = 0; next !== undefined && walked < CHANGE_LOOK_BACK; walked += 1) {
       const commit: Commit = await this.#store.reader.commit(next);
       if (isOf(commit, main)) first = commit;
-      // Commits of main are mirrored in order, so none of this one lies below a spec commit of another one.
+      // The mirror takes commits of main in order, so the spec commits of one commit of main follow one another. A spec
+      // commit of another commit of main ends the search.
       else if (first !== undefined && kindOf(commit) === 'spec') return first;
       next = commit.parents[0];
     }

@@ -58,7 +58,7 @@ export interface NodeView extends JudgedNode {
 
 type Verdict = Pick<JudgedNode, 'state' | 'reason' | 'message' | 'waitsFor'>;
 
-/** Time after which a node that is not there is no node that joins late, but one that a person has to look for. */
+/** Time after which an absent node no longer counts as joining late. A person then has to look for the node. */
 const JOIN_LIMIT_MS = 15 * 60_000;
 
 /** Every node that has an entry, or has anything of ours but its history. */
@@ -382,7 +382,10 @@ function judgeWait(
   };
 }
 
-/** The newest run; its message names the nodes that have an address which the network says is taken. */
+/**
+ * The newest run. If the network says that an address is taken, the run's message also names the nodes that may have
+ * this address.
+ */
 function withHolders(
   snapshot: Snapshot,
   facts: NodeFacts,

@@ -14,7 +14,7 @@ export function describeDrift(node: string, history: History, reason: 'Drifted' 
   const drift = driftOf(history);
   if (reason === 'DriftFight' && drift !== undefined) {
     const back = describeAll(fightsOf(history, drift));
-    return `comes back after each repair: ${back}. Find out what does that on the host, then run multinic retry ${node}`;
+    return `comes back after each repair: ${back}. Find the cause on the host, then run multinic retry ${node}`;
   }
   const old = drift?.first === true ? ' (found by the first observation, so it may be old)' : '';
   const remedy =
@@ -26,7 +26,7 @@ export function describeDrift(node: string, history: History, reason: 'Drifted' 
 
 /** The message of a node whose repair waits because repairs stopped. */
 export function describeStop(history: History, repairs: RepairLimits | undefined): string {
-  return `${differencesOf(history)}; nothing is repaired, because ${describeStorm(repairs)}: look at them with multinic drift, then run multinic confirm repairs`;
+  return `${differencesOf(history)}; the controller repairs nothing, because ${describeStorm(repairs)}: list the drifted nodes with multinic drift, then run multinic confirm repairs`;
 }
 
 /** The differences of the newest drift. */

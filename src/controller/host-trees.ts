@@ -1,5 +1,5 @@
-// Files of drifted hosts, from the observer's request until its report is recorded. In memory only: where they are
-// lost, the host is looked at again.
+// Keeps the files of drifted hosts in memory, from the observer's request until the observation is recorded. If the
+// files are lost, the controller observes the host again.
 
 import { MultinicError } from '../api/errors.ts';
 import { HostTree } from '../api/observation.ts';
@@ -41,7 +41,8 @@ export class HostTrees {
       else files.set(path, content);
     }
     if (files.size > MAX_FILES) throw invalid(`it has ${files.size} files, at most ${MAX_FILES} are taken`);
-    if (treeId(files) !== tree.tree) throw invalid('its files have another tree than it says');
+    if (treeId(files) !== tree.tree)
+      throw invalid('the tree ID of the files differs from the tree ID in the request');
     this.#kept.delete(node);
     this.#kept.set(node, tree);
     for (const oldest of this.#kept.keys()) {

@@ -298,7 +298,8 @@ export class Observations {
       bootID,
       machineID: inventory.get(name)?.machineID ?? machineID,
       systemUUID,
-      // A host without the NICs that its newest run left out is not as the commit has it, and rightly so.
+      // If the newest run left NICs out, the host rightly differs from the commit. An observation of this host has
+      // nothing to compare with.
       against: history.find(isOnHost)?.leftOut === undefined ? expectedRecord(facts) : null,
       decision: decisions.get(name)!,
       ...(print !== undefined && { print }),
@@ -308,7 +309,10 @@ export class Observations {
     };
   }
 
-  /** After a run, and at the first sight, the file of a machine is as it should be: only a later edit counts. */
+  /**
+   * Takes the machine's file after a run, or at the first sight, as correct. Only a later edit of the file causes an
+   * observation.
+   */
   #notePrint(node: string, print: string, run: string): void {
     const { observed } = this.#options.context;
     const seen = observed.of(node);
@@ -323,8 +327,8 @@ function trusted({ name, node, commit, observation }: JobStatus): Observation | 
 }
 
 /**
- * Whether nothing is known of how the host was when this version began: neither a run nor an observation of this version
- * found it as its commit has it.
+ * Whether a drift may be older than this version. True: neither a run nor an observation of this version has found the
+ * host equal to its commit.
  */
 function isFirst(history: readonly OutcomeRecord[], seen: Seen | undefined): boolean {
   if (seen?.baseline === true) return false;

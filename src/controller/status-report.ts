@@ -23,7 +23,7 @@ export interface StatusReport {
   readonly observations?: {
     /** Number of nodes that wait for their observation. */
     readonly waiting: number;
-    /** Hour in which the host was looked at or changed that waits longest, RFC 3339. */
+    /** Hour of the last look at, or change of, the host that has waited longest for an observation, RFC 3339. */
     readonly oldest?: string;
   };
   /** The reason why no newer pass succeeded. */

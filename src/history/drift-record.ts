@@ -1,4 +1,4 @@
-// Records of observations on an outcome branch: what a host has that its commit does not say, and that this ended.
+// Writes the records of observations on an outcome branch: the drift of a host, and the end of a drift.
 
 import { describeDifference, type HostTree, type Observation } from '../api/observation.ts';
 import { managedFiles, treeId } from '../network/tree.ts';

@@ -108,7 +108,7 @@ export async function acceptDrift(
   return { files, network: readTree(files).network };
 }
 
-/** The files that were on the host before it drifted: those of NICs that were missing are not among them. */
+/** The files that the host had before it drifted, without the files of NICs that were missing. */
 async function filesBefore(
   reader: Reader,
   drift: OutcomeRecord,

@@ -32,7 +32,10 @@ export const KEY = {
   warning: 'Warning',
   request: 'Request',
   by: 'By',
-  /** With a run that put the host in its state: differences after this run are drift, and no state of before. */
+  /**
+   * The trailer of a run that verified the host. A difference that an observation finds after this run is drift, and
+   * not a state from before the run.
+   */
   baseline: 'Baseline',
   /** Digest of a drift: the same for the same drift. */
   digest: 'Digest',

@@ -75,7 +75,10 @@ export class NodeBranchPolicy implements PushPolicy {
   }
 }
 
-/** Whether a history may still reach the tip: it joins the branch below the tip, or not at all, when it cannot. */
+/**
+ * Whether the history below a pushed commit may still contain the branch's tip. False: the commit has no parent, or the
+ * tip already contains the commit.
+ */
 async function mayContain(commit: Commit, tip: Oid, objects: Reader): Promise<boolean> {
   return commit.parents.length > 0 && !(await objects.isAncestor(commit.oid, tip));
 }

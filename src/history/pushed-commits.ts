@@ -36,7 +36,10 @@ interface PushedObject {
 interface PushedHistory {
   /** Number of new commits so far. */
   readonly commits: number;
-  /** False: the walk has reached a commit of the branch below its tip, or the end of another history. */
+  /**
+   * False: the walk has reached an older commit of the branch, or a first commit without a parent. The pushed history
+   * then does not contain the tip.
+   */
   readonly containsTip: boolean;
 }
 

@@ -1,5 +1,5 @@
-// git takes two nearly equal files for one renamed file, and then merges a revert into the file of the other interface
-// without a conflict. Only the commit's message names the interface.
+// Refuses a revert that changes interfaces which the reverted commit did not change. git may take two nearly equal
+// files for a rename, and then merges the revert into the wrong file without a conflict.
 
 import { isDeepStrictEqual } from 'node:util';
 import { MultinicError } from '../api/errors.ts';

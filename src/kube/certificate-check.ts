@@ -17,7 +17,7 @@ export async function proveCertificate(certificate: ServerCertificate, name: str
   } catch (cause) {
     throw new MultinicError(
       'InvalidTlsSecret',
-      `the certificate does not do for ${name} (${(cause as Error).message}): issue one with this DNS name, with its key, and with its authority in ca.crt`,
+      `clients refuse the certificate under the name ${name} (${(cause as Error).message}): issue a certificate with this DNS name, with its key in tls.key and its CA in ca.crt`,
       { cause },
     );
   }

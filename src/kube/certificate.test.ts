@@ -135,7 +135,7 @@ describe('a Secret that is given', () => {
     [
       'has no certificate in it',
       async () => ({ data: { 'tls.crt': base64('C'), 'tls.key': base64('K'), 'ca.crt': base64('A') } }),
-      /issue one/,
+      /issue a certificate/,
     ],
   ])('%s: the start says so', async (_, secret, message) => {
     api.on(`GET ${SECRETS}/own`, await secret());

@@ -100,8 +100,8 @@ async function caOf(client: KubeClient, namespace: string): Promise<string> {
 }
 
 /**
- * A token for the store alone, if the person may have one: the person's own token would be good for the API server too,
- * and belongs into no pod. Else the person's own.
+ * Returns a token for the store alone, because a person's own token is valid for the API server too and must not reach
+ * a pod. A person without the right to such a token gets their own token.
  * @throws MultinicError `NoToken`, KubeError
  */
 export async function tokenFor(client: KubeClient, namespace: string): Promise<string> {

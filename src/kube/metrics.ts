@@ -178,7 +178,7 @@ class DriftMetrics {
     });
     this.#oldest = new Gauge({
       name: 'multinic_oldest_observation_timestamp_seconds',
-      help: 'When the host was looked at or changed that waits longest for its observation.',
+      help: 'Time of the last look at, or change of, the host that has waited longest for an observation.',
       registers,
     });
     this.#waiting = new Gauge({

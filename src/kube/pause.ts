@@ -20,7 +20,7 @@ export async function setPausedByPerson(
     const value = paused ? `${ANNOTATIONS.paused.key}=true` : `${ANNOTATIONS.paused.key}-`;
     throw new MultinicError(
       'UseKubectl',
-      `you may not patch Nodes: let somebody who may run kubectl annotate node ${node} ${value}`,
+      `you have no right to patch Nodes: ask a person with this right to run kubectl annotate node ${node} ${value}`,
       { cause },
     );
   }

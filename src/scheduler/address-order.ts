@@ -30,7 +30,8 @@ export function orderByAddress(candidates: Candidates): Map<string, Decision> {
     if (conflicts.length > 0) blocked.set(name, conflicts);
   }
   if (blocked.size === 0) return new Map();
-  // A person may know better: with a retry the node asks the network itself.
+  // A retry that a person asked for overrides the wait. The agent of the node then asks the network whether the address
+  // is free.
   for (const name of stuckNodes(blocked, candidates))
     if (isAsked(candidates.nodes.get(name)!, 'retry')) blocked.delete(name);
   const stuck = stuckNodes(blocked, candidates);
@@ -106,9 +107,9 @@ function isStuckAt(
 }
 
 /**
- * The node of each circle that frees its address first: the one with the most failures, because its run is the most
- * likely to fail, and then no other node has lost anything. A circle is opened only if all of its nodes can go on to the
- * end: no node of it waits, over whatever other nodes, for a node outside of circles.
+ * Chooses the node of each circle that frees its address first: the node with the most failures, because its run is the
+ * likeliest to fail and a failure then costs no other node an address. Opens a circle only if no node of the circle
+ * waits, directly or through other nodes, for a node outside of the circles.
  */
 function firstOfCircles(
   blocked: ReadonlyMap<string, readonly Conflict[]>,

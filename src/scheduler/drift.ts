@@ -20,7 +20,10 @@ export function driftOf(history: readonly RunRecord[]): RunRecord | undefined {
   return newest?.result === 'Drifted' ? newest : undefined;
 }
 
-/** Differences of a drift that come back after each repair: within a day, or at one boot after the other. */
+/**
+ * Differences of a drift that came back after each of the last repairs. The repairs lie within one day, or at boots
+ * that follow one another.
+ */
 export function fightsOf(history: readonly RunRecord[], drift: RunRecord): readonly Difference[] {
   const before = repairedDrifts(history);
   return (drift.differences ?? []).filter((difference) => {
@@ -87,7 +90,7 @@ export function repairedAt(history: readonly RunRecord[]): number | undefined {
     : undefined;
 }
 
-/** Drifts of nodes since a time, and repairs that failed and were not made up for. */
+/** Counts that stop repairs: the most nodes that drifted within one hour, and the nodes whose last repair failed. */
 export interface RepairLimits {
   readonly drifted: number;
   readonly limit: number;
@@ -96,8 +99,8 @@ export interface RepairLimits {
 }
 
 /**
- * Whether all repairs stop: so many nodes drifted within one hour, or so many repairs failed, that something other than
- * a hand on one node is at work. The records keep saying so until a person confirms.
+ * Whether all repairs stop. Many drifted nodes within an hour, or many failed repairs, point to a common cause; a
+ * person's confirmation starts repairs again.
  * @param confirmedAt time of the newest confirmation, seconds since 1970
  */
 export function limitRepairs(

@@ -80,8 +80,8 @@ export interface NodeFacts {
   /** Hosts that must answer after a change on this node. */
   readonly probes?: readonly string[];
   /**
-   * Outcomes, newest first: at least up to the newest Applied or Pending one, and all of the newest changes that were
-   * tried.
+   * Outcomes, newest first. The list reaches back at least to the newest Applied or Pending outcome, and has every
+   * outcome of the newest changes that were tried.
    */
   readonly history: readonly RunRecord[];
   /** The record that the newest Diverged outcome reports is a commit of this branch. */

@@ -66,7 +66,7 @@ export type ObserveDecision =
 
 /** Times after a repair at which the host is looked at again. */
 const AFTER_REPAIR_MS = [60_000, 300_000, 900_000] as const;
-/** Time after which a repair gives no cause any more: an observation that was missed is not made up for. */
+/** Time after which a repair no longer causes observations. An observation that was missed by then is left out. */
 const REPAIR_OVER_MS = 3_600_000;
 const JITTER = 0.2;
 
@@ -162,8 +162,9 @@ function afterRepair({ repairedAt, seen }: ObservableNode, now: number): number 
 }
 
 /**
- * End of the interval, longer or shorter by up to a fifth, the same at every reading. Hosts of which nothing is known
- * are spread over one interval from the controller's start.
+ * Time of the next regular observation: one interval after the last look at the host, longer or shorter by a fifth at
+ * most, and always the same for the same look. Without a known look, the hosts are spread over one interval from the
+ * controller's start.
  */
 function afterInterval({ name, seen, run }: ObservableNode, { intervalMs, began }: ObservePolicy): number {
   const looked = Math.max(seen?.at ?? 0, run?.at ?? 0);
@@ -171,7 +172,10 @@ function afterInterval({ name, seen, run }: ObservableNode, { intervalMs, began 
   return looked + intervalMs * (1 - JITTER + 2 * JITTER * fractionOf(`${name} ${looked}`));
 }
 
-/** A number from 0 to 1 that a text always gives: FNV-1a, because each pass asks it of each node. */
+/**
+ * A number from 0 to 1 that depends on the text alone. The hash is FNV-1a, which is fast enough for every node in every
+ * pass.
+ */
 function fractionOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);

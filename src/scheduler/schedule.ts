@@ -203,8 +203,8 @@ function changeOf(node: NodeFacts, run: RunRecord): Oid | undefined {
 }
 
 /**
- * Holds back a repair while repairs stop, and a node that has not tried a stopped change. A node that has tried the
- * change goes on with its retries, and a node goes on that a person asks for.
+ * Holds back a repair while repairs are stopped, and a node that has not tried a stopped change. Retries of the change,
+ * and runs that a person asked for, go on.
  */
 function holdBack(
   node: NodeFacts,

@@ -66,7 +66,10 @@ export function bootDifference({ nic: { name, mac }, file, effect }: OverriddenN
   return found({ kind: 'NextBoot', name, mac, ...(file !== undefined && { path: file }), found: effect });
 }
 
-/** Files of the host that clash, or that the OS's own generator refuses. The end of such a message is a run's remedy. */
+/**
+ * The difference for files of the host that clash, or that the OS's own generator refuses. Cuts the remedy off the end
+ * of the message, because the remedy is that of a run.
+ */
 export function refusalDifference({ message }: Error): FoundDifference {
   const remedy = message.lastIndexOf('; ');
   const why = remedy === -1 ? message : message.slice(0, remedy);
@@ -86,7 +89,8 @@ function fileDifferences({ managed, metricFiles }: Situation, plan: Plan): Found
     const group = managed.find(({ files }) => files.has(path));
     const content = group?.files.get(path) ?? metricFiles.get(path);
     if (!RENDERERS.some((renderer) => renderer.manages(path))) {
-      // Further files of ours come and go with a NIC's own; alone, only a changed metric file is of any consequence.
+      // Other files of the agent come and go with the file of a NIC, so a difference there is not reported. A changed
+      // metric file is the exception.
       if (step.op !== 'write' || content === undefined || !isMetricFile(path)) return [];
     }
     if (goneOrphans.has(path)) return [];

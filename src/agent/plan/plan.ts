@@ -521,7 +521,10 @@ function netplanIdTaken({ file }: DescribedNic, { name, mac }: Interface): Multi
   );
 }
 
-/** NICs of the commit as a boot finds them: with the kernel's name, or with the name from before us. */
+/**
+ * NICs of the commit, each with the names that a boot may find it under: the kernel's name, and the name before the
+ * agent.
+ */
 export function bootNics({ present }: Plan, host: HostState, applied: Applied | undefined): BootNic[] {
   return present.map(({ mac }) => {
     const known = [nicOf(host.links, mac)?.name, applied?.nics[mac]?.origin?.name];

@@ -25,7 +25,7 @@ export async function recover(
   probe: () => Promise<void>,
   log: Log,
 ): Promise<Recovered> {
-  // The root itself is a folder here, because it holds the file of a recorded machine.
+  // The list of folders includes the root itself (`''`), because the file of a recorded machine is there.
   root.removeTemporary(['', ...CONFIG_FOLDERS, ...dropInFolders(root), 'var/lib/multinic']);
   root.removeScratch(STAGING);
   const recovered = await endPending(root, host, record, probe, log);

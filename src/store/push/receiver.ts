@@ -157,7 +157,7 @@ export class PushReceiver {
     if (landed > 0)
       throw new MultinicError(
         'PushUnclear',
-        'the push has landed, but not ended well: fetch before you go on',
+        'the branches have moved, but git failed afterwards: run git fetch before you go on',
         {
           cause: failure,
         },
