@@ -8,7 +8,7 @@ import type { Network } from '../network/interface.ts';
 import type { Commit, Oid, Reader } from '../store/model/store-port.ts';
 import { noSuchNode, type Branch } from './node-branch.ts';
 import { parseOutcome, type OutcomeRecord } from './outcome-branch.ts';
-import { MAX_CHANGED_FILE } from './pushed-tree.ts';
+import { MAX_CHANGED_FILE } from './pushed-files.ts';
 import { nodeOfRef, OUTCOMES, outcomeRef } from './refs.ts';
 
 /** A node whose host differs from what was applied. */

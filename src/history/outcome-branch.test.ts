@@ -88,6 +88,8 @@ describe('how far back outcomes are read', () => {
   test('bounded, whatever was tried', async () => {
     expect(await recent(new Branch(...Array.from({ length: 150 }, () => 'Applied c')))).toHaveLength(100);
     expect(await recent(new Branch(...Array.from({ length: 1100 }, () => 'Failed c')))).toHaveLength(1000);
+    const drifts = Array.from({ length: 1100 }, (_, index) => (index % 2 === 0 ? 'Drifted' : 'Observed'));
+    expect((await recent(new Branch('Applied c', ...drifts))).at(-1)).toBe('Applied c');
   });
 
   test('a new outcome costs one commit, and equals a full read', async () => {

@@ -143,16 +143,17 @@ export class Outcomes {
     if (tip === undefined) return [];
     const known = this.#known.get(node);
     if (known?.tip === tip) return known.records;
-    const records: OutcomeRecord[] = [];
-    for (let next: Oid | undefined = tip; next !== undefined && !enough(records);) {
+    const reading = new Reading();
+    for (let next: Oid | undefined = tip; next !== undefined && !reading.isEnough;) {
       if (next === known?.tip) {
-        for (const record of known.records) if (!enough(records)) records.push(record);
+        for (const record of known.records) if (!reading.isEnough) reading.add(record);
         break;
       }
       const commit: Commit = await this.#reader.commit(next);
-      if (commit.parents.length > 0 && !isForTheRecord(commit)) records.push(parseOutcome(commit));
+      if (commit.parents.length > 0 && !isForTheRecord(commit)) reading.add(parseOutcome(commit));
       next = commit.parents[0];
     }
+    const { records } = reading;
     this.#known.set(node, { tip, records });
     return records;
   }
@@ -163,8 +164,10 @@ function isForTheRecord(commit: Commit): boolean {
   return request === 'pause' || request === 'resume';
 }
 
-/** Limit of the search for the record that put the host in its state. */
+/** Limit on the runs that are read in search of the one that put the host in its state. */
 const LOOK_BACK = 1_000;
+/** Limit on all records: a host that drifts and recovers each hour makes 17,000 a year without a run. */
+const MAX_RECORDS = 20_000;
 /**
  * Number of the newest changes whose runs are read. A node's failure in a change counts for nodes that have not tried
  * the change, also after this node got a rollback or the next change.
@@ -173,14 +176,27 @@ const CHANGES_BACK = 3;
 /** Bound on the records of these changes: a change may have been edited and rolled back over and over. */
 const CHANGES_LOOK_BACK = 100;
 
-function enough(records: readonly OutcomeRecord[]): boolean {
-  if (records.length >= LOOK_BACK) return true;
-  if (!records.some(({ result }) => result === 'Applied')) return false;
-  if (records.length >= CHANGES_LOOK_BACK) return true;
-  const changes = new Set(
-    records.filter(({ result }) => !NO_RUN.some((each) => each === result)).map(({ change }) => change),
-  );
-  return changes.size > CHANGES_BACK;
+/** The records of an outcome branch that are read, newest first, and whether they reach back far enough. */
+class Reading {
+  readonly records: OutcomeRecord[] = [];
+  readonly #changes = new Set<Oid | undefined>();
+  #runs = 0;
+  #hasApplied = false;
+
+  add(record: OutcomeRecord): void {
+    this.records.push(record);
+    const { result, change } = record;
+    if (result === 'Applied') this.#hasApplied = true;
+    if (NO_RUN.some((each) => each === result)) return;
+    this.#runs += 1;
+    this.#changes.add(change);
+  }
+
+  get isEnough(): boolean {
+    const { length } = this.records;
+    if (this.#runs >= LOOK_BACK || length >= MAX_RECORDS) return true;
+    return this.#hasApplied && (length >= CHANGES_LOOK_BACK || this.#changes.size > CHANGES_BACK);
+  }
 }
 
 /** Reads one commit of an outcome branch. */

@@ -14,7 +14,7 @@ import { MAX_COMMIT_BYTES, NODE_TREE } from '../store/model/tree-bounds.ts';
 import { openReader } from '../store/reader.ts';
 import { NodeBranchPolicy } from './policy.ts';
 import { MAX_CLOCK_AHEAD_S, MAX_COMMITS } from './pushed-commits.ts';
-import { MAX_CHANGED_FILE } from './pushed-tree.ts';
+import { MAX_CHANGED_FILE } from './pushed-files.ts';
 import { nodeRef } from '../network/node-ref.ts';
 import { mac } from '../../test/support/mac.ts';
 

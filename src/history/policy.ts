@@ -16,7 +16,7 @@ import {
   OBJECT_RULES,
   REF_RULES,
 } from './pushed-commits.ts';
-import { PushedTrees, readPushedOn } from './pushed-tree.ts';
+import { PushedTrees, readPushedOn } from './pushed-files.ts';
 import { nodeOfRef } from './refs.ts';
 import { refuseStrayRevert } from './revert.ts';
 

@@ -1,6 +1,6 @@
 // The rules for the refs and commits of a push as one table: a code, and the message where a push breaks the rule. Rules
 // of one stage are asked in their order, and the first broken rule refuses the push. The rules for the files of a commit
-// are in pushed-tree.ts and revert.ts.
+// are in pushed-files.ts and revert.ts.
 
 import { MultinicError } from '../api/errors.ts';
 import { ZERO_OID } from '../api/oid.ts';

@@ -8,7 +8,7 @@ import { readTree } from '../network/tree.ts';
 import type { Mac } from '../network/mac.ts';
 import { MAX_COMMIT_BYTES } from '../store/model/tree-bounds.ts';
 import type { Commit, Oid, Reader } from '../store/model/store-port.ts';
-import { PUSHED_TREE } from './pushed-tree.ts';
+import { PUSHED_TREE } from './pushed-files.ts';
 
 const REVERTS = /\bThis reverts commit ([0-9a-f]{7,40})\b/g;
 

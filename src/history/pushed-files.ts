@@ -1,4 +1,4 @@
-// Judges the tree of each pushed commit: paths, modes and contents of its files.
+// Judges the files of each pushed commit: their paths, modes and contents. node.yaml must stay as it is.
 
 import { setImmediate as turn } from 'node:timers/promises';
 import { concerns, InvalidInputError, MultinicError } from '../api/errors.ts';
