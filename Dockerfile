@@ -17,8 +17,6 @@ COPY dist /src/dist
 FROM ${DIST} AS dist
 
 FROM ${BASE}
-ARG VERSION=dev
-ARG REVISION=unknown
 
 # git holds the store, flock (util-linux) its locks; agents set links with ip. Nothing installs packages in the image.
 RUN apt-get update \
@@ -37,6 +35,8 @@ RUN find /opt/multinic -name '*.map' -delete \
     && ln -s /opt/multinic/multinic.js /usr/local/bin/multinic \
     && ln -s /opt/multinic/multinic.js /usr/local/bin/kubectl-multinic
 
+ARG VERSION=dev
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="multinic-agent" \
       org.opencontainers.image.description="GitOps for the many NICs of OpenStack VMs that are Kubernetes nodes" \
       org.opencontainers.image.version="${VERSION}" \
