@@ -1,10 +1,12 @@
-// Writes crds/ from the schema, pages of docs/ from the tables in src/api, and the chart's README from its values. Unit tests fail when they differ.
+// Writes crds/ from the schema, pages of docs/ from the tables in src/api, the chart's README from its values, and the
+// chart's version from package.json. Unit tests fail when they differ.
 import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { stringify } from 'yaml';
 import { crd } from '../src/api/crd.ts';
 import { GROUPS, PLURAL } from '../src/api/multinicbizconfig.ts';
 import { ANNOTATIONS, JOB_ANNOTATIONS } from '../src/api/annotations.ts';
+import { chartManifest } from './chart-manifest.ts';
 import { chartReadme } from './chart-readme.ts';
 import { annotationTable } from './annotation-table.ts';
 import { withTable } from './marked-table.ts';
@@ -34,7 +36,14 @@ export function generateChart(): Map<string, string> {
       header + stringify(crd(group, { alone }), { aliasDuplicateObjects: false, lineWidth: 110 }),
     ]),
   );
-  return new Map([...crds, ['README.md', chartReadme(readFileSync(new URL('values.yaml', chart), 'utf8'))]]);
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  return new Map([
+    ...crds,
+    ['Chart.yaml', chartManifest(readFileSync(new URL('Chart.yaml', chart), 'utf8'), version)],
+    ['README.md', chartReadme(readFileSync(new URL('values.yaml', chart), 'utf8'))],
+  ]);
 }
 
 /** The pages that are generated, or have generated tables, by their name in docs/. */
