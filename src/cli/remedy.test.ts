@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
-import { completed, rememberWhere } from './remedy.ts';
+import { completed, programName, rememberWhere } from './remedy.ts';
 
 const MESSAGE = 'changes wait: multinic resume k8s-worker-01; multinic local DIR shows all';
 
@@ -22,4 +22,13 @@ test.each([
   rememberWhere(where);
   expect(completed(MESSAGE)).toContain(says);
   expect(completed(MESSAGE)).toContain('multinic local DIR shows all');
+});
+
+test.each([
+  ['/usr/local/bin/multinic', 'multinic'],
+  ['/opt/multinic/multinic.js', 'multinic'],
+  ['/usr/local/bin/kubectl-multinic', 'kubectl multinic'],
+  ['/home/a/.krew/bin/kubectl-multi_nic', 'kubectl multi-nic'],
+])('the program %s is called as %s', (file, name) => {
+  expect(programName(file)).toBe(name);
 });

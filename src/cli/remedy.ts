@@ -15,8 +15,18 @@ export interface Where {
 
 const DEFAULT_NAMESPACE = 'multinic-system';
 
-/** The program as the person calls it. */
-const PROGRAM = basename(process.argv[1] ?? '') === 'kubectl-multinic' ? 'kubectl multinic' : 'multinic';
+const PLUGIN = 'kubectl-';
+
+/**
+ * The program as the person calls it. A plugin of kubectl has the name of its file, which krew takes from its index;
+ * kubectl writes a dash in it as an underscore.
+ */
+export function programName(file: string): string {
+  const name = basename(file);
+  return name.startsWith(PLUGIN) ? `kubectl ${name.slice(PLUGIN.length).replaceAll('_', '-')}` : 'multinic';
+}
+
+const PROGRAM = programName(process.argv[1] ?? '');
 
 let where = '';
 

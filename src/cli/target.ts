@@ -4,12 +4,12 @@ import type { Command } from 'commander';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { basename, delimiter, join, resolve } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import { MultinicError } from '../api/errors.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { Api } from './api-client.ts';
 import { asked } from './ask.ts';
-import { rememberWhere } from './remedy.ts';
+import { programName, rememberWhere } from './remedy.ts';
 
 export interface ClusterFlags {
   readonly cluster?: true;
@@ -84,9 +84,9 @@ function hasKubeconfig(): boolean {
   return files.some((file) => file !== '' && existsSync(file));
 }
 
-/** True if the program runs as `kubectl multinic`: then kubectl's own cluster is meant. */
+/** True if the program runs as a plugin of kubectl: then kubectl's own cluster is meant. */
 function isPlugin(): boolean {
-  return basename(process.argv[1] ?? '') === 'kubectl-multinic';
+  return programName(process.argv[1] ?? '').startsWith('kubectl ');
 }
 
 function isCluster({ cluster, kubeconfig, context }: Partial<ConnectionFlags>): boolean {
