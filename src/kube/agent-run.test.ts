@@ -1,5 +1,38 @@
+import type { V1ObjectMeta } from '@kubernetes/client-node';
 import { expect, test } from 'vitest';
-import { projectWarning } from './agent-run.ts';
+import { projectPod, projectWarning } from './agent-run.ts';
+
+const JOB = 'multinic-agent-i-1-20260101000000';
+const OWNER = { apiVersion: 'batch/v1', kind: 'Job', name: JOB, uid: 'u1', controller: true };
+const LABELS = { 'job-name': JOB, 'app.kubernetes.io/component': 'agent' };
+
+function podOf(metadata: V1ObjectMeta, nodeName?: string): ReturnType<typeof projectPod> {
+  const annotations = { 'multinic.io/node': 'b' };
+  return projectPod({
+    metadata: { name: 'p', uid: 'p1', labels: LABELS, annotations, ...metadata },
+    spec: { containers: [], ...(nodeName !== undefined && { nodeName }) },
+  });
+}
+
+test('a pod of a Job counts before and after the scheduler has placed it', () => {
+  const expected = { job: JOB, jobUid: 'u1', node: 'b' };
+  expect(podOf({ ownerReferences: [OWNER] })).toMatchObject(expected);
+  expect(podOf({ ownerReferences: [OWNER] }, 'b')).toMatchObject(expected);
+});
+
+test('a pod that a node made, or that says it is on another node, is no agent', () => {
+  const node = { apiVersion: 'v1', kind: 'Node', name: 'a', uid: 'n1', controller: true };
+  expect(podOf({ ownerReferences: [node] }, 'b')).toBeUndefined();
+  expect(podOf({}, 'b')).toBeUndefined();
+  expect(podOf({ ownerReferences: [{ ...OWNER, controller: false }] }, 'b')).toBeUndefined();
+  expect(podOf({ ownerReferences: [{ ...OWNER, apiVersion: 'example.org/v1' }] }, 'b')).toBeUndefined();
+  expect(podOf({ ownerReferences: [OWNER] }, 'a')).toBeUndefined();
+});
+
+test("a kubelet may change the labels of its pods, so the pod's Job is the one that its owner names", () => {
+  const labels = { ...LABELS, 'job-name': 'multinic-agent-i-2-20260101000000' };
+  expect(podOf({ labels, ownerReferences: [OWNER] }, 'b')?.job).toBe(JOB);
+});
 
 const warning = (message: string): string =>
   projectWarning({

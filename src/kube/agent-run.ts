@@ -41,7 +41,7 @@ export interface AgentPod {
   readonly uid: string;
   readonly job: string;
   /** UID of the pod's Job: another Job of the name may have been made since. */
-  readonly jobUid?: string;
+  readonly jobUid: string;
   readonly node: string;
   readonly commit: string;
   readonly attempt: number;
@@ -111,20 +111,28 @@ function podsOf(status: V1Job['status']): number {
 /** Reasons of a container runtime that could not start a container. */
 const NOT_STARTED: ReadonlySet<string> = new Set(['StartError', 'ContainerCannotRun']);
 
-export function projectPod({ metadata, spec, status }: V1Pod): AgentPod {
+/**
+ * The pod of an agent; undefined: no Job owns the pod, or the pod is on another node than it says. A kubelet may make
+ * static pods with any labels and annotations, and may change those of its own pods, but not their owner and node.
+ */
+export function projectPod({ metadata, spec, status }: V1Pod): AgentPod | undefined {
+  const owner = metadata?.ownerReferences?.find(({ controller }) => controller === true);
+  const isOfJob = owner?.kind === 'Job' && owner.apiVersion.startsWith('batch/');
+  const node = metadata?.annotations?.[ANNOTATION.node] ?? spec?.nodeName ?? '';
+  // The scheduler sets the field a moment after the pod was made.
+  if (!isOfJob || (spec?.nodeName ?? node) !== node) return undefined;
   const container = status?.containerStatuses?.find(({ name }) => name === 'agent');
   const terminated = container?.state?.terminated ?? container?.lastState?.terminated;
   const began = terminated !== undefined && !NOT_STARTED.has(terminated.reason ?? '');
   const over = status?.phase === 'Succeeded' || status?.phase === 'Failed' || terminated !== undefined;
   const why = over ? endOf(terminated, status) : waitOf(container?.state, status);
   const withdrawn = readAnnotation(metadata?.annotations, JOB_ANNOTATIONS.withdrawn);
-  const jobUid = metadata?.ownerReferences?.find(({ controller }) => controller === true)?.uid;
   return {
     name: metadata?.name ?? '',
     uid: metadata?.uid ?? '',
-    job: jobOf(metadata?.labels),
-    ...(jobUid !== undefined && { jobUid }),
-    node: metadata?.annotations?.[ANNOTATION.node] ?? spec?.nodeName ?? '',
+    job: owner.name,
+    jobUid: owner.uid,
+    node,
     commit: metadata?.annotations?.[ANNOTATION.commit] ?? '',
     attempt: readAnnotation(metadata?.annotations, JOB_ANNOTATIONS.attempt) ?? 0,
     ...modeOf(metadata?.labels),

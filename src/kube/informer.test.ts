@@ -16,9 +16,10 @@ const object = (name: string, value: number, resourceVersion = '1') => ({
   metadata: { name, resourceVersion },
   value,
 });
-const project = (raw: object): Thing => {
+/** A value below 0 is of no thing. */
+const project = (raw: object): Thing | undefined => {
   const { metadata, value } = raw as ReturnType<typeof object>;
-  return { name: metadata.name, value };
+  return value < 0 ? undefined : { name: metadata.name, value };
 };
 const line = (response: ServerResponse, type: string, what: object) =>
   response.write(`${JSON.stringify({ type, object: what })}\n`);
@@ -94,6 +95,17 @@ test('lists in pages, then takes events from where the list ended; bookmarks are
   expect(run.watches()[0]!.searchParams.get('resourceVersion')).toBe('10');
   expect(run.watches()[0]!.searchParams.get('allowWatchBookmarks')).toBe('true');
   expect(run.informer.complete).toBe(true);
+});
+
+test('an object that has no projection is not kept, nor any more', async () => {
+  await using run = await scripted({
+    list: [list([object('a', -1), object('b', 2)])],
+    watch: [(response) => void line(response, 'MODIFIED', object('b', -1, '11'))],
+  });
+  await run.informer.synced(never);
+  await vi.waitFor(() => expect(run.informer.list()).toEqual([]));
+  expect(run.keys).not.toContain('a');
+  expect(run.keys.filter((key) => key === 'b')).toHaveLength(2);
 });
 
 test('a watch that the server ends goes on from the last bookmark, without a list', async () => {

@@ -13,8 +13,11 @@ export interface InformerOptions<T> {
   readonly path: string;
   /** `labelSelector`, `fieldSelector`. */
   readonly query?: Readonly<Record<string, string>>;
-  /** Makes the small projection that stays in memory. Unchanged parts may be the same objects as before. */
-  readonly project: (object: KubernetesObject, before: T | undefined) => T;
+  /**
+   * Makes the small projection that stays in memory. Unchanged parts may be the same objects as before. undefined: the
+   * object is none of these, and is not kept.
+   */
+  readonly project: (object: KubernetesObject, before: T | undefined) => T | undefined;
   readonly changed: (key: string) => void;
   readonly log: Logger;
   readonly timing?: Partial<Timing>;
@@ -237,7 +240,8 @@ export class Informer<T> {
     this.#heardAt = performance.now();
   }
 
-  #set(key: string, item: T): void {
+  #set(key: string, item: T | undefined): void {
+    if (item === undefined) return this.#delete(key);
     const before = this.#items.get(key);
     if (before !== undefined && isDeepStrictEqual(before, item)) return;
     this.#items.set(key, item);

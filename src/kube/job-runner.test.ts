@@ -1,3 +1,4 @@
+import type { V1OwnerReference } from '@kubernetes/client-node';
 import { oid } from '../../test/support/oid.ts';
 import pino from 'pino';
 import { beforeEach, expect, test } from 'vitest';
@@ -48,6 +49,7 @@ const pod: AgentPod = {
   name: `${NAME}-x`,
   uid: 'p1',
   job: NAME,
+  jobUid: 'u1',
   node: 'w',
   commit: COMMIT,
   attempt: 1,
@@ -86,8 +88,13 @@ const OBSERVATION: Observation = {
 };
 const known = { name: NAME, node: 'w', commit: COMMIT, attempt: 1 };
 
-function podList(status: object): object {
-  return { items: [{ metadata: { name: 'p', uid: 'p1', labels: { 'job-name': NAME } }, status }] };
+function ownedBy(name: string, uid: string): { ownerReferences: V1OwnerReference[] } {
+  return { ownerReferences: [{ apiVersion: 'batch/v1', kind: 'Job', name, uid, controller: true }] };
+}
+
+function podList(status: object, uid = 'u1'): object {
+  const annotations = { 'multinic.io/node': 'w' };
+  return { items: [{ metadata: { name: 'p', uid: 'p1', annotations, ...ownedBy(NAME, uid) }, status }] };
 }
 
 let api: FakeClient;
@@ -182,6 +189,45 @@ test('while a pod of an earlier Job lives, the node is busy', async () => {
   jobs = [{ ...job, deleting: true }];
   pods = [];
   expect((await runner.list())[0]).toMatchObject({ node: 'w', phase: 'running' });
+});
+
+test('a report of another Job of the name, or of a pod on another node, says nothing about a Job', async () => {
+  const ended = { ...pod, phase: 'ended', report: JSON.stringify(report) } as const;
+  jobs = [job];
+  pods = [{ ...ended, jobUid: 'u0' }];
+  expect(await runner.list()).toEqual([{ ...known, phase: 'waiting' }]);
+  pods = [{ ...ended, node: 'v' }];
+  expect(await runner.list()).toEqual([{ ...known, phase: 'waiting' }]);
+  // A pod on another node keeps the node of the Job busy for nobody.
+  pods = [{ ...pod, phase: 'started', node: 'v' }];
+  expect(await runner.list()).toEqual([{ ...known, phase: 'waiting' }]);
+  pods = [ended];
+  expect(await runner.list()).toEqual([{ ...known, phase: 'finished', outcome: report }]);
+});
+
+test('the API server is asked for the report of this very Job', async () => {
+  const terminated = { exitCode: 0, reason: 'Completed', message: JSON.stringify(report) };
+  jobs = [{ ...job, ended: { reason: 'Complete', message: '', at: NOW } }];
+  const status = { phase: 'Succeeded', containerStatuses: [{ name: 'agent', state: { terminated } }] };
+  api.on(PODS, podList(status, 'u0'));
+  const [listed] = await runner.list();
+  expect(listed).toMatchObject({ phase: 'finished' });
+  expect(listed!.outcome).toBeUndefined();
+});
+
+test.each([
+  ['20260102000009', true],
+  ['20260102000011', false],
+  ['99991231235959', false],
+])('a pod without a Job whose stamp is %s counts: %s', async (stamp, counts) => {
+  const name = `multinic-agent-i-1-${stamp}`;
+  pods = [{ ...pod, job: name, phase: 'ended', report: JSON.stringify({ ...report, job: name }) }];
+  expect(await runner.list()).toHaveLength(counts ? 1 : 0);
+  pods = [{ ...pod, job: name, phase: 'started' }];
+  expect(await runner.list()).toHaveLength(counts ? 1 : 0);
+  // The controller makes the Jobs, so the stamp of a Job is the controller's own.
+  jobs = [{ ...job, name }];
+  expect(await runner.list()).toHaveLength(1);
 });
 
 test('before a report is lost, the API server is asked: the watch of pods may be behind', async () => {
@@ -456,8 +502,8 @@ test('what is kept of a Job and a pod', () => {
       metadata: {
         name: 'p',
         uid: 'p1',
-        labels: { 'job-name': NAME },
         annotations: { 'multinic.io/node': 'w' },
+        ...ownedBy(NAME, 'u1'),
       },
       status: {
         phase: 'Failed',
@@ -482,11 +528,15 @@ test('a container that could not start, and an init container that waits, have n
   const base = { name: 'agent', image: '', imageID: '', ready: false, restartCount: 0 };
   const terminated = { exitCode: 128, reason: 'StartError', message: 'exec format error' };
   expect(
-    projectPod({ status: { phase: 'Failed', containerStatuses: [{ ...base, state: { terminated } }] } }),
+    projectPod({
+      metadata: ownedBy(NAME, 'u1'),
+      status: { phase: 'Failed', containerStatuses: [{ ...base, state: { terminated } }] },
+    }),
   ).toMatchObject({ phase: 'ended', unstarted: true, reason: 'StartError', message: 'exec format error' });
   const waiting = { reason: 'ImagePullBackOff', message: 'no proxy image' };
   expect(
     projectPod({
+      metadata: ownedBy(NAME, 'u1'),
       status: {
         phase: 'Pending',
         initContainerStatuses: [{ ...base, name: 'proxy', state: { waiting } }],
@@ -505,7 +555,7 @@ test('an observation is reported as such, and its Job goes once the report is re
   jobs = [projectJob({ metadata: { name, uid: 'u9', labels, annotations } })];
   const podOf = (message: string): AgentPod =>
     projectPod({
-      metadata: { name: 'p', uid: 'p9', labels, annotations },
+      metadata: { name: 'p', uid: 'p9', labels, annotations, ...ownedBy(name, 'u9') },
       status: {
         phase: 'Succeeded',
         containerStatuses: [
@@ -519,7 +569,7 @@ test('an observation is reported as such, and its Job goes once the report is re
           },
         ],
       },
-    });
+    })!;
   pods = [podOf(JSON.stringify(OBSERVATION))];
   expect(await runner.list()).toEqual([
     { ...known, name, mode: 'observe', phase: 'finished', observation: OBSERVATION },

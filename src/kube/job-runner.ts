@@ -4,6 +4,7 @@
 import type { V1Job, V1Pod } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
 import { MultinicError } from '../api/errors.ts';
+import { jobStamp } from '../scheduler/job-name.ts';
 import type { JobRequest, JobRunner, JobStatus } from '../scheduler/job-port.ts';
 import {
   describeEnd,
@@ -57,6 +58,8 @@ const LINGER_MS = (GRACE_SECONDS + 60) * 1000;
 /** Shortest time before a Job that does not start is made again: its pod waits, or its pod has ended. */
 const WAITING_MS = 300_000;
 const ENDED_MS = 60_000;
+/** Limit of the stamp of a pod without a Job: every later Job of the node gets a later stamp. */
+const AHEAD_MS = 24 * 3_600_000;
 
 /** Time after which a name that was not used again is forgotten. */
 const FORGET_MS = 3_600_000;
@@ -84,7 +87,10 @@ export class KubeJobRunner implements JobRunner {
 
   async list(): Promise<readonly JobStatus[]> {
     const jobs = new Map(this.#options.jobs.list().map((job) => [job.name, job]));
-    const pods = Map.groupBy(this.#options.pods.list(), (pod) => pod.job);
+    const pods = Map.groupBy(
+      this.#options.pods.list().filter((pod) => this.#counts(pod, jobs.get(pod.job))),
+      (pod) => pod.job,
+    );
     const names = new Set([...jobs.keys(), ...pods.keys()]);
     this.#prune(names);
     const statuses: JobStatus[] = [];
@@ -172,6 +178,12 @@ export class KubeJobRunner implements JobRunner {
     });
   }
 
+  /** Whether a pod may say anything about its Job's node. Only its own words tell the name of a Job that is gone. */
+  #counts({ job: name, node }: AgentPod, job: AgentJobObject | undefined): boolean {
+    if (job !== undefined) return node === job.node;
+    return (jobStamp(name) ?? 0) * 1000 <= this.#now() + AHEAD_MS;
+  }
+
   async #status(
     name: string,
     job: AgentJobObject | undefined,
@@ -190,15 +202,17 @@ export class KubeJobRunner implements JobRunner {
         message: 'its outcome is recorded, and its pod has not ended yet',
       };
     }
-    const reported = finished(known, pods);
+    // A pod of an earlier Job of the name keeps the node busy, and its report says nothing about this Job.
+    const own = job === undefined ? pods : pods.filter((pod) => isOf(pod, job));
+    const reported = finished(known, own);
     if (reported !== undefined) return reported;
     if (living !== undefined) return await this.#living(known, job, living);
-    const ran = pods.find(hasRun);
+    const ran = own.find(hasRun);
     if (ran !== undefined) return { ...known, phase: 'finished', message: describeEnd(ran, job) };
     // A Job that was withdrawn or deleted before its agent began counts as never created.
     if (job === undefined) return undefined;
     if (job.deleting) return { ...known, phase: 'running', message: 'its Job is being deleted' };
-    const unstarted = pods.find((pod) => isOf(pod, job));
+    const [unstarted] = own;
     if (job.ended !== undefined && unstarted === undefined) return await this.#findReport(known, job);
     return await this.#waiting(known, job, unstarted);
   }
@@ -230,7 +244,7 @@ export class KubeJobRunner implements JobRunner {
         query: { labelSelector: `job-name=${job.name}` },
       },
     );
-    const pods = items.map(projectPod);
+    const pods = items.flatMap((item) => projectPod(item) ?? []).filter((pod) => isOf(pod, job));
     const reported = finished(known, pods);
     if (reported !== undefined) return reported;
     if (pods.some(({ phase }) => phase !== 'ended'))
@@ -359,7 +373,7 @@ function finished(known: Known, pods: readonly AgentPod[]): JobStatus | undefine
 
 /** Whether a pod is of this very Job: pods of an earlier Job of the same name may still exist. */
 function isOf({ jobUid }: AgentPod, { uid }: AgentJobObject): boolean {
-  return jobUid === undefined || jobUid === uid;
+  return jobUid === uid;
 }
 
 function describeSilence(job: AgentJobObject, pod: AgentPod | undefined): string {
