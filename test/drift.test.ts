@@ -153,6 +153,29 @@ test('in mode report a drift waits for retry, and the same drift makes one commi
   expect(await drifts(local)).toEqual([]);
 });
 
+test('a drift of a NIC that a pod stands on is told, and repaired once the pod is gone', async () => {
+  await using local = await LocalRun.start();
+  await local.editHost(ONE, (machine) => {
+    setMtu(1300)(machine);
+    machine.uppers = [{ name: 'net1', lower: 'multinic0' }];
+  });
+  await untilResults(local, ONE, ['Drifted', 'Applied']);
+  await local.untilStatus('it is told', ({ nodes }) =>
+    nodes.some(({ node, state, reason }) => node === ONE && state === 'Failed' && reason === 'Drifted'),
+  );
+  expect((await local.node(ONE)).message).toContain(
+    `it is what net1 stands on, so no run touches it: a run cannot mend that; free the NIC, then run multinic retry ${ONE}`,
+  );
+  // The pod is made again under another name.
+  await local.editHost(ONE, (machine) => (machine.uppers = [{ name: 'net2', lower: 'multinic0' }]));
+  await observe(local, ONE);
+  expect(await results(local, ONE)).toEqual(['Drifted', 'Applied']);
+  expect(mtuOf(await host(local, ONE))).toBe(1300);
+  await local.editHost(ONE, (machine) => delete machine.uppers);
+  await untilResults(local, ONE, ['Applied', 'Drifted', 'Drifted', 'Applied']);
+  expect(mtuOf(await host(local, ONE))).toBe(1500);
+});
+
 test('a drift that ends by itself is committed as ended, and needs no run', async () => {
   await using local = await LocalRun.prepare((await LocalRun.prepare()).dir);
   await annotate(local, ONE, { 'multinic.io/drift': 'report' });

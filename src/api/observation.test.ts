@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   describeDifference,
+  describeRemedy,
   Difference,
   DIFFERENCE_KINDS,
   differenceKey,
@@ -99,6 +100,10 @@ describe('describeDifference', () => {
       { kind: 'NextBoot', ...nic, path: 'etc/systemd/network/10-x.link', found: 'is named lan0' },
       `at the next boot multinic1 (${MAC}) is named lan0 by etc/systemd/network/10-x.link`,
     ],
+    [
+      { kind: 'LinkDown', ...nic, inUse: 'is what net1 stands on' },
+      `multinic1 (${MAC}) is down; it is what net1 stands on, so no run touches it`,
+    ],
   ])('says %j', (difference, words) => {
     expect(Difference.parse(difference)).toEqual(difference);
     expect(describeDifference(difference)).toBe(words);
@@ -133,6 +138,33 @@ describe('a difference that comes back', () => {
 
   it('is no work for a run if a foreign file wins at the next boot', () => {
     expect(DIFFERENCE_KINDS.filter((kind) => !isRepairable({ kind }))).toEqual(['NextBoot']);
+  });
+
+  it('is no work for a run if other software stands on the NIC, whatever stands there', () => {
+    const down = { kind: 'LinkDown', mac: MAC } as const;
+    const used = { ...down, inUse: 'is what net1 stands on' };
+    expect(isRepairable(down)).toBe(true);
+    expect(isRepairable(used)).toBe(false);
+    expect(differenceKey(used)).toBe(differenceKey(down));
+  });
+});
+
+describe('what to do about a drift', () => {
+  const boot = { kind: 'NextBoot', path: 'etc/x.link' } as const;
+  const used = { kind: 'LinkDown', mac: MAC, inUse: 'is what net1 stands on' } as const;
+  const retry = 'multinic retry w puts it right, multinic accept w keeps its files';
+
+  it.each([
+    [[], retry],
+    [[{ kind: 'LinkDown', mac: MAC }, used], retry],
+    [[boot], 'a run cannot mend that; take away the file that the message names'],
+    [[used], 'a run cannot mend that; free the NIC, then run multinic retry w'],
+    [
+      [used, boot],
+      'a run cannot mend that; take away the file that the message names, and free the NIC, then run multinic retry w',
+    ],
+  ] as const)('%j', (differences, words) => {
+    expect(describeRemedy('w', differences)).toBe(words);
   });
 });
 

@@ -50,6 +50,8 @@ export const Difference = z.strictObject({
   path: text.optional(),
   wanted: text.optional(),
   found: text.optional(),
+  /** The use of the NIC by other software, as the end of a sentence: a run leaves such a NIC as it is. */
+  inUse: text.optional(),
 });
 export type Difference = z.infer<typeof Difference>;
 
@@ -122,7 +124,12 @@ function fits(contents: readonly (string | null)[]): boolean {
 }
 
 /** A difference in a person's words: a sentence without its full stop. */
-export function describeDifference({ kind, name, mac, path, wanted, found }: Difference): string {
+export function describeDifference(difference: Difference): string {
+  const { inUse } = difference;
+  return `${wordsOf(difference)}${inUse === undefined ? '' : `; it ${inUse}, so no run touches it`}`;
+}
+
+function wordsOf({ kind, name, mac, path, wanted, found }: Difference): string {
   const nic = [name ?? mac ?? 'a NIC', ...(name !== undefined && mac !== undefined ? [`(${mac})`] : [])].join(
     ' ',
   );
@@ -162,9 +169,27 @@ export function differenceKey({ kind, mac, path, wanted, found }: Difference): s
   return [kind, about, address].filter((each) => each !== undefined).join(' ');
 }
 
-/** Whether a run has something to do about a difference. Foreign files that count at the next boot stay as they are. */
-export function isRepairable({ kind }: Difference): boolean {
-  return kind !== 'NextBoot';
+/**
+ * Whether a run has something to do about a difference. Foreign files that count at the next boot stay as they are, and
+ * so does a NIC that other software stands on.
+ */
+export function isRepairable({ kind, inUse }: Difference): boolean {
+  return kind !== 'NextBoot' && inUse === undefined;
+}
+
+/** The remedy of a drift that nothing puts right by itself, for a person. */
+export function describeRemedy(node: string, differences: readonly Difference[]): string {
+  if (differences.length === 0 || differences.some(isRepairable))
+    return `multinic retry ${node} puts it right, multinic accept ${node} keeps its files`;
+  const steps = [
+    ...(differences.some(({ kind }) => kind === 'NextBoot')
+      ? ['take away the file that the message names']
+      : []),
+    ...(differences.some(({ inUse }) => inUse !== undefined)
+      ? [`free the NIC, then run multinic retry ${node}`]
+      : []),
+  ];
+  return `a run cannot mend that; ${steps.join(', and ')}`;
 }
 
 /**

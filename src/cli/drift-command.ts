@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { EXIT } from '../api/exit-codes.ts';
-import { describeDifference, type Difference } from '../api/observation.ts';
+import { describeDifference, describeRemedy, type Difference } from '../api/observation.ts';
 import type { DriftEntry } from '../history/drifts.ts';
 import { withNode } from './node-name.ts';
 import { formatTime, paint, plural, print, printObject } from './output.ts';
@@ -49,7 +49,7 @@ function printNode({ node, commit, since, applied, differences, first }: DriftEn
   print('');
   if (applied !== undefined)
     print(`what somebody changed in its files: git diff ${applied.slice(0, 10)} ${commit.slice(0, 10)}`);
-  print(completed(`put it right: multinic retry ${node}; keep its files: multinic accept ${node}`));
+  print(completed(`what to do: ${describeRemedy(node, differences)}`));
 }
 
 /** Number of nodes that a line names. */

@@ -1,6 +1,6 @@
 // Says in words how a host has drifted, why nothing puts it right, and what a person can do.
 
-import { describeDifference, type Difference } from '../api/observation.ts';
+import { describeDifference, describeRemedy, type Difference } from '../api/observation.ts';
 import type { OutcomeRecord } from '../history/outcome-branch.ts';
 import { driftOf, fightsOf, type RepairLimits } from '../scheduler/drift.ts';
 
@@ -17,11 +17,7 @@ export function describeDrift(node: string, history: History, reason: 'Drifted' 
     return `comes back after each repair: ${back}. Find the cause on the host, then run multinic retry ${node}`;
   }
   const old = drift?.first === true ? ' (found by the first observation, so it may be old)' : '';
-  const remedy =
-    drift?.repairable === false
-      ? 'a run cannot mend that; take away the file that the message names'
-      : `multinic retry ${node} puts it right, multinic accept ${node} keeps its files`;
-  return `${differencesOf(history)}${old}: ${remedy}`;
+  return `${differencesOf(history)}${old}: ${describeRemedy(node, drift?.differences ?? [])}`;
 }
 
 /** The message of a node whose repair waits because repairs stopped. */

@@ -211,6 +211,14 @@ describe('a difference that comes back', () => {
     expect(verdict({ history: [drifted(T0, { differences: [DOWN] }), ...three] })).toBe('repair 1');
   });
 
+  test('is none that no run repairs, however often another difference beside it is repaired', () => {
+    const used = { ...DOWN, inUse: 'is what net1 stands on' };
+    const before = [used, BOOT].map((each) => ({ differences: [MTU, each] }));
+    const history = [0, 1, 2].flatMap(() => before.flatMap((more) => [applied(), drifted(T0 - HOUR, more)]));
+    const drift = drifted(T0, { differences: [used, BOOT], repairable: false });
+    expect(fightsOf([drift, ...history], drift)).toEqual([]);
+  });
+
   test('is forgotten after a day', () => {
     const now = T0 + 22 * HOUR;
     expect(verdict({ history: [drifted(now), ...three] }, now)).toBe('repair 1');

@@ -1,6 +1,6 @@
 // Reads drift from the records of a node: what is not put right, what comes back, and when repairs stop. Pure.
 
-import { differenceKey, type Difference } from '../api/observation.ts';
+import { differenceKey, isRepairable, type Difference } from '../api/observation.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import type { RunRecord } from './due.ts';
 
@@ -26,7 +26,7 @@ export function driftOf(history: readonly RunRecord[]): RunRecord | undefined {
  */
 export function fightsOf(history: readonly RunRecord[], drift: RunRecord): readonly Difference[] {
   const before = repairedDrifts(history);
-  return (drift.differences ?? []).filter((difference) => {
+  return (drift.differences ?? []).filter(isRepairable).filter((difference) => {
     const key = differenceKey(difference);
     const same = before.filter(({ differences = [] }) =>
       differences.some((each) => differenceKey(each) === key),

@@ -395,6 +395,7 @@ export interface TestHost {
   machineId: string;
   bootId: string;
   links: { name: string; mac: string; up: boolean; mtu: number; addresses?: string[] }[];
+  uppers?: { name: string; lower: string }[];
 }
 
 /** A person's working copy of the store: Alice's. */

@@ -12,6 +12,7 @@ import { nicOf, type LinkTarget } from '../host/links.ts';
 import type { HostState, Link } from '../host/machine.ts';
 import type { FileStep } from '../plan/file-order.ts';
 import type { Plan, Situation } from '../plan/plan.ts';
+import type { LeftNic } from '../plan/used-nics.ts';
 
 /** A difference, with the hash of everything that was found; `found` may be cut. */
 export interface FoundDifference {
@@ -50,6 +51,19 @@ export function withoutCarrierLoss(
   return found.filter(
     ({ difference: { kind, mac } }) => !NEEDS_CARRIER.has(kind) || withCarrier.has(mac ?? '') || isDown(mac),
   );
+}
+
+/**
+ * Marks the differences of NICs that a run leaves as they are, because other software stands on them. What stands there
+ * comes and goes, so the mark alone counts for the digest.
+ */
+export function markUsed(found: readonly FoundDifference[], left: readonly LeftNic[]): FoundDifference[] {
+  const uses = new Map<string, string>(left.map(({ mac, use }) => [mac, use]));
+  return found.map(({ difference, content }) => {
+    const use = uses.get(difference.mac ?? '');
+    if (use === undefined) return { difference, content };
+    return { difference: { ...difference, inUse: visible(use) }, content: `${content} in use` };
+  });
 }
 
 /** MACs of NICs whose carrier decides whether a difference counts. */

@@ -28,7 +28,7 @@ import { MultinicError } from '../../api/errors.ts';
 import { oid } from '../../../test/support/oid.ts';
 import { AgentJob } from '../../api/job.ts';
 import type { Oid } from '../../api/oid.ts';
-import { describeDifference, HostTree, Observation } from '../../api/observation.ts';
+import { describeDifference, HostTree, isRepairable, Observation } from '../../api/observation.ts';
 import type { Network } from '../../network/interface.ts';
 import type { RendererKind } from '../../network/node.ts';
 import { managedFiles, renderTree, treeId } from '../../network/tree.ts';
@@ -153,6 +153,11 @@ function editLink(index: number, edit: (link: HostYaml['links'][number]) => void
   editHost((host) => edit(host.links.find(({ mac }) => mac === nic(index).mac)!));
 }
 
+/** Puts one link of other software on a NIC. */
+function standOn(lower: string, name: string): void {
+  editHost((host) => (host['uppers'] = [{ name, lower }]));
+}
+
 function editFile(file: string, edit: (content: string) => string): void {
   writeFileSync(join(path, file), edit(readFileSync(join(path, file), 'utf8')));
 }
@@ -226,6 +231,40 @@ describe('a host as its commit has it', () => {
     const { differences, warnings } = await look();
     expect(differences.map(describeDifference)).toEqual([`${FILES.netplan[1]} is missing`]);
     expect(warnings).toEqual(['NicLeft']);
+  });
+
+  test('has drifted where its NIC is one that other software stands on, which no run mends', async () => {
+    await configure();
+    editLink(0, (link) => Object.assign(link, { addresses: [], mtu: 1400 }));
+    const alone = await look();
+    expect(alone.differences.every(isRepairable)).toBe(true);
+    standOn('multinic0', 'net1');
+    const { result, differences, warnings, digest } = await look();
+    expect({ result, warnings }).toEqual({ result: 'Drifted', warnings: ['NicLeft'] });
+    const left = 'it is what net1 stands on, so no run touches it';
+    expect(differences.map(describeDifference)).toEqual([
+      `multinic0 (${nic(0).mac}) has MTU 1400 instead of 1500; ${left}`,
+      `multinic0 (${nic(0).mac}) does not have its address 192.168.100.10/24; ${left}`,
+    ]);
+    expect(differences.map(isRepairable)).toEqual([false, false]);
+    expect(digest).not.toBe(alone.digest);
+    // Pods come and go, and the drift is the same.
+    standOn('multinic0', 'net2');
+    expect((await look()).digest).toBe(digest);
+    editLink(1, (link) => (link['up'] = false));
+    expect((await look()).differences.map(isRepairable)).toEqual([false, false, true]);
+  });
+
+  test.each([
+    ['down', { up: false }, 'LinkDown'],
+    ['renamed', { name: 'eth9' }, 'LinkRenamed'],
+  ])('has drifted where a NIC under a VLAN is %s', async (_, change, kind) => {
+    await configure();
+    editLink(0, (link) => Object.assign(link, change));
+    const lower = 'name' in change ? change.name : 'multinic0';
+    standOn(lower, 'vlan7');
+    const { differences } = await look();
+    expect(differences).toMatchObject([{ kind, inUse: 'is what vlan7 stands on' }]);
   });
 
   test('is Observed with a warning where cloud-init will rename a NIC', async () => {

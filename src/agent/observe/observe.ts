@@ -16,6 +16,7 @@ import { hostFiles } from '../plan/host-files.ts';
 import { isNewMachine } from '../plan/new-machine.ts';
 import { bootNics, compare, type Desired, type Plan, type Situation } from '../plan/plan.ts';
 import { readSituation } from '../plan/situation.ts';
+import { leave } from '../plan/used-nics.ts';
 import { deadManSeconds } from '../run/deadline.ts';
 import {
   adopt,
@@ -40,6 +41,7 @@ import {
   differencesOf,
   digestOf,
   macsOfAddresses,
+  markUsed,
   withoutCarrierLoss,
   type FoundDifference,
 } from './differences.ts';
@@ -126,7 +128,7 @@ async function find(
   if (compared.kind === 'adopt') return unclear(adopt(compared.found));
   const { plan, before: used } = await withUses(compared.plan, state, desired, host.machine);
   const found = [
-    ...(await withCarrier(differencesOf({ ...situation, host: used }, plan), plan, host)),
+    ...(await withCarrier(usedDifferences(compared.plan, plan, { ...situation, host: used }), plan, host)),
     ...(await steps.do('validate', () => bootDifferences(situation, plan, state, observer))),
   ];
   await steps.pause();
@@ -181,6 +183,13 @@ function unclear({ reason, message }: Pick<Finding, 'reason' | 'message'>): Find
     ...(reason !== undefined && { reason }),
     ...(message !== undefined && { message }),
   };
+}
+
+/** The differences that a run would mend, and those of NICs that a run leaves because other software stands on them. */
+function usedDifferences(compared: Plan, { left }: Plan, situation: Situation): FoundDifference[] {
+  const { kind } = situation.desired;
+  const [taken, used] = [true, false].map((is) => left.filter(({ isTaken }) => isTaken === is));
+  return markUsed(differencesOf(situation, leave(compared, taken!, kind)), used!);
 }
 
 async function withCarrier(

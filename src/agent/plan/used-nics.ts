@@ -10,6 +10,8 @@ import type { Plan } from './plan.ts';
 /** A NIC that a run leaves as it is, with the use of the NIC as the end of a sentence. */
 export interface LeftNic extends NamedNic {
   readonly use: string;
+  /** A bridge or a bond has taken the NIC, which is rightly configured otherwise since. */
+  readonly isTaken: boolean;
 }
 
 /** The use of a NIC by other software, as the end of a sentence; undefined: no use is known. */
@@ -27,16 +29,24 @@ export function useByOthers(
  * use. Such a NIC must not keep the other NICs of the node from a change.
  */
 export function leaveUsed(plan: Plan, host: HostState, kind: RendererKind): Plan {
+  return leave(plan, findUsed(plan, host, kind), kind);
+}
+
+function findUsed(plan: Plan, host: HostState, kind: RendererKind): LeftNic[] {
   const paths = new Set(plan.files.map(({ path }) => path));
   const changed = new Set(linkSteps(host.links, plan.targets).map(({ mac }) => mac));
-  const left = plan.present.flatMap((nic): LeftNic[] => {
+  return plan.present.flatMap((nic): LeftNic[] => {
     const link = nicOf(host.links, nic.mac);
     const use = link && useByOthers(link, host);
     const files = rendererOf(kind).render(nic);
     const isWritten = [...files.keys()].some((path) => paths.has(path));
     if (use === undefined || !changed.has(nic.mac) || isWritten) return [];
-    return [{ mac: nic.mac, name: link?.name ?? nic.name, use }];
+    return [{ mac: nic.mac, name: link?.name ?? nic.name, use, isTaken: link?.master !== undefined }];
   });
+}
+
+/** The plan without the links and metrics of some NICs. */
+export function leave(plan: Plan, left: readonly LeftNic[], kind: RendererKind): Plan {
   if (left.length === 0) return plan;
   const macs = new Set(left.map(({ mac }) => mac));
   // The metric of a NIC follows from a change of its link, so it stays too.
