@@ -51,9 +51,9 @@ class Fleet {
       this.seen.set(node, { at: this.now, ...idsOf(this.boots.get(node)) });
       this.#nodes[node] = this.#node(node);
     }
-    const active = new Set([...this.#active.keys()].map(String));
+    const jobs = [...this.#active.keys()].map((node) => ({ node: String(node) }));
     const policy = { intervalMs: HOUR, began: this.#began };
-    const { start } = planObservations(this.#nodes, active, this.#pace.allowedAt(this.now), policy, this.now);
+    const { start } = planObservations(this.#nodes, jobs, this.#pace.allowedAt(this.now), policy, this.now);
     this.#pace.took(start.length);
     for (const { node } of start) {
       if (this.running.has(Number(node.name))) throw new Error(`${node.name} has a run`);

@@ -229,9 +229,8 @@ export class Observations {
     await this.#withdraw(known);
     observed.keep(known.branches);
     const nodes = [...known.facts.values()].map((facts) => this.#observable(facts, known));
-    const active = new Set(known.jobs.map(({ node }) => node));
     const policy = { intervalMs, began: this.#began };
-    const plan = planObservations(nodes, active, this.#pace.allowedAt(now()), policy, now());
+    const plan = planObservations(nodes, known.jobs, this.#pace.allowedAt(now()), policy, now());
     this.#pace.took(plan.start.length);
     // Starting jobs moves no ref, so ask the fence: this process may have been suspended and replaced.
     if (plan.start.length > 0) await store.expectFence();

@@ -261,9 +261,9 @@ test('a pod on a node that is down: lost after a while, and its node stays busy'
     });
   }
   await runner.forget(NAME);
-  expect((await runner.list())[0]).toMatchObject({ phase: 'running' });
+  expect((await runner.list())[0]).toMatchObject({ phase: 'running', recorded: true });
   jobs = [];
-  expect((await runner.list())[0]).toMatchObject({ phase: 'running' });
+  expect((await runner.list())[0]).toMatchObject({ phase: 'running', recorded: true });
   pods = [{ ...pod, phase: 'ended', report: JSON.stringify(report) }];
   expect(await runner.list()).toEqual([]);
 });
@@ -582,6 +582,20 @@ test('an observation is reported as such, and its Job goes once the report is re
   // The pod outlives its Job for a moment.
   jobs = [];
   expect(await runner.list()).toEqual([]);
+});
+
+test('an observation whose pod outlives its record says so, as long as the node is down', async () => {
+  const { job: name } = OBSERVATION;
+  const observing = { ...pod, job: name, mode: 'observe', phase: 'started', deleting: true } as const;
+  pods = [observing];
+  const [status] = await runner.list();
+  expect(status).toMatchObject({ phase: 'running' });
+  expect(status!.recorded).toBeUndefined();
+  now += LINGER;
+  expect((await runner.list())[0]).toMatchObject({ phase: 'finished' });
+  await runner.forget(name);
+  now += 24 * LINGER;
+  expect((await runner.list())[0]).toMatchObject({ mode: 'observe', phase: 'running', recorded: true });
 });
 
 test('an observation that was killed has no report', async () => {

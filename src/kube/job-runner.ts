@@ -199,6 +199,7 @@ export class KubeJobRunner implements JobRunner {
       return {
         ...known,
         phase: 'running',
+        recorded: true,
         message: 'its outcome is recorded, and its pod has not ended yet',
       };
     }

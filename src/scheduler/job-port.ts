@@ -19,6 +19,8 @@ export interface JobStatus {
   readonly observation?: Observation;
   /** With phase `waiting`: the agent has not started for so long that the job holds no slot. */
   readonly late?: true;
+  /** With phase `running`: the outcome is recorded, and the pod has not ended, because its node is down. */
+  readonly recorded?: true;
   /** The reason why the job does not start, or how it ended without a report. */
   readonly message?: string;
 }

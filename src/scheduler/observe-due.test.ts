@@ -190,15 +190,16 @@ const fleet = (size: number, facts: Partial<ObservableNode> = {}): ObservableNod
 
 const planOf = (
   nodes: readonly ObservableNode[],
-  { active = new Set<string>(), allowed = 100, now = T0 } = {},
-): ReturnType<typeof planObservations> => planObservations(nodes, active, allowed, HOURLY, now);
+  { jobs = [] as Parameters<typeof planObservations>[1], allowed = 100, now = T0 } = {},
+): ReturnType<typeof planObservations> => planObservations(nodes, jobs, allowed, HOURLY, now);
 
 describe('which hosts are looked at now', () => {
   test('five at once, and one more for each 250 nodes', () => {
     expect([1, 100, 1499, 1500, 5000].map(observationsAtOnce)).toEqual([5, 5, 5, 6, 20]);
     expect(planOf(fleet(100, { bootID: 'new' })).start).toHaveLength(5);
     expect(
-      planOf(fleet(100, { bootID: 'new' }), { active: new Set(['worker-0000', 'worker-0001']) }).start,
+      planOf(fleet(100, { bootID: 'new' }), { jobs: [{ node: 'worker-0000' }, { node: 'worker-0001' }] })
+        .start,
     ).toHaveLength(3);
   });
 
@@ -215,7 +216,15 @@ describe('which hosts are looked at now', () => {
   });
 
   test('not twice at once', () => {
-    expect(planOf(fleet(1, { bootID: 'new' }), { active: new Set(['worker-0000']) }).start).toEqual([]);
+    expect(planOf(fleet(1, { bootID: 'new' }), { jobs: [{ node: 'worker-0000' }] }).start).toEqual([]);
+  });
+
+  test('on five nodes beside those whose pods do not end: each of these blocks its own node alone', () => {
+    const dead = ['worker-0000', 'worker-0001', 'worker-0002', 'worker-0003', 'worker-0004'];
+    const jobs = dead.map((node) => ({ node, recorded: true as const }));
+    const { start } = planOf(fleet(100, { bootID: 'new' }), { jobs });
+    expect(start).toHaveLength(5);
+    expect(start.filter(({ node: { name } }) => dead.includes(name))).toEqual([]);
   });
 
   test('requests, then boots, then repairs, then intervals; among them who waited longest', () => {

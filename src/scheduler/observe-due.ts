@@ -3,6 +3,7 @@
 import { areOtherMachines } from '../network/machine-ids.ts';
 import type { Oid } from '../store/model/store-port.ts';
 import type { Decision, IdleReason } from './due.ts';
+import type { JobStatus } from './job-port.ts';
 
 /** IDs of a machine and of its boot. An empty ID is unknown, and no difference. */
 export interface HostIds {
@@ -212,21 +213,23 @@ export function observationsAtOnce(nodes: number): number {
 
 /**
  * Plans observations: the most urgent cause first, then who has waited longest.
- * @param active nodes whose observation is at work
+ * @param jobs observations that have not ended; one whose outcome is recorded blocks its own node and takes no place
  * @param allowed number of Jobs that may start now (`Pace`)
  * @param now milliseconds since 1970
  */
 export function planObservations(
   nodes: readonly ObservableNode[],
-  active: ReadonlySet<string>,
+  jobs: readonly Pick<JobStatus, 'node' | 'recorded'>[],
   allowed: number,
   policy: ObservePolicy,
   now: number,
 ): ObservePlan {
+  const blocked = new Set(jobs.map(({ node }) => node));
+  const active = new Set(jobs.flatMap(({ node, recorded }) => (recorded === true ? [] : [node])));
   const due: (Look & Cause)[] = [];
   let nextPassAt = Infinity;
   for (const node of nodes) {
-    if (active.has(node.name)) continue;
+    if (blocked.has(node.name)) continue;
     const decision = decideObservation(node, policy, now);
     if (decision.due) due.push({ node, ...decision });
     else nextPassAt = Math.min(nextPassAt, decision.at ?? Infinity);
