@@ -201,6 +201,10 @@ test('accept makes an edit of what somebody did, under their name, and it holds'
   expect(none.stderr).toContain('NothingToAccept');
   await editFile(local, TWO, IFCFG, 'MTU=1500', 'MTU=1350');
   await observe(local, TWO);
+  const shown = await local.tip(TWO);
+  const stale = await acceptBy(local, TWO, { drift: shown, yes: true });
+  expect(stale).toMatchObject({ code: 'DriftOutdated' });
+  expect(await local.tip(TWO)).toBe(shown);
   await local.run('accept', TWO);
   await untilResults(local, TWO, ['Applied', 'Drifted', 'Applied']);
   const view = await local.applied(TWO, await local.tip(TWO));
@@ -213,6 +217,16 @@ test('accept makes an edit of what somebody did, under their name, and it holds'
   expect(commit).not.toMatch(/^multinic-agent\n/);
   expect(await local.run('log', TWO)).toContain('edit ');
 });
+
+/** Accepts by the API, as a client does that has shown a drift. */
+async function acceptBy(local: LocalRun, node: string, body: object): Promise<unknown> {
+  const answer = await fetch(`${new URL(await local.remote()).origin}/api/v1/nodes/${node}/accept`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${await local.token()}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  return answer.json();
+}
 
 test('accept is refused once the branch moved, and for a file that no push may bring', async () => {
   await using local = await LocalRun.prepare((await LocalRun.prepare()).dir);

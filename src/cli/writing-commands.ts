@@ -3,6 +3,8 @@
 import { Option, type Command } from 'commander';
 import type { Confirmed } from '../controller/commands.ts';
 import type { ManyMoved, Moved } from '../controller/many-branches.ts';
+import { hasCode } from '../api/errors.ts';
+import type { DriftEntry } from '../history/drifts.ts';
 import type { NodeDescription } from '../history/timeline.ts';
 import type { RendererKind } from '../network/node.ts';
 import { EXIT } from '../api/exit-codes.ts';
@@ -205,12 +207,24 @@ function addAccept(program: Command): void {
     )
     .action(async (name: string, flags: Flags) =>
       change(flags, async (api) => {
-        const result = await withNode(name, viewsOf(api), (node) =>
-          postAsked<Moved>(api, flags, `${pathOf(node)}/accept`, { yes: flags.yes }, { yes: true }),
-        );
+        const result = await withNode(name, viewsOf(api), async (node) => {
+          // The question shows this drift, so no later one is accepted.
+          const body = { drift: await driftOf(api, node), yes: flags.yes };
+          return postAsked<Moved>(api, flags, `${pathOf(node)}/accept`, body, { yes: true });
+        });
         if (result !== undefined) await one(flags, result, 'keeps what its host has');
       }),
     );
+}
+
+/** The commit of a node's drift; undefined: the command says why there is none. */
+async function driftOf(api: Api, node: string): Promise<string | undefined> {
+  try {
+    return (await api.call<DriftEntry[]>('GET', `${pathOf(node)}/drift`))[0]?.commit;
+  } catch (error) {
+    if (hasCode(error, 'NoSuchNode')) return undefined;
+    throw error;
+  }
 }
 
 function addRerender(program: Command): void {

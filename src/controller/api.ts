@@ -22,6 +22,8 @@ const Body = z.strictObject({ author: Author.optional() });
 const PreviewableBody = Body.extend({ dryRun: z.boolean().default(false) });
 /** `yes`: the command may take all interfaces of a node away. */
 const RemovingBody = PreviewableBody.extend({ yes: z.boolean().default(false) });
+/** `drift`: the commit of the drift that the person has seen; absent: the newest one, whatever it is. */
+export const AcceptBody = RemovingBody.extend({ drift: z.string().optional() });
 export const RollbackBody = RemovingBody.extend({ to: z.string().optional() });
 export const ChangeBody = RemovingBody.extend({ change: z.string() });
 export const RerenderBody = PreviewableBody.extend({
@@ -114,8 +116,8 @@ function commandRoutes({ commands, passTrigger, log }: ControllerContext): Route
   });
   return [
     command('/observe', ObserveBody, (_, { nodes, all }) => commands.observe(all ? [] : nodes)),
-    command('/nodes/:node/accept', RemovingBody, (node, { yes: mayRemoveAll, dryRun }, by) =>
-      commands.accept(node, by, { mayRemoveAll, dryRun }),
+    command('/nodes/:node/accept', AcceptBody, (node, { drift, yes: mayRemoveAll, dryRun }, by) =>
+      commands.accept(node, drift, by, { mayRemoveAll, dryRun }),
     ),
     command('/nodes/:node/rollback', RollbackBody, (node, { to, yes: mayRemoveAll, dryRun }, by) =>
       commands.rollback(node, to, by, { mayRemoveAll, dryRun }),

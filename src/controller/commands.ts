@@ -153,10 +153,12 @@ export class Commands {
 
   /**
    * Keeps what somebody changed in the files of a host: commits it on the branch, as an edit by the person.
+   * @param shown the drift that the person has seen
    * @throws MultinicError `NothingToAccept`, `DriftOutdated`, `TakesAllInterfaces`, and as a push is refused
    */
   async accept(
     node: string,
+    shown: string | undefined,
     by: Requester,
     { mayRemoveAll = false, dryRun = false } = {},
   ): Promise<Moved | Preview> {
@@ -165,7 +167,7 @@ export class Commands {
       const branch = await this.#branches.get(node);
       const tip = await reader.ref(outcomeRef(node));
       const drift = tip === undefined ? undefined : await newestDrift(reader, tip);
-      const accepted = await acceptDrift(reader, branch, drift);
+      const accepted = await acceptDrift(reader, branch, drift, shown);
       const batch = new Batch();
       const head = edit(batch, headOf(branch), accepted, drift!.oid, causeOf(by));
       if (dryRun) return previewOf(branch, head);

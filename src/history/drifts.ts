@@ -2,13 +2,12 @@
 
 import { MultinicError } from '../api/errors.ts';
 import type { Difference } from '../api/observation.ts';
-import { rendererOf } from '../network/renderers.ts';
-import { managedFiles, NODE_FILE, readTree, treeId } from '../network/tree.ts';
+import { managedFiles, treeId } from '../network/tree.ts';
 import type { Network } from '../network/interface.ts';
-import type { Commit, Oid, Reader } from '../store/model/store-port.ts';
+import type { Commit, Oid, Reader, TreeEntry } from '../store/model/store-port.ts';
 import { noSuchNode, type Branch } from './node-branch.ts';
 import { parseOutcome, type OutcomeRecord } from './outcome-branch.ts';
-import { MAX_CHANGED_FILE } from './pushed-files.ts';
+import { PushedTrees, readPushedOn } from './pushed-files.ts';
 import { nodeOfRef, OUTCOMES, outcomeRef } from './refs.ts';
 
 /** A node whose host differs from what was applied. */
@@ -74,38 +73,67 @@ export interface AcceptedDrift {
 
 /**
  * The files of a branch with the changes that somebody made to them on the host, judged as a push.
- * @throws MultinicError `NothingToAccept`, `DriftOutdated`, `UnmanagedPath`, `FileTooLarge`, `InvalidTree`
+ * @param shown the drift that the person has seen; absent: a client of an earlier version does not say
+ * @throws MultinicError `NothingToAccept`, `DriftOutdated`, and as a push is refused
  */
 export async function acceptDrift(
   reader: Reader,
   branch: Branch,
   drift: OutcomeRecord | undefined,
+  shown?: string,
 ): Promise<AcceptedDrift> {
   const { name } = branch;
   if (drift?.tried === undefined)
     throw refused('NothingToAccept', `${name} has not drifted: multinic drift lists the nodes that have`);
-  const [own, applied, host] = await Promise.all(
-    [branch.tip.oid, drift.tried, drift.oid].map(async (oid) => reader.files(oid)),
-  );
-  if (branch.invalid !== undefined || treeId(managedFiles(own!)) !== treeId(managedFiles(applied!)))
+  if (shown !== undefined && shown !== drift.oid)
+    throw refused(
+      'DriftOutdated',
+      `${name} has drifted otherwise since ${shown.slice(0, 10)}: multinic drift ${name} shows how, then accept that`,
+    );
+  const own = await reader.files(branch.tip.oid);
+  const applied = managedFiles(await reader.files(drift.tried));
+  if (branch.invalid !== undefined || treeId(managedFiles(own)) !== treeId(applied))
     throw refused(
       'DriftOutdated',
       `node/${name} moved on since ${drift.tried.slice(0, 10)}, which the host was compared with: edit the branch instead, multinic diff ${name} --host shows what the host has`,
     );
-  const before = await filesBefore(reader, drift, applied!);
-  const files = new Map(own);
-  for (const path of new Set([...before.keys(), ...host!.keys()])) {
-    const text = host!.get(path);
-    if (text === before.get(path)) continue;
-    if (text === undefined) files.delete(path);
-    else files.set(path, checked(branch, path, text));
-  }
-  if (treeId(files) === treeId(own!))
+  const { files, listing } = await merge(reader, branch.tip.oid, drift, applied);
+  if (treeId(files) === treeId(own))
     throw refused(
       'NothingToAccept',
       `no file of ${name} differs, and only files can be kept: multinic retry ${name} puts the rest right`,
     );
-  return { files, network: readTree(files).network };
+  const trees = new PushedTrees(await readPushedOn(reader, branch.tip.oid), reader, {
+    unmanaged: `multinic retry ${name} takes it away`,
+    tooLarge: 'shorten its comments on the host',
+  });
+  return { files, network: await trees.judge(drift.oid.slice(0, 10), listing, files) };
+}
+
+/** The files of the branch with what changed on the host since the run. */
+async function merge(
+  reader: Reader,
+  tip: Oid,
+  drift: OutcomeRecord,
+  applied: ReadonlyMap<string, string>,
+): Promise<{ files: Map<string, string>; listing: Map<string, TreeEntry> }> {
+  const [files, listing] = await Promise.all([reader.files(tip), reader.list(tip)]);
+  const [host, hostListing] = await Promise.all([reader.files(drift.oid), reader.list(drift.oid)]);
+  const before = await filesBefore(reader, drift, applied);
+  const merged = { files: new Map(files), listing: new Map(listing) };
+  for (const path of new Set([...before.keys(), ...host.keys()])) {
+    const text = host.get(path);
+    if (text === before.get(path)) continue;
+    const entry = hostListing.get(path);
+    if (text === undefined || entry === undefined) {
+      merged.files.delete(path);
+      merged.listing.delete(path);
+    } else {
+      merged.files.set(path, text);
+      merged.listing.set(path, entry);
+    }
+  }
+  return merged;
 }
 
 /** The files that the host had before it drifted, without the files of NICs that were missing. */
@@ -120,26 +148,9 @@ async function filesBefore(
     if ((result === 'Applied' || result === 'Pending') && tried === drift.tried) return reader.files(next);
     next = commit.parents[0];
   }
-  return managedFiles(applied);
+  return applied;
 }
 
-function checked({ node }: Branch, path: string, text: string): string {
-  if (path === NODE_FILE || !rendererOf(node.renderer).manages(path))
-    throw refused(
-      'UnmanagedPath',
-      `${path} is not a file that ${node.renderer} nodes have from us: multinic retry ${node.name} takes it away`,
-    );
-  if (text.length > MAX_CHANGED_FILE)
-    throw refused(
-      'FileTooLarge',
-      `${path} has ${text.length} characters, at most ${MAX_CHANGED_FILE} are taken: shorten its comments on the host`,
-    );
-  return text;
-}
-
-function refused(
-  code: 'NothingToAccept' | 'DriftOutdated' | 'UnmanagedPath' | 'FileTooLarge',
-  message: string,
-): MultinicError {
+function refused(code: 'NothingToAccept' | 'DriftOutdated', message: string): MultinicError {
   return new MultinicError(code, message);
 }

@@ -56,15 +56,25 @@ export async function readPushedOn(objects: Reader, tip: Oid): Promise<PushedOn>
   }
 }
 
-/** The trees that a push puts on a branch, one after the other. */
+/** The ends of refusals, which say what the person can do where the files come from. */
+interface Remedies {
+  readonly unmanaged: string;
+  readonly tooLarge: string;
+}
+
+const OF_PUSHES: Remedies = { unmanaged: 'take it out of the commit', tooLarge: 'shorten its comments' };
+
+/** The trees that a push, or files of a host, put on a branch, one after the other. */
 export class PushedTrees {
   readonly #branch: PushedOn;
   readonly #objects: Reader;
   readonly #renderer: Renderer;
   /** Files that the branch has, or that were judged, as path and object id. */
   readonly #judged: Set<string>;
+  readonly #remedies: Remedies;
 
-  constructor(branch: PushedOn, objects: Reader) {
+  constructor(branch: PushedOn, objects: Reader, remedies = OF_PUSHES) {
+    this.#remedies = remedies;
     this.#branch = branch;
     this.#objects = objects;
     this.#renderer = rendererOf(branch.node.renderer);
@@ -75,8 +85,19 @@ export class PushedTrees {
   async check(commit: Oid): Promise<Network> {
     const short = commit.slice(0, 10);
     const listing = await this.#of(short, () => this.#objects.list(commit, '', PUSHED_TREE));
+    // Refuses a tree by its paths before any of its files is read.
     this.#checkListing(short, listing);
     const files = await this.#of(short, () => this.#objects.files(commit, '', PUSHED_TREE));
+    return this.judge(short, listing, files);
+  }
+
+  /**
+   * Judges files that are read already.
+   * @param short the commit that brings the files, as refusals name it
+   * @returns the network that the files describe
+   */
+  async judge(short: string, listing: Listing, files: ReadonlyMap<string, string>): Promise<Network> {
+    this.#checkListing(short, listing);
     await this.#checkFiles(short, listing, files);
     const network = this.#read(short, () => readTree(files).network);
     this.#refuseLinkLocals(short, network);
@@ -99,7 +120,7 @@ export class PushedTrees {
       if (path !== NODE_FILE && !this.#renderer.manages(path)) {
         throw refused(
           'UnmanagedPath',
-          `${short}: ${path} is not a file that ${this.#renderer.kind} nodes have from us: take it out of the commit`,
+          `${short}: ${path} is not a file that ${this.#renderer.kind} nodes have from us: ${this.#remedies.unmanaged}`,
         );
       }
       if (mode !== '100644')
@@ -131,7 +152,7 @@ export class PushedTrees {
       if (text.length > MAX_CHANGED_FILE)
         throw refused(
           'FileTooLarge',
-          `${short}: ${path} has ${text.length} characters, at most ${MAX_CHANGED_FILE} are taken: shorten its comments`,
+          `${short}: ${path} has ${text.length} characters, at most ${MAX_CHANGED_FILE} are taken: ${this.#remedies.tooLarge}`,
         );
       // A hidden character is refused before anything is parsed.
       if (this.#isWhole(path) && findHidden(text) === undefined)

@@ -8,6 +8,7 @@ import { DIFFERENCE_KINDS, HostTree, Observation, OBSERVATION_RESULTS } from '..
 import { Outcome, RESULTS } from '../../src/api/outcome.ts';
 import { NODE_STATES } from '../../src/api/status.ts';
 import {
+  AcceptBody,
   ChangeBody,
   ConfirmBody,
   ObserveBody,
@@ -65,6 +66,7 @@ const GROUPS: readonly Group[] = [
   ['metrics', metrics],
   ['/healthz', healthKeys],
   ['HTTP paths', paths],
+  ['HTTP body of accept', () => keysOfSchema(AcceptBody)],
   ['HTTP body of rollback', () => keysOfSchema(RollbackBody)],
   ['HTTP body of rollback of a change', () => keysOfSchema(ChangeBody)],
   ['HTTP body of rerender', () => keysOfSchema(RerenderBody)],

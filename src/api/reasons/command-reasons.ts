@@ -23,8 +23,8 @@ export const COMMAND_REASONS = {
     NoToken: ['There is no token.', 'Name the file that has it with --token-file.'],
     NotHeld: ['The node is not held.', 'Nothing.'],
     DriftOutdated: [
-      'The branch moved on since the host was compared with it.',
-      'Edit the branch; multinic diff NODE --host shows what the host has.',
+      'The branch moved on since the host was compared with it, or the host drifted otherwise.',
+      'Edit the branch; multinic diff NODE --host shows what the host has. See multinic drift NODE, and accept that.',
     ],
     NothingToAccept: ['No file of the host differs.', 'See multinic drift.'],
     NothingToConfirm: ['No removal waits for a confirmation.', 'Name a node or a commit of main.'],

@@ -1,0 +1,145 @@
+// Which drifts may be kept: the newest one, which a person has seen, with files that a push might bring.
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { LooseObjects } from '../../test/support/loose-objects.ts';
+import { mac } from '../../test/support/mac.ts';
+import { oid } from '../../test/support/oid.ts';
+import { InvalidInputError, MultinicError } from '../api/errors.ts';
+import type { Interface } from '../network/interface.ts';
+import { renderTree } from '../network/tree.ts';
+import type { Oid, Reader } from '../store/model/store-port.ts';
+import { openReader } from '../store/reader.ts';
+import { acceptDrift, newestDrift, type AcceptedDrift } from './drifts.ts';
+import { readBranch } from './node-branch.ts';
+import { MAX_CHANGED_FILE } from './pushed-files.ts';
+
+const OURS = 'multinic-agent <controller@multinic.io> 1700000000';
+const FILE = 'etc/netplan/90-multinic0.yaml';
+const NODE = {
+  name: 'a',
+  systemUUID: 'i-a',
+  machineID: 'machine-a',
+  nodeId: 'i-a',
+  os: { family: 'ubuntu', major: 22 },
+  renderer: 'netplan',
+  source: { group: 'multinic.io', namespace: 'test', name: 'cr' },
+} as const;
+const NIC: Interface = {
+  name: 'multinic0',
+  mac: mac('02:00:00:00:00:01'),
+  address: '10.0.0.10',
+  prefix: 24,
+  mtu: 1500,
+};
+const TREE = renderTree(NODE, [NIC]);
+
+let objects: LooseObjects;
+let reader: Reader;
+
+beforeAll(async () => {
+  objects = await LooseObjects.open();
+  reader = openReader(objects.dir);
+});
+
+afterAll(async () => {
+  await reader.close();
+  await objects[Symbol.asyncDispose]();
+});
+
+/** The tip of a branch as the controller leaves it. */
+function tipOf(files: ReadonlyMap<string, string>): Oid {
+  const birth = objects.commit({
+    tree: objects.tree(renderTree(NODE, [])),
+    by: OURS,
+    message: 'a: birth\n\nChange: birth\n',
+  });
+  return objects.commit({
+    tree: objects.tree(files),
+    parents: [birth],
+    by: OURS,
+    message: 'a: add\n\nChange: spec\n',
+  });
+}
+
+/** A drift from the tip. @param host the managed files that somebody changed or added */
+function driftFrom(tip: Oid, host: Readonly<Record<string, string>>, applied = TREE): Oid {
+  const files = new Map([...applied, ...Object.entries(host)]);
+  files.delete('node.yaml');
+  const parent = objects.commit({ tree: objects.tree(files), by: OURS, message: 'a: Requested\n' });
+  return objects.commit({
+    tree: objects.tree(files),
+    parents: [parent, tip],
+    by: OURS,
+    message: 'a: Drifted\n\nResult: Drifted\n',
+  });
+}
+
+async function accept(
+  host: Readonly<Record<string, string>>,
+  { applied = TREE, shown }: { applied?: typeof TREE; shown?: Oid } = {},
+): Promise<AcceptedDrift> {
+  const tip = tipOf(applied);
+  const drift = await newestDrift(reader, driftFrom(tip, host, applied));
+  return acceptDrift(reader, await readBranch(reader, 'a', tip), drift, shown);
+}
+
+const withMtu = (mtu: number): string => renderTree(NODE, [{ ...NIC, mtu }]).get(FILE)!;
+
+async function refusal(promise: Promise<unknown>): Promise<MultinicError> {
+  return promise.then(
+    () => expect.unreachable(),
+    (error: unknown) => error as MultinicError,
+  );
+}
+
+describe('a drift that is accepted', () => {
+  test('is the newest one, if it is the one that was shown', async () => {
+    const tip = tipOf(TREE);
+    const first = driftFrom(tip, { [FILE]: withMtu(1400) });
+    const second = driftFrom(tip, { [FILE]: withMtu(1300) });
+    const branch = await readBranch(reader, 'a', tip);
+    const newest = await newestDrift(reader, second);
+    expect((await acceptDrift(reader, branch, newest, second)).network).toEqual([{ ...NIC, mtu: 1300 }]);
+    // A client of an earlier version does not say what it showed.
+    expect((await acceptDrift(reader, branch, newest)).network).toEqual([{ ...NIC, mtu: 1300 }]);
+    const { code, message } = await refusal(acceptDrift(reader, branch, newest, first));
+    expect(code).toBe('DriftOutdated');
+    expect(message).toMatch(/multinic drift a/);
+    expect((await refusal(acceptDrift(reader, branch, undefined, first))).code).toBe('NothingToAccept');
+  });
+
+  test('has no new link-local address, and may have one that is stored', async () => {
+    const local = { ...NIC, address: '169.254.7.7', prefix: 16 };
+    const files = renderTree(NODE, [local]);
+    const error = await refusal(accept({ [FILE]: files.get(FILE)! }));
+    expect(error).toBeInstanceOf(InvalidInputError);
+    expect((error as InvalidInputError).problems).toMatchObject([{ code: 'LinkLocalAddress', path: FILE }]);
+    const changed = renderTree(NODE, [{ ...local, mtu: 1400 }]);
+    expect((await accept({ [FILE]: changed.get(FILE)! }, { applied: files })).network).toMatchObject([
+      { address: '169.254.7.7', mtu: 1400 },
+    ]);
+  });
+
+  test('has files of the renderer alone, with the remedy for a host', async () => {
+    const { code, message } = await refusal(accept({ 'etc/sysconfig/network-scripts/ifcfg-x': 'A=b\n' }));
+    expect(code).toBe('UnmanagedPath');
+    expect(message).toMatch(/multinic retry a takes it away$/);
+  });
+
+  test('has no file that is too large, with the remedy for a host', async () => {
+    const text = `${withMtu(1400)}#${'x'.repeat(MAX_CHANGED_FILE)}\n`;
+    const { code, message } = await refusal(accept({ [FILE]: text }));
+    expect(code).toBe('FileTooLarge');
+    expect(message).toMatch(/shorten its comments on the host$/);
+  });
+
+  test('has values that a CR may have', async () => {
+    const error = await refusal(accept({ [FILE]: withMtu(1400).replace('1400', '99999') }));
+    expect(error.code).toBe('InvalidTree');
+  });
+
+  test('differs in a file', async () => {
+    expect((await refusal(accept({}))).code).toBe('NothingToAccept');
+    expect((await refusal(accept({}, { shown: oid('f'.repeat(40)) }))).code).toBe('DriftOutdated');
+  });
+});
