@@ -337,6 +337,30 @@ describe('with a controller', () => {
     expect((await local.cli('confirm', 'nobody')).code).toBe(1);
   });
 
+  test('pause and resume of all nodes; a dry run of any of them changes nothing', async () => {
+    await local.settled();
+    const refs = await local.git('for-each-ref', 'refs/heads/outcome');
+    const preview = NODES.map((node) => `${node}  is paused: commits go on, nothing is applied`).join('\n');
+    expect(await local.run('pause', '--all', '--dry-run')).toBe(preview);
+    expect(await local.run('pause', ONE, '--dry-run')).toBe(preview.split('\n')[0]);
+    expect(await local.run('retry', ONE, '--dry-run')).toBe(`${ONE}  is run again`);
+    expect(await local.git('for-each-ref', 'refs/heads/outcome')).toBe(refs);
+
+    expect(await local.run('pause', ONE)).toContain(`${ONE} paused`);
+    expect(await local.run('pause', '--all')).toBe('2 nodes paused');
+    await local.untilStatus('all paused', ({ nodes }) => nodes.every(({ paused }) => paused === true));
+    for (const node of NODES) expect(await local.run('log', node)).toMatch(/request +pause requested by/);
+    expect(JSON.parse(await local.run('resume', '--all', '-o', 'json'))).toMatchObject({
+      kind: 'ManyMoved',
+      moved: NODES.map((node) => ({ node, commit: expect.stringMatching(/^[0-9a-f]{40}$/) })),
+      skipped: [],
+    });
+    await local.untilStatus('none paused', ({ nodes }) => nodes.every(({ paused }) => paused !== true));
+    expect(await local.run('resume', '--all')).toBe('0 nodes resumed');
+    for (const args of [['pause'], ['resume', ONE, '--all']])
+      expect(await local.cli(...args)).toMatchObject({ code: 2, stderr: expect.stringContaining('--all') });
+  });
+
   test('over HTTP, with the token in a file: the same words', async () => {
     const { origin } = new URL(await local.remote());
     const file = join(dirname(local.dir), 'token');

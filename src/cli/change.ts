@@ -3,7 +3,9 @@
 import type { Command } from 'commander';
 import { userInfo } from 'node:os';
 import { hasCode, MultinicError } from '../api/errors.ts';
+import { EXIT } from '../api/exit-codes.ts';
 import type { Preview } from '../controller/change-preview.ts';
+import type { Moved } from '../controller/many-branches.ts';
 import type { StatusReport } from '../controller/status-report.ts';
 import type { Api } from './api-client.ts';
 import { asked } from './ask.ts';
@@ -77,6 +79,30 @@ export async function postAsked<T>(
   const question = preview.nodes.length === 0 ? 'Go on?' : `Change ${plural(preview.nodes.length, 'node')}?`;
   if ((await asked(question)) !== true) throw new MultinicError('NotConfirmed', 'nothing was changed');
   return post<T>(api, flags, path, { ...body, ...agreed });
+}
+
+/** Posts a command for one node, about which nobody is asked. With `--dry-run` it is shown, and nothing is done. */
+export async function postOne<T>(api: Api, flags: ChangeFlags, path: string): Promise<T | undefined> {
+  return flags.dryRun ? postAsked<T>(api, flags, path, {}) : post<T>(api, flags, path, {});
+}
+
+export function pathOf(node: string): string {
+  return `/nodes/${encodeURIComponent(node)}`;
+}
+
+/** Prints what a command did to a node. */
+export async function printOne(
+  flags: ChangeFlags,
+  result: Omit<Moved, 'commit'> & Partial<Moved>,
+  done: string,
+): Promise<void> {
+  if (flags.output !== 'table') return printObject(flags.output, 'Moved', result, [result.node]);
+  print(`${result.node} ${done}${result.commit === undefined ? '' : ` (${result.commit.slice(0, 10)})`}`);
+}
+
+export function usage(message: string): never {
+  process.stderr.write(`error: ${message}\n`);
+  process.exit(EXIT.usage);
 }
 
 /** One line a node; of a fleet, the first ones. */

@@ -7,20 +7,23 @@ import { hasCode } from '../api/errors.ts';
 import type { DriftEntry } from '../history/drifts.ts';
 import type { NodeDescription } from '../history/timeline.ts';
 import type { RendererKind } from '../network/node.ts';
-import { EXIT } from '../api/exit-codes.ts';
 import type { Api } from './api-client.ts';
 import {
   change,
   changing,
   dangerous,
-  isForKubectl,
+  pathOf,
   post,
   postAsked,
+  postOne,
+  printOne,
+  usage,
   viewsOf,
   type ChangeFlags,
 } from './change.ts';
 import { nodeNamed, withNode } from './node-name.ts';
 import { plural, print, printObject } from './output.ts';
+import { addPause } from './pause-command.ts';
 import { completed } from './remedy.ts';
 
 type Flags = ChangeFlags;
@@ -97,54 +100,9 @@ function addRelease(program: Command): void {
         const result = await withNode(name, viewsOf(api), (node) =>
           postAsked<Moved>(api, flags, `${pathOf(node)}/release`, {}),
         );
-        if (result !== undefined) await one(flags, result, 'released');
+        if (result !== undefined) await printOne(flags, result, 'released');
       }),
     );
-}
-
-function addPause(program: Command): void {
-  for (const { name, what, done } of [
-    { name: 'pause', what: 'stop applying on a node; commits go on', done: 'paused' },
-    { name: 'resume', what: 'apply again on a paused node', done: 'resumed' },
-  ]) {
-    changing(program.command(name).description(what))
-      .argument('<node>')
-      .addHelpText('after', `\nExample:\n  multinic ${name} k8s-worker-01`)
-      .action(async (given: string, flags: Flags) =>
-        change(flags, async (api) => {
-          await one(flags, await setPaused(api, flags, given, name === 'pause'), done);
-        }),
-      );
-  }
-}
-
-/**
- * Pauses or resumes a node. In a cluster the person's own right to annotate Nodes counts, because the controller has
- * none.
- */
-async function setPaused(
-  api: Api,
-  flags: Flags,
-  given: string,
-  paused: boolean,
-): Promise<Pick<Moved, 'node'> & Partial<Moved>> {
-  try {
-    return await withNode(given, viewsOf(api), async (node) => {
-      const result = await post<Moved | undefined>(
-        api,
-        flags,
-        `${pathOf(node)}/${paused ? 'pause' : 'resume'}`,
-        {},
-      );
-      return result ?? { node };
-    });
-  } catch (error) {
-    if (!isForKubectl(error) || api.client === undefined) throw error;
-    const node = nodeNamed((await viewsOf(api)()).nodes, given);
-    const { setPausedByPerson } = await import('../kube/pause.ts');
-    await setPausedByPerson(api.client, { node, paused });
-    return { node };
-  }
 }
 
 function addRetry(program: Command): void {
@@ -158,9 +116,9 @@ function addRetry(program: Command): void {
       return change(flags, async (api) => {
         if (name === undefined) return moved(flags, await postAsked<ManyMoved>(api, flags, '/retry', {}));
         const result = await withNode(name, viewsOf(api), (node) =>
-          post<Moved>(api, flags, `${pathOf(node)}/retry`, {}),
+          postOne<Moved>(api, flags, `${pathOf(node)}/retry`),
         );
-        return one(flags, result, 'to be run again');
+        if (result !== undefined) await printOne(flags, result, 'to be run again');
       });
     });
 }
@@ -212,7 +170,7 @@ function addAccept(program: Command): void {
           const body = { drift: await driftOf(api, node), yes: flags.yes };
           return postAsked<Moved>(api, flags, `${pathOf(node)}/accept`, body, { yes: true });
         });
-        if (result !== undefined) await one(flags, result, 'keeps what its host has');
+        if (result !== undefined) await printOne(flags, result, 'keeps what its host has');
       }),
     );
 }
@@ -275,10 +233,6 @@ async function nodeOrCommit(api: Api, text: string): Promise<string> {
   return nodeNamed(nodes, text);
 }
 
-function pathOf(node: string): string {
-  return `/nodes/${encodeURIComponent(node)}`;
-}
-
 /** The values of RENDERER_KINDS, without loading the renderers. */
 export function rendererOption(): Option {
   return new Option('--renderer <kind>', 'how files are written').choices([
@@ -286,15 +240,6 @@ export function rendererOption(): Option {
     'ifcfg',
     'keyfile',
   ] satisfies RendererKind[]);
-}
-
-async function one(
-  flags: Flags,
-  result: Omit<Moved, 'commit'> & Partial<Moved>,
-  done: string,
-): Promise<void> {
-  if (flags.output !== 'table') return printObject(flags.output, 'Moved', result, [result.node]);
-  print(`${result.node} ${done}${result.commit === undefined ? '' : ` (${result.commit.slice(0, 10)})`}`);
 }
 
 /** @param result undefined: a dry run, which has printed what it found */
@@ -307,9 +252,4 @@ async function moved(flags: Flags, result: ManyMoved | undefined): Promise<void>
 
 function namesOf(nodes: readonly { readonly node: string }[]): string[] {
   return nodes.map(({ node }) => node);
-}
-
-function usage(message: string): never {
-  process.stderr.write(`error: ${message}\n`);
-  process.exit(EXIT.usage);
 }

@@ -125,9 +125,17 @@ function commandRoutes({ commands, passTrigger, log }: ControllerContext): Route
     command('/nodes/:node/release', PreviewableBody, (node, { dryRun }, by) =>
       commands.release(node, by, { dryRun }),
     ),
-    command('/nodes/:node/retry', Body, (node, _, by) => commands.request(node, 'retry', by)),
-    command('/nodes/:node/pause', Body, (node, _, by) => commands.setPaused(node, true, by)),
-    command('/nodes/:node/resume', Body, (node, _, by) => commands.setPaused(node, false, by)),
+    command('/nodes/:node/retry', PreviewableBody, (node, { dryRun }, by) =>
+      commands.retry(node, by, { dryRun }),
+    ),
+    command('/nodes/:node/pause', PreviewableBody, (node, { dryRun }, by) =>
+      commands.setPaused(node, true, by, { dryRun }),
+    ),
+    command('/nodes/:node/resume', PreviewableBody, (node, { dryRun }, by) =>
+      commands.setPaused(node, false, by, { dryRun }),
+    ),
+    command('/pause', PreviewableBody, (_, { dryRun }, by) => commands.setAllPaused(true, by, { dryRun })),
+    command('/resume', PreviewableBody, (_, { dryRun }, by) => commands.setAllPaused(false, by, { dryRun })),
     command('/rollback', ChangeBody, (_, { change, yes: mayRemoveAll, dryRun }, by) =>
       commands.rollbackChange(change, by, { mayRemoveAll, dryRun }),
     ),

@@ -14,7 +14,7 @@ import type { Network } from '../network/interface.ts';
 import type { RendererKind } from '../network/node.ts';
 import { nodeIdKey } from '../network/text.ts';
 import { Batch } from '../store/model/batch.ts';
-import type { Commit, Oid, Person } from '../store/model/store-port.ts';
+import type { Commit, Mark, Oid, Person } from '../store/model/store-port.ts';
 import { retryOnLostRace } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
 import { describePausedByConfig, isPaused } from './facts.ts';
@@ -43,6 +43,13 @@ export interface CommandsOptions {
   readonly observed: Pick<ObservedHosts, 'ask'>;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+}
+
+/** Result of a pause or a resume. A node without a branch has no commit. */
+export interface ManyPaused {
+  readonly moved: readonly (Pick<Moved, 'node'> & Partial<Moved>)[];
+  /** Nodes that their CR pauses. */
+  readonly skipped: ManyMoved['skipped'];
 }
 
 /** Result of a confirmation. */
@@ -197,14 +204,32 @@ export class Commands {
 
   /** Records a request: for a run now, or for a run that takes a host over from another store. */
   async request(node: string, request: Request, by: Requester): Promise<Moved> {
+    await this.#branches.get(node);
+    const [moved] = await this.#requestEach([node], request, by);
+    return moved!;
+  }
+
+  /** Records the same request for each node, in one batch. */
+  async #requestEach(nodes: readonly string[], request: Request, by: Requester): Promise<readonly Moved[]> {
+    if (nodes.length === 0) return [];
     return retryOnLostRace(async () => {
-      await this.#branches.get(node);
       const batch = new Batch();
-      const tip = await this.#store.reader.ref(outcomeRef(node));
-      recordRequest(batch, tip, { node, request, by: authorOf(by), principal: by.principal });
+      const marks = new Map<string, Mark>();
+      for (const node of nodes) {
+        const tip = await this.#store.reader.ref(outcomeRef(node));
+        const wanted = { node, request, by: authorOf(by), principal: by.principal };
+        marks.set(node, recordRequest(batch, tip, wanted));
+      }
       const oids = await this.#store.write(batch);
-      return { node, commit: oids.at(-1)! };
+      return [...marks].map(([node, { mark }]) => ({ node, commit: oids[mark - 1]! }));
     });
+  }
+
+  /** Requests a run now. */
+  async retry(node: string, by: Requester, { dryRun = false } = {}): Promise<Moved | Preview> {
+    if (!dryRun) return this.request(node, 'retry', by);
+    await this.#branches.get(node);
+    return previewOfEach([node], 'is run again');
   }
 
   /** Requests a run for each failed node, in one batch. */
@@ -214,19 +239,7 @@ export class Commands {
       throw new MultinicError('NothingToRetry', 'no node has failed: see multinic status');
     }
     if (dryRun) return previewOfEach(nodes, 'is run again');
-    return retryOnLostRace(async () => {
-      const batch = new Batch();
-      for (const node of nodes) {
-        const tip = await this.#store.reader.ref(outcomeRef(node));
-        recordRequest(batch, tip, { node, request: 'retry', by: authorOf(by), principal: by.principal });
-      }
-      await this.#store.write(batch);
-      const moved = nodes.map(async (node) => {
-        const commit = await this.#store.reader.ref(outcomeRef(node));
-        return { node, commit: commit! };
-      });
-      return { moved: await Promise.all(moved), skipped: [] };
-    });
+    return { moved: await this.#requestEach(nodes, 'retry', by), skipped: [] };
   }
 
   /**
@@ -353,20 +366,57 @@ export class Commands {
    * Pauses or resumes a node, and records the person. The mirror goes on committing for a paused node, but no Job runs.
    * @returns undefined: the node has no branch that could have the record
    */
-  async setPaused(node: string, paused: boolean, by: Requester): Promise<Moved | undefined> {
+  async setPaused(
+    node: string,
+    paused: boolean,
+    by: Requester,
+    { dryRun = false } = {},
+  ): Promise<Moved | Preview | undefined> {
     const branch = await this.#branches.read(node);
-    if (!paused && branch !== undefined) await this.#expectResumable(branch);
-    await this.#inventory.setPaused(node, paused);
+    const byConfig = branch && (await this.#pausedByConfig([branch])).get(node);
+    if (!paused && byConfig !== undefined)
+      throw new MultinicError('PausedByConfig', `${node} ${byConfig}`, { data: { node } });
+    if (dryRun) {
+      await this.#expectListed(node);
+      return previewOfEach([node], effectOf(paused));
+    }
+    await this.#inventory.setPaused([node], paused);
     if (branch === undefined) return undefined;
     return this.request(node, paused ? 'pause' : 'resume', by);
   }
 
-  /** @throws MultinicError `PausedByConfig` */
-  async #expectResumable({ name, node: { source } }: Branch): Promise<void> {
-    const config = (await this.#mirror.main()).configs.get(formatConfigRef(source));
-    if (!isPaused(config?.annotations)) return;
-    throw new MultinicError('PausedByConfig', `${name} ${describePausedByConfig(source)}`, {
-      data: { node: name },
+  /** Pauses or resumes all nodes that there are now, and records the person. A node that joins later is not paused. */
+  async setAllPaused(paused: boolean, by: Requester, { dryRun = false } = {}): Promise<ManyPaused | Preview> {
+    const listed = await this.#inventory.list();
+    const nodes = listed.filter((each) => each.paused !== paused).map(({ name }) => name);
+    const read = await Promise.all(listed.map(({ name }) => this.#branches.read(name)));
+    const branches = read.filter((branch) => branch !== undefined);
+    const byConfig = paused ? new Map<string, string>() : await this.#pausedByConfig(branches);
+    const skipped = [...byConfig].map(([node, reason]) => ({ node, reason }));
+    if (dryRun) return { ...previewOfEach(nodes, effectOf(paused)), skipped };
+    if (nodes.length > 0) await this.#inventory.setPaused(nodes, paused);
+    const known = new Set(branches.map(({ name }) => name));
+    const recorded = nodes.filter((node) => known.has(node));
+    const commits = await this.#requestEach(recorded, paused ? 'pause' : 'resume', by);
+    const unrecorded = nodes.filter((node) => !known.has(node)).map((node) => ({ node }));
+    return { moved: [...commits, ...unrecorded], skipped };
+  }
+
+  /** Reasons of the nodes that their CR pauses, by name. */
+  async #pausedByConfig(branches: readonly Branch[]): Promise<ReadonlyMap<string, string>> {
+    const { configs } = await this.#mirror.main();
+    const paused = branches.filter(({ node: { source } }) =>
+      isPaused(configs.get(formatConfigRef(source))?.annotations),
+    );
+    return new Map(paused.map(({ name, node: { source } }) => [name, describePausedByConfig(source)]));
+  }
+
+  /** @throws MultinicError `NoSuchNode` */
+  async #expectListed(node: string): Promise<void> {
+    const listed = await this.#inventory.list();
+    if (listed.some(({ name }) => name === node)) return;
+    throw new MultinicError('NoSuchNode', `there is no node ${node}: multinic status lists them all`, {
+      data: { node },
     });
   }
 
@@ -404,6 +454,10 @@ export class Commands {
   async #resolve(text: string): Promise<Oid> {
     return this.#store.reader.resolve(text);
   }
+}
+
+function effectOf(paused: boolean): string {
+  return paused ? 'is paused: commits go on, nothing is applied' : 'is applied again';
 }
 
 /** Whether a commit of a branch comes from that commit of main. */

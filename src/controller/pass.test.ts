@@ -264,6 +264,73 @@ test('a retry of all failed nodes asks for one run of each', async () => {
   expect(request.trailers).toContainEqual(['Request', 'retry']);
 });
 
+describe('all nodes', () => {
+  const by = { name: 'p', email: 'p@example.org', principal: 'p' };
+  let set: (readonly [readonly string[], boolean])[];
+
+  beforeEach(() => {
+    // No CR names worker-2, so it has no branch.
+    nodes = [worker(1), worker(2), { ...worker(3), paused: true }];
+    set = [];
+    inventory.setPaused = async (names, paused) => {
+      set.push([names, paused]);
+      nodes = nodes.map((node) => (names.includes(node.name) ? { ...node, paused } : node));
+    };
+  });
+
+  test('are paused at once, and those with a branch have the record', async () => {
+    const { moved, skipped } = await context.commands.setAllPaused(true, by);
+    expect(set).toEqual([[['worker-1', 'worker-2'], true]]);
+    expect(moved).toEqual([{ node: 'worker-1', commit: await outcomes() }, { node: 'worker-2' }]);
+    expect(skipped).toEqual([]);
+    const request = await store.reader.commit((await outcomes())!);
+    expect(request.trailers).toContainEqual(['Request', 'pause']);
+  });
+
+  test('are resumed likewise, and once is enough', async () => {
+    await context.commands.setAllPaused(true, by);
+    const { moved } = await context.commands.setAllPaused(false, by);
+    expect(moved.map(({ node }) => node)).toEqual(['worker-1', 'worker-2', 'worker-3']);
+    expect(await context.commands.setAllPaused(false, by)).toEqual({ moved: [], skipped: [] });
+    expect(set).toHaveLength(2);
+  });
+
+  test('a dry run names those that would change, and changes nothing', async () => {
+    const before = await outcomes();
+    const preview = await context.commands.setAllPaused(true, by, { dryRun: true });
+    expect(preview).toMatchObject({ dryRun: true, moved: [], skipped: [] });
+    expect('nodes' in preview && preview.nodes.map(({ node }) => node)).toEqual(['worker-1', 'worker-2']);
+    expect([set, await outcomes()]).toEqual([[], before]);
+  });
+
+  test('a node that its CR pauses stays so, and resuming says why', async () => {
+    nodes = [worker(1)];
+    const paused = { ...config(), generation: 2, annotations: { 'multinic.io/paused': 'true' } };
+    const source = { list: async () => ({ configs: [paused], doubt: () => undefined }) };
+    await new Pass({ context, source, runner: jobs }).run();
+    const reason = expect.stringContaining('take the annotation off the CR');
+    expect(await context.commands.setAllPaused(false, by)).toEqual({
+      moved: [],
+      skipped: [{ node: 'worker-1', reason }],
+    });
+    expect((await context.commands.setAllPaused(true, by)).skipped).toEqual([]);
+  });
+
+  test('a dry run for one node changes nothing either', async () => {
+    const before = await outcomes();
+    for (const preview of [
+      await context.commands.setPaused('worker-1', true, by, { dryRun: true }),
+      await context.commands.retry('worker-1', by, { dryRun: true }),
+    ])
+      expect(preview).toMatchObject({ dryRun: true, nodes: [{ node: 'worker-1' }] });
+    const unknown = { code: 'NoSuchNode' };
+    const { commands } = context;
+    await expect(commands.setPaused('nobody', true, by, { dryRun: true })).rejects.toMatchObject(unknown);
+    await expect(commands.retry('nobody', by, { dryRun: true })).rejects.toMatchObject(unknown);
+    expect([set, await outcomes()]).toEqual([[], before]);
+  });
+});
+
 test('a job that is gone before its agent began is made again under its name, and no attempt', async () => {
   await pass.run();
   expect(jobs.started).toHaveLength(2);

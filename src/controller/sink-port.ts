@@ -31,5 +31,5 @@ export interface Requester extends Person {
 
 /** The part of the inventory that commands use. */
 export interface PausableInventory extends NodeInventory {
-  setPaused(node: string, paused: boolean): Promise<void>;
+  setPaused(nodes: readonly string[], paused: boolean): Promise<void>;
 }

@@ -311,7 +311,7 @@ export async function recordOutcome(
 }
 
 /** Adds a request to the outcome branch. The tree stays the same; the scheduler decides again. */
-export function recordRequest(batch: Batch, tip: Oid | undefined, runRequest: RunRequest): void {
+export function recordRequest(batch: Batch, tip: Oid | undefined, runRequest: RunRequest): Mark {
   const { node, request, by, principal, job, stamp, message } = runRequest;
   const commit = batch.commit({
     parents: [tip ?? root(batch, node)],
@@ -328,6 +328,7 @@ export function recordRequest(batch: Batch, tip: Oid | undefined, runRequest: Ru
     ],
   });
   batch.move(outcomeRef(node), commit, tip ?? null);
+  return commit;
 }
 
 /** The commit of main that the base of a node's commit comes from. */

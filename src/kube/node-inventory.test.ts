@@ -66,8 +66,11 @@ test('no list is given while it is not complete', async () => {
 
 test('a pause is a person’s own annotation', async () => {
   const inventory = new KubeNodeInventory({ list: () => [], complete: true });
-  await expect(inventory.setPaused('w', true)).rejects.toThrow(
+  await expect(inventory.setPaused(['w'], true)).rejects.toThrow(
     /kubectl annotate node w multinic.io\/paused=true$/,
   );
-  await expect(inventory.setPaused('w', false)).rejects.toThrow(/multinic.io\/paused-$/);
+  await expect(inventory.setPaused(['w'], false)).rejects.toThrow(/multinic.io\/paused-$/);
+  await expect(inventory.setPaused(['v', 'w'], true)).rejects.toThrow(
+    /kubectl annotate node --all --overwrite multinic.io\/paused=true$/,
+  );
 });

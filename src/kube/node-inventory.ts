@@ -5,6 +5,7 @@ import { MultinicError } from '../api/errors.ts';
 import { ANNOTATIONS, ourAnnotations, readAnnotation } from '../api/annotations.ts';
 import type { PausableInventory } from '../controller/sink-port.ts';
 import type { InventoryNode } from '../mirror/home-port.ts';
+import { kubectlCommand } from './pause.ts';
 
 /** The part of an Informer that is read. */
 export interface NodeLookup {
@@ -30,11 +31,10 @@ export class KubeNodeInventory implements PausableInventory {
   }
 
   /** The controller may not write to Nodes: that right would be root on all of them. */
-  async setPaused(node: string, paused: boolean): Promise<void> {
-    const value = paused ? `${ANNOTATIONS.paused.key}=true` : `${ANNOTATIONS.paused.key}-`;
+  async setPaused(nodes: readonly string[], paused: boolean): Promise<void> {
     throw new MultinicError(
       'UseKubectl',
-      `the controller may not change Nodes: run kubectl annotate node ${node} ${value}`,
+      `the controller may not change Nodes: run ${kubectlCommand(nodes, paused)}`,
     );
   }
 }

@@ -108,31 +108,41 @@ describe('pausing', () => {
   test('changes one line, and resuming takes it away again', async () => {
     const before = await readFile(file(), 'utf8');
     const inventory = new InventoryFile(dir);
-    await inventory.setPaused('k8s-worker-02', true);
+    await inventory.setPaused(['k8s-worker-02'], true);
     expect(await paused()).toEqual(['k8s-worker-02']);
     const lines = (await readFile(file(), 'utf8'))
       .split('\n')
       .filter((line) => !before.split('\n').includes(line));
     expect(lines).toEqual(['  paused: true']);
-    await inventory.setPaused('k8s-worker-02', false);
+    await inventory.setPaused(['k8s-worker-02'], false);
     expect(await readFile(file(), 'utf8')).toBe(before);
   });
 
   test('what is as asked is not written', async () => {
     const { ino } = await stat(file());
-    await new InventoryFile(dir).setPaused('k8s-worker-02', false);
+    await new InventoryFile(dir).setPaused(['k8s-worker-02'], false);
     expect((await stat(file())).ino).toBe(ino);
   });
 
   test('two at once lose nothing', async () => {
     const inventory = new InventoryFile(dir);
-    await Promise.all(['k8s-worker-01', 'k8s-worker-03'].map((name) => inventory.setPaused(name, true)));
+    await Promise.all(['k8s-worker-01', 'k8s-worker-03'].map((name) => inventory.setPaused([name], true)));
     expect(await paused()).toEqual(['k8s-worker-01', 'k8s-worker-03']);
   });
 
-  test('an unknown node is refused', async () => {
-    await expect(new InventoryFile(dir).setPaused('nobody', true)).rejects.toMatchObject({
+  test('of several nodes is one edit, and takes the same lines away again', async () => {
+    const before = await readFile(file(), 'utf8');
+    const inventory = new InventoryFile(dir);
+    await inventory.setPaused(['k8s-worker-03', 'k8s-worker-01'], true);
+    expect(await paused()).toEqual(['k8s-worker-01', 'k8s-worker-03']);
+    await inventory.setPaused(['k8s-worker-01', 'k8s-worker-02', 'k8s-worker-03'], false);
+    expect(await readFile(file(), 'utf8')).toBe(before);
+  });
+
+  test('an unknown node is refused, and no other node is paused then', async () => {
+    await expect(new InventoryFile(dir).setPaused(['k8s-worker-01', 'nobody'], true)).rejects.toMatchObject({
       code: 'NodeNotFound',
     });
+    expect(await paused()).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { basename, join } from 'node:path';
-import { isMap, isSeq, parseDocument, type Document } from 'yaml';
+import { isMap, isSeq, parseDocument, type Document, type YAMLMap } from 'yaml';
 import * as z from 'zod';
 import { formatProblem, InvalidInputError, MultinicError, type Problem } from '../api/errors.ts';
 import type { InventoryNode, NodeInventory } from '../mirror/home-port.ts';
@@ -62,34 +62,27 @@ export class InventoryFile implements NodeInventory {
   }
 
   /**
-   * Edits the node's `paused` in inventory.yaml; comments and order stay.
+   * Edits `paused` of nodes in inventory.yaml; comments and order stay.
    * @throws MultinicError `NodeNotFound`
    */
-  async setPaused(name: string, paused: boolean): Promise<void> {
-    const edit = this.#edits.then(() => this.#setPaused(name, paused));
+  async setPaused(names: readonly string[], paused: boolean): Promise<void> {
+    const edit = this.#edits.then(() => this.#setPaused(names, paused));
     this.#edits = edit.catch(() => undefined);
     return edit;
   }
 
-  async #setPaused(name: string, paused: boolean): Promise<void> {
+  async #setPaused(names: readonly string[], paused: boolean): Promise<void> {
     const text = await this.#text('inventory.yaml');
     const document = toDocument('inventory.yaml', text);
-    const nodes = document.get('nodes');
-    const node = isSeq(nodes)
-      ? nodes.items.find((item) => isMap(item) && item.get('name') === name)
-      : undefined;
-    if (!isMap(node)) {
-      throw new MultinicError(
-        'NodeNotFound',
-        `inventory.yaml has no node ${name}; look at \`multinic status\``,
-        {
-          data: { node: name },
-        },
-      );
+    const nodes = nodesOf(document);
+    const others = names
+      .map((name) => nodes.get(name) ?? noNode(name))
+      .filter((node) => (node.get('paused') === true) !== paused);
+    if (others.length === 0) return;
+    for (const node of others) {
+      if (paused) node.set('paused', true);
+      else node.delete('paused');
     }
-    if ((node.get('paused') === true) === paused) return;
-    if (paused) node.set('paused', true);
-    else node.delete('paused');
     // Keep lists as the person wrote them: under their key, or indented.
     const written = document.toString({ lineWidth: 0, indentSeq: !/^- /m.test(text) });
     await replaceFile(join(this.#dir, 'inventory.yaml'), written, 0o644);
@@ -126,6 +119,19 @@ export class InventoryFile implements NodeInventory {
       throw invalid(file, 'Unreadable', `${why}; docs/local.md says what ${basename(file)} must have`);
     }
   }
+}
+
+/** Nodes of an inventory, by name. */
+function nodesOf(document: Document): ReadonlyMap<unknown, YAMLMap> {
+  const nodes = document.get('nodes');
+  const maps = isSeq(nodes) ? nodes.items.filter((item) => isMap(item)) : [];
+  return new Map(maps.map((node) => [node.get('name'), node]));
+}
+
+function noNode(name: string): never {
+  throw new MultinicError('NodeNotFound', `inventory.yaml has no node ${name}; look at \`multinic status\``, {
+    data: { node: name },
+  });
 }
 
 function whyUnreadable(error: unknown): string {

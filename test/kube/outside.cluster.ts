@@ -158,6 +158,23 @@ describe('kubectl multinic', () => {
     expect(await kubelet.file(NODE, 'etc/netplan/90-multinic0.yaml')).toContain('mtu: 1450');
   }, 200_000);
 
+  test('pause and resume of all nodes too, and a dry run changes none', async () => {
+    const annotated = (): Promise<string> =>
+      sh(
+        "kubectl get nodes -o jsonpath='{range .items[*]}{.metadata.annotations.multinic\\.io/paused} {end}'",
+      );
+    expect(await sh('kubectl multinic pause --all --dry-run')).toMatch(/^root-02 {2}is paused/m);
+    expect((await annotated()).trim()).toBe('');
+    const all = (await sh('kubectl get nodes -o name')).split('\n');
+    expect(await sh('kubectl multinic pause --all')).toBe(`${all.length} nodes paused`);
+    expect((await annotated()).trim()).toBe(all.map(() => 'true').join(' '));
+    await untilConfig(multinic, NAME, 'paused', (it) =>
+      kubelet.nodes.every(({ name }) => nodeOf(it, name)?.paused),
+    );
+    expect(await sh('kubectl multinic resume --all')).toBe(`${all.length} nodes resumed`);
+    expect((await annotated()).trim()).toBe('');
+  }, 200_000);
+
   test('with a token of their own: who may read is refused a command, in words', async () => {
     const reader = await personWithToken('reader', 'multinic-agent-history-reader');
     expect(await sh('kubectl multinic status', reader)).toContain(NODE);
