@@ -37,7 +37,7 @@ const MAX_RETRY_MS = 3_600_000;
 
 /** State of the observations, for people. */
 export interface ObservationReport {
-  /** The node that was not looked at for the longest time; `at`: milliseconds since 1970. */
+  /** The node that was not looked at for the longest time, of those that can be; `at`: milliseconds since 1970. */
   readonly oldest?: { readonly node: string; readonly at: number };
   /** Number of nodes that wait for their observation, by cause. */
   readonly waiting: ReadonlyMap<ObserveCause, number>;
@@ -239,7 +239,7 @@ export class Observations {
       await nodeErrors.of(look.node.name, () => this.#start(look, known));
     }
     await observed.saveIfDue();
-    const oldest = oldestOf(nodes);
+    const oldest = oldestOf(nodes.filter(({ name }) => known.facts.get(name)?.ready === true));
     return {
       waiting: plan.waiting,
       ...(oldest !== undefined && { oldest }),
@@ -360,8 +360,8 @@ function runOf({ time, bootId, machineId, systemUUID }: OutcomeRecord): NonNulla
 
 function oldestOf(nodes: readonly ObservableNode[]): ObservationReport['oldest'] {
   let oldest: { node: string; at: number } | undefined;
-  for (const { name, against, seen, run } of nodes) {
-    if (against === null) continue;
+  for (const { name, against, decision, seen, run } of nodes) {
+    if (against === null || !isObservable(decision)) continue;
     const at = Math.max(seen?.at ?? 0, run?.at ?? 0);
     if (oldest === undefined || at < oldest.at) oldest = { node: name, at };
   }

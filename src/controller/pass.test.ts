@@ -264,6 +264,15 @@ test('a retry of all failed nodes asks for one run of each', async () => {
   expect(request.trailers).toContainEqual(['Request', 'retry']);
 });
 
+test('a host that cannot be looked at is not the one that waits longest for it', async () => {
+  jobs.ended = [endedWell(jobs.started[0]!)];
+  await pass.run();
+  expect(context.reporter.snapshot!.observing!.oldest?.node).toBe('worker-1');
+  nodes = [{ ...worker(1), ready: false }];
+  await pass.run();
+  expect(context.reporter.snapshot!.observing!.oldest).toBeUndefined();
+});
+
 describe('all nodes', () => {
   const by = { name: 'p', email: 'p@example.org', principal: 'p' };
   let set: (readonly [readonly string[], boolean])[];

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { ConfigStatus } from '../api/status.ts';
 import type { Snapshot } from '../controller/config-status.ts';
 import { measuredStore, storeSize } from '../store/care/size.ts';
 import { Metrics } from './metrics.ts';
@@ -16,6 +17,19 @@ function metrics(): Metrics {
     certificateEnd: () => Date.UTC(2030, 0, 1),
   });
 }
+
+/** A pass that found no CR and no node. */
+const NOTHING = {
+  report: {
+    main: { configs: new Map() },
+    branches: new Map(),
+    stopped: new Set(),
+    claims: { byEntry: new Map() },
+  },
+  jobs: [],
+  decisions: new Map(),
+  facts: new Map(),
+};
 
 test('counts runs by result and reason, and their seconds', async () => {
   const registry = metrics();
@@ -36,13 +50,7 @@ test('has the build, the store, the certificate, the last pass and the changes t
   const waits = { due: false, reason: 'ChangeStopped' };
   registry.passed(
     {
-      report: {
-        main: { configs: new Map() },
-        branches: new Map(),
-        stopped: new Set(),
-        claims: { byEntry: new Map() },
-      },
-      jobs: [],
+      ...NOTHING,
       decisions: new Map([
         ['a', waits],
         ['b', waits],
@@ -57,6 +65,7 @@ test('has the build, the store, the certificate, the last pass and the changes t
       ]),
     } as unknown as Snapshot,
     1,
+    [stalled('True'), stalled('False'), stalled('True')],
   );
   const text = await registry.text();
   expect(text).toMatch(/^multinic_build_info\{version=".+",commit=".+"\} 1$/m);
@@ -64,8 +73,29 @@ test('has the build, the store, the certificate, the last pass and the changes t
   expect(text).toContain('multinic_store_free_bytes 456');
   expect(text).toContain(`multinic_certificate_expiry_timestamp_seconds ${Date.UTC(2030, 0, 1) / 1000}`);
   expect(text).toContain('multinic_changes_stopped 2');
+  expect(text).toContain('multinic_configs_stalled 2');
   const [, passed] = /^multinic_last_pass_timestamp_seconds ([\d.]+)$/m.exec(text)!;
   expect(Math.abs(Number(passed) - Date.now() / 1000)).toBeLessThan(10);
+});
+
+function stalled(status: 'True' | 'False'): ConfigStatus {
+  const conditions = [
+    { type: 'Stalled', status },
+    { type: 'Ready', status: 'True' },
+  ];
+  return { conditions } as unknown as ConfigStatus;
+}
+
+function observed(observing: Snapshot['observing']): Snapshot {
+  return { ...NOTHING, observing } as unknown as Snapshot;
+}
+
+test('the oldest observation is 0 again once no host waits for one', async () => {
+  const registry = metrics();
+  registry.passed(observed({ oldest: { node: 'a', at: 5_000 }, waiting: new Map() }), 1, []);
+  expect(await registry.text()).toContain('multinic_oldest_observation_timestamp_seconds 5\n');
+  registry.passed(observed({ waiting: new Map() }), 1, []);
+  expect(await registry.text()).toContain('multinic_oldest_observation_timestamp_seconds 0\n');
 });
 
 test('the store is measured at most once in a while', async () => {

@@ -4,7 +4,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@pro
 import { BUILD } from '../api/build-info.ts';
 import { nodeViews, type NodeView, type Snapshot } from '../controller/config-status.ts';
 import { OBSERVE_CAUSES } from '../scheduler/observe-due.ts';
-import { NODE_STATES } from '../api/status.ts';
+import { NODE_STATES, type ConfigStatus } from '../api/status.ts';
 import type { RecordedRun } from '../controller/controller-context.ts';
 
 const CONTROLLER = 'multinicbizconfig';
@@ -33,6 +33,7 @@ export class Metrics {
   readonly #held: Gauge;
   readonly #stopped: Gauge;
   readonly #configs: Gauge;
+  readonly #stalled: Gauge;
   readonly #jobs: Gauge<'phase'>;
   readonly #drift: DriftMetrics;
   readonly #lastPass: Gauge;
@@ -76,6 +77,11 @@ export class Metrics {
       'Nodes whose removal waits for a confirmation.',
     );
     this.#configs = plainGauge(registers, 'multinic_configs', 'MultiNicBizConfigs in the store.');
+    this.#stalled = plainGauge(
+      registers,
+      'multinic_configs_stalled',
+      'MultiNicBizConfigs that need a person.',
+    );
     this.#jobs = new Gauge({
       name: 'multinic_jobs',
       help: 'Jobs on their way, by phase.',
@@ -118,7 +124,8 @@ export class Metrics {
     return this.#registry.metrics();
   }
 
-  passed(snapshot: Snapshot, seconds: number): void {
+  /** @param statuses of the CRs, as the pass reported them */
+  passed(snapshot: Snapshot, seconds: number, statuses: Iterable<ConfigStatus>): void {
     this.#passes.inc({ controller: CONTROLLER, result: 'success' });
     this.#seconds.observe({ controller: CONTROLLER }, seconds);
     const views = nodeViews(snapshot);
@@ -128,6 +135,7 @@ export class Metrics {
     this.#stopped.set(snapshot.report.stopped.size);
     this.#drift.passed(snapshot, views);
     this.#configs.set(snapshot.report.main.configs.size);
+    this.#stalled.set([...statuses].filter(isStalled).length);
     this.#lastPass.set(Date.now() / 1000);
     this.#changesStopped.set(stoppedChanges(snapshot).size);
     for (const phase of ['waiting', 'running'] as const)
@@ -144,6 +152,10 @@ export class Metrics {
     this.#passes.inc({ controller: CONTROLLER, result: 'error' });
     this.#errors.inc({ controller: CONTROLLER });
   }
+}
+
+function isStalled({ conditions }: ConfigStatus): boolean {
+  return conditions.some(({ type, status }) => type === 'Stalled' && status === 'True');
 }
 
 /** Hosts that no longer have what was applied, and what is done about them. */
@@ -178,7 +190,7 @@ class DriftMetrics {
     });
     this.#oldest = new Gauge({
       name: 'multinic_oldest_observation_timestamp_seconds',
-      help: 'Time of the last look at, or change of, the host that has waited longest for an observation.',
+      help: 'Time of the last look at, or change of, the host that has waited longest for an observation; 0: none waits.',
       registers,
     });
     this.#waiting = new Gauge({
@@ -196,7 +208,7 @@ class DriftMetrics {
     this.#stopped.set(Number(repairs?.stopped ?? false));
     // A decision that is due has its Job in this pass.
     this.#repairs.inc(all.filter((each) => each.due && each.repair === true).length);
-    if (observing?.oldest !== undefined) this.#oldest.set(observing.oldest.at / 1000);
+    this.#oldest.set((observing?.oldest?.at ?? 0) / 1000);
     for (const cause of OBSERVE_CAUSES) this.#waiting.set({ cause }, observing?.waiting.get(cause) ?? 0);
   }
 }

@@ -223,7 +223,7 @@ class Leader implements AsyncDisposable {
     cleanup.defer(() => maintenance.close());
     const loop = new Loop(context, pass, {
       passed: async (snapshot, ms) => {
-        metrics.passed(snapshot, ms / 1000);
+        metrics.passed(snapshot, ms / 1000, context.reporter.statuses.values());
         maintenance.startIfDue();
         return false;
       },

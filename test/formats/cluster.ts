@@ -153,7 +153,7 @@ export async function metrics(): Promise<string[]> {
     facts: new Map(),
   } as unknown as Snapshot;
   registry.ran({ result: 'Applied', reason: 'X', seconds: 1 });
-  registry.passed(snapshot, 1);
+  registry.passed(snapshot, 1, []);
   registry.failed();
   const text = await registry.text();
   return [
