@@ -60,6 +60,8 @@ const VALUES: Readonly<Record<string, string | object>> = {
     serviceAccount: { annotations: { a: 'b' } },
     networkPolicy: { from: [{ ipBlock: { cidr: '10.0.0.0/8' } }] },
     serviceMonitor: { enabled: true, labels: { a: 'b' }, namespace: 'monitoring', interval: '30s' },
+    prometheusRule: { enabled: true, labels: { a: 'b' }, namespace: 'monitoring' },
+    grafanaDashboard: { enabled: true, annotations: { grafana_folder: 'a' }, namespace: 'monitoring' },
     imagePullSecrets: ['a', { name: 'b' }],
   },
 };
@@ -118,7 +120,8 @@ describe.each(VERSIONS)('the API of Kubernetes %s takes', (version) => {
 
   function validate(manifests: string): Promise<string> {
     const location = join(schemas, SCHEMA_LOCATION);
-    const options = ['-summary', '-strict', '-schema-location', location, '-skip', 'ServiceMonitor'];
+    const ofOthers = 'ServiceMonitor,PrometheusRule';
+    const options = ['-summary', '-strict', '-schema-location', location, '-skip', ofOthers];
     return run(kubeconform, [...options, '-'], { input: manifests });
   }
 

@@ -12,6 +12,8 @@ export const KUBERNETES = { newest: '1.35.4', oldest: '1.24.17' } as const;
 const ETCD = '3.6.16';
 const HELM = '3.22.0';
 const KUBECONFORM = '0.8.0';
+/** Prometheus 3.16: its module counts the minor version by three digits. */
+const PROMETHEUS = '0.316.0';
 /** Raised when this file or go.ts builds something else from the same sources. */
 const RECIPE = '1';
 
@@ -94,6 +96,15 @@ export async function healthProgram(log: Log): Promise<string> {
   return build('health', source, log, async (dir, work) => {
     const require = ['sigs.k8s.io/cli-utils@v0.37.2', 'github.com/yuin/gopher-lua@v1.1.2'];
     await buildGoProgram({ name: 'health', source, require }, work, join(dir, 'health'), log);
+  });
+}
+
+/** @returns a folder with `promql`, which reads queries as Prometheus does */
+export async function promqlProgram(log: Log): Promise<string> {
+  const source = join(SOURCES, 'promql');
+  return build(`promql-${PROMETHEUS}`, source, log, async (dir, work) => {
+    const require = [`github.com/prometheus/prometheus@v${PROMETHEUS}`];
+    await buildGoProgram({ name: 'promql', source, require }, work, join(dir, 'promql'), log);
   });
 }
 
