@@ -9,6 +9,7 @@ import { addCredentialCommand } from '../../src/cli/credential-command.ts';
 import { addVersionCommand } from '../../src/cli/version-command.ts';
 import { addControllerCommand } from '../../src/cli/controller-command.ts';
 import { addCrdsCommand } from '../../src/cli/crds-command.ts';
+import { addDriftCommand } from '../../src/cli/drift-command.ts';
 import { addInputCommands } from '../../src/cli/input.ts';
 import { addLocalCommand } from '../../src/cli/local-command.ts';
 import { addReadingCommands } from '../../src/cli/reading-commands.ts';
@@ -24,6 +25,7 @@ export function commands(): string[] {
     addControllerCommand,
     addCrdsCommand,
     addReadingCommands,
+    addDriftCommand,
     addWritingCommands,
     addInputCommands,
     addShellCommand,
