@@ -185,8 +185,11 @@ test('a drift that ends by itself is committed as ended, and needs no run', asyn
   await untilResults(local, ONE, ['Drifted', 'Applied']);
   await local.editHost(ONE, setMtu(1500));
   await untilResults(local, ONE, ['Observed', 'Drifted', 'Applied']);
-  const report = await local.settled();
-  expect(report.nodes.map(({ state }) => state)).toEqual(['Configured', 'Configured', 'Configured']);
+  // The commit is in git a moment before the pass reports the status.
+  await local.untilStatus('all are Configured', ({ nodes }) =>
+    nodes.every(({ state }) => state === 'Configured'),
+  );
+  expect(await results(local, ONE)).toEqual(['Observed', 'Drifted', 'Applied']);
   expect(await local.git('rev-parse', `outcome/${ONE}^{tree}`)).toBe(
     await local.git('rev-parse', `outcome/${ONE}~2^{tree}`),
   );
