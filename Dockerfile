@@ -31,12 +31,13 @@ RUN mkdir -p /etc/sysconfig \
     && ln -sfn /host/etc/NetworkManager /etc/NetworkManager
 
 COPY --from=dist /src/dist /opt/multinic/
+# Before a RUN, whose layer depends on them: buildah takes a LABEL with other values from its cache.
+ARG VERSION=dev
+ARG REVISION=unknown
 RUN find /opt/multinic -name '*.map' -delete \
     && ln -s /opt/multinic/multinic.js /usr/local/bin/multinic \
     && ln -s /opt/multinic/multinic.js /usr/local/bin/kubectl-multinic
 
-ARG VERSION=dev
-ARG REVISION=unknown
 LABEL org.opencontainers.image.title="multinic-agent" \
       org.opencontainers.image.description="GitOps for the many NICs of OpenStack VMs that are Kubernetes nodes" \
       org.opencontainers.image.version="${VERSION}" \
