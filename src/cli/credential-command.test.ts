@@ -10,7 +10,7 @@ import { stringify } from 'yaml';
 
 const ENTRY = resolve(import.meta.dirname, 'entry.ts');
 
-/** What git's `git credential fill` gets, with an API server that gives tokens. */
+/** Runs `git credential fill` with an API server that gives tokens. */
 async function fill(url: string): Promise<{ stdout: string; stderr: string; asked: unknown }> {
   let asked: unknown;
   const api = createServer((request, response) => {

@@ -8,7 +8,7 @@ import { switchAll } from './pause-command.ts';
 const PAUSE = { name: 'pause', what: '', done: 'paused' } as const;
 const FLAGS: ChangeFlags = { server: 'http://x', namespace: 'n', output: 'table', yes: true };
 
-/** What the controller of a cluster says: it shows the nodes, and may not change them. */
+/** The answer of a cluster's controller, which shows the nodes and may not change them. */
 const PREVIEW = {
   dryRun: true,
   nodes: ['w1', 'w2'].map((node) => ({ node, change: 'is paused' })),

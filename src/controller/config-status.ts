@@ -18,6 +18,7 @@ import type { JobStatus } from '../scheduler/job-port.ts';
 import { describePausedByConfig } from './facts.ts';
 import { activityOf, conditionsOf, describeProblems, nameOf, type JudgedNode } from './condition.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
+import { isOnHost } from '../history/outcome-branch.ts';
 import { describeHold } from '../history/hold.ts';
 import { interfacesOf } from './interface-status.ts';
 import { describeDrift, describeStop, differencesOf } from './drift-words.ts';
@@ -222,7 +223,7 @@ function describeNode(
     return { ...(name !== undefined && { node: name }), ...verdict };
   }
   const newest = runs(facts)[0];
-  const applied = facts.history.find(({ result }) => result === 'Applied' || result === 'Pending');
+  const applied = facts.history.find(isOnHost);
   const job = snapshot.jobs.find(({ node, phase }) => node === name && phase !== 'finished');
   // After an undone failure or a rollback the tip's files are on the host, whichever commit brought them there.
   const decision = snapshot.decisions.get(name);

@@ -4,7 +4,7 @@
 import { hasCode, MultinicError, concerns } from '../api/errors.ts';
 import { parseOid } from '../api/oid.ts';
 import { networkAt, type Branch } from '../history/node-branch.ts';
-import type { OutcomeRecord } from '../history/outcome-branch.ts';
+import { isOnHost, type OutcomeRecord } from '../history/outcome-branch.ts';
 import { addressesOf, type WantedInterface } from '../network/interface.ts';
 import { AddressHolders } from '../scheduler/address-holders.ts';
 import type { NodeAddresses } from '../scheduler/due.ts';
@@ -100,10 +100,6 @@ function unknownRuns(history: readonly OutcomeRecord[]): Oid[] {
     if (run.result === 'Unknown' || run.reason === 'RestoreFailed') return run.tried ?? [];
     return run.result === 'Diverged' ? (run.record ?? []) : [];
   });
-}
-
-function isOnHost({ result }: OutcomeRecord): boolean {
-  return result === 'Applied' || result === 'Pending';
 }
 
 function addressSet(nics: Nics): Set<string> {

@@ -4,7 +4,7 @@
 import { checkpoint } from '../api/checkpoint.ts';
 import { needsRun, type Observation } from '../api/observation.ts';
 import { filesOfHost, recordDrift, recordObserved, type Finding } from '../history/drift-record.ts';
-import { recordRequest, type OutcomeRecord, type Outcomes } from '../history/outcome-branch.ts';
+import { isOnHost, recordRequest, type OutcomeRecord, type Outcomes } from '../history/outcome-branch.ts';
 import { outcomeRef } from '../history/refs.ts';
 import type { InventoryNode } from '../mirror/home-port.ts';
 import { driftOf, repairedAt } from '../scheduler/drift.ts';
@@ -366,8 +366,4 @@ function oldestOf(nodes: readonly ObservableNode[]): ObservationReport['oldest']
     if (oldest === undefined || at < oldest.at) oldest = { node: name, at };
   }
   return oldest;
-}
-
-function isOnHost({ result }: OutcomeRecord): boolean {
-  return result === 'Applied' || result === 'Pending';
 }

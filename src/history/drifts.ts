@@ -6,7 +6,7 @@ import { managedFiles, treeId } from '../network/tree.ts';
 import type { Network } from '../network/interface.ts';
 import type { Commit, Oid, Reader, TreeEntry } from '../store/model/store-port.ts';
 import { noSuchNode, type Branch } from './node-branch.ts';
-import { parseOutcome, type OutcomeRecord } from './outcome-branch.ts';
+import { isOnHost, parseOutcome, type OutcomeRecord } from './outcome-branch.ts';
 import { PushedTrees, readPushedOn } from './pushed-files.ts';
 import { nodeOfRef, OUTCOMES, outcomeRef } from './refs.ts';
 
@@ -144,8 +144,8 @@ async function filesBefore(
 ): Promise<ReadonlyMap<string, string>> {
   for (let next: Oid | undefined = drift.oid; next !== undefined;) {
     const commit: Commit = await reader.commit(next);
-    const { result, tried } = parseOutcome(commit);
-    if ((result === 'Applied' || result === 'Pending') && tried === drift.tried) return reader.files(next);
+    const record = parseOutcome(commit);
+    if (isOnHost(record) && record.tried === drift.tried) return reader.files(next);
     next = commit.parents[0];
   }
   return applied;

@@ -270,7 +270,7 @@ export async function recordOutcome(
   const parent = tip ?? root(batch, ended.node);
   const before = tip === undefined ? new Map<string, string>() : await reader.files(tip);
   const after =
-    outcome !== undefined && onHost(outcome.result)
+    outcome !== undefined && isOnHost(outcome)
       ? await expectedFiles(reader, ended.commit, [...outcome.missing, ...(outcome.leftOut ?? [])])
       : undefined;
   const mismatch = after !== undefined && outcome?.tree !== treeId(after);
@@ -297,7 +297,7 @@ export async function recordOutcome(
       ...line(KEY.system, systemUUID),
       ...line(KEY.boot, outcome?.bootId || ended.bootId),
       ...line(KEY.duration, seconds && `${seconds}s`),
-      ...(onHost(result) ? [[KEY.baseline, 'run'] as const] : []),
+      ...(isOnHost({ result }) ? [[KEY.baseline, 'run'] as const] : []),
       ...(outcome?.missing ?? []).map((mac) => [KEY.missing, mac] as const),
       ...(outcome?.leftOut ?? []).map((mac) => [KEY.leftOut, mac] as const),
       ...(outcome?.found ?? []).map(
@@ -355,8 +355,8 @@ export async function systemAt(reader: Reader, commit: Oid): Promise<string | un
   }
 }
 
-/** Whether the tried commit's files are on the host after such a result. */
-function onHost(result: RecordResult): boolean {
+/** Whether the host has the files of the tried commit after such a record. */
+export function isOnHost({ result }: Pick<OutcomeRecord, 'result'>): boolean {
   return result === 'Applied' || result === 'Pending';
 }
 

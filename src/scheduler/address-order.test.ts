@@ -82,7 +82,7 @@ function plan(
   return planJobs(nodes, jobs, DEFAULT_POLICY, NOW, holders);
 }
 
-/** What becomes of each node: `start`, `start without MACs`, `waits for ADDRESS on NODE`, or a reason. */
+/** The decision for each node: `start`, `start without MACs`, `waits for ADDRESS on NODE`, or a reason. */
 function verdicts({ reasons, start }: Plan): Record<string, string> {
   return Object.fromEntries(
     [...reasons].map(([name, decision]) => {

@@ -1,6 +1,7 @@
 // Reads drift from the records of a node: what is not put right, what comes back, and when repairs stop. Pure.
 
 import { differenceKey, isRepairable, type Difference } from '../api/observation.ts';
+import { isOnHost } from '../history/outcome-branch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import type { RunRecord } from './due.ts';
 
@@ -60,10 +61,6 @@ function bootsInARow(drifts: readonly RunRecord[], drift: RunRecord): number {
     ({ bootBefore } = each);
   }
   return boots;
-}
-
-function isOnHost({ result }: RunRecord): boolean {
-  return result === 'Applied' || result === 'Pending';
 }
 
 /** Runs that put a drift right, or tried to: they say nothing about the commit, which had been applied before. */

@@ -3,7 +3,7 @@
 import type { DriftMode } from '../api/annotations.ts';
 import type { AgentJob } from '../api/job.ts';
 import { factsOf } from '../api/reasons/reasons.ts';
-import type { OutcomeRecord } from '../history/outcome-branch.ts';
+import { isOnHost, type OutcomeRecord } from '../history/outcome-branch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import { areOtherMachines } from '../network/machine-ids.ts';
 import type { Oid } from '../store/model/store-port.ts';
@@ -251,9 +251,7 @@ function namesMissing(node: NodeFacts, outcome: OutcomeRecord): boolean {
 
 /** This branch has never been applied on this machine, so the host's record cannot contradict it. */
 function neverApplied(node: NodeFacts): boolean {
-  return !runs(node).some(
-    (run) => (run.result === 'Applied' || run.result === 'Pending') && !replaced(node, run),
-  );
+  return !runs(node).some((run) => isOnHost(run) && !replaced(node, run));
 }
 
 /** The commit that the host's record should name: the one that was last applied on this machine. */
@@ -264,7 +262,7 @@ export function expectedRecord(node: NodeFacts): Oid | null {
     if (outcome.result === 'Requested') confirmed ||= outcome.request === 'confirm';
     // Older outcomes are those of a replaced machine, and say nothing about the present one.
     else if (replaced(node, outcome)) return null;
-    else if (outcome.result === 'Applied' || outcome.result === 'Pending') return outcome.tried ?? null;
+    else if (isOnHost(outcome)) return outcome.tried ?? null;
     else if (outcome.result === 'Diverged') {
       if (confirmed || (newest && (node.recordInBranch === true || neverApplied(node))))
         return outcome.record ?? null;
