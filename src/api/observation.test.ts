@@ -69,6 +69,7 @@ describe('describeDifference', () => {
       `${PATH} was changed: mtu 1400 instead of mtu 1500`,
     ],
     [{ kind: 'FileMissing', path: PATH, ...nic }, `${PATH} is missing`],
+    [{ kind: 'FileForeign', path: PATH }, `${PATH} is on the host, and multinic-agent did not write it`],
     [{ kind: 'FileExtra', path: PATH }, `${PATH} is on the host and not in the commit`],
     [{ kind: 'LinkMissing', ...nic }, `multinic1 (${MAC}) is not on the machine`],
     [
@@ -136,8 +137,8 @@ describe('a difference that comes back', () => {
     expect(differenceKey({ ...file, path: 'a' })).not.toBe(differenceKey({ ...file, path: 'b' }));
   });
 
-  it('is no work for a run if a foreign file wins at the next boot', () => {
-    expect(DIFFERENCE_KINDS.filter((kind) => !isRepairable({ kind }))).toEqual(['NextBoot']);
+  it('is no work for a run if the file is foreign', () => {
+    expect(DIFFERENCE_KINDS.filter((kind) => !isRepairable({ kind }))).toEqual(['FileForeign', 'NextBoot']);
   });
 
   it('is no work for a run if other software stands on the NIC, whatever stands there', () => {
@@ -152,11 +153,16 @@ describe('a difference that comes back', () => {
 describe('what to do about a drift', () => {
   const boot = { kind: 'NextBoot', path: 'etc/x.link' } as const;
   const used = { kind: 'LinkDown', mac: MAC, inUse: 'is what net1 stands on' } as const;
+  const foreign = { kind: 'FileForeign', path: PATH } as const;
   const retry = 'multinic retry w puts it right, multinic accept w keeps its files';
 
   it.each([
     [[], retry],
     [[{ kind: 'LinkDown', mac: MAC }, used], retry],
+    [
+      [{ kind: 'LinkDown', mac: MAC }, foreign],
+      'a run cannot mend that; move the foreign file away, then run multinic retry w',
+    ],
     [[boot], 'a run cannot mend that; take away the file that the message names'],
     [[used], 'a run cannot mend that; free the NIC, then run multinic retry w'],
     [

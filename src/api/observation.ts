@@ -14,6 +14,7 @@ export const DIFFERENCE_KINDS = [
   'FileChanged',
   'FileMissing',
   'FileExtra',
+  'FileForeign',
   'LinkMissing',
   'LinkRenamed',
   'LinkDown',
@@ -141,6 +142,8 @@ function wordsOf({ kind, name, mac, path, wanted, found }: Difference): string {
       return `${file} is missing`;
     case 'FileExtra':
       return `${file} is on the host and not in the commit`;
+    case 'FileForeign':
+      return `${file} is on the host, and multinic-agent did not write it`;
     case 'LinkMissing':
       return `${nic} is not on the machine`;
     case 'LinkRenamed':
@@ -170,18 +173,26 @@ export function differenceKey({ kind, mac, path, wanted, found }: Difference): s
 }
 
 /**
- * Whether a run has something to do about a difference. Foreign files that count at the next boot stay as they are, and
- * so does a NIC that other software stands on.
+ * Whether a run has something to do about a difference. Foreign files stay as they are, and so does a NIC that other
+ * software stands on.
  */
 export function isRepairable({ kind, inUse }: Difference): boolean {
-  return kind !== 'NextBoot' && inUse === undefined;
+  return kind !== 'NextBoot' && kind !== 'FileForeign' && inUse === undefined;
+}
+
+/** Whether a run would put something of a drift right. A run refuses to begin while a foreign file has a path of ours. */
+export function isDriftRepairable(differences: readonly Difference[]): boolean {
+  return differences.some(isRepairable) && !differences.some(({ kind }) => kind === 'FileForeign');
 }
 
 /** The remedy of a drift that nothing puts right by itself, for a person. */
 export function describeRemedy(node: string, differences: readonly Difference[]): string {
-  if (differences.length === 0 || differences.some(isRepairable))
+  if (differences.length === 0 || isDriftRepairable(differences))
     return `multinic retry ${node} puts it right, multinic accept ${node} keeps its files`;
   const steps = [
+    ...(differences.some(({ kind }) => kind === 'FileForeign')
+      ? [`move the foreign file away, then run multinic retry ${node}`]
+      : []),
     ...(differences.some(({ kind }) => kind === 'NextBoot')
       ? ['take away the file that the message names']
       : []),

@@ -86,6 +86,8 @@ export class Observations {
       await nodeErrors.of(job.node, async () => {
         await retryOnLostRace(() => this.#record(job));
         checkpoint('controller.observation.recorded');
+        const { node, name, observation } = job;
+        context.log.info({ node, job: name, result: observation?.result }, 'observation ended');
         await runner.forget(job.name);
         context.hostTrees.drop(job.node);
         checkpoint('controller.observation.forgotten');
@@ -276,12 +278,13 @@ export class Observations {
 
   /** Takes observations back that have not begun: a run is due on the node, or the pod does not start. */
   async #withdraw({ jobs, facts, decisions }: Known): Promise<void> {
-    const { runner } = this.#options;
+    const { context, runner } = this.#options;
     for (const { name, node, phase, late } of jobs) {
       const decision = facts.has(node) ? decisions.get(node) : undefined;
       if (phase !== 'waiting') continue;
       if (late === true) this.#foundNothing(node);
-      if (late === true || decision === undefined || !isObservable(decision)) await runner.withdraw(name);
+      if (late === true || decision === undefined || !isObservable(decision, context.observed.of(node)))
+        await runner.withdraw(name);
     }
   }
 
@@ -361,7 +364,7 @@ function runOf({ time, bootId, machineId, systemUUID }: OutcomeRecord): NonNulla
 function oldestOf(nodes: readonly ObservableNode[]): ObservationReport['oldest'] {
   let oldest: { node: string; at: number } | undefined;
   for (const { name, against, decision, seen, run } of nodes) {
-    if (against === null || !isObservable(decision)) continue;
+    if (against === null || !isObservable(decision, seen)) continue;
     const at = Math.max(seen?.at ?? 0, run?.at ?? 0);
     if (oldest === undefined || at < oldest.at) oldest = { node: name, at };
   }

@@ -1,7 +1,7 @@
 // Outcome branches: one commit for each attempt on a host, for each person's request, and for each drift. Append-only.
 
 import { concerns } from '../api/errors.ts';
-import { Difference, isRepairable } from '../api/observation.ts';
+import { Difference, isDriftRepairable } from '../api/observation.ts';
 import { parseOid } from '../api/oid.ts';
 import { RESULTS, type Outcome, type Result } from '../api/outcome.ts';
 import { rendererOf } from '../network/renderers.ts';
@@ -37,6 +37,8 @@ export const KEY = {
    * not a state from before the run.
    */
   baseline: 'Baseline',
+  /** git tree ID of the managed files of the tried commit: another commit with the same files is the same to the host. */
+  triedTree: 'Tried-Tree',
   /** Digest of a drift: the same for the same drift. */
   digest: 'Digest',
   /** One difference of a drift, as JSON. */
@@ -69,6 +71,8 @@ export interface OutcomeRecord {
   readonly message?: string;
   /** The commit that was tried. */
   readonly tried?: Oid;
+  /** git tree ID of the managed files of `tried`; absent: an earlier version wrote the record. */
+  readonly triedTree?: Oid;
   readonly attempt: number;
   readonly job?: string;
   /** Seconds since 1970, as in the Job's name. */
@@ -224,6 +228,7 @@ export function parseOutcome(commit: Commit): OutcomeRecord {
     ...(record !== undefined && { record }),
     ...(seconds !== undefined && { stamp: Number(seconds) }),
     ...optional('tried', commit.parents[1]),
+    ...optional('triedTree', oidTrailer(commit, KEY.triedTree)),
     ...optional('change', oidTrailer(commit, TRAILER.mainCommit)),
     ...optional('reason', reason === undefined ? undefined : readReason(reason)),
     ...optional('job', get(KEY.job)),
@@ -252,7 +257,7 @@ function parseDrift(commit: Commit): Drift {
     ...optional('digest', trailer(commit, KEY.digest)),
     ...optional('bootBefore', trailer(commit, KEY.bootBefore)),
     ...(trailer(commit, KEY.first) === 'true' && { first: true }),
-    ...(differences.length > 0 && !differences.some(isRepairable) && { repairable: false }),
+    ...(differences.length > 0 && !isDriftRepairable(differences) && { repairable: false }),
   };
 }
 
@@ -292,6 +297,7 @@ export async function recordOutcome(
       [KEY.attempt, String(ended.attempt)],
       [KEY.job, ended.job],
       [KEY.stamp, String(ended.stamp)],
+      [KEY.triedTree, treeId(await expectedFiles(reader, ended.commit, []))],
       ...line(TRAILER.mainCommit, change),
       ...line(KEY.machine, outcome?.machineId || ended.machineId),
       ...line(KEY.system, systemUUID),

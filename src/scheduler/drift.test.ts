@@ -2,7 +2,7 @@ import type { Oid } from '../api/oid.ts';
 import { oid } from '../../test/support/oid.ts';
 import { describe, expect, test } from 'vitest';
 import type { Difference } from '../api/observation.ts';
-import { driftOf, fightsOf, limitRepairs, repairedAt } from './drift.ts';
+import { driftOf, fightsOf, limitRepairs, repairedAt, repairRuns } from './drift.ts';
 import { decide, expectedRecord, MAX_ATTEMPTS, type NodeFacts, type RunRecord } from './due.ts';
 import { DEFAULT_POLICY, planJobs, type Policy } from './schedule.ts';
 
@@ -253,6 +253,32 @@ describe('a difference that comes back', () => {
   });
 });
 
+/** The time of a repair, if such a run is one. */
+const repaired = (run: Partial<RunRecord>, before: Partial<RunRecord>): number | undefined =>
+  repairedAt([applied(T0, run), drifted(T0 - 9), applied(T0 - HOUR, before)]);
+
+describe('a repair is recognised', () => {
+  test('by the commit, and by the files where the machine got another commit with the same files', () => {
+    const before = { triedTree: TREE_A };
+    expect(repaired({}, before)).toBe(T0);
+    expect(repaired({ tried: B, triedTree: TREE_A }, before)).toBe(T0);
+    expect(repaired({ tried: B, triedTree: TREE_B }, before)).toBeUndefined();
+    expect(repaired({ tried: B }, before)).toBeUndefined();
+  });
+
+  test('also after a run of an earlier version, and where a NIC was missing', () => {
+    const run = { tried: B, triedTree: TREE_A };
+    expect(repaired(run, {})).toBe(T0);
+    expect(repaired(run, { result: 'Pending', tree: TREE_HOST, triedTree: TREE_A })).toBe(T0);
+    expect(repaired(run, { tree: TREE_B })).toBeUndefined();
+  });
+
+  test('and its failure is not one of the change', () => {
+    const failure = failed(T0, { tried: B, triedTree: TREE_A });
+    expect([...repairRuns([failure, drifted(), applied()])]).toEqual([failure]);
+  });
+});
+
 const limitsOf = (histories: RunRecord[][], confirmedAt = 0): ReturnType<typeof limitRepairs> =>
   limitRepairs(
     histories.map((history) => ({ history })),
@@ -293,6 +319,12 @@ describe('all repairs stop', () => {
   test('not for what first observations found', () => {
     const first = Array.from({ length: 9 }, () => [drifted(T0, { first: true }), applied()]);
     expect(limitsOf(first).stopped).toBe(false);
+  });
+
+  test('not for what no run mends, such as NICs that pods stand on', () => {
+    const used = { differences: [{ ...DOWN, inUse: 'is what net1 stands on' }], repairable: false } as const;
+    const left = Array.from({ length: 9 }, () => [drifted(T0, used), applied()]);
+    expect(limitsOf(left)).toMatchObject({ drifted: 0, stopped: false });
   });
 
   test('until a person confirms: their end proves nothing', () => {

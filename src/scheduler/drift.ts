@@ -63,16 +63,27 @@ function bootsInARow(drifts: readonly RunRecord[], drift: RunRecord): number {
   return boots;
 }
 
-/** Runs that put a drift right, or tried to: they say nothing about the commit, which had been applied before. */
+/**
+ * Runs that put a drift right, or tried to: they say nothing about the commit, which had been applied before. The same
+ * files may have another commit by now, for instance where a machine got another ID.
+ */
 export function repairRuns(history: readonly RunRecord[]): ReadonlySet<RunRecord> {
   const repairs = new Set<RunRecord>();
   let drift: RunRecord | undefined;
+  let applied: RunRecord | undefined;
   for (const record of history.toReversed()) {
     if (record.result === 'Drifted') drift = record;
-    else if (drift !== undefined && record.tried === drift.tried && isRun(record)) repairs.add(record);
+    else if (drift !== undefined && isRun(record) && isOfCommit(record, drift, applied)) repairs.add(record);
     if (isOnHost(record) || record.result === 'Observed') drift = undefined;
+    if (isOnHost(record)) applied = record;
   }
   return repairs;
+}
+
+/** Whether a run tried the commit that had been applied before the drift, or another commit with the same files. */
+function isOfCommit(run: RunRecord, drift: RunRecord, applied: RunRecord | undefined): boolean {
+  if (run.tried === drift.tried) return true;
+  return run.triedTree !== undefined && run.triedTree === (applied?.triedTree ?? applied?.tree);
 }
 
 function isRun(record: RunRecord): boolean {
@@ -110,7 +121,10 @@ export function limitRepairs(
   return { drifted, limit, failed, stopped: drifted > limit || failed >= MAX_FAILED_REPAIRS };
 }
 
-/** The largest number of nodes that drifted within one hour. What a first observation finds is old, and not counted. */
+/**
+ * The largest number of nodes that drifted within one hour. What a first observation finds is old, and what no run mends
+ * is no repair, so neither counts.
+ */
 function mostInAnHour(
   nodes: readonly { readonly history: readonly RunRecord[] }[],
   confirmedAt: number,
@@ -118,7 +132,7 @@ function mostInAnHour(
   const drifts = nodes
     .flatMap(({ history }, node) =>
       history
-        .filter(({ result, first, time }) => result === 'Drifted' && first !== true && time > confirmedAt)
+        .filter((record) => record.time > confirmedAt && isForRepair(record))
         .map(({ time }) => ({ node, time })),
     )
     .toSorted((a, b) => a.time - b.time);
@@ -135,6 +149,10 @@ function mostInAnHour(
     most = Math.max(most, inWindow.size);
   }
   return most;
+}
+
+function isForRepair({ result, first, repairable }: RunRecord): boolean {
+  return result === 'Drifted' && first !== true && repairable !== false;
 }
 
 function hasFailedRepair(history: readonly RunRecord[], confirmedAt: number): boolean {

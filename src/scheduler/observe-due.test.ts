@@ -107,6 +107,16 @@ describe('a host is looked at', () => {
       undefined,
       { decision: { due: false, reason: 'BackingOff', until: 0 }, bootID: 'new' },
     ],
+    [
+      'when a person asks, though a run is to come',
+      'Asked',
+      { decision: { due: false, reason: 'BackingOff', until: 0 }, seen: seen(T0, { asked: T0 + 1 }) },
+    ],
+    [
+      'not when a person asks, while a run is due',
+      undefined,
+      { decision: run, seen: seen(T0, { asked: T0 + 1 }) },
+    ],
   ];
   test.each(cases)('%s', (_, expected, facts, now = soon) => {
     expect(verdict(facts, now)).toBe(expected);

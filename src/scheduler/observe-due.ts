@@ -101,7 +101,7 @@ const OBSERVED_WHILE: Readonly<Record<IdleReason, boolean>> = {
  * @param now milliseconds since 1970
  */
 export function decideObservation(node: ObservableNode, policy: ObservePolicy, now: number): ObserveDecision {
-  if (node.against === null || !isObservable(node.decision)) return { due: false };
+  if (node.against === null || !isObservable(node.decision, node.seen)) return { due: false };
   const { retryAt = 0 } = node.seen ?? {};
   if (retryAt > now) return { due: false, at: retryAt };
   const urgent = urgentCause(node);
@@ -114,10 +114,18 @@ export function decideObservation(node: ObservableNode, policy: ObservePolicy, n
     : { due: false, at: Math.min(...planned.map((each) => each.since)) };
 }
 
-/** Whether a host may be looked at while its node has this decision. */
-export function isObservable(decision: Decision): boolean {
-  if (decision.due || decision.reason === 'BackingOff' || decision.reason === 'WaitsForAddress') return false;
+/**
+ * Whether a host may be looked at while its node has this decision. A run that waits may come an hour later, so a person
+ * who asks for an observation gets it before.
+ */
+export function isObservable(decision: Decision, seen: Seen | undefined): boolean {
+  if (decision.due) return false;
+  if (decision.reason === 'BackingOff' || decision.reason === 'WaitsForAddress') return isAsked(seen);
   return OBSERVED_WHILE[decision.reason];
+}
+
+function isAsked({ asked = 0, at = 0 }: Seen = {}): boolean {
+  return asked > at;
 }
 
 interface Cause {
@@ -128,7 +136,7 @@ interface Cause {
 function urgentCause(node: ObservableNode): Cause | undefined {
   const { seen = {} } = node;
   const { asked = 0, at = 0 } = seen;
-  if (asked > at) return { cause: 'Asked', since: asked };
+  if (isAsked(seen)) return { cause: 'Asked', since: asked };
   if (isNewBoot(node)) return { cause: 'Boot', since: at };
   if (differ(node.print, seen.print)) return { cause: 'Edited', since: at };
   if (seen.retryAt !== undefined) return { cause: 'Again', since: seen.retryAt };

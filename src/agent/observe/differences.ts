@@ -11,7 +11,7 @@ import type { OverriddenNic } from '../foreign/next-boot.ts';
 import { nicOf, type LinkTarget } from '../host/links.ts';
 import type { HostState, Link } from '../host/machine.ts';
 import type { FileStep } from '../plan/file-order.ts';
-import type { Plan, Situation } from '../plan/plan.ts';
+import { isForeign, type Plan, type Situation } from '../plan/plan.ts';
 import type { LeftNic } from '../plan/used-nics.ts';
 
 /** A difference, with the hash of everything that was found; `found` may be cut. */
@@ -95,7 +95,8 @@ export function digestOf(commit: string, differences: readonly FoundDifference[]
   return sha256(JSON.stringify([commit, ...differences.map(({ content }) => content)]));
 }
 
-function fileDifferences({ managed, metricFiles }: Situation, plan: Plan): FoundDifference[] {
+function fileDifferences(situation: Situation, plan: Plan): FoundDifference[] {
+  const { managed, metricFiles } = situation;
   const goneOrphans = new Set(plan.orphans.flatMap(({ path, why }) => (why === 'NicGone' ? [path] : [])));
   const last = new Map(plan.files.map((step) => [step.path, step]));
   return [...last.values()].flatMap((step): FoundDifference[] => {
@@ -108,6 +109,8 @@ function fileDifferences({ managed, metricFiles }: Situation, plan: Plan): Found
       if (step.op !== 'write' || content === undefined || !isMetricFile(path)) return [];
     }
     if (goneOrphans.has(path)) return [];
+    if (group !== undefined && isForeign(situation, group))
+      return [found({ kind: 'FileForeign', path }, content)];
     if (step.op === 'remove') return [found({ kind: 'FileExtra', path }, content)];
     const nic = plan.present.find(({ name }) => name === nameIn(path));
     const about = { path, ...(nic !== undefined && { name: nic.name, mac: nic.mac }) };

@@ -29,6 +29,7 @@ import { oid } from '../../../test/support/oid.ts';
 import { AgentJob } from '../../api/job.ts';
 import type { Oid } from '../../api/oid.ts';
 import { describeDifference, HostTree, isRepairable, Observation } from '../../api/observation.ts';
+import type { Outcome } from '../../api/outcome.ts';
 import type { Network } from '../../network/interface.ts';
 import type { RendererKind } from '../../network/node.ts';
 import { managedFiles, renderTree, treeId } from '../../network/tree.ts';
@@ -74,6 +75,16 @@ interface Try {
 }
 
 async function configure(kind: RendererKind = 'netplan', network = NETWORK): Promise<void> {
+  const { result } = await runAgent(null, kind, network);
+  expect(result).toMatch(/^(Applied|Pending)$/);
+}
+
+/** @param expectedRecord the commit that the record of the host names */
+async function runAgent(
+  expectedRecord: Oid | null,
+  kind: RendererKind = 'netplan',
+  network = NETWORK,
+): Promise<Outcome> {
   const root = openRoot(path);
   const tree = renderTree(identity(kind), network);
   const entries = new Map([...tree].map(([file, content]) => [file, { mode: '100644', content }] as const));
@@ -82,11 +93,11 @@ async function configure(kind: RendererKind = 'netplan', network = NETWORK): Pro
     name: 'a-job',
     node: NODE,
     commit: COMMIT,
-    expectedRecord: null,
+    expectedRecord,
     url: 'http://127.0.0.1:8080/git',
     tokenFile: 'token',
   });
-  const { result } = await run(
+  return run(
     job,
     { checkout: async () => ({ tip: COMMIT, entries }), probe: async () => {} },
     {
@@ -97,7 +108,6 @@ async function configure(kind: RendererKind = 'netplan', network = NETWORK): Pro
       signal: new AbortController().signal,
     },
   );
-  expect(result).toMatch(/^(Applied|Pending)$/);
 }
 
 async function look(options: Try = {}): Promise<Observation> {
@@ -357,7 +367,7 @@ describe('a drifted host is told in words', () => {
     [
       'a foreign file at a path of ours',
       () => writeFileSync(join(path, 'etc/netplan/95-multinic5.yaml'), 'network: {version: 2}\n'),
-      'etc/netplan/95-multinic5.yaml is on the host and not in the commit',
+      'etc/netplan/95-multinic5.yaml is on the host, and multinic-agent did not write it',
     ],
     [
       'a foreign file that the generator refuses',
@@ -390,6 +400,42 @@ describe('a drifted host is told in words', () => {
   test('another prefix of our address is an address missing and one too many', async () => {
     editLink(0, (link) => (link.addresses = ['192.168.100.10/16']));
     expect((await look()).differences.map(({ kind }) => kind)).toEqual(['AddressMissing', 'AddressExtra']);
+  });
+});
+
+describe('a repair', () => {
+  beforeEach(() => configure());
+
+  test.each([
+    ['emptied', ''],
+    ['cut off', 'network:\n  version: 2\n  ethern'],
+    ['made another one', 'network: {version: 2, ethernets: {eth0: {dhcp4: true}}}\n'],
+  ])(
+    'of a file that somebody has %s writes the file again, and keeps a copy of the edit',
+    async (_, edit) => {
+      const right = readFileSync(join(path, FILE), 'utf8');
+      writeFileSync(join(path, FILE), edit);
+      expect((await look()).differences).toMatchObject([{ kind: 'FileChanged', path: FILE }]);
+      expect(await runAgent(COMMIT)).toMatchObject({ result: 'Applied' });
+      expect(readFileSync(join(path, FILE), 'utf8')).toBe(right);
+      const copies = readdirSync(join(path, 'etc/netplan/backup'));
+      expect(copies.map((each) => readFileSync(join(path, 'etc/netplan/backup', each), 'utf8'))).toEqual([
+        edit,
+      ]);
+      expect((await look()).result).toBe('Observed');
+    },
+  );
+
+  test('removes a file with the form of ours, and refuses to begin beside a foreign one', async () => {
+    const extra = join(path, 'etc/netplan/95-multinic5.yaml');
+    const content = readFileSync(join(path, FILE), 'utf8');
+    writeFileSync(extra, content.replaceAll('multinic0', 'multinic5').replace('100.10', '105.10'));
+    expect((await look()).differences).toMatchObject([{ kind: 'FileExtra' }]);
+    expect(await runAgent(COMMIT)).toMatchObject({ result: 'Applied' });
+    writeFileSync(extra, 'network: {version: 2}\n');
+    expect((await look()).differences).toMatchObject([{ kind: 'FileForeign' }]);
+    expect(await runAgent(COMMIT)).toMatchObject({ result: 'Failed', reason: 'ForeignFile' });
+    expect(readFileSync(extra, 'utf8')).toBe('network: {version: 2}\n');
   });
 });
 

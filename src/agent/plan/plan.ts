@@ -409,27 +409,32 @@ function addedAgain({ host, applied }: Situation, mac: Mac): readonly string[] {
 }
 
 /**
- * Refuses a file at a managed path that the agent did not write and that does not parse as ours, alone or with its
- * counterpart.
+ * Whether the files that a NIC has at managed paths are foreign: they do not parse as ours, alone or with their
+ * counterpart, and the record does not say that the agent wrote files at these paths.
  */
-function refuseForeign({ desired, managed, applied }: Situation): void {
-  for (const { renderer, name, files, nic } of managed) {
-    if (nic !== undefined) continue;
-    if ([...files].every(([path, content]) => applied?.files[path]?.sha256 === sha256(content))) continue;
-    if (renderer.kind === desired.kind) {
-      const wanted = desired.network.find((each) => each.name === name);
-      const counterparts = [...desired.files].filter(
-        ([path]) => wanted !== undefined && renderer.render(wanted).has(path),
-      );
-      if (parseOne(renderer, new Map([...counterparts, ...files])) !== undefined) continue;
-    }
-    const paths = [...files.keys()].join(', ');
-    throw new MultinicError(
-      'ForeignFile',
-      `${paths} on the host is not a file that multinic-agent wrote; move it away, then run \`multinic retry\``,
-      { data: { paths } },
-    );
-  }
+export function isForeign(
+  { desired, applied }: Situation,
+  { renderer, name, files, nic }: ManagedNic,
+): boolean {
+  if (nic !== undefined) return false;
+  if ([...files.keys()].every((path) => applied?.files[path] !== undefined)) return false;
+  if (renderer.kind !== desired.kind) return true;
+  const wanted = desired.network.find((each) => each.name === name);
+  const counterparts = [...desired.files].filter(
+    ([path]) => wanted !== undefined && renderer.render(wanted).has(path),
+  );
+  return parseOne(renderer, new Map([...counterparts, ...files])) === undefined;
+}
+
+function refuseForeign(situation: Situation): void {
+  const foreign = situation.managed.find((each) => isForeign(situation, each));
+  if (foreign === undefined) return;
+  const paths = [...foreign.files.keys()].join(', ');
+  throw new MultinicError(
+    'ForeignFile',
+    `${paths} on the host is not a file that multinic-agent wrote; move it away, then run \`multinic retry\``,
+    { data: { paths } },
+  );
 }
 
 /** Refuses a MAC that two NICs have. Bond members share the MAC of their bond, and VLANs that of the NIC below. */
