@@ -137,6 +137,11 @@ export class Cluster {
     await node.removeImages();
   }
 
+  /** Returns when its kubelet runs. */
+  reimage(name: string): Promise<void> {
+    return this.#node(name).reimage(this.controlPlane);
+  }
+
   /** Everything goes: processes, mounts, namespaces, files. */
   async stop(): Promise<void> {
     await this.lab.close();

@@ -54,9 +54,20 @@ export class KubernetesNode {
       files: { '/etc/containerd/config.toml': CONTAINERD },
     });
     const node = new KubernetesNode(machine, options, images);
-    await machine.exec(['systemctl', 'enable', '--now', 'containerd']);
+    await node.#startContainers();
     await node.loadImage(pauseArchive);
     return node;
+  }
+
+  /** A fresh disk, with the programs that it had. Images are on a disk of their own, and stay. */
+  async reimage(plane: ControlPlane): Promise<void> {
+    await this.machine.reimage();
+    await this.#startContainers();
+    await this.join(plane);
+  }
+
+  async #startContainers(): Promise<void> {
+    await this.machine.exec(['systemctl', 'enable', '--now', 'containerd']);
   }
 
   /** Returns when its kubelet runs; `ready` tells when the cluster knows it. */
