@@ -98,6 +98,10 @@ describe('describeDifference', () => {
       `multinic1 (${MAC}) listens to any router that advertises itself`,
     ],
     [
+      { kind: 'NetworkManagerManages', ...nic },
+      `NetworkManager manages multinic1 (${MAC}) too, so it may take the addresses away`,
+    ],
+    [
       { kind: 'NextBoot', ...nic, path: 'etc/systemd/network/10-x.link', found: 'is named lan0' },
       `at the next boot multinic1 (${MAC}) is named lan0 by etc/systemd/network/10-x.link`,
     ],

@@ -23,6 +23,7 @@ export const DIFFERENCE_KINDS = [
   'AddressExtra',
   'MetricChanged',
   'RouterAdvertisements',
+  'NetworkManagerManages',
   'NextBoot',
 ] as const;
 
@@ -160,6 +161,8 @@ function wordsOf({ kind, name, mac, path, wanted, found }: Difference): string {
       return `the route of ${nic} to its subnet does not have metric ${wanted}, so it may win over another NIC`;
     case 'RouterAdvertisements':
       return `${nic} listens to any router that advertises itself`;
+    case 'NetworkManagerManages':
+      return `NetworkManager manages ${nic} too, so it may take the addresses away`;
     case 'NextBoot':
       return `at the next boot ${mac === undefined ? '' : `${nic} `}${found ?? 'other files count'}${path === undefined ? '' : ` by ${path}`}`;
   }

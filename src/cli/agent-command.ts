@@ -159,6 +159,8 @@ function describeStep(step: LinkStep): string {
       return `${step.mac} gets ${step.address}`;
     case 'drop':
       return `${step.mac} loses ${step.address}`;
+    case 'manage':
+      return `NetworkManager ${step.networkManager ? 'manages' : 'lets go of'} ${step.mac}`;
   }
 }
 

@@ -21,6 +21,7 @@ export default defineConfig({
         'own-subnet',
         'netplan-bullseye',
         'netplan-trixie',
+        'netplan-and-networkmanager',
         'netplan-uml',
         'kills',
         'boot',

@@ -1,7 +1,8 @@
 // The root file systems of nodes: Debian with systemd, udev and a network manager, as packages install it, and little
 // more than what keeps a container from working on the kernel of this machine. `netplan` is a node with networkd and
-// containerd; the others have no containers: `netplan-…` is what Debian had before and after, `networkmanager` has
-// NetworkManager as RHEL has it, `networkmanager-ifcfg` with its profiles in ifcfg files, as RHEL 8 and its kin.
+// containerd; the others have no containers: `netplan-bullseye` and `netplan-trixie` are what Debian had before and after,
+// `netplan-and-networkmanager` has NetworkManager running beside networkd, `networkmanager` has NetworkManager as RHEL has
+// it, `networkmanager-ifcfg` with its profiles in ifcfg files, as RHEL 8 and its kin.
 import { readFileSync } from 'node:fs';
 import { access, chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -14,6 +15,7 @@ export type RootfsKind =
   | 'netplan'
   | 'netplan-bullseye'
   | 'netplan-trixie'
+  | 'netplan-and-networkmanager'
   | 'networkmanager'
   | 'networkmanager-node'
   | 'networkmanager-ifcfg';
@@ -185,6 +187,7 @@ const BUILDERS: Readonly<Record<RootfsKind, (log: Log) => Promise<string>>> = {
   'netplan-bullseye': (log) =>
     netplanRootfs('node-bullseye', 'bullseye', NETPLAN_PACKAGES, OLD_NETPLAN_GENERATOR, log),
   'netplan-trixie': (log) => netplanRootfs('node-trixie', 'trixie', NETPLAN_PACKAGES, NETPLAN_GENERATOR, log),
+  'netplan-and-networkmanager': netplanAndNetworkManagerRootfs,
   networkmanager: networkManagerRootfs,
   'networkmanager-node': networkManagerNodeRootfs,
   'networkmanager-ifcfg': ifcfgRootfs,
@@ -202,10 +205,23 @@ function netplanRootfs(
   return cached(name, recipe, log, async (dir) => {
     await install(dir, suite, packages, log);
     await disableContainerd(dir);
-    const path = join(dir, generator);
-    await access(path);
-    await rename(path, `${path}.real`);
-    await write(path, wrapper, 0o755);
+    await wrapGenerator(dir, generator);
+  });
+}
+
+async function wrapGenerator(dir: string, generator: Generator): Promise<void> {
+  const path = join(dir, generator);
+  await access(path);
+  await rename(path, `${path}.real`);
+  await write(path, generatorWrapper(generator), 0o755);
+}
+
+/** A host that networkd configures, where somebody installed NetworkManager too and left it at its defaults. */
+function netplanAndNetworkManagerRootfs(log: Log): Promise<string> {
+  const recipe = [...NETWORKMANAGER_RECIPE, 'netplan.io', generatorWrapper(NETPLAN_GENERATOR)];
+  return cached(`node-${NETWORKMANAGER_SUITE}-both`, recipe, log, async (dir) => {
+    await installNetworkManager(dir, log, ['netplan.io']);
+    await wrapGenerator(dir, NETPLAN_GENERATOR);
   });
 }
 

@@ -28,6 +28,7 @@ const LANES: readonly (readonly Build[])[] = [
     rootfs('nodes with NetworkManager', 'networkmanager', 65),
     rootfs('Debian 11', 'netplan-bullseye', 65),
     rootfs('Debian 13', 'netplan-trixie', 65),
+    rootfs('netplan beside NetworkManager', 'netplan-and-networkmanager', 65),
     rootfs('NetworkManager with ifcfg files', 'networkmanager-ifcfg', 525),
     rootfs('cluster nodes with NetworkManager', 'networkmanager-node', 125),
   ],

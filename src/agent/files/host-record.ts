@@ -18,6 +18,8 @@ const linkTarget = z.strictObject({
   leases: z.array(z.string()).readonly().exactOptional(),
   yields: z.array(z.string()).readonly().exactOptional(),
   ipv6: ipv6.exactOptional(),
+  /** Before a change that takes the NIC away from NetworkManager: true. After the change: false. */
+  networkManager: z.boolean().exactOptional(),
 });
 
 /** A link before or after a change. */
@@ -42,7 +44,15 @@ const appliedSchema = z.strictObject({
        * networkd adds it without its metric.
        */
       lingering: z.strictObject({ bootId: z.string(), addresses: z.array(z.string()) }).exactOptional(),
-      origin: z.strictObject({ name: z.string(), mtu: z.number(), up: z.boolean() }).exactOptional(),
+      origin: z
+        .strictObject({
+          name: z.string(),
+          mtu: z.number(),
+          up: z.boolean(),
+          /** True: NetworkManager managed the link. */
+          networkManager: z.boolean().exactOptional(),
+        })
+        .exactOptional(),
     }),
   ),
   /**
@@ -80,7 +90,11 @@ const pendingSchema = z.strictObject({
    */
   machine: z.strictObject({
     links: z
-      .array(linkTarget.omit({ yields: true }).extend({ master: z.string().exactOptional() }))
+      .array(
+        linkTarget
+          .omit({ yields: true, networkManager: true })
+          .extend({ master: z.string().exactOptional() }),
+      )
       .readonly(),
     routes: z
       .array(z.strictObject({ to: z.string(), via: z.string().exactOptional(), dev: z.string() }))

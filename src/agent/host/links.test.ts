@@ -31,6 +31,8 @@ function apply(link: Link, step: LinkStep): Link {
       return { ...link, addresses: [...link.addresses, step.address] };
     case 'drop':
       return { ...link, addresses: link.addresses.filter((address) => address !== step.address) };
+    case 'manage':
+      return { ...link, networkManager: step.networkManager };
   }
 }
 
@@ -117,6 +119,27 @@ test('a NIC is quiet before it comes up, and what the kernel does no IPv6 on sta
 
 test('the link-local address that the kernel makes of a MAC', () => {
   expect(linkLocalOf(mac('fa:16:3e:00:00:01'))).toBe('fe80::f816:3eff:fe00:1');
+});
+
+test('NetworkManager lets go of a NIC before all else, and manages it again after all else', () => {
+  const link: Link = { mac: M0, name: 'a', up: false, mtu: 1500, addresses: ['old'], networkManager: true };
+  const target = {
+    ...link,
+    name: 'b',
+    up: true,
+    addresses: ['new'],
+    dropped: ['old'],
+    networkManager: false,
+  };
+  const there = linkSteps([link], [target]);
+  expect(there.map(({ op }) => op)).toEqual(['manage', 'rename', 'set', 'add', 'drop']);
+  expect(there[0]).toEqual({ op: 'manage', mac: M0, networkManager: false });
+  const back = linkSteps([{ ...link, ...target }], [{ ...link, dropped: ['new'] }]);
+  expect(back.at(-1)).toEqual({ op: 'manage', mac: M0, networkManager: true });
+  // A host without NetworkManager has nobody to tell, and a target may leave the question open.
+  const { networkManager: _, ...alone } = link;
+  expect(linkSteps([alone], [{ ...alone, dropped: [], networkManager: false }])).toEqual([]);
+  expect(linkSteps([link], [{ ...alone, dropped: [] }])).toEqual([]);
 });
 
 test('a lease is neither taken away nor made to stay', () => {

@@ -48,7 +48,7 @@ export function nicOf(links: readonly Link[], mac: Mac): Link | undefined {
 
 /**
  * The state that a link is to have. The link keeps its IPv6 settings if `ipv6` is absent, and keeps any address that is
- * in neither list.
+ * in neither list. NetworkManager goes on as it does if `networkManager` is absent.
  */
 export interface LinkTarget extends Omit<Link, 'master' | 'software' | 'loaded' | 'leases'> {
   /** Addresses that the link must not have. */
@@ -90,7 +90,11 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
     const { mac } = link;
     const drops = link.addresses.filter((address) => target.dropped.includes(address));
     const drop = (address: string): LinkStep => ({ op: 'drop', mac, address });
+    const managed = manageSteps(link, target);
     return {
+      // Leases go when NetworkManager lets go of a NIC, and come when it manages the NIC again.
+      first: managed.filter(({ networkManager }) => !networkManager),
+      last: managed.filter(({ networkManager }) => networkManager),
       // IPv6 settings come first: they count when the link comes up.
       quiet: ipv6Steps(link, target),
       // An address that another NIC gets is removed first. Any other address is removed last, so that the NIC always
@@ -116,6 +120,7 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
     };
   });
   return [
+    ...steps.flatMap(({ first }) => first),
     ...steps.flatMap(({ quiet }) => quiet),
     ...steps.flatMap(({ release }) => release),
     ...renames(
@@ -123,11 +128,20 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
       pairs.map(({ link, target }) => ({ mac: link.mac, from: link.name, to: target.name })),
     ),
     ...steps.flatMap(({ configure }) => configure),
+    ...steps.flatMap(({ last }) => last),
   ];
 }
 
 function isYielding({ yields = [] }: Pick<Link, 'yields'>, address: string): boolean {
   return yields.includes(address);
+}
+
+function manageSteps(
+  { mac, networkManager: now }: Link,
+  { networkManager: wanted }: LinkTarget,
+): (LinkStep & { op: 'manage' })[] {
+  const same = now === undefined || wanted === undefined || now === wanted;
+  return same ? [] : [{ op: 'manage', mac, networkManager: wanted }];
 }
 
 function ipv6Steps({ mac, ipv6: now }: Link, { ipv6: wanted }: LinkTarget): LinkStep[] {

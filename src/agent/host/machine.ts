@@ -24,6 +24,8 @@ export interface Link {
    * same subnet.
    */
   readonly yields?: readonly string[];
+  /** Whether NetworkManager manages the link. Absent: no NetworkManager runs, or it does not know the link. */
+  readonly networkManager?: boolean;
   /** For a NIC with a managed name: the addresses that systemd-networkd has loaded for it, if any. */
   readonly loaded?: readonly string[];
 }
@@ -139,6 +141,8 @@ export interface Rename {
 
 /** One change of a running link, which is named by its MAC because names change. */
 export type LinkStep =
+  /** NetworkManager lets go of the NIC, or manages it again. */
+  | { readonly op: 'manage'; readonly mac: Mac; readonly networkManager: boolean }
   | ({ readonly op: 'rename' } & Rename)
   | ({ readonly op: 'ipv6'; readonly mac: Mac } & Ipv6)
   | { readonly op: 'set'; readonly mac: Mac; readonly mtu: number; readonly up: boolean }

@@ -19,7 +19,7 @@ export function liveHost(root: Root, nodeAddress?: string): Host {
   const manager = new NetworkManager(inHost);
   return {
     machine: new LiveMachine(root, manager, inHost, nodeAddress),
-    links: new LiveLinks(root.dir),
+    links: new LiveLinks(root.dir, manager),
     neighbours: new LiveNeighbours(),
     managers: new LiveManagers(root, manager, systemd),
     foreign: new LiveForeignState(),

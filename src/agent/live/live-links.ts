@@ -7,6 +7,7 @@ import type { LinkPort } from '../host/host.ts';
 import { linkLocalOf, nicOf, NO_LINK_LOCAL } from '../host/links.ts';
 import type { Ipv6, Link, LinkStep, Readiness } from '../host/machine.ts';
 import { run, until } from '../command/host-command.ts';
+import type { NetworkManager } from './network-manager.ts';
 import { addressesOf, ip, readinessOf, readLinks, refused, set, type RawLink } from './ip.ts';
 import type { Mac } from '../../network/mac.ts';
 
@@ -18,10 +19,12 @@ type Rename = LinkStep & { op: 'rename' };
 
 export class LiveLinks implements LinkPort {
   readonly #root: string;
+  readonly #manager: NetworkManager;
 
   /** @param root root of the host, because /proc/sys of a pod is read-only */
-  constructor(root: string) {
+  constructor(root: string, manager: NetworkManager) {
     this.#root = root;
+    this.#manager = manager;
   }
 
   async change(step: LinkStep): Promise<void> {
@@ -44,6 +47,9 @@ export class LiveLinks implements LinkPort {
       }
       case 'drop':
         return drop(step, link);
+      case 'manage':
+        await this.#manager.manage(link.name, step.networkManager);
+        if (!step.networkManager) await dropLeases(link.name);
     }
   }
 
@@ -86,6 +92,17 @@ async function drop(step: LinkStep & { op: 'drop' }, link: Link): Promise<void> 
     const now = await find(step.mac);
     if (now?.link.addresses.includes(step.address) === true) throw error;
   }
+}
+
+/** Drops what a DHCP server or a router gave a link: NetworkManager leaves it there when it lets go of the link. */
+async function dropLeases(name: string): Promise<void> {
+  for (const args of [
+    ['addr', 'flush', 'dev', name, 'dynamic'],
+    ['-4', 'route', 'flush', 'dev', name, 'proto', 'dhcp'],
+    ['-6', 'route', 'flush', 'dev', name, 'proto', 'dhcp'],
+    ['-6', 'route', 'flush', 'dev', name, 'proto', 'ra'],
+  ])
+    await run(['ip', ...args]);
 }
 
 /** Renames a link. Takes the link down first, because kernels up to 6.1 refuse to rename a link that is up. */

@@ -53,6 +53,8 @@ export class LiveMachine implements MachinePort {
 
   readonly #inHost: InHost;
   #servers: Promise<string[]> | undefined;
+  /** NetworkManager did not answer. */
+  #isSilent = false;
 
   /** @param nodeAddress address by which the cluster knows this node; the NIC with it may have no default route */
   constructor(root: Root, manager: NetworkManager, inHost: InHost, nodeAddress: string | undefined) {
@@ -63,12 +65,14 @@ export class LiveMachine implements MachinePort {
   }
 
   async state(): Promise<HostState> {
-    const [links, routes4, routes6] = await Promise.all([
+    const [links, routes4, routes6, automatic, managed] = await Promise.all([
       ip<RawLink>('-d', 'addr', 'show'),
       readMainRoutes('-4'),
       readMainRoutes('-6'),
+      this.#automatic(),
+      this.#managed(),
     ]);
-    const { links: known, routes } = withoutAutomatic(links, [routes4, routes6], await this.#automatic());
+    const { links: known, routes } = withoutAutomatic(links, [routes4, routes6], automatic);
     const connected = readConnected([...routes4, ...routes6]);
     const primary = new Set(routes.filter(({ to }) => to === 'default').map(({ dev }) => dev));
     return {
@@ -78,7 +82,7 @@ export class LiveMachine implements MachinePort {
         ...(this.#nodeAddress === undefined ? [] : [this.#nodeAddress]),
         ...known.filter(({ name }) => primary.has(name)).flatMap((link) => heldAddresses(link).map(ipOf)),
       ],
-      links: this.#complete(known, links, connected),
+      links: this.#complete(known, links, connected, managed),
       altnames: readAltnames(links),
       uppers: readUppers(links),
       mtuLimits: readMtuLimits(links),
@@ -94,17 +98,27 @@ export class LiveMachine implements MachinePort {
   }
 
   async links(): Promise<Link[]> {
-    const [raw, ...routes] = await Promise.all([
+    const [raw, managed, ...routes] = await Promise.all([
       ip<RawLink>('-d', 'addr', 'show'),
+      this.#managed(),
       // With `proto kernel` the kernel leaves out the routes of all other software.
       ip<RawRoute>('-4', 'route', 'show', 'table', 'main', 'proto', 'kernel'),
       ip<RawRoute>('-6', 'route', 'show', 'table', 'main', 'proto', 'kernel'),
     ]);
-    return this.#complete(readLinks(raw), raw, readConnected(routes.flat()));
+    return this.#complete(readLinks(raw), raw, readConnected(routes.flat()), managed);
   }
 
-  #complete(links: readonly Link[], raw: readonly RawLink[], connected: readonly ConnectedRoute[]): Link[] {
-    return links.map((link) => withYields(this.#withIpv6(this.#withLoaded(link, raw)), connected));
+  #complete(
+    links: readonly Link[],
+    raw: readonly RawLink[],
+    connected: readonly ConnectedRoute[],
+    managed: ReadonlyMap<string, boolean>,
+  ): Link[] {
+    return links.map((link) => {
+      const networkManager = managed.get(link.name);
+      const known = networkManager === undefined ? link : { ...link, networkManager };
+      return withYields(this.#withIpv6(this.#withLoaded(known, raw)), connected);
+    });
   }
 
   async identity(): Promise<MachineIdentity> {
@@ -141,13 +155,25 @@ export class LiveMachine implements MachinePort {
 
   /** Names of NICs for which NetworkManager has made a profile by itself. */
   async #automatic(): Promise<ReadonlySet<string>> {
-    if (!existsSync(this.#root.resolve('run/NetworkManager'))) return new Set();
+    const profiles = await this.#ask(() => this.#manager.profiles());
+    return new Set(profiles.flatMap(({ automatic, device }) => (automatic && device ? [device] : [])));
+  }
+
+  /** The links that NetworkManager knows, by name, and whether it manages them. */
+  async #managed(): Promise<ReadonlyMap<string, boolean>> {
+    const devices = await this.#ask(() => this.#manager.devices());
+    return new Map(devices.map(({ name, state }) => [name, state !== 'unmanaged']));
+  }
+
+  /** @returns nothing where NetworkManager does not run: then it changes no link */
+  async #ask<T>(question: () => Promise<readonly T[]>): Promise<readonly T[]> {
+    if (this.#isSilent || !existsSync(this.#root.resolve('run/NetworkManager'))) return [];
     try {
-      const profiles = await this.#manager.profiles();
-      return new Set(profiles.flatMap(({ automatic, device }) => (automatic && device ? [device] : [])));
+      return await question();
     } catch {
-      // NetworkManager does not run, so it removes no address or route of an automatic profile.
-      return new Set();
+      // Asked once only, because each question to a NetworkManager that hangs takes seconds.
+      this.#isSilent = true;
+      return [];
     }
   }
 

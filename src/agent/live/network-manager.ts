@@ -100,6 +100,14 @@ export class NetworkManager {
     }
   }
 
+  /**
+   * Makes NetworkManager manage a link, with a profile that it chooses, or let go of it until the next boot. What the
+   * link has then stays. `nmcli device disconnect` would take it away, but forbids the profile for ever.
+   */
+  async manage(link: string, managed: boolean): Promise<void> {
+    await this.#must('device', 'set', link, 'managed', managed ? 'yes' : 'no');
+  }
+
   /** Waits until `holds` is true for the active profile of a link. */
   async until(link: string, holds: (active: Profile | undefined) => boolean): Promise<void> {
     const deadline = performance.now() + SEEN_MS;

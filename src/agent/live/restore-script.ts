@@ -32,6 +32,7 @@ export function restoreScript(pending: Pending): string {
     table('each_nic', nicLines(pending)),
     table('each_profile_file', profileFileLines(pending)),
     table('each_profile', profileLines(pending)),
+    table('each_managed', managedLines(pending)),
     foreignTable(pending),
   ].join('\n')}\n${restoreSh()}`;
 }
@@ -115,6 +116,11 @@ function profileLines({ links, profiles = {} }: Pending): Table {
     const profile = profiles[mac];
     return profile === undefined || profile === null ? [] : [[mac, profile]];
   });
+}
+
+/** MACs of the NICs that the change took away from NetworkManager. */
+function managedLines({ links }: Pending): Table {
+  return links.before.flatMap(({ mac, networkManager }) => (networkManager === true ? [[mac]] : []));
 }
 
 /** Commands of `ip`, with the names that the NICs have when the script runs. */

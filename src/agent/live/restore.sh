@@ -191,6 +191,12 @@ patience() {
   fi
 }
 
+# give_back MAC: NetworkManager manages the NIC again, where it runs.
+give_back() {
+  find_nic "$1" || return 0
+  timeout "$NMCLI_SECONDS" nmcli device set "$n" managed yes
+}
+
 # The change is over, or another one runs: nothing to do.
 grep -qF "\"startedAt\": \"$STARTED_AT\"" "$RECORD" || exit 0
 
@@ -215,6 +221,7 @@ reload_managers
 each_profile_file load_profile
 each_profile activate_profile
 each_nic restore_link
+each_managed give_back
 if [ -n "$HAS_FOREIGN_STATE" ]; then
   restore_foreign
   sleep "$FOREIGN_SECONDS"

@@ -201,6 +201,8 @@ function ofLink(link: Link, target: LinkTarget, address: string): Difference[] {
       },
     target.ipv6?.acceptRa === 0 &&
       (link.ipv6?.acceptRa ?? 0) !== 0 && { kind: 'RouterAdvertisements', name, mac },
+    target.networkManager === false &&
+      link.networkManager === true && { kind: 'NetworkManagerManages', name, mac },
     ...link.addresses
       .filter((each) => target.dropped.includes(each))
       .map((each): Difference => ({ kind: 'AddressExtra', name, mac, found: each })),

@@ -104,7 +104,7 @@ export function foreignScope(
 function changedMacs(plan: Plan, { before, profiles, reload }: ChangeFacts): ReadonlySet<Mac> {
   const links = reload ? plan.targets : linkSteps(before.links, plan.targets);
   const otherProfile = entriesByMac(profiles?.wanted ?? {}).flatMap(([mac, profile]) =>
-    profiles?.before[mac] === profile ? [] : [mac],
+    (profiles?.before[mac] ?? null) === profile ? [] : [mac],
   );
   return new Set([...links.map(({ mac }) => mac), ...otherProfile]);
 }
@@ -149,10 +149,17 @@ function pick(profiles: Profiles, macs: readonly Mac[]): Record<string, string |
   return Object.fromEntries(entriesByMac(profiles).filter(([mac]) => macs.includes(mac)));
 }
 
-/** The links of a change as the host record keeps them: networkd's addresses and the bond of a NIC are not restored. */
+/**
+ * The links of a change as the host record keeps them: networkd's addresses and the bond of a NIC are not restored, and
+ * NetworkManager gets a NIC back only if the change takes it away.
+ */
 export function recordedLinks({ before, targets }: ChangePlan): Pending['links'] {
+  const taken = new Set(targets.flatMap((each) => (each.networkManager === false ? [each.mac] : [])));
   return {
-    before: before.map(({ master: _, software: __, loaded: ___, ...link }) => link),
+    before: before.map(({ master: _, software: __, loaded: ___, networkManager: ____, ...link }) => ({
+      ...link,
+      ...(taken.has(link.mac) && { networkManager: true }),
+    })),
     after: targets.map(({ dropped: _, ...target }) => target),
   };
 }

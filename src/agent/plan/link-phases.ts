@@ -11,11 +11,16 @@ export const MAX_ROUNDS = 3;
 type RenameStep = LinkStep & { op: 'rename' };
 
 /**
- * Steps that come before all others: IPv6 settings, because a link that comes up applies them, and addresses that have
- * to leave early.
+ * Steps that come before all others: NetworkManager lets go of NICs; IPv6 settings, because a link that comes up applies
+ * them; and addresses that have to leave early.
  */
 export function earlySteps(steps: readonly LinkStep[]): LinkStep[] {
-  return steps.filter((step) => step.op === 'ipv6' || mustLeaveEarly(step, steps));
+  return steps.filter((step) => step.op === 'ipv6' || letsGo(step) || mustLeaveEarly(step, steps));
+}
+
+/** Whether NetworkManager lets go of a NIC with this step. */
+function letsGo(step: LinkStep): boolean {
+  return step.op === 'manage' && !step.networkManager;
 }
 
 export function renameSteps(steps: readonly LinkStep[]): RenameStep[] {
@@ -42,7 +47,7 @@ const IPV6_MTU = 1280;
  */
 export function takesAway(step: LinkStep): boolean {
   if (step.op === 'set') return !step.up || step.mtu < IPV6_MTU;
-  return step.op === 'rename' || step.op === 'drop';
+  return step.op === 'rename' || step.op === 'drop' || letsGo(step);
 }
 
 /**

@@ -1,9 +1,11 @@
 import { indexOfName } from '../../network/interface.ts';
-import type { HostState, NamedNic } from '../host/machine.ts';
+import type { HostState, Link, NamedNic } from '../host/machine.ts';
 import { nicOf } from '../host/links.ts';
 import type { Desired, Plan } from './plan.ts';
 import { sha256, type Applied } from '../files/host-record.ts';
 import type { Root } from '../files/root.ts';
+
+type Origin = Pick<Link, 'name' | 'mtu' | 'up' | 'networkManager'>;
 
 /** The host record after the plan is carried out. */
 export function nextRecord(
@@ -40,7 +42,7 @@ export function nextRecord(
             name: nameOf(nic, plan, link, known?.name),
             address: `${nic.address}/${nic.prefix}`,
             ...(addresses && { lingering: { bootId: before.bootId, addresses: [...addresses] } }),
-            ...(origin && { origin: { name: origin.name, mtu: origin.mtu, up: origin.up } }),
+            ...(origin && { origin: originOf(origin) }),
           },
         ];
       }),
@@ -52,6 +54,11 @@ export function nextRecord(
       }),
     ),
   };
+}
+
+/** A link as the agent first saw it. */
+function originOf({ name, mtu, up, networkManager }: Origin): Origin {
+  return { name, mtu, up, ...(networkManager === true && { networkManager }) };
 }
 
 /**

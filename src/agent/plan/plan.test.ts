@@ -159,6 +159,42 @@ test('a NIC that left the machine needs no word to NetworkManager any more, one 
   expect(text(plan)).toEqual(['remove etc/NetworkManager/conf.d/90-multinic-020000000177.conf']);
 });
 
+describe('NetworkManager beside netplan', () => {
+  const [mine, ...rest] = machine(1).links.toReversed();
+  const link = { ...mine!, networkManager: true };
+  const host = { ...machine(1), links: [...rest, link] };
+  const targetOf = (changes: Parameters<typeof situation>[0]) =>
+    planOf({ host, ...changes }).targets.find((each) => each.mac === link.mac);
+
+  test.each([
+    ['lets go of a NIC of netplan', 'netplan', true, false],
+    ['is told nothing where it has let go', 'netplan', false, undefined],
+    ['keeps a NIC of its own files', 'keyfile', true, undefined],
+  ] as const)('%s', (_, kind, networkManager, expected) => {
+    const links = [...rest, { ...link, networkManager }];
+    const wanted = desired([nic(0)], kind);
+    expect(targetOf({ host: { ...host, links }, desired: wanted })?.networkManager).toBe(expected);
+  });
+
+  test.each([
+    ['gets no automatic profile', true, ['write etc/NetworkManager/conf.d/90-multinic-020000000100.conf']],
+    ['that was never its own needs no word', undefined, []],
+  ])('a NIC that leaves the commit %s', (_, networkManager, expected) => {
+    const origin = { name: 'ens6', mtu: 1500, up: true, ...(networkManager && { networkManager }) };
+    const applied = {
+      node: 'worker-1',
+      commit: COMMIT,
+      machineId: '',
+      appliedAt: '',
+      nics: { [nic(0).mac]: { name: 'multinic0', address: '192.168.100.10/24', origin } },
+      files: {},
+    };
+    const { files } = desired([nic(0)]);
+    const plan = planOf({ host, files, applied, expectedRecord: COMMIT });
+    expect(text(plan)).toEqual(['remove etc/netplan/90-multinic0.yaml', ...expected]);
+  });
+});
+
 describe('whatever is on the host and whatever is wanted', () => {
   const macs = ['a', 'b', 'c', 'd', 'e'].map((digit) => mac(`02:00:00:00:00:0${digit}`));
   const network = fc

@@ -258,6 +258,9 @@ function wantedLink(situation: Situation, nic: Interface): LinkTarget {
     dropped,
     ...keptYields(link, addresses),
     ...(ipv6 && { ipv6 }),
+    // networkd configures the NIC, and at boot netplan's own rule keeps NetworkManager away.
+    ...(!byNetworkManager(situation.desired.kind) &&
+      link?.networkManager === true && { networkManager: false }),
   };
 }
 
@@ -318,10 +321,17 @@ function releasedLinks(situation: Situation): LinkTarget[] {
   });
 }
 
-/** Forbids automatic profiles for NICs that lose their profile, as long as these NICs are on the machine. */
-function noAutoDefaultSteps({ desired, host, managed, noAutoDefault: told }: Situation): FileStep[] {
+/**
+ * Forbids automatic profiles for NICs that NetworkManager had or would take again, as long as these NICs are on the
+ * machine.
+ */
+function noAutoDefaultSteps({ desired, host, managed, applied, noAutoDefault: told }: Situation): FileStep[] {
+  const isForManager = (kind: RendererKind, mac: Mac): boolean =>
+    byNetworkManager(kind) || applied?.nics[mac]?.origin?.networkManager === true;
   const released = managed
-    .flatMap(({ renderer, nic }) => (byNetworkManager(renderer.kind) && nic !== undefined ? [nic.mac] : []))
+    .flatMap(({ renderer: { kind }, nic }) =>
+      nic !== undefined && isForManager(kind, nic.mac) ? [nic.mac] : [],
+    )
     .filter((mac) => nicOf(host.links, mac) !== undefined && desired.network.every((nic) => nic.mac !== mac));
   return [
     ...released

@@ -109,6 +109,7 @@ class RecordedLinks implements LinkPort {
         for (const route of host.routes) if (route.dev === step.from) route.dev = step.to;
         break;
       case 'ipv6':
+      case 'manage':
         throw refused(step, 'a recorded machine has no such settings');
       case 'set':
         if (step.mtu < 68 || step.mtu > 65_535) throw refused(step, 'MTU out of range');

@@ -142,7 +142,9 @@ async function begin(
     }),
     links,
     machine: {
-      links: machine.links.map(({ loaded: _, yields: __, software: ___, ...link }) => link),
+      links: machine.links.map(
+        ({ loaded: _, yields: __, software: ___, networkManager: ____, ...link }) => link,
+      ),
       routes: machine.routes,
     },
     applied,

@@ -52,6 +52,8 @@ export function verifyLinks(links: readonly Link[], targets: readonly LinkTarget
     );
     if (first !== undefined)
       throw failed(`the route of ${target.name} to the subnet of ${first} has no metric of ours`);
+    if (target.networkManager === false && link.networkManager === true)
+      throw failed(`NetworkManager still manages ${target.name}`);
     const stale = link.addresses.find((address) => target.dropped.includes(address));
     if (stale !== undefined) throw failed(`${target.name} still has the address ${stale}`);
   }
@@ -137,7 +139,8 @@ export function verifyUntouched(after: Machine, before: Machine): void {
  * Sorts IPv6 addresses, which the kernel lists newest first. The order of IPv4 addresses counts: the first is the
  * node's source address.
  */
-function ordered({ addresses, leases = [], loaded: _, yields: __, software: ___, ...link }: Link): Link {
+function ordered({ addresses, leases = [], ...rest }: Link): Link {
+  const { loaded: _, yields: __, software: ___, networkManager: ____, ...link } = rest;
   const v4 = addresses.filter((address) => !address.includes(':'));
   const v6 = addresses.filter((address) => address.includes(':'));
   return { ...link, addresses: [...v4, ...v6.toSorted()], leases: leases.toSorted() };
