@@ -8,11 +8,11 @@ import type { NodeIdentity } from '../network/node.ts';
 import { managedFiles, renderTree, treeId } from '../network/tree.ts';
 import type { Batch } from '../store/model/batch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
-import type { Mark, Oid, Person } from '../store/model/store-port.ts';
+import type { Mark, NewCommit, Oid, Person } from '../store/model/store-port.ts';
 import type { Branch } from './node-branch.ts';
 import type { AcceptedDrift } from './drifts.ts';
 import type { OutcomeRecord } from './outcome-branch.ts';
-import { describeChange, subject, TRAILER, type Kind, type Trailers } from './commit-format.ts';
+import { describeChange, subject, TRAILER, type Kind } from './commit-format.ts';
 import { nodeRef } from '../network/node-ref.ts';
 
 /** The place on a branch where the next commit goes, with the network there. */
@@ -29,9 +29,9 @@ export interface Head {
 /** The cause of a spec commit: the trailers that lead back to the CR, and the author. */
 export interface Cause {
   readonly author: Person;
-  readonly trailers: Trailers;
-  /** Time of the commit of main that asks for it, seconds since 1970. The commit is never older. */
-  readonly notBefore?: number;
+  readonly trailers: NewCommit['trailers'];
+  /** The commit of main that asks for it: its time in seconds since 1970, or its mark. The commit is never older. */
+  readonly notBefore?: number | Mark;
 }
 
 export function headOf(branch: Branch): Head {
@@ -57,7 +57,7 @@ export function spec(batch: Batch, head: Head, wanted: readonly WantedInterface[
   const network = assignNames(wanted, head.network, head.base);
   const back = head.hold === undefined ? undefined : describeChange(head.network, network);
   const what = back === undefined ? describeChange(head.network, network) : `hold ended: ${back}`;
-  const trailers: Trailers =
+  const trailers: NewCommit['trailers'] =
     head.hold === undefined ? cause.trailers : [...cause.trailers, [TRAILER.endsHold, head.hold.commit]];
   const written = add(
     batch,

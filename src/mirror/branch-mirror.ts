@@ -13,7 +13,14 @@ import { isRef, MAX_REF_PART } from '../store/model/ref-names.ts';
 import { retryOnLostRace } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
 import { Retirement } from './retirement.ts';
-import { BranchWriter, type Change, type MirrorEvent, type Step, type Written } from './branch-writer.ts';
+import {
+  BranchWriter,
+  type Change,
+  type Lead,
+  type MirrorEvent,
+  type Step,
+  type Written,
+} from './branch-writer.ts';
 import { InventoryIndex, resolveClaims, type Claim, type Claims } from './claim.ts';
 import type { Entry } from './node-entry.ts';
 import { GUARD_WINDOW_S, stoppedRemovals, type GuardPolicy, type GuardView, type Removal } from './guard.ts';
@@ -93,6 +100,31 @@ export class BranchMirror {
     for (const [node, problem] of written.problems) problems.set(node, problem);
     this.#options.retirement.note(step.inventory, claims, branches);
     return { main: step.main, claims, branches, problems, stopped, events: written.events, retired };
+  }
+
+  /**
+   * Mirrors a commit of main in one batch with it, so that a change costs one write.
+   * @returns undefined: nothing was written, because a node would lose all its interfaces. The guard judges such a
+   * commit by main's commit, which has to be written first.
+   * @throws MultinicError as `Store.write`
+   */
+  async runWithMain(
+    step: Step & { readonly lead: Lead },
+  ): Promise<{ readonly commit: Oid; readonly result: BranchesResult } | undefined> {
+    const problems = new Map<string, MultinicError>();
+    const { branches, retired } = await this.#read(step, problems);
+    const claims = resolveClaims(step.main, step.inventory, branches);
+    const changes = this.#plan(step, branches, claims, problems);
+    if (changes.some(isRemoval)) return undefined;
+    const written = await this.#writer.writeWithMain(step, changes, branches);
+    for (const [node, problem] of written.problems) problems.set(node, problem);
+    this.#options.retirement.note(step.inventory, claims, branches);
+    const main = { commit: written.main, configs: step.main.configs };
+    const { events } = written;
+    return {
+      commit: written.main,
+      result: { main, claims, branches, problems, stopped: new Set(), events, retired },
+    };
   }
 
   /**
@@ -185,9 +217,7 @@ export class BranchMirror {
     changes: readonly Change[],
     branches: ReadonlyMap<string, Branch>,
   ): Promise<Set<string>> {
-    const removed = changes.filter(
-      (change) => change.wanted?.length === 0 && (change.branch?.base.network.length ?? 0) > 0,
-    );
+    const removed = changes.filter(isRemoval);
     if (removed.length === 0) return new Set();
     const before = await this.#stateBefore(step);
     const confirmed = await this.#confirmed(step, before, removed);
@@ -256,6 +286,11 @@ export class BranchMirror {
     }
     return { cleanedLately, configuredBefore };
   }
+}
+
+/** Whether a change takes all interfaces away that a CR gave the node. */
+function isRemoval({ wanted, branch }: Change): boolean {
+  return wanted?.length === 0 && (branch?.base.network.length ?? 0) > 0;
 }
 
 /** Whether a rollback or an edit took the node's last interface away after `since`. */

@@ -10,7 +10,7 @@ import type { WantedInterface } from '../network/interface.ts';
 import type { ConfigRef, NodeIdentity } from '../network/node.ts';
 import { Batch } from '../store/model/batch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
-import type { Commit, Mark, Oid } from '../store/model/store-port.ts';
+import type { Commit, Mark, Oid, Person } from '../store/model/store-port.ts';
 import type { Store } from '../store/store.ts';
 import type { InventoryNode } from './home-port.ts';
 import { causeOf, type MainConfig, type MainState } from './main-branch.ts';
@@ -30,6 +30,16 @@ export interface Step {
   readonly inventory: readonly InventoryNode[];
   /** Position of each commit of main that is still to be mirrored. */
   readonly order: ReadonlyMap<Oid, number>;
+  /** Absent: `commit` is the commit that is mirrored. Present: the commit after it, which is not written yet. */
+  readonly lead?: Lead;
+}
+
+/** The commit of main that the branches' commits name, where it is written in one batch with them. */
+export interface Lead {
+  /** Has the commit of main and its move. */
+  readonly batch: Batch;
+  readonly commit: Mark;
+  readonly author: Person;
 }
 
 /** The commits to write on a node's branch. */
@@ -72,6 +82,25 @@ export class BranchWriter {
     const written: Written = { events: [], rejected: new Set(), problems: new Map() };
     await this.#divide(step, changes, branches, written);
     return written;
+  }
+
+  /**
+   * Writes the commit of main and the changes that it asks for in one batch: all of them, or none.
+   * @returns the ID of main's commit
+   * @throws MultinicError as `Store.write`
+   */
+  async writeWithMain(
+    step: Step & { readonly lead: Lead },
+    changes: readonly Change[],
+    branches: Map<string, Branch>,
+  ): Promise<Written & { readonly main: Oid }> {
+    const written: Written = { events: [], rejected: new Set(), problems: new Map() };
+    const plan = new Batches(step, written);
+    const oids = await this.#store.write(plan.of(changes));
+    checkpoint('mirror.main');
+    checkpoint('mirror.branches');
+    await this.#remember(plan, oids, branches);
+    return { ...written, main: oids[step.lead.commit.mark - 1]! };
   }
 
   /**
@@ -173,7 +202,7 @@ class Batches {
   }
 
   of(changes: readonly Change[]): Batch {
-    const batch = new Batch();
+    const batch = this.#step.lead?.batch ?? new Batch();
     for (const change of changes) {
       try {
         const events: MirrorEvent[] = [];
@@ -238,6 +267,10 @@ function causeFor(change: Change, step: Step): Cause {
     change.config === undefined
       ? [[TRAILER.config, formatConfigRef(change.node.source)] as const]
       : causeOf(change.config);
+  if (step.lead !== undefined) {
+    const { author, commit } = step.lead;
+    return { author, trailers: [...trailers, [TRAILER.mainCommit, commit]], notBefore: commit };
+  }
   const { name, email } = step.commit.author;
   return {
     author: step.order.has(step.commit.oid) ? { name, email } : CONTROLLER,

@@ -1,15 +1,16 @@
-// The mirror turns CRs into commits: first on main, one commit for each generation seen; then on the nodes' branches,
-// for each commit of main in order. It compares the CR with a branch's base and never with the tip, so a revert holds.
+// The mirror turns CRs into commits: on main, one commit for each generation seen; then on the nodes' branches, for each
+// commit of main in order. It compares the CR with a branch's base and never with the tip, so a revert holds.
 
 import type { Logger } from 'pino';
 import { checkpoint } from '../api/checkpoint.ts';
 import { DEFAULTS } from '../api/defaults.ts';
-import { MultinicError, type Problem } from '../api/errors.ts';
+import { concerns, MultinicError, type Problem } from '../api/errors.ts';
 import type { Branch, Branches } from '../history/node-branch.ts';
 import { headOf, move, spec, type Cause, type Head } from '../history/branch-commits.ts';
 import { formatConfigRef, TRAILER } from '../history/commit-format.ts';
 import { MAIN, MIRRORED } from '../history/refs.ts';
 import { Batch } from '../store/model/batch.ts';
+import { CONTROLLER } from '../store/model/committer.ts';
 import { satisfies } from '../network/interface.ts';
 import type { Mark, Oid, Person } from '../store/model/store-port.ts';
 import { retryOnLostRace } from '../store/race.ts';
@@ -153,8 +154,13 @@ export class Mirror {
     this.#cursor ??= await this.#readCursor();
     const judged = this.#judge.judge(list, await this.main());
     const slice = new Slice(this.#sliceMs);
-    const doubts = await this.#commitConfigs(list, judged.valid, slice);
-    const result = await this.#mirrorCommits(inventory, this.#cursor, slice);
+    const main = await this.main();
+    const { changes, doubts } = this.#changes(list, judged.valid, main);
+    let result = await this.#writeTogether(changes, inventory, this.#cursor);
+    if (result === undefined) {
+      await this.#commitConfigs(changes, slice);
+      result = await this.#mirrorCommits(inventory, this.#cursor, slice);
+    }
     return {
       ...result,
       behind: behind(list, judged, result.main, doubts),
@@ -216,13 +222,12 @@ export class Mirror {
     return { batch, branch, head: spec(batch, headOf(branch), wanted, cause) };
   }
 
-  /** One commit on main for each CR that is new, changed, or gone; several in one batch. */
-  async #commitConfigs(
+  /** The CRs that are new, changed or gone, and the CRs that may be gone, each with the reason for the doubt. */
+  #changes(
     list: ConfigList,
     valid: ReadonlyMap<string, ValidConfig>,
-    slice: Slice,
-  ): Promise<Map<string, string>> {
-    const main = await this.main();
+    main: MainState,
+  ): { readonly changes: ConfigChange[]; readonly doubts: Map<string, string> } {
     const changes = this.#changesOf(main, valid);
     const listed = new Set(list.configs.map((object) => formatConfigRef(object.ref)));
     const doubts = new Map<string, string>();
@@ -232,10 +237,53 @@ export class Mirror {
       if (doubt === undefined) changes.push({ key, before, after: undefined });
       else doubts.set(key, doubt);
     }
+    return { changes, doubts };
+  }
+
+  /**
+   * Writes the change of one CR and what it asks of the nodes in one batch. A kill may leave any part of the refs moved:
+   * a branch whose commit of main never became main's tip has what the CR wants, so the next pass commits main alone.
+   * @returns undefined: the parts have to be written one after the other
+   */
+  async #writeTogether(
+    changes: readonly ConfigChange[],
+    inventory: readonly InventoryNode[],
+    cursor: Cursor,
+  ): Promise<BranchesResult | undefined> {
+    const main = await this.main();
+    const [change, ...others] = changes;
+    if (change === undefined || others.length > 0 || cursor.reached !== main.commit) return undefined;
+    const batch = new Batch();
+    const author = change.writer ?? CONTROLLER;
+    const mark = commitConfig(batch, main.commit, change.before, change.after, author);
+    batch.move(MAIN, mark, main.commit);
+    const passed = moveCursor(batch, cursor, main.commit);
+    const step = {
+      commit: await this.#store.reader.commit(main.commit),
+      main: { commit: main.commit, configs: configsAfter(main, change) },
+      inventory,
+      order: new Map(),
+      lead: { batch, commit: mark, author },
+    };
+    const written = await this.#branchMirror.runWithMain(step).catch((error: unknown) => {
+      if (concerns(error, 'store')) throw error;
+      // One node's trouble or a lost race: the single writes leave the others out of it.
+      this.#log.info({ err: error, config: change.key }, 'main and the branches are written one by one');
+      return undefined;
+    });
+    if (written === undefined) return undefined;
+    this.#committed(change, written.commit);
+    this.#states.clear();
+    this.#cursor = { stored: passed ? main.commit : cursor.stored, reached: written.commit };
+    this.#events.push(...written.result.events);
+    return { ...written.result, main: await this.main(), events: this.#events.splice(0) };
+  }
+
+  /** One commit on main for each CR that is new, changed, or gone; several in one batch. */
+  async #commitConfigs(changes: readonly ConfigChange[], slice: Slice): Promise<void> {
     // At least one batch is written, so every pass comes nearer to the end.
     for (let start = 0; start < changes.length && (start === 0 || !slice.over); start += CONFIGS_AT_ONCE)
       await this.#writeConfigs(changes.slice(start, start + CONFIGS_AT_ONCE));
-    return doubts;
   }
 
   #changesOf(main: MainState, valid: ReadonlyMap<string, ValidConfig>): ConfigChange[] {
@@ -259,19 +307,16 @@ export class Mirror {
     let tip: Oid | Mark = main.commit;
     for (const { before, after, writer } of changes) tip = commitConfig(batch, tip, before, after, writer);
     batch.move(MAIN, tip, main.commit);
-    const passed = this.#cursor?.reached === main.commit && this.#cursor.stored !== main.commit;
-    if (passed) batch.move(MIRRORED, main.commit, this.#cursor!.stored ?? null);
+    const passed = this.#cursor !== undefined && moveCursor(batch, this.#cursor, main.commit);
     const commits = await this.#store.write(batch);
     if (passed) this.#cursor = { stored: main.commit, reached: main.commit };
     for (const [index, change] of changes.entries()) this.#committed(change, commits[index]!);
     checkpoint('mirror.main');
   }
 
-  #committed({ key, after }: ConfigChange, commit: Oid): void {
-    const configs = new Map(this.#main!.configs);
-    if (after === undefined) configs.delete(key);
-    else configs.set(key, after);
-    this.#main = { commit, configs };
+  #committed(change: ConfigChange, commit: Oid): void {
+    const { key, after } = change;
+    this.#main = { commit, configs: configsAfter(this.#main!, change) };
     this.#states.set(commit, this.#main);
     this.#log.info(
       { config: key, commit, generation: after?.generation },
@@ -325,6 +370,21 @@ export class Mirror {
     if (commit === tip.commit) return tip;
     return this.#states.get(commit) ?? readMain(this.#store.reader, commit, tip);
   }
+}
+
+/** The CRs of main after a change. */
+function configsAfter({ configs }: MainState, { key, after }: ConfigChange): Map<string, MainConfig> {
+  const changed = new Map(configs);
+  if (after === undefined) changed.delete(key);
+  else changed.set(key, after);
+  return changed;
+}
+
+/** Moves the stored cursor to main's tip, if the branches reflect this tip already. @returns whether it moves */
+function moveCursor(batch: Batch, { stored, reached }: Cursor, tip: Oid): boolean {
+  if (reached !== tip || stored === tip) return false;
+  batch.move(MIRRORED, tip, stored ?? null);
+  return true;
 }
 
 /** The base cannot be read, so only the CR can say what the node should have. */

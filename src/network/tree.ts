@@ -1,9 +1,9 @@
 // A node's tree: node.yaml and the managed files, under the paths that they have on the host.
 
-import { createHash, type Hash } from 'node:crypto';
 import { InvalidInputError, type Problem } from '../api/errors.ts';
 import type { Oid } from '../api/oid.ts';
 import { checkNetwork } from './check.ts';
+import { FOLDER, hashObject, hashTree } from './git-object.ts';
 import { MAX_INTERFACES, type Network } from './interface.ts';
 import { parseNode, renderNode, type NodeIdentity } from './node.ts';
 import type { Files } from './renderer.ts';
@@ -95,21 +95,14 @@ export function treeId(files: Files): Oid {
 type Folder = Map<string, string | Folder>;
 
 function hashFolder(folder: Folder): Buffer {
-  const entries = [...folder]
+  const items = [...folder]
     .filter(([, entry]) => typeof entry === 'string' || entry.size > 0)
     .map(([name, entry]) =>
       typeof entry === 'string'
-        ? { sort: Buffer.from(name), line: `100644 ${name}\0`, oid: hashObject('blob', Buffer.from(entry)) }
-        : { sort: Buffer.from(`${name}/`), line: `40000 ${name}\0`, oid: hashFolder(entry) },
-    )
-    // git compares bytes, a folder's name as if it ended in a slash.
-    .sort((a, b) => Buffer.compare(a.sort, b.sort));
-  return hashObject('tree', Buffer.concat(entries.flatMap(({ line, oid }) => [Buffer.from(line), oid])));
-}
-
-function hashObject(type: 'blob' | 'tree', content: Buffer): Buffer {
-  const hash: Hash = createHash('sha1');
-  return hash.update(`${type} ${content.length}\0`).update(content).digest();
+        ? { mode: '100644', name, oid: hashObject('blob', Buffer.from(entry)) }
+        : { mode: FOLDER, name, oid: hashFolder(entry) },
+    );
+  return hashTree(items);
 }
 
 function invalid(problems: readonly Problem[]): InvalidInputError {

@@ -9,7 +9,16 @@ import { git, gitFailure, tryGit } from './git/git.ts';
 import { isRef } from './model/ref-names.ts';
 import { parseCommit, parseTree, TREE_MODE } from './model/objects.ts';
 import { RecentMap } from './git/recent.ts';
-import type { Commit, Listing, LogOptions, ObjectHead, Oid, Reader, TreeEntry } from './model/store-port.ts';
+import type {
+  Commit,
+  FolderEntry,
+  Listing,
+  LogOptions,
+  ObjectHead,
+  Oid,
+  Reader,
+  TreeEntry,
+} from './model/store-port.ts';
 import { MAX_COMMIT_BYTES, NODE_TREE, OWN_TREE, type TreeBounds } from './model/tree-bounds.ts';
 
 /** The empty tree, which git knows without storing it. */
@@ -96,6 +105,11 @@ class GitReader implements Reader {
     if (root !== undefined)
       await this.#walk(root, path === '' ? '' : `${path}/`, { bounds, listing, entries: 0 });
     return listing;
+  }
+
+  async folder(treeish: Oid, path: string): Promise<readonly FolderEntry[]> {
+    const tree = await this.#tree(treeish, path, OWN_TREE);
+    return tree === undefined ? [] : parseTree(tree.data);
   }
 
   blob(oid: Oid): Promise<string> {

@@ -15,6 +15,7 @@ import { importCommits, importStream, isMark } from './git/fast-import.ts';
 import { LOCK_FILE } from './git/store-lock.ts';
 import { expectRef } from './model/ref-names.ts';
 import { MAIN_REF, WRITER_REF } from './model/store-refs.ts';
+import { namedMarks, predictId } from './git/predicted-id.ts';
 import { openReader } from './reader.ts';
 import { clearAndTakeOver, clearLeftovers } from './git/recovery.ts';
 import { KnownRefs } from './known-refs.ts';
@@ -230,13 +231,16 @@ export class Store {
     checkMoves(batch);
     await this.#recover();
     await this.#refuseRejected(batch);
-    const stream = importStream(batch.commits, await this.#times(batch.commits));
+    const times = await this.#times(batch.commits);
+    const named = await this.#predictNamed(batch.commits, times);
+    const stream = importStream(batch.commits, times, named);
     // Loose objects round up to blocks, so the objects need up to twice the room of the input.
     await expectRoom(this.dir, 2 * stream.length);
     try {
       checkpoint('store.import');
       const oids =
         batch.commits.length === 0 ? [] : await importCommits(this.dir, stream, batch.commits.length);
+      expectPredicted(named, oids);
       checkpoint('store.imported');
       // Sync the objects before any ref names them: a ref must never be more durable than its objects.
       await this.#folders.objects();
@@ -287,10 +291,21 @@ export class Store {
       const before = commit.parents.map((parent) =>
         isMark(parent) ? times[parent.mark - 1] : timeOf.get(parent),
       );
-      const earliest = Math.max(now, commit.notBefore ?? 0);
+      const bound = commit.notBefore ?? 0;
+      const earliest = Math.max(now, typeof bound === 'number' ? bound : (times[bound.mark - 1] ?? 0));
       times.push(before.reduce<number>((newest, time) => Math.max(newest, time ?? 0), earliest));
     }
     return times;
+  }
+
+  /** Ids of the commits that other commits of the batch name, at their index. */
+  async #predictNamed(commits: readonly NewCommit[], times: readonly number[]): Promise<Oid[]> {
+    const ids: Oid[] = [];
+    for (const { mark } of namedMarks(commits)) {
+      const commit = commits[mark - 1];
+      if (commit !== undefined) ids[mark - 1] = await predictId(this.reader, commit, times[mark - 1] ?? 0);
+    }
+    return ids;
   }
 
   /** Finds out why a write failed by reading the refs, because git's messages vary. */
@@ -354,6 +369,16 @@ export class Store {
     batch.move(MAIN_REF, root, null);
     await this.write(batch);
   }
+}
+
+/** Expects that git gave the predicted ids: a commit must not name another commit than the one of its batch. */
+function expectPredicted(predicted: readonly Oid[], oids: readonly Oid[]): void {
+  const wrong = predicted.findIndex((oid, index) => oid !== undefined && oid !== oids[index]);
+  if (wrong === -1) return;
+  throw new MultinicError(
+    'InvalidBatch',
+    `commit ${oids[wrong]} was expected to be ${predicted[wrong]}; this is a defect, please report it`,
+  );
 }
 
 function lostRace(refs: readonly string[], cause?: unknown): MultinicError {

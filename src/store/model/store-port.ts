@@ -43,6 +43,11 @@ export interface TreeEntry {
   readonly oid: Oid;
 }
 
+/** A file or folder of one folder. */
+export interface FolderEntry extends TreeEntry {
+  readonly name: string;
+}
+
 export interface ObjectHead {
   /** `commit`, `tree`, `blob`, `tag`. */
   readonly type: string;
@@ -85,6 +90,11 @@ export interface Reader {
    * @throws MultinicError `TreeTooLarge`
    */
   list(treeish: Oid, path?: string, bounds?: TreeBounds): Promise<Listing>;
+  /**
+   * The files and folders of one folder, without what lies deeper; empty when the commit does not have the folder.
+   * @param path of the folder; empty: the root
+   */
+  folder(treeish: Oid, path: string): Promise<readonly FolderEntry[]>;
   blob(oid: Oid): Promise<string>;
   /**
    * Contents of all files of a commit or tree, by path.
@@ -115,12 +125,13 @@ export interface NewCommit {
   readonly author: Person;
   readonly subject: string;
   readonly body?: string;
-  readonly trailers: readonly (readonly [key: string, value: string])[];
+  /** A mark as a value stands for the id of an earlier commit of the batch whose parents have ids. */
+  readonly trailers: readonly (readonly [key: string, value: string | Mark])[];
   /**
-   * Earliest time of the commit, seconds since 1970: the time of the commit that asks for this one, even if the clock
-   * is behind it.
+   * Earliest time of the commit, seconds since 1970, or an earlier commit of the batch: the commit that asks for this
+   * one, even if the clock is behind it.
    */
-  readonly notBefore?: number;
+  readonly notBefore?: number | Mark;
 }
 
 /** The authenticated caller, with its rights. */
