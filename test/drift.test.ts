@@ -283,6 +283,35 @@ test('a difference that comes back is repaired three times, and then told', asyn
   expect(mtuOf(await host(local, ONE))).toBe(1500);
 }, 120_000);
 
+test('a NIC that something renames at each boot is a fight after three boots, and the message names cloud-init', async () => {
+  await using local = await LocalRun.start();
+  const mac = '02:00:00:00:01:01';
+  const nameOf = async (): Promise<string> =>
+    (await host(local, ONE)).links.find((each) => each.mac === mac)!.name;
+  const boot = (index: number): Promise<void> =>
+    local.editHost(ONE, (machine) => {
+      machine.bootId = `boot-${index}`;
+      machine.links.find((each) => each.mac === mac)!.name = 'ens6';
+    });
+  const expected = ['Applied'];
+  for (const index of [1, 2, 3]) {
+    await boot(index);
+    expected.unshift('Applied', 'Drifted');
+    await untilResults(local, ONE, expected);
+    await local.settled();
+    expect(await nameOf()).toBe('multinic0');
+  }
+  await boot(4);
+  await untilResults(local, ONE, ['Drifted', ...expected]);
+  const { nodes } = await local.untilStatus('it is a fight', (report) =>
+    report.nodes.some(({ node, reason }) => node === ONE && reason === 'DriftFight'),
+  );
+  expect(nodes.find(({ node }) => node === ONE)!.message).toMatch(
+    /comes back after each repair: 02:00:00:00:01:01 is named ens6 instead of multinic0\. Find the cause on the host \(cloud-init may rename/,
+  );
+  expect(await nameOf()).toBe('ens6');
+}, 120_000);
+
 test('a boot is looked at, also one that came while no controller ran', async () => {
   await using local = await LocalRun.start();
   await local.stop();

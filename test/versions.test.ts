@@ -2,7 +2,7 @@
 // takes it over untouched, and goes on from there.
 
 import { readdirSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -157,6 +157,58 @@ describe.each(
     });
   });
 
+  describe('is observed', () => {
+    let local: LocalRun;
+    let before: HomeState;
+    const EDITED = 'ubuntu-plain';
+    const file = 'etc/netplan/90-multinic0.yaml';
+    beforeAll(async () => {
+      local = await unpack(version);
+      const text = (await local.hostFile(EDITED, file))!;
+      await writeFile(join(local.hostRoot(EDITED), file), text.replace('mtu: 1500', 'mtu: 1300'));
+      before = await stateOf(local);
+      await local.launch();
+      await local.settled();
+    });
+    afterAll(() => local[Symbol.asyncDispose]());
+
+    test('all hosts: what somebody did before the upgrade is told, and nothing is repaired by itself', async () => {
+      const asked = Date.now();
+      await local.run('observe', '--all');
+      const configured = (await local.status())!.nodes.flatMap(({ node, state }) =>
+        state === 'Configured' ? [node!] : [],
+      );
+      expect(configured.length).toBeGreaterThan(5);
+      await local.until('all are observed', () => observedSince(local, configured, asked), 90_000);
+      await local.settled();
+      const drift = await local.git('log', '-1', '--format=%s%n%b', `outcome/${EDITED}`);
+      expect(drift).toMatch(/^ubuntu-plain: Drifted from [0-9a-f]{10} \(1 difference\)\n/);
+      expect(drift).toContain(`${file} was changed: mtu 1300 instead of mtu 1500`);
+      expect(drift).toContain('First-Observation: true');
+      await local.untilStatus('it is told', ({ nodes }) =>
+        nodes.some(
+          ({ node, state, reason }) => node === EDITED && state === 'Failed' && reason === 'Drifted',
+        ),
+      );
+      expect((await local.node(EDITED)).message).toContain('found by the first observation');
+      const after = await stateOf(local);
+      expect(after.hosts).toEqual(before.hosts);
+      const moved = Object.keys(after.refs).filter((ref) => after.refs[ref] !== before.refs[ref]);
+      expect(moved).toEqual([`refs/heads/outcome/${EDITED}`]);
+    });
+
+    test('and a person who asks has it put right; the next drift is repaired', async () => {
+      await local.run('retry', EDITED);
+      await local.untilStatus('it is right', ({ nodes }) =>
+        nodes.some(({ node, state }) => node === EDITED && state === 'Configured'),
+      );
+      expect(await local.hostFile(EDITED, file)).toContain('mtu: 1500');
+      await rm(join(local.hostRoot(EDITED), file));
+      await local.run('observe', EDITED);
+      await local.until('it is repaired', async () => (await local.hostFile(EDITED, file)) !== undefined);
+    });
+  });
+
   describe('goes on', () => {
     let local: LocalRun;
     beforeAll(async () => {
@@ -243,6 +295,14 @@ describe.each(
     });
   });
 });
+
+/** Whether each of these hosts was looked at since. */
+async function observedSince(local: LocalRun, nodes: readonly string[], since: number): Promise<boolean> {
+  // A request writes the file at once.
+  await local.run('observe', nodes[0]!);
+  const { hosts } = await json<{ hosts: Record<string, { at?: number }> }>(local, 'observed.json');
+  return nodes.every((node) => (hosts[node]?.at ?? 0) >= since);
+}
 
 interface Status {
   readonly conditions: object;

@@ -6,6 +6,8 @@ import { driftOf, fightsOf, type RepairLimits } from '../scheduler/drift.ts';
 
 type History = readonly OutcomeRecord[];
 
+const RENAMERS =
+  ' (cloud-init may rename NICs at each boot, unless /etc/cloud/cloud.cfg.d/99-disable-network-config.cfg says network: {config: disabled})';
 /** Number of differences that a message names. */
 const MAX_NAMED = 3;
 
@@ -13,8 +15,9 @@ const MAX_NAMED = 3;
 export function describeDrift(node: string, history: History, reason: 'Drifted' | 'DriftFight'): string {
   const drift = driftOf(history);
   if (reason === 'DriftFight' && drift !== undefined) {
-    const back = describeAll(fightsOf(history, drift));
-    return `comes back after each repair: ${back}. Find the cause on the host, then run multinic retry ${node}`;
+    const fights = fightsOf(history, drift);
+    const hint = fights.some(({ kind }) => kind === 'LinkRenamed') ? RENAMERS : '';
+    return `comes back after each repair: ${describeAll(fights)}. Find the cause on the host${hint}, then run multinic retry ${node}`;
   }
   const old = drift?.first === true ? ' (found by the first observation, so it may be old)' : '';
   return `${differencesOf(history)}${old}: ${describeRemedy(node, drift?.differences ?? [])}`;
