@@ -1,4 +1,4 @@
-// Backups of files that a run replaces or removes: the newest five of each file, in a folder beside it.
+// Backups of orphans and other files that a run removes or replaces: the newest five of each file, in a folder beside it.
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { makeFolder, replaceFile } from './durable-file.ts';

@@ -1,5 +1,5 @@
 // Orphans: managed files on the host that the commit does not have, or whose NIC is gone. A run backs each up
-// (files/backups.ts) and removes it.
+// (files/backups.ts keeps five) and removes it.
 import type { Files } from '../../network/renderer.ts';
 import type { ManagedNic } from '../files/managed-files.ts';
 
