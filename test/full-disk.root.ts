@@ -1,10 +1,12 @@
 // A disk that is really full takes a mount: first under a controller, then under an agent.
 
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { BackgroundBackup } from '../src/controller/background-backup.ts';
 import type { Network } from '../src/network/interface.ts';
 import {
   Folder,
@@ -117,4 +119,42 @@ describe('a full disk under the root of a host', () => {
     expect(end.outcome).toMatchObject({ result: 'Failed', reason: 'HostReadOnly' });
     expect(hostFiles(root)).toEqual(before);
   });
+});
+
+test('a full disk under scheduled backups: the oldest makes room, the only one stays, and it goes on when there is room', async () => {
+  const folder = new Folder();
+  const dir = join(folder.path, 'backups');
+  mkdirSync(dir);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=100m', 'multinic-test', dir]);
+  const store = await TestStore.open(join(folder.path));
+  const ballast = (mib: number): void => writeFileSync(join(dir, 'ballast'), Buffer.alloc(mib * 1024 * 1024));
+  const bundles = (): string[] => readdirSync(dir).filter((name) => name.endsWith('.bundle'));
+  const said: string[] = [];
+  let now = Date.UTC(2026, 0, 1);
+  const log = pino({ level: 'info' }, { write: (line: string) => said.push(line) });
+  const schedule = { dir, everyMs: 3_600_000, keep: 2 };
+  const backups = new BackgroundBackup(store.store.dir, schedule, log, () => now);
+  const next = async (): Promise<string[]> => {
+    now += 3_600_000;
+    backups.startIfDue();
+    await backups.idle();
+    return bundles();
+  };
+  try {
+    await store.commit('netplan', [nic(0)]);
+    await next();
+    expect(await next()).toHaveLength(2);
+    const [, newest] = bundles();
+    ballast(50);
+    // Even without the oldest there is no room.
+    expect(await next()).toEqual([newest]);
+    expect(said.at(-1)).toMatch(/MiB are free at .*backups.*make room.*DiskFull/);
+    expect(await next()).toEqual([newest]);
+    rmSync(join(dir, 'ballast'));
+    expect(await next()).toEqual([newest, expect.any(String)]);
+  } finally {
+    await store.close();
+    execFileSync('umount', ['--lazy', dir]);
+    folder[Symbol.dispose]();
+  }
 });

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { DEFAULTS, LEASE_DEFAULTS } from './defaults.ts';
+import { BACKUP_DEFAULTS, DEFAULTS, LEASE_DEFAULTS } from './defaults.ts';
 import { AgentJob } from './job.ts';
 
 const ROOT = new URL('../../', import.meta.url);
@@ -12,12 +12,14 @@ function read(file: string): string {
 
 describe('the defaults of the program', () => {
   test("are those of the chart's values.yaml", () => {
-    const { agent, controller } = parse(read('deploy/helm/values.yaml')) as {
+    const { agent, controller, backup } = parse(read('deploy/helm/values.yaml')) as {
       agent: object;
       controller: { lease: object };
+      backup: object;
     };
     expect(agent).toMatchObject(DEFAULTS);
     expect(controller.lease).toEqual(LEASE_DEFAULTS);
+    expect(backup).toMatchObject(BACKUP_DEFAULTS);
   });
 
   test.each(['jobs', 'stopAfter', 'maxRemoval', 'apply'] as const)('docs/kubernetes.md has %s', (name) => {

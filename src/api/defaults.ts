@@ -4,6 +4,9 @@
  */
 export const LEASE_DEFAULTS = { duration: 30, renewDeadline: 20, retryPeriod: 4 } as const;
 
+/** Hours from one backup to the next, and the number of backups that stay, where a folder for backups is given. */
+export const BACKUP_DEFAULTS = { interval: 24, keep: 7 } as const;
+
 /** The default values of the program. The chart's values.yaml has the same values. */
 export const DEFAULTS = {
   /** Number of Jobs that may wait or run at the same time. */

@@ -2,6 +2,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { MultinicError } from '../api/errors.ts';
 import { GROUPS, type Group } from '../api/multinicbizconfig.ts';
 import { groups } from './groups.ts';
+import { backupOf, withBackups, type BackupFlags } from './backup-schedule.ts';
 import { limitsOf, withLimits, type LimitFlags } from './limits.ts';
 import { port, wholeNumber } from './option-values.ts';
 import { DEFAULTS, LEASE_DEFAULTS } from '../api/defaults.ts';
@@ -9,7 +10,7 @@ import { APPLY_MODES } from '../api/job.ts';
 import type { LeaseTiming } from '../kube/lease.ts';
 import { readPodSettings, type PodSettings } from '../kube/pod-settings.ts';
 
-interface Flags extends LimitFlags {
+interface Flags extends LimitFlags, BackupFlags {
   readonly kubeconfig?: string;
   readonly store: string;
   readonly groups: Group[];
@@ -37,7 +38,7 @@ export function addControllerCommand(program: Command): void {
     .option('--kubeconfig <file>', 'instead of the pod’s own account')
     .option('--store <dir>', 'the config store, on a volume that stays', '/var/lib/multinic/store.git')
     .option('--groups <list>', 'API groups that are watched', groups, [...GROUPS]);
-  withLease(withRuns(withLimits(command)))
+  withBackups(withLease(withRuns(withLimits(command))))
     .option('--port <port>', 'HTTPS: the store and the API', port, 8443)
     .option('--health-port <port>', 'HTTP: /healthz, /readyz, /livez, /metrics', port, 8080)
     .option('--tls-secret <name>', 'Secret with tls.crt, tls.key and ca.crt; without it they are made')
@@ -85,6 +86,7 @@ Example:
         ...(flags.tlsSecret !== undefined && { tlsSecret: flags.tlsSecret }),
         jobTtl: flags.jobTtl,
         startLimit: flags.startLimit,
+        ...backupOf(flags),
         ...limitsOf(flags, { apply: flags.apply, probes: flags.probes, deadlineSeconds: flags.deadline }),
         log: createLog(flags.logLevel),
         signal: abort.signal,

@@ -1,12 +1,15 @@
 import type { Command } from 'commander';
+import { stat } from 'node:fs/promises';
+import { MultinicError } from '../api/errors.ts';
 import type { ControllerEvent } from '../controller/sink-port.ts';
+import { backupOf, withBackups, type BackupFlags } from './backup-schedule.ts';
 import { limitsOf, withLimits, type LimitFlags } from './limits.ts';
 import { port } from './option-values.ts';
 import { paint, print } from './output.ts';
 import { DEFAULTS } from '../api/defaults.ts';
 import { EXIT } from '../api/exit-codes.ts';
 
-interface Flags extends LimitFlags {
+interface Flags extends LimitFlags, BackupFlags {
   readonly once: boolean;
   readonly init?: string;
   readonly host: string;
@@ -26,7 +29,7 @@ export function addLocalCommand(program: Command): void {
     .option('--init <template>', 'make the home from a template folder first, if it is not there')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <port>', 'port of the store and the API; 0: any (default: 8080, with --once 0)', port);
-  withLimits(command)
+  withBackups(withLimits(command))
     .addHelpText(
       'after',
       `
@@ -47,6 +50,7 @@ Examples:
       if (flags.init !== undefined) await initLocalHome(dir, flags.init);
       // Check the home first, because the log makes its folder.
       await expectHome(dir);
+      if (flags.backupDir !== undefined) await expectFolder(flags.backupDir);
       const abort = new AbortController();
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort());
       const configured = await runLocal({
@@ -55,6 +59,7 @@ Examples:
         port: flags.port ?? (flags.once ? 0 : 8080),
         once: flags.once,
         agent: agentOf(process.argv[1]!),
+        ...backupOf(flags),
         ...limitsOf(flags, {
           apply: DEFAULTS.apply,
           probes: DEFAULTS.probes,
@@ -68,6 +73,13 @@ Examples:
       });
       if (flags.once && !configured) process.exitCode = EXIT.unsettled;
     });
+}
+
+/** @throws MultinicError `NotWritable`: a controller that finds no folder would say so in its log alone */
+async function expectFolder(dir: string): Promise<void> {
+  const found = await stat(dir).catch(() => undefined);
+  if (found?.isDirectory() === true) return;
+  throw new MultinicError('NotWritable', `--backup-dir ${dir} is no folder: make it, or name another`);
 }
 
 function printEvent(event: ControllerEvent): void {

@@ -15,6 +15,7 @@ function metrics(): Metrics {
     answers: new Map(),
     store: async () => ({ bytes: 123, freeBytes: 456 }),
     certificateEnd: () => Date.UTC(2030, 0, 1),
+    lastBackup: async () => Date.UTC(2030, 0, 1),
   });
 }
 
@@ -72,6 +73,7 @@ test('has the build, the store, the certificate, the last pass and the changes t
   expect(text).toContain('multinic_store_bytes 123');
   expect(text).toContain('multinic_store_free_bytes 456');
   expect(text).toContain(`multinic_certificate_expiry_timestamp_seconds ${Date.UTC(2030, 0, 1) / 1000}`);
+  expect(text).toContain(`multinic_last_backup_timestamp_seconds ${Date.UTC(2030, 0, 1) / 1000}`);
   expect(text).toContain('multinic_changes_stopped 2');
   expect(text).toContain('multinic_configs_stalled 2');
   const [, passed] = /^multinic_last_pass_timestamp_seconds ([\d.]+)$/m.exec(text)!;

@@ -20,6 +20,8 @@ export interface Gauges {
   readonly store: () => Promise<{ readonly bytes: number; readonly freeBytes: number } | undefined>;
   /** End of the certificate of the store's server, milliseconds since 1970. */
   readonly certificateEnd: () => number | undefined;
+  /** Begin of the newest scheduled backup, milliseconds since 1970; 0: there is none; undefined: none are written. */
+  readonly lastBackup: () => Promise<number | undefined>;
   /** Number of the API server's answers, by `<method> <status>`. */
   readonly answers: ReadonlyMap<string, number>;
 }
@@ -264,7 +266,7 @@ function stoppedChanges({ decisions, facts }: Snapshot): Set<string> {
 }
 
 /** Gauges of the program and its store, which are read at each scrape. */
-function registerOperating(registry: Registry, { store, certificateEnd }: Gauges): void {
+function registerOperating(registry: Registry, { store, certificateEnd, lastBackup }: Gauges): void {
   const build = new Gauge({
     name: 'multinic_build_info',
     help: 'Version and commit of this program; the value is 1.',
@@ -298,6 +300,17 @@ function registerOperating(registry: Registry, { store, certificateEnd }: Gauges
       collect() {
         const end = certificateEnd();
         if (end !== undefined) this.set(end / 1000);
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      name: 'multinic_last_backup_timestamp_seconds',
+      help: 'Begin of the newest scheduled backup; 0: there is none.',
+      registers: [],
+      async collect() {
+        const at = await lastBackup();
+        if (at !== undefined) this.set(at / 1000);
       },
     }),
   );

@@ -17,8 +17,9 @@ import {
 import { healthOf, type Health } from '../controller/health.ts';
 import { Loop } from '../controller/loop.ts';
 import { Pass, type PassOptions } from '../controller/pass.ts';
-import { BackgroundMaintenance } from '../controller/background-maintenance.ts';
+import type { BackupSchedule } from '../controller/background-backup.ts';
 import { PassTrigger } from '../controller/pass-trigger.ts';
+import { StoreCare } from '../controller/store-care.ts';
 import { NodeBranchPolicy } from '../history/policy.ts';
 import { serve } from '../store/server/serve.ts';
 import { measuredStore, type StoreSize } from '../store/care/size.ts';
@@ -65,6 +66,8 @@ export interface KubeOptions
   readonly jobTtl: number;
   /** Seconds that a Job's pod may take to start. */
   readonly startLimit: number;
+  /** Backups of the store that the leader writes by itself. */
+  readonly backup?: BackupSchedule;
   readonly log: Logger;
   /** Ends this replica: the running pass ends, the Lease is given back. */
   readonly signal: AbortSignal;
@@ -94,6 +97,7 @@ export async function runInCluster(options: KubeOptions): Promise<void> {
     // A store that cannot be measured must not hide the other metrics.
     store: async () => leader?.storeSize().catch(() => undefined),
     certificateEnd: () => leader?.certificateEnd(),
+    lastBackup: async () => leader?.lastBackup().catch(() => undefined),
     answers: client.answers,
   });
   const probes = await serveProbes({
@@ -156,6 +160,7 @@ interface LeaderParts {
   readonly loop: Loop;
   readonly sink: KubeStatusSink;
   readonly endpoint: StoreEndpoint;
+  readonly care: StoreCare;
   /** Aborted when the leadership ends. */
   readonly over: AbortSignal;
 }
@@ -219,22 +224,23 @@ class Leader implements AsyncDisposable {
     const source = new KubeConfigSource({ client, informers: watches.configs, log });
     const pass = new Pass({ ...options, context, source, runner });
     cleanup.defer(() => context.observed.save());
-    const maintenance = new BackgroundMaintenance(store, log);
-    cleanup.defer(() => maintenance.close());
+    const care = new StoreCare(store, options.backup, log);
+    cleanup.defer(() => care.close());
     const loop = new Loop(context, pass, {
       passed: async (snapshot, ms) => {
         metrics.passed(snapshot, ms / 1000, context.reporter.statuses.values());
-        maintenance.startIfDue();
+        care.startIfDue();
         return false;
       },
       failed: () => {
         metrics.failed();
+        care.backups.startIfDue();
         return false;
       },
     });
     await takeLeaderLabel(client, namespace, pod);
     cleanup.defer(() => labelLeader(client, namespace, pod, false));
-    return new Leader({ context, loop, sink, over, endpoint }, cleanup.move());
+    return new Leader({ context, loop, sink, over, endpoint, care }, cleanup.move());
   }
 
   /** Runs passes until this leadership ends. @throws MultinicError `Fenced` */
@@ -267,6 +273,11 @@ class Leader implements AsyncDisposable {
   /** End of the certificate of the store's server, milliseconds since 1970. */
   certificateEnd(): number {
     return new X509Certificate(this.#parts.endpoint.certificate.cert).validToDate.getTime();
+  }
+
+  /** Begin of the newest backup, in milliseconds since 1970; 0: there is none; undefined: none are written. */
+  lastBackup(): Promise<number | undefined> {
+    return this.#parts.care.backups.newestAt();
   }
 
   /** The reason why the leader cannot serve. */

@@ -12,8 +12,9 @@ import { Pass, type PassOptions } from '../controller/pass.ts';
 import type { ControllerEvent } from '../controller/sink-port.ts';
 import { reportOf } from '../controller/status-report.ts';
 import { nodeViews, type Snapshot } from '../controller/config-status.ts';
-import { BackgroundMaintenance } from '../controller/background-maintenance.ts';
+import type { BackupSchedule } from '../controller/background-backup.ts';
 import { PassTrigger } from '../controller/pass-trigger.ts';
+import { StoreCare } from '../controller/store-care.ts';
 import { NodeBranchPolicy } from '../history/policy.ts';
 import { serve } from '../store/server/serve.ts';
 import { Store } from '../store/store.ts';
@@ -34,6 +35,8 @@ export interface LocalOptions
   readonly once: boolean;
   /** How an agent is started. */
   readonly agent: AgentCommand;
+  /** Backups of the store that the controller writes by itself. */
+  readonly backup?: BackupSchedule;
   readonly log: Logger;
   readonly onEvent: (event: ControllerEvent) => void;
   readonly onListening: (url: string) => void;
@@ -104,8 +107,8 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
 
   signal.addEventListener('abort', passTrigger.stop, { once: true });
   if (signal.aborted) passTrigger.stop();
-  const maintenance = new BackgroundMaintenance(store, log);
-  cleanup.defer(() => maintenance.close());
+  const care = new StoreCare(store, options.backup, log);
+  cleanup.defer(() => care.close());
   const source = home.configs;
   const pass = new Pass({ ...options, context, source, runner, observes: !options.once });
   cleanup.defer(() => context.observed.save());
@@ -114,7 +117,7 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
     failures = 0;
     await sink.save(reportOf(snapshot, reporter.statuses));
     checkpoint('local.saved');
-    maintenance.startIfDue();
+    care.startIfDue();
     // No event announces that a missing file stays missing, so look again after a while.
     if (source.undecided) setTimeout(passTrigger.fire, REMOVED_AFTER_MS).unref();
     return options.once && !source.undecided && isSettled(snapshot);
@@ -122,6 +125,7 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
   // A single failure may end by itself.
   const failed = (): boolean => (failures += 1) >= 2 && options.once;
   await new Loop(context, pass, { passed, failed }).run();
+  if (options.once) await care.backups.idle();
   // A push or a command noticed the lost fence first, so no pass has logged it.
   if (fenced) await store.expectFence();
   return reporter.snapshot !== undefined && isConfigured(reporter.snapshot);

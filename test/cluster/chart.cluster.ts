@@ -55,6 +55,7 @@ const VALUES: Readonly<Record<string, string | object>> = {
     },
     priorityClass: { preempt: true },
     storage: { storageClass: '-', accessModes: ['ReadWriteMany'], annotations: { a: 'b' }, size: '1.5Ti' },
+    backup: { enabled: true, interval: 6, keep: 28, storageClass: '-', annotations: { a: 'b' } },
     tls: { existingSecret: 'own' },
     service: { annotations: { a: 'b' }, ipFamilyPolicy: 'PreferDualStack', ipFamilies: ['IPv6', 'IPv4'] },
     serviceAccount: { annotations: { a: 'b' } },

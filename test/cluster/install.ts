@@ -25,9 +25,11 @@ const IMAGE = 'localhost/multinic-agent';
 const SOURCES = ['Dockerfile', '.dockerignore', 'package.json', 'package-lock.json', 'dist', 'crds'];
 export const RELEASE = 'multinic-agent';
 const DEPLOYMENT = 'deployment/multinic-agent-controller';
-const PVC = 'multinic-agent-store';
-/** Where the store is on the node of its volume. */
+/** Where the store, and its backups, are on the node of their volumes. */
 export const STORE_FOLDER = '/var/lib/multinic-test-store';
+export const BACKUP_FOLDER = '/var/lib/multinic-test-backup';
+const STORE = { claim: 'multinic-agent-store', folder: STORE_FOLDER } as const;
+const BACKUP = { claim: 'multinic-agent-backup', folder: BACKUP_FOLDER } as const;
 
 export type Group = 'multinic.io' | 'multinic.okestro.io';
 
@@ -50,6 +52,8 @@ export interface InstallOptions {
   readonly storeNode?: string;
   /** The volume is so large and no larger: `96m`. */
   readonly storeSize?: string;
+  /** The leader writes backups by itself, into a volume of their own. */
+  readonly backups?: true;
   /** Returns at once after `helm install`. */
   readonly wait?: false;
   readonly log?: Log;
@@ -110,7 +114,12 @@ export async function installMultinic(cluster: Cluster, options: InstallOptions 
   const multinic = new Multinic(cluster, namespace, image);
   await Promise.all([cluster.loadImage(image.archive), multinic.makeNamespace()]);
   await multinic.makeVolume(options.storeNode ?? cluster.nodes[0] ?? '', options.storeSize);
-  await multinic.helm('install', options);
+  const backup = { enabled: true, storageClass: '-' };
+  if (options.backups) await multinic.makeFolderVolume(options.storeNode ?? cluster.nodes[0] ?? '', BACKUP);
+  await multinic.helm('install', {
+    ...options,
+    ...(options.backups && { values: { ...options.values, backup } }),
+  });
   if (options.wait !== false) await multinic.rolledOut();
   return multinic;
 }
@@ -149,24 +158,33 @@ export class Multinic {
     });
   }
 
+  /** The volume of the store. */
+  makeVolume(node: string, size?: string): Promise<void> {
+    return this.makeFolderVolume(node, STORE, size);
+  }
+
   /** The volume that a provisioner would make: a folder of one node, so the controller runs there. */
-  async makeVolume(node: string, size?: string): Promise<void> {
-    await this.cluster.exec(node, ['mkdir', '-p', STORE_FOLDER]);
+  async makeFolderVolume(
+    node: string,
+    { claim, folder }: { readonly claim: string; readonly folder: string },
+    size?: string,
+  ): Promise<void> {
+    await this.cluster.exec(node, ['mkdir', '-p', folder]);
     if (size !== undefined)
-      await this.cluster.exec(node, ['mount', '-t', 'tmpfs', '-o', `size=${size}`, 'store', STORE_FOLDER]);
+      await this.cluster.exec(node, ['mount', '-t', 'tmpfs', '-o', `size=${size}`, 'store', folder]);
     // Nobody changes the owner of such a folder, and the controller is not root.
-    await this.cluster.exec(node, ['chmod', '0777', STORE_FOLDER]);
+    await this.cluster.exec(node, ['chmod', '0777', folder]);
     await this.apply({
       apiVersion: 'v1',
       kind: 'PersistentVolume',
-      metadata: { name: `${this.namespace}-store` },
+      metadata: { name: `${this.namespace}-${claim.replace('multinic-agent-', '')}` },
       spec: {
         capacity: { storage: '100Gi' },
         accessModes: ['ReadWriteOnce'],
         persistentVolumeReclaimPolicy: 'Retain',
         storageClassName: '',
-        claimRef: { namespace: this.namespace, name: PVC },
-        hostPath: { path: STORE_FOLDER, type: 'Directory' },
+        claimRef: { namespace: this.namespace, name: claim },
+        hostPath: { path: folder, type: 'Directory' },
         nodeAffinity: {
           required: {
             nodeSelectorTerms: [

@@ -176,6 +176,15 @@ describe('alerts', () => {
     expect(none.length).toBe((await alertsOf()).length - 1);
   });
 
+  test('of backups are there with the backups, and follow their interval', async () => {
+    const name = 'MultinicBackupTooOld';
+    expect(await alertNamed(name)).toBeUndefined();
+    const alert = await alertNamed(name, 'backup.enabled=true', 'backup.interval=6');
+    expect(alert).toMatchObject({ expr: expect.stringMatching(/ > 43200$/) });
+    expect(await complaints([[name, alert.expr]])).toEqual([]);
+    expect(alert.annotations.description).toContain('multinic-agent-backup');
+  });
+
   test('of the certificate name the Secret of somebody else', async () => {
     const given = await alertNamed('MultinicCertificateExpires', 'tls.existingSecret=own');
     expect(given.annotations.description).toContain('Renew the Secret own;');

@@ -140,6 +140,7 @@ export async function metrics(): Promise<string[]> {
     answers: new Map([['GET 200', 1]]),
     store: async () => ({ bytes: 1, freeBytes: 1 }),
     certificateEnd: () => 1,
+    lastBackup: async () => 1,
   });
   const snapshot = {
     report: {

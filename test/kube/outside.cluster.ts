@@ -21,7 +21,7 @@ let kubelet: RootKubelet;
 let dir: string;
 
 beforeAll(async () => {
-  ({ cluster, multinic } = await setUp([{ name: 'worker-1' }]));
+  ({ cluster, multinic } = await setUp([{ name: 'worker-1' }], { backups: true }));
   kubelet = await RootKubelet.start(cluster, { nodes: 2, nics: 2 });
   dir = await mkdtemp(join(tmpdir(), 'multinic-laptop-'));
   await symlink(join(REPOSITORY, 'dist/multinic.js'), join(dir, 'kubectl-multinic'));
@@ -220,6 +220,20 @@ describe('a backup', () => {
       await sh('git bundle list-heads multinic.bundle'),
     );
     expect(await sh(`git -C plain log --format=%s origin/node/${NODE}`)).toContain('multinic0');
+  });
+
+  test('is written by the leader itself, and restores in its pod as the docs have it', async () => {
+    const files = await sh(`kubectl exec -n multinic-system ${pod} -- ls /var/lib/multinic-backup`);
+    expect(files.trim()).toMatch(/^multinic-\d{8}T\d{6}Z\.bundle$/);
+    const { address } = await multinic.leader();
+    const metrics = await (await fetch(`http://${address}:8080/metrics`)).text();
+    const [, at] = /^multinic_last_backup_timestamp_seconds ([\d.e+]+)$/m.exec(metrics)!;
+    const [, date, time] = /-(\d{8})T(\d{6})Z/.exec(files)!;
+    expect(new Date(Number(at) * 1000).toISOString().replaceAll(/[-:T]|\.\d+Z/g, '')).toBe(`${date}${time}`);
+    const file = `/var/lib/multinic-backup/${files.trim()}`;
+    // Into another folder: this store has more history by now.
+    const restored = await sh(`${inPod} restore -C /tmp/again ${file}`);
+    expect(restored.trim()).toBe('restored');
   });
 
   test('brings the history back after the volume was lost, and no host is touched but for what changes', async () => {

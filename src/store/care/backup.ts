@@ -21,10 +21,15 @@ const TIMEOUT_MS = 3_600_000;
  * Writes a bundle of all refs, the fence and the push audit among them, and reads it back whole before it gets its
  * name. The store may be in use.
  *
+ * @param options `signal` ends git before its time
  * @returns the refs that are in it
  * @throws MultinicError `NoStore`, `NotWritable`, or as git failed; `file` is then as it was
  */
-export async function backup(dir: string, file: string): Promise<Map<string, Oid>> {
+export async function backup(
+  dir: string,
+  file: string,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<Map<string, Oid>> {
   if (!isRepository(dir)) throw new MultinicError('NoStore', `${dir} is no store; give the store's folder`);
   const target = resolve(file);
   const partial = `${target}.partial`;
@@ -32,8 +37,9 @@ export async function backup(dir: string, file: string): Promise<Map<string, Oid
     throw notWritable(target, cause);
   });
   try {
-    await git(resolve(dir), ['bundle', 'create', '--quiet', partial, '--all'], { timeoutMs: TIMEOUT_MS });
-    const refs = await readBack(partial, scratch);
+    const bounds = { timeoutMs: TIMEOUT_MS, ...options };
+    await git(resolve(dir), ['bundle', 'create', '--quiet', partial, '--all'], bounds);
+    const refs = await readBack(partial, scratch, options);
     await chmod(partial, 0o600);
     await syncFile(partial);
     await rename(partial, target).catch((cause: unknown) => {
@@ -46,7 +52,7 @@ export async function backup(dir: string, file: string): Promise<Map<string, Oid
   }
 }
 
-function notWritable(file: string, cause: unknown): MultinicError {
+export function notWritable(file: string, cause: unknown): MultinicError {
   return new MultinicError(
     'NotWritable',
     `${file} cannot be written (${codeOf(cause)}); name a file in a folder that is there and that you may write`,
@@ -170,8 +176,12 @@ async function unpack(file: string, fresh: string): Promise<void> {
 }
 
 /** Unpacks a bundle, which checks every byte of it; returns its refs. */
-async function readBack(bundle: string, scratch: string): Promise<Map<string, Oid>> {
-  await cloneBundle(bundle, scratch);
+async function readBack(
+  bundle: string,
+  scratch: string,
+  options: { readonly signal?: AbortSignal },
+): Promise<Map<string, Oid>> {
+  await cloneBundle(bundle, scratch, options);
   return refsOf(scratch);
 }
 
@@ -184,10 +194,15 @@ async function refsOf(dir: string): Promise<Map<string, Oid>> {
   }
 }
 
-async function cloneBundle(bundle: string, dir: string): Promise<void> {
+async function cloneBundle(
+  bundle: string,
+  dir: string,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<void> {
   const ended = await run('git', ['clone', '--quiet', '--mirror', '--template=', bundle, dir], {
     env: gitEnvironment(),
     timeoutMs: TIMEOUT_MS,
+    ...options,
   });
   if (ended.code !== 0) throw gitFailure('git clone', ended);
 }

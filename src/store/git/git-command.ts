@@ -19,6 +19,8 @@ export interface Finished {
 export interface RunOptions {
   readonly env: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
+  /** Ends the program before its time. */
+  readonly signal?: AbortSignal;
 }
 
 /** Runs a program to its end, with its output in memory. Never throws because of the program's end. */
@@ -73,12 +75,17 @@ async function start(
   const child = spawn(file, args, { env: options.env, stdio: [...stdio], detached });
   let spawnError: string | undefined;
   let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
+  const kill = (): void => {
     // git removes its lock files on SIGTERM.
     child.kill('SIGTERM');
     setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS).unref();
+  };
+  const timer = setTimeout(() => {
+    timedOut = true;
+    kill();
   }, options.timeoutMs);
+  options.signal?.addEventListener('abort', kill);
+  if (options.signal?.aborted === true) kill();
   const ended = new Promise<[number | null, string | null]>((resolve) => {
     child.on('error', (error: NodeJS.ErrnoException) => {
       spawnError = error.code;
@@ -94,6 +101,7 @@ async function start(
     ended,
   ]);
   clearTimeout(timer);
+  options.signal?.removeEventListener('abort', kill);
   return {
     code: spawnError === undefined ? (code ?? undefined) : undefined,
     signal: signal ?? undefined,

@@ -2,7 +2,7 @@
 
 import { MultinicError } from '../../api/errors.ts';
 import { run } from './git-command.ts';
-import type { Finished } from './git-command.ts';
+import type { Finished, RunOptions } from './git-command.ts';
 import type { Reason } from '../../api/reasons/reasons.ts';
 
 const READ_TIMEOUT_MS = 120_000;
@@ -38,17 +38,18 @@ export function gitEnvironment(
   return env;
 }
 
+interface GitOptions extends Partial<RunOptions> {
+  /** Variables on top of `gitEnvironment`. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /**
  * Output of a git command that only reads, as text.
  *
  * @param accept exit codes that are answers, not failures
  * @throws MultinicError as `gitFailure` says
  */
-export async function git(
-  dir: string,
-  args: readonly string[],
-  options: { readonly env?: Readonly<Record<string, string>>; readonly timeoutMs?: number } = {},
-): Promise<string> {
+export async function git(dir: string, args: readonly string[], options: GitOptions = {}): Promise<string> {
   const ended = await tryGit(dir, args, options);
   if (ended.code !== 0) throw gitFailure(`git ${args[0] ?? ''}`, ended);
   return ended.stdout.toString('utf8');
@@ -58,9 +59,10 @@ export async function git(
 export async function tryGit(
   dir: string,
   args: readonly string[],
-  options: { readonly env?: Readonly<Record<string, string>>; readonly timeoutMs?: number } = {},
+  options: GitOptions = {},
 ): Promise<Finished> {
   return run('git', ['-C', dir, ...args], {
+    ...options,
     env: gitEnvironment({}, options.env),
     timeoutMs: options.timeoutMs ?? READ_TIMEOUT_MS,
   });
