@@ -214,7 +214,7 @@ describe('with a controller', () => {
     [['log', 'k8s-worker-0'], [...NODES]],
     [
       ['completion', ''],
-      ['bash', 'zsh', 'fish'],
+      ['bash', 'zsh', 'fish', 'kubectl'],
     ],
     [['log', ONE, '-o', 'y'], ['yaml']],
   ])('completes %j in bash', async (words, expected) => {

@@ -1,7 +1,8 @@
 // A release as its users take it: two builds with the same bytes, the checksums, and the npm package alone in a folder.
 
 import { execa } from 'execa';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
@@ -100,6 +101,9 @@ test('the npm package works alone in an empty folder, offline', async () => {
   );
   const completion = await readFile(join(installed, 'completion/multinic.bash'), 'utf8');
   expect(completion.trim()).toBe(await run('multinic', 'completion', 'bash'));
+  const linked = join(alone, 'node_modules/.bin/kubectl_complete-multinic');
+  expect((await readFile(linked, 'utf8')).trim()).toBe(await run('multinic', 'completion', 'kubectl'));
+  await access(linked, constants.X_OK);
 });
 
 test('the bill of materials has every package that the notices name, and none of the development', async () => {

@@ -10,10 +10,15 @@ import { BUNDLE } from './source.ts';
 const FILES = ['dist', 'crds', 'LICENSE', 'NOTICE'];
 /** Keys of package.json that hold for the package too; the bundle has the dependencies in it. */
 const KEYS = ['description', 'license', 'bin', 'type', 'engines'] as const;
-/** Files that shells look for, by shell. */
-const COMPLETIONS = { bash: 'multinic.bash', zsh: '_multinic', fish: 'multinic.fish' };
+/** Files that shells look for, by shell; kubectl looks for a program. */
+const COMPLETIONS = {
+  bash: 'multinic.bash',
+  zsh: '_multinic',
+  fish: 'multinic.fish',
+  kubectl: 'kubectl_complete-multinic',
+};
 
-type Manifest = Readonly<Record<(typeof KEYS)[number], unknown>>;
+type Manifest = Readonly<Record<(typeof KEYS)[number], unknown>> & { readonly bin: object };
 
 export function npmPackageName(version: string): string {
   return `multinic-cli-${version}.tgz`;
@@ -39,7 +44,8 @@ export async function npmPart(release: Release): Promise<Part> {
 async function writeManifest(folder: string, { names, version }: Release): Promise<void> {
   const own = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as Manifest;
   const kept = Object.fromEntries(KEYS.map((key) => [key, own[key]]));
-  const manifest = { name: names.npmName, version, ...kept, homepage: names.homepage };
+  const bin = { ...own.bin, [COMPLETIONS.kubectl]: `completion/${COMPLETIONS.kubectl}` };
+  const manifest = { name: names.npmName, version, ...kept, bin, homepage: names.homepage };
   await writeFile(join(folder, 'package.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
 }
 
@@ -48,7 +54,7 @@ async function writeCompletions(folder: string): Promise<void> {
   await Promise.all(
     Object.entries(COMPLETIONS).map(async ([shell, name]) => {
       const { stdout } = await execa(process.execPath, [BUNDLE, 'completion', shell]);
-      await writeFile(join(folder, name), `${stdout}\n`);
+      await writeFile(join(folder, name), `${stdout}\n`, { mode: stdout.startsWith('#!') ? 0o755 : 0o644 });
     }),
   );
 }
@@ -63,7 +69,7 @@ It needs Node 24 or newer.
     kubectl multinic log worker-1     # the same program as a plugin of kubectl
     multinic --help
 
-\`completion/\` has the completion for bash, zsh and fish. \`multinic completion SHELL\` prints it too.
+\`completion/\` has the completion for bash, zsh and fish; kubectl finds that of its plugin by itself. \`multinic completion SHELL\` prints it too.
 The licences of the packages in the bundle are in \`dist/THIRD-PARTY-NOTICES.txt\`.
 
 Documentation: ${names.documentation}

@@ -11,12 +11,15 @@ interface ApiWay {
   readonly fetch?: typeof fetch;
   readonly close?: () => Promise<void>;
   readonly client?: KubeClient;
+  readonly borrowed?: boolean;
 }
 
 /** The controller's API. */
 export class Api {
   /** The API server of the controller's cluster, with the person's own rights; undefined outside of a cluster. */
   readonly client: KubeClient | undefined;
+  /** The token is not the person's own, so the controller knows an account and not the person. */
+  readonly borrowed: boolean;
   readonly #url: string;
   readonly #token: string;
   readonly #fetch: typeof fetch;
@@ -24,6 +27,7 @@ export class Api {
 
   constructor(url: string, token: string, way: ApiWay = {}) {
     this.client = way.client;
+    this.borrowed = way.borrowed ?? false;
     this.#url = url.replace(/\/+$/, '');
     this.#token = token;
     this.#fetch = way.fetch ?? fetch;

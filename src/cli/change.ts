@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { userInfo } from 'node:os';
 import { hasCode, MultinicError } from '../api/errors.ts';
 import { EXIT } from '../api/exit-codes.ts';
+import type { KubeClient } from '../kube/client.ts';
 import type { Preview } from '../controller/change-preview.ts';
 import type { Moved } from '../controller/many-branches.ts';
 import type { StatusReport } from '../controller/status-report.ts';
@@ -42,7 +43,7 @@ export async function change(flags: ConnectionFlags, work: (api: Api) => Promise
 }
 
 export async function post<T>(api: Api, flags: ConnectionFlags, path: string, body: object): Promise<T> {
-  const call = api.call<T>('POST', path, { ...body, author: await whoAmI(flags) });
+  const call = api.call<T>('POST', path, { ...body, author: await whoAmI(flags, api) });
   return withProgress('the controller is at it', call);
 }
 
@@ -131,17 +132,34 @@ export function isForKubectl(error: unknown): boolean {
 
 /**
  * The author of a commit, from git's configuration. An author is a claim; the controller adds the authenticated account.
- * Without a name in git, the local user is the author in a local home; elsewhere the account says more.
+ * Without a name in git, the local user is the author in a local home; elsewhere the account says more. Where the
+ * authenticated account is that of all operators, the author has the name by which the API server knows the person.
  */
-async function whoAmI(flags: ConnectionFlags): Promise<{ name: string; email: string } | undefined> {
+async function whoAmI(
+  flags: ConnectionFlags,
+  { client, borrowed }: Api,
+): Promise<{ name: string; email: string } | undefined> {
   const { execa } = await import('execa');
   const [name, email] = await Promise.all(
     ['user.name', 'user.email'].map(
       async (key) => (await execa('git', ['config', '--get', key], { reject: false })).stdout ?? '',
     ),
   );
+  const account = borrowed && client !== undefined ? await accountOf(client) : undefined;
+  if (account !== undefined) {
+    const both = name && name !== account ? `${name} (${account})` : account;
+    return { name: both.slice(0, AUTHOR_LENGTH), email: email ?? '' };
+  }
   if (!name && targetOf(flags).kind !== 'home') return undefined;
   return { name: name || localUser(), email: email ?? '' };
+}
+
+/** Length of a name that the controller takes. */
+const AUTHOR_LENGTH = 200;
+
+async function accountOf(client: KubeClient): Promise<string | undefined> {
+  const { accountName } = await import('../kube/account-name.ts');
+  return accountName(client);
 }
 
 function localUser(): string {

@@ -24,6 +24,10 @@ compdef _multinic multinic
 `,
   fish: `complete -c multinic -a '(set -l words (commandline -opc) (commandline -ct); multinic ${COMPLETE} -- $words[2..] 2>/dev/null)'
 `,
+  // kubectl runs the program kubectl_complete-NAME of the PATH for the words of its plugin NAME.
+  kubectl: `#!/bin/sh
+exec kubectl-multinic ${COMPLETE} -- "$@" 2>/dev/null
+`,
 };
 
 export function addCompletionCommand(program: Command): void {
@@ -37,7 +41,8 @@ export function addCompletionCommand(program: Command): void {
 Examples:
   multinic completion bash > /etc/bash_completion.d/multinic
   multinic completion zsh > "\${fpath[1]}/_multinic"
-  multinic completion fish > ~/.config/fish/completions/multinic.fish`,
+  multinic completion fish > ~/.config/fish/completions/multinic.fish
+  multinic completion kubectl > ~/bin/kubectl_complete-multinic; chmod +x ~/bin/kubectl_complete-multinic`,
     )
     .action((shell: string) => void process.stdout.write(SCRIPTS[shell]!));
   program

@@ -38,6 +38,6 @@ async function credential(request: string, flags: ClusterFlags): Promise<string>
     );
   }
   const { tokenFor } = await import('../kube/leader-connection.ts');
-  const token = await tokenFor(await clusterClient(flags), flags.namespace);
+  const { token } = await tokenFor(await clusterClient(flags), flags.namespace);
   return `username=multinic\npassword=${token}\n`;
 }

@@ -20,6 +20,8 @@ export interface StoreConnection {
   /** URL on this machine's loopback. */
   readonly url: string;
   readonly token: string;
+  /** The token is of the operators' account, so the controller doesn't learn who the person is. */
+  readonly borrowed: boolean;
   /** Trusts the store's CA. */
   readonly fetch: typeof globalThis.fetch;
   close(): Promise<void>;
@@ -29,7 +31,7 @@ export interface StoreConnection {
 export async function connectToStore(client: KubeClient, namespace: string): Promise<StoreConnection> {
   const pod = await leaderOf(client, namespace);
   const ca = await caOf(client, namespace);
-  const token = await tokenFor(client, namespace);
+  const { token, borrowed } = await tokenFor(client, namespace);
   const forward = new PortForward(client.config);
   const sockets = new Set<Socket>();
   let trouble: string | undefined;
@@ -56,6 +58,7 @@ export async function connectToStore(client: KubeClient, namespace: string): Pro
   return {
     url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
     token,
+    borrowed,
     fetch: (async (url: string, init: object) => {
       try {
         return await fetch(url, { ...init, dispatcher });
@@ -104,14 +107,17 @@ async function caOf(client: KubeClient, namespace: string): Promise<string> {
  * a pod. A person without the right to such a token gets their own token.
  * @throws MultinicError `NoToken`, KubeError
  */
-export async function tokenFor(client: KubeClient, namespace: string): Promise<string> {
+export async function tokenFor(
+  client: KubeClient,
+  namespace: string,
+): Promise<Pick<StoreConnection, 'token' | 'borrowed'>> {
   try {
-    return await storeToken(client, namespace);
+    return { token: await storeToken(client, namespace), borrowed: true };
   } catch (cause) {
     // A proxy before the API server answers what it likes for a path that it does not forward.
     if (!hasStatus(cause, 400, 401, 403, 404, 405)) throw cause;
     const own = await ownToken(client);
-    if (own !== undefined) return own;
+    if (own !== undefined) return { token: own, borrowed: false };
     throw new MultinicError(
       'NoToken',
       `your kubeconfig has no token, and ${

@@ -9,7 +9,7 @@ const OTHERS = words(`
   CustomResourceDefinition Default DeleteOptions Driver Established Event ExecStart Exists FailureTarget False File
   GetUnit HostToContainer IfNotPresent In Lease List LoadConnections MultiNicBizConfig MultinicError Name
   NameHasOwner Namespaced Never Node Nodes None Normal Opaque OriginalName PermanentMACAddress Pod PodInitializing
-  PodScheduled Provider RemainAfterExit ResetFailedUnit Secret StartError StartTransientUnit StopUnit SubjectAccessReview
+  PodScheduled Provider RemainAfterExit ResetFailedUnit Secret SelfSubjectReview StartError StartTransientUnit StopUnit SubjectAccessReview
   KubeUnreachable NamesAccepted Success
   Again Asked Boot Edited Interval Repaired
   Architecture Credential Firmware Host KernelCommandLine KernelVersion Kind Path Property Virtualization

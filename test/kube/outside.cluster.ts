@@ -175,6 +175,13 @@ describe('kubectl multinic', () => {
     expect((await annotated()).trim()).toBe('');
   }, 200_000);
 
+  test('is completed by kubectl, with the nodes of the cluster', async () => {
+    const file = join(dir, 'kubectl_complete-multinic');
+    await sh(`multinic completion kubectl > ${file} && chmod +x ${file}`);
+    expect((await sh('kubectl __complete multinic rol 2>/dev/null')).split('\n')[0]).toBe('rollback');
+    expect(await sh('kubectl __complete multinic log root-0 2>/dev/null')).toMatch(/^root-01\nroot-02\n/);
+  });
+
   test('with a token of their own: who may read is refused a command, in words', async () => {
     const reader = await personWithToken('reader', 'multinic-agent-history-reader');
     expect(await sh('kubectl multinic status', reader)).toContain(NODE);
@@ -186,6 +193,13 @@ describe('kubectl multinic', () => {
     await sh(`kubectl multinic retry ${NODE}`);
     const by = await multinic.git('log', '-3', '--format=%(trailers:key=By,valueonly)', `outcome/${NODE}`);
     expect(by).toContain('multinic-agent-operator');
+  });
+
+  test('and is named all the same, with the name of the certificate', async () => {
+    await sh(`git config --global user.name Alice && kubectl multinic retry ${NODE}`);
+    await sh(`git config --global --unset user.name; kubectl multinic retry ${NODE}`);
+    const authors = await multinic.git('log', '-10', '--format=%an', `outcome/${NODE}`);
+    expect(authors.split('\n')).toEqual(expect.arrayContaining(['Alice (admin)', 'admin']));
   });
 
   test('who may not even list pods is told what it takes', async () => {
