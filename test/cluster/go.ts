@@ -26,6 +26,8 @@ export interface GoProgram {
   readonly require: readonly string[];
   readonly replace?: readonly Replacement[];
   readonly ldflags?: readonly string[];
+  /** Writes what the sources lack, once the modules are known. */
+  readonly generate?: () => Promise<void>;
 }
 
 /** Builds into `dir`, and leaves only the program there. */
@@ -44,6 +46,10 @@ export async function buildGoProgram(
   ];
   await writeFile(join(work, 'go.mod'), `${lines.join('\n')}\n`);
   await go(['mod', 'tidy'], work, log);
+  if (program.generate !== undefined) {
+    await program.generate();
+    await go(['mod', 'tidy'], work, log);
+  }
   const ldflags = ['-s', '-w', ...(program.ldflags ?? [])].join(' ');
   await go(['build', '-trimpath', '-ldflags', ldflags, '-o', output, '.'], work, log);
 }

@@ -1,14 +1,16 @@
 // What a cluster is made of, as folders of programs that are built once a machine.
-import { copyFile, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { copyFile, cp, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cached, type Log } from '../nodes/cache.ts';
+import { run } from '../nodes/command.ts';
 import { buildGoProgram, go, goModOf, type Replacement } from './go.ts';
+import { generateOpenApi } from './openapi.ts';
 
 const SOURCES = join(import.meta.dirname, 'programs');
 
 /** The versions that are tried; any other patch release of theirs can be asked for too. */
-export const KUBERNETES = { newest: '1.35.4', oldest: '1.24.17' } as const;
+export const KUBERNETES = { newest: '1.35.4', oldest: '1.20.15' } as const;
 const ETCD = '3.6.16';
 const HELM = '3.22.0';
 const KUBECONFORM = '0.8.0';
@@ -28,19 +30,18 @@ const KUBERNETES_PROGRAMS = [
 
 /** @returns a folder with all of Kubernetes' programs of that version, kubectl among them */
 export async function kubernetesPrograms(version: string, log: Log): Promise<string> {
+  if (Number(version.split('.')[1]) < FIRST_WHOLE) return oldKubernetesPrograms(version, log);
   const source = join(SOURCES, 'kubernetes');
   return build(`kubernetes-${version}`, source, log, async (dir, work) => {
     const module = `k8s.io/kubernetes@v${version}`;
-    const [, minor] = version.split('.');
-    const stamp = [`gitVersion=v${version}`, 'gitMajor=1', `gitMinor=${minor}`, 'gitTreeState=clean'];
+    const minor = version.split('.')[1];
     const program = {
       name: 'kubernetes',
       source,
       require: [module],
       replace: stagingOf(await goModOf(module, work, log), version),
       ldflags: [
-        ...stamp.map((value) => `-X k8s.io/component-base/version.${value}`),
-        ...stamp.map((value) => `-X k8s.io/client-go/pkg/version.${value}`),
+        ...stampOf(version),
         // Old versions reach into Go's own packages, which newer linkers refuse.
         ...(Number(minor) < 30 ? ['-checklinkname=0'] : []),
       ],
@@ -48,6 +49,49 @@ export async function kubernetesPrograms(version: string, log: Log): Promise<str
     await buildGoProgram(program, work, join(dir, 'kubernetes'), log);
     for (const name of KUBERNETES_PROGRAMS) await symlink('kubernetes', join(dir, name));
   });
+}
+
+/** The first minor version whose module has all that a build of it wants. */
+const FIRST_WHOLE = 23;
+
+/** Versions whose OpenAPI definitions have to be generated. The module cannot be written, so a copy of it is built. */
+async function oldKubernetesPrograms(version: string, log: Log): Promise<string> {
+  const kubectl = join(await kubernetesPrograms(KUBERNETES.newest, log), 'kubectl');
+  const source = join(SOURCES, 'kubernetes-1.20');
+  return build(`kubernetes-${version}`, source, log, async (dir, work) => {
+    const name = 'k8s.io/kubernetes';
+    const module = `${name}@v${version}`;
+    const copy = join(work, 'kubernetes');
+    await cp((await moduleOf(module, work, log)).Dir, copy, { recursive: true });
+    await run('chmod', ['-R', 'u+w', copy]);
+    const own = [
+      // The one that it asks for does not know the maps of today's Go.
+      { module: 'github.com/modern-go/reflect2', by: 'github.com/modern-go/reflect2@v1.0.2' },
+      { module: name, by: './kubernetes' },
+    ];
+    const others = stagingOf(await goModOf(module, work, log), version).filter(
+      (each) => !own.some((mine) => mine.module === each.module),
+    );
+    const program = {
+      name: 'kubernetes',
+      source,
+      require: [module, own[0]!.by],
+      replace: [...others, ...own],
+      ldflags: [...stampOf(version), '-checklinkname=0'],
+      generate: () => generateOpenApi(work, join(copy, 'pkg/generated/openapi'), log),
+    };
+    await buildGoProgram(program, work, join(dir, 'kubernetes'), log);
+    const names = KUBERNETES_PROGRAMS.filter((each) => each !== 'kubectl');
+    for (const each of names) await symlink('kubernetes', join(dir, each));
+    await symlink(kubectl, join(dir, 'kubectl'));
+  });
+}
+
+function stampOf(version: string): string[] {
+  const minor = version.split('.')[1];
+  const stamp = [`gitVersion=v${version}`, 'gitMajor=1', `gitMinor=${minor}`, 'gitTreeState=clean'];
+  const packages = ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version'];
+  return packages.flatMap((each) => stamp.map((value) => `-X ${each}.${value}`));
 }
 
 /** @returns a folder with `etcd` */
@@ -134,7 +178,7 @@ async function build(
 }
 
 async function filesOf(dir: string): Promise<string[]> {
-  const names = (await readdir(dir)).sort();
+  const names = (await readdir(dir, { recursive: true })).filter((name) => name.endsWith('.go')).sort();
   return Promise.all(names.map((name) => readFile(join(dir, name), 'utf8')));
 }
 
