@@ -215,6 +215,38 @@ test('kubectl wait right after an apply waits for that apply', async () => {
   }
 });
 
+test.each([
+  ['two nodes that swap an address', [0, 2, 1]],
+  ['three that rotate them', [1, 2, 0]],
+])('%s in one edit converge by themselves, and none fails', async (_, order) => {
+  const nodes = ['k8s-worker-01', 'k8s-worker-02', 'k8s-worker-03'];
+  const macs = [MAC.one, '02:00:00:00:02:01', '02:00:00:00:03:01'];
+  const before = await Promise.all(nodes.map((node) => multinic.git('rev-parse', `outcome/${node}`)));
+  const dealt: (string | undefined)[] = [];
+  await multinic.editConfig(NAME, ({ nodeConfigs }) => {
+    const all = nodeConfigs.map(({ interfaces }) => interfaces![0]!);
+    dealt.push(...order.map((from) => all[from]?.cidr));
+    for (const [index, nic] of all.entries()) {
+      nic.cidr = dealt[index]!;
+      nic.address = nic.cidr.split('/')[0]!;
+    }
+  });
+  await multinic.waitReady(NAME);
+  expect(new Set(dealt)).toEqual(new Set(['192.168.100.10/24', '192.168.100.11/24', '192.168.100.12/24']));
+  for (const [index, node] of nodes.entries()) {
+    const name = await linkName(cluster, node, macs[index]!);
+    const shown = await cluster.exec(node, ['ip', '-4', '-brief', 'address', 'show', 'dev', name!]);
+    expect(shown.trim().split(/\s+/).slice(2)).toEqual([dealt[index]]);
+    const since = await multinic.git(
+      'log',
+      '--first-parent',
+      '--format=%s',
+      `${before[index]!.trim()}..outcome/${node}`,
+    );
+    expect(since).not.toContain('Failed');
+  }
+});
+
 test('an invalid CR changes nothing, and its condition names the field and the remedy', async () => {
   const before = await allJobs();
   const nic = { macAddress: '02:00:00:00:09:01', cidr: 'not an address' };
