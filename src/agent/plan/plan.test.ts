@@ -177,9 +177,15 @@ describe('NetworkManager beside netplan', () => {
   });
 
   test.each([
-    ['gets no automatic profile', true, ['write etc/NetworkManager/conf.d/90-multinic-020000000100.conf']],
-    ['that was never its own needs no word', undefined, []],
-  ])('a NIC that leaves the commit %s', (_, networkManager, expected) => {
+    [
+      'gets no automatic profile',
+      true,
+      link,
+      ['write etc/NetworkManager/conf.d/90-multinic-020000000100.conf'],
+    ],
+    ['that was never its own needs no word', undefined, link, []],
+    ['of a NetworkManager that is gone needs no word', true, mine!, []],
+  ])('a NIC that leaves the commit %s', (_, networkManager, now, expected) => {
     const origin = { name: 'ens6', mtu: 1500, up: true, ...(networkManager && { networkManager }) };
     const applied = {
       node: 'worker-1',
@@ -190,9 +196,20 @@ describe('NetworkManager beside netplan', () => {
       files: {},
     };
     const { files } = desired([nic(0)]);
-    const plan = planOf({ host, files, applied, expectedRecord: COMMIT });
+    const links = [...rest, now];
+    const plan = planOf({ host: { ...host, links }, files, applied, expectedRecord: COMMIT });
     expect(text(plan)).toEqual(['remove etc/netplan/90-multinic0.yaml', ...expected]);
   });
+});
+
+test.each([
+  ['is taken back', true, ['remove etc/NetworkManager/conf.d/90-multinic-020000000177.conf']],
+  ['stays where no NetworkManager answers', undefined, []],
+])('on a host of netplan the word about a NIC that left the machine %s', (_, networkManager, expected) => {
+  const host = machine(1);
+  const links = host.links.map((link) => ({ ...link, ...(networkManager && { networkManager }) }));
+  const plan = planOf({ host: { ...host, links }, noAutoDefault: [mac('02:00:00:00:01:77')] });
+  expect(text(plan)).toEqual(expected);
 });
 
 describe('whatever is on the host and whatever is wanted', () => {

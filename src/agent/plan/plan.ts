@@ -323,14 +323,15 @@ function releasedLinks(situation: Situation): LinkTarget[] {
 
 /**
  * Forbids automatic profiles for NICs that NetworkManager had or would take again, as long as these NICs are on the
- * machine.
+ * machine. Where netplan configures the NICs and no NetworkManager answers, nobody has to be told.
  */
-function noAutoDefaultSteps({ desired, host, managed, applied, noAutoDefault: told }: Situation): FileStep[] {
-  const isForManager = (kind: RendererKind, mac: Mac): boolean =>
-    byNetworkManager(kind) || applied?.nics[mac]?.origin?.networkManager === true;
+function noAutoDefaultSteps(situation: Situation): FileStep[] {
+  const { desired, host, managed, noAutoDefault: told } = situation;
+  const isTold =
+    byNetworkManager(desired.kind) || host.links.some(({ networkManager }) => networkManager !== undefined);
   const released = managed
     .flatMap(({ renderer: { kind }, nic }) =>
-      nic !== undefined && isForManager(kind, nic.mac) ? [nic.mac] : [],
+      nic !== undefined && (byNetworkManager(kind) || wasOfManager(situation, nic.mac)) ? [nic.mac] : [],
     )
     .filter((mac) => nicOf(host.links, mac) !== undefined && desired.network.every((nic) => nic.mac !== mac));
   return [
@@ -343,9 +344,17 @@ function noAutoDefaultSteps({ desired, host, managed, applied, noAutoDefault: to
         mode: 0o644,
       })),
     ...told
-      .filter((mac) => nicOf(host.links, mac) === undefined)
+      .filter((mac) => isTold && nicOf(host.links, mac) === undefined)
       .map((mac): FileStep => ({ op: 'remove', path: noAutoDefaultPath(mac) })),
   ];
+}
+
+/** Whether NetworkManager managed a NIC before us, and answers. */
+function wasOfManager({ host, applied }: Situation, mac: Mac): boolean {
+  return (
+    applied?.nics[mac]?.origin?.networkManager === true &&
+    nicOf(host.links, mac)?.networkManager !== undefined
+  );
 }
 
 /**
