@@ -156,6 +156,12 @@ describe('the conditions of a CR', () => {
     });
   });
 
+  test('one node is one node, in words', () => {
+    const rest = 'paused with changes that are not applied';
+    expect(messages({ a: paused }).Ready).toBe(`1 node is ${rest}`);
+    expect(messages({ a: paused, b: paused }).Ready).toBe(`2 nodes are ${rest}`);
+  });
+
   test('warnings stand in Ready, and change nothing else', () => {
     const warnings = ['a', 'b', 'c', 'd', 'e'].map((path) => ({
       path,
