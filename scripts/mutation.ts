@@ -1,21 +1,21 @@
 // Changes the program in one place at a time and runs the unit tests that the place is related to: a change that no test
-// notices shows a missing test. Works on a copy of the tree.
+// notices shows a missing test. The tree stays as it is: only vitest sees the changed text.
 //
-//   npm run mutation                                        the rooms below, 40 places each: about an hour
+//   npm run mutation                                        the rooms below, 40 places each
 //   npm run mutation -- --sample 8 src/scheduler            some places of one room, always the same ones
 //   npm run mutation -- --sample 0 src/kube/lease.ts        all places
-import { cp, glob, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+//   npm run mutation -- src/history/policy.ts:54            all places of one line
+//   npm run mutation -- --room src/history                  only with the tests of the room itself: seconds a place less
+import { glob, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { execa } from 'execa';
+import { isEquivalent } from './mutation-equivalents.ts';
+import { TestProcess } from './mutation-process.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const ROOMS = 'src/kube/lease.ts src/scheduler src/mirror src/history src/network src/agent/plan'.split(' ');
 /** Share of the changes that the tests have to notice. */
 const WANTED = 0.95;
-/** A change that makes a loop endless is noticed by this. */
-const TIMEOUT_MS = 90_000;
 
 /** A change of one place. */
 export interface Mutation {
@@ -59,93 +59,66 @@ export function sampleOf<T>(all: readonly T[], size: number): T[] {
   return Array.from({ length: size }, (_, index) => all[Math.floor((index * all.length) / size)]!);
 }
 
-async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { sample: { type: 'string', default: '40' } },
-  });
-  const copy = await mkdtemp(join(tmpdir(), 'multinic-mutation-'));
-  try {
-    for (const part of [
-      'src',
-      'test',
-      'scripts',
-      'fixtures',
-      'docs',
-      'crds',
-      'deploy',
-      'package.json',
-      'tsconfig.json',
-      'vitest.config.ts',
-      'README.md',
-    ])
-      await cp(join(ROOT, part), join(copy, part), { recursive: true, verbatimSymlinks: true });
-    await symlink(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
-    let few = false;
-    for (const room of positionals.length > 0 ? positionals : ROOMS)
-      few = (await runRoom(copy, room, Number(values.sample))) < WANTED || few;
-    if (few) process.exitCode = 1;
-  } finally {
-    await rm(copy, { recursive: true, force: true });
-  }
+/** A change with the source around it. */
+export interface Place {
+  readonly file: string;
+  readonly source: string;
+  readonly mutation: Mutation;
 }
 
-/** @returns share of the changes that the tests noticed */
-async function runRoom(copy: string, room: string, size: number): Promise<number> {
-  const places: { file: string; source: string; mutation: Mutation }[] = [];
-  for await (const file of glob(room.endsWith('.ts') ? room : `${room}/*.ts`, { cwd: ROOT })) {
+export function lineOf({ source, mutation }: Place): number {
+  return source.slice(0, mutation.at).split('\n').length;
+}
+
+/** The places of a file, of a room's sources, or of one line: `src/history/policy.ts:54`. */
+export async function placesOf(path: string): Promise<Place[]> {
+  const [name = '', line] = path.split(':');
+  const places: Place[] = [];
+  for await (const file of glob(name.endsWith('.ts') ? name : `${name}/*.ts`, { cwd: ROOT })) {
     if (file.endsWith('.test.ts')) continue;
     const source = await readFile(join(ROOT, file), 'utf8');
     places.push(...mutationsOf(source).map((mutation) => ({ file, source, mutation })));
   }
-  const sample = sampleOf(
-    places.toSorted(
-      (a, b) => (a.file < b.file ? -1 : Number(a.file > b.file)) || a.mutation.at - b.mutation.at,
-    ),
-    size,
-  );
-  for (const file of new Set(sample.map((place) => place.file)))
-    if (!(await passes(copy, file)))
-      throw new Error(`the tests of ${file} fail without any change: mend them first`);
-  let noticed = 0;
-  for (const { file, source, mutation } of sample) {
-    const { at, from, to } = mutation;
-    await writeFile(join(copy, file), source.slice(0, at) + to + source.slice(at + from.length));
-    const survives = await passes(copy, file);
-    await writeFile(join(copy, file), source);
-    if (!survives) noticed += 1;
-    else {
-      const line = source.slice(0, at).split('\n').length;
-      console.log(
-        `survives: ${file}:${line} ${from.trim()} -> ${to.trim()}  ${source.split('\n')[line - 1]!.trim()}`,
-      );
-    }
-  }
-  console.log(`${room}: ${noticed} of ${sample.length} noticed (${places.length} places)`);
-  return sample.length === 0 ? 1 : noticed / sample.length;
+  return places
+    .filter((place) => line === undefined || lineOf(place) === Number(line))
+    .toSorted((a, b) => (a.file < b.file ? -1 : Number(a.file > b.file)) || a.mutation.at - b.mutation.at);
 }
 
-async function passes(copy: string, file: string): Promise<boolean> {
-  const args = [
-    'related',
-    file,
-    '--run',
-    '--project',
-    'unit',
-    '--bail',
-    '1',
-    '--reporter',
-    'dot',
-    '--maxWorkers',
-    '1',
-  ];
-  const { exitCode } = await execa(process.execPath, ['node_modules/vitest/vitest.mjs', ...args], {
-    cwd: copy,
-    reject: false,
-    timeout: TIMEOUT_MS,
-    stdio: 'ignore',
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { sample: { type: 'string', default: '40' }, room: { type: 'boolean', default: false } },
   });
-  return exitCode === 0;
+  await using tests = new TestProcess(values.room);
+  let few = false;
+  for (const room of positionals.length > 0 ? positionals : ROOMS)
+    few = (await runRoom(tests, room, Number(values.sample))) < WANTED || few;
+  if (few) process.exitCode = 1;
+}
+
+/** @returns share of the changes that the tests noticed */
+async function runRoom(tests: TestProcess, room: string, size: number): Promise<number> {
+  const places = await placesOf(room);
+  const sample = sampleOf(places, size);
+  const counted = sample.filter((place) => !isEquivalent(place));
+  for (const { file, source } of new Map(counted.map((place) => [place.file, place])).values())
+    if (!(await tests.pass(file, source)))
+      throw new Error(`the tests of ${file} fail without any change: mend them first`);
+  let noticed = 0;
+  for (const place of counted) {
+    const { file, source, mutation } = place;
+    const { at, from, to } = mutation;
+    if (await tests.pass(file, source.slice(0, at) + to + source.slice(at + from.length))) {
+      const line = lineOf(place);
+      const text = source.split('\n')[line - 1]!.trim();
+      console.log(`survives: ${file}:${line} ${from.trim()} -> ${to.trim()}  ${text}`);
+    } else noticed += 1;
+  }
+  const left = sample.length - counted.length;
+  console.log(
+    `${room}: ${noticed} of ${counted.length} noticed (${places.length} places; equivalent, left out: ${left})`,
+  );
+  return counted.length === 0 ? 1 : noticed / counted.length;
 }
 
 if (import.meta.main) await main();

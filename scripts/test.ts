@@ -1,9 +1,9 @@
 // The tiers of tests, by what they need: `ordinary` (npm test), `kills`, `root`, `system`. A tier says what it leaves out.
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { memoryFolder } from './memory-folder.ts';
 import { missingPrerequisites, thisMachine } from '../test/support/prerequisites.ts';
 import { addTally, readTally, TALLY_VARIABLE, tallyLine } from '../test/support/tally.ts';
 
@@ -12,12 +12,6 @@ const CLUSTER = [
   'main-line networkmanager operators access removal moving-in outside upgrade',
   'given-certificate image-pull person chart monitoring status-readers release',
 ].flatMap((names) => names.split(' '));
-
-/**
- * Free memory that the folder in memory needs. The ordinary tests use far less: a home of three nodes takes a few
- * megabytes.
- */
-const MEMORY_BYTES = 1024 ** 3;
 
 const KILLS_TIER = 'a kill at each step of the controller and its agents (npm run test:kills)';
 const ROOT_TIER = 'mounts, full disks and strace, shellcheck (as root: npm run test:root)';
@@ -122,24 +116,4 @@ async function startBuilds(): Promise<Builds> {
     reject: false,
   });
   return { ended: child };
-}
-
-/**
- * A folder in memory, where an fsync costs nothing, if there is room and programs may run there (container runtimes
- * often forbid that). A person's own TMPDIR wins.
- */
-function memoryFolder(): string | undefined {
-  if (process.env['TMPDIR'] !== undefined) return undefined;
-  try {
-    const { bavail, bsize } = statfsSync('/dev/shm');
-    if (bavail * bsize < MEMORY_BYTES) return undefined;
-    const folder = mkdtempSync('/dev/shm/multinic-test-');
-    const program = join(folder, 'true');
-    writeFileSync(program, '#!/bin/sh\n', { mode: 0o755 });
-    if (spawnSync(program).status === 0) return folder;
-    rmSync(folder, { recursive: true });
-  } catch {
-    // The folder does not exist, or is not writable.
-  }
-  return undefined;
 }

@@ -1,6 +1,7 @@
 // The places that `npm run mutation` changes, and its sample.
 import { expect, test } from 'vitest';
-import { mutationsOf, sampleOf } from '../scripts/mutation.ts';
+import { lineOf, mutationsOf, placesOf, sampleOf } from '../scripts/mutation.ts';
+import { EQUIVALENTS, matches } from '../scripts/mutation-equivalents.ts';
 
 const changed = (source: string): string[] =>
   mutationsOf(source).map(({ at, from, to }) => source.slice(0, at) + to + source.slice(at + from.length));
@@ -33,4 +34,22 @@ test('a sample is spread evenly and is the same each time', () => {
   expect(sampleOf(all, 4)).toEqual([0, 2, 5, 7]);
   expect(sampleOf(all, 0)).toEqual(all);
   expect(sampleOf(all, 11)).toEqual(all);
+});
+
+test('a path names the places of a room, of a file, or of a line', async () => {
+  const room = await placesOf('src/history');
+  const file = await placesOf('src/history/hold.ts');
+  expect(new Set(room.map((place) => place.file))).toContain('src/history/policy.ts');
+  expect(room.filter((place) => place.file === 'src/history/hold.ts')).toEqual(file);
+  const line = lineOf(file[0]!);
+  expect(await placesOf(`src/history/hold.ts:${line}`)).toEqual(
+    file.filter((place) => lineOf(place) === line),
+  );
+});
+
+test('each change that is left out as equivalent is one of the program, once, with its reason', async () => {
+  for (const each of EQUIVALENTS) {
+    const found = (await placesOf(each.file)).filter((place) => matches(each, place));
+    expect([each.code, found.length, each.why.length > 20]).toEqual([each.code, 1, true]);
+  }
 });

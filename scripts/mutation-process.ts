@@ -1,0 +1,69 @@
+// The process that runs the tests of a change, started anew when a change keeps it busy for too long.
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { memoryFolder } from './memory-folder.ts';
+import type { Order, Reach } from './mutation-tests.ts';
+
+const SCRIPT = join(import.meta.dirname, 'mutation-tests.ts');
+/** Time for the tests of one change, beside five times the time that they took last without a change. */
+const GRACE_MS = 30_000;
+const BASE_MS = 60_000;
+
+function spawnTests(folder: string | undefined) {
+  const env = folder === undefined ? {} : { TMPDIR: folder };
+  return execa(SCRIPT, { node: true, ipc: true, reject: false, env });
+}
+
+export class TestProcess implements AsyncDisposable {
+  readonly #folder = memoryFolder();
+  readonly #reaches: readonly Reach[];
+  #child: ReturnType<typeof spawnTests> | undefined;
+  /** Longest time that the tests of a source took and passed, by source and reach. */
+  readonly #took = new Map<string, number>();
+
+  /** @param roomOnly whether only the tests of the source's own room run */
+  constructor(roomOnly: boolean) {
+    this.#reaches = roomOnly ? ['room'] : ['room', 'others'];
+  }
+
+  /** Whether all tests pass that the source is related to, with this text of the source. */
+  async pass(file: string, text: string): Promise<boolean> {
+    for (const reach of this.#reaches) if (!(await this.#run({ file, text, reach }))) return false;
+    return true;
+  }
+
+  async #run(order: Order): Promise<boolean> {
+    const key = `${order.reach} ${order.file}`;
+    if (this.#child === undefined) {
+      this.#child = spawnTests(this.#folder);
+      await this.#child.getOneMessage();
+    }
+    const child = this.#child;
+    const begin = Date.now();
+    const timer = setTimeout(() => child.kill('SIGKILL'), GRACE_MS + 5 * (this.#took.get(key) ?? BASE_MS));
+    try {
+      const answer = child.getOneMessage();
+      await Promise.all([answer, child.sendMessage({ ...order })]);
+      const passed = (await answer) === true;
+      if (passed) this.#took.set(key, Math.max(this.#took.get(key) ?? 0, Date.now() - begin));
+      return passed;
+    } catch {
+      await this.#stop();
+      return false;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stop();
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async #stop(): Promise<void> {
+    this.#child?.kill('SIGKILL');
+    await this.#child;
+    this.#child = undefined;
+  }
+}

@@ -1,0 +1,65 @@
+// Runs the unit tests that a source is related to, with one place of the source changed. One vitest stays warm for all
+// changes: a start of vitest takes longer than the tests. A process of its own, because a change may make a loop endless.
+import { dirname, join, resolve } from 'node:path';
+import { getEachMessage, sendMessage } from 'execa';
+import { createVitest, type TestSpecification, type Vitest } from 'vitest/node';
+
+const ROOT = resolve(import.meta.dirname, '..');
+
+/** `room`: the tests of the source's own room; `others`: all other tests that the source is related to. */
+export type Reach = 'room' | 'others';
+
+export interface Order {
+  /** Path of the source from the root of the repository. */
+  readonly file: string;
+  /** The source's changed text. */
+  readonly text: string;
+  readonly reach: Reach;
+}
+
+/** A plugin that gives vite the changed text instead of the file's. */
+const changed = { id: '', text: '' };
+const plugin = {
+  name: 'multinic-mutation',
+  enforce: 'pre',
+  load: (id: string): string | undefined => (id === changed.id ? changed.text : undefined),
+} as const;
+
+async function start(): Promise<Vitest> {
+  const options = { root: ROOT, project: ['unit'], watch: false, bail: 1, maxWorkers: 1, reporters: [{}] };
+  // Threads end with this process, however busy they are.
+  const vitest = await createVitest('test', { ...options, pool: 'threads' }, { plugins: [plugin] });
+  await vitest.standalone();
+  return vitest;
+}
+
+/** The tests of each source that was asked for. */
+const related = new Map<string, readonly TestSpecification[]>();
+
+async function testsOf(vitest: Vitest, file: string): Promise<readonly TestSpecification[]> {
+  const known = related.get(file);
+  if (known !== undefined) return known;
+  vitest.config.related = [join(ROOT, file)];
+  const found = await vitest.getRelevantTestSpecifications();
+  related.set(file, found);
+  return found;
+}
+
+/** @returns whether all tests passed */
+async function run(vitest: Vitest, { file, text, reach }: Order): Promise<boolean> {
+  const room = `${dirname(join(ROOT, file))}/`;
+  const tests = (await testsOf(vitest, file)).filter(
+    ({ moduleId }) => moduleId.startsWith(room) === (reach === 'room'),
+  );
+  if (tests.length === 0) return true;
+  Object.assign(changed, { id: join(ROOT, file), text });
+  vitest.invalidateFile(changed.id);
+  const { unhandledErrors } = await vitest.runTestSpecifications(tests);
+  return unhandledErrors.length === 0 && tests.every(({ testModule }) => testModule?.ok() !== false);
+}
+
+if (import.meta.main) {
+  const vitest = await start();
+  await sendMessage('ready');
+  for await (const order of getEachMessage()) await sendMessage(await run(vitest, order as unknown as Order));
+}
