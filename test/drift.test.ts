@@ -1,6 +1,6 @@
 // Drift in a local home, a case for each rule of docs/drift.md: real agents on recorded machines, edited by hand.
 
-import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
@@ -293,6 +293,10 @@ test('a NIC that something renames at each boot is a fight after three boots, an
       machine.bootId = `boot-${index}`;
       machine.links.find((each) => each.mac === mac)!.name = 'ens6';
     });
+  const cloudInit = join(local.hostRoot(ONE), 'var/lib/cloud/instance');
+  await mkdir(cloudInit, { recursive: true });
+  const renames = { version: 1, config: [{ type: 'physical', name: 'ens6', mac_address: mac }] };
+  await writeFile(join(cloudInit, 'network-config.json'), JSON.stringify(renames));
   const expected = ['Applied'];
   for (const index of [1, 2, 3]) {
     await boot(index);
@@ -310,6 +314,9 @@ test('a NIC that something renames at each boot is a fight after three boots, an
     /comes back after each repair: 02:00:00:00:01:01 is named ens6 instead of multinic0\. Find the cause on the host \(cloud-init may rename/,
   );
   expect(await nameOf()).toBe('ens6');
+  expect(await local.git('log', '-1', '--format=%b', `outcome/${ONE}`)).toContain(
+    'Warning: CloudInitRenames',
+  );
 }, 120_000);
 
 test('a boot is looked at, also one that came while no controller ran', async () => {

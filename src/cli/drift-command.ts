@@ -48,7 +48,9 @@ function printNode({ node, commit, since, applied, differences, first }: DriftEn
   for (const each of differences) print(`  ${describeDifference(each)}`);
   print('');
   if (applied !== undefined)
-    print(`what somebody changed in its files: git diff ${applied.slice(0, 10)} ${commit.slice(0, 10)}`);
+    print(
+      `what somebody changed in its files: git diff ${applied.slice(0, 10)} ${commit.slice(0, 10)} -- etc`,
+    );
   print(completed(`what to do: ${describeRemedy(node, differences)}`));
 }
 

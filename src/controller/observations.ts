@@ -86,8 +86,8 @@ export class Observations {
       await nodeErrors.of(job.node, async () => {
         await retryOnLostRace(() => this.#record(job));
         checkpoint('controller.observation.recorded');
-        const { node, name, observation } = job;
-        context.log.info({ node, job: name, result: observation?.result }, 'observation ended');
+        const { node, name, observation: { result, warnings } = {} } = job;
+        context.log.info({ node, job: name, result, warnings }, 'observation ended');
         await runner.forget(job.name);
         context.hostTrees.drop(job.node);
         checkpoint('controller.observation.forgotten');
@@ -196,7 +196,9 @@ export class Observations {
   #saw({ node, result, ...reported }: Observation): void {
     const { observed, now } = this.#options.context;
     const { begun, retryAt: _, failures: __, ...seen } = observed.of(node) ?? {};
-    const { at = now(), ...ids } = begun ?? {
+    // An earlier controller began the observation, and what was asked since is not answered by it.
+    const stampMs = (jobStamp(reported.job) ?? Infinity) * 1000;
+    const { at = Math.min(stampMs, now()), ...ids } = begun ?? {
       bootID: reported.bootId,
       machineID: reported.machineId,
       systemUUID: reported.systemUUID ?? '',

@@ -8,7 +8,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { InventoryNode, ConfigObject } from '../mirror/home-port.ts';
-import { jobName, jobStamp } from '../scheduler/job-name.ts';
+import { jobName, jobStamp, observationName } from '../scheduler/job-name.ts';
+import type { Observation } from '../api/observation.ts';
 import type { Outcome } from '../api/outcome.ts';
 import { DEFAULT_POLICY } from '../scheduler/schedule.ts';
 import type { JobRequest, JobRunner, JobStatus } from '../scheduler/job-port.ts';
@@ -47,10 +48,13 @@ let sink: StatusSink;
 let said: string[];
 let context: ControllerContext;
 let pass: Pass;
+/** Milliseconds since 1970. */
+let clock: number;
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'multinic-controller-'));
   store = await Store.open(join(dir, 'store.git'));
+  clock = NOW;
   nodes = [worker(1)];
   jobs = new Jobs();
   said = [];
@@ -68,7 +72,7 @@ beforeEach(async () => {
     sink,
     passTrigger: new PassTrigger(),
     log,
-    now: () => NOW,
+    now: () => clock,
   });
   pass = new Pass({
     context,
@@ -271,6 +275,34 @@ test('a host that cannot be looked at is not the one that waits longest for it',
   nodes = [{ ...worker(1), ready: false }];
   await pass.run();
   expect(context.reporter.snapshot!.observing!.oldest).toBeUndefined();
+});
+
+test('an observation that an earlier controller began answers no later request', async () => {
+  const [run] = jobs.started;
+  jobs.ended = [endedWell(run!)];
+  await pass.run();
+  const { node, commit } = run!;
+  const began = jobStamp(run!.name)! + 10;
+  const name = observationName(nodeId(1), began);
+  clock = (began + 60) * 1000;
+  await context.observed.ask([node], clock - 1000);
+  const observation: Observation = {
+    version: 1,
+    mode: 'observe',
+    node,
+    job: name,
+    commit,
+    result: 'Observed',
+    step: 'report',
+    machineId: 'machine',
+    bootId: 'boot',
+    startedAt: new Date(clock).toISOString(),
+    durationMs: 1,
+    differences: [],
+  };
+  jobs.ended = [{ name, node, commit, attempt: 1, mode: 'observe', phase: 'finished', observation }];
+  await pass.run();
+  expect(jobs.started.at(-1)).toMatchObject({ mode: 'observe', node });
 });
 
 describe('all nodes', () => {

@@ -70,6 +70,7 @@ export async function recordDrift(
       ...line(KEY.bootBefore, bootBefore),
       ...line(KEY.digest, digest),
       ...(first ? [[KEY.first, 'true'] as const] : []),
+      ...(observation.warnings ?? []).map((code) => [KEY.warning, code] as const),
       ...differences.map((each) => [KEY.difference, JSON.stringify(each)] as const),
     ],
   });

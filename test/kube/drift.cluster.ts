@@ -33,6 +33,8 @@ const SEEN_AFTER_BOOT_MS = 60_000;
 let cluster: Cluster;
 let multinic: Multinic;
 let alice: Person;
+/** May read. */
+let bob: Person;
 
 beforeAll(async () => {
   ({ cluster, multinic } = await setUp([
@@ -42,6 +44,7 @@ beforeAll(async () => {
   ]));
   for (const node of NODES) await attach(cluster, node, ...MACS[node]);
   alice = await Person.create(multinic, 'alice', 'write');
+  bob = await Person.create(multinic, 'bob', 'read');
   // The image of the node says Debian, so the renderer has to be told.
   await multinic.kubectl('annotate', 'node', 'rhel', 'multinic.io/renderer=keyfile');
   const entries = NODES.map((node) => entry(cluster.machine(node).systemUUID, node, MACS[node]));
@@ -52,6 +55,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await alice?.[Symbol.asyncDispose]();
+  await bob?.[Symbol.asyncDispose]();
   await cluster?.stop();
 }, 60_000);
 
@@ -235,6 +239,12 @@ test('mode report: an edited file is told, git shows the edit, and accept makes 
       expect.stringMatching(/^- *mtu[:=] *1500$/),
       expect.stringMatching(/^\+ *mtu[:=] *1400$/),
     ]);
+    expect(await bob.ask('GET', `/api/v1/nodes/${node}/drift`)).toMatchObject({
+      status: 200,
+      body: [{ node }],
+    });
+    for (const command of ['accept', 'retry'])
+      expect(await bob.ask('POST', `/api/v1/nodes/${node}/${command}`, {})).toMatchObject({ status: 403 });
     await alice.command(`/nodes/${node}/accept`);
     await since(node, from, ['Drifted', 'Applied']);
     await alice.git('fetch', '-q');

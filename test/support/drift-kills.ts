@@ -1,0 +1,179 @@
+// A local home whose controller is killed at random instants while hosts drift, are looked at and are repaired.
+
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { expect, inject } from 'vitest';
+import { parse } from 'yaml';
+import { LocalRun, NODES, type TestHost } from './local.ts';
+
+const [ONE, TWO, THREE] = NODES;
+const IFCFG = 'etc/sysconfig/network-scripts/ifcfg-multinic0';
+/** Within this time after an edit, an observation and its repair have begun and mostly ended. */
+const LONGEST_MS = 3_000;
+const ROUND_MS = 90_000;
+
+interface Kept {
+  readonly result: string;
+  readonly request: string;
+  readonly job: string;
+}
+
+/**
+ * One node is repaired in its links, one in its files. The third is paused: its difference comes and goes by hand, and
+ * no run may ever follow.
+ * @returns how many kills were survived
+ */
+export async function killAtRandom(kills: number, seed: number): Promise<number> {
+  const random = randomOf(seed);
+  await using local = await LocalRun.prepare(inject('configuredHome'));
+  await local.launch();
+  await local.settled();
+  await local.run('pause', THREE);
+  const { port } = new URL(await local.remote());
+  for (let round = 0; round < kills; round += 1) {
+    await setMtu(local, ONE, 1300 + (round % 50));
+    await setMtu(local, THREE, 1300 + (round % 50));
+    if (round % 2 === 0) await rm(join(local.hostRoot(TWO), IFCFG));
+    else await editMtu(local);
+    await ask(local, '/observe', { nodes: [TWO] });
+    await pause(random() * LONGEST_MS);
+    await local.kill();
+    await setMtu(local, THREE, 1500);
+    // Agents verify that the store still answers, at the port that they know.
+    await local.launch({ args: ['--port', port] });
+    await ask(local, '/observe', { nodes: NODES });
+    const asked = Date.now();
+    await untilRight(local, round);
+    await untilSeen(local, THREE, asked);
+    // A person's request begins the count of a fight anew.
+    for (const node of [ONE, TWO]) await ask(local, `/nodes/${node}/retry`, {});
+    await local.until('the requests are answered', () => haveRun(local), ROUND_MS);
+    for (const node of [ONE, TWO]) await expectDrifts(local, node, round + 1);
+  }
+  await local.run('resume', THREE);
+  await local.settled(ROUND_MS);
+  for (const node of NODES) {
+    expectNoDoubles(node, await records(local, node));
+  }
+  // The third node had its one run before the first round.
+  expect((await records(local, THREE)).filter(isRun)).toHaveLength(1);
+  expect(await local.git('fsck', '--strict', '--no-dangling')).toBe('');
+  return kills;
+}
+
+/**
+ * No drift is lost, and none is recorded twice. A repair that failed, because its store was gone for too long, is
+ * followed by the same drift.
+ */
+async function expectDrifts(local: LocalRun, node: string, count: number): Promise<void> {
+  const kept = await records(local, node);
+  const of = (result: string): number => kept.filter((record) => record.result === result).length;
+  if (of('Drifted') !== count + of('Failed'))
+    throw new Error(`${node}: ${count} drifts\n${JSON.stringify(kept, undefined, 1)}\n${local.output}`);
+}
+
+/** Each host is as its commit has it, no node is known to differ, and nothing moves. */
+async function untilRight(local: LocalRun, round: number): Promise<void> {
+  await local.until(
+    `round ${round} is over`,
+    async () => {
+      const mtus = await Promise.all(NODES.map((node) => mtuOf(local, node)));
+      const file = await local.hostFile(TWO, IFCFG);
+      if (mtus.some((mtu) => mtu !== 1500) || file?.includes('MTU=1500') !== true) return false;
+      return haveRun(local);
+    },
+    ROUND_MS,
+  );
+  await local.settled(ROUND_MS);
+}
+
+/** Whether the newest record of each of the first two nodes is a run. */
+async function haveRun(local: LocalRun): Promise<boolean> {
+  const newest = await Promise.all([ONE, TWO].map(async (node) => (await records(local, node)).at(-1)));
+  return newest.every((record) => record !== undefined && isRun(record));
+}
+
+/** Waits until a host was looked at since a time, and is known to be right. */
+async function untilSeen(local: LocalRun, node: string, since: number): Promise<void> {
+  await local.until(
+    `${node} was looked at`,
+    async () => {
+      // A request writes the file at once, so ask for another node.
+      await ask(local, '/observe', { nodes: [ONE] });
+      await pause(500);
+      const text = await readFile(join(local.dir, 'observed.json'), 'utf8');
+      const { at = 0 } = (JSON.parse(text) as { hosts: Record<string, { at?: number }> }).hosts[node] ?? {};
+      return at >= since;
+    },
+    ROUND_MS,
+  );
+  const newest = (await records(local, node)).findLast(({ request }) => request === '');
+  expect(newest?.result).not.toBe('Drifted');
+}
+
+/** No Job counts twice, and each run after the first has a drift or a request that explains it. */
+function expectNoDoubles(node: string, kept: readonly Kept[]): void {
+  const jobs = kept.flatMap(({ job, request }) => (job === '' || request !== '' ? [] : [job]));
+  expect(new Set(jobs).size, `${node}: a Job is recorded twice`).toBe(jobs.length);
+  let explained = true;
+  for (const record of kept) {
+    if (isRun(record)) {
+      expect(explained, `${node}: a run without a cause: ${JSON.stringify(kept)}`).toBe(true);
+      // A run that failed is tried again.
+      explained = record.result !== 'Applied';
+    } else if (record.result === 'Drifted' || record.request === 'retry') explained = true;
+    else if (record.result === 'Observed') explained = false;
+  }
+}
+
+function isRun({ result }: Kept): boolean {
+  return !['Drifted', 'Observed', 'Requested', 'Superseded'].includes(result);
+}
+
+/** Records of an outcome branch, oldest first, without pauses. */
+async function records(local: LocalRun, node: string): Promise<Kept[]> {
+  const fields = ['Result', 'Request', 'Job'].map((key) => `%(trailers:key=${key},valueonly,separator=)`);
+  const format = `--format=${fields.join('|')}`;
+  const text = await local.git('log', '--first-parent', '--reverse', format, `outcome/${node}`);
+  return text
+    .split('\n')
+    .map((each) => each.split('|') as [string, string, string])
+    .flatMap(([result, request, job]) => (result === '' ? [] : [{ result, request, job }]));
+}
+
+async function ask(local: LocalRun, path: string, body: object): Promise<void> {
+  const answer = await fetch(`${new URL(await local.remote()).origin}/api/v1${path}`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${await local.token()}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+}
+
+const linkOf = (host: TestHost): TestHost['links'][number] =>
+  host.links.find(({ name }) => name === 'multinic0')!;
+
+function setMtu(local: LocalRun, node: string, mtu: number): Promise<void> {
+  return local.editHost(node, (host) => (linkOf(host).mtu = mtu));
+}
+
+async function mtuOf(local: LocalRun, node: string): Promise<number> {
+  return linkOf(parse((await local.hostFile(node, 'host.yaml'))!) as TestHost).mtu;
+}
+
+async function editMtu(local: LocalRun): Promise<void> {
+  const text = (await local.hostFile(TWO, IFCFG))!;
+  await writeFile(join(local.hostRoot(TWO), IFCFG), text.replace('MTU=1500', 'MTU=1350'));
+}
+
+/** The same numbers from 0 to 1 for the same seed (mulberry32). */
+function randomOf(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000;
+  };
+}
