@@ -20,24 +20,64 @@ export interface Interface {
    * comment.
    */
   readonly takeover?: true;
+  /** Addresses beside `address`, of either family: canonical `address/prefix`, sorted, each once. */
+  readonly furtherAddresses?: readonly string[];
+  /** Next hop of the NIC's own default route, in IPv4. */
+  readonly gateway?: string;
+  /** Next hop of the NIC's own default route, in IPv6. */
+  readonly gateway6?: string;
+  /** Networks behind gateways of the NIC's subnets, in the order of `compareRoutes`. */
+  readonly routes?: readonly Route[];
+  /** What was resolved: replies from the NIC's addresses leave by the NIC, by rules and a table of its own. */
+  readonly sourceRouting?: true;
+  /** The CR's word on source routing; absent: the CR says nothing. The file has the word as a comment. */
+  readonly statedSourceRouting?: boolean;
   /** netplan only: the key under `ethernets` when another file already describes the NIC under that ID. */
   readonly netplanId?: string;
 }
 
+/** A network behind a gateway. */
+export interface Route {
+  /** Canonical subnet with its prefix; never a default route. */
+  readonly to: string;
+  readonly via: string;
+  /** Metric in the main table; absent: `metricOf` the NIC. */
+  readonly metric?: number;
+}
+
+/** What is resolved for a node or found there, so no CR says it. */
+type Found = 'name' | 'netplanId' | 'sourceRouting' | 'statedSourceRouting';
+
 /** One interface of a CR's entry: an `Interface` that has a name only if the CR states one. */
-export interface WantedInterface extends Omit<Interface, 'name' | 'netplanId'> {
+export interface WantedInterface extends Omit<Interface, Found> {
   readonly name?: string;
+  /** The CR's word; absent: `auto`. */
+  readonly sourceRouting?: boolean;
 }
 
 /** All addresses of a NIC, without prefixes. */
-export function addressesOf({ address }: Pick<Interface, 'address'>): readonly string[] {
-  return [address];
+export function addressesOf(nic: Pick<Interface, 'address' | 'furtherAddresses'>): readonly string[] {
+  return [nic.address, ...(nic.furtherAddresses ?? []).map((text) => text.slice(0, text.indexOf('/')))];
+}
+
+/** All addresses of a NIC, with prefixes; `address` is the first. */
+export function cidrsOf(nic: Pick<Interface, 'address' | 'prefix' | 'furtherAddresses'>): readonly string[] {
+  return [`${nic.address}/${nic.prefix}`, ...(nic.furtherAddresses ?? [])];
+}
+
+/** The order of `routes`: by code units, which is the same everywhere. */
+export function compareRoutes(a: Route, b: Route): number {
+  const [one, other] = [a, b].map(({ to, via, metric = 0 }) => `${to} ${via} ${metric}`);
+  return one! < other! ? -1 : one! > other! ? 1 : 0;
 }
 
 /** A node's NICs, sorted by index of their names. */
 export type Network = readonly Interface[];
 
 export const MAX_INTERFACES = 32;
+/** All addresses of a NIC, `address` among them. */
+export const MAX_ADDRESSES = 16;
+export const MAX_ROUTES = 64;
 export const DEFAULT_MTU = 1500;
 export const MIN_MTU = 68;
 export const MAX_MTU = 9000;
@@ -62,28 +102,59 @@ export function byIndex(a: { readonly name: string }, b: { readonly name: string
   return (indexOfName(a.name) ?? 0) - (indexOfName(b.name) ?? 0);
 }
 
-/** Compares the CR's interfaces with a network by MAC, address, prefix and MTU, and by name where the CR states one. */
+/**
+ * Compares what a CR says with a network, by MAC; names only where the CR states one. What `auto` was resolved to is
+ * not the CR's word and does not count.
+ */
 export function satisfies(network: Network, wanted: readonly WantedInterface[]): boolean {
   if (network.length !== wanted.length) return false;
   const byMac = new Map(network.map((nic) => [nic.mac, nic]));
   return wanted.every((want) => {
     const nic = byMac.get(want.mac);
-    return nic !== undefined && sameLink(nic, want) && (want.name === undefined || want.name === nic.name);
+    if (nic === undefined || (want.name !== undefined && want.name !== nic.name)) return false;
+    return wordsOf(wantedOf(nic)) === wordsOf(want);
   });
 }
 
-/** True if two networks are the same on the wire. NICs are matched by MAC; names, ports and netplan IDs are ignored. */
-export function sameNetwork(a: Network, b: Network): boolean {
+/** What a CR would have to say for this NIC, without its name. */
+export function wantedOf(nic: Interface): WantedInterface {
+  const { name: _, netplanId: _id, sourceRouting: _resolved, statedSourceRouting, ...rest } = nic;
+  return { ...rest, ...(statedSourceRouting !== undefined && { sourceRouting: statedSourceRouting }) };
+}
+
+/**
+ * `words`: a CR that says one network says the other; `host`: both are the same on the wire, and what `auto` was
+ * resolved to counts. Files of both may still have other bytes, because of ports and netplan IDs.
+ */
+export type Level = 'words' | 'host';
+
+/** Whether two networks are the same. NICs are matched by MAC; names, ports and netplan IDs are ignored. */
+export function sameNetwork(a: Network, b: Network, level: Level = 'words'): boolean {
   if (a.length !== b.length) return false;
   const byMac = new Map(a.map((nic) => [nic.mac, nic]));
   return b.every((nic) => {
     const other = byMac.get(nic.mac);
-    return other !== undefined && sameLink(other, nic);
+    return other !== undefined && sameInterface(other, nic, level);
   });
 }
 
-type Link = Pick<Interface, 'address' | 'prefix' | 'mtu' | 'takeover'>;
+export function sameInterface(a: Interface, b: Interface, level: Level): boolean {
+  if (level === 'host' && a.sourceRouting !== b.sourceRouting) return false;
+  return wordsOf(wantedOf(a)) === wordsOf(wantedOf(b));
+}
 
-function sameLink(a: Link, b: Link): boolean {
-  return a.address === b.address && a.prefix === b.prefix && a.mtu === b.mtu && a.takeover === b.takeover;
+/** Everything that a CR says of a NIC but its name and port, as a text that is the same for the same words. */
+function wordsOf(nic: WantedInterface): string {
+  const routes = nic.routes?.map(({ to, via, metric }) => [to, via, metric ?? null]);
+  return JSON.stringify([
+    nic.address,
+    nic.prefix,
+    nic.mtu,
+    nic.takeover ?? null,
+    nic.furtherAddresses ?? null,
+    nic.gateway ?? null,
+    nic.gateway6 ?? null,
+    routes ?? null,
+    nic.sourceRouting ?? null,
+  ]);
 }

@@ -3,7 +3,9 @@ import type { Interface, WantedInterface } from './interface.ts';
 import { assignNames } from './nic-names.ts';
 import { mac } from '../../test/support/mac.ts';
 
-const want = (letter: string, name?: string): WantedInterface => ({
+type Nic = Omit<WantedInterface, 'sourceRouting'>;
+
+const want = (letter: string, name?: string): Nic => ({
   mac: mac(`02:00:00:00:00:0${letter}`),
   address: `10.0.0.${letter.codePointAt(0)}`,
   prefix: 24,
@@ -93,4 +95,23 @@ test('assigning again changes nothing', () => {
 test('sorted by index, not by text', () => {
   const tip = [has('a', 2), has('b', 10)];
   expect(names(assignNames([want('b'), want('a')], tip, []))).toBe('a2 b10');
+});
+
+test('source routing is what the CR says, else what auto says; the CR\'s word is kept beside it', () => {
+  const nics = [want('a'), { ...want('b'), sourceRouting: false }, { ...want('c'), sourceRouting: true }];
+  const routing = (auto: boolean) =>
+    assignNames(nics, [], [], () => auto).map(({ sourceRouting, statedSourceRouting }) => [
+      sourceRouting,
+      statedSourceRouting,
+    ]);
+  expect(routing(true)).toEqual([
+    [true, undefined],
+    [undefined, false],
+    [true, true],
+  ]);
+  expect(routing(false)).toEqual([
+    [undefined, undefined],
+    [undefined, false],
+    [true, true],
+  ]);
 });

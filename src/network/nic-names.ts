@@ -8,8 +8,14 @@ import type { Mac } from './mac.ts';
  * base (a NIC that a revert took away gets its old name back), else it is the lowest free one.
  * @param tip the branch's network now; its netplan IDs stay with their MACs
  * @param base the network that the controller committed last for a spec
+ * @param auto whether a NIC has source routing if its CR says nothing
  */
-export function assignNames(wanted: readonly WantedInterface[], tip: Network, base: Network): Network {
+export function assignNames(
+  wanted: readonly WantedInterface[],
+  tip: Network,
+  base: Network,
+  auto: (nic: WantedInterface) => boolean = () => false,
+): Network {
   const names = new Map<string, string>();
   const taken = new Set<string>();
   const give = (mac: Mac, name: string | undefined): void => {
@@ -35,9 +41,16 @@ export function assignNames(wanted: readonly WantedInterface[], tip: Network, ba
   const tipByMac = new Map(tip.map((nic) => [nic.mac, nic]));
   return wanted
     .map((nic): Interface => {
+      const { sourceRouting: stated, ...rest } = nic;
       const name = names.get(nic.mac) ?? lowestFree();
       const netplanId = tipByMac.get(nic.mac)?.netplanId;
-      return { ...nic, name, ...(netplanId !== undefined && { netplanId }) };
+      return {
+        ...rest,
+        name,
+        ...(stated !== undefined && { statedSourceRouting: stated }),
+        ...((stated ?? auto(nic)) && { sourceRouting: true as const }),
+        ...(netplanId !== undefined && { netplanId }),
+      };
     })
     .sort(byIndex);
 }
