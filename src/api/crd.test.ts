@@ -58,7 +58,7 @@ test('the schema is structural: a type everywhere, and no keyword that the API s
   expect(odd).toEqual([]);
 });
 
-test('the spec asks for no more than it always has', () => {
+test('the spec asks for no more than it always has, and new fields for their types', () => {
   const spec = rootOf('multinic.io').properties?.['spec'];
   const constraints: Record<string, unknown> = {};
   walk(spec ?? {}, 'spec', ({ description: _, properties: __, items: ___, ...rest }, path) => {
@@ -82,6 +82,16 @@ test('the spec asks for no more than it always has', () => {
     [`${item}.cidr`]: { type: 'string' },
     [`${item}.mtu`]: { type: 'integer', format: 'int64' },
     [`${item}.name`]: { type: 'string' },
+    [`${item}.addresses`]: { type: 'array' },
+    [`${item}.addresses[]`]: { type: 'string' },
+    [`${item}.gateway`]: { type: 'string' },
+    [`${item}.gateway6`]: { type: 'string' },
+    [`${item}.routes`]: { type: 'array' },
+    [`${item}.routes[]`]: { type: 'object' },
+    [`${item}.routes[].to`]: { type: 'string' },
+    [`${item}.routes[].via`]: { type: 'string' },
+    [`${item}.routes[].metric`]: { type: 'integer', format: 'int64' },
+    [`${item}.sourceRouting`]: { type: 'boolean' },
   });
 });
 

@@ -32,6 +32,43 @@ export const InterfaceConfig = z
     // The schema has no bounds: the API server would refuse the whole CR for one port, and a bad entry concerns its
     // node alone.
     mtu: z.int().describe('Bytes, from 68 to 9000; 1500 when left out. At least 1280 with IPv6.').optional(),
+    addresses: z
+      .array(z.string())
+      .describe(
+        'Further addresses with prefixes (192.168.100.11/24), of either family; 16 with address. IPv4 beside an IPv6 address is refused: write the IPv4 one into address.',
+      )
+      .optional(),
+    gateway: z
+      .string()
+      .describe(
+        "IPv4 gateway of the NIC's own traffic: what leaves from its addresses. The node's default route stays as it is. Inside a subnet of the NIC; needs source routing.",
+      )
+      .optional(),
+    gateway6: z.string().describe('As gateway, in IPv6.').optional(),
+    routes: z
+      .array(
+        z.object({
+          to: z
+            .string()
+            .describe('The network, with its prefix: 10.20.0.0/16. No default: use gateway.')
+            .optional(),
+          via: z.string().describe('The next hop, inside a subnet of the NIC.').optional(),
+          metric: z
+            .int()
+            .describe(
+              'Metric in the main table; 1000 and the index of the name when left out. 1000 to 10999 are refused: they are those of NICs.',
+            )
+            .optional(),
+        }),
+      )
+      .describe('Networks behind gateways of the NIC, for all traffic of the node. At most 64.')
+      .optional(),
+    sourceRouting: z
+      .boolean()
+      .describe(
+        'true: replies from the addresses of the NIC leave by the NIC, by rules and a table of its own. false: never. Left out: where the NIC needs it, because it has a gateway or another NIC of the node has its subnet.',
+      )
+      .optional(),
     takeover: z
       .boolean()
       .describe(

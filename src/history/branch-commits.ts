@@ -2,7 +2,7 @@
 // and returns the branch's new head; other modules decide.
 
 import { assignNames } from '../network/nic-names.ts';
-import { indexOfName, type Network, type WantedInterface } from '../network/interface.ts';
+import { indexOfName, wantedOf, type Network, type WantedInterface } from '../network/interface.ts';
 import { isNetplanId } from '../network/netplan.ts';
 import type { NodeIdentity } from '../network/node.ts';
 import { managedFiles, renderTree, treeId } from '../network/tree.ts';
@@ -89,11 +89,13 @@ export function identity(
 /** Commits the tip's network with the names and netplan IDs that the host's NICs already have. A hold goes on. */
 export function adopt(batch: Batch, head: Head, found: OutcomeRecord['found']): Head {
   const byMac = new Map(adoptable(head.node, found).map((each) => [each.mac, each]));
-  const wanted = head.network.map(({ name: _, netplanId: __, ...nic }): WantedInterface => {
+  const routed = new Set(head.network.filter((nic) => nic.sourceRouting === true).map(({ mac }) => mac));
+  const wanted = head.network.map(wantedOf).map((nic): WantedInterface => {
     const name = byMac.get(nic.mac)?.name;
     return name === undefined ? nic : { ...nic, name };
   });
-  const network = assignNames(wanted, head.network, head.base).map((nic) => {
+  const asBefore = ({ mac }: WantedInterface): boolean => routed.has(mac);
+  const network = assignNames(wanted, head.network, head.base, asBefore).map((nic) => {
     const netplanId = byMac.get(nic.mac)?.netplanId;
     return netplanId === undefined ? nic : { ...nic, netplanId };
   });

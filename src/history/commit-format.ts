@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { parseOid, type Oid } from '../api/oid.ts';
 import type { ConfigRef } from '../network/node.ts';
-import type { Interface, Network } from '../network/interface.ts';
+import type { Interface, Network, Route } from '../network/interface.ts';
 import type { Commit } from '../store/model/store-port.ts';
 
 /** The `Change:` trailer of a commit on a node's branch. */
@@ -82,7 +82,37 @@ function describeInterfaceChange(was: Interface, nic: Interface): string[] {
     parts.push(`${nic.name} takeover ${was.takeover ?? false} -> ${nic.takeover ?? false}`);
   if (was.portId !== nic.portId)
     parts.push(`${nic.name} port ${was.portId ?? 'none'} -> ${nic.portId ?? 'none'}`);
-  return parts;
+  return [...parts, ...describeRoutingChange(was, nic)];
+}
+
+function describeRoutingChange(was: Interface, nic: Interface): string[] {
+  const further = describeSet(was.furtherAddresses ?? [], nic.furtherAddresses ?? []);
+  const routes = describeSet((was.routes ?? []).map(routeText), (nic.routes ?? []).map(routeText));
+  const gateways = (['gateway', 'gateway6'] as const).flatMap((field) =>
+    was[field] === nic[field]
+      ? []
+      : [`${nic.name} ${field} ${was[field] ?? 'none'} -> ${nic[field] ?? 'none'}`],
+  );
+  const [before, after] = [was, nic].map(({ sourceRouting, statedSourceRouting: stated }) =>
+    stated === undefined ? `${sourceRouting === true ? 'on' : 'off'} (auto)` : stated ? 'on' : 'off',
+  );
+  return [
+    ...(further === '' ? [] : [`${nic.name} addresses ${further}`]),
+    ...gateways,
+    ...(routes === '' ? [] : [`${nic.name} routes ${routes}`]),
+    ...(before === after ? [] : [`${nic.name} source routing ${before} -> ${after}`]),
+  ];
+}
+
+/** Names additions to a set and removals from it: `+192.0.2.11/24 -192.0.2.12/24`. */
+function describeSet(before: readonly string[], after: readonly string[]): string {
+  const more = after.filter((each) => !before.includes(each)).map((each) => `+${each}`);
+  const less = before.filter((each) => !after.includes(each)).map((each) => `-${each}`);
+  return [...more, ...less].join(' ');
+}
+
+function routeText({ to, via, metric }: Route): string {
+  return `${to} via ${via}${metric === undefined ? '' : ` metric ${metric}`}`;
 }
 
 export function cidr(nic: Interface): string {

@@ -11,7 +11,7 @@ import { formatConfigRef, TRAILER } from '../history/commit-format.ts';
 import { MAIN, MIRRORED } from '../history/refs.ts';
 import { Batch } from '../store/model/batch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
-import { satisfies } from '../network/interface.ts';
+import { satisfies, wantedOf } from '../network/interface.ts';
 import type { Mark, Oid, Person } from '../store/model/store-port.ts';
 import { retryOnLostRace } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
@@ -215,7 +215,7 @@ export class Mirror {
     const wanted =
       asked !== undefined && (isBroken(branch) || satisfies(branch.base.network, asked))
         ? asked
-        : branch.base.network.map(({ name: _, ...nic }) => nic);
+        : branch.base.network.map(wantedOf);
     const trailers = branch.base.commit?.trailers.filter(([key]) => !OF_A_RELEASE.has(key)) ?? [];
     const batch = new Batch();
     const cause = { author: by.author, trailers: [...trailers, ...by.trailers] };

@@ -15,6 +15,7 @@ import {
   type Cidr,
 } from './address.ts';
 import { checkNetwork } from './check.ts';
+import { readRouting, type Routing } from './routing-fields.ts';
 import { DEFAULT_MTU, indexOfName, MAX_MTU, MIN_MTU, type WantedInterface } from './interface.ts';
 import { parseMac } from './mac.ts';
 import { isNodeId, isNodeName, isPlainText, nodeIdKey } from './text.ts';
@@ -206,6 +207,7 @@ function readInterface(raw: unknown, path: string, problems: Problem[]): WantedI
   const portId = readText(item.portId, `${path}.portId`, 'InvalidPortId', found);
   const { name, macAddress, takeover, mtu = DEFAULT_MTU } = item;
   if (name !== undefined && indexOfName(name) === undefined) found.push(shapeProblem(path, 'name', written));
+  const routing = readRouting(item, path, found);
   const readable = !misshapen.has('address') && !misshapen.has('cidr');
   const subnet = readable ? readSubnet(item, path, found) : undefined;
   problems.push(...found);
@@ -215,10 +217,18 @@ function readInterface(raw: unknown, path: string, problems: Problem[]): WantedI
     mac,
     ...subnet,
     mtu,
+    ...withoutOwn(routing, subnet),
     ...(portId !== undefined && { portId }),
     ...(takeover === true && { takeover }),
     ...(name !== undefined && { name }),
   };
+}
+
+/** A person may write the address of the port among the further ones, too. */
+function withoutOwn(routing: Routing, own: { address: string; prefix: number }): Routing {
+  const { furtherAddresses = [], ...rest } = routing;
+  const others = furtherAddresses.filter((text) => text !== `${own.address}/${own.prefix}`);
+  return { ...rest, ...(others.length > 0 && { furtherAddresses: others }) };
 }
 
 const SHAPES: Readonly<Partial<Record<string, readonly [code: Reason, remedy: string]>>> = {
@@ -228,6 +238,11 @@ const SHAPES: Readonly<Partial<Record<string, readonly [code: Reason, remedy: st
   cidr: ['InvalidCidr', 'write an address or a subnet with its prefix, such as 192.168.100.10/24'],
   mtu: ['InvalidMtu', 'write an integer from 68 to 9000, or leave it out for 1500'],
   takeover: ['InvalidTakeover', 'write true or false'],
+  addresses: ['InvalidAddress', 'write a list of addresses with prefixes, such as 192.168.100.11/24'],
+  gateway: ['InvalidGateway', 'write an address such as 192.168.100.1'],
+  gateway6: ['InvalidGateway', 'write an address such as 2001:db8::1'],
+  routes: ['InvalidRoute', 'write a list of to (10.20.0.0/16), via (192.168.100.1) and metric (a number)'],
+  sourceRouting: ['InvalidSourceRouting', 'write true or false, or leave it out'],
   name: ['InvalidName', 'write multinic0 to multinic9999, or leave it out'],
 };
 

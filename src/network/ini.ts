@@ -4,6 +4,10 @@
 import type { Problem } from '../api/errors.ts';
 import type { Keys } from './vocabulary.ts';
 
+/** Values with blanks: the rules of a keyfile, and those of an ifcfg file, in quotes. */
+const RULES = [/^(routing-rule[0-9]+)=([0-9a-z .:/_]+)$/, /^(ROUTING_RULE6?_[0-9]+)="([0-9a-z .:/_]+)"$/];
+const PAIR = /^([A-Za-z0-9_-]+)=([^\s"'\\;`$#]*)$/;
+
 /** A key has its section as a prefix (`ipv4.method`). A key outside of a section has no prefix (`HWADDR`). */
 export function readIni(path: string, text: string): { keys: Keys; problems: Problem[] } {
   const keys = new Map<string, string>();
@@ -27,7 +31,7 @@ export function readIni(path: string, text: string): { keys: Keys; problems: Pro
       section = `${header}.`;
       continue;
     }
-    const pair = /^([A-Za-z0-9_-]+)=([^\s"'\\;`$#]*)$/.exec(line);
+    const pair = [...RULES, PAIR].map((form) => form.exec(line)).find((match) => match !== null);
     const [, key, value] = pair ?? [];
     if (key === undefined || value === undefined) {
       refuse(`${at} is not KEY=value; write it without blanks and quotes`);

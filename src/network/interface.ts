@@ -28,7 +28,7 @@ export interface Interface {
   readonly gateway6?: string;
   /** Networks behind gateways of the NIC's subnets, in the order of `compareRoutes`. */
   readonly routes?: readonly Route[];
-  /** What was resolved: replies from the NIC's addresses leave by the NIC, by rules and a table of its own. */
+  /** The resolved setting: replies from the NIC's addresses leave by the NIC, by rules and a table of its own. */
   readonly sourceRouting?: true;
   /** The CR's word on source routing; absent: the CR says nothing. The file has the word as a comment. */
   readonly statedSourceRouting?: boolean;
@@ -45,7 +45,7 @@ export interface Route {
   readonly metric?: number;
 }
 
-/** What is resolved for a node or found there, so no CR says it. */
+/** Fields that are resolved for a node or found there, so no CR has them. */
 type Found = 'name' | 'netplanId' | 'sourceRouting' | 'statedSourceRouting';
 
 /** One interface of a CR's entry: an `Interface` that has a name only if the CR states one. */
@@ -116,7 +116,7 @@ export function satisfies(network: Network, wanted: readonly WantedInterface[]):
   });
 }
 
-/** What a CR would have to say for this NIC, without its name. */
+/** The NIC as a CR would have to say it, without its name. */
 export function wantedOf(nic: Interface): WantedInterface {
   const { name: _, netplanId: _id, sourceRouting: _resolved, statedSourceRouting, ...rest } = nic;
   return { ...rest, ...(statedSourceRouting !== undefined && { sourceRouting: statedSourceRouting }) };

@@ -4,28 +4,43 @@
 import { createHash } from 'node:crypto';
 import type { Problem } from '../api/errors.ts';
 import { readIni } from './ini.ts';
-import { indexOfName, type Interface } from './interface.ts';
+import {
+  compareFiles,
+  DEFAULTS,
+  filesOf,
+  joinRouting,
+  routingIn,
+  type FileRoute,
+  type FoundRouting,
+} from './found-routing.ts';
+import { cidrsOf, indexOfName, type Interface } from './interface.ts';
 import { Reading, readInterfaces } from './reading.ts';
 import type { Files, Renderer } from './renderer.ts';
-import { comments, compareKeys, HEADER, readComments } from './vocabulary.ts';
+import { metricOf, routingOf, ruleText } from './source-routing.ts';
+import { nameOfSysctlFile, sysctlFile, SYSCTL_FOLDER } from './sysctl-file.ts';
+import { comments, compareKeys, HEADER, readComments, type Keys } from './vocabulary.ts';
 
 const CONNECTIONS = 'etc/NetworkManager/system-connections';
 const LINKS = 'etc/systemd/network';
 
 export const keyfile: Renderer = {
   kind: 'keyfile',
-  directories: [CONNECTIONS, LINKS],
-  render: (nic) =>
-    new Map([
-      [connectionPath(nic.name), connection(nic)],
-      [linkPath(nic.name), link(nic)],
-    ]),
+  directories: [CONNECTIONS, LINKS, SYSCTL_FOLDER],
+  render,
   parse: (files, { lenient = false } = {}) =>
     readInterfaces(files, nameOf, (name, problems) => read(name, files, lenient, problems)),
   manages: (path) => nameOf(path) !== undefined,
-  // NetworkManager ignores a connection that others may read; udev reads a link as anybody.
-  hostMode: (path) => (path.startsWith(LINKS) ? 0o644 : 0o600),
+  // NetworkManager ignores a connection that others may read; udev and sysctl read as anybody.
+  hostMode: (path) => (path.startsWith(CONNECTIONS) ? 0o600 : 0o644),
 };
+
+function render(nic: Interface): Files {
+  return new Map([
+    [connectionPath(nic.name), connection(nic)],
+    [linkPath(nic.name), link(nic)],
+    ...sysctlFile(nic),
+  ]);
+}
 
 function connectionPath(name: string): string {
   return `${CONNECTIONS}/${name}.nmconnection`;
@@ -36,6 +51,10 @@ function linkPath(name: string): string {
 }
 
 function nameOf(path: string): string | undefined {
+  return nameOfSysctlFile(path) ?? nameOfProfile(path);
+}
+
+function nameOfProfile(path: string): string | undefined {
   const name = /\b(multinic[0-9]+)\.(?:nmconnection|link)$/.exec(path)?.[1];
   if (name === undefined || indexOfName(name) === undefined) return undefined;
   return path === connectionPath(name) || path === linkPath(name) ? name : undefined;
@@ -46,8 +65,6 @@ function nameOf(path: string): string | undefined {
  * cloud-init's 120, because it decides between two profiles that fit one NIC.
  */
 function connection(nic: Interface): string {
-  const address = `address1=${nic.address}/${nic.prefix}\n`;
-  const ipv6 = nic.address.includes(':');
   return `${HEADER}
 ${comments(nic)}[connection]
 id=${nic.name}
@@ -61,16 +78,43 @@ mac-address=${nic.mac}
 # MTU in bytes
 mtu=${nic.mtu}
 
-[ipv4]
-method=${ipv6 ? 'disabled' : 'manual'}
-never-default=true
-${ipv6 ? '' : address}ignore-auto-dns=true
+${family(nic, 4)}
+${family(nic, 6)}`;
+}
 
-[ipv6]
-method=${ipv6 ? 'manual' : 'disabled'}
+/** The section of one address family. */
+function family(nic: Interface, version: 4 | 6): string {
+  const cidrs = cidrsOf(nic).filter((cidr) => cidr.includes(':') === (version === 6));
+  const lines = cidrs.map((cidr, index) => `address${index + 1}=${cidr}\n`);
+  const metric = nic.sourceRouting === true ? `route-metric=${metricOf(nic.name)}\n` : '';
+  return `[ipv${version}]
+method=${cidrs.length > 0 ? 'manual' : 'disabled'}
 never-default=true
-${ipv6 ? address : ''}ignore-auto-dns=true
-`;
+${lines.join('# further address\n')}ignore-auto-dns=true
+${cidrs.length > 0 ? metric : ''}${routes(nic, version)}`;
+}
+
+/** Routes and rules of one family, with a constant line before each. Scope 253 is that of a link. */
+function routes(nic: Interface, version: 4 | 6): string {
+  const routing = routingOf(nic);
+  const ways = routing.routes.filter(({ family }) => family === version);
+  const rules = routing.rules.filter(({ family }) => family === version);
+  return [
+    ...ways.map(({ to, via, src, scope, table, metric }, index) => {
+      const destination = to === 'default' ? DEFAULTS[version] : to;
+      const options = [
+        table !== 'main' && `table=${table}`,
+        src !== undefined && `src=${src}`,
+        scope !== undefined && 'scope=253',
+      ].filter((option) => option !== false);
+      const next = [via, via === undefined ? undefined : metric].filter((part) => part !== undefined);
+      const route = `# route\nroute${index + 1}=${[destination, ...next].join(',')}\n`;
+      return options.length === 0
+        ? route
+        : `${route}# its options\nroute${index + 1}_options=${options.join(',')}\n`;
+    }),
+    ...rules.map((rule, index) => `# rule\nrouting-rule${index + 1}=${ruleText(rule)}\n`),
+  ].join('');
 }
 
 /**
@@ -114,34 +158,64 @@ function read(name: string, files: Files, lenient: boolean, problems: Problem[])
   const ini = readIni(path, content);
   const { problems: flaws, ...said } = readComments(path, content);
   const reading = new Reading(path, ini.keys);
-  const mac = reading.mac('ethernet.mac-address');
-  const mtu = reading.mtu('ethernet.mtu');
-  const address = reading.cidr(reading.has('ipv6.address1') ? 'ipv6.address1' : 'ipv4.address1');
-
   const linkIni = readIni(pathOfLink, linkContent);
   const linkReading = new Reading(pathOfLink, linkIni.keys);
+  problems.push(...ini.problems, ...flaws, ...linkIni.problems);
+  const values = joinRouting(path, said, readRouting(name, ini.keys), problems);
+  const nic = toInterface(name, reading, values);
   const linkMac = linkReading.mac('Match.MACAddress');
-  problems.push(...ini.problems, ...flaws, ...reading.problems, ...linkIni.problems, ...linkReading.problems);
-  if (mac === undefined || mtu === undefined || address === undefined || linkMac === undefined)
-    return undefined;
-  if (mac !== linkMac) {
+  problems.push(...reading.problems, ...linkReading.problems);
+  if (nic === undefined || linkMac === undefined) return undefined;
+  if (nic.mac !== linkMac) {
     problems.push({
       path: `${pathOfLink}: Match.MACAddress`,
       code: 'MacMismatch',
-      message: `is not the MAC of ${path}; write ${mac} in both`,
+      message: `is not the MAC of ${path}; write ${nic.mac} in both`,
     });
   }
-  const nic: Interface = {
+  problems.push(
+    ...compareKeys(path, ini.keys, readIni(path, connection(nic)).keys, reading.read, lenient),
+    ...compareKeys(pathOfLink, linkIni.keys, readIni(pathOfLink, link(nic)).keys, linkReading.read, lenient),
+    ...compareFiles(filesOf(name, files, nameOf), render(nic), new Set([path, pathOfLink])),
+  );
+  return nic;
+}
+
+function toInterface(
+  name: string,
+  reading: Reading,
+  values: ReturnType<typeof joinRouting>,
+): Interface | undefined {
+  const mac = reading.mac('ethernet.mac-address');
+  const mtu = reading.mtu('ethernet.mtu');
+  const first = reading.keys.has('ipv4.address1') ? 'ipv4' : 'ipv6';
+  const address = reading.cidr(`${first}.address1`);
+  const further = [
+    ...reading.cidrs((index) => `${first}.address${index + 2}`),
+    ...(first === 'ipv4' ? reading.cidrs((index) => `ipv6.address${index + 1}`) : []),
+  ].sort();
+  if (mac === undefined || mtu === undefined || address === undefined) return undefined;
+  return {
     name,
     mac,
     address: address.text,
     prefix: address.prefix,
     mtu,
-    ...said,
+    ...(further.length > 0 && { furtherAddresses: further }),
+    ...values,
   };
-  problems.push(
-    ...compareKeys(path, ini.keys, readIni(path, connection(nic)).keys, reading.read, lenient),
-    ...compareKeys(pathOfLink, linkIni.keys, readIni(pathOfLink, link(nic)).keys, linkReading.read, lenient),
+}
+
+function readRouting(name: string, keys: Keys): FoundRouting {
+  const found = [...keys].flatMap(([key, value]): FileRoute[] => {
+    if (!/^ipv[46]\.route[0-9]+$/.test(key)) return [];
+    const [to = '', via, metric] = value.split(',');
+    const table = /(?:^|,)table=([0-9]+)/.exec(keys.get(`${key}_options`) ?? '')?.[1];
+    return [{ to, via, table, metric }];
+  });
+  return routingIn(
+    name,
+    found,
+    [...keys.keys()].some((key) => /^ipv[46]\.routing-rule[0-9]+$/.test(key)),
   );
-  return nic;
 }

@@ -2,22 +2,30 @@
 
 import { isAlias, isMap, isNode, isScalar, isSeq, parseDocument, stringify } from 'yaml';
 import type { Problem } from '../api/errors.ts';
-import { indexOfName, type Interface } from './interface.ts';
+import { compareFiles, filesOf, joinRouting } from './found-routing.ts';
+import { addressesOf, cidrsOf, indexOfName, MAX_ADDRESSES, type Interface } from './interface.ts';
+import { dropIn, nameOfDropIn, readDropIn } from './networkd-drop-in.ts';
 import { Reading, readInterfaces } from './reading.ts';
 import type { Files, Renderer } from './renderer.ts';
+import { nameOfSysctlFile, sysctlFile, SYSCTL_FOLDER } from './sysctl-file.ts';
 import { isPlainText } from './text.ts';
 import { comments, compareKeys, HEADER, readComments, type Keys } from './vocabulary.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
 
 export const netplan: Renderer = {
   kind: 'netplan',
-  directories: ['etc/netplan'],
-  render: (nic) => new Map([[pathOf(nic.name), text(nic)]]),
+  directories: ['etc/netplan', SYSCTL_FOLDER],
+  render,
   parse: (files, { lenient = false } = {}) =>
     readInterfaces(files, nameOf, (name, problems) => read(name, files, lenient, problems)),
   manages: (path) => nameOf(path) !== undefined,
-  hostMode: () => 0o600,
+  // networkd and sysctl read as anybody.
+  hostMode: (path) => (path.startsWith('etc/netplan/') ? 0o600 : 0o644),
 };
+
+function render(nic: Interface): Files {
+  return new Map([[pathOf(nic.name), text(nic)], ...dropIn(nic), ...sysctlFile(nic)]);
+}
 
 /**
  * Whether a NIC's file may use this netplan ID of another file. A managed name is refused: netplan makes file names of
@@ -37,16 +45,24 @@ function pathOf(name: string): string {
 }
 
 function nameOf(path: string): string | undefined {
+  return nameOfNetplan(path) ?? nameOfDropIn(path) ?? nameOfSysctlFile(path);
+}
+
+function nameOfNetplan(path: string): string | undefined {
   const name = /^etc\/netplan\/9[0-9]-(multinic[0-9]+)\.yaml$/.exec(path)?.[1];
   return name !== undefined && indexOfName(name) !== undefined && pathOf(name) === path ? name : undefined;
 }
+
+/** A constant line between two addresses. */
+const FURTHER = '        # further address';
 
 /**
  * Constant and varying lines alternate, so that git merges edits of neighbouring fields. MACs and addresses are quoted:
  * unquoted, YAML 1.1 readers take 12:34:56:12:34:56 for a number.
  */
 function text(nic: Interface): string {
-  const linkLocal = nic.address.includes(':') ? '[ipv6]' : '[]';
+  const linkLocal = addressesOf(nic).some((address) => address.includes(':')) ? '[ipv6]' : '[]';
+  const addresses = cidrsOf(nic).map((cidr) => `        - "${cidr}"\n`);
   return `${HEADER}
 ${comments(nic)}network:
   version: 2
@@ -58,8 +74,7 @@ ${comments(nic)}network:
       set-name: ${nic.name}
       dhcp6: false
       addresses:
-        - "${nic.address}/${nic.prefix}"
-      accept-ra: false
+${addresses.join(`${FURTHER}\n`)}      accept-ra: false
       link-local: ${linkLocal}
       optional: true
       mtu: ${nic.mtu}
@@ -68,22 +83,39 @@ ${comments(nic)}network:
 
 function read(name: string, files: Files, lenient: boolean, problems: Problem[]): Interface | undefined {
   const path = pathOf(name);
-  const content = files.get(path) ?? '';
-  const { problems: flaws, ...said } = readComments(path, content);
+  const mine = filesOf(name, files, nameOf);
+  const { problems: flaws, ...said } = readComments(path, mine.get(path) ?? '');
+  problems.push(...flaws);
+  const [dropInFile] = [...mine].filter(([file]) => nameOfDropIn(file) !== undefined);
+  const found = dropInFile === undefined ? {} : readDropIn(name, dropInFile[1], dropInFile[0], problems);
+  const values = joinRouting(path, said, found, problems);
+  const nic = readMain(name, mine.get(path) ?? '', lenient, values, problems);
+  if (nic !== undefined) problems.push(...compareFiles(mine, render(nic), new Set([path])));
+  return nic;
+}
 
+type Values = ReturnType<typeof joinRouting>;
+
+function readMain(
+  name: string,
+  content: string,
+  lenient: boolean,
+  values: Values,
+  problems: Problem[],
+): Interface | undefined {
+  const path = pathOf(name);
   // Nearly every file has exactly the bytes that we render, and reading them by line is many times faster than YAML.
   // The result counts only if rendering it gives this very file.
   const own = readOwn(content);
-  if (own !== undefined && flaws.length === 0) {
-    const nic = toInterface(name, own.id, new Reading(path, own.keys), said);
+  if (own !== undefined) {
+    const nic = toInterface(name, own.id, new Reading(path, own.keys), values);
     if (nic !== undefined && text(nic) === content) return nic;
   }
 
   const document = readYaml(path, content, problems, lenient);
-  problems.push(...flaws);
   if (document === undefined) return undefined;
   const reading = new Reading(path, document.keys);
-  const nic = toInterface(name, document.id, reading, said);
+  const nic = toInterface(name, document.id, reading, values);
   problems.push(...reading.problems);
   if (nic === undefined) return undefined;
   const expected = readYaml(path, text(nic), problems, lenient)?.keys ?? new Map<string, string>();
@@ -91,12 +123,7 @@ function read(name: string, files: Files, lenient: boolean, problems: Problem[])
   return nic;
 }
 
-function toInterface(
-  name: string,
-  id: string,
-  reading: Reading,
-  said: Pick<Interface, 'portId' | 'takeover'>,
-): Interface | undefined {
+function toInterface(name: string, id: string, reading: Reading, values: Values): Interface | undefined {
   if (id !== name && !isNetplanId(id)) {
     const path = `${reading.path}: network.ethernets.${id}`;
     const message = `is neither ${name} nor an ID that another file may have; write ${name}`;
@@ -105,6 +132,7 @@ function toInterface(
   const key = `network.ethernets.${id}.`;
   const mac = reading.mac(`${key}match.macaddress`);
   const cidr = reading.cidr(`${key}addresses[0]`);
+  const further = reading.cidrs((index) => `${key}addresses[${index + 1}]`);
   const mtu = reading.mtu(`${key}mtu`);
   if (mac === undefined || cidr === undefined || mtu === undefined || reading.problems.length > 0)
     return undefined;
@@ -114,7 +142,8 @@ function toInterface(
     address: cidr.text,
     prefix: cidr.prefix,
     mtu,
-    ...said,
+    ...(further.length > 0 && { furtherAddresses: further }),
+    ...values,
     ...(id !== name && { netplanId: id }),
   };
 }
@@ -126,7 +155,7 @@ interface Ethernet {
 
 /** Takes values from the lines at which `text` writes them, without a search, so that no file can make this slow. */
 function readOwn(content: string): Ethernet | undefined {
-  const lines = content.split('\n', 19);
+  const lines = content.split('\n', 24 + 2 * MAX_ADDRESSES);
   const first = lines.indexOf('network:');
   const value = (line: number, start: string): string | undefined => {
     const found = lines[first + line];
@@ -137,15 +166,19 @@ function readOwn(content: string): Ethernet | undefined {
   const id = value(3, '    ')?.replace(/:$/, '').replaceAll('"', '');
   const mac = value(5, '        macaddress: ');
   const cidr = value(10, '        - ');
-  const mtu = value(14, '      mtu: ');
-  if (id === undefined || mac === undefined || cidr === undefined || mtu === undefined) return undefined;
+  if (id === undefined || mac === undefined || cidr === undefined) return undefined;
   const key = `network.ethernets.${id}.`;
   const keys = new Map([
     [`${key}match.macaddress`, mac],
     [`${key}addresses[0]`, cidr],
-    [`${key}mtu`, mtu],
   ]);
-  return { id, keys };
+  let last = 10;
+  while (lines[first + last + 1] === FURTHER) {
+    last += 2;
+    keys.set(`${key}addresses[${(last - 10) / 2}]`, value(last, '        - ') ?? '');
+  }
+  const mtu = value(last + 4, '      mtu: ');
+  return mtu === undefined ? undefined : { id, keys: keys.set(`${key}mtu`, mtu) };
 }
 
 /**

@@ -97,7 +97,7 @@ test('sorted by index, not by text', () => {
   expect(names(assignNames([want('b'), want('a')], tip, []))).toBe('a2 b10');
 });
 
-test('source routing is what the CR says, else what auto says; the CR\'s word is kept beside it', () => {
+test("source routing is what the CR says, else what auto says; the CR's word is kept beside it", () => {
   const nics = [want('a'), { ...want('b'), sourceRouting: false }, { ...want('c'), sourceRouting: true }];
   const routing = (auto: boolean) =>
     assignNames(nics, [], [], () => auto).map(({ sourceRouting, statedSourceRouting }) => [

@@ -33,13 +33,54 @@ const host = fc.oneof(
   fc.nat({ max: 255 }).map((third) => ({ cidr: `172.16.${third}.1/31`, mtu: 68 })),
 );
 const index = fc.nat({ max: 6 });
+/**
+ * Routing of a NIC in 10.9.N.0/24, and what it may have beside: everything here is valid, so that much comes through.
+ */
+const routed = fc
+  .record(
+    {
+      third: fc.nat({ max: 255 }),
+      addresses: fc.subarray([20, 21, 22]),
+      addresses6: fc.subarray([0x20, 0x21]),
+      gateway: fc.boolean(),
+      gateway6: fc.boolean(),
+      routes: fc.uniqueArray(
+        fc.record(
+          { second: fc.nat({ max: 255 }), metric: fc.integer({ min: 1, max: 999 }) },
+          { requiredKeys: ['second'] },
+        ),
+        { maxLength: 4, selector: ({ second }) => second },
+      ),
+      sourceRouting: fc.boolean(),
+    },
+    { requiredKeys: ['third', 'addresses', 'addresses6', 'gateway', 'gateway6', 'routes'] },
+  )
+  .map(({ third, addresses, addresses6, gateway, gateway6, routes, sourceRouting }) => {
+    const hex = third.toString(16);
+    const hasGateway = gateway || (gateway6 && addresses6.length > 0);
+    return {
+      cidr: `10.9.${third}.10/24`,
+      addresses: [
+        ...addresses.map((last) => `10.9.${third}.${last}/24`),
+        ...addresses6.map((last) => `2001:DB8:9:${hex}::${last.toString(16)}/64`),
+      ],
+      ...(gateway && { gateway: `10.9.${third}.1` }),
+      ...(gateway6 && addresses6.length > 0 && { gateway6: `2001:db8:9:${hex}::1` }),
+      routes: routes.map(({ second, ...rest }) => ({
+        to: `172.31.${second}.0/24`,
+        via: `10.9.${third}.1`,
+        ...rest,
+      })),
+      ...(sourceRouting !== undefined && { sourceRouting: sourceRouting || hasGateway }),
+    };
+  });
 const ports = fc.oneof(fc.uuid(), fc.constant('포트 # "1": [x]'), fc.stringMatching(/^[!-;=?-[\]-~]{1,40}$/));
 const tame = fc
   .uniqueArray(
     fc.record(
       {
         macAddress: fc.constantFrom(...MACS),
-        host,
+        host: fc.oneof(host, routed),
         name: index.map((n) => `multinic${n}`),
         portId: ports,
         takeover: fc.constant(true as const),
@@ -70,6 +111,16 @@ const wildNic = fc.record(
       text,
       fc.tuple(fc.oneof(fc.ipV4(), fc.ipV6()), fc.nat({ max: 130 })).map(([a, p]) => `${a}/${p}`),
     ),
+    addresses: fc.array(
+      fc.oneof(fc.ipV4(), fc.ipV6(), text).map((a) => `${a}/24`),
+      { maxLength: 3 },
+    ),
+    gateway: fc.oneof(fc.ipV4(), text),
+    gateway6: fc.oneof(fc.ipV6(), text),
+    routes: fc.array(fc.oneof(fc.record({ to: text, via: text, metric: fc.integer() }), fc.anything()), {
+      maxLength: 2,
+    }),
+    sourceRouting: fc.oneof(fc.boolean(), text),
     mtu: fc.oneof(fc.integer({ min: 60, max: 9010 }), fc.double()),
     name: fc.oneof(
       index.map((n) => `multinic${n}`),
@@ -103,6 +154,9 @@ function admitted(raw: unknown): (readonly WantedInterface[])[] {
     throw error;
   }
 }
+
+/** Some of the NICs whose CR says nothing. */
+const auto = ({ mac }: WantedInterface): boolean => Number.parseInt(mac.slice(-1), 16) % 2 === 0;
 
 /** undefined: refused. */
 function parsed(renderer: Renderer, files: Files): Network | undefined {
@@ -138,11 +192,11 @@ describe('generated CRs', { timeout: 240_000 }, () => {
         let base: Network = [];
         for (const wanted of edits.flatMap(admitted)) {
           taken += 1;
-          const network = assignNames(wanted, tip, base);
+          const network = assignNames(wanted, tip, base, auto);
           const files = renderTree(node, network);
           assert.deepEqual(readTree(files), { node, network });
           assert(satisfies(network, wanted));
-          assert.deepEqual(assignNames(wanted, network, base), network);
+          assert.deepEqual(assignNames(wanted, network, base, auto), network);
           assertNamesKept(wanted, tip, network);
           base = tip;
           tip = network;
@@ -158,7 +212,7 @@ describe('generated CRs', { timeout: 240_000 }, () => {
     fc.assert(
       fc.property(wild, fc.constantFrom(...RENDERER_KINDS), (raw, kind) => {
         for (const wanted of admitted(raw)) {
-          const network = assignNames(wanted, [], []);
+          const network = assignNames(wanted, [], [], auto);
           assert.deepEqual(readTree(renderTree(nodeOf(kind), network)).network, network);
         }
       }),
@@ -171,7 +225,7 @@ describe('generated CRs', { timeout: 240_000 }, () => {
     fc.assert(
       fc.property(tame, (raw) => {
         for (const wanted of admitted(raw)) {
-          const network = assignNames(wanted, [], []);
+          const network = assignNames(wanted, [], [], auto);
           const files = managedFiles(renderTree(nodeOf('netplan'), network));
           const noted = new Map([...files].map(([path, content]) => [path, `${content}# a note\n`]));
           assert.deepEqual(renderer.parse(noted), network);
@@ -188,7 +242,7 @@ describe('generated CRs', { timeout: 240_000 }, () => {
       fc.property(tame, fc.constantFrom(...RENDERER_KINDS), fc.nat(), junk, (raw, kind, at, junk) => {
         const renderer = rendererOf(kind);
         for (const wanted of admitted(raw).filter(({ length }) => length > 0)) {
-          const files = managedFiles(renderTree(nodeOf(kind), assignNames(wanted, [], [])));
+          const files = managedFiles(renderTree(nodeOf(kind), assignNames(wanted, [], [], auto)));
           const broken = new Map([...files].map(([path, content]) => [path, splice(content, at, junk)]));
           const network = parsed(renderer, broken);
           refused += network === undefined ? 1 : 0;

@@ -51,6 +51,19 @@ export class Reading {
     return this.#value(key, 'InvalidAddress', 'an address with prefix such as 192.168.1.100/24', parseCidr);
   }
 
+  /**
+   * Reads the addresses with prefixes that stand under consecutive keys, as many as there are, as a sorted set.
+   * @param key of the address with this index
+   */
+  cidrs(key: (index: number) => string): string[] {
+    const found = new Set<string>();
+    for (let index = 0; this.keys.has(key(index)); index += 1) {
+      const cidr = this.cidr(key(index));
+      if (cidr !== undefined) found.add(`${cidr.text}/${cidr.prefix}`);
+    }
+    return [...found].sort();
+  }
+
   #value<T>(
     key: string,
     code: Reason,

@@ -1,5 +1,5 @@
-// What makes a NIC answer by itself: rules by the NIC's addresses, a table of its own, and settings of the kernel. The
-// forms were measured on real nodes (docs/decisions/0031-source-routing.md).
+// Source routing makes a NIC answer by itself: rules by the NIC's addresses, a table of its own, and settings of the
+// kernel. The forms were measured on real nodes (docs/decisions/0035-source-routing.md).
 
 import { networkAddress, parseCidr, width, type Cidr } from './address.ts';
 import { cidrsOf, indexOfName, type Interface, type Route } from './interface.ts';
@@ -12,6 +12,8 @@ export const PRIORITIES = { own: 20_000, main: 20_001, last: 20_002 } as const;
  * Lowest metric of our connected routes. Routes of primary NICs have 100 (netplan with DHCP, NetworkManager) or none.
  */
 const YIELD_METRIC = 1_000;
+/** Metrics that NICs have by their index. */
+export const METRICS = { first: YIELD_METRIC, last: YIELD_METRIC + 9_999 } as const;
 
 export type Table = number | 'main';
 
@@ -91,6 +93,15 @@ function rulesOf(nic: Interface, { family, text }: Cidr): Rule[] {
   ];
 }
 
+/** A rule as `ip rule` and NetworkManager write it. */
+export function ruleText({ from, table, priority, suppressPrefixLength }: Rule): string {
+  const suppress = suppressPrefixLength === undefined ? '' : ` suppress_prefixlength ${suppressPrefixLength}`;
+  return `priority ${priority} from ${from} table ${table === 'main' ? MAIN_TABLE : table}${suppress}`;
+}
+
+/** The number of the main table, which not every reader takes by name. */
+export const MAIN_TABLE = 254;
+
 export function gatewayOf(nic: Pick<Interface, 'gateway' | 'gateway6'>, family: 4 | 6): string | undefined {
   return family === 4 ? nic.gateway : nic.gateway6;
 }
@@ -101,7 +112,12 @@ function ownRoutes(nic: Interface, cidrs: readonly Cidr[]): TableRoute[] {
     const via = gatewayOf(nic, family);
     return via === undefined ? [] : [{ family, to: 'default', table, via }];
   });
-  const given = (nic.routes ?? []).map(({ to, via }): TableRoute => ({ family: familyOf(to), to, table, via }));
+  const given = (nic.routes ?? []).map(({ to, via }): TableRoute => ({
+    family: familyOf(to),
+    to,
+    table,
+    via,
+  }));
   return [...connectedRoutes(cidrs, table), ...given, ...defaults];
 }
 
@@ -115,6 +131,16 @@ function connectedRoutes(cidrs: readonly Cidr[], table: Table): TableRoute[] {
     routes.set(to, { family, to, table, ...(family === 4 && { src, scope: 'link' as const }) });
   }
   return [...routes.values()];
+}
+
+/**
+ * The connected routes of a NIC with source routing in the main table, for files whose address entries make none. With
+ * the metric of the NIC they come after those of any other NIC.
+ */
+export function connectedInMain(nic: Interface): TableRoute[] {
+  if (nic.sourceRouting !== true) return [];
+  const cidrs = cidrsOf(nic).flatMap((text) => parseCidr(text) ?? []);
+  return connectedRoutes(cidrs, 'main').map((route) => ({ ...route, metric: metricOf(nic.name) }));
 }
 
 function mainRoute(nic: Interface, { to, via, metric = metricOf(nic.name) }: Route): TableRoute {

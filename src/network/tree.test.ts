@@ -166,7 +166,7 @@ describe.each(RENDERER_KINDS)('a tree for %s', (renderer) => {
     expect(codes(new Map([...files, [first, `#${'x'.repeat(MAX_FILE_BYTES)}`]]))).toEqual(['FileTooLarge']);
     const twins = [...NETWORK, { ...NETWORK[0]!, name: 'multinic5' }];
     expect(codes(renderTree(node, twins))).toEqual(['DuplicateMac', 'DuplicateAddress']);
-    const crowd = Array.from({ length: 65 }, (_, index) => [`x${index}`, ''] as const);
+    const crowd = Array.from({ length: 129 }, (_, index) => [`x${index}`, ''] as const);
     expect(codes(new Map([...files, ...crowd]))).toEqual(['TooManyInterfaces']);
     const slow = [{ ...NETWORK[0]!, mtu: 10 }];
     expect(codes(renderTree(node, slow))).toEqual(['InvalidMtu']);

@@ -12,6 +12,8 @@ import { findHidden } from './text.ts';
 
 export const NODE_FILE = 'node.yaml';
 export const MAX_FILE_BYTES = 64 * 1024;
+/** Files of one interface: ifcfg, its routes of two families, and the settings of the kernel. */
+const MAX_FILES = 4;
 
 export interface NodeTree {
   readonly node: NodeIdentity;
@@ -35,8 +37,8 @@ export function readTree(files: Files): NodeTree {
     const message = 'is missing; restore it from the commit before';
     throw invalid([{ path: NODE_FILE, code: 'MissingFile', message }]);
   }
-  // An interface has at most two files. A tree with more is refused before any file is parsed.
-  if (files.size > 1 + 2 * MAX_INTERFACES) {
+  // A tree with more files than so many interfaces have is refused before any file is parsed.
+  if (files.size > 1 + MAX_FILES * MAX_INTERFACES) {
     const message = `has ${files.size} files; a node may have ${MAX_INTERFACES} interfaces, remove some`;
     throw invalid([{ path: '', code: 'TooManyInterfaces', message }]);
   }

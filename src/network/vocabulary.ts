@@ -2,6 +2,7 @@
 // that the rendering lacks or contradicts. So no second list of keys can drift from the renderer's.
 
 import type { Problem } from '../api/errors.ts';
+import { parseAddress } from './address.ts';
 import type { Interface } from './interface.ts';
 import { isPlainText } from './text.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
@@ -14,18 +15,45 @@ export const HEADER =
 
 const PORT = '# OpenStack port: ';
 const TAKEOVER = '# Takeover: ';
+const SOURCE_ROUTING = '# Source routing: ';
+const GATEWAYS = [
+  ['gateway', '# Gateway without source routing: '],
+  ['gateway6', '# IPv6 gateway without source routing: '],
+] as const;
 
-/** Comment lines for the values that no OS has a key for; empty without such values. */
-export function comments({ portId, takeover }: Pick<Interface, 'portId' | 'takeover'>): string {
-  const port = portId === undefined ? '' : `${PORT}${portId}\n`;
-  return takeover === true ? `${port}${TAKEOVER}true\n` : port;
+/** The values of an interface that its file holds as comments. */
+export type Commented = Pick<
+  Interface,
+  'portId' | 'takeover' | 'statedSourceRouting' | 'gateway' | 'gateway6'
+>;
+
+/**
+ * Comment lines for the values that no OS has a key for, and for gateways while source routing is off: then nothing of
+ * the OS may have them. Empty without such values.
+ */
+export function comments(nic: Commented & Pick<Interface, 'sourceRouting'>): string {
+  const { portId, takeover, statedSourceRouting: stated } = nic;
+  const lines = [
+    portId !== undefined && `${PORT}${portId}`,
+    takeover === true && `${TAKEOVER}true`,
+    stated !== undefined && `${SOURCE_ROUTING}${stated ? 'on' : 'off'}`,
+    ...GATEWAYS.map(
+      ([field, start]) => nic.sourceRouting !== true && nic[field] !== undefined && `${start}${nic[field]}`,
+    ),
+  ];
+  return lines.map((line) => (line === false ? '' : `${line}\n`)).join('');
+}
+
+function isOnOrOff(value: string): boolean {
+  return value === 'on' || value === 'off';
+}
+
+function isCanonical(address: string): boolean {
+  return parseAddress(address)?.text === address;
 }
 
 /** Reads the values that a file holds as comments. */
-export function readComments(
-  path: string,
-  text: string,
-): Pick<Interface, 'portId' | 'takeover'> & { problems: Problem[] } {
+export function readComments(path: string, text: string): Commented & { problems: Problem[] } {
   const problems: Problem[] = [];
   const read = (
     start: string,
@@ -44,9 +72,16 @@ export function readComments(
   };
   const portId = read(PORT, 'InvalidPortId', isPlainText, 'plain text');
   const takeover = read(TAKEOVER, 'InvalidTakeover', (value) => value === 'true', '"true"');
+  const stated = read(SOURCE_ROUTING, 'InvalidSourceRouting', isOnOrOff, '"on" or "off"');
+  const gateways = GATEWAYS.flatMap(([field, start]) => {
+    const value = read(start, 'InvalidGateway', isCanonical, 'address');
+    return value === undefined ? [] : [[field, value] as const];
+  });
   return {
     ...(portId !== undefined && { portId }),
     ...(takeover !== undefined && { takeover: true }),
+    ...(stated !== undefined && { statedSourceRouting: stated === 'on' }),
+    ...Object.fromEntries(gateways),
     problems,
   };
 }
@@ -86,4 +121,22 @@ export function compareKeys(
     problems.push({ path: `${path}: ${key}`, code: 'MissingKey', message: `is missing; write ${value}` });
   }
   return problems;
+}
+
+/** Finds the first line that differs from the renderer's; comments and blank lines do not count. */
+export function compareLines(path: string, actual: string, expected: string): Problem[] {
+  const [found, ours] = [actual, expected].map(linesOf) as [string[], string[]];
+  const at = Array.from({ length: Math.max(found.length, ours.length) }, (_, index) => index).find(
+    (index) => found[index] !== ours[index],
+  );
+  if (at === undefined) return [];
+  const message =
+    ours[at] === undefined
+      ? `has ${JSON.stringify(found[at])}, which the other lines do not need; remove it`
+      : `has ${found[at] === undefined ? 'no line' : JSON.stringify(found[at].slice(0, 80))} where "${ours[at]}" belongs; write it, or change the gateway, the routes and the addresses everywhere alike`;
+  return [{ path, code: 'RoutingMismatch', message }];
+}
+
+function linesOf(text: string): string[] {
+  return text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
 }

@@ -8,6 +8,7 @@ export const CONFIG_REASONS = {
       'The address is the broadcast address of its subnet.',
       'Write the address of the port.',
     ],
+    DefaultInRoutes: ['A route is a default route.', 'Use gateway or gateway6.'],
     DuplicateAddress: ['Two interfaces of a node have one address.', 'Give each interface its own.'],
     DuplicateConfig: ['Two documents define the same CR.', 'Keep one of them.'],
     DuplicateMac: [
@@ -16,7 +17,16 @@ export const CONFIG_REASONS = {
     ],
     DuplicateName: ['Two interfaces of a node have one name.', 'Give each interface its own.'],
     DuplicateNode: ['A node has two entries.', 'Write one entry for each node.'],
+    DuplicateRoute: ['Two routes to one network have one metric.', 'Remove one, or give it another metric.'],
     EmptyFile: ['A file of the folder has no document.', 'Write a MultiNicBizConfig into it, or remove it.'],
+    GatewayOutsideSubnet: [
+      'A gateway lies in no subnet of its NIC.',
+      'Write a gateway of the subnet of the NIC.',
+    ],
+    GatewayUnused: [
+      'The NIC has a gateway, and source routing is off.',
+      'Remove the gateway, or sourceRouting: false.',
+    ],
     InvalidAddress: ['An address is no IP address.', 'Write one such as 192.168.100.10.'],
     InvalidCidr: ['A cidr is no address with a prefix.', 'Write one such as 192.168.100.10/24.'],
     InvalidConfig: [
@@ -25,6 +35,7 @@ export const CONFIG_REASONS = {
     ],
     InvalidEntry: ['The entry of the node is invalid; the node stays as it is.', 'Mend the named fields.'],
     InvalidField: ['A field has a value that it cannot have.', 'Correct the field.'],
+    InvalidGateway: ['A gateway is none that the NIC can have.', 'Write the address of the router.'],
     InvalidInterface: ['An interface is no map.', 'Write macAddress, address and cidr.'],
     InvalidInterfaces: ['interfaces is no list.', 'Write a list, and [] to mean none.'],
     InvalidMac: ['A MAC is not six pairs of hex digits.', 'Write it as "fa:16:3e:5e:62:3e", quoted.'],
@@ -35,6 +46,11 @@ export const CONFIG_REASONS = {
     InvalidNodeName: ['attachedNodeName is no plain text.', 'Write one line of visible characters.'],
     InvalidPortId: ['portId is no plain text.', 'Write the ID of the OpenStack port.'],
     InvalidProviderId: ['providerId is no plain text.', 'Write one line of visible characters.'],
+    InvalidRoute: ['A route cannot be understood.', 'Write to (10.20.0.0/16) and via (an address).'],
+    InvalidSourceRouting: [
+      'sourceRouting is neither true nor false, or the file contradicts its comment.',
+      'Write true or false, or leave it out.',
+    ],
     InvalidSpec: ['spec is no map, or contains itself.', 'Write nodeConfigs into it, without YAML anchors.'],
     InvalidSpecHash: ['specHash is no plain text.', 'Write one line of visible characters.'],
     InvalidTakeover: ['takeover is neither true nor false.', 'Write true or false.'],
@@ -54,8 +70,14 @@ export const CONFIG_REASONS = {
     NotAConfig: ['A document of the folder is of another kind.', 'Move it out of the folder.'],
     OutsideCidr: ['address lies outside cidr.', 'Make the two agree.'],
     PrefixTooShort: ['The prefix would act as a default route.', 'Write a longer prefix.'],
+    RouteIntoSubnet: [
+      'A route leads into the subnet of a NIC of the node.',
+      'Remove the route, or write another network.',
+    ],
     SpecTooLarge: ['The CR is larger than the API server takes.', 'Split the CR.'],
+    TooManyAddresses: ['A NIC has more addresses than one may have.', 'Remove some.'],
     TooManyInterfaces: ['The node has more interfaces than one may have.', 'Remove some.'],
+    TooManyRoutes: ['A NIC has more routes than one may have.', 'Remove some.'],
     UnusableAddress: [
       'The address is a loopback, multicast or other unusable one.',
       'Write the address of the port.',

@@ -30,6 +30,10 @@ export const FILE_REASONS = {
     MissingFile: ['A file is missing beside its partner.', 'Add it, or remove both.'],
     MissingKey: ['A key of ours is missing.', 'Write the line that the message names.'],
     NotText: ['A file is not UTF-8 text.', 'Store it as plain text.', { concerns: 'tip' }],
+    RoutingMismatch: [
+      'The routes and rules of a file do not fit the other files of the NIC.',
+      'Write the line that the message names, or change the values everywhere alike.',
+    ],
     TreeTooLarge: [
       'The branch of the node is too large.',
       'Revert the files that are not ours.',
