@@ -70,6 +70,13 @@ export const ANNOTATIONS = {
       'What follows when a host no longer has what was applied: repair it, or report it and wait ([drift](drift.md)).',
     ...oneOf(...DRIFT_MODES),
   },
+  sourceRouting: {
+    key: 'multinic.io/source-routing',
+    on: ['CR', 'Node'],
+    means:
+      'auto: NICs of whose source routing the CR says nothing have it where they need it. off: only where a CR says so.',
+    ...oneOf('auto', 'off'),
+  },
   probes: {
     key: 'multinic.io/probes',
     on: ['CR', 'Node'],

@@ -20,6 +20,10 @@ export const DEFAULTS = {
   apply: 'live',
   /** Answer to drift. */
   drift: 'repair',
+  /** Source routing of NICs where the CR says nothing. */
+  sourceRouting: 'auto',
+  /** Networks of pods and Services that CRs must not overlap. */
+  clusterNetworks: [],
   /** Minutes between two observations of a node; 0: only after boots and repairs, and on request. */
   observeMinutes: 60,
   /** Hosts that have to answer after a change. */

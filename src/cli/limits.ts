@@ -1,13 +1,14 @@
-import { Option, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { ControllerContextOptions } from '../controller/controller-context.ts';
 import type { PassOptions } from '../controller/pass.ts';
+import { parseCidr } from '../network/address.ts';
 import { wholeNumber } from './option-values.ts';
 import { DRIFT_MODES, type DriftMode } from '../api/annotations.ts';
 import { DEFAULTS } from '../api/defaults.ts';
 
 /**
  * Limits of a controller: on agents at once, failed nodes, nodes that lose all interfaces, and departed nodes; and its
- * answer to drift.
+ * answer to drift, and what it knows of networks.
  */
 export interface LimitFlags {
   readonly jobs: number;
@@ -16,6 +17,8 @@ export interface LimitFlags {
   readonly retireAfter: number;
   readonly drift: DriftMode;
   readonly observeInterval: number;
+  readonly sourceRouting: 'auto' | 'off';
+  readonly clusterNetworks: readonly string[];
 }
 
 export function withLimits(command: Command): Command {
@@ -39,6 +42,17 @@ export function withLimits(command: Command): Command {
         .choices(DRIFT_MODES)
         .default(DEFAULTS.drift),
     )
+    .addOption(
+      new Option('--source-routing <mode>', 'where a CR says nothing: NICs that need it have it, or none')
+        .choices(['auto', 'off'])
+        .default(DEFAULTS.sourceRouting),
+    )
+    .option(
+      '--cluster-networks <cidrs>',
+      'networks of pods and Services, by comma: a CR that overlaps them has a warning',
+      networks,
+      [...DEFAULTS.clusterNetworks],
+    )
     .option(
       '--observe-interval <minutes>',
       'between two observations of a node; 0: only after boots and repairs, and on request',
@@ -48,16 +62,27 @@ export function withLimits(command: Command): Command {
 }
 
 export function limitsOf(
-  { jobs, stopAfter, maxRemoval, retireAfter, drift, observeInterval }: LimitFlags,
+  flags: LimitFlags,
   run: Pick<NonNullable<PassOptions['policy']>, 'apply' | 'probes' | 'deadlineSeconds'>,
 ): Required<
-  Pick<ControllerContextOptions, 'guard' | 'retireAfterMs'> &
+  Pick<ControllerContextOptions, 'guard' | 'retireAfterMs' | 'routing'> &
     Pick<PassOptions, 'policy' | 'observeIntervalMs'>
 > {
+  const { jobs, stopAfter, maxRemoval, retireAfter, drift, observeInterval, sourceRouting, clusterNetworks } =
+    flags;
   return {
+    routing: { auto: sourceRouting === 'auto', clusterNetworks },
     policy: { concurrency: jobs, stopAfter, drift, ...run },
     observeIntervalMs: observeInterval * 60_000,
     guard: { fraction: maxRemoval / 100, minimum: 1 },
     retireAfterMs: retireAfter * 3_600_000,
   };
+}
+
+/** @throws InvalidArgumentError when a part is no network */
+function networks(text: string): string[] {
+  const parts = text.split(',').map((part) => part.trim());
+  const wrong = parts.find((part) => parseCidr(part) === undefined);
+  if (wrong === undefined) return parts;
+  throw new InvalidArgumentError(`${JSON.stringify(wrong)} is no network such as 10.96.0.0/12`);
 }

@@ -3,7 +3,8 @@ import { text } from 'node:stream/consumers';
 import { InvalidInputError, MultinicError, type Problem } from '../api/errors.ts';
 import { formatConfigRef } from '../history/commit-format.ts';
 import { parseConfigFile, type WrittenConfig } from '../local/config-file.ts';
-import { admitConfig, type AdmittedConfig } from '../network/admission.ts';
+import { admitConfig, type AdmittedConfig, type AdmittedEntry } from '../network/admission.ts';
+import { AUTO_ALONE, autoFor, routingOff } from '../network/auto-routing.ts';
 import { assignNames } from '../network/nic-names.ts';
 import { RENDERER_KINDS, rendererOf } from '../network/renderers.ts';
 
@@ -45,8 +46,15 @@ function validate(config: WrittenConfig): Validation {
     config: formatConfigRef(config.ref),
     nodes: admitted.entries.length,
     problems: [...admitted.problems, ...admitted.entries.flatMap((entry) => entry.problems)],
-    warnings: admitted.warnings,
+    warnings: [...admitted.warnings, ...admitted.entries.flatMap(routingWarnings)],
   };
+}
+
+/** Warnings by the networks of the entry alone; the controller knows those of the node as well. */
+function routingWarnings({ index, wanted = [] }: AdmittedEntry): Problem[] {
+  return wanted.flatMap((nic, position) =>
+    routingOff(nic, wanted, AUTO_ALONE, `spec.nodeConfigs[${index}].interfaces[${position}].sourceRouting`),
+  );
 }
 
 function admit(
@@ -82,7 +90,7 @@ export async function renderFile(
       if (only !== undefined && only !== entry.nodeId && only !== entry.nodeName) continue;
       problems.push(...entry.problems);
       if (entry.wanted === undefined) continue;
-      const network = assignNames(entry.wanted, [], []);
+      const network = assignNames(entry.wanted, [], [], autoFor(entry.wanted, AUTO_ALONE));
       const rendered = network.flatMap((nic) => [...rendererOf(kind).render(nic)]);
       nodes[entry.nodeName ?? entry.nodeId ?? String(entry.index)] = Object.fromEntries(rendered);
     }

@@ -255,27 +255,25 @@ export class Commands {
     // Read all branches first: a mistyped name must be found before half of the nodes are rendered.
     const branches =
       named.length > 0 ? await Promise.all(named.map((name) => this.#branches.get(name))) : await this.#all();
-    const build =
-      (branch: Branch): Build =>
-      (batch) => {
+    const inventory = await this.#inventory.list();
+    const build = async (branch: Branch): Promise<Build> => {
+      const auto = await this.#mirror.autoRouting(branch, inventory);
+      return (batch) => {
         if (branch.invalid !== undefined)
           throw new MultinicError('InvalidTip', `its tip is invalid: multinic release ${branch.name}`);
         const node = { ...branch.node, renderer: kind ?? branch.node.renderer };
-        const head = rerender(batch, headOf(branch), node, causeOf(by));
+        const head = rerender(batch, headOf(branch), node, causeOf(by), auto);
         if (head.tree !== branch.tree || head.node.renderer !== branch.node.renderer) return head;
         throw new MultinicError('UpToDate', 'up to date');
       };
-    if (dryRun) return previewMany(branches, async (branch) => build(branch));
-    return moveMany(
-      this.#store,
-      branches,
-      async (branch) => build(branch),
-      (name) =>
-        retryOnLostRace(async () => {
-          const branch = await this.#branches.get(name);
-          const batch = new Batch();
-          return this.#land(batch, branch, build(branch)(batch));
-        }),
+    };
+    if (dryRun) return previewMany(branches, build);
+    return moveMany(this.#store, branches, build, (name) =>
+      retryOnLostRace(async () => {
+        const branch = await this.#branches.get(name);
+        const batch = new Batch();
+        return this.#land(batch, branch, (await build(branch))(batch));
+      }),
     );
   }
 

@@ -12,6 +12,7 @@ import { Commands } from './commands.ts';
 import { HostTrees } from './host-trees.ts';
 import { ObservedHosts } from './observed-hosts.ts';
 import type { PausableInventory, StatusSink } from './sink-port.ts';
+import type { RoutingSettings } from '../mirror/node-routing.ts';
 import { Reporter } from './reporter.ts';
 import type { PassTrigger } from './pass-trigger.ts';
 
@@ -26,6 +27,7 @@ export interface ControllerContextOptions {
   readonly sliceMs?: number;
   /** Milliseconds after which a departed node is left out of passes. */
   readonly retireAfterMs?: number;
+  readonly routing?: RoutingSettings;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
   /** Called once for each run, when its outcome is in the store. */
@@ -55,7 +57,16 @@ export class ControllerContext {
   readonly commands: Commands;
 
   constructor(options: ControllerContextOptions) {
-    const { store, sink, log, guard = DEFAULT_GUARD, sliceMs, retireAfterMs, now = Date.now } = options;
+    const {
+      store,
+      sink,
+      log,
+      guard = DEFAULT_GUARD,
+      sliceMs,
+      retireAfterMs,
+      routing,
+      now = Date.now,
+    } = options;
     this.store = store;
     this.inventory = options.inventory;
     this.passTrigger = options.passTrigger;
@@ -69,6 +80,7 @@ export class ControllerContext {
       now,
       ...(sliceMs !== undefined && { sliceMs }),
       ...(retireAfterMs !== undefined && { retireAfterMs }),
+      ...(routing !== undefined && { routing }),
     });
     this.reporter = new Reporter(sink, now);
     this.observed = new ObservedHosts(new SideFile(join(dirname(store.dir), 'observed.json')), log);

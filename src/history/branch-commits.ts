@@ -1,6 +1,7 @@
 // The commits that the controller writes on a node's branch. Each function adds the commit of one decision to a batch
 // and returns the branch's new head; other modules decide.
 
+import { AUTO_OFF, autoFor, resolveAgain, type AutoRouting } from '../network/auto-routing.ts';
 import { assignNames } from '../network/nic-names.ts';
 import { indexOfName, wantedOf, type Network, type WantedInterface } from '../network/interface.ts';
 import { isNetplanId } from '../network/netplan.ts';
@@ -53,8 +54,14 @@ export function birth(batch: Batch, node: NodeIdentity, cause: Cause): Head {
 }
 
 /** Commits the interfaces that the CR wants; names follow the MACs. The commit ends a hold and says so. */
-export function spec(batch: Batch, head: Head, wanted: readonly WantedInterface[], cause: Cause): Head {
-  const network = assignNames(wanted, head.network, head.base);
+export function spec(
+  batch: Batch,
+  head: Head,
+  wanted: readonly WantedInterface[],
+  cause: Cause,
+  auto: AutoRouting = AUTO_OFF,
+): Head {
+  const network = assignNames(wanted, head.network, head.base, autoFor(wanted, auto));
   const back = head.hold === undefined ? undefined : describeChange(head.network, network);
   const what = back === undefined ? describeChange(head.network, network) : `hold ended: ${back}`;
   const trailers: NewCommit['trailers'] =
@@ -114,9 +121,18 @@ export function adoptable(node: NodeIdentity, found: OutcomeRecord['found']): Ou
   });
 }
 
-/** Commits the tip's network as today's renderer, or another one, writes it. A hold goes on. */
-export function rerender(batch: Batch, head: Head, node: NodeIdentity, by: Cause): Head {
-  const network = inVocabularyOf(node, head.network);
+/**
+ * Commits the tip's network as today's renderer, or another one, writes it; source routing is resolved again. A hold goes
+ * on.
+ */
+export function rerender(
+  batch: Batch,
+  head: Head,
+  node: NodeIdentity,
+  by: Cause,
+  auto: AutoRouting = AUTO_OFF,
+): Head {
+  const network = resolveAgain(inVocabularyOf(node, head.network), auto);
   const what = `rerender with ${node.renderer}`;
   const written = add(batch, head.parent, 'rerender', node, network, what, by, head.network);
   return { ...head, ...written, node, network };

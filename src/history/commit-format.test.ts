@@ -26,6 +26,27 @@ describe('what changed, in a person’s words', () => {
     ['rename multinic0 to multinic3', [nic(0)], [nic(0, { name: 'multinic3' })]],
     ['multinic0 takeover false -> true', [nic(0)], [nic(0, { takeover: true })]],
     ['multinic0 port none -> p', [nic(0)], [nic(0, { portId: 'p' })]],
+    [
+      'multinic0 addresses +192.168.0.11/24 -192.168.0.12/24',
+      [nic(0, { furtherAddresses: ['192.168.0.12/24'] })],
+      [nic(0, { furtherAddresses: ['192.168.0.11/24'] })],
+    ],
+    [
+      'multinic0 gateway none -> 192.168.0.1, multinic0 source routing off (auto) -> on (auto)',
+      [nic(0)],
+      [nic(0, { gateway: '192.168.0.1', sourceRouting: true })],
+    ],
+    ['multinic0 gateway6 2001:db8::1 -> none', [nic(0, { gateway6: '2001:db8::1' })], [nic(0)]],
+    [
+      'multinic0 routes +10.0.0.0/8 via 192.168.0.1 metric 7',
+      [nic(0)],
+      [nic(0, { routes: [{ to: '10.0.0.0/8', via: '192.168.0.1', metric: 7 }] })],
+    ],
+    [
+      'multinic0 source routing on -> off',
+      [nic(0, { sourceRouting: true, statedSourceRouting: true })],
+      [nic(0, { statedSourceRouting: false })],
+    ],
     ['no change of the network', [nic(0)], [nic(0)]],
   ])('%s', (words, before, after) => {
     expect(describeChange(before, after)).toBe(words);

@@ -21,6 +21,9 @@ import { mac } from '../../test/support/mac.ts';
 const NOW_S = 1_700_000_000;
 const OURS = `multinic-agent <controller@multinic.io> ${NOW_S - 100}`;
 const FILE = 'etc/netplan/90-multinic0.yaml';
+const DROP_IN = 'etc/systemd/network/10-netplan-multinic0.network.d/multinic0-routing.conf';
+const SYSCTL = 'etc/sysctl.d/90-multinic-multinic0.conf';
+const ROUTING = { sourceRouting: true as const, furtherAddresses: [] as string[] };
 const NO_COMMIT = oid('0'.repeat(40));
 
 const nic = (index: number, mtu = 1500): Interface => ({
@@ -276,10 +279,27 @@ describe('which trees', () => {
   test.each([
     [MAX_INTERFACES, undefined],
     [MAX_INTERFACES + 1, 'TooManyInterfaces'],
-  ])('of %d interfaces with two files each', async (count, code) => {
-    const before = filesOf([], 'keyfile');
-    const nics = Array.from({ length: count }, (_, index) => nic(index));
-    expect(await refusal(pushed({ tree: objects.tree(filesOf(nics, 'keyfile')) }, before))).toBe(code);
+  ])('of %d interfaces with four files each', async (count, code) => {
+    const before = filesOf([], 'ifcfg');
+    const nics = Array.from({ length: count }, (_, index) => ({ ...nic(index), ...ROUTING }));
+    for (const [index, each] of nics.entries()) each.furtherAddresses = [`2001:db8:${index + 1}::1/64`];
+    const files = filesOf(nics, 'ifcfg');
+    expect(files.size).toBe(1 + 4 * count);
+    expect(await refusal(pushed({ tree: objects.tree(files) }, before))).toBe(code);
+  });
+
+  test.each([
+    ['the MTU of a NIC with routing', FILE, /mtu: 1500/, 'mtu: 1400', undefined],
+    ['its gateway', DROP_IN, 'Gateway=10.0.0.1', 'Gateway=10.0.0.2', undefined],
+    ['a gateway of another network', DROP_IN, 'Gateway=10.0.0.1', 'Gateway=10.9.0.1', 'InvalidTree'],
+    ['one rule of three', DROP_IN, /Priority=20001/, 'Priority=20002', 'InvalidTree'],
+    ['the settings of the kernel', SYSCTL, 'rp_filter = 2', 'rp_filter = 0', 'InvalidTree'],
+  ] as const)('of %s', async (_title, path, from, to, code) => {
+    const before = filesOf([{ ...nic(0), sourceRouting: true, gateway: '10.0.0.1' }]);
+    const text = before.get(path) ?? '';
+    expect(text).toMatch(from);
+    const after = new Map([...before, [path, text.replace(from, to)]]);
+    expect(await refusal(pushed({ tree: objects.tree(after) }, before))).toBe(code);
   });
 
   test.each([

@@ -9,20 +9,20 @@ import type { Renderer } from '../network/renderer.ts';
 import { rendererOf } from '../network/renderers.ts';
 import { linkLocalProblem, partLinkLocals } from '../network/link-local.ts';
 import { findHidden } from '../network/text.ts';
-import { NODE_FILE, readTree } from '../network/tree.ts';
+import { MAX_TREE_FILES, NODE_FILE, readTree } from '../network/tree.ts';
 import type { Listing, Oid, Reader } from '../store/model/store-port.ts';
 import { NODE_TREE, type TreeBounds } from '../store/model/tree-bounds.ts';
 import { isByController, newestIdentity } from './node-branch.ts';
 
 /** Bounds of a pushed tree; git is asked for the size of an object before it unpacks the object. */
 export const PUSHED_TREE: TreeBounds = { ...NODE_TREE, sizesFirst: true };
-/** Maximum number of files of a tree: node.yaml, and two for each interface. */
-export const MAX_FILES = 1 + 2 * MAX_INTERFACES;
 /**
- * Maximum number of characters of a file that a push changes: a hostile file of this size takes some hundredths of a
+ * Maximum number of characters of a YAML file that a push changes: a hostile file of this size takes some hundredths of a
  * second to read.
  */
 export const MAX_CHANGED_FILE = 4096;
+/** The same for files that are read line by line. Routes of the largest NIC have a third of this. */
+const MAX_CHANGED_LINES = 48 * 1024;
 
 /** The branch that a push builds on. */
 export interface PushedOn {
@@ -129,7 +129,7 @@ export class PushedTrees {
           `${short}: ${path} has mode ${mode}: only plain files (100644) are allowed, no links and no executables`,
         );
     }
-    if (listing.size > MAX_FILES)
+    if (listing.size > MAX_TREE_FILES)
       throw refused(
         'TooManyInterfaces',
         `${short} has ${listing.size} files: a node may have ${MAX_INTERFACES} interfaces, remove some`,
@@ -149,24 +149,18 @@ export class PushedTrees {
     for (const [path, text] of files) {
       const key = `${path} ${listing.get(path)?.oid}`;
       if (path === NODE_FILE || this.#judged.has(key)) continue;
-      if (text.length > MAX_CHANGED_FILE)
+      const limit = isYaml(path) ? MAX_CHANGED_FILE : MAX_CHANGED_LINES;
+      if (text.length > limit)
         throw refused(
           'FileTooLarge',
-          `${short}: ${path} has ${text.length} characters, at most ${MAX_CHANGED_FILE} are taken: ${this.#remedies.tooLarge}`,
+          `${short}: ${path} has ${text.length} characters, at most ${limit} are taken: ${this.#remedies.tooLarge}`,
         );
       // A hidden character is refused before anything is parsed.
-      if (this.#isWhole(path) && findHidden(text) === undefined)
-        this.#read(short, () => void this.#renderer.parse(new Map([[path, text]])));
+      if (isYaml(path) && this.#renderer.manages(path) && findHidden(text) === undefined)
+        this.#read(short, () => void this.#renderer.parse(filesOfNic(path, files)));
       this.#judged.add(key);
       await turn();
     }
-  }
-
-  /**
-   * Whether the file alone describes an interface. If an interface takes several files, they are read together later.
-   */
-  #isWhole(path: string): boolean {
-    return this.#renderer.kind === 'netplan' && this.#renderer.manages(path);
   }
 
   #read<T>(short: string, read: () => T): T {
@@ -187,6 +181,20 @@ export class PushedTrees {
       throw new MultinicError(error.code, `${short}: ${error.message}`, { cause: error, data: error.data });
     }
   }
+}
+
+function isYaml(path: string): boolean {
+  return path.endsWith('.yaml');
+}
+
+/** The files of the NIC that a managed path belongs to. */
+function filesOfNic(path: string, files: ReadonlyMap<string, string>): Map<string, string> {
+  const name = nicOf(path);
+  return new Map([...files].filter(([each]) => each !== NODE_FILE && nicOf(each) === name));
+}
+
+function nicOf(path: string): string | undefined {
+  return /multinic[0-9]+/.exec(path.slice(path.lastIndexOf('/')))?.[0];
 }
 
 function refused(code: Reason, message: string): MultinicError {

@@ -42,7 +42,8 @@ export async function rollbackTarget(
   // Walk commit by commit: the target is nearly always near, and a list of a long branch takes a process and its time.
   for (let next: Oid | undefined = branch.tip.oid; next !== undefined;) {
     const network = await networkOf(reader, next);
-    if (network !== undefined && !sameNetwork(network, branch.network)) return { commit: next, network };
+    if (network !== undefined && !sameNetwork(network, branch.network, 'host'))
+      return { commit: next, network };
     const commit: Commit = await reader.commit(next);
     next = commit.parents[0];
   }

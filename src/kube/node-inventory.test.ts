@@ -39,6 +39,21 @@ test('what is kept of a Node', () => {
   });
 });
 
+test('the networks of a Node: its InternalIPs and the networks of its pods', () => {
+  const addresses = [
+    { type: 'InternalIP', address: '192.0.2.11' },
+    { type: 'ExternalIP', address: '203.0.113.1' },
+    { type: 'Hostname', address: 'w' },
+    { type: 'InternalIP', address: '2001:db8::11' },
+  ];
+  const spec = { podCIDRs: ['10.244.1.0/24'] };
+  const projected = projectNode({ metadata: { name: 'w' }, spec, status: { addresses } } as never);
+  expect(projected).toMatchObject({
+    addresses: ['192.0.2.11', '2001:db8::11'],
+    podCIDRs: ['10.244.1.0/24'],
+  });
+});
+
 test.each([
   ['True', true],
   ['False', true],

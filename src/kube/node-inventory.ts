@@ -48,6 +48,8 @@ export function projectNode({ metadata, spec, status }: V1Node): InventoryNode {
   // silent.
   const ready =
     status?.conditions?.some(({ type, status: holds }) => type === 'Ready' && holds !== 'Unknown') ?? false;
+  const addresses = status?.addresses?.filter(({ type }) => type === 'InternalIP') ?? [];
+  const podCIDRs = spec?.podCIDRs ?? [];
   const hostname = metadata?.labels?.['kubernetes.io/hostname'];
   return {
     name: metadata?.name ?? '',
@@ -57,6 +59,8 @@ export function projectNode({ metadata, spec, status }: V1Node): InventoryNode {
     osImage: info?.osImage ?? '',
     ...(spec?.providerID !== undefined && { providerID: spec.providerID }),
     ...(hostname !== undefined && { hostname }),
+    ...(addresses.length > 0 && { addresses: addresses.map(({ address }) => address) }),
+    ...(podCIDRs.length > 0 && { podCIDRs }),
     ready: ready && !windows && metadata?.deletionTimestamp === undefined,
     ...(windows && { problem: 'a Windows node has no interfaces of ours: take its entry away' }),
     paused: readAnnotation(annotations, ANNOTATIONS.paused) ?? false,

@@ -36,6 +36,8 @@ test('lists the demo’s nodes', async () => {
     ready: true,
     paused: false,
     annotations: {},
+    addresses: ['10.10.0.11'],
+    podCIDRs: [],
   });
 });
 

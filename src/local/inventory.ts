@@ -26,6 +26,8 @@ export const Inventory = z.strictObject({
       osImage: z.string().min(1),
       paused: z.boolean().default(false),
       annotations: z.record(z.string(), z.string()).default({}),
+      /** As a Node's podCIDRs. */
+      podCIDRs: z.array(z.union([z.cidrv4(), z.cidrv6()])).default([]),
     }),
   ),
 });
@@ -35,9 +37,13 @@ const MAX_BYTES = 1024 * 1024;
 const MAX_INVENTORY_BYTES = 16 * MAX_BYTES;
 
 /** The part of an offline host's file that a kubelet would report. */
-const Machine = z.looseObject({ machineId: z.string().min(1), bootId: z.string().min(1) });
+const Machine = z.looseObject({
+  machineId: z.string().min(1),
+  bootId: z.string().min(1),
+  nodeAddresses: z.array(z.string()).default([]),
+});
 
-type MachineFacts = Pick<InventoryNode, 'machineID' | 'bootID' | 'ready' | 'problem' | 'print'>;
+type MachineFacts = Pick<InventoryNode, 'machineID' | 'bootID' | 'addresses' | 'ready' | 'problem' | 'print'>;
 
 /** `DIR/inventory.yaml`, and for each of its nodes `DIR/nodes/<name>/root/host.yaml`. */
 export class InventoryFile implements NodeInventory {
@@ -92,9 +98,10 @@ export class InventoryFile implements NodeInventory {
     const file = join('nodes', name, 'root', 'host.yaml');
     try {
       const text = await this.#text(file, MAX_BYTES, 'refuse');
-      const { machineId, bootId } = parse(Machine, file, text);
+      const { machineId, bootId, nodeAddresses } = parse(Machine, file, text);
       const print = createHash('sha256').update(text).digest('hex').slice(0, 16);
-      return { machineID: machineId, bootID: bootId, ready: true, print };
+      const addresses = nodeAddresses.length > 0 && { addresses: nodeAddresses };
+      return { machineID: machineId, bootID: bootId, ...addresses, ready: true, print };
     } catch (error) {
       if (!(error instanceof InvalidInputError)) throw error;
       return {

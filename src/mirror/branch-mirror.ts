@@ -24,6 +24,7 @@ import {
 import { InventoryIndex, resolveClaims, type Claim, type Claims } from './claim.ts';
 import type { Entry } from './node-entry.ts';
 import { GUARD_WINDOW_S, stoppedRemovals, type GuardPolicy, type GuardView, type Removal } from './guard.ts';
+import { autoRoutingOf, type RoutingSettings } from './node-routing.ts';
 import { identityOf, sameIdentity } from './node-identity.ts';
 import type { MainState } from './main-branch.ts';
 import type { InventoryNode } from './home-port.ts';
@@ -46,6 +47,7 @@ export interface BranchMirrorOptions {
   readonly guard: GuardPolicy;
   readonly stateAt: (commit: Oid) => Promise<MainState>;
   readonly retirement: Retirement;
+  readonly routing: RoutingSettings;
 }
 
 /** Everything that a node's decision depends on, apart from the order of main. */
@@ -193,7 +195,7 @@ export class BranchMirror {
       const seen = { listed: inventory.get(name), branch: branches.get(name), entry: claim?.entry };
       if (this.#isSettled(name, seen) || (seen.branch !== undefined && isLater(step, seen.branch))) continue;
       try {
-        const change = planChange(name, seen.listed, seen.branch, claim);
+        const change = this.#planOne(name, seen, claim);
         if (change === undefined) this.#upToDate.set(name, seen);
         else changes.push(change);
       } catch (error) {
@@ -202,6 +204,12 @@ export class BranchMirror {
       }
     }
     return changes.sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  #planOne(name: string, { listed, branch }: Seen, claim: Claim | undefined): Change | undefined {
+    const change = planChange(name, listed, branch, claim);
+    const auto = autoRoutingOf(listed, claim?.config.annotations, this.#options.routing);
+    return change && { ...change, auto };
   }
 
   #isSettled(name: string, { listed, branch, entry }: Seen): boolean {

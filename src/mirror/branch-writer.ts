@@ -6,6 +6,7 @@ import { birth, headOf, identity, move, spec, type Cause, type Head } from '../h
 import { describeChange, formatConfigRef, trailer, TRAILER } from '../history/commit-format.ts';
 import type { Branch, Branches } from '../history/node-branch.ts';
 import { nodeOfRef } from '../history/refs.ts';
+import type { AutoRouting } from '../network/auto-routing.ts';
 import type { WantedInterface } from '../network/interface.ts';
 import type { ConfigRef, NodeIdentity } from '../network/node.ts';
 import { Batch } from '../store/model/batch.ts';
@@ -50,6 +51,7 @@ export interface Change {
   /** Absent if only the identity changes. */
   readonly wanted?: readonly WantedInterface[];
   readonly config?: MainConfig;
+  readonly auto?: AutoRouting;
 }
 
 /** The outcome of writing changes. */
@@ -249,7 +251,7 @@ function addChange(batch: Batch, change: Change, step: Step, events: MirrorEvent
   }
   if (change.wanted !== undefined && (change.wanted.length > 0 || branch !== undefined)) {
     const before = head;
-    head = spec(batch, head, change.wanted, cause);
+    head = spec(batch, head, change.wanted, cause, change.auto);
     events.push({
       type: before.hold === undefined ? 'Committed' : 'HoldEnded',
       node: change.name,

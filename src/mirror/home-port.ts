@@ -58,6 +58,10 @@ export interface InventoryNode {
   readonly osImage: string;
   readonly providerID?: string;
   readonly hostname?: string;
+  /** InternalIPs of the node. */
+  readonly addresses?: readonly string[];
+  /** Networks of the node's pods. */
+  readonly podCIDRs?: readonly string[];
   readonly ready: boolean;
   /** Reason why the home does not know the machine. Then machineID and bootID are empty and the node is not ready. */
   readonly problem?: string;

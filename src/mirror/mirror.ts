@@ -11,13 +11,15 @@ import { formatConfigRef, TRAILER } from '../history/commit-format.ts';
 import { MAIN, MIRRORED } from '../history/refs.ts';
 import { Batch } from '../store/model/batch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
+import type { AutoRouting } from '../network/auto-routing.ts';
 import { satisfies, wantedOf } from '../network/interface.ts';
 import type { Mark, Oid, Person } from '../store/model/store-port.ts';
 import { retryOnLostRace } from '../store/race.ts';
 import type { Store } from '../store/store.ts';
 import { BranchMirror, type BranchesResult } from './branch-mirror.ts';
 import type { MirrorEvent } from './branch-writer.ts';
-import { resolveClaims } from './claim.ts';
+import { InventoryIndex, resolveClaims } from './claim.ts';
+import { autoRoutingOf, DEFAULT_ROUTING, routingWarnings, type RoutingSettings } from './node-routing.ts';
 import { Retirement } from './retirement.ts';
 import { configSteps } from './config-steps.ts';
 import { Judge, type Judgement, type ValidConfig } from './judge.ts';
@@ -79,6 +81,7 @@ export interface MirrorOptions {
   readonly log: Logger;
   /** Milliseconds after which a departed node is left out of passes. */
   readonly retireAfterMs?: number;
+  readonly routing?: RoutingSettings;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
 }
@@ -99,6 +102,7 @@ export class Mirror {
   readonly #branches: Branches;
   readonly #log: Logger;
   readonly #sliceMs: number;
+  readonly #routing: RoutingSettings;
   readonly #judge = new Judge();
   readonly #branchMirror: BranchMirror;
   readonly #retirement: Retirement;
@@ -113,6 +117,7 @@ export class Mirror {
     this.#store = store;
     this.#branches = branches;
     this.#log = options.log;
+    this.#routing = options.routing ?? DEFAULT_ROUTING;
     this.#sliceMs = options.sliceMs ?? SLICE_MS;
     this.#retirement = new Retirement({
       afterMs: options.retireAfterMs ?? DEFAULTS.retireAfter * 3_600_000,
@@ -122,6 +127,7 @@ export class Mirror {
       guard: options.guard ?? DEFAULT_GUARD,
       stateAt: (commit) => this.#stateAt(commit),
       retirement: this.#retirement,
+      routing: this.#routing,
     });
   }
 
@@ -165,7 +171,10 @@ export class Mirror {
       ...result,
       behind: behind(list, judged, result.main, doubts),
       invalid: judged.invalid,
-      warnings: warningsOf(judged),
+      warnings: warningsOf(
+        judged,
+        routingWarnings(result.claims, InventoryIndex.of(inventory).nodes, this.#routing),
+      ),
       unreadable: list.problems ?? [],
       doubts,
     };
@@ -218,8 +227,18 @@ export class Mirror {
         : branch.base.network.map(wantedOf);
     const trailers = branch.base.commit?.trailers.filter(([key]) => !OF_A_RELEASE.has(key)) ?? [];
     const batch = new Batch();
+    const auto = await this.autoRouting(branch, inventory);
     const cause = { author: by.author, trailers: [...trailers, ...by.trailers] };
-    return { batch, branch, head: spec(batch, headOf(branch), wanted, cause) };
+    return { batch, branch, head: spec(batch, headOf(branch), wanted, cause, auto) };
+  }
+
+  /** The meaning of `auto` for a node now. */
+  async autoRouting(
+    { name, node }: Pick<Branch, 'name' | 'node'>,
+    inventory: readonly InventoryNode[],
+  ): Promise<AutoRouting> {
+    const config = (await this.main()).configs.get(formatConfigRef(node.source));
+    return autoRoutingOf(InventoryIndex.of(inventory).nodes.get(name), config?.annotations, this.#routing);
   }
 
   /** The CRs that are new, changed or gone, and the CRs that may be gone, each with the reason for the doubt. */
@@ -405,10 +424,12 @@ function behind(
   return new Set([...late.map(([key]) => key), ...going]);
 }
 
-function warningsOf({ valid }: Judgement): Map<string, readonly Problem[]> {
-  return new Map(
-    [...valid]
-      .filter(([, { warnings }]) => warnings.length > 0)
-      .map(([key, { warnings }]) => [key, warnings]),
+function warningsOf(
+  { valid }: Judgement,
+  routing: ReadonlyMap<string, readonly Problem[]>,
+): Map<string, readonly Problem[]> {
+  const all = [...valid].map(
+    ([key, { warnings }]) => [key, [...warnings, ...(routing.get(key) ?? [])]] as const,
   );
+  return new Map(all.filter(([, warnings]) => warnings.length > 0));
 }

@@ -12,8 +12,11 @@ import { findHidden } from './text.ts';
 
 export const NODE_FILE = 'node.yaml';
 export const MAX_FILE_BYTES = 64 * 1024;
-/** Files of one interface: ifcfg, its routes of two families, and the settings of the kernel. */
-const MAX_FILES = 4;
+/**
+ * Maximum number of files of a tree: node.yaml, and for each interface four: ifcfg, its routes of two families, and the
+ * settings of the kernel.
+ */
+export const MAX_TREE_FILES = 1 + 4 * MAX_INTERFACES;
 
 export interface NodeTree {
   readonly node: NodeIdentity;
@@ -38,7 +41,7 @@ export function readTree(files: Files): NodeTree {
     throw invalid([{ path: NODE_FILE, code: 'MissingFile', message }]);
   }
   // A tree with more files than so many interfaces have is refused before any file is parsed.
-  if (files.size > 1 + MAX_FILES * MAX_INTERFACES) {
+  if (files.size > MAX_TREE_FILES) {
     const message = `has ${files.size} files; a node may have ${MAX_INTERFACES} interfaces, remove some`;
     throw invalid([{ path: '', code: 'TooManyInterfaces', message }]);
   }

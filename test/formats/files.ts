@@ -25,10 +25,23 @@ const NIC: Interface = {
 };
 const NIC6: Interface = { name: 'multinic12', mac: MAC, address: 'fd00::10', prefix: 64, mtu: 1500 };
 
+/** Routing of both families, with one gateway; the other NIC has what is off as comments. */
+const ROUTED: Interface = {
+  ...NIC,
+  name: 'multinic2',
+  furtherAddresses: ['192.168.100.11/24', 'fd00::10/64'],
+  gateway: '192.168.100.1',
+  routes: [{ to: '10.20.0.0/16', via: '192.168.100.2' }],
+  sourceRouting: true,
+  statedSourceRouting: true,
+};
+const OFF: Interface = { ...NIC6, name: 'multinic3', gateway6: 'fd00::1' };
+const NICS = [NIC, NIC6, ROUTED, OFF];
+
 /** Each renderer's files, with each line that stands in them: `PATH:NUMBER LINE`. */
 export function renderedFiles(): string[] {
   return RENDERER_KINDS.flatMap((kind) => {
-    const nics = kind === 'netplan' ? [NIC, NIC6, { ...NIC, netplanId: 'ens4' }] : [NIC, NIC6];
+    const nics = kind === 'netplan' ? [...NICS, { ...NIC, netplanId: 'ens4' }] : NICS;
     return nics.flatMap((nic) => lines(rendererOf(kind).render(nic)));
   });
 }

@@ -88,7 +88,16 @@ async function runHere(local: LocalRun): Promise<Pick<Ended, 'code' | 'output'>>
     once: true,
     agent: agentOf(BUNDLE),
     ...limitsOf(
-      { jobs: 10, stopAfter: 3, maxRemoval: 10, retireAfter: 24, drift: 'repair', observeInterval: 60 },
+      {
+        jobs: 10,
+        stopAfter: 3,
+        maxRemoval: 10,
+        retireAfter: 24,
+        drift: 'repair',
+        sourceRouting: 'auto',
+        clusterNetworks: [],
+        observeInterval: 60,
+      },
       { apply: 'live', probes: [], deadlineSeconds: 120 },
     ),
     log: pino({ level: 'silent' }),

@@ -93,8 +93,16 @@ export const CONFIG_REASONS = {
       'Warning: an annotation has a value that means nothing.',
       'Write one of the named values.',
     ],
+    NetworkOverlap: [
+      'Warning: a network of a NIC is also one of pods, Services or other nodes.',
+      'Write another network, or correct the values of the cluster.',
+    ],
     SharedAddress: ['Warning: two nodes have one address.', 'Correct it, unless the networks differ.'],
     SharedMac: ['Warning: two nodes have one MAC.', 'Correct it, unless the networks differ.'],
+    SourceRoutingOff: [
+      'Warning: a NIC needs source routing, which is switched off.',
+      'Write sourceRouting: true, or give the NIC a subnet of its own.',
+    ],
     UnknownAnnotation: ['Warning: an annotation of multinic.io means nothing here.', 'Correct its spelling.'],
     UnknownField: [
       'Warning: a field is none of the CR and is ignored.',

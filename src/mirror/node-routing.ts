@@ -1,0 +1,124 @@
+// Source routing of a node as the home's inventory and the annotations decide it, and warnings of networks of a CR that
+// meet the node's own.
+
+import { ANNOTATIONS, readAnnotation } from '../api/annotations.ts';
+import type { Problem } from '../api/errors.ts';
+import { networkAddress, parseAddress, parseCidr, type Cidr } from '../network/address.ts';
+import { overlaps, routingOff, type AutoRouting } from '../network/auto-routing.ts';
+import { cidrsOf, type WantedInterface } from '../network/interface.ts';
+import type { Claims } from './claim.ts';
+import type { InventoryNode } from './home-port.ts';
+import { formatConfigRef } from '../history/commit-format.ts';
+
+export interface RoutingSettings {
+  /** Whether NICs of whose source routing the CR says nothing have it where they need it. */
+  readonly auto: boolean;
+  /** Networks of pods and Services of the cluster. */
+  readonly clusterNetworks: readonly string[];
+}
+
+export const DEFAULT_ROUTING: RoutingSettings = { auto: true, clusterNetworks: [] };
+
+/** The annotation of the Node comes before that of its CR, and both before the setting. */
+export function autoRoutingOf(
+  listed: InventoryNode | undefined,
+  config: Readonly<Record<string, string>> | undefined,
+  { auto }: RoutingSettings,
+): AutoRouting {
+  const word =
+    readAnnotation(listed?.annotations, ANNOTATIONS.sourceRouting) ??
+    readAnnotation(config, ANNOTATIONS.sourceRouting);
+  return { on: word === undefined ? auto : word === 'auto', nodeAddresses: listed?.addresses ?? [] };
+}
+
+/** Warnings of the claimed entries, by the key of their CR. */
+export function routingWarnings(
+  claims: Claims,
+  nodes: ReadonlyMap<string, InventoryNode>,
+  settings: RoutingSettings,
+): Map<string, Problem[]> {
+  const warnings = new Map<string, Problem[]>();
+  const peers = new PeerAddresses(nodes.values());
+  for (const [name, { config, entry }] of claims.byNode) {
+    const listed = nodes.get(name);
+    const wanted = entry.wanted ?? [];
+    if (listed === undefined || wanted.length === 0) continue;
+    const auto = autoRoutingOf(listed, config.annotations, settings);
+    const networks = [...(listed.podCIDRs ?? []), ...settings.clusterNetworks];
+    const found = wanted.flatMap((nic, index): Problem[] => {
+      const path = `node ${name}, interfaces[${index}]`;
+      return [
+        ...routingOff(nic, wanted, auto, path),
+        ...networkOverlaps(nic, networks, path),
+        ...peerOverlaps(nic, listed, peers, path),
+      ];
+    });
+    if (found.length === 0) continue;
+    const key = formatConfigRef(config.ref);
+    warnings.set(key, [...(warnings.get(key) ?? []), ...found]);
+  }
+  return warnings;
+}
+
+/** Networks of a NIC, and those that it routes, which are also networks of pods or Services. */
+function networkOverlaps(nic: WantedInterface, networks: readonly string[], path: string): Problem[] {
+  return networks.flatMap((text): Problem[] => {
+    const network = parseCidr(text);
+    const mine = network && networksOf(nic).find((cidr) => overlaps(cidr, network));
+    if (mine === undefined) return [];
+    const message = `${subnetText(mine)} of ${nic.mac} overlaps ${text}, a network of pods or Services: one of the two is not reached; write another network`;
+    return [{ path, code: 'NetworkOverlap', message }];
+  });
+}
+
+/** Another node whose address lies in a network of the NIC, although this node's own address does not. */
+function peerOverlaps(
+  nic: WantedInterface,
+  listed: InventoryNode,
+  peers: PeerAddresses,
+  path: string,
+): Problem[] {
+  const own = (listed.addresses ?? []).flatMap((text) => parseAddress(text) ?? []);
+  return networksOf(nic).flatMap((cidr): Problem[] => {
+    if (own.some((address) => overlaps(cidr, { ...address, prefix: 128 }))) return [];
+    const peer = peers.within(cidr);
+    if (peer === undefined) return [];
+    const message = `${subnetText(cidr)} of ${nic.mac} has ${peer}, the address of a node, which is then reached by this NIC; write another network`;
+    return [{ path, code: 'NetworkOverlap', message }];
+  });
+}
+
+function networksOf(nic: WantedInterface): Cidr[] {
+  const routed = (nic.routes ?? []).map(({ to }) => to);
+  return [...cidrsOf(nic), ...routed].flatMap((text) => parseCidr(text) ?? []);
+}
+
+function subnetText(cidr: Cidr): string {
+  return `${networkAddress(cidr)}/${cidr.prefix}`;
+}
+
+/** The addresses of all nodes, by the networks of each prefix length that is asked for. */
+class PeerAddresses {
+  readonly #addresses: readonly string[];
+  readonly #byNetwork = new Map<string, Map<string, string>>();
+
+  constructor(nodes: Iterable<InventoryNode>) {
+    this.#addresses = [...nodes].flatMap(({ addresses = [] }) => addresses);
+  }
+
+  within(cidr: Cidr): string | undefined {
+    const kind = `${cidr.family} ${cidr.prefix}`;
+    const known = this.#byNetwork.get(kind) ?? this.#index(cidr);
+    this.#byNetwork.set(kind, known);
+    return known.get(networkAddress(cidr));
+  }
+
+  #index({ family, prefix }: Cidr): Map<string, string> {
+    return new Map(
+      this.#addresses.flatMap((text) => {
+        const address = parseAddress(text);
+        return address?.family === family ? [[networkAddress({ ...address, prefix }), text] as const] : [];
+      }),
+    );
+  }
+}
