@@ -23,7 +23,10 @@ const twins =
   };
 
 const file = (local: LocalRun, path: string): Promise<string> =>
-  local.git('show', `node/${ONE}:${path}`).catch(() => 'none');
+  local.git('show', `node/${ONE}:${path}`).then(
+    (text) => `${text}\n`,
+    () => 'none',
+  );
 
 const warned = async (local: LocalRun): Promise<boolean> =>
   JSON.stringify(await local.status()).includes('source routing is off');
@@ -42,6 +45,7 @@ test('auto is resolved by a commit, and again by a rerender; a switch alone chan
   expect(await file(local, NETPLAN_1)).not.toContain('Source routing');
   expect(await local.tip(TWO)).toBe(two);
   expect(await warned(local)).toBe(false);
+  expect(await local.run('show', ONE)).toContain('multinic1: source routing on (auto)\n');
 
   await local.editConfig((_spec, config) => {
     Object.assign(config.metadata, { annotations: { 'multinic.io/source-routing': 'off' } });

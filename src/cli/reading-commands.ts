@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { EXIT } from '../api/exit-codes.ts';
 import { signedBy } from '../history/commit-format.ts';
 import type { TimelineEntry } from '../history/timeline.ts';
+import { cidrsOf, type Interface } from '../network/interface.ts';
 import { follow } from './follow.ts';
 import { withNode } from './node-name.ts';
 import { formatAge, formatTime, paint, print, printObject, printTable } from './output.ts';
@@ -175,16 +176,27 @@ async function show(source: Source, name: string, commit: string | undefined, fl
   else
     await printTable(
       ['NAME', 'MAC', 'ADDRESS', 'MTU', 'PORT'],
-      network.map((nic) => [
-        nic.name,
-        nic.mac,
-        `${nic.address}/${nic.prefix}`,
-        String(nic.mtu),
-        nic.portId ?? '',
-      ]),
+      network.map((nic) => [nic.name, nic.mac, cidrsOf(nic).join(' '), String(nic.mtu), nic.portId ?? '']),
     );
+  for (const line of network.flatMap(routingLines)) print(line);
   print('');
   for (const path of Object.keys(found.files)) print(paint.dim(path));
+}
+
+/** One line for a NIC with routing: `multinic0: source routing on (auto), gateway 192.168.100.1`. */
+function routingLines(nic: Interface): string[] {
+  const routes = (nic.routes ?? []).map(({ to, via }) => `${to} via ${via}`);
+  const parts = [
+    ...sourceRoutingWords(nic),
+    ...[nic.gateway, nic.gateway6].flatMap((each) => (each === undefined ? [] : [`gateway ${each}`])),
+    ...(routes.length === 0 ? [] : [`routes ${routes.join(', ')}`]),
+  ];
+  return parts.length === 0 ? [] : [`${nic.name}: ${parts.join(', ')}`];
+}
+
+function sourceRoutingWords({ sourceRouting, statedSourceRouting: stated }: Interface): string[] {
+  if (stated !== undefined) return [`source routing ${stated ? 'on' : 'off'}`];
+  return sourceRouting === true ? ['source routing on (auto)'] : [];
 }
 
 function paintDiff(line: string): string {

@@ -16,7 +16,14 @@ import {
 } from './address.ts';
 import { checkNetwork } from './check.ts';
 import { readRouting, type Routing } from './routing-fields.ts';
-import { DEFAULT_MTU, indexOfName, MAX_MTU, MIN_MTU, type WantedInterface } from './interface.ts';
+import {
+  addressesOf,
+  DEFAULT_MTU,
+  indexOfName,
+  MAX_MTU,
+  MIN_MTU,
+  type WantedInterface,
+} from './interface.ts';
 import { parseMac } from './mac.ts';
 import { isNodeId, isNodeName, isPlainText, nodeIdKey } from './text.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
@@ -379,9 +386,11 @@ function sharedByNodes(entries: readonly AdmittedEntry[]): Problem[] {
   const firsts = new Map<string, { readonly node: number; readonly path: string }>();
   for (const { index, wanted = [] } of entries) {
     for (const [position, nic] of wanted.entries()) {
+      const further = addressesOf(nic).slice(1);
       for (const [field, code, value] of [
         ['macAddress', 'SharedMac', nic.mac],
         ['address', 'SharedAddress', nic.address],
+        ...further.map((each) => ['addresses', 'SharedAddress', each] as const),
       ] as const) {
         const path = `${pathOf(index)}.interfaces[${position}].${field}`;
         const first = firsts.get(value);
