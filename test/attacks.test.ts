@@ -281,6 +281,18 @@ async function fleetHome(names: readonly string[]): Promise<LocalRun> {
   return home;
 }
 
+/** How many times longer work takes here than on a machine of its own: a moment of it, by the time that it had a CPU. */
+function crowding(): number {
+  const began = performance.now();
+  const before = process.cpuUsage();
+  const milliseconds = (): number => {
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1_000;
+  };
+  while (milliseconds() < 100);
+  return Math.max(1, (performance.now() - began) / milliseconds());
+}
+
 test('a node that is rolled back ten times a second holds up none of 450', { timeout: 300_000 }, async () => {
   const names = Array.from({ length: 450 }, (_, index) => `n${index}`);
   await using many = await fleetHome(names);
@@ -305,6 +317,21 @@ test('a node that is rolled back ten times a second holds up none of 450', { tim
     }
     return performance.now() - began;
   };
+  /** Edits one node. @returns milliseconds until its branch has the edit, as on a machine of its own */
+  const lagOfOne = async (name: string, mtu: number): Promise<number> => {
+    const tip = (): Promise<string> => many.git('rev-parse', `node/${name}`);
+    const before = await tip();
+    const crowded = crowding();
+    const began = performance.now();
+    for (const node of config.spec.nodeConfigs)
+      if (node.attachedNodeName === name) node.interfaces![0]!.mtu = mtu;
+    await many.writeConfig(config);
+    while ((await tip()) === before) {
+      if (performance.now() - began > 120_000) throw new Error(`${name} does not get ${mtu}`);
+      await pause(50);
+    }
+    return (performance.now() - began) / Math.max(crowded, crowding());
+  };
   const quiet = [await lagOf(1400), await lagOf(1300)];
 
   const loop = new AbortController();
@@ -314,7 +341,12 @@ test('a node that is rolled back ten times a second holds up none of 450', { tim
   const rollBack = async (): Promise<void> => {
     const answer = await fetch(api, {
       method: 'POST',
-      headers: { authorization: `Bearer ${operator}`, 'content-type': 'application/json' },
+      headers: {
+        authorization: `Bearer ${operator}`,
+        'content-type': 'application/json',
+        // A connection that is kept may end just as the next request begins.
+        connection: 'close',
+      },
       body: JSON.stringify({ yes: true }),
     });
     const text = await answer.text();
@@ -328,6 +360,8 @@ test('a node that is rolled back ten times a second holds up none of 450', { tim
       await pause(100);
     }
   })();
+  const others: number[] = [];
+  for (const name of ['n8', 'n9', 'n10', 'n11', 'n12']) others.push(await lagOfOne(name, 1290));
   const busy = [await lagOf(1450), await lagOf(1350)];
   loop.abort();
   await looping;
@@ -335,7 +369,9 @@ test('a node that is rolled back ten times a second holds up none of 450', { tim
   // The rollbacks come one after the other, and none loses a race to the next.
   expect(codes.filter((code) => code === 'done').length).toBeGreaterThan(10);
   expect(codes).not.toContain('LostRace');
-  // The loop adds two seconds to the lag of the others, on a machine that other tests share a little more.
+  console.log(`others wait ${others.map(Math.round).join(', ')} ms`);
+  expect(others.toSorted((a, b) => a - b)[2]).toBeLessThan(2_000);
+  // Edits of all nodes take as long as on a quiet day and two seconds, on a machine that other tests share a little more.
   expect({ quiet, busy, late: Math.max(...busy) > 2 * Math.max(...quiet) + 2_000 }).toMatchObject({
     late: false,
   });
