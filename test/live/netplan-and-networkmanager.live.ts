@@ -111,6 +111,18 @@ test('after a boot they are ours from the beginning', async () => {
   expect(host.log).toContain('nothing to change');
 });
 
+test('a profile of a person that gives a NIC an address is named, and nothing is touched', async () => {
+  const profile = '/etc/NetworkManager/system-connections/lan.nmconnection';
+  await host.machine.attachNic({ mac: nic(2).mac, network: 'tenant-2' });
+  await host.sh(`nmcli connection add type ethernet con-name lan mac ${nic(2).mac} ip4 10.7.7.7/24`);
+  const { outcome } = await host.apply('netplan', [...NICS, nic(2)]);
+  expect(outcome).toMatchObject({ result: 'Failed', reason: 'ForeignConfig', step: 'plan' });
+  expect(outcome?.message).toContain(profile.slice(1));
+  await host.sh('nmcli connection delete lan');
+  await host.machine.detachNic(nic(2).mac);
+  await expectOurs();
+});
+
 test('NICs that leave the commit get nothing from NetworkManager, after a boot either', async () => {
   expect((await host.apply('netplan', [])).outcome).toMatchObject({ result: 'Applied' });
   await host.sh('sleep 3');
@@ -120,4 +132,17 @@ test('NICs that leave the commit get nothing from NetworkManager, after a boot e
   await host.sh('sleep 8');
   expect(await host.sh('ip -br -4 addr show ens5; ip -br -4 addr show ens6')).not.toMatch(/\d+\.\d+\./);
   expect(await host.sh(ROUTES)).not.toContain('proto dhcp');
+});
+
+test('a node that changes from keyfiles to netplan: a failure leaves its NICs to NetworkManager, a success takes them', async () => {
+  expect((await host.apply('keyfile', NICS)).outcome).toMatchObject({ result: 'Applied' });
+  expect(await devices()).toMatchObject({ multinic0: 'connected', multinic1: 'connected' });
+  const failed = await host.apply('netplan', NICS, { probes: ['192.168.100.99'] });
+  expect(failed.outcome).toMatchObject({ result: 'Failed', reason: 'ProbeFailed', step: 'verify' });
+  expect(await host.configured()).toEqual(CONFIGURED);
+  expect(await devices()).toMatchObject({ multinic0: 'connected', multinic1: 'connected' });
+  expect((await host.apply('netplan', NICS)).outcome).toMatchObject({ result: 'Applied' });
+  await expectOurs();
+  await flap();
+  await expectOurs();
 });

@@ -218,6 +218,7 @@ if [ -n "$renamed" ]; then
 fi
 reload_managers
 [ -z "$HAS_MANAGER_SETTINGS" ] || timeout "$NMCLI_SECONDS" nmcli general reload conf
+[ -z "$HAS_PROFILES" ] || each_managed give_back
 each_profile_file load_profile
 each_profile activate_profile
 each_nic restore_link

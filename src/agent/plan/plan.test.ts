@@ -176,6 +176,22 @@ describe('NetworkManager beside netplan', () => {
     expect(targetOf({ host: { ...host, links }, desired: wanted })?.networkManager).toBe(expected);
   });
 
+  test('a profile that gives a NIC more than DHCP is refused as long as NetworkManager manages the NIC', () => {
+    const profile = {
+      id: 'lan',
+      match: { mac: nic(0).mac },
+      file: 'etc/NetworkManager/system-connections/lan.nmconnection',
+      by: 'profile' as const,
+      more: ['ipv4.method=manual'],
+    };
+    const wanted = desired([nic(0)]);
+    const described = [profile];
+    expect(() => decide(situation({ host, desired: wanted, described }))).toThrow(profile.file);
+    const links = [...rest, { ...link, networkManager: false }];
+    const left = decide(situation({ host: { ...host, links }, desired: wanted, described }));
+    expect(left.kind).toBe('apply');
+  });
+
   test.each([
     [
       'gets no automatic profile',

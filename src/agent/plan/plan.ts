@@ -485,7 +485,12 @@ export function needsReload({ files, lingering }: Plan, mode: AgentJob['apply'])
 function describedBy(
   { desired, host, described, applied }: Situation,
   plan: Plan,
-): { nic: Interface; mine: DescribedNic[]; isMine: (each: DescribedNic) => boolean }[] {
+): {
+  readonly nic: Interface;
+  readonly mine: readonly DescribedNic[];
+  readonly profiles: readonly DescribedNic[];
+  readonly isMine: (each: DescribedNic) => boolean;
+}[] {
   const renderer = rendererOf(desired.kind);
   const by = desired.kind === 'netplan' ? 'netplan' : 'profile';
   return plan.present.flatMap((nic) => {
@@ -494,7 +499,10 @@ function describedBy(
     const known = [nicOf(host.links, nic.mac)?.name, applied?.nics[nic.mac]?.origin?.name];
     const names = [...known, nic.name, nic.netplanId].flatMap((name) => name ?? []);
     const isMine = (each: DescribedNic): boolean => describes(each, { mac: nic.mac, names });
-    return [{ nic, mine: described.filter((each) => each.by === by && isMine(each)), isMine }];
+    const all = described.filter(isMine);
+    // Beside netplan a profile counts as long as NetworkManager manages the NIC.
+    const profiles = nicOf(host.links, nic.mac)?.networkManager === true ? all : [];
+    return [{ nic, mine: all.filter((each) => each.by === by), profiles, isMine }];
   });
 }
 
@@ -503,8 +511,8 @@ function describedBy(
  * the other settings.
  */
 function refuseMore(situation: Situation, plan: Plan): void {
-  for (const { nic, mine } of describedBy(situation, plan)) {
-    const rich = mine.find(({ more }) => more.length > 0);
+  for (const { nic, mine, profiles } of describedBy(situation, plan)) {
+    const rich = [...mine, ...profiles].find(({ more }) => more.length > 0);
     if (rich === undefined || nic.takeover === true) continue;
     throw new MultinicError(
       'ForeignConfig',

@@ -88,6 +88,12 @@ async function activate(
 
   const renamed = await host.machine.links();
   const targets = withoutLoaded(todo.targets, steps, found, renamed);
+  // NetworkManager gives a profile only to a NIC that it manages.
+  if (todo.manager.kind === 'profiles')
+    await changeLinks(
+      steps.filter(({ op }) => op === 'manage'),
+      host.links,
+    );
   await applyManagerWork(todo.manager, steps, host);
   // Where promote_secondaries is off, the kernel removes the other addresses of a subnet together with the first. The
   // next round adds them again.
