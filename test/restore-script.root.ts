@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Pending } from '../src/agent/files/host-record.ts';
 import { restoreScript } from '../src/agent/live/restore-script.ts';
+import { wantedRouting } from '../src/agent/host/routing.ts';
+import { cidrsOf } from '../src/network/interface.ts';
 import { Folder, nic } from './support/agent.ts';
 
 const PENDING: Pending = {
@@ -52,4 +54,78 @@ test('the script of a change', () => {
   writeFileSync(file, restoreScript(PENDING));
   // The directive of restore.sh stands at the head of a file only.
   expect(complaints(file, '--exclude=SC2317,SC2329')).toBe('');
+});
+
+test('rules, routes and settings come back as a whole, also of a NIC with another name since', () => {
+  using folder = new Folder();
+  const link = { mac: nic(1).mac, up: true, mtu: 1500 };
+  const [old, other] = [
+    nic(1, { sourceRouting: true, furtherAddresses: ['2001:db8::10/64'] }),
+    nic(2, {
+      mac: link.mac,
+      address: '192.168.101.11',
+      sourceRouting: true,
+      gateway: '192.168.101.1',
+      routes: [{ to: '203.0.113.0/24', via: '192.168.101.9' }],
+    }),
+  ];
+  const recorded = (each: typeof old): Pending['links']['before'][number] => {
+    const addresses = [...cidrsOf(each)];
+    return { ...link, name: each.name, addresses, yields: addresses, routing: wantedRouting(each) };
+  };
+  const sysctls = { rp_filter: 1, arp_ignore: 0, arp_announce: 0 };
+  const before = { ...recorded(old), routing: { ...wantedRouting(old), sysctls } };
+  const pending: Pending = {
+    ...PENDING,
+    others: [],
+    files: [],
+    profiles: {},
+    links: { before: [before], after: [recorded(other)] },
+  };
+  writeFileSync(join(folder.path, 'restore.sh'), restoreScript(pending));
+  writeFileSync(join(folder.path, 'record.json'), JSON.stringify(pending, null, 2));
+  // One rule stands twice: of the kernel's protocol, and of networkd's.
+  const script = `mount -t tmpfs tmpfs /var/lib
+    mkdir /var/lib/multinic
+    cp ${folder.path}/* /var/lib/multinic
+    mount -t sysfs sysfs /sys
+    ip link set lo up
+    ip link add multinic2 address ${link.mac} type veth peer name peer
+    ip link set peer up
+    ip link set multinic2 up
+    ip addr add 192.168.101.11/24 dev multinic2 metric 1002
+    ip rule add from 192.168.101.11 lookup 20002 priority 20002 protocol kernel
+    ip rule add from 192.168.101.11 lookup 20002 priority 20002 protocol static
+    ip rule add from 192.168.101.11 lookup 20002 suppress_prefixlength 0 priority 20000 protocol kernel
+    ip rule add from 10.0.0.0/8 lookup 7 priority 20001
+    ip route add 192.168.101.0/24 dev multinic2 src 192.168.101.11 table 20002
+    ip route add default via 192.168.101.1 table 20002
+    ip route add 203.0.113.0/24 via 192.168.101.9 metric 1002 proto static
+    ip route add blackhole 10.78.0.0/16 table 20077
+    sh /var/lib/multinic/restore.sh
+    ls /var/lib/multinic
+    ip -N rule
+    ip -N -6 rule
+    for table in 20001 20002 20077; do ip -N route show table $table 2>&1 | grep -v Dump; done
+    ip -N -6 route show table 20001
+    ip -N route
+    cat /proc/sys/net/ipv4/conf/multinic1/rp_filter`;
+  const shown = execFileSync('unshare', ['--net', '--mount', 'sh', '-c', script], { encoding: 'utf8' });
+  expect(shown.split('\n').map((line) => line.trim().replace(/\s+/g, ' '))).toEqual([
+    'record.json',
+    '0: from all lookup 255',
+    '20001: from 10.0.0.0/8 lookup 7',
+    '20002: from 192.168.101.10 lookup 20001',
+    '32766: from all lookup 254',
+    '32767: from all lookup 253',
+    '0: from all lookup 255',
+    '20002: from 2001:db8::10 lookup 20001',
+    '32766: from all lookup 254',
+    '192.168.101.0/24 dev multinic1 proto 4 scope 253 src 192.168.101.10',
+    '6 10.78.0.0/16',
+    '2001:db8::/64 dev multinic1 proto 4 metric 1024 pref medium',
+    '192.168.101.0/24 dev multinic1 proto 2 scope 253 src 192.168.101.10 metric 1001',
+    '1',
+    '',
+  ]);
 });

@@ -24,6 +24,11 @@ export const DIFFERENCE_KINDS = [
   'MetricChanged',
   'RouterAdvertisements',
   'NetworkManagerManages',
+  'RuleMissing',
+  'RuleExtra',
+  'RouteMissing',
+  'RouteExtra',
+  'SettingChanged',
   'NextBoot',
 ] as const;
 
@@ -163,6 +168,16 @@ function wordsOf({ kind, name, mac, path, wanted, found }: Difference): string {
       return `${nic} listens to any router that advertises itself`;
     case 'NetworkManagerManages':
       return `NetworkManager manages ${nic} too, so it may take the addresses away`;
+    case 'RuleMissing':
+      return `the rule \`${wanted}\` of ${nic} is missing`;
+    case 'RuleExtra':
+      return `the rule \`${found}\` is there, which the agent took from ${nic}`;
+    case 'RouteMissing':
+      return `${nic} lacks the route \`${wanted}\``;
+    case 'RouteExtra':
+      return `${nic} has the route \`${found}\`, which the agent took away`;
+    case 'SettingChanged':
+      return `the kernel's setting of ${nic} is ${found} instead of ${wanted}`;
     case 'NextBoot':
       return `at the next boot ${mac === undefined ? '' : `${nic} `}${found ?? 'other files count'}${path === undefined ? '' : ` by ${path}`}`;
   }
@@ -171,8 +186,9 @@ function wordsOf({ kind, name, mac, path, wanted, found }: Difference): string {
 /** The key by which a difference that comes back is recognised. The key leaves out what was found. */
 export function differenceKey({ kind, mac, path, wanted, found }: Difference): string {
   const about = kind === 'NextBoot' ? (mac ?? path) : (path ?? mac);
-  const address = kind === 'AddressMissing' ? wanted : kind === 'AddressExtra' ? found : undefined;
-  return [kind, about, address].filter((each) => each !== undefined).join(' ');
+  const which = kind.endsWith('Missing') ? wanted : kind.endsWith('Extra') ? found : undefined;
+  const each = kind === 'SettingChanged' ? wanted : which;
+  return [kind, about, each].filter((each) => each !== undefined).join(' ');
 }
 
 /**

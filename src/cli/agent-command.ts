@@ -161,6 +161,14 @@ function describeStep(step: LinkStep): string {
       return `${step.mac} loses ${step.address}`;
     case 'manage':
       return `NetworkManager ${step.networkManager ? 'manages' : 'lets go of'} ${step.mac}`;
+    case 'sysctl':
+      return `${step.mac}: ${Object.entries(step.values)
+        .map(([key, value]) => `${key} ${value}`)
+        .join(', ')}`;
+    case 'route':
+      return `${step.mac} gets the routes and rules ${[...step.routes, ...step.rules].join('; ')}`;
+    case 'unroute':
+      return `${step.mac} loses the routes and rules ${[...step.rules, ...step.routes].join('; ')}`;
   }
 }
 

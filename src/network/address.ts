@@ -58,6 +58,19 @@ export function broadcastAddress({ family, text, prefix }: Omit<Cidr, 'ip'>): st
   return family === 4 ? ipaddr.IPv4.broadcastAddressFromCIDR(`${text}/${prefix}`).toString() : undefined;
 }
 
+/** An address of a subnet that another machine may have; undefined: the subnet has no address but `own`. */
+export function neighbourIn(cidr: Cidr, own: readonly string[]): string | undefined {
+  const network = ipaddr.parse(networkAddress(cidr)).toByteArray();
+  const first = cidr.prefix >= width(cidr) - 1 ? 0 : 1;
+  for (let offset = first; offset <= first + own.length; offset += 1) {
+    const bytes = [...network.slice(0, -1), (network.at(-1) ?? 0) + offset];
+    const address = parseAddress(ipaddr.fromByteArray(bytes).toString());
+    if (address === undefined || !contains(cidr, address)) return undefined;
+    if (!own.includes(address.text) && address.text !== broadcastAddress(cidr)) return address.text;
+  }
+  return undefined;
+}
+
 /** The reason why no NIC can have this address in any subnet; undefined: a NIC can have it. */
 export function unusable(address: Address): string | undefined {
   const range = address.ip.range();

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { Folder } from '../../../test/support/agent.ts';
+import { Folder, nic } from '../../../test/support/agent.ts';
 import { HostRecord, type Pending } from './host-record.ts';
 import { openRoot, RECORD } from './managed-files.ts';
 
@@ -23,4 +23,19 @@ test('a restore script that an earlier version armed finds its lines in the reco
   expect(text).toContain('"startedAt": "2026-01-01T00:00:00.000Z"');
   expect(text).toContain('"reload": true');
   expect(new HostRecord(openRoot(folder.path)).pending).toEqual(PENDING);
+});
+
+test('a host with routing has a record of version 2, and any other host one that earlier agents read', () => {
+  using folder = new Folder();
+  const record = new HostRecord(openRoot(folder.path));
+  const version = (): unknown =>
+    (JSON.parse(readFileSync(join(folder.path, RECORD), 'utf8')) as { version: unknown }).version;
+  const link = { name: 'multinic1', mac: nic(1).mac, up: true, mtu: 1500, addresses: [] };
+  record.begin({ ...PENDING, links: { before: [link], after: [link] } });
+  expect(version()).toBe(1);
+  const routing = { rules: ['-4 from 192.0.2.10 lookup 20001 priority 20002'], routes: [], sysctls: {} };
+  const routed: Pending = { ...PENDING, links: { before: [link], after: [{ ...link, routing }] } };
+  record.begin(routed);
+  expect(version()).toBe(2);
+  expect(new HostRecord(openRoot(folder.path)).pending).toEqual(routed);
 });

@@ -9,6 +9,13 @@ import type { Root } from './root.ts';
 const mac = z.string().refine(isMac, 'expected a MAC: 02:00:00:00:01:00');
 const ipv6 = z.strictObject({ acceptRa: z.number(), addrGenMode: z.number() });
 
+/** Rules, routes and settings of a NIC in the texts of host/routing.ts. */
+const routing = z.strictObject({
+  rules: z.array(z.string()).readonly(),
+  routes: z.array(z.string()).readonly(),
+  sysctls: z.record(z.string(), z.number()),
+});
+
 const linkTarget = z.strictObject({
   name: z.string(),
   mac,
@@ -20,6 +27,7 @@ const linkTarget = z.strictObject({
   ipv6: ipv6.exactOptional(),
   /** Before a change that takes the NIC away from NetworkManager: true. After the change: false. */
   networkManager: z.boolean().exactOptional(),
+  routing: routing.exactOptional(),
 });
 
 /** A link before or after a change. */
@@ -39,11 +47,20 @@ const appliedSchema = z.strictObject({
     z.strictObject({
       name: z.string(),
       address: z.string(),
+      /** Addresses beside `address`. */
+      furtherAddresses: z.array(z.string()).readonly().exactOptional(),
       /**
        * Addresses that networkd adds again during the boot with this ID: those that the agent removed, and `address` if
        * networkd adds it without its metric.
        */
-      lingering: z.strictObject({ bootId: z.string(), addresses: z.array(z.string()) }).exactOptional(),
+      lingering: z
+        .strictObject({
+          bootId: z.string(),
+          addresses: z.array(z.string()),
+          /** networkd holds other rules and routes than the NIC has. */
+          routing: z.literal(true).exactOptional(),
+        })
+        .exactOptional(),
       origin: z
         .strictObject({
           name: z.string(),
@@ -53,6 +70,8 @@ const appliedSchema = z.strictObject({
           networkManager: z.boolean().exactOptional(),
         })
         .exactOptional(),
+      /** Rules and routes that the agent gave the NIC, and the settings that the NIC had before them. */
+      routing: routing.exactOptional(),
     }),
   ),
   /**
@@ -92,7 +111,7 @@ const pendingSchema = z.strictObject({
     links: z
       .array(
         linkTarget
-          .omit({ yields: true, networkManager: true })
+          .omit({ yields: true, networkManager: true, routing: true })
           .extend({ master: z.string().exactOptional() }),
       )
       .readonly(),
@@ -106,8 +125,11 @@ const pendingSchema = z.strictObject({
 /** A change that has begun: its files and links, and everything that an undo needs. */
 export type Pending = z.infer<typeof pendingSchema>;
 
+/**
+ * Version 2 has routing and several addresses of a NIC. A host without any keeps version 1, which earlier versions of the agent read.
+ */
 export const recordSchema = z.strictObject({
-  version: z.literal(1),
+  version: z.literal([1, 2]),
   applied: appliedSchema.nullable(),
   pending: pendingSchema.nullable(),
 });
@@ -162,7 +184,7 @@ export class HostRecord {
   }
 
   #save(applied: Applied | null, pending: Pending | null): void {
-    const text = `${JSON.stringify({ version: 1, applied, pending }, null, 2)}\n`;
+    const text = `${JSON.stringify({ version: versionOf(applied, pending), applied, pending }, null, 2)}\n`;
     if (text.length > MAX_RECORD_BYTES) {
       throw new MultinicError(
         'RecordTooLarge',
@@ -174,6 +196,17 @@ export class HostRecord {
     this.#applied = applied;
     this.#pending = pending;
   }
+}
+
+function versionOf(applied: Applied | null, pending: Pending | null): 1 | 2 {
+  const nics = [applied, pending?.applied].flatMap((each) => Object.values(each?.nics ?? {}));
+  const links = [...(pending?.links.before ?? []), ...(pending?.links.after ?? [])];
+  const isRouted =
+    nics.some(
+      ({ routing: own, furtherAddresses, lingering }) =>
+        own !== undefined || furtherAddresses !== undefined || lingering?.routing === true,
+    ) || links.some(({ routing: own }) => own !== undefined);
+  return isRouted ? 2 : 1;
 }
 
 export function sha256(content: string): string {

@@ -1,11 +1,13 @@
-import type { Interface } from '../../network/interface.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { cidrsOf, type Interface } from '../../network/interface.ts';
 import { InvalidInputError } from '../../api/errors.ts';
 import type { Renderer } from '../../network/renderer.ts';
+import { routingOf } from '../../network/source-routing.ts';
 import { RENDERER_KINDS, rendererOf } from '../../network/renderers.ts';
 import type { Mac } from '../../network/mac.ts';
 import { CARRIER_WAIT_PATH } from './carrier-wait.ts';
 import { NO_AUTO_DEFAULT_FOLDER, noAutoDefaultMac } from './no-auto-default.ts';
-import { isMetricFile, metricPaths } from './route-metric.ts';
+import { dropInFolders, isMetricFile, metricPaths } from './route-metric.ts';
 import { Root } from './root.ts';
 
 export const RECORD = 'var/lib/multinic/record.json';
@@ -68,7 +70,7 @@ export function readMetricFiles(root: Root): ReadonlyMap<string, string> {
 
 /** Reads the managed files of the host, of every renderer, grouped by NIC. */
 export function readManaged(root: Root): ManagedNic[] {
-  return RENDERERS.flatMap((renderer) => {
+  const groups = RENDERERS.flatMap((renderer) => {
     const byName = new Map<string, Map<string, string>>();
     const ignored = new Set<string>();
     for (const path of managedPaths(root, renderer)) {
@@ -79,14 +81,30 @@ export function readManaged(root: Root): ManagedNic[] {
       byName.set(name, files.set(path, file.content));
       if (renderer.kind === 'keyfile' && (file.mode & ~renderer.hostMode(path)) !== 0) ignored.add(path);
     }
-    return [...byName].map(([name, files]) => ({
-      renderer,
-      name,
-      files,
-      ignored,
-      nic: parseOne(renderer, files),
-    }));
+    return [...byName].map(([name, files]) => ({ renderer, name, files, ignored }));
   });
+  return withoutShared(groups).map((group) => ({ ...group, nic: parseOne(group.renderer, group.files) }));
+}
+
+function isShared(path: string): boolean {
+  return RENDERERS.every((renderer) => renderer.manages(path));
+}
+
+/**
+ * All renderers write the settings of the kernel under one path. A renderer that has no other file of a NIC has no part
+ * in the NIC; settings without any other file are an orphan of the first renderer.
+ */
+function withoutShared<T extends Omit<ManagedNic, 'nic'>>(groups: readonly T[]): T[] {
+  const [whole, shared] = [false, true].map((is) =>
+    groups.filter(({ files }) => [...files.keys()].every(isShared) === is),
+  ) as [T[], T[]];
+  const names = new Set(whole.map(({ name }) => name));
+  return [...whole, ...shared.filter(({ name, renderer }) => !names.has(name) && renderer === RENDERERS[0])];
+}
+
+/** The interfaces that the managed files of the host describe. */
+export function managedNics(root: Root): Interface[] {
+  return readManaged(root).flatMap(({ nic }) => nic ?? []);
 }
 
 /** The one interface that these files describe; undefined: they are not ours, or not complete. */
@@ -108,15 +126,17 @@ export function meansTheSame(a: Interface, b: Interface): boolean {
   return (
     a.name === b.name &&
     a.mac === b.mac &&
-    a.address === b.address &&
-    a.prefix === b.prefix &&
     a.mtu === b.mtu &&
-    a.netplanId === b.netplanId
+    a.netplanId === b.netplanId &&
+    a.sourceRouting === b.sourceRouting &&
+    cidrsOf(a).join() === cidrsOf(b).join() &&
+    isDeepStrictEqual(routingOf(a), routingOf(b))
   );
 }
 
 function managedPaths(root: Root, renderer: Renderer): string[] {
-  return renderer.directories.flatMap((folder) =>
+  const folders = [...renderer.directories, ...(renderer.kind === 'netplan' ? dropInFolders(root) : [])];
+  return folders.flatMap((folder) =>
     root
       .list(folder)
       .map((name) => `${folder}/${name}`)

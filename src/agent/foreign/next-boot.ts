@@ -1,7 +1,8 @@
 // Finds the file that gives a NIC its name at the next boot, and the file that gives its addresses. udev, networkd and
 // NetworkManager choose by file name across all of their folders, or by priority.
 import { MultinicError } from '../../api/errors.ts';
-import type { Interface, Network } from '../../network/interface.ts';
+import { cidrsOf, type Interface, type Network } from '../../network/interface.ts';
+import { routingOf } from '../../network/source-routing.ts';
 import type { RendererKind } from '../../network/node.ts';
 import { rendererOf } from '../../network/renderers.ts';
 import type { Mac } from '../../network/mac.ts';
@@ -24,6 +25,8 @@ export interface BootChoice {
   readonly beyond?: readonly string[];
   /** Drop-ins of the file. */
   readonly dropIns?: readonly string[];
+  /** Sources of rules that the file adds: `192.0.2.10/32`. */
+  readonly rules?: readonly string[];
 }
 
 /** Files that count for a NIC at the next boot. Absent: no file decides. */
@@ -116,9 +119,11 @@ function refuseNetwork(nic: Interface, choice: BootChoice | undefined): void {
       { data: { mac: nic.mac, effect: 'gets nothing from systemd-networkd' } },
     );
   }
-  if (!choice.gives.includes(`${nic.address}/${nic.prefix}`)) {
+  if (cidrsOf(nic).some((address) => !choice.gives.includes(address))) {
     throw loses(nic, choice, `gets ${choice.gives.join(', ') || 'no address'}`);
   }
+  const [unruled] = routingOf(nic).rules.filter(({ from }) => choice.rules?.includes(from) !== true);
+  if (unruled !== undefined) throw loses(nic, choice, `gets no rule from ${unruled.from}`);
   if (choice.dhcp === true) throw loses(nic, choice, 'asks a DHCP server');
   refuseBeyond(nic, choice);
 }
@@ -126,8 +131,11 @@ function refuseNetwork(nic: Interface, choice: BootChoice | undefined): void {
 function refuseBeyond(nic: Interface, choice: BootChoice): void {
   const { mtu = nic.mtu, beyond = [] } = choice;
   if (mtu !== nic.mtu) throw loses(nic, choice, `gets MTU ${mtu} instead of ${nic.mtu}`);
+  // Our own files have the rules and routes of a NIC.
+  const isRouted = nic.sourceRouting === true || nic.routes !== undefined;
+  const more = isRouted ? beyond.filter((key) => !ROUTING.test(key)) : beyond;
   // A person who sets takeover knows the foreign file.
-  if (beyond.length > 0 && nic.takeover !== true) throw loses(nic, choice, `gets ${beyond.join(', ')} too`);
+  if (more.length > 0 && nic.takeover !== true) throw loses(nic, choice, `gets ${more.join(', ')} too`);
 }
 
 function refuseProfile(nic: Interface, choice: BootChoice | undefined, kind: RendererKind): void {
@@ -158,14 +166,22 @@ function networkChoice(file: SystemdFile): BootChoice {
     dhcp: isOn(valuesOf(entries, 'Network.DHCP').at(-1) ?? 'no'),
     mtu: valuesOf(entries, 'Link.MTUBytes').at(-1),
     beyond: keysBeyond(entries, OF_A_NETWORK),
+    rules: valuesOf(entries, 'RoutingPolicyRule.From'),
   });
+}
+
+interface ChoiceFacts {
+  readonly dhcp?: boolean;
+  readonly mtu: string | undefined;
+  readonly beyond: readonly string[];
+  readonly rules?: readonly string[];
 }
 
 function choice(
   file: string,
   systemd: SystemdFile | undefined,
   gives: readonly string[],
-  { dhcp = false, mtu, beyond }: { dhcp?: boolean; mtu: string | undefined; beyond: readonly string[] },
+  { dhcp = false, mtu, beyond, rules = [] }: ChoiceFacts,
 ): BootChoice {
   return {
     file,
@@ -173,6 +189,7 @@ function choice(
     ...(dhcp && { dhcp }),
     ...(mtu !== undefined && { mtu: Number(mtu) }),
     ...(beyond.length > 0 && { beyond }),
+    ...(rules.length > 0 && { rules }),
     ...(systemd !== undefined && systemd.dropIns.length > 0 && { dropIns: systemd.dropIns }),
   };
 }
@@ -201,6 +218,7 @@ const OF_A_NETWORK: Expected = {
   'Address.Address': undefined,
   'Address.Scope': undefined,
   'Address.RouteMetric': undefined,
+  'Address.AddPrefixRoute': undefined,
   'Address.Label': undefined,
   'Address.DuplicateAddressDetection': undefined,
   'Network.Description': undefined,
@@ -231,6 +249,9 @@ function keysBeyond(entries: readonly IniEntry[], expected: Expected): string[] 
     return !(key in expected) || (allowed !== undefined && !values.every((value) => allowed.test(value)));
   });
 }
+
+/** Sections of rules and routes. */
+const ROUTING = /^(Route|RoutingPolicyRule)\./;
 
 function isOn(value: string): boolean {
   return !NO.test(value);

@@ -19,19 +19,24 @@ import type {
   Readiness,
   Rename,
   Upper,
+  Packet,
   RouteLookup,
 } from './machine.ts';
 import type { Probe } from './probe.ts';
+import type { KnownRouting } from './routing.ts';
 
 /** Reads the machine. */
 export interface MachinePort {
-  /** @throws MultinicError `HostUnreadable` */
-  state(): Promise<HostState>;
+  /**
+   * @param known routing that is looked for; absent: links have no `routing`
+   * @throws MultinicError `HostUnreadable`
+   */
+  state(known?: KnownRouting): Promise<HostState>;
   /**
    * Reads the links alone, because a node may have 100,000 routes. Unlike `state`, includes leases of automatic
    * profiles.
    */
-  links(): Promise<readonly Link[]>;
+  links(known?: KnownRouting): Promise<readonly Link[]>;
   /**
    * Links on top of the host's NICs in other network namespaces, as far as the agent can enter these namespaces.
    * `uppers` of `state` has the links in the host's own namespace.
@@ -46,6 +51,8 @@ export interface MachinePort {
    * source, and from each of the node's own addresses. An address without a route has no result.
    */
   lookUpRoutes(destinations: Destinations): Promise<readonly RouteLookup[]>;
+  /** The kernel's routes of these packets. A packet without a route has no result. */
+  waysFrom(packets: readonly Packet[]): Promise<readonly RouteLookup[]>;
 }
 
 /** Changes running links and waits for them. */

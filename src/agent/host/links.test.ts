@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Link, LinkStep } from './machine.ts';
+import { NO_ROUTING, onlyIn, unionOf, type LinkRouting } from './routing.ts';
 import { except, linkSteps, nicOf, quietIpv6, linkLocalOf, type LinkTarget } from './links.ts';
 import { mac } from '../../../test/support/mac.ts';
 
@@ -33,7 +34,17 @@ function apply(link: Link, step: LinkStep): Link {
       return { ...link, addresses: link.addresses.filter((address) => address !== step.address) };
     case 'manage':
       return { ...link, networkManager: step.networkManager };
+    case 'sysctl':
+    case 'route':
+    case 'unroute':
+      return { ...link, routing: routed(link.routing ?? NO_ROUTING, step) };
   }
+}
+
+function routed(now: LinkRouting, step: LinkStep & { op: 'sysctl' | 'route' | 'unroute' }): LinkRouting {
+  if (step.op === 'sysctl') return { ...now, sysctls: { ...now.sysctls, ...step.values } };
+  const left = { ...now, ...onlyIn(now, { ...NO_ROUTING, ...step }) };
+  return step.op === 'unroute' ? left : unionOf([now, { ...step, sysctls: {} }]);
 }
 
 const M0 = mac('02:00:00:00:00:00');
@@ -163,6 +174,39 @@ test('a link that is not on the machine is passed over', () => {
   expect(linkSteps([], [{ mac: M0, name: 'a', up: true, mtu: 1500, addresses: [], dropped: [] }])).toEqual(
     [],
   );
+});
+
+test('rules go before the address, and come after it; settings count before the NIC comes up', () => {
+  const rule = '-4 from 192.0.2.10 lookup 20001 priority 20002';
+  const route = '-4 192.0.2.0/24 table 20001 src 192.0.2.10';
+  const link: Link = { mac: M0, name: 'ens6', up: false, mtu: 1500, addresses: [] };
+  const routing = { rules: [rule], routes: [route], sysctls: { rp_filter: 2 } };
+  const on = { ...link, name: 'multinic1', up: true, addresses: ['192.0.2.10/24'], routing };
+  const plain = { rules: [], routes: [], sysctls: { rp_filter: 1 } };
+  const there = linkSteps([{ ...link, routing: plain }], [{ ...on, dropped: [] }]);
+  expect(there.map(({ op }) => op)).toEqual(['sysctl', 'rename', 'set', 'add', 'route']);
+  const off = {
+    ...link,
+    dropped: on.addresses,
+    routing: plain,
+    unrouted: { rules: [rule], routes: [route] },
+  };
+  const back = linkSteps([on], [off]);
+  expect(back.map(({ op }) => op)).toEqual(['unroute', 'sysctl', 'rename', 'set', 'drop']);
+  expect(linkSteps([on], [{ ...on, dropped: [] }])).toEqual([]);
+  expect(execute([{ ...link, routing: plain }], there)).toEqual([on]);
+  expect(execute([on], back)).toEqual([{ ...link, routing: plain }]);
+});
+
+test('a rule that is missing comes alone, and one of other software stays', () => {
+  const [one, other] = [
+    '-4 from 192.0.2.10 lookup 20001 priority 20002',
+    '-4 from 192.0.2.11 lookup 7 priority 1',
+  ];
+  const link: Link = { mac: M0, name: 'multinic1', up: true, mtu: 1500, addresses: [] };
+  const now = { ...link, routing: { rules: [other], routes: [], sysctls: {} } };
+  const target: LinkTarget = { ...link, dropped: [], routing: { rules: [one], routes: [], sysctls: {} } };
+  expect(linkSteps([now], [target])).toEqual([{ op: 'route', mac: M0, rules: [one], routes: [] }]);
 });
 
 function targets(links: readonly Link[]): LinkTarget[] {

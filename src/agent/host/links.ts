@@ -1,6 +1,7 @@
 import { metricOf } from '../files/route-metric.ts';
 import type { Ipv6, Link, LinkStep, Rename } from './machine.ts';
 import type { Mac } from '../../network/mac.ts';
+import { NO_ROUTING, onlyIn, settingsApart, type RoutingTarget } from './routing.ts';
 
 /** The value of the kernel's `addr_gen_mode` for no link-local address. */
 export const NO_LINK_LOCAL = 1;
@@ -50,7 +51,8 @@ export function nicOf(links: readonly Link[], mac: Mac): Link | undefined {
  * The state that a link is to have. The link keeps its IPv6 settings if `ipv6` is absent, and keeps any address that is
  * in neither list. NetworkManager goes on as it does if `networkManager` is absent.
  */
-export interface LinkTarget extends Omit<Link, 'master' | 'software' | 'loaded' | 'leases'> {
+export interface LinkTarget
+  extends Omit<Link, 'master' | 'software' | 'loaded' | 'leases' | 'routing'>, RoutingTarget {
   /** Addresses that the link must not have. */
   readonly dropped: readonly string[];
 }
@@ -92,11 +94,12 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
     const drop = (address: string): LinkStep => ({ op: 'drop', mac, address });
     const managed = manageSteps(link, target);
     return {
+      unroute: unrouteSteps(link, target),
       // Leases go when NetworkManager lets go of a NIC, and come when it manages the NIC again.
       first: managed.filter(({ networkManager }) => !networkManager),
       last: managed.filter(({ networkManager }) => networkManager),
-      // IPv6 settings come first: they count when the link comes up.
-      quiet: ipv6Steps(link, target),
+      // Settings come first: they count when the link comes up.
+      quiet: [...ipv6Steps(link, target), ...sysctlSteps(link, target)],
       // An address that another NIC gets is removed first. Any other address is removed last, so that the NIC always
       // has one.
       release: drops.filter((address) => added.has(address)).map(drop),
@@ -116,10 +119,12 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
             ...(isYielding(target, address) && { metric: metricOf(target.name) }),
           })),
         ...drops.filter((address) => !added.has(address)).map(drop),
+        ...routeSteps(link, target),
       ],
     };
   });
   return [
+    ...steps.flatMap(({ unroute }) => unroute),
     ...steps.flatMap(({ first }) => first),
     ...steps.flatMap(({ quiet }) => quiet),
     ...steps.flatMap(({ release }) => release),
@@ -147,6 +152,27 @@ function manageSteps(
 function ipv6Steps({ mac, ipv6: now }: Link, { ipv6: wanted }: LinkTarget): LinkStep[] {
   const same = now?.acceptRa === wanted?.acceptRa && now?.addrGenMode === wanted?.addrGenMode;
   return now === undefined || wanted === undefined || same ? [] : [{ op: 'ipv6', mac, ...wanted }];
+}
+
+function sysctlSteps({ mac, routing: now = NO_ROUTING }: Link, { routing }: LinkTarget): LinkStep[] {
+  const values = routing === undefined ? {} : settingsApart(now, routing);
+  return Object.keys(values).length === 0 ? [] : [{ op: 'sysctl', mac, values }];
+}
+
+/** Routes and rules that the link lacks. They come last, because they need its addresses. */
+function routeSteps(
+  { mac, routing: now = NO_ROUTING }: Link,
+  { routing = NO_ROUTING }: LinkTarget,
+): LinkStep[] {
+  const { rules, routes } = onlyIn(routing, now);
+  return rules.length === 0 && routes.length === 0 ? [] : [{ op: 'route', mac, rules, routes }];
+}
+
+/** Routes and rules that the link must not have. They go first, because an address takes its routes along. */
+function unrouteSteps({ mac, routing: now }: Link, { unrouted }: LinkTarget): LinkStep[] {
+  const rules = now?.rules.filter((rule) => unrouted?.rules.includes(rule)) ?? [];
+  const routes = now?.routes.filter((route) => unrouted?.routes.includes(route)) ?? [];
+  return rules.length === 0 && routes.length === 0 ? [] : [{ op: 'unroute', mac, rules, routes }];
 }
 
 function renames(links: readonly Link[], wanted: readonly Rename[]): LinkStep[] {

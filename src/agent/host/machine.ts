@@ -1,6 +1,7 @@
 // The agent's knowledge of a machine, as data.
 
 import type { Mac } from '../../network/mac.ts';
+import type { LinkRouting } from './routing.ts';
 
 /** A network interface of the machine as its kernel has it now. */
 export interface Link {
@@ -28,6 +29,8 @@ export interface Link {
   readonly networkManager?: boolean;
   /** For a NIC with a managed name: the addresses that systemd-networkd has loaded for it, if any. */
   readonly loaded?: readonly string[];
+  /** The part of the known routing that the kernel has. Absent: the reader was told of none for this NIC. */
+  readonly routing?: LinkRouting;
 }
 
 /** As much of a NIC as is needed to find it and to name it in a message. */
@@ -68,6 +71,9 @@ export interface RouteLookup {
   readonly via?: string;
 }
 
+/** A packet by its addresses. */
+export type Packet = Required<Pick<RouteLookup, 'to' | 'from'>>;
+
 /** The destinations that a node has to reach, and the node's own addresses from which it reaches them. */
 export interface Destinations {
   readonly to: readonly string[];
@@ -104,6 +110,15 @@ export interface HostState extends MachineIdentity {
   readonly otherAddresses?: readonly HeldAddress[];
   /** Connected routes, without the routes to a single address. */
   readonly connected?: readonly ConnectedRoute[];
+  /** Rules and routes of other software that concern the tables or addresses of the known routing. */
+  readonly foreignRouting?: readonly ForeignRouting[];
+}
+
+/** A rule or a route of other software, in the words of `ip`. */
+export interface ForeignRouting {
+  /** The NIC whose table or address it concerns. */
+  readonly mac: Mac;
+  readonly what: string;
 }
 
 export interface MtuLimits {
@@ -151,7 +166,16 @@ export type LinkStep =
    * kernel's metric.
    */
   | { readonly op: 'add'; readonly mac: Mac; readonly address: string; readonly metric?: number }
-  | { readonly op: 'drop'; readonly mac: Mac; readonly address: string };
+  | { readonly op: 'drop'; readonly mac: Mac; readonly address: string }
+  /** Sets values in net.ipv4.conf of the NIC. */
+  | { readonly op: 'sysctl'; readonly mac: Mac; readonly values: Readonly<Record<string, number>> }
+  /** Adds routes and rules, or takes them away, in the texts of `LinkRouting`. */
+  | {
+      readonly op: 'route' | 'unroute';
+      readonly mac: Mac;
+      readonly rules: readonly string[];
+      readonly routes: readonly string[];
+    };
 
 /** An address, with its prefix, that a NIC is to have. */
 export interface ClaimedAddress {

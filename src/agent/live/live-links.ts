@@ -10,6 +10,7 @@ import { run, until } from '../command/host-command.ts';
 import type { NetworkManager } from './network-manager.ts';
 import { addressesOf, ip, readinessOf, readLinks, refused, set, type RawLink } from './ip.ts';
 import type { Mac } from '../../network/mac.ts';
+import { addRouting, removeRouting, setSettings } from './live-routing.ts';
 
 const RENAME_MS = 3_000;
 const ALTNAME_MS = 1_000;
@@ -50,6 +51,13 @@ export class LiveLinks implements LinkPort {
       case 'manage':
         await this.#manager.manage(link.name, step.networkManager);
         if (!step.networkManager) await dropLeases(link.name);
+        return;
+      case 'sysctl':
+        return setSettings(this.#root, link, step);
+      case 'route':
+        return addRouting(step, link);
+      case 'unroute':
+        return removeRouting(step, link);
     }
   }
 

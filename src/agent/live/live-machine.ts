@@ -12,6 +12,7 @@ import type {
   Link,
   MachineIdentity,
   Destinations,
+  Packet,
   Upper,
   RouteLookup,
 } from '../host/machine.ts';
@@ -32,6 +33,8 @@ import { withoutAutomatic } from './automatic-profiles.ts';
 import type { InHost } from '../command/host-command.ts';
 import { kubeletServers, resolveHosts } from './kubelet.ts';
 import { isWithoutIpv6, readIpv6 } from './live-links.ts';
+import { withRouting } from './live-routing.ts';
+import { NOTHING_KNOWN, type KnownRouting } from '../host/routing.ts';
 import type { NetworkManager } from './network-manager.ts';
 import { loadedAddresses } from '../host/networkd.ts';
 import { readUppers, uppersElsewhere } from './uppers.ts';
@@ -64,7 +67,7 @@ export class LiveMachine implements MachinePort {
     this.#nodeAddress = nodeAddress;
   }
 
-  async state(): Promise<HostState> {
+  async state(known: KnownRouting = NOTHING_KNOWN): Promise<HostState> {
     const [links, routes4, routes6, automatic, managed] = await Promise.all([
       ip<RawLink>('-d', 'addr', 'show'),
       readMainRoutes('-4'),
@@ -72,24 +75,26 @@ export class LiveMachine implements MachinePort {
       this.#automatic(),
       this.#managed(),
     ]);
-    const { links: known, routes } = withoutAutomatic(links, [routes4, routes6], automatic);
+    const { links: own, routes } = withoutAutomatic(links, [routes4, routes6], automatic);
     const connected = readConnected([...routes4, ...routes6]);
+    const { links: routed, foreign } = await this.#complete(own, links, connected, managed, known);
     const primary = new Set(routes.filter(({ to }) => to === 'default').map(({ dev }) => dev));
     return {
       osImage: this.#osImage(),
       ...(await this.identity()),
       nodeAddresses: [
         ...(this.#nodeAddress === undefined ? [] : [this.#nodeAddress]),
-        ...known.filter(({ name }) => primary.has(name)).flatMap((link) => heldAddresses(link).map(ipOf)),
+        ...own.filter(({ name }) => primary.has(name)).flatMap((link) => heldAddresses(link).map(ipOf)),
       ],
-      links: this.#complete(known, links, connected, managed),
+      links: routed,
       altnames: readAltnames(links),
       uppers: readUppers(links),
       mtuLimits: readMtuLimits(links),
-      withoutIpv6: known.map(({ name }) => name).filter((name) => isWithoutIpv6(this.#root.dir, name)),
+      withoutIpv6: own.map(({ name }) => name).filter((name) => isWithoutIpv6(this.#root.dir, name)),
       otherAddresses: readOtherAddresses(links),
       connected,
       routes,
+      ...(foreign.length > 0 && { foreignRouting: foreign }),
     };
   }
 
@@ -97,15 +102,20 @@ export class LiveMachine implements MachinePort {
     return uppersElsewhere(this.#root, await ip<RawLink>('link', 'show'));
   }
 
-  async links(): Promise<Link[]> {
+  async links(known: KnownRouting = NOTHING_KNOWN): Promise<Link[]> {
+    // With `proto` the kernel leaves out the routes of all other software. networkd makes the connected routes of a NIC
+    // with source routing itself.
+    const protocols = known.size === 0 ? ['kernel'] : ['kernel', 'static'];
     const [raw, managed, ...routes] = await Promise.all([
       ip<RawLink>('-d', 'addr', 'show'),
       this.#managed(),
-      // With `proto kernel` the kernel leaves out the routes of all other software.
-      ip<RawRoute>('-4', 'route', 'show', 'table', 'main', 'proto', 'kernel'),
-      ip<RawRoute>('-6', 'route', 'show', 'table', 'main', 'proto', 'kernel'),
+      ...protocols.flatMap((protocol) =>
+        ['-4', '-6'].map((family) =>
+          ip<RawRoute>(family, 'route', 'show', 'table', 'main', 'proto', protocol),
+        ),
+      ),
     ]);
-    return this.#complete(readLinks(raw), raw, readConnected(routes.flat()), managed);
+    return (await this.#complete(readLinks(raw), raw, readConnected(routes.flat()), managed, known)).links;
   }
 
   #complete(
@@ -113,12 +123,14 @@ export class LiveMachine implements MachinePort {
     raw: readonly RawLink[],
     connected: readonly ConnectedRoute[],
     managed: ReadonlyMap<string, boolean>,
-  ): Link[] {
-    return links.map((link) => {
+    known: KnownRouting,
+  ): ReturnType<typeof withRouting> {
+    const complete = links.map((link) => {
       const networkManager = managed.get(link.name);
-      const known = networkManager === undefined ? link : { ...link, networkManager };
-      return withYields(this.#withIpv6(this.#withLoaded(known, raw)), connected);
+      const told = networkManager === undefined ? link : { ...link, networkManager };
+      return withYields(this.#withIpv6(this.#withLoaded(told, raw)), connected);
     });
+    return withRouting(this.#root.dir, complete, known);
   }
 
   async identity(): Promise<MachineIdentity> {
@@ -151,6 +163,10 @@ export class LiveMachine implements MachinePort {
           .map((source) => ({ to: target, from: source })),
       ]),
     );
+  }
+
+  async waysFrom(packets: readonly Packet[]): Promise<RouteLookup[]> {
+    return lookUpRoutes(packets);
   }
 
   /** Names of NICs for which NetworkManager has made a profile by itself. */

@@ -7,6 +7,7 @@ import { noAutoDefaultMac } from '../files/no-auto-default.ts';
 import { isManagerMetric, metricOf } from '../files/route-metric.ts';
 import { entryOf, fromCommands, inOrder, mayBeOfManager } from '../host/foreign-state.ts';
 import { linkLocalOf, nameByMac, NO_LINK_LOCAL } from '../host/links.ts';
+import { NO_ROUTING, unroutedFrom } from '../host/routing.ts';
 import { isProfile } from '../plan/profiles.ts';
 import { RESTORE_MS } from './live-foreign-state.ts';
 import { RUNTIME_PROFILES } from './automatic-profiles.ts';
@@ -33,6 +34,11 @@ export function restoreScript(pending: Pending): string {
     table('each_profile_file', profileFileLines(pending)),
     table('each_profile', profileLines(pending)),
     table('each_managed', managedLines(pending)),
+    table('each_unrule', ruleLines(pending.links.after, pending.links.before)),
+    table('each_unroute', unrouteLines(pending)),
+    table('each_rule', ruleLines(pending.links.before)),
+    table('each_route', routeLines(pending.links.before)),
+    table('each_sysctl', sysctlLines(pending)),
     foreignTable(pending),
   ].join('\n')}\n${restoreSh()}`;
 }
@@ -104,6 +110,44 @@ function nicLines({ links }: Pending): Table {
     const metric = [String(metricOf(name)), yields.join(' ')];
     return [String(index), mac, name, nameByMac(mac), String(mtu), state, ...lists, ...metric];
   });
+}
+
+type RecordedLinks = Pending['links']['before'];
+
+/**
+ * A line for each rule of these links: the flag of the family, the priority, then the words of `ip rule show`.
+ * @param others links whose rules are left out
+ */
+function ruleLines(links: RecordedLinks, others: RecordedLinks = []): Table {
+  const left = new Set(others.flatMap(({ routing }) => routing?.rules ?? []));
+  return links.flatMap(({ routing }) =>
+    (routing?.rules ?? []).filter((rule) => !left.has(rule)).map(wordsOf),
+  );
+}
+
+function wordsOf(rule: string): string[] {
+  const [, family = '', words = '', priority = ''] = /^(-[46]) (.*) priority (\d+)$/.exec(rule) ?? [];
+  return [family, priority, words];
+}
+
+/** A line for each route: MAC, the flag of the family, then the words of `ip route` but for the link. */
+function routeLines(links: RecordedLinks): Table {
+  return links.flatMap(({ mac, routing }) =>
+    (routing?.routes ?? []).map((route) => [mac, ...route.split(' ')]),
+  );
+}
+
+function unrouteLines({ links }: Pending): Table {
+  return links.after.flatMap(({ mac, routing = NO_ROUTING }) => {
+    const before = links.before.find((link) => link.mac === mac)?.routing ?? NO_ROUTING;
+    return unroutedFrom(routing, before).routes.map((route) => [mac, ...route.split(' ')]);
+  });
+}
+
+function sysctlLines({ links }: Pending): Table {
+  return links.before.flatMap(({ mac, routing }) =>
+    Object.entries(routing?.sysctls ?? {}).map(([key, value]) => [mac, key, String(value)]),
+  );
 }
 
 function profileFileLines({ files, profiles }: Pending): Table {

@@ -107,6 +107,57 @@ restore_link() {
   add_addresses "$7" "$9" "${10}"
 }
 
+# remove_rule FAMILY PRIORITY WORDS: a rule may stand twice, once of the kernel's protocol and once of networkd's.
+remove_rule() {
+  # shellcheck disable=SC2034
+  for try in 1 2 3 4; do
+    # shellcheck disable=SC2086
+    ip "$1" rule del $3 priority "$2" 2>/dev/null || return 0
+  done
+}
+
+# remove_route MAC FAMILY WORD...
+remove_route() {
+  find_nic "$1" || return 0
+  family=$2
+  shift 2
+  ip "$family" route del "$@" dev "$n" 2>/dev/null
+}
+
+# add_rule FAMILY PRIORITY WORDS: never a second one beside one that stayed, or that a network manager has added.
+add_rule() {
+  ! ip -N "$1" rule show | grep -q "^$2:[[:space:]]*$3 *\$" || return 0
+  # shellcheck disable=SC2086
+  ip "$1" rule add $3 priority "$2" protocol kernel || ok=no
+}
+
+# add_route MAC FAMILY WORD...: the kernel takes an IPv6 address that has just come as a source only later.
+add_route() {
+  find_nic "$1" || return 0
+  family=$2
+  shift 2
+  # The kernel makes the connected route of an address by itself, unless networkd told it not to.
+  case "$*" in
+    *" via "*) ;;
+    *" table 254"*)
+      ip "$family" route add "$@" dev "$n" proto static 2>/dev/null
+      return 0
+      ;;
+  esac
+  # shellcheck disable=SC2034
+  for try in 1 2 3 4 5 6 7 8 9 10; do
+    ip "$family" route replace "$@" dev "$n" proto static && return
+    sleep 0.3
+  done
+  ok=no
+}
+
+# restore_sysctl MAC KEY VALUE
+restore_sysctl() {
+  find_nic "$1" || return 0
+  echo "$3" >"/proc/sys/net/ipv4/conf/$n/$2" || ok=no
+}
+
 # add_addresses ADDRESSES METRIC ADDRESSES-WITH-METRIC: an address that is there already gets, or loses, the metric of its
 # connected route.
 add_addresses() {
@@ -206,6 +257,9 @@ renamed=
 # shellcheck disable=SC2034
 reloaded=$(grep -F '"reload": true' "$RECORD")
 each_file restore_file
+each_unrule remove_rule
+each_unroute remove_route
+each_sysctl restore_sysctl
 each_nic raise_mtu
 each_ipv6 restore_ipv6
 each_nic step_aside
@@ -223,6 +277,8 @@ each_profile_file load_profile
 each_profile activate_profile
 each_nic restore_link
 each_managed give_back
+each_route add_route
+each_rule add_rule
 if [ -n "$HAS_FOREIGN_STATE" ]; then
   restore_foreign
   sleep "$FOREIGN_SECONDS"

@@ -2,13 +2,14 @@
 // of a run, or a foreign file that counts at the next boot.
 import { createHash } from 'node:crypto';
 import { DIFFERENCE_TEXT_MAX, type Difference } from '../../api/observation.ts';
-import type { Interface } from '../../network/interface.ts';
+import { cidrsOf, type Interface } from '../../network/interface.ts';
 import type { Mac } from '../../network/mac.ts';
 import { sha256, type Applied } from '../files/host-record.ts';
 import { nameIn, RENDERERS, type ManagedNic } from '../files/managed-files.ts';
 import { isMetricFile, metricOf } from '../files/route-metric.ts';
 import type { OverriddenNic } from '../foreign/next-boot.ts';
-import { nicOf, type LinkTarget } from '../host/links.ts';
+import { except, nicOf, type LinkTarget } from '../host/links.ts';
+import { NO_ROUTING, onlyIn, settingsApart, wordsOf } from '../host/routing.ts';
 import type { HostState, Link } from '../host/machine.ts';
 import type { FileStep } from '../plan/file-order.ts';
 import { isForeign, type Plan, type Situation } from '../plan/plan.ts';
@@ -74,7 +75,13 @@ export function macsOfAddresses(found: readonly FoundDifference[], { present }: 
   return present.flatMap(({ mac }) => (macs.has(mac) ? [mac] : []));
 }
 
-const NEEDS_CARRIER: ReadonlySet<Difference['kind']> = new Set(['AddressMissing', 'MetricChanged']);
+const NEEDS_CARRIER: ReadonlySet<Difference['kind']> = new Set([
+  'AddressMissing',
+  'MetricChanged',
+  // NetworkManager takes rules and tables away with the address.
+  'RuleMissing',
+  'RouteMissing',
+]);
 
 export function bootDifference({ nic: { name, mac }, file, effect }: OverriddenNic): FoundDifference {
   return found({ kind: 'NextBoot', name, mac, ...(file !== undefined && { path: file }), found: effect });
@@ -167,19 +174,22 @@ function isKnown(applied: Applied | undefined, mac: Mac): boolean {
 }
 
 function linkDifferences({ links }: HostState, { present, targets }: Plan): FoundDifference[] {
-  return present.flatMap(({ mac, address, prefix }) => {
+  return present.flatMap((nic) => {
+    const { mac } = nic;
     const link = nicOf(links, mac);
     const target = targets.find((each) => each.mac === mac);
     return link === undefined || target === undefined
       ? []
-      : ofLink(link, target, `${address}/${prefix}`).map((each) => found(each));
+      : ofLink(link, target, cidrsOf(nic)).map((each) => found(each));
   });
 }
 
-function ofLink(link: Link, target: LinkTarget, address: string): Difference[] {
+function ofLink(link: Link, target: LinkTarget, addresses: readonly string[]): Difference[] {
   const { name, mac } = target;
-  const has = link.addresses.includes(address);
-  const yields = target.yields?.includes(address) === true;
+  const held = addresses.filter((address) => link.addresses.includes(address));
+  const isFirst = held.some(
+    (address) => target.yields?.includes(address) === true && link.yields?.includes(address) !== true,
+  );
   const all: (Difference | false)[] = [
     link.name !== name && { kind: 'LinkRenamed', name, mac, wanted: name, found: link.name },
     !link.up && { kind: 'LinkDown', name, mac },
@@ -190,15 +200,9 @@ function ofLink(link: Link, target: LinkTarget, address: string): Difference[] {
       wanted: String(target.mtu),
       found: String(link.mtu),
     },
-    !has && { kind: 'AddressMissing', name, mac, wanted: address },
-    has &&
-      yields &&
-      link.yields?.includes(address) !== true && {
-        kind: 'MetricChanged',
-        name,
-        mac,
-        wanted: String(metricOf(name)),
-      },
+    ...except(addresses, held).map((wanted): Difference => ({ kind: 'AddressMissing', name, mac, wanted })),
+    isFirst && { kind: 'MetricChanged', name, mac, wanted: String(metricOf(name)) },
+    ...ofRouting(link, target),
     target.ipv6?.acceptRa === 0 &&
       (link.ipv6?.acceptRa ?? 0) !== 0 && { kind: 'RouterAdvertisements', name, mac },
     target.networkManager === false &&
@@ -208,6 +212,29 @@ function ofLink(link: Link, target: LinkTarget, address: string): Difference[] {
       .map((each): Difference => ({ kind: 'AddressExtra', name, mac, found: each })),
   ];
   return all.filter((each) => each !== false);
+}
+
+/** Rules, routes and settings of ours. Those of other software are no difference. */
+function ofRouting({ routing: now = NO_ROUTING }: Link, target: LinkTarget): Difference[] {
+  const { name, mac, routing = NO_ROUTING, unrouted = NO_ROUTING } = target;
+  const absent = onlyIn(routing, now);
+  return [
+    ...absent.rules.map((rule) => ({ kind: 'RuleMissing' as const, name, mac, wanted: wordsOf(rule) })),
+    ...absent.routes.map((route) => ({ kind: 'RouteMissing' as const, name, mac, wanted: wordsOf(route) })),
+    ...now.rules
+      .filter((rule) => unrouted.rules.includes(rule))
+      .map((rule) => ({ kind: 'RuleExtra' as const, name, mac, found: wordsOf(rule) })),
+    ...now.routes
+      .filter((route) => unrouted.routes.includes(route))
+      .map((route) => ({ kind: 'RouteExtra' as const, name, mac, found: wordsOf(route) })),
+    ...Object.entries(settingsApart(now, routing)).map(([key, value]) => ({
+      kind: 'SettingChanged' as const,
+      name,
+      mac,
+      wanted: `${key} ${value}`,
+      found: `${key} ${now.sysctls[key] ?? 'none'}`,
+    })),
+  ];
 }
 
 /** @param content the whole of what was found, if that is more than the difference says */

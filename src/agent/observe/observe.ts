@@ -6,7 +6,8 @@ import type { AgentJob } from '../../api/job.ts';
 import { ZERO_OID, type Oid } from '../../api/oid.ts';
 import { treeId } from '../../network/tree.ts';
 import { HostRecord, type Applied } from '../files/host-record.ts';
-import { readManaged, RECORD } from '../files/managed-files.ts';
+import { managedNics, readManaged, RECORD } from '../files/managed-files.ts';
+import { knownRouting } from '../host/routing.ts';
 import type { Root } from '../files/root.ts';
 import { renamedByCloudInit } from '../foreign/cloud-init.ts';
 import { findOverridden } from '../foreign/next-boot.ts';
@@ -117,7 +118,8 @@ async function find(
     return await otherRecord(expectedRecord, applied, observer);
 
   const desired = await steps.do('checkout', () => steps.unless(task.checkout()));
-  const state = await steps.do('detect', () => readMachine(desired, host, log));
+  const known = knownRouting([...desired.network, ...managedNics(root)], applied);
+  const state = await steps.do('detect', () => readMachine(desired, host, log, known));
   const situation = readSituation(root, state, {
     desired,
     applied,

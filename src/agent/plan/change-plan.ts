@@ -1,4 +1,4 @@
-import type { Network } from '../../network/interface.ts';
+import { cidrsOf, type Network } from '../../network/interface.ts';
 import { entriesByMac, type Mac } from '../../network/mac.ts';
 import type { Pending } from '../files/host-record.ts';
 import type { ForeignScope } from '../host/foreign-state.ts';
@@ -110,16 +110,16 @@ function changedMacs(plan: Plan, { before, profiles, reload }: ChangeFacts): Rea
 }
 
 /**
- * The expected state of a NIC that the change leaves alone. Only our address is expected, because addresses of other
+ * The expected state of a NIC that the change leaves alone. Only our addresses are expected, because addresses of other
  * software may come and go.
  */
 function untouched(target: LinkTarget, { present }: Plan): LinkTarget {
   const nic = present.find(({ mac }) => mac === target.mac);
-  return { ...target, addresses: nic === undefined ? [] : [`${nic.address}/${nic.prefix}`] };
+  return { ...target, addresses: nic === undefined ? [] : cidrsOf(nic) };
 }
 
 /**
- * MACs of the changed NICs that need a carrier. A NIC whose only step is to ignore router advertisements needs none.
+ * MACs of the changed NICs that need a carrier. Settings, routes and rules need none.
  */
 function configuredMacs(
   { present, targets }: Plan,
@@ -127,9 +127,11 @@ function configuredMacs(
   changed: ReadonlySet<Mac>,
 ): Mac[] {
   const steps = Map.groupBy(linkSteps(links, targets), ({ mac }) => mac);
-  const isIpv6Only = (mac: Mac): boolean => steps.get(mac)?.every(({ op }) => op === 'ipv6') === true;
-  return present.flatMap(({ mac }) => (changed.has(mac) && !isIpv6Only(mac) ? [mac] : []));
+  const needsNone = (mac: Mac): boolean => steps.get(mac)?.every(({ op }) => NEEDS_NONE.has(op)) === true;
+  return present.flatMap(({ mac }) => (changed.has(mac) && !needsNone(mac) ? [mac] : []));
 }
+
+const NEEDS_NONE: ReadonlySet<LinkStep['op']> = new Set(['ipv6', 'sysctl', 'route', 'unroute']);
 
 function profileWork(
   change: ProfileChange | undefined,
@@ -160,6 +162,6 @@ export function recordedLinks({ before, targets }: ChangePlan): Pending['links']
       ...link,
       ...(taken.has(link.mac) && { networkManager: true }),
     })),
-    after: targets.map(({ dropped: _, ...target }) => target),
+    after: targets.map(({ dropped: _, unrouted: __, ...target }) => target),
   };
 }

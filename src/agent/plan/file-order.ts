@@ -1,4 +1,4 @@
-import type { Interface, Network } from '../../network/interface.ts';
+import { addressesOf, type Interface, type Network } from '../../network/interface.ts';
 import { nameIn, type ManagedNic } from '../files/managed-files.ts';
 
 export type FileStep =
@@ -49,5 +49,8 @@ export function orderFiles(
 }
 
 function clash(next: Interface, old: Interface | undefined): boolean {
-  return old !== undefined && (old.mac === next.mac || old.address === next.address);
+  return (
+    old !== undefined &&
+    (old.mac === next.mac || addressesOf(old).some((each) => addressesOf(next).includes(each)))
+  );
 }

@@ -10,12 +10,14 @@ export const MAX_ROUNDS = 3;
 
 type RenameStep = LinkStep & { op: 'rename' };
 
+const EARLY: ReadonlySet<LinkStep['op']> = new Set(['unroute', 'ipv6', 'sysctl']);
+
 /**
- * Steps that come before all others: NetworkManager lets go of NICs; IPv6 settings, because a link that comes up applies
- * them; and addresses that have to leave early.
+ * Steps that come before all others: NetworkManager lets go of NICs; rules and routes that go; settings, because a link
+ * that comes up applies them; and addresses that have to leave early.
  */
 export function earlySteps(steps: readonly LinkStep[]): LinkStep[] {
-  return steps.filter((step) => step.op === 'ipv6' || letsGo(step) || mustLeaveEarly(step, steps));
+  return steps.filter((step) => EARLY.has(step.op) || letsGo(step) || mustLeaveEarly(step, steps));
 }
 
 /** Whether NetworkManager lets go of a NIC with this step. */

@@ -1,6 +1,7 @@
-import { indexOfName } from '../../network/interface.ts';
+import { indexOfName, type Interface } from '../../network/interface.ts';
 import type { HostState, Link, NamedNic } from '../host/machine.ts';
 import { nicOf } from '../host/links.ts';
+import { wantedRouting } from '../host/routing.ts';
 import type { Desired, Plan } from './plan.ts';
 import { sha256, type Applied } from '../files/host-record.ts';
 import type { Root } from '../files/root.ts';
@@ -30,7 +31,7 @@ export function nextRecord(
       plan.present.map((nic) => {
         const link = nicOf(before.links, nic.mac);
         const known = old?.nics[nic.mac];
-        const addresses = plan.lingering.find(({ mac }) => mac === nic.mac)?.addresses;
+        const lingering = plan.lingering.find(({ mac }) => mac === nic.mac);
         const origin =
           known?.origin ??
           (known === undefined && link !== undefined && indexOfName(link.name) === undefined
@@ -41,8 +42,16 @@ export function nextRecord(
           {
             name: nameOf(nic, plan, link, known?.name),
             address: `${nic.address}/${nic.prefix}`,
-            ...(addresses && { lingering: { bootId: before.bootId, addresses: [...addresses] } }),
+            ...(nic.furtherAddresses && { furtherAddresses: nic.furtherAddresses }),
+            ...(lingering && {
+              lingering: {
+                bootId: before.bootId,
+                addresses: [...lingering.addresses],
+                ...(lingering.withoutRouting === true && { routing: true }),
+              },
+            }),
             ...(origin && { origin: originOf(origin) }),
+            ...routingOf(nic, link, known),
           },
         ];
       }),
@@ -59,6 +68,19 @@ export function nextRecord(
 /** A link as the agent first saw it. */
 function originOf({ name, mtu, up, networkManager }: Origin): Origin {
   return { name, mtu, up, ...(networkManager === true && { networkManager }) };
+}
+
+/** Rules and routes of the NIC, with the settings from before the agent gave it any. */
+function routingOf(
+  nic: Interface,
+  link: Link | undefined,
+  known: Applied['nics'][string] | undefined,
+): Pick<Applied['nics'][string], 'routing'> {
+  const { rules, routes, sysctls } = wantedRouting(nic);
+  if (rules.length === 0 && routes.length === 0) return {};
+  const isSet = Object.keys(sysctls).length > 0;
+  const before = known?.routing?.sysctls ?? link?.routing?.sysctls ?? {};
+  return { routing: { rules, routes, sysctls: isSet ? { ...before } : {} } };
 }
 
 /**

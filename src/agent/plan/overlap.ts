@@ -9,7 +9,7 @@ import {
   width,
   type Cidr,
 } from '../../network/address.ts';
-import type { Interface } from '../../network/interface.ts';
+import { cidrsOf, type Interface } from '../../network/interface.ts';
 import type { Mac } from '../../network/mac.ts';
 import { metricOf } from '../files/route-metric.ts';
 import type { HostState } from '../host/machine.ts';
@@ -62,7 +62,10 @@ export function refuseOverlaps(
   linkTo: ReadonlyMap<string, string>,
 ): void {
   // A NIC that has its address already is not judged: its route is there, and takes no further packets.
-  const judged = present.filter((nic) => macs.has(nic.mac) && !isThere(nic, host));
+  const judged = present
+    .filter((nic) => macs.has(nic.mac))
+    .flatMap(eachAddress)
+    .filter((nic) => !isThere(nic, host));
   if (judged.length === 0) return;
   const planned = [...present, ...targets];
   const foreign = foreignSubnets(planned, host);
@@ -77,6 +80,14 @@ export function refuseOverlaps(
     if (needed !== undefined)
       throw overlaps(nic, `${needed}, which the node reaches another way`, { address: needed });
   }
+}
+
+/** The NIC with each of its addresses as its only one. */
+function eachAddress(nic: Interface): Interface[] {
+  return cidrsOf(nic).flatMap((text) => {
+    const cidr = parseCidr(text);
+    return cidr === undefined ? [] : [{ ...nic, address: cidr.text, prefix: cidr.prefix }];
+  });
 }
 
 /** undefined: the kernel makes no connected route of a single address. */

@@ -1,7 +1,8 @@
 import { MultinicError } from '../../api/errors.ts';
 import type { AgentJob } from '../../api/job.ts';
 import type { Oid } from '../../api/oid.ts';
-import { indexOfName, type Interface, type Network } from '../../network/interface.ts';
+import { parseCidr, width } from '../../network/address.ts';
+import { addressesOf, cidrsOf, indexOfName, type Interface, type Network } from '../../network/interface.ts';
 import { byNetworkManager, type RendererKind } from '../../network/node.ts';
 import type { Files } from '../../network/renderer.ts';
 import { rendererOf } from '../../network/renderers.ts';
@@ -14,6 +15,14 @@ import { findOrphans, type Orphan } from './orphans.ts';
 import { describes, isShared, type DescribedNic } from '../foreign/foreign-nics.ts';
 import type { HostState, Ipv6, Link } from '../host/machine.ts';
 import { except, ipOf, linkSteps, nameByMac, nicOf, quietIpv6, type LinkTarget } from '../host/links.ts';
+import {
+  knownRouting,
+  NO_ROUTING,
+  routingTarget,
+  sameRouting,
+  wantedRouting,
+  type LinkRouting,
+} from '../host/routing.ts';
 import { meansTheSame, parseOne, type ManagedNic } from '../files/managed-files.ts';
 import { metricFile, metricPath } from '../files/route-metric.ts';
 import { noAutoDefault, noAutoDefaultPath } from '../files/no-auto-default.ts';
@@ -82,6 +91,8 @@ export interface Lingering {
   readonly addresses: readonly string[];
   /** The own address that networkd holds without the metric. */
   readonly withoutMetric?: string;
+  /** networkd holds other rules and routes than the NIC has. */
+  readonly withoutRouting?: true;
 }
 
 export type Decision =
@@ -170,7 +181,7 @@ function makePlan(situation: Situation): Plan {
     orphans,
     missing,
     present,
-    targets: targets.map((target) => withYield(target, yielding)),
+    targets: targets.map((target) => withYield(target, present, yielding)),
     lingering: present.flatMap((nic) =>
       lingering(situation, nic, isHeldWithoutMetric(situation, nic, yielding, metrics)),
     ),
@@ -183,11 +194,8 @@ function makePlan(situation: Situation): Plan {
  * files that networkd has loaded. A NIC that gets another name has none: networkd releases it, because netplan's files
  * match on the name too.
  */
-function lingering(
-  situation: Situation,
-  { mac, name, address, prefix }: Interface,
-  withoutMetric: boolean,
-): Lingering[] {
+function lingering(situation: Situation, nic: Interface, withoutMetric: boolean): Lingering[] {
+  const { mac, name, address, prefix } = nic;
   const link = nicOf(situation.host.links, mac);
   if (link?.name !== name) return [];
   const ours = givenAddresses(situation, mac);
@@ -196,10 +204,29 @@ function lingering(
     ...(link.loaded ?? []).filter((each) => ours.has(each)),
   ]);
   const own = `${address}/${prefix}`;
+  for (const each of cidrsOf(nic)) addresses.delete(each);
   if (withoutMetric) addresses.add(own);
-  else addresses.delete(own);
-  if (addresses.size === 0) return [];
-  return [{ mac, name, addresses: [...addresses], ...(withoutMetric && { withoutMetric: own }) }];
+  const withoutRouting = isHeldWithoutRouting(situation, nic, link);
+  if (addresses.size === 0 && !withoutRouting) return [];
+  return [
+    {
+      mac,
+      name,
+      addresses: [...addresses],
+      ...(withoutMetric && { withoutMetric: own }),
+      ...(withoutRouting && { withoutRouting: true as const }),
+    },
+  ];
+}
+
+/** Whether networkd loaded the file of a NIC before its routing changed. The record keeps that during the boot. */
+function isHeldWithoutRouting({ applied, desired, host }: Situation, nic: Interface, link: Link): boolean {
+  if (byNetworkManager(desired.kind) || link.loaded === undefined) return false;
+  const known = applied?.nics[nic.mac];
+  if (known?.lingering?.bootId === host.bootId && known.lingering.routing === true) return true;
+  const { rules, routes } = known?.routing ?? NO_ROUTING;
+  const wanted = wantedRouting(nic);
+  return known !== undefined && !sameRouting({ ...wanted, sysctls: {} }, { rules, routes, sysctls: {} });
 }
 
 /**
@@ -243,11 +270,12 @@ function isKept(
 
 function wantedLink(situation: Situation, nic: Interface): LinkTarget {
   const link = nicOf(situation.host.links, nic.mac);
-  const address = `${nic.address}/${nic.prefix}`;
+  const own = cidrsOf(nic);
+  const ips = addressesOf(nic);
   const ours = givenAddresses(situation, nic.mac);
   const now = link?.addresses ?? [];
-  const dropped = except([...ours, ...now.filter((each) => ipOf(each) === nic.address)], [address]);
-  const addresses = [...except(now, [...dropped, address]), address];
+  const dropped = except([...ours, ...now.filter((each) => ips.includes(ipOf(each)))], own);
+  const addresses = [...except(now, [...dropped, ...own]), ...own];
   const ipv6 = wantedIpv6(link?.ipv6, addresses, situation.desired.kind);
   return {
     mac: nic.mac,
@@ -261,7 +289,18 @@ function wantedLink(situation: Situation, nic: Interface): LinkTarget {
     // networkd configures the NIC, and at boot netplan's own rule keeps NetworkManager away.
     ...(!byNetworkManager(situation.desired.kind) &&
       link?.networkManager === true && { networkManager: false }),
+    ...routingTarget(
+      wantedRouting(nic),
+      givenRouting(situation, nic.mac),
+      situation.applied?.nics[nic.mac]?.routing?.sysctls,
+    ),
   };
+}
+
+/** The routing of a NIC that files and record prove to be ours. */
+function givenRouting({ managed, applied }: Situation, mac: Mac): LinkRouting {
+  const inFiles = managed.flatMap(({ nic }) => (nic?.mac === mac ? [nic] : []));
+  return knownRouting(inFiles, applied).get(mac) ?? NO_ROUTING;
 }
 
 function keptYields(link: Link | undefined, addresses: readonly string[]): Pick<Link, 'yields'> {
@@ -317,7 +356,8 @@ function releasedLinks(situation: Situation): LinkTarget[] {
     // A link with a foreign address stays as it is, because other software needs it.
     const up = addresses.length > 0 ? link.up : (given?.origin?.up ?? false);
     const mtu = given?.origin?.mtu ?? link.mtu;
-    return [{ mac, name, mtu, up, addresses, dropped, ...keptYields(link, addresses) }];
+    const routing = routingTarget(NO_ROUTING, givenRouting(situation, mac), given?.routing?.sysctls);
+    return [{ mac, name, mtu, up, addresses, dropped, ...keptYields(link, addresses), ...routing }];
   });
 }
 
@@ -373,6 +413,8 @@ function yieldingNics(
     const changes =
       changed.has(nic.mac) ||
       [...rendererOf(desired.kind).render(nic).keys()].some((path) => paths.has(path));
+    // The commit's files of a NIC with source routing have the metric.
+    if (nic.sourceRouting === true) return false;
     return hasMetric && !changes ? true : (hasMetric || changes) && sharesSubnet(nic, present, targets, host);
   });
 }
@@ -391,11 +433,17 @@ function metricSteps({ desired, metricFiles }: Situation, yielding: Network): Fi
   ];
 }
 
-function withYield(target: LinkTarget, yielding: Network): LinkTarget {
-  const nic = yielding.find(({ mac }) => mac === target.mac);
-  if (nic === undefined) return target;
-  const address = `${nic.address}/${nic.prefix}`;
-  return { ...target, yields: [...except(target.yields ?? [], [address]), address] };
+function withYield(target: LinkTarget, present: Network, yielding: Network): LinkTarget {
+  const nic = present.find(({ mac }) => mac === target.mac);
+  if (nic === undefined || (nic.sourceRouting !== true && !yielding.includes(nic))) return target;
+  const own = nic.sourceRouting === true ? cidrsOf(nic).filter(hasSubnet) : [`${nic.address}/${nic.prefix}`];
+  return { ...target, yields: [...except(target.yields ?? [], own), ...own] };
+}
+
+/** The kernel makes no connected route of a single address. */
+function hasSubnet(address: string): boolean {
+  const cidr = parseCidr(address);
+  return cidr !== undefined && cidr.prefix < width(cidr);
 }
 
 /**
@@ -416,9 +464,10 @@ function carrierWaitSteps(
 /** The addresses that the agent gave a NIC, by its files and the record. */
 function givenAddresses(situation: Situation, mac: Mac): Set<string> {
   const { managed, applied } = situation;
-  const inFiles = managed.flatMap(({ nic }) => (nic?.mac === mac ? [`${nic.address}/${nic.prefix}`] : []));
-  const inRecord = applied?.nics[mac]?.address;
-  return new Set([...inFiles, ...(inRecord === undefined ? [] : [inRecord]), ...addedAgain(situation, mac)]);
+  const inFiles = managed.flatMap(({ nic }) => (nic?.mac === mac ? cidrsOf(nic) : []));
+  const known = applied?.nics[mac];
+  const inRecord = known === undefined ? [] : [known.address, ...(known.furtherAddresses ?? [])];
+  return new Set([...inFiles, ...inRecord, ...addedAgain(situation, mac)]);
 }
 
 /** Addresses that the agent removed and networkd adds again in this boot. */

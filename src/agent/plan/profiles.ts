@@ -9,10 +9,15 @@ import type { Mac } from '../../network/mac.ts';
 
 const PROFILE_KINDS = RENDERER_KINDS.filter(byNetworkManager);
 
-/** Whether a path is one of our profiles. The .link files beside keyfiles are none, because udev reads them. */
+/**
+ * Whether a path is one of our profiles. The files beside them are none: udev reads .link files and settings of the
+ * kernel, and NetworkManager reads route files with the profile.
+ */
 export function isProfile(path: string): boolean {
-  return !path.endsWith('.link') && PROFILE_KINDS.some((kind) => rendererOf(kind).manages(path));
+  return PROFILE.test(path) && PROFILE_KINDS.some((kind) => rendererOf(kind).manages(path));
 }
+
+const PROFILE = /(\.nmconnection|\/ifcfg-[^/]+)$/;
 
 /**
  * The uuid in a profile; undefined: NetworkManager chooses one. Our ifcfg files have no uuid, and a kept keyfile of the

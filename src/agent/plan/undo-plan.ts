@@ -1,6 +1,7 @@
 import { entriesByMac } from '../../network/mac.ts';
 import type { Pending, RecordedLink } from '../files/host-record.ts';
 import { except, withFreeNames, nicOf, type LinkTarget } from '../host/links.ts';
+import { NO_ROUTING, unroutedFrom } from '../host/routing.ts';
 import type { ClaimedAddress, Conflict, HostState, Link, NamedNic } from '../host/machine.ts';
 import type { ManagerWork } from './change-plan.ts';
 
@@ -64,7 +65,16 @@ function isChanged(before: RecordedLink, links: readonly Link[], targets: readon
   return (
     (now.name === after.name && now.name !== before.name) ||
     (now.mtu === after.mtu && now.mtu !== before.mtu) ||
-    now.addresses.some((each) => after.addresses.includes(each) && !before.addresses.includes(each))
+    now.addresses.some((each) => after.addresses.includes(each) && !before.addresses.includes(each)) ||
+    isRouted(now, before, after)
+  );
+}
+
+/** Whether a link still has a rule or a route that the change gave it. */
+function isRouted({ routing = NO_ROUTING }: Link, before: RecordedLink, after: RecordedLink): boolean {
+  const { rules, routes } = unroutedFrom(after.routing ?? NO_ROUTING, before.routing ?? NO_ROUTING);
+  return (
+    routing.rules.some((each) => rules.includes(each)) || routing.routes.some((each) => routes.includes(each))
   );
 }
 
@@ -84,7 +94,17 @@ function targetOf(
     // Records of earlier versions list leases among the addresses.
     addresses: except(link.addresses, [...(now?.leases ?? []), ...taken]),
     dropped: addressesOnlyIn(after, { ...link, leases }),
+    ...unroutedOf(after, link),
   };
+}
+
+/** The rules and routes that a link has in one state and not in the other. */
+export function unroutedOf(
+  state: readonly RecordedLink[],
+  { mac, routing = NO_ROUTING }: RecordedLink,
+): Pick<LinkTarget, 'unrouted'> {
+  const had = state.find((link) => link.mac === mac)?.routing;
+  return had === undefined ? {} : { unrouted: unroutedFrom(had, routing) };
 }
 
 /** The addresses that a link has in one state and not in the other. */

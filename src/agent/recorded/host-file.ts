@@ -44,6 +44,14 @@ export const HostFileSchema = z.strictObject({
       /** Addresses whose connected route comes after that of another NIC. */
       yields: z.array(address).exactOptional(),
       master: z.string().exactOptional(),
+      /** Rules, routes and settings of source routing. */
+      routing: z
+        .strictObject({
+          rules: z.array(z.string()).default([]),
+          routes: z.array(z.string()).default([]),
+          sysctls: z.record(z.string(), z.number()).default({}),
+        })
+        .exactOptional(),
       /** false: the port of the link is shut. */
       carrier: z.boolean().exactOptional(),
     }),

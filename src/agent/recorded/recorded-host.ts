@@ -3,6 +3,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { MultinicError } from '../../api/errors.ts';
 import { contains, parseAddress, parseCidr } from '../../network/address.ts';
+import { cidrsOf, type Interface } from '../../network/interface.ts';
 import type { RendererKind } from '../../network/node.ts';
 import type { Mac } from '../../network/mac.ts';
 import { readBoot } from '../foreign/boot-folders.ts';
@@ -31,11 +32,22 @@ import type {
   LinkStep,
   MachineIdentity,
   Destinations,
+  Packet,
   Readiness,
   Route,
   RouteLookup,
 } from '../host/machine.ts';
 import type { Probe } from '../host/probe.ts';
+import {
+  isConnectedInMain,
+  isEmptyRouting,
+  NO_ROUTING,
+  NOTHING_KNOWN,
+  onlyIn,
+  wantedRouting,
+  type KnownRouting,
+  type LinkRouting,
+} from '../host/routing.ts';
 import { readHostFile, writeHostFile, type HostFile } from './host-file.ts';
 
 export function recordedHost(root: Root): Host {
@@ -57,13 +69,19 @@ class RecordedMachine implements MachinePort {
     this.#root = root;
   }
 
-  async state(): Promise<HostState> {
+  async state(known: KnownRouting = NOTHING_KNOWN): Promise<HostState> {
     const { deadMan: _, neighbours: __, links, ...state } = readHostFile(this.#root);
-    return { ...state, links: links.map(({ carrier: ___, ...link }) => link) };
+    return {
+      ...state,
+      links: links.map(({ carrier: ___, routing, ...link }) => {
+        const wanted = known.get(link.mac);
+        return wanted === undefined ? link : { ...link, routing: partOf(routing ?? NO_ROUTING, wanted) };
+      }),
+    };
   }
 
-  async links(): Promise<HostState['links']> {
-    return (await this.state()).links;
+  async links(known?: KnownRouting): Promise<HostState['links']> {
+    return (await this.state(known)).links;
   }
 
   async identity(): Promise<MachineIdentity> {
@@ -77,6 +95,15 @@ class RecordedMachine implements MachinePort {
   /** The file has the links of all namespaces under `uppers`. */
   async uppersElsewhere(): Promise<[]> {
     return [];
+  }
+
+  /** A packet of a NIC with rules leaves by that NIC. */
+  async waysFrom(packets: readonly Packet[]): Promise<RouteLookup[]> {
+    const { links } = readHostFile(this.#root);
+    return packets.flatMap(({ to, from }) => {
+      const link = links.find(({ routing }) => routing?.rules.some((rule) => rule.split(' ')[2] === from));
+      return link === undefined ? [] : [{ to, from, dev: link.name }];
+    });
   }
 
   async lookUpRoutes({ to, from }: Destinations): Promise<RouteLookup[]> {
@@ -123,6 +150,11 @@ class RecordedLinks implements LinkPort {
         if (!link.addresses.includes(step.address)) throw refused(step, 'no such address');
         link.addresses = link.addresses.filter((each) => each !== step.address);
         setYields(link, step.address, false);
+        break;
+      case 'sysctl':
+      case 'route':
+      case 'unroute':
+        setRouting(link, step);
         break;
     }
     writeHostFile(this.#root, { ...host, links });
@@ -189,7 +221,7 @@ class RecordedManagers implements ManagerPort {
       const nic = readManaged(this.#root).find((managed) => managed.nic?.mac === link.mac)?.nic;
       return nic === undefined
         ? link
-        : { ...link, up: true, mtu: nic.mtu, addresses: [`${nic.address}/${nic.prefix}`] };
+        : { ...link, up: true, mtu: nic.mtu, addresses: [...cidrsOf(nic)], ...routed(nic) };
     });
     writeHostFile(this.#root, { ...host, links });
   }
@@ -266,6 +298,44 @@ function setYields(link: RecordedNic, which: string, yields: boolean): void {
   const now = yields ? [...others, which] : others;
   if (now.length > 0) link.yields = now;
   else delete link.yields;
+}
+
+function routed(nic: Interface): Pick<RecordedNic, 'routing'> {
+  const { rules, routes, sysctls } = wantedRouting(nic);
+  return rules.length + routes.length === 0
+    ? {}
+    : {
+        routing: {
+          rules: [...rules],
+          routes: routes.filter((route) => !isConnectedInMain(route)),
+          sysctls: { ...sysctls },
+        },
+      };
+}
+
+/** The part of the known rules and routes that a link has, and its settings. A new link has 0 everywhere. */
+function partOf(routing: LinkRouting, known: LinkRouting): LinkRouting {
+  const values = Object.keys(known.sysctls).map((key) => [key, routing.sysctls[key] ?? 0] as const);
+  return {
+    rules: known.rules.filter((rule) => routing.rules.includes(rule)),
+    // The recorded kernel makes connected routes by itself.
+    routes: known.routes.filter((route) => isConnectedInMain(route) || routing.routes.includes(route)),
+    sysctls: Object.fromEntries(values),
+  };
+}
+
+function setRouting(link: RecordedNic, step: LinkStep & { op: 'sysctl' | 'route' | 'unroute' }): void {
+  const now = link.routing ?? NO_ROUTING;
+  const others = step.op === 'sysctl' ? now : onlyIn(now, { ...NO_ROUTING, ...step });
+  const added = step.op === 'route' ? step : NO_ROUTING;
+  const sysctls = Object.entries({ ...now.sysctls, ...(step.op === 'sysctl' && step.values) });
+  const routing = {
+    rules: [...others.rules, ...added.rules],
+    routes: [...others.routes, ...added.routes].filter((route) => !isConnectedInMain(route)),
+    sysctls: Object.fromEntries(sysctls.filter(([, value]) => value !== 0)),
+  };
+  if (isEmptyRouting(routing)) delete link.routing;
+  else link.routing = routing;
 }
 
 /** The route with the longest prefix; undefined for a name, and for an address without a route. */

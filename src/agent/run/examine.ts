@@ -1,7 +1,8 @@
 import { MultinicError } from '../../api/errors.ts';
 import type { AgentJob } from '../../api/job.ts';
 import { byNetworkManager } from '../../network/node.ts';
-import type { HostRecord } from '../files/host-record.ts';
+import { tableOf } from '../../network/source-routing.ts';
+import type { Applied, HostRecord } from '../files/host-record.ts';
 import { CONFIG_FOLDERS } from '../files/managed-files.ts';
 import { isMetricFile, metricPath } from '../files/route-metric.ts';
 import type { Root } from '../files/root.ts';
@@ -59,6 +60,7 @@ export async function examine(
   const destinations = destinationsOf(before, context.peers);
   const lookups = await host.machine.lookUpRoutes(destinations);
   preflight(plan, before, linksByDestination(lookups), ours);
+  refuseTakenRouting(plan, before, record.applied);
   await refuseWithoutMetric(plan, before, desired, host.boot);
   for (const folder of [...foldersOf(plan), 'var/lib/multinic']) root.assertWritable(folder);
   const probes = probesOf(context.probes, plan.present);
@@ -80,6 +82,25 @@ export async function withUses(
   const uppers = [...(before.uppers ?? []), ...(await machine.uppersElsewhere())];
   const host = { ...before, uppers };
   return { plan: leaveUsed(plan, host, kind), before: host };
+}
+
+/**
+ * Refuses rules and routes of other software where a NIC gets source routing for the first time. Later such rules and
+ * routes are not ours to judge.
+ * @throws MultinicError `RoutingTaken`
+ */
+function refuseTakenRouting(plan: Plan, before: HostState, applied: Applied | undefined): void {
+  const changed = new Set(linkSteps(before.links, plan.targets).map(({ mac }) => mac));
+  for (const { mac, what } of before.foreignRouting ?? []) {
+    const nic = plan.present.find((each) => each.mac === mac);
+    const isNew = (applied?.nics[mac]?.routing?.rules ?? []).length === 0;
+    if (nic?.sourceRouting !== true || !isNew || !changed.has(mac)) continue;
+    throw new MultinicError(
+      'RoutingTaken',
+      `${nic.name} (${mac}) is to have rules and table ${tableOf(nic.name)} of its own, and other software has ${what} on the node; take that away from there (cloud-init, ec2-net-utils or a script of the node), or write sourceRouting: false for this NIC in the MultiNicBizConfig`,
+      { data: { mac, what } },
+    );
+  }
 }
 
 /** @throws MultinicError `SubnetOverlaps` */

@@ -35,7 +35,8 @@ import {
   verifyReady,
   verifyUntouched,
 } from './verify.ts';
-import { verifyLookups } from './route-lookups.ts';
+import { verifyLookups, verifySources } from './route-lookups.ts';
+import { routingOfTargets, routingsOf, withoutRouting } from '../host/routing.ts';
 
 export interface ChangeContext extends ExamineContext {
   readonly host: Host;
@@ -125,8 +126,9 @@ async function begin(
   applied: Applied | null,
   { root, host, record, clock }: ChangeContext,
 ): Promise<{ pending: Pending; foreign: RecordedForeign }> {
-  const state = await host.foreign.read([...todo.changed], todo.foreignScope);
   const links = recordedLinks(todo);
+  const all = await host.foreign.read([...todo.changed], todo.foreignScope);
+  const state = withoutRouting(all, routingsOf(links));
   // An undo and the next run check these routes.
   const machine = durablePart(protectedPart(before, todo.changed), links.after);
   const after = expectedFiles(todo.files);
@@ -143,7 +145,7 @@ async function begin(
     links,
     machine: {
       links: machine.links.map(
-        ({ loaded: _, yields: __, software: ___, networkManager: ____, ...link }) => link,
+        ({ loaded: _, yields: __, software: ___, networkManager: ____, routing: _____, ...link }) => link,
       ),
       routes: machine.routes,
     },
@@ -178,14 +180,15 @@ async function activate(
   context: ChangeContext,
 ): Promise<readonly string[]> {
   const { root, host, record, log } = context;
-  const found = await host.machine.links();
+  const known = routingOfTargets(todo.targets);
+  const found = await host.machine.links(known);
   const steps = linkSteps(found, todo.targets);
   const renames = renameSteps(steps);
   await changeLinks(earlySteps(steps), context);
   await changeLinks(renames, context);
   await awaitNetworkd(renames, [await recordedElsewhere(foreign, root, host)], host);
 
-  const renamed = await host.machine.links();
+  const renamed = await host.machine.links(known);
   const targets = withoutLoaded(todo.targets, steps, found, renamed);
   refuseConflicts(await host.neighbours.conflicts(claimedAddresses(steps, todo.present)), todo.present);
   // Records the reload just before it begins, because an undo reloads only if the change came this far.
@@ -195,7 +198,7 @@ async function activate(
   // Where promote_secondaries is off, the kernel removes the other addresses of a subnet together with the first. The
   // next round adds them again.
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {
-    const left = linkSteps(await host.machine.links(), targets);
+    const left = linkSteps(await host.machine.links(known), targets);
     if (left.length === 0) break;
     await changeLinks(left, context);
   }
@@ -221,9 +224,10 @@ async function verify(
   { root, host, probe, steps, reload }: ChangeContext,
 ): Promise<void> {
   verifyFiles(root, expectedFiles(todo.files));
-  const now = await host.machine.state();
+  const now = await host.machine.state(routingOfTargets(todo.expected));
   verifyLinks(now.links, todo.expected);
   verifyReady(await host.links.readiness(todo.configured), todo.present);
+  await verifySources(host.machine, now.links, todo.expected);
   verifyUntouched(now, reload ? before : protectedPart(before, todo.changed));
   const changed = new Set([...todo.present, ...todo.targets].map(({ mac }) => mac));
   await verifyLookups(host.machine, destinations, { lookups, links: before.links }, changed);

@@ -29,7 +29,8 @@ async function applyProfiles(
 ): Promise<void> {
   const wanted = entriesByMac(profiles);
   const now = await managers.profiles(wanted.map(([mac]) => mac));
-  const changing = new Set(steps.map(({ mac }) => mac));
+  // NetworkManager knows nothing of settings of the kernel.
+  const changing = new Set(steps.flatMap(({ op, mac }) => (op === 'sysctl' ? [] : [mac])));
   const wrong = wanted.filter(([mac, profile]) => changing.has(mac) || (now?.[mac] ?? null) !== profile);
   await managers.applyProfiles(paths, Object.fromEntries(wrong));
 }

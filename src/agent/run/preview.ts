@@ -12,7 +12,8 @@ import type { Host } from '../host/host.ts';
 import { linkSteps } from '../host/links.ts';
 import type { HostState, Link, LinkStep } from '../host/machine.ts';
 import { takeLock } from './host-lock.ts';
-import { readManaged } from '../files/managed-files.ts';
+import { managedNics, readManaged } from '../files/managed-files.ts';
+import { knownRouting } from '../host/routing.ts';
 import { bootNics, decide, needsReload, type Desired, type FoundNic, type Plan } from '../plan/plan.ts';
 import { useOf } from '../plan/preflight.ts';
 import { HostRecord } from '../files/host-record.ts';
@@ -52,10 +53,14 @@ export interface Detection {
 
 /** @throws MultinicError `HostUnreadable`, `RecordUnreadable` */
 export async function detect(root: Root, host: Host): Promise<Detection> {
-  const own = await host.machine.state();
-  const state = { ...own, uppers: [...(own.uppers ?? []), ...(await host.machine.uppersElsewhere())] };
   const record = new HostRecord(root);
   const managed = readManaged(root);
+  const known = knownRouting(
+    managed.flatMap(({ nic }) => nic ?? []),
+    record.applied,
+  );
+  const own = await host.machine.state(known);
+  const state = { ...own, uppers: [...(own.uppers ?? []), ...(await host.machine.uppersElsewhere())] };
   const described = describedNics(root);
   const kind = managed.find(({ nic }) => nic !== undefined)?.renderer.kind ?? 'keyfile';
   const nics = state.links.map(({ mac, name }): BootNic => {
@@ -129,7 +134,8 @@ export async function preview(root: Root, host: Host, options: PreviewOptions): 
   const lock = takeLock(root);
   try {
     const record = new HostRecord(root);
-    const before = await host.machine.state();
+    const known = knownRouting([...options.desired.network, ...managedNics(root)], record.applied);
+    const before = await host.machine.state(known);
     const nothing = {
       files: [],
       kept: [],

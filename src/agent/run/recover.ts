@@ -4,7 +4,8 @@ import { CONFIG_FOLDERS, STAGING } from '../files/managed-files.ts';
 import { dropInFolders } from '../files/route-metric.ts';
 import type { Root } from '../files/root.ts';
 import type { Host } from '../host/host.ts';
-import { addressesOnlyIn } from '../plan/undo-plan.ts';
+import { recordedRouting } from '../host/routing.ts';
+import { addressesOnlyIn, unroutedOf } from '../plan/undo-plan.ts';
 import { recordedForeign, restoreForeign } from './restore-foreign.ts';
 import { describeNotRestored } from './result.ts';
 import type { Log } from './run-log.ts';
@@ -80,8 +81,12 @@ async function isComplete(
   if (!files.every((file) => isWritten(file, root))) return false;
   try {
     verifyLinks(
-      (await host.machine.state()).links,
-      links.after.map((link) => ({ ...link, dropped: addressesOnlyIn(links.before, link) })),
+      (await host.machine.state(recordedRouting(pending))).links,
+      links.after.map((link) => ({
+        ...link,
+        dropped: addressesOnlyIn(links.before, link),
+        ...unroutedOf(links.before, link),
+      })),
     );
     // The killed run may have changed its last link without restoring foreign state.
     await restoreForeign(recordedForeign(pending), root, host, log);

@@ -108,6 +108,7 @@ export function describeNotRestored(notRestored: readonly string[]): string {
  * the boot.
  */
 export function describeLingering(lingering: readonly Lingering[]): string {
+  const unrouted = lingering.flatMap(({ name, withoutRouting }) => (withoutRouting === true ? [name] : []));
   const removed = lingering.flatMap(({ name, addresses, withoutMetric }) => {
     const others = addresses.filter((address) => address !== withoutMetric);
     return others.length === 0 ? [] : [`${name} ${others.join(', ')}`];
@@ -127,6 +128,11 @@ export function describeLingering(lingering: readonly Lingering[]): string {
       ? []
       : [
           `systemd-networkd loaded addresses without the metric that lets the node's own NIC come first, and adds them so ${whenever}, which can cut the node off: ${unmetered.join('; ')}; ${ends}`,
+        ]),
+    ...(unrouted.length === 0
+      ? []
+      : [
+          `systemd-networkd loaded other routes than these NICs have now, and takes the routes of their tables away ${whenever}: ${unrouted.join('; ')}; ${ends}`,
         ]),
   ].join('. ');
 }

@@ -3,6 +3,10 @@
 import { MultinicError } from '../../api/errors.ts';
 import type { MachinePort } from '../host/host.ts';
 import type { HostState, Link, NamedNic, Destinations, Route, RouteLookup } from '../host/machine.ts';
+import { isSameFamily, nicOf, type LinkTarget } from '../host/links.ts';
+import { tablesOf, type LinkRouting } from '../host/routing.ts';
+import { neighbourIn, parseCidr } from '../../network/address.ts';
+import type { Mac } from '../../network/mac.ts';
 import { gatewaysOf } from '../host/gateways.ts';
 import { until } from '../command/host-command.ts';
 
@@ -69,6 +73,51 @@ export async function verifyGateways(
     .map((lookup) => knownLookup(lookup, links))
     .find(({ to, mac }) => gatewaysOf(routes).includes(to) && changed.some((nic) => nic.mac === mac));
   if (through !== undefined) throw routeChanged(through, through);
+}
+
+/**
+ * Verifies that packets from the addresses of NICs with source routing leave by these NICs, on the subnets of their
+ * tables and to the gateways there. Rules of other software may come first.
+ * @throws MultinicError `VerifyFailed`
+ */
+export async function verifySources(
+  machine: MachinePort,
+  links: readonly Link[],
+  targets: readonly LinkTarget[],
+): Promise<void> {
+  const asked = targets.flatMap(({ mac, routing }) =>
+    routing === undefined ? [] : questionsOf(mac, routing),
+  );
+  if (asked.length === 0) return;
+  const found = await machine.waysFrom(asked);
+  for (const { mac, to, from } of asked) {
+    const way = found.find((each) => each.to === to && each.from === from);
+    const name = nicOf(links, mac)?.name;
+    if (way?.dev === name) continue;
+    throw new MultinicError(
+      'VerifyFailed',
+      `after the change packets from ${from} to ${to} leave by ${way?.dev ?? 'no NIC'} instead of ${name}; look at the node’s rules (\`ip rule\`) for one that comes before those of ${name}, then run \`multinic retry\``,
+      { data: { mac, from, to } },
+    );
+  }
+}
+
+/** For each source of the rules, a neighbour on each subnet of the table and each gateway, of its family. */
+function questionsOf(
+  mac: Mac,
+  { rules, routes }: LinkRouting,
+): { readonly mac: Mac; readonly to: string; readonly from: string }[] {
+  const sources = [...new Set(rules.map((rule) => rule.split(' ')[2] ?? ''))];
+  const tables = new Set(tablesOf({ rules, routes: [], sysctls: {} }));
+  const peers = routes.flatMap((text) => {
+    const [, to = '', via, table] = /^-[46] (\S+)(?: via (\S+))? table (\d+)/.exec(text) ?? [];
+    if (!tables.has(Number(table))) return [];
+    const subnet = parseCidr(to);
+    return via ?? (subnet && neighbourIn(subnet, sources)) ?? [];
+  });
+  return sources.flatMap((from) =>
+    [...new Set(peers)].filter((to) => isSameFamily(to, from)).map((to) => ({ mac, to, from })),
+  );
 }
 
 const SETTLED_MS = 1_000;

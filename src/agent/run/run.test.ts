@@ -26,6 +26,7 @@ import type { Pending } from '../files/host-record.ts';
 import { fromCommands, type ForeignState } from '../host/foreign-state.ts';
 import type { Host } from '../host/host.ts';
 import type { HostState, Link, LinkStep, Destinations } from '../host/machine.ts';
+import { isConnectedInMain, wantedRouting, type KnownRouting, type LinkRouting } from '../host/routing.ts';
 import { openRoot, RECORD, RESTORE_SCRIPT } from '../files/managed-files.ts';
 import { recordedHost } from '../recorded/recorded-host.ts';
 import { Root } from '../files/root.ts';
@@ -743,6 +744,139 @@ describe('a NIC in the subnet of another NIC', () => {
     expect(hostFiles(root)).toEqual(before);
   });
 });
+
+const routingOf = (index: number): unknown =>
+  (link(nic(index).mac) as { routing?: unknown } | undefined)?.routing;
+const wanted = (index: number): unknown => liveRouting(nic(index, { sourceRouting: true }));
+
+describe('source routing', () => {
+  const ROUTED: Network = [0, 1].map((index) => nic(index, { sourceRouting: true }));
+  const KINDS = ['netplan', 'keyfile', 'ifcfg'] as const;
+
+  test.each(KINDS)('%s: rules, table and settings come with the NIC and go with it', async (kind) => {
+    const first = await apply({ kind, network: ROUTED });
+    expect(first).toMatchObject({ result: 'Applied', written: expect.arrayContaining([sysctlFile(1)]) });
+    expect(first.tree).toBe(treeId(managedFiles(renderTree(identity(kind), ROUTED))));
+    expect([0, 1].map(routingOf)).toEqual([0, 1].map(wanted));
+    expect(record()).toMatchObject({ version: 2 });
+    const again = await apply({ kind, network: ROUTED, expectedRecord: FIRST });
+    expect(again).toMatchObject({ result: 'Applied', written: [], removed: [] });
+    const network = [nic(0), nic(2)];
+    expect(await apply({ kind, commit: SECOND, network, expectedRecord: FIRST })).toMatchObject({
+      result: 'Applied',
+      removed: expect.arrayContaining([sysctlFile(0), sysctlFile(1)]),
+    });
+    expect([0, 1, 2].map(routingOf)).toEqual([undefined, undefined, undefined]);
+    expect(record()).toMatchObject({ version: 1 });
+  });
+
+  test.each(KINDS)('%s: a cleanup takes everything along', async (kind) => {
+    const before = [state(), hostFiles(root)];
+    await apply({ kind, network: ROUTED });
+    expect((await cleanUp(dependencies({}), 60)).result).toBe('Applied');
+    expect(state()).toEqual(before[0]);
+    expect(Object.keys(hostFiles(root)).filter((path) => /multinic\d/.test(path))).toEqual([]);
+  });
+
+  test('the settings from before the NIC’s rules come back, whoever made them', async () => {
+    const routing = {
+      rules: ['-4 from 10.1.0.0/16 lookup 7 priority 9'],
+      routes: [],
+      sysctls: { rp_filter: 1 },
+    };
+    change((host) => Object.assign(host.links[1]!, { routing }));
+    await apply({ network: ROUTED });
+    expect(routingOf(0)).toMatchObject({ sysctls: { rp_filter: 2, arp_announce: 2, arp_ignore: 1 } });
+    const network = [nic(0), nic(1)];
+    await apply({ commit: SECOND, network, expectedRecord: FIRST });
+    expect(routingOf(0)).toEqual(routing);
+  });
+
+  test.each(KINDS)('%s: a change that fails leaves all as it was', async (kind) => {
+    for (const network of [OLD, ROUTED]) {
+      await apply({ kind, network });
+      const before = [state(), hostFiles(root)];
+      const next = [nic(0, { sourceRouting: true, gateway: '192.168.100.1', mtu: 1400 }), nic(1)];
+      const failed = await apply({
+        kind,
+        commit: SECOND,
+        network: next,
+        expectedRecord: FIRST,
+        branch: { probe: async () => fault() },
+      });
+      expect(failed).toMatchObject({ result: 'Failed', step: 'verify' });
+      expect([state(), hostFiles(root)]).toEqual(before);
+      await cleanUp(dependencies({}), 60);
+    }
+  });
+
+  test('names that change places take their tables along', async () => {
+    await apply({ network: ROUTED });
+    const swapped = [
+      nic(1, { name: 'multinic0', sourceRouting: true }),
+      nic(0, { name: 'multinic1', sourceRouting: true }),
+    ];
+    expect((await apply({ commit: SECOND, network: swapped, expectedRecord: FIRST })).result).toBe('Applied');
+    for (const each of swapped)
+      expect((link(each.mac) as { routing?: unknown }).routing).toEqual(liveRouting(each));
+  });
+
+  test('a rule or a route that somebody took away comes back alone', async () => {
+    await apply({ network: ROUTED });
+    const files = hostFiles(root);
+    change((host) => Object.assign(host.links[1]!, { routing: { ...(wanted(0) as object), rules: [] } }));
+    expect(await apply({ network: ROUTED, expectedRecord: FIRST })).toMatchObject({
+      written: [],
+      removed: [],
+    });
+    expect(routingOf(0)).toEqual(wanted(0));
+    expect({ ...hostFiles(root), 'host.yaml': '' }).toEqual({ ...files, 'host.yaml': '' });
+  });
+
+  test('further addresses come and go with the NIC', async () => {
+    const further = [
+      nic(0, { furtherAddresses: ['192.168.100.20/24', '2001:db8::10/64'], sourceRouting: true }),
+    ];
+    await apply({ network: further });
+    expect(link(nic(0).mac)?.addresses).toEqual([
+      '192.168.100.10/24',
+      '192.168.100.20/24',
+      '2001:db8::10/64',
+    ]);
+    expect(routingOf(0)).toEqual(liveRouting(further[0]!));
+    await apply({ commit: SECOND, network: [nic(0)], expectedRecord: FIRST });
+    expect(link(nic(0).mac)?.addresses).toEqual(['192.168.100.10/24']);
+    expect(routingOf(0)).toBeUndefined();
+  });
+
+  test('rules of other software are refused by name before anything is touched', async () => {
+    const before = [state(), hostFiles(root)];
+    const what = 'the rule `from 192.168.100.10 lookup 999 priority 5`';
+    const host = altered((real) => ({
+      machine: {
+        state: async (known?: KnownRouting) => ({
+          ...(await real.machine.state(known)),
+          foreignRouting: [{ mac: nic(0).mac, what }],
+        }),
+      },
+    }));
+    const outcome = await apply({ network: ROUTED, host });
+    expect(outcome).toMatchObject({ result: 'Failed', reason: 'RoutingTaken', step: 'preflight' });
+    expect(outcome.message).toContain(what);
+    expect([state(), hostFiles(root)]).toEqual(before);
+    expect((await apply({ network: [nic(0), nic(1)], host })).result).toBe('Applied');
+  });
+});
+
+/** What a recorded host has: connected routes are left out of its file. */
+function liveRouting(each: Network[number]): LinkRouting {
+  const routing = wantedRouting(each);
+  return { ...routing, routes: routing.routes.filter((route) => !isConnectedInMain(route)) };
+}
+
+function sysctlFile(index: number): string {
+  return `etc/sysctl.d/90-multinic-multinic${index}.conf`;
+}
 
 describe('nothing is touched', () => {
   test.each(['169.254.7.10', 'fe80::7'])('a new link-local address: %s', async (address) => {

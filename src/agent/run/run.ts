@@ -14,7 +14,8 @@ import type { HostState } from '../host/machine.ts';
 import { takeLock, type Lock } from './host-lock.ts';
 import type { Log } from './run-log.ts';
 import { renamedByCloudInit } from '../foreign/cloud-init.ts';
-import { readManaged } from '../files/managed-files.ts';
+import { managedNics, readManaged } from '../files/managed-files.ts';
+import { knownRouting, type KnownRouting } from '../host/routing.ts';
 import { hostFiles } from '../plan/host-files.ts';
 import { bootNics, decide, needsReload, type Desired, type Plan } from '../plan/plan.ts';
 import { nextRecord } from '../plan/next-record.ts';
@@ -144,7 +145,8 @@ async function reconcile(
   const { root, host, log, clock, apiServer } = dependencies;
   const { applied } = record;
   const expectedRecord = task.expectedRecord === undefined ? (applied?.commit ?? null) : task.expectedRecord;
-  const detected = await steps.do('detect', () => readMachine(desired, host, log));
+  const known = knownRouting([...desired.network, ...managedNics(root)], applied);
+  const detected = await steps.do('detect', () => readMachine(desired, host, log, known));
   const decision = await steps.do('plan', () =>
     decide(readSituation(root, detected, { desired, applied, expectedRecord, links: task.mode !== 'files' })),
   );
@@ -247,9 +249,14 @@ async function warnOfOtherMachine(node: NodeIdentity, { host, log }: Dependencie
 const LOGGED_ROUTES = 100;
 
 /** Reads the machine, once the NICs that are being attached are there. */
-export async function readMachine({ network }: Desired, host: Host, log: Log): Promise<HostState> {
+export async function readMachine(
+  { network }: Desired,
+  host: Host,
+  log: Log,
+  known: KnownRouting,
+): Promise<HostState> {
   await host.machine.attached(network.map(({ mac }) => mac));
-  const state = await host.machine.state();
+  const state = await host.machine.state(known);
   log.info(
     { links: state.links, routes: state.routes.slice(0, LOGGED_ROUTES) },
     `DetectActiveInterfaces: ${state.links.map((link) => `${link.name} ${link.mac}`).join(', ')}`,

@@ -8,6 +8,7 @@ import type { Root } from '../files/root.ts';
 import { notOnLinks, toCommands } from '../host/foreign-state.ts';
 import type { Host } from '../host/host.ts';
 import { linkSteps } from '../host/links.ts';
+import { recordedRouting, routingsOf, withoutRouting } from '../host/routing.ts';
 import type { Conflict, HostState, LinkStep } from '../host/machine.ts';
 import { foreignScope } from '../plan/change-plan.ts';
 import { earlySteps, MAX_ROUNDS, renameSteps, withoutLoaded } from '../plan/link-phases.ts';
@@ -31,7 +32,7 @@ import { durablePart, verifyFiles, verifyLinks, verifyUntouched } from './verify
 export async function undo(pending: Pending, root: Root, host: Host, log: Log): Promise<readonly string[]> {
   try {
     restoreFiles(pending, root);
-    const now = await host.machine.state();
+    const now = await host.machine.state(recordedRouting(pending));
     const facts = { now, hasRestored: hasRestored(root) };
     const conflicts = await host.neighbours.conflicts(claimedByUndo(pending, facts));
     const todo = planUndo(pending, facts, conflicts);
@@ -73,20 +74,22 @@ async function activate(
 ): Promise<readonly string[]> {
   const foreign = recordedForeign(pending);
   const macs = todo.nics.map(({ mac }) => mac);
-  const found = await host.machine.links();
+  const known = recordedRouting(pending);
+  const found = await host.machine.links(known);
   const steps = linkSteps(found, todo.targets);
   const renames = renameSteps(steps);
   // Reads the state that other software has added since the change, or after a reboot, because an undo removes as much
   // foreign state as a change.
   const forNetworkd = renames.some((rename) => isForNetworkd(rename, host.managers));
-  const since = await host.foreign.read(macs, foreignScope(steps, todo.manager, forNetworkd));
+  const scope = foreignScope(steps, todo.manager, forNetworkd);
+  const since = withoutRouting(await host.foreign.read(macs, scope), routingsOf(pending.links));
 
   await changeLinks(earlySteps(steps), host.links);
   await changeLinks(renames, host.links);
   const recorded = await recordedElsewhere(foreign, root, host);
   await awaitNetworkd(renames, [notOnLinks(since, todo.nics), recorded], host);
 
-  const renamed = await host.machine.links();
+  const renamed = await host.machine.links(known);
   const targets = withoutLoaded(todo.targets, steps, found, renamed);
   // NetworkManager gives a profile only to a NIC that it manages.
   if (todo.manager.kind === 'profiles')
@@ -98,7 +101,7 @@ async function activate(
   // Where promote_secondaries is off, the kernel removes the other addresses of a subnet together with the first. The
   // next round adds them again.
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {
-    const left = linkSteps(await host.machine.links(), targets);
+    const left = linkSteps(await host.machine.links(known), targets);
     if (left.length === 0) break;
     await changeLinks(left, host.links);
   }
@@ -128,7 +131,7 @@ async function verify(
   log: Log,
 ): Promise<boolean> {
   verifyFiles(root, new Map(pending.files.map(({ path, before }) => [path, before?.content ?? null])));
-  const now = await machine.state();
+  const now = await machine.state(recordedRouting(pending));
   // A NIC that left the machine cannot be put back.
   const present = targets.filter(({ mac }) => now.links.some((link) => link.mac === mac));
   // IPv6 settings are not compared, because NetworkManager sets them a moment later.

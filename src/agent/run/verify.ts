@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { MultinicError } from '../../api/errors.ts';
 import type { Conflict, Link, NamedNic, Readiness, Route } from '../host/machine.ts';
 import { heldAddresses, type LinkTarget } from '../host/links.ts';
+import { NO_ROUTING, onlyIn, settingsApart } from '../host/routing.ts';
 import type { FileStep } from '../plan/file-order.ts';
 import { defaultLinks } from '../plan/preflight.ts';
 import type { Root } from '../files/root.ts';
@@ -54,9 +55,24 @@ export function verifyLinks(links: readonly Link[], targets: readonly LinkTarget
       throw failed(`the route of ${target.name} to the subnet of ${first} has no metric of ours`);
     if (target.networkManager === false && link.networkManager === true)
       throw failed(`NetworkManager still manages ${target.name}`);
+    verifyRouting(link, target);
     const stale = link.addresses.find((address) => target.dropped.includes(address));
     if (stale !== undefined) throw failed(`${target.name} still has the address ${stale}`);
   }
+}
+
+function verifyRouting({ name, routing: now = NO_ROUTING }: Link, target: LinkTarget): void {
+  const { routing = NO_ROUTING, unrouted = NO_ROUTING } = target;
+  const absent = onlyIn(routing, now);
+  const [text] = [...absent.rules, ...absent.routes];
+  if (text !== undefined) throw failed(`${name} lacks \`${text}\``);
+  const [key] = Object.keys(settingsApart(now, routing));
+  if (key !== undefined)
+    throw failed(`${key} of ${name} is ${now.sysctls[key]}, not ${routing.sysctls[key]}`);
+  const stale = [...now.rules, ...now.routes].find((each) =>
+    [...unrouted.rules, ...unrouted.routes].includes(each),
+  );
+  if (stale !== undefined) throw failed(`${name} still has \`${stale}\``);
 }
 
 function nameOf(mac: Mac, nics: readonly NamedNic[]): string {
@@ -140,7 +156,7 @@ export function verifyUntouched(after: Machine, before: Machine): void {
  * node's source address.
  */
 function ordered({ addresses, leases = [], ...rest }: Link): Link {
-  const { loaded: _, yields: __, software: ___, networkManager: ____, ...link } = rest;
+  const { loaded: _, yields: __, software: ___, networkManager: ____, routing: _____, ...link } = rest;
   const v4 = addresses.filter((address) => !address.includes(':'));
   const v6 = addresses.filter((address) => address.includes(':'));
   return { ...link, addresses: [...v4, ...v6.toSorted()], leases: leases.toSorted() };

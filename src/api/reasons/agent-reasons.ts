@@ -76,6 +76,10 @@ export const AGENT_REASONS = {
     RecordUnreadable: ['The host record is none of ours.', 'Move it away, then multinic confirm NODE.'],
     RestoreFailed: ['THE HOST COULD NOT BE RESTORED.', 'Look at the host at once; the next run tries again.'],
     RestoreNotArmed: ['systemd takes no restore timer; nothing was changed.', 'Look at D-Bus on the node.'],
+    RoutingTaken: [
+      'Other software has rules or routes for the table or an address of the NIC.',
+      'Take them away on the node, or write sourceRouting: false in the CR.',
+    ],
     StoreLost: ['After the change the store did not answer.', 'Look at the routes and at the controller.'],
     TokenUnreadable: ['The token of the agent cannot be read.', 'Look at the volumes of its pod.'],
     ValidationFailed: [
