@@ -183,12 +183,23 @@ function wordsOf({ kind, name, mac, path, wanted, found }: Difference): string {
   }
 }
 
+/** Kinds of which a NIC may have several at once. */
+const MANY: ReadonlySet<Difference['kind']> = new Set([
+  'AddressMissing',
+  'AddressExtra',
+  'RuleMissing',
+  'RuleExtra',
+  'RouteMissing',
+  'RouteExtra',
+  'SettingChanged',
+]);
+
 /** The key by which a difference that comes back is recognised. The key leaves out what was found. */
 export function differenceKey({ kind, mac, path, wanted, found }: Difference): string {
   const about = kind === 'NextBoot' ? (mac ?? path) : (path ?? mac);
-  const which = kind.endsWith('Missing') ? wanted : kind.endsWith('Extra') ? found : undefined;
-  const each = kind === 'SettingChanged' ? wanted : which;
-  return [kind, about, each].filter((each) => each !== undefined).join(' ');
+  return [kind, about, MANY.has(kind) ? (wanted ?? found) : undefined]
+    .filter((each) => each !== undefined)
+    .join(' ');
 }
 
 /**

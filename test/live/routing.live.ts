@@ -143,9 +143,9 @@ describe.each(CASES)('%s', (rootfs, kind) => {
     test.each(['activate.link', 'verify'])('at %s: the host restores itself', async (step) => {
       const before = await host.sh(STATE);
       const commit = await host.store.commit(kind, isNext ? routed() : next());
-      expect((await host.run(commit, { killAt: `agent.${step}`, deadline: 10 })).code).toBe(137);
+      expect((await host.run(commit, { killAt: `agent.${step}`, deadline: 30 })).code).toBe(137);
       await waitFor('the restore', () => host.sh('[ -e /var/lib/multinic/restore.sh ] || echo yes'), {
-        timeoutMs: 60_000,
+        timeoutMs: 120_000,
         hint: () => host.sh('journalctl -u "multinic-restore*" --no-pager; cat /var/lib/multinic/restore.sh'),
       });
       await host.settled();

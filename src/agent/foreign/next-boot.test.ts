@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { nic } from '../../../test/support/agent.ts';
+import type { Interface } from '../../network/interface.ts';
 import type { RendererKind } from '../../network/node.ts';
+import { rendererOf } from '../../network/renderers.ts';
 import { nextBoot, refuseOverridden } from './next-boot.ts';
 
 const MAC = nic(0).mac;
@@ -200,6 +202,21 @@ describe('netplan: what is added to our NIC', () => {
     const hidden = { ...files, 'etc/systemd/network/10-netplan-multinic0.network.d/more.conf': '' };
     expect(refusal('netplan', hidden)).not.toThrow();
   });
+});
+
+const refuse = (of: Interface, on: Readonly<Record<string, string>>) => (): void =>
+  refuseOverridden([of], [boot(on)], 'netplan');
+
+test('the rules of a NIC with source routing have to be there, and of any other NIC must not', () => {
+  const routed = nic(0, { sourceRouting: true });
+  const files = { ...NETPLAN, ...Object.fromEntries(rendererOf('netplan').render(routed)) };
+  expect(refuse(routed, files)).not.toThrow();
+  expect(refuse(routed, NETPLAN)).toThrow('gets no rule from 192.168.100.10/32');
+  expect(refuse(nic(0), files)).toThrow('RoutingPolicyRule.From');
+  const gateway = nic(0, { sourceRouting: true, gateway: '192.168.100.1' });
+  expect(
+    refuse(gateway, { ...NETPLAN, ...Object.fromEntries(rendererOf('netplan').render(gateway)) }),
+  ).not.toThrow();
 });
 
 const other = (content: string): Record<string, string> => ({

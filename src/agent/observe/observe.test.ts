@@ -707,3 +707,43 @@ describe('the scratch folder', () => {
     expect(statSync(join(path, 'run', young)).isDirectory()).toBe(true);
   });
 });
+
+describe('source routing', () => {
+  const network: Network = [nic(0, { sourceRouting: true }), nic(1)];
+
+  test.each<RendererKind>(['netplan', 'keyfile', 'ifcfg'])(
+    'of %s, with rules of others, is Observed',
+    async (kind) => {
+      await configure(kind, network);
+      editLink(0, (link) => {
+        const routing = link['routing'] as { rules: string[] };
+        routing.rules.push('-4 from 10.0.0.0/8 lookup 20000 priority 7');
+      });
+      expect(await look({ kind, network })).toMatchObject({ result: 'Observed', differences: [] });
+    },
+  );
+
+  test('drifts where a rule or a route is gone, or a setting differs', async () => {
+    await configure('netplan', network);
+    editLink(0, (link) => {
+      link['routing'] = { rules: [], routes: [], sysctls: { rp_filter: 1, arp_ignore: 1, arp_announce: 2 } };
+    });
+    expect(await words({ network })).toEqual([
+      'the rule `from 192.168.100.10 lookup 20000 priority 20002` of multinic0 (02:00:00:00:01:00) is missing',
+      'multinic0 (02:00:00:00:01:00) lacks the route `192.168.100.0/24 table 20000 src 192.168.100.10`',
+      "the kernel's setting of multinic0 (02:00:00:00:01:00) is rp_filter 1 instead of rp_filter 2",
+    ]);
+    const shut = {
+      links: { readiness: async () => [{ mac: nic(0).mac, carrier: false, duplicates: [], undecided: [] }] },
+    };
+    expect((await look({ network, host: shut })).differences.map(({ kind }) => kind)).toEqual([
+      'SettingChanged',
+    ]);
+  });
+
+  test('a file of the kernel’s settings that is gone', async () => {
+    await configure('netplan', network);
+    rmSync(join(path, 'etc/sysctl.d/90-multinic-multinic0.conf'));
+    expect(await words({ network })).toEqual(['etc/sysctl.d/90-multinic-multinic0.conf is missing']);
+  });
+});
