@@ -2,7 +2,6 @@ import { isDeepStrictEqual } from 'node:util';
 import { cidrsOf, type Interface } from '../../network/interface.ts';
 import { InvalidInputError } from '../../api/errors.ts';
 import type { Renderer } from '../../network/renderer.ts';
-import { routingOf } from '../../network/source-routing.ts';
 import { RENDERER_KINDS, rendererOf } from '../../network/renderers.ts';
 import type { Mac } from '../../network/mac.ts';
 import { CARRIER_WAIT_PATH } from './carrier-wait.ts';
@@ -86,6 +85,11 @@ export function readManaged(root: Root): ManagedNic[] {
   return withoutShared(groups).map((group) => ({ ...group, nic: parseOne(group.renderer, group.files) }));
 }
 
+/** Whether a renderer, and no other, writes a path. All renderers write the settings of the kernel. */
+export function isFileOf({ manages }: Pick<Renderer, 'manages'>, path: string): boolean {
+  return manages(path) && !isShared(path);
+}
+
 function isShared(path: string): boolean {
   return RENDERERS.every((renderer) => renderer.manages(path));
 }
@@ -130,7 +134,8 @@ export function meansTheSame(a: Interface, b: Interface): boolean {
     a.netplanId === b.netplanId &&
     a.sourceRouting === b.sourceRouting &&
     cidrsOf(a).join() === cidrsOf(b).join() &&
-    isDeepStrictEqual(routingOf(a), routingOf(b))
+    isDeepStrictEqual(a.routes, b.routes) &&
+    (a.sourceRouting !== true || (a.gateway === b.gateway && a.gateway6 === b.gateway6))
   );
 }
 

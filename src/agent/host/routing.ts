@@ -101,6 +101,7 @@ export function isEmptyRouting({ rules, routes, sysctls }: LinkRouting): boolean
 
 /** The routing that a NIC of a commit needs. */
 export function wantedRouting(nic: Interface): LinkRouting {
+  if (nic.sourceRouting !== true && nic.routes === undefined) return NO_ROUTING;
   const { rules, routes, sysctls } = routingOf(nic);
   return {
     rules: rules.map(ruleText),

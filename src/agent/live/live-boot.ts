@@ -8,6 +8,7 @@ import { readBoot } from '../foreign/boot-folders.ts';
 import { generate } from '../foreign/generator.ts';
 import { nextBoot, type NextBoot } from '../foreign/next-boot.ts';
 import type { BootNic } from '../foreign/systemd-files.ts';
+import { isFileOf } from '../files/managed-files.ts';
 import type { Root } from '../files/root.ts';
 import type { BootPort } from '../host/host.ts';
 import { nicOf } from '../host/links.ts';
@@ -106,9 +107,9 @@ export class LiveBoot implements BootPort {
   }
 
   #hasManagedFiles(kind: RendererKind, staging: string): boolean {
-    const { directories, manages } = rendererOf(kind);
-    return directories.some((folder) =>
-      [...this.#stagedFiles(staging, folder).keys()].some((name) => manages(`${folder}/${name}`)),
+    const renderer = rendererOf(kind);
+    return renderer.directories.some((folder) =>
+      [...this.#stagedFiles(staging, folder).keys()].some((name) => isFileOf(renderer, `${folder}/${name}`)),
     );
   }
 

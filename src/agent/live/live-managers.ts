@@ -1,6 +1,6 @@
 // The network managers of the running host: NetworkManager, systemd-networkd, netplan.
 import type { Root } from '../files/root.ts';
-import { readManaged, readNoAutoDefault } from '../files/managed-files.ts';
+import { isFileOf, readManaged, readNoAutoDefault } from '../files/managed-files.ts';
 import { noAutoDefaultMac } from '../files/no-auto-default.ts';
 import { isManagerMetric } from '../files/route-metric.ts';
 import { rendererOf } from '../../network/renderers.ts';
@@ -88,7 +88,7 @@ export class LiveManagers implements ManagerPort {
 
   async reload(paths: readonly string[]): Promise<void> {
     const all = [...paths, ...readManaged(this.#root).flatMap(({ files }) => [...files.keys()])];
-    if (all.some((path) => rendererOf('netplan').manages(path))) {
+    if (all.some((path) => isFileOf(rendererOf('netplan'), path))) {
       await this.#systemd.runUnit('netplan apply');
       await this.awaitNetworkd();
     }

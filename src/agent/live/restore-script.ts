@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { rendererOf } from '../../network/renderers.ts';
 import type { Pending } from '../files/host-record.ts';
-import { LOCK, RECORD, RESTORE_SCRIPT } from '../files/managed-files.ts';
+import { isFileOf, LOCK, RECORD, RESTORE_SCRIPT } from '../files/managed-files.ts';
 import { noAutoDefaultMac } from '../files/no-auto-default.ts';
 import { isManagerMetric, metricOf } from '../files/route-metric.ts';
 import { entryOf, fromCommands, inOrder, mayBeOfManager } from '../host/foreign-state.ts';
@@ -64,7 +64,7 @@ function settings(pending: Pending): string[] {
     APPLY_SECONDS: String(APPLY_SECONDS),
     FOREIGN_SECONDS: String(RESTORE_MS / 1_000),
     RUNTIME_PROFILES,
-    HAS_NETPLAN_FILES: flag(paths.some(rendererOf('netplan').manages)),
+    HAS_NETPLAN_FILES: flag(paths.some((path) => isFileOf(rendererOf('netplan'), path))),
     HAS_PROFILES: flag(paths.some(isProfile)),
     HAS_MANAGER_SETTINGS: flag(changesManagerSettings(pending)),
     HAS_FOREIGN_STATE: flag(others.length > 0),

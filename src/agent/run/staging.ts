@@ -6,7 +6,7 @@ import { NETPLAN_FOLDERS } from '../foreign/foreign-netplan.ts';
 import { refuseOverridden, type NextBoot } from '../foreign/next-boot.ts';
 import type { BootNic } from '../foreign/systemd-files.ts';
 import type { Host } from '../host/host.ts';
-import { RENDERERS, STAGING } from '../files/managed-files.ts';
+import { isFileOf, RENDERERS, STAGING } from '../files/managed-files.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Root } from '../files/root.ts';
 
@@ -46,7 +46,7 @@ export async function foreseeBoots(
     (renderer) =>
       // A tree without interfaces may name a renderer that is not the host's.
       (renderer.kind === kind && plan.present.length > 0) ||
-      plan.files.some((step) => renderer.manages(step.path)),
+      plan.files.some((step) => isFileOf(renderer, step.path)),
   );
   const staging = root.makeScratch(folder);
   try {
