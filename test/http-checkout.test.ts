@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkout } from '../src/agent/fetch/checkout.ts';
+import { parseOid } from '../src/api/oid.ts';
 import { pkt } from '../src/store/http/pktline.ts';
 import { selfSigned } from './support/certificate.ts';
 import { clone, git, NODE_REF, OTHER_REF, startServer, TOKENS } from './support/http.ts';
@@ -59,8 +60,9 @@ test('brings only the newest commit, and what a link and an executable are', asy
 test('brings an earlier commit of the branch, and none of another branch', async () => {
   const copy = await clone(server, TOKENS.write, 'earlier');
   await git(copy, 'checkout', '-q', 'node/worker-1');
-  const commit = (await git(copy, 'rev-parse', 'HEAD')).stdout;
-  const other = (await git(copy, 'rev-parse', 'origin/node/worker-2')).stdout;
+  const commit = parseOid((await git(copy, 'rev-parse', 'HEAD')).stdout);
+  const other = parseOid((await git(copy, 'rev-parse', 'origin/node/worker-2')).stdout);
+  if (commit === undefined || other === undefined) throw new Error('git names no commit');
   await writeFile(join(copy, 'etc/mtu'), '1400\n');
   await git(copy, 'commit', '-qam', 'a later commit');
   expect((await git(copy, 'push', 'origin', 'node/worker-1')).code).toBe(0);

@@ -14,5 +14,10 @@ export function parseOid(text: string | undefined): Oid | undefined {
   return text !== undefined && isOid(text) ? text : undefined;
 }
 
+/** @param bytes the twenty bytes of an id, as a tree has them */
+export function oidOfBytes(bytes: Buffer): Oid {
+  return bytes.toString('hex') as Oid;
+}
+
 /** The id of no object: git writes it where a ref does not exist. */
 export const ZERO_OID = '0'.repeat(40) as Oid;

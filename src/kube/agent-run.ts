@@ -12,6 +12,7 @@ export interface AgentJobObject {
   readonly name: string;
   readonly uid: string;
   readonly node: string;
+  /** As the annotation has it, so possibly no id. */
   readonly commit: string;
   readonly attempt: number;
   /** Absent: a run. */
@@ -43,6 +44,7 @@ export interface AgentPod {
   /** UID of the pod's Job: another Job of the name may have been made since. */
   readonly jobUid: string;
   readonly node: string;
+  /** As the annotation has it, so possibly no id. */
   readonly commit: string;
   readonly attempt: number;
   /** Absent: a run. */

@@ -1,7 +1,7 @@
 // A node's tree: node.yaml and the managed files, under the paths that they have on the host.
 
 import { InvalidInputError, type Problem } from '../api/errors.ts';
-import type { Oid } from '../api/oid.ts';
+import { oidOfBytes, type Oid } from '../api/oid.ts';
 import { checkNetwork } from './check.ts';
 import { FOLDER, hashObject, hashTree } from './git-object.ts';
 import { MAX_INTERFACES, type Network } from './interface.ts';
@@ -94,7 +94,7 @@ export function treeId(files: Files): Oid {
     }
     folder.set(name, text);
   }
-  return hashFolder(root).toString('hex') as Oid;
+  return oidOfBytes(hashFolder(root));
 }
 
 type Folder = Map<string, string | Folder>;

@@ -9,6 +9,7 @@ export interface JobStatus {
   /** Absent: a run. observe: an observation, which is no attempt and holds no run's slot. */
   readonly mode?: 'observe';
   readonly node: string;
+  /** As the annotation of the Job has it, so possibly no id. */
   readonly commit: string;
   readonly attempt: number;
   /** waiting: the agent has not started; finished: the agent will never run again. */

@@ -1,9 +1,9 @@
 // The agent's copy of the newest commit of its branch. The agent fetches this commit alone (shallow) and reads it back
 // whole.
-import { parseOid, type Oid } from '../../api/oid.ts';
 import { createHash } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { MultinicError } from '../../api/errors.ts';
+import { oidOfBytes, parseOid, type Oid } from '../../api/oid.ts';
 import { MAX_FILE_BYTES } from '../../network/tree.ts';
 import { MemoryFiles } from './memory-files.ts';
 import { storeClient } from './checkout-http.ts';
@@ -15,7 +15,7 @@ export interface CheckoutRequest {
   /** Full name of the node's branch: `refs/heads/node/worker-1`. */
   readonly ref: string;
   /** One of the newest commits of the branch; absent: its newest one. */
-  readonly commit?: string;
+  readonly commit?: Oid;
   readonly timeoutMs: number;
   /** PEM of the authority that signed the store's certificate. */
   readonly ca?: string;
@@ -122,13 +122,13 @@ class Copy {
 
   async files(commit: Oid): Promise<Map<string, CheckoutEntry>> {
     const text = (await this.#read(commit, 'commit')).toString();
-    const [, tree] = /^tree ([0-9a-f]{40})\n/.exec(text) ?? [];
+    const tree = parseOid(/^tree (\S+)\n/.exec(text)?.[1]);
     if (tree === undefined) throw broken(`commit ${commit} names no tree`);
     await this.#walk(tree, '', MAX_DEPTH);
     return this.#entries;
   }
 
-  async #walk(tree: string, prefix: string, depth: number): Promise<void> {
+  async #walk(tree: Oid, prefix: string, depth: number): Promise<void> {
     if (depth === 0) throw tooLarge(`${prefix} lies more than ${MAX_DEPTH} folders deep`);
     for (const { mode, name, oid } of parseTree(await this.#read(tree, 'tree'), prefix)) {
       const path = `${prefix}${name}`;
@@ -143,7 +143,7 @@ class Copy {
     this.#entries.set(path, entry);
   }
 
-  async #read(oid: string, type: string, path?: string): Promise<Buffer> {
+  async #read(oid: Oid, type: string, path?: string): Promise<Buffer> {
     const read = await this.#git.readObject({
       fs: this.#fs,
       gitdir: GITDIR,
@@ -163,7 +163,7 @@ class Copy {
 interface TreeItem {
   readonly mode: string;
   readonly name: string;
-  readonly oid: string;
+  readonly oid: Oid;
 }
 
 /** Reads a tree in git's format: for each entry the mode, a space, the name, NUL and the twenty bytes of the id. */
@@ -177,7 +177,7 @@ function parseTree(bytes: Buffer, prefix: string): TreeItem[] {
     items.push({
       mode: bytes.toString('latin1', at, space),
       name: decode(bytes.subarray(space + 1, end), `a name in ${prefix || 'the tree'}`),
-      oid: bytes.toString('hex', end + 1, end + 21),
+      oid: oidOfBytes(bytes.subarray(end + 1, end + 21)),
     });
     at = end + 21;
   }

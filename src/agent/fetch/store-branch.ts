@@ -10,6 +10,7 @@ import type { Branch } from '../run/run.ts';
 import { nodeRef } from '../../network/node-ref.ts';
 import type { Checkout } from './checkout.ts';
 import { sendHostTree } from './host-tree-request.ts';
+import type { Oid } from '../../api/oid.ts';
 
 const CHECKOUT_TIMEOUT_MS = 30_000;
 const PROBE_TIMEOUT_MS = 3_000;
@@ -39,7 +40,7 @@ export function observedBranch(job: AgentJob): ObservedBranch {
   };
 }
 
-async function fetchCommit(job: AgentJob, commit?: string): Promise<Checkout> {
+async function fetchCommit(job: AgentJob, commit?: Oid): Promise<Checkout> {
   const { checkout } = await import('./checkout.ts');
   const ca = readCa(job);
   return patiently(job, () =>

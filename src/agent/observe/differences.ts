@@ -14,6 +14,7 @@ import type { HostState, Link } from '../host/machine.ts';
 import type { FileStep } from '../plan/file-order.ts';
 import { isForeign, type Plan, type Situation } from '../plan/plan.ts';
 import type { LeftNic } from '../plan/used-nics.ts';
+import type { Oid } from '../../api/oid.ts';
 
 /** A difference, with the hash of everything that was found; `found` may be cut. */
 export interface FoundDifference {
@@ -98,7 +99,7 @@ export function refusalDifference({ message }: Error): FoundDifference {
 }
 
 /** A digest that is the same for the same differences of the same commit. */
-export function digestOf(commit: string, differences: readonly FoundDifference[]): string {
+export function digestOf(commit: Oid, differences: readonly FoundDifference[]): string {
   return sha256(JSON.stringify([commit, ...differences.map(({ content }) => content)]));
 }
 

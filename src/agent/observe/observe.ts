@@ -166,7 +166,7 @@ function underWay(
 
 /** A record that does not name the expected commit: of a new machine, or of one that has another commit. */
 async function otherRecord(
-  expected: string | null,
+  expected: Oid | null,
   applied: Applied | undefined,
   { root, host }: Observer,
 ): Promise<Finding> {

@@ -45,7 +45,7 @@ export interface Detection {
   readonly machineId: string;
   readonly bootId: string;
   /** The last applied commit, from the host record. */
-  readonly applied?: { readonly commit: string; readonly at: string };
+  readonly applied?: { readonly commit: Oid; readonly at: string };
   /** A killed run left a change: the next run finishes or undoes it first. */
   readonly interrupted: boolean;
   readonly nics: readonly DetectedNic[];

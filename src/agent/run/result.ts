@@ -6,6 +6,7 @@ import type { LeftNic } from '../plan/used-nics.ts';
 import type { Network } from '../../network/interface.ts';
 import type { Applied } from '../files/host-record.ts';
 import type { AnyReason, Reason } from '../../api/reasons/reasons.ts';
+import type { Oid } from '../../api/oid.ts';
 
 /** The end of a run, as its report has it. The run adds its name, node and times. */
 export type Report = Pick<Outcome, 'result'> &
@@ -143,7 +144,7 @@ export function describeLeft(left: readonly LeftNic[]): string {
   return `other software uses NICs of the commit, which stay as they are: ${nics}; free each NIC and run \`multinic retry\`, or take its MAC out of the MultiNicBizConfig`;
 }
 
-export function superseded(commit: string, tip: string): Report {
+export function superseded(commit: Oid, tip: Oid): Report {
   return {
     result: 'Superseded',
     reason: 'NewerCommit',
@@ -163,7 +164,7 @@ export function adopt(found: readonly FoundNic[]): Report {
 export function diverged(
   found: readonly FoundNic[],
   applied: Applied | undefined,
-  expected: string | null,
+  expected: Oid | null,
 ): Report {
   return {
     result: 'Diverged',
@@ -184,6 +185,6 @@ export function describeError(error: unknown): { reason: AnyReason; message: str
   };
 }
 
-function short(commit: string | null | undefined): string {
+function short(commit: Oid | null | undefined): string {
   return commit?.slice(0, 10) ?? 'no commit';
 }
