@@ -1,4 +1,4 @@
-// Two nodes that swap addresses, cut short at each step by a kill: the swap goes on, and no two hosts ever have one address.
+// A kill at each step of a swap of addresses between two nodes: the swap goes on, and no two hosts ever have one address.
 
 import { expect, inject, test } from 'vitest';
 import { ADDRESS, deal, expectAt, results, Watch } from './support/address-moves.ts';

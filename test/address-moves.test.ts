@@ -74,8 +74,8 @@ describe('one edit', () => {
   });
 });
 
-describe('what stands in the way is told, and nothing fails', () => {
-  test('a paused holder: both go on when it is resumed', async () => {
+describe('the status names the node that another node waits for, and no run fails:', () => {
+  test('the holder is paused: both nodes go on when it is resumed', async () => {
     await using local = await LocalRun.start();
     await local.run('pause', ONE);
     await local.editConfig((spec) => deal(spec, { [ONE]: TWO, [TWO]: ONE }));
@@ -93,7 +93,7 @@ describe('what stands in the way is told, and nothing fails', () => {
     expect((await results(local, TWO)).concat(await results(local, ONE)).join()).not.toContain('Failed');
   });
 
-  test('one of two swapped nodes is rolled back: it waits until the other one is too', async () => {
+  test('one of two swapped nodes is rolled back: it waits until the other node is rolled back too', async () => {
     await using local = await LocalRun.start();
     await local.editConfig((spec) => deal(spec, { [ONE]: TWO, [TWO]: ONE }));
     await local.run('rollback', ONE);
@@ -115,7 +115,7 @@ describe('what stands in the way is told, and nothing fails', () => {
     await expectAt(local, { [ONE]: ADDRESS[ONE], [TWO]: ADDRESS[TWO] });
   });
 
-  test('a holder that is held keeps the address; a retry asks the network all the same', async () => {
+  test('the holder is held and keeps the address: a retry of the waiting node still runs, and finds the address in use', async () => {
     await using local = await LocalRun.start();
     await local.editConfig((spec) => give(spec, ONE, '192.168.100.90'));
     await local.run('rollback', ONE);
@@ -142,7 +142,7 @@ describe('what stands in the way is told, and nothing fails', () => {
     await expectAt(local, { [ONE]: '192.168.100.90', [TWO]: ADDRESS[ONE] });
   });
 
-  test('a holder that left the inventory is not waited for', async () => {
+  test('the holder left the inventory: the other node does not wait for it', async () => {
     await using local = await LocalRun.start();
     const config = await local.config();
     await local.stop();

@@ -56,7 +56,7 @@ function observe(...args: string[]): End {
   return { code: status, stdout, stderr };
 }
 
-/** In a process beside this one, because the store answers in this one. */
+/** Runs the agent in a child process, because this process serves the store. */
 async function observeJob(...args: string[]): Promise<End> {
   const all = [PROGRAM, 'agent', 'observe', '--root', root, '--offline', '--job', writeJob(options), ...args];
   const { execa } = await import('execa');
@@ -64,7 +64,7 @@ async function observeJob(...args: string[]): Promise<End> {
   return { code: exitCode ?? null, stdout, stderr };
 }
 
-/** A folder with the branch of the node. */
+/** Checks the branch of the node out into a folder. */
 function tree(): string {
   const dir = join(folder.path, 'tree');
   for (const [path, content] of renderTree(identity('netplan'), NETWORK)) {
@@ -75,7 +75,7 @@ function tree(): string {
 }
 
 describe('by hand', () => {
-  test('a host as the folder has it ends with 0, and stays as it is', () => {
+  test('a host that is as the folder has it: exit code 0, and the host is untouched', () => {
     const before = [hostFiles(root), fileIdentities(root)];
     const { code, stdout, stderr } = observe('--tree', tree());
     expect({ code, stdout, stderr }).toEqual({
@@ -86,7 +86,7 @@ describe('by hand', () => {
     expect([hostFiles(root), fileIdentities(root)]).toEqual(before);
   });
 
-  test('a drifted host ends with 10, in words or as JSON', () => {
+  test('a drifted host: exit code 10, and the differences in words or as JSON', () => {
     rmSync(join(root, FILE));
     const { code, stdout } = observe('--tree', tree());
     expect(code).toBe(10);
@@ -102,7 +102,7 @@ describe('by hand', () => {
     });
   });
 
-  test('a change under way ends with 75, and takes no lock', () => {
+  test('a host with an unfinished change: exit code 75, and no lock is taken', () => {
     const record = join(root, 'var/lib/multinic/record.json');
     const known = JSON.parse(readFileSync(record, 'utf8')) as object;
     const pending = {
@@ -135,14 +135,14 @@ describe('by hand', () => {
     expect(execFileSync('flock', [lock, ...command], { encoding: 'utf8' })).toMatch(/^Observed/);
   });
 
-  test('a command without what to compare with ends with 2', () => {
+  test('neither a job nor a folder to compare with: exit code 2', () => {
     expect(observe().code).toBe(2);
     expect(observe('--tree', tree(), '--job', 'job.json').code).toBe(2);
   });
 });
 
 describe('as a Job', () => {
-  test('compares with its commit, though the branch is further', async () => {
+  test('compares with the commit of the job, not with a newer tip', async () => {
     await store.commit('netplan', [nic(0, { mtu: 1400 })]);
     const file = join(folder.path, 'observation.json');
     expect(await observeJob('--outcome', file)).toMatchObject({ code: 0, stdout: '' });
@@ -153,7 +153,7 @@ describe('as a Job', () => {
     });
   });
 
-  test('reports drift with 0, and without a tree where the store takes none', async () => {
+  test('drift: exit code 0; the report names no tree if the store refuses the files', async () => {
     rmSync(join(root, FILE));
     const file = join(folder.path, 'observation.json');
     const { code, stderr } = await observeJob('--outcome', file);
@@ -167,7 +167,7 @@ describe('as a Job', () => {
     expect(observation).not.toHaveProperty('tree');
   });
 
-  test('is Unclear if the store is away', async () => {
+  test('the store is away: the report says Unclear', async () => {
     await store.server.close();
     const file = join(folder.path, 'observation.json');
     expect((await observeJob('--outcome', file)).code).toBe(0);

@@ -73,7 +73,7 @@ test.each(combinations)(
         const root = scene.fresh();
         const { signal } = await scene.advance(root, { killAt: `agent.${step}#${nth}` });
         if (signal !== 'SIGKILL') {
-          // So often does a run come by there; it has to at all, where there are files and links to change.
+          // Every run passes each instant; only the instants of a file or a link are absent where none changes.
           if (nth === 1 && !['write.file', 'activate.link'].includes(step))
             throw new Error(`no run comes to ${step}`);
           break;
@@ -105,7 +105,7 @@ test('killed at 200 random instants', async () => {
     await scene.advance(scene.fresh());
     durations.push(performance.now() - started);
   }
-  // Whatever else the machine does may make a run longer, and then too many would end before they are killed.
+  // The shortest run counts: delays from a longer one, as on a busy machine, would come after the end of many runs.
   const shortest = Math.min(...durations);
   let killed = 0;
   for (let round = 0; round < 200; round += 1) {
@@ -125,10 +125,10 @@ test('killed at 200 random instants', async () => {
 
 interface Scene {
   readonly job: Pick<AgentRun, 'url' | 'commit' | 'expectedRecord' | 'apply'>;
-  /** A new host in the state before the change. */
+  /** Makes a new host in the state before the change. */
   fresh(): string;
   advance(root: string, changes?: Partial<AgentRun>): Promise<AgentEnd>;
-  /** Old or new as a whole after the next run, new after the one that can reach its store, and then quiet. */
+  /** The host is wholly old or wholly new after the next run, new after a run that reaches its store, and then unchanged. */
   settles(root: string, instant: string): Promise<void>;
 }
 

@@ -33,7 +33,7 @@ import {
 import { STEPS, type Step } from '../src/agent/run/steps.ts';
 import { mac } from './support/mac.ts';
 
-/** Nothing listens there. */
+/** A URL where nothing listens. */
 const NOWHERE = 'http://127.0.0.1:9';
 const OLD: Network = [nic(0), nic(1), nic(2)];
 /** A new MTU, a removal, a new address, a new NIC. */
@@ -43,7 +43,7 @@ let folder: Folder;
 let store: TestStore;
 let first: string;
 let second: string;
-/** A host that has the first commit. */
+/** Makes a host that has the first commit. */
 let applied: string;
 let count = 0;
 let root: string;
@@ -79,7 +79,7 @@ function run(options: Partial<AgentRun> = {}): Promise<AgentEnd> {
 const advance = (options: Partial<AgentRun> = {}): Promise<AgentEnd> =>
   run({ commit: second, expectedRecord: first, ...options });
 
-/** Files and machine as they are when nothing was interrupted. */
+/** Files and machine after a run that nothing interrupted. */
 async function finalState(): Promise<Record<string, string>> {
   const other = freshHost();
   expect((await advance({ root: other })).outcome?.result).toBe('Applied');
@@ -118,8 +118,8 @@ test('cleanup asks no store and leaves the machine as it was', async () => {
   expect(parse(readFileSync(join(root, 'host.yaml'), 'utf8'))).toEqual(machine(4));
 });
 
-describe('killed', () => {
-  // Each instant once, in the order of a run; the matrix has every occurrence.
+describe('a run that is killed', () => {
+  // Each instant once, in the order of a run; agent.matrix.ts has every occurrence.
   const CHANGE = STEPS.indexOf('arm');
   const BEFORE_THE_CHANGE = STEPS.slice(0, CHANGE);
   const WITHIN: Partial<Record<Step, readonly string[]>> = {
@@ -142,7 +142,7 @@ describe('killed', () => {
     fresh = await finalState();
   });
 
-  test('before the change: nothing has happened', async () => {
+  test('before the change: the host is untouched', async () => {
     const old = hostFiles(root);
     for (const instant of BEFORE_THE_CHANGE) {
       await killAt(instant);
@@ -152,7 +152,7 @@ describe('killed', () => {
   });
 
   test.each(IN_ITS_MIDST)(
-    'at %s: old or new as a whole after the next run, and then new',
+    'at %s: the next run leaves the host wholly old or wholly new, and a later run makes it new',
     async (instant) => {
       const old = hostFiles(root);
       await killAt(instant);
@@ -162,7 +162,7 @@ describe('killed', () => {
     },
   );
 
-  test.each(WHILE_RESTORING)('at %s, while a killed run is undone', async (instant) => {
+  test.each(WHILE_RESTORING)('at %s, and the run that undoes it is killed too', async (instant) => {
     const old = hostFiles(root);
     await killAt('activate.link#4');
     const end = await advance({ url: NOWHERE, killAt: `agent.${instant}` });
@@ -172,7 +172,7 @@ describe('killed', () => {
     await settles(fresh);
   });
 
-  test('a run that only had to say so is finished, not undone', async () => {
+  test('at finish: the next run reports the change and does not undo it', async () => {
     await killAt('finish');
     const changed = fileIdentities(root);
     const killed = await advance({ killAt: 'agent.recover.disarm' });
@@ -183,7 +183,7 @@ describe('killed', () => {
     expect(fileIdentities(root)[path]).toBe(changed[path]);
   });
 
-  test('a cleanup', async () => {
+  test('in a cleanup', async () => {
     for (const instant of ['agent.write.file#2', 'agent.activate.link#2', 'agent.finish']) {
       expect((await cleanUpHost(folder.path, root, instant)).signal).toBe('SIGKILL');
     }
@@ -192,7 +192,7 @@ describe('killed', () => {
   });
 });
 
-describe('stopped', () => {
+describe('a run that is stopped', () => {
   let silent: Server;
   let child: ChildProcess | undefined;
   beforeAll(async () => {
@@ -205,7 +205,7 @@ describe('stopped', () => {
   });
   const silentUrl = (): string => `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
 
-  test('by SIGTERM: it reports and ends', async () => {
+  test('by SIGTERM reports and ends', async () => {
     const before = hostFiles(root);
     const job = writeJob({ dir: folder.path, root, url: silentUrl(), commit: second, expectedRecord: first });
     const connected = once(silent, 'connection');
@@ -223,7 +223,7 @@ describe('stopped', () => {
     expect(hostFiles(root)).toEqual(before);
   });
 
-  test('by its deadline', async () => {
+  test('by its deadline reports and ends', async () => {
     const before = hostFiles(root);
     const end = await advance({ url: silentUrl(), deadlineSeconds: 1 });
     expect(end.outcome).toMatchObject({ result: 'Failed', step: 'checkout' });
@@ -239,8 +239,8 @@ const multinic = async (...args: string[]): Promise<{ code: number; text: string
   return { code: exitCode ?? -1, text: all };
 };
 
-describe('for people', () => {
-  test('detect shows each NIC, what needs it and what describes it', async () => {
+describe('commands for people', () => {
+  test('detect shows each NIC, its users and the files that describe it', async () => {
     const table = await multinic('detect', '--root', root);
     expect(table.code).toBe(0);
     expect(table.text).toMatch(/eth0 .* carries the node’s default route/);
@@ -258,7 +258,7 @@ describe('for people', () => {
     });
   });
 
-  test('plan says what a run of a job would do, does nothing, and a run then does it', async () => {
+  test('plan says what a run of a job would do and changes nothing; a run then does what plan said', async () => {
     const url = store.server.url;
     const job = writeJob({ dir: folder.path, root, url, commit: second, expectedRecord: first });
     const before = fileIdentities(root);
@@ -321,7 +321,7 @@ describe('for people', () => {
   });
 });
 
-test('another agent on the same host: no report, exit code 75', async () => {
+test('while another agent works on the host: no report, exit code 75', async () => {
   mkdirSync(join(root, 'var/lib/multinic'), { recursive: true });
   const holder = spawn(
     'flock',
@@ -346,7 +346,7 @@ test('another agent on the same host: no report, exit code 75', async () => {
   expect(end.log).toContain('another agent runs on this node');
 });
 
-test('a job file or a root that is none: exit code 2, no report', async () => {
+test('an unusable job file or root: exit code 2, no report', async () => {
   const job = join(folder.path, 'bad.json');
   writeFileSync(job, '{}');
   for (const args of [
@@ -392,7 +392,7 @@ describe('hostile trees in a real store', () => {
     expect(hostFiles(root)).toEqual(before);
   });
 
-  /** Our own writer makes no such commit, so git does. */
+  /** Makes the commit with git, because our own writer makes no such commit. */
   async function commitMode(mode: string): Promise<string> {
     const ref = `refs/heads/node/${NODE}`;
     const git = (args: string[], input?: string): string =>
@@ -440,7 +440,7 @@ test('a report of 32 NICs fits a termination message', async () => {
   expect(readFileSync(join(folder.path, 'outcome.json')).length).toBeLessThanOrEqual(OUTCOME_MAX_BYTES);
 });
 
-/** Kills a run at an instant. It has to die there and nowhere else: a test would prove nothing otherwise. */
+/** Kills a run at an instant, and checks that the run died exactly there. */
 async function killAt(instant: string): Promise<void> {
   const { signal, outcome } = await advance({ killAt: `agent.${instant}` });
   if (signal !== 'SIGKILL' || outcome !== undefined)

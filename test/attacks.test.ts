@@ -1,5 +1,5 @@
-// What somebody may send who may push to one node, has one node's token, or has none: the controller (`multinic local`)
-// stays below 256 MiB, and a second client goes on working.
+// Hostile requests: of a person who may push to one node, with one node's token, and of strangers. The controller
+// (`multinic local`) stays below 256 MiB, and a second client goes on working.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -19,11 +19,11 @@ import { LooseObjects } from './support/loose-objects.ts';
 
 const MIB = 1024 * 1024;
 const LIMIT_MIB = 256;
-/** Node's own bounds: an ordinary user has no cgroup, so `VmHWM` says whether the whole process kept to the limit. */
+/** Limits of Node's heap: an ordinary user has no cgroup, so `VmHWM` says whether the whole process kept to the limit. */
 const HELD = { NODE_OPTIONS: '--max-old-space-size=128 --max-semi-space-size=8' };
-/** A second client's longest wait, on a machine that other tests share. */
+/** Longest wait of a second client, on a machine that other tests share. */
 const PATIENCE_MS = 10_000;
-/** netplan, ifcfg, and keyfile with its `.link`: all four kinds of file. */
+/** All four kinds of file: netplan, ifcfg, and keyfile with its `.link`. */
 const [ONE, TWO] = NODES;
 
 let local: LocalRun;
@@ -45,13 +45,13 @@ beforeAll(async () => {
 
 afterAll(() => local[Symbol.asyncDispose]());
 
-/** Highest memory that a controller has had, in MiB. */
+/** Peak memory of a controller so far, in MiB. */
 function peak(of = local): number {
   const status = readFileSync(`/proc/${of.process.pid}/status`, 'utf8');
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
 }
 
-/** A second client at work: it fetches the branch of another node again and again. */
+/** A second client, which fetches the branch of another node again and again. */
 class Bystander {
   longest = 0;
   count = 0;
@@ -110,8 +110,8 @@ async function push(commit: string, node: string = ONE): Promise<string> {
 const treeOf = async (commit: string): Promise<string> =>
   (await git(bare, 'rev-parse', `${commit}^{tree}`)).stdout;
 
-describe('a push', { timeout: 240_000 }, () => {
-  test('of a tree that a dozen objects make endless', async () => {
+describe('a hostile push', { timeout: 240_000 }, () => {
+  test('of a dozen objects that unpack to an endless tree', async () => {
     let tree = objects.folder([['100644', 'f', objects.blob('x')]]);
     for (let level = 0; level < 12; level += 1) {
       const names = Array.from({ length: 100 }, (_, index) => `d${String(index).padStart(2, '0')}`);
@@ -121,7 +121,7 @@ describe('a push', { timeout: 240_000 }, () => {
     expect(await push(objects.commit({ tree, parents: [tip] }))).toMatch(/TreeTooLarge/);
   });
 
-  test('of 200 MiB of zeros in a file of ours', async () => {
+  test('of 200 MiB of zeros in a managed file', async () => {
     const zeros = objects.put('blob', Buffer.alloc(200 * MIB));
     const folder = objects.folder([['100644', '90-multinic0.yaml', zeros]]);
     const tip = await tipOf(ONE);
@@ -144,7 +144,7 @@ describe('a push', { timeout: 240_000 }, () => {
     );
   });
 
-  test("of a name of 20 KB, and of a terminal's own words", async () => {
+  test('of an author name of 20 KB, and of control sequences of a terminal', async () => {
     const tip = await tipOf(ONE);
     const tree = await treeOf(tip);
     const by = `${'n'.repeat(20_000)} <a@example.org> 1700000000`;
@@ -198,7 +198,7 @@ describe('a push', { timeout: 240_000 }, () => {
     expect(kinds.size).toBe(4);
   });
 
-  test('that is as it should be lands all the same, and so does an edit of the CR', async () => {
+  test('does not stop a proper push, nor an edit of the CR', async () => {
     const tip = await tipOf(ONE);
     const commit = objects.commit({ tree: await treeOf(tip), parents: [tip], message: 'a note' });
     const { code, stderr } = await git(
@@ -232,7 +232,7 @@ const closed = async (sockets: readonly Socket[]): Promise<void> => {
 };
 
 describe('connections', { timeout: 120_000 }, () => {
-  test('of a stranger, 1,030 that say nothing: others get in, and those end within seconds', async () => {
+  test('1,030 silent ones of a stranger end within seconds, and others still connect', async () => {
     const sockets = await open(1030);
     const began = performance.now();
     const answer = await fetch(`${url}/git/info/refs?service=git-upload-pack`, {
@@ -248,7 +248,7 @@ describe('connections', { timeout: 120_000 }, () => {
   test.each([
     ['4 MiB', 4 * MIB],
     ['60 KiB', 60 * 1024],
-  ])('of one node, 200 with a body of %s that never ends', async (_, length) => {
+  ])('200 of one node, each with a body of %s that never ends', async (_, length) => {
     const head = `POST /git/git-upload-pack HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${tokens.nodes[ONE]}\r\nContent-Type: application/x-git-upload-pack-request\r\nContent-Length: ${length}\r\n\r\n`;
     const sockets = await open(200, head + 'x'.repeat(50_000));
     await pause(2_000);
@@ -257,7 +257,7 @@ describe('connections', { timeout: 120_000 }, () => {
   });
 });
 
-/** MTU of every node of a fleet. */
+/** The MTU that every node of a fleet gets. */
 function specOf(names: readonly string[], mtu: number): object {
   return {
     nodeConfigs: names.map((name, index) => {
@@ -377,11 +377,12 @@ test('a node that is rolled back ten times a second holds up none of 450', { tim
   });
   expect(peak(many)).toBeLessThan(LIMIT_MIB);
 
-  await many.stop();
-  const dir = join(many.dir, 'store.git');
-  const store = await Store.open(dir);
-  await maintain(store);
-  await store.close();
-  const left = await execa('git', ['-C', dir, 'fsck', '--unreachable', '--no-dangling', '--no-progress']);
-  expect(left.stdout.split('\n').filter((line) => line.startsWith('unreachable'))).toEqual([]);
-});
+    await many.stop();
+    const dir = join(many.dir, 'store.git');
+    const store = await Store.open(dir);
+    await maintain(store);
+    await store.close();
+    const left = await execa('git', ['-C', dir, 'fsck', '--unreachable', '--no-dangling', '--no-progress']);
+    expect(left.stdout.split('\n').filter((line) => line.startsWith('unreachable'))).toEqual([]);
+  },
+);

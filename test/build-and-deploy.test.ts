@@ -51,7 +51,7 @@ function tagOf(calls: string): string | undefined {
   return /controller\.image\.tag=(\S+)/.exec(calls)?.[1];
 }
 
-test('each commit is another tag, which is built and deployed', async () => {
+test('each commit gets its own tag, which is built and deployed', async () => {
   const calls = await deploy();
   const first = tagOf(calls)!;
   expect(first).toMatch(/^\d+\.\d+\.\d+-[0-9a-f]{10}$/);
@@ -61,12 +61,12 @@ test('each commit is another tag, which is built and deployed', async () => {
   expect(tagOf(await deploy())).toBe(first.replace(/[0-9a-f]{10}$/, second));
 });
 
-test('what is not committed is another tag each time', async () => {
+test('uncommitted changes get a new tag each time', async () => {
   await writeFile(join(dir, 'file'), 'edited');
   expect(tagOf(await deploy())).toMatch(/-dirty-\d{14}$/);
 });
 
-test('a registry gets the image, or the nodes do', async () => {
+test('the image goes to the registry, or to the nodes if there is no registry', async () => {
   const pushed = await deploy('--registry', 'registry.example.org/infra', '--tag', 'v1');
   expect(pushed).toContain('docker push registry.example.org/infra/multinic-agent:v1');
   const loaded = await deploy('--load', 'load image', '--tag', 'v1');

@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** The CLI in a folder that is no home. */
+/** Runs the CLI in a folder that is no home. */
 async function multinic(
   args: readonly string[],
   { cwd = folder, env = {} }: { cwd?: string; env?: Record<string, string> } = {},
@@ -32,7 +32,7 @@ async function multinic(
   return { code: ended.exitCode ?? -1, stdout: ended.stdout, stderr: ended.stderr };
 }
 
-/** The CLI on a terminal, whose person types `input`. */
+/** Runs the CLI on a terminal, where a person types `input`. */
 async function onTerminal(args: readonly string[], input: string): Promise<{ code: number; said: string }> {
   const line = [process.execPath, BUNDLE, ...args].join(' ');
   const ended = await execa('script', ['-qec', line, '/dev/null'], { cwd: folder, input, reject: false });
@@ -41,7 +41,7 @@ async function onTerminal(args: readonly string[], input: string): Promise<{ cod
   return { code: ended.exitCode ?? -1, said };
 }
 
-describe('a kubeconfig and no home', () => {
+describe('in a folder that is no home, with a kubeconfig,', () => {
   const asked: string[] = [];
   const api = createServer((request, response) => {
     asked.push(request.url!.replace(/\?.*/, ''));
@@ -66,7 +66,7 @@ describe('a kubeconfig and no home', () => {
   });
   afterAll(() => api.close());
 
-  test('status asks the cluster and says which', async () => {
+  test('status asks the cluster and names it', async () => {
     const { code, stderr } = await multinic(['status'], { env: { KUBECONFIG } });
     expect(code).toBe(1);
     expect(stderr).toMatch(/^cluster staging \(http:\/\/127\.0\.0\.1:\d+\), namespace multinic-system$/m);
@@ -92,7 +92,7 @@ describe('a kubeconfig and no home', () => {
     },
   );
 
-  test('on a terminal it is asked', async () => {
+  test('a change asks the person on a terminal', async () => {
     process.env['KUBECONFIG'] = KUBECONFIG;
     try {
       const { code, said } = await onTerminal(['retry', 'a'], 'n\n');
@@ -104,7 +104,7 @@ describe('a kubeconfig and no home', () => {
     }
   });
 
-  test('without a kubeconfig the remedy names every place', async () => {
+  test('without a kubeconfig the remedy names every place where the CLI looks', async () => {
     const { stderr } = await multinic(['log', 'a'], { env: { KUBECONFIG: join(folder, 'none') } });
     expect(stderr).toMatch(/name the home with -C, or a cluster with --cluster \(NoStore\)$/);
   });
@@ -230,7 +230,7 @@ describe('with a controller', () => {
     expect(stdout.split('\n')).toEqual(expected);
   });
 
-  test('wait ends with 0 when all is ready, and with 4 when the time is over', async () => {
+  test('wait ends with 0 when all nodes are ready, and with 4 at its timeout', async () => {
     expect(await local.run('wait', '--for', 'ready')).toBe('3 nodes ready');
     await local.run('pause', ONE);
     await local.editConfig((spec) => (spec.nodeConfigs[0]!.interfaces![0]!.mtu = 1400));
@@ -245,7 +245,7 @@ describe('with a controller', () => {
     expect(ready).toMatchObject({ code: 0, stdout: '1 node ready' });
   });
 
-  test('status --watch and log --follow show what happens', async () => {
+  test('status --watch and log --follow show changes as they happen', async () => {
     const [watch, log] = [
       ['status', '--watch'],
       ['log', ONE, '--follow'],
@@ -273,7 +273,7 @@ describe('with a controller', () => {
     }
   });
 
-  test('status of a large CR: the summary, then the nodes that are not well; --all shows all', async () => {
+  test('status of a large CR shows the summary and the nodes that are not Configured; --all shows every node', async () => {
     const home = join(folder, 'large');
     await mkdir(join(home, 'status'), { recursive: true });
     await mkdir(join(home, 'store.git'));

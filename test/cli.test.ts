@@ -1,4 +1,4 @@
-// The CLI as people and programs meet it: the bundle as a child, its words, its exit codes.
+// The CLI from outside: the bundle in a child process, its output and its exit codes.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,7 +20,7 @@ const [ONE, TWO, THREE] = NODES;
 const COMMANDS =
   'local status wait log show diff rollback release retry pause resume rerender confirm validate render backup restore';
 
-/** The CLI far from any home, reading `input`. */
+/** Runs the CLI in a folder that is no home, with `input` as its standard input. */
 async function multinic(args: readonly string[], input = '', env: Record<string, string> = {}): Promise<Ran> {
   const ended = await execa(process.execPath, [BUNDLE, ...args], {
     cwd: tmpdir(),
@@ -31,7 +31,7 @@ async function multinic(args: readonly string[], input = '', env: Record<string,
   return { code: ended.exitCode ?? -1, stdout: ended.stdout, stderr: ended.stderr };
 }
 
-/** Without the ages, which go on between two calls. */
+/** Removes the ages from a table, because they grow between two calls. */
 function ageless(text: string): string {
   return text.replaceAll(/\b\d+[smhd]\b( ago)?/g, 'AGE');
 }
@@ -44,7 +44,7 @@ describe('help', () => {
     expect(stdout).toMatch(new RegExp(`Examples?:\\n  multinic ${command}\\b`));
   });
 
-  test('of the agent, of its commands, and of all', async () => {
+  test('exists for the agent, for each of its commands, and for every other command', async () => {
     expect((await multinic(['agent', '--help'])).stdout).toMatch(/apply .*\n[^]*cleanup /);
     expect((await multinic(['agent', 'apply', '--help'])).stdout).toMatch(
       /Examples:\n  multinic agent apply .*\n[^]*75 {2}another agent/,
@@ -112,7 +112,7 @@ test.each([
   expect(existsSync('/nowhere')).toBe(false);
 });
 
-test('an old Node is told so in one line', async () => {
+test('an old version of Node.js: one line says which version is needed', async () => {
   const older = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.20.2' } });`;
   const ended = await execa(
     process.execPath,
@@ -125,7 +125,7 @@ test('an old Node is told so in one line', async () => {
   });
 });
 
-test('a server that is no controller', async () => {
+test('a server that is no controller: the error says so', async () => {
   const token = join(await mkdtemp(join(tmpdir(), 'multinic-cli-')), 'token');
   await writeFile(token, 'some-token\n');
   const server = createServer((_, response) => response.end('<html>')).listen(0, '127.0.0.1');
@@ -165,7 +165,7 @@ describe('validate and render', () => {
     });
   });
 
-  test('a bad one, from standard input: each problem with its field, exit code 3', async () => {
+  test('a bad file from standard input: each problem with its field, exit code 3', async () => {
     const bad = sample
       .replace('192.168.100.11/24', '10.0.0.0/8')
       .replace('02:00:00:00:03:01', '01:00:00:00:03:01');
@@ -216,7 +216,7 @@ describe('with a controller', () => {
   afterAll(() => local[Symbol.asyncDispose]());
   beforeEach(async () => void (await local.settled()));
 
-  test('status: a line a node, for people and for programs, without colours when piped', async () => {
+  test('status has one line for each node, JSON for programs, and no colours in a pipe', async () => {
     const text = await local.run('status');
     expect(text).toMatch(
       /^multinic\.okestro\.io\/multinic-system\/production-cluster-network {2}Ready {2}3 nodes are configured\n\nNODE/,
@@ -361,7 +361,7 @@ describe('with a controller', () => {
       expect(await local.cli(...args)).toMatchObject({ code: 2, stderr: expect.stringContaining('--all') });
   });
 
-  test('over HTTP, with the token in a file: the same words', async () => {
+  test('commands over HTTP, with the token in a file, print the same', async () => {
     const { origin } = new URL(await local.remote());
     const file = join(dirname(local.dir), 'token');
     await writeFile(file, `${await local.token()}\n`);
@@ -375,7 +375,7 @@ describe('with a controller', () => {
     ])
       expect(ageless((await multinic([...args, ...there])).stdout)).toBe(ageless(await local.run(...args)));
     const env = { MULTINIC_SERVER: origin, MULTINIC_TOKEN_FILE: file };
-    // A library of colours by itself would paint these pipes.
+    // Libraries of colours obey these variables and would colour the output even in a pipe.
     const coloured = { ...env, CI: 'true', FORCE_COLOR: '1' };
     const painted = await multinic(['status'], '', coloured);
     expect(painted.code).toBe(0);
@@ -435,14 +435,14 @@ describe('with a controller', () => {
         new RegExp(`${kind} .* by Carol <carol@example.org> \\(authenticated as operator\\)$`, 'm'),
       );
 
-    // Without a name in git, a caller from elsewhere is who was authenticated.
+    // Without a name in git, the author is the authenticated account.
     expect(await multinic(['retry', TWO], '', there)).toMatchObject({ code: 0 });
     await local.until('asked', async () => (await local.run('log', TWO)).includes('requested by operator'));
     expect(await local.run('log', TWO)).toMatch(/retry requested by operator {2}by operator$/m);
     await local.settled();
   });
 
-  test('the README word for word: clone, log -p, switch, revert, push', async () => {
+  test('the git commands of the README work as written: clone, log -p, switch, revert, push', async () => {
     const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
     const lines = /^ {4}(git clone [^]*?git push)$/m.exec(readme)![1]!.replaceAll('    ', '').split('\n');
     expect(lines).toHaveLength(3);
@@ -473,7 +473,7 @@ describe('with a controller', () => {
     await local.run('release', ONE);
   });
 
-  test('log into a pipe that closes early', async () => {
+  test('log ends quietly when its pipe closes early', async () => {
     const ended = await execa('sh', [
       '-c',
       `"$0" "$1" log ${ONE} -C "$2" | head -c 1 >/dev/null`,
@@ -485,7 +485,7 @@ describe('with a controller', () => {
   });
 });
 
-test('without a controller: the last state is shown and said to be old, changes are refused', async () => {
+test('without a controller, status shows the last state and says its age, and changes are refused', async () => {
   await using local = await LocalRun.start();
   await local.stop();
   expect(await local.cli('status')).toMatchObject({
@@ -498,7 +498,7 @@ test('without a controller: the last state is shown and said to be old, changes 
     code: 1,
     stderr: expect.stringContaining('start it with multinic local'),
   });
-  // A controller that was killed leaves its address.
+  // A killed controller leaves the file with its address.
   await local.launch();
   await local.kill();
   expect((await local.cli('status')).stderr).toBe(
@@ -510,7 +510,7 @@ test('without a controller: the last state is shown and said to be old, changes 
   });
 });
 
-test('exit code 4: of local --once and of status, when a node is not configured', async () => {
+test('local --once and status exit with 4 when a node is not configured', async () => {
   await using local = await LocalRun.prepare();
   await local.editHost(TWO, (host) => host.links.splice(1));
   const once = await local.cli('local', local.dir, '--once');
@@ -521,7 +521,7 @@ test('exit code 4: of local --once and of status, when a node is not configured'
   expect(status.stdout).toMatch(/^k8s-worker-02 {2}Pending .*02:00:00:00:02:01/m);
 });
 
-test('local --init makes a home; SIGTERM ends it with 0; a taken port is said', async () => {
+test('local --init makes a home; SIGTERM ends it with 0; an error names a port that is in use', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'multinic-cli-'));
   try {
     const home = join(folder, 'home');
@@ -552,7 +552,7 @@ test('local --init makes a home; SIGTERM ends it with 0; a taken port is said', 
   }
 });
 
-test('backup while the controller runs, restore, and a controller that goes on with the whole history', async () => {
+test('a backup of a running controller, restored: a new controller goes on with the whole history', async () => {
   await using local = await LocalRun.start();
   const bundle = join(dirname(local.dir), 'multinic.bundle');
   expect(await local.run('backup', bundle)).toMatch(/multinic\.bundle: \d+ refs$/);

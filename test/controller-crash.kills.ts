@@ -1,4 +1,4 @@
-// A kill at every step of the line, each once: controller and agents apart. The matrix has every occurrence.
+// A kill at each step from a CR to a host, first of the controller, then of its agents. The matrix has every occurrence.
 
 import { describe, expect, inject, test } from 'vitest';
 import {
@@ -22,7 +22,7 @@ async function edited(): Promise<LocalRun> {
   return local;
 }
 
-test('control: two edits, nobody killed', async () => {
+test('without a kill both edits arrive (control)', async () => {
   await using local = await edited();
   const before = [await tips(local)];
   expect(await runOnce(local, 'no.such.instant')).toMatchObject({ code: 0, signal: null });

@@ -1,4 +1,4 @@
-// Every occurrence of every instant in every scenario, and kills at random instants of the parts of the line.
+// Kills at every occurrence of every instant in every scenario, and at random instants of the controller, git and agents.
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -35,7 +35,7 @@ afterAll(async () => {
   await pushed[Symbol.asyncDispose]();
 });
 
-/** A person's revert has landed while the node was paused; it is not any more. */
+/** A person's revert landed while the node was paused; the node is resumed now. */
 async function withPush(): Promise<LocalRun> {
   const local = await LocalRun.prepare(inject('configuredHome'));
   const inventory = await readFile(join(local.dir, 'inventory.yaml'), 'utf8');
@@ -95,7 +95,7 @@ function refsOf(local: LocalRun): Promise<Map<string, string>> {
 }
 
 describe.each(SCENARIOS)('$name', (scenario) => {
-  /** What only a change of main, or of branches by the mirror, comes by. */
+  /** Instants that only a change of main, or of branches by the mirror, passes. */
   const notWithPush = ['mirror.main', 'mirror.branches'];
   const instants = CONTROLLER_INSTANTS.filter(
     (instant) => scenario.name !== 'a pending push' || !notWithPush.includes(instant),
@@ -121,7 +121,7 @@ async function killAll(pids: readonly number[]): Promise<number> {
       process.kill(pid, 'SIGKILL');
       killed += 1;
     } catch {
-      // It has ended meanwhile.
+      // The process has ended meanwhile.
     }
   }
   return killed;
@@ -135,7 +135,7 @@ async function killEverything(local: LocalRun, child: Child): Promise<number> {
 describe('kills at random instants, on one home', () => {
   const ROUNDS = 20;
 
-  /** Round after round another edit, another kill, another run that must end well. */
+  /** Each round makes an edit, kills at a random instant, and then expects a run that succeeds. */
   async function rounds(kill: (local: LocalRun, child: Child) => Promise<number>): Promise<number> {
     await using local = await LocalRun.prepare(inject('configuredHome'));
     let killed = 0;

@@ -10,7 +10,7 @@ import { LocalRun, type TestHost } from './support/local.ts';
 const [ONE, TWO, THREE] = ['k8s-worker-01', 'k8s-worker-02', 'k8s-worker-03'] as const;
 const IFCFG = 'etc/sysconfig/network-scripts/ifcfg-multinic0';
 
-/** Results of an outcome branch, newest first, without its root. */
+/** Results on an outcome branch, newest first, without the root commit. */
 async function results(local: LocalRun, node: string): Promise<string[]> {
   const text = await local.git(
     'log',
@@ -41,7 +41,7 @@ async function observe(local: LocalRun, node: string): Promise<void> {
 }
 
 async function seen(local: LocalRun, node: string): Promise<{ at?: number }> {
-  // The file is written every 30 seconds; a request writes it at once, so ask for another node.
+  // The status file is written every 30 seconds, but at once after a request: a request for another node forces it.
   await local.run('observe', node === THREE ? TWO : THREE);
   const text = await readFile(join(local.dir, 'observed.json'), 'utf8');
   return (JSON.parse(text) as { hosts: Record<string, { at?: number }> }).hosts[node] ?? {};
@@ -83,7 +83,7 @@ async function annotate(local: LocalRun, node: string, annotations: Record<strin
   await writeFile(file, stringify(inventory));
 }
 
-test('an edit of the machine is seen, committed and repaired, and nothing else makes a commit', async () => {
+test('an edit of the host is noticed, committed and repaired, and nothing else makes a commit', async () => {
   await using local = await LocalRun.start();
   const before = await local.outcomes();
   await local.editHost(ONE, setMtu(1300));
@@ -94,14 +94,14 @@ test('an edit of the machine is seen, committed and repaired, and nothing else m
     /Drifted from [0-9a-f]{10} \(1 difference\)\nmultinic0 \(02:00:00:00:01:01\) has MTU 1300 instead of 1500\n/,
   );
   expect(await local.output).toContain('Drifted');
-  // The repair's own edit of host.yaml is no reason to look, and an observation without a difference makes no commit.
+  // The repair's own edit of host.yaml starts no observation, and an observation without a difference makes no commit.
   const after = await local.outcomes();
   await observe(local, ONE);
   expect(await local.outcomes()).toEqual(after);
   expect({ ...after, [ONE]: before[ONE] }).toEqual(before);
 });
 
-test('a NIC, an address and a file are told in words, and put right', async () => {
+test('differences of a NIC, an address and a file are described in words, and repaired', async () => {
   await using local = await LocalRun.start();
   await local.editHost(ONE, (machine) => {
     const [zero, one] = ['multinic0', 'multinic1'].map((name) =>
@@ -153,7 +153,7 @@ test('in mode report a drift waits for retry, and the same drift makes one commi
   expect(await drifts(local)).toEqual([]);
 });
 
-test('a drift of a NIC that a pod stands on is told, and repaired once the pod is gone', async () => {
+test('drift of a NIC that a pod uses is reported, and repaired when the pod is gone', async () => {
   await using local = await LocalRun.start();
   await local.editHost(ONE, (machine) => {
     setMtu(1300)(machine);
@@ -176,7 +176,7 @@ test('a drift of a NIC that a pod stands on is told, and repaired once the pod i
   expect(mtuOf(await host(local, ONE))).toBe(1500);
 });
 
-test('a drift that ends by itself is committed as ended, and needs no run', async () => {
+test('drift that ends by itself gets a commit that says so, and no run', async () => {
   await using local = await LocalRun.prepare((await LocalRun.prepare()).dir);
   await annotate(local, ONE, { 'multinic.io/drift': 'report' });
   await local.launch();
@@ -195,7 +195,7 @@ test('a drift that ends by itself is committed as ended, and needs no run', asyn
   );
 });
 
-test('accept makes an edit of what somebody did, under their name, and it holds', async () => {
+test("accept turns the host's state into a commit under the person's name, and the node is held", async () => {
   await using local = await LocalRun.prepare((await LocalRun.prepare()).dir);
   await annotate(local, TWO, { 'multinic.io/drift': 'report' });
   await local.launch();
@@ -221,7 +221,7 @@ test('accept makes an edit of what somebody did, under their name, and it holds'
   expect(await local.run('log', TWO)).toContain('edit ');
 });
 
-/** Accepts by the API, as a client does that has shown a drift. */
+/** Accepts over the API, as a client that showed the drift to a person does. */
 async function acceptBy(local: LocalRun, node: string, body: object): Promise<unknown> {
   const answer = await fetch(`${new URL(await local.remote()).origin}/api/v1/nodes/${node}/accept`, {
     method: 'POST',
@@ -231,7 +231,7 @@ async function acceptBy(local: LocalRun, node: string, body: object): Promise<un
   return answer.json();
 }
 
-test('accept is refused once the branch moved, and for a file that no push may bring', async () => {
+test('accept is refused when the branch has moved, and for a file that a push may not contain', async () => {
   await using local = await LocalRun.prepare((await LocalRun.prepare()).dir);
   await annotate(local, TWO, { 'multinic.io/drift': 'report' });
   await local.launch();
@@ -249,7 +249,7 @@ test('accept is refused once the branch moved, and for a file that no push may b
   expect(refused.stderr).toContain('DriftOutdated');
 });
 
-test('a paused node is looked at, and not repaired', async () => {
+test('a paused node is observed, and not repaired', async () => {
   await using local = await LocalRun.start();
   await local.run('pause', ONE);
   await local.editHost(ONE, setMtu(1300));
@@ -263,7 +263,7 @@ test('a paused node is looked at, and not repaired', async () => {
   expect(mtuOf(await host(local, ONE))).toBe(1500);
 });
 
-test('a difference that comes back is repaired three times, and then told', async () => {
+test('a difference that returns is repaired three times, and then only reported', async () => {
   await using local = await LocalRun.start();
   const expected = ['Applied'];
   for (const mtu of [1300, 1310, 1320]) {
@@ -319,7 +319,7 @@ test('a NIC that something renames at each boot is a fight after three boots, an
   );
 }, 120_000);
 
-test('a boot is looked at, also one that came while no controller ran', async () => {
+test('a node is observed after a boot, also after a boot while no controller ran', async () => {
   await using local = await LocalRun.start();
   await local.stop();
   await local.editHost(ONE, (machine) => {
@@ -355,7 +355,7 @@ test('many nodes that drift at once stop all repairs until a person confirms', a
   );
 }, 120_000);
 
-/** Adds machines like the first one, with IDs and NICs of their own. */
+/** Adds machines like the first one, each with its own IDs and NICs. */
 async function addTwins(local: LocalRun, names: readonly string[]): Promise<void> {
   const file = join(local.dir, 'inventory.yaml');
   const inventory = parse(await readFile(file, 'utf8')) as { nodes: object[] };

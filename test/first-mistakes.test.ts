@@ -1,4 +1,4 @@
-// First mistakes of people who just got the program: each gets one line with its cause and its remedy.
+// First mistakes of a new user: each is answered by one line with its cause and its remedy.
 
 import { cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
@@ -109,7 +109,7 @@ test.each([
   expect(left).not.toContain('x.part');
 });
 
-test('no git', async () => {
+test('a machine without git', async () => {
   const { code, said } = await typed('local home --once', { PATH: join(dir, 'bin') });
   expect(code).toBe(1);
   expect(said).toMatch(/install git .*\(GitMissing\)$/);

@@ -1,4 +1,4 @@
-// Foreign state of a network namespace: read, taken away, restored. Needs root.
+// Reads the foreign state of a network namespace, removes it and restores it. Needs root.
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -6,7 +6,7 @@ import type { ForeignScope } from '../src/agent/host/foreign-state.ts';
 
 const MAC = '02:00:00:00:01:00';
 const PROGRAM = join(import.meta.dirname, 'support/foreign-state.ts');
-/** All state that the agent could have to restore. */
+/** All state that the agent may have to restore. */
 const LIST = `ip -o route show table all; ip -o -6 route show table all; ip rule; ip -6 rule
   ip -o addr; ip neigh show nud permanent; ip neigh show proxy; ip -6 neigh show proxy`;
 const SETUP = `ip link set lo up
@@ -24,7 +24,7 @@ interface Cycle {
   readonly others: string;
   /** Commands that take state away. */
   readonly change: string;
-  /** A network manager has read its files again. */
+  /** Whether a network manager has reloaded its files in between. */
   readonly isReloaded?: boolean;
 }
 
@@ -81,7 +81,7 @@ test.each<[ForeignScope, string]>([
     ip route add 10.4.0.0/16 proto bird nexthop via 192.168.100.1 dev ens5 nexthop via 10.200.0.9 dev eth0
     ip -6 route add fd02::/64 nexthop via fd00:100::2 dev ens5 nexthop via fd00:100::3 dev ens5`,
   ],
-])('scope %s: routes through the NIC come back', (scope, others) => {
+])('scope %s: routes through the NIC are restored', (scope, others) => {
   const { before, after, read, lost } = cycle({ scope, others, change: DOWN });
   expect(read).toHaveLength(others.split('\n').length);
   expect(lost).toEqual([]);
@@ -99,7 +99,7 @@ test.each<ForeignScope>(['single', 'rules', 'all'])(
       ip -6 neigh add proxy fd00:100::77 dev ens5
       ip neigh add 192.168.100.78 lladdr 02:00:00:00:07:08 dev ens5 nud permanent`;
     const { before, after, read, lost } = cycle({ scope, others, change: DOWN });
-    // The state of the other NIC too: its address and the default route.
+    // Also removes the state of the other NIC: its address and the default route.
     expect(read).toHaveLength(scope === 'all' ? 9 : 7);
     expect(lost).toEqual([]);
     expect(after).toEqual(before);
@@ -110,7 +110,7 @@ const STATIC = `ip route add 10.8.0.0/16 via 10.200.0.9 dev eth0 proto static
   ip rule add from 10.8.0.1 lookup 77 priority 77 protocol static`;
 const STATIC_GOES = 'ip route flush 10.8.0.0/16; ip rule del priority 77';
 
-test('a reload takes what a network manager may have written itself: it is named, and not added', () => {
+test('after a reload, state that a network manager may have made itself is reported and not restored', () => {
   const { read, lost, after } = cycle({
     scope: 'all',
     others: STATIC,
@@ -125,7 +125,7 @@ test('a reload takes what a network manager may have written itself: it is named
   expect(after.filter((line) => /10\.8\./.test(line))).toEqual([]);
 });
 
-test('a rename that networkd notices: rules of protocol static come back', () => {
+test('after a rename that networkd notices, rules of protocol static are restored', () => {
   const { before, after, lost } = cycle({
     scope: 'rules',
     others: 'ip rule add from 10.8.0.1 lookup 77 priority 77 protocol static',
@@ -135,7 +135,7 @@ test('a rename that networkd notices: rules of protocol static come back', () =>
   expect(after).toEqual(before);
 });
 
-test('a NIC that keeps its state beside 100,000 routes: only its own state is read', () => {
+test('beside 100,000 routes of others, only the state of the NIC itself is read', () => {
   const many = `i=0; while [ $i -lt 100000 ]; do
     echo "route add 10.$((64 + i / 65536)).$((i / 256 % 256)).$((i % 256))/32 via 10.200.0.5 dev eth0 proto bird"
     i=$((i + 1)); done | ip -batch -`;

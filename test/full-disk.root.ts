@@ -1,4 +1,4 @@
-// A disk that is really full takes a mount: first under a controller, then under an agent.
+// Full disks, made with a mount, which takes root: first under a controller, then under an agent.
 
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ import { LocalRun, NODES } from './support/local.ts';
 const [ONE] = NODES;
 const NETPLAN = 'etc/netplan/90-multinic0.yaml';
 
-test('a full disk under the store of a controller: said, reading goes on, and so does writing when there is room', async () => {
+test('a full disk under the store: the controller says so, still reads, and writes again when there is room', async () => {
   await using local = await LocalRun.prepare();
   const store = join(local.dir, 'store.git');
   await mkdir(store);
@@ -95,7 +95,7 @@ describe('a full disk under the root of a host', () => {
 
   const advance = (): Promise<AgentEnd> => run(root, second, first);
 
-  test('nothing is touched, and with room again it goes on by itself', async () => {
+  test('nothing is touched, and the run goes on by itself when there is room', async () => {
     root = join(disk, 'root');
     cpSync(applied, root, { recursive: true });
     const before = hostFiles(root);
@@ -110,7 +110,7 @@ describe('a full disk under the root of a host', () => {
     expect((await advance()).outcome?.result).toBe('Applied');
   });
 
-  test('a root that is mounted read-only', async () => {
+  test('a root that is mounted read-only: nothing is touched', async () => {
     root = join(disk, 'root');
     const before = hostFiles(root);
     execFileSync('mount', ['-o', 'remount,ro', disk]);

@@ -1,4 +1,4 @@
-// Guarded removal: a mistake in a CR must not take the network of a fleet.
+// The guard of removals: a mistake in a CR must not remove the NICs of many nodes.
 
 import { readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ const FILES: Readonly<Record<string, string>> = {
   [THREE]: 'etc/NetworkManager/system-connections/multinic0.nmconnection',
 };
 
-/** Nodes that have their first NIC's file on the host. */
+/** Nodes whose host has the file of their first NIC. */
 async function configured(local: LocalRun): Promise<string[]> {
   const found = await Promise.all(NODES.map((node) => local.hostFile(node, FILES[node]!)));
   return NODES.filter((_, index) => found[index] !== undefined);
@@ -25,7 +25,7 @@ const without =
     for (const entry of spec.nodeConfigs) if (nodes.includes(entry.attachedNodeName!)) entry.interfaces = [];
   };
 
-describe('at home', () => {
+describe('in a local home', () => {
   test('all three nodes lose their interfaces: nothing is cleaned until confirmed', async () => {
     await using local = await LocalRun.start();
     await local.editConfig(without(...NODES));
@@ -49,7 +49,7 @@ describe('at home', () => {
     expect((await local.subjects('main'))[0]).toMatch(/^confirm /);
   });
 
-  test('one of them loses its interfaces: cleaned', async () => {
+  test('one of three nodes loses its interfaces: it is cleaned', async () => {
     await using local = await LocalRun.start();
     await local.editConfig(without(TWO));
     expect(await configured(local)).toEqual([ONE, THREE]);
@@ -64,7 +64,7 @@ describe('at home', () => {
     expect((await local.status())!.stopped).toEqual(NODES);
     expect(await configured(local)).toEqual(NODES);
 
-    // It was a mistake: everything is as it was, and no commit was made on a node.
+    // Nothing was confirmed: after a restart no node has a new commit.
     const tips = await Promise.all(NODES.map((node) => local.tip(node)));
     await local.restart();
     await local.settled();
@@ -94,7 +94,7 @@ describe('at home', () => {
     expect(await configured(local)).toEqual(NODES);
   });
 
-  test('the annotation confirm-cleanup, as it was when the CR was last seen', async () => {
+  test('a CR that had the annotation confirm-cleanup when it was last seen: its nodes are cleaned', async () => {
     await using local = await LocalRun.start();
     await local.editConfig(
       (_, config) => (config.metadata.annotations = { 'multinic.io/confirm-cleanup': 'true' }),
@@ -105,7 +105,7 @@ describe('at home', () => {
   });
 });
 
-describe('the hour', () => {
+describe('removals within an hour', () => {
   const ALL = { a: 1500, b: 1500, c: 1500, d: 1500 };
 
   async function fleetOf(): Promise<Fleet> {
@@ -116,7 +116,7 @@ describe('the hour', () => {
     return fleet;
   }
 
-  test('one at a time, an hour apart, may go', async () => {
+  test('one node at a time, an hour apart: each is cleaned', async () => {
     await using fleet = await fleetOf();
     const left: Record<string, number | null> = { ...ALL };
     for (const node of ['a', 'b', 'c']) {
@@ -128,7 +128,7 @@ describe('the hour', () => {
     }
   });
 
-  test('a second within the hour is stopped, and stays so when the hour is over', async () => {
+  test('a second node within the hour is stopped, and stays stopped after the hour', async () => {
     await using fleet = await fleetOf();
     fleet.want('cr', { ...ALL, a: null });
     await fleet.pass();
@@ -150,7 +150,7 @@ describe('the hour', () => {
     expect(await fleet.mtu('b')).toBeNull();
   });
 
-  test('a clock that steps back lets no more go', async () => {
+  test('a clock that steps back: no more nodes are cleaned', async () => {
     await using fleet = await fleetOf();
     fleet.want('cr', { ...ALL, a: null });
     await fleet.pass();
@@ -161,7 +161,7 @@ describe('the hour', () => {
     expect(times).toEqual(times.toSorted((a, b) => b - a));
   });
 
-  test('a clock that was ahead and came back lets no more go', async () => {
+  test('a clock that was ahead and is set right: no more nodes are cleaned', async () => {
     await using fleet = await fleetOf();
     fleet.now += 24 * HOUR_MS;
     fleet.want('other', { x: 1500 });
@@ -176,7 +176,7 @@ describe('the hour', () => {
     expect((await fleet.branch('a')).tip.committer.time).toBe(main);
   });
 
-  test('a rollback that takes the last interface away asks, and counts', async () => {
+  test('a rollback that removes the last interface asks the person, and counts as a removal', async () => {
     await using fleet = await fleetOf();
     const by = { name: 'p', email: 'p@example.org', principal: 'p' };
     await expect(fleet.commands.rollback('a', undefined, by)).rejects.toMatchObject({
@@ -190,7 +190,7 @@ describe('the hour', () => {
     expect([...(await fleet.pass()).stopped]).toEqual(['b']);
   });
 
-  test('two CRs that lose one node each are two removals, in one pass as in two', async () => {
+  test('two CRs that each lose one node are two removals, in one pass or in two', async () => {
     for (const passes of [1, 2]) {
       await using fleet = await Fleet.open(['a', 'b', 'c']);
       fleet.want('one', { a: 1500, c: 1500 });
@@ -206,8 +206,8 @@ describe('the hour', () => {
   });
 });
 
-describe('what is no removal', () => {
-  test('two nodes with one ID: neither is touched, however many nodes there are', async () => {
+describe('no removal:', () => {
+  test('two nodes with one ID: neither is touched in a large fleet', async () => {
     const names = Array.from({ length: 30 }, (_, index) => `n${index}`);
     await using fleet = await Fleet.open(names);
     fleet.want('cr', Object.fromEntries(names.map((name) => [name, 1500])));

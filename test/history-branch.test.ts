@@ -1,4 +1,4 @@
-// What a branch means, on a real store without hosts: tips that came past us, holds, names, the controller's own commits.
+// Branches of a real store without hosts: tips that no push policy judged, holds, names, commits of the controller.
 
 import type { Oid } from '../src/api/oid.ts';
 import { oid } from './support/oid.ts';
@@ -28,7 +28,7 @@ async function withMtu(fleet: Fleet, node: string, mtu: number): Promise<Record<
   return { [FILE]: files.get(FILE)!.replace(/mtu: \d+/, `mtu: ${mtu}`) };
 }
 
-describe('a tip that came past the policy', () => {
+describe('a tip that no push policy judged', () => {
   test.each<{ what: string; files: Record<string, string | null>; mode?: string }>([
     { what: 'broken YAML', files: { [FILE]: 'network: [' } },
     { what: 'a file that is not ours', files: { 'etc/passwd': 'root' } },
@@ -46,7 +46,7 @@ describe('a tip that came past the policy', () => {
     expect(branches.get('a')!.network).toEqual(before.network);
     await expect(fleet.commands.rollback('a', undefined, BY)).rejects.toMatchObject({ code: 'InvalidTip' });
 
-    // Others go on, and nothing is done to this one.
+    // Other nodes get their commits, and the branch stays as it is.
     fleet.want('cr', { a: 1500, b: 1400 });
     await fleet.pass();
     expect(await fleet.mtu('b')).toBe(1400);
@@ -64,23 +64,26 @@ describe('a tip that came past the policy', () => {
     ['U+0085', '\u0085'],
     ['U+2028', '\u2028'],
     ['U+2029', '\u2029'],
-  ])('is invalid until a release: a comment with %s, which the policy refuses too', async (_, character) => {
-    await using fleet = await fleetOf('a');
-    const before = await fleet.branch('a');
-    const text = (await fleet.reader.files(before.tip.oid)).get(FILE)!;
-    const smuggled = text.replace('\n', `\n# note${character}      gateway4: 10.0.0.1\n`);
-    await expect(fleet.push('a', { [FILE]: smuggled }, 'a note')).rejects.toThrow(
-      /etc\/netplan\/90-multinic0\.yaml: line 2 has the invisible character U\+/,
-    );
-    await fleet.pushTree('a', await fleet.tree('a', { [FILE]: smuggled }), 'a note', { past: true });
-    expect((await fleet.pass()).branches.get('a')!.invalid?.message).toMatch(/line 2 has the invisible/);
-    await fleet.commands.release('a', BY);
-    const after = await fleet.branch('a');
-    expect(after.invalid).toBeUndefined();
-    expect(after.tree).toBe(before.tree);
-  });
+  ])(
+    'is invalid until a release: a comment with %s, which the policy refuses as well',
+    async (_, character) => {
+      await using fleet = await fleetOf('a');
+      const before = await fleet.branch('a');
+      const text = (await fleet.reader.files(before.tip.oid)).get(FILE)!;
+      const smuggled = text.replace('\n', `\n# note${character}      gateway4: 10.0.0.1\n`);
+      await expect(fleet.push('a', { [FILE]: smuggled }, 'a note')).rejects.toThrow(
+        /etc\/netplan\/90-multinic0\.yaml: line 2 has the invisible character U\+/,
+      );
+      await fleet.pushTree('a', await fleet.tree('a', { [FILE]: smuggled }), 'a note', { past: true });
+      expect((await fleet.pass()).branches.get('a')!.invalid?.message).toMatch(/line 2 has the invisible/);
+      await fleet.commands.release('a', BY);
+      const after = await fleet.branch('a');
+      expect(after.invalid).toBeUndefined();
+      expect(after.tree).toBe(before.tree);
+    },
+  );
 
-  test('on a base that cannot be read is invalid, and the CR says what the node has', async () => {
+  test('on a base that cannot be read is invalid, and the CR decides what the node gets', async () => {
     await using fleet = await fleetOf('a', 'b');
     const { tip } = await fleet.branch('a');
     const broken = await fleet.tree('a', { [FILE]: 'network: [' });
@@ -115,7 +118,7 @@ describe('a tip that came past the policy', () => {
 });
 
 describe('a hold', () => {
-  test('is since the network has differed without a break, read at once or step by step', async () => {
+  test('begins at the first of the unbroken commits that differ from the base, read at once or commit by commit', async () => {
     await using fleet = await fleetOf('a');
     const stepwise = new Branches(fleet.reader);
     const holds: (string | undefined)[] = [];
@@ -135,7 +138,7 @@ describe('a hold', () => {
     });
   });
 
-  test('does not end by a new machine, and its names stay', async () => {
+  test('survives a new machine, and so do its names', async () => {
     await using fleet = await fleetOf('a');
     const held = await fleet.push('a', await withMtu(fleet, 'a', 1400), 'smaller');
     fleet.inventory[0] = { ...fleet.inventory[0]!, machineID: 'another' };
@@ -160,7 +163,7 @@ describe('a hold', () => {
   });
 });
 
-test('what came back before the confirmation was not meant to go', async () => {
+test('a confirmation does not remove a node that had an interface again meanwhile', async () => {
   await using fleet = await fleetOf('a', 'b', 'c');
   fleet.want('cr', { a: null, b: null, c: 1500 });
   const { main } = await fleet.pass();
@@ -174,7 +177,7 @@ test('what came back before the confirmation was not meant to go', async () => {
   expect([await fleet.mtu('a'), await fleet.mtu('b')]).toEqual([1500, null]);
 });
 
-test("trailers of a person's commit mean nothing", async () => {
+test("trailers of a person's commit are ignored", async () => {
   await using fleet = await fleetOf('a');
   const { base } = await fleet.branch('a');
   const main = trailer(base.commit!, 'Main-Commit')!;
@@ -191,7 +194,7 @@ test("trailers of a person's commit mean nothing", async () => {
   });
 });
 
-test('a netplan ID does not come back from another renderer, in memory as on disk', async () => {
+test('a netplan ID is lost by a change of renderer and back, in memory and on disk', async () => {
   await using fleet = await fleetOf('a');
   const files = await withMtu(fleet, 'a', 1500);
   await fleet.push('a', { [FILE]: files[FILE]!.replace('    multinic0:', '    ens6:') }, 'as ens6');
@@ -201,7 +204,7 @@ test('a netplan ID does not come back from another renderer, in memory as on dis
   expect((await fleet.branch('a')).network[0]!.netplanId).toBeUndefined();
 });
 
-test('a node whose name ends in .lock', async () => {
+test('a node whose name ends in .lock is configured', async () => {
   await using local = await LocalRun.prepare();
   const name = 'worker.lock';
   const inventory = parse(await readFile(join(local.dir, 'inventory.yaml'), 'utf8')) as {

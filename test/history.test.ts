@@ -1,4 +1,4 @@
-// History as operators meet it: the fixture home, real agents on offline hosts, people who push with plain git.
+// History from outside: the fixture home, real agents on recorded hosts, and people who push with plain git.
 
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ const setMtu =
     entryOf(spec, node).interfaces![nic]!.mtu = value;
   };
 
-/** Every file of a branch, by path. */
+/** All files of a branch, by path. */
 async function treeOf(local: LocalRun, revision: string): Promise<Record<string, string>> {
   const paths = (await local.git('ls-tree', '-r', '--name-only', revision)).split('\n');
   const texts = await Promise.all(paths.map((path) => local.git('show', `${revision}:${path}`)));
@@ -49,7 +49,7 @@ const kinds = async (local: LocalRun, node: string): Promise<string[]> =>
     .split('\n')
     .map((kind) => kind || 'edit');
 
-test('the CR of the README gives exactly the expected trees, and a clone tells the story', async () => {
+test("the CR of the README gives exactly the expected trees, and git log of a clone shows each node's commits", async () => {
   await using local = await LocalRun.start();
   for (const node of NODES) {
     const expected = await expectedTree(node);
@@ -73,7 +73,7 @@ test('the CR of the README gives exactly the expected trees, and a clone tells t
   expect(await trailers(local, `node/${ONE}`, 'Main-Commit')).toBe(await local.ref('refs/heads/main'));
 });
 
-test('of multinic0, 1 and 2 the middle one goes: backed up, no other file rewritten or renamed', async () => {
+test('multinic1 of three leaves the CR: its file is backed up, and no other file is rewritten or renamed', async () => {
   await using local = await LocalRun.prepare();
   await local.editHost(ONE, ({ links }) =>
     links.push({ name: 'ens8', mac: '02:00:00:00:01:03', up: false, mtu: 1500 }),
@@ -105,7 +105,7 @@ test('of multinic0, 1 and 2 the middle one goes: backed up, no other file rewrit
 });
 
 describe('a push with plain git', () => {
-  test('changes that node alone, within a second or so, and holds until the CR changes the node', async () => {
+  test('changes its node alone, quickly, and holds until the CR changes the node', async () => {
     await using local = await LocalRun.start();
     const copy = await local.clone();
     const others = async (): Promise<unknown> => ({ ...(await local.outcomes()), [ONE]: undefined });
@@ -177,18 +177,18 @@ describe('a push with plain git', () => {
   });
 });
 
-describe('CR B, a revert to A, CR to A, CR to B', () => {
+describe('CR to B, a revert to A, CR to A, CR to B:', () => {
   const A = 1500;
   const B = 1400;
 
-  test('ends at B', async () => {
+  test('the node ends at B', async () => {
     await using local = await LocalRun.start();
     const copy = await local.clone();
     await local.editConfig(setMtu(ONE, B));
     const held = await copy.revert(ONE, 'HEAD');
     await local.applied(ONE, held);
     await local.editConfig(setMtu(ONE, A));
-    // Equal trees, and yet a commit: the CR has spoken.
+    // The edit of the CR makes a commit, although the trees are equal, because it ends the hold.
     expect(await trailers(local, `node/${ONE}`, 'Ends-Hold')).toBe(held);
     expect(await local.git('diff', `node/${ONE}~`, `node/${ONE}`)).toBe('');
     await local.editConfig(setMtu(ONE, B));
@@ -197,7 +197,7 @@ describe('CR B, a revert to A, CR to A, CR to B', () => {
     expect(await kinds(local, ONE)).toEqual(['spec', 'spec', 'edit', 'spec', 'spec', 'birth']);
   });
 
-  test('also when the controller is killed between main and the branches, and down for the last edit', async () => {
+  test('the node ends at B, although the controller was killed between main and the branches and was down for the last edit', async () => {
     await using local = await LocalRun.start();
     const copy = await local.clone();
     await local.editConfig(setMtu(ONE, B));
@@ -259,7 +259,7 @@ describe('commands', () => {
       stderr: expect.stringMatching(/is not held/),
     });
 
-    // What the change was before, not what the release ended.
+    // The rollback goes to the state before the change, not before the release.
     expect(await local.run('rollback', '--change', change)).toMatch(new RegExp(`^${ONE} `));
     expect(await local.git('show', `node/${ONE}:${NETPLAN_0}`)).toContain('mtu: 1500');
 
@@ -319,8 +319,8 @@ describe('commands', () => {
   });
 });
 
-describe('who a node is', () => {
-  test('names and netplan IDs that a host already has are adopted, and nothing is renamed', async () => {
+describe('the identity of a node:', () => {
+  test('names and netplan IDs of a host are adopted, and nothing is renamed', async () => {
     await using local = await LocalRun.prepare();
     await local.editHost(ONE, ({ links }) => {
       links.find(({ name }) => name === 'ens6')!.name = 'multinic3';
@@ -350,13 +350,13 @@ describe('who a node is', () => {
     expect(host.links.find(({ mac }) => mac === '02:00:00:00:01:01')!.name).toBe('multinic3');
     expect((await local.node(ONE)).held).toBeUndefined();
 
-    // The next change of the CR keeps what was adopted.
+    // The next change of the CR keeps the adopted names.
     await local.editConfig(setMtu(ONE, 1400, 1));
     expect(await local.git('diff', '--name-only', `node/${ONE}~`, `node/${ONE}`)).toBe(NETPLAN_1);
     expect(await local.hostFile(ONE, NETPLAN_1)).toMatch(/^ {4}ens7:$[^]*mtu: 1400/m);
   });
 
-  test('a node that was installed anew gets an identity commit and its files; a hold on it stands', async () => {
+  test('a reinstalled node gets an identity commit and its files, and its hold stays', async () => {
     await using local = await LocalRun.start();
     const copy = await local.clone();
     await local.applied(TWO, await copy.edit(TWO, IFCFG_0, mtu(1400)));
@@ -383,7 +383,7 @@ describe('who a node is', () => {
 });
 
 describe('entries and CRs', () => {
-  test('an entry that moves to another CR keeps its hold; of two claims the elder stays', async () => {
+  test('an entry that moves to another CR keeps its hold; of two claims the older one counts', async () => {
     await using local = await LocalRun.start();
     const copy = await local.clone();
     const held = await copy.edit(
@@ -455,7 +455,7 @@ describe('entries and CRs', () => {
     expect(await local.tip(ONE)).toBe(tip);
     expect(await local.hostFile(TWO, IFCFG_0)).toContain('MTU=1400');
 
-    // An entry without an ID could be anybody's: that no entry speaks for the node means nothing.
+    // An entry without an ID may be the entry of any node, so a node without an entry is not cleaned.
     await local.editConfig((spec) => delete entryOf(spec, ONE).attachedNodeId);
     expect(await local.tip(ONE)).toBe(tip);
 

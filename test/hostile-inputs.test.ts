@@ -1,4 +1,4 @@
-// What a CR, a host's file or a restored store says must not stop the controller: one node waits, the others go on.
+// Hostile CRs, files of hosts and restored stores do not stop the controller: one node waits, the others go on.
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ const setMtu = (local: LocalRun, node: number, mtu: number): Promise<string> =>
     spec.nodeConfigs[node]!.interfaces![0]!.mtu = mtu;
   });
 
-test('entries that are lists, texts and nothing: kept as written, also by the next process', async () => {
+test('entries that are lists, texts or empty are kept as written, also by the next process', async () => {
   await using local = await LocalRun.start();
   await local.editConfig((spec) => {
     spec.nodeConfigs.push([] as never, [[]] as never, 'text' as never, { duplicates: [] } as never);
@@ -25,7 +25,7 @@ test('entries that are lists, texts and nothing: kept as written, also by the ne
   expect((await local.node(ONE)).state).toBe('Configured');
 });
 
-test("a host whose record names a tree of its branch holds up nobody else's changes", async () => {
+test('a host whose record names a tree instead of a commit delays no other node', async () => {
   await using local = await LocalRun.start();
   const file = join(local.hostRoot(ONE), 'var/lib/multinic/record.json');
   const tree = await local.git('rev-parse', `node/${ONE}^{tree}`);
@@ -40,7 +40,7 @@ test("a host whose record names a tree of its branch holds up nobody else's chan
   await local.applied(ONE, await local.tip(ONE));
 });
 
-test('a machine ID that no file can hold is its own node alone, and mended when the machine is', async () => {
+test('a machine ID with a line feed stops its own node alone, until the machine is mended', async () => {
   await using local = await LocalRun.start();
   let machineId = '';
   await local.editHost(ONE, (host) => {
@@ -58,7 +58,7 @@ test('a machine ID that no file can hold is its own node alone, and mended when 
   expect((await local.node(ONE)).state).toBe('Configured');
 });
 
-test('a tip that moved past the controller makes no jobs without end', async () => {
+test('a tip that somebody moved in the repository gets a bounded number of jobs', async () => {
   await using local = await LocalRun.start();
   const tip = await local.tip(ONE);
   const moved = await local.git(
@@ -84,7 +84,7 @@ test('a tip that moved past the controller makes no jobs without end', async () 
   expect(jobs.length).toBeLessThanOrEqual(3);
 });
 
-test('a store restored from before a job: the job is let go', async () => {
+test('a store restored to a time before a job: the controller forgets the job', async () => {
   await using local = await LocalRun.start();
   const bundle = join(local.dir, 'before.bundle');
   await local.run('backup', bundle);

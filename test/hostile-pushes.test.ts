@@ -1,4 +1,4 @@
-// Pushes that must not land, by plain git against a running controller: each is refused with the reason on the
+// Pushes of plain git that a running controller must not accept: each is refused with the reason on the
 // pusher's terminal, and nothing moves.
 
 import { chmod, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
@@ -41,7 +41,7 @@ const write = async (path: string, text: string): Promise<void> => {
 const edit = async (change: (text: string) => string): Promise<void> =>
   write(FILE, change(await readFile(join(copy.dir, FILE), 'utf8')));
 
-/** git with further variables: those that name the committer win over any configuration. */
+/** Runs git with more environment variables, such as the committer's name, which override its configuration. */
 const withEnv = async (assignment: string, command: string): Promise<string> =>
   copy.git('-c', `alias.so=!${assignment} git ${command}`, 'so');
 
@@ -50,7 +50,7 @@ const commit = async (...args: string[]): Promise<void> => {
   await copy.git('commit', '-q', '-m', 'hostile', ...args);
 };
 
-/** A tree that git's porcelain would not make. */
+/** Makes a tree that git's usual commands refuse to make. */
 const commitTree = async (entries: string): Promise<void> => {
   const tree = await copy.git('ls-tree', 'HEAD').then((text) => mktree(`${text}\n${entries}`));
   const made = await copy.git('commit-tree', tree, '-p', 'HEAD', '-m', 'hostile');
@@ -69,7 +69,7 @@ async function expectRefused(refspec: string, ...reasons: RegExp[]): Promise<voi
   expect(await allRefs()).toBe(refs);
 }
 
-test('a path outside the managed ones', async () => {
+test('a path that is not managed', async () => {
   await write('etc/passwd', 'root::0:0::/:/bin/sh\n');
   await commit();
   await expectRefused(BRANCH, /remote: .*etc\/passwd is not a file that netplan nodes have from us/);
@@ -95,7 +95,7 @@ test('an executable file', async () => {
   await expectRefused(BRANCH, /remote: .*mode 100755/);
 });
 
-test('a new branch, a deleted one, another ref', async () => {
+test('a new branch, a deleted branch, another ref', async () => {
   await expectRefused(
     'HEAD:refs/heads/node/k8s-worker-99',
     /remote: .*does not exist|remote: .*k8s-worker-99/,
@@ -162,7 +162,7 @@ test('node.yaml changed', async () => {
   await expectRefused(BRANCH, /remote: .*node\.yaml says who the node is/);
 });
 
-test("the controller's committer address, in whatever case, and a date in the future", async () => {
+test("the controller's committer address, in upper or lower case, and a date in the future", async () => {
   await edit((text) => text.replace('mtu: 1500', 'mtu: 1400'));
   await copy.git('add', '-A');
   await withEnv('GIT_COMMITTER_EMAIL=Controller@MultiNIC.io', "commit -q -m 'hostile\n\nChange: spec'");
@@ -196,7 +196,7 @@ test('one bad commit among good ones, and one bad branch among good ones', async
   expect(await allRefs()).toBe(refs);
 });
 
-test('the same edit, made as it should be, lands', async () => {
+test('the same edit without the faults is accepted', async () => {
   const tip = await copy.edit(NODE, FILE, (text) => text.replace('mtu: 1500', 'mtu: 1400'));
   await local.applied(NODE, tip);
   expect(await local.hostFile(NODE, FILE)).toMatch(/mtu: 1400/);

@@ -27,7 +27,7 @@ const request = (changes: Partial<Parameters<typeof checkout>[0]> = {}) => ({
   ...changes,
 });
 
-test('brings the tip and every file with its mode, in a few kilobytes', async () => {
+test('a checkout has the tip and every file with its mode, in a few kilobytes', async () => {
   const { tip, entries, bytes } = await checkout(request());
   expect(tip).toBe(await server.store.reader.ref(NODE_REF));
   expect(Object.fromEntries(entries)).toEqual({
@@ -37,7 +37,7 @@ test('brings the tip and every file with its mode, in a few kilobytes', async ()
   expect(bytes).toBeLessThan(5 * 1024);
 });
 
-test('brings only the newest commit, and what a link and an executable are', async () => {
+test('a checkout has only the newest commit, and the modes of links and executables', async () => {
   const copy = await clone(server, TOKENS.write, 'links');
   await git(copy, 'checkout', '-q', 'node/worker-2');
   const file = (await git(copy, 'rev-parse', 'HEAD:etc/mtu')).stdout;
@@ -57,7 +57,7 @@ test('brings only the newest commit, and what a link and an executable are', asy
   ]);
 });
 
-test('brings an earlier commit of the branch, and none of another branch', async () => {
+test('a checkout can have an earlier commit of its branch, and none of another branch', async () => {
   const copy = await clone(server, TOKENS.write, 'earlier');
   await git(copy, 'checkout', '-q', 'node/worker-1');
   const commit = parseOid((await git(copy, 'rev-parse', 'HEAD')).stdout);
@@ -72,7 +72,7 @@ test('brings an earlier commit of the branch, and none of another branch', async
   await expect(checkout(request({ commit: other }))).rejects.toMatchObject({ code: 'Unauthorized' });
 });
 
-describe('says what went wrong', () => {
+describe('the error names its cause:', () => {
   test.each([
     ['a bad token', { token: 'nobody' }, 'Unauthorized'],
     ["another node's branch", { ref: OTHER_REF }, 'NotFound'],
@@ -114,7 +114,7 @@ describe('says what went wrong', () => {
   test.each([
     ['a refused want', 'ERR upload-pack: not our ref'],
     ['an empty answer', undefined],
-  ])('%s does not pass for a checkout', async (_, line) => {
+  ])('%s is an error, not an empty checkout', async (_, line) => {
     const tip = 'a'.repeat(40);
     const advertisement = Buffer.concat([
       pkt('# service=git-upload-pack\n'),
@@ -155,7 +155,7 @@ describe('says what went wrong', () => {
   });
 });
 
-test('over TLS, with the CA that it was given and with no other', async () => {
+test('over TLS, only the given CA is trusted', async () => {
   const tls = await selfSigned('127.0.0.1');
   const secure = await startServer({ tls });
   try {
@@ -172,7 +172,7 @@ test('over TLS, with the CA that it was given and with no other', async () => {
   }
 });
 
-test('by an address, with a certificate that has a name only', async () => {
+test('a URL with an address works with a certificate that has only a name', async () => {
   const root = await authority('root');
   const secure = await startServer({ tls: await leaf('multinic-agent-store.ns.svc', root, 1) });
   try {

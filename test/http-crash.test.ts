@@ -42,45 +42,48 @@ test.each([
   expect(await expectWhole(dir, copy, [old, next])).toBe(where === 'old' ? old : next);
 });
 
-test.each(['while the push is judged', 'with the branches locked'])('git killed %s', async (when) => {
-  const { dir, copy, old, next } = await prepare(folder);
-  const store = await Store.open(dir);
-  let killed = 0;
-  const kill = async (): Promise<void> => {
-    if (killed !== 0) return;
-    killed = await receivePack(dir);
-    process.kill(killed, 'SIGKILL');
-  };
-  // The last gate has the objects on disk, while git holds the locks of the branches.
-  if (when !== 'while the push is judged') vi.spyOn(store, 'syncRefs').mockImplementationOnce(kill);
-  const server = await serveStore(store, {
-    policy: {
-      ...subjectPolicy,
-      check: async (push, objects) => {
-        if (when === 'while the push is judged') await kill();
-        return subjectPolicy.check(push, objects);
+test.each(['while the push is judged', 'with the branches locked'])(
+  'git killed %s: the push fails, and the next one is accepted',
+  async (when) => {
+    const { dir, copy, old, next } = await prepare(folder);
+    const store = await Store.open(dir);
+    let killed = 0;
+    const kill = async (): Promise<void> => {
+      if (killed !== 0) return;
+      killed = await receivePack(dir);
+      process.kill(killed, 'SIGKILL');
+    };
+    // The last gate has the objects on disk, while git holds the locks of the branches.
+    if (when !== 'while the push is judged') vi.spyOn(store, 'syncRefs').mockImplementationOnce(kill);
+    const server = await serveStore(store, {
+      policy: {
+        ...subjectPolicy,
+        check: async (push, objects) => {
+          if (when === 'while the push is judged') await kill();
+          return subjectPolicy.check(push, objects);
+        },
       },
-    },
-  });
-  try {
-    const remote = remoteUrl(server.url, TOKENS.write);
-    const first = await git(copy, 'push', remote, 'node/worker-1');
-    expect(killed).toBeGreaterThan(0);
-    expect(first.code).not.toBe(0);
-    expect(first.stderr).toMatch(/remote: multinic: .*push again/);
-    expect(await store.reader.ref(NODE_REF)).toBe(old);
-    expect(await leftovers(dir)).toEqual([]);
-    // No restart: the same server takes the push when it is made again.
-    expect((await git(copy, 'push', remote, 'node/worker-1')).code).toBe(0);
-    expect(await store.reader.ref(NODE_REF)).toBe(next);
-  } finally {
-    await server.close();
-    await store.close();
-  }
-  await expectWhole(dir, copy, [next]);
-});
+    });
+    try {
+      const remote = remoteUrl(server.url, TOKENS.write);
+      const first = await git(copy, 'push', remote, 'node/worker-1');
+      expect(killed).toBeGreaterThan(0);
+      expect(first.code).not.toBe(0);
+      expect(first.stderr).toMatch(/remote: multinic: .*push again/);
+      expect(await store.reader.ref(NODE_REF)).toBe(old);
+      expect(await leftovers(dir)).toEqual([]);
+      // The same server, without a restart, accepts the push when it is repeated.
+      expect((await git(copy, 'push', remote, 'node/worker-1')).code).toBe(0);
+      expect(await store.reader.ref(NODE_REF)).toBe(next);
+    } finally {
+      await server.close();
+      await store.close();
+    }
+    await expectWhole(dir, copy, [next]);
+  },
+);
 
-test('a controller that has been replaced takes no push, and the new one does', async () => {
+test('a replaced controller refuses pushes, and the new controller accepts them', async () => {
   const { dir, copy, old, next } = await prepare(folder);
   const deposed = await Store.open(dir);
   const before = await serveStore(deposed);
@@ -101,10 +104,10 @@ test('a controller that has been replaced takes no push, and the new one does', 
   }
 });
 
-test('the fence is looked at again when the branches are locked', async () => {
+test('the fence is read again after the branches are locked', async () => {
   const { dir, copy, old } = await prepare(folder);
   const store = await Store.open(dir);
-  // As on a file system whose locks do not reach the other machine: the writer changes after the push is on record.
+  // The writer changes after the push is on record, as on a file system whose locks do not reach other machines.
   vi.spyOn(store, 'syncRefs').mockImplementationOnce(async () => {
     await git(dir, 'update-ref', 'refs/meta/writer', old);
   });

@@ -15,7 +15,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test('the order on disk: objects, then what names them; all of it before the answer', async () => {
+test('the order of writes: objects, then the refs that name them, and all before the answer', async () => {
   const { dir, copy, next } = await prepare(folder);
   const trace = join(folder, 'trace');
   const calls = 'trace=fsync,fdatasync,rename,renameat,renameat2,link,linkat';

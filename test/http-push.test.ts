@@ -23,7 +23,7 @@ import {
 } from './support/http.ts';
 import type { TestServer } from './support/http.ts';
 
-/** What a test wants to happen while a push is judged. */
+/** Hook of a test that runs while a push is judged. */
 let during: () => Promise<void> = async () => undefined;
 
 const policy: PushPolicy = {
@@ -55,13 +55,13 @@ const audits = async (): Promise<number> => {
   return tip === undefined ? 0 : (await server.store.reader.log(tip)).length;
 };
 
-/** Checks out a node's branch as it is in the store now. */
+/** Checks out the present branch of a node. */
 async function start(node = 'worker-1'): Promise<void> {
   await git(copy, 'fetch', '-q', 'origin');
   await git(copy, 'checkout', '-q', '-B', `node/${node}`, `origin/node/${node}`);
 }
 
-/** A commit by the controller itself, on top of a branch's tip. */
+/** Makes a commit of the controller on top of a branch's tip. */
 async function writeOurs(store: Store, ref: string, text: string, from?: Oid): Promise<Oid> {
   const tip = from ?? (await store.reader.ref(ref))!;
   const batch = new Batch();
@@ -78,7 +78,7 @@ async function writeOurs(store: Store, ref: string, text: string, from?: Oid): P
 }
 
 describe('a push that is accepted', () => {
-  test('lands, is on record before it does, and is told once', async () => {
+  test('moves its branch, is recorded before, and is announced once', async () => {
     await start();
     const before = await tipOf(NODE_REF);
     let recordedWhileJudged = -1;
@@ -103,7 +103,7 @@ describe('a push that is accepted', () => {
     });
   });
 
-  test('says on the terminal of its pusher what it changes, without control characters', async () => {
+  test('describes its changes on the terminal of its pusher, without control characters', async () => {
     await start();
     await commitFile(copy, 'etc/mtu', '8000\n', 'worker-1: MTU 8000');
     const { stderr, code } = await push('node/worker-1');
@@ -111,7 +111,7 @@ describe('a push that is accepted', () => {
     expect(stderr).toMatch(/^remote: multinic: worker-1: MTU \?\[31m8000 *$/m);
   });
 
-  test('of two branches: both, in one record', async () => {
+  test('of two branches moves both, in one record', async () => {
     const before = await audits();
     for (const node of ['worker-1', 'worker-2']) {
       await start(node);
@@ -125,7 +125,7 @@ describe('a push that is accepted', () => {
     expect(trailers.filter(([key]) => key === 'Ref').map(([, ref]) => ref)).toEqual([NODE_REF, OTHER_REF]);
   });
 
-  test('large enough to be sent in chunks, after a probe', async () => {
+  test('may be so large that git sends it in chunks after a probe', async () => {
     await start();
     const tip = await commitFile(
       copy,
@@ -147,7 +147,7 @@ describe('a push that is refused', () => {
     tips = await allTips();
   });
 
-  /** Nothing moved, nothing was told, and the next push works. */
+  /** Expects that nothing moved, nothing was announced, and the next push works. */
   async function expectUntouched(): Promise<void> {
     expect(await allTips()).toBe(tips);
     expect(server.pushes).toEqual([]);
@@ -155,7 +155,7 @@ describe('a push that is refused', () => {
     await server.store.fsck();
   }
 
-  test('by the policy: reason and remedy on the terminal, without control characters', async () => {
+  test('by the policy shows reason and remedy on the terminal, without control characters', async () => {
     await commitFile(copy, 'etc/mtu', '1400', 'refuse');
     const { code, stderr } = await push('node/worker-1');
     expect(code).not.toBe(0);
@@ -166,7 +166,7 @@ describe('a push that is refused', () => {
     await expectUntouched();
   });
 
-  test('by a defect of the policy: closed, and nothing given away', async () => {
+  test('by a defect of the policy shows no detail of the defect', async () => {
     await commitFile(copy, 'etc/mtu', '1400', 'crash the policy');
     const { stderr } = await push('node/worker-1');
     expect(stderr).toContain("(Internal): internal error, which the controller's log has");
@@ -174,7 +174,7 @@ describe('a push that is refused', () => {
     await expectUntouched();
   });
 
-  test('on one branch: the other, which is fine, does not land either', async () => {
+  test('on one branch leaves the other pushed branch unmoved too', async () => {
     await commitFile(copy, 'etc/mtu', '1400', 'refuse');
     await start('worker-2');
     await commitFile(copy, 'etc/mtu', '1400', 'fine');
@@ -201,7 +201,7 @@ describe('a push that is refused', () => {
     await expectUntouched();
   });
 
-  test('a forced one is no fast-forward', async () => {
+  test('because it is forced', async () => {
     await git(copy, 'reset', '-q', '--hard', 'HEAD~1');
     await commitFile(copy, 'etc/mtu', '1111', 'fine');
     const { code, stderr } = await push('-f', 'node/worker-1');
@@ -210,7 +210,7 @@ describe('a push that is refused', () => {
     await expectUntouched();
   });
 
-  test('more than 8 MiB: the reason reaches the terminal', async () => {
+  test('of more than 8 MiB shows the reason on the terminal', async () => {
     await commitFile(copy, 'etc/blob', randomBytes(12_000_000).toString('base64'), 'too large');
     const { code, stderr } = await push('node/worker-1');
     expect(code).not.toBe(0);
@@ -220,7 +220,7 @@ describe('a push that is refused', () => {
     await expectUntouched();
   });
 
-  test('far more than 8 MiB: 413, unread', async () => {
+  test('of far more than 8 MiB gets 413 before it is read', async () => {
     const { status } = await request(server, '/git/git-receive-pack', {
       method: 'POST',
       token: TOKENS.write,
@@ -248,12 +248,12 @@ describe('a push that is refused', () => {
     await expectUntouched();
   });
 
-  test('by path, past the server: into a new store, and into one of before', async () => {
+  test('by path instead of HTTP, into a new store and into an older store', async () => {
     await start();
     await commitFile(copy, 'etc/mtu', '1337\n', 'by path');
     const { dir } = server.store;
     const before = await tipOf(NODE_REF);
-    // A person's own hooks must not come in the place of the store's.
+    // A person's own hooks must not replace the hooks of the store.
     const config = join(server.folder, 'gitconfig');
     await writeFile(config, `[core]\n\thooksPath = ${server.folder}/none\n`);
     const byPath = () =>
@@ -268,7 +268,7 @@ describe('a push that is refused', () => {
     expect(await tipOf(NODE_REF)).toBe(before);
   });
 
-  test('objects that fsck refuses', async () => {
+  test('because fsck refuses its objects', async () => {
     await git(copy, 'config', 'user.useConfigOnly', 'false');
     const tree = (await git(copy, 'rev-parse', 'HEAD^{tree}')).stdout;
     const parent = (await git(copy, 'rev-parse', 'HEAD')).stdout;
@@ -285,8 +285,8 @@ describe('a push that is refused', () => {
   });
 });
 
-describe('a race', () => {
-  test('the writer is first: the push loses whole, and is told how to go on', async () => {
+describe('a push and a writer at the same time:', () => {
+  test('the writer is first: the whole push is refused, with the remedy', async () => {
     await start('worker-2');
     await commitFile(copy, 'etc/mtu', '1501', 'beside');
     await start();
@@ -305,7 +305,7 @@ describe('a race', () => {
     await server.store.fsck();
   });
 
-  test('the push is first: the writer loses, and nothing of the push is lost', async () => {
+  test('the push is first: the writer is refused, and the push stays', async () => {
     await start();
     const before = await tipOf(NODE_REF);
     const tip = await commitFile(copy, 'etc/mtu', '1503', 'first');
@@ -317,7 +317,7 @@ describe('a race', () => {
     await server.store.fsck();
   });
 
-  test('many writers and pushers on one branch: a chain, of those who were told yes', async () => {
+  test('many writers and pushers on one branch: the branch is a chain of exactly the accepted commits', async () => {
     await start();
     const begin = await tipOf(NODE_REF);
     const accepted: string[] = [];

@@ -17,7 +17,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test('a stopped controller lets go of the store in time, and its push does not land when it goes on', async () => {
+test('a suspended controller loses the store in time, and its push is refused when it resumes', async () => {
   const { dir, copy, old } = await prepare(folder);
   const { child, url } = await startProcess(dir);
   await commitFile(copy, 'etc/mtu', '1600\n', 'stop the server');
@@ -39,7 +39,7 @@ test('a stopped controller lets go of the store in time, and its push does not l
   }
 });
 
-// Random instants find what the named ones do not; the seed is fixed, the instants are as fast as the machine.
+// Random instants find faults between the named ones. The seed is fixed, and the delays depend on the machine.
 const ROUNDS = 40;
 test.each(['the server', 'git'])(`${ROUNDS} kills of %s at any instant of a push`, async (victim) => {
   const { dir, copy, old } = await prepare(folder);
@@ -52,7 +52,7 @@ test.each(['the server', 'git'])(`${ROUNDS} kills of %s at any instant of a push
     const exited = once(child, 'exit');
     const next = await commitFile(copy, 'etc/mtu', `${round}\n`, `round ${round}`);
     const pushed = git(copy, 'push', remoteUrl(url, TOKENS.write), 'node/worker-1');
-    // A push may be over before its receive-pack is found: then this round kills nothing.
+    // A push may end before its receive-pack is found: then this round kills nothing.
     const pid = victim === 'git' ? await waitFor(() => receivePack(dir)).catch(() => undefined) : child.pid;
     await new Promise((resolve) => setTimeout(resolve, seed % (victim === 'git' ? 60 : 250)));
     if (pid !== undefined) kill(pid);
@@ -63,7 +63,7 @@ test.each(['the server', 'git'])(`${ROUNDS} kills of %s at any instant of a push
     const store = await Store.open(dir, { waitSeconds: 5 });
     const now = await store.reader.ref(NODE_REF);
     await store.close();
-    // Whoever was told yes has landed; whoever was not may have.
+    // Each accepted push is on the branch; a push without an answer may be.
     expect(code === 0 ? [next] : [tip, next]).toContain(now);
     seen[now === next ? 'new' : 'old'] += 1;
     tip = await expectWhole(dir, copy, [tip, next]);
@@ -77,7 +77,7 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It ended by itself.
+    // The process ended by itself.
   }
 }
 

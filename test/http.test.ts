@@ -51,7 +51,7 @@ const basic = (user: string, password: string) => ({
   authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
 });
 
-/** A fetch of its own tip that says something more. */
+/** Body of a fetch of the node's own tip, with further lines. */
 async function probe(said: Buffer[], had: Buffer[] = []) {
   const tip = (await server.store.reader.ref(NODE_REF))!;
   const wants = pkt(`want ${tip} multi_ack_detailed side-band-64k thin-pack ofs-delta\n`);
@@ -78,7 +78,7 @@ describe('health', () => {
     expect(headers.get('content-type')).toBe('application/json');
   });
 
-  test('is 503 when what it says is not healthy', async () => {
+  test('is 503 when the server is not healthy', async () => {
     const ill = await startServer({ health: () => ({ status: 'fenced' }) });
     try {
       expect((await request(ill, '/healthz')).status).toBe(503);
@@ -113,7 +113,7 @@ describe('tokens', () => {
     expect((await request(server, ADVERTISEMENT, { headers })).status).toBe(200);
   });
 
-  test('a bad one ends a clone with our words', async () => {
+  test('a bad one ends a clone with our message', async () => {
     const { code, stderr } = await git(server.folder, 'clone', server.remote('nobody'), 'nobody');
     expect(code).not.toBe(0);
     expect(stderr).toContain('remote: this token is not known: get a new one');
@@ -121,7 +121,7 @@ describe('tokens', () => {
 });
 
 describe('what a reader sees', () => {
-  test("git clone and git log -p tell a node's story; refs/meta stays hidden", async () => {
+  test("git clone and git log -p show a node's history; refs/meta stays hidden", async () => {
     const copy = await clone(server, TOKENS.read, 'read');
     const { stdout } = await git(copy, 'log', '-p', '--format=%s', 'origin/node/worker-1');
     expect(stdout).toContain('worker-1: add multinic0');
@@ -169,7 +169,7 @@ describe('what a reader sees', () => {
     expect(heads[0]).toMatch(/^[0-9a-f]{40}\tHEAD$/);
   });
 
-  test('cannot push, and learns so before anything is sent', async () => {
+  test('may not push, and is refused before git sends objects', async () => {
     const copy = await clone(server, TOKENS.read, 'read-push');
     await git(copy, 'checkout', '-q', 'node/worker-1');
     await git(copy, 'commit', '-q', '--allow-empty', '-m', 'mine');
@@ -179,7 +179,7 @@ describe('what a reader sees', () => {
   });
 });
 
-/** A fetch by hand: asks for one object, whatever was shown. */
+/** Sends a fetch of one object, also of an object that was not advertised. */
 async function want(token: string, oid: string, version: '0' | '1' | '2', method = 'bearer') {
   const v2 = Buffer.concat([
     pkt('command=fetch\n'),
@@ -259,7 +259,7 @@ describe('what a node sees', () => {
     expect(text).not.toContain('PACK');
   });
 
-  test('what it says to have is not answered: whether an object exists is no business of its', async () => {
+  test('a `have` gets no answer, so a node cannot ask which objects exist', async () => {
     const other = (await server.store.reader.ref(OTHER_REF))!;
     const { text } = await probe([], [pkt(`have ${other}\n`)]);
     expect(text).toContain('PACK');
@@ -273,7 +273,7 @@ describe('what a node sees', () => {
     },
   );
 
-  test("shallow at its own commit is fine, at another's refused", async () => {
+  test("shallow at its own commit is accepted, at another node's commit refused", async () => {
     const own = (await server.store.reader.ref(NODE_REF))!;
     const other = (await server.store.reader.ref(OTHER_REF))!;
     expect((await probe([pkt(`shallow ${own}\n`), pkt('deepen 1\n')])).status).toBe(200);
@@ -293,13 +293,13 @@ describe('what a node sees', () => {
     });
     batch.move(NODE_REF, next, tip);
     const [moved] = await server.store.write(batch);
-    // The old tip, which a node may still want, having been shown it before.
+    // A node may still want the old tip, which was advertised before.
     expect((await want(TOKENS.node, tip, '0')).text).toContain('PACK');
     expect((await git(copy, 'fetch', 'origin')).code).toBe(0);
     expect((await git(copy, 'rev-parse', 'origin/node/worker-1')).stdout).toBe(moved);
   });
 
-  test('neither pushes nor the API', async () => {
+  test('no push and no API', async () => {
     for (const [path, method] of [
       ['/git/info/refs?service=git-receive-pack', 'GET'],
       ['/git/git-receive-pack', 'POST'],
@@ -312,7 +312,7 @@ describe('what a node sees', () => {
 });
 
 describe('requests', () => {
-  test('a gzipped body is understood; a bomb and a broken one are not', async () => {
+  test('a gzipped body is read; a gzip bomb and a broken body are refused', async () => {
     const tip = (await server.store.reader.ref(NODE_REF))!;
     const body = Buffer.concat([pkt(`want ${tip} side-band-64k ofs-delta\n`), FLUSH, pkt('done\n')]);
     const post = (bytes: Buffer, encoding = 'gzip') =>
@@ -352,7 +352,7 @@ describe('requests', () => {
     expect(text).not.toContain('version 2');
   });
 
-  test('a request line that is no URL is answered, not fatal', async () => {
+  test('a request line that is no URL gets an answer, and the server goes on', async () => {
     const { port } = new URL(server.server.url);
     const socket = connect(Number(port), '127.0.0.1');
     socket.write('GET http://[ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
@@ -362,7 +362,7 @@ describe('requests', () => {
     expect((await request(server, '/healthz')).status).toBe(200);
   });
 
-  test('sixteen clones at once, and their git children are gone after', async () => {
+  test('sixteen clones at once succeed, and leave no git process', async () => {
     const clones = await Promise.all(
       Array.from({ length: 16 }, (_, index) =>
         git(server.folder, 'clone', '-q', server.remote(TOKENS.read), `many-${index}`),
@@ -373,7 +373,7 @@ describe('requests', () => {
 });
 
 describe('the API', () => {
-  test('hands a route its parameters, query, body and caller', async () => {
+  test('gives a route its parameters, query, body and caller', async () => {
     const { text } = await request(server, '/api/v1/nodes/a%2Fb?x=1', { token: TOKENS.read });
     expect(JSON.parse(text)).toEqual({ node: 'a/b', x: '1' });
     const rolled = await post('/nodes/a/rollback', '{"to":"c"}');
@@ -383,7 +383,7 @@ describe('the API', () => {
     );
   });
 
-  test('a reader may not call what writes', async () => {
+  test("a reader's token may not change anything", async () => {
     const { status, text } = await post('/nodes/a/rollback', '{"to":"c"}', TOKENS.read);
     expect([status, JSON.parse(text).code]).toEqual([403, 'Forbidden']);
   });
@@ -396,7 +396,7 @@ describe('the API', () => {
     expect((await post('/nodes/a/rollback', 'x'.repeat(2 ** 21))).status).toBe(413);
   });
 
-  test('a refusal has its code and remedy; a defect gives nothing away', async () => {
+  test('a refusal has its code and remedy; the answer to a defect has no detail', async () => {
     const refused = await post('/refuse', '');
     expect([refused.status, JSON.parse(refused.text)]).toEqual([
       422,

@@ -1,4 +1,4 @@
-// The processes that a change of a running link starts: on a link of a network namespace, which takes root.
+// Processes that a change of a running link starts. The link is in a network namespace, which takes root.
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -47,6 +47,6 @@ test.each<[string, LinkStep, string[]]>([
       'ip addr add 10.0.0.1/24 brd 10.0.0.255 dev multinic0',
     ],
   ],
-])('%s: the links are read once, and nothing else of the host', (_, step, expected) => {
+])('%s reads the links once, and nothing else of the host', (_, step, expected) => {
   expect(processesOf(step)).toEqual(expected);
 });

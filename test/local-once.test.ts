@@ -1,4 +1,4 @@
-// How `multinic local --once` ends when not all goes well.
+// Exit codes and messages of `multinic local --once` when something fails.
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -31,7 +31,7 @@ describe('exit code 4', () => {
     expect(code).toBe(4);
   });
 
-  test('a CR that went away: it is waited for, and then the removal waits for a person', async () => {
+  test('a CR was removed: the command waits for the node, and then ends because the removal waits for a person', async () => {
     await using local = await LocalRun.prepare();
     expect((await once(local)).code).toBe(0);
     await local.removeConfig();
@@ -41,7 +41,7 @@ describe('exit code 4', () => {
   });
 });
 
-test('passes that all fail end it, with their error', async () => {
+test('when every pass fails, the command ends with their error', async () => {
   await using local = await LocalRun.prepare();
   await writeFile(join(local.dir, 'inventory.yaml'), 'nodes: [');
   const { code, stderr } = await once(local);

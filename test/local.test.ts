@@ -20,7 +20,7 @@ const SOURCE = join(import.meta.dirname, '../src/local');
 const COMMIT = oid('c'.repeat(40));
 const NODE = 'k8s-worker-01';
 
-/** Notes its start, waits until the test lets it go, and hands in the report that the test has laid out. */
+/** Records its start, waits until the test releases it, and writes the report that the test has prepared. */
 const AGENT = `
   cd "$2" && echo "$$" >> started && echo working
   until [ -e go ]; do sleep 0.02; done
@@ -111,7 +111,7 @@ const layOut = (outcome: Partial<Outcome> = {}): Promise<void> =>
     }),
   );
 const letGo = (exitCode = 0): Promise<void> => writeFile(join(root, 'go'), String(exitCode));
-/** Process IDs of the agents that have started, one a start. */
+/** Process IDs of the started agents, one for each start. */
 const starts = async (): Promise<string[]> =>
   (await readFile(join(root, 'started'), 'utf8').catch(() => '')).split('\n').filter(Boolean);
 const only = async (runner: ChildRunner): Promise<JobStatus | undefined> => (await runner.list())[0];
@@ -123,7 +123,7 @@ const finished = async (runner: ChildRunner): Promise<JobStatus> => {
 };
 
 describe('an agent as a child process', () => {
-  test('is given its job and token, reports, and leaves its log', async () => {
+  test('gets its job and token, reports, and leaves its log', async () => {
     let changes = 0;
     const runner = await open({ changed: () => (changes += 1) });
     await layOut();
@@ -192,8 +192,8 @@ describe('an agent as a child process', () => {
   });
 });
 
-describe('an end without a report', () => {
-  test('tells the exit code and where the log is', async () => {
+describe('an end without a report:', () => {
+  test('the message has the exit code and the path of the log', async () => {
     const runner = await open();
     await letGo(75);
     await runner.start(request());
@@ -206,7 +206,7 @@ describe('an end without a report', () => {
     expect(await readFile(join(dir, status.message!.split('log: ')[1]!), 'utf8')).toBe('working\n');
   });
 
-  test('of a killed agent', async () => {
+  test('a killed agent', async () => {
     const runner = await open();
     await runner.start(request());
     await started();
@@ -214,7 +214,7 @@ describe('an end without a report', () => {
     expect((await finished(runner)).message).toMatch(/exit code 137/);
   });
 
-  test('does not come while the agent lives, whatever becomes of its parents', async () => {
+  test('a job does not end while its agent lives, even if the parents of the agent die', async () => {
     let changes = 0;
     const runner = await open({ changed: () => (changes += 1) });
     await layOut();
@@ -231,11 +231,11 @@ describe('an end without a report', () => {
     expect((await finished(runner)).outcome?.result).toBe('Applied');
   });
 
-  test('of a machine that stopped: all its processes are gone', async () => {
+  test('a reboot of the machine, after which no process of the job exists', async () => {
     const runner = await open();
     await runner.start(request());
     await started();
-    // The session of the job, and nothing else.
+    // Kills the session of the job, and nothing else.
     const [, , , session] = await statOf((await starts())[0]!);
     process.kill(-Number(session), 'SIGKILL');
     expect((await finished(runner)).message).toMatch(/killed, or the machine stopped/);
@@ -245,7 +245,7 @@ describe('an end without a report', () => {
     ['of another job', { job: 'multinic-agent-i-1-20200101000000' }],
     ['of another commit', { commit: oid('d'.repeat(40)) }],
     ['of another version', { version: 2 as unknown as 1 }],
-  ])('is what a report %s counts as', async (_, spoilt) => {
+  ])('a report %s counts as none', async (_, spoilt) => {
     const runner = await open();
     await layOut(spoilt);
     await letGo();
@@ -255,7 +255,7 @@ describe('an end without a report', () => {
     expect(status.message).toMatch(/a report that cannot be its own/);
   });
 
-  test('of an agent that could not even start', async () => {
+  test('an agent whose program fails at its start', async () => {
     let changes = 0;
     const runner = await open({
       token: () => Promise.reject(new Error('no token today')),
@@ -272,15 +272,15 @@ describe('an end without a report', () => {
     expect(await runner.list()).toEqual([]);
   });
 
-  test('of a program that does not exist', async () => {
+  test('an agent whose program does not exist', async () => {
     const runner = await open({ command: () => ['/nowhere/multinic'] });
     await runner.start(request());
     expect((await finished(runner)).message).toMatch(/exit code 127/);
   });
 });
 
-describe('withdrawing', () => {
-  test('a waiting job: it never starts', async () => {
+describe('the withdrawal', () => {
+  test('of a waiting job: the job never starts', async () => {
     const runner = await open();
     await JobFolder.create(join(dir, 'jobs'), request());
     expect(await only(runner)).toMatchObject({ phase: 'waiting' });
@@ -290,7 +290,7 @@ describe('withdrawing', () => {
     expect(await starts()).toEqual([]);
   });
 
-  test('a running one leaves it alone', async () => {
+  test('of a running job changes nothing', async () => {
     const runner = await open();
     await runner.start(request());
     await started();
@@ -298,7 +298,7 @@ describe('withdrawing', () => {
     expect(await only(runner)).toMatchObject({ phase: 'running' });
   });
 
-  test('at any instant of the start: it has run whole, or not at all', async () => {
+  test('at any instant of the start: the agent runs to its end, or not at all', async () => {
     const runner = await open();
     await letGo();
     let ran = 0;
@@ -312,13 +312,13 @@ describe('withdrawing', () => {
       if ((await only(runner)) !== undefined) ran += 1;
       await runner.forget(name);
     }
-    // Were one started after its withdrawal, it would need a moment.
+    // An agent that started after its withdrawal would appear after a moment.
     await pause(200);
     expect(await starts()).toHaveLength(ran);
   });
 });
 
-/** Another process that starts the job and stays, or dies at a named instant. */
+/** Starts the job from another process, which stays or dies at a named instant. */
 async function controller(killAt?: string): Promise<void> {
   const program = `
     import { ChildRunner } from '${SOURCE}/jobs.ts';
@@ -343,7 +343,7 @@ async function controller(killAt?: string): Promise<void> {
 }
 
 describe('a controller that is killed', () => {
-  test('leaves its agent running; the next one recognises it and hears of its end', async () => {
+  test('leaves its agent running; the next controller finds the agent and learns of its end', async () => {
     await controller();
     await started();
     let changes = 0;
@@ -385,7 +385,7 @@ describe('a controller that is killed', () => {
 });
 
 const CR = 'crs/production-cluster-network.yaml';
-/** As editors and our own programs save. */
+/** Saves a file by rename, as editors and our own programs do. */
 const replace = async (path: string): Promise<void> => {
   await writeFile(join(dir, `${path}.new~`), `${await readFile(join(dir, path), 'utf8')}#\n`);
   await rename(join(dir, `${path}.new~`), join(dir, path));
@@ -404,7 +404,7 @@ describe('a watch over the home', () => {
   });
   afterEach(() => watch.close());
 
-  /** Calls within the second after an edit. */
+  /** Number of calls within a second after an edit. */
   async function callsAfter(edit: () => Promise<void>): Promise<number> {
     calls = 0;
     await edit();
@@ -426,15 +426,15 @@ describe('a watch over the home', () => {
         for (let edit = 0; edit < 20; edit++) await appendFile(join(dir, CR), '#\n');
       },
     ],
-  ])('hears of %s', async (_, edit) => {
+  ])('notices %s', async (_, edit) => {
     expect(await callsAfter(edit)).toBe(1);
   });
 
-  test('hears of each of several saves by rename', async () => {
+  test('notices each of several saves by rename', async () => {
     for (let save = 0; save < 3; save++) expect(await callsAfter(() => replace(CR))).toBe(1);
   });
 
-  test('does not wait for the end of edits that never end', async () => {
+  test('calls back during edits that never pause', async () => {
     for (let edit = 0; edit < 20; edit++) {
       await appendFile(join(dir, CR), '#\n');
       await pause(50);
@@ -442,7 +442,7 @@ describe('a watch over the home', () => {
     expect(calls).toBeGreaterThan(0);
   });
 
-  test('does not hear what the controller and its agents write', async () => {
+  test('ignores files that the controller and its agents write', async () => {
     const runner = await open();
     await letGo();
     await runner.start(request());

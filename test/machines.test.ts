@@ -1,4 +1,4 @@
-// Machines that are replaced under their node's name: a new disk, a new VM, a copy of another one's disk.
+// Machines that are replaced under the name of their node: a new disk, a new VM, a copy of another machine's disk.
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -9,14 +9,14 @@ const ID_OF_ONE = 'i-0123456789abcdef0';
 const FIXTURE = join(import.meta.dirname, '../fixtures/local/nodes');
 const NETPLAN_0 = 'etc/netplan/90-multinic0.yaml';
 
-/** Gives a node the disk that its machine came with: no record, no file of ours, NICs with the kernel's names. */
+/** Gives a node a fresh disk: no host record, no managed file, NICs with the kernel's names. */
 async function reimage(local: LocalRun, node: string): Promise<void> {
   await rm(local.hostRoot(node), { recursive: true });
   await cp(join(FIXTURE, node, 'root'), local.hostRoot(node), { recursive: true });
 }
 
-describe('a machine is configured as a new one, and no person is asked', () => {
-  test('a new disk with the same UUID and machine ID: by a retry', async () => {
+describe('a machine is configured as a new one, without a confirmation:', () => {
+  test('a new disk with the same UUID and machine ID, by a retry', async () => {
     await using local = await LocalRun.start();
     const tip = await local.tip(ONE);
     await local.stop();
@@ -33,7 +33,7 @@ describe('a machine is configured as a new one, and no person is asked', () => {
     expect(await local.hostFile(ONE, NETPLAN_0)).toContain('192.168.100.10');
   });
 
-  test('a VM replaced under its name, with the machine ID of its template, another UUID and other MACs', async () => {
+  test('a new VM under the same name, with the machine ID of its template, another UUID and other MACs', async () => {
     await using local = await LocalRun.start();
     await local.stop();
     await reimage(local, ONE);

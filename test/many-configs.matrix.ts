@@ -15,7 +15,7 @@ import { Store } from '../src/store/store.ts';
 import { inventoryNode } from './support/fleet.ts';
 
 const COUNT = 500;
-/** A pass takes five seconds at most; a machine that other tests share takes longer. */
+/** Longest pass in milliseconds: five seconds, and more on a machine that other tests share. */
 const SHARED = 4;
 const SLICE_MS = 1_000;
 
@@ -63,43 +63,47 @@ function configOf(node: InventoryNode, index: number): ConfigObject {
   };
 }
 
-test('the first pass over 500 CRs is many: outcomes and Jobs go between', { timeout: 300_000 }, async () => {
-  const nodes = Array.from({ length: COUNT }, (_, index) => inventoryNode(`m${index}`));
-  const configs = nodes.map(configOf);
-  const jobs = new EndingJobs();
-  const context = new ControllerContext({
-    store,
-    inventory: { list: async () => nodes, setPaused: async () => undefined },
-    sink: {
-      read: async () => undefined,
-      write: async () => undefined,
-      remove: async () => undefined,
-      emit: async () => undefined,
-    },
-    passTrigger: new PassTrigger(),
-    log: pino({ level: 'silent' }),
-    sliceMs: SLICE_MS,
-  });
-  const source = { list: async () => ({ configs, doubt: () => undefined }) };
-  const pass = new Pass({ context, source, runner: jobs });
-  const passes: { ms: number; started: number; recorded: number; behind: number }[] = [];
-  const whole = performance.now();
-  for (let behind = COUNT; behind > 0;) {
-    const began = performance.now();
-    behind = (await pass.run()).snapshot.report.behind.size;
-    const ms = Math.round(performance.now() - began);
-    const recorded = (await store.reader.refs(OUTCOMES)).size;
-    passes.push({ ms, started: jobs.started.length, recorded, behind });
-  }
-  const longest = Math.max(...passes.map(({ ms }) => ms));
-  const seconds = ((performance.now() - whole) / 1000).toFixed(1);
-  console.log(`${COUNT} CRs: ${passes.length} passes in ${seconds} s, the longest ${longest} ms`);
-  expect((await store.reader.refs('refs/heads/node/')).size).toBe(COUNT);
-  expect(passes.length).toBeGreaterThan(2);
-  // Every pass starts Jobs, and the next one records their outcomes.
-  for (const [index, { started, recorded }] of passes.entries()) {
-    expect(started).toBeGreaterThan(passes[index - 1]?.started ?? 0);
-    expect(recorded).toBe(passes[index - 1]?.started ?? 0);
-  }
-  expect(longest).toBeLessThan(SHARED * 5_000);
-});
+test(
+  'the first pass over 500 CRs is split into many: outcomes are recorded and Jobs start in between',
+  { timeout: 300_000 },
+  async () => {
+    const nodes = Array.from({ length: COUNT }, (_, index) => inventoryNode(`m${index}`));
+    const configs = nodes.map(configOf);
+    const jobs = new EndingJobs();
+    const context = new ControllerContext({
+      store,
+      inventory: { list: async () => nodes, setPaused: async () => undefined },
+      sink: {
+        read: async () => undefined,
+        write: async () => undefined,
+        remove: async () => undefined,
+        emit: async () => undefined,
+      },
+      passTrigger: new PassTrigger(),
+      log: pino({ level: 'silent' }),
+      sliceMs: SLICE_MS,
+    });
+    const source = { list: async () => ({ configs, doubt: () => undefined }) };
+    const pass = new Pass({ context, source, runner: jobs });
+    const passes: { ms: number; started: number; recorded: number; behind: number }[] = [];
+    const whole = performance.now();
+    for (let behind = COUNT; behind > 0;) {
+      const began = performance.now();
+      behind = (await pass.run()).snapshot.report.behind.size;
+      const ms = Math.round(performance.now() - began);
+      const recorded = (await store.reader.refs(OUTCOMES)).size;
+      passes.push({ ms, started: jobs.started.length, recorded, behind });
+    }
+    const longest = Math.max(...passes.map(({ ms }) => ms));
+    const seconds = ((performance.now() - whole) / 1000).toFixed(1);
+    console.log(`${COUNT} CRs: ${passes.length} passes in ${seconds} s, the longest ${longest} ms`);
+    expect((await store.reader.refs('refs/heads/node/')).size).toBe(COUNT);
+    expect(passes.length).toBeGreaterThan(2);
+    // Every pass starts Jobs, and the next one records their outcomes.
+    for (const [index, { started, recorded }] of passes.entries()) {
+      expect(started).toBeGreaterThan(passes[index - 1]?.started ?? 0);
+      expect(recorded).toBe(passes[index - 1]?.started ?? 0);
+    }
+    expect(longest).toBeLessThan(SHARED * 5_000);
+  },
+);

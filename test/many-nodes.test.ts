@@ -16,7 +16,7 @@ const COUNT = 450;
 const NAMES = Array.from({ length: COUNT }, (_, index) => `node-${String(index).padStart(3, '0')}`);
 const FILE = 'etc/netplan/90-multinic0.yaml';
 
-/** The bounds of the issue, for a machine that does nothing else; tests share theirs. */
+/** Limits for an idle machine, with room for the tests that share it. */
 const SHARED = 4;
 const ROLLBACK_MS = SHARED * 5_000;
 const PUSH_MS = SHARED * 10_000;
@@ -48,7 +48,7 @@ beforeAll(async () => {
 
 afterAll(() => fleet[Symbol.asyncDispose]());
 
-test('a change of all is rolled back in one write; a node that moved on is left alone', async () => {
+test('a change of all nodes is rolled back in one write; a node with a later commit is left alone', async () => {
   wish(1400);
   const { main } = await fleet.pass();
   const held = (await fleet.commands.rollback('node-007', undefined, BY)) as Moved;
@@ -72,7 +72,7 @@ test('a change of all is rolled back in one write; a node that moved on is left 
   fleet.now += 2 * HOUR_MS;
 });
 
-test('a push of all lands in one record, and says what it changes', async () => {
+test('a push to all nodes is accepted with one audit record, and describes its changes', async () => {
   await fleet.stop();
   const store = await Store.open(join(fleet.dir, 'store.git'), { clock: () => fleet.now });
   const server = await serveStore(store, { policy: new NodeBranchPolicy(() => fleet.now) });

@@ -1,4 +1,4 @@
-// A hundred lives of thirty steps. MODEL_SEED chooses others; a failing life is printed as its steps.
+// A hundred random histories of thirty steps each. MODEL_SEED chooses others; a failing history is printed as its steps.
 
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

@@ -1,12 +1,12 @@
-// A few lives with fixed seeds; npm run test:matrix has a hundred.
+// A few random histories with fixed seeds; `npm run test:matrix` runs a hundred.
 
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { lives, live } from './support/model.ts';
 import { entryFor, Fleet } from './support/fleet.ts';
 
-describe('a life of CR edits, pushes, reverts, commands and crashes ends where the model says', () => {
-  test.each(fc.sample(lives(30), { seed: 20260101, numRuns: 3 }))('life %#', async (...steps) => {
+describe('random CR edits, pushes, reverts, commands and crashes end in the state of the model:', () => {
+  test.each(fc.sample(lives(30), { seed: 20260101, numRuns: 3 }))('history %#', async (...steps) => {
     await expect(live(steps)).resolves.toBeUndefined();
   });
 });
@@ -14,7 +14,7 @@ describe('a life of CR edits, pushes, reverts, commands and crashes ends where t
 describe("branches are a function of main's commits", () => {
   const NODES = ['a', 'b', 'c'];
   const NO_GUARD = { fraction: 1, minimum: 1000 };
-  /** Entries move between CRs, two CRs want one node, IDs are missing, nodes are named twice. */
+  /** Entries move between CRs, two CRs claim one node, IDs are missing, a node has two entries. */
   const entry = fc.record({
     node: fc.constantFrom(...NODES),
     mtu: fc.constantFrom(1400, 1500, null, 12),
@@ -56,7 +56,7 @@ describe("branches are a function of main's commits", () => {
   );
 });
 
-/** What a branch's commits are, and which commit of main each comes from. */
+/** Kind of each commit of a branch, and the commit of main that each comes from. */
 function log(fleet: Fleet, node: string): Promise<string> {
   const format = '%T %s %(trailers:key=Change,key=Main-Commit,valueonly,separator=%x20)';
   return fleet.git(['log', `--format=${format}`, `node/${node}`]).catch(() => 'not born');

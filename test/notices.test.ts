@@ -1,4 +1,4 @@
-// The licences of what we ship: whoever gets the image or the npm package gets them too.
+// Licences of the packages in the bundle: the image and the npm package contain them.
 
 import { execa } from 'execa';
 import { glob, readFile } from 'node:fs/promises';
@@ -16,7 +16,7 @@ interface Manifest {
   readonly license: string;
 }
 
-/** Folders of the packages that the source maps of the bundle name: a list that the build's own list cannot be. */
+/** Folders of the packages that the source maps of the bundle name, a list that does not depend on the build's own list. */
 async function packagesInBundle(): Promise<string[]> {
   const folders = new Set<string>();
   for await (const file of glob('dist/**/*.map', { cwd: ROOT })) {
@@ -48,7 +48,7 @@ test('every package in the bundle has its licence and its text in THIRD-PARTY-NO
   expect(found.size).toBe(folders.length);
 });
 
-test('a licence text is the one that the package ships', async () => {
+test('a licence text is the text that the package ships', async () => {
   const text = (await readFile(join(ROOT, 'node_modules/isomorphic-git/LICENSE.md'), 'utf8')).trim();
   expect(await readFile(NOTICES, 'utf8')).toContain(text);
 });
@@ -61,7 +61,7 @@ test('the npm package has our licence, the notice and the licences of others', a
   );
 });
 
-test('the image has them beside the bundle', async () => {
+test('the image has the notices beside the bundle', async () => {
   expect(await readFile(join(ROOT, 'Dockerfile'), 'utf8')).toMatch(
     /^COPY --from=dist \/src\/dist \/opt\/multinic\/$/m,
   );

@@ -1,4 +1,4 @@
-// 5,000 nodes and a clock that the test moves: how many observations begin, and when.
+// Rate of observations of 5,000 nodes, with a clock that the test moves.
 
 import { oid } from './support/oid.ts';
 import { expect, test } from 'vitest';
@@ -15,13 +15,13 @@ const A = oid('a'.repeat(40));
 const IDLE: Decision = { due: false, reason: 'UpToDate' };
 const RUN: Decision = { due: true, attempt: 1, stampSeconds: 1, expectedRecord: A, requested: false };
 
-/** A controller's view of a fleet. `restart` forgets what is in memory; `lose` forgets observed.json too. */
+/** The controller's state of a fleet. `restart` drops the memory; `lose` drops observed.json as well. */
 class Fleet {
   now = T0;
   boots = new Map<number, string>();
   readonly seen = new Map<number, Seen>();
   readonly #nodes: ObservableNode[] = [];
-  /** Nodes that have a run, which is never looked at meanwhile. */
+  /** Nodes with a run. They are not observed meanwhile. */
   readonly running = new Set<number>();
   readonly startedAt: number[] = [];
   readonly #active = new Map<number, number>();
@@ -86,7 +86,7 @@ function fullest(times: readonly number[], ms: number): number {
   return Math.max(0, ...[...counts.values()].map(({ length }) => length));
 }
 
-test('an hourly interval begins two a second at most, and a restart makes no storm', () => {
+test('an hourly interval starts at most two observations a second, also after a restart', () => {
   const fleet = new Fleet();
   const startedIn = (minutes: number): number => {
     const before = fleet.startedAt.length;
@@ -106,7 +106,7 @@ test('an hourly interval begins two a second at most, and a restart makes no sto
   expect(fullest(fleet.startedAt, 1000)).toBeLessThanOrEqual(2);
 }, 120_000);
 
-test('5,000 reboots at once are worked off two a second, and nodes with a run are left to it', () => {
+test('5,000 reboots at once: two observations start each second, and none for nodes with a run', () => {
   const fleet = new Fleet();
   for (let node = 0; node < NODES; node += 1) {
     fleet.seen.set(node, { at: T0 - MINUTE, ...idsOf(undefined) });
@@ -120,7 +120,7 @@ test('5,000 reboots at once are worked off two a second, and nodes with a run ar
   expect(booted.length).toBeGreaterThanOrEqual(340);
 }, 120_000);
 
-test('fifty nodes that boot together are looked at within a minute', () => {
+test('fifty nodes that boot together are observed within a minute', () => {
   const fleet = new Fleet();
   for (let node = 0; node < NODES; node += 1) fleet.seen.set(node, { at: T0 - MINUTE, ...idsOf(undefined) });
   for (let node = 0; node < 50; node += 1) fleet.boots.set(node, 'second');

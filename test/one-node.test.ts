@@ -1,4 +1,4 @@
-// One node's trouble stays that node's: its name, its branch, its pace.
+// A fault of one node affects no other node: its name, its branch, its slowness.
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -35,7 +35,7 @@ test.each([250, 251, 252, 253])('a node with a name of %d characters', async (le
   expect(await fleet.mtu('a')).toBe(1400);
 });
 
-test('a branch that git cannot write', async () => {
+test('git cannot write the branch of one node', async () => {
   await using fleet = await Fleet.open(NAMES);
   const folder = join(fleet.dir, 'store.git/refs/heads/node/f');
   await mkdir(folder, { recursive: true });
@@ -51,7 +51,7 @@ test.each<['write' | 'writeEach', string]>([
   ['write', 'with main'],
   ['writeEach', 'after main, because two CRs changed'],
 ])(
-  'a branch that moves while all are written (%s, %s): the others are written, and it is decided anew',
+  'a branch that moves during a write of all (%s, %s): the others are written, and this node is decided again',
   async (method) => {
     await using fleet = await Fleet.open([...NAMES, 'z']);
     const want = (mtu: number): void => {
@@ -68,7 +68,7 @@ test.each<['write' | 'writeEach', string]>([
     const original = Store.prototype[method] as (this: Store, batch: Batch) => Promise<never>;
     let rolledBack = false;
     const spy = vi.spyOn(Store.prototype, method).mockImplementation(async function (this: Store, batch) {
-      // The first write of branches finds that somebody rolled d back just before.
+      // The first write of branches meets a rollback of d that somebody made just before.
       if (!rolledBack && batch.moves.length >= NAMES.length) {
         rolledBack = true;
         await fleet.commands.rollback('d', undefined, BY);
@@ -82,12 +82,12 @@ test.each<['write' | 'writeEach', string]>([
     expect(events.filter(({ node }) => node !== 'd').every(({ type }) => type === 'Committed')).toBe(true);
     expect(events.filter(({ node }) => node === 'd').map(({ type }) => type)).toEqual(['HoldEnded']);
     for (const name of NAMES) expect(await fleet.mtu(name)).toBe(1300);
-    // Nobody says it twice, and nothing is left to do.
+    // The next pass reports nothing again, and has nothing to do.
     expect((await fleet.pass()).events).toEqual([]);
   },
 );
 
-test("a failure of the store itself is nobody's: no node has a problem", async () => {
+test('a failure of the store itself is reported as no problem of a node', async () => {
   await using fleet = await Fleet.open(NAMES);
   fleet.want('cr', all(1500));
   const spies = [vi.spyOn(Store.prototype, 'write'), vi.spyOn(Store.prototype, 'writeEach')];
@@ -102,7 +102,7 @@ test("a failure of the store itself is nobody's: no node has a problem", async (
   expect(events).toHaveLength(NAMES.length);
 });
 
-test('texts that YAML writes otherwise make one commit, also for the next process', async () => {
+test('texts that YAML spells in several ways make one commit, also for the next process', async () => {
   await using fleet = await Fleet.open(['a']);
   const texts = [' \n', '\n \n', '  x\n\n', '\n x', '\uFEFF', ' #\n', '\t', '\r\n', ' ', ''];
   const entries = texts.map((text, index) => ({ attachedNodeId: `i-${index}`, attachedNodeName: text }));
@@ -115,7 +115,7 @@ test('texts that YAML writes otherwise make one commit, also for the next proces
   expect((await fleet.pass()).main.commit).toBe(main.commit);
 });
 
-test('a commit of two committers and of a date that no calendar has stops no pass', async () => {
+test('a commit with two committers and an impossible date stops no pass', async () => {
   await using fleet = await Fleet.open(['a', 'b']);
   fleet.want('cr', all(1500, ['a', 'b']));
   await fleet.pass();

@@ -1,4 +1,4 @@
-// A release as its users take it: two builds with the same bytes, the checksums, and the npm package alone in a folder.
+// A release from outside: two builds have the same bytes, the checksums fit, and the npm package works alone in a folder.
 
 import { execa } from 'execa';
 import { access, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -39,7 +39,7 @@ function read(name: string): Promise<string> {
   return readFile(join(release, name), 'utf8');
 }
 
-test('a second build of the same commit has the same bytes, and takes the place of the first', async () => {
+test('a second build of the same commit has the same bytes, and replaces the first', async () => {
   const sums = await read('SHA256SUMS');
   await writeFile(join(release, 'of-an-earlier-version'), '');
   await build(release);
@@ -61,7 +61,7 @@ test('SHA256SUMS has every file but itself, and sha256sum verifies them', async 
   await execa('sha256sum', ['--check', '--strict', '--quiet', 'SHA256SUMS'], { cwd: release });
 });
 
-test('the README names every file, and says of what is not there why', async () => {
+test('the README names every file, and says why a file is left out', async () => {
   const readme = await read('README.md');
   const names = (await readdir(release)).filter((name) => !['README.md', 'SHA256SUMS'].includes(name));
   expect(names.filter((name) => !readme.includes(`| \`${name}`))).toEqual([]);
@@ -106,7 +106,7 @@ test('the npm package works alone in an empty folder, offline', async () => {
   await access(linked, constants.X_OK);
 });
 
-test('the bill of materials has every package that the notices name, and none of the development', async () => {
+test('the bill of materials has every package that the notices name, and no development dependency', async () => {
   const sbom = JSON.parse(await read(`multinic-agent-${version}.cdx.json`)) as {
     metadata: { component: { version: string } };
     components: { 'bom-ref': string }[];
@@ -136,7 +136,7 @@ test('the manifest for krew names the npm package by its checksum', async () => 
   expect(stdout.split('\n')).toContain(`package/${bin}`);
 });
 
-test('a folder with files of somebody else is left as it is', async () => {
+test('a folder with foreign files is left as it is', async () => {
   const other = join(dir, 'other');
   await mkdir(other);
   await writeFile(join(other, 'thesis.txt'), 'mine');
@@ -144,7 +144,7 @@ test('a folder with files of somebody else is left as it is', async () => {
   expect(await readdir(other)).toEqual(['thesis.txt']);
 });
 
-test('without helm the chart is left out; a helm that is named and does not run is an error', async () => {
+test('without helm the chart is left out; a named helm that does not run is an error', async () => {
   const empty = join(dir, 'empty');
   await mkdir(empty);
   vi.stubEnv('HELM', '');
@@ -155,7 +155,7 @@ test('without helm the chart is left out; a helm that is named and does not run 
   await expect(findHelm()).rejects.toThrow(/HELM=\/nowhere\/helm does not run/);
 });
 
-test('names of an example are known as such, and a wrong name is refused', async () => {
+test('example names are recognised, and a wrong name is refused', async () => {
   const names = await readNames(NAMES);
   const own = {
     registry: 'quay.io/acme',

@@ -1,4 +1,4 @@
-// The script of the host's own restore, judged by shellcheck: restore.sh alone, and with the data of a change.
+// shellcheck of the script of the host's own restore: restore.sh alone, and with the data of a change.
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -52,7 +52,7 @@ test('the script of a change', () => {
   using folder = new Folder();
   const file = join(folder.path, 'restore.sh');
   writeFileSync(file, restoreScript(PENDING));
-  // The directive of restore.sh stands at the head of a file only.
+  // shellcheck reads the directive of restore.sh only at the beginning of a file.
   expect(complaints(file, '--exclude=SC2317,SC2329')).toBe('');
 });
 

@@ -1,5 +1,5 @@
-// Nodes that leave, as with an autoscaler: their history stays, no pass looks at them, and whoever comes back is looked
-// at again.
+// Nodes that leave the home, as with an autoscaler: their history stays, no pass reads it, and a node that comes back
+// is read again.
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { LocalRun, NODES } from './support/local.ts';
 const [ONE, TWO, THREE] = NODES;
 const NETPLAN_0 = 'etc/netplan/90-multinic0.yaml';
 
-/** Takes a node out of the home. */
+/** Removes a node from the home. */
 function leave(fleet: Fleet, name: string): void {
   fleet.inventory.splice(
     fleet.inventory.findIndex((node) => node.name === name),
@@ -19,7 +19,7 @@ function leave(fleet: Fleet, name: string): void {
   );
 }
 
-test('a node that left retires a day after its last commit, costs no pass, and comes back with its history', async () => {
+test('a node that left retires a day after its last commit, is read by no pass, and comes back with its history', async () => {
   await using fleet = await Fleet.open(['a', 'b', 'c']);
   fleet.want('cr', { a: 1500, b: 1500, c: 1500 });
   await fleet.pass();
@@ -32,7 +32,7 @@ test('a node that left retires a day after its last commit, costs no pass, and c
   const { tip } = await fleet.branch('b');
   expect(tip.subject).toMatch(/^b: remove multinic0/);
 
-  // One second early, then in time. A node that a CR names does not retire.
+  // First one second too early, then in time. A node that a CR names does not retire.
   fleet.now = tip.committer.time * 1000 + 24 * HOUR_MS - 1000;
   await fleet.pass();
   expect((await fleet.pass()).retired).toBe(0);
@@ -48,13 +48,13 @@ test('a node that left retires a day after its last commit, costs no pass, and c
   expect(looked).toContain('a');
   reads.mockRestore();
   known.mockRestore();
-  // No command for all nodes moves it.
+  // A command for all nodes leaves the retired node as it is.
   const by = { name: 'Bob', email: 'bob@example.org', principal: 'operator' };
   const { moved, skipped } = await fleet.commands.rerender([], undefined, by);
   expect([...moved, ...skipped].map(({ node }) => node)).not.toContain('b');
   expect((await fleet.branch('b')).tip.oid).toBe(tip.oid);
 
-  // The next process reads the branch once, and leaves it out as well.
+  // The next process reads the branch once, and then leaves the node out as well.
   await fleet.restart();
   await fleet.pass();
   expect((await fleet.pass()).retired).toBe(1);
@@ -66,7 +66,7 @@ test('a node that left retires a day after its last commit, costs no pass, and c
   expect((await fleet.branch('b')).tip.parents).toEqual([tip.oid]);
 });
 
-test('a push to the branch of a retired node is looked at', async () => {
+test('a push to the branch of a retired node is read', async () => {
   await using fleet = await Fleet.open(['a', 'b']);
   fleet.want('cr', { a: 1500, b: 1500 });
   await fleet.pass();
@@ -82,7 +82,7 @@ test('a push to the branch of a retired node is looked at', async () => {
   expect([retired, branches.get('b')?.network.length]).toEqual([0, 1]);
 });
 
-test('a machine that comes back after its node retired is cleaned; status names it as what it is', async () => {
+test('a machine that comes back after its node retired is cleaned, and status shows it as a node without a CR', async () => {
   await using local = await LocalRun.start({ args: ['--retire-after', '0'] });
   const inventory = join(local.dir, 'inventory.yaml');
   const whole = await readFile(inventory, 'utf8');
@@ -112,7 +112,7 @@ test('a machine that comes back after its node retired is cleaned; status names 
   expect(await local.run('status', TWO)).toMatch(new RegExp(`^Only history: ${TWO}`, 'm'));
 });
 
-/** inventory.yaml without a node. */
+/** Content of inventory.yaml without a node. */
 function without(text: string, name: string): string {
   const items = text.split(/^(?= *- )/m);
   const rest = items.filter((item) => !item.includes(`name: ${name}`));

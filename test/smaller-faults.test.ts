@@ -1,4 +1,4 @@
-// Small faults that were tried on the product once: a text of blanks, a name that git would read as a revision, a
+// Small faults found by trying the product: a text of blanks, a name that git reads as a revision, a
 // process that cannot start.
 
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ test.each([' \n', '\n  \n', '  \ttext\n ', '\u0085'])(
   },
 );
 
-test('a name that git would read as a revision is the name of no node', async () => {
+test('a name that git reads as a revision is the name of no node', async () => {
   await using fleet = await Fleet.open(['a']);
   fleet.want('cr', { a: 1500 });
   await fleet.pass();
@@ -39,7 +39,7 @@ test('a reader whose git cannot start rejects, and the process goes on', async (
   } finally {
     vi.unstubAllEnvs();
   }
-  // The next question starts git anew.
+  // The next read starts git again.
   expect(await reader.ref('refs/heads/main')).toMatch(/^[0-9a-f]{40}$/);
   await reader.close();
 });

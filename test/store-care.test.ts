@@ -1,4 +1,4 @@
-// Maintenance, backup and restore: what is done to a store as a whole.
+// Maintenance, backup and restore of a whole store.
 
 import type { Oid } from '../src/api/oid.ts';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
@@ -39,13 +39,13 @@ function unreachable(dir: string): string[] {
   return found.split('\n').filter((line) => line.startsWith('unreachable'));
 }
 
-test('a write that loses leaves nothing behind, or maintenance takes it away beside pushes', async () => {
+test('a refused write leaves no objects, or maintenance removes them, also during a push', async () => {
   await inStore(async (store) => {
     const { dir } = store;
     await writeValue(store, 1);
     await maintain(store);
     expect(store.hasUnreferenced).toBe(false);
-    // What has lost before it begins writes no object at all.
+    // A write that is refused before it begins writes no object.
     const [ref = '', other = ''] = VALUE_REFS;
     const tips = await store.reader.refs('refs/heads/');
     const batchFrom = (from: Oid): Batch => {
@@ -69,7 +69,7 @@ test('a write that loses leaves nothing behind, or maintenance takes it away bes
     });
     expect(unreachable(dir)).toEqual([]);
 
-    // A ref that moves once the objects are written: the other is written all the same.
+    // One ref moves after the objects are written: the other ref is written all the same.
     const sync = vi.spyOn(FolderSync.prototype, 'objects').mockImplementationOnce(async () => {
       const tip = tips.get(ref)!;
       const identity = ['-c', 'user.name=x', '-c', 'user.email=x@example.org'];
@@ -89,7 +89,7 @@ test('a write that loses leaves nothing behind, or maintenance takes it away bes
     expect(store.hasUnreferenced).toBe(true);
     expect(unreachable(dir).length).toBeGreaterThan(0);
 
-    // A push is under way: it is not waited for, and nothing is taken away beneath it.
+    // During a push, maintenance does not wait and removes none of its objects.
     const push = spawn('flock', ['-s', store.lockFile, 'sh', '-c', 'echo; exec cat'], {
       stdio: ['pipe', 'pipe', 'ignore'],
     });
@@ -105,7 +105,7 @@ test('a write that loses leaves nothing behind, or maintenance takes it away bes
   });
 });
 
-test('maintenance packs everything, prunes what no ref reaches, and an open reader goes on', async () => {
+test('maintenance packs everything and prunes unreachable objects, and an open reader goes on', async () => {
   await inStore(async (store, folder) => {
     const { dir } = store;
     const reader = openReader(dir);
@@ -134,7 +134,7 @@ test('maintenance packs everything, prunes what no ref reaches, and an open read
   });
 });
 
-test('maintenance is due after so many commits, or when the process before left as many', async () => {
+test('maintenance is due after a number of commits, also if the process before made them', async () => {
   await inStore(async (store) => {
     const maintenance = new Maintenance(store, 2 * VALUE_REFS.length);
     expect(await maintenance.runIfDue()).toBe(false);
@@ -151,7 +151,7 @@ test('maintenance is due after so many commits, or when the process before left 
 test('maintenance does not wait for a push that holds the lock', async () => {
   await inStore(async (store) => {
     await writeValue(store, 1);
-    // A push: it holds the lock while its record is written, and that waits for its turn among the writes.
+    // A push holds the lock while its audit record waits for its turn among the writes.
     const push = spawn('flock', ['-s', '-F', store.lockFile, 'cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
     push.stdin.write('holding\n');
     await new Promise((resolve) => push.stdout.once('data', resolve));
@@ -194,7 +194,7 @@ test('a backup restores every ref and object into a new folder', async () => {
   });
 });
 
-test('a restore replaces a store only when told to, and fences the controller that still runs on it', async () => {
+test('a restore replaces a store only with --force, and fences a controller that still runs on it', async () => {
   await inStore(async (store, folder) => {
     const file = join(folder, 'store.bundle');
     await writeValue(store, 1);
@@ -214,7 +214,7 @@ test('a restore replaces a store only when told to, and fences the controller th
   });
 });
 
-test('a restore that is killed before the end leaves what was there, and the next one goes through', async () => {
+test('a restore that is killed before its end leaves the old store, and the next restore succeeds', async () => {
   await inStore(async (store, folder) => {
     const file = join(folder, 'store.bundle');
     await writeValue(store, 1);

@@ -6,7 +6,7 @@ const POINTS = ['import', 'imported', 'transaction', 'moved', 'durable'];
 
 test.each(POINTS)('killed at store.%s at each of its first occurrences', async (point) => {
   await inFolder(async (folder) => {
-    // 1: the birth of main; then one for each batch, on a store that the run before has left.
+    // The first occurrence creates main, each later one is of a batch, on the store that the run before has left.
     for (let nth = 1; nth <= 12; nth += 1) {
       const dir = join(folder, `${nth}.git`);
       const writer = startWriter(dir, 100, { MULTINIC_KILL_AT: `store.${point}#${nth}` });
@@ -37,7 +37,7 @@ test('a writer killed at 150 random instants, on one store', async () => {
 });
 
 const SYSCALLS = {
-  // It names objects by link and unlink.
+  // git names objects by link and unlink.
   'fast-import': ['openat', 'fsync', 'link', 'unlink', 'write'],
   'update-ref': ['openat', 'fsync', 'rename', 'unlink', 'write'],
 };
@@ -45,7 +45,7 @@ const KILLS = Object.entries(SYSCALLS).flatMap(([command, syscalls]) =>
   syscalls.map((syscall) => ({ command, syscall })),
 );
 
-test.each(KILLS)('git $command killed at each $syscall until it has no more', async (kill) => {
+test.each(KILLS)('git $command killed at each of its calls of $syscall', async (kill) => {
   let reached = 0;
   for (let nth = 1; nth <= 40; nth += 1) {
     let survived = false;

@@ -1,4 +1,4 @@
-// git killed at a system call, by strace; store-crash.test.ts kills the writer itself.
+// strace kills git at a system call; store-crash.test.ts kills the writer itself.
 
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -7,7 +7,7 @@ import { acknowledged, expectRecovered, inFolder, leftovers, startWriter } from 
 import { codeOf } from './support/store-values.ts';
 import { Batch } from '../src/store/model/batch.ts';
 
-// Each checkpoint of a write, and whether the refs have moved by then. `#4`: opening and birth pass the first ones.
+// Each checkpoint of a write, and whether the refs have moved by then. `#4`: opening the store and creating main pass the first three.
 const CHECKPOINTS = [
   ['store.import#4', false],
   ['store.imported#4', false],
@@ -55,7 +55,7 @@ test('a writer killed at any time loses nothing that it acknowledged, while its 
   });
 });
 
-test('a writer that was stopped and goes on after another took over is fenced and moves nothing', async () => {
+test('a suspended writer that resumes after another took over is fenced and moves nothing', async () => {
   await inFolder(async (folder) => {
     const dir = join(folder, 'store.git');
     const old = startWriter(dir, 1_000_000);
@@ -129,7 +129,7 @@ test('many new branches, killed between the transaction and the one rename that 
   });
 });
 
-test('of two stores on one folder the older is fenced with its next write', async () => {
+test('of two stores on one folder, the older is fenced at its next write', async () => {
   await inFolder(async (folder) => {
     const dir = join(folder, 'store.git');
     let fenced = 0;

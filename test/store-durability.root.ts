@@ -8,7 +8,7 @@ import { codeOf, valuesOf, VALUE_REFS, writeValue } from './support/store-values
 
 interface Call {
   readonly name: string;
-  /** First path of the call: what is synced, or what is renamed or linked. */
+  /** First path of the call: the file that is synced, renamed or linked. */
   readonly from: string;
   readonly to: string;
 }
@@ -34,7 +34,7 @@ function parseTrace(text: string, dir: string): Call[] {
   return calls;
 }
 
-test('what is acknowledged was fsynced before: objects, their folders, refs, their folders, in this order', async () => {
+test('a write is acknowledged after fsyncs of objects, their folders, refs and their folders, in this order', async () => {
   await inFolder(async (folder) => {
     const dir = join(folder, 'store.git');
     const trace = join(folder, 'trace');
@@ -114,7 +114,7 @@ async function onSmallDisk(check: (folder: string) => Promise<void>): Promise<vo
   });
 }
 
-test('below 64 MiB nothing is written, and with room again it goes on by itself', async () => {
+test('below 64 MiB nothing is written, and writing goes on by itself when there is room', async () => {
   await onSmallDisk(async (folder) => {
     const store = await Store.open(join(folder, 'store.git'));
     await writeValue(store, 1);

@@ -63,7 +63,7 @@ test('a new store has a main that plain git can clone', async () => {
   });
 });
 
-test('a batch of two branches is there whole, and reads back as it was written', async () => {
+test('a batch of two branches is written whole, and reads back unchanged', async () => {
   await inStore(async (store, dir) => {
     const main = await store.reader.ref('refs/heads/main');
     const batch = new Batch();
@@ -172,7 +172,7 @@ test('files are replaced, shared by id and removed', async () => {
   });
 });
 
-test('a lost race moves nothing, names the refs, and the next write goes on', async () => {
+test('a write that meets newer refs moves nothing and names them, and the next write succeeds', async () => {
   await inStore(async (store, dir) => {
     const first = new Batch();
     first.move(NODE, first.commit(commitOf({})), null);
@@ -214,7 +214,7 @@ test('writes of one process wait for each other, so a decision made in turn neve
   });
 });
 
-test('many new branches are written at once, beside those that are there', async () => {
+test('many new branches are written at once, beside existing ones', async () => {
   await inStore(async (store, dir) => {
     const names = Array.from({ length: BULK_CREATIONS + 50 }, (_, index) => `refs/heads/node/bulk-${index}`);
     const one = new Batch();
@@ -265,7 +265,7 @@ test('commit times never go back when the clock does', async () => {
   );
 });
 
-test('hostile texts stay in their places', async () => {
+test('hostile texts in names, subjects and trailers stay in their fields', async () => {
   await inStore(async (store, dir) => {
     const batch = new Batch();
     const mark = batch.commit(
@@ -316,7 +316,7 @@ test.each([
   },
 );
 
-test('pushes are recorded one after the other, whoever comes first', async () => {
+test('pushes are recorded one after the other, in any order', async () => {
   await inStore(async (store) => {
     const principal = { name: 'operator', role: 'write' } as const;
     const zero = oid('0'.repeat(40));
@@ -338,7 +338,7 @@ test('pushes are recorded one after the other, whoever comes first', async () =>
   });
 });
 
-test('a reader whose git is killed asks again', async () => {
+test('a reader whose git is killed starts git again', async () => {
   await inStore(async (store, dir) => {
     const tip = (await store.reader.ref('refs/heads/main'))!;
     const reader = openReader(dir);
@@ -365,7 +365,7 @@ test('a folder that is no store is an error, not an endless wait', async () => {
   });
 });
 
-test('what is not text, or not there, is named', async () => {
+test('an error names a file that is not text, or a missing object', async () => {
   await inStore(async (store, dir) => {
     writeFileSync(`${dir}.bytes`, Buffer.from([0xff, 0xfe]));
     const binary = oid(git(dir, 'hash-object', '-w', `${dir}.bytes`).trim());

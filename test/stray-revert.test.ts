@@ -1,4 +1,4 @@
-// A revert by plain git that lands in another interface's file, because git takes the two files for one that was renamed.
+// A revert by plain git that changes another interface's file, because git takes the two files for a rename.
 
 import { oid } from './support/oid.ts';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { Fleet, HOUR_MS } from './support/fleet.ts';
 const A = '02:00:00:00:00:0a';
 const B = '02:00:00:00:00:0b';
 
-test('is refused, and git revert without renames does not do it', async () => {
+test('is refused, and git revert without rename detection reverts the right file', async () => {
   await using fleet = await Fleet.open(['a']);
   const want = (macAddress: string, name: string, mtu: number): void =>
     fleet.write('cr', {
@@ -41,7 +41,7 @@ test('is refused, and git revert without renames does not do it', async () => {
       reject: false,
       all: true,
     });
-  // Before git 2.50 the usual strategy, ort, passes over the option.
+  // Before git 2.50 the usual strategy, ort, ignores the option.
   const careful = await git('revert', '--no-edit', '--strategy=recursive', '-X', 'no-renames', edit);
   expect(careful.all).toMatch(/CONFLICT \(modify\/delete\)/);
   await git('revert', '--abort');
@@ -66,7 +66,7 @@ test('is refused, and git revert without renames does not do it', async () => {
     ),
   });
 
-  // The revert of what the branch's newest commit did is as good as ever.
+  // A revert of the branch's newest commit still works.
   await git('reset', '-q', '--hard', tip);
   expect((await git('revert', '--no-edit', 'HEAD')).exitCode).toBe(0);
   const { stdout: right } = await git('rev-parse', 'HEAD');

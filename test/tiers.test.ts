@@ -1,4 +1,4 @@
-// The commands that run the tests: what they ask of a machine, and what they count.
+// The commands that run the tests: their demands on a machine, and their counts.
 
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -62,7 +62,7 @@ test('the tally is the sum of its lines', () => {
   expect(tallyLine(readTally(file))).toBe('15 passed, 1 failed, 2 skipped');
 });
 
-test('what CI prints at its end is the same sum', () => {
+test("CI's last line has the same sum", () => {
   const script = readFileSync(join(import.meta.dirname, '../.ci/run'), 'utf8');
   const sum = /^sum\(\) \{$[^]*?^\}$/m.exec(script)?.[0] ?? '';
   const file = join(folder, 'tally');
@@ -71,7 +71,7 @@ test('what CI prints at its end is the same sum', () => {
   expect(said).toBe(`${tallyLine(readTally(file))}\n`);
 });
 
-test('what a machine lacks is found without building it', async () => {
+test('missing builds are found without building', async () => {
   vi.stubEnv('XDG_CACHE_HOME', folder);
   let path = '';
   const work = async (): Promise<void> => {

@@ -1,4 +1,4 @@
-// Nodes that change their CR: a node that one CR gains before the other loses it keeps its network, its names and a hold.
+// Nodes that move between CRs: a node that one CR gains before the other loses it keeps its network, its names and a hold.
 
 import { describe, expect, test } from 'vitest';
 import { Fleet } from './support/fleet.ts';
@@ -11,16 +11,20 @@ async function since(fleet: Fleet, node: string): Promise<string[]> {
   return log.split('\n').slice(0, -2);
 }
 
-/** A person's edit of the MTU, which holds. */
+/** Pushes a person's edit of the MTU, which holds the node. */
 async function hold(fleet: Fleet, node: string): Promise<void> {
   const text = await fleet.git(['show', `node/${node}:${FILE}`]);
   await fleet.push(node, { [FILE]: text.replace('mtu: 1500', 'mtu: 1400') }, 'a smaller MTU');
 }
 
-describe('nodes that change their CR', () => {
+describe('nodes that move between CRs:', () => {
   test.each<[string, Record<string, string[]>, Record<string, string[]>]>([
-    ['two are traded', { one: ['a'], two: ['b'] }, { one: ['b'], two: ['a'] }],
-    ['three go round', { one: ['a'], two: ['b'], zzz: ['c'] }, { one: ['b'], two: ['c'], zzz: ['a'] }],
+    ['two nodes change places', { one: ['a'], two: ['b'] }, { one: ['b'], two: ['a'] }],
+    [
+      'three nodes move in a circle',
+      { one: ['a'], two: ['b'], zzz: ['c'] },
+      { one: ['b'], two: ['c'], zzz: ['a'] },
+    ],
     ['a chain', { one: ['a'], two: ['b'], zzz: ['c'] }, { one: ['b'], two: ['c'], zzz: [] }],
     ['one moves', { one: ['a', 'b'], two: ['c'] }, { one: ['b'], two: ['c', 'a'] }],
   ])(
@@ -64,7 +68,7 @@ describe('nodes that change their CR', () => {
     60_000,
   );
 
-  test('a trade that was cut short goes on', async () => {
+  test('an exchange that was interrupted goes on', async () => {
     await using fleet = await Fleet.open(['a', 'b']);
     fleet.want('one', { a: 1500 });
     fleet.want('two', { b: 1500 });

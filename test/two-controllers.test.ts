@@ -1,4 +1,4 @@
-// Two controllers, pushes between commits and a clock that goes back: a running line keeps its promises. The full disk is
+// Two controllers, pushes between commits and a clock that goes back do no harm to a running system. The full disk is
 // in full-disk.root.ts, because it takes a mount.
 
 import { once } from 'node:events';
@@ -18,7 +18,7 @@ const setMtu =
     spec.nodeConfigs.find(({ attachedNodeName }) => attachedNodeName === node)!.interfaces![0]!.mtu = mtu;
   };
 
-/** The file of a CR edited, without waiting for anything. */
+/** Edits the file of a CR, and waits for nothing. */
 async function write(local: LocalRun, edit: (spec: TestSpec) => void): Promise<void> {
   const config = await local.config();
   edit(config.spec);
@@ -28,7 +28,7 @@ async function write(local: LocalRun, edit: (spec: TestSpec) => void): Promise<v
 const allRefs = (local: LocalRun): Promise<string> =>
   local.git('for-each-ref', '--format=%(refname) %(objectname)');
 
-test('a second controller on the folder is refused at start, and told of the first', async () => {
+test('a second controller on the folder is refused at its start, with the process ID of the first', async () => {
   await using local = await LocalRun.start();
   const before = await allRefs(local);
   const second = await local.cli('local', local.dir, '--port', '0');
@@ -43,7 +43,7 @@ test('a second controller on the folder is refused at start, and told of the fir
   expect(await local.run('status')).toContain('3 nodes are configured');
 });
 
-/** Another home on the same store, as no lock of a folder can forbid: its controller takes the store over. */
+/** Makes another home on the same store. Its controller takes the store over, which no lock of a folder can prevent. */
 async function takeOver(first: LocalRun): Promise<LocalRun> {
   const second = await LocalRun.prepare(first.dir);
   await rm(join(second.dir, 'store.git'), { recursive: true });
@@ -54,7 +54,7 @@ async function takeOver(first: LocalRun): Promise<LocalRun> {
   return second;
 }
 
-test('a paused controller that goes on after another took over: its next write is fenced, and it ends', async () => {
+test('a suspended controller that resumes after another took over: its next write is fenced, and it exits', async () => {
   await using first = await LocalRun.start();
   const old = first.process;
   old.kill('SIGSTOP');
@@ -74,7 +74,7 @@ test('a paused controller that goes on after another took over: its next write i
   expect(await second.git('fsck', '--full', '--no-dangling')).toBe('');
 });
 
-test('a push through the server of a replaced controller is refused, and that controller ends', async () => {
+test('a push through the server of a replaced controller is refused, and that controller exits', async () => {
   await using first = await LocalRun.start();
   const copy = await first.clone();
   await copy.switch(ONE);
@@ -88,7 +88,7 @@ test('a push through the server of a replaced controller is refused, and that co
   old.kill('SIGCONT');
   const pushed = await copy.tryGit('push', 'origin', `node/${ONE}`);
   expect(pushed.code).not.toBe(0);
-  // It may have ended by itself before the push came.
+  // The controller may have exited by itself before the push came.
   expect(pushed.stderr).toMatch(
     /another controller (took|has taken) over|Connection refused|Couldn't connect|Could not connect|Empty reply|reset by peer/,
   );
@@ -96,12 +96,12 @@ test('a push through the server of a replaced controller is refused, and that co
   expect(first.output).toMatch(/error: another controller took over the store .*\(Fenced\)/);
   expect(await allRefs(second)).toBe(before);
 
-  // The same push to the one that works lands.
+  // The same push to the new controller is accepted.
   await copy.git('push', '-q', await second.remote(), `node/${ONE}`);
   await second.applied(ONE, await copy.git('rev-parse', 'HEAD'));
 });
 
-test('a store restored under a controller is noticed by its next pass, though that has nothing to write', async () => {
+test('a store restored under a controller is noticed by its next pass, even if that pass writes nothing', async () => {
   await using local = await LocalRun.start();
   const bundle = join(dirname(local.dir), 'store.bundle');
   await local.run('backup', bundle);
@@ -127,7 +127,7 @@ test('a store restored under an idle controller is noticed without an event', as
   expect(local.output).toMatch(/error: another controller took over the store .*\(Fenced\)/);
 });
 
-test('a store restored while a job runs: the job of a commit that is gone holds nothing up', async () => {
+test('a store restored while a job runs: the job of a lost commit delays nothing', async () => {
   await using local = await LocalRun.start();
   const bundle = join(dirname(local.dir), 'store.bundle');
   await local.run('backup', bundle);
@@ -141,7 +141,7 @@ test('a store restored while a job runs: the job of a commit that is gone holds 
   local.process.kill('SIGSTOP');
   await local.run('restore', bundle, '--force');
   local.process.kill('SIGCONT');
-  // A pass follows, whatever has come of the job.
+  // A pass follows, however the job ended.
   await write(local, () => undefined);
   expect(await ended).toEqual([1, null]);
   await local.launch();
@@ -150,7 +150,7 @@ test('a store restored while a job runs: the job of a commit that is gone holds 
   expect(await local.hostFile(ONE, NETPLAN)).toContain('mtu: 1400');
 });
 
-test('a host that a lost commit was applied to is asked, and says that it has another one', async () => {
+test('a host with a lost commit gets a run, which reports that the host has another commit', async () => {
   await using local = await LocalRun.start();
   const bundle = join(dirname(local.dir), 'store.bundle');
   await local.run('backup', bundle);
@@ -170,7 +170,7 @@ test('a host that a lost commit was applied to is asked, and says that it has an
   expect(await local.hostFile(ONE, NETPLAN)).toContain('mtu: 1500');
 });
 
-test('pushes while the mirror commits, on the same node and on another: none lost, the store is clean', async () => {
+test('pushes while the mirror commits to the same node and to another: none is lost, and the store is intact', async () => {
   await using local = await LocalRun.start();
   const copy = await local.clone();
   const landed: string[] = [];
@@ -208,7 +208,7 @@ test('a clock that is set back a day: commit times never go back, and jobs run',
   await rename(`${clock}.new`, clock);
   await local.restart({ env: { NODE_OPTIONS: `--import=${clock}` } });
   await local.editConfig(setMtu(ONE, 1400));
-  // A person's clock is right: to this controller their commits are of tomorrow.
+  // A person with a right clock makes commits that are of tomorrow for this controller.
   const copy = await local.clone();
   await expect(copy.revert(ONE, 'HEAD')).rejects.toThrow(/FutureDate.*set your clock/);
   await local.run('rollback', ONE);

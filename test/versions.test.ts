@@ -1,4 +1,4 @@
-// A home of each version so far, in which that version's own program brought nodes into every state. Today's program
+// A home of each earlier version, in which that version's own program brought nodes into every state. Today's program
 // takes it over untouched, and goes on from there.
 
 import { readdirSync } from 'node:fs';
@@ -28,21 +28,21 @@ const unpack = (version: string): Promise<LocalRun> =>
 const json = async <T>(local: LocalRun, path: string): Promise<T> =>
   JSON.parse(await readFile(join(local.dir, path), 'utf8')) as T;
 
-/** Refs that one edit or command moves for one node. */
+/** Refs of one node that one edit or command moves. */
 const ofNode = (node: string): Record<string, number> => ({
   [`refs/heads/node/${node}`]: 1,
   [`refs/heads/outcome/${node}`]: 1,
 });
 
-/** Fields that today's status adds or says in another way: words for people, and whom a node waits for. */
+/** Fields that today's status adds or words differently: texts for people, and the nodes that a node waits for. */
 const NOTES = new Set(['message', 'waitsForPerson', 'waitsFor', 'waitingSince', 'interfaces']);
 const withoutNotes = (view: object): object =>
   Object.fromEntries(Object.entries(view).filter(([key]) => !NOTES.has(key)));
 
-/** Nodes that no CR names and that are clean: since 0.2 `status` names them apart, as what they are. */
+/** Clean nodes that no CR names: since 0.2 `status` shows them apart, under a state of their own. */
 const CLEAN = ['rhel-cleaned'];
 
-/** Words for people may change; facts and codes stay. */
+/** The facts and codes of a status, which stay. Texts for people may change. */
 function factsOf({ nodes, configs, stopped, main }: StatusReport): object {
   return {
     main,
@@ -69,7 +69,7 @@ describe.each(
       local = await unpack(version);
       before = await stateOf(local);
       reported = await json(local, 'status/report.json');
-      // Four takeovers: until nothing is left to do, for good, after a restart, and after a power cut.
+      // Four takeovers: until nothing is left to do, in a lasting process, after a restart, and after a power cut.
       ended = await local.cli('local', local.dir, '--once');
       await local.launch();
       await local.settled();
@@ -81,7 +81,7 @@ describe.each(
     });
     afterAll(() => local[Symbol.asyncDispose]());
 
-    test('has every state that a node can be left in', () => {
+    test('has nodes in every state', () => {
       const states = new Set(reported.nodes.map(({ state, reason }) => `${state} ${reason ?? ''}`.trim()));
       expect([...states].sort()).toEqual([
         'Configured',
@@ -98,7 +98,7 @@ describe.each(
       expect(before.hosts[`ubuntu-interrupted/root/${RECORD}`]).toContain('"pending": {');
     });
 
-    test('no ref moves, no run begins, no byte of a host changes', async () => {
+    test('no ref moves, no run starts, no byte of a host changes', async () => {
       expect(ended.code).toBe(4);
       expect(await stateOf(local)).toEqual(before);
     });
@@ -111,7 +111,7 @@ describe.each(
       expect(now!.nodes.filter(({ held }) => held).map(({ node }) => node)).toEqual(HELD);
     });
 
-    test('status of the CRs keeps what it said, for programs', async () => {
+    test('the status of the CRs keeps its facts for programs', async () => {
       const fresh = await unpack(version);
       for (const file of ['fleet.multinic.okestro.io', 'lab.multinic.io']) {
         const path = join('status/multinic-system', `${file}.yaml`);
@@ -128,7 +128,7 @@ describe.each(
       await fresh[Symbol.asyncDispose]();
     });
 
-    test('log, show and diff tell what they told', async () => {
+    test('log, show and diff print the same facts', async () => {
       const { nodes } = await json<{ nodes: Record<string, Told> }>(local, 'told.json');
       expect(Object.keys(nodes)).toHaveLength(20);
       for (const [node, { log, show, diff, host }] of Object.entries(nodes)) {
@@ -218,7 +218,7 @@ describe.each(
     });
     afterAll(() => local[Symbol.asyncDispose]());
 
-    /** Refs that something moved, and by how many commits. */
+    /** Refs that an action moved, and by how many commits. */
     async function moves(act: () => Promise<unknown>): Promise<Record<string, number>> {
       const before = await refsOf(local);
       await act();
@@ -253,7 +253,7 @@ describe.each(
       ['ubuntu-held', 'etc/netplan/91-multinic1.yaml', /mtu: 1500/],
       ['rocky-held', IFCFG_0, /MTU=1500/],
       ['rhel-rolled-back', 'etc/systemd/network/70-multinic1.link', /Name=multinic1/],
-    ])("release of %s brings the CR's word back", async (node, path, says) => {
+    ])('release of %s applies the CR again', async (node, path, says) => {
       expect((await local.hostFile(node, path)) ?? '').not.toMatch(says);
       expect(await moves(() => release(node))).toEqual(ofNode(node));
       expect(
@@ -263,7 +263,7 @@ describe.each(
       expect((await local.node(node)).held).toBeUndefined();
     });
 
-    test('a person reverts a commit of that version', async () => {
+    test('a person can revert a commit of that version', async () => {
       const copy = await local.clone();
       const gone = 'etc/netplan/91-multinic1.yaml';
       expect(await local.hostFile('ubuntu-orphan', gone)).toBeUndefined();

@@ -1,4 +1,4 @@
-// Addresses that move between the nodes of a local home: edits of the CR, and what the hosts have meanwhile.
+// Addresses that move between the nodes of a local home: edits of the CR, and the addresses of the hosts meanwhile.
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ export function giveIPv6(spec: TestSpec, node: string, host: number): void {
   Object.assign(interfacesOf(spec, node)[0]!, { address: `fd00::${host}`, cidr: `fd00::${host}/64` });
 }
 
-/** Gives each node the first address of another one. */
+/** Gives each node the first address of another node. */
 export function deal(spec: TestSpec, from: Partial<Record<Node, Node>>): void {
   for (const [node, other] of Object.entries(from)) give(spec, node, ADDRESS[other]);
 }
@@ -39,7 +39,7 @@ export async function addressesOf(local: LocalRun, node: string): Promise<string
   return host.links.flatMap(({ addresses = [] }) => addresses.map((each) => each.split('/')[0]!));
 }
 
-/** Interval between two looks at all hosts: a run takes a hundred times as long. */
+/** Interval between two reads of all hosts, a hundredth of a run. */
 const WATCH_MS = 20;
 
 /** Watches all hosts until it is disposed of. */

@@ -19,7 +19,7 @@ import { mac } from './mac.ts';
 
 export const NODE = 'worker-1';
 const MACHINE = '8b3c1f0e5d9a4c7b92e61a0f3d7c5b01';
-/** The bundle that users have; integration tests build it first. */
+/** The bundle that users run; integration tests build it first. */
 export const PROGRAM = join(import.meta.dirname, '../../dist/multinic.js');
 const TOKEN = 'token-of-worker-1';
 const OS: Readonly<Record<RendererKind, NodeIdentity['os']>> = {
@@ -96,7 +96,7 @@ export function makeRoot(
   return path;
 }
 
-/** What is on a host: content and mode of every file, less what the agent keeps for itself. */
+/** Content and mode of every file of a host, without the agent's own files. */
 export function hostFiles(root: string): Record<string, string> {
   return Object.fromEntries(
     readdirSync(root, { recursive: true, encoding: 'utf8' })
@@ -110,7 +110,7 @@ export function hostFiles(root: string): Record<string, string> {
   );
 }
 
-/** inode, size and times of every file below: equal only if nothing was written. */
+/** Inode, size and times of every file below a folder: equal only if nothing was written. */
 export function fileIdentities(root: string): Record<string, string> {
   return Object.fromEntries(
     readdirSync(root, { recursive: true, encoding: 'utf8' })
@@ -197,7 +197,7 @@ export interface AgentRun {
   readonly deadlineSeconds?: number;
 }
 
-/** Runs the agent as a process of its own, as a Job would. */
+/** Runs the agent as a child process, as a Job would. */
 export function runAgent(options: AgentRun): Promise<AgentEnd> {
   const args = ['apply', '--job', writeJob(options), '--root', options.root, '--offline'];
   return startAgent(args, options.dir, options.killAt).end;

@@ -3,7 +3,7 @@ import type { Host } from '../../src/agent/host/host.ts';
 /** Methods of ports that a test replaces. */
 export type Methods = { readonly [Port in keyof Host]?: Partial<Host[Port]> };
 
-/** The host with some methods replaced: all others are those of the real ports. */
+/** The host with some methods replaced; the other methods are those of the real ports. */
 export function alterHost(host: Host, methods: Methods): Host {
   const ports = Object.entries(host).map(([name, port]: [string, object]) => [
     name,

@@ -1,4 +1,4 @@
-// A small certificate authority, for certificates that somebody else issues.
+// A small certificate authority, which issues certificates in place of a cluster's own.
 import 'reflect-metadata';
 import {
   BasicConstraintsExtension,

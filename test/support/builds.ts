@@ -1,4 +1,4 @@
-// All that the system tests build once a machine, so that a run can say first what it lacks, and build it beside the tests.
+// Everything that the system tests build once on a machine. A run first says what is missing, and builds it during the tests.
 import { baseImage } from '../cluster/base-image.ts';
 import { pauseImage } from '../cluster/image.ts';
 import { etcdProgram, helmProgram, KUBERNETES, kubernetesPrograms } from '../cluster/programs.ts';
@@ -20,7 +20,7 @@ const rootfs = (title: string, kind: RootfsKind, seconds: number): Build => ({
   make: (log) => nodeRootfs(log, kind),
 });
 
-/** Two at a time, one a processor; in each lane first what tests want first. */
+/** Two lanes, one for each processor; each begins with the build that tests need first. */
 const LANES: readonly (readonly Build[])[] = [
   [
     rootfs('nodes with netplan', 'netplan', 65),
@@ -70,13 +70,13 @@ export function describeBuilds(lanes: readonly (readonly Pick<Build, 'title' | '
   return `Built beside the tests, once on this machine, in about ${longest} minutes: ${titles.join(', ')}.`;
 }
 
-/** Everything that a command is missing for is installed before the lanes ask for it at the same time. */
+/** Installs all missing commands before the lanes need them at the same time. */
 export function installCommands(log: Log): Promise<void> {
   const always = ['buildah', 'gcc', 'go', 'ip', 'linux.uml', 'mmdebstrap', 'mount', 'nsenter'] as const;
   return needCommands([...always, 'openssl', 'ping', 'strace', 'systemd-nspawn', 'tar'], log);
 }
 
-/** Lanes beside each other, the builds of one after the other. A build that fails is named, and the next one begins. */
+/** Runs the lanes in parallel and the builds of a lane in turn. A failed build is named, and the next build begins. */
 export async function buildAll(lanes: readonly (readonly Build[])[], log: Log): Promise<void> {
   await Promise.all(
     lanes.map(async (lane) => {

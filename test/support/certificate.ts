@@ -1,6 +1,6 @@
-// A certificate by nobody: `openssl` is not in every container.
+// A self-signed certificate, made without `openssl`, which many containers lack.
 
-// x509 is built with decorators, which want this first.
+// x509 uses decorators, which need this import first.
 import 'reflect-metadata';
 import { PemConverter, SubjectAlternativeNameExtension, X509CertificateGenerator } from '@peculiar/x509';
 import { webcrypto } from 'node:crypto';

@@ -1,4 +1,4 @@
-// A copy of fixtures/local whose three nodes are configured, made once a run by the program itself: tests begin with a copy.
+// A copy of fixtures/local with three configured nodes. The program makes it once in a run of the tests, and each test copies it.
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -14,7 +14,7 @@ declare module 'vitest' {
   }
 }
 
-/** Runs after the build. @returns what takes the home away */
+/** Runs after the build. @returns the function that removes the home */
 export default async function configuredHome({ provide }: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'multinic-home-'));
   const home = join(folder, 'home');

@@ -1,4 +1,4 @@
-// The whole line killed at a named instant: `multinic local --once` as a child, with its agents, on a home of its own.
+// Kills at a named instant of `multinic local --once` in a child process, with its agents, on a home of its own.
 // MULTINIC_KILL_AT reaches the agents too, so an `agent.` instant kills those and leaves the controller alone.
 
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -57,7 +57,7 @@ export interface Ended {
   readonly output: string;
 }
 
-/** A controller that ends when nothing is left to do. */
+/** Runs a controller that ends when nothing is left to do. */
 export function startOnce(local: LocalRun, killAt?: string): { child: ChildProcess; end: Promise<Ended> } {
   const child = spawn(process.execPath, [BUNDLE, 'local', local.dir, '--once'], {
     env: { ...process.env, NO_COLOR: '1', ...(killAt !== undefined && { MULTINIC_KILL_AT: killAt }) },
@@ -78,7 +78,7 @@ export function runOnce(local: LocalRun, killAt?: string): Promise<Ended> {
   return startOnce(local, killAt).end;
 }
 
-/** The same in this process, where nobody is to be killed: a third of the work of a process of its own. */
+/** Does the same in this process, for runs without a kill: a third of the work of a child process. */
 async function runHere(local: LocalRun): Promise<Pick<Ended, 'code' | 'output'>> {
   let output = '';
   const configured = await runLocal({
@@ -108,14 +108,14 @@ async function runHere(local: LocalRun): Promise<Pick<Ended, 'code' | 'output'>>
   return { code: configured ? EXIT.done : EXIT.unsettled, output };
 }
 
-/** Two nodes change in one generation: an MTU here, an interface less there. */
+/** Changes two nodes in one generation: the MTU of one, and the interfaces of the other, which loses one. */
 export function twoEdits(spec: TestSpec): void {
   const entry = (node: string) => spec.nodeConfigs.find((each) => each.attachedNodeName === node)!;
   entry(ONE).interfaces!.splice(1, 1);
   entry(TWO).interfaces![0]!.mtu = 1400;
 }
 
-/** All refs but the fence and the mirror's bookkeeping: what must not be lost. */
+/** Refs that a kill must not lose: all but the fence and the commit that the mirror has reached. */
 export async function tips(local: LocalRun): Promise<Map<string, string>> {
   const text = await local.git(
     'for-each-ref',
@@ -126,12 +126,12 @@ export async function tips(local: LocalRun): Promise<Map<string, string>> {
   return new Map(text === '' ? [] : text.split('\n').map((line) => line.split(' ') as [string, string]));
 }
 
-/** A power cut takes agents too; a node that has booted anew is worked on at once. */
+/** Reboots all nodes, as after a power cut: the controller works on a rebooted node at once. */
 export async function rebootAll(local: LocalRun): Promise<void> {
   for (const node of NODES) await local.editHost(node, (host) => (host.bootId = randomUUID()));
 }
 
-/** Files of ours on a host, by path. */
+/** Managed files on a host, by path. */
 export async function hostFiles(local: LocalRun, node: string): Promise<Record<string, string>> {
   const root = local.hostRoot(node);
   const entries = await readdir(join(root, 'etc'), { recursive: true, withFileTypes: true });
@@ -140,13 +140,13 @@ export async function hostFiles(local: LocalRun, node: string): Promise<Record<s
     const path = join(entry.parentPath, entry.name);
     const file = path.slice(root.length + 1);
     if (!entry.isFile() || !entry.name.includes('multinic') || path.includes('/backup/')) continue;
-    // The agent's own.
+    // A file of the agent itself.
     if (file !== CARRIER_WAIT_PATH) files[file] = await readFile(path, 'utf8');
   }
   return files;
 }
 
-/** Files of a node's branch that belong on its host. */
+/** Files of a node's branch, without node.yaml. */
 async function branchFiles(local: LocalRun, revision: string): Promise<Record<string, string>> {
   const lines = (await local.git('ls-tree', '-r', '--format=%(objectname) %(path)', revision)).split('\n');
   const entries = lines
@@ -197,7 +197,7 @@ async function writes(local: LocalRun): Promise<Map<string, number>> {
     for (const job of await readdir(archive)) {
       const report = await readFile(join(archive, job, 'outcome.json'), 'utf8').catch(() => '{}');
       const { commit, result } = JSON.parse(report) as { commit?: string; result?: string };
-      // One that lost its store half-way has put everything back.
+      // A run that lost its store half-way has restored everything.
       if (result !== 'Applied') continue;
       const log = await readFile(join(archive, job, 'log'), 'utf8');
       for (const line of log.split('\n').filter((text) => text.startsWith('{'))) {
@@ -223,11 +223,11 @@ async function resultsOf(local: LocalRun, node: string, commit: string): Promise
 }
 
 export interface Recovered {
-  /** Refs from before the run that was killed, and as the kill left them. */
+  /** Refs before the killed run, and after the kill. */
   readonly before: readonly ReadonlyMap<string, string>[];
-  /** Generations that main must have, each once. */
+  /** Generations that main must have, each exactly once. */
   readonly generations: number;
-  /** No agent was killed: then each file was written once. */
+  /** True if no agent was killed, so that each file was written once. */
   readonly agentsWhole: boolean;
 }
 
@@ -290,7 +290,7 @@ async function expectWhole(local: LocalRun, expected: Recovered): Promise<void> 
   if (expected.agentsWhole) expect([...written].filter(([, count]) => count !== 1)).toEqual([]);
 }
 
-/** Living processes of this home: its git children, or its agents. */
+/** Running processes of this home: its git children, or its agents. */
 export async function processesOf(local: LocalRun, kind: 'git' | 'agent'): Promise<number[]> {
   const found: number[] = [];
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
@@ -305,7 +305,7 @@ export async function processesOf(local: LocalRun, kind: 'git' | 'agent'): Promi
       if (kind === 'agent' ? isAgent && words[0] === process.execPath : ofStore && !isAgent)
         found.push(Number(pid));
     } catch {
-      // It has ended meanwhile.
+      // The process has ended meanwhile.
     }
   }
   return found;

@@ -1,4 +1,4 @@
-// In which order files begin: vitest knows no durations on a new machine, and goes by size.
+// The order in which test files begin: on a new machine vitest knows no durations and sorts by size.
 import { basename } from 'node:path';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 

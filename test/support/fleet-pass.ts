@@ -1,4 +1,4 @@
-// One pass of a process of its own, so that it can be killed.
+// One pass in a process of its own, so that a test can kill it.
 import { readFile } from 'node:fs/promises';
 import { startMirror, type PassOrder } from './fleet.ts';
 

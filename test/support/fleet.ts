@@ -1,5 +1,5 @@
-// A mirror on a real store with nodes and CRs that live in memory, and a clock that stands still until it is moved:
-// what a pass decides, without hosts and jobs.
+// A mirror on a real store, with nodes and CRs in memory, and a clock that the test moves. It shows the decisions of a
+// pass without hosts and jobs.
 //
 //   await using fleet = await Fleet.open(['a', 'b']);
 //   fleet.want('cr', { a: 1500, b: 1400 });
@@ -48,7 +48,7 @@ export class Fleet implements AsyncDisposable {
   readonly configs = new Map<string, ConfigObject>();
   /** Milliseconds since 1970. */
   now = START;
-  /** Reads the store, whoever writes it. */
+  /** A reader of the store, independent of the writer. */
   readonly reader: Reader;
   readonly #guard: GuardPolicy;
   #running: Running | undefined;
@@ -71,7 +71,7 @@ export class Fleet implements AsyncDisposable {
     return this.#running!.commands;
   }
 
-  /** A new process on the same store: nothing is remembered. */
+  /** Begins like a new process on the same store, with an empty memory. */
   async restart(): Promise<void> {
     await this.stop();
     await this.start();
@@ -124,7 +124,7 @@ export class Fleet implements AsyncDisposable {
     return signal === 'SIGKILL';
   }
 
-  /** Waits for git processes that a killed pass has left behind. */
+  /** Waits for git processes that a killed pass left behind. */
   async quiet(): Promise<void> {
     await execa('flock', ['--exclusive', '--wait', '30', join(this.dir, 'store.git', LOCK_FILE), 'true']);
   }
@@ -177,12 +177,12 @@ export class Fleet implements AsyncDisposable {
     return report;
   }
 
-  /** What a person knows who last looked when main was there. */
+  /** The status as a person saw it when main was at this commit. */
   lookedAt(main: Oid): void {
     this.#running!.seen = main;
   }
 
-  /** A branch read by somebody who remembers nothing. */
+  /** Reads a branch without remembered state. */
   branch(node: string): Promise<Branch> {
     return new Branches(this.reader).get(node);
   }
@@ -192,12 +192,12 @@ export class Fleet implements AsyncDisposable {
     return (await this.branch(node)).network[0]?.mtu ?? null;
   }
 
-  /** What a person's git does to a branch, as Alice, if the policy admits it. @throws as the policy refuses */
+  /** Pushes to a branch as Alice. @throws the refusal of the push policy */
   async push(node: string, files: Readonly<Record<string, string | null>>, message: string): Promise<Oid> {
     return this.pushTree(node, await this.tree(node, files), message);
   }
 
-  /** The tip's tree with other files; null takes one away. */
+  /** The tip's tree with other files; null removes a file. */
   async tree(node: string, files: Readonly<Record<string, string | null>>, mode = '100644'): Promise<string> {
     const { tip } = await this.branch(node);
     const index = { GIT_INDEX_FILE: join(this.dir, 'index') };
@@ -213,7 +213,7 @@ export class Fleet implements AsyncDisposable {
     return this.git(['write-tree'], index);
   }
 
-  /** As `push`, of a whole tree. @param options.past whoever writes to the store's folder asks no policy */
+  /** As `push`, of a whole tree. @param options.past writes to the store's folder, where no policy judges */
   async pushTree(node: string, tree: string, message: string, { past = false } = {}): Promise<Oid> {
     const { tip } = await this.branch(node);
     const date = `${Math.floor(this.now / 1000)} +0000`;
@@ -231,7 +231,7 @@ export class Fleet implements AsyncDisposable {
     return commit;
   }
 
-  /** git in the store, which must succeed. */
+  /** Runs git in the store. @throws if git fails */
   async git(
     args: readonly string[],
     env: Readonly<Record<string, string>> = {},
@@ -250,7 +250,7 @@ interface Running {
   seen?: Oid;
 }
 
-/** What a process needs for one pass. */
+/** Input of a process that makes one pass. */
 export interface PassOrder {
   readonly store: string;
   readonly now: number;
@@ -274,7 +274,7 @@ export async function startMirror(
     now,
   });
   const nodes = { list: async () => inventory, setPaused: async () => undefined };
-  // No controller, so no status says which removals wait: any may.
+  // Without a controller no status says which removals wait, so each one may be confirmed.
   const reporter = {
     failedNodes: [],
     waitingRepairs: undefined,
@@ -309,7 +309,7 @@ export function inventoryNode(name: string): InventoryNode {
   };
 }
 
-/** The same node always has the same NIC. */
+/** The NIC of a node, always the same. */
 export function entryFor(node: string, mtu: number | null): object {
   const number = [...node].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 62_000, 7);
   const [high, low] = [Math.floor(number / 250), number % 250];

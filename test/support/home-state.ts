@@ -41,7 +41,7 @@ async function filesBelow(dir: string): Promise<Record<string, string>> {
   return files;
 }
 
-/** Names of runs that are on their way or archived. */
+/** Names of runs that are pending or archived. */
 async function runsOf(jobs: string): Promise<string[]> {
   const names = await readdir(jobs, { recursive: true });
   return names.filter((name) => /multinic-agent-[^/]+$/.test(name)).sort();

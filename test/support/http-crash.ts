@@ -1,4 +1,4 @@
-// Servers in processes of their own, to be killed in the middle of a push, and what must be true afterwards.
+// Servers in processes of their own, which a test kills in the middle of a push, and the checks afterwards.
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ import { commitFile, fillStore, git, NODE_REF, remoteUrl, serveStore, TOKENS } f
 
 const children: ChildProcess[] = [];
 
-/** Kills every server that was started. By group: strace leaves the server that it follows alive. */
+/** Kills the process group of every started server, because strace alone would leave the server alive. */
 export function killServers(): void {
   for (const { pid } of children.splice(0)) if (pid !== undefined) killGroup(pid);
 }
@@ -20,7 +20,7 @@ function killGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
-    // It is gone already, as most tests want it to be.
+    // The process has ended already, as in most tests.
   }
 }
 
@@ -93,7 +93,7 @@ export async function leftovers(dir: string): Promise<string[]> {
   return names.filter((name) => /\.lock$|tmp_|multinic-spool-/.test(name) && name !== 'multinic.lock');
 }
 
-/** The receive-pack of this store, and nobody else's. */
+/** The process of receive-pack on this store. */
 export async function receivePack(dir: string): Promise<number> {
   for (const pid of await readdir('/proc')) {
     if (!/^\d+$/.test(pid)) continue;

@@ -1,4 +1,4 @@
-// A store's server in a process of its own, to be killed: prints its URL and then the pushes that landed.
+// A server of a store in a process that tests kill. It prints its URL, and then each accepted push.
 import { pino } from 'pino';
 import { Store } from '../../src/store/store.ts';
 import { serveStore } from './http.ts';

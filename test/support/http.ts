@@ -1,4 +1,4 @@
-// A store of two nodes behind a real server, and clients for it: git itself, and requests by hand.
+// A store of two nodes behind a real server, and its clients: git, and single HTTP requests.
 import { NodeBranchPolicy } from '../../src/history/policy.ts';
 import { oid } from './oid.ts';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -21,7 +21,7 @@ export const OTHER_REF = 'refs/heads/node/worker-2';
 
 let stopped = '';
 
-/** Refuses what its subject asks to be refused; history's policy is tested with history. */
+/** Refuses commits whose subject asks for it. The policy of history has tests of its own. */
 export const subjectPolicy: PushPolicy = {
   judgeRef: (push, tip) => new NodeBranchPolicy().judgeRef(push, tip),
   async check(push, objects) {
@@ -52,7 +52,7 @@ export interface TestServer {
   close(): Promise<void>;
 }
 
-/** main, two nodes with a file each, and an outcome of the first. */
+/** Writes main, two nodes with a file each, and an outcome of the first. */
 export async function fillStore(store: Store): Promise<void> {
   const batch = new Batch();
   const author = { name: 'Tester', email: 'tester@example.org' };
@@ -149,7 +149,7 @@ export interface GitResult {
   readonly stderr: string;
 }
 
-/** Runs git as a person would; never throws. */
+/** Runs git as a person would. Never throws. */
 export async function git(cwd: string, ...args: string[]): Promise<GitResult> {
   const ended = await execa('git', args, { cwd, env: GIT_ENV, extendEnv: false, reject: false });
   return { code: ended.exitCode ?? -1, stdout: ended.stdout, stderr: ended.stderr };

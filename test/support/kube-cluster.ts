@@ -1,4 +1,4 @@
-// What the acceptance tests share: clusters with multinic in them, CRs for their nodes, and people who clone and push.
+// Shared parts of the tests on clusters: clusters with multinic, CRs for their nodes, and people who clone and push.
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -27,10 +27,10 @@ import type { RootKubelet, RootNode } from '../cluster/root-kubelet.ts';
 import { git, type GitResult } from './http.ts';
 
 export const VERSION = process.env['KUBERNETES'] ?? KUBERNETES.newest;
-/** Building all that a cluster needs takes so long where nothing is cached yet. */
+/** Longest time of building everything that a cluster needs, with an empty cache. */
 export const BUILD_MS = 3_600_000;
 export const NAMESPACE = 'multinic-system';
-/** The name in the store's certificate that people use. */
+/** The name in the store's certificate, which people use in URLs. */
 const STORE_HOST = `multinic-agent-store.${NAMESPACE}.svc`;
 const STORE_PORT = 8443;
 
@@ -54,7 +54,7 @@ export async function attach(cluster: Cluster, node: string, ...macs: readonly s
   for (const mac of macs) await cluster.machine(node).attachNic({ mac, network: 'tenant' });
 }
 
-/** A file of a real node; undefined when there is none. */
+/** Content of a file of a real node; undefined: the file does not exist. */
 export async function hostFile(cluster: Cluster, node: string, path: string): Promise<string | undefined> {
   return cluster.exec(node, ['cat', path]).catch(() => undefined);
 }
@@ -153,7 +153,7 @@ export function conditionOf({ status }: StoredConfig, type: string) {
   return status?.conditions.find((condition) => condition.type === type);
 }
 
-/** Waits until a CR is as wanted. @returns the CR then */
+/** Waits until a CR fulfils the condition. @returns the CR */
 export async function untilConfig(
   multinic: Multinic,
   name: string,
@@ -176,7 +176,7 @@ export async function untilConfig(
   );
 }
 
-/** Events of a reason, their messages. */
+/** Messages of the Events with a reason. */
 export async function events(multinic: Multinic, reason: string): Promise<string[]> {
   const text = await multinic.cluster.kubectl([
     'get',
@@ -188,7 +188,7 @@ export async function events(multinic: Multinic, reason: string): Promise<string
   return text.split('\n').filter((line) => line !== '');
 }
 
-/** Somebody with a token of their own, and one of the chart's ClusterRoles. */
+/** A person with a token of their own, and one of the chart's ClusterRoles. */
 export class Person implements AsyncDisposable {
   readonly name: string;
   readonly token: string;
@@ -220,7 +220,7 @@ export class Person implements AsyncDisposable {
     await rm(this.dir, { recursive: true, force: true });
   }
 
-  /** The same place, but another's token. */
+  /** The same server, with another person's token. */
   with(token: string): Person {
     return new Person(this.#multinic, this.name, token, this.dir);
   }
@@ -237,7 +237,7 @@ export class Person implements AsyncDisposable {
     return git(dir, ...(await this.#settings()), 'push', this.remote, what);
   }
 
-  /** git in this person's clone, towards whoever leads now; never throws. */
+  /** Runs git in this person's clone, against the leading replica. Never throws. */
   async tryGit(...args: readonly string[]): Promise<GitResult> {
     return git(join(this.dir, 'store'), ...(await this.#settings()), ...args);
   }
@@ -261,7 +261,7 @@ export class Person implements AsyncDisposable {
     return `https://multinic:${this.token}@${STORE_HOST}:${STORE_PORT}/git`;
   }
 
-  /** Checks out a node's branch as the store has it now. */
+  /** Checks out the present branch of a node. */
   async switch(node: string): Promise<void> {
     await this.git('fetch', '-q');
     await this.git('switch', '-q', '-C', `node/${node}`, `origin/node/${node}`);
@@ -278,7 +278,7 @@ export class Person implements AsyncDisposable {
     return (await this.git('log', '--first-parent', '--format=%s', `origin/${branch}`)).split('\n');
   }
 
-  /** A call of the store's Service; never throws for a refusal. */
+  /** Sends a request to the store's Service. A refusal is no exception. */
   async ask(method: 'GET' | 'POST', path: string, body?: object): Promise<{ status: number; body: unknown }> {
     const { address } = await this.#multinic.leader();
     const call = request({
@@ -307,7 +307,7 @@ export class Person implements AsyncDisposable {
     return body as StatusReport;
   }
 
-  /** A command of the API, which must be accepted. */
+  /** Sends a command to the API. @throws if it is refused */
   async command(path: string, body: object = {}): Promise<unknown> {
     const answer = await this.ask('POST', `/api/v1${path}`, body);
     if (answer.status >= 300)

@@ -1,4 +1,4 @@
-// For unit tests: what an API server was asked, and a small one that answers over HTTP.
+// A small API server for unit tests, which answers over HTTP and records its requests.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -39,13 +39,13 @@ export class FakeClient {
     return value;
   }
 
-  /** What was asked by one method. */
+  /** Requests with one method. */
   by(method: string): Asked[] {
     return this.asked.filter((each) => each.method === method);
   }
 }
 
-/** An HTTP server in the place of an API server, and a client for it. */
+/** An HTTP server that stands in for an API server, and a client for it. */
 export async function apiServer(
   answer: (request: IncomingMessage, response: ServerResponse, url: URL) => void,
 ): Promise<AsyncDisposable & { readonly client: KubeClient; readonly port: number }> {
