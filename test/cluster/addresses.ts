@@ -1,4 +1,4 @@
-// The addresses of a cluster: everything inside its lab's /16, nodes, services and pods apart.
+// The addresses of a cluster: separate ranges for nodes, services and pods, all inside the /16 of its lab.
 import type { Slot } from '../nodes/slot.ts';
 
 export class Addresses {

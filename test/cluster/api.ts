@@ -1,4 +1,4 @@
-// The few questions that starting a cluster asks its API server: ten milliseconds each, where kubectl takes a hundred.
+// Requests to the API server while a cluster starts: ten milliseconds each, where kubectl takes a hundred.
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import type { Certificate } from './pki.ts';

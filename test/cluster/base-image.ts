@@ -12,7 +12,7 @@ export const BASE_IMAGE = 'docker.io/library/node:24-trixie-slim';
 const SUITE = 'trixie';
 /** What Node is linked to and Debian's smallest system lacks. */
 const PACKAGES = ['libstdc++6', 'ca-certificates'];
-/** Raised when this file or image.ts makes something else of the same. */
+/** Version of the recipe: raise it when this file or image.ts gives another result for the same input. */
 const RECIPE = '2';
 const BUILD_LIMIT_MS = 900_000;
 
@@ -22,7 +22,7 @@ export interface ImageBuild {
   readonly dockerfile?: string;
   /** Full name with its tag, as pods will ask for it: `localhost/multinic-agent:dev`. */
   readonly name: string;
-  /** Where the docker-archive goes; what is there is replaced. */
+  /** Path of the docker-archive, which is replaced. */
   readonly archive: string;
   /** Build arguments, `NAME=value`. */
   readonly buildArgs?: readonly string[];
@@ -67,7 +67,7 @@ export async function buildImage({
   await writeFile(policy, JSON.stringify({ default: [{ type: 'insecureAcceptAnything' }] }));
   const buildah = (...args: string[]) =>
     run('buildah', ['--root', join(storage, 'root'), '--runroot', join(storage, 'run'), ...args], {
-      // Other isolations want a container runtime of their own.
+      // Other isolations need a container runtime.
       env: { BUILDAH_ISOLATION: 'chroot' },
       timeoutMs: BUILD_LIMIT_MS,
     });
@@ -78,12 +78,12 @@ export async function buildImage({
   const file = dockerfile ?? join(context, 'Dockerfile');
   const options = ['--signature-policy', policy, '--pull=never', '--layers', '--tag', name, '--file', file];
   await buildah('build', ...options, ...buildArgs.map((arg) => `--build-arg=${arg}`), context);
-  // The archive's writer adds to a file that exists.
+  // The writer of archives would append to an existing file.
   await run('rm', ['-f', archive]);
   await buildah('push', '--signature-policy', policy, name, `docker-archive:${archive}:${name}`);
 }
 
-/** The Node that the project develops with, whatever the machine has. */
+/** The Node.js version of the project, not the one of the machine. */
 function nodeProgram(): string {
   const require = createRequire(import.meta.url);
   return join(dirname(require.resolve('node/package.json')), 'bin/node');

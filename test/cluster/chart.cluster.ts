@@ -176,7 +176,7 @@ describe('what is rendered', () => {
     }
   });
 
-  test('the policy that warns is there where the API has it', async () => {
+  test('the policy that warns exists where the API has its kind', async () => {
     expect(await render('defaults', KUBERNETES.newest)).toContain('validationActions: [Warn]');
     expect(await render('defaults', KUBERNETES.oldest)).not.toContain('ValidatingAdmissionPolicy');
   });

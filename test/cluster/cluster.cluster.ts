@@ -1,4 +1,4 @@
-// The cluster itself, tried: started by hand (docs/test-cluster.md), because it wants root and minutes the first time.
+// Tests of the test cluster itself (docs/test-cluster.md). They are started by hand, because they need root, and minutes the first time.
 import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -99,7 +99,7 @@ describe(`Kubernetes ${version}`, () => {
     await waitFor('the Service', async () => (await inPod(`http://${service}`)) === 'hello', {
       timeoutMs: 20_000,
     });
-    // And from outside of all pods: from a node by both, from here by the pod's address.
+    // From outside of all pods: from a node by address and Service, from this machine by the pod's address.
     const dial = ['bash', '-c', `exec 3<>/dev/tcp/${service}/80 && echo open`];
     expect(await cluster.exec('worker-2', dial)).toBe('open');
     expect(await (await fetch(`http://${address}:8080`)).text()).toBe('hello');
@@ -124,7 +124,7 @@ describe(`Kubernetes ${version}`, () => {
     }
   }, 900_000);
 
-  test('secondary NICs come and go while the node runs, and configure as netplan says', async () => {
+  test('secondary NICs come and go while the node runs, and get their configuration from netplan', async () => {
     const [one, two] = ['worker-1', 'worker-2'].map((name) => cluster.machine(name));
     await one!.attachNic({ mac: '02:00:00:00:01:01', network: 'tenant' });
     await two!.attachNic({ mac: '02:00:00:00:02:01', network: 'tenant' });
@@ -155,7 +155,7 @@ describe(`Kubernetes ${version}`, () => {
     await expect.poll(() => seen('worker-2'), LONG).toBe(`${after} True`);
   });
 
-  test('a node whose power goes is not Ready, and Ready when it is back', async () => {
+  test('a node that loses its power is not Ready, and Ready when it is back', async () => {
     const before = await cluster.exec('worker-2', BOOT_ID);
     await cluster.machine('worker-2').kill();
     await expect.poll(() => seen('worker-2'), LONG).toBe(`${before} Unknown`);
@@ -220,7 +220,7 @@ describe(`Kubernetes ${version}`, () => {
     expect(await run('cat', ['/proc/self/mountinfo'])).not.toContain(dir);
   });
 
-  /** Its boot and whether it is Ready, as the cluster sees them. */
+  /** The boot ID of a node, and whether the node is Ready. */
   function seen(node: string): Promise<string> {
     const fields = '{.status.nodeInfo.bootID} {.status.conditions[?(@.type=="Ready")].status}';
     return cluster.kubectl(['get', 'node', node, '-o', `jsonpath=${fields}`]);
@@ -235,7 +235,7 @@ function nodeFetch(url: string): string[] {
   return ['node', '-e', `fetch('${url}').then(r => r.text()).then(console.log)`];
 }
 
-/** With the least that an agent needs on its node. */
+/** A pod with the least rights that an agent needs on its node. */
 function agentPod(name: string, node: string, script: string): object {
   const container = {
     name: 'main',
@@ -282,7 +282,7 @@ function pod(
   return { apiVersion: 'v1', kind: 'Pod', metadata: { name, labels }, spec: podSpec(node, command, image) };
 }
 
-/** As our agent's: the host's network, and its root at /host. */
+/** A pod like the agent's, with the host's network and the host's root at /host. */
 function job(name: string, node: string, command: readonly string[]): unknown {
   const container = { name: 'main', image: BASE_IMAGE, imagePullPolicy: 'Never', command };
   return {

@@ -25,16 +25,16 @@ export interface NodeSpec {
 }
 
 export interface ClusterOptions {
-  /** Of Kubernetes, without a v; the newest that is tried when left out. */
+  /** Version of Kubernetes, without a v; absent: the newest tried version. */
   readonly version?: string;
-  /** How many (`worker-1` …), or which. None is a control plane alone. */
+  /** Number of nodes (`worker-1` …), or their settings. None: a control plane alone. */
   readonly nodes?: number | readonly NodeSpec[];
   readonly extra?: ExtraArguments;
-  /** Told what takes long. */
+  /** Receives a line for each step that takes long. */
   readonly log?: Log;
 }
 
-/** All that a cluster needs, built once a machine. */
+/** Everything that a cluster needs, built once on a machine. */
 interface Parts {
   readonly version: string;
   readonly programs: string;
@@ -60,7 +60,7 @@ export class Cluster {
     return this.#parts.version;
   }
 
-  /** The administrator's, a file: good from this machine, and from all nodes. */
+  /** Path of the administrator's kubeconfig, which works on this machine and on all nodes. */
   get kubeconfig(): string {
     return this.controlPlane.kubeconfig;
   }
@@ -70,12 +70,12 @@ export class Cluster {
     return this.#parts.programs;
   }
 
-  /** For a shell or a child process: this cluster's kubectl, and nothing of its or helm's in the home folder. */
+  /** Environment for a shell or a child process: the cluster's kubectl, and no files of kubectl or helm in the home folder. */
   get env(): Readonly<Record<string, string>> {
     const home = join(this.lab.slot.dir, 'home');
     return {
       KUBECONFIG: this.kubeconfig,
-      // kubectl keeps what it has discovered under the server's address, which the next cluster has again.
+      // kubectl caches discovery under the server's address, and the next cluster has the same address.
       HOME: home,
       KUBECACHEDIR: join(home, '.kube/cache'),
       PATH: [this.programs, process.env['PATH']].join(delimiter),
@@ -94,13 +94,13 @@ export class Cluster {
     });
   }
 
-  /** The first call on a machine builds it. */
+  /** The first call on a machine builds helm. */
   async helm(args: readonly string[], options: RunOptions = {}): Promise<string> {
     const helm = join(await helmProgram(this.#log), 'helm');
     return run(helm, args, { ...options, env: { ...this.env, ...options.env } });
   }
 
-  /** On a node, as root, outside of all pods. */
+  /** Runs a command on a node, as root, outside of all pods. */
   exec(node: string, command: readonly string[], options?: RunOptions): Promise<string> {
     return this.machine(node).exec(command, options);
   }
@@ -115,7 +115,7 @@ export class Cluster {
     await Promise.all(nodes.map((node) => this.#node(node).loadImage(archive)));
   }
 
-  /** Returns when it is Ready. */
+  /** Returns when the node is Ready. */
   async addNode(spec: NodeSpec): Promise<void> {
     await this.join(await KubernetesNode.boot(this.lab, { ...spec, ...this.#parts }));
   }
@@ -129,7 +129,7 @@ export class Cluster {
     await node.ready(this.controlPlane);
   }
 
-  /** The machine goes with its disk and images; its Node object stays, until somebody deletes it. */
+  /** Removes the machine with its disk and images. Its Node object stays until somebody deletes it. */
   async removeNode(name: string): Promise<void> {
     const node = this.#node(name);
     this.#nodes.delete(name);
@@ -142,7 +142,7 @@ export class Cluster {
     return this.#node(name).reimage(this.controlPlane);
   }
 
-  /** Everything goes: processes, mounts, namespaces, files. */
+  /** Removes everything: processes, mounts, namespaces, files. */
   async stop(): Promise<void> {
     await this.lab.close();
   }
@@ -162,7 +162,7 @@ export class Cluster {
 
 /**
  * Builds what this machine lacks (half an hour at worst, and only once), then starts a cluster and waits until all its
- * nodes are Ready. Whatever fails, nothing of it is left.
+ * nodes are Ready. A failed start leaves nothing.
  */
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const { nodes = 1, extra, log = () => {} } = options;
@@ -170,7 +170,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const lab = await Lab.open({ log });
   try {
     const specs = typeof nodes === 'number' ? numbered(nodes) : nodes;
-    // Machines boot while the control plane starts: neither needs the other until the kubelets do.
+    // Machines boot while the control plane starts, because only the kubelets need it.
     const [controlPlane, ...booted] = await Promise.all([
       ControlPlane.start(lab, {
         kubernetes: parts.programs,
@@ -188,7 +188,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   }
 }
 
-/** Builds all that is built once a machine, one after the other: compilers use all processors by themselves. */
+/** Runs all builds in turn, because each compiler uses all processors. */
 export async function prepare(version: string, log: Log): Promise<Parts> {
   await needCommands(['openssl', 'tar'], log);
   await nodeRootfs(log);

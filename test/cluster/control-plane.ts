@@ -13,7 +13,7 @@ const READY_LIMIT_MS = 90_000;
 
 export type Component = 'etcd' | 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler';
 
-/** Further arguments of each component, after our own: the last one wins. */
+/** Further arguments of each component, after our own; the last value of an argument counts. */
 export type ExtraArguments = Partial<Record<Component, readonly string[]>>;
 
 export interface ControlPlaneOptions {
@@ -83,7 +83,7 @@ export class ControlPlane {
     const api = await Api.connect(addresses.server, authority, files.admin);
     const plane = new ControlPlane(addresses, authority, api, files.kubeconfig.admin, daemons);
     await plane.answers('/readyz');
-    // Not before: kube-controller-manager ends when the API server is not healthy within ten seconds of its own start.
+    // kube-controller-manager starts last, because it exits if the API server is not healthy within ten seconds.
     await start('kube-controller-manager');
     await start('kube-scheduler');
     return plane;
@@ -105,7 +105,7 @@ export class ControlPlane {
     await this.answers('/api/v1/namespaces/default/serviceaccounts/default');
   }
 
-  /** Waits until the API server gives what is asked for. */
+  /** Waits until the API server returns the object. */
   async answers(path: string): Promise<void> {
     const daemons = [...this.#daemons.values()];
     await waitFor(`the API server's ${path}`, async () => (await this.api.get(path)) !== undefined, {
@@ -117,7 +117,7 @@ export class ControlPlane {
   }
 
   async stop(): Promise<void> {
-    // Backwards, and without patience: what they would save goes anyway.
+    // Stops the components in reverse order by SIGKILL, because their data is deleted anyway.
     for (const daemon of [...this.#daemons.values()].reverse()) await daemon.stop('SIGKILL');
   }
 }
@@ -179,7 +179,7 @@ function etcdArguments(dir: string, { etcd }: Addresses): string[] {
     `--listen-client-urls=${etcd}`,
     `--advertise-client-urls=${etcd}`,
     '--listen-peer-urls=http://127.0.0.1:2380',
-    // Nobody wants this data after a crash of the whole machine.
+    // No fsync: the data is worthless after a crash of the whole machine.
     '--unsafe-no-fsync',
     '--log-level=warn',
   ];
@@ -192,7 +192,7 @@ function apiServerArguments(authority: Certificate, files: Files, addresses: Add
     `--client-ca-file=${authority.certificate}`,
     `--tls-cert-file=${files.server.certificate}`,
     `--tls-private-key-file=${files.server.key}`,
-    // For logs and exec.
+    // Credentials for logs and exec.
     `--kubelet-client-certificate=${files.kubeletClient.certificate}`,
     `--kubelet-client-key=${files.kubeletClient.key}`,
     '--kubelet-preferred-address-types=InternalIP',
@@ -203,7 +203,7 @@ function apiServerArguments(authority: Certificate, files: Files, addresses: Add
     '--authorization-mode=Node,RBAC',
     '--enable-admission-plugins=NodeRestriction',
     '--allow-privileged=true',
-    // There is no kube-proxy where it runs: webhooks are called by their pods' addresses.
+    // Webhooks are called by the addresses of their pods, because no kube-proxy runs beside the API server.
     '--enable-aggregator-routing=true',
   ];
 }

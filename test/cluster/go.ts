@@ -7,9 +7,9 @@ import type { Log } from '../nodes/cache.ts';
 import { LabError } from '../support/lab-error.ts';
 
 const BUILD_LIMIT_MS = 40 * 60_000;
-/** What the newest of our modules asks for; an older Go is only used to fetch this one. */
+/** The version that the newest of our modules needs; an older Go only fetches this one. */
 const TOOLCHAIN = '1.26.8';
-/** The first Go that fetches a newer one by itself. */
+/** The first version of Go that fetches a newer one by itself. */
 const SELF_UPDATING = 21;
 
 export interface Replacement {
@@ -18,11 +18,11 @@ export interface Replacement {
 }
 
 export interface GoProgram {
-  /** Name of the program to be. */
+  /** Name of the program that is built. */
   readonly name: string;
   /** Folder with its Go files. */
   readonly source: string;
-  /** `module@version` that it is about; `go mod tidy` finds the rest. */
+  /** The main `module@version`; `go mod tidy` finds the others. */
   readonly require: readonly string[];
   readonly replace?: readonly Replacement[];
   readonly ldflags?: readonly string[];
@@ -68,7 +68,7 @@ export async function go(args: readonly string[], cwd: string, log: Log): Promis
   const { command, root } = await goCommand(cwd, log);
   const env = {
     GOTOOLCHAIN: 'auto',
-    // Static: the programs run on nodes with another C library too.
+    // Static linking, because the programs also run on nodes with another C library.
     CGO_ENABLED: '0',
     GO111MODULE: 'on',
     GOWORK: 'off',
@@ -79,7 +79,7 @@ export async function go(args: readonly string[], cwd: string, log: Log): Promis
 
 interface Go {
   readonly command: string;
-  /** Of a toolchain that we fetched. */
+  /** The go command of a fetched toolchain. */
   readonly root?: string;
 }
 
@@ -97,7 +97,7 @@ async function findGo(work: string, log: Log): Promise<Go> {
   return minor >= SELF_UPDATING ? { command: 'go' } : fetchToolchain(work, log);
 }
 
-/** Newer toolchains are modules too, which an older Go fetches, checks and unpacks, but not knowing what they are. */
+/** Newer toolchains are modules, which an older Go fetches, checks and unpacks like any other. */
 async function fetchToolchain(work: string, log: Log): Promise<Go> {
   log(`fetching Go ${TOOLCHAIN}: Debian's is too old to do so by itself`);
   const platform = (await run('go', ['env', 'GOOS', 'GOARCH'])).split('\n').join('-');
@@ -107,7 +107,7 @@ async function fetchToolchain(work: string, log: Log): Promise<Go> {
     timeoutMs: BUILD_LIMIT_MS,
   });
   const { Dir: root } = JSON.parse(download) as { Dir: string };
-  // A module's files come without their executable bits.
+  // Files of a module have no executable bits.
   const tools = join(root, 'pkg/tool', platform.replace('-', '_'));
   for (const dir of [join(root, 'bin'), tools]) {
     for (const name of await readdir(dir)) await chmod(join(dir, name), 0o755);

@@ -1,4 +1,4 @@
-// Container images without a registry: archives made of a folder, for what needs no Dockerfile.
+// Container images without a registry and without a Dockerfile: archives made of a folder.
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
@@ -9,10 +9,10 @@ import { cached, type Log } from '../nodes/cache.ts';
 import { run } from '../nodes/command.ts';
 import { pauseProgram } from './programs.ts';
 
-/** What containerd starts first in every pod. */
+/** Image of the container that containerd starts first in every pod. */
 export const PAUSE_IMAGE = 'localhost/multinic-test/pause:1';
 
-/** Raised when `writeImage` writes something else. */
+/** Version of the recipe: raise it when `writeImage` writes other content. */
 const RECIPE = '2';
 const EPOCH = '1970-01-01T00:00:00Z';
 
@@ -54,7 +54,7 @@ export async function writeImage(
         Cmd: config.command ?? null,
         Env: config.env ?? ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
       },
-      // Builders count on one entry a layer.
+      // Builders expect one entry for each layer.
       history: [{ created: EPOCH, created_by: 'multinic-agent test' }],
       created: EPOCH,
       rootfs: { type: 'layers', diff_ids: [`sha256:${digest}`] },

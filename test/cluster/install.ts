@@ -1,5 +1,5 @@
 // Multinic in a test cluster as its operators install it: the image of the repository's Dockerfile, the chart by helm, a
-// volume for the store, and what a person asks afterwards.
+// volume for the store, and the commands of a person afterwards.
 //
 //   const multinic = await installMultinic(cluster);
 //   await multinic.applyConfig(config);
@@ -21,7 +21,7 @@ import { LabError } from '../support/lab-error.ts';
 const REPOSITORY = resolve(import.meta.dirname, '../..');
 const CHART = join(REPOSITORY, 'deploy/helm');
 const IMAGE = 'localhost/multinic-agent';
-/** What the Dockerfile copies; folders with all that is in them. */
+/** Files and folders that the Dockerfile copies. */
 const SOURCES = ['Dockerfile', '.dockerignore', 'package.json', 'package-lock.json', 'dist', 'crds'];
 export const RELEASE = 'multinic-agent';
 const DEPLOYMENT = 'deployment/multinic-agent-controller';
@@ -34,7 +34,7 @@ const BACKUP = { claim: 'multinic-agent-backup', folder: BACKUP_FOLDER } as cons
 export type Group = 'multinic.io' | 'multinic.okestro.io';
 
 export interface Image {
-  /** With its tag. */
+  /** Name of the image with its tag. */
   readonly name: string;
   readonly archive: string;
 }
@@ -44,13 +44,13 @@ export interface InstallOptions {
   readonly replicas?: number;
   /** Chart values on top of the test's own. */
   readonly values?: Readonly<Record<string, unknown>>;
-  /** Built from the repository when left out. */
+  /** Absent: the image is built from the repository. */
   readonly image?: Image;
   /** Further arguments of `helm install`. */
   readonly args?: readonly string[];
-  /** Node that the store's volume is on; the first when left out. */
+  /** Node of the store's volume; absent: the first node. */
   readonly storeNode?: string;
-  /** The volume is so large and no larger: `96m`. */
+  /** Size of the volume, such as `96m`. */
   readonly storeSize?: string;
   /** The leader writes backups by itself, into a volume of their own. */
   readonly backups?: true;
@@ -74,7 +74,7 @@ export interface NodeConfig {
   interfaces?: Interface[];
 }
 
-/** A CR, as a person writes it. */
+/** A CR in the form that a person writes. */
 export interface Config {
   apiVersion: `${Group}/v1`;
   kind: 'MultiNicBizConfig';
@@ -82,7 +82,7 @@ export interface Config {
   spec: { providerId?: string; specHash?: string; nodeConfigs: NodeConfig[] };
 }
 
-/** A CR, as the API server has it. */
+/** A CR in the form of the API server. */
 export type StoredConfig = KubeObject & Config & { readonly status?: ConfigStatus };
 
 export interface Job extends KubeObject {
@@ -90,7 +90,7 @@ export interface Job extends KubeObject {
   readonly status?: { readonly active?: number; readonly succeeded?: number; readonly failed?: number };
 }
 
-/** The image of the repository as it is now: built once for each content. */
+/** The image of the present repository, built once for each content. */
 export async function agentImage(log: Log): Promise<Image> {
   const hash = await contentHash();
   const name = `${IMAGE}:${hash.slice(0, 12)}`;
@@ -99,7 +99,7 @@ export async function agentImage(log: Log): Promise<Image> {
       context: REPOSITORY,
       name,
       archive: join(dir, 'image.tar'),
-      // The stand-in base has no npm, and the tests have built the bundle.
+      // Skips the build, because the stand-in base has no npm and the tests have built the bundle.
       buildArgs: ['DIST=prebuilt'],
       log,
     });
@@ -107,7 +107,7 @@ export async function agentImage(log: Log): Promise<Image> {
   return { name, archive: join(dir, 'image.tar') };
 }
 
-/** Returns when the controller is there, unless told otherwise. */
+/** Installs the chart. Returns when the controller is Ready, unless options say otherwise. */
 export async function installMultinic(cluster: Cluster, options: InstallOptions = {}): Promise<Multinic> {
   const { namespace = 'multinic-system', log = () => {} } = options;
   const image = options.image ?? (await agentImage(log));
@@ -124,7 +124,7 @@ export async function installMultinic(cluster: Cluster, options: InstallOptions 
   return multinic;
 }
 
-/** An installed release, and what operators type. */
+/** An installed release, and the commands of operators. */
 export class Multinic {
   readonly cluster: Cluster;
   readonly namespace: string;
@@ -150,7 +150,7 @@ export class Multinic {
     await this.cluster.kubectl(['--namespace', this.namespace, 'apply', '-f', '-'], { input });
   }
 
-  /** As `scripts/build-and-deploy.sh` does: its pods may use the host. */
+  /** Labels the namespace as `scripts/build-and-deploy.sh` does, so that its pods may use the host. */
   async makeNamespace(): Promise<void> {
     const labels = { 'pod-security.kubernetes.io/enforce': 'privileged' };
     await this.cluster.kubectl(['apply', '-f', '-'], {
@@ -204,7 +204,7 @@ export class Multinic {
     const [repository, tag] = this.image.name.split(':');
     const controller = {
       image: { repository, tag, pullPolicy: 'Never' },
-      // Tests kill leaders, and do not wait long for the next.
+      // A short Lease, because tests kill leaders and wait for the next one.
       lease: { duration: 15, renewDeadline: 10, retryPeriod: 2 },
       ...(replicas !== undefined && { replicas }),
     };
@@ -236,7 +236,7 @@ export class Multinic {
     await this.apply(config);
   }
 
-  /** Edits a CR as `kubectl edit` does: what is not told stays. */
+  /** Edits a CR as `kubectl edit` does: other fields stay. */
   async editConfig(
     name: string,
     edit: (spec: Config['spec'], metadata: Config['metadata']) => void,
@@ -257,7 +257,7 @@ export class Multinic {
     return this.json('get', configPath(name, group));
   }
 
-  /** As operators wait, at once after an apply. */
+  /** Waits as operators do, at once after an apply. */
   async waitReady(name: string, group: Group = 'multinic.okestro.io', seconds = 120): Promise<StoredConfig> {
     await this.kubectl(
       'wait',
@@ -295,7 +295,7 @@ export class Multinic {
   }
 
   /**
-   * SIGKILL for every controller, wherever it is in its work. Their pods go too, by force: a container that is started
+   * Kills every controller by SIGKILL, and deletes its pod by force, because a container that is started
    * again and again waits longer each time.
    */
   async killControllers(): Promise<void> {
@@ -319,7 +319,7 @@ export class Multinic {
     );
   }
 
-  /** For all processes of a controller's pod, which know their pod by name. */
+  /** Sends a signal to all processes of a controller's pod. */
   async signal(pod: string, node: string, signal: 'KILL' | 'STOP' | 'CONT'): Promise<void> {
     const script =
       'for file in /proc/[0-9]*/environ; do grep -qsxz "POD_NAME=$1" "$file" || continue; ' +
@@ -329,7 +329,7 @@ export class Multinic {
 
   /** git in the bare store itself. */
   async git(...args: readonly string[]): Promise<string> {
-    // Between two leaders there is none for a while.
+    // There may be no leader for a while.
     const { name } = await waitFor('a leader', () => this.leader(), { timeoutMs: 60_000 });
     return this.kubectl('exec', name, '--', 'git', '-C', '/var/lib/multinic/store.git', ...args);
   }
@@ -355,7 +355,7 @@ async function contentHash(): Promise<string> {
     const path = join(REPOSITORY, source);
     const below = await readdir(path, { recursive: true }).catch(() => ['']);
     for (const name of below.sort()) {
-      // Folders, and what there need not be.
+      // Folders, and files that may be absent.
       const content = await readFile(join(path, name)).catch(() => undefined);
       if (content !== undefined) hash.update(`${join(source, name)}\0${content.length}\0`).update(content);
     }
@@ -363,7 +363,7 @@ async function contentHash(): Promise<string> {
   return hash.digest('hex');
 }
 
-/** Maps into maps; whatever else the second has, wins. */
+/** Merges maps recursively; any other value of the second map replaces that of the first. */
 function merged(a: unknown, b: unknown): unknown {
   if (!isMap(a) || !isMap(b)) return b;
   const entries = Object.entries(b).map(([key, value]) => [key, key in a ? merged(a[key], value) : value]);

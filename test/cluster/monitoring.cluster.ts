@@ -49,7 +49,7 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 async function complaints(
   expressions: readonly (readonly [name: string, expression: string])[],
 ): Promise<string[]> {
-  // Grafana replaces this before it asks.
+  // Grafana replaces this variable before it sends a query.
   const texts = expressions.map(([, text]) => text.replaceAll('$__rate_interval', '5m'));
   const readings = JSON.parse(await run(promql, [], { input: JSON.stringify(texts) })) as Reading[];
   expect(readings).toHaveLength(expressions.length);
@@ -134,7 +134,7 @@ describe('alerts', () => {
     expect(names.filter((name) => /PrometheusRule|dashboard/.test(name))).toEqual([]);
   });
 
-  test('say what to do, with commands that there are', async () => {
+  test('say what to do, with commands that exist', async () => {
     const alerts = await alertsOf();
     expect(alerts.map(({ alert }) => alert)).toEqual([
       'MultinicNoLeader',
@@ -166,7 +166,7 @@ describe('alerts', () => {
     );
   });
 
-  test('of observations follow their interval, and go with it', async () => {
+  test('of observations follow their interval, and are left out without one', async () => {
     const [alert] = (await alertsOf('agent.observeMinutes=30')).filter(({ expr }) =>
       expr.includes('observation'),
     );

@@ -17,13 +17,13 @@ export interface NodeOptions {
   readonly name: string;
   /** The kubelet's systemUUID: the ID that OpenStack would have given the machine. */
   readonly systemUUID?: string;
-  /** netplan's, when left out. */
+  /** Absent: netplan. */
   readonly rootfs?: RootfsKind;
-  /** Labels that the kubelet gives itself. */
+  /** Labels that the kubelet gives its Node. */
   readonly labels?: Readonly<Record<string, string>>;
-  /** Of kubelet and kube-proxy. */
+  /** Version of kubelet and kube-proxy. */
   readonly version: string;
-  /** The folder of that version's programs. */
+  /** Folder with the programs of that version. */
   readonly programs: string;
   readonly pauseArchive: string;
 }
@@ -31,7 +31,7 @@ export interface NodeOptions {
 export class KubernetesNode {
   readonly machine: Machine;
   readonly #options: NodeOptions;
-  /** containerd's folder, on this machine. */
+  /** Folder of containerd on this machine. */
   readonly #images: string;
 
   private constructor(machine: Machine, options: NodeOptions, images: string) {
@@ -40,7 +40,7 @@ export class KubernetesNode {
     this.#images = images;
   }
 
-  /** A machine that has all it needs and has not joined yet: this part needs no control plane. */
+  /** Boots a machine that is ready to join a cluster, which needs no control plane. */
   static async boot(lab: Lab, options: NodeOptions): Promise<KubernetesNode> {
     const { name, systemUUID, rootfs, programs, pauseArchive } = options;
     const images = join(lab.slot.dir, 'containerd', name);
@@ -49,7 +49,7 @@ export class KubernetesNode {
       ...(systemUUID === undefined ? {} : { systemUUID }),
       ...(rootfs === undefined ? {} : { rootfs }),
       readOnlyBinds: { [PROGRAMS]: programs },
-      // An overlay, which the machine's disk is, can't be the upper layer of another.
+      // The machine's disk is an overlay, and an overlay cannot be the upper layer of another.
       binds: { '/var/lib/containerd': images },
       files: { '/etc/containerd/config.toml': CONTAINERD },
     });
@@ -70,7 +70,7 @@ export class KubernetesNode {
     await this.machine.exec(['systemctl', 'enable', '--now', 'containerd']);
   }
 
-  /** Returns when its kubelet runs; `ready` tells when the cluster knows it. */
+  /** Starts the kubelet and returns; `ready` waits for the Node. */
   async join(plane: ControlPlane): Promise<void> {
     const { machine } = this;
     const { authority, addresses } = plane;
@@ -118,7 +118,7 @@ export class KubernetesNode {
     await this.machine.exec(command, { inputFile: archive, timeoutMs: IMPORT_LIMIT_MS });
   }
 
-  /** For a machine that is gone: images and containers live outside of its disk. */
+  /** Removes the images and containers of a removed machine, which are outside of its disk. */
   async removeImages(): Promise<void> {
     await rm(this.#images, { recursive: true, force: true });
   }
@@ -145,7 +145,7 @@ export class KubernetesNode {
       `--hostname-override=${this.machine.name}`,
       `--node-ip=${this.machine.address}`,
       ...(pairs.length === 0 ? [] : [`--node-labels=${pairs.join(',')}`]),
-      // Since 1.27 containerd is the only runtime and its socket is in the configuration; before, an argument.
+      // The kubelet finds containerd's socket in its configuration since 1.27, and by an argument before.
       ...(this.#minor < 27
         ? [
             '--container-runtime=remote',
@@ -173,7 +173,7 @@ const CONTAINERD = `version = 2
     conf_dir = "/etc/cni/net.d"
 `;
 
-/** The node's control groups are below those of this machine, of version 1, and its disk is everybody's. */
+/** The node's control groups are below those of this machine, of version 1, and all nodes share its disk. */
 const KUBELET = {
   apiVersion: 'kubelet.config.k8s.io/v1beta1',
   kind: 'KubeletConfiguration',
@@ -200,7 +200,7 @@ const KUBELET = {
   rotateCertificates: false,
 } as const;
 
-/** A kubelet's oom watcher wants a kernel log to read, and must not see that of this machine. */
+/** The kubelet's oom watcher needs a kernel log, and must not read that of this machine. */
 const KMSG = '/bin/ln -sf /dev/null /dev/kmsg';
 
 function unit(name: string, after: string, args: readonly string[], before = '/bin/true'): string {
@@ -225,7 +225,7 @@ function kubeProxy(minor: number, clusterCIDR: string): Record<string, unknown> 
     clientConnection: { kubeconfig: '/etc/kubernetes/kube-proxy.kubeconfig' },
     mode: minor >= 31 ? 'nftables' : 'iptables',
     clusterCIDR,
-    // The kernel's limits are this machine's: leave them.
+    // The kernel's limits belong to this machine and must stay.
     conntrack: { maxPerCore: 0, min: 0, tcpEstablishedTimeout: '0s', tcpCloseWaitTimeout: '0s' },
   };
 }

@@ -1,4 +1,4 @@
-// `npm run cluster` as a person uses it: what it prints is typed, word for word, and Ctrl-C leaves nothing.
+// `npm run cluster` as a person uses it: the printed commands work as they are, and Ctrl-C leaves nothing.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { access } from 'node:fs/promises';

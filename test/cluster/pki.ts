@@ -1,4 +1,4 @@
-// Who is who in a cluster: one certificate authority, certificates, and kubeconfigs made of them.
+// Identities of a cluster: one certificate authority, certificates, and kubeconfigs made of them.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ export interface Subject {
   readonly name: string;
   /** Kubernetes' group. */
   readonly group?: string;
-  /** As openssl writes them: `IP:10.0.0.1`, `DNS:example.org`. */
+  /** Names in openssl's form: `IP:10.0.0.1`, `DNS:example.org`. */
   readonly alternativeNames?: readonly string[];
 }
 
@@ -103,16 +103,16 @@ export async function writeTokenKey(
 
 interface Request {
   readonly to: Certificate;
-  /** Nobody: it signs itself. */
+  /** Absent: the certificate signs itself. */
   readonly by?: Certificate;
   readonly subject: string;
   readonly extensions: readonly string[];
 }
 
-/** Node makes keys, but no certificates. */
+/** Node.js makes keys, but no certificates. */
 async function request({ to, by, subject, extensions }: Request): Promise<void> {
   const config = ['[req]', 'distinguished_name=none', '[none]', '[extensions]', ...extensions, ''].join('\n');
-  // A file, because openssl opens what it reads by name, and our children's standard input is a socket.
+  // A file, because openssl opens its input by name, and the standard input of our children is a socket.
   const settings = `${to.certificate}.cnf`;
   await writeFile(settings, config);
   const serial = `0x${randomBytes(8).toString('hex')}`;

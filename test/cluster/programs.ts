@@ -16,7 +16,7 @@ const HELM = '3.22.0';
 const KUBECONFORM = '0.8.0';
 /** Prometheus 3.16: its module counts the minor version by three digits. */
 const PROMETHEUS = '0.316.0';
-/** Raised when this file or go.ts builds something else from the same sources. */
+/** Version of the recipe: raise it when this file or go.ts builds another result from the same sources. */
 const RECIPE = '1';
 
 const KUBERNETES_PROGRAMS = [

@@ -1,4 +1,4 @@
-// The API server asked as any program would, by tests and by the test kubelet: JSON in and out, watches, whoever's
+// A client of the API server for tests and the test kubelet: JSON in and out, watches, any
 // credentials. No library in between, so that what is tested is not tested with itself.
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -35,7 +35,7 @@ export interface Answer {
   readonly body: unknown;
 }
 
-/** How the body of a PATCH is meant. */
+/** Meaning of the body of a PATCH. */
 export const PATCH = {
   merge: 'application/merge-patch+json',
   strategic: 'application/strategic-merge-patch+json',
@@ -58,7 +58,7 @@ export class Rest {
     this.#token = token;
   }
 
-  /** As whom a kubeconfig with everything inside says. */
+  /** A client with the credentials of a kubeconfig, which has all certificates inside. */
   static of(kubeconfig: string): Rest {
     const { clusters, users } = parse(readFileSync(kubeconfig, 'utf8')) as Kubeconfig;
     const [{ cluster }, { user }] = [clusters[0], users[0]];
@@ -69,7 +69,7 @@ export class Rest {
     });
   }
 
-  /** The same server, but with nothing more than this token. */
+  /** A client of the same server with only this token. */
   as(token: string): Rest {
     return new Rest(this.server, { ca: this.#tls.ca }, token);
   }
@@ -92,8 +92,8 @@ export class Rest {
   }
 
   /**
-   * Hears of every object that is there and of every change, until the signal; also of what went while the API server
-   * could not be asked.
+   * Reports every existing object and every change, until the signal; also objects that were deleted while the API server
+   * did not answer.
    */
   async follow<T extends KubeObject>(
     path: string,
@@ -114,7 +114,7 @@ export class Rest {
         for (const object of list.items) hear(known.has(object.metadata.uid) ? 'MODIFIED' : 'ADDED', object);
         await this.#watch(path, list.metadata.resourceVersion, hear, signal);
       } catch {
-        // It is down, or has forgotten that version: list again.
+        // The API server is down, or no longer has that version: list again.
         await sleep(200);
       }
     }
@@ -155,7 +155,7 @@ export class Rest {
       headers: {
         accept: 'application/json',
         ...(this.#token !== undefined && { authorization: `Bearer ${this.#token}` }),
-        // Node says how long a body is by itself, but not that of a DELETE.
+        // Node.js sets Content-Length by itself, but not for a DELETE.
         ...(text !== undefined && { 'content-type': contentType, 'content-length': Buffer.byteLength(text) }),
       },
     });

@@ -1,6 +1,6 @@
 // A kubelet for nodes that are root folders: real Node objects with real heartbeats, whose pods are really bound, given
-// tokens and reported, and run as the real agent on a recorded machine. What a container runtime would do it does with
-// a process; what can go wrong on a node it does on demand.
+// tokens and reported, and run as the real agent on a recorded machine. It uses processes instead of a container
+// runtime, and makes faults of a node on demand.
 //
 //   await using kubelet = await RootKubelet.start(cluster, { nodes: 16 });
 //   kubelet.fail('root-03', { kind: 'oom', at: 'agent.write' });      // its next pod
@@ -26,24 +26,24 @@ const LEASE_SECONDS = 16;
 const MESSAGE_BYTES = 4_096;
 const LOG_TAIL_BYTES = 2_048;
 const OS_IMAGE = 'Ubuntu 22.04.4 LTS';
-/** Keeps every pod away that does not tolerate everything. */
+/** A taint that keeps away every pod that does not tolerate all taints. */
 const TAINT = { key: 'multinic.test/recorded', value: 'true', effect: 'NoSchedule' } as const;
 
 export interface RootNode {
   readonly name: string;
   readonly systemUUID: string;
   readonly macs: readonly string[];
-  /** Its file system. */
+  /** File system of the node. */
   readonly root: string;
 }
 
-/** What happens to a pod instead of running to its end; `at` is a checkpoint of the agent (src/api/checkpoint.ts). */
+/** Fault of a pod; `at` is a checkpoint of the agent (src/api/checkpoint.ts). */
 export type Fault =
-  /** Bound, and nobody starts it, until `mend`. */
+  /** The pod is bound and not started until `mend`. */
   | { readonly kind: 'wait' }
-  /** Its image cannot be pulled, until `mend`. */
+  /** The image cannot be pulled until `mend`. */
   | { readonly kind: 'image' }
-  /** Started, and then it does nothing, not even end when it is asked to. */
+  /** The container starts, does nothing, and ignores SIGTERM. */
   | { readonly kind: 'hang' }
   | { readonly kind: 'oom' | 'evict'; readonly at: string };
 
@@ -55,21 +55,21 @@ export interface AgentRun {
   readonly startedAt: Date;
   endedAt?: Date;
   exitCode?: number;
-  /** Termination message, as the container left it. */
+  /** Termination message of the container. */
   message?: string;
   outcome?: Outcome;
-  /** A file of the host was written, replaced or removed meanwhile. */
+  /** A file of the host was written, replaced or removed during the run. */
   changedHost?: boolean;
-  /** What the host's files say is the same as before, whatever was done to them meanwhile. */
+  /** The contents of the host's files are the same before and after the run. */
   sameFiles?: boolean;
 }
 
 export interface RootKubeletOptions {
-  /** How many (`root-01` …). */
+  /** Number of nodes (`root-01` …). */
   readonly nodes: number;
-  /** Secondary NICs of each. */
+  /** Secondary NICs of each node. */
   readonly nics?: number;
-  /** Real node through whose network the agents reach Services; the first when left out. */
+  /** Real node whose network the agents use to reach Services; absent: the first node. */
   readonly through?: string;
 }
 
@@ -123,14 +123,14 @@ interface Volume {
   };
 }
 
-/** From the moment that a pod is bound to one of our nodes until its object is gone. */
+/** A pod from its binding to one of these nodes until its object is deleted. */
 interface Life {
   readonly pod: Pod;
   readonly node: RootNode;
-  /** Seconds of grace once it is asked to end. */
+  /** Grace period in seconds, once the pod is to end. */
   readonly deleted: Promise<number>;
   readonly delete: (graceSeconds: number) => void;
-  /** A person mended what keeps it from starting. */
+  /** `mend` was called, so the pod can start. */
   readonly mended: Promise<void>;
   readonly mend: () => void;
   child?: ChildProcess;
@@ -138,9 +138,9 @@ interface Life {
 
 interface Ending {
   readonly phase: 'Succeeded' | 'Failed';
-  /** Of the pod: `Evicted`. */
+  /** Reason in the pod's status: `Evicted`. */
   readonly podReason?: string;
-  /** Of the container. */
+  /** Reason in the container's status. */
   readonly reason: string;
   readonly exitCode: number;
   readonly message: string;
@@ -149,7 +149,7 @@ interface Ending {
 
 export class RootKubelet implements AsyncDisposable {
   readonly nodes: readonly RootNode[];
-  /** Every agent that was started, in this order. */
+  /** Every started agent, in order of its start. */
   readonly runs: AgentRun[] = [];
   readonly #cluster: Cluster;
   readonly #rest: Rest;
@@ -177,7 +177,7 @@ export class RootKubelet implements AsyncDisposable {
     this.nodes = nodes;
   }
 
-  /** Returns when all its nodes are Ready. */
+  /** Starts the kubelet. Returns when all its nodes are Ready. */
   static async start(
     cluster: Cluster,
     { nodes: count, nics = 2, through = cluster.nodes[0] }: RootKubeletOptions,
@@ -202,28 +202,28 @@ export class RootKubelet implements AsyncDisposable {
     throw new MultinicError('NoSuchNode', `no root folder ${name}; see nodes`);
   }
 
-  /** What happens to the next pods of a node, one fault each. */
+  /** Sets faults of the next pods of a node, one for each pod. */
   fail(node: string, ...faults: readonly Fault[]): void {
     this.#faults.set(node, [...(this.#faults.get(node) ?? []), ...faults]);
   }
 
-  /** No more faults on this node, and those of its pods that wait are started. */
+  /** Clears the faults of a node, and starts its waiting pods. */
   mend(node: string): void {
     this.#faults.delete(node);
     for (const life of this.#livesOn(node)) life.mend();
   }
 
-  /** Nothing is heard of the node, and it hears nothing: NotReady after 16 s. Its agents go on. */
+  /** Cuts the node off: it becomes NotReady after 16 s, and its agents go on. */
   partition(node: string): void {
     this.#unreachable.add(node);
   }
 
-  /** Ready again within a heartbeat. */
+  /** Ends the cut: the node is Ready again within a heartbeat. */
   rejoin(node: string): void {
     this.#unreachable.delete(node);
   }
 
-  /** Its agents die, and its boot ID is another. */
+  /** Reboots the node: its agents die, and it gets another boot ID. */
   async reboot(name: string): Promise<void> {
     const node = this.node(name);
     for (const life of this.#livesOn(name)) life.child?.kill('SIGKILL');
@@ -231,7 +231,7 @@ export class RootKubelet implements AsyncDisposable {
     await this.#announce(node);
   }
 
-  /** Another machine under its name and instance ID, with an empty disk. */
+  /** Replaces the machine under its name and instance ID, with an empty disk. */
   async rebuild(name: string): Promise<void> {
     const node = this.node(name);
     for (const life of this.#livesOn(name)) life.child?.kill('SIGKILL');
@@ -248,7 +248,7 @@ export class RootKubelet implements AsyncDisposable {
     await this.#announce(node);
   }
 
-  /** Changes its recorded machine, as hardware would. */
+  /** Changes the recorded machine of a node, as hardware would. */
   async editHost(name: string, edit: (host: Record<string, unknown>) => void): Promise<void> {
     const file = join(this.node(name).root, 'host.yaml');
     const host = parse(await readFile(file, 'utf8')) as Record<string, unknown>;
@@ -269,7 +269,7 @@ export class RootKubelet implements AsyncDisposable {
     await this.#announce(node);
   }
 
-  /** A managed file of a node, as it is; undefined when there is none. */
+  /** Content of a managed file of a node; undefined: the file does not exist. */
   async file(name: string, path: string): Promise<string | undefined> {
     return readFile(join(this.node(name).root, path), 'utf8').catch(() => undefined);
   }
@@ -292,14 +292,14 @@ export class RootKubelet implements AsyncDisposable {
   async #heartbeats(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       const heard = this.nodes.filter(({ name }) => !this.#unreachable.has(name));
-      // A kubelet that cannot say that it lives goes on all the same.
+      // A kubelet goes on even if its heartbeat fails.
       await Promise.allSettled(heard.map((node) => this.#renew(node)));
       await this.#contradict(heard).catch(() => {});
       await sleep(HEARTBEAT_MS, undefined, { signal: this.#stopping.signal }).catch(() => {});
     }
   }
 
-  /** Renews the Lease: all that a node that stays as it is has to say. */
+  /** Renews the Lease, which is enough for an unchanged node. */
   async #renew({ name }: RootNode): Promise<void> {
     const leases = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases';
     const renewTime = new Date().toISOString().replace('Z', '000Z');
@@ -308,7 +308,7 @@ export class RootKubelet implements AsyncDisposable {
     if (status === 404) await this.#rest.ask('POST', leases, { metadata: { name }, spec });
   }
 
-  /** Says that they are Ready, where somebody has come to think otherwise. */
+  /** Reports its nodes as Ready where the API server says otherwise. */
   async #contradict(nodes: readonly RootNode[]): Promise<void> {
     const { items } = await this.#rest.call<{ items: NodeObject[] }>(
       'GET',
@@ -322,7 +322,7 @@ export class RootKubelet implements AsyncDisposable {
     await Promise.all(nodes.filter(({ name }) => doubted.includes(name)).map((node) => this.#announce(node)));
   }
 
-  /** Writes the whole status, as a kubelet that has started does. */
+  /** Writes the whole status, as a starting kubelet does. */
   async #announce(node: RootNode): Promise<void> {
     const host = parse(await readFile(join(node.root, 'host.yaml'), 'utf8')) as {
       machineId: string;
@@ -379,7 +379,7 @@ export class RootKubelet implements AsyncDisposable {
     const { uid, deletionTimestamp, deletionGracePeriodSeconds } = pod.metadata;
     let life = this.#lives.get(uid);
     if (type === 'DELETED') {
-      // By force: nobody waits for its processes, but they end.
+      // A deletion by force does not wait for the processes, but they end.
       life?.delete(0);
       return;
     }
@@ -540,7 +540,7 @@ export class RootKubelet implements AsyncDisposable {
     return local;
   }
 
-  /** Bound to the pod, as a kubelet asks for it. */
+  /** Requests a token that is bound to the pod, as a kubelet does. */
   async #token(pod: Pod, { audience, expirationSeconds }: TokenSource): Promise<string> {
     const { namespace, name, uid } = pod.metadata;
     const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${pod.spec.serviceAccountName}/token`;
@@ -553,7 +553,7 @@ export class RootKubelet implements AsyncDisposable {
     return (answer as { status?: { token?: string } }).status?.token ?? '';
   }
 
-  /** A pod that is to go: SIGTERM, its grace, SIGKILL. */
+  /** Ends a pod: SIGTERM, its grace period, SIGKILL. */
   async #endInTime({ deleted }: Life, child: ChildProcess): Promise<void> {
     const exit = once(child, 'exit');
     const grace = await Promise.race([deleted, exit]);
@@ -667,7 +667,7 @@ async function makeNode(dir: string, index: number, nics: number): Promise<RootN
   return { name, systemUUID: uuid, macs, root };
 }
 
-/** A NIC as udev calls it, from 1 on, that nobody has used. */
+/** Name of the next unused NIC in udev's form, from 1 on. */
 function unused(mac: string, index: number): object {
   return { name: `ens${4 + index}`, mac, up: false, mtu: 1500 };
 }
@@ -698,7 +698,7 @@ function notAnAgent(words: readonly string[]): Ending {
   return { phase: 'Failed', reason: 'StartError', exitCode: 128, message, startedAt: new Date() };
 }
 
-/** What the downward API gives: here, a pod's own annotations and labels. */
+/** Files of the downward API: here, a pod's own annotations and labels. */
 function fieldOf(pod: Pod, { path, fieldRef }: FieldItem): string {
   const found = /^metadata\.(annotations|labels)\['(.+)'\]$/.exec(fieldRef?.fieldPath ?? '');
   if (found === null) throw new Error(`${path}: ${fieldRef?.fieldPath} is more than this kubelet knows`);
@@ -706,7 +706,7 @@ function fieldOf(pod: Pod, { path, fieldRef }: FieldItem): string {
   return pod.metadata[kind as 'annotations' | 'labels']?.[key!] ?? '';
 }
 
-/** A JSON file's paths of the container, turned into those of this machine. */
+/** Replaces the container's paths in a JSON file by paths of this machine. */
 function localized(text: string, local: (path: string) => string): string {
   if (!text.startsWith('{')) return text;
   return JSON.stringify(
@@ -729,18 +729,18 @@ function outcomeOf(message: string): { outcome?: Outcome } {
 }
 
 interface HostFiles {
-  /** inode and times: other values mean that something was written. */
+  /** Inode and times: other values mean that the file was written. */
   readonly identities: ReadonlyMap<string, string>;
   readonly contents: ReadonlyMap<string, string>;
 }
 
-/** Every file that is not the agent's own. */
+/** Every file but the agent's own. */
 async function filesOf(root: string): Promise<HostFiles> {
   const identities = new Map<string, string>();
   const contents = new Map<string, string>();
   for (const path of (await readdir(join(root, 'etc'), { recursive: true })).sort()) {
     const file = join(root, 'etc', path);
-    // What goes meanwhile is gone.
+    // The file was deleted meanwhile.
     const found = await stat(file, { bigint: true }).catch(() => undefined);
     if (found?.isFile() !== true) continue;
     identities.set(path, `${found.ino} ${found.mtimeNs}`);

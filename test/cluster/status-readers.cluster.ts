@@ -19,7 +19,7 @@ interface Reading {
   readonly message: string;
 }
 
-/** The CR of a row, as an API server would give it. */
+/** The CR of a row in the form of the API server. */
 function objectOf({ nodes, invalid, behind }: StatusRow): object {
   const judged = Object.entries(nodes).map(([name, node]) => ({
     attachedNodeId: `i-${name}`,
@@ -59,7 +59,7 @@ describe('kstatus and Argo CD read', () => {
   });
 });
 
-test('a CR that no controller has seen is no healthy one to Argo CD', async () => {
+test('a CR that no controller has seen is not healthy for Argo CD', async () => {
   const object = { kind: 'MultiNicBizConfig', metadata: { name: 'cr', generation: 1 }, spec: {} };
   expect((await read([object], checks[0]!))[0]!.argo).toBe('Progressing');
 });

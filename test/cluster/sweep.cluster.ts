@@ -1,4 +1,4 @@
-// What a killed run leaves behind, and that the next one takes it away: at any instant, and nothing of anybody else.
+// The next run of a lab removes everything that a killed run left, at any instant, and nothing of other labs.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, readdir, readFile } from 'node:fs/promises';
@@ -38,7 +38,7 @@ test.each([0, 100, 300, 700, 'booted'] as const)('killed %s (ms) after it got it
   expect(await machine.exec(['hostname'])).toBe('bystander');
 });
 
-/** Everything on this machine that has the slot's name. */
+/** Lists everything on this machine that has the slot's name. */
 async function leftovers(slot: Slot): Promise<string[]> {
   const folder = await access(slot.dir).then(
     () => [slot.dir],

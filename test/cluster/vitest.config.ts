@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 import { TallyReporter } from '../support/tally.ts';
 import { raiseInotifyLimit } from '../nodes/inotify.ts';
 
-// Tests that want a cluster, each file one of its own. `npm run test:system` runs those of Multinic (../kube); the others are of the
+// Tests that need a cluster, one for each file. `npm run test:system` runs those of Multinic (../kube); the others test the
 // cluster itself.
 export default defineConfig({
   test: {
@@ -12,7 +12,7 @@ export default defineConfig({
     globalSetup: ['../support/build.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    // They mostly wait for Kubernetes; more than two would keep it from being in time.
+    // Two files at a time: they mostly wait for Kubernetes, and more clusters would make it too slow.
     maxWorkers: raiseInotifyLimit() ? 2 : 1,
   },
 });

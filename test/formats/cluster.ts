@@ -1,4 +1,4 @@
-// What a cluster's users see: Jobs, annotations, labels, metrics, paths, and the chart's values.
+// Formats that users of a cluster see: Jobs, annotations, labels, metrics, paths, and the chart's values.
 
 import { oid } from '../support/oid.ts';
 import { readFileSync } from 'node:fs';
@@ -43,7 +43,7 @@ function job() {
   );
 }
 
-/** A Job's name, labels and annotations; its pod's; what a person passes to `kubectl exec` and `logs`. */
+/** Name, labels and annotations of a Job and its pod, and the names that a person passes to `kubectl exec` and `logs`. */
 export function jobs(): string[] {
   const { metadata, spec } = job();
   const { metadata: pod, spec: podSpec } = spec!.template;
@@ -117,7 +117,7 @@ function properties(schema: Property, path: string): string[] {
   ];
 }
 
-/** `METHOD /api/v1/PATH role`, and the paths that the servers answer beside them. */
+/** `METHOD /api/v1/PATH role`, and the other paths of the servers. */
 export function paths(): string[] {
   const routes = apiRoutes({ commands: {}, store: {} } as unknown as ControllerContext);
   return [
@@ -131,7 +131,7 @@ export function healthKeys(): string[] {
   return keysOfValue(healthOf(snapshot, 'failure', 0));
 }
 
-/** `NAME TYPE`, and `NAME{LABEL}` for each label of ours: from what a scrape reads. */
+/** `NAME TYPE`, and `NAME{LABEL}` for each label of ours, as a scrape reads them. */
 export async function metrics(): Promise<string[]> {
   const registry = new Metrics({
     staleness: () => ({ nodes: 1 }),

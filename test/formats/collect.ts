@@ -1,4 +1,4 @@
-// Everything that others read, collected from the program itself, in the groups of formats.yaml.
+// Collects every format that others read from the program itself, in the groups of formats.yaml.
 
 import { STEPS } from '../../src/agent/run/steps.ts';
 import { HostFileSchema } from '../../src/agent/recorded/host-file.ts';

@@ -1,4 +1,4 @@
-// What scripts call and read of the program: commands, options, exit codes, variables.
+// Formats that scripts use: commands, options, exit codes, variables.
 
 import { Command } from 'commander';
 import { AGENT_EXIT as AGENT, EXIT } from '../../src/api/exit-codes.ts';

@@ -1,4 +1,4 @@
-// What stands in files: those of a node's branch, of main, and on the host.
+// Formats of files: of a node's branch, of main, and on the host.
 
 import { carrierWait, CARRIER_WAIT_PATH } from '../../src/agent/files/carrier-wait.ts';
 import { LOCK, RECORD, RESTORE_SCRIPT, RESTORE_UNIT, STAGING } from '../../src/agent/files/managed-files.ts';
@@ -93,7 +93,7 @@ export function mainFiles(): string[] {
   return batch.commits.flatMap(({ files }) => lines(files));
 }
 
-/** Files of ours on a host beside those of its network. */
+/** Files of ours on a host, without the files of its network. */
 export function hostFiles(): string[] {
   return [
     RECORD,

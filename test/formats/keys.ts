@@ -1,4 +1,4 @@
-// Keys of what others read, as paths: `node.os.family`, `files[].path`, `nics.*.name` for a map of any key.
+// Keys of structures that others read, as paths: `node.os.family`, `files[].path`, `nics.*.name` for a map of any key.
 
 import * as z from 'zod';
 

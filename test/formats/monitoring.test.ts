@@ -37,14 +37,14 @@ describe.each([
 ])('each %s', (_, expressions) => {
   test('is found', () => expect(expressions.length).toBeGreaterThan(9));
 
-  test.each(expressions)('%s asks for metrics that there are', (_, expression) => {
+  test.each(expressions)('%s asks for existing metrics', (_, expression) => {
     const asked = metricsIn(expression);
     expect(asked).not.toEqual([]);
     expect(asked.filter((name) => !known.has(name))).toEqual([]);
   });
 });
 
-test('a metric that there is not is found', () => {
+test('a metric that does not exist is found', () => {
   expect(
     metricsIn('max(multinc_nodes{state="a_b"}) > sum by (le) (rate(multinic_x_bucket[$__rate_interval]))'),
   ).toEqual(['multinc_nodes', 'multinic_x_bucket']);

@@ -1,4 +1,4 @@
-// The program's sources without their tests and comments, whatever folder they are in.
+// The program's sources of all folders, without their tests and comments.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ function withoutComments(text: string): string {
   return text.replaceAll(/^\s*(?:\/\/|\/?\*).*$/gm, '');
 }
 
-/** What the pattern's first group matches anywhere in the sources. @param pattern with the flag `g` */
+/** Matches of the pattern's first group in all sources. @param pattern with the flag `g` */
 export function inSources(pattern: RegExp): string[] {
   return SOURCES.flatMap((text) => [...text.matchAll(pattern)].map((match) => match[1] ?? ''));
 }

@@ -1,4 +1,4 @@
-// What stands in the store's commits, and the names of its refs.
+// Formats of the store's commits, and the names of its refs.
 
 import { oid } from '../support/oid.ts';
 import type { Observation } from '../../src/api/observation.ts';

@@ -18,7 +18,7 @@ const OTHERS = words(`
   Succeeded TokenRequest TokenReview True Type Unconfined Version Warning NotFoundError Message
 `);
 
-/** Trailers, which the store's lists have, and which are no code besides. */
+/** Trailers, which formats/store.ts lists, and which are not also codes. */
 const TRAILERS = words(
   'Accepts Attempt Baseline By Change Confirms Difference Digest Duration Found Generation Job Means Missing New Old Principal Reason Record Ref Request Result Stamp Writer',
 );
@@ -33,7 +33,7 @@ export function outputKinds(): string[] {
   return inSources(/\bprintObject\(\s*[^,()]+,\s*'(\w+)'/g);
 }
 
-/** Words listed above that the sources do not have any more. */
+/** Words of the list above that the sources no longer have. */
 export function unusedWords(): string[] {
   const used = new Set(pascal());
   return [...OTHERS, ...TRAILERS].filter((word) => !used.has(word));

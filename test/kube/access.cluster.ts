@@ -1,4 +1,4 @@
-// Who may do what, tried with real calls: an agent's token, people's tokens, the controller's account.
+// Rights, tried with real calls: of an agent's token, of people's tokens, of the controller's account.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ let cluster: Cluster;
 let multinic: Multinic;
 let kubelet: RootKubelet;
 let api: Rest;
-/** Of an agent that runs, and hangs. */
+/** Pod of an agent that runs and hangs. */
 let pod: KubeObject;
 
 beforeAll(async () => {
@@ -44,7 +44,7 @@ async function agentPod(): Promise<KubeObject | undefined> {
   return list.items[0];
 }
 
-/** As the kubelet of that pod gets it. */
+/** Requests a token as the kubelet of that pod does. */
 async function tokenFor(bound: KubeObject | undefined, audiences?: string[]): Promise<string> {
   const path = `/api/v1/namespaces/${multinic.namespace}/serviceaccounts/multinic-agent-job/token`;
   const boundObjectRef = bound && {
@@ -58,7 +58,7 @@ async function tokenFor(bound: KubeObject | undefined, audiences?: string[]): Pr
   return status.token;
 }
 
-/** A person who has nothing but this token. */
+/** A person with only this token. */
 async function holderOf(token: string): Promise<Person> {
   const nobody = await Person.create(multinic, `nobody-${Math.random().toString(36).slice(2, 8)}`, 'none');
   return nobody.with(token);
@@ -117,7 +117,7 @@ describe("an agent's token", () => {
       expect((await agent.ask(method, path, method === 'POST' ? {} : undefined)).status).toBe(403);
   });
 
-  test('is nothing to the API server of Kubernetes', async () => {
+  test('is refused by the API server of Kubernetes', async () => {
     const agent = api.as(await tokenFor(pod, [AUDIENCE]));
     expect((await agent.ask('GET', '/api/v1/nodes')).status).toBe(401);
     agent.close();
@@ -132,7 +132,7 @@ describe("an agent's token", () => {
     expect((await agent.lsRemote()).code).not.toBe(0);
   });
 
-  test('its account has no rights even with a token that the API server takes', async () => {
+  test('its account has no rights even with a token for the API server', async () => {
     const account = api.as(await tokenFor(pod));
     for (const path of [
       '/api/v1/nodes',
@@ -144,7 +144,7 @@ describe("an agent's token", () => {
     account.close();
   });
 
-  test('of a pod that is gone is refused', async () => {
+  test('of a deleted pod is refused', async () => {
     const token = await tokenFor(pod, [AUDIENCE]);
     await multinic.kubectl('delete', 'pod', pod.metadata.name, '--force', '--grace-period=0');
     await using agent = await holderOf(token);
@@ -153,7 +153,7 @@ describe("an agent's token", () => {
 });
 
 describe('people', () => {
-  test('who may read, read and do no more', async () => {
+  test('who may read can only read', async () => {
     await using reader = await Person.create(multinic, 'reader', 'read');
     await reader.clone();
     expect((await reader.status()).nodes.map(({ node }) => node).sort()).toEqual([AGENT, OTHER]);
@@ -163,7 +163,7 @@ describe('people', () => {
     expect((await reader.ask('POST', `/api/v1/nodes/${OTHER}/retry`, {})).status).toBe(403);
   });
 
-  test('who may write, command, and are named in the record', async () => {
+  test('who may write can run commands, and are named in the record', async () => {
     await using writer = await Person.create(multinic, 'writer', 'write');
     await writer.command(`/nodes/${OTHER}/retry`);
     const by = await multinic.git('log', '-5', '--format=%(trailers:key=By,valueonly)', `outcome/${OTHER}`);
@@ -186,7 +186,7 @@ describe("the controller's account", () => {
     ['GET', '/api/v1/nodes', 200],
     ['GET', `${crs}/multinicbizconfigs`, 200],
     ['GET', `/apis/batch/v1/namespaces/${namespace}/jobs`, 200],
-    // Allowed, and then found to be no Job at all.
+    // Authorisation succeeds, and then validation finds that the object is no Job.
     ['POST', `/apis/batch/v1/namespaces/${namespace}/jobs`, 422],
     ['POST', '/apis/batch/v1/namespaces/default/jobs', 403],
     ['GET', '/apis/batch/v1/namespaces/default/jobs', 403],

@@ -1,4 +1,4 @@
-// What goes wrong, each time with nothing lost and no host changed twice for one commit: 4 real nodes, and 16 root folders
+// Faults, after which nothing is lost and no host was changed twice for one commit: 4 real nodes, and 16 root folders
 // whose pods the test kubelet runs.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -29,7 +29,7 @@ const PATIENCE = { timeout: 90_000, interval: 500 };
 let cluster: Cluster;
 let multinic: Multinic;
 let kubelet: RootKubelet;
-/** Of every interface; each test takes another, so that each has commits of its own. */
+/** MTU of every interface; each test uses another one, so that each has its own commits. */
 let mtu = 1500;
 const told = new Set<AgentRun>();
 
@@ -48,7 +48,7 @@ afterAll(async () => {
 afterEach(async () => {
   const changed = twice();
   if (changed.length > 0) throw new Error(`changed twice for one commit: ${changed.join(', ')}`);
-  // Objects of a write that was fenced or killed dangle until maintenance takes them: nothing is wrong with them.
+  // A fenced or killed write leaves dangling objects, which maintenance removes later.
   const complaints = await multinic.git('fsck', '--strict', '--no-dangling');
   if (complaints !== '') throw new Error(complaints);
 }, 30_000);
@@ -65,14 +65,14 @@ function fleet(): Config {
   return config(NAME, [...real, ...roots]);
 }
 
-/** Wants something new of every node. @returns the MTU that their files will have */
+/** Gives every node a new MTU. @returns the MTU that their files will have */
 async function change(): Promise<string> {
   mtu -= 10;
   await multinic.applyConfig(fleet());
   return `mtu: ${mtu}`;
 }
 
-/** Wants something new of one root folder. */
+/** Gives one root folder a new MTU. */
 async function changeOne(name: string, value: number): Promise<void> {
   await multinic.editConfig(NAME, ({ nodeConfigs }) => {
     const found = nodeConfigs.find(({ attachedNodeName }) => attachedNodeName === name);
@@ -80,7 +80,7 @@ async function changeOne(name: string, value: number): Promise<void> {
   });
 }
 
-/** Every node has that in its file, and the CR is Ready. */
+/** Waits until every node has the MTU in its file, and the CR is Ready. */
 async function expectEverywhere(text: string, seconds = 240): Promise<void> {
   await multinic.waitReady(NAME, 'multinic.okestro.io', seconds);
   const files = await Promise.all([
@@ -91,14 +91,14 @@ async function expectEverywhere(text: string, seconds = 240): Promise<void> {
 }
 
 /**
- * Root folders that were changed twice for one commit, as seen from the files and not from what anybody says: once for
- * each time that it is found, so that one test's complaint is not the next one's.
+ * Root folders that were changed twice for one commit, judged by their files and not by reports. Each is listed only the
+ * first time, so that one test's complaint does not fail the next test.
  */
 function twice(): string[] {
   const changes = kubelet.runs
-    // What a killed agent began is undone and done again.
+    // A change of a killed agent is undone and made again.
     .filter(({ changedHost, outcome }) => changedHost === true && outcome !== undefined)
-    // One that found the store gone put everything back, and is tried again.
+    // A run that lost the store restored everything, and is tried again.
     .filter(({ sameFiles, outcome }) => !(sameFiles === true && outcome?.result === 'Failed'));
   const found = changes.filter(({ node, commit }, index) =>
     changes.slice(0, index).some((earlier) => earlier.node === node && earlier.commit === commit),
@@ -120,7 +120,7 @@ async function expectOneMore(name: string, before: number): Promise<void> {
   expect(log).toMatch(/Result: Applied[^]*Attempt: 1/);
 }
 
-/** The same of the real nodes, from the reports that their pods left. */
+/** The same check for the real nodes, from the reports of their pods. */
 async function twiceReal(): Promise<string[]> {
   const { items } = await multinic.json<{ items: AgentPod[] }>(
     'get',
@@ -142,7 +142,7 @@ async function recorded(): Promise<Set<string>> {
   return new Set(text.split('\n').filter((line) => line !== ''));
 }
 
-/** Jobs that reported and are not in the store. */
+/** Jobs with a report and without an outcome in the store. */
 async function lost(): Promise<string[]> {
   const known = await recorded();
   return kubelet.runs.filter(({ outcome, job }) => outcome && !known.has(job)).map(({ job }) => job);
@@ -156,7 +156,7 @@ describe('the controller', () => {
       for (let kill = 1; kill <= KILLS; kill += 1) {
         await sleep(Math.random() * 6_000);
         await multinic.killControllers();
-        // So that there is always something under way.
+        // Makes changes all the time, so that Jobs always run.
         if (kill % 5 === 0) wanted = await change();
       }
       await expectEverywhere(wanted, 300);
@@ -166,7 +166,7 @@ describe('the controller', () => {
     KILLS * 20_000 + 400_000,
   );
 
-  test('is not there while Jobs end', async () => {
+  test('is absent while Jobs end', async () => {
     const runs = kubelet.runs.length;
     const wanted = await change();
     await waitFor('some agents', async () => kubelet.runs.length > runs + 3, { timeoutMs: 60_000 });
@@ -180,13 +180,13 @@ describe('the controller', () => {
     expect(await lost()).toEqual([]);
   }, 400_000);
 
-  test('there are two: the leader is killed, then it is paused, and never do both write', async () => {
+  test('has two replicas: the leader is killed, then suspended, and the two never both write', async () => {
     await multinic.helm('upgrade', { replicas: 2 });
     await multinic.rolledOut();
     const killed = await leaderSoon();
     let wanted = await change();
     await multinic.signal(killed.name, killed.node, 'KILL');
-    // A container that starts again in its pod goes on with its pod's Lease: either may lead now.
+    // A container that restarts in its pod keeps its pod's Lease, so either replica may lead now.
     await expectEverywhere(wanted);
 
     const paused = await leaderSoon();
@@ -233,7 +233,7 @@ describe('the API server', () => {
     expect(await lost()).toEqual([]);
   }, 300_000);
 
-  test('forgets old versions: etcd is compacted, and every watch begins anew', async () => {
+  test('forgets old versions: etcd is compacted, and every watch starts again', async () => {
     const etcd = async (path: string, body: object): Promise<{ header: { revision: string } }> => {
       const url = `${cluster.controlPlane.addresses.etcd}${path}`;
       return (await fetch(url, { method: 'POST', body: JSON.stringify(body) })).json() as never;
@@ -247,7 +247,7 @@ describe('the API server', () => {
     await expectEverywhere(wanted);
   }, 300_000);
 
-  test('goes silent for a while: nothing is heard, and no connection breaks', async () => {
+  test('goes silent for a while without closing connections', async () => {
     const runs = kubelet.runs.length;
     cluster.controlPlane.daemon('kube-apiserver').signal('SIGSTOP');
     await sleep(25_000);
@@ -257,7 +257,7 @@ describe('the API server', () => {
     await expectEverywhere(await change());
   }, 400_000);
 
-  test('says 429 to most of what the controller asks', async () => {
+  test('answers 429 to most requests of the controller', async () => {
     const flow = 'flowcontrol.apiserver.k8s.io/v1';
     const limited = { nominalConcurrencyShares: 1, limitResponse: { type: 'Reject' } };
     const account = { name: 'multinic-agent', namespace: multinic.namespace };
@@ -294,7 +294,7 @@ describe('the API server', () => {
 describe('a Job', () => {
   const [node] = ['root-01'];
 
-  test('that is deleted by hand while its agent runs is unknown, and runs again', async () => {
+  test('that is deleted by hand while its agent runs ends as Unknown, and the node gets another run', async () => {
     kubelet.fail(node, { kind: 'hang' });
     await changeOne(node, 1_111);
     const { metadata } = await waitFor('its Job', () => activeJob(node), { timeoutMs: 30_000 });
@@ -348,7 +348,7 @@ describe('a Job', () => {
     await expectOneMore(node, before);
   }, 400_000);
 
-  test('whose Job is made again has the same name, and is no attempt', async () => {
+  test('that is made again has the same name, and is no attempt', async () => {
     const before = await outcomesOf(node);
     kubelet.fail(node, { kind: 'image' });
     await changeOne(node, 1_245);
@@ -363,7 +363,7 @@ describe('a Job', () => {
     await expectOneMore(node, before);
   }, 300_000);
 
-  test('that admission refuses says so, and goes on when it is let in', async () => {
+  test('that admission refuses says so, and goes on when it is admitted', async () => {
     const label = 'pod-security.kubernetes.io/enforce';
     const before = await outcomesOf(node);
     await cluster.kubectl(['label', 'namespace', multinic.namespace, `${label}=restricted`, '--overwrite']);
@@ -382,7 +382,7 @@ describe('a Job', () => {
     await expectOneMore(node, before);
   }, 400_000);
 
-  test('that a quota leaves no room for says so, and goes on when there is room', async () => {
+  test('that a quota refuses says so, and goes on when there is room', async () => {
     await multinic.kubectl('create', 'quota', 'none', '--hard=pods=1');
     await changeOne(node, 1_266);
     await untilConfig(
@@ -410,7 +410,7 @@ describe('a Job', () => {
 describe('a node', () => {
   const [node] = ['root-02'];
 
-  test('that is not Ready has no Job, and is applied when it is back', async () => {
+  test('that is not Ready gets no Job, and is configured when it is Ready', async () => {
     kubelet.partition(node);
     await cluster.kubectl(['wait', '--for=condition=Ready=Unknown', `node/${node}`, '--timeout=60s']);
     const runs = runsOf(node);
@@ -446,7 +446,7 @@ describe('a node', () => {
     expect(log).toContain('Change: identity');
   }, 240_000);
 
-  test('nodes have no name server that answers, and agents need none', async () => {
+  test('agents need no name server', async () => {
     const store = 'multinic-agent-store.multinic-system.svc';
     await expect(cluster.exec('worker-1', ['timeout', '3', 'getent', 'hosts', store])).rejects.toThrow(
       'code',
@@ -465,7 +465,7 @@ test('a CR that is deleted and created again at once changes nothing on any host
   expect(kubelet.runs).toHaveLength(runs);
 });
 
-test("the store's volume is full: that is said, nothing is lost, and it goes on by itself when there is room", async () => {
+test("the store's volume is full: the controller says so, loses nothing, and goes on by itself when there is room", async () => {
   const { node, address } = await leaderSoon();
   const fill = `dd if=/dev/zero of=${STORE_FOLDER}/fill bs=1M count=1000 2>/dev/null; true`;
   await cluster.exec(node, ['sh', '-c', fill]);
@@ -480,7 +480,7 @@ test("the store's volume is full: that is said, nothing is lost, and it goes on 
   expect(await lost()).toEqual([]);
 }, 400_000);
 
-test('failures were told as Events, and so were recoveries', async () => {
+test('failures and recoveries were reported as Events', async () => {
   expect(await events(multinic, 'Recovered')).not.toEqual([]);
 });
 

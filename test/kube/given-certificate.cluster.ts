@@ -1,4 +1,4 @@
-// A certificate that somebody else issues, as cert-manager writes it: a DNS name and no address, with an intermediate.
+// A certificate that cert-manager or another issuer writes: a DNS name and no address, with an intermediate.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Cluster } from '../cluster/cluster.ts';
 import { agentImage, Multinic } from '../cluster/install.ts';
@@ -46,7 +46,7 @@ afterAll(async () => {
   await cluster?.stop();
 }, 60_000);
 
-test('the start says which name the certificate lacks', async () => {
+test('the controller does not start, and says which name the certificate lacks', async () => {
   await expect.poll(() => multinic.controllerLog().catch(String), { timeout: 60_000 }).toContain(NAME);
   const state = '--output=jsonpath={.items[*].status.containerStatuses[*].lastState.terminated.message}';
   await expect
@@ -56,7 +56,7 @@ test('the start says which name the certificate lacks', async () => {
     .toContain(NAME);
 }, 130_000);
 
-test('with the right name agents apply, and people find the CA where it always is', async () => {
+test('with the right name agents apply, and people find the CA in the usual place', async () => {
   await issue(NAME);
   await multinic.kubectl('delete', 'pods', '--selector=app.kubernetes.io/component=controller');
   await multinic.rolledOut();
@@ -68,7 +68,7 @@ test('with the right name agents apply, and people find the CA where it always i
   expect((await person.status()).nodes.map(({ state }) => state)).toEqual(['Configured']);
 }, 200_000);
 
-test('a certificate that is issued anew is served without a restart', async () => {
+test('a renewed certificate is served without a restart', async () => {
   const before = await multinic.leader();
   root = await authority('next root');
   await issue(NAME);

@@ -1,4 +1,4 @@
-// From a CR to files on nodes and back, in a real cluster: what operators apply, and what a person does with git.
+// From a CR to files on nodes and back, in a real cluster: with kubectl of operators, and git of people.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -48,7 +48,7 @@ afterAll(async () => {
 }, 60_000);
 
 test('the sample CR ends Ready, and its files are on the nodes', async () => {
-  // As OpenStack's cloud provider writes it: the other two nodes are found by their names.
+  // One provider ID in the form of OpenStack's cloud provider; the other two nodes are found by their names.
   const providerID = 'openstack:///i-0123456789abcdef0';
   await cluster.kubectl(['patch', 'node', 'k8s-worker-01', '-p', JSON.stringify({ spec: { providerID } })]);
   await cluster.kubectl(['apply', '-f', SAMPLE]);
@@ -68,7 +68,7 @@ test('the sample CR ends Ready, and its files are on the nodes', async () => {
   });
 });
 
-test('a CR of the other group configures the node with that systemUUID, whatever its dashes and case', async () => {
+test('a CR of the other group configures the node with that systemUUID, in any spelling', async () => {
   const cr = config('other', [entry(UUID.toUpperCase(), 'some-vm', ['02:00:00:00:09:01'])], 'multinic.io');
   await multinic.applyConfig(cr);
   await multinic.waitReady('other', 'multinic.io');
@@ -96,7 +96,7 @@ test('each node had one Job, named and labelled as operators know them', async (
   }
 });
 
-test('an agent knows where the API servers and the store are, behind their Services', async () => {
+test('an agent knows the addresses of the API servers and the store behind their Services', async () => {
   const [job] = (
     await multinic.json<{
       items: { spec: { template: { metadata: { annotations: Record<string, string> } } } }[];
@@ -116,7 +116,7 @@ test('an agent knows where the API servers and the store are, behind their Servi
   expect(peers).toEqual(expect.arrayContaining([...servers, ...store.split(' ')]));
 });
 
-test('a Job is no more than what the agent needs, and bound to its node', async () => {
+test('a Job has only the rights that the agent needs, and is bound to its node', async () => {
   const [pod] = (
     await multinic.json<{ items: { spec: AgentPodSpec }[] }>(
       'get',
@@ -143,14 +143,14 @@ test('a Job is no more than what the agent needs, and bound to its node', async 
   expect(spec.volumes.map(({ hostPath }) => hostPath?.path).filter(Boolean)).toEqual(['/']);
 });
 
-test('git log tells who and why', async () => {
+test('git log has the author and the reason of a change', async () => {
   alice = await Person.create(multinic, 'alice', 'write');
   await alice.clone();
   await alice.switch('k8s-worker-01');
   const log = await alice.git('log', '-1', '--format=%s%n%an%n%cn%n%b');
   expect(log).toContain('k8s-worker-01: add multinic0');
   expect(log).toContain(`MultiNicBizConfig: multinic.okestro.io/multinic-system/${NAME}`);
-  // The client that wrote the spec.
+  // The author is the client that wrote the spec.
   expect(log).toContain('kubectl');
   expect(await alice.subjects('outcome/k8s-worker-01')).toEqual([
     expect.stringMatching(/^k8s-worker-01: Applied [0-9a-f]{10} \(attempt 1/),
@@ -169,7 +169,7 @@ test('an edit of one interface of one node makes one Job, on that node', async (
   expect(await hostFile(cluster, 'k8s-worker-01', '/etc/netplan/90-multinic0.yaml')).toContain('mtu: 1400');
 });
 
-test('git revert and push through the Service rolls that node back, and it is shown as held', async () => {
+test('git revert and push through the Service roll the node back, and its status is held', async () => {
   const before = await allJobs();
   await alice.switch('k8s-worker-01');
   await alice.git('revert', '--no-edit', 'HEAD');
@@ -191,7 +191,7 @@ test('git revert and push through the Service rolls that node back, and it is sh
   expect(await alice.git('log', '-1', '--format=%B', 'refs/audit/pushes')).toContain('alice');
 });
 
-test('a new interface ends the hold, with an Event that says what comes back', async () => {
+test('a new interface ends the hold, with an Event that names the changes that return', async () => {
   await multinic.editConfig(NAME, ({ nodeConfigs }) => {
     const [late] = entry('', 'k8s-worker-01', [MAC.late]).interfaces!;
     nodeConfigs[0]!.interfaces!.push(late!);
@@ -288,7 +288,7 @@ test('a bad entry beside good ones stops only its node', async () => {
   );
 });
 
-test('after all that the store is whole', async () => {
+test('after all these tests the store is intact', async () => {
   expect(await multinic.git('fsck', '--full', '--strict', '--no-dangling')).toBe('');
 });
 

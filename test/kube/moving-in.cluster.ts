@@ -1,4 +1,4 @@
-// Moving in: hosts and a CR as the earlier agent left them, and the same after the store was lost. No host may change by a byte.
+// Takeover of hosts and a CR of the earlier agent, and of the same hosts after the store was lost. No host may change by a byte.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Cluster } from '../cluster/cluster.ts';
 import { STORE_FOLDER, type Multinic } from '../cluster/install.ts';
@@ -34,7 +34,7 @@ async function expectUntouched(): Promise<void> {
   expect(kubelet.runs.filter(({ changedHost }) => changedHost)).toEqual([]);
 }
 
-test('hosts that the earlier agent configured stay as they are, with the names that they have', async () => {
+test('hosts of the earlier agent stay as they are, with their names', async () => {
   const entries = kubelet.nodes.map(({ name, systemUUID, macs }) => entry(systemUUID, name, macs));
   await multinic.applyConfig(config(NAME, entries));
   await expectUntouched();
@@ -42,13 +42,13 @@ test('hosts that the earlier agent configured stay as they are, with the names t
   expect(tree).toContain(kubelet.node('root-01').macs[1]);
 });
 
-test('so do they when the store is lost', async () => {
+test('hosts stay as they are when the store is lost', async () => {
   await multinic.kubectl('scale', 'deployment/multinic-agent-controller', '--replicas=0');
   await multinic.kubectl('wait', '--for=delete', 'pods', '--selector=app.kubernetes.io/component=controller');
   await cluster.exec('worker-1', ['sh', '-c', `rm -rf ${STORE_FOLDER}/*`]);
   await multinic.kubectl('scale', 'deployment/multinic-agent-controller', '--replicas=1');
   await multinic.rolledOut();
-  // The status of before is there still, and is true of another store.
+  // The old status is still there, and describes the lost store.
   await expect
     .poll(() => multinic.git('log', '--branches=outcome/*', '--format=%s').catch(() => ''), {
       timeout: 90_000,
@@ -57,7 +57,7 @@ test('so do they when the store is lost', async () => {
   await expectUntouched();
 });
 
-test('and the first real change after that is one file of one node', async () => {
+test('the first change after that writes one file of one node', async () => {
   const runs = kubelet.runs.length;
   await multinic.editConfig(NAME, ({ nodeConfigs }) => {
     nodeConfigs[0]!.interfaces![0]!.mtu = 1400;

@@ -1,5 +1,5 @@
-// The main line on a node of NetworkManager beside one of netplan: Jobs configure running NICs on both, in each mode of
-// `apply`. And what an agent's pod comes to when somebody deletes it in the midst of a run.
+// From a CR to NICs on a node of NetworkManager and a node of netplan: Jobs configure running NICs on both, in each mode of
+// `apply`. An agent's pod that somebody deletes during a run leaves the host whole.
 import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -45,7 +45,7 @@ beforeAll(async () => {
   ]));
   for (const node of NODES) await attach(cluster, node, ...MACS[node]);
   alice = await Person.create(multinic, 'alice', 'write');
-  // Its image says Debian: what configures its NICs has to be told.
+  // The image of the node is Debian's, so an annotation names its network manager.
   await multinic.kubectl('annotate', 'node', 'rhel', 'multinic.io/renderer=keyfile');
 }, BUILD_MS);
 
@@ -114,7 +114,7 @@ test('an MTU changes, a NIC leaves, and both nodes reboot', async () => {
   await reboot();
 });
 
-/** What others put on the node's own NIC: a routing daemon, a CNI. */
+/** State of other software on the node's own NIC: of a routing daemon, of a CNI. */
 async function putForeign(node: NodeName): Promise<void> {
   const gateway = cluster.lab.slot.address('0.254');
   await sh(
@@ -126,7 +126,7 @@ async function putForeign(node: NodeName): Promise<void> {
   );
 }
 
-/** It, and all else that is not ours: the CNI's routes are there as well. */
+/** This state and all other foreign state, such as the CNI's routes. */
 const notOurs = async (node: NodeName): Promise<string> =>
   sh(
     node,
@@ -142,7 +142,7 @@ async function under(mode: 'full' | 'files', mtu: number): Promise<void> {
 }
 
 describe('apply', () => {
-  test('full: the node’s own manager does it, and what others have on its NIC is there afterwards', async () => {
+  test('full: the network manager of the node applies all files, and foreign state on its NIC is restored', async () => {
     const log = '/run/multinic-apply.log';
     for (const node of NODES) {
       await putForeign(node);
@@ -160,7 +160,7 @@ describe('apply', () => {
     }
   });
 
-  test('files: the NIC that runs stays as it is until its node boots', async () => {
+  test('files: the running NIC stays as it is until the node boots', async () => {
     await under('files', 1460);
     for (const node of NODES) {
       expect(await cluster.exec(node, ['cat', FILE[node]])).toContain('1460');
@@ -171,7 +171,7 @@ describe('apply', () => {
   });
 });
 
-/** Tried again after a minute by itself, and at once if it is asked for. */
+/** The node runs again after a minute by itself, and at once after a retry. */
 async function configured(node: NodeName): Promise<boolean> {
   const { status } = await multinic.configOf(CR);
   if (status?.nodeStatuses?.every(isSettled) === true) return true;
@@ -186,7 +186,7 @@ async function runningPod(node: NodeName): Promise<string | undefined> {
   return items.find(({ spec }) => spec.nodeName === node)?.metadata.name;
 }
 
-/** As docs/agent-tools.md says: what a run of the newest commit would do on a node. */
+/** Runs `agent plan` as docs/agent-tools.md says: the steps that a run of the newest commit would take. */
 async function plan(node: NodeName): Promise<string> {
   const line = `POD=$(node dist/multinic.js shell ${node} --kubeconfig ${cluster.kubeconfig})
     in_pod() { kubectl exec -i -n multinic-system "$POD" -- "$@"; }
@@ -199,13 +199,13 @@ async function plan(node: NodeName): Promise<string> {
   return run('bash', ['-c', line], { cwd: REPOSITORY, env: cluster.env, timeoutMs: 120_000 });
 }
 
-/** Subjects of its runs, the oldest first. */
+/** Subjects of a node's outcomes, oldest first. */
 async function runsOf(node: NodeName): Promise<string[]> {
   const log = await multinic.git('log', '--first-parent', '--reverse', '--format=%s', `outcome/${node}`);
   return log.split('\n').filter((subject) => !subject.includes(' requested by '));
 }
 
-/** A new one each time: were it as before, nothing would happen. */
+/** A new MTU each time, because with the old MTU nothing would happen. */
 let mtu = 1390;
 
 describe.each([
@@ -231,10 +231,10 @@ describe.each([
     for (const node of NODES) await sh(node, 'nft delete table ip slow');
   });
 
-  test.each(NODES)('%s: the host is whole, and the change comes with the next run', async (node) => {
+  test.each(NODES)('%s: the host is whole, and the next run makes the change', async (node) => {
     mtu -= 10;
     const before = await runsOf(node);
-    // Its verification takes a second for each, and ends well: a run that nobody interrupts is Applied.
+    // The verification takes a second for each address and succeeds, so an uninterrupted run is Applied.
     const peer = node === 'rhel' ? '10.120.1.1' : '10.120.2.1';
     const probes = PORTS.map((port) => `${peer}:${port}`).join(',');
     await multinic.kubectl('annotate', 'node', node, `multinic.io/probes=${probes}`, '--overwrite');
@@ -251,7 +251,7 @@ describe.each([
     await multinic.kubectl('annotate', 'node', node, 'multinic.io/probes-');
     await waitFor(`${node} is configured`, () => configured(node), { timeoutMs: 120_000, everyMs: 3_000 });
     const runs = (await runsOf(node)).slice(before.length);
-    // With its report, or lost with its pod.
+    // The run ended with its report, or lost it with its pod.
     expect(runs[0]).toMatch(/: (Failed \w+ \(Interrupted|Unknown \w+ \(OutcomeLost), /);
     expect(runs.at(-1)).toMatch(/: Applied /);
     expect(await mtuOf(node)).toBe(String(mtu));
@@ -266,7 +266,7 @@ describe.each([
   });
 });
 
-test('the network manager is stopped: the node fails with the reason, its host as before, and goes on', async () => {
+test('the network manager is stopped: the run fails with the reason, the host is as before, and a later run succeeds', async () => {
   await cluster.exec('rhel', ['systemctl', 'stop', 'NetworkManager']);
   await want((node) => MACS[node]);
   const failed = await untilConfig(

@@ -1,4 +1,4 @@
-// What operators type (their runbooks, word for word) gives the kind of answer that they know.
+// The commands of the operators' runbooks give the kind of answer that operators know.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -37,7 +37,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true });
 }, 60_000);
 
-/** A line as it stands in a runbook, in a shell in the repository. */
+/** Runs a line of a runbook, unchanged, in a shell in the repository. */
 function sh(line: string): Promise<string> {
   return run('bash', ['-c', line], { cwd: REPOSITORY, env: cluster.env, timeoutMs: 120_000 });
 }
@@ -108,7 +108,7 @@ describe('looking', () => {
     );
   });
 
-  test('the status that they know', async () => {
+  test('the status in its known form', async () => {
     const { status, metadata } = await multinic.configOf(NAME);
     expect(status).toMatchObject({
       observedGeneration: metadata.generation,
@@ -145,7 +145,7 @@ describe('logs', () => {
     expect(await sh(`kubectl logs -n multinic-system ${newest} -f`)).toContain('Applied');
   });
 
-  test('the words that they grep for in it', async () => {
+  test('the known keywords in that log', async () => {
     const text = await sh(
       `kubectl logs -n multinic-system ${newest} | grep -E "(DetectActiveInterfaces|CleanupOrphanedConfigs|orphaned)"`,
     );
@@ -159,7 +159,7 @@ describe('kubectl exec in the pod of `multinic shell`', () => {
     ['ls -la /etc/netplan/backup/', '91-multinic1.yaml.'],
     ['ip link show', 'multinic0'],
   ])('%s', async (command, expected) => {
-    // A change first, so that there is a backup.
+    // Makes a change first, so that a backup exists.
     await multinic.editConfig(NAME, ({ nodeConfigs }) => {
       nodeConfigs[0]!.interfaces = nodeConfigs[0]!.interfaces!.slice(0, 1);
     });
@@ -214,7 +214,7 @@ test('/healthz by port-forward', async () => {
   }
 });
 
-test('a plain mistake in a CR is said on the terminal, and nothing is refused', async () => {
+test('a plain mistake in a CR is a warning on the terminal, and the CR is accepted', async () => {
   const wrong = config('mistakes', [
     { attachedNodeName: 'spare', interfaces: [{ address: '192.168.100.10' }] },
   ]);
@@ -273,7 +273,7 @@ describe('the chart', () => {
   });
 });
 
-/** What a command that never ends has said after a moment. */
+/** Output of an endless command after a moment. */
 async function followed(line: string): Promise<string> {
   const child = spawn('bash', ['-c', `exec ${line}`], {
     env: { ...process.env, ...cluster.env },

@@ -1,4 +1,4 @@
-// From a laptop: the CLI over the API server alone, with a kubeconfig, and a backup that brings a lost store back.
+// The CLI on a laptop, which reaches only the API server, with a kubeconfig; and a backup that restores a lost store.
 import { mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
@@ -40,14 +40,14 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true });
 }, 60_000);
 
-/** A line of a shell, with kubectl and its plugin on the path. @param kubeconfig the administrator's when left out */
+/** Runs a line of a shell, with kubectl and its plugin on the path. @param kubeconfig absent: the administrator's */
 function sh(line: string, kubeconfig?: string): Promise<string> {
   const path = [join(REPOSITORY, 'node_modules/.bin'), dir, cluster.env['PATH']].join(delimiter);
   const env = { ...cluster.env, PATH: path, ...(kubeconfig !== undefined && { KUBECONFIG: kubeconfig }) };
   return run('bash', ['-o', 'pipefail', '-c', line], { cwd: dir, env, timeoutMs: 120_000 });
 }
 
-/** Somebody who has a token and no certificate. @param reaching may forward ports @returns their kubeconfig */
+/** Makes a person with a token and no certificate. @param reaching may forward ports @returns their kubeconfig */
 async function personWithToken(name: string, role: string, reaching = true): Promise<string> {
   await multinic.kubectl('create', 'serviceaccount', name);
   const account = `--serviceaccount=${NAMESPACE}:${name}`;
@@ -71,7 +71,7 @@ async function personWithToken(name: string, role: string, reaching = true): Pro
   return file;
 }
 
-/** How often the controller's container has started again. */
+/** Number of restarts of the controller's container. */
 function restarts(): Promise<string> {
   return multinic.kubectl(
     'get',
@@ -106,7 +106,7 @@ describe('kubectl multinic', () => {
     expect(await sh(`${inPod} version`)).toMatch(/^server/m);
   });
 
-  test('the leader says what runs, and its metrics have runs, the store and the certificate', async () => {
+  test('the leader lists its runs, and its metrics have runs, the store and the certificate', async () => {
     const leader = 'deployment/multinic-agent-controller';
     const begun = JSON.parse(
       await sh(`kubectl logs -n multinic-system ${leader} | grep 'multinic controller runs'`),
@@ -131,7 +131,7 @@ describe('kubectl multinic', () => {
     expect(await sh(`kubectl multinic diff ${NODE} --host`)).toBe('');
   });
 
-  test('rollback holds, and release gives the node back', async () => {
+  test('rollback holds the node, and release ends the hold', async () => {
     await multinic.editConfig(NAME, ({ nodeConfigs }) => {
       nodeConfigs[0]!.interfaces![0]!.mtu = 1400;
     });
@@ -188,7 +188,7 @@ describe('kubectl multinic', () => {
     expect(await sh(`kubectl multinic retry ${NODE} 2>&1 || true`, reader)).toMatch(/may not|Forbidden/);
   });
 
-  test('an administrator sends no token that is good for the API server', async () => {
+  test('an administrator sends the store no token that the API server accepts', async () => {
     // The certificate of the kubeconfig gets a token of the operators' account, for the store alone.
     await sh(`kubectl multinic retry ${NODE}`);
     const by = await multinic.git('log', '-3', '--format=%(trailers:key=By,valueonly)', `outcome/${NODE}`);
@@ -225,7 +225,7 @@ describe('a backup', () => {
   const pod = '$(kubectl get pods -n multinic-system -l multinic.io/leader=true -o name)';
   const inPod = `kubectl exec -i -n multinic-system ${pod} -- multinic`;
 
-  test('is one file, that plain git clones', async () => {
+  test('is one file, which plain git clones', async () => {
     await sh(`${inPod} backup -C /var/lib/multinic - > multinic.bundle`);
     expect((await stat(join(dir, 'multinic.bundle'))).size).toBeGreaterThan(1_000);
     await sh('git clone -q multinic.bundle plain');
@@ -264,7 +264,7 @@ describe('a backup', () => {
     await cluster.exec('worker-1', ['sh', '-c', `rm -rf ${STORE_FOLDER}/*`]);
     await multinic.kubectl('scale', 'deployment/multinic-agent-controller', '--replicas=1');
     await multinic.rolledOut();
-    // The status of before is there still, and is true of another store.
+    // The old status is still there, and describes the lost store.
     await expect
       .poll(() => multinic.git('log', '--branches=outcome/*', '--format=%s').catch(String), {
         timeout: 90_000,
@@ -273,7 +273,7 @@ describe('a backup', () => {
 
     const begun = await restarts();
     expect(await sh('kubectl multinic restore --force outside.bundle')).toContain('restored');
-    // The controller notices, and begins anew on this store.
+    // The controller notices the restore, and starts again on this store.
     await expect.poll(restarts, { timeout: 60_000 }).not.toBe(begun);
     await multinic.rolledOut();
     expect(await multinic.git('rev-parse', `node/${NODE}`)).toBe(tip);
@@ -281,7 +281,7 @@ describe('a backup', () => {
     await multinic.editConfig(NAME, ({ nodeConfigs }) => {
       nodeConfigs[1]!.interfaces![0]!.mtu = 1400;
     });
-    // Its host remembers the store in between.
+    // The host's record names a commit of the store in between.
     await untilConfig(
       multinic,
       NAME,

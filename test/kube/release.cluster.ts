@@ -75,7 +75,7 @@ test('a second build of the same commit has the same bytes, the image and the ch
   expect(await readFile(join(release, 'SHA256SUMS'), 'utf8')).toBe(sums);
 }, 900_000);
 
-test('the image has the name that the chart asks for, and knows its version', async () => {
+test('the image has the name that the chart expects, and reports its version', async () => {
   const { registry } = await readNames(join(REPOSITORY, 'release.config.json'));
   const version = await versionOfChart();
   const name = `${registry}/multinic-agent:${version}`;

@@ -1,4 +1,4 @@
-// What goes away, and what that means for nodes: one that is not Ready is there each time.
+// Removals of CRs, CRDs, the chart and namespaces, and their effect on nodes, one of which is not Ready each time.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Cluster } from '../cluster/cluster.ts';
 import { RELEASE, type Config, type Multinic } from '../cluster/install.ts';
@@ -47,7 +47,7 @@ async function configured(): Promise<string[]> {
 
 const all = (): string[] => kubelet.nodes.map(({ name }) => name);
 
-/** Whatever was going to happen has happened: the controller has had two resyncs' time, and no Job runs. */
+/** Waits until nothing more will happen: two resyncs of the controller have passed, and no Job runs. */
 async function settled(seconds = 12): Promise<void> {
   const until = Date.now() + seconds * 1_000;
   await waitFor('quiet', async () => Date.now() > until && !(await anyActive()), {
@@ -61,7 +61,7 @@ async function anyActive(): Promise<boolean> {
   return jobs.items.some(({ status }) => (status?.active ?? 0) > 0);
 }
 
-test('a CR that is emptied by mistake cleans no node, and says that it waits', async () => {
+test('a CR that is emptied by mistake cleans no node, and its status says that the removal waits', async () => {
   kubelet.partition(DEAD);
   const runs = kubelet.runs.length;
   await multinic.editConfig(NAME, (spec) => {
@@ -77,7 +77,7 @@ test('a CR that is emptied by mistake cleans no node, and says that it waits', a
   expect(conditionOf(cr, 'Stalled')).toMatchObject({ status: 'True', reason: 'RemovalStopped' });
 });
 
-test('entries that are put back end that', async () => {
+test('the removal no longer waits when the entries are back', async () => {
   kubelet.rejoin(DEAD);
   const runs = kubelet.runs.length;
   await multinic.applyConfig(fleet());
@@ -85,7 +85,7 @@ test('entries that are put back end that', async () => {
   expect(kubelet.runs).toHaveLength(runs);
 });
 
-test('a CRD that is deleted cleans no node, and nothing waits for us', async () => {
+test('a CRD that is deleted cleans no node, and its deletion does not wait for the controller', async () => {
   kubelet.partition(DEAD);
   const runs = kubelet.runs.length;
   await multinic.kubectl('delete', 'crd', 'multinicbizconfigs.multinic.okestro.io', '--timeout=20s');
@@ -94,7 +94,7 @@ test('a CRD that is deleted cleans no node, and nothing waits for us', async () 
   expect(kubelet.runs).toHaveLength(runs);
 });
 
-test('when it is installed again with the same CR, nothing is done anew', async () => {
+test('a CRD that is installed again with the same CR starts no run', async () => {
   kubelet.rejoin(DEAD);
   const runs = kubelet.runs.length;
   await multinic.helm('upgrade', {});
@@ -103,7 +103,7 @@ test('when it is installed again with the same CR, nothing is done anew', async 
   expect(kubelet.runs).toHaveLength(runs);
 });
 
-test('a chart that is uninstalled cleans no node and leaves CRs, CRDs and the volume; a CR that is deleted then goes at once', async () => {
+test('an uninstalled chart cleans no node and leaves CRs, CRDs and the volume; a CR can then be deleted at once', async () => {
   const runs = kubelet.runs.length;
   await multinic.uninstall();
   expect(await multinic.kubectl('get', 'pvc', 'multinic-agent-store', '-o', 'name')).toContain('multinic');
@@ -114,7 +114,7 @@ test('a chart that is uninstalled cleans no node and leaves CRs, CRDs and the vo
   expect(kubelet.runs).toHaveLength(runs);
 });
 
-test('installed again without that CR, it asks before it cleans so many', async () => {
+test('a chart that is installed again without that CR waits for a confirmation before it cleans the nodes', async () => {
   await multinic.helm('install', {});
   await multinic.rolledOut();
   await settled();
@@ -124,12 +124,12 @@ test('installed again without that CR, it asks before it cleans so many', async 
   expect(await configured()).toEqual(all());
 });
 
-test('deleted with its confirmation, a CR goes at once and its nodes are cleaned; one that is not Ready when it is back', async () => {
+test('a CR deleted with the confirmation annotation goes at once and its nodes are cleaned; a node that is not Ready is cleaned when it is back', async () => {
   await multinic.applyConfig(fleet({ 'multinic.io/confirm-cleanup': 'true' }));
   await multinic.waitReady(NAME);
   kubelet.partition(DEAD);
   await cluster.kubectl(['wait', '--for=condition=Ready=Unknown', `node/${DEAD}`, '--timeout=60s']);
-  // The confirmation has to have been seen.
+  // Waits until the controller has seen the confirmation.
   await settled(3);
   await multinic.deleteConfig(NAME);
   await expect.poll(configured, { timeout: 60_000, interval: 300 }).toEqual([DEAD]);
@@ -162,7 +162,7 @@ test.each(['Configured', 'Failed', 'Pending', 'InProgress'] as const)(
   },
 );
 
-test('a namespace that is deleted cleans no node, and goes', async () => {
+test('a deleted namespace goes away and cleans no node', async () => {
   const [first, second] = kubelet.nodes;
   await cluster.kubectl(['create', 'namespace', 'tenant']);
   const cr = config(
@@ -185,7 +185,7 @@ test('a namespace that is deleted cleans no node, and goes', async () => {
   expect(kubelet.runs).toHaveLength(runs);
 });
 
-test('our own namespace that is deleted cleans no node, and goes', async () => {
+test("the controller's own namespace, when deleted, goes away and cleans no node", async () => {
   await cluster.helm(['status', RELEASE, '--namespace', multinic.namespace]);
   await cluster.kubectl(['delete', 'namespace', multinic.namespace, '--timeout=90s'], { timeoutMs: 120_000 });
   expect(await configured()).toHaveLength(2);

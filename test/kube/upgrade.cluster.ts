@@ -1,4 +1,4 @@
-// From the earlier chart to this one, with CRs in place that today's rules refuse, on hosts that the earlier agent configured.
+// An upgrade from the earlier chart, with CRs that today's rules refuse, on hosts that the earlier agent configured.
 import { resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startCluster, type Cluster } from '../cluster/cluster.ts';
@@ -61,7 +61,7 @@ function expectHostsUntouched(): void {
   expect(kubelet.runs.filter(({ changedHost }) => changedHost)).toEqual([]);
 }
 
-test('the earlier chart is there, with its CRs, one of which breaks rules of today', async () => {
+test('the earlier chart is installed with its CRs, one of which breaks rules of today', async () => {
   await earlierChart('install');
   const [one, two, three] = kubelet.nodes.map(({ name, systemUUID, macs }) => entry(systemUUID, name, macs));
   // One MAC for two interfaces of a node: the earlier agent had no rule against it.
@@ -102,7 +102,7 @@ test('after the upgrade CRD and CRs are the same objects, and not one byte of a 
   expect(table).toMatch(/NODES\s+CONFIGURED/);
 }, 300_000);
 
-test('what breaks a rule says which field, and its node is left alone', async () => {
+test('an entry that breaks a rule is reported with its field, and its node is left alone', async () => {
   const cr = await untilConfig(multinic, BAD, 'judged', (it) => nodeOf(it, 'root-03') !== undefined, {
     group: GROUP,
   });
@@ -112,7 +112,7 @@ test('what breaks a rule says which field, and its node is left alone', async ()
   expectHostsUntouched();
 });
 
-test('the next upgrade applies nothing, and going back to the earlier chart loses no CR', async () => {
+test('the next upgrade applies nothing, and a rollback to the earlier chart loses no CR', async () => {
   const runs = kubelet.runs.length;
   await multinic.helm('upgrade', { values: { controller: { podAnnotations: { again: 'once' } } } });
   await multinic.rolledOut();

@@ -1,4 +1,4 @@
-// The next boot: who would win then is found out before anything is changed, and a reboot proves it.
+// The next boot: the agent predicts, before any change, which file wins, and a reboot proves the prediction.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { RendererKind } from '../../src/network/node.ts';
 import { waitFor } from '../nodes/wait.ts';
@@ -44,7 +44,7 @@ const WINNERS: Record<RendererKind, Foreign[]> = {
     ],
   ],
 };
-/** For a NIC that it saw when the machine was made, by the name that udev had given it. */
+/** cloud-init's file for a NIC that it saw when the machine was made, under the name that udev had given it. */
 const CLOUD_INIT: Partial<Record<RendererKind, [file: string, content: string]>> = {
   keyfile: [
     '/etc/NetworkManager/system-connections/cloud-init-ens3.nmconnection',
@@ -82,7 +82,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
       const before = await host.sh(STATE);
       const { outcome } = await host.apply(kind, [nic(0), nic(1)]);
       expect(outcome).toMatchObject({ result: 'Failed', step: 'validate' });
-      // Two .link files for one MAC are refused as such.
+      // Two .link files for one MAC are refused for that reason.
       expect(outcome?.reason).toMatch(/NotAtNextBoot|ValidationFailed/);
       expect(outcome?.message).toContain(what === 'a renderer' ? 'renderer: networkd' : file.slice(1));
       expect(await host.sh(STATE)).toBe(before);
@@ -90,7 +90,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     },
   );
 
-  test.runIf(kind === 'netplan')('the remedy for another renderer of netplan is taken', async () => {
+  test.runIf(kind === 'netplan')('the remedy for another renderer of netplan works', async () => {
     await host.machine.write(
       '/etc/netplan/01-foo.yaml',
       'network: {version: 2, renderer: NetworkManager}\n',
@@ -105,7 +105,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     expect((await host.apply(kind, [])).outcome).toMatchObject({ result: 'Applied' });
   });
 
-  test('what would have won does so, after a reboot without us', async () => {
+  test('the file that would have won does win, after a reboot without our files', async () => {
     const [, file, content] = WINNERS[kind][0]!;
     await host.machine.write(file, content, 0o644);
     await host.machine.reboot();
@@ -117,8 +117,8 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     await host.reboot(0);
   }, 300_000);
 
-  test('files alone: what runs stays as it is until the next boot', async () => {
-    // Nobody has brought such a NIC up but NetworkManager.
+  test('mode files: running NICs stay as they are until the next boot', async () => {
+    // Only NetworkManager brings such a NIC up.
     const isAsEver = async (): Promise<boolean> =>
       (await host.sh(`ip -br link | grep ${MAC}`)).includes('DOWN') === (kind === 'netplan');
     await waitFor('its manager to do with the NIC what it does', isAsEver, { timeoutMs: 30_000 });
@@ -132,7 +132,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     expect(host.log).toContain('nothing to change');
   }, 300_000);
 
-  test('what somebody has written since is a warning where there is nothing to change', async () => {
+  test('a foreign file that appeared later is a warning when the run changes nothing', async () => {
     const [, file, content] = WINNERS[kind][0]!;
     await host.machine.write(file, content, 0o644);
     const { outcome } = await host.apply(kind, [nic(0), nic(1)]);
@@ -170,7 +170,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
   );
 
   test('a boot does not wait for a NIC without carrier', async () => {
-    // As a kubelet's unit does.
+    // A unit that waits for the network, as the kubelet's unit does.
     const unit = `[Unit]
 Wants=network-online.target
 After=network-online.target
@@ -183,7 +183,7 @@ WantedBy=multi-user.target
     await host.machine.write('/etc/systemd/system/online.service', unit);
     const waits = kind === 'netplan' ? 'systemd-networkd-wait-online' : 'NetworkManager-wait-online';
     await host.sh(`systemctl enable online.service ${waits}`);
-    /** How long it waited for the network, in seconds. */
+    /** Seconds that the boot waited for the network. */
     const boot = async (): Promise<number> => {
       await host.machine.reboot();
       const times = await host.sh(

@@ -1,4 +1,4 @@
-// Odd but valid files, each judged by our reader of foreign configuration and by the program that reads it on a host.
+// Odd but valid files of foreign configuration. Our reader and the program that reads them on a host must agree.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { profileFor } from '../../src/agent/foreign/boot-profiles.ts';
 import type { ReadFolder } from '../../src/agent/foreign/boot-folders.ts';
@@ -13,7 +13,7 @@ import { LiveHost } from '../support/live-host.ts';
 const MAC = nic(0).mac;
 const NAME = 'lan0';
 
-/** Content by path, as folders: what the host has, and the files of a case over it. */
+/** Content by path, as folders: the files of the host, overlaid by the files of a case. */
 function reader(files: Readonly<Record<string, string>>): ReadFolder {
   return (folder) =>
     new Map(
@@ -49,7 +49,7 @@ async function judged(host: LiveHost, cases: readonly Case[], ask: string, mode 
   return [...output.matchAll(/^answer: (.*)$/gm)].map(([, answer = '']) => answer);
 }
 
-/** What the host has in some folders of its own. */
+/** Files of the host in some folders. */
 async function filesOf(host: LiveHost, folders: string): Promise<Record<string, string>> {
   const output = await host.sh(
     `for f in ${folders}; do [ -f "$f" ] && echo "\${f#/} $(base64 -w0 "$f")"; done; true`,
@@ -68,7 +68,7 @@ async function filesOf(host: LiveHost, folders: string): Promise<Record<string, 
 const caseFiles = ({ files }: Case): Record<string, string> =>
   Object.fromEntries(Object.entries(files).map(([path, content]) => [path, content ?? '']));
 
-/** Each case's answer by its title, so that a difference names the case. */
+/** Answers by the title of the case, so that a difference names the case. */
 const byTitle = (cases: readonly Case[], answers: readonly unknown[]): Record<string, unknown> =>
   Object.fromEntries(cases.map(({ title }, index) => [title, answers[index]]));
 
@@ -90,7 +90,7 @@ describe('systemd', () => {
   const chosen = (suffix: string, each: Case): string =>
     systemdFileFor(suffix, { mac: MAC, names: [NAME] }, reader({ ...own, ...caseFiles(each) }))?.file ?? '';
 
-  test('a .network file is ours to find as networkd finds it', async () => {
+  test('our reader finds the .network file that networkd finds', async () => {
     const cases = networkCorpus({ mac: MAC, name: NAME });
     const ask = `networkctl reload; sleep 0.3; sed -n 's,^NETWORK_FILE=/,,p' /run/systemd/netif/links/$(cat /sys/class/net/${NAME}/ifindex)`;
     const real = await judged(host, cases, ask);
@@ -102,7 +102,7 @@ describe('systemd', () => {
     ).toEqual(byTitle(cases, real));
   }, 180_000);
 
-  test('a .link file is ours to find as udev finds it', async () => {
+  test('our reader finds the .link file that udev finds', async () => {
     const cases = linkCorpus({ mac: MAC, name: NAME });
     const ask = `udevadm test-builtin net_setup_link /sys/class/net/${NAME} 2>/dev/null | sed -n 's,^ID_NET_LINK_FILE=/,,p'`;
     const real = await judged(host, cases, ask);
@@ -114,7 +114,7 @@ describe('systemd', () => {
     ).toEqual(byTitle(cases, real));
   }, 180_000);
 
-  test('a netplan file describes the NIC where its generator makes something of it for the NIC', async () => {
+  test("our reader says that a netplan file describes the NIC where netplan's generator makes a file for the NIC", async () => {
     const cases = netplanCorpus({ mac: MAC, name: NAME });
     const out = '/tmp/corpus';
     const ask = `rm -rf ${out}; mkdir -p ${out}/etc ${out}/run ${out}/lib; cp -a /etc/netplan-corpus ${out}/etc/netplan; /usr/libexec/netplan/generate --root-dir ${out} >/dev/null 2>&1; cd ${out}; for f in run/systemd/network/*.network; do [ -f "$f" ] && printf '%s %s,' "$f" "$(base64 -w0 "$f")"; done`;
@@ -157,7 +157,7 @@ describe.each([['networkmanager', keyfileCorpus] as const, ['networkmanager-ifcf
     });
     afterAll(() => host?.[Symbol.asyncDispose]());
 
-    test('a profile is for the NIC where NetworkManager offers it for it', async () => {
+    test('our reader says that a profile is for the NIC where NetworkManager offers it for the NIC', async () => {
       const cases = corpus({ mac: MAC, name: NAME });
       const ask = [
         'nmcli connection reload; sleep 0.2',

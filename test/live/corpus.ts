@@ -1,6 +1,6 @@
 // Odd but valid files of foreign configuration, by the rules of their documentation.
 
-/** Files of others on a host; null is a link to /dev/null. */
+/** Foreign files on a host; null is a link to /dev/null. */
 export interface Case {
   readonly title: string;
   readonly files: Readonly<Record<string, string | null>>;

@@ -1,4 +1,4 @@
-// Whatever goes wrong on a host: it ends as it was before, verified, and the report says why. On the kinds of host that
+// Failures on a host: the host ends as it was before, verified, and the report says why. They run on the kinds of host that
 // differ most each time, on all of them in the matrix.
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
@@ -32,7 +32,7 @@ const FOLDER: Readonly<Record<RendererKind, string>> = {
 };
 const kubeconfigOf = (server: string): string =>
   `echo '{clusters: [{cluster: {server: "${server}"}}]}' >/etc/kubernetes/kubelet.conf`;
-/** The units that would restore the host, or do. */
+/** Units of the host's own restore, armed or running. */
 const RESTORES = 'systemctl list-units --all --plain --no-legend "multinic-restore*"';
 
 describe.each(HOSTS)('%s', (rootfs, kind) => {
@@ -55,7 +55,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
 
   afterAll(() => host?.[Symbol.asyncDispose]());
 
-  /** A run that fails, with the host the same before and after. @param amid what happens meanwhile */
+  /** Runs the agent, which fails and leaves the host as before. @param amid an action during the run */
   async function fails(
     network: Network,
     options: RunOptions = {},
@@ -68,7 +68,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     await host.settled();
     expect(await host.sh(STATE)).toBe(before);
     expect(code).toBe(1);
-    // As a line of JSON has it.
+    // The text in the form of a JSON line.
     expect(host.log).toContain(JSON.stringify(outcome?.message).slice(1, -1));
     expect(await host.sh(RESTORES)).toBe('');
     return outcome;
@@ -98,7 +98,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
       await host.lab.switch.peer(tenant, address);
       const outcome = await fails(network);
       expect(outcome?.result).toBe('Failed');
-      // NetworkManager itself gives up on an IPv6 address that is taken.
+      // NetworkManager itself gives up an IPv6 address that is in use.
       const byManager = kind !== 'netplan' && address.includes(':');
       const said = `AddressTaken: ${address}`;
       expect(`${outcome?.reason}: ${outcome?.message}`).toMatch(
@@ -125,7 +125,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     expect((await host.apply(kind, OLD)).outcome).toMatchObject({ result: 'Applied' });
   });
 
-  test('a port that is shut', async () => {
+  test('a port that is down', async () => {
     await host.machine.setCarrier(nic(2).mac, false);
     const outcome = await fails(NEW);
     // NetworkManager activates nothing on such a NIC.
@@ -170,7 +170,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
       const name = async (): Promise<string> =>
         (await host.sh(`ip -br link | grep ${nic(2).mac}`)).split(/[@ ]/)[0]!;
       const before = await name();
-      // As systemd 245 to 253 do it for NICs with a slot or a path.
+      // Alternative names, as systemd 245 to 253 give NICs with a slot or a path.
       await host.machine.write(
         '/etc/udev/rules.d/90-altname.rules',
         `ACTION=="move", ATTR{address}=="${nic(2).mac}", RUN+="/usr/sbin/ip link property add dev $name altname ${before}"\n`,
@@ -195,8 +195,8 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     },
   );
 
-  test.runIf(kind === 'netplan')('a name that somebody takes in the midst of the change', async () => {
-    // As a new one is: it has no address of the link, which going down would take away.
+  test.runIf(kind === 'netplan')('a name that somebody takes during the change', async () => {
+    // A new NIC has no link-local address, which setting it down would remove.
     const [name] = (await host.sh(`ip -br link | grep ${nic(2).mac}`)).split(/[@ ]/);
     await host.sh(`ip link set ${name} down`);
     await host.settled();
@@ -228,7 +228,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
       `${kubeconfigOf('https://api.cluster.test:6443/')}; echo 203.0.113.5 api.cluster.test >>/etc/hosts`,
       {},
     ],
-  ])('the way to an API server, as %s, is a NIC that would change', async (_, prepare, options) => {
+  ])('a NIC that would change carries the route to an API server that %s', async (_, prepare, options) => {
     const rule = 'to 203.0.113.5 lookup 77 priority 100';
     const [name] = (await host.sh(`ip -br link | grep ${nic(2).mac}`)).split(/[@ ]/);
     await host.sh(`mkdir -p /etc/kubernetes; ${prepare}; ip link set ${name} up; ip rule add ${rule}
@@ -290,7 +290,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
        ip addr del 192.168.101.10/24 dev multinic1`,
       'ip link del mv7',
     ],
-  ])('a NIC of ours that is %s by now stays as it is, and the others change', async (use, take, free) => {
+  ])('a managed NIC that is now %s stays as it is, and the others change', async (use, take, free) => {
     await host.sh(take);
     const seen = async (): Promise<string> =>
       (await host.sh('ip addr show dev multinic1; ip -br addr show dev br7 2>&1 || true')).replace(
@@ -394,7 +394,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
       expect(outcome?.message).toContain(said[reason] ?? mac);
     });
 
-    test('what somebody’s file gives an address is taken over where that is wished, and the file stays', async () => {
+    test('a NIC with an address in a foreign file is taken over if the CR says so, and the file stays', async () => {
       const file = rich[kind][0];
       const content = rich[kind][1].replace('ONBOOT=no', 'ONBOOT=yes');
       await host.machine.write(file, content, 0o600);
@@ -431,7 +431,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     await host.sh(`umount ${folder}`);
   });
 
-  describe('killed, and no agent comes', () => {
+  describe('the agent is killed, and no run follows', () => {
     test.each(['agent.write.file', 'agent.activate.link', 'agent.verify', 'agent.finish'])(
       'at %s: the host restores itself when its time is up',
       async (killAt) => {
@@ -441,7 +441,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
         const end = await host.apply(kind, NEW, { killAt, deadline: 20 });
         expect(end.code).toBe(137);
         expect(await host.sh(STATE)).not.toBe(before);
-        // The state alone may be the same for a moment in the midst of it.
+        // The state alone may look right for a moment during the restore.
         const restored = async (): Promise<boolean> =>
           (await host.sh(RESTORES)) === '' && (await host.sh(STATE)) === before;
         await waitFor('the host’s own restore', restored, {

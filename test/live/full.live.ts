@@ -1,5 +1,5 @@
-// `apply: full`: the host's own network manager acts on all of its files, and what others had put on the node's own NIC
-// is there again afterwards.
+// `apply: full`: the host's own network manager applies all of its files, and foreign state on the node's own NIC
+// is restored afterwards.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Network } from '../../src/network/interface.ts';
 import { waitFor } from '../nodes/wait.ts';
@@ -37,7 +37,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     return outcome;
   }
 
-  /** @returns what is there with it: an old address would be there within the three seconds as well */
+  /** @returns the addresses after three seconds, within which an old address would return */
   async function whenBack(address: string): Promise<string[]> {
     const has = async (): Promise<boolean> => (await host.addresses('multinic0')).includes(address);
     await waitFor(address, has, { timeoutMs: 30_000 });
@@ -65,13 +65,13 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     expect(await whenBack('192.168.100.11/24')).toEqual(['192.168.100.11/24']);
   });
 
-  test('what networkd held since the boot is settled', async () => {
+  test('after a reload networkd no longer holds the files of the boot', async () => {
     await host.reboot(2);
     await foreign(host);
     const moved = [nic(0, { address: '192.168.100.12', mtu: 1400 }), NEW[1]!];
     const live = await host.apply(kind, moved);
     expect(live.outcome?.warnings).toEqual(kind === 'netplan' ? ['NetworkdHoldsOldFile'] : undefined);
-    // Killed before networkd reads its files again: the reload is still due. NetworkManager needs none.
+    // The agent is killed before networkd reloads its files, so the reload is still due. NetworkManager needs none.
     const killed = await host.apply(kind, moved, { mode: 'full', killAt: 'agent.activate' });
     expect(killed.code).toBe(kind === 'netplan' ? 137 : 0);
     expect((await run(moved))?.warnings).toBeUndefined();
@@ -79,13 +79,13 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     await host.sh('sleep 1');
     await host.machine.setCarrier(nic(0).mac, true);
     expect(await whenBack('192.168.100.12/24')).toEqual(['192.168.100.12/24']);
-    // networkd 247 takes others' blackholes, whenever it configures a NIC.
+    // networkd 247 removes foreign blackhole routes whenever it configures a NIC.
     await foreign(host);
     expect((await run(NEW))?.result).toBe('Applied');
   }, 300_000);
 
-  test('killed after the manager has read all: the host’s own restore gives everything back', async () => {
-    // NetworkManager, begun anew, may come to what others have a moment later.
+  test('killed after the manager has reloaded all files: the host’s own restore restores everything', async () => {
+    // A restarted NetworkManager may remove foreign state a moment later.
     const witness = kind === 'netplan' ? NOT_OURS : 'systemctl show --property=MainPID NetworkManager';
     await host.settled();
     const before = await foreignState(host);
@@ -124,7 +124,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     },
   );
 
-  test('a failure ends as before', async () => {
+  test('a failed run leaves the host as before', async () => {
     const outcome = await run(OLD, ['192.168.101.99']);
     expect(outcome).toMatchObject({ result: 'Failed', reason: 'ProbeFailed', step: 'verify' });
     expect(await host.configured()).toEqual({

@@ -1,4 +1,4 @@
-// The agent is killed at a step, or the node loses its power there: the next run finishes or undoes, and the commit is on
+// The agent is killed at a step, or the node loses its power there: the next run finishes or undoes the change, and the commit is on
 // the host. A few steps each time, all of them in the matrix.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { STEPS } from '../../src/agent/run/steps.ts';
@@ -9,7 +9,7 @@ import { foreign, foreignState, HOSTS, LiveHost, NOT_OURS } from '../support/liv
 /** Checkpoints; a restore comes only after a failure. */
 const ALL = [...STEPS.filter((step) => step !== 'restore'), 'write.file', 'activate.link'];
 const TRIED = process.env['MATRIX'] === undefined ? ['arm', 'write.file', 'activate.link', 'finish'] : ALL;
-/** From when on the record has a change as begun. */
+/** First step at which the host record has a change. */
 const PENDING: ReadonlySet<string> = new Set([
   ...STEPS.slice(STEPS.indexOf('arm'), STEPS.indexOf('finish') + 1),
   'write.file',
@@ -70,7 +70,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     );
   });
 
-  test('without power, and not whole after the boot: the undo keeps what others set since', async () => {
+  test('after a power cut an incomplete change is undone, and foreign state set since the boot stays', async () => {
     now = now === FIRST ? SECOND : FIRST;
     const commit = await host.store.commit(kind, now);
     const [, added] = now;
@@ -80,7 +80,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     await host.managed();
     await foreign(host);
     const before = await foreignState(host);
-    // The change is not complete any more, so the next run undoes it, and gives the new NIC its old name back.
+    // The change is no longer complete, so the next run undoes it, and gives the new NIC its old name again.
     await host.sh(`ip address flush dev ${added?.name} scope global`);
     expect((await host.run(commit)).outcome).toMatchObject({ result: 'Applied' });
     expect(host.log).toContain('an interrupted run was undone');
@@ -88,7 +88,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     expect(await host.sh(NOT_OURS)).toBe(before);
   }, 300_000);
 
-  test('killed as it restores: the next run ends that, and does what it is for', async () => {
+  test('killed during its restore: the next run ends the restore, and applies its commit', async () => {
     now = now === FIRST ? SECOND : FIRST;
     const commit = await host.store.commit(kind, now);
     await host.settled();

@@ -1,4 +1,4 @@
-// A node with very many routes of a daemon: a run takes hardly longer and hears signals, and a route that ends meanwhile
+// A node with very many routes of a daemon: a run takes hardly longer and obeys signals, and a route that ends meanwhile
 // does not fail it.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { nic } from '../support/agent.ts';
@@ -19,7 +19,7 @@ afterEach(({ task }) => {
 
 afterAll(() => host?.[Symbol.asyncDispose]());
 
-/** Gives the primary NIC that many routes, as a routing daemon does. */
+/** Gives the primary NIC a number of routes, as a routing daemon does. */
 async function addRoutes(count: number): Promise<void> {
   await host.sh(`i=0; while [ $i -lt ${count} ]; do
       echo "route replace 10.$((64 + i / 65536)).$((i / 256 % 256)).$((i % 256))/32 via ${host.lab.slot.address('0.1')} dev eth0 proto bird"
@@ -36,7 +36,7 @@ async function changeMtu(mtu: number): Promise<{ seconds: number; cpu: number }>
 test('a change takes at most twice as long as with ten routes', async () => {
   const few: Awaited<ReturnType<typeof changeMtu>>[] = [];
   const many: typeof few = [];
-  // In turns, because the machine may have other work meanwhile.
+  // Measures in turns, because the machine may have other work meanwhile.
   for (const mtu of [1400, 1410, 1420]) {
     await host.sh('ip route flush proto bird');
     await addRoutes(10);
@@ -49,11 +49,11 @@ test('a change takes at most twice as long as with ten routes', async () => {
   expect(least(many)).toBeLessThan(2 * least(few));
 }, 600_000);
 
-test('SIGTERM in the middle of a change is heard, and the host is as before', async () => {
+test('SIGTERM in the middle of a change ends the run, and the host is as before', async () => {
   const routes = 'ip route show proto bird | wc -l';
   expect(Number(await host.sh(routes))).toBe(MANY);
   const before = await host.configured();
-  // The parent of the command is the agent. It is told to end as soon as the NIC has the new MTU.
+  // The parent of the command is the agent, which gets SIGTERM as soon as the NIC has the new MTU.
   const mtu = 1330;
   const tell = `agent=$PPID sh -c 'until [ "$(cat /sys/class/net/multinic0/mtu)" = ${mtu} ]; do sleep 0.01; done
     kill -TERM $agent' & true`;

@@ -1,5 +1,5 @@
-// A host of netplan and systemd-networkd, whose own NIC has what routing daemons, CNIs and people put there: none of it
-// may be touched.
+// A host of netplan and systemd-networkd. Its own NIC has state of routing daemons, CNIs and people, none of which
+// may change.
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Interface } from '../../src/network/interface.ts';
@@ -31,7 +31,7 @@ const CONFIGURED = {
   multinic1: '1500 fd00:101::10/64',
   multinic2: '1400 192.168.102.10/24',
 };
-/** On the network of each. */
+/** Addresses on the network of each NIC. */
 const PEERS = ['192.168.100.1/24', 'fd00:101::1/64', '192.168.102.1/24'];
 const LATE = nic(3);
 const LATE_ADDRESS = `${LATE.address}/${LATE.prefix}`;
@@ -39,16 +39,16 @@ const FILES = '/etc/netplan/9*.yaml';
 const OUR_ADDRESSES = 'ip -br addr | grep -E "192.168.1|fd00:" || true';
 
 let host: LiveHost;
-/** It goes over the node's own NIC, all the time. */
+/** A ping that goes over the node's own NIC all the time. */
 let stopPing: Awaited<ReturnType<typeof startPing>>;
 
-/** One host's life: each test begins where the one before ended. */
+/** The tests share one host: each begins where the one before ended. */
 export function netplanLife(rootfs: RootfsKind): void {
   beforeAll(async () => {
     host = await LiveHost.boot(rootfs);
     for (const index of [0, 1, 2])
       await host.machine.attachNic({ mac: nic(index).mac, network: `tenant-${index}` });
-    // Whoever listens to it gets addresses, a default route and name servers.
+    // A router that gives addresses, a default route and name servers to every NIC that listens.
     await bootRouter(host.lab, 'tenant-1', `${DHCP}${ADVERTISEMENTS}`);
     await foreign(host);
     stopPing = await startPing(host.lab, host.machine.address);
@@ -62,14 +62,14 @@ export function netplanLife(rootfs: RootfsKind): void {
 
   describe.each([
     ['a clean host', 'true'],
-    // What any package's installation does; networkd then holds every file for new.
+    // Reloads systemd as any installation of a package does; networkd then takes every file for new.
     ['a host that was reloaded', 'systemctl daemon-reload; netplan generate'],
   ])('on %s', (_, prepare) => {
     beforeAll(async () => {
       await host.sh(prepare);
     });
 
-    test('a plan says what would be done, and nothing is', async () => {
+    test('a plan says what a run would do, and changes nothing', async () => {
       const [{ code, preview }, seen] = await monitored(host, () => host.plan('netplan', [nic(0)]));
       expect([code, preview.result]).toEqual([10, 'change']);
       expect(preview.files).toEqual([{ op: 'write', path: 'etc/netplan/90-multinic0.yaml' }]);
@@ -88,7 +88,7 @@ export function netplanLife(rootfs: RootfsKind): void {
       expect(await host.configured()).toEqual(CONFIGURED);
     });
 
-    test('the same again: nothing is written, and the kernel hears nothing', async () => {
+    test('a second run of the same commit writes nothing and changes nothing in the kernel', async () => {
       const before = await host.sh(`stat -c '%n %i %Y' ${FILES}`);
       const { end, seen } = await run(THREE);
       expect(end.outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
@@ -108,14 +108,14 @@ export function netplanLife(rootfs: RootfsKind): void {
     test.each([
       ['in the same subnet', SAME_SUBNET, '1500 192.168.100.11/24'],
       ['in another', ELSEWHERE, '1500 192.168.110.10/24'],
-    ])('another address %s: that NIC alone', async (_where, network, expected) => {
+    ])('another address %s changes that NIC alone', async (_where, network, expected) => {
       const { end, seen } = await run(network);
       expect(end.outcome).toMatchObject({ result: 'Applied', written: ['etc/netplan/90-multinic0.yaml'] });
       expect((await host.configured())['multinic0']).toBe(expected);
       expect(seen.filter((line) => !line.includes('multinic0'))).toEqual([]);
     });
 
-    test('two NICs change places, and change back', async () => {
+    test('two NICs exchange their names, and exchange them again', async () => {
       for (const network of [SWAPPED, THREE]) {
         expect((await run(network)).end.outcome).toMatchObject({ result: 'Applied' });
         for (const { name, mac } of network)
@@ -125,7 +125,7 @@ export function netplanLife(rootfs: RootfsKind): void {
       }
     });
 
-    test("a broken file of somebody else's is named, and nothing is touched", async () => {
+    test('a broken foreign file is named, and nothing is touched', async () => {
       await host.machine.write(
         '/etc/netplan/60-broken.yaml',
         'network: {ethernets: {eth9: {addresses: [nonsense]}}}\n',
@@ -140,7 +140,7 @@ export function netplanLife(rootfs: RootfsKind): void {
       await host.sh('rm /etc/netplan/60-broken.yaml');
     });
 
-    test('the store no longer answers: all is put back', async () => {
+    test('the store no longer answers: everything is restored', async () => {
       const files = await host.sh(`sha256sum ${FILES}`);
       const before = await host.configured();
       const [end] = await monitored(host, () => storeSilent(host, () => host.apply('netplan', SAME_SUBNET)));
@@ -158,26 +158,26 @@ export function netplanLife(rootfs: RootfsKind): void {
     });
   });
 
-  describe('what comes later', () => {
-    test('a NIC that is attached later is added; the network’s router and DHCP server are not listened to', async () => {
+  describe('later events', () => {
+    test('a NIC that is attached later is configured, and ignores the router and the DHCP server of its network', async () => {
       await run(THREE);
       await host.machine.attachNic({ mac: nic(3).mac, network: 'tenant-1', name: 'ens9' });
       await host.sh('ip link set ens9 up');
-      // A NIC that nobody configured shows what there is to be had.
+      // An unconfigured NIC shows what router and DHCP server offer.
       await waitFor('a router', async () => (await host.addresses('ens9')).some(advertised), {
         timeoutMs: 40_000,
       });
       await host.sh('ip link set ens9 down');
       const { end } = await run([...THREE, LATE]);
       expect(end.outcome).toMatchObject({ result: 'Applied', written: ['etc/netplan/93-multinic3.yaml'] });
-      // A kernel that listens asks for a router within a second, and once more after four.
+      // A kernel that accepts routers asks for one within a second, and again after four.
       await host.sh('sleep 5');
       expect(await host.addresses('multinic3')).toEqual([LATE_ADDRESS]);
       expect(await host.configured()).toEqual({ ...CONFIGURED, multinic3: `1500 ${LATE_ADDRESS}` });
       expect(await host.sh('ip -6 route show default')).toBe('');
     });
 
-    test('a NIC that leaves the machine takes its file along', async () => {
+    test('the file of a NIC that leaves the machine is removed', async () => {
       await host.machine.detachNic(nic(3).mac);
       const { end } = await run([...THREE, LATE]);
       expect(end.outcome).toMatchObject({
@@ -202,7 +202,7 @@ export function netplanLife(rootfs: RootfsKind): void {
       expect(seen).toEqual([]);
     });
 
-    test('what somebody did to our NICs by hand is mended by the next run', async () => {
+    test('manual changes of our NICs are repaired by the next run', async () => {
       await host.sh(`ip addr flush dev multinic0 scope global
         ip link set multinic1 down
         ip link set multinic2 mtu 1500
@@ -225,7 +225,7 @@ export function netplanLife(rootfs: RootfsKind): void {
         expect(await host.sh(`sha256sum ${FILES}`)).not.toBe(files);
         const unit = await host.sh('cat /var/lib/multinic/restore.unit');
         expect(await host.sh(`systemctl is-active ${unit}.timer`)).toBe('active');
-        // As its timer would, at once.
+        // Starts the unit at once, as its timer would later.
         await monitored(host, () => host.sh(`systemctl start --wait ${unit}.service`));
         await host.settled();
         expect(await host.configured()).toEqual(CONFIGURED);
@@ -237,17 +237,17 @@ export function netplanLife(rootfs: RootfsKind): void {
       },
     );
 
-    test('a ping over the node’s own NIC lost nothing of it all', async () => {
+    test('a ping over the node’s own NIC lost no packet during all this', async () => {
       const { missing, answered } = await stopPing();
       expect(missing).toEqual([]);
       expect(answered).toBeGreaterThan(0.25);
     });
 
     test.each([
-      // As Debian's packages do it.
+      // The commands of Debian's packages.
       ['an upgrade of systemd', 'systemctl daemon-reload; systemctl restart systemd-networkd'],
       ['somebody’s `netplan apply`', 'netplan apply'],
-    ])('%s takes our NICs over as they are', async (_what, command) => {
+    ])('%s leaves our NICs as they are', async (_what, command) => {
       await host.sh(command);
       await waitFor('the NICs', async () => isDeepStrictEqual(await host.configured(), CONFIGURED), {
         timeoutMs: 60_000,
@@ -293,14 +293,14 @@ export function netplanLife(rootfs: RootfsKind): void {
     await host.managed();
     await foreign(host);
     const adopted = [{ ...V6, netplanId: 'ens6' }];
-    // networkd 247 drops others' blackholes with the lease: they are given back.
+    // networkd 247 removes foreign blackhole routes with the lease, and the agent restores them.
     const end = await unharmed(host, () => host.apply('netplan', adopted));
     expect(end.outcome).toMatchObject({ result: 'Applied' });
-    // networkd has let go of it, and gives it no more.
+    // networkd no longer manages the NIC, and sets the route no more.
     for (const pause of ['true', 'sleep 3']) {
       await host.sh(pause);
       expect(await host.sh('ip route show default')).not.toContain('multinic1');
-      // Of a lease, what is left runs out.
+      // The rest of a lease expires.
       expect(await host.sh('ip -o addr show multinic1 permanent scope global')).toMatch(
         /^\S+ multinic1 +inet6 fd00:101::10\/64 [^\n]*$/,
       );
@@ -308,10 +308,10 @@ export function netplanLife(rootfs: RootfsKind): void {
       expect(host.log).toContain('nothing to change');
     }
     await reboot(1);
-    // A lease would have come by now.
+    // A lease would have arrived by now.
     await host.sh('sleep 3');
     expect(await host.addresses('multinic1')).toEqual(['fd00:101::10/64', expect.stringMatching(/^fe80::/)]);
-    // What was taken over is given back, and cloud-init's file is whole again.
+    // The NIC is given back, and cloud-init's file is as before.
     expect((await unharmed(host, () => host.cleanUp())).outcome).toMatchObject({ result: 'Applied' });
     expect(await host.sh(`ls /var/lib/multinic ${FILES} 2>/dev/null || true`)).not.toMatch(
       /record\.json|multinic\d/,
@@ -322,7 +322,7 @@ export function netplanLife(rootfs: RootfsKind): void {
     await reboot(0);
   }, 400_000);
 
-  test('after a reboot all is the same, without an agent, also where cloud-init lists the NIC with DHCP', async () => {
+  test('after a reboot without a run everything is the same, also where cloud-init lists the NIC with DHCP', async () => {
     const cloudInit = `network:
   version: 2
   ethernets:
@@ -330,7 +330,7 @@ export function netplanLife(rootfs: RootfsKind): void {
 `;
     await host.machine.write('/etc/netplan/51-cloud-init-more.yaml', cloudInit, 0o600);
     const first = await host.apply('netplan', THREE);
-    // The ID by which somebody else describes the NIC has to be ours too: the controller adopts it.
+    // The netplan ID of the foreign file has to be ours too, so the controller adopts it.
     expect(first.outcome).toMatchObject({ result: 'Adopt', found: [{ mac: nic(0).mac, netplanId: 'ens5' }] });
     const adopted = THREE.map((each) => (each.mac === nic(0).mac ? { ...each, netplanId: 'ens5' } : each));
     expect((await run(adopted)).end.outcome).toMatchObject({ result: 'Applied' });
@@ -347,7 +347,7 @@ export function netplanLife(rootfs: RootfsKind): void {
     nic(2, { mtu: 1400, address: '192.168.102.11' }),
   ];
 
-  test('after a reboot networkd brings a changed address back: it is said beforehand, and mended', async () => {
+  test('networkd sets a changed address of the boot again: a warning says so before, and the next run repairs it', async () => {
     const { end } = await run(MOVED);
     expect(end.outcome).toMatchObject({ result: 'Applied', warnings: ['NetworkdHoldsOldFile'] });
     expect(end.outcome?.message).toContain('multinic0 192.168.100.10/24; multinic2 192.168.102.10/24;');
@@ -399,9 +399,9 @@ export function netplanLife(rootfs: RootfsKind): void {
       ];
 
       test.each([
-        ['because it left the commit, and comes back', less],
-        ['because two have changed places', others],
-      ])('%s: others have all that they had', async (_, network) => {
+        ['because it left the commit, and returns', less],
+        ['because two NICs exchange their names', others],
+      ])('%s: foreign state stays', async (_, network) => {
         for (const each of [network, MOVED]) {
           const { outcome } = await unharmed(host, () => host.apply('netplan', each));
           expect(outcome?.result).toBe('Applied');
@@ -413,19 +413,19 @@ export function netplanLife(rootfs: RootfsKind): void {
         });
       });
 
-      test('because it comes back with another address: the one of the boot does not come with it', async () => {
+      test('because it returns with another address: the address of the boot does not return', async () => {
         const other = [MOVED[0]!, { ...MOVED[1]!, address: 'fd00:101::99' }, MOVED[2]!];
         for (const network of [less, other]) {
           const { outcome } = await unharmed(host, () => host.apply('netplan', network));
           expect(outcome?.result).toBe('Applied');
-          // As it is on most machines: networkd takes it as soon as it has the name.
+          // As on most machines, networkd configures the NIC as soon as it has the name.
           await host.sh(`ip link set $(ip -br link | sed -n 's/[@ ].*${MOVED[1]!.mac}.*//p') up; sleep 1`);
         }
         expect((await host.configured())['multinic1']).toBe('1500 fd00:101::99/64');
         for (const network of [less, MOVED]) expect((await host.apply('netplan', network)).code).toBe(0);
       });
 
-      // systemd 247 drops blackholes with each NIC that it configures, also when an undo renames the NIC.
+      // systemd 247 removes blackhole routes with each NIC that it configures, also when an undo renames the NIC.
       test.runIf(rootfs === 'netplan-bullseye' && prepare === 'true')(
         'without power in the middle: the undo keeps what others set since the boot',
         async () => {
@@ -437,7 +437,7 @@ export function netplanLife(rootfs: RootfsKind): void {
           await host.managed();
           await foreign(host);
           const before = await foreignState(host);
-          // The change is not complete any more, so the next run undoes it.
+          // The change is no longer complete, so the next run undoes it.
           await host.sh('ip address flush dev multinic1 scope global');
           expect((await host.apply('netplan', MOVED)).outcome).toMatchObject({ result: 'Applied' });
           expect(host.log).toContain('an interrupted run was undone');
@@ -448,7 +448,7 @@ export function netplanLife(rootfs: RootfsKind): void {
         300_000,
       );
 
-      test('because a change failed, or its agent was killed: others have all that they had', async () => {
+      test('because a change failed, or its agent was killed: foreign state stays', async () => {
         const before = await host.configured();
         const failed = await unharmed(host, () =>
           host.apply('netplan', less, { probes: ['192.168.100.99'] }),
@@ -469,10 +469,10 @@ export function netplanLife(rootfs: RootfsKind): void {
   );
 }
 
-/** A run, during which nothing that is not ours may change. */
+/** Runs the agent. @throws if foreign state changed */
 async function run(network: readonly Interface[], options?: RunOptions) {
   const [end, seen] = await monitored(host, () => host.apply('netplan', network, options));
-  // Neighbours on our NICs come and go with whoever says something there: the router does.
+  // Neighbours on our NICs change with the traffic there, such as that of the router.
   return { end, seen: seen.filter((line) => /multinic|ens\d/.test(line) && !line.includes(' lladdr ')) };
 }
 
@@ -482,7 +482,7 @@ async function reboot(count: number): Promise<void> {
   await foreign(host);
 }
 
-/** All our links lose their carrier and get it back, each for as long as networkd needs to see it and act on it. */
+/** Takes the carrier of all our links away and gives it back, each time for as long as networkd needs to act on it. */
 async function flap(): Promise<void> {
   for (const up of [false, true]) {
     for (const { mac } of THREE) await host.machine.setCarrier(mac, up);
@@ -495,7 +495,7 @@ async function flap(): Promise<void> {
     await host.sh('sleep 0.5');
     await host.settled();
   }
-  // networkd 247 takes others' blackholes, whenever it configures a NIC.
+  // networkd 247 removes foreign blackhole routes whenever it configures a NIC.
   await foreign(host);
 }
 

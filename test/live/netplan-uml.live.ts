@@ -1,10 +1,10 @@
-// The truth about a reboot: a kernel of its own, permanent MACs, netplan as Debian ships it.
+// A real reboot: a kernel of its own, permanent MACs, netplan as Debian ships it.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { UmlMachine } from '../nodes/uml.ts';
 import { nic } from '../support/agent.ts';
 import { LiveHost } from '../support/live-host.ts';
 
-/** A boot of it alone may take two minutes. */
+/** A boot of this machine alone may take two minutes. */
 const LIMIT_MS = 400_000;
 
 let host: LiveHost<UmlMachine>;

@@ -1,5 +1,5 @@
 // A host whose NICs NetworkManager manages: every NIC that nobody configured has an automatic profile.
-// The tests are one host's life: each begins where the one before ended.
+// The tests share one host: each begins where the one before ended.
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Interface } from '../../src/network/interface.ts';
@@ -23,7 +23,7 @@ const THREE: readonly Interface[] = [nic(0), V6, nic(2, { mtu: 1400 })];
 const MOVED: readonly Interface[] = [nic(0, { address: '192.168.100.11' }), V6, nic(2, { mtu: 1400 })];
 const TWO: readonly Interface[] = [MOVED[0]!, MOVED[2]!];
 
-/** The two kinds of files that NetworkManager has its profiles in. */
+/** The two kinds of files for profiles of NetworkManager. */
 const FILES = {
   keyfile: {
     folder: '/etc/NetworkManager/system-connections',
@@ -32,11 +32,11 @@ const FILES = {
   ifcfg: { folder: '/etc/sysconfig/network-scripts', fileOf: (name: string) => `ifcfg-${name}` },
 };
 
-/** What the DHCP server of tenant-1 says. */
+/** Values that the DHCP server of tenant-1 gives. */
 const NAME_SERVER = '172.16.53.1';
 
 let host: LiveHost;
-/** It goes over the node's own NIC, all the time. */
+/** A ping that goes over the node's own NIC all the time. */
 let stopPing: Awaited<ReturnType<typeof startPing>>;
 
 export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES): void {
@@ -53,7 +53,7 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
     }
     await waitFor('what the router offers', offered, { timeoutMs: 40_000, hint: () => host.sh('ip addr') });
     await host.settled();
-    // As any package's installation does it.
+    // The command of any installation of a package.
     await host.sh('systemctl daemon-reload');
     await foreign(host);
     stopPing = await startPing(host.lab, host.machine.address);
@@ -66,7 +66,7 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
   afterAll(() => host?.[Symbol.asyncDispose]());
 
   describe('configuring', () => {
-    test('a NIC that has DHCP, in vain: it has that again', async () => {
+    test('a NIC that asks for DHCP in vain does so again after a failed run', async () => {
       const before = await picture();
       const end = await storeSilent(host, () => host.apply(kind, [nic(0), nic(1)]));
       expect(end.outcome).toMatchObject({ result: 'Failed', reason: 'StoreLost', step: 'verify' });
@@ -75,7 +75,7 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
       expect(await picture()).toEqual(before);
     });
 
-    test('a plan says what would be done, and nothing is', async () => {
+    test('a plan says what a run would do, and changes nothing', async () => {
       const { result, told } = await watched(() => host.plan(kind, [nic(0)]));
       expect([result.code, result.preview.result]).toEqual([10, 'change']);
       expect(result.preview.files.map(({ path }) => path)).toContain(
@@ -97,7 +97,7 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
       expect(await active('ens6')).toMatch(/^Wired connection/);
     });
 
-    test('three, with IPv6 and an MTU of its own; what a DHCP server gave meanwhile is not in the way', async () => {
+    test('three NICs, with IPv6 and an MTU, although a DHCP server gave addresses meanwhile', async () => {
       expect(await host.sh('cat /etc/resolv.conf')).toContain(NAME_SERVER);
       const { result, seen, told } = await watched(() => host.apply(kind, THREE));
       expect(result.outcome).toMatchObject({ result: 'Applied' });
@@ -108,7 +108,7 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
       });
       expect(deletions(seen, 'multinic0')).toEqual([]);
       expect(told).not.toEqual([]);
-      // A kernel that listens asks for a router within a second, and once more after four.
+      // A kernel that accepts routers asks for one within a second, and again after four.
       await host.sh('sleep 5');
       expect(await host.addresses('multinic1')).toEqual([
         'fd00:101::10/64',
@@ -119,7 +119,7 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
       expect(await host.sh('cat /etc/resolv.conf')).not.toContain(NAME_SERVER);
     });
 
-    test('another address; what others put on that NIC stays, and other NICs hear nothing of it', async () => {
+    test('another address: foreign state on that NIC stays, and other NICs do not change', async () => {
       await host.sh(`ip address add 192.168.100.77/24 dev multinic0
       ip route add 10.99.0.0/16 via 192.168.100.1 dev multinic0`);
       const { result, seen } = await watched(() => host.apply(kind, MOVED));
@@ -132,7 +132,7 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
       );
     });
 
-    test('two NICs change places, and change back', async () => {
+    test('two NICs exchange their names, and exchange them again', async () => {
       const swapped = [nic(0, { mac: nic(2).mac }), V6, nic(2, { mac: nic(0).mac })];
       for (const network of [swapped, MOVED]) {
         const { result } = await watched(() => host.apply(kind, network));
@@ -144,7 +144,7 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
       }
     });
 
-    test('the same again: NetworkManager is told nothing, the kernel neither', async () => {
+    test('a second run of the same commit sends nothing to NetworkManager or the kernel', async () => {
       const before = await host.sh(`stat -c '%n %i %Y' ${folder}/* /var/lib/multinic/record.json`);
       const commit = (await host.store.store.reader.ref('refs/heads/node/worker-1'))!;
       const { result, seen, told } = await watched(() => host.run(commit));
@@ -169,7 +169,7 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
       expect(host.log).toContain('nothing to change');
     });
 
-    test('what somebody did to our NICs by hand is mended by the next run', async () => {
+    test('manual changes of our NICs are repaired by the next run', async () => {
       const before = await host.configured();
       await host.sh(`ip addr flush dev multinic0 scope global
         ip link set multinic1 down
@@ -180,7 +180,7 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
       expect(await host.configured()).toEqual(before);
     });
 
-    test('a NIC that leaves the commit is left alone, also by NetworkManager', async () => {
+    test('a NIC that leaves the commit stays unconfigured, also by NetworkManager', async () => {
       const { result, seen } = await watched(() => host.apply(kind, TWO));
       expect(result.outcome).toMatchObject({ result: 'Applied' });
       const files = ['eth0', 'multinic0', 'multinic2'].map(fileOf);
@@ -189,13 +189,13 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
       await staysAlone('ens6');
     });
 
-    test('a ping over the node’s own NIC lost nothing of it all', async () => {
+    test('a ping over the node’s own NIC lost no packet during all this', async () => {
       const { missing, answered } = await stopPing();
       expect(missing).toEqual([]);
       expect(answered).toBeGreaterThan(0.25);
     });
 
-    test('after a reboot all is the same, without an agent', async () => {
+    test('after a reboot without a run everything is the same', async () => {
       await host.reboot(2);
       await foreign(host);
       expect(await host.configured()).toEqual({
@@ -207,13 +207,13 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
       expect(host.log).toContain('nothing to change');
     }, 300_000);
 
-    test('after that a carrier may flap: what others have on that NIC stays', async () => {
+    test('after that reboot a carrier may flap: foreign state on that NIC stays', async () => {
       await host.sh(`ip address replace 192.168.100.77/32 dev multinic0
       ip route replace 10.99.0.0/16 via 192.168.100.1 dev multinic0`);
       const routes = 'ip -br address show multinic0; ip route show 10.99.0.0/16';
       const before = await host.sh(routes);
       expect(before).toContain('dev multinic0');
-      // NetworkManager's own patience is six seconds.
+      // NetworkManager itself waits six seconds.
       for (const seconds of [1, 8]) {
         await host.machine.setCarrier(nic(0).mac, false);
         await host.sh(`sleep ${seconds}`);
@@ -224,7 +224,7 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
       await host.sh('ip address del 192.168.100.77/32 dev multinic0; ip route del 10.99.0.0/16');
     });
 
-    test('after a reboot two NICs have changed places for good', async () => {
+    test('two NICs that exchanged their names keep the new names after a reboot', async () => {
       const swapped = TWO.map((each, index) => ({ ...each, mac: TWO[1 - index]!.mac }));
       expect((await watched(() => host.apply(kind, swapped))).result.outcome).toMatchObject({
         result: 'Applied',
@@ -243,8 +243,8 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
     }, 300_000);
   });
 
-  describe('what goes wrong', () => {
-    test('the store no longer answers: all is put back', async () => {
+  describe('failures', () => {
+    test('the store no longer answers: everything is restored', async () => {
       const before = await picture();
       const end = await storeSilent(host, () => host.apply(kind, [MOVED[0]!, nic(1)]));
       expect(end.outcome).toMatchObject({
@@ -256,7 +256,7 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
       await staysAlone('ens6');
     });
 
-    test('NetworkManager refuses: all is put back', async () => {
+    test('NetworkManager refuses: everything is restored', async () => {
       const before = await picture();
       // Without carrier an IPv6 address stays tentative, and NetworkManager waits for it in vain.
       await host.machine.setCarrier(nic(1).mac, false);
@@ -278,7 +278,7 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
         const end = await host.apply(kind, network(), { killAt: at });
         expect(end.outcome?.result).toBe(undefined);
         expect(await picture()).not.toEqual(before);
-        // As its timer would, at once.
+        // Starts the unit at once, as its timer would later.
         await host.sh('systemctl start --wait $(cat /var/lib/multinic/restore.unit).service');
         await host.settled();
         expect(await picture()).toEqual(before);
@@ -290,7 +290,7 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
       },
     );
 
-    test('killed before verifying: the next run undoes it, then does what it is for', async () => {
+    test('the agent is killed before it verifies: the next run undoes the change, then applies its commit', async () => {
       const before = await picture();
       await host.apply(kind, [nic(0, { mtu: 1300 })], { killAt: 'agent.activate.link' });
       const next = await host.apply(kind, TWO);
@@ -298,9 +298,9 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
       expect(await picture()).toEqual(before);
     });
 
-    test('NetworkManager goes in the midst of a change: it fails, and the next run mends that', async () => {
+    test('NetworkManager stops during a change: the run fails, and the next run repairs the host', async () => {
       const before = await picture();
-      // systemctl of a pod is hung up on.
+      // systemctl in a pod loses its connection.
       const stop = `busctl.real call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager StopUnit ss NetworkManager.service replace
         while nmcli general; do sleep 0.1; done`;
       const end = await atArm(host, stop, () => host.apply(kind, [nic(0), V6]));
@@ -345,8 +345,8 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
     );
   });
 
-  describe('giving back', () => {
-    test('a cleanup frees all NICs, and none gets a profile', async () => {
+  describe('cleaning up', () => {
+    test('a cleanup frees all NICs, and no NIC gets a profile', async () => {
       const { result } = await watched(() => host.cleanUp());
       expect(result.outcome).toMatchObject({ result: 'Applied' });
       expect(await host.sh(`ls ${folder} /etc/systemd/network`)).not.toContain('multinic');
@@ -406,7 +406,7 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
       }
     });
 
-    test('a NIC that leaves the machine takes its files along', async () => {
+    test('the files of a NIC that leaves the machine are removed', async () => {
       expect((await host.apply(kind, [nic(2), nic(0)])).outcome?.result).toBe('Applied');
       await host.machine.detachNic(nic(0).mac);
       const { result } = await watched(() => host.apply(kind, [nic(2), nic(0)]));
@@ -424,7 +424,7 @@ export function networkManagerLife(rootfs: RootfsKind, kind: keyof typeof FILES)
       expect((await host.apply(kind, [nic(2)])).outcome?.result).toBe('Applied');
     });
 
-    test('NetworkManager is told to leave a NIC alone for as long as it is there', async () => {
+    test('NetworkManager ignores a freed NIC as long as the NIC exists', async () => {
       await host.machine.detachNic(nic(0).mac);
       const end = await host.apply(kind, [nic(2), nic(0)]);
       expect(end.outcome).toMatchObject({ result: 'Pending', missing: [nic(0).mac] });
@@ -442,7 +442,7 @@ async function offered(): Promise<boolean> {
   return route !== '' && addresses.includes('172.16.9.') && addresses.includes('2001:db8:9:');
 }
 
-/** All that a run may change: files, the kernel's links, addresses and routes, NetworkManager's profiles. */
+/** Everything that a run may change: files, the kernel's links, addresses and routes, NetworkManager's profiles. */
 async function picture(): Promise<Record<string, string>> {
   return {
     files:
@@ -455,7 +455,7 @@ async function picture(): Promise<Record<string, string>> {
   };
 }
 
-/** NetworkManager, begun anew, may take what others have on the node's own NIC: they put it back. */
+/** A restarted NetworkManager may remove foreign state on the node's own NIC. Other software sets it again. */
 async function pictureAgain(before: Readonly<Record<string, string>>): Promise<void> {
   await host.managed();
   const again = async (): Promise<boolean> => {
@@ -473,7 +473,7 @@ async function active(name: string): Promise<string> {
   return host.sh(`nmcli -g GENERAL.CONNECTION device show ${name}`);
 }
 
-/** No address, no profile, and none that would come: also when the link goes down and comes up again. */
+/** The NIC has no address and no profile, and gets none when the link goes down and comes up again. */
 async function staysAlone(name: string): Promise<void> {
   await host.sh(`ip link set ${name} down; ip link set ${name} up`);
   const alone = async (): Promise<boolean> =>
@@ -492,13 +492,13 @@ async function staysAlone(name: string): Promise<void> {
 
 interface Watched<T> {
   readonly result: T;
-  /** What the kernel said of links, addresses, routes and rules. */
+  /** Messages of the kernel about links, addresses, routes and rules. */
   readonly seen: readonly string[];
-  /** What NetworkManager was asked to do. */
+  /** Requests to NetworkManager. */
   readonly told: readonly string[];
 }
 
-/** Nothing that an agent does may change what is not ours. */
+/** Runs an action of the agent. @throws if foreign state changed */
 async function watched<T>(action: () => Promise<T>): Promise<Watched<T>> {
   await host.sh(`journalctl -u NetworkManager -n 0 --show-cursor | sed -n 's/^-- cursor: //p' > /run/cursor`);
   const [result, seen] = await monitored(host, action);
@@ -507,7 +507,7 @@ async function watched<T>(action: () => Promise<T>): Promise<Watched<T>> {
   );
   return {
     result,
-    // Neighbours come and go with whoever says something.
+    // Neighbours change with the traffic.
     seen: seen.filter((line) => !/ lladdr |FAILED|INCOMPLETE/.test(line)),
     told: told.split('\n').filter((line) => line !== ''),
   };

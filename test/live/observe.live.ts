@@ -1,4 +1,4 @@
-// Observations of hosts that run: each drift in its words and its repair, additions of others that are none, and no change
+// Observations of running hosts: the description and repair of each drift, foreign additions that are no drift, and no change
 // by the observation itself.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { describeDifference } from '../../src/api/observation.ts';
@@ -46,7 +46,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     return differences.map(describeDifference);
   };
 
-  /** A run puts the host right, and the next observation finds nothing. */
+  /** Runs the agent, which repairs the host, and expects that the next observation finds nothing. */
   const repaired = async (): Promise<void> => {
     expect((await host.run(commit)).outcome).toMatchObject({ result: 'Applied' });
     await host.managed();
@@ -54,7 +54,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     expect(await host.observe()).toMatchObject({ result: 'Observed', differences: [] });
   };
 
-  test('an observation changes nothing, and is done in moments', async () => {
+  test('an observation changes nothing and is fast', async () => {
     // NetworkManager writes a profile for lo when the test listens to the kernel, because that adds addresses to lo.
     const state = `find /etc /var/lib/multinic /usr/lib/systemd /run/systemd/network /run/NetworkManager -xdev -printf '%p %i %T@ %C@\\n' 2>/dev/null |
         grep -v '^/run/NetworkManager/system-connections' | sort
@@ -73,7 +73,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     expect(host.processes).toBeLessThan(15);
   });
 
-  test('additions of others are no drift', async () => {
+  test('additions of other software are no drift', async () => {
     await host.sh(`ip address add 192.168.100.200/32 dev multinic0
       ip route add 172.20.0.0/16 via 192.168.100.1 dev multinic0
       ip route add default via 192.168.100.1 dev multinic0 table 77
@@ -87,7 +87,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
 
   test('a missing carrier is no drift', async () => {
     await host.machine.setCarrier(nic(1).mac, false);
-    // A network manager takes the address away by now, or leaves it.
+    // The network manager may have removed the address by now.
     await new Promise((resolve) => setTimeout(resolve, 8_000));
     expect(await host.observe()).toMatchObject({ result: 'Observed', differences: [] });
     await host.machine.setCarrier(nic(1).mac, true);
@@ -109,13 +109,13 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
       `sed -i 's/\\(mtu[:=] *\\)1500/\\11400/I' /${file}`,
       `${file} was changed: mtu 1400 instead of mtu 1500`,
     ],
-  ])('%s is told, and a run repairs it', async (_, script, wanted) => {
+  ])('%s is reported, and a run repairs it', async (_, script, wanted) => {
     await host.sh(script);
     expect(await words()).toContain(wanted);
     await repaired();
   });
 
-  test('a NIC renamed by a unit at boot is told, and a run repairs it', async () => {
+  test('a NIC renamed by a unit at boot is reported, and a run repairs it', async () => {
     const unit = `[Unit]
 After=systemd-networkd.service NetworkManager.service systemd-udev-settle.service
 [Service]
@@ -136,14 +136,14 @@ WantedBy=multi-user.target
     await repaired();
   });
 
-  test('a NIC unplugged is told', async () => {
+  test('an unplugged NIC is reported', async () => {
     await host.machine.detachNic(nic(1).mac);
     expect(await words()).toEqual([`multinic1 (${nic(1).mac}) is not on the machine`]);
     await host.machine.attachNic({ mac: nic(1).mac, network: 'tenant-1' });
     await repaired();
   });
 
-  test('a disk made anew is told', async () => {
+  test('a new disk is reported', async () => {
     await host.sh(`rm -rf /var/lib/multinic; find /etc -name '*multinic*' -delete
       for i in 0 1; do ip link set multinic$i down; ip link set multinic$i name old$i; done`);
     expect(await host.observe()).toMatchObject({ result: 'Unclear', reason: 'NewMachine', differences: [] });

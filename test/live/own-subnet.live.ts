@@ -7,7 +7,7 @@ import { waitFor } from '../nodes/wait.ts';
 import { nic } from '../support/agent.ts';
 import { LiveHost, startPing } from '../support/live-host.ts';
 
-/** true: this host cannot let the other NIC come first at boot. */
+/** True: this host cannot give the primary NIC precedence at boot. */
 const CASES: readonly (readonly [RootfsKind, 'dhcp' | 'static', RendererKind, boolean])[] = [
   ['netplan', 'dhcp', 'netplan', false],
   ['netplan', 'static', 'netplan', false],
@@ -40,7 +40,7 @@ describe.each(CASES)('%s, primary %s', (rootfs, primary, kind, refuses) => {
   const address = (): string => host.lab.slot.address('0.77');
   const second = (changes: Parameters<typeof nic>[1] = {}) => nic(0, { address: address(), ...changes });
 
-  /** The node's own address answers its peer all the while. */
+  /** The node's own address answers its peer during the whole test. */
   async function answering<T>(action: () => Promise<T>): Promise<T> {
     const stop = await startPing(host.lab, host.machine.address, 'peer');
     await host.sh('sleep 0.5');
@@ -110,7 +110,7 @@ describe.each(CASES)('%s, primary %s', (rootfs, primary, kind, refuses) => {
       expect(host.log).toContain('nothing to change');
     });
 
-    test('the carrier of the NIC goes and comes', async () => {
+    test('the NIC loses its carrier and gets it back', async () => {
       await host.machine.setCarrier(nic(0).mac, false);
       await answering(() => host.sh('sleep 8'));
       await host.machine.setCarrier(nic(0).mac, true);
@@ -118,7 +118,7 @@ describe.each(CASES)('%s, primary %s', (rootfs, primary, kind, refuses) => {
       expect(await host.configured()).toEqual({ multinic0: `1500 ${address()}/24` });
     });
 
-    test('the carrier of the primary NIC goes and comes', async () => {
+    test('the primary NIC loses its carrier and gets it back', async () => {
       await host.machine.setCarrier(host.machine.mac, false);
       await host.sh('sleep 8');
       await host.machine.setCarrier(host.machine.mac, true);
@@ -138,8 +138,8 @@ describe.each(CASES)('%s, primary %s', (rootfs, primary, kind, refuses) => {
       expect(await host.sh(STATE)).toBe(before);
     }, 300_000);
 
-    test.runIf(kind === 'netplan')('a metric that comes after the boot is said to be late', async () => {
-      // As an earlier version of the agent left the node.
+    test.runIf(kind === 'netplan')('a metric that is set only after the boot is a warning', async () => {
+      // The state that an earlier version of the agent left.
       await host.sh(`rm $(${METRIC_FILES})`);
       await host.reboot(1);
       const { outcome } = await host.apply(kind, [second({ mtu: 1450 })]);

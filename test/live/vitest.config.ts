@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 import { fileOrder } from '../support/file-order.ts';
 import { TallyReporter } from '../support/tally.ts';
 
-// The real program on hosts that run, as machines of the lab.
+// The real program on running hosts, which are machines of the lab.
 export default defineConfig({
   test: {
     root: import.meta.dirname,
@@ -12,7 +12,7 @@ export default defineConfig({
     testTimeout: 180_000,
     // The first time on a machine its root file system is built, or another process builds it.
     hookTimeout: 3_600_000,
-    // The longest first, and last what wants the root file system that is built last.
+    // The longest files first, and last the files that need the root file system that is built last.
     sequence: {
       sequencer: fileOrder(
         'failures',
@@ -29,9 +29,9 @@ export default defineConfig({
         'networkmanager-ifcfg',
       ),
     },
-    // Most of the time they wait.
+    // The tests mostly wait, so more workers than processors run.
     maxWorkers: 3,
-    // A file's tests are one host's life: what comes after a failure says nothing.
+    // The tests of a file share one host, so results after a failure mean nothing.
     bail: 1,
   },
 });

@@ -1,4 +1,4 @@
-// What takes minutes to build and depends on nothing but its recipe: built once a machine, outside the repository.
+// A cache, outside the repository, of builds that take minutes and depend only on their recipe.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { createHash } from 'node:crypto';
 import { access, mkdir, rename, rm } from 'node:fs/promises';
@@ -8,7 +8,7 @@ import { withLock } from './lock.ts';
 
 const BUILD_LIMIT_MS = 45 * 60_000;
 
-/** Collects names instead of building. */
+/** Set while builds are only listed: collects their names. */
 const survey = new AsyncLocalStorage<Set<string>>();
 
 export type Log = (line: string) => void;
@@ -18,7 +18,7 @@ export function cacheRoot(): string {
 }
 
 /**
- * The folder that `build` filled, from now on or since long ago. Two runs never build the same thing twice, and what
+ * The folder that `build` fills now or filled earlier. Two runs never build the same thing twice, and what
  * a killed run left half-built is thrown away.
  * @param recipe everything that the result depends on; another recipe is another folder
  * @returns the folder's path; it is read-only by agreement

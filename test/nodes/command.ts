@@ -3,11 +3,11 @@ import { execa, ExecaError } from 'execa';
 import { LabError } from '../support/lab-error.ts';
 
 export interface RunOptions {
-  /** Given to the command's standard input. */
+  /** Text for the command's standard input. */
   readonly input?: string;
-  /** A file that it reads as its standard input. */
+  /** File for the command's standard input. */
   readonly inputFile?: string;
-  /** Killed after this long; a minute unless told. */
+  /** Time limit in milliseconds; absent: a minute. */
   readonly timeoutMs?: number;
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
@@ -25,7 +25,7 @@ export async function run(
   try {
     const { stdout } = await execa(file, args, {
       timeout: timeoutMs,
-      // What we start must not outlive its bound: a second after SIGTERM comes SIGKILL.
+      // SIGKILL follows a second after SIGTERM, so that no command outlives its limit.
       forceKillAfterDelay: 1_000,
       maxBuffer: 64 << 20,
       ...(inputFile === undefined ? { input: input ?? '' } : { inputFile }),

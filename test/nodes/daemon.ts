@@ -1,4 +1,4 @@
-// A process of the lab that stays: in a group of its own, with its log in a file, and startable again as it was.
+// A lasting process of the lab, in a control group of its own, with its log in a file. It can be started again.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
@@ -10,7 +10,7 @@ export interface DaemonOptions {
   /** Path of its control group. */
   readonly group: string;
   readonly command: readonly string[];
-  /** File that its output is appended to. */
+  /** File to which the output is appended. */
   readonly log: string;
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -42,7 +42,7 @@ export class Daemon {
     const [file, ...args] = this.#group.wrap(command);
     const output = await open(log, 'a');
     try {
-      // detached: Ctrl-C in a terminal goes to whole process groups, and we stop things in our own order.
+      // detached, because Ctrl-C in a terminal goes to whole process groups, and the lab stops processes in its own order.
       this.#child = spawn(file, args, {
         detached: true,
         stdio: ['ignore', output.fd, output.fd],
@@ -52,11 +52,11 @@ export class Daemon {
     } finally {
       await output.close();
     }
-    // A test process may end while its cluster still runs (and is then swept by the next run).
+    // A test process may end while its cluster still runs; the next run removes that cluster.
     this.#child.unref();
   }
 
-  /** Asks it to end, and ends it and all that it started when it does not. */
+  /** Sends SIGTERM, and later SIGKILL to the process and everything that it started. */
   async stop(signal: NodeJS.Signals = 'SIGTERM', patienceMs = 10_000): Promise<void> {
     if (this.running) {
       process.kill(this.pid, signal);
@@ -66,7 +66,7 @@ export class Daemon {
     this.#group = undefined;
   }
 
-  /** A signal to the daemon alone, for faults: SIGKILL, SIGSTOP, SIGCONT. */
+  /** Sends a signal to the daemon alone, for faults: SIGKILL, SIGSTOP, SIGCONT. */
   signal(signal: NodeJS.Signals): void {
     process.kill(this.pid, signal);
   }
@@ -85,7 +85,7 @@ export class Daemon {
     }
   }
 
-  /** Its last words, for error messages. */
+  /** The end of the log, for error messages. */
   async lastWords(lines = 20): Promise<string> {
     const { name, log } = this.#options;
     const text = await readFile(log, 'utf8').catch(() => '');

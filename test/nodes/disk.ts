@@ -8,13 +8,13 @@ import { uuidOf } from './uuid.ts';
 export interface DiskOptions {
   readonly name: string;
   readonly systemUUID: string;
-  /** Of its primary NIC, on the primary network. */
+  /** MAC and address of the primary NIC, on the primary network. */
   readonly mac: string;
   readonly address: string;
   readonly gateway: string;
   /** The primary NIC asks a DHCP server. */
   readonly dhcp?: boolean;
-  /** Files that it has besides: path to content. */
+  /** Further files: path to content. */
   readonly files?: Readonly<Record<string, string>>;
 }
 
@@ -55,7 +55,7 @@ type PrimaryFile = readonly [
   content: (mac: string, address: string, gateway: string) => string,
 ];
 
-/** How the primary NIC comes up at boot, as who installed the machine wrote it. */
+/** Configuration of the primary NIC for the boot, as an installer writes it. */
 const PRIMARY_FILE: Readonly<Record<Manager, PrimaryFile>> = {
   netplan: [
     '/etc/netplan/50-cloud-init.yaml',

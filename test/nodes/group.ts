@@ -1,4 +1,4 @@
-// A control group of our own for everything that one daemon or machine starts: whatever a process does (fork, setsid,
+// A control group for everything that one daemon or machine starts: whatever a process does (fork, setsid,
 // its own PID namespace), it is found and ended through its group, also by a later run.
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { LabError } from '../support/lab-error.ts';
 const MOUNT = '/sys/fs/cgroup';
 
 export class Group {
-  /** One folder a controller. */
+  /** One folder for each controller. */
   readonly dirs: readonly string[];
 
   constructor(dirs: readonly string[]) {
@@ -16,7 +16,7 @@ export class Group {
   }
 
   /**
-   * Below the group that we are in ourselves, so that its limits hold for us too.
+   * The group is below that of this process, so that its limits hold here too.
    * @param path such as `multinic-lab/0/worker-1`
    */
   static async create(path: string): Promise<Group> {
@@ -34,7 +34,7 @@ export class Group {
     return ['/bin/sh', '-c', enter, 'sh', this.dirs.join(':'), ...command];
   }
 
-  /** Ends all processes, at once, and takes the group away. */
+  /** Ends all processes at once, and removes the group. */
   async remove(): Promise<void> {
     await waitFor(
       `the end of all processes of ${this.dirs[0]}`,
@@ -70,7 +70,7 @@ async function ownGroups(): Promise<string[]> {
   return groups;
 }
 
-/** A cpuset is born without processors, and nobody can enter it. */
+/** A new cpuset has no processors, and no process can enter it. */
 async function inheritCpuset(dir: string): Promise<void> {
   const parent = join(dir, '..');
   for (const file of ['cpuset.cpus', 'cpuset.mems']) {
@@ -111,6 +111,6 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It ended by itself between the list and the signal.
+    // The process ended between the list and the signal.
   }
 }

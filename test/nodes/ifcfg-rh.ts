@@ -85,7 +85,7 @@ export function networkManagerWithIfcfg(suite: string, log: Log): Promise<string
     const include = `--include=${PACKAGES.join(',')}`;
     const options = { timeoutMs: 1_800_000 };
     await run('mmdebstrap', ['--variant=minbase', '--quiet', include, suite, system], options);
-    // Its bash opens files of /proc. The mount goes with the command.
+    // bash opens files of /proc. The mount ends with the command.
     const inside = 'mount -t proc proc "$0/proc"; exec chroot "$0" sh -ec "$1"';
     await run('unshare', ['--mount', 'sh', '-ec', inside, system, BUILD], options);
     await cp(join(system, 'result'), dir, { recursive: true });

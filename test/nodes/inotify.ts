@@ -2,12 +2,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 
 const LIMIT = '/proc/sys/fs/inotify/max_user_instances';
-/** For two clusters beside whatever else runs here; kernels begin with 128, enough for one. */
+/** Enough for two clusters and other programs; the kernel's default of 128 is enough for one cluster. */
 const ENOUGH = 1024;
 
 const limit = (): number => Number(readFileSync(LIMIT, 'utf8'));
 
-/** Raises the limit, never lowers it. @returns whether it is enough now: in a container it may not be ours to raise */
+/** Raises the limit, never lowers it. @returns whether it is enough now: a container may not be allowed to raise it */
 export function raiseInotifyLimit(): boolean {
   if (limit() >= ENOUGH) return true;
   try {

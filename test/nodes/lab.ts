@@ -21,13 +21,13 @@ const COMMANDS = ['ip', 'nsenter', 'flock', 'systemd-nspawn'] as const;
 
 export interface LabOptions {
   readonly log?: Log;
-  /** What its machines are. */
+  /** Kind of the machines. */
   readonly rootfs?: RootfsKind;
 }
 
 export interface BootOptions extends MachineOptions {
   readonly name: string;
-  /** Another one than the lab's. */
+  /** Another kind than the lab's. */
   readonly rootfs?: RootfsKind;
 }
 
@@ -63,7 +63,7 @@ export class Lab {
     }
   }
 
-  /** Folder for whatever else a lab's owner keeps; it goes with the lab. */
+  /** Folder for other files of the lab's owner, removed with the lab. */
   async folder(name: string): Promise<string> {
     const dir = join(this.slot.dir, name);
     await mkdir(dir, { recursive: true });
@@ -78,7 +78,7 @@ export class Lab {
     return machine;
   }
 
-  /** It goes with its disk: another machine may have its name, and starts afresh. */
+  /** Removes the machine with its disk. Another machine may have its name, and starts with an empty disk. */
   async remove(name: string): Promise<void> {
     const machine = this.machines.get(name);
     if (machine === undefined) return;
@@ -87,13 +87,13 @@ export class Lab {
     this.#names.delete(name);
   }
 
-  /** A process in the switch's namespace: it can reach all machines, and they it. */
+  /** Command line that runs in the switch's namespace, which reaches all machines and is reached by them. */
   command(...command: readonly string[]): string[] {
     return ['nsenter', `--net=/run/netns/${this.slot.name}`, '--', ...command];
   }
 
   async close(): Promise<void> {
-    // Once: the next moment the slot may be another run's.
+    // Only once, because the slot may belong to another run a moment later.
     this.#closed ??= this.slot.destroy();
     await this.#closed;
   }

@@ -1,11 +1,11 @@
-// One at a time on this machine: the kernel lets the lock go when its holder dies, however it dies.
+// A lock on this machine. The kernel releases it when its holder dies.
 import { open } from 'node:fs/promises';
 import { lockHandle } from '../../src/local/flock.ts';
 import { waitFor } from './wait.ts';
 
 export interface LockOptions {
   readonly timeoutMs: number;
-  /** Called once, when somebody else holds it. */
+  /** Called once, if another process holds the lock. */
   readonly onWait?: () => void;
 }
 

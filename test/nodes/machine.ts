@@ -18,22 +18,22 @@ const TELL_AGAIN_MS = 4_000;
 export const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export interface MachineOptions {
-  /** systemUUID that a kubelet will report; made from the name when left out. */
+  /** systemUUID that a kubelet will report; absent: made from the name. */
   readonly systemUUID?: string;
-  /** Folders of this machine: path there to path here. They are created when they are not there. */
+  /** Mounted folders: path in the machine to path outside. Missing folders are created. */
   readonly binds?: Readonly<Record<string, string>>;
   readonly readOnlyBinds?: Readonly<Record<string, string>>;
-  /** Files that it has when it boots: path to content. */
+  /** Files that the machine has at its boot: path to content. */
   readonly files?: Readonly<Record<string, string>>;
-  /** Its primary NIC asks a DHCP server, which has to give it `address`. */
+  /** The primary NIC asks a DHCP server, which has to give it `address`. */
   readonly dhcp?: boolean;
 }
 
 export interface NicOptions {
   readonly mac: string;
-  /** The secondary network, made when it is new; the primary network when left out. */
+  /** The secondary network, created if it is new; absent: the primary network. */
   readonly network?: string;
-  /** As udev would call it; the lowest free ensN from ens5 on when left out. */
+  /** Name in udev's form; absent: the lowest free ensN from ens5 on. */
   readonly name?: string;
   readonly mtu?: number;
 }
@@ -41,11 +41,11 @@ export interface NicOptions {
 interface Nic {
   readonly mac: string;
   readonly network: string | undefined;
-  /** What it is called when it is new, also after a boot. */
+  /** Name of the new NIC, also after a boot. */
   readonly name: string;
   readonly mtu: number;
   carrier: boolean;
-  /** Absent until it is plugged in. */
+  /** Absent until the NIC is attached. */
   cable?: Cable;
   /** The addresses that port security lets through. */
   security?: readonly string[];
@@ -53,7 +53,7 @@ interface Nic {
 
 interface Place {
   readonly name: string;
-  /** From 1 on, in its lab: the last part of its address is 10 more. */
+  /** Number of the machine in its lab, from 1 on: the last part of its address is 10 more. */
   readonly index: number;
   readonly slot: Slot;
   readonly hub: Switch;
@@ -62,9 +62,9 @@ interface Place {
 
 export class Machine {
   readonly name: string;
-  /** From 1 on, in its lab. */
+  /** Number of the machine in its lab, from 1 on. */
   readonly index: number;
-  /** On the primary network. */
+  /** Address on the primary network. */
   readonly address: string;
   readonly systemUUID: string;
   readonly #place: Place;
@@ -98,7 +98,7 @@ export class Machine {
     return machine;
   }
 
-  /** Its file system as seen from here, also while it runs. */
+  /** Path of the machine's file system outside of it, also while the machine runs. */
   get root(): string {
     return join(this.#dir, 'root');
   }
@@ -107,13 +107,13 @@ export class Machine {
     return this.#daemon.running;
   }
 
-  /** Returns when it has booted: all units that start by themselves have started or failed. */
+  /** Boots the machine. Returns when all units that start by themselves have started or failed. */
   async start(): Promise<void> {
     await this.#daemon.start();
     await waitFor(
       `${this.name}: the end of its boot`,
       async () => {
-        // "degraded" is for the one who asks what failed; a container lacks what some units want.
+        // "degraded" is fine too, because a container lacks things that some units need.
         return ['running', 'degraded'].includes(await this.#state());
       },
       {
@@ -137,25 +137,25 @@ export class Machine {
     return run('nsenter', args, options);
   }
 
-  /** A file of the machine, written from here. */
+  /** Writes a file of the machine. */
   async write(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
     await writeOnDisk(this.root, path, content, mode);
   }
 
-  /** A new NIC, down, as a hot-plugged one is. */
+  /** Attaches a new NIC, which is down like a hot-plugged one. */
   async attachNic({ mac, network, name, mtu = 1500 }: NicOptions): Promise<{ readonly name: string }> {
     const key = mac.toLowerCase();
     if (this.#nics.has(key)) {
       throw new LabError('NicExists', `${this.name} has a NIC ${mac}; detach it first`);
     }
     const nic: Nic = { mac: key, network, name: name ?? this.#freeName(), mtu, carrier: true };
-    // Known from now on: another one that is attached meanwhile takes another name.
+    // Records the name now, so that a NIC attached meanwhile takes another name.
     this.#nics.set(key, nic);
     await this.#plug(nic);
     return { name: nic.name };
   }
 
-  /** Whatever it is called by now. */
+  /** Detaches a NIC, whatever its present name. */
   async detachNic(mac: string): Promise<void> {
     const nic = this.#nic(mac);
     this.#nics.delete(nic.mac);
@@ -163,8 +163,8 @@ export class Machine {
   }
 
   /**
-   * Has the switch drop what comes from a NIC's port with another source, from now on.
-   * @param mac the primary NIC's when left out
+   * Makes the switch drop packets from a NIC's port with another source address.
+   * @param mac absent: the primary NIC's
    */
   async secure(addresses: readonly string[], mac = this.mac): Promise<void> {
     const nic = this.#nic(mac);
@@ -172,14 +172,14 @@ export class Machine {
     if (nic.cable !== undefined) await this.#place.hub.secure(nic.cable, nic.mac, addresses);
   }
 
-  /** A port that somebody shuts, or opens. */
+  /** Sets the carrier of a NIC, as when somebody shuts or opens its port. */
   async setCarrier(mac: string, up: boolean): Promise<void> {
     const nic = this.#nic(mac);
     nic.carrier = up;
     if (nic.cable !== undefined) await this.#place.hub.carrier(nic.cable, up);
   }
 
-  /** An orderly shutdown, then a boot: files and NICs stay; processes, addresses, routes and rules don't. */
+  /** Shuts the machine down in order and boots it: files and NICs stay; processes, addresses, routes and rules do not. */
   async reboot(): Promise<void> {
     await this.exec(['systemctl', 'reboot']);
     await this.#daemon.exited(BOOT_LIMIT_MS);
@@ -187,7 +187,7 @@ export class Machine {
     await this.start();
   }
 
-  /** The power goes; `start` brings it back. */
+  /** Cuts the power; `start` brings the machine back. */
   async kill(): Promise<void> {
     await this.#daemon.stop('SIGKILL');
     await this.#uncable();
@@ -207,7 +207,7 @@ export class Machine {
     await this.start();
   }
 
-  /** It goes with its disk and its NICs. */
+  /** Removes the machine with its disk and its NICs. */
   async destroy(): Promise<void> {
     await this.#daemon.stop('SIGKILL');
     await this.#place.slot.unmountBelow(this.#dir);
@@ -242,7 +242,7 @@ export class Machine {
 
   async #state(): Promise<string> {
     return this.exec(['systemctl', 'is-system-running']).catch((error: unknown) => {
-      // Any state but "running" is an exit code of its own.
+      // Each state but "running" has its own exit code.
       if (error instanceof MultinicError) return String(error.data['stdout'] ?? '');
       throw error;
     });
@@ -265,7 +265,7 @@ export class Machine {
     return `${this.#place.slot.name}-${this.name}`;
   }
 
-  /** Of its primary NIC. */
+  /** MAC of the primary NIC. */
   get mac(): string {
     const { slot, index } = this.#place;
     const [high, low] = [slot.number, index].map((byte) => byte.toString(16).padStart(2, '0'));
@@ -302,7 +302,7 @@ export class Machine {
     await this.#cable();
   }
 
-  /** The network as the firmware leaves it: a namespace in which nobody has done anything yet, and the NICs. */
+  /** Makes the network as the firmware leaves it: an unconfigured namespace with the NICs. */
   async #cable(): Promise<void> {
     await run('ip', ['netns', 'add', this.#namespace]);
     for (const nic of [this.#primary, ...this.#nics.values()]) await this.#plug(nic);

@@ -1,10 +1,10 @@
-// What this machine must have. On Debian what is missing is installed; elsewhere it is named.
+// Commands that this machine must have. Missing ones are installed on Debian, and named elsewhere.
 import { access, constants } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from './command.ts';
 import { LabError } from '../support/lab-error.ts';
 
-/** Debian's package of each command that the lab calls. */
+/** Debian's package for each command that the lab calls. */
 const PACKAGE_OF = {
   buildah: 'buildah',
   flock: 'util-linux',
@@ -57,7 +57,7 @@ export async function needCommands(commands: readonly Command[], log: (line: str
   }
 }
 
-/** @returns its path, if it is on PATH */
+/** @returns the path of a command, if it is on PATH */
 async function findCommand(name: string): Promise<string | undefined> {
   for (const dir of (process.env['PATH'] ?? '').split(':')) {
     const path = join(dir, name);
@@ -78,10 +78,10 @@ async function absent(commands: readonly Command[]): Promise<Command[]> {
 
 async function aptInstall(packages: readonly string[]): Promise<void> {
   const options = { timeoutMs: 600_000, env: { DEBIAN_FRONTEND: 'noninteractive' } };
-  // Another apt-get may be at work: wait for its lock instead of failing.
+  // Waits for the lock of another apt-get instead of failing.
   const apt = (...args: string[]) => run('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...args], options);
   const install = () => apt('install', '--yes', '--no-install-recommends', ...packages);
-  // A machine's package lists are often old or missing, and seldom both needed and fresh.
+  // The package lists are updated only if the installation fails, because an update takes long.
   await install().catch(async () => {
     await apt('update');
     await install();

@@ -20,12 +20,12 @@ export type RootfsKind =
   | 'networkmanager-node'
   | 'networkmanager-ifcfg';
 
-/** What configures a machine's NICs, and in which files. */
+/** Network manager of a kind of machine, and its kind of files. */
 export type Manager = 'netplan' | 'networkmanager' | 'networkmanager-ifcfg';
 
-/** The layer that is shared by all machines of a kind. */
+/** The layer that all machines of a kind share. */
 export interface Rootfs {
-  /** A lower layer, not to be written to. */
+  /** A read-only lower layer. */
   readonly dir: string;
   readonly manager: Manager;
 }
@@ -104,12 +104,12 @@ ExecStart=/bin/sh -c 'for dir in /sys/fs/cgroup/*/; do mount -o remount,rw,bind 
 [Install]
 WantedBy=basic.target
 `,
-  // Only net devices live in our namespace; all others are this machine's, and not for us to trigger.
+  // Only net devices belong to the namespace. All other devices belong to this machine and must not be triggered.
   '/etc/systemd/system/systemd-udev-trigger.service.d/net-only.conf': `[Service]
 ExecStart=
 ExecStart=-/usr/bin/udevadm trigger --type=devices --subsystem-match=net --action=add
 `,
-  // Programs in pods often pass over SIGTERM, and a shutdown then waits for them: 90 s by default.
+  // Programs in pods often ignore SIGTERM, and a shutdown then waits for them, 90 s by default.
   '/etc/systemd/system.conf.d/node.conf': '[Manager]\nDefaultTimeoutStopSec=3s\n',
   // A container has no disk to check, and journald needs no /dev/kmsg.
   '/etc/systemd/journald.conf.d/node.conf': '[Journal]\nReadKMsg=no\nStorage=volatile\n',
@@ -118,7 +118,7 @@ ExecStart=-/usr/bin/udevadm trigger --type=devices --subsystem-match=net --actio
 const PERMANENT_MAC = '/usr/local/lib/permanent-mac.so';
 
 const NETWORKMANAGER_FILES: Readonly<Record<string, string>> = {
-  // NetworkManager's own rules would leave veths alone; a machine's NICs are none.
+  // NetworkManager's own rules would ignore veths, which a machine's NICs are not.
   '/etc/udev/rules.d/85-nm-unmanaged.rules': '',
   '/etc/systemd/system/NetworkManager.service.d/permanent-mac.conf': `[Service]
 Environment=LD_PRELOAD=${PERMANENT_MAC}
@@ -149,7 +149,7 @@ const IFCFG_FILES: Readonly<Record<string, string>> = {
 };
 
 export const NETPLAN_GENERATOR = '/usr/libexec/netplan/generate';
-/** Where netplan 0.101 has it. */
+/** The path in netplan 0.101. */
 export const OLD_NETPLAN_GENERATOR = '/usr/lib/netplan/generate';
 type Generator = typeof NETPLAN_GENERATOR | typeof OLD_NETPLAN_GENERATOR;
 
@@ -172,7 +172,7 @@ done
 exit $result
 `;
 
-/** Builds what is not there yet. */
+/** Builds the missing root file systems. */
 export async function nodeRootfs(log: Log, kind: RootfsKind = 'netplan'): Promise<Rootfs> {
   return { dir: await BUILDERS[kind](log), manager: managerOf(kind) };
 }
@@ -247,7 +247,7 @@ async function installNetworkManager(dir: string, log: Log, more: readonly strin
 }
 
 const NETWORKMANAGER_NODE_FILES: Readonly<Record<string, string>> = {
-  // The network of pods is the container runtime's, as every distribution that runs Kubernetes has it.
+  // The container runtime owns the network of pods, as in every distribution that runs Kubernetes.
   '/etc/NetworkManager/conf.d/10-pods.conf':
     '[keyfile]\nunmanaged-devices=interface-name:veth*;interface-name:cni0;interface-name:kube-*\n',
 };
@@ -263,7 +263,7 @@ function networkManagerNodeRootfs(log: Log): Promise<string> {
   });
 }
 
-/** Enabled by whoever wants it, when its configuration is there. */
+/** Tests enable the unit when its configuration exists. */
 async function disableContainerd(dir: string): Promise<void> {
   await rm(join(dir, 'etc/systemd/system/multi-user.target.wants/containerd.service'), { force: true });
 }
@@ -274,7 +274,7 @@ async function ifcfgRootfs(log: Log): Promise<string> {
   const networkManager = await networkManagerWithIfcfg(suite, log);
   const recipe = [base, networkManager, RENAME_DEVICE, JSON.stringify(IFCFG_FILES)];
   return cached(`node-${suite}-networkmanager-ifcfg`, recipe, log, async (dir) => {
-    // Not fs.cp: it knows no owners.
+    // cp instead of fs.cp, which ignores owners.
     for (const layer of [base, networkManager])
       await run('cp', ['-a', `${layer}/.`, dir], { timeoutMs: 600_000 });
     for (const [path, content] of Object.entries(IFCFG_FILES)) await write(join(dir, path), content);
@@ -284,7 +284,7 @@ async function ifcfgRootfs(log: Log): Promise<string> {
 
 type Suite = 'bullseye' | 'bookworm' | 'trixie';
 
-/** As Debian's installer has it since 10; packages do it by themselves from 12 on. */
+/** The layout of Debian's installer since version 10; from 12 on the packages make it themselves. */
 const MERGED_USR = '--setup-hook=/usr/share/mmdebstrap/hooks/merged-usr/setup00.sh';
 
 async function install(dir: string, suite: Suite, packages: readonly string[], log: Log): Promise<void> {
@@ -297,7 +297,7 @@ async function install(dir: string, suite: Suite, packages: readonly string[], l
   for (const [path, content] of Object.entries(FILES)) await write(join(dir, path), content);
   const setup = 'etc/systemd/system/basic.target.wants/node-setup.service';
   await link('/etc/systemd/system/node-setup.service', join(dir, setup));
-  // Empty, not absent: systemd then takes the ID that each node is given instead of a first boot.
+  // An empty file, because systemd then takes the node's given ID and does not run a first boot.
   await write(join(dir, 'etc/machine-id'), '');
 }
 

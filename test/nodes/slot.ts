@@ -1,4 +1,4 @@
-// A lab's place on this machine: its number, its folder, and who owns it. All that it can leave behind carries its name.
+// A lab's place on this machine: its number, its folder and its owner. Everything that a lab can leave has the slot's name.
 import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ export class Slot {
     this.number = number;
   }
 
-  /** Of its network namespace, its control groups, and the beginning of its machines' namespaces. */
+  /** Name of the network namespace and the control groups, and prefix of the machines' namespaces. */
   get name(): string {
     return `multinic-lab-${this.number}`;
   }
@@ -46,12 +46,12 @@ export class Slot {
     return `10.${SUBNETS + this.number}.${rest}`;
   }
 
-  /** The path of the control group of one of its daemons or machines. */
+  /** Path of the control group of a daemon or machine of the slot. */
   group(name: string): string {
     return `multinic-lab/${this.number}/${name}`;
   }
 
-  /** Takes away what killed runs left behind, then takes a free slot. */
+  /** Removes everything that killed runs left, then takes a free slot. */
   static claim(log: Log): Promise<Slot> {
     return alone(async () => {
       await sweepAll(log);
@@ -59,7 +59,7 @@ export class Slot {
       await writeFile(join(claim, 'owner.json'), JSON.stringify(ownerOf(process.pid)));
       for (let number = 0; number < SLOTS; number += 1) {
         const slot = new Slot(number);
-        // Renaming over a folder that is not empty fails: the slot is in use.
+        // A rename over a folder that is not empty fails, which means that the slot is in use.
         if (await rename(claim, slot.dir).then(always, never)) return slot;
       }
       await rm(claim, { recursive: true });
@@ -70,12 +70,12 @@ export class Slot {
     });
   }
 
-  /** Takes away what killed runs left behind. A slot whose owner lives is never touched. */
+  /** Removes everything that killed runs left. A slot whose owner lives is never touched. */
   static sweep(log: Log): Promise<void> {
     return alone(() => sweepAll(log));
   }
 
-  /** Ends every process, mount, namespace and link of this slot; also of one that is only half there. */
+  /** Ends every process, mount, namespace and link of this slot, also of an incomplete one. */
   async destroy(): Promise<void> {
     await (await Group.create(`multinic-lab/${this.number}`)).remove();
     await this.unmountBelow(this.dir);
@@ -84,16 +84,16 @@ export class Slot {
         await run('ip', ['netns', 'delete', namespace]);
       }
     }
-    // The cable went with the switch's namespace, unless the run was killed before it got there.
+    // The cable ended with the switch's namespace, unless the run was killed before the cable was moved there.
     await run('ip', ['link', 'delete', this.uplink]).catch(() => '');
     await this.#removeBelow('/run/systemd/nspawn/propagate');
-    // In one step, and last: from here on the slot may be another run's.
+    // The last step, and a single one: from here on the slot may belong to another run.
     const gone = await mkdtemp(join(ROOT, 'gone-'));
     await rename(this.dir, gone).catch(passOverAbsent);
     await rm(gone, { recursive: true, force: true });
   }
 
-  /** What nspawn leaves of a machine that was killed. */
+  /** Files that nspawn leaves of a killed machine. */
   async #removeBelow(dir: string): Promise<void> {
     for (const name of await readdir(dir).catch(() => [])) {
       if (name.startsWith(`${this.name}-`)) await rm(join(dir, name), { recursive: true, force: true });
@@ -116,7 +116,7 @@ function passOverAbsent(error: NodeJS.ErrnoException): void {
   if (error.code !== 'ENOENT') throw error;
 }
 
-/** Nobody sweeps what another is about to claim, or claims what another still sweeps. */
+/** A lock keeps one process from claiming a slot that another process still removes. */
 async function alone<T>(work: () => Promise<T>): Promise<T> {
   await mkdir(ROOT, { recursive: true, mode: 0o700 });
   return withLock(join(ROOT, 'lock'), { timeoutMs: 120_000 }, work);

@@ -13,7 +13,7 @@ export interface Cable {
 }
 
 export interface Plug {
-  /** Network namespace of the machine. */
+  /** Network namespace of the machine at the other end. */
   readonly namespace: string;
   /** Name of the link in the machine, until somebody renames it. */
   readonly name: string;
@@ -40,13 +40,13 @@ export class Switch {
     await run('ip', ['netns', 'add', slot.name]);
     await hub.#batch([
       'link set lo up',
-      // An address of its own: else it is that of its lowest port, and changes as machines come and go.
+      // A MAC of its own: otherwise the bridge has the MAC of its lowest port, which changes with the machines.
       `link add ${PRIMARY} address 02:00:00:00:00:${slot.number.toString(16).padStart(2, '0')} type bridge`,
       `address add ${slot.address('0.1/24')} dev ${PRIMARY}`,
       `link set ${PRIMARY} up`,
       'link add uplink type veth peer name ' + slot.uplink,
       `link set uplink master ${PRIMARY} up`,
-      // Created in the switch and then moved: with the switch's namespace the cable goes, both ends.
+      // Created in the switch and then moved, so that both ends of the cable end with the switch's namespace.
       `link set ${slot.uplink} netns ${process.pid}`,
     ]);
     await run('ip', ['-batch', '-'], {
@@ -94,13 +94,13 @@ export class Switch {
   }
 }
 `;
-    // Added first: nft cannot delete a chain that is not there.
+    // Adds the chain first, because nft cannot delete a missing chain.
     const chain = `chain bridge ${SECURITY} ${port}`;
     const input = `add table bridge ${SECURITY}\nadd ${chain}\ndelete ${chain}\n${rules}`;
     await run('ip', ['netns', 'exec', this.#slot.name, 'nft', '-f', '-'], { input });
   }
 
-  /** A port for a machine that has a kernel of its own. */
+  /** Makes a port for a machine that has a kernel of its own. */
   async tap(network?: string): Promise<Cable> {
     const bridge = network === undefined ? PRIMARY : await this.#bridge(network);
     this.#ports += 1;
@@ -113,7 +113,7 @@ export class Switch {
     await this.#batch([`link delete ${cable.port}`]);
   }
 
-  /** A cable without carrier, as of a port that somebody shut down. */
+  /** Takes the carrier of a cable away, as of a port that somebody shut down. */
   async carrier(cable: Cable, up: boolean): Promise<void> {
     await this.#batch([`link set ${cable.port} ${up ? 'up' : 'down'}`]);
   }
@@ -122,7 +122,7 @@ export class Switch {
     await this.#batch([`route replace ${subnet} via ${via}`]);
   }
 
-  /** A peer on a secondary network that answers to this address (with prefix), until it is told not to. */
+  /** Starts a peer on a secondary network that answers to this address (with prefix), until it is stopped. */
   async peer(network: string, address: string, there = true): Promise<void> {
     const bridge = await this.#bridge(network);
     await this.#batch([

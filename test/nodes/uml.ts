@@ -1,5 +1,5 @@
 // A machine with a kernel of its own, as user-mode Linux: slower than a container, but its NICs have permanent MACs, its boots
-// are boots, and netplan's generator is as Debian ships it.
+// are real boots, and netplan's generator is Debian's own.
 import { mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cached, type Log } from './cache.ts';
@@ -20,7 +20,7 @@ const COMMANDS = '/var/lib/commands';
 const SYSTEM = '/etc/systemd/system';
 const SERVICE = 'commands.service';
 
-/** The machine's file system is a folder here: who wants a command run puts it there. */
+/** The machine's file system is a folder outside of it, through which the test passes commands. */
 const COMMANDS_SERVICE = `[Unit]
 Description=Runs what is put into ${COMMANDS}
 [Service]
@@ -42,13 +42,13 @@ export interface UmlOptions {
   readonly name: string;
   /** Secondary NICs: MAC to network. */
   readonly nics: Readonly<Record<string, string>>;
-  /** Folders of this machine, at paths there. */
+  /** Mounted folders: path in the machine to path outside. */
   readonly binds?: Readonly<Record<string, string>>;
   readonly readOnlyBinds?: Readonly<Record<string, string>>;
 }
 
 export class UmlMachine {
-  /** On the primary network. */
+  /** Address on the primary network. */
   readonly address: string;
   readonly #daemon: Daemon;
   readonly #root: string;
@@ -122,9 +122,9 @@ export class UmlMachine {
     );
   }
 
-  /** An orderly shutdown, then a boot. */
+  /** Shuts the machine down in order, and boots it. */
   async reboot(): Promise<void> {
-    // Later, so that this command has ended by then: one that has not is run again after the boot.
+    // The shutdown comes a moment later, because a command that has not ended is run again after the boot.
     await this.exec([
       'systemd-run',
       '--on-active=1',

@@ -1,18 +1,18 @@
-// Waiting, always with an end.
+// Waits with a time limit.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LabError } from '../support/lab-error.ts';
 
 export interface WaitOptions {
   readonly timeoutMs: number;
   readonly everyMs?: number;
-  /** Whether it can still come true: no wait for what has died. */
+  /** Whether the condition can still come true. If not, the wait ends. */
   readonly hopeful?: () => boolean;
-  /** What a person should look at when the wait was in vain; asked only then. */
+  /** Facts for a person after a vain wait; called only then. */
   readonly hint?: () => string | Promise<string>;
 }
 
 /**
- * Asks again until the answer is neither undefined nor false nor an error.
+ * Calls the function until it returns neither undefined nor false nor throws.
  * @param what completes the sentence "waited in vain for …"
  * @throws MultinicError `TimedOut`
  */

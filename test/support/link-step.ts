@@ -1,4 +1,4 @@
-// Makes one change of a running link, and prints the processes that it starts. Run by link-steps.root.ts.
+// Makes one change of a running link, and prints the processes that it starts. link-steps.root.ts runs it.
 import type { ChildProcess } from 'node:child_process';
 import { subscribe } from 'node:diagnostics_channel';
 import type { LinkStep } from '../../src/agent/host/machine.ts';

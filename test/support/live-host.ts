@@ -1,4 +1,4 @@
-// The agent's bundle on a machine of the lab, as its Job runs it.
+// Runs the agent's bundle on a machine of the lab, as its Job would.
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -19,10 +19,10 @@ import { readOutcome, TestStore, writeJob, type AgentEnd } from './agent.ts';
 import { HOST_ROOT, inPod, NODE, podMounts, PROGRAM } from './live-pod.ts';
 
 const RUN_LIMIT_MS = 120_000;
-/** The output of a shell's `times`: a line of the shell's own, then one of its children's, user and system. */
+/** Output of a shell's `times`: user and system time of the shell, and on the next line of its children. */
 const CHILD_TIMES = /^0m[\d.]+s 0m[\d.]+s\n0m([\d.]+)s 0m([\d.]+)s\n?$/m;
 
-/** The kinds of host that differ most, and in the matrix all. */
+/** The kinds of host that differ most; the matrix has all kinds. */
 export const HOSTS: readonly (readonly [RootfsKind, RendererKind])[] = [
   ['netplan', 'netplan'],
   ['networkmanager', 'keyfile'],
@@ -36,7 +36,7 @@ export const HOSTS: readonly (readonly [RootfsKind, RendererKind])[] = [
 ];
 
 export interface RunOptions {
-  /** The commit that the record should name; the last one that was applied here when left out. */
+  /** The commit that the record should name; absent: the last commit that was applied here. */
   readonly expectedRecord?: string | null;
   readonly killAt?: string;
   readonly url?: string;
@@ -48,24 +48,24 @@ export interface RunOptions {
   readonly mode?: AgentJob['apply'];
   /** Seconds. */
   readonly deadline?: number;
-  /** What the cluster tells every pod. */
+  /** Environment variables that the cluster sets in every pod. */
   readonly apiServer?: { readonly host: string; readonly port: number };
 }
 
-/** What is to be had of any machine. */
+/** Operations that every machine of the lab has. */
 type Guest = Pick<Machine, 'exec' | 'reboot'>;
 
-/** One host that runs, and a store that it reaches. */
+/** A running host, and a store that it reaches. */
 export class LiveHost<M extends Guest = Machine> {
   readonly lab: Lab;
   readonly machine: M;
   readonly store: TestStore;
-  /** Seen at the same path from here and from the machine. */
+  /** A folder with the same path in this process and on the machine. */
   readonly #dir: string;
   #applied: string | null = null;
-  /** Of the agent's last run. */
+  /** Output of the agent's last run. */
   log = '';
-  /** Time that the last run and its commands had a CPU, which other work of the machine hardly changes. */
+  /** CPU time of the last run and its commands, which hardly depends on other work of the machine. */
   cpuSeconds = 0;
   /** Number of processes that the last observation started. */
   processes = 0;
@@ -81,7 +81,7 @@ export class LiveHost<M extends Guest = Machine> {
     return LiveHost.#open(rootfs, (lab, mounts) => lab.boot({ name: 'host', ...mounts }));
   }
 
-  /** Its primary NIC has its address from a DHCP server. */
+  /** The primary NIC has its address from a DHCP server. */
   static bootWithDhcp(rootfs: RootfsKind): Promise<LiveHost> {
     return LiveHost.#open(rootfs, async (lab, mounts) => {
       await bootDhcpServer(lab);
@@ -89,7 +89,7 @@ export class LiveHost<M extends Guest = Machine> {
     });
   }
 
-  /** With a kernel of its own. @param nics MAC to network */
+  /** Starts a machine with a kernel of its own. @param nics MAC to network */
   static bootUml(nics: Readonly<Record<string, string>>): Promise<LiveHost<UmlMachine>> {
     return LiveHost.#open('netplan', (lab, mounts) =>
       UmlMachine.boot(lab, { name: 'host', nics, ...mounts }),
@@ -103,7 +103,7 @@ export class LiveHost<M extends Guest = Machine> {
     const lab = await Lab.open({ log: console.log, rootfs });
     try {
       const dir = await lab.folder('agent');
-      // This machine's end of the cable to the lab's switch.
+      // The local end of the machine's cable to the lab's switch.
       const store = await TestStore.open(await lab.folder('store'), lab.slot.address('0.254'));
       const machine = await boot(lab, {
         binds: { [dir]: dir },
@@ -161,17 +161,17 @@ export class LiveHost<M extends Guest = Machine> {
     return end;
   }
 
-  /** A process of Node that does nothing, as the agent is run. */
+  /** Runs a Node.js process that does nothing, in the way that the agent runs. */
   async nothing(): Promise<void> {
     await this.#shell(inPod(this.#dir, [NODE, '-e', '0']));
   }
 
-  /** A pod, and hardly anything in it. */
+  /** Runs a pod that does almost nothing. */
   async emptyPod(): Promise<void> {
     await this.#shell(inPod(this.#dir, ['true']));
   }
 
-  /** An observation, as its Job makes it, against the commit that was applied last. */
+  /** Runs an observation, as its Job does, against the last applied commit. */
   async observe(): Promise<Observation> {
     const job = writeJob({
       dir: this.#dir,
@@ -187,7 +187,7 @@ export class LiveHost<M extends Guest = Machine> {
     return Observation.parse(outcome);
   }
 
-  /** What `agent plan` says that a run would do. */
+  /** Output of `agent plan`: the steps that a run would take. */
   async plan(
     kind: RendererKind,
     network: Network,
@@ -211,12 +211,12 @@ export class LiveHost<M extends Guest = Machine> {
     return end;
   }
 
-  /** A shell's output on the host. */
+  /** Runs a shell on the host. @returns its output */
   sh(script: string): Promise<string> {
     return this.machine.exec(['sh', '-c', script]);
   }
 
-  /** What the NICs with our names have: MTU and all addresses but the link's own, `1500 192.168.100.10/24`, by name. */
+  /** MTU and addresses of the NICs with our names, without link-local ones: `1500 192.168.100.10/24`, by name. */
   async configured(): Promise<Record<string, string>> {
     const links = JSON.parse(await this.sh('ip -j addr')) as {
       ifname: string;
@@ -246,9 +246,9 @@ export class LiveHost<M extends Guest = Machine> {
     await this.settled();
   }
 
-  /** Until then networkd, and NetworkManager, take away what others add. */
+  /** Waits for the network manager, which until then removes what other software adds. */
   async managed(): Promise<void> {
-    // Not nm-online: NICs that nobody configured look for DHCP, in vain, without end.
+    // nm-online would never end, because unconfigured NICs keep asking for DHCP.
     const by = `if systemctl --quiet is-active NetworkManager; then nmcli -g DEVICE,STATE device > /run/devices &&
       grep -q ^eth0:connected$ /run/devices && ! grep -q ^multinic.*:connecting /run/devices
       else ! networkctl --no-legend | grep -v no-carrier | grep -Eq 'pending|initialized|configuring'; fi && echo yes`;
@@ -262,7 +262,7 @@ export class LiveHost<M extends Guest = Machine> {
     return (await this.sh(`ip -br addr show ${name}`)).trim().split(/\s+/).slice(2);
   }
 
-  /** Link-local addresses are looked for in the network before they are used. */
+  /** Waits for the end of address detection, which precedes the use of a link-local address. */
   settled(): Promise<boolean> {
     const none = async (): Promise<boolean> => !(await this.sh('ip addr')).includes('tentative');
     return waitFor('the end of address detection', none, {
@@ -333,24 +333,24 @@ export async function storeSilent<T>(host: LiveHost, change: () => Promise<T>): 
   });
 }
 
-/** What went that is not on our NICs, nor on those that nobody configures, of what `ip monitor` said. */
+/** Messages of `ip monitor` about lost state that is on none of our NICs and on no unconfigured NIC. */
 function lost(seen: readonly string[], host: LiveHost): string[] {
   const permanent = neighboursOf(host).map((address) => `Deleted ${address} `);
   return seen.filter(
     (line) =>
       line.startsWith('Deleted') &&
       !/multinic\d|multinic-swap|ens\d/.test(line) &&
-      // Others are forgotten by the kernel itself. A permanent one is FAILED before it goes.
+      // The kernel forgets other neighbours by itself. A permanent one is FAILED before it is deleted.
       (!NEIGHBOUR.test(line) || permanent.some((each) => line.startsWith(each))),
   );
 }
 
 /** iproute2 5.10 writes two blanks where a neighbour has no address. */
 const NEIGHBOUR = / dev \S+( lladdr \S+)?( router)?( proxy)? +[A-Z]+ *$/;
-/** Listened for at the beginning and at the end. */
+/** Addresses whose messages mark the beginning and the end of the recording. */
 const MARKERS = ['192.0.2.1', '192.0.2.2'] as const;
 
-/** An action and what the kernel said meanwhile of links, addresses, routes, rules and neighbours. */
+/** Runs an action, and records the kernel's messages about links, addresses, routes, rules and neighbours. */
 async function heard<T>(host: LiveHost, action: () => Promise<T>): Promise<[T, readonly string[]]> {
   const mark = (address: string): Promise<string> =>
     waitFor(
@@ -372,7 +372,7 @@ async function heard<T>(host: LiveHost, action: () => Promise<T>): Promise<[T, r
   return [result, seen.split('\n').filter((line) => line !== '' && !isMarker(line))];
 }
 
-/** A run and what was heard meanwhile. Nothing else may have lost anything. */
+/** Runs the agent with the kernel's messages recorded. @throws if other software lost state */
 export async function monitored<T>(
   host: LiveHost,
   action: () => Promise<T>,
@@ -385,7 +385,7 @@ export async function monitored<T>(
   return [result, seen];
 }
 
-/** What others have on no NIC, or over several, may go for a moment, and is there again. */
+/** Runs an action. State of other software on no NIC, or on several, may vanish for a moment and must be back. */
 export async function unharmed<T>(host: LiveHost, action: () => Promise<T>): Promise<T> {
   await host.settled();
   const before = await foreignState(host);
@@ -403,7 +403,7 @@ function neighboursOf({ lab }: LiveHost): string[] {
   return [lab.slot.address('0.201'), 'fe80::201'];
 }
 
-/** What others put on the node's own NIC: a routing daemon, a CNI, a person. */
+/** State of other software on the node's own NIC: of a routing daemon, a CNI, a person. */
 export async function foreign(host: LiveHost): Promise<void> {
   const { slot } = host.lab;
   const gateway = slot.address('0.254');
@@ -424,12 +424,12 @@ export async function foreign(host: LiveHost): Promise<void> {
     await host.sh(`ip neigh replace ${address} lladdr 02:00:00:00:0a:0a nud permanent dev eth0`);
 }
 
-/** A shell's commands that show it, and all else of that NIC. */
+/** Shell commands that show this state, and all other state of that NIC. */
 export const NOT_OURS = `ip -j addr show eth0; ip -j addr show lo; ip -j route show dev eth0; ip -j route show table 100; ip -j route show type blackhole
   ip -j route show 10.54.0.0/16; ip -j -6 route show dev eth0; ip -j -6 route show table 100; ip -j -6 route show type blackhole
   ip -j -6 route show fd54::/32; ip -j rule; ip -j -6 rule; ip -j neigh show nud permanent dev eth0`;
 
-/** What they show, with all of it there: what is gone beforehand cannot be lost. */
+/** Output of the commands while all state is there, because state that is missing before cannot get lost. */
 export async function foreignState(host: LiveHost): Promise<string> {
   // Duplicate address detection of the node's own NIC may still run after a boot, and ends by itself.
   await host.sh('for i in $(seq 50); do ip addr show eth0 | grep -q tentative || break; sleep 0.1; done');
@@ -444,7 +444,7 @@ export async function foreignState(host: LiveHost): Promise<string> {
   return shown;
 }
 
-/** A shell's commands that show all links, addresses, routes and rules. */
+/** Shell commands that show all links, addresses, routes and rules. */
 export function linksOf(kind: RendererKind): string {
   // NetworkManager gives NICs that nobody configured an address of the link, and looks for DHCP, whenever they come up.
   return kind === 'netplan'
@@ -484,7 +484,7 @@ export async function bootRouter(lab: Lab, network: string, offer: string): Prom
   await machine.exec(['systemctl', 'start', 'systemd-networkd']);
 }
 
-/** The lab's first machine, which gives the second one its address on the primary network. */
+/** The lab's first machine, which gives the second machine its address on the primary network. */
 async function bootDhcpServer(lab: Lab): Promise<void> {
   const server = `[Network]
 DHCPServer=yes
@@ -502,7 +502,7 @@ DefaultLeaseTimeSec=600
 }
 
 /**
- * Pings a machine until it is told to stop.
+ * Pings a machine until the test ends it.
  * @param from the lab's switch, where the machine's gateway is, or this machine, a peer on the primary network
  * @returns numbers that were not answered between the first and the last that were; how many of those that had time for it were
  */

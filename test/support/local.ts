@@ -1,4 +1,4 @@
-// `multinic local` as its users run it: the bundle as a child process on a folder of its own, the CLI beside it, and
+// `multinic local` as its users run it: the bundle as a child process on a folder of its own, the CLI, and
 // people who clone and push with plain git. Everything waits for what it names, with a bound; nothing sleeps.
 //
 //   await using local = await LocalRun.start();
@@ -138,7 +138,7 @@ export class LocalRun implements AsyncDisposable {
     return this.#output;
   }
 
-  /** Asks it to end, and waits. */
+  /** Sends SIGTERM, and waits for the end. */
   async stop(): Promise<void> {
     await this.#end('SIGTERM');
   }
@@ -148,7 +148,7 @@ export class LocalRun implements AsyncDisposable {
     await this.launch(options);
   }
 
-  /** A power cut for the controller alone: its children go on. */
+  /** Kills the controller alone, with SIGKILL: its children go on. */
   async kill(): Promise<void> {
     await this.#end('SIGKILL');
   }
@@ -173,7 +173,7 @@ export class LocalRun implements AsyncDisposable {
     await this.ended();
   }
 
-  /** Agents outlive their controller; they end by themselves, soon. */
+  /** Agents outlive their controller, and soon end by themselves. */
   async #agentsEnded(): Promise<void> {
     const jobs = join(this.dir, 'jobs');
     const running = async (): Promise<boolean> =>
@@ -181,7 +181,7 @@ export class LocalRun implements AsyncDisposable {
     await this.until('its agents have ended', async () => !(await running())).catch(() => undefined);
   }
 
-  /** The CLI on this home. */
+  /** Runs the CLI on this home. */
   async cli(...args: string[]): Promise<Ran> {
     const ended = await execa(process.execPath, [BUNDLE, ...args], {
       cwd: this.dir,
@@ -191,7 +191,7 @@ export class LocalRun implements AsyncDisposable {
     return { code: ended.exitCode ?? -1, stdout: ended.stdout, stderr: ended.stderr };
   }
 
-  /** The CLI, which must succeed. @returns what it prints */
+  /** Runs the CLI. @returns its output @throws if it fails */
   async run(...args: string[]): Promise<string> {
     const { code, stdout, stderr } = await this.cli(...args);
     if (code !== 0) throw new Error(`multinic ${args.join(' ')}: exit code ${code}\n${stdout}\n${stderr}`);
@@ -205,7 +205,7 @@ export class LocalRun implements AsyncDisposable {
     return this.#token;
   }
 
-  /** GET /api/v1/status of the running controller; undefined before its first pass. */
+  /** Reads /api/v1/status of the running controller; undefined: it has made no pass yet. */
   async status(): Promise<StatusReport | undefined> {
     const response = await fetch(`${this.#url}/api/v1/status`, {
       headers: { authorization: `Bearer ${await this.token()}` },
@@ -213,7 +213,7 @@ export class LocalRun implements AsyncDisposable {
     return response.ok ? ((await response.json()) as StatusReport) : undefined;
   }
 
-  /** GET below /api/v1 of the running controller, which must succeed. */
+  /** Reads a path below /api/v1 of the running controller. @throws if it is refused */
   async api<T = unknown>(path: string): Promise<T> {
     const response = await fetch(`${this.#url}/api/v1${path}`, {
       headers: { authorization: `Bearer ${await this.token()}` },
@@ -228,7 +228,7 @@ export class LocalRun implements AsyncDisposable {
     return view;
   }
 
-  /** Polls until something is so. @throws after the bound, with the controller's newest words */
+  /** Polls until a condition holds. @throws after the time limit, with the controller's newest output */
   async until(what: string, so: () => boolean | Promise<boolean>, timeoutMs = TIMEOUT_MS): Promise<void> {
     for (const end = Date.now() + timeoutMs; !(await so()); await pause(25)) {
       if (Date.now() > end)
@@ -236,7 +236,7 @@ export class LocalRun implements AsyncDisposable {
     }
   }
 
-  /** Waits for a report that is as wanted. */
+  /** Waits for a status that fulfils the condition. */
   async untilStatus(
     what: string,
     so: (report: StatusReport) => boolean,
@@ -253,7 +253,7 @@ export class LocalRun implements AsyncDisposable {
     return report!;
   }
 
-  /** Main is mirrored as far as it goes, and no node has anything left to do. */
+  /** Waits until main is mirrored to its tip, and no node has work left. */
   async settled(timeoutMs?: number): Promise<StatusReport> {
     let main = '';
     return this.untilStatus(
@@ -267,7 +267,7 @@ export class LocalRun implements AsyncDisposable {
     );
   }
 
-  /** The node is at this commit of its branch, and the host has it. */
+  /** Waits until the node's branch is at this commit and the host has it. */
   async applied(node: string, commit: string, timeoutMs?: number): Promise<NodeView> {
     const report = await this.untilStatus(
       `${node} has ${commit}`,
@@ -280,12 +280,12 @@ export class LocalRun implements AsyncDisposable {
     return report.nodes.find((view) => view.node === node)!;
   }
 
-  /** A CR's file. */
+  /** Path of a CR's file. */
   async config(name = CONFIG): Promise<TestConfig> {
     return parse(await readFile(this.#configFile(name), 'utf8')) as TestConfig;
   }
 
-  /** Writes a CR's file as an editor does; the controller, if it runs, sees it. */
+  /** Writes a CR's file as an editor does, so that a running controller notices it. */
   async writeConfig(config: TestConfig): Promise<void> {
     const file = this.#configFile(config.metadata.name);
     await writeFile(`${file}.new~`, stringify(config));
@@ -303,7 +303,7 @@ export class LocalRun implements AsyncDisposable {
     await rm(this.#configFile(name));
   }
 
-  /** Does something that makes a commit on main, and waits until it is mirrored and settled. */
+  /** Runs an action that makes a commit on main, and waits until it is mirrored and no node has work left. */
   async changes(act: () => Promise<unknown>): Promise<string> {
     const before = await this.ref('refs/heads/main');
     await act();
@@ -323,7 +323,7 @@ export class LocalRun implements AsyncDisposable {
     return join(this.dir, 'crs', `${name}.yaml`);
   }
 
-  /** A file on a node's host; undefined when there is none. */
+  /** Content of a file on a node's host; undefined: the file does not exist. */
   async hostFile(node: string, path: string): Promise<string | undefined> {
     return readFile(join(this.hostRoot(node), path), 'utf8').catch(() => undefined);
   }
@@ -341,7 +341,7 @@ export class LocalRun implements AsyncDisposable {
     await rename(`${file}.new~`, file);
   }
 
-  /** git in the bare store, which must succeed. */
+  /** Runs git in the bare store. @throws if git fails */
   async git(...args: string[]): Promise<string> {
     const ended = await git(join(this.dir, 'store.git'), ...args);
     if (ended.code !== 0) throw new Error(`git ${args.join(' ')}: ${ended.stderr}`);
@@ -357,7 +357,7 @@ export class LocalRun implements AsyncDisposable {
     return this.git('rev-parse', `refs/heads/node/${node}`);
   }
 
-  /** Tips of all outcome branches, by node: what ran where. */
+  /** Tips of all outcome branches, by node, which show which runs were recorded. */
   async outcomes(): Promise<Record<string, string>> {
     const text = await this.git(
       'for-each-ref',
@@ -377,7 +377,7 @@ export class LocalRun implements AsyncDisposable {
     return `${this.#url.replace('://', `://multinic:${await this.token()}@`)}/git`;
   }
 
-  /** A person's clone, made with plain git over HTTP. */
+  /** Makes a person's clone with plain git over HTTP. */
   async clone(): Promise<Copy> {
     const dir = await mkdtemp(join(dirname(this.dir), 'copy-'));
     const copy = new Copy(dir, this);
@@ -412,14 +412,14 @@ export class Copy {
     return git(this.dir, ...args);
   }
 
-  /** git, which must succeed. */
+  /** Runs git. @throws if git fails */
   async git(...args: string[]): Promise<string> {
     const ended = await git(this.dir, ...args);
     if (ended.code !== 0) throw new Error(`git ${args.join(' ')}: ${ended.stdout}\n${ended.stderr}`);
     return ended.stdout;
   }
 
-  /** Checks out a node's branch as the store has it now. */
+  /** Checks out the present branch of a node. */
   async switch(node: string): Promise<void> {
     await this.git('remote', 'set-url', 'origin', await this.#local.remote());
     await this.git('fetch', '-q');

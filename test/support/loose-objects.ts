@@ -1,4 +1,4 @@
-// A bare repository whose objects are written by hand, so that a test can have what no git would make: two committers,
+// A bare repository whose objects a test writes itself, because git would not make them: two committers,
 // a date before 1970, a tree that names itself a thousand times, 300 MB of zeros in a few kilobytes.
 
 import { oid } from './oid.ts';
@@ -36,7 +36,7 @@ export class LooseObjects implements AsyncDisposable {
     return new LooseObjects(dir);
   }
 
-  /** Writes into a repository that is there. */
+  /** Writes into an existing repository. */
   static in(dir: string): LooseObjects {
     return new LooseObjects(dir);
   }
@@ -59,7 +59,7 @@ export class LooseObjects implements AsyncDisposable {
     return this.put('blob', Buffer.from(text));
   }
 
-  /** One folder, entries in the order that is given. @param entries mode, name, object id */
+  /** Writes one folder, with its entries in the given order. @param entries mode, name, object id */
   folder(entries: readonly (readonly [mode: string, name: string, oid: string])[]): Oid {
     return this.put(
       'tree',
@@ -69,7 +69,7 @@ export class LooseObjects implements AsyncDisposable {
     );
   }
 
-  /** A whole tree of files by path. @param mode of every file, or of those that it names */
+  /** Writes a whole tree of files by path. @param mode of every file, or of the files that it names */
   tree(files: ReadonlyMap<string, string>, mode: (path: string) => string = () => '100644'): Oid {
     const folders = new Map<string, Map<string, string>>();
     const entries: [mode: string, name: string, oid: string][] = [];

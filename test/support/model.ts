@@ -1,5 +1,5 @@
-// Random lives of a small fleet on a real store, beside a model that is a page long. Neither knows the other: the model
-// takes main's commits and the pushes in their order, and says what each node's base and tip are.
+// Random histories of a small fleet on a real store, beside a model of one page. The two are independent: the model
+// takes main's commits and the pushes in their order, and says each node's base and tip.
 
 import type { Oid } from '../../src/api/oid.ts';
 import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
@@ -19,7 +19,7 @@ import { nodeRef } from '../../src/network/node-ref.ts';
 const NODES = ['a', 'b', 'c', 'd'] as const;
 const CONFIGS = ['one', 'two'] as const;
 const BY: Requester = { name: 'Bob', email: 'bob@example.org', principal: 'operator' };
-/** Many nodes come and go here; the guard has tests of its own. */
+/** Many nodes lose and get their NICs here, so the guard is off; it has tests of its own. */
 const NO_GUARD = { fraction: 1, minimum: 1000 };
 const CHECKPOINTS = [
   'mirror.main',
@@ -35,7 +35,7 @@ const CHECKPOINTS = [
 
 /** MTU of the node's NIC; null: none. */
 type Net = number | null;
-/** `bad`: an entry that counts for nothing. */
+/** `bad`: an invalid entry. */
 type Wish = Net | 'bad';
 
 interface Edit {
@@ -56,7 +56,7 @@ export type Step =
       readonly op: 'crash';
       /** Edits, and where the pass over them is killed: at a checkpoint, or after milliseconds. */
       readonly rounds: readonly { readonly edits: readonly Edit[]; readonly at: string | number }[];
-      /** Before anybody mends it. */
+      /** The branch before somebody mends it. */
       readonly push?: { readonly node: string; readonly mtu: number };
     };
 
@@ -92,7 +92,7 @@ const crash = fc.record(
   { requiredKeys: ['op', 'rounds'] },
 );
 
-/** Lives of so many steps. */
+/** Random histories of a number of steps. */
 export function lives(length: number): fc.Arbitrary<Step[]> {
   const step: fc.Arbitrary<Step> = fc.oneof(
     { weight: 8, arbitrary: edit },
@@ -124,12 +124,12 @@ export function lives(length: number): fc.Arbitrary<Step[]> {
     .map((steps) => steps.flat());
 }
 
-/** One branch as it should be. */
+/** The model of one branch. */
 interface Line {
   /** Networks of the branch's commits, oldest first. */
   readonly tips: Net[];
   base: Net;
-  /** How many commits of main it has seen. */
+  /** Number of main's commits that the branch reflects. */
   seen: number;
 }
 
@@ -139,7 +139,7 @@ class Model {
   /** main's commits in their order: what each CR wants there of all nodes; no entry: nothing. */
   readonly main: { readonly oid: string; readonly wants: ReadonlyMap<string, Wish> }[] = [];
 
-  /** Brings a node through main's commits, as far as the given number of them. */
+  /** Applies main's commits to a node, up to the given number. */
   mirror(name: string, end = this.main.length): void {
     for (const [index, { wants }] of this.main.entries()) {
       const wanted = wants.get(name);
@@ -166,7 +166,7 @@ class Model {
   }
 }
 
-/** A fleet and its model, living step by step. */
+/** A fleet and its model, which take each step together. */
 class Life implements AsyncDisposable {
   readonly #fleet: Fleet;
   readonly #model = new Model();
@@ -190,7 +190,7 @@ class Life implements AsyncDisposable {
     await this.#fleet[Symbol.asyncDispose]();
   }
 
-  /** Edits alone are not mirrored: the next step's pass has all of them. */
+  /** Edits that no pass has seen; the pass of the next step mirrors all of them. */
   async step(step: Step): Promise<void> {
     this.#fleet.now += 1000;
     switch (step.op) {
@@ -239,7 +239,7 @@ class Life implements AsyncDisposable {
     inventory[index] = { ...inventory[index]!, machineID: `machine-${this.#fleet.now}` };
   }
 
-  /** What people do to a branch that is there. */
+  /** Actions of people on an existing branch. */
   async #touch(step: Step & { readonly node: string }): Promise<void> {
     const { commands } = this.#fleet;
     const line = this.#model.lines.get(step.node)!;
@@ -284,7 +284,7 @@ class Life implements AsyncDisposable {
     await git('clone', '-q', '--branch', `node/${name}`, join(this.#fleet.dir, 'store.git'), '.');
     if ((await git('revert', '--no-edit', `HEAD~${back}`)).exitCode !== 0) {
       const changed = await git('diff', '--quiet', `HEAD~${back}~`, `HEAD~${back}`);
-      // The newest commit always reverts, unless it is the birth or changes nothing.
+      // A revert of the newest commit always works, unless that is the birth or changes nothing.
       if (back === 0) ok(changed.exitCode !== 1);
       return;
     }
@@ -303,7 +303,7 @@ class Life implements AsyncDisposable {
     this.#model.move(name, value);
   }
 
-  /** Passes that are killed one after the other; perhaps a push before one goes on. */
+  /** Kills passes one after the other, sometimes with a push in between. */
   async #crash({ rounds, push }: Step & { readonly op: 'crash' }): Promise<void> {
     for (const { edits, at } of rounds) {
       for (const each of edits) this.#edit(each);
@@ -319,7 +319,7 @@ class Life implements AsyncDisposable {
     await this.#fleet.start();
   }
 
-  /** How many of main's commits a branch says that it has seen. */
+  /** Number of main's commits that a branch reflects by its trailers. */
   async #seen(name: string): Promise<number> {
     if ((await this.#fleet.reader.ref(nodeRef(name))) === undefined) return 0;
     const { base, anchor } = await this.#fleet.branch(name);
@@ -328,7 +328,7 @@ class Life implements AsyncDisposable {
     return Math.max(position(base.commit), position(anchor)) + 1;
   }
 
-  /** A pass, then everything is as the model says. */
+  /** Runs a pass, and compares everything with the model. */
   async #settle(): Promise<void> {
     await this.#fleet.pass();
     await this.#readMain();
@@ -368,7 +368,7 @@ class Life implements AsyncDisposable {
     this.#tips.set(name, tip);
   }
 
-  /** main's commits alone, on a store of their own and in one pass: the same bases. */
+  /** Mirrors main's commits alone, on another store and in one pass, and expects the same bases. */
   async #replay(): Promise<void> {
     await using other = await Fleet.open(NODES, NO_GUARD);
     await other.takeMain(this.#fleet, this.#mainTip);
@@ -394,7 +394,7 @@ function mtuOf(network: Network): Net {
   return network[0]?.mtu ?? null;
 }
 
-/** Lives a life, checking after every step. */
+/** Runs a history, and checks after every step. */
 export async function live(steps: readonly Step[]): Promise<void> {
   await using life = await Life.begin();
   for (const step of steps) await life.step(step);

@@ -1,10 +1,10 @@
-// What the ordinary tests need of a machine, asked for before anything runs.
+// Checks, before anything runs, that the machine has everything that the ordinary tests need.
 import { spawnSync } from 'node:child_process';
 
 const GIT = '2.39';
 const NODE = 20;
 
-/** What a program says of its version; empty when there is none. */
+/** Output of a program's `--version`; empty: the program is missing. */
 export type Ask = (program: string) => string;
 
 export interface Machine {

@@ -1,6 +1,6 @@
 import { needCommands } from '../nodes/packages.ts';
 
-/** Tests that mount, trace and check shell scripts: as root, with what is missing installed or named. */
+/** Prepares the tests that need root: installs missing commands, or names them. */
 export default async function root(): Promise<void> {
   await needCommands(['ip', 'mount', 'shellcheck', 'strace'], console.log);
 }

@@ -15,7 +15,7 @@ export const KEY = 'multinic.io/ns/cr';
 export const T0 = 1_700_000_000;
 const PERSON = { name: 'alice', email: 'alice@example.org', time: T0 };
 
-/** What a pass knows of one node of the CR; without a decision it has no branch. */
+/** Facts of a pass about one node of the CR; without a decision the node has no branch. */
 export interface NodeSetup {
   readonly decision?: Decision;
   /** Why its entry speaks for no node. */
@@ -30,7 +30,7 @@ export interface NodeSetup {
   readonly job?: JobStatus;
 }
 
-/** What a pass over these nodes of one CR would have seen. */
+/** The snapshot of a pass over these nodes of one CR. */
 export function snapshotOf(nodes: Record<string, NodeSetup>, report: Partial<MirrorReport> = {}): Snapshot {
   const setups = Object.entries(nodes);
   const branched = setups.filter(([, { decision }]) => decision !== undefined);

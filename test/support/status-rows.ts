@@ -32,7 +32,7 @@ const changeStopped = { state: 'Pending', reason: 'ChangeStopped' } as const;
 const well = { kstatus: 'Current', argo: 'Healthy' } as const;
 const moves = { kstatus: 'InProgress', argo: 'Progressing' } as const;
 const stuck = { kstatus: 'Failed', argo: 'Degraded' } as const;
-/** kstatus has no word for a pause: a person wants it so, and nobody is to give up. */
+/** kstatus has no state for a pause. A person paused the node, so a program should keep waiting. */
 const rests = { kstatus: 'InProgress', argo: 'Suspended' } as const;
 
 export const STATUS_ROWS: readonly StatusRow[] = [

@@ -36,7 +36,7 @@ export async function inFolder(test: (folder: string) => Promise<void>): Promise
   try {
     await test(folder);
   } finally {
-    // A test that failed may have left a writer at work.
+    // Kills writers that a failed test may have left.
     for (const child of running)
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
     running.clear();
@@ -80,7 +80,7 @@ export function startWriter(
   };
 }
 
-/** The value that was acknowledged last; 0: none. */
+/** The last acknowledged value; 0: none. */
 export function acknowledged(writer: Writer): number {
   return Math.max(
     0,
@@ -110,7 +110,7 @@ export async function expectRecovered(dir: string, last: number): Promise<number
   }
 }
 
-/** Files that only a git at work may have. */
+/** Files that exist only while git works. */
 export async function leftovers(dir: string): Promise<string[]> {
   const paths = await readdir(dir, { recursive: true });
   return paths.filter((path) => {

@@ -1,4 +1,4 @@
-// What the crash tests write and expect: eleven refs that always move together, each to a commit that says its value.
+// Values that the crash tests write and expect: eleven refs that always move together, each to a commit that has its value.
 
 import { MultinicError } from '../../src/api/errors.ts';
 import { Batch } from '../../src/store/model/batch.ts';

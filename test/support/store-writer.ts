@@ -1,4 +1,4 @@
-// A process that writes batches to a store until it is killed: what the crash tests kill, pause and trace.
+// A process that writes batches to a store until it ends. The crash tests kill, suspend and trace it.
 // argv: store, number of batches. Each batch k moves main and ten nodes' branches to a commit whose file says k.
 
 import { Store } from '../../src/store/store.ts';

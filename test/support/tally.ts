@@ -1,8 +1,8 @@
-// How many tests passed and failed, over all the runs of a command: vitest only knows of its own.
+// Counts passed and failed tests over all runs of a command, because vitest counts only one run.
 import { appendFileSync, readFileSync } from 'node:fs';
 import type { Reporter, TestModule } from 'vitest/node';
 
-/** Names the file that every run adds a line to; without it no run does. */
+/** Variable with the file to which every run adds a line; absent: no run does. */
 export const TALLY_VARIABLE = 'MULTINIC_TALLY';
 
 export interface Tally {
