@@ -377,12 +377,11 @@ test('a node that is rolled back ten times a second holds up none of 450', { tim
   });
   expect(peak(many)).toBeLessThan(LIMIT_MIB);
 
-    await many.stop();
-    const dir = join(many.dir, 'store.git');
-    const store = await Store.open(dir);
-    await maintain(store);
-    await store.close();
-    const left = await execa('git', ['-C', dir, 'fsck', '--unreachable', '--no-dangling', '--no-progress']);
-    expect(left.stdout.split('\n').filter((line) => line.startsWith('unreachable'))).toEqual([]);
-  },
-);
+  await many.stop();
+  const dir = join(many.dir, 'store.git');
+  const store = await Store.open(dir);
+  await maintain(store);
+  await store.close();
+  const left = await execa('git', ['-C', dir, 'fsck', '--unreachable', '--no-dangling', '--no-progress']);
+  expect(left.stdout.split('\n').filter((line) => line.startsWith('unreachable'))).toEqual([]);
+});

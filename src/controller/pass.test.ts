@@ -44,7 +44,7 @@ let nodes: InventoryNode[];
 let jobs: Jobs;
 let inventory: PausableInventory;
 let sink: StatusSink;
-/** What was said of the CR, and to people. */
+/** Messages about the CR, and to people. */
 let said: string[];
 let context: ControllerContext;
 let pass: Pass;

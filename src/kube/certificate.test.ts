@@ -23,7 +23,7 @@ const made = (names = NAMES, given?: string): Promise<ServerCertificate> =>
 
 beforeEach(() => {
   api = new FakeClient();
-  // What is written is what is read next.
+  // The next read returns the written object.
   const keep = (path: string, name: string) => {
     const store = (body: object): object => {
       api.on(`GET ${path}/${name}`, { ...body, metadata: { name, resourceVersion: '1' } });

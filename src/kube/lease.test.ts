@@ -56,7 +56,7 @@ test('one replica leads at a time, and a replica that stops hands over at once',
   expect(events).toEqual(['one leads']);
   stops[0]!.abort();
   await first;
-  // It is given back, so that nobody has to wait until it runs out.
+  // The leader releases the Lease, so that no replica has to wait until it expires.
   expect(api.state.lease?.spec?.holderIdentity).not.toBe('one');
   await vi.waitFor(() => expect(events).toEqual(['one leads', 'one ends', 'two leads']), 10_000);
   expect(api.state.lease?.spec).toMatchObject({ holderIdentity: 'two', leaseTransitions: 1 });

@@ -45,7 +45,7 @@ function branch(name: string, nodeId: string, source: string): [string, { node: 
   ];
 }
 
-/** What was said of each entry, in the order of CRs and entries. */
+/** Verdict on each entry, in the order of CRs and entries. */
 function verdicts(main: MainState, { byEntry }: Claims): string[] {
   return [...main.configs.values()].flatMap(({ entries }) =>
     [...entries.values()].map((entry) => {

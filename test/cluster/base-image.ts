@@ -10,7 +10,7 @@ import { writeImage } from './image.ts';
 
 export const BASE_IMAGE = 'docker.io/library/node:24-trixie-slim';
 const SUITE = 'trixie';
-/** What Node is linked to and Debian's smallest system lacks. */
+/** Libraries that Node.js is linked to and Debian's smallest system lacks. */
 const PACKAGES = ['libstdc++6', 'ca-certificates'];
 /** Version of the recipe: raise it when this file or image.ts gives another result for the same input. */
 const RECIPE = '2';

@@ -35,7 +35,7 @@ export function refs(): string[] {
   return [...known, ...inSources(/'(refs\/(?:meta|audit|multinic)\/[^']+)'/g)];
 }
 
-/** Who signs commits: the controller's address tells its commits from those of people. */
+/** Signatures of commits: the controller's address tells its commits from commits of people. */
 export function signatures(): string[] {
   return [`${CONTROLLER.name} <${CONTROLLER.email}>`];
 }

@@ -70,7 +70,7 @@ export class Machine {
   readonly #place: Place;
   readonly #options: MachineOptions;
   readonly #daemon: Daemon;
-  /** By MAC, in the order in which they were attached. */
+  /** NICs by MAC, in the order in which they were attached. */
   readonly #nics = new Map<string, Nic>();
   readonly #primary: Nic;
 

@@ -187,7 +187,7 @@ export class Fleet implements AsyncDisposable {
     return new Branches(this.reader).get(node);
   }
 
-  /** Of the node's NIC; null: none. */
+  /** The MTU of the node's NIC; null: the node has no NIC. */
   async mtu(node: string): Promise<number | null> {
     return (await this.branch(node)).network[0]?.mtu ?? null;
   }

@@ -11,7 +11,7 @@ export const HOST_ROOT = '/run/host';
 
 /** Where a machine has the image's files. */
 const IMAGE = '/opt/image';
-/** What our Dockerfile has, but for git, which is the controller's: Debian's base, what it installs, what Node is linked to. */
+/** Content of our Dockerfile without git, which only the controller needs: Debian's base, packages, libraries of Node.js. */
 const SUITE = 'trixie';
 const PACKAGES = ['util-linux', 'iproute2', 'libstdc++6'];
 
@@ -37,7 +37,7 @@ chroot . setpriv --bounding-set=-all,+net_admin,+sys_admin,+sys_chroot "$@"
 exit $?
 `;
 
-/** What a machine that is to have pods must see: its paths, and ours. Builds the image's files if need be. */
+/** Mounts that a machine needs for pods, with the paths there and here. Builds the image's files if they are missing. */
 export async function podMounts(log: Log): Promise<Record<string, string>> {
   const image = await cached('pod', [SUITE, ...PACKAGES], log, async (dir) => {
     await needCommands(['mmdebstrap'], log);

@@ -133,7 +133,7 @@ export class LocalRun implements AsyncDisposable {
     return this.#child;
   }
 
-  /** What the controller has printed since the beginning. */
+  /** Output of the controller since its start. */
   get output(): string {
     return this.#output;
   }

@@ -170,7 +170,7 @@ class Model {
 class Life implements AsyncDisposable {
   readonly #fleet: Fleet;
   readonly #model = new Model();
-  /** What each CR wants: as the home has it (those that are valid), and as main has it. */
+  /** Wanted MTUs of each CR: of the valid CRs in the home, and of the CRs on main. */
   readonly #home = new Map<string, Wishes>();
   readonly #main = new Map<string, Wishes>();
   #mainTip: Oid;
@@ -276,7 +276,7 @@ class Life implements AsyncDisposable {
     this.#model.move(name, value);
   }
 
-  /** As a person does it: in a clone, with plain git. What does not merge, or is not admitted, is given up. */
+  /** Reverts as a person does, in a clone with plain git. A revert that does not merge, or is refused, is given up. */
   async #revert(name: string, back: number): Promise<void> {
     const copy = await mkdtemp(join(this.#fleet.dir, 'copy-'));
     const identity = ['-c', 'user.name=Alice', '-c', 'user.email=alice@example.org'];
@@ -294,7 +294,7 @@ class Life implements AsyncDisposable {
       await this.#fleet.pushTree(name, tree, `revert ${back}`);
     } catch (error) {
       if (!(error instanceof MultinicError)) throw error;
-      // Nobody reverts who the node is; anything else of the newest commit may be.
+      // A revert may not change the node's identity; a revert of any other newest commit is accepted.
       if (back === 0) match(error.code, /^(NodeFileChanged|UnmanagedPath)$/);
       return;
     }

@@ -18,11 +18,11 @@ const PERSON = { name: 'alice', email: 'alice@example.org', time: T0 };
 /** Facts of a pass about one node of the CR; without a decision the node has no branch. */
 export interface NodeSetup {
   readonly decision?: Decision;
-  /** Why its entry speaks for no node. */
+  /** Reason why its entry belongs to no node. */
   readonly rejection?: Rejection;
-  /** Of the entry. */
+  /** Problem of the entry. */
   readonly problem?: string;
-  /** The CR has no entry for it any more. */
+  /** The CR no longer has an entry for the node. */
   readonly entryGone?: boolean;
   readonly held?: boolean;
   readonly stopped?: boolean;

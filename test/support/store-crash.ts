@@ -89,7 +89,7 @@ export function acknowledged(writer: Writer): number {
 }
 
 /**
- * What must hold after any kill: the store opens, fsck is clean, no stale lock and no temporary file is left, each
+ * Checks the store after any kill: the store opens, fsck is clean, no stale lock and no temporary file is left, each
  * ref is wholly at the value that was acknowledged last or at the next, and a further write works.
  *
  * @returns the value of each ref as the kill left it

@@ -299,7 +299,7 @@ describe('ifcfg', () => {
       'etc/udev/rules.d/70-persistent-net.rules',
       `SUBSYSTEM=="net", ATTR{address}=="${MAC}", NAME="lan0"\n`,
     ],
-    // It counts that ens5 is what the NIC is called already.
+    // This file wins, because the NIC already has the name ens5.
     ['the name before', `${SCRIPTS}/ifcfg-ens5`, `DEVICE="ens5"\nHWADDR="${MAC.toUpperCase()}"\nONBOOT=no\n`],
     ['a file after ours', `${SCRIPTS}/ifcfg-tenant`, `DEVICE=tenant\nHWADDR=${MAC}\nONBOOT=no\n`],
     ['a profile that is stronger', `${SCRIPTS}/ifcfg-all`, 'BOOTPROTO=dhcp\nAUTOCONNECT_PRIORITY=200\n'],

@@ -20,7 +20,7 @@ function desired(network: Network, kind: RendererKind = 'netplan'): Desired {
   return { commit: COMMIT, kind, network, files: managedFiles(renderTree(identity(kind), network)) };
 }
 
-/** What `readManaged` finds on a host with these files. */
+/** Result of `readManaged` on a host with these files. */
 function managed(files: ReadonlyMap<string, string>): ManagedNic[] {
   return RENDERERS.flatMap((renderer) =>
     [
@@ -281,7 +281,7 @@ describe('whatever is on the host and whatever is wanted', () => {
         // A second run has nothing to do.
         const right = { host, files, noAutoDefault: ignored, carrierWait: setting };
         expect(planOf({ ...right, desired: wanted }).files).toEqual([]);
-        // It is there for NICs of NetworkManager's alone, and goes with the last of them.
+        // Only NICs of NetworkManager need the file, so it is removed with the last of them.
         const removed = text(planOf({ ...right, desired: desired([]) })).includes(
           `remove ${CARRIER_WAIT_PATH}`,
         );

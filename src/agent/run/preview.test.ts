@@ -1,4 +1,4 @@
-// What is foreseen of a run on a recorded host, and what the run then comes to.
+// A preview of a run on a recorded host, and the result of that run.
 import type { Oid } from '../../api/oid.ts';
 import { oid } from '../../../test/support/oid.ts';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -41,7 +41,7 @@ const OLD: Network = [nic(0), nic(1), nic(2)];
 /** A new MTU, a removal, a new address, a new NIC. */
 const NEW: Network = [nic(0, { mtu: 1400 }), nic(2, { address: '192.168.102.11' }), nic(3)];
 
-/** Of initscripts: NICs get the names of their ifcfg files when the machine boots. */
+/** Helper of initscripts, which gives NICs the names of their ifcfg files at the boot. */
 const NAMED_BY_IFCFG = {
   'usr/lib/udev/rules.d/60-net.rules':
     'ACTION=="add", SUBSYSTEM=="net", PROGRAM="/lib/udev/rename_device", RESULT=="?*", NAME="$result"\n',
@@ -1157,7 +1157,7 @@ function failingRoot(fails: (path: string, nth: number) => boolean): typeof Root
   };
 }
 
-/** What others do between what a run saw and what it does. */
+/** Edits the host as other software does, between a run's look at the host and its change. */
 const meanwhile = (edit: (host: RecordedMachine) => void): ReturnType<typeof altered> =>
   altered((host) => ({
     deadMan: {
