@@ -2,18 +2,19 @@
 // on Ctrl-C.
 import { Command, InvalidArgumentError } from 'commander';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { Slot } from '../test/nodes/slot.ts';
 import { prepare, startCluster, type Cluster } from '../test/cluster/cluster.ts';
-import { agentImage, installMultinic, type Config } from '../test/cluster/install.ts';
+import { agentImage, installMultinic, Multinic, type Config, type Image } from '../test/cluster/install.ts';
 import { helmProgram, KUBERNETES } from '../test/cluster/programs.ts';
 
 interface Options {
   readonly nodes: number;
   readonly kubernetes: string;
   readonly bare?: true;
+  readonly release?: string;
   readonly sweep?: true;
 }
 
@@ -27,6 +28,10 @@ const program = new Command('cluster')
   .option('-n, --nodes <count>', 'how many nodes', count, 1)
   .option('-k, --kubernetes <version>', `such as ${KUBERNETES.oldest}`, KUBERNETES.newest)
   .option('--bare', 'Kubernetes alone: no NICs, no chart')
+  .option(
+    '--release <dir>',
+    'folder of npm run release: its image is on the nodes, the chart is yours to install',
+  )
   .option('--sweep', 'take away what killed runs left behind, and start nothing')
   .action(async (options: Options) => {
     if (options.sweep) await Slot.sweep(log);
@@ -37,13 +42,13 @@ await program.parseAsync().catch((error: unknown) => {
   process.exitCode = 1;
 });
 
-async function serve({ nodes, kubernetes, bare }: Options): Promise<void> {
+async function serve({ nodes, kubernetes, bare, release }: Options): Promise<void> {
   const whole = bare !== true && nodes > 0;
   // Ctrl-C may interrupt the preparation, which takes minutes and leaves only a cache. After the preparation, Ctrl-C
   // takes the cluster down in order.
   await prepare(kubernetes, log);
   const helm = await helmProgram(log);
-  const image = whole ? await agentImage(log) : undefined;
+  const image = whole ? await imageOf(release) : undefined;
   const start = performance.now();
   const seconds = (): string => ((performance.now() - start) / 1000).toFixed(1);
   const ended = Promise.race(['SIGINT', 'SIGTERM', 'SIGHUP'].map((signal) => once(process, signal)));
@@ -54,9 +59,11 @@ async function serve({ nodes, kubernetes, bare }: Options): Promise<void> {
   let next = '';
   if (image !== undefined && !stopping) {
     const sample = await furnish(cluster);
-    await installMultinic(cluster, { namespace: NAMESPACE, image, log });
-    log(`multinic is installed after ${seconds()} s`);
-    next = steps(sample);
+    if (release === undefined) {
+      await installMultinic(cluster, { namespace: NAMESPACE, image, log });
+      log(`multinic is installed after ${seconds()} s`);
+    } else await prepareInstall(cluster, image);
+    next = release === undefined ? steps(sample) : releaseSteps(release, sample);
   }
   if (!stopping) {
     console.log(`
@@ -103,6 +110,27 @@ async function furnish(cluster: Cluster): Promise<string> {
   const file = join(cluster.lab.slot.dir, 'sample.yaml');
   await writeFile(file, stringify(config));
   return file;
+}
+
+async function imageOf(release: string | undefined): Promise<Image> {
+  if (release === undefined) return agentImage(log);
+  const names = await readdir(release).catch(() => []);
+  const archive = names.find((name) => /-(amd64|arm64)\.tar$/.test(name));
+  if (archive === undefined) throw new Error(`${release} has no image: npm run release makes one there`);
+  return { name: archive, archive: resolve(release, archive) };
+}
+
+/** Gives the cluster a volume and the image, which a cluster of one's own has already. */
+async function prepareInstall(cluster: Cluster, image: Image): Promise<void> {
+  await cluster.loadImage(image.archive);
+  await new Multinic(cluster, NAMESPACE, image).makeVolume(cluster.nodes[0]!);
+}
+
+function releaseSteps(release: string, sample: string): string {
+  return `
+  cd ${resolve(release)}                 # docs/release.md, "Install", says what to type here
+  kubectl apply -f ${sample}                      # afterwards: ${NICS} NICs on every node
+`;
 }
 
 function steps(sample: string): string {
