@@ -128,7 +128,7 @@ async function prepareInstall(cluster: Cluster, image: Image): Promise<void> {
 
 function releaseSteps(release: string, sample: string): string {
   return `
-  cd ${resolve(release)}                 # docs/release.md, "Install", says what to type here
+  cd ${resolve(release)}                 # docs/quick-start.md says what to type here
   kubectl apply -f ${sample}                      # afterwards: ${NICS} NICs on every node
 `;
 }
