@@ -15,6 +15,10 @@ const RETRY_MS = 2_000;
 class Api {
   lease: V1Lease | undefined;
   readonly writes: V1Lease[] = [];
+  /** Methods of all requests. */
+  readonly requests: string[] = [];
+  /** Time-out of the newest request. */
+  timeoutMs: number | undefined;
   /** Answers the next requests of a method with these statuses; 0: the connection fails. */
   readonly refuse = new Map<string, number[]>();
   #version = 0;
@@ -24,7 +28,13 @@ class Api {
     this.lease = { metadata: { resourceVersion: String(this.#version) }, ...(spec && { spec }) };
   }
 
-  request = async (method: string, _: string, { body }: { body?: V1Lease } = {}): Promise<unknown> => {
+  request = async (
+    method: string,
+    _: string,
+    { body, timeoutMs }: { body?: V1Lease; timeoutMs?: number } = {},
+  ): Promise<unknown> => {
+    this.requests.push(method);
+    this.timeoutMs = timeoutMs;
     const status = this.refuse.get(method)?.shift();
     if (status !== undefined) throw new KubeError(status, `Http${status}`, 'refused');
     if (method === 'GET') {
@@ -40,16 +50,15 @@ class Api {
 }
 
 let api: Api;
-const elect = (): LeaderElection =>
+/** An election with the times that a cluster has when nobody says otherwise: those above. */
+const elect = (timing: { leaseDurationMs?: number } = {}): LeaderElection =>
   new LeaderElection({
     client: api as unknown as KubeClient,
     namespace: 'ns',
     name: 'lease',
     identity: 'me',
     log,
-    leaseDurationMs: DURATION_MS,
-    renewDeadlineMs: DEADLINE_MS,
-    retryPeriodMs: RETRY_MS,
+    ...timing,
   });
 const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
@@ -77,8 +86,10 @@ function start(election = elect()): Replica {
   return replica;
 }
 
-beforeEach(() => {
+beforeEach(async () => {
   vi.useFakeTimers();
+  // A process that is some time old, so that the time of its first look is not zero.
+  await vi.advanceTimersByTimeAsync(7_000);
   vi.spyOn(Math, 'random').mockReturnValue(0);
   api = new Api();
 });
@@ -143,6 +154,57 @@ describe('taking the Lease', () => {
     me.stop.abort();
     await vi.advanceTimersByTimeAsync(1);
     await me.ended;
+  });
+
+  test('without a duration: after the own one, to the millisecond', async () => {
+    api.hold({ holderIdentity: 'other' });
+    const me = start(elect({ leaseDurationMs: 7 * RETRY_MS + 1 }));
+    await vi.advanceTimersByTimeAsync(7 * RETRY_MS);
+    expect(me.leads).toBe(false);
+    await vi.advanceTimersByTimeAsync(RETRY_MS);
+    expect(me.leads).toBe(true);
+    // Whole seconds are written, and never fewer than the replica keeps to itself.
+    expect(api.writes[0]!.spec).toMatchObject({ leaseDurationSeconds: 15 });
+    me.stop.abort();
+    await vi.advanceTimersByTimeAsync(1);
+    await me.ended;
+  });
+
+  test('replicas try at different times: up to a fifth later', async () => {
+    vi.mocked(Math.random).mockReturnValue(0.5);
+    api.hold({ holderIdentity: 'other', leaseDurationSeconds: 60 });
+    const me = start();
+    await vi.advanceTimersByTimeAsync(RETRY_MS * 1.1 - 1);
+    expect(api.requests).toEqual(['GET']);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(api.requests).toEqual(['GET', 'GET']);
+    me.stop.abort();
+    await vi.advanceTimersByTimeAsync(1);
+    await me.ended;
+  });
+
+  test('a call that hangs ends after two periods', async () => {
+    const timeouts = vi.spyOn(AbortSignal, 'timeout');
+    const me = start();
+    await settle();
+    expect(timeouts.mock.calls).toEqual([[2 * RETRY_MS]]);
+    me.stop.abort();
+    await vi.advanceTimersByTimeAsync(1);
+    await me.ended;
+  });
+
+  test('a conflict is no warning, and any other failure is one', async () => {
+    const warn = vi.spyOn(log, 'warn');
+    api.refuse.set('POST', [409, 503]);
+    const me = start();
+    await settle();
+    expect(warn).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(RETRY_MS);
+    expect(warn).toHaveBeenCalledOnce();
+    me.stop.abort();
+    await vi.advanceTimersByTimeAsync(1);
+    await me.ended;
+    expect(warn).toHaveBeenCalledOnce();
   });
 
   test.each([
@@ -258,6 +320,29 @@ describe('giving the Lease back', () => {
   test('nobody holds it then, for a second', async () => {
     expect(await giveBack(0)).toBe('');
     expect(api.lease?.spec).toMatchObject({ leaseDurationSeconds: 1, leaseTransitions: 0 });
+  });
+
+  test('takes one look and one write, of five seconds each', async () => {
+    const me = start();
+    await settle();
+    api.requests.length = 0;
+    const timeouts = vi.spyOn(AbortSignal, 'timeout');
+    me.stop.abort();
+    await vi.advanceTimersByTimeAsync(1);
+    await me.ended;
+    expect(api.requests).toEqual(['GET', 'PUT']);
+    expect([timeouts.mock.calls, api.timeoutMs]).toEqual([[[5_000]], 5_000]);
+  });
+
+  test('leaves the Lease of another alone, and that is no warning', async () => {
+    const warn = vi.spyOn(log, 'warn');
+    const me = start();
+    await settle();
+    api.hold({ holderIdentity: 'other', leaseDurationSeconds: 15 });
+    me.stop.abort();
+    await vi.advanceTimersByTimeAsync(1);
+    await me.ended;
+    expect([api.lease?.spec?.holderIdentity, warn.mock.calls]).toEqual(['other', []]);
   });
 
   test('is tried three times against other writers, and no fourth time', async () => {

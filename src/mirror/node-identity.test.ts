@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { identity } from '../../test/support/agent.ts';
 import type { InventoryNode } from './home-port.ts';
-import { identityOf } from './node-identity.ts';
+import { describeIdentity, identityOf, sameIdentity } from './node-identity.ts';
 
 const SOURCE = identity('netplan').source;
 
@@ -51,5 +51,32 @@ describe('an OS that we do not know', () => {
     ['Debian GNU/Linux trixie/sid', 'netplan', { family: 'debian', major: 1, renderer: 'netplan' }],
   ])('%s is let through by it', (image, renderer, expected) => {
     expect(judged(image, { [RENDERER]: renderer })).toEqual(expected);
+  });
+});
+
+describe('two identities', () => {
+  const before = identity('netplan');
+  const { source, os } = before;
+
+  test.each([
+    ['identity changed', { name: 'other' }],
+    ['new machine', { systemUUID: '11111111-2222-4333-8444-555555555555', machineID: 'other' }],
+    ['identity changed', { nodeId: 'other' }],
+    ['renderer keyfile', { renderer: 'keyfile' } as const],
+    ['rhel 22', { os: { ...os, family: 'rhel' } } as const],
+    ['ubuntu 24', { os: { ...os, major: 24 } }],
+    ['now of multinic-system/test', { source: { ...source, group: 'other.io' } }],
+    ['now of other/test', { source: { ...source, namespace: 'other' } }],
+    ['now of multinic-system/other', { source: { ...source, name: 'other' } }],
+  ])('differ: %s by %j', (words, change) => {
+    expect(sameIdentity(before, { ...before, ...change })).toBe(false);
+    expect(describeIdentity(before, { ...before, ...change })).toBe(words);
+  });
+
+  test('are the same', () => {
+    expect(sameIdentity(before, structuredClone(before))).toBe(true);
+    expect(sameIdentity(before, { ...before, machineID: 'other' })).toBe(false);
+    expect(sameIdentity(before, { ...before, systemUUID: 'other' })).toBe(false);
+    expect(describeIdentity(before, before)).toBe('identity changed');
   });
 });

@@ -149,6 +149,16 @@ describe('an equal subnet of another NIC', () => {
     expect(judge(at('10.10.0.130'), route(metric))).toBe('SubnetOverlaps 10.10.0.0/24');
   });
 
+  test('is no other NIC where the route is that of the NIC itself', () => {
+    const own = host({ connected: [{ to: '192.168.100.0/24', dev: 'ens5', metric: 1024 }] });
+    const nics = at('192.168.100.10');
+    expect(judge(nics, own)).toBeUndefined();
+    expect(sharesSubnet(nics[0]!, nics, [], own)).toBe(false);
+    const others = host({ connected: [{ to: '192.168.100.0/24', dev: 'eth1', metric: 1024 }] });
+    expect(judge(nics, others)).toBe('SubnetOverlaps 192.168.100.0/24');
+    expect(sharesSubnet(nics[0]!, nics, [], others)).toBe(true);
+  });
+
   test.each([
     [at('10.10.0.130'), true],
     [at('10.10.0.130', 25), false],

@@ -1,0 +1,162 @@
+// What passes commit on the branches of nodes, on a real store: the guard's hour and share, races of restarts, releases.
+
+import { expect, test } from 'vitest';
+import { Fleet, HOUR_MS, inventoryNode } from '../../test/support/fleet.ts';
+import { MIRRORED } from '../history/refs.ts';
+import { DEFAULT_GUARD } from './guard.ts';
+import { changedNodes } from './main-branch.ts';
+
+const FILE = 'etc/netplan/90-multinic0.yaml';
+const BY = { name: 'Alice', email: 'alice@example.org', principal: 'alice' };
+const ONE_ALWAYS = { fraction: 0, minimum: 1 };
+
+async function stopped(fleet: Fleet): Promise<string[]> {
+  return [...(await fleet.pass()).stopped].sort();
+}
+
+test('a node that lost its interfaces counts for an hour, to the second', async () => {
+  await using fleet = await Fleet.open(['a', 'b'], ONE_ALWAYS);
+  fleet.want('cr', { a: 1500, b: 1500 });
+  await fleet.pass();
+  fleet.now += 2 * HOUR_MS;
+  fleet.want('cr', { a: null, b: 1500 });
+  expect(await stopped(fleet)).toEqual([]);
+  expect(await fleet.mtu('a')).toBeNull();
+
+  fleet.now += HOUR_MS;
+  fleet.want('cr', { a: null, b: null });
+  expect(await stopped(fleet)).toEqual([]);
+  expect(await fleet.mtu('b')).toBeNull();
+});
+
+test('within the hour the next node is stopped, and time does not release it', async () => {
+  await using fleet = await Fleet.open(['a', 'b'], ONE_ALWAYS);
+  fleet.want('cr', { a: 1500, b: 1500 });
+  await fleet.pass();
+  fleet.now += 2 * HOUR_MS;
+  fleet.want('cr', { a: null, b: 1500 });
+  await fleet.pass();
+  fleet.now += HOUR_MS - 1000;
+  fleet.want('cr', { a: null, b: null });
+  expect(await stopped(fleet)).toEqual(['b']);
+  fleet.now += 2 * HOUR_MS;
+  expect(await stopped(fleet)).toEqual(['b']);
+  expect(await fleet.mtu('b')).toBe(1500);
+});
+
+test('stopped removals go on when a person confirms the commit that asks for them', async () => {
+  await using fleet = await Fleet.open(['a', 'b', 'c'], ONE_ALWAYS);
+  fleet.want('cr', { a: 1500, b: 1500, c: 1500 });
+  await fleet.pass();
+  fleet.want('cr', { a: null, b: null, c: 1500 });
+  expect(await stopped(fleet)).toEqual(['a', 'b']);
+  // What main asks for by the next commit is not confirmed with it.
+  await fleet.commands.confirm(undefined, BY);
+  fleet.want('cr', { a: null, b: null, c: null });
+  expect(await stopped(fleet)).toEqual(['c']);
+  expect([await fleet.mtu('a'), await fleet.mtu('b'), await fleet.mtu('c')]).toEqual([null, null, 1500]);
+});
+
+test('the share is of the nodes that had interfaces when the hour began', async () => {
+  await using fleet = await Fleet.open(['a', 'b', 'c', 'd'], { fraction: 0.5, minimum: 0 });
+  fleet.want('cr', { a: 1500, b: 1500, c: 1500, d: null });
+  await fleet.pass();
+  fleet.now += HOUR_MS;
+  fleet.want('cr', { a: null, b: 1500, c: 1500, d: null });
+  expect(await stopped(fleet)).toEqual([]);
+  // Half of three is one, and that one is gone.
+  fleet.want('cr', { a: null, b: null, c: 1500, d: null });
+  expect(await stopped(fleet)).toEqual(['b']);
+});
+
+test('a node whose interfaces a rollback took away counts as well', async () => {
+  await using fleet = await Fleet.open(['a', 'b'], ONE_ALWAYS);
+  fleet.want('cr', { a: 1500, b: 1500 });
+  await fleet.pass();
+  fleet.now += 2 * HOUR_MS;
+  await fleet.push('a', { [FILE]: null }, 'nothing');
+  fleet.want('cr', { a: 1500, b: null });
+  expect(await stopped(fleet)).toEqual(['b']);
+  expect((await fleet.branch('a')).hold).toBeDefined();
+});
+
+test('nodes that are born without interfaces are no removals', async () => {
+  await using fleet = await Fleet.open(['a', 'b', 'c'], ONE_ALWAYS);
+  fleet.want('cr', { a: null, b: null, c: null });
+  expect(await stopped(fleet)).toEqual([]);
+  for (const node of ['a', 'b', 'c']) expect(await fleet.mtu(node)).toBeNull();
+});
+
+test('a node whose removal is stopped gets its new identity all the same', async () => {
+  await using fleet = await Fleet.open(['a', 'b'], ONE_ALWAYS);
+  fleet.want('cr', { a: 1500, b: 1500 });
+  await fleet.pass();
+  fleet.inventory[0] = { ...inventoryNode('a'), machineID: 'another' };
+  fleet.want('cr', { a: null, b: null });
+  expect(await stopped(fleet)).toEqual(['a', 'b']);
+  const { node, network, tip } = await fleet.branch('a');
+  expect([node.machineID, network.length]).toEqual(['another', 1]);
+  expect(tip.subject).toMatch(/new machine/);
+  expect((await fleet.branch('b')).tip.subject).not.toMatch(/new machine/);
+});
+
+test('a pass commits what changed and nothing else, also after a restart', async () => {
+  await using fleet = await Fleet.open(['a', 'b']);
+  fleet.want('cr', { a: 1500, b: 1500 });
+  expect((await fleet.pass()).events).toHaveLength(2);
+  expect((await fleet.pass()).events).toEqual([]);
+  fleet.want('cr', { a: 1400, b: 1500 });
+  expect((await fleet.pass()).events).toMatchObject([{ type: 'Committed', node: 'a' }]);
+
+  await fleet.restart();
+  fleet.want('cr', { a: 1300, b: 1500 });
+  const { events, branches } = await fleet.pass();
+  expect(events).toMatchObject([{ node: 'a', message: 'multinic0 mtu 1400 -> 1300' }]);
+  expect([...branches.keys()].sort()).toEqual(['a', 'b']);
+  expect(await fleet.mtu('a')).toBe(1300);
+
+  fleet.inventory[0] = { ...inventoryNode('a'), machineID: 'another' };
+  await fleet.pass();
+  const { node, tip } = await fleet.branch('a');
+  expect([node.machineID, tip.subject]).toEqual(['another', 'a: new machine']);
+  expect((await fleet.pass()).events).toEqual([]);
+  expect((await fleet.branch('a')).tip.oid).toBe(tip.oid);
+});
+
+test('a release ends a hold or a tip that cannot be read, and nothing else', async () => {
+  await using fleet = await Fleet.open(['a']);
+  fleet.want('cr', { a: 1500 });
+  await fleet.pass();
+  await expect(fleet.commands.release('a', BY)).rejects.toMatchObject({ code: 'NotHeld' });
+  const text = new Map((await fleet.reader.files((await fleet.branch('a')).tip.oid)).entries()).get(FILE)!;
+  await fleet.push('a', { [FILE]: text.replace('1500', '1400') }, 'narrower');
+  await fleet.commands.release('a', BY);
+  expect(await fleet.mtu('a')).toBe(1500);
+  expect(await fleet.branch('a')).not.toHaveProperty('hold');
+
+  await fleet.pushTree('a', await fleet.tree('a', { [FILE]: '{' }), 'broken', { past: true });
+  expect((await fleet.branch('a')).invalid?.code).toBe('InvalidTree');
+  await fleet.commands.release('a', BY);
+  expect(await fleet.branch('a')).not.toHaveProperty('invalid');
+});
+
+test('all CRs of a home are committed in one pass, if there is time', async () => {
+  await using fleet = await Fleet.open(['a'], DEFAULT_GUARD);
+  for (let index = 0; index < 51; index += 1) fleet.want(`cr-${index}`, index === 50 ? { a: 1500 } : {});
+  const { behind, main } = await fleet.pass();
+  expect([behind.size, main.configs.size, await fleet.mtu('a')]).toEqual([0, 51, 1500]);
+  expect(await fleet.reader.ref(MIRRORED)).toBe(main.commit);
+});
+
+test('a commit of main names the nodes whose entries it changed', async () => {
+  await using fleet = await Fleet.open(['a', 'b']);
+  fleet.want('cr', { a: 1500, b: 1500 });
+  await fleet.pass();
+  fleet.want('cr', { a: 1500, b: 1400 });
+  const { main } = await fleet.pass();
+  expect([...(await changedNodes(fleet.reader, await fleet.reader.commit(main.commit)))]).toEqual(['ib']);
+  // Only the CR's own file changes with its annotations.
+  fleet.want('cr', { a: 1500, b: 1400 }, { 'multinic.io/apply': 'next-boot' });
+  const next = await fleet.pass();
+  expect([...(await changedNodes(fleet.reader, await fleet.reader.commit(next.main.commit)))]).toEqual([]);
+});
