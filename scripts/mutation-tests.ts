@@ -45,17 +45,35 @@ async function testsOf(vitest: Vitest, file: string): Promise<readonly TestSpeci
   return found;
 }
 
+const QUICK_MS = 1_000;
+/** Milliseconds that each file of tests took when it passed last. */
+const took = new Map<string, number>();
+
+function isQuick({ moduleId }: TestSpecification): boolean {
+  return (took.get(moduleId) ?? 0) < QUICK_MS;
+}
+
 /** @returns whether all tests passed */
 async function run(vitest: Vitest, { file, text, reach }: Order): Promise<boolean> {
   const room = `${dirname(join(ROOT, file))}/`;
   const tests = (await testsOf(vitest, file)).filter(
     ({ moduleId }) => moduleId.startsWith(room) === (reach === 'room'),
   );
-  if (tests.length === 0) return true;
   Object.assign(changed, { id: join(ROOT, file), text });
   vitest.invalidateFile(changed.id);
+  // Most changes are noticed by the quick tests: the slow ones are those that make many inputs by themselves.
+  const quick = tests.filter(isQuick);
+  const slow = tests.filter((each) => !isQuick(each));
+  return (await pass(vitest, quick)) && pass(vitest, slow);
+}
+
+async function pass(vitest: Vitest, tests: TestSpecification[]): Promise<boolean> {
+  if (tests.length === 0) return true;
   const { unhandledErrors } = await vitest.runTestSpecifications(tests);
-  return unhandledErrors.length === 0 && tests.every(({ testModule }) => testModule?.ok() !== false);
+  const passed = tests.every(({ testModule }) => testModule?.ok() !== false);
+  if (passed)
+    for (const { moduleId, testModule } of tests) took.set(moduleId, testModule?.diagnostic().duration ?? 0);
+  return passed && unhandledErrors.length === 0;
 }
 
 if (import.meta.main) {
