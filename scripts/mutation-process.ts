@@ -41,15 +41,21 @@ export class TestProcess implements AsyncDisposable {
     }
     const child = this.#child;
     const begin = Date.now();
-    const timer = setTimeout(() => child.kill('SIGKILL'), GRACE_MS + 5 * (this.#took.get(key) ?? BASE_MS));
+    let isEndless = false;
+    const endless = (): void => {
+      isEndless = true;
+      child.kill('SIGKILL');
+    };
+    const timer = setTimeout(endless, GRACE_MS + 5 * (this.#took.get(key) ?? BASE_MS));
     try {
       const answer = child.getOneMessage();
       await Promise.all([answer, child.sendMessage({ ...order })]);
       const passed = (await answer) === true;
       if (passed) this.#took.set(key, Math.max(this.#took.get(key) ?? 0, Date.now() - begin));
       return passed;
-    } catch {
+    } catch (error) {
       await this.#stop();
+      if (!isEndless) throw error;
       return false;
     } finally {
       clearTimeout(timer);

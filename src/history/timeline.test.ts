@@ -1,6 +1,8 @@
 import { oid } from '../../test/support/oid.ts';
 import { describe, expect, test } from 'vitest';
 import type { Commit, LogOptions, Oid, Reader } from '../store/model/store-port.ts';
+import { CONTROLLER } from '../store/model/committer.ts';
+import { AUDIT_REF } from '../store/model/store-refs.ts';
 import { outcomeRef } from './refs.ts';
 import { timeline } from './timeline.ts';
 import { nodeRef } from '../network/node-ref.ts';
@@ -22,11 +24,12 @@ function commit(name: string, time: number, parents: string[], result?: string):
   };
 }
 
-/** A store that has nothing but two branches, newest first. */
-function readerOf(desired: Commit[], outcomes: Commit[]): Reader {
+/** A store that has nothing but two branches and the audit of pushes, newest first. */
+function readerOf(desired: Commit[], outcomes: Commit[], pushes: Commit[] = []): Reader {
   const branches = new Map([
     [nodeRef('w'), desired],
     [outcomeRef('w'), outcomes],
+    [AUDIT_REF, pushes],
   ]);
   const all = new Map([...branches.values()].map((commits) => [commits[0]?.oid, commits]));
   return {
@@ -76,5 +79,66 @@ describe('a timeline', () => {
   test('of a node that never ran, and of none', async () => {
     expect(await subjects(readerOf([first, birth], []))).toEqual(['first', 'birth']);
     await expect(timeline(readerOf([], []), 'w', 5)).rejects.toMatchObject({ code: 'NoSuchNode' });
+  });
+});
+
+describe('an entry of a timeline', () => {
+  const trailers: Commit['trailers'] = [
+    ['Change', 'spec'],
+    ['Main-Commit', oid('main')],
+    ['Ends-Hold', oid('held')],
+    ['By', 'operator'],
+  ];
+  const birth = commit('birth', 10, []);
+  const base = { ...commit('base', 10, ['birth']), trailers };
+  const ours = { ...base, committer: { ...CONTROLLER, time: 10 } };
+
+  test('has the trailers of the controller, and none that a person wrote', async () => {
+    const [spec] = await timeline(readerOf([ours, birth], []), 'w', 5);
+    expect(spec).toMatchObject({
+      kind: 'spec',
+      mainCommit: oid('main'),
+      endsHold: oid('held'),
+      principal: 'operator',
+    });
+    const [edit] = await timeline(readerOf([base, birth], []), 'w', 5);
+    expect(edit).toMatchObject({ kind: 'edit', author: 'Alice <alice@example.org>' });
+    for (const key of ['mainCommit', 'endsHold', 'principal']) expect(edit).not.toHaveProperty(key);
+  });
+
+  test('has the account of the push that brought it', async () => {
+    const push = (name: string, old: string, target: string): Commit => ({
+      ...commit(`push-${name}`, 10, []),
+      trailers: [
+        ['Principal', name],
+        ['Ref', nodeRef('w')],
+        ['Old', oid(old)],
+        ['New', oid(target)],
+      ],
+    });
+    const [first, second, third] = [
+      commit('first', 11, ['base']),
+      commit('second', 12, ['first']),
+      commit('third', 13, ['second']),
+    ];
+    const audit = [push('bob', 'first', 'third'), push('alice', 'base', 'first'), push('eve', 'x', 'y')];
+    const entries = await timeline(readerOf([third!, second!, first!, ours], [], audit), 'w', 5);
+    expect(entries.map(({ subject, principal }) => `${subject} ${principal}`)).toEqual([
+      'third bob',
+      'second bob',
+      'first alice',
+      'base operator',
+    ]);
+  });
+
+  test('of an outcome has its result and what was tried', async () => {
+    const ran = commit('ran', 11, ['root', 'base'], 'Applied');
+    const [outcome] = await timeline(readerOf([ours], [ran, commit('root', 9, [])]), 'w', 5);
+    expect(outcome).toMatchObject({ kind: 'outcome', result: 'Applied', tried: oid('base') });
+    for (const key of ['reason', 'message', 'principal']) expect(outcome).not.toHaveProperty(key);
+    const asked = commit('asked', 11, ['root'], 'Requested');
+    const [request] = await timeline(readerOf([ours], [asked, commit('root', 9, [])]), 'w', 5);
+    expect(request).toMatchObject({ kind: 'request', result: 'Requested' });
+    expect(request).not.toHaveProperty('tried');
   });
 });

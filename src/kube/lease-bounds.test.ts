@@ -2,6 +2,7 @@
 import type { V1Lease } from '@kubernetes/client-node';
 import pino from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { LEASE_DEFAULTS } from '../api/defaults.ts';
 import type { KubeClient } from './client.ts';
 import { KubeError } from './client.ts';
 import { LeaderElection } from './lease.ts';
@@ -50,8 +51,19 @@ class Api {
 }
 
 let api: Api;
-/** An election with the times that a cluster has when nobody says otherwise: those above. */
-const elect = (timing: { leaseDurationMs?: number } = {}): LeaderElection =>
+interface Timing {
+  readonly leaseDurationMs?: number;
+  readonly renewDeadlineMs?: number;
+  readonly retryPeriodMs?: number;
+}
+
+const TIMING: Timing = {
+  leaseDurationMs: DURATION_MS,
+  renewDeadlineMs: DEADLINE_MS,
+  retryPeriodMs: RETRY_MS,
+};
+
+const elect = (timing = TIMING): LeaderElection =>
   new LeaderElection({
     client: api as unknown as KubeClient,
     namespace: 'ns',
@@ -158,7 +170,7 @@ describe('taking the Lease', () => {
 
   test('without a duration: after the own one, to the millisecond', async () => {
     api.hold({ holderIdentity: 'other' });
-    const me = start(elect({ leaseDurationMs: 7 * RETRY_MS + 1 }));
+    const me = start(elect({ ...TIMING, leaseDurationMs: 7 * RETRY_MS + 1 }));
     await vi.advanceTimersByTimeAsync(7 * RETRY_MS);
     expect(me.leads).toBe(false);
     await vi.advanceTimersByTimeAsync(RETRY_MS);
@@ -271,6 +283,26 @@ describe('holding the Lease', () => {
     await vi.advanceTimersByTimeAsync(1);
     expect(me.over).toBe(true);
     expect(await me.ended).toMatchObject({ code: 'LeaseLost' });
+  });
+
+  test('the times are the defaults, if nobody says otherwise', async () => {
+    const { duration, renewDeadline, retryPeriod } = LEASE_DEFAULTS;
+    const me = start(elect({}));
+    await settle();
+    expect(api.writes[0]!.spec).toMatchObject({ leaseDurationSeconds: duration });
+    await vi.advanceTimersByTimeAsync(retryPeriod * 1000 - 1);
+    expect(api.writes).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(api.writes).toHaveLength(2);
+    api.refuse.set(
+      'PUT',
+      Array.from({ length: 100 }, () => 503),
+    );
+    await vi.advanceTimersByTimeAsync(renewDeadline * 1000 - 1);
+    expect(me.over).toBe(false);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(me.over).toBe(true);
+    await me.ended;
   });
 
   test('one renewal in between starts the deadline anew', async () => {

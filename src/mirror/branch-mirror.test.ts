@@ -57,14 +57,26 @@ test('stopped removals go on when a person confirms the commit that asks for the
   expect([await fleet.mtu('a'), await fleet.mtu('b'), await fleet.mtu('c')]).toEqual([null, null, 1500]);
 });
 
+test('removals that the CR confirms by its annotation go on', async () => {
+  await using fleet = await Fleet.open(['a', 'b'], ONE_ALWAYS);
+  fleet.want('cr', { a: 1500, b: 1500 });
+  await fleet.pass();
+  fleet.want('cr', { a: null, b: null }, { 'multinic.io/confirm-cleanup': 'true' });
+  expect(await stopped(fleet)).toEqual([]);
+  expect([await fleet.mtu('a'), await fleet.mtu('b')]).toEqual([null, null]);
+});
+
 test('the share is of the nodes that had interfaces when the hour began', async () => {
   await using fleet = await Fleet.open(['a', 'b', 'c', 'd'], { fraction: 0.5, minimum: 0 });
-  fleet.want('cr', { a: 1500, b: 1500, c: 1500, d: null });
+  fleet.want('cr', { a: 1500, b: 1500, c: 1500, d: 1500 });
   await fleet.pass();
-  fleet.now += HOUR_MS;
+  fleet.now += 2 * HOUR_MS;
+  fleet.want('cr', { a: 1500, b: 1500, c: 1500, d: null });
+  expect(await stopped(fleet)).toEqual([]);
+  // Half of the three that are left is one.
+  fleet.now += 2 * HOUR_MS;
   fleet.want('cr', { a: null, b: 1500, c: 1500, d: null });
   expect(await stopped(fleet)).toEqual([]);
-  // Half of three is one, and that one is gone.
   fleet.want('cr', { a: null, b: null, c: 1500, d: null });
   expect(await stopped(fleet)).toEqual(['b']);
 });
@@ -115,12 +127,24 @@ test('a pass commits what changed and nothing else, also after a restart', async
   expect([...branches.keys()].sort()).toEqual(['a', 'b']);
   expect(await fleet.mtu('a')).toBe(1300);
 
+  // A pass that decides to commit nothing, which is remembered.
+  expect((await fleet.pass()).events).toEqual([]);
   fleet.inventory[0] = { ...inventoryNode('a'), machineID: 'another' };
   await fleet.pass();
   const { node, tip } = await fleet.branch('a');
   expect([node.machineID, tip.subject]).toEqual(['another', 'a: new machine']);
   expect((await fleet.pass()).events).toEqual([]);
   expect((await fleet.branch('a')).tip.oid).toBe(tip.oid);
+});
+
+test('a node that no CR names is read after a restart like any other', async () => {
+  await using fleet = await Fleet.open(['a'], ONE_ALWAYS);
+  fleet.want('cr', { a: 1500 });
+  await fleet.pass();
+  fleet.want('cr', {});
+  expect(await stopped(fleet)).toEqual([]);
+  await fleet.restart();
+  expect([...(await fleet.pass()).branches.keys()]).toEqual(['a']);
 });
 
 test('a release ends a hold or a tip that cannot be read, and nothing else', async () => {

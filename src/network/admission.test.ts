@@ -60,6 +60,12 @@ describe('an interface', () => {
       { ...NIC, address: undefined, cidr: '2001:db8::/127' },
       { ...WANTED, address: '2001:db8::', prefix: 127 },
     ],
+    ['the shortest prefix', { ...NIC, cidr: '192.168.1.100/8' }, { ...WANTED, prefix: 8 }],
+    [
+      'the shortest prefix of IPv6',
+      { ...NIC, address: '', cidr: '2001:db8::1/16' },
+      { ...WANTED, address: '2001:db8::1', prefix: 16 },
+    ],
     ['the lowest MTU', { ...NIC, mtu: 68 }, { ...WANTED, mtu: 68 }],
     [
       'the lowest MTU of IPv6',
@@ -105,6 +111,8 @@ describe('an interface', () => {
     ['cidr', { cidr: '192.168.1.100/255.255.255.0' }, 'InvalidCidr'],
     ['cidr', { cidr: 24 }, 'InvalidCidr'],
     ['cidr', { cidr: '192.168.1.100/0' }, 'PrefixTooShort'],
+    ['cidr', { cidr: '192.168.1.100/7' }, 'PrefixTooShort'],
+    ['cidr', { address: '', cidr: '2001:db8::1/15' }, 'PrefixTooShort'],
     ['mtu', { mtu: 67 }, 'InvalidMtu'],
     ['mtu', { mtu: 9001 }, 'InvalidMtu'],
     ['mtu', { mtu: 9216 }, 'InvalidMtu'],

@@ -5,6 +5,7 @@ test.each([
   ['Ubuntu 18.04.6 LTS', 'ubuntu', 18, 'netplan'],
   ['Ubuntu 22.04.4 LTS', 'ubuntu', 22, 'netplan'],
   ['Ubuntu 24.10', 'ubuntu', 24, 'netplan'],
+  ['Debian GNU/Linux 10 (buster)', 'debian', 10, 'netplan'],
   ['Debian GNU/Linux 12 (bookworm)', 'debian', 12, 'netplan'],
   ['CentOS Stream 8', 'rhel', 8, 'ifcfg'],
   ['CentOS Stream 9', 'rhel', 9, 'keyfile'],
