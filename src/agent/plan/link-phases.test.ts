@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { linkSteps, type LinkTarget } from '../host/links.ts';
-import type { Link } from '../host/machine.ts';
-import { claimedAddresses, earlySteps, renameSteps, withoutLoaded } from './link-phases.ts';
+import type { Link, LinkStep } from '../host/machine.ts';
+import { claimedAddresses, earlySteps, renameSteps, stepsOfRound, withoutLoaded } from './link-phases.ts';
 import { mac } from '../../../test/support/mac.ts';
 
 const MAC = mac('fa:16:3e:00:00:01');
@@ -48,4 +48,12 @@ test('an address leaves early when another NIC gets it, and when its NIC is rena
   ]);
   expect(renameSteps(steps)).toEqual([{ op: 'rename', mac: MAC, from: 'ens6', to: 'multinic0' }]);
   expect(claimedAddresses(steps, [{ mac: MAC }])).toEqual([{ mac: MAC, address: NEW }]);
+});
+
+test('routes of a NIC wait for its addresses, and those of another NIC do not', () => {
+  const [one, other] = [mac('02:00:00:00:01:01'), mac('02:00:00:00:01:02')];
+  const drop: LinkStep = { op: 'drop', mac: one, address: '10.0.0.1/24' };
+  const route = (of: typeof one): LinkStep => ({ op: 'route', mac: of, rules: [], routes: [] });
+  expect(stepsOfRound([drop, route(one), route(other)])).toEqual([drop, route(other)]);
+  expect(stepsOfRound([route(one)])).toEqual([route(one)]);
 });

@@ -6,7 +6,16 @@ import type { ClaimedAddress, Link, LinkStep, NamedNic } from '../host/machine.t
 /**
  * Limit on the rounds in which the agent sets in the kernel whatever still differs after the names and the managers.
  */
-export const MAX_ROUNDS = 3;
+export const MAX_ROUNDS = 4;
+
+/**
+ * The steps of one round. Routes and rules of a NIC come in a round of their own, because they need its addresses, and
+ * an address that goes may take others of its subnet along.
+ */
+export function stepsOfRound(steps: readonly LinkStep[]): LinkStep[] {
+  const others = new Set(steps.flatMap(({ op, mac }) => (op === 'route' ? [] : [mac])));
+  return steps.filter(({ op, mac }) => op !== 'route' || !others.has(mac));
+}
 
 type RenameStep = LinkStep & { op: 'rename' };
 

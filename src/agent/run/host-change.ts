@@ -9,7 +9,14 @@ import { linkSteps } from '../host/links.ts';
 import type { HostState, LinkStep } from '../host/machine.ts';
 import { expectApiServer, probeFailed } from '../host/probe.ts';
 import { planChange, recordedLinks, type ChangePlan } from '../plan/change-plan.ts';
-import { claimedAddresses, earlySteps, MAX_ROUNDS, renameSteps, withoutLoaded } from '../plan/link-phases.ts';
+import {
+  claimedAddresses,
+  earlySteps,
+  MAX_ROUNDS,
+  renameSteps,
+  stepsOfRound,
+  withoutLoaded,
+} from '../plan/link-phases.ts';
 import { bootNics, type Desired, type Plan } from '../plan/plan.ts';
 import { examine, type ExamineContext, type Examined } from './examine.ts';
 import {
@@ -200,7 +207,7 @@ async function activate(
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {
     const left = linkSteps(await host.machine.links(known), targets);
     if (left.length === 0) break;
-    await changeLinks(left, context);
+    await changeLinks(stepsOfRound(left), context);
   }
   return restoreForeign({ ...foreign, isReloaded: todo.manager.kind === 'reload' }, root, host, log);
 }

@@ -11,7 +11,7 @@ import { linkSteps } from '../host/links.ts';
 import { recordedRouting, routingsOf, withoutRouting } from '../host/routing.ts';
 import type { Conflict, HostState, LinkStep } from '../host/machine.ts';
 import { foreignScope } from '../plan/change-plan.ts';
-import { earlySteps, MAX_ROUNDS, renameSteps, withoutLoaded } from '../plan/link-phases.ts';
+import { earlySteps, MAX_ROUNDS, renameSteps, stepsOfRound, withoutLoaded } from '../plan/link-phases.ts';
 import { claimedByUndo, planUndo, type UndoPlan } from '../plan/undo-plan.ts';
 import {
   awaitNetworkd,
@@ -103,7 +103,7 @@ async function activate(
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {
     const left = linkSteps(await host.machine.links(known), targets);
     if (left.length === 0) break;
-    await changeLinks(left, host.links);
+    await changeLinks(stepsOfRound(left), host.links);
   }
 
   const isReloaded = todo.manager.kind === 'reload';
