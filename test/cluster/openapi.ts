@@ -1,5 +1,5 @@
 // The OpenAPI definitions of an old Kubernetes, which its repository does not have: an API server cannot merge without them.
-import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { run } from '../nodes/command.ts';
 import type { Log } from '../nodes/cache.ts';
@@ -42,6 +42,7 @@ export async function generateOpenApi(work: string, output: string, log: Log): P
   await mkdir(output, { recursive: true });
   const text = await readFile(join(scratch, PACKAGE, `${FILE}.go`), 'utf8');
   await writeFile(join(output, `${FILE}.go`), text);
+  await rm(scratch, { recursive: true });
 }
 
 /** Folders whose Go files ask for definitions, relative to `dir`. */
