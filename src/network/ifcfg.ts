@@ -107,9 +107,7 @@ function text(nic: Interface): string {
     `IPV6_DISABLED=${ifIPv6 ? 'no' : 'yes'}`,
     'IPV6_PEERDNS=no',
     ifIPv6 && `IPV6ADDR=${ipv6[0]}`,
-    ...ipv6
-      .slice(1)
-      .flatMap((cidr, index) => ['# further address', `IPV6ADDR_SECONDARY_${index + 1}=${cidr}`]),
+    ipv6.length > 1 && `IPV6ADDR_SECONDARIES="${ipv6.slice(1).join(' ')}"`,
     ifIPv4 && metric !== undefined && `IPV4_ROUTE_METRIC=${metric}`,
     ifIPv6 && metric !== undefined && `IPV6_ROUTE_METRIC=${metric}`,
     ...rules(nic, 4),
@@ -162,7 +160,7 @@ function toInterface(
   const further = [
     ...(only6 || !reading.has('IPV6ADDR') ? [] : [reading.cidr('IPV6ADDR')]),
     ...indexes(reading, 'IPADDR').map((index) => readIPv4(reading, index)),
-    ...indexes(reading, 'IPV6ADDR_SECONDARY_').map((index) => reading.cidr(`IPV6ADDR_SECONDARY_${index}`)),
+    ...reading.cidrList('IPV6ADDR_SECONDARIES'),
   ].flatMap((cidr) => (cidr === undefined ? [] : [`${cidr.text}/${cidr.prefix}`]));
   if (mac === undefined || mtu === undefined || address === undefined) return undefined;
   return {

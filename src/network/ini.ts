@@ -4,8 +4,12 @@
 import type { Problem } from '../api/errors.ts';
 import type { Keys } from './vocabulary.ts';
 
-/** Values with blanks: the rules of a keyfile, and those of an ifcfg file, in quotes. */
-const RULES = [/^(routing-rule[0-9]+)=([0-9a-z .:/_]+)$/, /^(ROUTING_RULE6?_[0-9]+)="([0-9a-z .:/_]+)"$/];
+/** Values with blanks: the rules of a keyfile; in quotes, the rules and IPv6 addresses of an ifcfg file. */
+const WITH_BLANKS = [
+  /^(routing-rule[0-9]+)=([0-9a-z .:/_]+)$/,
+  /^(ROUTING_RULE6?_[0-9]+)="([0-9a-z .:/_]+)"$/,
+  /^(IPV6ADDR_SECONDARIES)="([0-9A-Fa-f .:/]+)"$/,
+];
 const PAIR = /^([A-Za-z0-9_-]+)=([^\s"'\\;`$#]*)$/;
 
 /** A key has its section as a prefix (`ipv4.method`). A key outside of a section has no prefix (`HWADDR`). */
@@ -31,7 +35,7 @@ export function readIni(path: string, text: string): { keys: Keys; problems: Pro
       section = `${header}.`;
       continue;
     }
-    const pair = [...RULES, PAIR].map((form) => form.exec(line)).find((match) => match !== null);
+    const pair = [...WITH_BLANKS, PAIR].map((form) => form.exec(line)).find((match) => match !== null);
     const [, key, value] = pair ?? [];
     if (key === undefined || value === undefined) {
       refuse(`${at} is not KEY=value; write it without blanks and quotes`);

@@ -64,6 +64,21 @@ export class Reading {
     return [...found].sort();
   }
 
+  /** Addresses with prefixes in one value, parted by one blank; none if the key is absent. */
+  cidrList(key: string): readonly Cidr[] {
+    if (!this.has(key)) return [];
+    const list = this.#value(
+      key,
+      'InvalidAddress',
+      'addresses with prefixes, parted by one blank',
+      (text) => {
+        const cidrs = text.split(' ').map(parseCidr);
+        return cidrs.every((cidr) => cidr !== undefined) ? cidrs : undefined;
+      },
+    );
+    return list ?? [];
+  }
+
   #value<T>(
     key: string,
     code: Reason,

@@ -189,6 +189,12 @@ IPV6_ROUTE_METRIC=1000
 ROUTING_RULE_1="priority 20000 from 192.0.2.10/32 table 20000 suppress_prefixlength 0"
 `);
   expect(files.get(IFCFG)).toContain('ROUTING_RULE6_1="priority 20002 from 2001:db8::10/128 table 20000"\n');
+  const { furtherAddresses = [] } = NIC;
+  const more = rendererOf('ifcfg').render({
+    ...NIC,
+    furtherAddresses: [...furtherAddresses, '2001:db8::11/64'],
+  });
+  expect(more.get(IFCFG)).toContain('IPV6ADDR=2001:db8::10/64\nIPV6ADDR_SECONDARIES="2001:db8::11/64"\n');
   expect(files.get(ROUTES)).toBe(`${HEADER}# route
 192.0.2.0/24 dev multinic0 scope link src 192.0.2.10 table 20000
 # route

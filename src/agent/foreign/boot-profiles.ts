@@ -59,22 +59,28 @@ function ofIfcfg({ file, values }: Ifcfg): BootProfile[] {
     !isNo(values.get('ONBOOT')) &&
     !isNo(values.get('NM_CONTROLLED'));
   if (!connects) return [];
-  const address = values.get('IPADDR');
   const mac = values.get('HWADDR');
   const name = values.get('DEVICE');
   return [
     {
       file,
-      gives: [
-        ...(address === undefined ? [] : [`${address}/${values.get('PREFIX') ?? '32'}`]),
-        ...(values.get('IPV6ADDR') ?? '').split(' ').filter((each) => each !== ''),
-      ],
+      gives: addressesOfIfcfg(values),
       dhcp: /^(dhcp|bootp)$/i.test(values.get('BOOTPROTO') ?? ''),
       priority: Number(values.get('AUTOCONNECT_PRIORITY') ?? 0),
       isFor: (own, names) =>
         (mac === undefined || canonicalMac(mac) === own) && (name === undefined || names.includes(name)),
     },
   ];
+}
+
+/** `IPADDR`, `IPADDR1` … with their prefixes, `IPV6ADDR`, and the list of further IPv6 addresses. */
+function addressesOfIfcfg(values: ReadonlyMap<string, string>): string[] {
+  const ipv4 = [...values].flatMap(([key, address]) => {
+    const index = /^IPADDR(\d*)$/.exec(key)?.[1];
+    return index === undefined ? [] : [`${address}/${values.get(`PREFIX${index}`) ?? '32'}`];
+  });
+  const ipv6 = ['IPV6ADDR', 'IPV6ADDR_SECONDARIES'].flatMap((key) => (values.get(key) ?? '').split(' '));
+  return [...ipv4, ...ipv6.filter((each) => each !== '')];
 }
 
 /** `address`, `address1` … of a family, without the gateway that may follow. */
