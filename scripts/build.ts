@@ -52,10 +52,28 @@ const agent = await build({
   chunkNames: 'chunks/agent-[name]-[hash]',
   banner: { js: REQUIRE },
 });
+// The web UI. Its files stand beside the program, which serves them.
+const ui = await build({
+  entryPoints: { ui: 'src/ui/main.tsx' },
+  outdir: 'dist/ui',
+  bundle: true,
+  minify: true,
+  platform: 'browser',
+  target: 'es2023',
+  format: 'esm',
+  jsx: 'automatic',
+  jsxImportSource: 'preact',
+  sourcemap: 'external',
+  legalComments: 'none',
+  metafile: true,
+});
+await build({ entryPoints: { ui: 'src/ui/style.css' }, outdir: 'dist/ui', minify: true });
+await copyFile('src/ui/page.html', 'dist/ui/index.html');
+await copyFile('src/ui/icon.svg', 'dist/ui/icon.svg');
 await chmod(outfile, 0o755);
 
 // An earlier build leaves chunks of other names, which would be shipped, and whose packages have no notice any more.
-const outputs = { ...program.metafile.outputs, ...agent.metafile.outputs };
+const outputs = { ...program.metafile.outputs, ...agent.metafile.outputs, ...ui.metafile.outputs };
 const built = new Set(Object.keys(outputs));
 for await (const file of glob('dist/chunks/*')) if (!built.has(file)) await rm(file);
 // Without this file, Node reads each chunk of a dist that stands alone as CommonJS first, fails, and reads the chunk

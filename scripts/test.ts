@@ -42,6 +42,7 @@ const TIERS: Readonly<Record<string, Tier>> = {
     runs: [
       KILLS_RUN,
       ROOT_RUN,
+      ['--config', 'test/browser/vitest.config.ts'],
       ['--config', 'test/live/vitest.config.ts'],
       ['--config', 'test/cluster/vitest.config.ts', ...CLUSTER],
     ],

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 const ROOT = join(import.meta.dirname, '..');
 const MAX_SOURCES = 16;
 /** Folders whose sources stand in rooms. */
-const WITH_ROOMS = ['src/store', 'src/agent'];
+const WITH_ROOMS = ['src/store', 'src/agent', 'src/ui'];
 const TOP = 'the top of the folder';
 
 interface Row {
@@ -16,7 +16,7 @@ interface Row {
 }
 
 const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
-  .filter((file) => /(?<!\.test|\.d)\.ts$/.test(file))
+  .filter((file) => /(?<!\.test|\.d)\.tsx?$/.test(file))
   .map((file) => `src/${file}`);
 
 /** The rows of a table of docs/architecture.md, in its order. */

@@ -39,6 +39,23 @@ export class Api {
     return this.#close();
   }
 
+  /**
+   * Sends a request as it is, with the token added, and returns the answer as it is.
+   * @param path with everything that the server has: `/api/v1/status`
+   * @throws MultinicError `ControllerUnreachable`
+   */
+  async forward(path: string, init: RequestInit): Promise<Response> {
+    const ask = this.#fetch;
+    const headers = new Headers(init.headers);
+    headers.set('authorization', `Bearer ${this.#token}`);
+    return ask(`${this.#url}${path}`, { ...init, headers: Object.fromEntries(headers) }).catch(
+      (cause: unknown) => {
+        if (cause instanceof MultinicError || init.signal?.aborted === true) throw cause;
+        throw unreachable(this.#url, cause);
+      },
+    );
+  }
+
   /** @throws MultinicError as the controller answered, or `ControllerUnreachable` */
   async call<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
     // Call fetch as a plain function: as a method of this object it throws.

@@ -135,7 +135,7 @@ export function isForKubectl(error: unknown): boolean {
  * Without a name in git, the local user is the author in a local home; elsewhere the account says more. Where the
  * authenticated account is that of all operators, the author has the name by which the API server knows the person.
  */
-async function whoAmI(
+export async function whoAmI(
   flags: ConnectionFlags,
   { client, borrowed }: Api,
 ): Promise<{ name: string; email: string } | undefined> {

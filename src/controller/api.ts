@@ -8,6 +8,7 @@ import { listDrifts } from '../history/drifts.ts';
 import { describe, diff, timeline } from '../history/timeline.ts';
 import { RENDERER_KINDS } from '../network/renderers.ts';
 import type { Route, RouteCall } from '../store/http/routes.ts';
+import { StreamAnswer } from '../store/http/stream-answer.ts';
 import { CONTROLLER, isControllerAddress } from '../store/model/committer.ts';
 import type { ControllerContext } from './controller-context.ts';
 import type { Requester } from './sink-port.ts';
@@ -52,7 +53,7 @@ export function apiRoutes(context: ControllerContext): Route[] {
   return [...readingRoutes(context), ...commandRoutes(context), hostTreeRoute(context)];
 }
 
-function readingRoutes({ reporter, store: { reader } }: ControllerContext): Route[] {
+function readingRoutes({ reporter, live, store: { reader } }: ControllerContext): Route[] {
   return [
     read('/version', async () => BUILD),
     read('/status', async () => {
@@ -60,6 +61,11 @@ function readingRoutes({ reporter, store: { reader } }: ControllerContext): Rout
         throw new MultinicError('Busy', 'the first pass is under way: ask again in a moment');
       return reportOf(reporter.snapshot, reporter.statuses, reporter.failure);
     }),
+    read(
+      '/live',
+      async ({ query, principal }) =>
+        new StreamAnswer((signal) => live.open(principal, query['since'], signal)),
+    ),
     read('/nodes/:node', async ({ params, query }) => describe(reader, params['node']!, query['at'])),
     read('/nodes/:node/log', async ({ params, query }) =>
       timeline(reader, params['node']!, LogQuery.parse(query).limit),

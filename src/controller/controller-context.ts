@@ -10,6 +10,7 @@ import { SideFile } from '../store/side-file.ts';
 import type { Store } from '../store/store.ts';
 import { Commands } from './commands.ts';
 import { HostTrees } from './host-trees.ts';
+import { LiveFeed } from './live-feed.ts';
 import { ObservedHosts } from './observed-hosts.ts';
 import type { PausableInventory, StatusSink } from './sink-port.ts';
 import type { RoutingSettings } from '../mirror/node-routing.ts';
@@ -22,6 +23,8 @@ export interface ControllerContextOptions {
   readonly sink: StatusSink;
   readonly passTrigger: PassTrigger;
   readonly log: Logger;
+  /** Whether the controller itself may pause nodes; absent: it may. */
+  readonly canPause?: boolean;
   readonly guard?: GuardPolicy;
   /** Milliseconds after which a pass leaves the rest to the next pass. */
   readonly sliceMs?: number;
@@ -55,6 +58,7 @@ export class ControllerContext {
   readonly observed: ObservedHosts;
   readonly hostTrees: HostTrees;
   readonly commands: Commands;
+  readonly live: LiveFeed;
 
   constructor(options: ControllerContextOptions) {
     const {
@@ -86,5 +90,11 @@ export class ControllerContext {
     this.observed = new ObservedHosts(new SideFile(join(dirname(store.dir), 'observed.json')), log);
     this.hostTrees = new HostTrees(store.reader, this.branches);
     this.commands = new Commands(this);
+    this.live = new LiveFeed({
+      reporter: this.reporter,
+      observed: this.observed,
+      canPause: options.canPause ?? true,
+      now,
+    });
   }
 }

@@ -27,10 +27,16 @@ export class Reporter {
   readonly #unreported: MirrorEvent[] = [];
   /** Message of the failure that was logged last; empty after a pass that succeeded. */
   #failure = '';
+  readonly #listeners: (() => void)[] = [];
 
   constructor(sink: StatusSink, now: () => number) {
     this.#sink = sink;
     this.#now = now;
+  }
+
+  /** Calls a function after each pass that went through, and when passes begin to fail otherwise. */
+  onReport(listener: () => void): void {
+    this.#listeners.push(listener);
   }
 
   /** Findings of the newest pass; undefined before the first. */
@@ -93,6 +99,7 @@ export class Reporter {
     for (const event of news) await this.#sink.emit(event);
     this.#unreported.length = 0;
     this.#failure = '';
+    for (const listener of this.#listeners) listener();
   }
 
   /** Reports the failure of a pass once, until the failure changes or ends. */
@@ -100,6 +107,7 @@ export class Reporter {
     const message = error instanceof Error ? error.message : String(error);
     if (message === this.#failure) return;
     this.#failure = message;
+    for (const listener of this.#listeners) listener();
     const reason = error instanceof MultinicError ? error.code : 'PassFailed';
     await this.#sink.emit({ type: 'Warning', reason, message });
   }

@@ -8,11 +8,8 @@ import { BUILD } from '../api/build-info.ts';
 import { hasCode, MultinicError } from '../api/errors.ts';
 import type { Group } from '../api/multinicbizconfig.ts';
 import { apiRoutes } from '../controller/api.ts';
-import {
-  ControllerContext,
-  type ControllerContextOptions,
-  type RecordedRun,
-} from '../controller/controller-context.ts';
+import { uiPages } from '../controller/ui-pages.ts';
+import { ControllerContext, type ControllerContextOptions } from '../controller/controller-context.ts';
 
 import { healthOf, type Health } from '../controller/health.ts';
 import { Loop } from '../controller/loop.ts';
@@ -195,8 +192,8 @@ class Leader implements AsyncDisposable {
     const sink = new KubeStatusSink({ client, namespace, pod, configs: watches.configs, log });
     cleanup.defer(async () => sink.close({ write: !(await isDeposed(over, store)) }));
     const inventory = new KubeNodeInventory(watches.nodes);
-    const onRun = (run: RecordedRun): void => metrics.ran(run);
-    const context = new ControllerContext({ ...options, store, inventory, sink, passTrigger, onRun });
+    const parts = { store, inventory, sink, passTrigger, canPause: false };
+    const context = new ControllerContext({ ...options, ...parts, onRun: (run) => metrics.ran(run) });
 
     const endpoint = await StoreEndpoint.find(options);
     await openServer(options, context, endpoint, cleanup);
@@ -317,6 +314,7 @@ async function openServer(
     policy: new NodeBranchPolicy(),
     authenticate: access.before(authenticator.authenticate),
     routes: apiRoutes(context),
+    pages: await uiPages(),
     onPush: passTrigger.fire,
     port: options.port,
     tls: endpoint.certificate,

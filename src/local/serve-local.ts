@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import { apiRoutes } from '../controller/api.ts';
+import { uiPages } from '../controller/ui-pages.ts';
 import { ControllerContext, type ControllerContextOptions } from '../controller/controller-context.ts';
 import { healthOf } from '../controller/health.ts';
 import { Loop } from '../controller/loop.ts';
@@ -75,6 +76,7 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
     policy: new NodeBranchPolicy(),
     authenticate: (token) => home.tokens.authenticate(token),
     routes: apiRoutes(context),
+    pages: await uiPages(),
     onPush: passTrigger.fire,
     host: options.host,
     port: options.port,

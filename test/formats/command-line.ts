@@ -14,6 +14,7 @@ import { addInputCommands } from '../../src/cli/input.ts';
 import { addLocalCommand } from '../../src/cli/local-command.ts';
 import { addReadingCommands } from '../../src/cli/reading-commands.ts';
 import { addShellCommand } from '../../src/cli/shell-command.ts';
+import { addUiCommand } from '../../src/cli/ui-command.ts';
 import { addWritingCommands } from '../../src/cli/writing-commands.ts';
 import { inSources } from './sources.ts';
 
@@ -28,6 +29,7 @@ export function commands(): string[] {
     addDriftCommand,
     addWritingCommands,
     addInputCommands,
+    addUiCommand,
     addShellCommand,
     addStoreCommands,
     addVersionCommand,

@@ -7,6 +7,7 @@ import { LabError } from '../support/lab-error.ts';
 /** Debian's package for each command that the lab calls. */
 const PACKAGE_OF = {
   buildah: 'buildah',
+  chromium: 'chromium',
   flock: 'util-linux',
   gcc: 'build-essential',
   go: 'golang-go',

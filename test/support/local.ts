@@ -133,6 +133,11 @@ export class LocalRun implements AsyncDisposable {
     return this.#child;
   }
 
+  /** Address of the controller. */
+  get url(): string {
+    return this.#url;
+  }
+
   /** Output of the controller since its start. */
   get output(): string {
     return this.#output;

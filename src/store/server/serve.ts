@@ -11,11 +11,15 @@ import { ByteBudget } from '../http/byte-budget.ts';
 import { Callers } from '../http/callers.ts';
 import type { Authenticate } from '../http/auth.ts';
 import { GitService } from './serve-git.ts';
+import { expectSameOrigin } from '../http/origin.ts';
+import { sendPage, type Page } from '../http/page.ts';
 import { callRoute, errorJson, statusOf } from '../http/routes.ts';
 import type { Route } from '../http/routes.ts';
+import { StreamAnswer } from '../http/stream-answer.ts';
 import type { Principal, Push, PushPolicy, Reader } from '../model/store-port.ts';
 import { PushReceiver } from '../push/receiver.ts';
 import type { Store } from '../store.ts';
+import { Streams } from './streams.ts';
 
 export interface ServeOptions {
   readonly store: Store;
@@ -24,6 +28,8 @@ export interface ServeOptions {
   readonly authenticate: Authenticate;
   /** Below `/api/v1`. */
   readonly routes?: readonly Route[];
+  /** Static pages that need no token, by path. */
+  readonly pages?: ReadonlyMap<string, Page>;
   /** Called for every branch that a push moved, after the move is durable and before the client has its answer. */
   readonly onPush: (push: Push) => void;
   /** Absent: all addresses, of both families where the kernel knows IPv6. */
@@ -57,7 +63,8 @@ export async function serve(options: ServeOptions): Promise<StoreServer> {
   const { store, reader, policy, onPush, log } = options;
   const receiver = new PushReceiver({ store, reader, policy, onPush, log });
   const git = new GitService(store.dir, reader, receiver);
-  const service = { git, callers: new Callers(), budget: new ByteBudget() };
+  const streams = new Streams(log);
+  const service = { git, streams, callers: new Callers(), budget: new ByteBudget() };
   const listener: RequestListener = (request, response) => {
     void answer(options, service, request, response);
   };
@@ -78,12 +85,16 @@ export async function serve(options: ServeOptions): Promise<StoreServer> {
     renew: (tls) => {
       if ('setSecureContext' in server) server.setSecureContext(tls);
     },
-    close: () => close(server, git),
+    close: () => {
+      streams.close();
+      return close(server, git);
+    },
   };
 }
 
 interface Service {
   readonly git: GitService;
+  readonly streams: Streams;
   readonly callers: Callers;
   readonly budget: ByteBudget;
 }
@@ -91,7 +102,7 @@ interface Service {
 /** Handles one request from its first line to its last byte. */
 async function answer(
   options: ServeOptions,
-  { git, callers, budget }: Service,
+  { git, streams, callers, budget }: Service,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -103,19 +114,27 @@ async function answer(
       const healthy = !('status' in health) || health.status === 'healthy';
       return sendJson(response, healthy ? 200 : 503, health);
     }
+    const page = options.pages?.get(url.pathname);
+    if (page !== undefined) {
+      requireMethod(request, 'GET', 'HEAD');
+      return sendPage(request, response, page);
+    }
     const forGit = /^\/git(\/|$)/.test(url.pathname);
     if (!forGit && !url.pathname.startsWith('/api/v1/'))
       throw new MultinicError(
         'NotFound',
-        `there is no ${url.pathname}: the paths are /git, /api/v1/… and /healthz`,
+        `there is no ${url.pathname}: the paths are /git, /api/v1/…, /ui/ and /healthz`,
       );
     const principal = await authenticate(options, request);
     const answered = callers.request(request, principal);
     const account = budget.account(principal.name);
     try {
       if (forGit) return await git.handle(request, response, url, principal, account);
+      expectSameOrigin(request);
       const result = await callRoute(options.routes ?? [], request, url, principal, account);
-      if (result === undefined) response.writeHead(204).end();
+      if (result instanceof StreamAnswer)
+        streams.open(request, response, result, () => authenticate(options, request));
+      else if (result === undefined) response.writeHead(204).end();
       else sendJson(response, 200, result);
     } finally {
       account.close();

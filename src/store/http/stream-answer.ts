@@ -1,0 +1,14 @@
+/** The answer of a route that goes on: one JSON value a line, until the reader or the server ends it. */
+export class StreamAnswer {
+  readonly #open: (signal: AbortSignal) => AsyncGenerator<object>;
+
+  /** @param open makes the values; the signal aborts when nobody reads any more */
+  constructor(open: (signal: AbortSignal) => AsyncGenerator<object>) {
+    this.#open = open;
+  }
+
+  /** @throws what the route throws before the first value */
+  open(signal: AbortSignal): AsyncGenerator<object> {
+    return this.#open(signal);
+  }
+}

@@ -1,0 +1,127 @@
+// The page around the screens: sign-in, navigation, the state of the connection.
+
+import type { ComponentChildren } from 'preact';
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import type { ApiAccess } from './live/api-access.ts';
+import { Connection } from './live/connection.ts';
+import { findWay } from './live/sign-in.ts';
+import { TextContext, UiContext, useLive, useText, useUi } from './parts/context.ts';
+import { LinkMark } from './parts/link-mark.tsx';
+import { Settings } from './parts/settings.tsx';
+import { ClosedScreen, SignInScreen } from './parts/sign-in-screen.tsx';
+import { formatPlace, parsePlace, type Place, type Screen } from './live/place.ts';
+import { applyPreferences, readPreferences, TEXTS } from './parts/preferences.ts';
+import { FleetScreen } from './screens/fleet-screen.tsx';
+
+type Entry =
+  | { readonly step: 'asking' | 'closed' | 'token' }
+  | { readonly step: 'in'; readonly access: ApiAccess; readonly where: string };
+
+export function App(): ComponentChildren {
+  const [preferences, prefer] = useState(readPreferences);
+  const [entry, enter] = useState<Entry>({ step: 'asking' });
+  useEffect(() => applyPreferences(preferences), [preferences]);
+  useEffect(() => {
+    void findWay().then((found) =>
+      enter(
+        found.way === 'session'
+          ? { step: 'in', access: found.access, where: found.where }
+          : { step: found.way },
+      ),
+    );
+  }, []);
+  return (
+    <TextContext.Provider value={TEXTS[preferences.language]}>
+      {entry.step === 'closed' && <ClosedScreen />}
+      {entry.step === 'token' && (
+        <SignInScreen signedIn={(access) => enter({ step: 'in', access, where: location.host })} />
+      )}
+      {entry.step === 'in' && (
+        <Page access={entry.access} closed={() => enter({ step: 'asking' })}>
+          <Settings preferences={preferences} prefer={prefer} where={entry.where} />
+        </Page>
+      )}
+    </TextContext.Provider>
+  );
+}
+
+interface PageProps {
+  readonly access: ApiAccess;
+  readonly closed: () => void;
+  readonly children: ComponentChildren;
+}
+
+function Page({ access, children }: PageProps): ComponentChildren {
+  const place = usePlace();
+  const connection = useMemo(() => new Connection(access), [access]);
+  useEffect(() => {
+    connection.start();
+    return () => connection.close();
+  }, [connection]);
+  return (
+    <UiContext.Provider value={{ access, connection, place }}>
+      <TopBar>{children}</TopBar>
+      <main id="content" tabIndex={-1}>
+        <Content />
+      </main>
+    </UiContext.Provider>
+  );
+}
+
+function Content(): ComponentChildren {
+  const { link } = useLive();
+  if (link === 'closed') return <ClosedScreen again />;
+  return <FleetScreen />;
+}
+
+const TABS: readonly Exclude<Screen, 'node' | 'change'>[] = ['attention', 'fleet', 'history'];
+
+function TopBar({ children }: { readonly children: ComponentChildren }): ComponentChildren {
+  const text = useText();
+  const { place } = useUi();
+  const { state } = useLive();
+  const waiting = useMemo(
+    () => [...state.nodes.values()].filter(({ activity }) => activity === 'stuck').length,
+    [state.nodes],
+  );
+  return (
+    <header class="bar">
+      <a class="skip" href="#content" onClick={skip}>
+        {text.nav.skip}
+      </a>
+      <a class="brand" href={formatPlace('attention')}>
+        multinic
+      </a>
+      <nav aria-label={text.nav.label}>
+        {TABS.map((screen) => (
+          <a
+            key={screen}
+            href={formatPlace(screen)}
+            aria-current={place.screen === screen ? 'page' : undefined}
+          >
+            {text.nav[screen]}
+            {screen === 'attention' && waiting > 0 && <span class="badge">{waiting}</span>}
+          </a>
+        ))}
+      </nav>
+      <LinkMark />
+      {children}
+    </header>
+  );
+}
+
+/** The address names the screen, so a link to a part of the page must not change it. */
+function skip(event: MouseEvent): void {
+  event.preventDefault();
+  document.querySelector<HTMLElement>('#content')?.focus();
+}
+
+function usePlace(): Place {
+  const [place, set] = useState(() => parsePlace(location.hash));
+  useEffect(() => {
+    const follow = (): void => set(parsePlace(location.hash));
+    addEventListener('hashchange', follow);
+    return () => removeEventListener('hashchange', follow);
+  }, []);
+  return place;
+}

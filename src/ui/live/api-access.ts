@@ -1,0 +1,79 @@
+// The way to the controller's API: with a token that the person typed, or with the cookie of `multinic ui`. A token is
+// in memory only.
+
+export interface Author {
+  readonly name: string;
+  readonly email: string;
+}
+
+/** An answer of the API that is no success. */
+export class ApiError extends Error {
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export class ApiAccess {
+  readonly #token: string | undefined;
+  #author: Author | undefined;
+
+  /** @param token undefined: the browser's cookie, or whoever is in front of the controller, says who asks */
+  constructor(token: string | undefined, author: Author | undefined) {
+    this.#token = token;
+    this.#author = author;
+  }
+
+  get author(): Author | undefined {
+    return this.#author;
+  }
+
+  set author(author: Author | undefined) {
+    this.#author = author;
+  }
+
+  /** @param path below `/api/v1` */
+  open(path: string, signal?: AbortSignal): Promise<Response> {
+    return fetch(urlOf(path), { headers: this.#headers(), ...(signal && { signal }), ...SAFE });
+  }
+
+  /** @throws ApiError */
+  async get<T>(path: string, signal?: AbortSignal): Promise<T> {
+    return answerOf<T>(await this.open(path, signal));
+  }
+
+  /** @throws ApiError */
+  async post<T>(path: string, body: object): Promise<T> {
+    const author = this.#author;
+    const response = await fetch(urlOf(path), {
+      method: 'POST',
+      headers: { ...this.#headers(), 'content-type': 'application/json' },
+      body: JSON.stringify({ ...body, ...(author !== undefined && { author }) }),
+      ...SAFE,
+    });
+    return answerOf<T>(response);
+  }
+
+  #headers(): Record<string, string> {
+    return {
+      'x-multinic-ui': '1',
+      ...(this.#token !== undefined && { authorization: `Bearer ${this.#token}` }),
+    };
+  }
+}
+
+const SAFE = { cache: 'no-store', credentials: 'same-origin', redirect: 'error' } as const;
+
+/** The API stands beside the folder of the page, wherever that is. */
+function urlOf(path: string): URL {
+  return new URL(`../api/v1${path}`, document.baseURI);
+}
+
+async function answerOf<T>(response: Response): Promise<T> {
+  if (response.status === 204) return undefined as T;
+  const answer = (await response.json().catch(() => ({}))) as T & { code?: string; message?: string };
+  if (response.ok) return answer;
+  throw new ApiError(answer.code ?? `Http${response.status}`, answer.message ?? response.statusText);
+}

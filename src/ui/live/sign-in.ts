@@ -1,0 +1,40 @@
+// How this page may ask: by the link of `multinic ui`, or by a token that the person types.
+
+import { ApiAccess, type Author } from './api-access.ts';
+
+export type Way =
+  | { readonly way: 'session'; readonly access: ApiAccess; readonly where: string }
+  /** The person has to type a token. */
+  | { readonly way: 'token' }
+  /** The link was used by another browser, or `multinic ui` has ended. */
+  | { readonly way: 'closed' };
+
+interface Session {
+  readonly way: Way['way'];
+  readonly where?: string;
+  readonly author?: Author;
+}
+
+export async function findWay(): Promise<Way> {
+  const key = /^#key=([\w-]+)$/.exec(location.hash)?.[1];
+  // The secret leaves the address and the history before anything else happens.
+  if (key !== undefined) history.replaceState(undefined, '', '#/');
+  const url = new URL('session.json', document.baseURI);
+  const head = { headers: { 'x-multinic-ui': '1' }, cache: 'no-store' } as const;
+  try {
+    const response = await fetch(url, key === undefined ? head : { ...head, method: 'POST', body: key });
+    if (!response.ok) return { way: 'closed' };
+    const { way, where = '', author } = (await response.json()) as Session;
+    if (way === 'session') return { way, where, access: new ApiAccess(undefined, author) };
+    return { way };
+  } catch {
+    return { way: 'closed' };
+  }
+}
+
+/** @returns undefined: the controller does not know the token */
+export async function signIn(token: string | undefined): Promise<ApiAccess | undefined> {
+  const access = new ApiAccess(token, undefined);
+  const response = await access.open('/version');
+  return response.ok ? access : undefined;
+}

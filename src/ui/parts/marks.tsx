@@ -1,0 +1,62 @@
+// Small marks: the state of a node, its flags, a commit, an age.
+
+import type { ComponentChildren } from 'preact';
+import type { LiveNode } from '../../api/live.ts';
+import type { NodeState } from '../../api/status.ts';
+import { ageText } from '../text/age.ts';
+import { useNow, useText } from './context.ts';
+
+/** A shape beside the colour, because not everyone sees colours. */
+const SHAPES: Readonly<Record<NodeState, string>> = {
+  Configured: '●',
+  InProgress: '◐',
+  Pending: '○',
+  Failed: '▲',
+};
+
+export function StateMark({ state }: { readonly state: NodeState }): ComponentChildren {
+  const text = useText();
+  return (
+    <span class={`state state-${state}`}>
+      <span aria-hidden="true" class="shape">
+        {SHAPES[state]}
+      </span>
+      {text.states[state]}
+    </span>
+  );
+}
+
+export function Flags({
+  node,
+}: {
+  readonly node: Pick<LiveNode, 'held' | 'paused' | 'drifted'>;
+}): ComponentChildren {
+  const { flags } = useText();
+  return (
+    <>
+      {node.held && <span class="flag flag-held">{flags.held}</span>}
+      {node.paused && <span class="flag flag-paused">{flags.paused}</span>}
+      {node.drifted && <span class="flag flag-drifted">{flags.drifted}</span>}
+    </>
+  );
+}
+
+export function CommitId({ commit }: { readonly commit: string | undefined }): ComponentChildren {
+  return commit === undefined ? (
+    <span class="none">–</span>
+  ) : (
+    <code title={commit}>{commit.slice(0, 8)}</code>
+  );
+}
+
+/** @param at milliseconds since 1970 */
+export function Age({ at }: { readonly at: number | undefined }): ComponentChildren {
+  const text = useText();
+  const now = useNow(10_000);
+  if (at === undefined) return <span class="none">–</span>;
+  return (
+    <time dateTime={new Date(at).toISOString()} title={new Date(at).toLocaleString()}>
+      {ageText(now - at, text)}
+    </time>
+  );
+}

@@ -1,0 +1,58 @@
+// What a person sees who is not signed in.
+
+import type { ComponentChildren } from 'preact';
+import { useState } from 'preact/hooks';
+import type { ApiAccess } from '../live/api-access.ts';
+import { signIn } from '../live/sign-in.ts';
+import { useText } from './context.ts';
+
+export function ClosedScreen({ again = false }: { readonly again?: boolean }): ComponentChildren {
+  const { signIn: text } = useText();
+  return (
+    <div class="alone">
+      <h1>{text.closedTitle}</h1>
+      <p>{again ? text.again : text.closed}</p>
+    </div>
+  );
+}
+
+interface SignInProps {
+  readonly signedIn: (access: ApiAccess) => void;
+}
+
+export function SignInScreen({ signedIn }: SignInProps): ComponentChildren {
+  const { signIn: text } = useText();
+  const [token, setToken] = useState('');
+  const [wrong, setWrong] = useState(false);
+  const submit = async (): Promise<void> => {
+    const access = await signIn(token === '' ? undefined : token).catch(() => undefined);
+    if (access === undefined) setWrong(true);
+    else signedIn(access);
+  };
+  return (
+    <main class="alone">
+      <h1>{text.title}</h1>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          void submit();
+        }}
+      >
+        <label for="token">{text.token}</label>
+        <input
+          id="token"
+          type="password"
+          autoComplete="off"
+          value={token}
+          aria-describedby="token-say"
+          onInput={(event) => setToken(event.currentTarget.value.trim())}
+        />
+        <p id="token-say">{text.say}</p>
+        {wrong && <p role="alert">{text.unknown}</p>}
+        <button type="submit" class="primary">
+          {text.submit}
+        </button>
+      </form>
+    </main>
+  );
+}

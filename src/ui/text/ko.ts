@@ -1,0 +1,82 @@
+// The words of the screens in Korean.
+
+import type { Texts } from './en.ts';
+
+const n = (value: number): string => value.toLocaleString('ko');
+
+export const ko: Texts = {
+  language: '한국어',
+  nav: {
+    attention: '조치 필요',
+    fleet: '노드 목록',
+    history: '변경 이력',
+    label: '화면',
+    skip: '본문으로 건너뛰기',
+  },
+  link: {
+    connecting: '연결 중',
+    live: '실시간',
+    lost: '연결이 끊겨 다시 시도하는 중',
+    closed: '로그인이 끝났습니다',
+    stale: (age) => `실시간 아님: ${age} 전 상태`,
+    failing: '컨트롤러의 처리가 실패하고 있습니다',
+    loading: (have, total) => `${n(total)}개 중 ${n(have)}개 읽는 중`,
+  },
+  settings: {
+    theme: '테마',
+    light: '밝게',
+    dark: '어둡게',
+    auto: '시스템 설정',
+    language: '언어',
+    signedIn: (name) => `${name}(으)로 로그인`,
+    mayWrite: '명령을 내릴 수 있음',
+    mayRead: '보기 전용',
+    author: '커밋 작성자',
+    where: '컨트롤러',
+    title: '설정',
+  },
+  signIn: {
+    title: '로그인',
+    token: '토큰',
+    say: '컨트롤러의 토큰입니다. 이 창에만 있으며 어디에도 저장되지 않습니다.',
+    submit: '로그인',
+    unknown: '컨트롤러가 모르는 토큰입니다.',
+    closedTitle: '이 창은 로그인되어 있지 않습니다',
+    closed:
+      'multinic ui의 링크는 한 브라우저에서 한 번만 쓸 수 있습니다. multinic ui를 다시 실행하고 출력된 링크를 여십시오.',
+    again: '볼 수 있는 권한이 끝났습니다. 다시 로그인하십시오.',
+  },
+  states: { Configured: '구성됨', InProgress: '진행 중', Pending: '대기', Failed: '실패' },
+  flags: { held: '고정', paused: '일시 중지', drifted: '달라짐', behind: '미적용' },
+  fleet: {
+    title: '노드 목록',
+    search: '이름, ID, CR, 사유, 주소로 찾기',
+    all: '전체',
+    nodes: (count) => `노드 ${n(count)}개`,
+    of: (count, total) => `노드 ${n(total)}개 중 ${n(count)}개`,
+    node: '노드',
+    state: '상태',
+    reason: '사유',
+    flags: '표시',
+    desired: '목표',
+    applied: '적용됨',
+    observed: '관측',
+    processed: '마지막 실행',
+    config: 'CR',
+    none: '일치하는 노드가 없습니다.',
+    empty: '아직 어떤 CR에도 노드가 없습니다.',
+    clear: '필터 지우기',
+    sortBy: (column) => `${column} 기준으로 정렬`,
+    needsPerson: '사람의 조치 필요',
+    never: '없음',
+    filter: '필터',
+  },
+  time: {
+    now: '방금',
+    seconds: (count) => `${count}초`,
+    minutes: (count) => `${count}분`,
+    hours: (count) => `${count}시간`,
+    days: (count) => `${count}일`,
+    ago: (age) => `${age} 전`,
+  },
+};

@@ -1,0 +1,53 @@
+// Barriers for people who use no mouse, no eyes, or a small screen, as far as axe finds them.
+
+import axe from 'axe-core';
+import type { AxeResults } from 'axe-core';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { LocalRun } from '../support/local.ts';
+import { startUi } from '../support/ui.ts';
+import { launchBrowser, openUi } from './browser.ts';
+
+const SCREENS = ['#/fleet'];
+const WIDTHS = [1280, 360];
+
+let local: LocalRun;
+let browser: Browser;
+
+beforeAll(async () => {
+  [local, browser] = await Promise.all([LocalRun.start(), launchBrowser()]);
+});
+afterAll(async () => {
+  await browser.close();
+  await local[Symbol.asyncDispose]();
+});
+
+/** What axe finds, and a page that is wider than its window. */
+async function barriers(page: Page): Promise<string[]> {
+  const { violations } = await page.evaluate<AxeResults>('axe.run()');
+  const found = violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
+  const wide = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
+  return wide > 0 ? [...found, `the page is ${wide} px too wide`] : found;
+}
+
+describe.each(['en', 'ko'])('in %s', (locale) => {
+  test.each(['light', 'dark'] as const)('nothing is found, %s', async (colorScheme) => {
+    await using ui = await startUi(local.dir);
+    const { page } = await openUi(browser, ui, { locale, colorScheme, bypassCSP: true });
+    await page.getByRole('main').waitFor();
+    await page.evaluate(axe.source);
+    const found: Record<string, string[]> = {};
+    for (const width of WIDTHS) {
+      await page.setViewportSize({ width, height: 800 });
+      for (const screen of SCREENS) {
+        await page.evaluate(`location.replace('${screen}')`);
+        await page.getByRole('heading', { level: 1 }).waitFor();
+        const list = await barriers(page);
+        if (list.length > 0) found[`${screen} at ${width} px`] = list;
+      }
+    }
+    expect(found).toEqual({});
+    expect(await page.getAttribute('html', 'lang')).toBe(locale);
+    await page.context().close();
+  });
+});
