@@ -12,8 +12,11 @@ if (Number(process.versions.node.split('.', 1)[0]) < OLDEST) {
   process.exit(1);
 }
 
-if (process.argv[2] === 'agent') {
+const [, , command] = process.argv;
+if (command === 'agent') {
   // The agent ends in a second: to optimise a function would cost 6 MB, a tenth of the agent's memory, and save nothing.
   setFlagsFromString('--no-turbofan');
   await import('./agent-program.ts');
-} else await import('./program.ts');
+} else if (command === 'local') await import('./local-program.ts');
+else if (command === 'controller') await import('./controller-program.ts');
+else await import('./program.ts');

@@ -1,5 +1,6 @@
-// The program for people and the controller. Each command loads its modules when it runs, so that no command pays for
-// the others; agent-program.ts has the commands of the agent.
+// The program for people. Each command loads its modules when it runs, so that no command pays for the others.
+// local-program.ts and controller-program.ts run the controllers, which stand here for the help, and agent-program.ts
+// the agent.
 
 import { addStoreCommands } from './backup-command.ts';
 import { addControllerCommand } from './controller-command.ts';

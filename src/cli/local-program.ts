@@ -1,0 +1,8 @@
+// The program as a controller on a folder. It runs for months, so it loads no other command.
+
+import { addLocalCommand } from './local-command.ts';
+import { rootCommand, runProgram } from './root-command.ts';
+
+const program = rootCommand();
+addLocalCommand(program);
+await runProgram(program);
