@@ -1,7 +1,7 @@
 import { oid } from './support/oid.ts';
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -19,72 +19,36 @@ import {
   hostFiles,
   identity,
   machine,
-  makeRoot,
   nic,
   NODE,
   PROGRAM,
-  runAgent,
   startAgent,
   TestStore,
   writeJob,
   type AgentEnd,
   type AgentRun,
 } from './support/agent.ts';
-import { STEPS, type Step } from '../src/agent/run/steps.ts';
+import { HostOfTwoCommits, NEW, OLD } from './support/host-of-two-commits.ts';
 import { mac } from './support/mac.ts';
 
-/** A URL where nothing listens. */
-const NOWHERE = 'http://127.0.0.1:9';
-const OLD: Network = [nic(0), nic(1), nic(2)];
-/** A new MTU, a removal, a new address, a new NIC. */
-const NEW: Network = [nic(0, { mtu: 1400 }), nic(2, { address: '192.168.102.11' }), nic(3)];
-
+let host: HostOfTwoCommits;
 let folder: Folder;
 let store: TestStore;
 let first: string;
 let second: string;
-/** Makes a host that has the first commit. */
-let applied: string;
-let count = 0;
 let root: string;
 
 beforeAll(async () => {
-  folder = new Folder();
-  store = await TestStore.open(folder.path);
-  first = await store.commit('netplan', OLD);
-  applied = makeRoot(join(folder.path, 'applied'), machine(4));
-  await run({ root: applied });
-  second = await store.commit('netplan', NEW);
+  host = await HostOfTwoCommits.open();
+  ({ folder, store, first, second } = host);
 });
-afterAll(async () => {
-  await store.close();
-  folder[Symbol.dispose]();
-});
+afterAll(() => host[Symbol.asyncDispose]());
 beforeEach(() => {
-  root = freshHost();
+  root = host.renew();
 });
 
-function freshHost(): string {
-  count += 1;
-  const path = join(folder.path, `root-${count}`);
-  cpSync(applied, path, { recursive: true, preserveTimestamps: true });
-  return path;
-}
-
-function run(options: Partial<AgentRun> = {}): Promise<AgentEnd> {
-  const url = store.server.url;
-  return runAgent({ dir: folder.path, root, url, commit: first, expectedRecord: null, ...options });
-}
-
-const advance = (options: Partial<AgentRun> = {}): Promise<AgentEnd> =>
-  run({ commit: second, expectedRecord: first, ...options });
-
-/** Files and machine after a run that nothing interrupted. */
-async function finalState(): Promise<Record<string, string>> {
-  const other = freshHost();
-  expect((await advance({ root: other })).outcome?.result).toBe('Applied');
-  return hostFiles(other);
-}
+const run = (options: Partial<AgentRun> = {}): Promise<AgentEnd> => host.run(options);
+const advance = (options: Partial<AgentRun> = {}): Promise<AgentEnd> => host.advance(options);
 
 test('a commit of the real store arrives over HTTP, and a second run changes nothing', async () => {
   const end = await advance();
@@ -116,80 +80,6 @@ test('cleanup asks no store and leaves the machine as it was', async () => {
   expect([end.code, end.outcome?.result]).toEqual([0, 'Applied']);
   expect(Object.keys(hostFiles(root))).toEqual(['host.yaml']);
   expect(parse(readFileSync(join(root, 'host.yaml'), 'utf8'))).toEqual(machine(4));
-});
-
-describe('a run that is killed', () => {
-  // Each instant once, in the order of a run; agent.matrix.ts has every occurrence.
-  const CHANGE = STEPS.indexOf('arm');
-  const BEFORE_THE_CHANGE = STEPS.slice(0, CHANGE);
-  const WITHIN: Partial<Record<Step, readonly string[]>> = {
-    write: ['write.file', 'write.file#3'],
-    activate: ['activate.link', 'activate.link#4'],
-  };
-  const IN_ITS_MIDST = STEPS.slice(CHANGE)
-    .filter((step) => step !== 'restore')
-    .flatMap((step) => [step, ...(WITHIN[step] ?? [])]);
-  const WHILE_RESTORING = [
-    'restore.file',
-    'restore.file#2',
-    'restore.link',
-    'restore.link#2',
-    'recover.disarm',
-  ];
-
-  let fresh: Record<string, string>;
-  beforeAll(async () => {
-    fresh = await finalState();
-  });
-
-  test('before the change: the host is untouched', async () => {
-    const old = hostFiles(root);
-    for (const instant of BEFORE_THE_CHANGE) {
-      await killAt(instant);
-      expect(hostFiles(root)).toEqual(old);
-    }
-    await settles(fresh);
-  });
-
-  test.each(IN_ITS_MIDST)(
-    'at %s: the next run leaves the host wholly old or wholly new, and a later run makes it new',
-    async (instant) => {
-      const old = hostFiles(root);
-      await killAt(instant);
-      expect((await advance({ url: NOWHERE })).outcome).toMatchObject({ result: 'Failed', step: 'checkout' });
-      expect([old, fresh]).toContainEqual(hostFiles(root));
-      await settles(fresh);
-    },
-  );
-
-  test.each(WHILE_RESTORING)('at %s, and the run that undoes it is killed too', async (instant) => {
-    const old = hostFiles(root);
-    await killAt('activate.link#4');
-    const end = await advance({ url: NOWHERE, killAt: `agent.${instant}` });
-    expect(end.signal).toBe('SIGKILL');
-    await advance({ url: NOWHERE });
-    expect(hostFiles(root)).toEqual(old);
-    await settles(fresh);
-  });
-
-  test('at finish: the next run reports the change and does not undo it', async () => {
-    await killAt('finish');
-    const changed = fileIdentities(root);
-    const killed = await advance({ killAt: 'agent.recover.disarm' });
-    expect(killed.signal).toBe('SIGKILL');
-    expect((await advance()).outcome).toMatchObject({ result: 'Applied', written: [] });
-    expect(hostFiles(root)).toEqual(fresh);
-    const path = 'etc/netplan/90-multinic0.yaml';
-    expect(fileIdentities(root)[path]).toBe(changed[path]);
-  });
-
-  test('in a cleanup', async () => {
-    for (const instant of ['agent.write.file#2', 'agent.activate.link#2', 'agent.finish']) {
-      expect((await cleanUpHost(folder.path, root, instant)).signal).toBe('SIGKILL');
-    }
-    expect((await cleanUpHost(folder.path, root)).outcome?.result).toBe('Applied');
-    expect(parse(readFileSync(join(root, 'host.yaml'), 'utf8'))).toEqual(machine(4));
-  });
 });
 
 describe('a run that is stopped', () => {
@@ -297,7 +187,7 @@ describe('commands for people', () => {
   });
 
   test('plan of a checked-out branch: nothing to do, a change, a refusal', async () => {
-    const tree = join(folder.path, `tree-${count}`);
+    const tree = join(folder.path, 'tree');
     const put = (network: Network): void => {
       rmSync(tree, { recursive: true, force: true });
       for (const [path, content] of renderTree(identity('netplan'), network)) {
@@ -439,19 +329,3 @@ test('a report of 32 NICs fits a termination message', async () => {
   expect(end.outcome?.missing).toHaveLength(32);
   expect(readFileSync(join(folder.path, 'outcome.json')).length).toBeLessThanOrEqual(OUTCOME_MAX_BYTES);
 });
-
-/** Kills a run at an instant, and checks that the run died exactly there. */
-async function killAt(instant: string): Promise<void> {
-  const { signal, outcome } = await advance({ killAt: `agent.${instant}` });
-  if (signal !== 'SIGKILL' || outcome !== undefined)
-    throw new Error(`the run did not come to agent.${instant}`);
-}
-
-/** The next run ends with the commit on the host, and the one after that finds nothing to do. */
-async function settles(fresh: Record<string, string>): Promise<void> {
-  expect((await advance()).outcome?.result).toBe('Applied');
-  expect(hostFiles(root)).toEqual(fresh);
-  const before = fileIdentities(root);
-  expect((await advance({ expectedRecord: second })).outcome?.written).toEqual([]);
-  expect(fileIdentities(root)).toEqual(before);
-}

@@ -1,43 +1,29 @@
 // Drift in a local home, a case for each rule of docs/drift.md: real agents on recorded machines, edited by hand.
 
-import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import type { DriftEntry } from '../src/history/drifts.ts';
-import { LocalRun, type TestHost } from './support/local.ts';
+import { host, mtuOf, results, setMtu, untilResults } from './support/drifting-host.ts';
+import { LocalRun } from './support/local.ts';
 
 const [ONE, TWO, THREE] = ['k8s-worker-01', 'k8s-worker-02', 'k8s-worker-03'] as const;
 const IFCFG = 'etc/sysconfig/network-scripts/ifcfg-multinic0';
-
-/** Results on an outcome branch, newest first, without the root commit. */
-async function results(local: LocalRun, node: string): Promise<string[]> {
-  const text = await local.git(
-    'log',
-    '--first-parent',
-    '--format=%(trailers:key=Result,valueonly)',
-    `outcome/${node}`,
-  );
-  return text.split('\n').filter(Boolean);
-}
-
-async function untilResults(local: LocalRun, node: string, expected: readonly string[]): Promise<void> {
-  let found: string[] = [];
-  await local
-    .until(`${node} has ${expected.join()}`, async () => {
-      found = await results(local, node);
-      return found.join() === expected.join();
-    })
-    .catch((error: unknown) => {
-      throw new Error(found.join(), { cause: error });
-    });
-}
 
 /** Asks for an observation, and waits until it has ended. */
 async function observe(local: LocalRun, node: string): Promise<void> {
   const asked = Date.now();
   await local.run('observe', node);
-  await local.until('it was observed', async () => ((await seen(local, node)).at ?? 0) >= asked);
+  await local.until(
+    'it was observed',
+    async () => !(await isObserved(local)) && ((await seen(local, node)).at ?? 0) >= asked,
+  );
+}
+
+/** Whether a job of an observation runs. */
+async function isObserved(local: LocalRun): Promise<boolean> {
+  return (await readdir(join(local.dir, 'jobs'))).some((name) => name.startsWith('multinic-observe-'));
 }
 
 async function seen(local: LocalRun, node: string): Promise<{ at?: number }> {
@@ -45,15 +31,6 @@ async function seen(local: LocalRun, node: string): Promise<{ at?: number }> {
   await local.run('observe', node === THREE ? TWO : THREE);
   const text = await readFile(join(local.dir, 'observed.json'), 'utf8');
   return (JSON.parse(text) as { hosts: Record<string, { at?: number }> }).hosts[node] ?? {};
-}
-
-const mtuOf = (host: TestHost): number => host.links.find(({ name }) => name === 'multinic0')!.mtu;
-const setMtu = (mtu: number) => (host: TestHost) => {
-  host.links.find(({ name }) => name === 'multinic0')!.mtu = mtu;
-};
-
-async function host(local: LocalRun, node: string): Promise<TestHost> {
-  return parse((await local.hostFile(node, 'host.yaml'))!) as TestHost;
 }
 
 async function editFile(
@@ -380,25 +357,3 @@ async function addTwins(local: LocalRun, names: readonly string[]): Promise<void
   await writeFile(file, stringify(inventory));
   await local.writeConfig(config);
 }
-
-test.each(['start', 'ended', 'recorded', 'forgotten'])(
-  'a controller that is killed at controller.observation.%s loses no drift, and repairs it once',
-  async (point) => {
-    await using local = await LocalRun.start();
-    await local.restart({ env: { MULTINIC_KILL_AT: `controller.observation.${point}` } });
-    await local.editHost(ONE, setMtu(1300));
-    expect(await local.ended()).toBe('SIGKILL');
-    await local.launch();
-    await untilResults(local, ONE, ['Applied', 'Drifted', 'Applied']);
-    await local.settled();
-    expect(mtuOf(await host(local, ONE))).toBe(1500);
-    const jobs = await local.git(
-      'log',
-      '--format=%(trailers:key=Job,valueonly)',
-      '--first-parent',
-      `outcome/${ONE}`,
-    );
-    const names = jobs.split('\n').filter(Boolean);
-    expect(new Set(names).size).toBe(names.length);
-  },
-);
