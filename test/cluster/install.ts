@@ -25,7 +25,7 @@ const IMAGE = 'localhost/multinic-agent';
 const SOURCES = ['Dockerfile', '.dockerignore', 'package.json', 'package-lock.json', 'dist', 'crds'];
 export const RELEASE = 'multinic-agent';
 const DEPLOYMENT = 'deployment/multinic-agent-controller';
-/** Where the store, and its backups, are on the node of their volumes. */
+/** Paths of the store and its backups on the node of their volumes. */
 export const STORE_FOLDER = '/var/lib/multinic-test-store';
 export const BACKUP_FOLDER = '/var/lib/multinic-test-backup';
 const STORE = { claim: 'multinic-agent-store', folder: STORE_FOLDER } as const;
@@ -172,7 +172,7 @@ export class Multinic {
     await this.cluster.exec(node, ['mkdir', '-p', folder]);
     if (size !== undefined)
       await this.cluster.exec(node, ['mount', '-t', 'tmpfs', '-o', `size=${size}`, 'store', folder]);
-    // Nobody changes the owner of such a folder, and the controller is not root.
+    // Kubernetes does not change the owner of such a folder, and the controller is not root.
     await this.cluster.exec(node, ['chmod', '0777', folder]);
     await this.apply({
       apiVersion: 'v1',

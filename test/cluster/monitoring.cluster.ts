@@ -185,7 +185,7 @@ describe('alerts', () => {
     expect(alert.annotations.description).toContain('multinic-agent-backup');
   });
 
-  test('of the certificate name the Secret of somebody else', async () => {
+  test('of the certificate name a Secret that others issue', async () => {
     const given = await alertNamed('MultinicCertificateExpires', 'tls.existingSecret=own');
     expect(given.annotations.description).toContain('Renew the Secret own;');
     const own = await alertNamed('MultinicCertificateExpires');

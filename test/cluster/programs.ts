@@ -1,4 +1,4 @@
-// What a cluster is made of, as folders of programs that are built once a machine.
+// The programs of a cluster, in folders that are built once on a machine.
 import { copyFile, cp, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { generateOpenApi } from './openapi.ts';
 
 const SOURCES = join(import.meta.dirname, 'programs');
 
-/** The versions that are tried; any other patch release of theirs can be asked for too. */
+/** The tried versions; other patch releases of them work as well. */
 export const KUBERNETES = { newest: '1.35.4', oldest: '1.20.15' } as const;
 const ETCD = '3.6.16';
 const HELM = '3.22.0';
@@ -42,7 +42,7 @@ export async function kubernetesPrograms(version: string, log: Log): Promise<str
       replace: stagingOf(await goModOf(module, work, log), version),
       ldflags: [
         ...stampOf(version),
-        // Old versions reach into Go's own packages, which newer linkers refuse.
+        // Old versions use internals of Go's packages, which newer linkers refuse.
         ...(Number(minor) < 30 ? ['-checklinkname=0'] : []),
       ],
     };
