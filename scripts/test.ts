@@ -10,7 +10,7 @@ import { addTally, readTally, TALLY_VARIABLE, tallyLine } from '../test/support/
 /** Tests of the cluster that hold all acceptance points once; `npm run test:matrix` has the others. */
 const CLUSTER = [
   'main-line networkmanager operators access removal moving-in outside upgrade',
-  'given-certificate image-pull person chart monitoring status-readers release',
+  'given-certificate image-pull drift person chart monitoring status-readers release',
 ].flatMap((names) => names.split(' '));
 
 const KILLS_TIER = 'a kill at each step of the controller and its agents (npm run test:kills)';
