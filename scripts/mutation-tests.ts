@@ -2,7 +2,14 @@
 // changes: a start of vitest takes longer than the tests. A process of its own, because a change may make a loop endless.
 import { dirname, join, resolve } from 'node:path';
 import { getEachMessage, sendMessage } from 'execa';
-import { createVitest, type TestSpecification, type Vitest } from 'vitest/node';
+import {
+  createVitest,
+  type CliOptions,
+  type InlineConfig,
+  type TestSpecification,
+  type Vitest,
+} from 'vitest/node';
+import config from '../vitest.config.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 
@@ -25,10 +32,17 @@ const plugin = {
   load: (id: string): string | undefined => (id === changed.id ? changed.text : undefined),
 } as const;
 
+/** The project `unit` as the only one: a project of a configuration file does not get the plugins of others. */
 async function start(): Promise<Vitest> {
-  const options = { root: ROOT, project: ['unit'], watch: false, bail: 1, maxWorkers: 1, reporters: [{}] };
+  const unit = (config.test?.projects ?? []).flatMap((project) =>
+    typeof project === 'object' && 'test' in project && project.test?.name === 'unit' ? [project.test] : [],
+  )[0];
+  if (unit === undefined) throw new Error('vitest.config.ts has no project unit');
+  const { include, testTimeout, env, isolate } = unit as InlineConfig;
+  const ours = { include, testTimeout, env, isolate, root: ROOT, config: false, watch: false, bail: 1 };
   // Threads end with this process, however busy they are.
-  const vitest = await createVitest('test', { ...options, pool: 'threads' }, { plugins: [plugin] });
+  const options = { ...ours, maxWorkers: 1, reporters: [{}], pool: 'threads' };
+  const vitest = await createVitest('test', options as CliOptions, { plugins: [plugin] });
   await vitest.standalone();
   return vitest;
 }
