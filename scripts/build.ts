@@ -51,15 +51,19 @@ const program = await build({
   ],
   banner: { js: `#!/usr/bin/env -S node ${NODE_FLAGS.join(' ')}\n${REQUIRE}` },
 });
-// A bundle of its own: the modules that the agent shares with other commands would be twenty more chunks, and to find and
-// link these takes a tenth of the agent's start.
-const agent = await build({
-  ...shared,
-  entryPoints: ['src/cli/agent-program.ts'],
-  entryNames: 'agent',
-  chunkNames: 'chunks/agent-[name]-[hash]',
-  banner: { js: REQUIRE },
-});
+// Bundles of their own: the modules that these programs share with other commands would be dozens of further chunks, and
+// to find and link these takes a tenth of the agent's start.
+const outputs: Metafile['outputs'] = { ...program.metafile.outputs };
+for (const name of ['agent', 'local', 'controller']) {
+  const { metafile } = await build({
+    ...shared,
+    entryPoints: [`src/cli/${name}-program.ts`],
+    entryNames: name,
+    chunkNames: `chunks/${name}-[name]-[hash]`,
+    banner: { js: REQUIRE },
+  });
+  Object.assign(outputs, metafile.outputs);
+}
 // The web UI. Its files stand beside the program, which serves them.
 const ui = await build({
   entryPoints: { ui: 'src/ui/main.tsx' },
@@ -81,7 +85,7 @@ await copyFile('src/ui/icon.svg', 'dist/ui/icon.svg');
 await chmod(outfile, 0o755);
 
 // An earlier build leaves chunks of other names, which would be shipped, and whose packages have no notice any more.
-const outputs = { ...program.metafile.outputs, ...agent.metafile.outputs, ...ui.metafile.outputs };
+Object.assign(outputs, ui.metafile.outputs);
 const built = new Set(Object.keys(outputs));
 for await (const file of glob('dist/chunks/*')) if (!built.has(file)) await rm(file);
 // Without this file, Node reads each chunk of a dist that stands alone as CommonJS first, fails, and reads the chunk
