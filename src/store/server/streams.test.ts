@@ -123,6 +123,8 @@ test('the end of the server ends the streams', async () => {
   await reader.read();
   streams.close();
   expect(await reader.read()).toMatchObject({ done: true });
+  const again = await fetch(url);
+  expect([again.status, again.headers.get('connection')]).toEqual([503, 'close']);
 });
 
 test.each(['gzip', 'identity'])(

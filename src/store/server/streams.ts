@@ -24,6 +24,7 @@ export class Streams {
   readonly #log: Logger;
   readonly #checkedEveryMs: number;
   readonly #open = new Set<AbortController>();
+  #closed = false;
 
   constructor(log: Logger, checkedEveryMs = CHECKED_EVERY_MS) {
     this.#log = log;
@@ -41,6 +42,11 @@ export class Streams {
     answer: StreamAnswer,
     authenticate: () => Promise<Principal>,
   ): void {
+    // A connection from before the end stays open for a while, and its reader comes again at once.
+    if (this.#closed) {
+      response.setHeader('Connection', 'close');
+      throw new MultinicError('Busy', 'the controller is about to end: try again in a moment');
+    }
     if (this.#open.size >= MAX_STREAMS)
       throw new MultinicError(
         'Busy',
@@ -58,8 +64,9 @@ export class Streams {
     });
   }
 
-  /** Ends all streams. */
+  /** Ends all streams, and opens no other. */
   close(): void {
+    this.#closed = true;
     for (const controller of this.#open) controller.abort();
   }
 
