@@ -6,6 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { Api } from './api-client.ts';
 import { whoAmI } from './change.ts';
 import { port } from './option-values.ts';
 import { paint, print } from './output.ts';
@@ -22,6 +23,24 @@ import {
 interface Flags extends ConnectionFlags {
   readonly port: number;
   readonly open: boolean;
+}
+
+/**
+ * Pauses or resumes a node by the person's own right to annotate Nodes, because the controller of a cluster has none.
+ * @returns undefined: the controller does it
+ */
+async function pauseByPerson({ client }: Api, path: string, body: string): Promise<object | undefined> {
+  const [, name = '', what] = /^\/api\/v1\/nodes\/([^/]+)\/(pause|resume)$/.exec(path) ?? [];
+  if (client === undefined || what === undefined) return undefined;
+  const node = decodeURIComponent(name);
+  const { dryRun } = JSON.parse(body) as { readonly dryRun?: boolean };
+  if (dryRun === true) {
+    const change = what === 'pause' ? 'is paused: commits go on, nothing is applied' : 'is applied again';
+    return { dryRun: true, nodes: [{ node, change }], moved: [], skipped: [] };
+  }
+  const { setPausedByPerson } = await import('../kube/pause.ts');
+  await setPausedByPerson(client, { node, paused: what === 'pause' });
+  return { node };
 }
 
 /** A token for a cluster's store is valid for ten minutes. */
@@ -50,6 +69,7 @@ Examples:
         where: await whereOf(target, flags),
         author: (api) => whoAmI(flags, api),
         port: flags.port,
+        byPerson: pauseByPerson,
       });
       const { link } = proxy;
       print(`${paint.bold('multinic')} ui: ${link}`);

@@ -70,6 +70,7 @@ export class UiProxy implements AsyncDisposable {
   readonly #over = new AbortController();
   #way: Promise<Way> | undefined;
   #author: Author | undefined;
+  #pauses = false;
 
   private constructor(options: UiProxyOptions) {
     this.#options = options;
@@ -83,6 +84,8 @@ export class UiProxy implements AsyncDisposable {
     // A controller that cannot be reached is named now, and not in the browser.
     await proxy.#use(async (api) => {
       proxy.#author = await options.author(api);
+      // In a cluster the person may pause a node, and the controller may not.
+      proxy.#pauses = api.client !== undefined;
     });
     proxy.#server.listen(options.port, '127.0.0.1');
     await once(proxy.#server, 'listening');
@@ -127,7 +130,7 @@ export class UiProxy implements AsyncDisposable {
   async #signIn(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { where } = this.#options;
     const author = this.#author;
-    const open = { way: 'session', where, ...(author !== undefined && { author }) };
+    const open = { way: 'session', where, pauses: this.#pauses, ...(author !== undefined && { author }) };
     if (request.method === 'POST') {
       const cookie = this.#session.redeem(await textOf(request));
       if (cookie === undefined) return refuse(response, 'session');

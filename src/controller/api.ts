@@ -5,11 +5,14 @@ import { BUILD } from '../api/build-info.ts';
 import { MultinicError } from '../api/errors.ts';
 import { HOST_TREE_BODY_MAX_BYTES } from '../api/observation.ts';
 import { listDrifts } from '../history/drifts.ts';
+import { hostState } from '../history/host-state.ts';
+import { searchHistory } from '../history/main-history.ts';
 import { describe, diff, timeline } from '../history/timeline.ts';
 import { RENDERER_KINDS } from '../network/renderers.ts';
 import type { Route, RouteCall } from '../store/http/routes.ts';
 import { StreamAnswer } from '../store/http/stream-answer.ts';
 import { CONTROLLER, isControllerAddress } from '../store/model/committer.ts';
+import { changeReport } from './change-report.ts';
 import type { ControllerContext } from './controller-context.ts';
 import type { Requester } from './sink-port.ts';
 import { NodeTurns } from './node-turns.ts';
@@ -42,6 +45,15 @@ export const DiffQuery = z.object({
   from: z.string().optional(),
   to: z.string().optional(),
   host: z.stringbool().default(false),
+});
+
+const Seconds = z.coerce.number().int().min(0);
+export const HistoryQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(1_000).default(100),
+  author: z.string().max(200).optional(),
+  config: z.string().max(600).optional(),
+  since: Seconds.optional(),
+  until: Seconds.optional(),
 });
 
 function read(pattern: string, handle: Route['handle']): Route {
@@ -80,6 +92,9 @@ function readingRoutes({ reporter, live, store: { reader } }: ControllerContext)
         }),
       };
     }),
+    read('/nodes/:node/host', ({ params }) => hostState(reader, params['node']!)),
+    read('/history', ({ query }) => searchHistory(reader, HistoryQuery.parse(query))),
+    read('/changes/:commit', ({ params }) => changeReport(reader, reporter.snapshot, params['commit']!)),
     read('/drift', () => listDrifts(reader)),
     read('/nodes/:node/drift', ({ params }) => listDrifts(reader, params['node'])),
   ];

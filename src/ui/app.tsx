@@ -1,6 +1,6 @@
 // The page around the screens: sign-in, navigation, the state of the connection.
 
-import type { ComponentChildren } from 'preact';
+import type { ComponentChildren, FunctionComponent } from 'preact';
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { ApiAccess } from './live/api-access.ts';
 import { Connection } from './live/connection.ts';
@@ -11,7 +11,11 @@ import { Settings } from './parts/settings.tsx';
 import { ClosedScreen, SignInScreen } from './parts/sign-in-screen.tsx';
 import { formatPlace, parsePlace, type Place, type Screen } from './live/place.ts';
 import { applyPreferences, readPreferences, TEXTS } from './parts/preferences.ts';
+import { AttentionScreen } from './screens/attention-screen.tsx';
+import { ChangeScreen } from './screens/change-screen.tsx';
 import { FleetScreen } from './screens/fleet-screen.tsx';
+import { HistoryScreen } from './screens/history-screen.tsx';
+import { NodeScreen } from './screens/node-screen.tsx';
 
 type Entry =
   | { readonly step: 'asking' | 'closed' | 'token' }
@@ -70,10 +74,20 @@ function Page({ access, children }: PageProps): ComponentChildren {
 
 function Content(): ComponentChildren {
   const { link } = useLive();
+  const { place } = useUi();
   if (link === 'closed') return <ClosedScreen again />;
-  return <FleetScreen />;
+  const Screen = SCREENS[place.screen];
+  // Another subject is another screen: nothing of the one before is kept.
+  return <Screen key={place.subject} />;
 }
 
+const SCREENS: Readonly<Record<Screen, FunctionComponent>> = {
+  attention: AttentionScreen,
+  fleet: FleetScreen,
+  node: NodeScreen,
+  change: ChangeScreen,
+  history: HistoryScreen,
+};
 const TABS: readonly Exclude<Screen, 'node' | 'change'>[] = ['attention', 'fleet', 'history'];
 
 function TopBar({ children }: { readonly children: ComponentChildren }): ComponentChildren {

@@ -1,5 +1,6 @@
 // Barriers for people who use no mouse, no eyes, or a small screen, as far as axe finds them.
 
+import { setTimeout as pause } from 'node:timers/promises';
 import axe from 'axe-core';
 import type { AxeResults } from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
@@ -8,14 +9,17 @@ import { LocalRun } from '../support/local.ts';
 import { startUi } from '../support/ui.ts';
 import { launchBrowser, openUi } from './browser.ts';
 
-const SCREENS = ['#/fleet'];
+const SCREENS = ['#/attention', '#/fleet', '#/node/k8s-worker-01', '#/history', '#/change'];
 const WIDTHS = [1280, 360];
 
 let local: LocalRun;
 let browser: Browser;
+/** The newest commit of main. */
+let main: string;
 
 beforeAll(async () => {
   [local, browser] = await Promise.all([LocalRun.start(), launchBrowser()]);
+  ({ main } = (await local.api('/status')) as { main: string });
 });
 afterAll(async () => {
   await browser.close();
@@ -40,8 +44,10 @@ describe.each(['en', 'ko'])('in %s', (locale) => {
     for (const width of WIDTHS) {
       await page.setViewportSize({ width, height: 800 });
       for (const screen of SCREENS) {
-        await page.evaluate(`location.replace('${screen}')`);
+        await page.evaluate(`location.replace('${screen === '#/change' ? `#/change/${main}` : screen}')`);
         await page.getByRole('heading', { level: 1 }).waitFor();
+        // The answers of the API fill the screen.
+        await pause(400);
         const list = await barriers(page);
         if (list.length > 0) found[`${screen} at ${width} px`] = list;
       }

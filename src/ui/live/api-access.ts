@@ -17,21 +17,16 @@ export class ApiError extends Error {
 }
 
 export class ApiAccess {
+  readonly author: Author | undefined;
+  /** The way to the controller pauses nodes by the person's own right. */
+  readonly pauses: boolean;
   readonly #token: string | undefined;
-  #author: Author | undefined;
 
   /** @param token undefined: the browser's cookie, or whoever is in front of the controller, says who asks */
-  constructor(token: string | undefined, author: Author | undefined) {
+  constructor(token: string | undefined, author: Author | undefined, pauses = false) {
     this.#token = token;
-    this.#author = author;
-  }
-
-  get author(): Author | undefined {
-    return this.#author;
-  }
-
-  set author(author: Author | undefined) {
-    this.#author = author;
+    this.author = author;
+    this.pauses = pauses;
   }
 
   /** @param path below `/api/v1` */
@@ -46,7 +41,7 @@ export class ApiAccess {
 
   /** @throws ApiError */
   async post<T>(path: string, body: object): Promise<T> {
-    const author = this.#author;
+    const { author } = this;
     const response = await fetch(urlOf(path), {
       method: 'POST',
       headers: { ...this.#headers(), 'content-type': 'application/json' },

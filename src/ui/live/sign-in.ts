@@ -13,6 +13,8 @@ interface Session {
   readonly way: Way['way'];
   readonly where?: string;
   readonly author?: Author;
+  /** The person pauses nodes by their own right, past the controller. */
+  readonly pauses?: boolean;
 }
 
 export async function findWay(): Promise<Way> {
@@ -24,8 +26,8 @@ export async function findWay(): Promise<Way> {
   try {
     const response = await fetch(url, key === undefined ? head : { ...head, method: 'POST', body: key });
     if (!response.ok) return { way: 'closed' };
-    const { way, where = '', author } = (await response.json()) as Session;
-    if (way === 'session') return { way, where, access: new ApiAccess(undefined, author) };
+    const { way, where = '', author, pauses } = (await response.json()) as Session;
+    if (way === 'session') return { way, where, access: new ApiAccess(undefined, author, pauses) };
     return { way };
   } catch {
     return { way: 'closed' };

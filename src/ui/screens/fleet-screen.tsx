@@ -162,7 +162,7 @@ function Row({ node }: { readonly node: LiveNode }): ComponentChildren {
         <Flags node={node} />
       </td>
       <td class="col-reason" title={node.message}>
-        {node.reason}
+        {node.reason} {node.message !== undefined && <small>{node.message}</small>}
       </td>
       <td class="col-desired">
         <CommitId commit={desiredCommit} />

@@ -1,0 +1,99 @@
+// `npm run ui:demo`: the web UI of a home with thirty nodes in every state. `--screenshots FOLDER` makes pictures of
+// each screen instead, for README and docs.
+import { execa } from 'execa';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { launchBrowser, openUi } from '../test/browser/browser.ts';
+import {
+  changeDemoConfig,
+  DEMO_ARGS,
+  demoNode,
+  driftDemoHosts,
+  FATES,
+  makeDemoHome,
+} from '../test/support/demo-home.ts';
+import { startUi } from '../test/support/ui.ts';
+
+const SHOTS = [
+  ['attention', '#/attention', 1280],
+  ['fleet', '#/fleet', 1280],
+  ['node', `#/node/${demoNode(FATES.drifted[0])}`, 1280],
+  ['history', '#/history', 1280],
+  ['attention-narrow', '#/attention', 360],
+  ['node-narrow', `#/node/${demoNode(FATES.drifted[0])}`, 360],
+] as const;
+
+const PROGRAM = 'dist/multinic.js';
+const [option, folder] = process.argv.slice(2);
+
+await execa('npm', ['run', '--silent', 'build'], { stdio: 'inherit' });
+const dir = await mkdtemp(join(tmpdir(), 'multinic-ui-demo-'));
+await makeDemoHome(dir);
+const ended = new AbortController();
+const controller = execa(process.execPath, [PROGRAM, 'local', dir, '--port', '0', ...DEMO_ARGS], {
+  stdio: 'ignore',
+  reject: false,
+  cancelSignal: ended.signal,
+});
+try {
+  console.log('thirty nodes are configured, changed, and disturbed: this takes a minute');
+  await stage();
+  if (option === '--screenshots') await screenshots(folder ?? 'docs/pictures');
+  else await execa(process.execPath, [PROGRAM, 'ui', '-C', dir], { stdio: 'inherit', reject: false });
+} finally {
+  ended.abort();
+  await controller;
+  await rm(dir, { recursive: true, force: true });
+}
+
+/** Brings the nodes into their states. */
+async function stage(): Promise<void> {
+  await settled();
+  await changeDemoConfig(dir, 1450, 16);
+  await pause(2_000);
+  await settled();
+  await multinic('rollback', demoNode(FATES.held[0]), '--yes');
+  await driftDemoHosts(dir);
+  await multinic('observe', ...FATES.drifted.map(demoNode));
+  await pause(8_000);
+}
+
+/** Waits until no node waits for a run. */
+async function settled(): Promise<void> {
+  for (let tries = 0; tries < 90; tries += 1) {
+    await pause(1_000);
+    const { stdout } = await multinic('status', '-o', 'json');
+    const { nodes = [] } = JSON.parse(stdout || '{}') as { nodes?: { state: string; reason?: string }[] };
+    const moving = nodes.filter(
+      ({ state, reason }) => state === 'InProgress' || reason === 'Queued' || reason === 'Waiting',
+    );
+    if (nodes.length > 0 && moving.length === 0) return;
+  }
+}
+
+function multinic(...args: string[]): Promise<{ stdout: string }> {
+  return execa(process.execPath, [PROGRAM, ...args, '-C', dir], { reject: false });
+}
+
+async function screenshots(to: string): Promise<void> {
+  await mkdir(to, { recursive: true });
+  const browser = await launchBrowser();
+  try {
+    for (const locale of ['en', 'ko'])
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await using ui = await startUi(dir);
+        const { page } = await openUi(browser, ui, { locale, colorScheme });
+        for (const [name, hash, width] of SHOTS) {
+          await page.setViewportSize({ width, height: 860 });
+          await page.evaluate(`location.hash = '${hash}'`);
+          await pause(1_000);
+          await page.screenshot({ path: join(to, `${name}-${locale}-${colorScheme}.png`), fullPage: true });
+        }
+        await page.context().close();
+      }
+  } finally {
+    await browser.close();
+  }
+}

@@ -1,0 +1,171 @@
+// A command: a button that says what it would do, and does it when the person agrees.
+
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { PreviewAnswer } from '../live/answers.ts';
+import { useLive, useText, useUi } from './context.ts';
+import { DiffView } from './diff-view.tsx';
+
+export interface Command {
+  readonly label: string;
+  /** Path of the API below `/api/v1`. */
+  readonly path: string;
+  readonly body?: object;
+  /** Absent: the command changes nothing that could be shown. */
+  readonly preview?: boolean;
+  /** Path of a diff that is shown with the preview. */
+  readonly diffPath?: string;
+  /** The reason why the command cannot be given now. */
+  readonly impossible?: string | undefined;
+}
+
+export function CommandButton({ command }: { readonly command: Command }): ComponentChildren {
+  const text = useText();
+  const [open, setOpen] = useState(false);
+  const role = useLive().state.hello?.principal.role;
+  const reason = role === 'write' ? command.impossible : text.command.readerMayNot;
+  return (
+    <>
+      <button type="button" disabled={reason !== undefined} title={reason} onClick={() => setOpen(true)}>
+        {command.label}
+      </button>
+      {open && <CommandDialog command={command} close={() => setOpen(false)} />}
+    </>
+  );
+}
+
+type Step =
+  | { readonly step: 'asking' }
+  | { readonly step: 'shown'; readonly preview: PreviewAnswer; readonly diff: string | undefined }
+  | { readonly step: 'doing' }
+  | { readonly step: 'done'; readonly commits: readonly string[] }
+  | { readonly step: 'failed'; readonly message: string };
+
+interface DialogProps {
+  readonly command: Command;
+  readonly close: () => void;
+}
+
+function CommandDialog({ command, close }: DialogProps): ComponentChildren {
+  const text = useText();
+  const { access } = useUi();
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [step, setStep] = useState<Step>({ step: 'asking' });
+  const failed = (error: unknown): void => setStep({ step: 'failed', message: (error as Error).message });
+  useEffect(() => {
+    dialog.current?.showModal();
+    const ask = async (): Promise<void> => {
+      const preview =
+        command.preview === false
+          ? { nodes: [], skipped: [] }
+          : await access.post<PreviewAnswer>(command.path, { ...command.body, dryRun: true });
+      const diff = command.diffPath && (await access.get<{ diff: string }>(command.diffPath)).diff;
+      setStep({ step: 'shown', preview, diff });
+    };
+    ask().catch(failed);
+  }, []);
+  const act = (): void => {
+    setStep({ step: 'doing' });
+    access
+      .post<Moved>(command.path, command.body ?? {})
+      .then((moved) => setStep({ step: 'done', commits: commitsOf(moved) }), failed);
+  };
+  return (
+    <dialog ref={dialog} aria-labelledby="command-title" onClose={close}>
+      <h2 id="command-title">{command.label}</h2>
+      <div role="status">
+        <StepView step={step} previewed={command.preview !== false} />
+      </div>
+      <p class="buttons">
+        <button type="button" onClick={() => dialog.current?.close()}>
+          {step.step === 'done' || step.step === 'failed' ? text.command.close : text.command.cancel}
+        </button>
+        {(step.step === 'shown' || step.step === 'doing') && (
+          <button
+            type="button"
+            class="primary"
+            disabled={step.step === 'doing' || (step.preview.nodes.length === 0 && command.preview !== false)}
+            onClick={act}
+          >
+            {command.label}
+          </button>
+        )}
+      </p>
+    </dialog>
+  );
+}
+
+function StepView({
+  step,
+  previewed,
+}: {
+  readonly step: Step;
+  readonly previewed: boolean;
+}): ComponentChildren {
+  const text = useText();
+  const { access } = useUi();
+  const principal = useLive().state.hello?.principal.name ?? '';
+  switch (step.step) {
+    case 'asking':
+      return <p>{text.command.asking}</p>;
+    case 'doing':
+      return <p>{text.command.doing}</p>;
+    case 'failed':
+      return <p class="trouble">{step.message}</p>;
+    case 'done':
+      return (
+        <p>
+          {text.command.done} {step.commits.length > 0 && <code>{step.commits.slice(0, 3).join(' ')}</code>}
+        </p>
+      );
+    case 'shown':
+      return (
+        <>
+          {previewed && <Preview preview={step.preview} />}
+          {!previewed && <p>{text.command.changesNothing}</p>}
+          {step.diff !== undefined && (
+            <DiffView diff={step.diff} left={text.diff.now} right={text.diff.after} />
+          )}
+          <p>
+            <small>{text.command.by(access.author?.name ?? principal, principal)}</small>
+          </p>
+        </>
+      );
+  }
+}
+
+/** Nodes that a preview names. */
+const MAX_SHOWN = 50;
+
+function Preview({ preview: { nodes, skipped } }: { readonly preview: PreviewAnswer }): ComponentChildren {
+  const text = useText();
+  if (nodes.length + skipped.length === 0) return <p>{text.command.nothing}</p>;
+  return (
+    <>
+      <p>{text.command.would(nodes.length)}</p>
+      <ul class="preview">
+        {nodes.slice(0, MAX_SHOWN).map(({ node, change }) => (
+          <li key={node}>
+            <b>{node}</b> {change}
+          </li>
+        ))}
+        {nodes.length > MAX_SHOWN && <li>{text.command.more(nodes.length - MAX_SHOWN)}</li>}
+        {skipped.slice(0, MAX_SHOWN).map(({ node, reason }) => (
+          <li key={node} class="skipped">
+            <b>{node}</b> {text.command.skipped(reason)}
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+interface Moved {
+  readonly commit?: string;
+  readonly moved?: readonly { readonly commit?: string }[];
+}
+
+function commitsOf(moved: Moved | undefined): string[] {
+  const all = [moved?.commit, ...(moved?.moved ?? []).map(({ commit }) => commit)];
+  return all.flatMap((commit) => commit?.slice(0, 10) ?? []);
+}

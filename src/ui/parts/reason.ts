@@ -1,0 +1,15 @@
+import { factsOf, readReason } from '../../api/reasons/reasons.ts';
+import { useText } from './context.ts';
+
+export interface ReasonWords {
+  readonly title: string;
+  readonly remedy: string | undefined;
+}
+
+/** A code in the person's language: what it means, and what to do. A code that this version does not know is its own title. */
+export function useReason(code: string): ReasonWords {
+  const { reasons } = useText();
+  const facts = factsOf(readReason(code));
+  const [title, remedy] = reasons[code] ?? [facts?.means, facts?.remedy];
+  return { title: title?.replace(/\.$/, '') ?? code, remedy };
+}

@@ -1,0 +1,34 @@
+import { useEffect, useState } from 'preact/hooks';
+import { useUi } from './context.ts';
+
+export interface Asked<T> {
+  /** The newest answer; an answer for another path is forgotten. */
+  readonly value: T | undefined;
+  readonly error: string | undefined;
+}
+
+/**
+ * An answer of the API, asked again when the path or the version changes.
+ * @param path undefined: nothing is asked
+ * @param version anything whose change says that the answer may be another one
+ */
+export function useAnswer<T>(path: string | undefined, version: unknown = ''): Asked<T> {
+  const { access } = useUi();
+  const [asked, set] = useState<Asked<T> & { readonly path: string | undefined }>({
+    path,
+    value: undefined,
+    error: undefined,
+  });
+  useEffect(() => {
+    if (path === undefined) return;
+    const stop = new AbortController();
+    access.get<T>(path, stop.signal).then(
+      (value) => set({ path, value, error: undefined }),
+      (error: unknown) => {
+        if (!stop.signal.aborted) set({ path, value: undefined, error: String((error as Error).message) });
+      },
+    );
+    return () => stop.abort();
+  }, [access, path, version]);
+  return asked.path === path ? asked : { value: undefined, error: undefined };
+}

@@ -1,0 +1,171 @@
+// One node: its NICs beside those on the host, its history, what differs, its files, its last run.
+
+import type { ComponentChildren } from 'preact';
+import { useMemo } from 'preact/hooks';
+import type { LiveNode } from '../../api/live.ts';
+import type { HostAnswer, LogEntry, NodeAnswer } from '../live/answers.ts';
+import { formatPlace } from '../live/place.ts';
+import { nodeCommands } from '../parts/actions.ts';
+import { CommandButton } from '../parts/command-button.tsx';
+import { useLive, useText, useUi } from '../parts/context.ts';
+import { DiffView } from '../parts/diff-view.tsx';
+import { Age, Flags, StateMark } from '../parts/marks.tsx';
+import { useReason } from '../parts/reason.ts';
+import { useAnswer } from '../parts/use-answer.ts';
+import { NicSection } from './nic-section.tsx';
+import { Timeline } from './timeline.tsx';
+
+export function NodeScreen(): ComponentChildren {
+  const text = useText();
+  const { access, place } = useUi();
+  const name = place.subject;
+  const { nodes, complete, hello } = useLive().state;
+  const live = useMemo(() => [...nodes.values()].find(({ node }) => node === name), [nodes, name]);
+  // A node's answers are asked again when its branch, its runs or its drift may have moved.
+  const version = `${live?.desiredCommit} ${live?.appliedCommit} ${live?.lastProcessed} ${live?.drifted} ${live?.state} ${live?.reason} ${live?.paused}`;
+  const path = `/nodes/${encodeURIComponent(name)}`;
+  const node = useAnswer<NodeAnswer>(path, version);
+  const host = useAnswer<HostAnswer>(`${path}/host`, version);
+  const log = useAnswer<readonly LogEntry[]>(`${path}/log?limit=100`, version);
+  const error = node.error ?? host.error ?? log.error;
+  return (
+    <section aria-labelledby="node-title">
+      <p class="crumbs">
+        <a href={formatPlace('fleet')}>{text.fleet.title}</a> /
+      </p>
+      <div class="head">
+        <h1 id="node-title">{name}</h1>
+        {live && <StateMark state={live.state} />}
+        {live && <Flags node={live} />}
+      </div>
+      {live && <Situation live={live} />}
+      {complete && live === undefined && <p class="trouble">{text.node.unknown}</p>}
+      {error !== undefined && <p class="trouble">{error}</p>}
+      {live && node.value && (
+        <p class="buttons">
+          {nodeCommands(text, live, name, hello?.canPause === true || access.pauses).map((command) => (
+            <CommandButton key={command.label} command={command} />
+          ))}
+        </p>
+      )}
+      {node.value && (
+        <NicSection name={name} node={node.value} host={host.value} statuses={live?.interfaces ?? []} />
+      )}
+      {node.value && log.value && <Timeline name={name} tip={node.value.commit} entries={log.value} />}
+      {node.value && <Comparison name={name} tip={node.value.commit} version={version} />}
+      {host.value?.record && <LastRun record={host.value.record} />}
+      {node.value && <Files files={node.value.files} />}
+    </section>
+  );
+}
+
+function Situation({ live }: { readonly live: LiveNode }): ComponentChildren {
+  const text = useText();
+  const { title, remedy } = useReason(live.reason ?? '');
+  if (live.reason === undefined) return null;
+  return (
+    <div class={`card ${live.activity === 'stuck' ? 'bad' : ''}`}>
+      <p>
+        {title} <code class="code">{live.reason}</code>
+      </p>
+      {live.message !== undefined && <p class="words">{live.message}</p>}
+      {live.activity === 'stuck' && remedy !== undefined && (
+        <p class="remedy">
+          <b>{text.attention.todo}</b> {remedy}
+        </p>
+      )}
+    </div>
+  );
+}
+
+interface ComparisonProps {
+  readonly name: string;
+  readonly tip: string;
+  readonly version: string;
+}
+
+/** The difference between the two points that the address names, or between host and desired. */
+function Comparison({ name, tip, version }: ComparisonProps): ComponentChildren {
+  const text = useText();
+  const { place } = useUi();
+  const { from = '', to = tip, compare } = place.query;
+  const path = `/nodes/${encodeURIComponent(name)}/diff`;
+  const host = compare !== 'points';
+  const query = host ? 'host=true' : `to=${to}${from === '' ? '' : `&from=${from}`}`;
+  const { value, error } = useAnswer<{ diff: string }>(`${path}?${query}`, version);
+  return (
+    <section aria-labelledby="diff-title" class="part">
+      <div class="head">
+        <h2 id="diff-title">{text.diff.title}</h2>
+        <div class="filters" role="group" aria-label={text.diff.title}>
+          <a
+            class="choice-link"
+            aria-current={host ? 'true' : undefined}
+            href={formatPlace('node', name, { from, to: place.query['to'] })}
+          >
+            {text.diff.hostAgainstDesired}
+          </a>
+          <a
+            class="choice-link"
+            aria-current={host ? undefined : 'true'}
+            href={formatPlace('node', name, { from, to: place.query['to'], compare: 'points' })}
+          >
+            {text.diff.points(from.slice(0, 8), to.slice(0, 8))}
+          </a>
+        </div>
+      </div>
+      {error !== undefined && <p class="trouble">{error}</p>}
+      {value !== undefined && (
+        <DiffView
+          diff={value.diff}
+          left={host ? text.diff.host : from.slice(0, 8) || text.diff.before}
+          right={host ? text.diff.desired : to.slice(0, 8)}
+        />
+      )}
+    </section>
+  );
+}
+
+function LastRun({ record }: { readonly record: NonNullable<HostAnswer['record']> }): ComponentChildren {
+  const text = useText();
+  const rows: readonly (readonly [string, ComponentChildren])[] = [
+    [text.run.result, record.result],
+    [text.fleet.reason, record.reason],
+    [text.run.message, record.message],
+    [text.run.when, <Age at={record.time * 1000} />],
+    [text.run.attempt, record.attempt],
+    [text.run.job, record.job],
+    [text.run.tried, record.tried && <code>{record.tried.slice(0, 10)}</code>],
+    [text.run.missing, record.missing.join(', ')],
+    [text.run.boot, record.bootId],
+  ];
+  return (
+    <section aria-labelledby="run-title" class="part">
+      <h2 id="run-title">{text.run.title}</h2>
+      <dl class="facts">
+        {rows.flatMap(([label, value]) =>
+          value === undefined || value === ''
+            ? []
+            : [<dt key={label}>{label}</dt>, <dd key={`${label}=`}>{value}</dd>],
+        )}
+      </dl>
+    </section>
+  );
+}
+
+function Files({ files }: { readonly files: Readonly<Record<string, string>> }): ComponentChildren {
+  const text = useText();
+  return (
+    <section aria-labelledby="files-title" class="part">
+      <h2 id="files-title">{text.node.files}</h2>
+      {Object.entries(files).map(([path, content]) => (
+        <details key={path} class="file">
+          <summary>
+            <code>{path}</code>
+          </summary>
+          <pre tabIndex={0}>{content}</pre>
+        </details>
+      ))}
+    </section>
+  );
+}

@@ -1,0 +1,84 @@
+// Nodes that need a person, equal troubles together; and NICs beside those of the host.
+
+import { expect, test } from 'vitest';
+import type { LiveNode } from '../../src/api/live.ts';
+import { factsOf, REASONS, type Reason } from '../../src/api/reasons/reasons.ts';
+import { CONTROLLER_REASONS } from '../../src/api/reasons/controller-reasons.ts';
+import { groupsOf, isTroubled } from '../../src/ui/screens/attention-groups.ts';
+import { nicRows, pictured } from '../../src/ui/screens/nic-rows.ts';
+import { KO_REASONS } from '../../src/ui/text/ko-reasons.ts';
+
+const node = (name: string, more: Partial<LiveNode>): LiveNode => ({
+  attachedNodeId: `i-${name}`,
+  attachedNodeName: name,
+  node: name,
+  state: 'Pending',
+  activity: 'stuck',
+  ...more,
+});
+
+test('nodes with the same trouble are one group, whatever their names, addresses and commits', () => {
+  const drifted = (name: string, mac: string, commit: string): LiveNode =>
+    node(name, {
+      state: 'Failed',
+      reason: 'Drifted' as Reason,
+      message: `multinic0 (${mac}) has MTU 1400 since ${commit}: multinic retry ${name}`,
+    });
+  const groups = groupsOf([
+    node('worker-9', { reason: 'InterfacesMissing' as Reason, message: '02:00:00:00:00:09 is missing' }),
+    drifted('worker-1', '02:00:00:00:00:01', '0123456789'),
+    drifted('worker-10', '02:00:00:00:00:10', 'abcdefabcd'),
+    node('worker-3', { activity: 'moves' }),
+  ]);
+  expect(groups.map(({ reason, words, nodes }) => [reason, words, nodes.length])).toEqual([
+    ['Drifted', 'multinic0 (…) has MTU 1400 since …: multinic retry NODE', 2],
+    ['InterfacesMissing', '… is missing', 1],
+  ]);
+});
+
+test('a node that is tried again for a cause that somebody has to mend is troubled', () => {
+  const tried = node('a', { activity: 'moves', reason: 'NicInUse' as Reason });
+  const waits = node('b', { activity: 'moves', reason: 'Queued' as Reason });
+  const person = node('c', { reason: 'NicInUse' as Reason });
+  expect([tried, waits, person].map(isTroubled)).toEqual([true, false, false]);
+});
+
+const drift = (name: string, message: string): LiveNode =>
+  node(name, { reason: 'Drifted' as Reason, message });
+
+test('another trouble is another group', () => {
+  expect(groupsOf([drift('a1x', 'MTU 1400'), drift('b1x', 'MTU 1300')])).toHaveLength(2);
+});
+
+test('NICs of the host stand beside those that are wanted', () => {
+  const nic = { name: 'multinic0', mac: 'a', address: '192.168.7.130', prefix: 25, mtu: 1500 };
+  const rows = nicRows(
+    [nic, { ...nic, name: 'multinic1', mac: 'b' }],
+    [
+      { ...nic, mtu: 1400 },
+      { ...nic, name: 'multinic2', mac: 'c' },
+    ],
+    [],
+  );
+  expect(rows.map(({ mac, differs, desired, host }) => [mac, [...differs], !desired, !host])).toEqual([
+    ['a', ['mtu'], false, false],
+    ['b', [], false, true],
+    ['c', [], true, false],
+  ]);
+  expect(pictured(rows).map(({ network, mark }) => [network, mark])).toEqual([
+    ['192.168.7.128/25', 'wait'],
+    ['192.168.7.128/25', 'wait'],
+    ['192.168.7.128/25', 'bad'],
+  ]);
+});
+
+test('Korean has words for known codes only, and for each reason of a node that waits for a person', () => {
+  const unknown = Object.keys(KO_REASONS).filter((code) => !(code in REASONS));
+  const lacking = Object.keys(CONTROLLER_REASONS).filter(
+    (code) =>
+      factsOf(code as Reason)?.retry === 'person' &&
+      !(code in KO_REASONS) &&
+      !/^(Nodes|ListIncomplete|NodeFailed|NodeNameTooLong|TreeMismatch|UnknownRenderer)/.test(code),
+  );
+  expect({ unknown, lacking }).toEqual({ unknown: [], lacking: [] });
+});
