@@ -21,7 +21,11 @@ const COMMANDS =
   'local status wait log show diff rollback release retry pause resume rerender confirm validate render backup restore';
 
 /** Runs the CLI in a folder that is no home, with `input` as its standard input. */
-async function multinic(args: readonly string[], input = '', env: Record<string, string> = {}): Promise<Ran> {
+async function multinic(
+  args: readonly string[],
+  input = '',
+  env: Record<string, string | undefined> = {},
+): Promise<Ran> {
   const ended = await execa(process.execPath, [BUNDLE, ...args], {
     cwd: tmpdir(),
     input,
@@ -376,7 +380,7 @@ describe('with a controller', () => {
       expect(ageless((await multinic([...args, ...there])).stdout)).toBe(ageless(await local.run(...args)));
     const env = { MULTINIC_SERVER: origin, MULTINIC_TOKEN_FILE: file };
     // Libraries of colours obey these variables and would colour the output even in a pipe.
-    const coloured = { ...env, CI: 'true', FORCE_COLOR: '1' };
+    const coloured = { ...env, CI: 'true', FORCE_COLOR: '1', NO_COLOR: undefined };
     const painted = await multinic(['status'], '', coloured);
     expect(painted.code).toBe(0);
     expect(ageless(painted.stdout)).toBe(ageless(await local.run('status')));
