@@ -32,15 +32,29 @@ interface Flags extends ConnectionFlags {
 async function pauseByPerson({ client }: Api, path: string, body: string): Promise<object | undefined> {
   const [, name = '', what] = /^\/api\/v1\/nodes\/([^/]+)\/(pause|resume)$/.exec(path) ?? [];
   if (client === undefined || what === undefined) return undefined;
-  const node = decodeURIComponent(name);
-  const { dryRun } = JSON.parse(body) as { readonly dryRun?: boolean };
-  if (dryRun === true) {
+  const asked = readPause(name, body);
+  // The controller refuses what is no request.
+  if (asked === undefined) return undefined;
+  const { node, dryRun } = asked;
+  if (dryRun) {
     const change = what === 'pause' ? 'is paused: commits go on, nothing is applied' : 'is applied again';
     return { dryRun: true, nodes: [{ node, change }], moved: [], skipped: [] };
   }
   const { setPausedByPerson } = await import('../kube/pause.ts');
   await setPausedByPerson(client, { node, paused: what === 'pause' });
   return { node };
+}
+
+function readPause(
+  name: string,
+  body: string,
+): { readonly node: string; readonly dryRun: boolean } | undefined {
+  try {
+    const { dryRun } = JSON.parse(body) as { readonly dryRun?: unknown };
+    return { node: decodeURIComponent(name), dryRun: dryRun === true };
+  } catch {
+    return undefined;
+  }
 }
 
 /** A token for a cluster's store is valid for ten minutes. */

@@ -111,10 +111,10 @@ function hostTreeRoute({ hostTrees }: ControllerContext): Route {
   };
 }
 
-/** Starts a pass after each command that changes something. */
-function commandRoutes({ commands, passTrigger, log }: ControllerContext): Route[] {
+/** Makes the routes of commands. A pass starts after each command that changes something. */
+function commandRoute({ passTrigger, log }: Pick<ControllerContext, 'passTrigger' | 'log'>) {
   const turns = new NodeTurns();
-  const command = <T extends { author?: z.infer<typeof Author> | undefined }>(
+  return <T extends CommandBody>(
     pattern: string,
     schema: z.ZodType<T>,
     act: (node: string, body: T, by: Requester) => Promise<unknown>,
@@ -125,16 +125,28 @@ function commandRoutes({ commands, passTrigger, log }: ControllerContext): Route
     handle: async (call) => {
       const body = schema.parse(call.body ?? {});
       const { node = '' } = call.params;
+      const { dryRun = false } = body;
       const by = requester(call, body.author);
       const result = await turns.of(node, () => act(node, body, by));
+      const who = { author: by.name, principal: by.principal };
       log.info(
-        { command: pattern, ...(node !== '' && { node }), author: by.name, principal: by.principal },
+        { command: pattern, ...(node !== '' && { node }), ...who, ...(dryRun && { dryRun }) },
         'command',
       );
-      passTrigger.fire();
+      if (!dryRun) passTrigger.fire();
       return result;
     },
   });
+}
+
+interface CommandBody {
+  readonly author?: z.infer<typeof Author> | undefined;
+  readonly dryRun?: boolean;
+}
+
+function commandRoutes(context: ControllerContext): Route[] {
+  const { commands } = context;
+  const command = commandRoute(context);
   return [
     command('/observe', ObserveBody, (_, { nodes, all }) => commands.observe(all ? [] : nodes)),
     command('/nodes/:node/accept', AcceptBody, (node, { drift, yes: mayRemoveAll, dryRun }, by) =>

@@ -6,7 +6,7 @@ import { mainEntry, type HistoryEntry } from '../history/main-history.ts';
 import { MAIN } from '../history/refs.ts';
 import { changedNodes } from '../mirror/main-branch.ts';
 import { nodeIdKey } from '../network/text.ts';
-import type { Oid, Reader } from '../store/model/store-port.ts';
+import type { Commit, Oid, Reader } from '../store/model/store-port.ts';
 import type { Snapshot } from './config-status.ts';
 
 export interface ChangeReport extends HistoryEntry {
@@ -39,12 +39,16 @@ export async function changeReport(
   const named = await changedNodes(reader, commit);
   const groups = new Map<string, { node: string; commit: Oid }[]>();
   const movedOn: string[] = [];
+  const followsLater = async (spec: Commit | undefined): Promise<boolean> => {
+    const later = spec && oidTrailer(spec, TRAILER.mainCommit);
+    return later !== undefined && (await reader.isAncestor(oid, later));
+  };
   for (const [node, { base, node: identity }] of snapshot?.report.branches ?? []) {
     const spec = base.commit;
     if (spec !== undefined && oidTrailer(spec, TRAILER.mainCommit) === oid) {
       const change = withoutAddresses(spec.subject.replace(`${node}: `, ''));
       groups.set(change, [...(groups.get(change) ?? []), { node, commit: spec.oid }]);
-    } else if (named.has(nodeIdKey(identity.nodeId))) movedOn.push(node);
+    } else if (named.has(nodeIdKey(identity.nodeId)) && (await followsLater(spec))) movedOn.push(node);
   }
   return {
     ...mainEntry(commit),

@@ -39,6 +39,8 @@ export interface CommandsOptions {
     readonly failedNodes: readonly string[];
     /** Nodes whose repair waits for a confirmation; undefined: repairs are not stopped. */
     readonly waitingRepairs: readonly string[] | undefined;
+    /** Nodes that wait because a change was stopped. */
+    waitingFor(change: Oid): readonly string[];
   };
   readonly observed: Pick<ObservedHosts, 'ask'>;
   /** Milliseconds since 1970. */
@@ -311,6 +313,8 @@ export class Commands {
           { data: { target } },
         );
       }
+      if (dryRun && wanted !== undefined)
+        return previewOfEach(this.#reporter.waitingFor(wanted), 'follows the change');
       if (dryRun) return previewOfEach(nodes ?? [], 'loses all its interfaces');
       const batch = new Batch();
       const mark = batch.commit({

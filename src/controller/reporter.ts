@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { checkpoint } from '../api/checkpoint.ts';
 import { MultinicError } from '../api/errors.ts';
 import type { ConfigStatus } from '../api/status.ts';
+import { oidTrailer, TRAILER } from '../history/commit-format.ts';
 import type { MirrorEvent } from '../mirror/branch-writer.ts';
 import type { Oid } from '../store/model/store-port.ts';
 import { configStatuses, nodeViews, type Snapshot } from './config-status.ts';
@@ -66,6 +67,16 @@ export class Reporter {
     if (this.#snapshot?.repairs?.stopped !== true) return undefined;
     const decisions = [...this.#snapshot.decisions];
     return decisions.flatMap(([node, each]) => (!each.due && each.reason === 'RepairsStopped' ? [node] : []));
+  }
+
+  /** Nodes that wait because a change was stopped. @param change commit of main */
+  waitingFor(change: Oid): readonly string[] {
+    const { decisions, report } = this.#snapshot ?? {};
+    return [...(decisions ?? [])].flatMap(([node, each]) => {
+      const spec = report?.branches.get(node)?.base.commit;
+      const waits = !each.due && each.reason === 'ChangeStopped';
+      return waits && spec !== undefined && oidTrailer(spec, TRAILER.mainCommit) === change ? [node] : [];
+    });
   }
 
   /** Failure of the newest pass (a full disk), in words for people; undefined if the pass succeeded. */

@@ -21,8 +21,10 @@ export interface HistoryEntry {
   readonly principal?: string;
   /** `group/namespace/name` */
   readonly config?: string;
-  /** Nodes that a push moved. */
+  /** Nodes that a push moved, some of them. */
   readonly nodes?: readonly string[];
+  /** Number of nodes that a push moved. */
+  readonly nodeCount?: number;
 }
 
 export interface HistoryQuery {
@@ -43,27 +45,52 @@ export interface History {
 }
 
 /** Number of commits of each branch that one search reads. */
-const LOOK_BACK = 5_000;
+const LOOK_BACK = 2_000;
+/** Number of commits that are read together. */
+const PAGE = 100;
+/** Number of nodes that the entry of a push names. */
+const NAMED_NODES = 20;
 
 export async function searchHistory(reader: Reader, query: HistoryQuery): Promise<History> {
   const [main, audit] = await Promise.all([reader.ref(MAIN), reader.ref(AUDIT_REF)]);
-  const log = async (tip: Oid | undefined, limit: number): Promise<Commit[]> =>
-    tip === undefined ? [] : reader.log(tip, { firstParent: true, limit });
-  const narrow = query.author ?? query.config ?? query.since ?? query.until;
-  const limit = narrow === undefined ? query.limit + 1 : LOOK_BACK;
-  const [changes, pushes] = await Promise.all([log(main, limit), log(audit, limit)]);
-  const found = [
-    ...changes.filter(({ parents }) => parents.length > 0).map(mainEntry),
-    ...pushes.filter(({ parents }) => parents.length > 0).map(pushEntry),
-  ].filter((entry) => passes(entry, query));
-  const entries = found.toSorted((a, b) => b.time - a.time);
-  const ends = [changes, pushes].flatMap((list) =>
-    list.length === limit ? (list.at(-1)?.committer.time ?? []) : [],
-  );
-  const shown = entries.slice(0, query.limit);
-  const cut = entries.length > shown.length ? [shown.at(-1)!.time] : [];
-  const searchedTo = Math.max(...ends, ...cut);
-  return { entries: shown, ...(Number.isFinite(searchedTo) && { searchedTo }) };
+  const changes = await searchBranch(reader, main, changeEntry, query);
+  const pushes = await searchBranch(reader, audit, pushEntry, query);
+  const found = [...changes.found, ...pushes.found].toSorted((a, b) => b.time - a.time);
+  const entries = found.slice(0, query.limit);
+  const ends = [changes.searchedTo, pushes.searchedTo].flatMap((time) => time ?? []);
+  if (found.length > entries.length) ends.push(entries.at(-1)!.time);
+  return { entries, ...(ends.length > 0 && { searchedTo: Math.max(...ends) }) };
+}
+
+/** Entries of a branch, newest first: as many as are asked for, or those among the newest commits. */
+async function searchBranch(
+  reader: Reader,
+  tip: Oid | undefined,
+  entryOf: (commit: Commit) => HistoryEntry | undefined,
+  query: HistoryQuery,
+): Promise<{ readonly found: readonly HistoryEntry[]; readonly searchedTo?: number }> {
+  const found: HistoryEntry[] = [];
+  let next = tip;
+  let oldest = 0;
+  for (let read = 0; next !== undefined && read < LOOK_BACK; read += PAGE) {
+    const page: Commit[] = await reader.log(next, { firstParent: true, limit: PAGE });
+    for (const commit of page) {
+      oldest = commit.committer.time;
+      // Commit times of a branch never go back.
+      if (query.since !== undefined && oldest < query.since) return { found };
+      const entry = entryOf(commit);
+      if (entry === undefined || !passes(entry, query)) continue;
+      if (found.length === query.limit) return { found, searchedTo: found.at(-1)!.time };
+      found.push(entry);
+    }
+    next = page.at(-1)?.parents[0];
+  }
+  return { found, ...(next !== undefined && { searchedTo: oldest }) };
+}
+
+/** @returns undefined for the first commit of main, which is empty */
+function changeEntry(commit: Commit): HistoryEntry | undefined {
+  return commit.parents.length === 0 ? undefined : mainEntry(commit);
 }
 
 /** A commit of main. */
@@ -86,18 +113,19 @@ export function mainEntry(commit: Commit): HistoryEntry {
 
 function pushEntry(record: Commit): HistoryEntry {
   const principal = trailer(record, 'Principal');
+  const nodes = pushedBranches(record).flatMap(({ ref }) => nodeOfRef(ref) ?? []);
   return {
     kind: 'push',
     commit: record.oid,
     time: record.committer.time,
     subject: record.subject,
     ...(principal !== undefined && { principal }),
-    nodes: pushedBranches(record).flatMap(({ ref }) => nodeOfRef(ref) ?? []),
+    nodes: nodes.slice(0, NAMED_NODES),
+    nodeCount: nodes.length,
   };
 }
 
-function passes(entry: HistoryEntry, { author, config, since, until }: HistoryQuery): boolean {
-  if (since !== undefined && entry.time < since) return false;
+function passes(entry: HistoryEntry, { author, config, until }: HistoryQuery): boolean {
   if (until !== undefined && entry.time > until) return false;
   if (config !== undefined && entry.config !== config) return false;
   if (author === undefined) return true;

@@ -192,7 +192,12 @@ export async function diff(
     from === undefined
       ? ((await reader.commit(target)).parents[0] ?? null)
       : await commitOf(reader, node, from);
-  return reader.diff(source, target);
+  const outcomes = await reader.ref(outcomeRef(node));
+  const isOutcome = async (commit: Oid | null): Promise<boolean> =>
+    commit !== null && outcomes !== undefined && !(await reader.isAncestor(commit, tip));
+  // A record of the host has files of the host only.
+  const mixed = (await isOutcome(source)) || (await isOutcome(target));
+  return reader.diff(source, target, mixed ? [`:(exclude)${NODE_FILE}`] : []);
 }
 
 /** The principal who pushed a commit; undefined if no recorded push brought it. */

@@ -278,6 +278,7 @@ export async function startMirror(
   const reporter = {
     failedNodes: [],
     waitingRepairs: undefined,
+    waitingFor: () => [],
     get waitingRemovals() {
       const main = running.seen;
       return main === undefined ? undefined : { main, nodes: new Set(inventory.map(({ name }) => name)) };
