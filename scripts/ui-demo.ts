@@ -16,14 +16,32 @@ import {
 } from '../test/support/demo-home.ts';
 import { startUi } from '../test/support/ui.ts';
 
-const SHOTS = [
-  ['attention', '#/attention', 1280],
-  ['fleet', '#/fleet', 1280],
-  ['node', `#/node/${demoNode(FATES.drifted[0])}`, 1280],
-  ['history', '#/history', 1280],
-  ['attention-narrow', '#/attention', 360],
-  ['node-narrow', `#/node/${demoNode(FATES.drifted[0])}`, 360],
-] as const;
+interface Shot {
+  readonly name: string;
+  readonly hash: string;
+  readonly width: number;
+  /** Is clicked first. */
+  readonly click?: string;
+}
+
+const DRIFTED = `#/node/${demoNode(FATES.drifted[0])}`;
+/** A link to a change, in the history. */
+const CHANGE = '.timeline a';
+const ROLLBACK = '.timeline button:enabled';
+const SHOTS: readonly Shot[] = [
+  { name: 'attention', hash: '#/attention', width: 1280 },
+  { name: 'fleet', hash: '#/fleet', width: 1280 },
+  { name: 'node', hash: DRIFTED, width: 1280 },
+  { name: 'change', hash: '#/history', width: 1280, click: CHANGE },
+  { name: 'history', hash: '#/history', width: 1280 },
+  { name: 'rollback', hash: `#/node/${demoNode(1)}`, width: 1280, click: ROLLBACK },
+  { name: 'attention-narrow', hash: '#/attention', width: 360 },
+  { name: 'fleet-narrow', hash: '#/fleet', width: 360 },
+  { name: 'node-narrow', hash: DRIFTED, width: 360 },
+  { name: 'change-narrow', hash: '#/history', width: 360, click: CHANGE },
+  { name: 'history-narrow', hash: '#/history', width: 360 },
+  { name: 'rollback-narrow', hash: `#/node/${demoNode(1)}`, width: 360, click: ROLLBACK },
+];
 
 const PROGRAM = 'dist/multinic.js';
 const [option, folder] = process.argv.slice(2);
@@ -85,11 +103,14 @@ async function screenshots(to: string): Promise<void> {
       for (const colorScheme of ['light', 'dark'] as const) {
         await using ui = await startUi(dir);
         const { page } = await openUi(browser, ui, { locale, colorScheme });
-        for (const [name, hash, width] of SHOTS) {
+        for (const { name, hash, width, click } of SHOTS) {
           await page.setViewportSize({ width, height: 860 });
           await page.evaluate(`location.hash = '${hash}'`);
-          await pause(1_000);
+          await pause(700);
+          if (click !== undefined) await page.locator(click).first().click();
+          await pause(700);
           await page.screenshot({ path: join(to, `${name}-${locale}-${colorScheme}.png`), fullPage: true });
+          if (await page.getByRole('dialog').isVisible()) await page.keyboard.press('Escape');
         }
         await page.context().close();
       }

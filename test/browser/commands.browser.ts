@@ -1,6 +1,8 @@
 // Commands in the web UI: what they show before they act, whom their commits name, and who may not give them.
 
 import { randomBytes } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LocalRun, NODES } from '../support/local.ts';
@@ -17,7 +19,7 @@ let page: Page;
 let said: readonly string[];
 
 beforeAll(async () => {
-  [local, browser] = await Promise.all([LocalRun.start(), launchBrowser()]);
+  [local, browser] = await Promise.all([LocalRun.start({ args: ['--drift', 'report'] }), launchBrowser()]);
   ui = await startUi(local.dir);
   ({ page, said } = await openUi(browser, ui));
 });
@@ -94,6 +96,45 @@ test('the keyboard alone opens a node and pauses it', async () => {
   await expectShown(page.getByText('paused', { exact: true }));
 });
 
+test('a drift is accepted as the person saw it, after its difference was shown', async () => {
+  const file = join(local.hostRoot(NODES[0]), 'etc/netplan/90-multinic0.yaml');
+  const text = await readFile(file, 'utf8');
+  await writeFile(file, text.replace('mtu: 1500', `mtu: 1420 # ${SCRIPT}`));
+  await local.run('observe', NODES[0]);
+  await go(`#/node/${NODES[0]}`);
+  await page.getByRole('button', { name: 'Accept what is on the host' }).click();
+  const dialog = page.getByRole('dialog');
+  await expectShown(dialog.getByText('multinic0 mtu 1500 -> 1420'));
+  await expectShown(dialog.getByText(`mtu: 1420 # ${SCRIPT}`));
+  expect(await dialog.getByText('node.yaml').count()).toBe(0);
+  const accepted = page.waitForRequest((request) => request.url().endsWith('/accept'));
+  await dialog.getByRole('button', { name: 'Accept what is on the host' }).click();
+  expect((await accepted).postDataJSON()).toMatchObject({ drift: expect.stringMatching(/^[0-9a-f]{40}$/) });
+  await expectShown(dialog.getByText('Done.'));
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  await page.getByText('etc/netplan/90-multinic0.yaml', { exact: true }).last().click();
+  await expectShown(page.locator('pre').filter({ hasText: SCRIPT }));
+  expect(await page.locator('img').count()).toBe(0);
+});
+
+test('a rollback that takes all interfaces away asks once more', async () => {
+  await go(`#/node/${NODES[2]}`);
+  await page
+    .getByRole('button', { name: /^Roll back to/ })
+    .last()
+    .click();
+  const dialog = page.getByRole('dialog');
+  await expectShown(dialog.getByText(/all its interfaces/));
+  const before = (await local.node(NODES[2])).desiredCommit;
+  await dialog.getByRole('button', { name: /^Roll back to/ }).click();
+  await expectShown(dialog.getByText('The node would lose all its interfaces.'));
+  expect((await local.node(NODES[2])).desiredCommit).toBe(before);
+  await dialog.getByRole('button', { name: 'Take all interfaces away' }).click();
+  await expectShown(dialog.getByText('Done.'));
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  await expectShown(page.getByText('No NIC is wanted on this node.'));
+});
+
 test('text of strangers is shown as text', async () => {
   const copy = await local.clone();
   await copy.git('switch', `node/${NODES[2]}`);
@@ -102,8 +143,21 @@ test('text of strangers is shown as text', async () => {
   await go(`#/node/${NODES[2]}`);
   await expectShown(page.getByText(`subject ${SCRIPT}`));
   expect(await page.locator('img').count()).toBe(0);
+  await local.editConfig((spec) => {
+    spec.nodeConfigs[1]!.interfaces![0]!.address = SCRIPT;
+    spec.nodeConfigs.push({ attachedNodeId: SCRIPT, attachedNodeName: SCRIPT, interfaces: [] });
+  });
+  await go('#/attention');
+  await expectShown(page.getByText(`nodeConfigs[1].interfaces[0].address: is "${SCRIPT}"`));
+  expect(await page.locator('img').count()).toBe(0);
+  await go('#/fleet');
+  await expectShown(page.getByRole('row', { name: `nodeConfigs[3].attachedNodeId: is "${SCRIPT}"` }));
+  expect(await page.locator('img').count()).toBe(0);
   await go('#/history');
-  await page.getByRole('heading', { level: 1, name: 'History' }).waitFor();
+  await page
+    .getByText(/pushes/)
+    .first()
+    .waitFor();
   expect(await page.locator('img').count()).toBe(0);
   expect(said.filter((line) => /alert|Content Security/.test(line))).toEqual([]);
 });

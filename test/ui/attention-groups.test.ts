@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { LiveNode } from '../../src/api/live.ts';
 import { factsOf, REASONS, type Reason } from '../../src/api/reasons/reasons.ts';
 import { CONTROLLER_REASONS } from '../../src/api/reasons/controller-reasons.ts';
-import { groupsOf, isTroubled } from '../../src/ui/screens/attention-groups.ts';
+import { groupsOf, isTroubled, withoutCommand } from '../../src/ui/screens/attention-groups.ts';
 import { nicRows, pictured } from '../../src/ui/screens/nic-rows.ts';
 import { KO_REASONS } from '../../src/ui/text/ko-reasons.ts';
 
@@ -45,6 +45,28 @@ test('a node that is tried again for a cause that somebody has to mend is troubl
 
 const drift = (name: string, message: string): LiveNode =>
   node(name, { reason: 'Drifted' as Reason, message });
+
+test('the same difference is one group, wherever the files of the systems stand', () => {
+  const files = [
+    'etc/netplan/90-multinic0.yaml',
+    'etc/sysconfig/network-scripts/ifcfg-multinic0',
+    'etc/NetworkManager/system-connections/multinic0.nmconnection',
+  ];
+  const nodes = files.map((file, index) => drift(`worker-${index}`, `${file} was changed: mtu 1400`));
+  expect(groupsOf(nodes)).toMatchObject([{ words: 'multinic0 was changed: mtu 1400' }]);
+  expect(
+    groupsOf([
+      drift('a1x', `${files[0]} was changed`),
+      drift('b1x', 'etc/netplan/91-multinic1.yaml was changed'),
+    ]),
+  ).toHaveLength(2);
+});
+
+test.each([
+  ['mtu 1400 instead of mtu 1500: multinic retry a puts it right', 'mtu 1400 instead of mtu 1500'],
+  ['it has no multinic0; attach it', 'it has no multinic0; attach it'],
+  ['is "x"; write an address: its prefix in cidr', 'is "x"; write an address: its prefix in cidr'],
+])('%s ends with a command, or not', (message, words) => expect(withoutCommand(message)).toBe(words));
 
 test('another trouble is another group', () => {
   expect(groupsOf([drift('a1x', 'MTU 1400'), drift('b1x', 'MTU 1300')])).toHaveLength(2);

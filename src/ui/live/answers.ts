@@ -41,6 +41,10 @@ export interface HostAnswer {
   readonly unreadable?: string;
 }
 
+export interface DriftAnswer {
+  readonly commit: string;
+}
+
 export interface LogEntry {
   readonly commit: string;
   readonly time: number;
@@ -65,6 +69,7 @@ export interface HistoryEntry {
   readonly principal?: string;
   readonly config?: string;
   readonly nodes?: readonly string[];
+  readonly nodeCount?: number;
 }
 
 export interface HistoryAnswer {

@@ -4,16 +4,40 @@ import type { LiveNode } from '../../api/live.ts';
 import type { Texts } from '../text/en.ts';
 import type { Command } from './command-button.tsx';
 
-/** Commands for a node in its present state. @param canPause whether the home may pause nodes */
-export function nodeCommands(text: Texts, live: LiveNode, node: string, canPause: boolean): Command[] {
+export interface NodeFacts {
+  readonly live: LiveNode;
+  /** Commit of the node's branch. */
+  readonly tip: string;
+  /** Commit of the drift that the person sees. */
+  readonly drift: string | undefined;
+  /** Whether the home may pause nodes. */
+  readonly canPause: boolean;
+}
+
+/** Commands for a node in its present state. */
+export function nodeCommands(text: Texts, node: string, facts: NodeFacts): Command[] {
+  const { live, tip, drift, canPause } = facts;
   const path = `/nodes/${encodeURIComponent(node)}`;
   const { command } = text;
   const pausing = live.paused ? 'resume' : 'pause';
   return [
-    { label: command.retry, path: `${path}/retry` },
+    {
+      label: command.retry,
+      path: `${path}/retry`,
+      ...(live.drifted && { diffPath: `${path}/diff?host=true` }),
+    },
     { label: command.observe, path: '/observe', body: { nodes: [node] }, preview: false },
     ...(live.held ? [{ label: command.release, path: `${path}/release` }] : []),
-    ...(live.drifted ? [{ label: command.accept, path: `${path}/accept` }] : []),
+    ...(drift === undefined
+      ? []
+      : [
+          {
+            label: command.accept,
+            path: `${path}/accept`,
+            body: { drift },
+            diffPath: `${path}/diff?from=${tip}&to=${drift}`,
+          },
+        ]),
     ...(live.reason === 'NeedsConfirm' || live.reason === 'Diverged' || live.reason === 'RecordDiffers'
       ? [{ label: command.takeOver, path: '/confirm', body: { target: node } }]
       : []),

@@ -3,6 +3,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { PreviewAnswer } from '../live/answers.ts';
+import { ApiError } from '../live/api-access.ts';
 import { useLive, useText, useUi } from './context.ts';
 import { DiffView } from './diff-view.tsx';
 
@@ -38,8 +39,12 @@ type Step =
   | { readonly step: 'asking' }
   | { readonly step: 'shown'; readonly preview: PreviewAnswer; readonly diff: string | undefined }
   | { readonly step: 'doing' }
-  | { readonly step: 'done'; readonly commits: readonly string[] }
+  | { readonly step: 'done'; readonly commits: readonly string[]; readonly skipped: Skipped }
+  /** The command takes all interfaces of the node away: the person has to say so once more. */
+  | { readonly step: 'takesAll' }
   | { readonly step: 'failed'; readonly message: string };
+
+type Skipped = PreviewAnswer['skipped'];
 
 interface DialogProps {
   readonly command: Command;
@@ -51,7 +56,12 @@ function CommandDialog({ command, close }: DialogProps): ComponentChildren {
   const { access } = useUi();
   const dialog = useRef<HTMLDialogElement>(null);
   const [step, setStep] = useState<Step>({ step: 'asking' });
-  const failed = (error: unknown): void => setStep({ step: 'failed', message: (error as Error).message });
+  const failed = (error: unknown): void =>
+    setStep(
+      error instanceof ApiError && error.code === 'TakesAllInterfaces'
+        ? { step: 'takesAll' }
+        : { step: 'failed', message: (error as Error).message },
+    );
   useEffect(() => {
     dialog.current?.showModal();
     const ask = async (): Promise<void> => {
@@ -64,11 +74,14 @@ function CommandDialog({ command, close }: DialogProps): ComponentChildren {
     };
     ask().catch(failed);
   }, []);
-  const act = (): void => {
+  const act = (more: object = {}): void => {
     setStep({ step: 'doing' });
     access
-      .post<Moved>(command.path, command.body ?? {})
-      .then((moved) => setStep({ step: 'done', commits: commitsOf(moved) }), failed);
+      .post<Moved | undefined>(command.path, { ...command.body, ...more })
+      .then(
+        (moved) => setStep({ step: 'done', commits: commitsOf(moved), skipped: moved?.skipped ?? [] }),
+        failed,
+      );
   };
   return (
     <dialog ref={dialog} aria-labelledby="command-title" onClose={close}>
@@ -85,9 +98,14 @@ function CommandDialog({ command, close }: DialogProps): ComponentChildren {
             type="button"
             class="primary"
             disabled={step.step === 'doing' || (step.preview.nodes.length === 0 && command.preview !== false)}
-            onClick={act}
+            onClick={() => act()}
           >
             {command.label}
+          </button>
+        )}
+        {step.step === 'takesAll' && (
+          <button type="button" class="danger" onClick={() => act({ yes: true })}>
+            {text.command.takeAll}
           </button>
         )}
       </p>
@@ -110,13 +128,22 @@ function StepView({
       return <p>{text.command.asking}</p>;
     case 'doing':
       return <p>{text.command.doing}</p>;
+    case 'takesAll':
+      return <p class="trouble">{text.command.takesAll}</p>;
     case 'failed':
       return <p class="trouble">{step.message}</p>;
     case 'done':
       return (
-        <p>
-          {text.command.done} {step.commits.length > 0 && <code>{step.commits.slice(0, 3).join(' ')}</code>}
-        </p>
+        <>
+          <p>
+            {text.command.done} {step.commits.length > 0 && <code>{step.commits.slice(0, 3).join(' ')}</code>}
+          </p>
+          {step.skipped.length > 0 && (
+            <ul class="preview">
+              <SkippedNodes skipped={step.skipped} />
+            </ul>
+          )}
+        </>
       );
     case 'shown':
       return (
@@ -142,7 +169,7 @@ function Preview({ preview: { nodes, skipped } }: { readonly preview: PreviewAns
   if (nodes.length + skipped.length === 0) return <p>{text.command.nothing}</p>;
   return (
     <>
-      <p>{text.command.would(nodes.length)}</p>
+      <p>{nodes.length === 0 ? text.command.nothing : text.command.would(nodes.length)}</p>
       <ul class="preview">
         {nodes.slice(0, MAX_SHOWN).map(({ node, change }) => (
           <li key={node}>
@@ -150,12 +177,22 @@ function Preview({ preview: { nodes, skipped } }: { readonly preview: PreviewAns
           </li>
         ))}
         {nodes.length > MAX_SHOWN && <li>{text.command.more(nodes.length - MAX_SHOWN)}</li>}
-        {skipped.slice(0, MAX_SHOWN).map(({ node, reason }) => (
-          <li key={node} class="skipped">
-            <b>{node}</b> {text.command.skipped(reason)}
-          </li>
-        ))}
+        <SkippedNodes skipped={skipped} />
       </ul>
+    </>
+  );
+}
+
+function SkippedNodes({ skipped }: { readonly skipped: Skipped }): ComponentChildren {
+  const text = useText();
+  return (
+    <>
+      {skipped.slice(0, MAX_SHOWN).map(({ node, reason }) => (
+        <li key={node} class="skipped">
+          <b>{node}</b> {text.command.skipped(reason)}
+        </li>
+      ))}
+      {skipped.length > MAX_SHOWN && <li>{text.command.more(skipped.length - MAX_SHOWN)}</li>}
     </>
   );
 }
@@ -163,6 +200,7 @@ function Preview({ preview: { nodes, skipped } }: { readonly preview: PreviewAns
 interface Moved {
   readonly commit?: string;
   readonly moved?: readonly { readonly commit?: string }[];
+  readonly skipped?: Skipped;
 }
 
 function commitsOf(moved: Moved | undefined): string[] {

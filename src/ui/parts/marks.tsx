@@ -49,14 +49,20 @@ export function CommitId({ commit }: { readonly commit: string | undefined }): C
   );
 }
 
-/** @param at milliseconds since 1970 */
-export function Age({ at }: { readonly at: number | undefined }): ComponentChildren {
+interface AgeProps {
+  /** Milliseconds since 1970. */
+  readonly at: number | undefined;
+  /** Says that it is an age, where no column does. */
+  readonly ago?: boolean;
+}
+
+export function Age({ at, ago = false }: AgeProps): ComponentChildren {
   const text = useText();
   const now = useNow(10_000);
   if (at === undefined) return <span class="none">–</span>;
   return (
     <time dateTime={new Date(at).toISOString()} title={new Date(at).toLocaleString()}>
-      {ageText(now - at, text)}
+      {ago ? text.time.ago(ageText(now - at, text)) : ageText(now - at, text)}
     </time>
   );
 }

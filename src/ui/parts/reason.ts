@@ -6,10 +6,17 @@ export interface ReasonWords {
   readonly remedy: string | undefined;
 }
 
-/** A code in the person's language: what it means, and what to do. A code that this version does not know is its own title. */
-export function useReason(code: string): ReasonWords {
+/**
+ * A code in the person's language: what it means, and what to do. A code that this version does not know is its own
+ * title.
+ * @param node the node that the remedy is for
+ */
+export function useReason(code: string, node?: string): ReasonWords {
   const { reasons } = useText();
   const facts = factsOf(readReason(code));
   const [title, remedy] = reasons[code] ?? [facts?.means, facts?.remedy];
-  return { title: title?.replace(/\.$/, '') ?? code, remedy };
+  return {
+    title: title?.replace(/\.$/, '') ?? code,
+    remedy: node === undefined ? remedy : remedy?.replaceAll('NODE', node),
+  };
 }

@@ -7,15 +7,13 @@ interface Props<T> {
   readonly rows: readonly T[];
   readonly rowHeight: number;
   readonly draw: (row: T, index: number) => ComponentChildren;
-  /** Number of columns, of the empty rows above and below. */
-  readonly columns: number;
 }
 
 /** Rows drawn beyond each edge, so that a short move of the wheel finds them there. */
 const BEYOND = 12;
 
 /** A `tbody` for a table whose page scrolls. All rows have one height. */
-export function VirtualRows<T>({ rows, rowHeight, draw, columns }: Props<T>): ComponentChildren {
+export function VirtualRows<T>({ rows, rowHeight, draw }: Props<T>): ComponentChildren {
   const body = useRef<HTMLTableSectionElement>(null);
   const [[first, last], setRange] = useState<readonly [number, number]>([0, 60]);
   useLayoutEffect(() => {
@@ -38,18 +36,19 @@ export function VirtualRows<T>({ rows, rowHeight, draw, columns }: Props<T>): Co
   const below = Math.max(0, rows.length - from - shown.length);
   return (
     <tbody ref={body}>
-      <Gap height={from * rowHeight} columns={columns} />
+      <Gap height={from * rowHeight} />
       {shown.map((row, index) => draw(row, from + index))}
-      <Gap height={below * rowHeight} columns={columns} />
+      <Gap height={below * rowHeight} />
     </tbody>
   );
 }
 
-function Gap({ height, columns }: { readonly height: number; readonly columns: number }): ComponentChildren {
+/** One cell: a cell over all columns would bring back those that a narrow screen leaves out. */
+function Gap({ height }: { readonly height: number }): ComponentChildren {
   if (height === 0) return null;
   return (
     <tr aria-hidden="true" class="gap">
-      <td colSpan={columns} style={{ height: `${height}px` }} />
+      <td style={{ height: `${height}px` }} />
     </tr>
   );
 }

@@ -14,6 +14,9 @@ export interface AttentionGroup {
 
 const COMMIT = /\b[0-9a-f]{10,40}\b/g;
 const MAC = /\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b/gi;
+/** A managed file, whose place and form depend on the system of the node. */
+const FILE =
+  /\betc\/(?:netplan\/9\d-|sysconfig\/network-scripts\/ifcfg-|NetworkManager\/system-connections\/)(multinic\d+)(?:\.yaml|\.nmconnection)?/g;
 const IPV4 = /\b\d{1,3}(?:\.\d{1,3}){3}\b/g;
 
 /**
@@ -57,10 +60,15 @@ function isFailed({ nodes }: Pick<AttentionGroup, 'nodes'>): boolean {
   return nodes[0]?.state === 'Failed';
 }
 
-/** A node's message with its own name, its addresses and commits left out: the same for nodes with the same trouble. */
+/** A node's message with its own name, its addresses, commits and places of files left out: the same for equal troubles. */
 export function commonWords(node: LiveNode): string {
   let words = node.message ?? '';
   for (const name of new Set([labelOf(node), node.attachedNodeName, node.attachedNodeId]))
     if (name.length > 2) words = words.replaceAll(name, 'NODE');
-  return words.replaceAll(MAC, '…').replaceAll(IPV4, '…').replaceAll(COMMIT, '…');
+  return words.replaceAll(FILE, '$1').replaceAll(MAC, '…').replaceAll(IPV4, '…').replaceAll(COMMIT, '…');
+}
+
+/** A message without the command that it ends with: the screen has the remedy beside it. */
+export function withoutCommand(message: string): string {
+  return message.replace(/[:;] multinic [a-z]+ [^:;]*$/, '');
 }

@@ -7,7 +7,7 @@ import { formatPlace } from '../live/place.ts';
 import { CommandButton, type Command } from '../parts/command-button.tsx';
 import { useLive, useText } from '../parts/context.ts';
 import { useReason } from '../parts/reason.ts';
-import { groupsOf, isTroubled, type AttentionGroup } from './attention-groups.ts';
+import { groupsOf, isTroubled, withoutCommand, type AttentionGroup } from './attention-groups.ts';
 import { labelOf } from './fleet-filter.ts';
 
 export function AttentionScreen(): ComponentChildren {
@@ -78,9 +78,13 @@ const FIRST = 12;
 
 function Group({ group }: { readonly group: AttentionGroup }): ComponentChildren {
   const text = useText();
-  const { title, remedy } = useReason(group.reason);
+  const [first] = group.nodes;
+  const only = group.nodes.length === 1 ? first : undefined;
+  const { title, remedy } = useReason(group.reason, only && labelOf(only));
+  // The message of one node has its addresses too.
+  const words = only?.message ?? group.words;
   const commands = groupCommands(group, text);
-  const failed = group.nodes[0]?.state === 'Failed';
+  const failed = first?.state === 'Failed';
   const names = group.nodes.toSorted((a, b) => (labelOf(a) < labelOf(b) ? -1 : 1));
   return (
     <article class={`card ${failed ? 'bad' : 'wait'}`}>
@@ -88,7 +92,7 @@ function Group({ group }: { readonly group: AttentionGroup }): ComponentChildren
         <span class="many">{text.fleet.nodes(group.nodes.length)}</span> {title}{' '}
         <code class="code">{group.reason}</code>
       </h2>
-      {group.words !== '' && <p class="words">{group.words}</p>}
+      {words !== '' && <p class="words">{remedy === undefined ? words : withoutCommand(words)}</p>}
       {remedy !== undefined && (
         <p class="remedy">
           <b>{text.attention.todo}</b> {remedy}

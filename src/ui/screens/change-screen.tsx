@@ -39,7 +39,7 @@ export function ChangeScreen(): ComponentChildren {
           <p class="soft">
             <code>{value.commit.slice(0, 10)}</code> · {value.author}
             {value.principal !== undefined && ` ${text.timeline.as(value.principal)}`} ·{' '}
-            <Age at={value.time * 1000} /> {value.config !== undefined && `· ${value.config}`}
+            <Age at={value.time * 1000} ago /> {value.config !== undefined && `· ${value.config}`}
           </p>
           <Progress change={value} byName={byName} />
           <p class="buttons">

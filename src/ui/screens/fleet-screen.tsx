@@ -53,7 +53,6 @@ export function FleetScreen(): ComponentChildren {
           <VirtualRows
             rows={rows}
             rowHeight={ROW_PX}
-            columns={COLUMNS.length + 1}
             draw={(node) => (
               <Row key={`${node.config} ${labelOf(node)} ${node.attachedNodeId}`} node={node} />
             )}

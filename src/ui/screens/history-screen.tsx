@@ -126,7 +126,7 @@ function Form(): ComponentChildren {
 
 function Entry({ entry }: { readonly entry: Shown }): ComponentChildren {
   const text = useText();
-  const { kind, commit, subject, node, nodes = [] } = entry;
+  const { kind, commit, subject, node, nodes = [], nodeCount = 0 } = entry;
   const to =
     node === undefined
       ? kind === 'change'
@@ -152,6 +152,7 @@ function Entry({ entry }: { readonly entry: Shown }): ComponentChildren {
             {each}
           </a>
         ))}
+        {nodeCount > nodes.length && <span>{text.attention.more(nodeCount - nodes.length)}</span>}
       </div>
     </li>
   );

@@ -27,8 +27,8 @@ export function NicSection({ name, node, host, statuses }: Props): ComponentChil
         <p class="nothing">{text.node.noNics}</p>
       ) : (
         <>
-          <NicPicture node={name} nics={pictured(rows)} />
           <div class="scroll" tabIndex={0} role="region" aria-label={text.node.nicTable}>
+            <NicPicture node={name} nics={pictured(rows)} />
             <table class="rows nics">
               <thead>
                 <tr>

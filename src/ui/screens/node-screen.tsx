@@ -3,15 +3,16 @@
 import type { ComponentChildren } from 'preact';
 import { useMemo } from 'preact/hooks';
 import type { LiveNode } from '../../api/live.ts';
-import type { HostAnswer, LogEntry, NodeAnswer } from '../live/answers.ts';
+import type { DriftAnswer, HostAnswer, LogEntry, NodeAnswer } from '../live/answers.ts';
 import { formatPlace } from '../live/place.ts';
 import { nodeCommands } from '../parts/actions.ts';
 import { CommandButton } from '../parts/command-button.tsx';
 import { useLive, useText, useUi } from '../parts/context.ts';
 import { DiffView } from '../parts/diff-view.tsx';
-import { Age, Flags, StateMark } from '../parts/marks.tsx';
+import { Flags, StateMark } from '../parts/marks.tsx';
 import { useReason } from '../parts/reason.ts';
 import { useAnswer } from '../parts/use-answer.ts';
+import { withoutCommand } from './attention-groups.ts';
 import { NicSection } from './nic-section.tsx';
 import { Timeline } from './timeline.tsx';
 
@@ -27,6 +28,7 @@ export function NodeScreen(): ComponentChildren {
   const node = useAnswer<NodeAnswer>(path, version);
   const host = useAnswer<HostAnswer>(`${path}/host`, version);
   const log = useAnswer<readonly LogEntry[]>(`${path}/log?limit=100`, version);
+  const drifts = useAnswer<readonly DriftAnswer[]>(live?.drifted ? `${path}/drift` : undefined, version);
   const error = node.error ?? host.error ?? log.error;
   return (
     <section aria-labelledby="node-title">
@@ -38,12 +40,17 @@ export function NodeScreen(): ComponentChildren {
         {live && <StateMark state={live.state} />}
         {live && <Flags node={live} />}
       </div>
-      {live && <Situation live={live} />}
+      {live && <Situation name={name} live={live} />}
       {complete && live === undefined && <p class="trouble">{text.node.unknown}</p>}
       {error !== undefined && <p class="trouble">{error}</p>}
       {live && node.value && (
         <p class="buttons">
-          {nodeCommands(text, live, name, hello?.canPause === true || access.pauses).map((command) => (
+          {nodeCommands(text, name, {
+            live,
+            tip: node.value.commit,
+            drift: drifts.value?.[0]?.commit,
+            canPause: hello?.canPause === true || access.pauses,
+          }).map((command) => (
             <CommandButton key={command.label} command={command} />
           ))}
         </p>
@@ -59,17 +66,25 @@ export function NodeScreen(): ComponentChildren {
   );
 }
 
-function Situation({ live }: { readonly live: LiveNode }): ComponentChildren {
+interface SituationProps {
+  readonly name: string;
+  readonly live: LiveNode;
+}
+
+function Situation({ name, live }: SituationProps): ComponentChildren {
   const text = useText();
-  const { title, remedy } = useReason(live.reason ?? '');
+  const { title, remedy } = useReason(live.reason ?? '', name);
+  const says = live.activity === 'stuck' && remedy !== undefined;
   if (live.reason === undefined) return null;
   return (
     <div class={`card ${live.activity === 'stuck' ? 'bad' : ''}`}>
       <p>
         {title} <code class="code">{live.reason}</code>
       </p>
-      {live.message !== undefined && <p class="words">{live.message}</p>}
-      {live.activity === 'stuck' && remedy !== undefined && (
+      {live.message !== undefined && (
+        <p class="words">{says ? withoutCommand(live.message) : live.message}</p>
+      )}
+      {says && (
         <p class="remedy">
           <b>{text.attention.todo}</b> {remedy}
         </p>
@@ -91,7 +106,7 @@ function Comparison({ name, tip, version }: ComparisonProps): ComponentChildren 
   const { from = '', to = tip, compare } = place.query;
   const path = `/nodes/${encodeURIComponent(name)}/diff`;
   const host = compare !== 'points';
-  const query = host ? 'host=true' : `to=${to}${from === '' ? '' : `&from=${from}`}`;
+  const query = new URLSearchParams(host ? { host: 'true' } : { to, ...(from !== '' && { from }) });
   const { value, error } = useAnswer<{ diff: string }>(`${path}?${query}`, version);
   return (
     <section aria-labelledby="diff-title" class="part">
@@ -132,8 +147,9 @@ function LastRun({ record }: { readonly record: NonNullable<HostAnswer['record']
     [text.run.result, record.result],
     [text.fleet.reason, record.reason],
     [text.run.message, record.message],
-    [text.run.when, <Age at={record.time * 1000} />],
-    [text.run.attempt, record.attempt],
+    [text.run.when, new Date(record.time * 1000).toLocaleString()],
+    // An observation is no attempt.
+    [text.run.attempt, record.attempt === 0 ? undefined : record.attempt],
     [text.run.job, record.job],
     [text.run.tried, record.tried && <code>{record.tried.slice(0, 10)}</code>],
     [text.run.missing, record.missing.join(', ')],

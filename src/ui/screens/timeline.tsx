@@ -19,11 +19,13 @@ export function Timeline({ name, tip, entries }: Props): ComponentChildren {
   return (
     <section aria-labelledby="timeline-title" class="part">
       <h2 id="timeline-title">{text.timeline.title}</h2>
-      <ol class="timeline">
-        {entries.map((entry) => (
-          <Entry key={entry.commit} name={name} tip={tip} entry={entry} />
-        ))}
-      </ol>
+      <div class="timeline-box" tabIndex={0} role="group" aria-label={text.timeline.title}>
+        <ol class="timeline">
+          {entries.map((entry) => (
+            <Entry key={entry.commit} name={name} tip={tip} entry={entry} />
+          ))}
+        </ol>
+      </div>
     </section>
   );
 }
@@ -83,6 +85,7 @@ function Points({ name, commit }: { readonly name: string; readonly commit: stri
   };
   return (
     <span class="points">
+      {text.timeline.compare}
       {link('from')}
       {link('to')}
     </span>

@@ -125,6 +125,7 @@ export const en = {
     as: (principal: string) => `as ${principal}`,
     endsHold: 'ends a hold',
     change: 'the change',
+    compare: 'compare',
     side: { from: 'from', to: 'to' },
     point: {
       from: (commit: string) => `from ${commit}`,
@@ -187,11 +188,18 @@ export const en = {
     skipped: (reason: string) => `left out: ${reason}`,
     by: (author: string, principal: string) =>
       author === principal ? `The commit names ${author}.` : `The commit names ${author}, as ${principal}.`,
+    takesAll: 'The node would lose all its interfaces.',
+    takeAll: 'Take all interfaces away',
     cancel: 'Cancel',
     close: 'Close',
   },
   /** Meaning and remedy of codes; those of the table of reasons where a language has none. */
-  reasons: {} as Readonly<Record<string, readonly [means: string, remedy: string]>>,
+  reasons: {
+    Drifted: [
+      'The host no longer has what was applied.',
+      'Retry puts the host right. Accept keeps what is on the host.',
+    ],
+  } as Readonly<Record<string, readonly [means: string, remedy: string]>>,
   time: {
     now: 'just now',
     seconds: (n: number) => `${n} s`,

@@ -125,6 +125,7 @@ export const ko: Texts = {
     as: (principal) => `계정 ${principal}`,
     endsHold: '고정을 끝냄',
     change: '변경 보기',
+    compare: '비교',
     side: { from: '기준', to: '대상' },
     point: { from: (commit) => `기준 ${commit}`, to: (commit) => `대상 ${commit}` },
   },
@@ -181,6 +182,8 @@ export const ko: Texts = {
     skipped: (reason) => `제외: ${reason}`,
     by: (author, principal) =>
       author === principal ? `커밋 작성자: ${author}` : `커밋 작성자: ${author}, 계정: ${principal}`,
+    takesAll: '이 노드의 인터페이스가 모두 사라집니다.',
+    takeAll: '인터페이스 모두 제거',
     cancel: '취소',
     close: '닫기',
   },
