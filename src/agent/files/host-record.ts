@@ -57,8 +57,8 @@ const appliedSchema = z.strictObject({
         .strictObject({
           bootId: z.string(),
           addresses: z.array(z.string()),
-          /** networkd holds other rules and routes than the NIC has. */
-          routing: z.literal(true).exactOptional(),
+          /** Rules and routes that networkd loaded at boot, if the NIC has others. */
+          routing: routing.exactOptional(),
         })
         .exactOptional(),
       origin: z
@@ -204,7 +204,7 @@ function versionOf(applied: Applied | null, pending: Pending | null): 1 | 2 {
   const isRouted =
     nics.some(
       ({ routing: own, furtherAddresses, lingering }) =>
-        own !== undefined || furtherAddresses !== undefined || lingering?.routing === true,
+        own !== undefined || furtherAddresses !== undefined || lingering?.routing !== undefined,
     ) || links.some(({ routing: own }) => own !== undefined);
   return isRouted ? 2 : 1;
 }

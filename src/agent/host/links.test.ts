@@ -198,6 +198,50 @@ test('rules go before the address, and come after it; settings count before the 
   expect(execute([on], back)).toEqual([{ ...link, routing: plain }]);
 });
 
+const whole = ({ rules, routes, sysctls }: LinkRouting): unknown => [
+  rules.toSorted(),
+  routes.toSorted(),
+  sysctls,
+];
+
+type Routed = Link & { readonly routing: LinkRouting };
+
+const towards = (end: Routed[], other: Routed[]): LinkTarget[] =>
+  targets(end).map((target, at) => ({
+    ...target,
+    unrouted: onlyIn(other[at]!.routing, end[at]!.routing),
+  }));
+
+test('rules, routes and settings are old or new as a whole, from wherever a kill left them', () => {
+  const texts = [1, 2, 3, 4].map((each) => `-4 from 192.0.2.${each} lookup 20001 priority 20002`);
+  const ways = [1, 2, 3, 4].map((each) => `-4 198.51.${each}.0/24 via 192.0.2.9 table 20001`);
+  const routing = fc.record({
+    rules: fc.subarray(texts),
+    routes: fc.subarray(ways),
+    sysctls: fc.record({ rp_filter: fc.constantFrom(0, 1, 2), arp_announce: fc.constantFrom(0, 2) }),
+  });
+  fc.assert(
+    fc.property(
+      machine,
+      machine,
+      fc.array(routing, { minLength: 8, maxLength: 8 }),
+      fc.nat(20),
+      (from, to, all, killed) => {
+        const withRouting = (links: readonly Link[], side: number): Routed[] =>
+          links.map((link, at) => ({ ...link, routing: all[side * 4 + at]! }));
+        const before = withRouting(from, 0);
+        const after = withRouting(to, 1);
+        const half = execute(before, linkSteps(before, towards(after, before)).slice(0, killed));
+        const back = execute(half, linkSteps(half, towards(before, after)));
+        const on = execute(half, linkSteps(half, towards(after, before)));
+        expect(back.map((link) => whole(link.routing!))).toEqual(before.map((link) => whole(link.routing)));
+        expect(on.map((link) => whole(link.routing!))).toEqual(after.map((link) => whole(link.routing)));
+      },
+    ),
+    { seed: 3, numRuns: 500 },
+  );
+});
+
 test('a rule that is missing comes alone, and one of other software stays', () => {
   const [one, other] = [
     '-4 from 192.0.2.10 lookup 20001 priority 20002',

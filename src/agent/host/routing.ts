@@ -37,8 +37,8 @@ export const NOTHING_KNOWN: KnownRouting = new Map();
 export function knownRouting(nics: readonly Interface[], applied: Applied | undefined): KnownRouting {
   const all = [
     ...nics.map((nic) => [nic.mac, wantedRouting(nic)] as const),
-    ...entriesByMac(applied?.nics ?? {}).flatMap(([mac, { routing }]) =>
-      routing === undefined ? [] : [[mac, routing] as const],
+    ...entriesByMac(applied?.nics ?? {}).flatMap(([mac, { routing, lingering }]) =>
+      [routing, lingering?.routing].flatMap((each) => (each === undefined ? [] : [[mac, each] as const])),
     ),
   ];
   const known = Map.groupBy(all, ([mac]) => mac)

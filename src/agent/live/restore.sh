@@ -144,6 +144,8 @@ add_route() {
       return 0
       ;;
   esac
+  # A profile of NetworkManager that is active again has its routes, with a metric of its own.
+  [ -z "$(ip "$family" route show "$@" dev "$n" 2>/dev/null)" ] || return 0
   # shellcheck disable=SC2034
   for try in 1 2 3 4 5 6 7 8 9 10; do
     ip "$family" route replace "$@" dev "$n" proto static && return

@@ -1,7 +1,7 @@
 import { indexOfName, type Interface } from '../../network/interface.ts';
 import type { HostState, Link, NamedNic } from '../host/machine.ts';
 import { nicOf } from '../host/links.ts';
-import { wantedRouting } from '../host/routing.ts';
+import { wantedRouting, type LinkRouting } from '../host/routing.ts';
 import type { Desired, Plan } from './plan.ts';
 import { sha256, type Applied } from '../files/host-record.ts';
 import type { Root } from '../files/root.ts';
@@ -47,7 +47,7 @@ export function nextRecord(
               lingering: {
                 bootId: before.bootId,
                 addresses: [...lingering.addresses],
-                ...(lingering.withoutRouting === true && { routing: true }),
+                ...(lingering.heldRouting && { routing: recorded(lingering.heldRouting) }),
               },
             }),
             ...(origin && { origin: originOf(origin) }),
@@ -68,6 +68,10 @@ export function nextRecord(
 /** A link as the agent first saw it. */
 function originOf({ name, mtu, up, networkManager }: Origin): Origin {
   return { name, mtu, up, ...(networkManager === true && { networkManager }) };
+}
+
+function recorded({ rules, routes }: LinkRouting): NonNullable<Applied['nics'][string]['routing']> {
+  return { rules, routes, sysctls: {} };
 }
 
 /** Rules and routes of the NIC, with the settings from before the agent gave it any. */

@@ -1,12 +1,14 @@
 import { oid } from '../../../test/support/oid.ts';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { identity, machine, nic } from '../../../test/support/agent.ts';
+import { identity, machine, nic, NODE } from '../../../test/support/agent.ts';
 import { nameOfIndex, type Interface, type Network } from '../../network/interface.ts';
 import { byNetworkManager, type RendererKind } from '../../network/node.ts';
 import { RENDERER_KINDS, rendererOf } from '../../network/renderers.ts';
 import { managedFiles, renderTree } from '../../network/tree.ts';
-import type { HostState } from '../host/machine.ts';
+import type { Applied } from '../files/host-record.ts';
+import type { HostState, Link } from '../host/machine.ts';
+import { knownRouting, onlyIn, wantedRouting } from '../host/routing.ts';
 import { nameIn, parseOne, RENDERERS, type ManagedNic } from '../files/managed-files.ts';
 import { CARRIER_WAIT_PATH, carrierWait } from '../files/carrier-wait.ts';
 import { noAutoDefaultMac, noAutoDefaultPath } from '../files/no-auto-default.ts';
@@ -226,6 +228,73 @@ test.each([
   const links = host.links.map((link) => ({ ...link, ...(networkManager && { networkManager }) }));
   const plan = planOf({ host: { ...host, links }, noAutoDefault: [mac('02:00:00:00:01:77')] });
   expect(text(plan)).toEqual(expected);
+});
+
+/** A NIC that networkd manages since the boot. */
+const hostOf = (bootId: string): HostState => {
+  const { links, ...host } = machine(1);
+  const [eth0, ens5] = links as Link[];
+  return {
+    ...host,
+    bootId,
+    links: [eth0!, { ...ens5!, name: 'multinic0', loaded: ['192.168.100.10/24'] }],
+  };
+};
+
+const lingeringOf = (wanted: Interface, applied: Applied, bootId = 'one'): Plan['lingering'] =>
+  planOf({
+    desired: desired([wanted]),
+    files: new Map(),
+    host: hostOf(bootId),
+    applied,
+    expectedRecord: COMMIT,
+  }).lingering;
+
+describe('rules and routes that networkd loaded at boot, before the commit changed them', () => {
+  const OLD = nic(0, { sourceRouting: true, gateway: '192.168.100.1' });
+  const NEW = nic(0, { sourceRouting: true });
+  const held = { ...wantedRouting(OLD), sysctls: {} };
+  const appliedOf = (now: Interface, lingering?: Applied['nics'][string]['lingering']): Applied => ({
+    node: NODE,
+    commit: COMMIT,
+    machineId: 'm',
+    appliedAt: '2026-01-01T00:00:00.000Z',
+    nics: {
+      [NEW.mac]: {
+        name: 'multinic0',
+        address: '192.168.100.10/24',
+        routing: wantedRouting(now),
+        ...(lingering && { lingering }),
+      },
+    },
+    files: {},
+  });
+  test('are kept from the change on', () => {
+    expect(lingeringOf(NEW, appliedOf(OLD))).toEqual([
+      { mac: NEW.mac, name: 'multinic0', addresses: [], heldRouting: held },
+    ]);
+    expect(lingeringOf(OLD, appliedOf(OLD))).toEqual([]);
+  });
+
+  test('are kept until the next boot, or until the commit has them again', () => {
+    const later = appliedOf(NEW, { bootId: 'one', addresses: [], routing: held });
+    expect(lingeringOf(NEW, later)).toMatchObject([{ heldRouting: held }]);
+    expect(lingeringOf(OLD, later)).toEqual([]);
+    expect(lingeringOf(NEW, later, 'two')).toEqual([]);
+  });
+
+  test('a run looks for them, and takes them away once they are back', () => {
+    const later = appliedOf(NEW, { bootId: 'one', addresses: [], routing: held });
+    expect(knownRouting([NEW], later).get(NEW.mac)?.rules).toEqual(expect.arrayContaining([...held.rules]));
+    const { targets } = planOf({
+      desired: desired([NEW]),
+      host: hostOf('one'),
+      applied: later,
+      expectedRecord: COMMIT,
+    });
+    expect(targets[0]?.unrouted?.rules).toEqual(onlyIn(held, wantedRouting(NEW)).rules);
+    expect(targets[0]?.unrouted?.routes).toEqual(['-4 default via 192.168.100.1 table 20000']);
+  });
 });
 
 describe('whatever is on the host and whatever is wanted', () => {

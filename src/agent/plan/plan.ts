@@ -91,8 +91,8 @@ export interface Lingering {
   readonly addresses: readonly string[];
   /** The own address that networkd holds without the metric. */
   readonly withoutMetric?: string;
-  /** networkd holds other rules and routes than the NIC has. */
-  readonly withoutRouting?: true;
+  /** Rules and routes that networkd loaded at boot, if the NIC has others. */
+  readonly heldRouting?: LinkRouting;
 }
 
 export type Decision =
@@ -206,27 +206,34 @@ function lingering(situation: Situation, nic: Interface, withoutMetric: boolean)
   const own = `${address}/${prefix}`;
   for (const each of cidrsOf(nic)) addresses.delete(each);
   if (withoutMetric) addresses.add(own);
-  const withoutRouting = isHeldWithoutRouting(situation, nic, link);
-  if (addresses.size === 0 && !withoutRouting) return [];
+  const heldRouting = routingHeld(situation, nic, link);
+  if (addresses.size === 0 && heldRouting === undefined) return [];
   return [
     {
       mac,
       name,
       addresses: [...addresses],
       ...(withoutMetric && { withoutMetric: own }),
-      ...(withoutRouting && { withoutRouting: true as const }),
+      ...(heldRouting && { heldRouting }),
     },
   ];
 }
 
-/** Whether networkd loaded the file of a NIC before its routing changed. The record keeps that during the boot. */
-function isHeldWithoutRouting({ applied, desired, host }: Situation, nic: Interface, link: Link): boolean {
-  if (byNetworkManager(desired.kind) || link.loaded === undefined) return false;
+/**
+ * The rules and routes that networkd loaded at boot. networkd adds them again when the NIC gets its carrier back, so the
+ * record keeps them during the boot.
+ * @returns undefined: the NIC has the same, or networkd does not manage the NIC
+ */
+function routingHeld(
+  { applied, desired, host }: Situation,
+  nic: Interface,
+  link: Link,
+): LinkRouting | undefined {
   const known = applied?.nics[nic.mac];
-  if (known?.lingering?.bootId === host.bootId && known.lingering.routing === true) return true;
-  const { rules, routes } = known?.routing ?? NO_ROUTING;
-  const wanted = wantedRouting(nic);
-  return known !== undefined && !sameRouting({ ...wanted, sysctls: {} }, { rules, routes, sysctls: {} });
+  if (byNetworkManager(desired.kind) || link.loaded === undefined || known === undefined) return undefined;
+  const kept = known.lingering?.bootId === host.bootId ? known.lingering.routing : undefined;
+  const held = { ...(kept ?? known.routing ?? NO_ROUTING), sysctls: {} };
+  return sameRouting(held, { ...wantedRouting(nic), sysctls: {} }) ? undefined : held;
 }
 
 /**

@@ -109,7 +109,7 @@ export function describeNotRestored(notRestored: readonly string[]): string {
  * the boot.
  */
 export function describeLingering(lingering: readonly Lingering[]): string {
-  const unrouted = lingering.flatMap(({ name, withoutRouting }) => (withoutRouting === true ? [name] : []));
+  const unrouted = lingering.flatMap(({ name, heldRouting }) => (heldRouting === undefined ? [] : [name]));
   const removed = lingering.flatMap(({ name, addresses, withoutMetric }) => {
     const others = addresses.filter((address) => address !== withoutMetric);
     return others.length === 0 ? [] : [`${name} ${others.join(', ')}`];
@@ -133,7 +133,7 @@ export function describeLingering(lingering: readonly Lingering[]): string {
     ...(unrouted.length === 0
       ? []
       : [
-          `systemd-networkd loaded other routes than these NICs have now, and takes the routes of their tables away ${whenever}: ${unrouted.join('; ')}; ${ends}`,
+          `systemd-networkd loaded other rules and routes than these NICs have now, and puts its own in their place ${whenever}: ${unrouted.join('; ')}; ${ends}`,
         ]),
   ].join('. ');
 }
