@@ -1,6 +1,7 @@
 // `npm run ui:demo`: the web UI of a home with thirty nodes in every state. `--screenshots FOLDER` makes pictures of
-// each screen instead, for README and docs.
+// each screen instead, in both languages and both themes; `--pictures` makes those of README and docs.
 import { execa } from 'execa';
+import type { Page } from 'playwright-core';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,6 +44,15 @@ const SHOTS: readonly Shot[] = [
   { name: 'rollback-narrow', hash: `#/node/${demoNode(1)}`, width: 360, click: ROLLBACK },
 ];
 
+const PICTURES = [
+  ['attention', 'light'],
+  ['node', 'light'],
+  ['rollback', 'light'],
+  ['fleet', 'dark'],
+] as const;
+
+// Commands in pictures name this person.
+const PERSON = { GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'user.name', GIT_CONFIG_VALUE_0: 'Alice' };
 const PROGRAM = 'dist/multinic.js';
 const [option, folder] = process.argv.slice(2);
 
@@ -58,7 +68,8 @@ const controller = execa(process.execPath, [PROGRAM, 'local', dir, '--port', '0'
 try {
   console.log('thirty nodes are configured, changed, and disturbed: this takes a minute');
   await stage();
-  if (option === '--screenshots') await screenshots(folder ?? 'docs/pictures');
+  if (option === '--screenshots') await screenshots(folder ?? 'screenshots');
+  else if (option === '--pictures') await pictures('docs/pictures');
   else await execa(process.execPath, [PROGRAM, 'ui', '-C', dir], { stdio: 'inherit', reject: false });
 } finally {
   ended.abort();
@@ -103,17 +114,46 @@ async function screenshots(to: string): Promise<void> {
       for (const colorScheme of ['light', 'dark'] as const) {
         await using ui = await startUi(dir);
         const { page } = await openUi(browser, ui, { locale, colorScheme });
-        for (const { name, hash, width, click } of SHOTS) {
-          await page.setViewportSize({ width, height: 860 });
-          await page.evaluate(`location.hash = '${hash}'`);
-          await pause(700);
-          if (click !== undefined) await page.locator(click).first().click();
-          await pause(700);
-          await page.screenshot({ path: join(to, `${name}-${locale}-${colorScheme}.png`), fullPage: true });
+        for (const shot of SHOTS) {
+          await page.setViewportSize({ width: shot.width, height: 860 });
+          await show(page, shot);
+          await page.screenshot({
+            path: join(to, `${shot.name}-${locale}-${colorScheme}.png`),
+            fullPage: true,
+          });
           if (await page.getByRole('dialog').isVisible()) await page.keyboard.press('Escape');
         }
         await page.context().close();
       }
+  } finally {
+    await browser.close();
+  }
+}
+
+async function show(page: Page, { hash, click }: Shot): Promise<void> {
+  await page.evaluate(`location.hash = '${hash}'`);
+  await pause(700);
+  if (click !== undefined) await page.locator(click).first().click();
+  await pause(700);
+}
+
+/** Pictures small enough for a repository. */
+async function pictures(to: string): Promise<void> {
+  Object.assign(process.env, PERSON);
+  await mkdir(to, { recursive: true });
+  const browser = await launchBrowser();
+  try {
+    for (const [name, colorScheme] of PICTURES) {
+      await using ui = await startUi(dir);
+      const { page } = await openUi(browser, ui, { colorScheme, viewport: { width: 1080, height: 640 } });
+      await page.getByText('live', { exact: true }).waitFor();
+      await show(
+        page,
+        SHOTS.find((shot) => shot.name === name)!,
+      );
+      await page.screenshot({ path: join(to, `${name}.png`) });
+      await page.context().close();
+    }
   } finally {
     await browser.close();
   }
