@@ -9,9 +9,14 @@ import type { DiffQuery, NodeDescription, TimelineEntry } from '../history/timel
 import type { Api } from './api-client.ts';
 import { openApi, targetOf, type ConnectionFlags } from './target.ts';
 
+interface StatusQuery {
+  readonly fresh?: boolean;
+}
+
 /** Answers of the reading commands: from a controller, or from a local store. */
 export interface Source {
-  status(): Promise<StatusReport & { readonly stale?: boolean }>;
+  /** @param fresh the answer names the CRs that no pass has reported as they are now */
+  status(query?: StatusQuery): Promise<StatusReport & { readonly stale?: boolean }>;
   log(node: string, limit: number): Promise<readonly TimelineEntry[]>;
   describe(node: string, at?: string): Promise<NodeDescription>;
   diff(node: string, query: DiffQuery): Promise<string>;
@@ -37,7 +42,7 @@ export async function openSource(flags: ConnectionFlags): Promise<Source> {
   });
   const reader = openReader(store);
   return {
-    status: () => localStatus(flags, dir),
+    status: (query) => localStatus(flags, dir, query),
     log: (node, limit) => timeline(reader, node, limit),
     describe: (node, at) => describe(reader, node, at),
     diff: (node, query) => diff(reader, node, query),
@@ -47,7 +52,11 @@ export async function openSource(flags: ConnectionFlags): Promise<Source> {
 }
 
 /** Asks the controller of this home; if none runs, reads the status that it wrote last. */
-async function localStatus(flags: ConnectionFlags, dir: string): Promise<StatusReport & { stale?: boolean }> {
+async function localStatus(
+  flags: ConnectionFlags,
+  dir: string,
+  query: StatusQuery = {},
+): Promise<StatusReport & { stale?: boolean }> {
   // A controller's pod has no report of its own, so the reason why the leader does not answer is all there is.
   const inPod = process.env['POD_NAME'] !== undefined;
   const api = await openApi(flags).catch((error: unknown) => {
@@ -55,7 +64,7 @@ async function localStatus(flags: ConnectionFlags, dir: string): Promise<StatusR
     return undefined;
   });
   try {
-    if (api !== undefined) return await api.call<StatusReport>('GET', '/status');
+    if (api !== undefined) return await api.call<StatusReport>('GET', statusPath(query));
   } catch (error) {
     if (inPod || !hasCode(error, 'ControllerUnreachable')) throw error;
   }
@@ -70,6 +79,10 @@ async function localStatus(flags: ConnectionFlags, dir: string): Promise<StatusR
   return { ...(JSON.parse(text) as StatusReport), stale: true };
 }
 
+function statusPath({ fresh = false }: StatusQuery): string {
+  return fresh ? '/status?fresh=true' : '/status';
+}
+
 class ApiSource implements Source {
   readonly #api: Api;
 
@@ -77,8 +90,8 @@ class ApiSource implements Source {
     this.#api = api;
   }
 
-  status(): Promise<StatusReport> {
-    return this.#api.call('GET', '/status');
+  status(query: StatusQuery = {}): Promise<StatusReport> {
+    return this.#api.call('GET', statusPath(query));
   }
 
   log(node: string, limit: number): Promise<TimelineEntry[]> {

@@ -54,7 +54,8 @@ export function addWaitCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-Exit code 0 when all is ready, 4 when the time is over before. A controller that starts or moves is waited for.
+Exit code 0 when all is ready, 4 when the time is over before. Edits that were made before are waited for, and a
+controller that starts or moves.
 
 Examples:
   multinic wait --for ready --timeout 10m
@@ -65,10 +66,13 @@ Examples:
 
 async function waitForReady(names: string[], flags: ReadingFlags & { timeout: number }): Promise<void> {
   let last: { report: Report; nodes: readonly NodeView[] } | undefined;
+  // Edits that were made before this command are waited for; then each answer is new enough.
+  let fresh = true;
   const see = async (source: Source): Promise<boolean> => {
-    const report = await source.status();
+    const report = await source.status({ fresh });
     last = { report, nodes: select(report, names, {}) };
-    return report.stale !== true && isSettled(report, last.nodes, names);
+    fresh &&= report.stale === true || report.unseen !== undefined;
+    return isReached(report, last.nodes, names);
   };
   const until = performance.now() + flags.timeout * 1000;
   const ready = await follow(flags, see, { patient: true, until, everyMs: 1000 });
@@ -79,11 +83,13 @@ async function waitForReady(names: string[], flags: ReadingFlags & { timeout: nu
   if (ready) return;
   const waiting = nodes.filter((view) => view.state !== 'Configured').slice(0, FEW);
   process.stderr.write(`not ready after ${flags.timeout} s\n`);
+  for (const config of last?.report.unseen ?? [])
+    process.stderr.write(`${config}  its newest edit was not looked at yet: see the log of the controller\n`);
   for (const view of waiting) process.stderr.write(`${nameOf(view)}  ${view.state}  ${whyOf(view)}\n`);
   process.exitCode = EXIT.unsettled;
 }
 
-type Report = StatusReport & { readonly stale?: boolean };
+export type Report = StatusReport & { readonly stale?: boolean };
 
 /** Number of nodes up to which all of them are shown. */
 const FEW = 50;
@@ -113,6 +119,16 @@ function isSettled(report: Report, nodes: readonly NodeView[], names: readonly s
     report.unreadable === undefined &&
     // A CR is Ready only with all its nodes; the person asked about some of them.
     (names.length > 0 || report.configs.every(isReady))
+  );
+}
+
+/** Whether all that is waited for is ready, as of the newest edit. */
+export function isReached(report: Report, nodes: readonly NodeView[], names: readonly string[]): boolean {
+  return (
+    report.stale !== true &&
+    report.unseen === undefined &&
+    nodes.every(({ state }) => state === 'Configured') &&
+    isSettled(report, nodes, names)
   );
 }
 

@@ -16,7 +16,8 @@ import { changeReport } from './change-report.ts';
 import type { ControllerContext } from './controller-context.ts';
 import type { Requester } from './sink-port.ts';
 import { NodeTurns } from './node-turns.ts';
-import { reportOf } from './status-report.ts';
+import type { ConfigGenerations } from '../mirror/home-port.ts';
+import { reportOf, unseenConfigs } from './status-report.ts';
 
 /** The author as the person states it; without one, the principal is the author. */
 const Author = z.strictObject({ name: z.string().min(1).max(200), email: z.string().max(200) });
@@ -40,6 +41,8 @@ export const ObserveBody = Body.extend({
 }).refine(({ nodes, all }) => all !== nodes.length > 0, 'name nodes, or say all');
 export const ConfirmBody = PreviewableBody.extend({ target: z.string().optional() });
 
+/** `fresh`: the home is asked which CRs it has, and the answer names the CRs that no pass has reported as they are. */
+export const StatusQuery = z.object({ fresh: z.stringbool().default(false) });
 export const LogQuery = z.object({ limit: z.coerce.number().int().min(1).max(10_000).default(50) });
 export const DiffQuery = z.object({
   from: z.string().optional(),
@@ -61,18 +64,32 @@ function read(pattern: string, handle: Route['handle']): Route {
 }
 
 /** All routes below /api/v1. */
-export function apiRoutes(context: ControllerContext): Route[] {
-  return [...readingRoutes(context), ...commandRoutes(context), hostTreeRoute(context)];
+export function apiRoutes(context: ControllerContext, configs: ConfigGenerations): Route[] {
+  return [
+    statusRoute(context, configs),
+    ...readingRoutes(context),
+    ...commandRoutes(context),
+    hostTreeRoute(context),
+  ];
 }
 
-function readingRoutes({ reporter, live, store: { reader } }: ControllerContext): Route[] {
+function statusRoute({ reporter }: ControllerContext, configs: ConfigGenerations): Route {
+  return read('/status', async ({ query }) => {
+    const { snapshot } = reporter;
+    if (snapshot === undefined)
+      throw new MultinicError('Busy', 'the first pass is under way: ask again in a moment');
+    if (!StatusQuery.parse(query).fresh) return reportOf(snapshot, reporter.statuses, reporter.failure);
+    const generations = await configs.generations(snapshot.report.main.configs);
+    // The report is taken after the list, so an edit that the list has and the report lacks is found.
+    const unseen = unseenConfigs(generations, reporter.statuses);
+    const report = reportOf(reporter.snapshot ?? snapshot, reporter.statuses, reporter.failure);
+    return { ...report, ...(unseen.length > 0 && { unseen }) };
+  });
+}
+
+function readingRoutes({ live, reporter, store: { reader } }: ControllerContext): Route[] {
   return [
     read('/version', async () => BUILD),
-    read('/status', async () => {
-      if (reporter.snapshot === undefined)
-        throw new MultinicError('Busy', 'the first pass is under way: ask again in a moment');
-      return reportOf(reporter.snapshot, reporter.statuses, reporter.failure);
-    }),
     read(
       '/live',
       async ({ query, principal }) =>

@@ -26,6 +26,8 @@ export interface StatusReport {
     /** Hour of the last look at, or change of, the host that has waited longest for an observation, RFC 3339. */
     readonly oldest?: string;
   };
+  /** CRs that were edited, made or deleted since the newest pass; absent: none, or nobody asked with `fresh`. */
+  readonly unseen?: readonly string[];
   /** The reason why no newer pass succeeded. */
   readonly failure?: string;
 }
@@ -79,4 +81,13 @@ export function reportOf(
     }),
     ...(failure !== undefined && { failure }),
   };
+}
+
+/** CRs that the home does not have as the newest pass reported them, by `group/namespace/name`. */
+export function unseenConfigs(
+  home: ReadonlyMap<string, number>,
+  statuses: ReadonlyMap<string, Pick<ConfigStatus, 'observedGeneration'>>,
+): string[] {
+  const keys = new Set([...home.keys(), ...statuses.keys()]);
+  return [...keys].filter((key) => home.get(key) !== statuses.get(key)?.observedGeneration).sort();
 }

@@ -12,6 +12,8 @@ export interface RequestOptions {
   readonly body?: unknown;
   /** `application/json` when left out. */
   readonly contentType?: string;
+  /** Kind of answer; `application/json` when left out. */
+  readonly accept?: string;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
@@ -183,7 +185,13 @@ export class KubeClient {
   async #send(
     method: string,
     path: string,
-    { query, body, contentType, silenceMs }: RequestOptions & { readonly silenceMs?: number },
+    {
+      query,
+      body,
+      contentType,
+      accept = 'application/json',
+      silenceMs,
+    }: RequestOptions & { readonly silenceMs?: number },
     signal: AbortSignal,
     read: (answer: Dispatcher.ResponseData) => Promise<string>,
   ): Promise<string> {
@@ -195,7 +203,7 @@ export class KubeClient {
         method: method as Dispatcher.HttpMethod,
         headers: {
           ...context.getHeaders(),
-          accept: 'application/json',
+          accept,
           ...(body !== undefined && { 'content-type': contentType ?? 'application/json' }),
         },
         body: body === undefined ? null : JSON.stringify(body),

@@ -1,5 +1,5 @@
 import pino from 'pino';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { FakeClient } from '../../test/support/kube.ts';
 import type { Group } from '../api/multinicbizconfig.ts';
 import { formatConfigRef } from '../history/commit-format.ts';
@@ -121,4 +121,38 @@ test('a status alone leaves the CR as it was', () => {
   const after = projectConfig(GROUP, { ...raw(), status: { observedGeneration: 3 } } as never, before);
   expect(after.object).toBe(before.object);
   expect(projectConfig(GROUP, raw({ generation: 4 }) as never, before).object).not.toBe(before.object);
+});
+
+const header = (name: string, generation: number) => ({ metadata: { namespace: 'ns', name, generation } });
+
+describe('generations', () => {
+  const CRS = '/apis/multinic.io/v1/multinicbizconfigs';
+
+  test('are those of the API server, page by page, whatever the watch has heard', async () => {
+    watched = [projectConfig(GROUP, raw() as never, undefined)];
+    const pages = [
+      { items: [header('cr', 4)], metadata: { continue: 'more' } },
+      { items: [header('new', 1)], metadata: {} },
+    ];
+    api.on(`GET ${CRS}`, () => pages.shift());
+    expect(await source.generations()).toEqual(
+      new Map([
+        ['multinic.io/ns/cr', 4],
+        ['multinic.io/ns/new', 1],
+      ]),
+    );
+    expect(api.asked.map(({ query }) => query)).toEqual([
+      { limit: '500' },
+      { limit: '500', continue: 'more' },
+    ]);
+  });
+
+  test('of a group without a CRD: none', async () => {
+    expect(await source.generations()).toEqual(new Map());
+  });
+
+  test('are not made up when the API server does not say', async () => {
+    api.on(`GET ${CRS}`, 500);
+    await expect(source.generations()).rejects.toMatchObject({ code: 'Busy' });
+  });
 });

@@ -4,11 +4,17 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import type { Problem } from '../api/errors.ts';
+import { MultinicError, type Problem } from '../api/errors.ts';
 import { PLURAL, VERSION, type Group } from '../api/multinicbizconfig.ts';
 import type { ConfigStatus } from '../api/status.ts';
 import { formatConfigRef } from '../history/commit-format.ts';
-import type { ConfigList, ConfigObject, ConfigSource, KnownConfig } from '../mirror/home-port.ts';
+import type {
+  ConfigGenerations,
+  ConfigList,
+  ConfigObject,
+  ConfigSource,
+  KnownConfig,
+} from '../mirror/home-port.ts';
 import type { Person } from '../store/model/store-port.ts';
 import { hasStatus, type KubeClient } from './client.ts';
 import { FIELD_MANAGER } from './cluster-names.ts';
@@ -42,7 +48,16 @@ interface LiveObject {
   readonly deleting: boolean;
 }
 
-export class KubeConfigSource implements ConfigSource {
+interface HeaderPage {
+  readonly metadata?: { readonly continue?: string };
+  readonly items?: readonly KubernetesObject[];
+}
+
+/** Objects without spec and status; an API server that cannot leave them out answers with the whole objects. */
+const HEADERS = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, application/json';
+const PAGE = '500';
+
+export class KubeConfigSource implements ConfigSource, ConfigGenerations {
   readonly #options: KubeConfigSourceOptions;
   /** Origins by the UID of the CR: a CR's namespace and CRD never change while the CR exists. */
   readonly #origins = new Map<string, Readonly<Record<string, string>>>();
@@ -72,6 +87,38 @@ export class KubeConfigSource implements ConfigSource {
       problems: this.#problems(),
       doubt: (ref) => doubts.get(formatConfigRef(ref)),
     };
+  }
+
+  async generations(): Promise<ReadonlyMap<string, number>> {
+    const generations = new Map<string, number>();
+    for (const group of this.#options.informers.keys()) {
+      try {
+        for await (const { metadata } of this.#headers(group)) {
+          const ref = { group, namespace: metadata?.namespace ?? '', name: metadata?.name ?? '' };
+          generations.set(formatConfigRef(ref), metadata?.generation ?? 0);
+        }
+      } catch (cause) {
+        // The CRD of the group is not there.
+        if (hasStatus(cause, 404)) continue;
+        const message = `${PLURAL}.${group} cannot be listed now (${(cause as Error).message}): ask again`;
+        throw new MultinicError('Busy', message, { cause });
+      }
+    }
+    return generations;
+  }
+
+  /** The metadata of all CRs of a group. A list without a version is as new as the API server's own storage. */
+  async *#headers(group: Group): AsyncGenerator<KubernetesObject> {
+    let next: string | undefined;
+    do {
+      const page: HeaderPage = await this.#options.client.request(
+        'GET',
+        `/apis/${group}/${VERSION}/${PLURAL}`,
+        { accept: HEADERS, query: { limit: PAGE, ...(next !== undefined && { continue: next }) } },
+      );
+      yield* page.items ?? [];
+      next = page.metadata?.continue || undefined;
+    } while (next !== undefined);
   }
 
   #problems(): Problem[] {

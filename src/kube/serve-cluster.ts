@@ -195,8 +195,9 @@ class Leader implements AsyncDisposable {
     const parts = { store, inventory, sink, passTrigger, canPause: false };
     const context = new ControllerContext({ ...options, ...parts, onRun: (run) => metrics.ran(run) });
 
+    const source = new KubeConfigSource({ client, informers: watches.configs, log });
     const endpoint = await StoreEndpoint.find(options);
-    await openServer(options, context, endpoint, cleanup);
+    await openServer(options, { context, source, endpoint }, cleanup);
 
     const peers = new Peers({ client, namespace, pod, log });
     const runner = new KubeJobRunner({
@@ -218,7 +219,6 @@ class Leader implements AsyncDisposable {
       log,
     });
     cleanup.defer(() => runner.close());
-    const source = new KubeConfigSource({ client, informers: watches.configs, log });
     const pass = new Pass({ ...options, context, source, runner });
     cleanup.defer(() => context.observed.save());
     const care = new StoreCare(store, options.backup, log);
@@ -299,8 +299,7 @@ async function isDeposed(over: AbortSignal, store: Store): Promise<boolean> {
 /** Opens the store's server, with a certificate that is renewed, and tells the CLI in this pod how to reach it. */
 async function openServer(
   options: KubeOptions,
-  context: ControllerContext,
-  endpoint: StoreEndpoint,
+  { context, source, endpoint }: Pick<LeaderParts, 'context' | 'endpoint'> & { source: KubeConfigSource },
   cleanup: AsyncDisposableStack,
 ): Promise<void> {
   const { client, namespace, log } = options;
@@ -313,7 +312,7 @@ async function openServer(
     reader: store.reader,
     policy: new NodeBranchPolicy(),
     authenticate: access.before(authenticator.authenticate),
-    routes: apiRoutes(context),
+    routes: apiRoutes(context, source),
     pages: await uiPages(),
     onPush: passTrigger.fire,
     port: options.port,

@@ -246,3 +246,40 @@ test('files of editors are none of ours', () => {
   ];
   expect(names.filter(isConfigFile)).toEqual(['a.yaml', 'a.b.yml', 'a.json']);
 });
+
+const asked = (from = folder(), inMain: readonly KnownConfig[] = []) =>
+  from.generations(new Map(inMain.map((config) => [Object.values(config.ref).join('/'), config])));
+const inMain = (name: string): KnownConfig => ({
+  ref: ref(name),
+  uid: 'u',
+  generation: 3,
+  rest: { nodeConfigs: [] },
+  entries: new Map(),
+});
+
+describe('generations', () => {
+  test('are those of the files now: edited, unchanged, new, and gone', async () => {
+    await write('a.yaml', cr('edited', { nodeConfigs: [], more: 1 }));
+    await write('b.yaml', `${cr('same')}\n---\n${cr('new')}`);
+    expect(await asked(folder(), [inMain('edited'), inMain('same'), inMain('gone')])).toEqual(
+      new Map([
+        ['multinic.io/default/edited', 4],
+        ['multinic.io/default/same', 3],
+        ['multinic.io/default/new', 1],
+      ]),
+    );
+  });
+
+  test('leave the wait for a missing CR as it was', async () => {
+    const from = folder();
+    await listed(from, [inMain('gone')]).then((list) => list.doubt(ref('gone')));
+    expect(from.undecided).toBe(true);
+    await asked(from, [inMain('gone')]);
+    expect(from.undecided).toBe(true);
+  });
+
+  test('of a folder that cannot be listed are not made up', async () => {
+    await rm(join(dir, 'crs'), { recursive: true });
+    await expect(asked()).rejects.toMatchObject({ code: 'Busy' });
+  });
+});

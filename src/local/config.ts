@@ -2,8 +2,14 @@ import { createHash, randomUUID } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { formatProblem, type Problem } from '../api/errors.ts';
-import type { ConfigList, ConfigObject, ConfigSource, KnownConfig } from '../mirror/home-port.ts';
+import { formatProblem, MultinicError, type Problem } from '../api/errors.ts';
+import type {
+  ConfigGenerations,
+  ConfigList,
+  ConfigObject,
+  ConfigSource,
+  KnownConfig,
+} from '../mirror/home-port.ts';
 import { specOf } from '../mirror/main-branch.ts';
 import type { ConfigRef } from '../network/node.ts';
 import type { Person } from '../store/model/store-port.ts';
@@ -36,7 +42,7 @@ const MAX_BYTES = 16 * 1024 * 1024;
  * `DIR/crs/*.yaml`, `.yml` and `.json` as a source of CRs. UID and generation, which an API server would keep, come
  * from main; the generation is one higher than main's if the spec differs.
  */
-export class ConfigFolder implements ConfigSource {
+export class ConfigFolder implements ConfigSource, ConfigGenerations {
   readonly #dir: string;
   /** Parsed files. Parsing a thousand nodes takes longer than the rest of a pass that changes nothing. */
   #parsed = new Map<string, ParsedFile>();
@@ -67,10 +73,7 @@ export class ConfigFolder implements ConfigSource {
       return { configs: [], problems: [files.problem], doubt: () => reason };
     }
     const problems = [...files.values()].flatMap((file) => file.problems);
-    const found = Map.groupBy(
-      [...files].flatMap(([path, file]) => file.configs.map((config) => ({ path, config }))),
-      ({ config }) => keyOf(config.ref),
-    );
+    const found = configsOf(files);
     const configs: ConfigObject[] = [];
     const ambiguous = new Map<string, string>();
     for (const [key, [first, ...others]] of found) {
@@ -91,6 +94,16 @@ export class ConfigFolder implements ConfigSource {
       doubt: (ref) =>
         ambiguous.get(keyOf(ref)) ?? (unread && formatProblem(unread)) ?? this.#missing(keyOf(ref), at),
     };
+  }
+
+  async generations(known: ReadonlyMap<string, KnownConfig>): Promise<ReadonlyMap<string, number>> {
+    const files = await this.#files();
+    if ('problem' in files) throw new MultinicError('Busy', formatProblem(files.problem));
+    return new Map(
+      [...configsOf(files)].flatMap(([key, [first, ...others]]) =>
+        others.length > 0 ? [] : [[key, this.#complete(first!.config, known.get(key)).generation]],
+      ),
+    );
   }
 
   /** The doubt about a CR that a complete list lacks; undefined if it was removed. @param at time of the list */
@@ -157,6 +170,14 @@ export class ConfigFolder implements ConfigSource {
  */
 export function isConfigFile(name: string): boolean {
   return /^[^.#].*\.(ya?ml|json)$/.test(name);
+}
+
+/** The CRs of all files by `group/namespace/name`, each with its file. */
+function configsOf(
+  files: ReadonlyMap<string, ConfigFile>,
+): Map<string, { readonly path: string; readonly config: WrittenConfig }[]> {
+  const found = [...files].flatMap(([path, { configs }]) => configs.map((config) => ({ path, config })));
+  return Map.groupBy(found, ({ config }) => keyOf(config.ref));
 }
 
 function keyOf({ group, namespace, name }: ConfigRef): string {

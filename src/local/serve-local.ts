@@ -75,7 +75,7 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
     reader: store.reader,
     policy: new NodeBranchPolicy(),
     authenticate: (token) => home.tokens.authenticate(token),
-    routes: apiRoutes(context),
+    routes: apiRoutes(context, home.configs),
     pages: await uiPages(),
     onPush: passTrigger.fire,
     host: options.host,

@@ -48,6 +48,16 @@ export interface ConfigSource {
   list(known: ReadonlyMap<string, KnownConfig>): Promise<ConfigList>;
 }
 
+/** Asks the home itself, where a `ConfigSource` may answer from what it has heard. */
+export interface ConfigGenerations {
+  /**
+   * Generation of each CR that the home has now.
+   * @param known as for `list`
+   * @throws MultinicError `Busy` if the home does not answer
+   */
+  generations(known: ReadonlyMap<string, KnownConfig>): Promise<ReadonlyMap<string, number>>;
+}
+
 /** A node as the home knows it: from inventory.yaml, or a Kubernetes Node. */
 export interface InventoryNode {
   readonly name: string;

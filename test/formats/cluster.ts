@@ -119,7 +119,9 @@ function properties(schema: Property, path: string): string[] {
 
 /** `METHOD /api/v1/PATH role`, and the other paths of the servers. */
 export function paths(): string[] {
-  const routes = apiRoutes({ commands: {}, store: {} } as unknown as ControllerContext);
+  const routes = apiRoutes({ commands: {}, store: {} } as unknown as ControllerContext, {
+    generations: async () => new Map(),
+  });
   return [
     ...routes.map(({ method, pattern, role }) => `${method} /api/v1${pattern} ${role}`),
     ...inSources(/'(\/(?:livez|readyz|healthz|metrics))'/g),

@@ -14,6 +14,7 @@ import {
   ObserveBody,
   DiffQuery,
   LogQuery,
+  StatusQuery,
   RerenderBody,
   RollbackBody,
 } from '../../src/controller/api.ts';
@@ -73,6 +74,7 @@ const GROUPS: readonly Group[] = [
   ['HTTP body of confirm', () => keysOfSchema(ConfirmBody)],
   ['HTTP body of observe', () => keysOfSchema(ObserveBody)],
   ['HTTP body of a host tree', () => keysOfSchema(HostTree)],
+  ['HTTP query of status', () => keysOfSchema(StatusQuery)],
   ['HTTP query of log', () => keysOfSchema(LogQuery)],
   ['HTTP query of diff', () => keysOfSchema(DiffQuery)],
   ['commands', commands],

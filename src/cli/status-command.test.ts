@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest';
+import { KEY, snapshotOf, T0, type NodeSetup } from '../../test/support/snapshot.ts';
+import { configStatuses } from '../controller/config-status.ts';
+import { reportOf } from '../controller/status-report.ts';
+import type { IdleReason } from '../scheduler/due.ts';
+import { isReached, type Report } from './status-command.ts';
+
+function reportWith(reason: IdleReason, more: Partial<Report> = {}): Report {
+  const setup: NodeSetup = { decision: { due: false, reason } };
+  const snapshot = snapshotOf({ w: setup });
+  return { ...reportOf(snapshot, configStatuses(snapshot, new Map(), T0 * 1000)), ...more };
+}
+
+test.each<[string, Report, boolean]>([
+  ['ready', reportWith('UpToDate'), true],
+  ['ready, and its CR was edited since', reportWith('UpToDate', { unseen: [KEY] }), false],
+  ['ready by the status of a controller that ended', reportWith('UpToDate', { stale: true }), false],
+  ['its agent runs', reportWith('Running'), false],
+  ['queued', reportWith('Queued'), false],
+])('wait for a node, and for all: %s', (_, report, reached) => {
+  expect(isReached(report, report.nodes, ['w'])).toBe(reached);
+  expect(isReached(report, report.nodes, [])).toBe(reached);
+});
