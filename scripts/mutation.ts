@@ -39,7 +39,11 @@ const CHANGES: readonly (readonly [token: RegExp, to: (token: string) => string]
   [/(?<=[( ])!(?=[\w(])/g, () => ''],
   [/\btrue\b/g, () => 'false'],
   [/\bfalse\b/g, () => 'true'],
-  [/(?<![\w.$])\d[\d_]*(?![\w.])/g, (token) => String(Number(token.replaceAll('_', '')) + 1)],
+  // The signs of a comparison (`? -1 : 1`) have no other size.
+  [
+    /(?<![\w.$]|\? -1 : |\? -(?=1 : (?:1|Number)\b))\d[\d_]*(?![\w.])/g,
+    (token) => String(Number(token.replaceAll('_', '')) + 1),
+  ],
 ];
 
 /** Parts of a source in which nothing is changed: comments, texts, patterns, imports and types. */
@@ -105,14 +109,16 @@ async function runRoom(tests: TestProcess, room: string, size: number): Promise<
     if (!(await tests.pass(file, source)))
       throw new Error(`the tests of ${file} fail without any change: mend them first`);
   let noticed = 0;
-  for (const place of counted) {
+  for (const [index, place] of counted.entries()) {
     const { file, source, mutation } = place;
     const { at, from, to } = mutation;
-    if (await tests.pass(file, source.slice(0, at) + to + source.slice(at + from.length))) {
-      const line = lineOf(place);
-      const text = source.split('\n')[line - 1]!.trim();
-      console.log(`survives: ${file}:${line} ${from.trim()} -> ${to.trim()}  ${text}`);
-    } else noticed += 1;
+    const line = lineOf(place);
+    const survives = await tests.pass(file, source.slice(0, at) + to + source.slice(at + from.length));
+    if (!survives) noticed += 1;
+    // A run that is cut short then has a figure.
+    const change = `${survives ? 'survives' : 'noticed'}: ${file}:${line} ${from.trim()} -> ${to.trim()}`;
+    const text = survives ? `  ${source.split('\n')[line - 1]!.trim()}` : '';
+    console.log(`${noticed} of ${index + 1}  ${change}${text}`);
   }
   const left = sample.length - counted.length;
   console.log(

@@ -11,6 +11,8 @@ test.each([
   ['if (a < 3 && !b)', ['if (a <= 3 && !b)', 'if (a < 4 && !b)', 'if (a < 3 || !b)', 'if (a < 3 && b)']],
   ['const x = a >= 1_000;', ['const x = a > 1_000;', 'const x = a >= 1001;']],
   ['f(true) || g(false)', ['f(false) || g(false)', 'f(true) && g(false)', 'f(true) || g(true)']],
+  ['(a < b ? -1 : 1)', ['(a <= b ? -1 : 1)']],
+  ['slice(a ? -1 : b)', ['slice(a ? -2 : b)']],
   ['a + b - (c)', ['a - b - (c)', 'a + b + (c)']],
 ])('%s', (source, expected) => {
   expect(changed(source)).toEqual(expected);
