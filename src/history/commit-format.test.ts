@@ -54,8 +54,9 @@ describe('what changed, in a person’s words', () => {
 });
 
 test('a subject fits on a terminal', () => {
-  expect(subject('w', 'x'.repeat(200))).toHaveLength(120);
   expect(subject('w', 'short')).toBe('w: short');
+  expect(subject('w', 'x'.repeat(117))).toBe(`w: ${'x'.repeat(117)}`);
+  expect(subject('w', 'x'.repeat(118))).toBe(`w: ${'x'.repeat(114)}...`);
 });
 
 test.each([

@@ -9,9 +9,10 @@ import type { Interface } from '../network/interface.ts';
 import { renderTree } from '../network/tree.ts';
 import type { Oid, Reader } from '../store/model/store-port.ts';
 import { openReader } from '../store/reader.ts';
-import { acceptDrift, newestDrift, type AcceptedDrift } from './drifts.ts';
+import { acceptDrift, listDrifts, newestDrift, type AcceptedDrift } from './drifts.ts';
 import { readBranch } from './node-branch.ts';
 import { MAX_CHANGED_FILE } from './pushed-files.ts';
+import { outcomeRef } from './refs.ts';
 
 const OURS = 'multinic-agent <controller@multinic.io> 1700000000';
 const FILE = 'etc/netplan/90-multinic0.yaml';
@@ -108,6 +109,19 @@ describe('a drift that is accepted', () => {
     expect((await refusal(acceptDrift(reader, branch, undefined, first))).code).toBe('NothingToAccept');
   });
 
+  test('is one of the commit that the branch still has', async () => {
+    const tip = tipOf(TREE);
+    const drift = await newestDrift(reader, driftFrom(tip, { [FILE]: withMtu(1400) }));
+    const moved = objects.commit({
+      tree: objects.tree(renderTree(NODE, [{ ...NIC, mtu: 1450 }])),
+      parents: [tip],
+      by: OURS,
+      message: 'a: change\n\nChange: spec\n',
+    });
+    const { code, message } = await refusal(acceptDrift(reader, await readBranch(reader, 'a', moved), drift));
+    expect([code, message]).toEqual(['DriftOutdated', expect.stringContaining('node/a moved on since')]);
+  });
+
   test('has no new link-local address, and may have one that is stored', async () => {
     const local = { ...NIC, address: '169.254.7.7', prefix: 16 };
     const files = renderTree(NODE, [local]);
@@ -142,4 +156,43 @@ describe('a drift that is accepted', () => {
     expect((await refusal(accept({}))).code).toBe('NothingToAccept');
     expect((await refusal(accept({}, { shown: oid('f'.repeat(40)) }))).code).toBe('DriftOutdated');
   });
+});
+
+/** A record of an outcome branch. @param more trailers */
+const record = (result: string, parents: readonly Oid[], more = ''): Oid => {
+  const message = `x: ${result}\n\nResult: ${result}\n${more}`;
+  return objects.commit({ tree: objects.tree(TREE), parents, by: OURS, message });
+};
+
+/** A store with the outcome branches of these nodes. */
+const storeOf = (tips: Readonly<Record<string, Oid>>): Reader => {
+  const refs = new Map(Object.entries(tips).map(([node, tip]) => [outcomeRef(node), tip]));
+  return {
+    refs: async () => refs,
+    ref: async (name: string) => refs.get(name),
+    commit: (id: Oid) => reader.commit(id),
+  } as unknown as Reader;
+};
+
+test('the list of drifts has each node that drifted, by name, below requests; and whether it was the first observation', async () => {
+  const tip = tipOf(TREE);
+  const begin = record('Requested', []);
+  const difference = { kind: 'LinkDown', name: 'multinic0' };
+  const first = record(
+    'Drifted',
+    [begin, tip],
+    `First-Observation: true\nDifference: ${JSON.stringify(difference)}\n`,
+  );
+  const later = record('Drifted', [begin]);
+  const asked = record('Superseded', [record('Requested', [later])]);
+  const store = storeOf({ c: asked, b: first, a: record('Applied', [later, tip]) });
+  const since = 1_700_000_000;
+  const b = { node: 'b', commit: first, since, applied: tip, differences: [difference], first: true };
+  expect(await listDrifts(store)).toEqual([
+    b,
+    { node: 'c', commit: later, since, differences: [], first: false },
+  ]);
+  expect(await listDrifts(store, 'b')).toEqual([b]);
+  expect(await listDrifts(store, 'a')).toEqual([]);
+  expect((await refusal(listDrifts(store, 'd'))).code).toBe('NoSuchNode');
 });

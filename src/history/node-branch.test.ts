@@ -117,6 +117,15 @@ describe('a tip that came past the push policy is invalid', () => {
     expect([branch.invalid?.code, branch.network, branch.anchor.oid]).toEqual(['InvalidTip', WIDE, spec]);
   });
 
+  test('and so is each one above a base that cannot be read', async () => {
+    const odd = new Map([...filesOf(WIDE), [FILE, '{']]);
+    const unreadable = raw.commit(odd, 'c <controller@multinic.io>', 'a: add\n\nChange: spec\n', {
+      parent: birth,
+    });
+    const { invalid, network, base } = await readBranch(reader, 'a', edit(NARROW, unreadable));
+    expect([invalid?.code, network, base.commit?.oid]).toEqual(['InvalidTree', [], unreadable]);
+  });
+
   test('and one without any commit of the controller is no branch', async () => {
     const stranger = raw.edit(filesOf(WIDE));
     await expect(readBranch(reader, 'a', stranger)).rejects.toMatchObject({ code: 'InvalidTip' });

@@ -139,7 +139,9 @@ describe('which pushes', () => {
     expect(await refusal(push, 'refs/heads/outcome/a')).toBe('ReservedRef');
     expect(await refusal({ ...push, new: NO_COMMIT })).toBe('BranchDelete');
     expect(await refusal({ ...push, old: NO_COMMIT })).toBe('BranchCreate');
-    expect(await refusal({ ...push, new: objects.blob('x') })).toBe('NoCommit');
+    const blob = objects.blob('x');
+    expect(await refusal({ ...push, new: blob })).toBe('NoCommit');
+    await expect(check({ ...push, new: blob })).rejects.toThrow(`${blob.slice(0, 10)} is no commit`);
   });
 
   test.each([
@@ -261,6 +263,30 @@ describe('which trees', () => {
     expect(await refusal(pushed({ tree: objects.tree(without) }))).toBe('NodeFileChanged');
   });
 
+  test('with that node.yaml also where a branch has had another one for several commits', async () => {
+    const before = filesOf(START);
+    const noted = objects.tree(new Map([...before, ['node.yaml', `# mine\n${before.get('node.yaml')}`]]));
+    let old = branchOf(before);
+    for (const message of ['one', 'two']) old = objects.commit({ tree: noted, parents: [old], message });
+    const push = (tree: Oid): { old: Oid; new: Oid } => ({
+      old,
+      new: objects.commit({ tree, parents: [old] }),
+    });
+    expect(await refusal(push(noted))).toBe('NodeFileChanged');
+    expect(await refusal(push(objects.tree(before)))).toBeUndefined();
+  });
+
+  test.each([
+    [49_152, undefined],
+    [49_153, 'FileTooLarge'],
+  ])('with a changed file of lines of %d characters', async (length, code) => {
+    const before = filesOf(START, 'ifcfg');
+    const path = 'etc/sysconfig/network-scripts/ifcfg-multinic0';
+    const text = before.get(path)!;
+    const long = `${text}#${'x'.repeat(length - text.length - 2)}\n`;
+    expect(await refusal(pushed(withFiles({ [path]: long }, before), before))).toBe(code);
+  });
+
   test.each([
     [MAX_CHANGED_FILE, undefined],
     [MAX_CHANGED_FILE + 1, 'FileTooLarge'],
@@ -329,7 +355,9 @@ describe('which trees', () => {
   });
 
   test('whose files say what can be applied', async () => {
-    expect(await refusal(pushed(withFiles({ [FILE]: 'network: [' })))).toBe('InvalidTree');
+    const broken = pushed(withFiles({ [FILE]: 'network: [' }));
+    expect(await refusal(broken)).toBe('InvalidTree');
+    await expect(check(broken)).rejects.toThrow(`${broken.new.slice(0, 10)} can't be applied`);
     expect(await refusal(pushed({ tree: objects.tree(filesOf([nic(0, 10)])) }))).toBe('InvalidTree');
     expect(await refusal(pushed(withFiles({ [FILE]: ofLength(800).replace('x', '\u2028') })))).toBe(
       'InvalidTree',

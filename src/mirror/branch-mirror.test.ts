@@ -92,6 +92,22 @@ test('a node whose interfaces a rollback took away counts as well', async () => 
   expect((await fleet.branch('a')).hold).toBeDefined();
 });
 
+test('a rollback counts for an hour, to the second', async () => {
+  for (const [later, waits] of [
+    [HOUR_MS - 1000, ['b']],
+    [HOUR_MS, []],
+  ] as const) {
+    await using fleet = await Fleet.open(['a', 'b'], ONE_ALWAYS);
+    fleet.want('cr', { a: 1500, b: 1500 });
+    await fleet.pass();
+    fleet.now += 2 * HOUR_MS;
+    await fleet.push('a', { [FILE]: null }, 'nothing');
+    fleet.now += later;
+    fleet.want('cr', { a: 1500, b: null });
+    expect(await stopped(fleet)).toEqual(waits);
+  }
+});
+
 test('nodes that are born without interfaces are no removals', async () => {
   await using fleet = await Fleet.open(['a', 'b', 'c'], ONE_ALWAYS);
   fleet.want('cr', { a: null, b: null, c: null });
@@ -116,7 +132,8 @@ test('a pass commits what changed and nothing else, also after a restart', async
   await using fleet = await Fleet.open(['a', 'b']);
   fleet.want('cr', { a: 1500, b: 1500 });
   expect((await fleet.pass()).events).toHaveLength(2);
-  expect((await fleet.pass()).events).toEqual([]);
+  const { events: none, warnings } = await fleet.pass();
+  expect([none, warnings]).toEqual([[], new Map()]);
   fleet.want('cr', { a: 1400, b: 1500 });
   expect((await fleet.pass()).events).toMatchObject([{ type: 'Committed', node: 'a' }]);
 
@@ -169,6 +186,24 @@ test('all CRs of a home are committed in one pass, if there is time', async () =
   for (let index = 0; index < 51; index += 1) fleet.want(`cr-${index}`, index === 50 ? { a: 1500 } : {});
   const { behind, main } = await fleet.pass();
   expect([behind.size, main.configs.size, await fleet.mtu('a')]).toEqual([0, 51, 1500]);
+  expect(await fleet.reader.ref(MIRRORED)).toBe(main.commit);
+});
+
+test('a pass without time writes fifty CRs and mirrors one commit, so that each pass comes nearer to the end', async () => {
+  await using fleet = await Fleet.open(['a']);
+  for (let index = 0; index < 51; index += 1) fleet.want(`cr-${index}`, {});
+  const commits = async (): Promise<number> => Number(await fleet.git(['rev-list', '--count', 'main']));
+  const begin = await commits();
+  fleet.sliceMs = 0;
+  await fleet.restart();
+  expect([(await fleet.pass()).main.configs.size, await commits()]).toEqual([0, begin + 50]);
+  expect([(await fleet.pass()).main.configs.size, await commits()]).toEqual([1, begin + 51]);
+});
+
+test('the store says how far the branches are, from two commits of main on', async () => {
+  await using fleet = await Fleet.open(['a']);
+  for (const name of ['one', 'two']) fleet.want(name, {});
+  const { main } = await fleet.pass();
   expect(await fleet.reader.ref(MIRRORED)).toBe(main.commit);
 });
 

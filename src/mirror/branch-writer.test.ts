@@ -114,6 +114,46 @@ describe('a batch', () => {
   });
 });
 
+const transact = async (make: () => Promise<Batch>): Promise<string[]> =>
+  (await make()).commits.map((_, at) => oid(`c${at}`));
+
+/** A turn on the node `w0`, which the memory has wrongly. @param now the branch as the store has it */
+async function turn(now: Branch | undefined, decide: (known: Branch | undefined) => Change | undefined) {
+  const reader = { commits: async (oids: string[]) => oids.map((id) => commit(id)) } as unknown as Reader;
+  const known = { read: async () => now, remember: () => undefined } as unknown as Branches;
+  const branches = new Map([['w0', {} as Branch]]);
+  const writer = new BranchWriter({ reader, transact } as unknown as Store, known);
+  return writer.writeInTurn(step, 'w0', branches, async () => decide(branches.get('w0')));
+}
+
+const failing = (code: 'LostRace' | 'InvalidTip' | 'DiskFull'): Promise<Written> =>
+  turn(undefined, () => {
+    throw new MultinicError(code, 'odd');
+  });
+
+describe('a turn on one node', () => {
+  const [change] = changesOf(1);
+
+  test.each([{ name: 'w0' } as Branch, undefined])('decides by the branch as it is now: %j', async (now) => {
+    let seen: unknown = 'nothing';
+    const { events } = await turn(now, (known) => {
+      seen = known;
+      return undefined;
+    });
+    expect([seen, events]).toEqual([now, []]);
+  });
+
+  test('writes what it decides', async () => {
+    expect((await turn(undefined, () => change)).events).toMatchObject([{ type: 'Committed', node: 'w0' }]);
+  });
+
+  test('tells a lost race from the trouble of a node, and both from the trouble of the store', async () => {
+    expect([...(await failing('LostRace')).rejected]).toEqual(['w0']);
+    expect([...(await failing('InvalidTip')).problems.keys()]).toEqual(['w0']);
+    await expect(failing('DiskFull')).rejects.toMatchObject({ code: 'DiskFull' });
+  });
+});
+
 test('a new identity is committed before what is wanted, and a birth without interfaces is one commit', async () => {
   const writes = without();
   await writes.write([{ name: 'w0', node: identity('netplan', 'w0'), wanted: [] }]);

@@ -3,10 +3,17 @@
 import { describe, expect, test } from 'vitest';
 import { oid } from '../../test/support/oid.ts';
 import { Batch } from '../store/model/batch.ts';
-import type { Reader } from '../store/model/store-port.ts';
+import type { Oid, Reader } from '../store/model/store-port.ts';
 import { admitConfig } from '../network/admission.ts';
 import type { ConfigObject } from './home-port.ts';
-import { commitConfig, mainConfig, readMain, sameConfig, type MainConfig } from './main-branch.ts';
+import {
+  commitConfig,
+  commitsSince,
+  mainConfig,
+  readMain,
+  sameConfig,
+  type MainConfig,
+} from './main-branch.ts';
 
 const MAIN = oid('main');
 
@@ -56,6 +63,29 @@ describe('the message of a commit', () => {
     expect(removed.subject).toBe('ns/cr: removed');
     expect([...removed.files]).toEqual([['configs/multinic.io/ns/cr', null]]);
   });
+});
+
+test.each([
+  [128, 1],
+  [129, 0],
+])('a hash of %d characters is in %d trailers', (length, count) => {
+  const spec = { nodeConfigs: [], specHash: 'h'.repeat(length) };
+  const { trailers } = commitOf(undefined, configOf(0, { spec }));
+  expect(trailers.filter(([key]) => key === 'Spec-Hash')).toHaveLength(count);
+});
+
+test('the commits after one of main are listed, oldest first', async () => {
+  const [first, second, tip] = ['1', '2', '3'].map(oid) as [Oid, Oid, Oid];
+  const parents = new Map([
+    [tip, [second]],
+    [second, [first]],
+    [first, []],
+  ]);
+  const reader = { commit: async (id: Oid) => ({ oid: id, parents: parents.get(id) }) } as unknown as Reader;
+  const since = async (from: Oid | undefined): Promise<Oid[]> =>
+    (await commitsSince(reader, tip, from)).map((commit) => commit.oid);
+  expect([await since(first), await since(tip)]).toEqual([[second, tip], []]);
+  expect(await since(undefined)).toEqual([first, second, tip]);
 });
 
 test('what is committed reads back, and an entry without its CR is left out', async () => {

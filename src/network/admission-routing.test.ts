@@ -175,6 +175,45 @@ describe('refused, with the path and a remedy', () => {
   });
 });
 
+const route = (more: object): object => ({
+  ...NIC,
+  routes: [{ to: '10.0.0.0/8', via: '192.0.2.1', ...more }],
+});
+const codesOf = (...interfaces: readonly object[]): string[] =>
+  entry(...interfaces).problems.map(({ code }) => code);
+
+describe('bounds', () => {
+  test.each([1, 999, 11_000, 0xffff_ffff])('metric %d is taken', (metric) => {
+    expect(codesOf(route({ metric }))).toEqual([]);
+  });
+
+  test.each([0, 1000, 10_999, 0x1_0000_0000])('metric %d is refused', (metric) => {
+    expect(codesOf(route({ metric }))).toEqual(['InvalidRoute']);
+  });
+
+  test.each([
+    ['10.0.0.0/8', '192.0.2.1', []],
+    ['10.0.0.0/7', '192.0.2.1', ['DefaultInRoutes']],
+    ['fc00::/7', '2001:db8::1', []],
+    ['fc00::/6', '2001:db8::1', ['DefaultInRoutes']],
+  ])('a route to %s', (to, via, codes) => {
+    expect(codesOf({ ...NIC, addresses: ['2001:db8::10/64'], routes: [{ to, via }] })).toEqual(codes);
+  });
+
+  test('64 routes and 16 addresses of a NIC are taken', () => {
+    const routes = Array.from({ length: 64 }, (_, index) => ({ to: `10.${index}.0.0/16`, via: '192.0.2.1' }));
+    const addresses = Array.from({ length: 15 }, (_, index) => `192.0.2.${index + 20}/24`);
+    expect(codesOf({ ...NIC, routes, addresses })).toEqual([]);
+  });
+
+  test.each([
+    [1, ['PrefixTooShort', 'RouteIntoSubnet']],
+    [0, ['PrefixTooShort']],
+  ])('a subnet of %d bits may have a route in it', (prefix, codes) => {
+    expect(codesOf(route({}), { ...OTHER, cidr: `100.0.0.1/${prefix}` })).toEqual(codes);
+  });
+});
+
 test('a network of which a NIC has a part may be a route', () => {
   expect(wanted({ ...NIC, routes: [{ to: '198.51.0.0/16', via: '192.0.2.1' }] }, OTHER)).toHaveLength(2);
 });

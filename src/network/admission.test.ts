@@ -17,6 +17,10 @@ const named = (attachedNodeName: string, index: number) => ({
   attachedNodeName,
   interfaces: [],
 });
+/** A spec whose JSON has so many bytes. */
+const ofBytes = (bytes: number): object => ({
+  nodeConfigs: ['x'.repeat(bytes - '{"nodeConfigs":[""]}'.length)],
+});
 const refusals = (problems: readonly Problem[]) => problems.map(({ path, code }) => `${path} ${code}`);
 const refused = (...interfaces: unknown[]) => {
   const admitted = admitEntry(entry(...interfaces), 'spec.nodeConfigs[0]');
@@ -245,6 +249,25 @@ describe('a config', () => {
     const error = thrownBy(() => admit(spec));
     expect(error.code).toBe('InvalidConfig');
     expect(refusals(error.problems)).toEqual([problem]);
+  });
+
+  test('takes 1.5 MiB as JSON, and not a byte more', () => {
+    expect(admit(ofBytes(1_572_864)).entries).toHaveLength(1);
+    expect(refusals(thrownBy(() => admit(ofBytes(1_572_865))).problems)).toEqual(['spec SpecTooLarge']);
+  });
+
+  test.each([
+    [null, 'missing'],
+    [[], 'a list'],
+    [7, '7'],
+    ['x'.repeat(78), `"${'x'.repeat(78)}"`],
+    ['x'.repeat(79), `"${'x'.repeat(79)}…`],
+  ])('says what is there instead of a spec: %j', (spec, words) => {
+    expect(thrownBy(() => admit(spec)).problems[0]!.message).toBe(`is ${words}; write nodeConfigs into it`);
+  });
+
+  test('says that a map is no list', () => {
+    expect(() => admit({ nodeConfigs: {} })).toThrow(/is a map; write a list/);
   });
 
   test('says how to mean an empty list', () => {

@@ -248,6 +248,8 @@ describe('netplan, strictly', () => {
     ['a tag', /set-name: /, 'set-name: !!str ', 'InvalidYaml'],
     ['a path as one key', /match:\n {8}macaddress/, 'match.macaddress', 'InvalidYaml'],
     ['a text instead of an empty list', /link-local: \[\]/, 'link-local: "[]"', 'ForeignKey'],
+    ['one empty list more', /dhcp4: false/, 'dhcp4: false\n      routes: []', 'ForeignKey'],
+    ['no empty list', / {6}link-local: \[\]\n/, '', 'MissingKey'],
     ['a second document', /$/, '---\nnetwork: {}\n', 'InvalidYaml'],
     ['an unquoted number of a MAC', /"fa:.*"/, '12:34:56:12:34:56', 'UnquotedMac'],
   ])('refuses %s', (_, pattern, replacement, code) => {
@@ -272,6 +274,7 @@ describe('netplan, strictly', () => {
     'x#y',
     '이더넷',
     '__proto__',
+    'a'.repeat(64),
   ])('another file’s ID %s', (netplanId) => {
     const nic = { ...NIC, netplanId };
     const files = rendererOf('netplan').render(nic);

@@ -7,7 +7,7 @@ import { InvalidInputError, type Problem } from '../api/errors.ts';
 import type { Interface } from './interface.ts';
 import { parseNode, renderNode, type NodeIdentity } from './node.ts';
 import { RENDERER_KINDS } from './renderers.ts';
-import { managedFiles, MAX_FILE_BYTES, NODE_FILE, readTree, renderTree, treeId } from './tree.ts';
+import { managedFiles, NODE_FILE, readTree, renderTree, treeId } from './tree.ts';
 import type { Files } from './renderer.ts';
 import { thrownBy } from './thrown-by.ts';
 import { mac } from '../../test/support/mac.ts';
@@ -163,11 +163,17 @@ describe.each(RENDERER_KINDS)('a tree for %s', (renderer) => {
     const first = [...managedFiles(files).keys()][0] ?? '';
     expect(codes(new Map([...files].filter(([path]) => path !== NODE_FILE)))).toEqual(['MissingFile']);
     expect(codes(new Map([...files, ['etc/shadow', 'x']]))).toEqual(['ForeignFile']);
-    expect(codes(new Map([...files, [first, `#${'x'.repeat(MAX_FILE_BYTES)}`]]))).toEqual(['FileTooLarge']);
+    const sizes = [65_536, 65_537].map((bytes) => isTooLarge(lengthened(files, first, bytes)));
+    expect(sizes).toEqual([false, true]);
     const twins = [...NETWORK, { ...NETWORK[0]!, name: 'multinic5' }];
     expect(codes(renderTree(node, twins))).toEqual(['DuplicateMac', 'DuplicateAddress']);
-    const crowd = Array.from({ length: 129 }, (_, index) => [`x${index}`, ''] as const);
-    expect(codes(new Map([...files, ...crowd]))).toEqual(['TooManyInterfaces']);
+    const crowd = (size: number): Files =>
+      new Map([
+        ...files,
+        ...Array.from({ length: size - files.size }, (_, index) => [`x${index}`, ''] as const),
+      ]);
+    expect(new Set(codes(crowd(129)))).toEqual(new Set(['ForeignFile']));
+    expect(codes(crowd(130))).toEqual(['TooManyInterfaces']);
     const slow = [{ ...NETWORK[0]!, mtu: 10 }];
     expect(codes(renderTree(node, slow))).toEqual(['InvalidMtu']);
   });
@@ -175,6 +181,13 @@ describe.each(RENDERER_KINDS)('a tree for %s', (renderer) => {
 
 test('the id of no files is git’s empty tree', () => {
   expect(treeId(new Map())).toBe('4b825dc642cb6eb9a060e54bf8d69288fbee4904');
+});
+
+test('a file of netplan has 8,192 characters at most', () => {
+  const files = renderTree(NODE, NETWORK);
+  const path = 'etc/netplan/90-multinic0.yaml';
+  expect(readTree(lengthened(files, path, 8192)).network).toEqual(NETWORK);
+  expect(codes(lengthened(files, path, 8193))).toEqual(['FileTooLarge']);
 });
 
 test('files of another renderer are foreign', () => {
@@ -261,8 +274,24 @@ async function mergeAll(versions: Files[]): Promise<Files> {
   return merged;
 }
 
+/** The tree with a comment that brings one of its files to a length. */
+function lengthened(files: Files, path: string, length: number): Files {
+  const text = files.get(path)!;
+  return new Map([...files, [path, `${text}#${'x'.repeat(length - text.length - 2)}\n`]]);
+}
+
 function problemsOf(files: Files): readonly Problem[] {
   return thrownBy(() => readTree(files)).problems;
+}
+
+/** Whether a tree is refused because of a file of more than 64 KiB. */
+function isTooLarge(files: Files): boolean {
+  try {
+    readTree(files);
+    return false;
+  } catch {
+    return problemsOf(files).some(({ message }) => message.startsWith('is larger than 64 KiB'));
+  }
 }
 
 function codes(files: Files): string[] {

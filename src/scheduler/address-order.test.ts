@@ -114,6 +114,8 @@ test('a node that this pass could not read may still have its address, unless a 
   const setup: Setup = { has: {}, tip: { a0: '.1' } };
   expect(verdicts(plan({ a: setup }, [], { b: '.1' }))).toEqual({ a: 'waits for .1 on b, stuck' });
   expect(verdicts(plan({ a: asking('a', setup) }, [], { b: '.1' }))).toEqual({ a: 'start' });
+  // Of several holders the first by name is named, whoever had the address first.
+  expect(verdicts(plan({ a: setup }, [], { c: '.1', b: '.1' }))).toEqual({ a: 'waits for .1 on b, stuck' });
 });
 
 describe('who goes first', () => {
@@ -190,6 +192,15 @@ describe('who goes first', () => {
       'a node that waits for a circle frees nothing',
       { ...swap, z: { has: { z0: '.9' }, tip: { z0: '.1' }, cr: {} } },
       { a: 'start without a0', b: 'waits for .1 on a', z: 'waits for .1 on a' },
+    ],
+    [
+      'the first by name frees its address, also where another node waits for the circle',
+      {
+        a: { has: { a0: '.9' }, tip: { a0: '.4' }, cr: {} },
+        b: { has: { b0: '.2' }, tip: { b0: '.4' } },
+        d: { has: { d0: '.4' }, tip: { d0: '.2' } },
+      },
+      { a: 'waits for .4 on d', b: 'start without b0', d: 'waits for .2 on b' },
     ],
     [
       'the node that failed frees its address first: if that fails too, nobody has lost anything',

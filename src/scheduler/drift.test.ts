@@ -165,6 +165,8 @@ describe('a host that has drifted', () => {
     expect(repairedAt([applied(T0 + 9), failed(T0 + 5), drifted(), applied()])).toBe(T0 + 9);
     expect(repairedAt([failed(T0 + 5), drifted(), applied()])).toBeUndefined();
     expect(repairedAt([applied(T0 + 5), record('Observed'), drifted(), applied()])).toBeUndefined();
+    const asked = [asks('retry'), record('Superseded')];
+    expect(repairedAt([...asked, applied(T0 + 5), drifted(), applied()])).toBe(T0 + 5);
     expect(repairedAt([applied(T0 + 5, { tried: B }), drifted(), applied()])).toBeUndefined();
   });
 });
@@ -220,8 +222,10 @@ describe('a difference that comes back', () => {
   });
 
   test('is forgotten after a day', () => {
-    const now = T0 + 22 * HOUR;
-    expect(verdict({ history: [drifted(now), ...three] }, now)).toBe('repair 1');
+    // The oldest of the three drifts is three hours older than T0.
+    const day = T0 + 21 * HOUR;
+    expect(verdict({ history: [drifted(day), ...three] }, day)).toBe('DriftFight');
+    expect(verdict({ history: [drifted(day + 1), ...three] }, day + 1)).toBe('repair 1');
   });
 
   test('begins anew when a person asks for a run', () => {
@@ -304,16 +308,23 @@ describe('all repairs stop', () => {
   test('when more than a tenth of many nodes drifted', () => {
     expect(limitsOf([...drifting(10), ...undrifted(90)]).stopped).toBe(false);
     expect(limitsOf([...drifting(11), ...undrifted(89)]).stopped).toBe(true);
+    expect([limitsOf(undrifted(39)).limit, limitsOf(undrifted(40)).limit]).toEqual([3, 4]);
   });
 
   test('not when they drifted one after the other', () => {
     const hourly = Array.from({ length: 20 }, (_, n) => drifting(1, T0 + n * 1300)).flat();
     expect(limitsOf(hourly)).toMatchObject({ drifted: 3, stopped: false });
+    expect(limitsOf(hourly.toReversed())).toMatchObject({ drifted: 3 });
+    expect(limitsOf([...drifting(1), ...drifting(1, T0 + HOUR - 1)]).drifted).toBe(2);
+    expect(limitsOf([...drifting(1), ...drifting(1, T0 + HOUR)]).drifted).toBe(1);
   });
 
   test('not when one node drifts again and again', () => {
     const again = Array.from({ length: 9 }, (_, n) => [applied(T0 + n), drifted(T0 + n)]).flat();
     expect(limitsOf([again, ...undrifted(3)])).toMatchObject({ drifted: 1, stopped: false });
+    // Such a node counts as long as one of its drifts lies within the hour.
+    const twice = [drifted(T0 + 1800), applied(T0), drifted(T0), applied(T0)];
+    expect(limitsOf([twice, ...drifting(1, T0 + HOUR)]).drifted).toBe(2);
   });
 
   test('not for what first observations found', () => {

@@ -168,6 +168,12 @@ describe('what is due may have to wait', () => {
     expect(after(30, 86_400)).toBe('GivenUp');
   });
 
+  test('the bound on runs without a boot counts those of the newest boot', () => {
+    const before = Array.from({ length: MAX_TRIES }, () => run('Failed', { bootId: 'boot-1' }));
+    const newest = run('Failed', { bootId: 'boot-2' });
+    expect(verdict({ bootID: 'boot-3', history: [newest, ...before] })).toBe('due 1');
+  });
+
   test('every reboot gives ten more attempts', () => {
     const boots = ['boot-3', 'boot-2', 'boot-1'].flatMap((bootId) =>
       Array.from({ length: MAX_ATTEMPTS }, () => run('Pending', { bootId })),
@@ -183,6 +189,8 @@ describe('what is due may have to wait', () => {
       verdict({ bootID, history: failures.slice(0, count) });
     expect([after(1), after(9), after(10)]).toEqual(['due 2', 'due 10', 'GivenUp']);
     expect(after(2, 'wrong')).toBe('due 1');
+    // Each pass gives the next Job the same stamp.
+    expect(decide(node({ history: [run('Failed', ahead)] }), soon)).toMatchObject({ stampSeconds: T0 });
   });
 
   test('a clock that was a little ahead makes the pause no longer than twice', () => {

@@ -25,6 +25,16 @@ describe('the name of a Job', () => {
     expect(observationName(nodeId, stamp)).toBe(name);
   });
 
+  test('has the whole ID as long as the name is a label', () => {
+    const [at, id] = ['20250121103200', 'x'.repeat(34)];
+    expect(jobName(id.slice(0, 33), stamp)).toBe(`multinic-agent-${id.slice(0, 33)}-${at}`);
+    expect(jobName(id, stamp)).toMatch(RegExp(`^multinic-agent-x{24}-[0-9a-f]{8}-${at}$`));
+    expect(observationName(id.slice(0, 31), stamp)).toBe(`multinic-observe-${id.slice(0, 31)}-${at}`);
+    expect(observationName(id.slice(0, 32), stamp)).toMatch(
+      RegExp(`^multinic-observe-x{22}-[0-9a-f]{8}-${at}$`),
+    );
+  });
+
   test('IDs that differ only in what a name cannot hold get different names', () => {
     const ids = ['a_b', 'a.b', 'a-b', `${'x'.repeat(60)}1`, `${'x'.repeat(60)}2`];
     expect(new Set(ids.map((id) => jobName(id, stamp))).size).toBe(ids.length);

@@ -214,6 +214,12 @@ describe('a change that fails is stopped', () => {
     const history = away.history.map((run) => ({ ...run, reason: 'StoreUnreachable' as const }));
     expect(with3({ ...away, history })).toBe('due');
   });
+  test('a run that names no commit is no failure of it', () => {
+    const [f1, f2, f3] = failures as [NodeFacts, NodeFacts, NodeFacts];
+    const { tried: _, ...unnamed } = run(f3, 'Unknown', { change: CHANGE });
+    const nodes = [f1, f2, { ...f3, history: [unnamed] }, further];
+    expect(reason(planJobs(nodes, [], policy(), NOW), 'further')).toBe('due');
+  });
   test('unless a person asks for the node; a request of the controller is none', () => {
     const asks = (by: string): NodeFacts => ({
       ...further,

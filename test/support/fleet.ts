@@ -48,6 +48,8 @@ export class Fleet implements AsyncDisposable {
   readonly configs = new Map<string, ConfigObject>();
   /** Milliseconds since 1970. */
   now = START;
+  /** Length of a pass in milliseconds, from the next start on. */
+  sliceMs = Infinity;
   /** A reader of the store, independent of the writer. */
   readonly reader: Reader;
   readonly #guard: GuardPolicy;
@@ -83,6 +85,7 @@ export class Fleet implements AsyncDisposable {
       () => this.now,
       this.#guard,
       this.inventory,
+      this.sliceMs,
     );
   }
 
@@ -264,13 +267,14 @@ export async function startMirror(
   now: () => number,
   guard: GuardPolicy,
   inventory: readonly InventoryNode[],
+  sliceMs = Infinity,
 ): Promise<Running> {
   const store = await Store.open(dir, { clock: now });
   const branches = new Branches(store.reader);
   const mirror = new Mirror(store, branches, {
     guard,
     log: pino({ level: 'silent' }),
-    sliceMs: Infinity,
+    sliceMs,
     now,
   });
   const nodes = { list: async () => inventory, setPaused: async () => undefined };

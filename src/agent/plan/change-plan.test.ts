@@ -51,6 +51,7 @@ function mtu(value: number): Plan {
 
 test('a change that takes no address and no link away reads no list of all routes', () => {
   expect(planChange(mtu(9000), facts()).foreignScope).toBe('single');
+  expect(planChange(mtu(1280), facts()).foreignScope).toBe('single');
   expect(planChange(mtu(1279), facts()).foreignScope).toBe('ours');
   const dropped = { ...mtu(9000), targets: [{ ...mtu(9000).targets[0]!, dropped: [OURS] }] };
   expect(planChange(dropped, facts()).foreignScope).toBe('ours');

@@ -12,7 +12,7 @@ import { knownRouting, onlyIn, wantedRouting } from '../host/routing.ts';
 import { nameIn, parseOne, RENDERERS, type ManagedNic } from '../files/managed-files.ts';
 import { CARRIER_WAIT_PATH, carrierWait } from '../files/carrier-wait.ts';
 import { noAutoDefaultMac, noAutoDefaultPath } from '../files/no-auto-default.ts';
-import { decide, type Desired, type Plan, type Situation } from './plan.ts';
+import { decide, needsReload, type Desired, type Plan, type Situation } from './plan.ts';
 import { mac } from '../../../test/support/mac.ts';
 import type { Mac } from '../../network/mac.ts';
 
@@ -136,6 +136,23 @@ describe('a keyfile NIC of which one of its two files is gone', () => {
       expect.objectContaining({ code: 'ForeignFile' }),
     );
   });
+});
+
+test('with source routing each subnet of the NIC yields; a single address has no route that could', () => {
+  const routed = nic(0, {
+    sourceRouting: true,
+    furtherAddresses: ['192.168.100.11/32', '192.168.100.12/31'],
+  });
+  const [target] = planOf({ desired: desired([routed]) }).targets;
+  expect(target!.yields).toEqual(['192.168.100.10/24', '192.168.100.12/31']);
+});
+
+test('a manager reads its files again in the mode full, for one file or for what it still holds', () => {
+  const none = planOf({});
+  const file = planOf({ desired: desired([nic(0)]) });
+  const held = { ...none, lingering: [{ mac: nic(0).mac, name: 'multinic0', addresses: [] }] };
+  expect([none, file, held].map((plan) => needsReload(plan, 'full'))).toEqual([false, true, true]);
+  expect([none, file, held].map((plan) => needsReload(plan, 'live'))).toEqual([false, false, false]);
 });
 
 test('a released NIC gets a name from its MAC when its own is taken', () => {

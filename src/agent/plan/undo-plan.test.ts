@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Pending } from '../files/host-record.ts';
 import type { Link } from '../host/machine.ts';
 import { claimedByUndo, planUndo, type UndoFacts } from './undo-plan.ts';
@@ -60,6 +60,28 @@ test('once the host has restored itself, only a NIC that still shows the change 
   const plan = planUndo(pending, facts([restored], { hasRestored: true }), []);
   expect(plan).toMatchObject({ targets: [], manager: { kind: 'none' } });
   expect(planUndo(pending, facts([changed], { hasRestored: true }), []).targets).toHaveLength(1);
+});
+
+describe('a NIC still shows the change', () => {
+  const restored: Link = { name: 'ens6', mac: MAC, up: true, mtu: 1500, addresses: [OLD] };
+  const isUndone = (link: Partial<Link>, of: Pending = pending): boolean =>
+    planUndo(of, facts([{ ...restored, ...link }], { hasRestored: true }), []).targets.length > 0;
+
+  test.each<[string, boolean, Partial<Link>]>([
+    ['by its name', true, { name: 'multinic0' }],
+    ['by its MTU', true, { mtu: 9000 }],
+    ['by its address', true, { addresses: [OLD, NEW] }],
+    ['not by another address', false, { addresses: [OLD, VIP] }],
+    ['not by another name and MTU', false, { name: 'lan', mtu: 1400 }],
+  ])('%s', (_, is, link) => {
+    expect(isUndone(link)).toBe(is);
+  });
+
+  test('not by what it had before', () => {
+    const [before] = pending.links.before;
+    const same = { ...pending, links: { before: [before!], after: [before!] } };
+    expect(isUndone({}, same)).toBe(false);
+  });
 });
 
 test('a change that came to a reload has its undo reload too', () => {
