@@ -244,10 +244,10 @@ describe('with a controller', () => {
     const [ready] = await Promise.all([local.cli('wait', ONE), local.run('resume', ONE)]);
     expect(ready).toMatchObject({ code: 0, stdout: '1 node ready' });
     const edited = await local.config();
-    edited.spec.nodeConfigs[0]!.interfaces![0]!.mtu = 1300;
+    edited.spec.nodeConfigs[0]!.interfaces![0]!.mtu = 1350;
     await local.writeConfig(edited);
     expect(await local.run('wait', ONE)).toBe('1 node ready');
-    expect(await local.run('show', ONE)).toContain('1300');
+    expect(await local.run('show', ONE)).toContain('1350');
     expect(await local.run('diff', ONE, '--host')).toBe('');
   });
 
