@@ -44,6 +44,9 @@ export class LiveLinks implements LinkPort {
         const v4 = !step.address.includes(':');
         const broadcast = v4 && !/\/3[12]$/.test(step.address) ? ['brd', '+'] : [];
         const metric = step.metric === undefined ? [] : ['metric', String(step.metric)];
+        // The kernel gives no connected route, and so no metric, to an address that networkd added without one.
+        if (step.metric !== undefined && isWithoutRoute(raw, step.address))
+          await set(step, 'addr', 'del', step.address, 'dev', link.name);
         return set(step, 'addr', 'replace', step.address, 'dev', link.name, ...broadcast, ...metric);
       }
       case 'drop':
@@ -69,6 +72,12 @@ export class LiveLinks implements LinkPort {
     });
     return found;
   }
+}
+
+function isWithoutRoute({ addr_info = [] }: RawLink, address: string): boolean {
+  return addr_info.some(
+    ({ local, prefixlen, noprefixroute }) => noprefixroute === true && `${local}/${prefixlen}` === address,
+  );
 }
 
 /** Finds a link by its MAC among the present links, with one process. */
