@@ -1,6 +1,8 @@
 // Refuses comment lines that open with a pronoun or a question word: such a line leaves its subject out, or points at
-// something that the reader has not seen. `--lower` writes lower numbers to scripts/check-words.json.
+// something that the reader has not seen. `--lower` writes lower numbers to scripts/check-words.json. The Korean pages
+// are compared with their English ones too.
 import { glob, readFile, writeFile } from 'node:fs/promises';
+import { reportKoreanDocs } from './korean-docs.ts';
 
 const SOURCES = ['src/**/*.ts', 'scripts/**/*.ts', 'bench/**/*.ts'];
 const ALLOWANCE = 'scripts/check-words.json';
@@ -70,6 +72,6 @@ if (import.meta.main) {
   else {
     const said = complaints(found, allowance);
     for (const line of said) console.error(line);
-    process.exitCode = said.length === 0 ? 0 : 1;
+    process.exitCode = (await reportKoreanDocs()) && said.length === 0 ? 0 : 1;
   }
 }

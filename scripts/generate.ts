@@ -9,6 +9,7 @@ import { ANNOTATIONS, JOB_ANNOTATIONS } from '../src/api/annotations.ts';
 import { chartManifest } from './chart-manifest.ts';
 import { chartReadme } from './chart-readme.ts';
 import { annotationTable } from './annotation-table.ts';
+import { KOREAN_HEAD, koreanTexts } from './korean-reasons.ts';
 import { withTable } from './marked-table.ts';
 import { reasonsPage } from './reasons-page.ts';
 
@@ -48,8 +49,10 @@ export function generateChart(): Map<string, string> {
 
 /** The pages that are generated, or have generated tables, by their name in docs/. */
 export function generatePages(): Map<string, string> {
+  const korean = koreanTexts();
   return new Map([
     ['reasons.md', reasonsPage()],
+    ['ko/reasons.md', reasonsPage(KOREAN_HEAD, (english) => korean[english] ?? english)],
     [
       'multinicbizconfig.md',
       withTable(pageOf('multinicbizconfig.md'), 'annotations', annotationTable(ANNOTATIONS)),

@@ -30,23 +30,30 @@ Every code of the program: of errors, outcomes, warnings, node states, condition
 - A code that this version does not know comes from another version.
 `;
 
-function row([code, { retry, actor, means, remedy, http }]: readonly [string, ReasonFacts]): string {
-  const cells = [`\`${code}\``, means, remedy, RETRIES[retry], ACTORS[actor], http ?? ''];
+function row(
+  [code, { retry, actor, means, remedy, http }]: readonly [string, ReasonFacts],
+  say: Say,
+): string {
+  const cells = [`\`${code}\``, say(means), say(remedy), say(RETRIES[retry]), say(ACTORS[actor]), http ?? ''];
   return `| ${cells.join(' | ')} |`;
 }
 
-/** docs/reasons.md. */
-export function reasonsPage(): string {
+/** A text of the page in the language of the page. */
+type Say = (english: string) => string;
+
+/** docs/reasons.md, or the same page in another language. */
+export function reasonsPage(head = HEAD, say: Say = (english) => english): string {
+  const columns = ['Code', 'Meaning', 'Remedy', 'Again', 'Who', 'HTTP'].map(say);
   const areas = Object.entries(REASON_AREAS).map(([area, reasons]) => {
     const lines = Object.entries<ReasonFacts>(reasons)
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(row);
+      .map((entry) => row(entry, say));
     return [
-      `\n## ${area}\n`,
-      '| Code | Meaning | Remedy | Again | Who | HTTP |',
+      `\n## ${say(area)}\n`,
+      `| ${columns.join(' | ')} |`,
       '| --- | --- | --- | --- | --- | --- |',
       ...lines,
     ].join('\n');
   });
-  return `${HEAD}${areas.join('\n')}\n`;
+  return `${head}${areas.join('\n')}\n`;
 }
