@@ -18,6 +18,7 @@ import { ControllerContext } from './controller-context.ts';
 import { Loop } from './loop.ts';
 import { Pass } from './pass.ts';
 import type { PausableInventory, StatusSink } from './sink-port.ts';
+import { nodeViews } from './config-status.ts';
 import { PassTrigger } from './pass-trigger.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
@@ -32,7 +33,7 @@ class Jobs implements JobRunner {
   async start(request: JobRequest): Promise<void> {
     this.started.push(request);
   }
-  async withdraw(): Promise<void> {}
+  async withdraw(_name: string, _options?: { readonly again?: boolean }): Promise<void> {}
   async forget(name: string): Promise<void> {
     this.forgotten.push(name);
   }
@@ -174,6 +175,23 @@ test('a job that ended is one commit, and only then may it go', async () => {
   expect(trailers).toContainEqual(['Job', job!.name]);
   expect(trailers).toContainEqual(['Result', 'Unknown']);
   expect(jobs.forgotten).toEqual([job!.name]);
+});
+
+test('a stuck job gives way to another node, and its node keeps the reason', async () => {
+  const { name, node, commit, attempt } = jobs.started[0]!;
+  const stuck = { name, node, commit, attempt, phase: 'waiting', late: true, message: 'no image' } as const;
+  nodes = [worker(1), worker(2)];
+  jobs.ended = [{ ...stuck, stuck: true }];
+  const withdraw = vi.spyOn(jobs, 'withdraw');
+  const source = { list: async () => ({ configs: [config()], doubt: () => undefined }) };
+  const one = new Pass({ context, source, runner: jobs, policy: { ...DEFAULT_POLICY, concurrency: 1 } });
+  await one.run();
+  expect(withdraw.mock.calls).toEqual([[name, { again: true }]]);
+  expect(jobs.started).toHaveLength(1);
+  jobs.ended = [{ ...stuck, retryAt: NOW + 60_000 }];
+  const { snapshot } = await one.run();
+  expect(jobs.started.map((request) => request.node)).toEqual(['worker-1', 'worker-2']);
+  expect(nodeViews(snapshot)).toMatchObject([{ reason: 'JobNotStarting', message: 'no image' }, {}]);
 });
 
 test('a job that is older than what is recorded has been recorded, however far back that is: it may go', async () => {

@@ -175,12 +175,13 @@ export class Pass {
     return { branches, facts };
   }
 
-  async #runJobs({ withdraw, start }: Plan, nodeErrors: NodeErrors): Promise<JobStatus[]> {
+  async #runJobs({ withdraw, postpone = [], start }: Plan, nodeErrors: NodeErrors): Promise<JobStatus[]> {
     const { store, log } = this.#context;
     const { runner } = this.#options;
     // Starting jobs moves no ref, so ask the fence: this process may have been suspended and replaced.
-    if (withdraw.length + start.length > 0) await store.expectFence();
+    if (withdraw.length + postpone.length + start.length > 0) await store.expectFence();
     for (const name of withdraw) await runner.withdraw(name);
+    for (const name of postpone) await runner.withdraw(name, { again: true });
     const started: JobStatus[] = [];
     const queue = new PQueue({ concurrency: STARTS_AT_ONCE });
     const starts = start.map((request) => async () => {

@@ -304,6 +304,8 @@ test('a pod that does not start is reported at once, and frees its slot after a 
       ...known,
       phase: 'waiting',
       late: true,
+      stuck: true,
+      since: job.created,
       message: expect.stringMatching(/ImagePullBackOff.*tried again/),
     },
   ]);
@@ -337,8 +339,17 @@ test('a Job whose pod waits is made again under its name, after five to ten minu
   // The next Job of the name keeps the time of the first.
   jobs = [];
   pods = [];
-  expect(await runner.list()).toEqual([]);
+  expect(await runner.list()).toEqual([
+    {
+      ...known,
+      phase: 'waiting',
+      late: true,
+      retryAt: now + 1_000,
+      message: expect.stringMatching(/ImagePullBackOff.*tried again/),
+    },
+  ]);
   await runner.start(request);
+  expect(await runner.list()).toEqual([{ ...known, phase: 'waiting' }]);
   expect(api.by('POST').at(-1)!.body).toMatchObject({
     metadata: { name: NAME, annotations: { 'multinic.io/waiting-since': '2026-01-01T00:00:00.000Z' } },
   });
@@ -382,6 +393,47 @@ test('a Job that ended without a pod counts as not run; one that had a pod count
   });
   jobs = [{ ...jobs[0]!, podless: false }];
   expect((await runner.list())[0]).toMatchObject({ phase: 'finished' });
+});
+
+test.each([
+  [0, 61_000],
+  [240_000, 301_000],
+  [3_600_000, 600_000],
+])(
+  'a late Job that gives way to others, and waited %i ms before, is listed and may start again in %i ms',
+  async (before, pause) => {
+    jobs = [{ ...job, waitingSince: job.created - before }];
+    pods = [{ ...pod, reason: 'ImagePullBackOff' }];
+    await runner.list();
+    now += 61_000;
+    await runner.withdraw(NAME, { again: true });
+    const retryAt = now + pause;
+    expect(api.by('PATCH')[0]).toMatchObject({
+      body: { metadata: { annotations: { 'multinic.io/withdrawn': 'true' } } },
+    });
+    expect(api.by('DELETE')).toHaveLength(1);
+    // Its pod is still there, so its agent may have begun.
+    jobs = [];
+    pods = [{ ...pods[0]!, withdrawn: true, deleting: true }];
+    expect((await runner.list())[0]).toMatchObject({ phase: 'running' });
+    pods = [];
+    now += 5_000;
+    const message = expect.stringMatching(/ImagePullBackOff.*tried again/);
+    expect(await runner.list()).toEqual([{ ...known, phase: 'waiting', late: true, retryAt, message }]);
+    await runner.start(request);
+    expect(await runner.list()).toEqual([{ ...known, phase: 'waiting' }]);
+    const annotations = { 'multinic.io/waiting-since': new Date(job.created - before).toISOString() };
+    expect(api.by('POST')).toMatchObject([{ body: { metadata: { name: NAME, annotations } } }]);
+  },
+);
+
+test('a late Job that gave way and is no longer wanted is forgotten', async () => {
+  jobs = [job];
+  await runner.withdraw(NAME, { again: true });
+  jobs = [];
+  expect(await runner.list()).toHaveLength(1);
+  await runner.withdraw(NAME);
+  expect(await runner.list()).toEqual([]);
 });
 
 test('a Job that a queue suspends is left to the queue', async () => {

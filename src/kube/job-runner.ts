@@ -41,7 +41,7 @@ export interface KubeJobRunnerOptions extends Omit<JobOptions, keyof StoreAccess
   readonly warnings: Lookup<AgentWarning>;
   readonly store: () => StoreAccess;
   readonly peers: () => Promise<readonly string[]>;
-  /** Seconds after which a Job that has not started holds no slot. */
+  /** Seconds after which a Job that has not started gives way to other nodes. */
   readonly startLimit: number;
   /** Seconds that a Job stays after its outcome is recorded. */
   readonly jobTtl: number;
@@ -63,6 +63,17 @@ const AHEAD_MS = 24 * 3_600_000;
 
 /** Time after which a name that was not used again is forgotten. */
 const FORGET_MS = 3_600_000;
+/** Time that the API server has for the deletion of a Job before its name is used again. */
+const DELETING_MS = 1_000;
+
+/** A Job that was deleted because its agent did not begin. */
+interface Postponed {
+  /** Creation of the first Job of the name, and deletion of the last: milliseconds since 1970. */
+  readonly since: number;
+  readonly at: number;
+  /** As it is listed until it is started again. */
+  readonly status?: JobStatus;
+}
 
 /** The fields that a JobStatus has in any phase. */
 type Known = Omit<JobStatus, 'phase' | 'outcome' | 'observation' | 'message'>;
@@ -74,8 +85,8 @@ export class KubeJobRunner implements JobRunner {
   readonly #unseen = new Map<string, { readonly status: JobStatus; readonly at: number }>();
   /** Jobs with a recorded outcome. The informer may lag behind, and a pod may outlive its Job. */
   readonly #recorded = new Set<string>();
-  /** Creation of the first Job of a name whose Job was deleted because it did not start. */
-  readonly #waitingSince = new Map<string, { readonly since: number; readonly at: number }>();
+  /** Jobs that were deleted because they did not start, by name. */
+  readonly #postponed = new Map<string, Postponed>();
   /** Time of the first sight of each object, by this process's clock, because the API server's may differ. */
   readonly #since = new Map<string, number>();
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -99,6 +110,9 @@ export class KubeJobRunner implements JobRunner {
       if (status !== undefined) statuses.push(status);
     }
     for (const { status } of this.#unseen.values()) statuses.push(status);
+    const listed = new Set(statuses.map(({ name }) => name));
+    for (const [name, { status }] of this.#postponed)
+      if (status !== undefined && !listed.has(name)) statuses.push(status);
     return statuses;
   }
 
@@ -108,7 +122,7 @@ export class KubeJobRunner implements JobRunner {
     const { name, node, commit, attempt, mode } = request;
     try {
       const { store, peers, ...options } = this.#options;
-      const waitingSince = this.#waitingSince.get(name)?.since;
+      const waitingSince = this.#postponed.get(name)?.since;
       const body = agentJob(request, {
         ...options,
         ...store(),
@@ -124,16 +138,47 @@ export class KubeJobRunner implements JobRunner {
       status: { name, node, commit, attempt, ...(mode !== undefined && { mode }), phase: 'waiting' },
       at: this.#now(),
     });
+    const { since, at } = this.#postponed.get(name) ?? {};
+    if (since !== undefined && at !== undefined) this.#postponed.set(name, { since, at });
     this.#later(UNSEEN_MS);
   }
 
-  async withdraw(name: string): Promise<void> {
+  async withdraw(name: string, { again = false }: { readonly again?: boolean } = {}): Promise<void> {
     const pods = this.#options.pods.list().filter((pod) => pod.job === name);
     if (pods.some(({ phase }) => phase === 'started')) return;
-    // An agent may begin at this very instant. The mark on its pod outlives the Job and this process.
+    const job = this.#options.jobs.list().find((each) => each.name === name);
+    await this.#take(name, job?.uid, pods);
+    if (!again) this.#postponed.delete(name);
+    else if (job !== undefined) {
+      const waited = job.created - (job.waitingSince ?? job.created) + this.#seenFor(job.uid);
+      this.#postpone(job, pods[0], pauseAfter(waited, ENDED_MS));
+      this.#options.log.info({ job: name, node: job.node }, 'a job that does not start gives way to others');
+    }
+  }
+
+  /** Deletes a Job. An agent may begin at this very instant: the mark on its pod outlives the Job and this process. */
+  async #take(name: string, uid: string | undefined, pods: readonly AgentPod[]): Promise<void> {
     for (const pod of pods) if (pod.phase === 'waiting') await this.#markWithdrawn(pod);
-    await this.#delete(name, this.#options.jobs.list().find((job) => job.name === name)?.uid);
-    this.#waitingSince.delete(name);
+    await this.#delete(name, uid);
+  }
+
+  /** Keeps a deleted Job for the list, so that its node waits and its status says why. */
+  #postpone(job: AgentJobObject, pod: AgentPod | undefined, pauseMs: number): void {
+    const { name, node, commit, attempt, mode, created, waitingSince: since = created } = job;
+    const at = this.#now();
+    const message = this.#lateWords(job, pod);
+    const status = {
+      name,
+      node,
+      commit,
+      attempt,
+      phase: 'waiting',
+      late: true,
+      retryAt: at + pauseMs,
+      message,
+    } as const;
+    this.#postponed.set(name, { since, at, ...(mode === undefined && { status }) });
+    this.#later(pauseMs);
   }
 
   /**
@@ -260,33 +305,48 @@ export class KubeJobRunner implements JobRunner {
    * time.
    */
   async #waiting(known: Known, job: AgentJobObject, pod: AgentPod | undefined): Promise<JobStatus> {
-    const slotMs = this.#options.startLimit * 1000;
+    const limitMs = this.#options.startLimit * 1000;
     const reason = describeWait(job, pod, this.#options.warnings.list());
-    const late = this.#age(job.uid, slotMs) >= slotMs;
-    const again = this.#isDueAgain(job);
-    if (again) await this.#deleteToMakeAgain(job, reason);
+    const late = this.#age(job.uid, limitMs) >= limitMs;
+    const leftMs = this.#leftOf(job);
+    if (leftMs <= 0) await this.#deleteToMakeAgain(job, pod);
     if (!late && job.ended === undefined)
       return { ...known, phase: 'waiting', ...(reason !== undefined && { message: reason }) };
-    const message = `${reason ?? describeSilence(job, pod)}; tried again by itself, ${sinceWhen(job)}`;
-    return { ...known, phase: 'waiting', late: true, message };
+    const message = this.#lateWords(job, pod);
+    if (job.ended !== undefined) {
+      const retryAt = this.#now() + Math.max(leftMs, DELETING_MS);
+      return { ...known, phase: 'waiting', late: true, retryAt, message };
+    }
+    // A queue that suspends a Job keeps the Job's place in its own order.
+    const stuck = reason !== undefined && job.suspended !== true;
+    return { ...known, phase: 'waiting', late: true, ...(stuck && { stuck }), since: job.created, message };
   }
 
-  /** The longer a run has not begun, the longer its next Job lives, from one minute to ten. */
-  #isDueAgain(job: AgentJobObject): boolean {
-    if (job.suspended === true) return false;
+  /**
+   * Milliseconds that a Job whose agent has not begun has left. The longer a run has not begun, the longer its next Job
+   * lives, up to ten minutes.
+   */
+  #leftOf(job: AgentJobObject): number {
+    if (job.suspended === true) return Infinity;
     const waited = job.created - (job.waitingSince ?? job.created);
     const [state, shortest] = job.ended === undefined ? ['waiting', WAITING_MS] : ['ended', ENDED_MS];
-    const pause = Math.min(Math.max(waited, shortest), MAX_WAIT_SECONDS * 1000);
-    return this.#age(`${job.uid}/${state}`, pause) >= pause;
+    const pause = pauseAfter(waited, shortest);
+    return pause - this.#age(`${job.uid}/${state}`, pause);
   }
 
-  async #deleteToMakeAgain(job: AgentJobObject, reason: string | undefined): Promise<void> {
-    await this.#delete(job.name, job.uid);
-    this.#waitingSince.set(job.name, { since: job.waitingSince ?? job.created, at: this.#now() });
+  async #deleteToMakeAgain(job: AgentJobObject, pod: AgentPod | undefined): Promise<void> {
+    await this.#take(job.name, job.uid, pod === undefined ? [] : [pod]);
+    this.#postpone(job, pod, DELETING_MS);
     this.#options.log.warn(
-      { job: job.name, node: job.node, reason },
+      { job: job.name, node: job.node, reason: this.#lateWords(job, pod) },
       'a job that does not start is made again',
     );
+  }
+
+  /** The reason why the agent of a late Job has not begun, and since when. */
+  #lateWords(job: AgentJobObject, pod: AgentPod | undefined): string {
+    const reason = describeWait(job, pod, this.#options.warnings.list()) ?? describeSilence(job, pod);
+    return `${reason}; tried again by itself, ${sinceWhen(job)}`;
   }
 
   async #markWithdrawn(pod: AgentPod): Promise<void> {
@@ -325,6 +385,10 @@ export class KubeJobRunner implements JobRunner {
     this.#unseen.delete(name);
   }
 
+  #seenFor(key: string): number {
+    return this.#now() - (this.#since.get(key) ?? this.#now());
+  }
+
   /** Milliseconds since the first call for `key`; after `limitMs` the controller is woken. */
   #age(key: string, limitMs: number): number {
     const since = this.#since.get(key);
@@ -337,8 +401,8 @@ export class KubeJobRunner implements JobRunner {
   #prune(names: ReadonlySet<string>): void {
     for (const name of names) this.#unseen.delete(name);
     for (const [name, { at }] of this.#unseen) if (this.#now() - at > UNSEEN_MS) this.#unseen.delete(name);
-    for (const [name, { at }] of this.#waitingSince)
-      if (this.#now() - at > FORGET_MS) this.#waitingSince.delete(name);
+    for (const [name, { at }] of this.#postponed)
+      if (this.#now() - at > FORGET_MS) this.#postponed.delete(name);
     for (const name of this.#recorded) if (!names.has(name)) this.#recorded.delete(name);
     const uids = new Set([...this.#options.jobs.list(), ...this.#options.pods.list()].map(({ uid }) => uid));
     for (const key of this.#since.keys()) if (!uids.has(key.split('/')[0]!)) this.#since.delete(key);
@@ -375,6 +439,11 @@ function finished(known: Known, pods: readonly AgentPod[]): JobStatus | undefine
 /** Whether a pod is of this very Job: pods of an earlier Job of the same name may still exist. */
 function isOf({ jobUid }: AgentPod, { uid }: AgentJobObject): boolean {
   return jobUid === uid;
+}
+
+/** The longer a run has not begun, the longer is the pause. */
+function pauseAfter(waitedMs: number, shortestMs: number): number {
+  return Math.min(Math.max(waitedMs, shortestMs), MAX_WAIT_SECONDS * 1000);
 }
 
 function describeSilence(job: AgentJobObject, pod: AgentPod | undefined): string {

@@ -18,8 +18,14 @@ export interface JobStatus {
   readonly outcome?: Outcome;
   /** The report of an observation, as `outcome`. */
   readonly observation?: Observation;
-  /** With phase `waiting`: the agent has not started for so long that the job holds no slot. */
+  /** With phase `waiting`: the agent has not started for so long that other nodes' jobs precede. */
   readonly late?: true;
+  /** With `late`: what hinders the agent is known, and it is no slow start. */
+  readonly stuck?: true;
+  /** With `late`: start of this very wait, milliseconds since 1970. */
+  readonly since?: number;
+  /** No agent can begin, because it did not begin in time. The same job may be started again from this time on. */
+  readonly retryAt?: number;
   /** With phase `running`: the outcome is recorded, and the pod has not ended, because its node is down. */
   readonly recorded?: true;
   /** The reason why the job does not start, or how it ended without a report. */
@@ -35,8 +41,11 @@ export type JobRequest = Omit<AgentJob, 'version' | 'url' | 'tokenFile'> & {
 export interface JobRunner {
   list(): Promise<readonly JobStatus[]>;
   start(request: JobRequest): Promise<void>;
-  /** Stops a job whose agent has not started; a running agent is left alone. */
-  withdraw(name: string): Promise<void>;
+  /**
+   * Stops a job whose agent has not started; a running agent is left alone.
+   * @param options `again`: the job is listed with `retryAt`, and starts again later
+   */
+  withdraw(name: string, options?: { readonly again?: boolean }): Promise<void>;
   /** Allows the runner to drop a job whose outcome is recorded. */
   forget(name: string): Promise<void>;
 }

@@ -63,6 +63,9 @@ function job(of: NodeFacts, phase: JobStatus['phase'], more: Partial<JobStatus> 
   };
 }
 
+const stuck = (of: NodeFacts, since: number): JobStatus =>
+  job(of, 'waiting', { late: true, stuck: true, since });
+
 const policy = (more: Partial<Policy> = {}): Policy => ({ ...DEFAULT_POLICY, ...more });
 const started = (plan: Plan): string[] => plan.start.map((request) => request.node);
 const reason = (plan: Plan, name: string): string => {
@@ -163,6 +166,35 @@ describe('one job a node', () => {
     expect(plan.withdraw).toEqual([]);
     expect(started(planJobs(nodes, late('a', 'b', 'c'), two, NOW))).toEqual(['d']);
   });
+  test('a stuck job holds a place until another node wants it, and gives way before the other one starts', () => {
+    const [b, two] = [node('b'), policy({ concurrency: 2 })];
+    expect(planJobs([a], [stuck(a, 1)], two, NOW).postpone).toBeUndefined();
+    const both = [stuck(a, 2), stuck(b, 1)];
+    const plan = planJobs([a, b, node('c')], both, two, NOW);
+    // The one that has waited longest in this Job.
+    expect(plan).toMatchObject({ postpone: [both[1]!.name], start: [], withdraw: [], nextPassAt: NOW });
+    expect(['a', 'b', 'c'].map((name) => reason(plan, name))).toEqual(['Waiting', 'Waiting', 'Queued']);
+    expect(started(planJobs([a, node('c')], [both[0]!], two, NOW))).toEqual(['c']);
+  });
+
+  test('a postponed job starts again under its name when its time has come, behind all others', () => {
+    const away = job(a, 'waiting', { late: true, retryAt: NOW });
+    const early = { ...away, retryAt: NOW + 1 };
+    expect(planJobs([a], [early], policy(), NOW)).toMatchObject({ start: [], withdraw: [] });
+    expect(planJobs([a], [away], policy(), NOW).start).toMatchObject([{ name: away.name, attempt: 1 }]);
+    const plan = planJobs([a, node('b')], [away], policy({ concurrency: 1 }), NOW);
+    expect(started(plan)).toEqual(['b']);
+    expect(reason(plan, 'a')).toBe('Waiting');
+    expect(planJobs([{ ...a, tip: oid('next') }], [away], policy(), NOW)).toMatchObject({
+      start: [],
+      withdraw: [away.name],
+    });
+    expect(planJobs([{ ...a, paused: true }], [away], policy(), NOW).withdraw).toEqual([away.name]);
+    // Its successor has another name.
+    const next = job(a, 'waiting', { name: 'multinic-agent-i-a-20231114221321' });
+    expect(planJobs([a], [away, next], policy(), NOW)).toMatchObject({ start: [], withdraw: [away.name] });
+  });
+
   test('a job that outlives its recorded end holds its own node, and no slot of others', () => {
     const left = job(a, 'running');
     const unknown = { ...a, history: [run(a, 'Unknown', { job: left.name })] };

@@ -9,10 +9,11 @@ import { decide, foundNoStore, hasLeftOut, runs } from './due.ts';
 import type { Decision, Due, IdleReason, NodeFacts, RunRecord } from './due.ts';
 import { jobName } from './job-name.ts';
 import type { JobRequest, JobStatus } from './job-port.ts';
+import { makeRoom, type LateJob } from './late-jobs.ts';
 import { DEFAULTS } from '../api/defaults.ts';
 
 export interface Policy {
-  /** Number of Jobs that may wait or run at the same time. */
+  /** Number of Jobs that may wait or run at the same time, without those that start slowly. */
   readonly concurrency: number;
   /** Number of failed nodes that stops a change. */
   readonly stopAfter: number;
@@ -43,6 +44,8 @@ export interface Plan {
   readonly start: readonly JobRequest[];
   /** Names of waiting jobs to withdraw. Their successors are planned once they are gone. */
   readonly withdraw: readonly string[];
+  /** Names of late jobs that give way to others, and start again after a pause. */
+  readonly postpone?: readonly string[];
   /** Decision for each node, by its name; a decision that is due has its request in `start`. */
   readonly reasons: ReadonlyMap<string, Decision>;
   readonly repairs: RepairLimits;
@@ -53,6 +56,8 @@ export interface Plan {
 interface Candidate {
   readonly node: NodeFacts;
   readonly decision: Due;
+  /** Time from which a job that was postponed may start again. */
+  readonly retryAt?: number;
 }
 
 /**
@@ -71,20 +76,20 @@ export function planJobs(
   const withdraw: string[] = [];
   const candidates: Candidate[] = [];
   const active = new Map<string, NodeFacts | undefined>();
-  let late = 0;
+  const late: LateJob[] = [];
   const jobsOf = Map.groupBy(jobs, ({ node }) => node);
   const repairs = limitRepairs(nodes, policy.repairsConfirmedAt);
   const decisions = decideAll(nodes, jobsOf, policy, now, holders, repairs.stopped);
 
   for (const node of nodes) {
     const decision = decisions.get(node.name)!;
-    const work = weighJobs(node, decision, jobsOf.get(node.name) ?? []);
+    const work = weighJobs(node, decision, jobsOf.get(node.name) ?? [], now);
     jobsOf.delete(node.name);
     for (const name of work.withdraw) withdraw.push(name);
     for (const name of work.active) active.set(name, node);
-    if (work.isLate) late += 1;
+    if (work.late !== undefined) late.push({ ...work.late, node });
     reasons.set(node.name, work.busy === undefined ? decision : { due: false, reason: work.busy });
-    if (decision.due && work.busy === undefined) candidates.push({ node, decision });
+    if (decision.due && work.busy === undefined) candidates.push({ node, decision, ...work.again });
   }
   // Jobs of nodes that left the inventory: a running agent ends by itself, a waiting one is withdrawn.
   for (const job of [...jobsOf.values()].flat()) {
@@ -92,15 +97,53 @@ export function planJobs(
     if (job.phase !== 'finished') active.set(job.name, undefined);
   }
 
+  const places = policy.concurrency;
+  const room = makeRoom(late, { active: active.size, wanted: candidates.length, places });
+  // The agent of a job that is being withdrawn may have started meanwhile, so the job still holds its place.
+  for (const { name, node } of room.postpone) active.set(name, node);
+  const start = startJobs(candidates, {
+    jobs,
+    active,
+    places: places - room.stuck,
+    policy,
+    reasons,
+  });
+  const isTakingBack = withdraw.length + room.postpone.length > 0;
+  const nextPassAt = isTakingBack ? now : earliestEnd(reasons.values());
+  return {
+    start,
+    withdraw: withdraw.sort(),
+    ...(room.postpone.length > 0 && { postpone: room.postpone.map(({ name }) => name).sort() }),
+    reasons,
+    repairs,
+    ...(nextPassAt !== undefined && { nextPassAt }),
+  };
+}
+
+interface StartLimits {
+  readonly jobs: readonly JobStatus[];
+  /** Jobs that hold a place. */
+  readonly active: Map<string, NodeFacts | undefined>;
+  readonly places: number;
+  readonly policy: Policy;
+  /** Gets the reason of each candidate that does not start. */
+  readonly reasons: Map<string, Decision>;
+}
+
+/** Starts jobs while there are places. Jobs that were postponed come last, and keep their reason while they wait. */
+function startJobs(
+  candidates: readonly Candidate[],
+  { jobs, active, places, policy, reasons }: StartLimits,
+): JobRequest[] {
   const start: JobRequest[] = [];
-  const taken = new Set(jobs.map(({ name }) => name));
-  // Late jobs may all begin at once when their obstacle ends, so late jobs beyond the number of slots hold slots too.
-  const slots = policy.concurrency - Math.max(0, late - policy.concurrency);
+  // A job that was postponed starts again under its own name.
+  const taken = new Set(jobs.flatMap(({ name, retryAt }) => (retryAt === undefined ? name : [])));
   const taking = new TakenAddresses();
-  for (const { node, decision } of fairOrder(candidates, [...active.values()])) {
+  for (const { node, decision, retryAt } of fairOrder(candidates, [...active.values()])) {
     const rival = taking.conflict(node);
-    if (active.size >= slots || rival !== undefined) {
-      reasons.set(node.name, rival ?? { due: false, reason: 'Queued' });
+    if (active.size >= places || rival !== undefined) {
+      const reason = retryAt === undefined ? 'Queued' : 'Waiting';
+      reasons.set(node.name, rival ?? { due: false, reason });
       continue;
     }
     taking.add(node);
@@ -109,14 +152,7 @@ export function planJobs(
     active.set(request.name, node);
     start.push(request);
   }
-  const nextPassAt = withdraw.length > 0 ? now : earliestEnd(reasons.values());
-  return {
-    start,
-    withdraw: withdraw.sort(),
-    reasons,
-    repairs,
-    ...(nextPassAt !== undefined && { nextPassAt }),
-  };
+  return start;
 }
 
 /** Decides for each node, first alone, then in the order in which nodes pass addresses on. */
@@ -224,10 +260,12 @@ interface Work {
   /** The reason why no job of this node may start now. */
   readonly busy?: IdleReason;
   readonly withdraw: readonly string[];
-  /** Jobs that hold a slot. Jobs that are being withdrawn count, because their agents may have started meanwhile. */
+  /** Jobs that hold a place. Jobs that are being withdrawn count, because their agents may have started meanwhile. */
   readonly active: readonly string[];
-  /** The kept job has not started for so long that it holds no slot. */
-  readonly isLate: boolean;
+  /** The kept job, if it has not started for so long that others precede. */
+  readonly late?: JobStatus;
+  /** The kept job was postponed, and may start again. */
+  readonly again?: Pick<Candidate, 'retryAt'>;
 }
 
 function recordedJobs({ history }: NodeFacts): ReadonlySet<string | undefined> {
@@ -244,31 +282,38 @@ function atWork(node: NodeFacts, jobs: readonly JobStatus[]): 'Running' | 'Recor
 }
 
 /** Weighs a node's jobs: a node has one job at a time, the newest commit wins, and a running agent is never stopped. */
-function weighJobs(node: NodeFacts, decision: Decision, jobs: readonly JobStatus[]): Work {
+function weighJobs(node: NodeFacts, decision: Decision, jobs: readonly JobStatus[], now: number): Work {
   const recorded = recordedJobs(node);
   const work = atWork(node, jobs);
   const waiting = jobs.filter(({ phase }) => phase === 'waiting');
   // A pod that outlives its recorded outcome is on a node that is down. The pod blocks its own node and holds no slot.
   const stillDue = decision.due || decision.reason === 'BackingOff';
-  const keep = stillDue && work === undefined ? waiting.find(({ commit }) => commit === node.tip) : undefined;
-  const isLate = keep?.late === true;
+  const ofTip = stillDue && work === undefined ? waiting.filter(({ commit }) => commit === node.tip) : [];
+  const keep = ofTip.find(({ retryAt }) => retryAt === undefined) ?? ofTip[0];
   const active = jobs
-    .filter(
-      ({ phase, name }) => phase !== 'finished' && !recorded.has(name) && !(isLate && name === keep.name),
-    )
+    .filter((job) => job.phase !== 'finished' && !recorded.has(job.name) && !(job === keep && isBehind(job)))
     .map(({ name }) => name);
   const withdraw = waiting.filter((job) => job !== keep).map(({ name }) => name);
-  if (work !== undefined) return { busy: work, withdraw, active, isLate };
-  if (keep !== undefined) return { busy: 'Waiting', withdraw, active, isLate };
+  if (work !== undefined) return { busy: work, withdraw, active };
+  const { retryAt } = keep ?? {};
+  if (retryAt !== undefined && retryAt <= now && decision.due && withdraw.length === 0)
+    return { withdraw, active, again: { retryAt } };
+  if (keep !== undefined)
+    return { busy: 'Waiting', withdraw, active, ...(keep.late && retryAt === undefined && { late: keep }) };
   // The next job waits until the withdrawn one is gone: the agent may start before it is withdrawn, and both would run.
-  if (withdraw.length > 0 && decision.due) return { busy: 'Withdrawing', withdraw, active, isLate };
-  return { withdraw, active, isLate };
+  if (withdraw.length > 0 && decision.due) return { busy: 'Withdrawing', withdraw, active };
+  return { withdraw, active };
+}
+
+/** Whether a job that is kept holds no place of its own: it is late, or no agent can begin. */
+function isBehind({ late, retryAt }: JobStatus): boolean {
+  return late === true || retryAt !== undefined;
 }
 
 /**
  * Order of the due nodes: people's requests first, then changes by turns, so that the one node of a small change does
  * not wait for the thousands of a large one. Within a change, first attempts precede retries, and older tips precede
- * newer ones.
+ * newer ones. Jobs that were postponed come after all other changes, by turns.
  */
 function fairOrder(
   candidates: readonly Candidate[],
@@ -282,6 +327,7 @@ function fairOrder(
     .toSorted(
       (a, b) =>
         Number(b.candidate.decision.requested) - Number(a.candidate.decision.requested) ||
+        (a.candidate.retryAt ?? 0) - (b.candidate.retryAt ?? 0) ||
         a.turn - b.turn ||
         byAge(a.candidate.node, b.candidate.node),
     )

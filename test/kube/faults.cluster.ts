@@ -336,7 +336,7 @@ describe('a Job', () => {
     const late = await untilConfig(
       multinic,
       NAME,
-      'it holds no slot',
+      'it gives way',
       (it) => nodeOf(it, node)?.message?.includes('tried again by itself') === true,
       { seconds: 120 },
     );

@@ -1,0 +1,187 @@
+import { expect, test } from 'vitest';
+import { oid } from '../../test/support/oid.ts';
+import type { NodeFacts } from './due.ts';
+import type { JobRequest, JobStatus } from './job-port.ts';
+import { DEFAULT_POLICY, planJobs, type Plan } from './schedule.ts';
+
+const T0 = 1_700_000_000;
+const TEN = { ...DEFAULT_POLICY, concurrency: 10 };
+const LATE_MS = 60_000;
+const MAX_PAUSE_MS = 600_000;
+/** Time after which a Job that does not start is made again. */
+const LIFE_MS = 600_000;
+const TICK_MS = 5_000;
+const RUN_MS = 20_000;
+
+function node(name: string): NodeFacts {
+  return {
+    name,
+    nodeId: `i-${name}`,
+    tip: oid(`tip ${name}`),
+    tipTime: T0,
+    tipTree: oid('tree'),
+    wanted: true,
+    change: oid('change'),
+    machineID: 'machine',
+    systemUUID: 'system',
+    bootID: 'boot',
+    ready: true,
+    paused: false,
+    history: [],
+  };
+}
+
+const fleet = (prefix: string, count: number): NodeFacts[] =>
+  Array.from({ length: count }, (_, index) => node(`${prefix}${String(index).padStart(3, '0')}`));
+
+interface Job {
+  readonly request: JobRequest;
+  readonly created: number;
+  began?: number;
+}
+
+/** Nodes and Jobs as time goes by; a runner as the one of a cluster does with them. */
+class Fleet {
+  now = T0 * 1000;
+  /** Kind of obstacle of nodes whose agents do not begin. */
+  obstacles = new Map<string, 'stuck' | 'silent'>();
+  readonly done = new Map<string, number>();
+  readonly starts = new Map<string, number>();
+  readonly faults: string[] = [];
+  mostAtWork = 0;
+  mostJobs = 0;
+  readonly #nodes: readonly NodeFacts[];
+  readonly #jobs = new Map<string, Job>();
+  readonly #postponed = new Map<string, { readonly status: JobStatus; readonly since: number }>();
+
+  constructor(nodes: readonly NodeFacts[]) {
+    this.#nodes = nodes;
+  }
+
+  tick(): Plan {
+    for (const [name, job] of this.#jobs) {
+      if (!this.obstacles.has(job.request.node)) job.began ??= this.now;
+      if (job.began === undefined && this.now - job.created >= LIFE_MS) this.#postpone(name, 0);
+      if (job.began === undefined || this.now - job.began < RUN_MS) continue;
+      this.#jobs.delete(name);
+      this.done.set(job.request.node, this.now);
+    }
+    const plan = this.#pass();
+    this.#count();
+    if (plan.nextPassAt === this.now) this.#pass();
+    this.#count();
+    this.now += TICK_MS;
+    return plan;
+  }
+
+  run(ms: number): void {
+    for (const end = this.now + ms; this.now < end;) this.tick();
+  }
+
+  #pass(): Plan {
+    const waiting = this.#nodes.filter(({ name }) => !this.done.has(name));
+    const plan = planJobs(
+      waiting,
+      [...this.#jobs.values()].map(this.#status).concat(this.#resting()),
+      TEN,
+      this.now,
+    );
+    for (const name of plan.withdraw) this.#postponed.delete(name);
+    for (const name of plan.postpone ?? []) this.#postpone(name);
+    for (const request of plan.start) {
+      if (this.#jobs.has(request.name)) this.faults.push(`${request.name} started twice`);
+      const job: Job = { request, created: this.now };
+      if (!this.obstacles.has(request.node)) job.began = this.now;
+      this.#jobs.set(request.name, job);
+      this.starts.set(request.node, (this.starts.get(request.node) ?? 0) + 1);
+    }
+    return plan;
+  }
+
+  #resting(): JobStatus[] {
+    return [...this.#postponed].flatMap(([name, { status }]) => (this.#jobs.has(name) ? [] : status));
+  }
+
+  #postpone(name: string, shortest = LATE_MS): void {
+    const job = this.#jobs.get(name)!;
+    if (job.began !== undefined) this.faults.push(`${name} was taken away at work`);
+    const since = this.#postponed.get(name)?.since ?? job.created;
+    const pause = shortest && Math.min(Math.max(this.now - since, shortest), MAX_PAUSE_MS);
+    this.#jobs.delete(name);
+    this.#postponed.set(name, {
+      since,
+      status: { ...this.#status(job), late: true, retryAt: this.now + pause },
+    });
+  }
+
+  readonly #status = ({ request, created, began }: Job): JobStatus => {
+    const { name, node: on, commit, attempt } = request;
+    const known = { name, node: on, commit, attempt };
+    if (began !== undefined) return { ...known, phase: 'running' };
+    if (this.now - created < LATE_MS) return { ...known, phase: 'waiting' };
+    const stuck = this.obstacles.get(on) === 'stuck';
+    return { ...known, phase: 'waiting', late: true, since: created, ...(stuck && { stuck }) };
+  };
+
+  #count(): void {
+    const jobs = [...this.#jobs.values()];
+    this.mostJobs = Math.max(this.mostJobs, jobs.length);
+    this.mostAtWork = Math.max(this.mostAtWork, jobs.filter(({ began }) => began !== undefined).length);
+  }
+}
+
+test('25 nodes that cannot pull the image leave the other nodes going, and begin ten at a time afterwards', () => {
+  const stuck = fleet('a', 25);
+  const well = fleet('b', 40);
+  const it = new Fleet([...stuck, ...well]);
+  it.obstacles = new Map(stuck.map(({ name }) => [name, 'stuck']));
+  it.run(600_000);
+  expect([...it.done.keys()].sort()).toEqual(well.map(({ name }) => name));
+  it.run(1_800_000);
+  expect(it.done.size).toBe(40);
+  // Never more Jobs than places, so never more agents than places when the registry comes back at once.
+  expect(it.mostJobs).toBe(10);
+  // Each stuck node was tried again, and none all the time.
+  for (const { name } of stuck) {
+    expect(it.starts.get(name)).toBeGreaterThan(2);
+    expect(it.starts.get(name)).toBeLessThan(8);
+  }
+  it.obstacles.clear();
+  it.run(900_000);
+  expect(it.done.size).toBe(65);
+  expect(it.faults).toEqual([]);
+  expect(it.mostAtWork).toBe(10);
+});
+
+test('a node that comes while 25 others are stuck starts within a minute', () => {
+  const stuck = fleet('a', 25);
+  const it = new Fleet([...stuck, node('late')]);
+  it.obstacles = new Map(stuck.map(({ name }) => [name, 'stuck']));
+  it.done.set('late', 0);
+  it.run(3_600_000);
+  it.done.delete('late');
+  const came = it.now;
+  while (!it.starts.has('late')) it.tick();
+  expect(it.now - came).toBeLessThanOrEqual(LATE_MS + 2 * TICK_MS);
+});
+
+test('a start that is merely slow is left in peace, at most as often as there are places', () => {
+  const slow = fleet('a', 25);
+  const it = new Fleet([...slow, ...fleet('b', 5)]);
+  it.obstacles = new Map(slow.map(({ name }) => [name, 'silent']));
+  it.run(300_000);
+  expect([...it.done.keys()]).toHaveLength(5);
+  expect(it.mostJobs).toBe(20);
+  // The ten that have waited longest were never taken away.
+  expect(slow.slice(0, 10).map(({ name }) => it.starts.get(name))).toEqual(
+    Array.from({ length: 10 }, () => 1),
+  );
+});
+
+test('while nobody else wants a place, a stuck Job stays as long as it lives', () => {
+  const it = new Fleet(fleet('a', 10));
+  it.obstacles = new Map(fleet('a', 10).map(({ name }) => [name, 'stuck']));
+  it.run(3_600_000);
+  // One each ten minutes.
+  expect([...it.starts.values()]).toEqual(Array.from({ length: 10 }, () => 6));
+});
