@@ -20,7 +20,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'test/{formats,ui}/**/*.test.ts'],
+          include: ['src/**/*.test.ts', 'test/{docs,formats,ui}/**/*.test.ts'],
           testTimeout: 20_000,
           env,
           // Files share what they import: loading it again for each takes a third of the time. A test takes back what it stubs.
@@ -32,7 +32,7 @@ export default defineConfig({
           name: 'integration',
           env,
           include: ['test/**/*.test.ts'],
-          exclude: ['test/{formats,ui}/**'],
+          exclude: ['test/{docs,formats,ui}/**'],
           globalSetup: ['test/support/build.ts', 'test/support/configured-home.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,

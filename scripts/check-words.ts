@@ -1,7 +1,8 @@
 // Refuses comment lines that open with a pronoun or a question word: such a line leaves its subject out, or points at
 // something that the reader has not seen. `--lower` writes lower numbers to scripts/check-words.json. The Korean pages
-// are compared with their English ones too.
+// are compared with their English ones, and the docs with their bounds.
 import { glob, readFile, writeFile } from 'node:fs/promises';
+import { docsComplaints } from './docs/bounds.ts';
 import { reportKoreanDocs } from './korean-docs.ts';
 
 const SOURCES = ['src/**/*.ts', 'scripts/**/*.ts', 'bench/**/*.ts'];
@@ -70,7 +71,7 @@ if (import.meta.main) {
   if (process.argv.includes('--lower'))
     await writeFile(ALLOWANCE, `${JSON.stringify(lowered(found, allowance), undefined, 2)}\n`);
   else {
-    const said = complaints(found, allowance);
+    const said = [...complaints(found, allowance), ...(await docsComplaints())];
     for (const line of said) console.error(line);
     process.exitCode = (await reportKoreanDocs()) && said.length === 0 ? 0 : 1;
   }

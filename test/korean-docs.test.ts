@@ -70,8 +70,8 @@ test('a generated page needs no line', async () => {
   expect(refused).toEqual([]);
 });
 
-test('the commands of a page are its indented lines without their remarks', () => {
+test('the commands of a page are the lines of its code without their remarks', () => {
   const page =
-    'Text\n\n    # a remark\n    git log -p  # why\n    DIR/\n      crs/      the CRs\n\n  - not code\n';
+    'Text\n\n    # a remark\n    git log -p  # why\n\n```text\nDIR/\n  crs/      the CRs\n```\n\n  - not code\n';
   expect(commandsOf(page)).toEqual(['git log -p', 'DIR/', 'crs/']);
 });

@@ -82,7 +82,7 @@ export const ANNOTATIONS = {
     on: ['CR', 'Node'],
     values: 'addresses, each with or without a TCP port: 192.168.100.1,192.168.101.1:22',
     means:
-      'Hosts that have to answer after a change, by ARP or NDP, or at the port. Each is asked from the NIC that has it in its network; a node without such a NIC asks nobody.',
+      'Hosts that have to answer after a change, by ARP or NDP, or at the port. Only a NIC with the host in its network asks.',
     parse: listOf,
     accepts: (text) => listOf(text).every((each) => parseProbeTarget(each) !== undefined),
   },
