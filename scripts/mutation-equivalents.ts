@@ -143,6 +143,24 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     change: '1 -> 2',
     why: 'a node.yaml that is not read by its lines is read as YAML, with the same result',
   },
+  {
+    file: 'src/agent/plan/link-limits.ts',
+    code: '(mtu < limits.min || (limits.max > 0 && mtu > limits.max))',
+    change: '0 -> 1',
+    why: 'no driver has an upper bound of one byte: the kernel asks for 68 at least',
+  },
+  {
+    file: 'src/agent/plan/link-limits.ts',
+    code: 'const range = limits.max > 0 ? `from ${limits.min} to ${limits.max}` : `of ${limits.min} or more`;',
+    change: '0 -> 1',
+    why: 'no driver has an upper bound of one byte: the kernel asks for 68 at least',
+  },
+  {
+    file: 'src/history/main-history.ts',
+    code: 'let oldest = 0;',
+    change: '0 -> 1',
+    why: 'the time is only told where commits are left, and then a page was read before',
+  },
 ];
 
 export function isEquivalent(place: Place): boolean {

@@ -158,6 +158,45 @@ describe('a drift that is accepted', () => {
   });
 });
 
+/** A record of an outcome branch with these files. */
+const recordWith = (files: ReadonlyMap<string, string>, result: string, parents: readonly Oid[]): Oid =>
+  objects.commit({
+    tree: objects.tree(files),
+    parents,
+    by: OURS,
+    message: `a: ${result}\n\nResult: ${result}\n`,
+  });
+
+describe('the files of a NIC that the host does not have', () => {
+  const SECOND: Interface = {
+    ...NIC,
+    name: 'multinic1',
+    mac: mac('02:00:00:00:00:02'),
+    address: '10.0.1.10',
+  };
+  const both = renderTree(NODE, [NIC, SECOND]);
+  const host = (second: boolean, mtu: number): Map<string, string> => {
+    const files = new Map(
+      [...both].filter(([path]) => path !== 'node.yaml' && (second || !path.includes('multinic1'))),
+    );
+    return files.set(FILE, withMtu(mtu));
+  };
+  test.each([
+    ['stay in the branch where the run had left them out, because the NIC was missing', false, [NIC, SECOND]],
+    ['leave the branch where the run had put them there', true, [NIC]],
+  ])('%s', async (_, wasThere, rest) => {
+    const tip = tipOf(both);
+    const applied = recordWith(host(wasThere, 1500), 'Applied', [
+      recordWith(new Map(), 'Requested', []),
+      tip,
+    ]);
+    const asked = recordWith(host(wasThere, 1500), 'Requested', [applied]);
+    const drift = await newestDrift(reader, recordWith(host(false, 1400), 'Drifted', [asked, tip]));
+    const { network } = await acceptDrift(reader, await readBranch(reader, 'a', tip), drift);
+    expect(network).toEqual(rest.map((each) => (each === NIC ? { ...NIC, mtu: 1400 } : each)));
+  });
+});
+
 /** A record of an outcome branch. @param more trailers */
 const record = (result: string, parents: readonly Oid[], more = ''): Oid => {
   const message = `x: ${result}\n\nResult: ${result}\n${more}`;

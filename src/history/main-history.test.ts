@@ -105,3 +105,43 @@ test('a push of many branches names some of them, and the number of all', async 
   expect(entry?.nodes).toHaveLength(20);
   expect(entry?.nodeCount).toBe(100);
 });
+
+test('a filter by CR has changes of that CR alone, and no push', async () => {
+  const { reader } = readerOf(
+    branch('a', 5, (index) => [['MultiNicBizConfig', index % 2 === 0 ? 'g/n/even' : 'g/n/odd']]),
+    branch('b', 3, () => push(1)),
+  );
+  const { entries } = await searchHistory(reader, { limit: 10, config: 'g/n/even' });
+  expect(entries.map(({ commit }) => commit)).toEqual([oid('a', 4), oid('a', 2)]);
+});
+
+test('a search ends at its limit: with as many entries as there are, nothing is left', async () => {
+  const three = readerOf(changes(4)).reader;
+  expect(await searchHistory(three, { limit: 3 })).not.toHaveProperty('searchedTo');
+  expect(await searchHistory(three, { limit: 2 })).toMatchObject({
+    entries: [{ time: 3 }, { time: 2 }],
+    searchedTo: 2,
+  });
+  // Each branch has as many as are asked for: what is left out is told by the newest of the rest.
+  const { reader } = readerOf(
+    changes(3),
+    branch('b', 2, () => push(1)),
+  );
+  expect((await searchHistory(reader, { limit: 2 })).searchedTo).toBeDefined();
+});
+
+test('the account of a command counts as its author, and the controller has its name alone', async () => {
+  const { reader } = readerOf(
+    branch('a', 3, (index) =>
+      index === 1
+        ? [
+            ['By', 'operator-7'],
+            ['Confirms', oid('a', 0)],
+          ]
+        : [],
+    ),
+  );
+  const { entries } = await searchHistory(reader, { limit: 10, author: 'Operator-7' });
+  expect(entries).toMatchObject([{ kind: 'confirm', time: 1, principal: 'operator-7' }]);
+  expect(entries[0]?.author).toBe('author-1 <person@example.org>');
+});

@@ -4,12 +4,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { nic } from '../../test/support/agent.ts';
 import { LooseObjects } from '../../test/support/loose-objects.ts';
 import { filesOf, RawBranch } from '../../test/support/raw-branch.ts';
+import { withRefs as readerWithRefs } from '../../test/support/with-refs.ts';
 import { nodeRef } from '../network/node-ref.ts';
-import type { LogOptions, Oid, Reader } from '../store/model/store-port.ts';
+import type { Oid, Reader } from '../store/model/store-port.ts';
 import { AUDIT_REF } from '../store/model/store-refs.ts';
 import { openReader } from '../store/reader.ts';
 import { outcomeRef } from './refs.ts';
-import { describe as descriptionOf, pusherOf } from './timeline.ts';
+import { describe as descriptionOf, diff, pusherOf } from './timeline.ts';
 
 const FILE = 'etc/netplan/90-multinic0.yaml';
 const [WIDE, NARROW] = [[nic(0)], [nic(0, { mtu: 1400 })]];
@@ -36,18 +37,7 @@ afterAll(async () => {
 });
 
 /** The store with these refs. */
-function withRefs(refs: Readonly<Record<string, Oid | undefined>>): Reader {
-  return {
-    ref: async (name: string) => refs[name],
-    commit: (id: Oid) => reader.commit(id),
-    files: (id: Oid) => reader.files(id),
-    list: (id: Oid) => reader.list(id),
-    blob: (id: Oid) => reader.blob(id),
-    log: (id: Oid, options?: LogOptions) => reader.log(id, options),
-    isAncestor: (older: Oid, newer: Oid) => reader.isAncestor(older, newer),
-    resolve: (text: string) => reader.resolve(text),
-  } as unknown as Reader;
-}
+const withRefs = (refs: Parameters<typeof readerWithRefs>[1]): Reader => readerWithRefs(reader, refs);
 
 /** A record of a push, on top of the records before. */
 function pushed(name: string, old: Oid, tip: Oid, before?: Oid, ref = nodeRef('a')): Oid {
@@ -108,4 +98,45 @@ test('a commit was pushed by whoever brought it, also below others', async () =>
   const by = (commit: Oid): Promise<string | undefined> => pusherOf(store, 'a', commit);
   expect([await by(edit), await by(next), await by(last)]).toEqual(['alice', 'bob', 'bob']);
   expect([await by(spec), await pusherOf(withRefs({}), 'a', edit)]).toEqual([undefined, undefined]);
+});
+
+const mtus = (text: string): string[] => text.match(/^[-+] .*mtu: \d+$/gm)?.map((each) => each.trim()) ?? [];
+const shown = (text: string): string[] =>
+  [...text.matchAll(/^diff --git a\/(\S+)/gm)].map(([, path]) => path!);
+
+/** The host's files alone, as an outcome branch has them. */
+const onHost = (network: typeof WIDE, parent?: Oid): Oid => {
+  const files = new Map([...filesOf(network)].filter(([path]) => path !== 'node.yaml'));
+  return raw.commit(files, 'c <controller@multinic.io>', 'ran', { parent });
+};
+
+describe('a diff', () => {
+  test('of a commit with one of the same branch has node.yaml where it differs', async () => {
+    const store = withRefs({ [nodeRef('a')]: edit, [outcomeRef('a')]: onHost(WIDE) });
+    const named = new Map([...filesOf(NARROW), ['node.yaml', '# another\n']]);
+    const renamed = raw.edit(named, { parent: edit });
+    const moved = withRefs({ [nodeRef('a')]: renamed, [outcomeRef('a')]: onHost(WIDE) });
+    expect(shown(await diff(moved, 'a', { from: spec, to: renamed }))).toEqual([FILE, 'node.yaml']);
+    // Of the newest change, with what was before it; the first commit has nothing before it.
+    expect(shown(await diff(store, 'a', {}))).toEqual([FILE]);
+    expect(shown(await diff(store, 'a', { to: birth }))).toEqual(['node.yaml']);
+  });
+
+  test('with a record of the host leaves node.yaml out, on either side, because the host has none', async () => {
+    const host = onHost(WIDE);
+    const store = withRefs({ [nodeRef('a')]: edit, [outcomeRef('a')]: host });
+    for (const [query, expected] of [
+      [{ from: host, to: edit }, ['-', '+']],
+      [{ from: edit, to: host }, ['-', '+']],
+      [{ host: true }, ['-', '+']],
+    ] as const) {
+      const text = await diff(store, 'a', query);
+      expect(shown(text)).toEqual([FILE]);
+      expect(mtus(text).map((each) => each[0])).toEqual(expected);
+    }
+    expect(mtus(await diff(store, 'a', { from: host, to: edit }))[1]).toMatch(/mtu: 1400$/);
+    expect(mtus(await diff(store, 'a', { from: edit, to: host }))[1]).toMatch(/mtu: 1500$/);
+    // A node on which nothing has run yet has no record: all of its files are wanted and none is there.
+    expect(shown(await diff(withRefs({ [nodeRef('a')]: edit }), 'a', { host: true }))).toEqual([FILE]);
+  });
 });

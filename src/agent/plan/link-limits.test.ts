@@ -43,6 +43,9 @@ describe('the MTU that the driver takes', () => {
     expect(() => refuseBeyondLimits(target({ mtu: 9000 }), { ...machine(1), ...limits(68, 1450) })).toThrow(
       `multinic0 (${mac}) takes an MTU from 68 to 1450, and the commit gives it 9000`,
     );
+    expect(() => refuseBeyondLimits(target({ mtu: 1279 }), { ...machine(1), ...limits(1280, 0) })).toThrow(
+      `multinic0 (${mac}) takes an MTU of 1280 or more, and the commit gives it 1279`,
+    );
   });
 });
 
@@ -50,10 +53,12 @@ describe('an IPv6 address on a NIC on which the kernel does no IPv6', () => {
   const withoutIpv6 = ['ens5'];
 
   const ipv6 = { acceptRa: 0, addrGenMode: 0 };
+  const having = machine(1).links.map((link) => ({ ...link, addresses: ['fd00::9/64'] }));
 
   test.each<[string, string[], Partial<HostState>, string | undefined]>([
     ['is refused', ['fd00::10/64'], { withoutIpv6 }, 'AddressFamilyDisabled'],
     ['is no matter where the other NICs have none', ['fd00::10/64'], { withoutIpv6: ['eth0'] }, undefined],
+    ['is no matter where the NIC has it', ['fd00::9/64'], { withoutIpv6, links: having }, undefined],
     ['is no matter for IPv4', ['192.168.100.10/24'], { withoutIpv6 }, undefined],
   ])('%s', (_, addresses, state, code) => {
     expect(judge(target({ addresses, ipv6 }), state)).toBe(code);

@@ -1,7 +1,13 @@
 // NetworkManager's part in a plan.
 
 import { expect, test } from 'vitest';
-import { isProfile, profileUuid } from './profiles.ts';
+import { nic } from '../../../test/support/agent.ts';
+import { metricPath } from '../files/route-metric.ts';
+import { noAutoDefaultPath } from '../files/no-auto-default.ts';
+import type { RendererKind } from '../../network/node.ts';
+import type { LinkTarget } from '../host/links.ts';
+import type { Plan } from './plan.ts';
+import { isProfile, needsNetworkManager, profileUuid } from './profiles.ts';
 
 test.each([
   ['[connection]\nid=x\nuuid=0a-1\ntype=ethernet\n', '0a-1'],
@@ -21,4 +27,37 @@ test.each([
   ['etc/netplan/90-multinic0.yaml', false],
 ])('%s is a profile of ours: %s', (path, is) => {
   expect(isProfile(path)).toBe(is);
+});
+
+const PLAN: Plan = {
+  files: [],
+  kept: [],
+  orphans: [],
+  missing: [],
+  present: [],
+  targets: [],
+  lingering: [],
+  left: [],
+};
+const TARGET: LinkTarget = {
+  mac: nic(0).mac,
+  name: 'multinic0',
+  mtu: 1500,
+  up: true,
+  addresses: [],
+  dropped: [],
+};
+const removed = (path: string): Partial<Plan> => ({ files: [{ op: 'remove', path }] });
+
+test.each<[string, RendererKind, Partial<Plan>, boolean]>([
+  ['nothing', 'keyfile', {}, false],
+  ['a link of its own', 'keyfile', { targets: [TARGET] }, true],
+  ['a link of netplan', 'netplan', { targets: [TARGET] }, false],
+  ['a file of netplan', 'netplan', removed('etc/netplan/90-multinic0.yaml'), false],
+  ['a profile that goes', 'netplan', removed('etc/sysconfig/network-scripts/ifcfg-multinic0'), true],
+  ['a metric of its own', 'netplan', removed(metricPath(nic(0), 'keyfile')), true],
+  ['a metric of networkd', 'netplan', removed(metricPath(nic(0), 'netplan')), false],
+  ['a NIC that it may take again', 'netplan', removed(noAutoDefaultPath(nic(0).mac)), true],
+])('NetworkManager has a part in a change of %s, %s', (_, kind, changes, expected) => {
+  expect(needsNetworkManager({ ...PLAN, ...changes }, kind)).toBe(expected);
 });

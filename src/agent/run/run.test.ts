@@ -461,6 +461,29 @@ test.each([
   expect(link(nic(1).mac)?.addresses.includes(vip)).toBe(expected);
 });
 
+test.each([
+  ['in the fourth round', 3, 'Applied', 4],
+  ['not within four rounds', 4, 'Failed', 4],
+])('a link that obeys %s', async (_, refusals, result, tries) => {
+  await apply();
+  let asked = 0;
+  let verified = false;
+  const stubborn = altered((host) => ({
+    links: {
+      change: async (step: LinkStep) => {
+        if (step.op !== 'set' || verified) return host.links.change(step);
+        asked += 1;
+        return asked > refusals ? host.links.change(step) : undefined;
+      },
+    },
+  }));
+  const network = [nic(0, { mtu: 1400 }), nic(1), nic(2)];
+  const entered = (step: Step): void => void (verified ||= step === 'verify');
+  const outcome = await advance({ network, host: stubborn, entered });
+  expect([outcome.result, asked]).toEqual([result, tries]);
+  expect(link(nic(0).mac)?.mtu).toBe(result === 'Applied' ? 1400 : 1500);
+});
+
 describe('failure: the host is as before, byte for byte', () => {
   const STEPS_BEFORE_THE_END = STEPS.slice(1, STEPS.indexOf('verify') + 1);
   test.each(STEPS_BEFORE_THE_END)('stopped before %s', async (step) => {
