@@ -40,8 +40,11 @@ test('within the hour the next node is stopped, and time does not release it', a
   fleet.want('cr', { a: null, b: null });
   expect(await stopped(fleet)).toEqual(['b']);
   fleet.now += 2 * HOUR_MS;
-  expect(await stopped(fleet)).toEqual(['b']);
+  const { tip } = await fleet.branch('b');
+  const { stopped: still, problems, events } = await fleet.pass();
+  expect([[...still], [...problems], events]).toEqual([['b'], [], []]);
   expect(await fleet.mtu('b')).toBe(1500);
+  expect((await fleet.branch('b')).tip.oid).toBe(tip.oid);
 });
 
 test('stopped removals go on when a person confirms the commit that asks for them', async () => {

@@ -39,3 +39,26 @@ test('a host with routing has a record of version 2, and any other host one that
   expect(version()).toBe(2);
   expect(new HostRecord(openRoot(folder.path)).pending).toEqual(routed);
 });
+
+test('a record that is written can be read again, however many routes and names it has', () => {
+  using folder = new Folder();
+  const record = new HostRecord(openRoot(folder.path));
+  /** A record of this many bytes, most of them in a letter of two. */
+  const bytesOf = (others: readonly string[]): number => {
+    record.begin({ ...PENDING, others });
+    return Buffer.byteLength(readFileSync(join(folder.path, RECORD)));
+  };
+  const limit = 16 * 1024 * 1024;
+  const half = 'é'.repeat(4 * 1024 * 1024);
+  const rest = limit - bytesOf([half, '']);
+  expect(bytesOf([half, 'x'.repeat(rest)])).toBe(limit);
+  expect(new HostRecord(openRoot(folder.path)).pending?.others).toHaveLength(2);
+  // One byte more is refused, and the record is as before.
+  expect(() => bytesOf([half, 'x'.repeat(rest + 1)])).toThrow(
+    expect.objectContaining({ code: 'RecordTooLarge' }),
+  );
+  expect(() => bytesOf(['é'.repeat(limit - 2048)])).toThrow(
+    expect.objectContaining({ code: 'RecordTooLarge' }),
+  );
+  expect(new HostRecord(openRoot(folder.path)).pending?.others).toHaveLength(2);
+});

@@ -185,10 +185,11 @@ export class HostRecord {
 
   #save(applied: Applied | null, pending: Pending | null): void {
     const text = `${JSON.stringify({ version: versionOf(applied, pending), applied, pending }, null, 2)}\n`;
-    if (text.length > MAX_RECORD_BYTES) {
+    const bytes = Buffer.byteLength(text);
+    if (bytes > MAX_RECORD_BYTES) {
       throw new MultinicError(
         'RecordTooLarge',
-        `routes and rules of other software make a host record of ${text.length} bytes, which no run could read again; use apply: live if it was full, or remove routes from the NICs`,
+        `routes and rules of other software make a host record of ${bytes} bytes, which no run could read again; use apply: live if it was full, or remove routes from the NICs`,
       );
     }
     if (applied === null && pending === null) this.#root.remove(RECORD);
