@@ -55,6 +55,7 @@ test('rules of ours are no foreign state, in the words of `ip` that a record has
   ];
   const own = [
     `-4 rule add ${RULE.slice(3)}`,
+    '-4 rule add from 192.168.101.10 lookup 20001 proto 4 priority 20002',
     '-4 route add 192.168.101.0/24 dev multinic1 table 20001 proto 4 scope 253 src 192.168.101.10',
     '-4 route add default via 192.168.101.1 dev multinic1 table 20001 proto 4 metric 1001',
   ];

@@ -226,7 +226,10 @@ export function withoutRouting(state: ForeignState, routings: readonly LinkRouti
   const routes = new Set(routings.flatMap((each) => each.routes));
   return {
     ...state,
-    rules: state.rules.filter((rule) => !rules.has(`-${rule.family} ${rule.text}`)),
+    // `ip` names the protocol of a rule that a network manager wrote, and none of a rule of ours.
+    rules: state.rules.filter(
+      ({ family, text }) => !rules.has(`-${family} ${text.replace(/ proto \S+/, '')}`),
+    ),
     routes: state.routes.filter((route) => !routes.has(ofForeign(route.family, route.text))),
   };
 }
