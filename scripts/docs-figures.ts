@@ -1,8 +1,10 @@
-// Prints the measures of the docs, the pages with the longest sentences first.
+// Prints the measures of the docs, the pages with the longest sentences first, and the share of commands that run.
+import { commandBlocks } from './docs/blocks.ts';
 import { figuresOf } from './docs/figures.ts';
 import { readPages } from './docs/pages.ts';
 
-const figures = (await readPages()).map(figuresOf).toSorted((a, b) => b.words - a.words);
+const pages = await readPages();
+const figures = pages.map(figuresOf).toSorted((a, b) => b.words - a.words);
 console.log('words/sentence  longest  cell  columns  sentences  page');
 for (const { path, sentences, words, longest, cell, columns } of figures)
   console.log(
@@ -19,4 +21,9 @@ const sentences = figures.reduce((sum, each) => sum + each.sentences, 0);
 const words = figures.reduce((sum, each) => sum + each.sentences * each.words, 0);
 console.log(
   `${figures.length} pages, ${sentences} sentences, ${(words / sentences).toFixed(1)} words a sentence`,
+);
+const blocks = Object.groupBy(commandBlocks(pages), ({ runs }) => runs);
+const count = (runs: keyof typeof blocks): number => blocks[runs]?.length ?? 0;
+console.log(
+  `${count('local')} blocks of commands run in a local home, ${count('elsewhere')} in other tests, ${count('none')} in none`,
 );

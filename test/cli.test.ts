@@ -446,37 +446,6 @@ describe('with a controller', () => {
     await local.settled();
   });
 
-  test('the git commands of the README work as written: clone, log -p, switch, revert, push', async () => {
-    const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
-    const lines = /^ {4}(git clone [^]*?git push)$/m.exec(readme)![1]!.replaceAll('    ', '').split('\n');
-    expect(lines).toHaveLength(3);
-    const { port } = new URL(await local.remote());
-    const script = lines
-      .join('\n')
-      .replace('TOKEN', await local.token())
-      .replace(':8080', `:${port}`);
-    const folder = await mkdtemp(join(dirname(local.dir), 'readme-'));
-    const before = await local.tip(ONE);
-    const said = await execa('sh', ['-ec', script], {
-      cwd: folder,
-      env: {
-        GIT_CONFIG_GLOBAL: '/dev/null',
-        GIT_EDITOR: 'true',
-        GIT_PAGER: 'cat',
-        GIT_AUTHOR_NAME: 'Alice',
-        GIT_AUTHOR_EMAIL: 'alice@example.org',
-        GIT_COMMITTER_NAME: 'Alice',
-        GIT_COMMITTER_EMAIL: 'alice@example.org',
-      },
-    });
-    expect(said.stdout).toContain('add multinic0 192.168.100.10/24');
-    const tip = await local.tip(ONE);
-    expect(await git(join(folder, 'store'), 'rev-parse', 'HEAD')).toMatchObject({ stdout: tip });
-    expect(await local.git('rev-parse', `${tip}~1`)).toBe(before);
-    await local.applied(ONE, tip);
-    await local.run('release', ONE);
-  });
-
   test('log ends quietly when its pipe closes early', async () => {
     const ended = await execa('sh', [
       '-c',

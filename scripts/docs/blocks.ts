@@ -1,0 +1,38 @@
+// Blocks of commands in the docs, and how each is tested. A comment before a block says why it does not run in a local home.
+import { codeBlocksOf, type Page } from './pages.ts';
+
+export interface CommandBlock {
+  readonly path: string;
+  /** Commands of the block. */
+  readonly text: string;
+  /** `local`: test/guides.test.ts runs it. `elsewhere`: the test `by` runs the same commands. `none`: nothing runs it. */
+  readonly runs: 'local' | 'elsewhere' | 'none';
+  /** The command stays, so it runs beside the blocks after it. */
+  readonly stays: boolean;
+  /** Test file that runs the same commands. */
+  readonly by?: string;
+  /** Why nothing runs the block. */
+  readonly reason?: string;
+}
+
+/** Korean pages have the commands of their English pages; decisions have no guide. */
+const OTHERS = /^docs\/(?:ko|decisions)\//;
+
+function blockOf(path: string, text: string, comment: string): CommandBlock {
+  const [, mark, says] = /^(run by|not run): (.+)$/s.exec(comment) ?? [];
+  const stays = comment === 'stays';
+  if (mark === 'run by') return { path, text, runs: 'elsewhere', stays, by: says! };
+  if (mark === 'not run') return { path, text, runs: 'none', stays, reason: says! };
+  return { path, text, runs: 'local', stays };
+}
+
+/** All blocks of commands of the pages, in their order. */
+export function commandBlocks(pages: readonly Page[]): CommandBlock[] {
+  return pages
+    .filter(({ path }) => !OTHERS.test(path))
+    .flatMap((page) =>
+      codeBlocksOf(page)
+        .filter(({ language }) => language === 'sh')
+        .map(({ text, comment }) => blockOf(page.path, text, comment)),
+    );
+}
