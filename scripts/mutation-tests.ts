@@ -38,8 +38,19 @@ async function start(): Promise<Vitest> {
     typeof project === 'object' && 'test' in project && project.test?.name === 'unit' ? [project.test] : [],
   )[0];
   if (unit === undefined) throw new Error('vitest.config.ts has no project unit');
-  const { include, testTimeout, env, isolate } = unit as InlineConfig;
-  const ours = { include, testTimeout, env, isolate, root: ROOT, config: false, watch: false, bail: 1 };
+  const { include, env, isolate } = unit as InlineConfig;
+  // On a machine with other work a test may take long: that alone is no change noticed. The time of all tests of a change
+  // is bounded where this process is started.
+  const ours = {
+    include,
+    testTimeout: 300_000,
+    env,
+    isolate,
+    root: ROOT,
+    config: false,
+    watch: false,
+    bail: 1,
+  };
   // Threads end with this process, however busy they are.
   const options = { ...ours, maxWorkers: 1, reporters: [{}], pool: 'threads' };
   const vitest = await createVitest('test', options as CliOptions, { plugins: [plugin] });
