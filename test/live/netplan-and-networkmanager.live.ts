@@ -1,6 +1,6 @@
 // A host that netplan and networkd configure, where NetworkManager runs too: it takes each NIC that is plugged in, and
 // asks for DHCP there. What this file is about: once a run has taken a NIC, NetworkManager does nothing to it any more.
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { waitFor } from '../nodes/wait.ts';
 import { nic } from '../support/agent.ts';
 import { bootRouter, DHCP, LiveHost } from '../support/live-host.ts';
@@ -145,4 +145,60 @@ test('a node that changes from keyfiles to netplan: a failure leaves its NICs to
   await expectOurs();
   await flap();
   await expectOurs();
+});
+
+/** NetworkManager's alone, by our profiles, and no way to everywhere but the node's own. */
+async function expectProfiles(): Promise<void> {
+  await waitFor('our profiles', async () => (await devices())['multinic1'] === 'connected', {
+    timeoutMs: 30_000,
+    hint: () => host.sh('nmcli device; nmcli connection; ip addr'),
+  });
+  expect(await devices()).toMatchObject({ multinic0: 'connected', multinic1: 'connected' });
+  const active = await host.sh('nmcli -t -f DEVICE,NAME connection show --active');
+  for (const { name } of NICS) expect(active).toContain(`${name}:${name}`);
+  expect(await host.configured()).toEqual(CONFIGURED);
+  expect(await host.sh(ROUTES)).not.toContain('multinic');
+}
+
+describe('a node that changes from netplan to keyfiles', () => {
+  test('keeps its NICs with netplan where the run fails, or is killed', async () => {
+    const failed = await host.apply('keyfile', NICS, { probes: ['192.168.100.99'] });
+    expect(failed.outcome).toMatchObject({ result: 'Failed', reason: 'ProbeFailed', step: 'verify' });
+    await expectOurs();
+    expect((await host.apply('keyfile', NICS, { killAt: 'agent.verify' })).code).toBe(137);
+    await host.sh('systemctl start --wait $(cat /var/lib/multinic/restore.unit).service');
+    await expectOurs();
+    await flap();
+    await expectOurs();
+    const same = await host.apply('netplan', NICS);
+    expect(same.outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
+  });
+
+  test('gives its NICs to NetworkManager, for good', async () => {
+    expect((await host.apply('keyfile', NICS)).outcome).toMatchObject({ result: 'Applied' });
+    await expectProfiles();
+    expect((await host.apply('keyfile', NICS)).outcome).toMatchObject({ result: 'Applied', written: [] });
+    expect(host.log).toContain('nothing to change');
+    expect((await host.observe()).result).toBe('Observed');
+    await flap();
+    await expectProfiles();
+    await host.sh('systemctl restart NetworkManager; sleep 5');
+    await expectProfiles();
+    await host.machine.reboot();
+    await host.settled();
+    await expectProfiles();
+    expect((await host.apply('keyfile', NICS)).outcome).toMatchObject({ result: 'Applied', written: [] });
+    expect(host.log).toContain('nothing to change');
+  }, 300_000);
+
+  test('changes them while it takes them, and goes back', async () => {
+    expect((await host.apply('netplan', NICS)).outcome).toMatchObject({ result: 'Applied' });
+    await expectOurs();
+    const other = nic(0, { address: '192.168.100.11', mtu: 1400 });
+    expect((await host.apply('keyfile', [other])).outcome).toMatchObject({ result: 'Applied' });
+    expect(await host.configured()).toEqual({ multinic0: '1400 192.168.100.11/24' });
+    expect((await devices())['multinic0']).toBe('connected');
+    expect((await host.apply('netplan', NICS)).outcome).toMatchObject({ result: 'Applied' });
+    await expectOurs();
+  });
 });

@@ -57,6 +57,7 @@ export class LiveManagers implements ManagerPort {
   async applyProfiles(paths: readonly string[], profiles: Profiles): Promise<void> {
     const wanted = this.#wanted(profiles, await readNow());
     await this.#readFiles(paths, wanted);
+    await this.#take(wanted);
     const known = await this.#manager.profiles();
     const waiting = await this.#activate(wanted, known);
     await this.#expect(
@@ -114,6 +115,18 @@ export class LiveManagers implements ManagerPort {
     for (const path of paths.filter(isProfile)) {
       if (this.#root.read(path) === undefined) await this.#manager.forget(`/${path}`);
       else await this.#manager.load(`/${path}`);
+    }
+  }
+
+  /**
+   * Makes NetworkManager manage NICs that netplan's files had, once it knows their profiles: it would otherwise make an
+   * automatic profile, and ask for DHCP.
+   */
+  async #take(wanted: readonly Wanted[]): Promise<void> {
+    const devices = await this.#manager.devices();
+    for (const { name, profile } of wanted) {
+      const isLeft = devices.some((each) => each.name === name && each.state === 'unmanaged');
+      if (profile !== null && isLeft) await this.#manager.manage(name, true);
     }
   }
 

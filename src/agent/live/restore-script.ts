@@ -33,7 +33,8 @@ export function restoreScript(pending: Pending): string {
     table('each_nic', nicLines(pending)),
     table('each_profile_file', profileFileLines(pending)),
     table('each_profile', profileLines(pending)),
-    table('each_managed', managedLines(pending)),
+    table('each_managed', managedLines(pending, true)),
+    table('each_unmanaged', managedLines(pending, false)),
     table('each_unrule', ruleLines(pending.links.after, pending.links.before)),
     table('each_unroute', unrouteLines(pending)),
     table('each_rule', ruleLines(pending.links.before)),
@@ -162,9 +163,9 @@ function profileLines({ links, profiles = {} }: Pending): Table {
   });
 }
 
-/** MACs of the NICs that the change took away from NetworkManager. */
-function managedLines({ links }: Pending): Table {
-  return links.before.flatMap(({ mac, networkManager }) => (networkManager === true ? [[mac]] : []));
+/** MACs of the NICs that the change took away from NetworkManager, or gave to it. */
+function managedLines({ links }: Pending, before: boolean): Table {
+  return links.before.flatMap(({ mac, networkManager }) => (networkManager === before ? [[mac]] : []));
 }
 
 /** Commands of `ip`, with the names that the NICs have when the script runs. */

@@ -250,6 +250,12 @@ give_back() {
   timeout "$NMCLI_SECONDS" nmcli device set "$n" managed yes
 }
 
+# let_go MAC: before NetworkManager hears that the profile of the NIC is gone, because it would take the addresses away.
+let_go() {
+  find_nic "$1" || return 0
+  timeout "$NMCLI_SECONDS" nmcli device set "$n" managed no
+}
+
 # The change is over, or another one runs: nothing to do.
 grep -qF "\"startedAt\": \"$STARTED_AT\"" "$RECORD" || exit 0
 
@@ -259,6 +265,7 @@ renamed=
 # shellcheck disable=SC2034
 reloaded=$(grep -F '"reload": true' "$RECORD")
 each_file restore_file
+each_unmanaged let_go
 each_unrule remove_rule
 each_unroute remove_route
 each_sysctl restore_sysctl

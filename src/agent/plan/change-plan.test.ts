@@ -90,6 +90,23 @@ test('a reload touches every NIC of ours, and all foreign state', () => {
   });
 });
 
+test.each([
+  ['takes a NIC', true, false],
+  ['lets go of a NIC', false, true],
+  ['goes on as it does', undefined, undefined],
+])('where NetworkManager %s, the record has what it did before', (_, wanted, before) => {
+  const targets = plan.targets.map((each) => ({
+    ...each,
+    ...(wanted !== undefined && { networkManager: wanted }),
+  }));
+  const { links } = facts().before;
+  const now = links.map((each) => ({ ...each, ...(before !== undefined && { networkManager: before }) }));
+  const todo = planChange({ ...plan, targets }, facts({ before: { ...facts().before, links: now } }));
+  const recorded = recordedLinks(todo);
+  expect(recorded.before.find(({ mac }) => mac === nic(1).mac)?.networkManager).toBe(before);
+  expect(recorded.after.find(({ mac }) => mac === nic(1).mac)?.networkManager).toBe(wanted);
+});
+
 test('a rename that networkd notices takes rules and blackhole routes too', () => {
   expect(planChange(plan, facts({ renamesForNetworkd: true })).foreignScope).toBe('rules');
 });

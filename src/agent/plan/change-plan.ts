@@ -153,14 +153,18 @@ function pick(profiles: Profiles, macs: readonly Mac[]): Record<string, string |
 
 /**
  * The links of a change as the host record keeps them: networkd's addresses and the bond of a NIC are not restored, and
- * NetworkManager gets a NIC back only if the change takes it away.
+ * NetworkManager gets a NIC back, or lets go of it, only if the change does the contrary.
  */
 export function recordedLinks({ before, targets }: ChangePlan): Pending['links'] {
-  const taken = new Set(targets.flatMap((each) => (each.networkManager === false ? [each.mac] : [])));
+  const managed = new Map(
+    targets.flatMap(({ mac, networkManager }) =>
+      networkManager === undefined ? [] : [[mac, !networkManager] as const],
+    ),
+  );
   return {
     before: before.map(({ master: _, software: __, loaded: ___, networkManager: ____, ...link }) => ({
       ...link,
-      ...(taken.has(link.mac) && { networkManager: true }),
+      ...(managed.has(link.mac) && { networkManager: managed.get(link.mac) === true }),
     })),
     after: targets.map(({ dropped: _, unrouted: __, ...target }) => target),
   };

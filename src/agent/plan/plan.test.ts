@@ -195,6 +195,17 @@ describe('NetworkManager beside netplan', () => {
     expect(targetOf({ host: { ...host, links }, desired: wanted })?.networkManager).toBe(expected);
   });
 
+  test.each([
+    ['takes a NIC that netplan’s file of ours had', false, 'netplan', true],
+    ['has such a NIC already, where somebody gave it one', true, 'netplan', undefined],
+    ['is told nothing of a NIC that it let go for another reason', false, 'keyfile', undefined],
+  ] as const)('with a commit of keyfiles, it %s', (_, networkManager, before, expected) => {
+    const links = [...rest, { ...link, networkManager }];
+    const { files } = desired([nic(0)], before);
+    const wanted = desired([nic(0)], 'keyfile');
+    expect(targetOf({ host: { ...host, links }, desired: wanted, files })?.networkManager).toBe(expected);
+  });
+
   test('a profile that gives a NIC more than DHCP is refused as long as NetworkManager manages the NIC', () => {
     const profile = {
       id: 'lan',

@@ -293,15 +293,29 @@ function wantedLink(situation: Situation, nic: Interface): LinkTarget {
     dropped,
     ...keptYields(link, addresses),
     ...(ipv6 && { ipv6 }),
-    // networkd configures the NIC, and at boot netplan's own rule keeps NetworkManager away.
-    ...(!byNetworkManager(situation.desired.kind) &&
-      link?.networkManager === true && { networkManager: false }),
+    ...managerTarget(situation, nic.mac, link),
     ...routingTarget(
       wantedRouting(nic),
       givenRouting(situation, nic.mac),
       situation.applied?.nics[nic.mac]?.routing?.sysctls,
     ),
   };
+}
+
+/**
+ * networkd configures the NICs of netplan, and at boot netplan's own rule keeps NetworkManager away. A NIC whose files of
+ * ours are netplan's is one that NetworkManager let go for these files, so NetworkManager takes the NIC with its new ones.
+ */
+function managerTarget(
+  { desired, managed }: Situation,
+  mac: Mac,
+  link: Link | undefined,
+): Pick<LinkTarget, 'networkManager'> {
+  if (!byNetworkManager(desired.kind)) return link?.networkManager === true ? { networkManager: false } : {};
+  const isOfNetplan = managed.some(
+    ({ renderer, nic }) => !byNetworkManager(renderer.kind) && nic?.mac === mac,
+  );
+  return link?.networkManager === false && isOfNetplan ? { networkManager: true } : {};
 }
 
 /** The routing of a NIC that files and record prove to be ours. */

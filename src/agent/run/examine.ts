@@ -131,8 +131,12 @@ async function readProfiles(
   if (mode !== 'live' || !needsNetworkManager(plan, kind)) return undefined;
   const before = await host.managers.profiles(plan.targets.map(({ mac }) => mac));
   if (before === undefined) return undefined;
-  const left = new Set(plan.left.map(({ mac }) => mac));
-  const unmanaged = plan.present.find(({ mac }) => before[mac] === undefined && !left.has(mac));
+  // NICs that stay as they are, and NICs that NetworkManager takes with this change.
+  const others = new Set([
+    ...plan.left.map(({ mac }) => mac),
+    ...plan.targets.flatMap(({ mac, networkManager }) => (networkManager === true ? [mac] : [])),
+  ]);
+  const unmanaged = plan.present.find(({ mac }) => before[mac] === undefined && !others.has(mac));
   if (byNetworkManager(kind) && unmanaged !== undefined) {
     throw new MultinicError(
       'NicUnmanaged',
