@@ -43,3 +43,22 @@ test('a reader whose git cannot start rejects, and the process goes on', async (
   expect(await reader.ref('refs/heads/main')).toMatch(/^[0-9a-f]{40}$/);
   await reader.close();
 });
+
+test('whether a commit is on a branch is asked of git once, and not at each pass', async () => {
+  await using fleet = await Fleet.open(['a']);
+  fleet.want('cr', { a: 1500 });
+  await fleet.pass();
+  const { tip } = await fleet.branch('a');
+  const birth = tip.parents[0]!;
+  const reader = openReader(join(fleet.dir, 'store.git'));
+  expect(await reader.isAncestor(birth, tip.oid)).toBe(true);
+  expect(await reader.isAncestor(tip.oid, birth)).toBe(false);
+  vi.stubEnv('PATH', '/nowhere');
+  try {
+    expect(await reader.isAncestor(birth, tip.oid)).toBe(true);
+    expect(await reader.isAncestor(tip.oid, birth)).toBe(false);
+  } finally {
+    vi.unstubAllEnvs();
+  }
+  await reader.close();
+});

@@ -245,6 +245,34 @@ describe('which commits', () => {
   });
 });
 
+/** Trees and files that a push reads on a branch with this number of edits since the controller's commit. */
+const readsAfter = async (edits: number): Promise<number> => {
+  let tip = branchOf(filesOf(START));
+  for (let edit = 0; edit < edits; edit += 1) {
+    const tree = objects.tree(filesOf([nic(0, 1400 + edit), nic(1)]));
+    tip = objects.commit({ tree, parents: [tip], message: `edit ${edit}` });
+  }
+  const tree = objects.tree(filesOf([nic(0, 1399), nic(1)]));
+  let reads = 0;
+  const counted = new Proxy(reader, {
+    get: (target, name: keyof Reader) => {
+      if (name === 'list' || name === 'files' || name === 'blob') reads += 1;
+      return (target[name] as (...args: unknown[]) => unknown).bind(target);
+    },
+  });
+  const push = { old: tip, new: objects.commit({ tree, parents: [tip], message: 'one more' }) };
+  const principal = { name: 'alice', role: 'write' } as const;
+  const policy = new NodeBranchPolicy(() => NOW_S * 1000);
+  await policy.check({ principal, ref: nodeRef('a'), ...push }, counted);
+  return reads;
+};
+
+test('a push reads as many trees and files after many edits of persons as after one', async () => {
+  const [few, many] = [await readsAfter(1), await readsAfter(40)];
+  expect(few).toBeGreaterThan(0);
+  expect(many).toBe(few);
+});
+
 describe('which trees', () => {
   test.each([
     ['100644', undefined],
