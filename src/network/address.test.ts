@@ -2,6 +2,8 @@ import { expect, test } from 'vitest';
 import {
   broadcastAddress,
   contains,
+  isLinkLocal,
+  neighbourIn,
   networkAddress,
   parseAddress,
   parseCidr,
@@ -92,4 +94,33 @@ test.each([
   ['10.0.0.1', undefined],
 ])('%s is %s', (text, reason) => {
   expect(unusable(parseAddress(text)!)).toBe(reason);
+});
+
+test.each([
+  ['10.0.0.10/24', [], '10.0.0.1'],
+  ['10.0.0.10/24', ['10.0.0.1', '10.0.0.2'], '10.0.0.3'],
+  ['10.0.0.1/30', ['10.0.0.1'], '10.0.0.2'],
+  // The third address is the broadcast address.
+  ['10.0.0.1/30', ['10.0.0.1', '10.0.0.2'], undefined],
+  ['10.0.0.4/31', ['10.0.0.4'], '10.0.0.5'],
+  ['10.0.0.4/31', ['10.0.0.4', '10.0.0.5'], undefined],
+  ['10.0.0.254/31', ['10.0.0.254', '10.0.0.255'], undefined],
+  ['10.0.0.255/32', ['10.0.0.255'], undefined],
+  ['2001:db8::1/64', ['2001:db8::1'], '2001:db8::2'],
+  ['2001:db8::fe/127', ['2001:db8::fe'], '2001:db8::ff'],
+  ['2001:db8::fe/127', ['2001:db8::fe', '2001:db8::ff'], undefined],
+])('on the subnet of %s another machine than %j may have %s', (text, own, neighbour) => {
+  expect(neighbourIn(parseCidr(text)!, own)).toBe(neighbour);
+});
+
+test.each([
+  ['169.254.0.1', true],
+  ['169.253.255.255', false],
+  ['169.255.0.0', false],
+  ['fe80::1', true],
+  ['febf::1', true],
+  ['fec0::1', false],
+  ['fe7f::1', false],
+])('%s is link-local: %s', (text, expected) => {
+  expect(isLinkLocal(parseAddress(text)!)).toBe(expected);
 });

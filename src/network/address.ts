@@ -63,10 +63,13 @@ export function neighbourIn(cidr: Cidr, own: readonly string[]): string | undefi
   const network = ipaddr.parse(networkAddress(cidr)).toByteArray();
   const first = cidr.prefix >= width(cidr) - 1 ? 0 : 1;
   for (let offset = first; offset <= first + own.length; offset += 1) {
-    const bytes = [...network.slice(0, -1), (network.at(-1) ?? 0) + offset];
+    const last = (network.at(-1) ?? 0) + offset;
+    if (last > 0xff) return undefined;
+    const bytes = [...network.slice(0, -1), last];
     const address = parseAddress(ipaddr.fromByteArray(bytes).toString());
     if (address === undefined || !contains(cidr, address)) return undefined;
-    if (!own.includes(address.text) && address.text !== broadcastAddress(cidr)) return address.text;
+    if (!own.includes(address.text) && reserved({ ...address, prefix: cidr.prefix }) === undefined)
+      return address.text;
   }
   return undefined;
 }
