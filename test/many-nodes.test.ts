@@ -67,6 +67,7 @@ test('a change of all nodes is rolled back in one write; a node with a later com
     const { tip } = await fleet.branch(node);
     expect(moved).toContainEqual({ node, commit: tip.oid });
   }
+  console.log(`a change of ${COUNT} nodes is rolled back in ${Math.round(took)} ms`);
   expect(took).toBeLessThan(ROLLBACK_MS);
   await expect(fleet.commands.rollbackChange(main.commit, BY)).resolves.toMatchObject({ moved: [] });
   fleet.now += 2 * HOUR_MS;
@@ -112,6 +113,7 @@ test('a push to all nodes is accepted with one audit record, and describes its c
     expect(store.commitsWritten - writes).toBe(Math.ceil(COUNT / 100));
     expect(await audits()).toBe(before + Math.ceil(COUNT / 100));
     expect(await fleet.mtu('node-449')).toBe(1300);
+    console.log(`a push of ${COUNT} branches takes ${Math.round(took)} ms`);
     expect(took).toBeLessThan(PUSH_MS);
   } finally {
     await server.close();
