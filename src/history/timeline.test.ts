@@ -82,6 +82,17 @@ describe('a timeline', () => {
   });
 });
 
+/** The record of a push to the node. */
+const push = (name: string, old: string, target: string): Commit => ({
+  ...commit(`push-${name}`, 10, []),
+  trailers: [
+    ['Principal', name],
+    ['Ref', nodeRef('w')],
+    ['Old', oid(old)],
+    ['New', oid(target)],
+  ],
+});
+
 describe('an entry of a timeline', () => {
   const trailers: Commit['trailers'] = [
     ['Change', 'spec'],
@@ -106,16 +117,18 @@ describe('an entry of a timeline', () => {
     for (const key of ['mainCommit', 'endsHold', 'principal']) expect(edit).not.toHaveProperty(key);
   });
 
+  test.each([
+    [499, 'alice'],
+    [500, undefined],
+  ])('has that account %i pushes later: %s', async (later, principal) => {
+    const others = Array.from({ length: later }, (_, index) => push(`eve-${index}`, 'x', 'y'));
+    const edit = commit('edit', 11, ['base']);
+    const audit = [...others, push('alice', 'base', 'edit')];
+    const [entry] = await timeline(readerOf([edit, ours], [], audit), 'w', 5);
+    expect(entry?.principal).toBe(principal);
+  });
+
   test('has the account of the push that brought it', async () => {
-    const push = (name: string, old: string, target: string): Commit => ({
-      ...commit(`push-${name}`, 10, []),
-      trailers: [
-        ['Principal', name],
-        ['Ref', nodeRef('w')],
-        ['Old', oid(old)],
-        ['New', oid(target)],
-      ],
-    });
     const [first, second, third] = [
       commit('first', 11, ['base']),
       commit('second', 12, ['first']),

@@ -167,6 +167,25 @@ test('a node that no CR names is read after a restart like any other', async () 
   expect([...(await fleet.pass()).branches.keys()]).toEqual(['a']);
 });
 
+test('a departed node retires a day after its last commit, to the second, and comes back with its CR', async () => {
+  await using fleet = await Fleet.open(['a', 'b']);
+  fleet.want('cr', { a: null, b: 1500 });
+  await fleet.pass();
+  const [a] = fleet.inventory.splice(0, 1);
+  fleet.want('cr', { b: 1500 });
+  const retired = async (afterMs: number): Promise<number> => {
+    fleet.now += afterMs;
+    // A pass notes who retires, and the next one leaves them out.
+    await fleet.pass();
+    return (await fleet.pass()).retired;
+  };
+  expect([await retired(24 * HOUR_MS - 1000), await retired(1000)]).toEqual([0, 1]);
+  fleet.inventory.push(a!);
+  fleet.want('cr', { a: 1500, b: 1500 });
+  expect(await retired(0)).toBe(0);
+  expect(await fleet.mtu('a')).toBe(1500);
+});
+
 test('a release ends a hold or a tip that cannot be read, and nothing else', async () => {
   await using fleet = await Fleet.open(['a']);
   fleet.want('cr', { a: 1500 });
