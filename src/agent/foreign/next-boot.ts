@@ -143,12 +143,18 @@ function refuseProfile(nic: Interface, choice: BootChoice | undefined, kind: Ren
   throw loses(nic, choice, 'gets another profile');
 }
 
+/** The files that netplan's generator writes. */
+const OF_NETPLAN = /^run\/systemd\/network\/10-netplan-[^/]+$/;
+
 function loses(nic: Interface, choice: BootChoice | undefined, what: string): MultinicError {
   const files = choice === undefined ? [] : [choice.file, ...(choice.dropIns ?? [])];
   const by = files.length === 0 ? '' : ` by ${files.join(' and ')}`;
+  const remedy = files.some((file) => OF_NETPLAN.test(file))
+    ? ', which netplan makes of all files in /etc/netplan, /run/netplan and /lib/netplan that name the NIC; take that NIC out of the others'
+    : '; take that NIC out of the file, or remove it';
   return new MultinicError(
     'NotAtNextBoot',
-    `at the next boot ${nic.mac}, which is to be ${nic.name} ${nic.address}/${nic.prefix}, ${what}${by}; take that NIC out of the file, or remove it, then run \`multinic retry\``,
+    `at the next boot ${nic.mac}, which is to be ${nic.name} ${nic.address}/${nic.prefix}, ${what}${by}${remedy}, then run \`multinic retry\``,
     { data: { mac: nic.mac, effect: what, ...(choice && { file: choice.file }) } },
   );
 }

@@ -1,13 +1,14 @@
 // NetworkManager's part in a plan.
 
 import { expect, test } from 'vitest';
-import { nic } from '../../../test/support/agent.ts';
+import { Folder, machine, makeRoot, nic } from '../../../test/support/agent.ts';
+import { openRoot } from '../files/managed-files.ts';
 import { metricPath } from '../files/route-metric.ts';
 import { noAutoDefaultPath } from '../files/no-auto-default.ts';
 import type { RendererKind } from '../../network/node.ts';
 import type { LinkTarget } from '../host/links.ts';
 import type { Plan } from './plan.ts';
-import { isProfile, needsNetworkManager, profileUuid } from './profiles.ts';
+import { isProfile, needsNetworkManager, profilePaths, profileUuid, wantedProfiles } from './profiles.ts';
 
 test.each([
   ['[connection]\nid=x\nuuid=0a-1\ntype=ethernet\n', '0a-1'],
@@ -60,4 +61,30 @@ test.each<[string, RendererKind, Partial<Plan>, boolean]>([
   ['a NIC that it may take again', 'netplan', removed(noAutoDefaultPath(nic(0).mac)), true],
 ])('NetworkManager has a part in a change of %s, %s', (_, kind, changes, expected) => {
   expect(needsNetworkManager({ ...PLAN, ...changes }, kind)).toBe(expected);
+});
+
+test('the profile that a NIC is to have is that of the file as it will be, by its uuid or by its path', () => {
+  using folder = new Folder();
+  const paths = [0, 1].map((index) => `etc/NetworkManager/system-connections/multinic${index}.nmconnection`);
+  const [written = '', there = ''] = paths;
+  makeRoot(folder.path, machine(3), { [written]: 'uuid=old\n', [there]: '[connection]\nid=x\n' });
+  const plan: Plan = {
+    ...PLAN,
+    files: [
+      { op: 'write', path: written, content: 'uuid=new\n', mode: 0o600 },
+      { op: 'remove', path: 'etc/NetworkManager/system-connections/multinic2.nmconnection' },
+    ],
+    present: [nic(0), nic(1)],
+    targets: [0, 1, 2].map((index) => ({ ...TARGET, mac: nic(index).mac, name: nic(index).name })),
+  };
+  expect([...profilePaths(plan, 'keyfile')]).toEqual([
+    [nic(0).mac, written],
+    [nic(1).mac, there],
+  ]);
+  expect([...profilePaths(plan, 'netplan')]).toEqual([]);
+  expect(wantedProfiles(plan, 'keyfile', openRoot(folder.path))).toEqual({
+    [nic(0).mac]: 'new',
+    [nic(1).mac]: `/${there}`,
+    [nic(2).mac]: null,
+  });
 });
