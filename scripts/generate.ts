@@ -9,6 +9,11 @@ import { ANNOTATIONS, JOB_ANNOTATIONS } from '../src/api/annotations.ts';
 import { chartManifest } from './chart-manifest.ts';
 import { chartReadme } from './chart-readme.ts';
 import { annotationTable } from './annotation-table.ts';
+import { apiPage } from './docs/api-page.ts';
+import { cliPage } from './docs/cli-page.ts';
+import { agentExitCodesTable, exitCodesTable } from './docs/exit-codes-table.ts';
+import { specTable, statusTable } from './docs/fields-table.ts';
+import { metricsPage } from './docs/metrics-page.ts';
 import { KOREAN_HEAD, koreanTexts } from './korean-reasons.ts';
 import { withTable } from './marked-table.ts';
 import { reasonsPage } from './reasons-page.ts';
@@ -48,20 +53,32 @@ export function generateChart(): Map<string, string> {
 }
 
 /** The pages that are generated, or have generated tables, by their name in docs/. */
-export function generatePages(): Map<string, string> {
+export async function generatePages(): Promise<Map<string, string>> {
   const korean = koreanTexts();
   return new Map([
     ['reasons.md', reasonsPage()],
     ['ko/reasons.md', reasonsPage(KOREAN_HEAD, (english) => korean[english] ?? english)],
-    [
-      'multinicbizconfig.md',
-      withTable(pageOf('multinicbizconfig.md'), 'annotations', annotationTable(ANNOTATIONS)),
-    ],
-    [
-      'kubernetes.md',
-      withTable(pageOf('kubernetes.md'), 'job annotations', annotationTable(JOB_ANNOTATIONS)),
-    ],
+    ['api.md', apiPage()],
+    ['cli-reference.md', cliPage()],
+    ['metrics.md', await metricsPage()],
+    pageWith('multinicbizconfig.md', {
+      annotations: annotationTable(ANNOTATIONS),
+      spec: specTable(),
+      status: statusTable(),
+    }),
+    pageWith('kubernetes.md', { 'job annotations': annotationTable(JOB_ANNOTATIONS) }),
+    pageWith('operating.md', { 'exit codes': exitCodesTable() }),
+    pageWith('agent.md', { 'exit codes': agentExitCodesTable() }),
   ]);
+}
+
+/** A page of docs/ with these tables between its markers. */
+function pageWith(name: string, tables: Readonly<Record<string, string>>): [string, string] {
+  const text = Object.entries(tables).reduce(
+    (page, [table, rows]) => withTable(page, table, rows),
+    pageOf(name),
+  );
+  return [name, text];
 }
 
 function pageOf(name: string): string {
@@ -76,5 +93,5 @@ if (import.meta.main) {
     await mkdir(new URL('.', file), { recursive: true });
     await writeFile(file, text);
   }
-  for (const [name, text] of generatePages()) await writeFile(new URL(name, docs), text);
+  for (const [name, text] of await generatePages()) await writeFile(new URL(name, docs), text);
 }

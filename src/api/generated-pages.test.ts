@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { chartManifest } from '../../scripts/chart-manifest.ts';
 import { generateChart, generatePages } from '../../scripts/generate.ts';
 
-test.each([...generatePages()])('docs/%s has what npm run generate writes', (name, text) => {
+test.each([...(await generatePages())])('docs/%s has what npm run generate writes', (name, text) => {
   expect(readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8')).toBe(text);
 });
 

@@ -20,7 +20,7 @@ export const InterfaceConfig = z
     macAddress: z
       .string()
       .regex(/^([0-9A-Fa-f]{2}[:]){5}([0-9A-Fa-f]{2})$/)
-      .describe('MAC of the port. The interface is found by it, and its name follows it.')
+      .describe('MAC of the port. The interface is found by it, and its name follows it. Required.')
       .optional(),
     address: z.string().describe('IPv4 or IPv6 address. May be left out when cidr has it.').optional(),
     cidr: z
@@ -35,13 +35,13 @@ export const InterfaceConfig = z
     addresses: z
       .array(z.string())
       .describe(
-        'Further addresses with prefixes (192.168.100.11/24), of either family; 16 with address. IPv4 beside an IPv6 address is refused: write the IPv4 one into address.',
+        'Further addresses with prefixes (192.168.100.11/24), of either family; 16 with address. Where there are both families, address is the IPv4 one.',
       )
       .optional(),
     gateway: z
       .string()
       .describe(
-        "IPv4 gateway of the NIC's own traffic: what leaves from its addresses. The node's default route stays as it is. Inside a subnet of the NIC; needs source routing.",
+        "IPv4 gateway of what leaves from the NIC's addresses. The node's default route stays. Inside a subnet of the NIC; needs source routing.",
       )
       .optional(),
     gateway6: z.string().describe('As gateway, in IPv6.').optional(),
@@ -66,7 +66,7 @@ export const InterfaceConfig = z
     sourceRouting: z
       .boolean()
       .describe(
-        'true: replies from the addresses of the NIC leave by the NIC, by rules and a table of its own. false: never. Left out: where the NIC needs it, because it has a gateway or another NIC of the node has its subnet.',
+        'true: what leaves from the addresses of the NIC leaves by the NIC, by rules and a table of its own. false: never. Left out: where the NIC needs it.',
       )
       .optional(),
     takeover: z
@@ -88,12 +88,15 @@ export const NodeConfig = z
   .object({
     attachedNodeId: z
       .string()
-      .describe("OpenStack instance ID: the node's systemUUID. Compared without dashes and case.")
+      .describe("OpenStack instance ID: the node's systemUUID. Compared without dashes and case. Required.")
       .optional(),
-    attachedNodeName: z.string().describe('For people.').optional(),
+    attachedNodeName: z
+      .string()
+      .describe('For people. Finds the node where no ID does and none contradicts.')
+      .optional(),
     interfaces: z
       .array(InterfaceConfig)
-      .describe('At most 32. An empty list means that the node has none: its files are cleaned.')
+      .describe('At most 32. An empty list means that the node has none: its files are cleaned. Required.')
       .optional(),
   })
   .describe('One node.');
@@ -105,7 +108,10 @@ export const MultiNicBizConfigSpec = z
       .string()
       .describe("The external system's hash of this spec, given back as observedSpecHash.")
       .optional(),
-    nodeConfigs: z.array(NodeConfig).describe('The nodes and their interfaces.').optional(),
+    nodeConfigs: z
+      .array(NodeConfig)
+      .describe('The nodes and their interfaces. Required; empty: no nodes.')
+      .optional(),
   })
   .describe('The secondary interfaces of nodes.');
 

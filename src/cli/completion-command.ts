@@ -42,7 +42,8 @@ Examples:
   multinic completion bash > /etc/bash_completion.d/multinic
   multinic completion zsh > "\${fpath[1]}/_multinic"
   multinic completion fish > ~/.config/fish/completions/multinic.fish
-  multinic completion kubectl > ~/bin/kubectl_complete-multinic; chmod +x ~/bin/kubectl_complete-multinic`,
+  multinic completion kubectl > ~/bin/kubectl_complete-multinic
+  chmod +x ~/bin/kubectl_complete-multinic`,
     )
     .action((shell: string) => void process.stdout.write(SCRIPTS[shell]!));
   program

@@ -13,12 +13,14 @@ export function addCredentialCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-The token is for the store alone (audience multinic-agent) where you may create one, and lasts ten minutes.
+The token is for the store alone (audience multinic-agent) where you may create one.
+It lasts ten minutes.
 Name the URL in the setting, so that git asks for this server only:
 
 Example:
   git clone -c http.sslCAInfo=$PWD/ca.crt \\
-    -c 'credential.https://localhost:8443.helper=!multinic credential --cluster' https://localhost:8443/git store`,
+    -c 'credential.https://localhost:8443.helper=!multinic credential --cluster' \\
+    https://localhost:8443/git store`,
     )
     .action(async (operation: string, flags: ClusterFlags) => {
       const request = await text(process.stdin);

@@ -31,9 +31,10 @@ export function addStatusCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-With more than ${FEW} nodes, the summary comes first and then the nodes that are not well; --all shows all.
-Exit code 4 when a node is Failed or Pending, or when nothing goes on, a CR is not listed, or (unless nodes
-are named) a CR is not Ready.
+With more than ${FEW} nodes, the summary comes first and then the nodes that are not well.
+--all shows all.
+Exit code 4 when a node is Failed or Pending, or when nothing goes on, a CR is not listed, or
+(unless nodes are named) a CR is not Ready.
 
 Examples:
   multinic status -C DIR
@@ -54,8 +55,8 @@ export function addWaitCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-Exit code 0 when all is ready, 4 when the time is over before. Edits that were made before are waited for, and a
-controller that starts or moves.
+Exit code 0 when all is ready, 4 when the time is over before. Edits that were made before are
+waited for, and a controller that starts or moves.
 
 Examples:
   multinic wait --for ready --timeout 10m

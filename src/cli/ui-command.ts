@@ -67,7 +67,8 @@ export function addUiCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-The browser gets no token: a proxy on 127.0.0.1 has it, and answers the one browser that opened the link.
+The browser gets no token: a proxy on 127.0.0.1 has it, and answers the one browser that opened
+the link.
 
 Examples:
   multinic ui -C DIR

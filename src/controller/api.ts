@@ -24,7 +24,7 @@ const Author = z.strictObject({ name: z.string().min(1).max(200), email: z.strin
 
 const Body = z.strictObject({ author: Author.optional() });
 /** `dryRun`: the answer says what the command would do, and nothing is written. */
-const PreviewableBody = Body.extend({ dryRun: z.boolean().default(false) });
+export const PreviewableBody = Body.extend({ dryRun: z.boolean().default(false) });
 /** `yes`: the command may take all interfaces of a node away. */
 const RemovingBody = PreviewableBody.extend({ yes: z.boolean().default(false) });
 /** `drift`: the commit of the drift that the person has seen; absent: the newest one, whatever it is. */

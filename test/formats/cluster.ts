@@ -8,6 +8,7 @@ import { crd } from '../../src/api/crd.ts';
 import { ANNOTATIONS } from '../../src/api/annotations.ts';
 import { GROUPS } from '../../src/api/multinicbizconfig.ts';
 import { apiRoutes } from '../../src/controller/api.ts';
+import type { Route } from '../../src/store/http/routes.ts';
 import type { ControllerContext } from '../../src/controller/controller-context.ts';
 import { healthOf } from '../../src/controller/health.ts';
 import type { Snapshot } from '../../src/controller/config-status.ts';
@@ -118,12 +119,16 @@ function properties(schema: Property, path: string): string[] {
 }
 
 /** `METHOD /api/v1/PATH role`, and the other paths of the servers. */
-export function paths(): string[] {
-  const routes = apiRoutes({ commands: {}, store: {} } as unknown as ControllerContext, {
+/** The routes of the API; their handlers do nothing. */
+export function routes(): Route[] {
+  return apiRoutes({ commands: {}, store: {} } as unknown as ControllerContext, {
     generations: async () => new Map(),
   });
+}
+
+export function paths(): string[] {
   return [
-    ...routes.map(({ method, pattern, role }) => `${method} /api/v1${pattern} ${role}`),
+    ...routes().map(({ method, pattern, role }) => `${method} /api/v1${pattern} ${role}`),
     ...inSources(/'(\/(?:livez|readyz|healthz|metrics))'/g),
   ];
 }
@@ -134,7 +139,8 @@ export function healthKeys(): string[] {
 }
 
 /** `NAME TYPE`, and `NAME{LABEL}` for each label of ours, as a scrape reads them. */
-export async function metrics(): Promise<string[]> {
+/** What `/metrics` answers. */
+export async function metricsText(): Promise<string> {
   const registry = new Metrics({
     staleness: () => ({ nodes: 1 }),
     depths: () => ({ status: 1 }),
@@ -158,7 +164,11 @@ export async function metrics(): Promise<string[]> {
   registry.ran({ result: 'Applied', reason: 'X', seconds: 1 });
   registry.passed(snapshot, 1, []);
   registry.failed();
-  const text = await registry.text();
+  return registry.text();
+}
+
+export async function metrics(): Promise<string[]> {
+  const text = await metricsText();
   return [
     ...[...text.matchAll(/^# TYPE (\S+ \S+)$/gm)].map((match) => match[1]!),
     ...[...text.matchAll(/^(?!nodejs_|process_)([a-z_]+)\{(.*)\} /gm)].flatMap(([, name, labels]) =>

@@ -18,8 +18,8 @@ import { addUiCommand } from '../../src/cli/ui-command.ts';
 import { addWritingCommands } from '../../src/cli/writing-commands.ts';
 import { inSources } from './sources.ts';
 
-/** `multinic log NODE`, `multinic log --limit <n>`: long options alone are frozen. */
-export function commands(): string[] {
+/** The program with all commands, as the help shows it. */
+export function multinicProgram(): Command {
   const program = new Command('multinic');
   for (const add of [
     addLocalCommand,
@@ -38,7 +38,12 @@ export function commands(): string[] {
   ])
     add(program);
   program.addCommand(agentCommand());
-  return program.commands.flatMap((command) => describe(command, 'multinic'));
+  return program;
+}
+
+/** `multinic log NODE`, `multinic log --limit <n>`: long options alone are frozen. */
+export function commands(): string[] {
+  return multinicProgram().commands.flatMap((command) => describe(command, 'multinic'));
 }
 
 function describe(command: Command, before: string): string[] {
