@@ -24,6 +24,13 @@ export function linesOf(text: string): string[] {
   return text.split('\n').filter((line) => !line.startsWith('|'));
 }
 
+const ASCII = /^[\x20-\x7e]*$/;
+
+/** Columns of a line. The width of letters beyond ASCII takes long to find. */
+function columnsOf(line: string): number {
+  return ASCII.test(line) ? line.length : stringWidth(line);
+}
+
 export function figuresOf(page: Page): Figures {
   const words = sentencesOf(page).map(wordsOf);
   const sum = words.reduce((a, b) => a + b, 0);
@@ -33,6 +40,6 @@ export function figuresOf(page: Page): Figures {
     words: words.length === 0 ? 0 : sum / words.length,
     longest: most(words),
     cell: most(cellsOf(page).map((cell) => cell.length)),
-    columns: most(linesOf(page.text).map((line) => stringWidth(line))),
+    columns: most(linesOf(page.text).map(columnsOf)),
   };
 }

@@ -14,11 +14,16 @@ export interface Page {
   /** Path from the root of the repository. */
   readonly path: string;
   readonly text: string;
+  /** All tokens, those within others too. */
   readonly tokens: readonly Token[];
 }
 
 export function pageOf(path: string, text: string): Page {
-  return { path, text, tokens: lexer(text) };
+  const tokens: Token[] = [];
+  void walkTokens(lexer(text), (token) => {
+    tokens.push(token);
+  });
+  return { path, text, tokens };
 }
 
 /** Every page of the repository, by path. */
@@ -27,30 +32,26 @@ export async function readPages(root = ROOT): Promise<Page[]> {
   return paths.toSorted().map((path) => pageOf(path, readFileSync(join(root, path), 'utf8')));
 }
 
-/** Text that a reader sees, without marks, comments and images. */
-export function textOf(tokens: readonly Token[]): string {
+/**
+ * Text that a reader sees, without marks, comments and images.
+ * @param quote stands around code
+ */
+export function textOf(tokens: readonly Token[], quote = ''): string {
   return tokens
     .map((token) => {
       if (token.type === 'html') return token.raw.startsWith('<br') ? '\n' : '';
       if (token.type === 'image') return '';
       if (token.type === 'br') return '\n';
-      if ('tokens' in token && token.tokens !== undefined) return textOf(token.tokens);
+      if (token.type === 'codespan') return `${quote}${String(token['text'])}${quote}`;
+      if ('tokens' in token && token.tokens !== undefined) return textOf(token.tokens, quote);
       return 'text' in token ? String(token.text) : '';
     })
     .join('');
 }
 
-function all(page: Page): Token[] {
-  const found: Token[] = [];
-  void walkTokens([...page.tokens], (token) => {
-    found.push(token);
-  });
-  return found;
-}
-
 /** Targets of the links and images of a page. */
 export function linksOf(page: Page): string[] {
-  return all(page)
+  return page.tokens
     .filter((token): token is Tokens.Link | Tokens.Image => token.type === 'link' || token.type === 'image')
     .map(({ href }) => href);
 }
@@ -58,13 +59,13 @@ export function linksOf(page: Page): string[] {
 /** Anchors that GitHub gives the headings of a page. */
 export function anchorsOf(page: Page): Set<string> {
   const slugger = new GithubSlugger();
-  const headings = all(page).filter((token): token is Tokens.Heading => token.type === 'heading');
+  const headings = page.tokens.filter((token): token is Tokens.Heading => token.type === 'heading');
   return new Set(headings.map(({ tokens }) => slugger.slug(textOf(tokens))));
 }
 
 /** Cells of all tables of a page, as a reader sees them; each line of a cell with breaks by itself. */
 export function cellsOf(page: Page): string[] {
-  const tables = all(page).filter((token): token is Tokens.Table => token.type === 'table');
+  const tables = page.tokens.filter((token): token is Tokens.Table => token.type === 'table');
   return tables.flatMap(({ header, rows }) =>
     [header, ...rows].flat().flatMap(({ tokens }) => textOf(tokens).split('\n')),
   );
@@ -74,12 +75,12 @@ const SENTENCE_END = /(?<=[.!?][”")\]]?)\s+(?=[^a-z])/;
 
 /** Sentences of the paragraphs and list items of a page. A list item without a full stop is one sentence. */
 export function sentencesOf(page: Page): string[] {
-  const runs = all(page).filter(
+  const runs = page.tokens.filter(
     (token) => token.type === 'paragraph' || (token.type === 'text' && 'tokens' in token),
   );
   return runs
-    .flatMap((token) => textOf([token]).split(SENTENCE_END))
-    .map((sentence) => sentence.replaceAll(/\s+/g, ' ').trim())
+    .flatMap((token) => textOf([token], '`').split(SENTENCE_END))
+    .map((sentence) => sentence.replaceAll('`', '').replaceAll(/\s+/g, ' ').trim())
     .filter((sentence) => /\p{L}/u.test(sentence));
 }
 
@@ -98,7 +99,7 @@ export interface CodeBlock {
 
 export function codeBlocksOf(page: Page): CodeBlock[] {
   let comment = '';
-  return all(page).flatMap((token) => {
+  return page.tokens.flatMap((token) => {
     if (token.type === 'html') comment = /^<!--\s*([^]*?)\s*-->/.exec(String(token['text']))?.[1] ?? '';
     else if (token.type !== 'space' && token.type !== 'code') comment = '';
     if (token.type !== 'code') return [];

@@ -24,7 +24,7 @@ afterEach(() => {
 
 test('the docs of this repository have no broken link and keep their bounds', async () => {
   expect(await docsComplaints()).toEqual([]);
-});
+}, 60_000);
 
 const A = pageOf('docs/a.md', '# Title\n\n## A `code` & more\n\n## Twice\n\n## Twice\n');
 
