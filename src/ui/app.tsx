@@ -41,7 +41,7 @@ export function App(): ComponentChildren {
         <SignInScreen signedIn={(access) => enter({ step: 'in', access, where: location.host })} />
       )}
       {entry.step === 'in' && (
-        <Page access={entry.access} closed={() => enter({ step: 'asking' })}>
+        <Page access={entry.access}>
           <Settings preferences={preferences} prefer={prefer} where={entry.where} />
         </Page>
       )}
@@ -51,7 +51,6 @@ export function App(): ComponentChildren {
 
 interface PageProps {
   readonly access: ApiAccess;
-  readonly closed: () => void;
   readonly children: ComponentChildren;
 }
 

@@ -12,6 +12,11 @@ export function ClosedScreen({ again = false }: { readonly again?: boolean }): C
     <div class="alone">
       <h1>{text.closedTitle}</h1>
       <p>{again ? text.again : text.closed}</p>
+      {again && (
+        <button type="button" class="primary" onClick={() => location.reload()}>
+          {text.submit}
+        </button>
+      )}
     </div>
   );
 }

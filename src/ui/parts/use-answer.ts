@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import { useUi } from './context.ts';
+import { useLive, useUi } from './context.ts';
 
 export interface Asked<T> {
   /** The newest answer; an answer for another path is forgotten. */
@@ -8,27 +8,33 @@ export interface Asked<T> {
 }
 
 /**
- * An answer of the API, asked again when the path or the version changes.
+ * An answer of the API, asked again when the path or the version changes, and when another run of the controller
+ * answers. An answer that failed is asked again with each new stream of live data: the way to the controller is back.
  * @param path undefined: nothing is asked
  * @param version anything whose change says that the answer may be another one
  */
 export function useAnswer<T>(path: string | undefined, version: unknown = ''): Asked<T> {
   const { access } = useUi();
+  const { hello } = useLive().state;
+  const [tries, setTries] = useState(0);
   const [asked, set] = useState<Asked<T> & { readonly path: string | undefined }>({
     path,
     value: undefined,
     error: undefined,
   });
   useEffect(() => {
+    if (asked.error !== undefined) setTries((before) => before + 1);
+  }, [hello]);
+  useEffect(() => {
     if (path === undefined) return;
     const stop = new AbortController();
     access.get<T>(path, stop.signal).then(
       (value) => set({ path, value, error: undefined }),
       (error: unknown) => {
-        if (!stop.signal.aborted) set({ path, value: undefined, error: String((error as Error).message) });
+        if (!stop.signal.aborted) set({ path, value: undefined, error: (error as Error).message });
       },
     );
     return () => stop.abort();
-  }, [access, path, version]);
+  }, [access, path, version, hello?.epoch, tries]);
   return asked.path === path ? asked : { value: undefined, error: undefined };
 }

@@ -18,9 +18,10 @@ export function HistoryScreen(): ComponentChildren {
   const node = query['node'] ?? '';
   const search = useMemo(() => searchOf(query), [query]);
   const main = useAnswer<HistoryAnswer>(node === '' ? `/history?${search}` : undefined, state.fleet?.main);
+  const live = [...state.nodes.values()].find((each) => each.node === node);
   const log = useAnswer<readonly LogEntry[]>(
     node === '' ? undefined : `/nodes/${encodeURIComponent(node)}/log?limit=${LIMIT}`,
-    state.fleet?.main,
+    `${live?.desiredCommit} ${live?.appliedCommit} ${live?.lastProcessed}`,
   );
   const entries = main.value?.entries ?? (log.value && ofNode(log.value, node, query));
   const error = main.error ?? log.error;
@@ -97,7 +98,11 @@ function Form(): ComponentChildren {
         <label key={field}>
           {text.history[field]}
           {field === 'config' ? (
-            <select value={query[field] ?? ''} onChange={(event) => set(field, event.currentTarget.value)}>
+            <select
+              value={query[field] ?? ''}
+              disabled={query['node'] !== undefined}
+              onChange={(event) => set(field, event.currentTarget.value)}
+            >
               <option value="">{text.fleet.all}</option>
               {[...configs.keys()].map((each) => (
                 <option key={each} value={each}>
