@@ -5,7 +5,6 @@ import type { LiveNode } from '../../src/api/live.ts';
 import { factsOf, REASONS, type Reason } from '../../src/api/reasons/reasons.ts';
 import { CONTROLLER_REASONS } from '../../src/api/reasons/controller-reasons.ts';
 import { groupsOf, isTroubled, withoutCommand } from '../../src/ui/screens/attention-groups.ts';
-import { nicRows, pictured } from '../../src/ui/screens/nic-rows.ts';
 import { KO_REASONS } from '../../src/ui/text/ko-reasons.ts';
 
 const node = (name: string, more: Partial<LiveNode>): LiveNode => ({
@@ -70,28 +69,6 @@ test.each([
 
 test('another trouble is another group', () => {
   expect(groupsOf([drift('a1x', 'MTU 1400'), drift('b1x', 'MTU 1300')])).toHaveLength(2);
-});
-
-test('NICs of the host stand beside those that are wanted', () => {
-  const nic = { name: 'multinic0', mac: 'a', address: '192.168.7.130', prefix: 25, mtu: 1500 };
-  const rows = nicRows(
-    [nic, { ...nic, name: 'multinic1', mac: 'b' }],
-    [
-      { ...nic, mtu: 1400 },
-      { ...nic, name: 'multinic2', mac: 'c' },
-    ],
-    [],
-  );
-  expect(rows.map(({ mac, differs, desired, host }) => [mac, [...differs], !desired, !host])).toEqual([
-    ['a', ['mtu'], false, false],
-    ['b', [], false, true],
-    ['c', [], true, false],
-  ]);
-  expect(pictured(rows).map(({ network, mark }) => [network, mark])).toEqual([
-    ['192.168.7.128/25', 'wait'],
-    ['192.168.7.128/25', 'wait'],
-    ['192.168.7.128/25', 'bad'],
-  ]);
 });
 
 test('Korean has words for known codes only, and for each reason of a node that waits for a person', () => {

@@ -1,13 +1,8 @@
 // The answers of the API that the screens read.
 
-export interface Nic {
-  readonly name: string;
-  readonly mac: string;
-  readonly address?: string;
-  readonly prefix?: number;
-  readonly mtu: number;
-  readonly portId?: string;
-}
+import type { Interface } from '../../network/interface.ts';
+
+export type Nic = Interface;
 
 export interface NodeAnswer {
   readonly node: {

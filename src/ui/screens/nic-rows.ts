@@ -1,7 +1,12 @@
 // NICs as a node should have them, beside those on its host. Pure.
 
 import type { InterfaceStatus } from '../../api/status.ts';
+import { networkAddress, parseCidr } from '../../network/address.ts';
+import { routingOf, ruleText, tableOf } from '../../network/source-routing.ts';
 import type { Nic, PicturedNic } from '../live/answers.ts';
+
+/** Fields of a NIC that may differ. */
+export type NicField = 'name' | 'address' | 'mtu' | 'further' | 'gateway' | 'routes' | 'sourceRouting';
 
 export interface NicRow {
   readonly mac: string;
@@ -9,7 +14,7 @@ export interface NicRow {
   readonly host: Nic | undefined;
   readonly status: InterfaceStatus | undefined;
   /** Fields that differ. */
-  readonly differs: ReadonlySet<'name' | 'address' | 'mtu'>;
+  readonly differs: ReadonlySet<NicField>;
 }
 
 export function nicRows(
@@ -21,19 +26,50 @@ export function nicRows(
   return [...macs].map((mac) => {
     const wanted = desired.find((nic) => nic.mac === mac);
     const found = host.find((nic) => nic.mac === mac);
-    const differs = new Set<'name' | 'address' | 'mtu'>();
-    if (wanted !== undefined && found !== undefined) {
-      if (wanted.name !== found.name) differs.add('name');
-      if (cidrOf(wanted) !== cidrOf(found)) differs.add('address');
-      if (wanted.mtu !== found.mtu) differs.add('mtu');
-    }
+    const differs = wanted && found ? differencesOf(wanted, found) : new Set<NicField>();
     const status = statuses.find(({ macAddress }) => macAddress === mac);
     return { mac, desired: wanted, host: found, status, differs };
   });
 }
 
+function differencesOf(wanted: Nic, found: Nic): ReadonlySet<NicField> {
+  const [one, other] = [fieldsOf(wanted), fieldsOf(found)];
+  const names = Object.keys(one) as NicField[];
+  return new Set(names.filter((field) => one[field] !== other[field]));
+}
+
+/** Each field as a text that is the same for the same field. */
+function fieldsOf(nic: Nic): Readonly<Record<NicField, string>> {
+  return {
+    name: nic.name,
+    address: cidrOf(nic),
+    mtu: String(nic.mtu),
+    further: (nic.furtherAddresses ?? []).join(' '),
+    gateway: gatewaysOf(nic).join(' '),
+    routes: routeTexts(nic).join('\n'),
+    sourceRouting: `${nic.sourceRouting ?? false} ${nic.statedSourceRouting ?? 'auto'}`,
+  };
+}
+
 export function cidrOf({ address, prefix }: Nic): string {
-  return address === undefined ? '' : `${address}/${prefix}`;
+  return `${address}/${prefix}`;
+}
+
+export function gatewaysOf({ gateway, gateway6 }: Nic): string[] {
+  return [gateway, gateway6].flatMap((each) => each ?? []);
+}
+
+/** Routes as `ip route` writes them. */
+export function routeTexts({ routes = [] }: Nic): string[] {
+  return routes.map(
+    ({ to, via, metric }) => `${to} via ${via}${metric === undefined ? '' : ` metric ${metric}`}`,
+  );
+}
+
+/** The rules of a NIC with source routing, as `ip rule` has them, and the number of its table. */
+export function rulesOf(nic: Nic): { readonly table: number; readonly rules: readonly string[] } | undefined {
+  const rules = routingOf(nic).rules.map(ruleText);
+  return rules.length === 0 ? undefined : { table: tableOf(nic.name), rules };
 }
 
 export function pictured(rows: readonly NicRow[]): PicturedNic[] {
@@ -48,13 +84,8 @@ export function pictured(rows: readonly NicRow[]): PicturedNic[] {
   });
 }
 
-/** The network of an IPv4 address; of an IPv6 address, the address with its prefix. */
-function networkOf({ address = '', prefix = 0 }: Nic): string {
-  const bytes = address.split('.').map(Number);
-  if (bytes.length !== 4) return address === '' ? '–' : `${address}/${prefix}`;
-  const net = bytes.map((byte, index) => {
-    const bits = Math.min(8, Math.max(0, prefix - index * 8));
-    return byte & (0xff << (8 - bits)) & 0xff;
-  });
-  return `${net.join('.')}/${prefix}`;
+/** The network of the first address. */
+function networkOf(nic: Nic): string {
+  const cidr = parseCidr(cidrOf(nic));
+  return cidr === undefined ? cidrOf(nic) : `${networkAddress(cidr)}/${nic.prefix}`;
 }

@@ -6,7 +6,16 @@ import type { HostAnswer, Nic, NodeAnswer } from '../live/answers.ts';
 import { useText } from '../parts/context.ts';
 import { StateMark } from '../parts/marks.tsx';
 import { NicPicture } from '../parts/nic-picture.tsx';
-import { cidrOf, nicRows, pictured, type NicRow } from './nic-rows.ts';
+import {
+  cidrOf,
+  gatewaysOf,
+  nicRows,
+  pictured,
+  routeTexts,
+  rulesOf,
+  type NicField,
+  type NicRow,
+} from './nic-rows.ts';
 
 interface Props {
   readonly name: string;
@@ -69,18 +78,67 @@ function NicRowView({ row }: { readonly row: NicRow }): ComponentChildren {
   );
 }
 
-function NicWords({
-  nic,
-  differs,
-}: {
+interface WordsProps {
   readonly nic: Nic;
   readonly differs: NicRow['differs'];
-}): ComponentChildren {
+}
+
+function NicWords({ nic, differs }: WordsProps): ComponentChildren {
+  const text = useText();
+  const mark = (field: NicField): string => (differs.has(field) ? 'differs' : '');
+  const { furtherAddresses = [] } = nic;
+  const gateways = gatewaysOf(nic);
+  const routes = routeTexts(nic);
   return (
     <span class="nic-words">
-      <span class={differs.has('name') ? 'differs' : ''}>{nic.name}</span>{' '}
-      <span class={differs.has('address') ? 'differs mono' : 'mono'}>{cidrOf(nic)}</span>{' '}
-      <span class={differs.has('mtu') ? 'differs' : ''}>MTU {nic.mtu}</span>
+      <span class={mark('name')}>{nic.name}</span>{' '}
+      <span class={`${mark('address')} mono`}>{cidrOf(nic)}</span>{' '}
+      <span class={mark('mtu')}>MTU {nic.mtu}</span>
+      {furtherAddresses.length > 0 && (
+        <Line label={text.node.further} mark={mark('further')} values={furtherAddresses} />
+      )}
+      {gateways.length > 0 && <Line label={text.node.gateway} mark={mark('gateway')} values={gateways} />}
+      {routes.length > 0 && <Line label={text.node.routes} mark={mark('routes')} values={routes} />}
+      <SourceRouting nic={nic} mark={mark('sourceRouting')} />
+    </span>
+  );
+}
+
+interface LineProps {
+  readonly label: string;
+  readonly mark: string;
+  readonly values: readonly string[];
+}
+
+/** A field of several values, one below the other. */
+function Line({ label, mark, values }: LineProps): ComponentChildren {
+  return (
+    <span class={`nic-line ${mark}`}>
+      {label}{' '}
+      {values.map((value) => (
+        <code key={value}>{value}</code>
+      ))}
+    </span>
+  );
+}
+
+/** Says whether replies leave by the NIC, who says so, and by which rules. */
+function SourceRouting({ nic, mark }: { readonly nic: Nic; readonly mark: string }): ComponentChildren {
+  const text = useText();
+  const { statedSourceRouting: stated } = nic;
+  const own = rulesOf(nic);
+  if (own === undefined && stated === undefined) return null;
+  return (
+    <span class={`nic-line ${mark}`}>
+      {text.node.sourceRouting(own !== undefined, stated !== undefined)}
+      {own !== undefined && (
+        <details>
+          <summary>{text.node.rules(own.rules.length, own.table)}</summary>
+          {own.rules.map((rule) => (
+            <code key={rule}>{rule}</code>
+          ))}
+        </details>
+      )}
     </span>
   );
 }

@@ -88,6 +88,12 @@ export const en = {
     nicTable: 'NICs, as desired and on the host',
     noNics: 'No NIC is wanted on this node.',
     none: 'none',
+    further: 'Further addresses',
+    gateway: 'Gateway',
+    routes: 'Routes',
+    sourceRouting: (on: boolean, stated: boolean) =>
+      `Source routing: ${on ? 'on' : 'off'}, ${stated ? 'as the CR says' : 'because the NIC needs it'}`,
+    rules: (n: number, table: number) => `${count(n, 'rule', 'rules')}, table ${table}`,
     files: 'Files',
     unknown: 'No CR names such a node now. Its history is kept.',
     pictureOf: (node: string, nics: string) => `NICs of ${node} and their networks: ${nics}`,

@@ -88,6 +88,12 @@ export const ko: Texts = {
     nicTable: 'NIC의 목표와 호스트',
     noNics: '이 노드에 필요한 NIC가 없습니다.',
     none: '없음',
+    further: '추가 주소',
+    gateway: '게이트웨이',
+    routes: '경로',
+    sourceRouting: (on, stated) =>
+      `소스 라우팅: ${on ? '켜짐' : '꺼짐'} (${stated ? 'CR에 적혀 있음' : 'NIC에 필요함'})`,
+    rules: (count, table) => `규칙 ${n(count)}개, 테이블 ${table}`,
     files: '파일',
     unknown: '지금 이 노드를 적은 CR이 없습니다. 이력은 남아 있습니다.',
     pictureOf: (node, nics) => `${node}의 NIC와 네트워크: ${nics}`,
