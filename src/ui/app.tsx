@@ -1,7 +1,7 @@
 // The page around the screens: sign-in, navigation, the state of the connection.
 
 import type { ComponentChildren, FunctionComponent } from 'preact';
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { ApiAccess } from './live/api-access.ts';
 import { Connection } from './live/connection.ts';
 import { findWay } from './live/sign-in.ts';
@@ -74,10 +74,31 @@ function Page({ access, children }: PageProps): ComponentChildren {
 function Content(): ComponentChildren {
   const { link } = useLive();
   const { place } = useUi();
+  useTitle(place);
+  useFocusOfScreen(place);
   if (link === 'closed') return <ClosedScreen again />;
   const Screen = SCREENS[place.screen];
   // Another subject is another screen: nothing of the one before is kept.
   return <Screen key={place.subject} />;
+}
+
+/** The title names the screen, for the history of the browser and for screen readers. */
+function useTitle({ screen, subject }: Place): void {
+  const { nav } = useText();
+  const name = screen === 'node' || screen === 'change' ? subject.slice(0, 60) : nav[screen];
+  useEffect(() => {
+    document.title = `${name} · multinic`;
+  }, [name]);
+}
+
+/** Another screen takes the focus: the link that led to it is gone. */
+function useFocusOfScreen({ screen, subject }: Place): void {
+  const known = useRef(`${screen}/${subject}`);
+  useEffect(() => {
+    const present = `${screen}/${subject}`;
+    if (present !== known.current) document.querySelector<HTMLElement>('#content')?.focus();
+    known.current = present;
+  }, [screen, subject]);
 }
 
 const SCREENS: Readonly<Record<Screen, FunctionComponent>> = {

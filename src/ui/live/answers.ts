@@ -30,6 +30,8 @@ export interface HostAnswer {
     readonly tried?: string;
     readonly bootId?: string;
     readonly missing: readonly string[];
+    readonly leftOut?: readonly string[];
+    readonly by?: string;
   };
   readonly network: readonly Nic[];
   readonly files: Readonly<Record<string, string>>;

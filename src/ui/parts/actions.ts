@@ -24,7 +24,9 @@ export function nodeCommands(text: Texts, node: string, facts: NodeFacts): Comma
     {
       label: command.retry,
       path: `${path}/retry`,
-      ...(live.drifted && { diffPath: `${path}/diff?host=true` }),
+      ...((live.drifted || live.desiredCommit !== live.appliedCommit) && {
+        diffPath: `${path}/diff?host=true`,
+      }),
     },
     { label: command.observe, path: '/observe', body: { nodes: [node] }, preview: false },
     ...(live.held ? [{ label: command.release, path: `${path}/release` }] : []),

@@ -153,9 +153,11 @@ function StepView({
           {step.diff !== undefined && (
             <DiffView diff={step.diff} left={text.diff.now} right={text.diff.after} />
           )}
-          <p>
-            <small>{text.command.by(access.author?.name ?? principal, principal)}</small>
-          </p>
+          {previewed && (
+            <p>
+              <small>{text.command.by(access.author?.name ?? principal, principal)}</small>
+            </p>
+          )}
         </>
       );
   }

@@ -61,7 +61,7 @@ export function Age({ at, ago = false }: AgeProps): ComponentChildren {
   const now = useNow(10_000);
   if (at === undefined) return <span class="none">–</span>;
   return (
-    <time dateTime={new Date(at).toISOString()} title={new Date(at).toLocaleString()}>
+    <time dateTime={new Date(at).toISOString()} title={text.time.at(at)}>
       {ago ? text.time.ago(ageText(now - at, text)) : ageText(now - at, text)}
     </time>
   );

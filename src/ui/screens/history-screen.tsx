@@ -39,7 +39,7 @@ export function HistoryScreen(): ComponentChildren {
         ))}
       </ol>
       {main.value?.searchedTo !== undefined && (
-        <p class="soft">{text.history.searchedTo(new Date(main.value.searchedTo * 1000).toLocaleString())}</p>
+        <p class="soft">{text.history.searchedTo(text.time.at(main.value.searchedTo * 1000))}</p>
       )}
     </section>
   );

@@ -2,16 +2,17 @@
 
 import type { ComponentChildren } from 'preact';
 import { useMemo } from 'preact/hooks';
-import type { LiveNode } from '../../api/live.ts';
+import type { LiveHold, LiveNode } from '../../api/live.ts';
 import type { DriftAnswer, HostAnswer, LogEntry, NodeAnswer } from '../live/answers.ts';
 import { formatPlace } from '../live/place.ts';
 import { nodeCommands } from '../parts/actions.ts';
 import { CommandButton } from '../parts/command-button.tsx';
-import { useLive, useText, useUi } from '../parts/context.ts';
+import { useLive, useNow, useText, useUi } from '../parts/context.ts';
 import { DiffView } from '../parts/diff-view.tsx';
 import { Flags, StateMark } from '../parts/marks.tsx';
 import { useReason } from '../parts/reason.ts';
 import { useAnswer } from '../parts/use-answer.ts';
+import { ageText } from '../text/age.ts';
 import { withoutCommand } from './attention-groups.ts';
 import { NicSection } from './nic-section.tsx';
 import { Timeline } from './timeline.tsx';
@@ -41,6 +42,7 @@ export function NodeScreen(): ComponentChildren {
         {live && <Flags node={live} />}
       </div>
       {live && <Situation name={name} live={live} />}
+      {live?.hold && <Hold hold={live.hold} />}
       {complete && live === undefined && <p class="trouble">{text.node.unknown}</p>}
       {error !== undefined && <p class="trouble">{error}</p>}
       {live && node.value && (
@@ -60,7 +62,7 @@ export function NodeScreen(): ComponentChildren {
       )}
       {node.value && log.value && <Timeline name={name} tip={node.value.commit} entries={log.value} />}
       {node.value && <Comparison name={name} tip={node.value.commit} version={version} />}
-      {host.value?.record && <LastRun record={host.value.record} />}
+      {host.value?.record && <LastRun name={name} commit={host.value.commit} record={host.value.record} />}
       {node.value && <Files files={node.value.files} />}
     </section>
   );
@@ -91,6 +93,14 @@ function Situation({ name, live }: SituationProps): ComponentChildren {
       )}
     </div>
   );
+}
+
+function Hold({ hold }: { readonly hold: LiveHold }): ComponentChildren {
+  const text = useText();
+  const now = useNow(10_000);
+  const { author, principal, since } = hold;
+  const who = principal === undefined ? author : `${author} (${text.timeline.as(principal)})`;
+  return <p class="soft">{text.node.held(who, ageText(now - since * 1000, text))}</p>;
 }
 
 interface ComparisonProps {
@@ -141,18 +151,26 @@ function Comparison({ name, tip, version }: ComparisonProps): ComponentChildren 
   );
 }
 
-function LastRun({ record }: { readonly record: NonNullable<HostAnswer['record']> }): ComponentChildren {
+interface LastRunProps {
+  readonly name: string;
+  readonly commit: string | undefined;
+  readonly record: NonNullable<HostAnswer['record']>;
+}
+
+function LastRun({ name, commit, record }: LastRunProps): ComponentChildren {
   const text = useText();
   const rows: readonly (readonly [string, ComponentChildren])[] = [
     [text.run.result, record.result],
     [text.fleet.reason, record.reason],
     [text.run.message, record.message],
-    [text.run.when, new Date(record.time * 1000).toLocaleString()],
+    [text.run.when, text.time.at(record.time * 1000)],
     // An observation is no attempt.
     [text.run.attempt, record.attempt === 0 ? undefined : record.attempt],
     [text.run.job, record.job],
     [text.run.tried, record.tried && <code>{record.tried.slice(0, 10)}</code>],
+    [text.run.by, record.by],
     [text.run.missing, record.missing.join(', ')],
+    [text.run.leftOut, record.leftOut?.join(', ')],
     [text.run.boot, record.bootId],
   ];
   return (
@@ -165,6 +183,11 @@ function LastRun({ record }: { readonly record: NonNullable<HostAnswer['record']
             : [<dt key={label}>{label}</dt>, <dd key={`${label}=`}>{value}</dd>],
         )}
       </dl>
+      {commit !== undefined && (
+        <p>
+          <a href={formatPlace('node', name, { to: commit, compare: 'points' })}>{text.run.changed}</a>
+        </p>
+      )}
     </section>
   );
 }

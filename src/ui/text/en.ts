@@ -96,6 +96,8 @@ export const en = {
     rules: (n: number, table: number) => `${count(n, 'rule', 'rules')}, table ${table}`,
     files: 'Files',
     unknown: 'No CR names such a node now. Its history is kept.',
+    held: (who: string, age: string) =>
+      `Held by ${who}, since ${age}: the CR waits until it changes, or until a release.`,
     pictureOf: (node: string, nics: string) => `NICs of ${node} and their networks: ${nics}`,
   },
   diff: {
@@ -148,6 +150,9 @@ export const en = {
     tried: 'Commit tried',
     missing: 'Missing NICs',
     boot: 'Boot',
+    by: 'Asked for by',
+    leftOut: 'NICs left out',
+    changed: 'What it changed on the host',
   },
   change: {
     progress: (done: number, all: number) =>
@@ -213,6 +218,8 @@ export const en = {
     hours: (n: number) => `${n} h`,
     days: (n: number) => `${n} d`,
     ago: (age: string) => `${age} ago`,
+    /** @param at milliseconds since 1970 */
+    at: (at: number) => new Date(at).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'medium' }),
   },
 };
 

@@ -96,6 +96,8 @@ export const ko: Texts = {
     rules: (count, table) => `규칙 ${n(count)}개, 테이블 ${table}`,
     files: '파일',
     unknown: '지금 이 노드를 적은 CR이 없습니다. 이력은 남아 있습니다.',
+    held: (who, age) =>
+      `${who}이(가) ${age} 전에 고정했습니다. CR이 바뀌거나 고정을 해제할 때까지 CR을 따르지 않습니다.`,
     pictureOf: (node, nics) => `${node}의 NIC와 네트워크: ${nics}`,
   },
   diff: {
@@ -145,6 +147,9 @@ export const ko: Texts = {
     tried: '시도한 커밋',
     missing: '없는 NIC',
     boot: '부팅',
+    by: '요청한 계정',
+    leftOut: '제외한 NIC',
+    changed: '호스트에서 바뀐 것',
   },
   change: {
     progress: (done, all) => `노드 ${n(all)}개 중 ${n(done)}개 구성됨`,
@@ -201,5 +206,6 @@ export const ko: Texts = {
     hours: (count) => `${count}시간`,
     days: (count) => `${count}일`,
     ago: (age) => `${age} 전`,
+    at: (at) => new Date(at).toLocaleString('ko', { dateStyle: 'medium', timeStyle: 'medium' }),
   },
 };
