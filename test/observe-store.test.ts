@@ -21,7 +21,7 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const IS_LARGE = NODES > 1_000;
 /** Time between two passes. */
-const STEP_MS = IS_LARGE ? 1_000 : 10_000;
+const STEP_MS = IS_LARGE ? 1_000 : 30_000;
 const MAC = '02:00:00:00:00:00';
 
 const two = (value: number): string => value.toString(16).padStart(2, '0');

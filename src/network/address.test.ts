@@ -35,6 +35,13 @@ test.each([
   expect(parseAddress(text)).toBeUndefined();
 });
 
+test('more addresses than are remembered: each is read as itself, and a text that is none is none', () => {
+  const texts = Array.from({ length: 4_200 }, (_, index) => `10.${index >> 8}.${index & 255}.1`);
+  for (const text of [...texts, ...texts]) expect(parseAddress(text)?.text).toBe(text);
+  for (const _ of [1, 2]) expect(parseAddress('10.0.0.256')).toBeUndefined();
+  for (const _ of [1, 2]) expect(parseAddress(`${'0'.repeat(80)}::1`)).toBeUndefined();
+});
+
 test.each([
   '10.0.0.1',
   '10.0.0.1/33',

@@ -15,8 +15,25 @@ export interface Cidr extends Address {
   readonly prefix: number;
 }
 
+/** Addresses read before: the checks of a network read each address some ten times. */
+const known = new Map<string, Address | undefined>();
+/** Bound on the memory that they take: a megabyte. */
+const MAX_KNOWN = 4_096;
+/** Longer texts, which are hardly addresses, are not remembered. */
+const MAX_TEXT = 64;
+
 /** Reads a full address; undefined for short and octal IPv4 forms, a zone or a prefix. */
 export function parseAddress(text: string): Address | undefined {
+  if (text.length > MAX_TEXT) return readAddress(text);
+  const before = known.get(text);
+  if (before !== undefined || known.has(text)) return before;
+  if (known.size >= MAX_KNOWN) known.clear();
+  const address = readAddress(text);
+  known.set(text, address);
+  return address;
+}
+
+function readAddress(text: string): Address | undefined {
   // isValid alone would take 1.2.3 and 010.0.0.1, which many readers take for another address.
   // The library throws within its check, which is slow, so IPv6 texts do not go there.
   if (!text.includes(':') && ipaddr.IPv4.isValidFourPartDecimal(text)) {
