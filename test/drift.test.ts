@@ -1,36 +1,47 @@
 // Drift in a local home, a case for each rule of docs/drift.md: real agents on recorded machines, edited by hand.
 
-import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, inject, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import type { DriftEntry } from '../src/history/drifts.ts';
 import { host, mtuOf, results, setMtu, untilResults } from './support/drifting-host.ts';
-import { LocalRun } from './support/local.ts';
+import { LocalRun, NODES } from './support/local.ts';
 
-const [ONE, TWO, THREE] = ['k8s-worker-01', 'k8s-worker-02', 'k8s-worker-03'] as const;
+const [ONE, TWO] = NODES;
 const IFCFG = 'etc/sysconfig/network-scripts/ifcfg-multinic0';
+
+/** A home with three configured nodes; one of them only reports drift. */
+async function startReporting(node: string): Promise<LocalRun> {
+  const local = await LocalRun.prepare(inject('configuredHome'));
+  await annotate(local, node, { 'multinic.io/drift': 'report' });
+  await local.launch();
+  await local.settled();
+  return local;
+}
+
+interface LogLine {
+  readonly node?: string;
+  readonly job?: string;
+  readonly msg?: string;
+}
+
+async function logLines(local: LocalRun): Promise<LogLine[]> {
+  const text = await readFile(join(local.dir, 'controller.log'), 'utf8');
+  // The controller may be in the middle of a line.
+  const lines = text.slice(0, text.lastIndexOf('\n')).split('\n');
+  return lines.map((line) => JSON.parse(line) as LogLine);
+}
 
 /** Asks for an observation, and waits until it has ended. */
 async function observe(local: LocalRun, node: string): Promise<void> {
-  const asked = Date.now();
+  const before = (await logLines(local)).length;
   await local.run('observe', node);
-  await local.until(
-    'it was observed',
-    async () => !(await isObserved(local)) && ((await seen(local, node)).at ?? 0) >= asked,
-  );
-}
-
-/** Whether a job of an observation runs. */
-async function isObserved(local: LocalRun): Promise<boolean> {
-  return (await readdir(join(local.dir, 'jobs'))).some((name) => name.startsWith('multinic-observe-'));
-}
-
-async function seen(local: LocalRun, node: string): Promise<{ at?: number }> {
-  // The status file is written every 30 seconds, but at once after a request: a request for another node forces it.
-  await local.run('observe', node === THREE ? TWO : THREE);
-  const text = await readFile(join(local.dir, 'observed.json'), 'utf8');
-  return (JSON.parse(text) as { hosts: Record<string, { at?: number }> }).hosts[node] ?? {};
+  await local.until('it was observed', async () => {
+    const lines = (await logLines(local)).slice(before).filter((line) => line.node === node);
+    const begun = lines.filter(({ msg }) => msg === 'observation started').map(({ job }) => job);
+    return lines.some(({ msg, job }) => msg === 'observation ended' && begun.includes(job));
+  });
 }
 
 async function editFile(
@@ -101,15 +112,15 @@ test('differences of a NIC, an address and a file are described in words, and re
 });
 
 test('in mode report a drift waits for retry, and the same drift makes one commit', async () => {
-  await using local = await LocalRun.prepare((await LocalRun.prepare()).dir);
-  await annotate(local, TWO, { 'multinic.io/drift': 'report' });
-  await local.launch();
-  await local.settled();
+  await using local = await startReporting(TWO);
   await editFile(local, TWO, IFCFG, 'MTU=1500', 'MTU=1350');
   await observe(local, TWO);
   await observe(local, TWO);
   expect(await results(local, TWO)).toEqual(['Drifted', 'Applied']);
-  expect(await local.node(TWO)).toMatchObject({ state: 'Failed', reason: 'Drifted', drifted: true });
+  await local.untilStatus('it is told', ({ nodes }) =>
+    nodes.some(({ node, state, reason }) => node === TWO && state === 'Failed' && reason === 'Drifted'),
+  );
+  expect(await local.node(TWO)).toMatchObject({ drifted: true });
   expect((await local.node(TWO)).message).toMatch(
     /mtu 1350 instead of mtu 1500.*multinic retry.*multinic accept/,
   );
@@ -154,10 +165,7 @@ test('drift of a NIC that a pod uses is reported, and repaired when the pod is g
 });
 
 test('drift that ends by itself gets a commit that says so, and no run', async () => {
-  await using local = await LocalRun.prepare((await LocalRun.prepare()).dir);
-  await annotate(local, ONE, { 'multinic.io/drift': 'report' });
-  await local.launch();
-  await local.settled();
+  await using local = await startReporting(ONE);
   await local.editHost(ONE, setMtu(1400));
   await untilResults(local, ONE, ['Drifted', 'Applied']);
   await local.editHost(ONE, setMtu(1500));
@@ -173,10 +181,7 @@ test('drift that ends by itself gets a commit that says so, and no run', async (
 });
 
 test("accept turns the host's state into a commit under the person's name, and the node is held", async () => {
-  await using local = await LocalRun.prepare((await LocalRun.prepare()).dir);
-  await annotate(local, TWO, { 'multinic.io/drift': 'report' });
-  await local.launch();
-  await local.settled();
+  await using local = await startReporting(TWO);
   const none = await local.cli('accept', TWO, '-C', local.dir, '--yes');
   expect(none.stderr).toContain('NothingToAccept');
   await editFile(local, TWO, IFCFG, 'MTU=1500', 'MTU=1350');
@@ -209,10 +214,7 @@ async function acceptBy(local: LocalRun, node: string, body: object): Promise<un
 }
 
 test('accept is refused when the branch has moved, and for a file that a push may not contain', async () => {
-  await using local = await LocalRun.prepare((await LocalRun.prepare()).dir);
-  await annotate(local, TWO, { 'multinic.io/drift': 'report' });
-  await local.launch();
-  await local.settled();
+  await using local = await startReporting(TWO);
   await editFile(local, TWO, IFCFG, 'MTU=1500', 'MTU=99999');
   await observe(local, TWO);
   expect((await local.cli('accept', TWO, '-C', local.dir, '--yes')).stderr).toContain(

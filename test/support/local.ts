@@ -26,6 +26,8 @@ const ROOT = resolve(import.meta.dirname, '../..');
 const BUNDLE = join(ROOT, 'dist/multinic.js');
 const TEMPLATE = join(ROOT, 'fixtures/local');
 const TIMEOUT_MS = 30_000;
+/** A shorter interval takes the processor from the controller that the test waits for. */
+const POLL_MS = 50;
 
 /** The three nodes of fixtures/local: netplan, ifcfg, keyfile. */
 export const NODES = ['k8s-worker-01', 'k8s-worker-02', 'k8s-worker-03'] as const;
@@ -235,7 +237,7 @@ export class LocalRun implements AsyncDisposable {
 
   /** Polls until a condition holds. @throws after the time limit, with the controller's newest output */
   async until(what: string, so: () => boolean | Promise<boolean>, timeoutMs = TIMEOUT_MS): Promise<void> {
-    for (const end = Date.now() + timeoutMs; !(await so()); await pause(25)) {
+    for (const end = Date.now() + timeoutMs; !(await so()); await pause(POLL_MS)) {
       if (Date.now() > end)
         throw new Error(`not within ${timeoutMs} ms: ${what}\n${this.#output.slice(-3000)}`);
     }
