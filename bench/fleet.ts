@@ -20,7 +20,7 @@ export function inventory(): InventoryNode[] {
   return Array.from({ length: CONFIGS * NODES_PER_CONFIG }, (_, node) => ({
     name: `worker-${node}`,
     systemUUID: idOf(node),
-    machineID: idOf(node).replaceAll('-', ''),
+    machineId: idOf(node).replaceAll('-', ''),
     bootID: 'b',
     osImage: IMAGES[node % IMAGES.length]!,
     ready: true,

@@ -62,7 +62,7 @@ function treeOf(node: number, commit: number): ReadonlyMap<string, string> {
   const identity = {
     name: `worker-${node}`,
     systemUUID: id,
-    machineID: id,
+    machineId: id,
     nodeId: id,
     os: { family: 'ubuntu', major: 22 },
     renderer: 'netplan',

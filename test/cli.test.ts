@@ -257,7 +257,7 @@ describe('with a controller', () => {
     );
     expect(await local.run('show', ONE, birth.slice(0, 8))).toContain('no interfaces');
     expect(JSON.parse(await local.run('show', THREE, '-o', 'json'))).toMatchObject({
-      node: { name: THREE, renderer: 'keyfile' },
+      node: { name: THREE, machineID: '8b3c1f0e5d9a4c7b92e61a0f3d7c5b03', renderer: 'keyfile' },
     });
     expect(await local.run('diff', ONE)).toContain('+      mtu: 1500');
     expect(await local.run('diff', ONE, 'HEAD'.replace('HEAD', await local.tip(ONE)), birth)).toContain(

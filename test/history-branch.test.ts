@@ -141,7 +141,7 @@ describe('a hold', () => {
   test('survives a new machine, and so do its names', async () => {
     await using fleet = await fleetOf('a');
     const held = await fleet.push('a', await withMtu(fleet, 'a', 1400), 'smaller');
-    fleet.inventory[0] = { ...fleet.inventory[0]!, machineID: 'another' };
+    fleet.inventory[0] = { ...fleet.inventory[0]!, machineId: 'another' };
     await fleet.pass();
     const branch = await fleet.branch('a');
     expect(branch.tip.subject).toBe('a: new machine');

@@ -76,8 +76,8 @@ class Fleet {
   }
 }
 
-function idsOf(boot = 'first'): { bootID: string; machineID: string; systemUUID: string } {
-  return { bootID: boot, machineID: 'machine', systemUUID: 'system' };
+function idsOf(boot = 'first'): { bootID: string; machineId: string; systemUUID: string } {
+  return { bootID: boot, machineId: 'machine', systemUUID: 'system' };
 }
 
 /** Number of starts in the fullest second, and in the fullest minute. */

@@ -28,7 +28,7 @@ const two = (value: number): string => value.toString(16).padStart(2, '0');
 const nodes: InventoryNode[] = Array.from({ length: NODES }, (_, index) => ({
   name: `node-${index}`,
   systemUUID: `0c497169-a104-4448-afde-5ed12000${two(index >> 8)}${two(index & 255)}`,
-  machineID: `machine-${index}`,
+  machineId: `machine-${index}`,
   bootID: 'boot',
   osImage: 'Ubuntu 22.04.4 LTS',
   ready: true,
@@ -177,7 +177,7 @@ class Controller implements AsyncDisposable, JobRunner {
   }
 
   #report(job: string, node: string, commit: JobRequest['commit']) {
-    const { machineID: machineId, bootID: bootId } = nodes.find(({ name }) => name === node)!;
+    const { machineId, bootID: bootId } = nodes.find(({ name }) => name === node)!;
     const startedAt = new Date(this.now).toISOString();
     return { version: 1, node, job, commit, machineId, bootId, startedAt, durationMs: 1 } as const;
   }

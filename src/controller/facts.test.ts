@@ -39,7 +39,7 @@ function branchWith(netplanId?: string): Branch {
     node: {
       name: 'w',
       systemUUID: 'u',
-      machineID: 'm',
+      machineId: 'm',
       nodeId: 'i-1',
       os: { family: 'ubuntu', major: 22 },
       renderer: 'netplan',
@@ -105,7 +105,7 @@ test('what an annotation of the node says beats that of its CR', async () => {
   const listed = {
     name: 'w',
     systemUUID: 'u',
-    machineID: 'm',
+    machineId: 'm',
     bootID: 'b',
     osImage: '',
     ready: true,
@@ -130,7 +130,7 @@ test('what an annotation of the node says beats that of its CR', async () => {
 const listedWith = (annotations: Readonly<Record<string, string>>) => ({
   name: 'w',
   systemUUID: 'u',
-  machineID: 'm',
+  machineId: 'm',
   bootID: 'b',
   osImage: '',
   ready: true,

@@ -36,7 +36,7 @@ export async function factsOf(
     tipTree: branch.tree,
     invalidTip: branch.invalid !== undefined,
     wanted: branch.network.length > 0 || history.length > 0,
-    machineID: branch.node.machineID,
+    machineId: branch.node.machineId,
     systemUUID: branch.node.systemUUID,
     bootID: listed?.bootID ?? '',
     ready: listed?.ready ?? false,

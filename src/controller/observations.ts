@@ -200,7 +200,7 @@ export class Observations {
     const stampMs = (jobStamp(reported.job) ?? Infinity) * 1000;
     const { at = Math.min(stampMs, now()), ...ids } = begun ?? {
       bootID: reported.bootId,
-      machineID: reported.machineId,
+      machineId: reported.machineId,
       systemUUID: reported.systemUUID ?? '',
     };
     const bootBefore = ids.bootID === seen.bootID ? seen.bootBefore : seen.bootID;
@@ -268,8 +268,8 @@ export class Observations {
       apply,
       deadlineSeconds: policy.deadlineSeconds,
     };
-    const { bootID, machineID, systemUUID, print } = node;
-    const begun = { at, bootID, machineID, systemUUID, ...(print !== undefined && { print }) };
+    const { bootID, machineId, systemUUID, print } = node;
+    const begun = { at, bootID, machineId, systemUUID, ...(print !== undefined && { print }) };
     context.observed.set(node.name, { ...context.observed.of(node.name), begun });
     await runner.start(request);
     context.log.info(
@@ -291,7 +291,7 @@ export class Observations {
   }
 
   #observable(facts: NodeFacts, { decisions, inventory }: Known): ObservableNode {
-    const { name, bootID, machineID, systemUUID, history } = facts;
+    const { name, bootID, machineId, systemUUID, history } = facts;
     const [newest] = runs(facts);
     const print = inventory.get(name)?.print;
     if (print !== undefined) this.#notePrint(name, print, newest?.oid ?? '');
@@ -300,7 +300,7 @@ export class Observations {
     return {
       name,
       bootID,
-      machineID: inventory.get(name)?.machineID ?? machineID,
+      machineId: inventory.get(name)?.machineId ?? machineId,
       systemUUID,
       // If the newest run left NICs out, the host rightly differs from the commit. An observation of this host has
       // nothing to compare with.
@@ -358,7 +358,7 @@ function runOf({ time, bootId, machineId, systemUUID }: OutcomeRecord): NonNulla
   return {
     at: time * 1000,
     ...(bootId !== undefined && { bootID: bootId }),
-    ...(machineId !== undefined && { machineID: machineId }),
+    ...(machineId !== undefined && { machineId }),
     ...(systemUUID !== undefined && { systemUUID }),
   };
 }

@@ -13,6 +13,7 @@ export interface SmallFile {
 
 const SAVED_EVERY_MS = 30_000;
 
+/** The file keeps an older spelling of the machine ID. */
 const ids = {
   bootID: z.string(),
   machineID: z.string(),
@@ -96,7 +97,7 @@ export class ObservedHosts {
     if (!this.#changed || !this.#loaded) return;
     this.#changed = false;
     this.#savedAt = now;
-    const text = JSON.stringify({ version: 1, hosts: Object.fromEntries(this.#hosts) });
+    const text = JSON.stringify({ version: 1, hosts: fileHosts(this.#hosts) });
     await this.#file.write(`${text}\n`).catch((error: unknown) => {
       this.#changed = true;
       this.#log.warn(
@@ -110,8 +111,35 @@ export class ObservedHosts {
 function parse(text: string | undefined): Map<string, Seen> {
   try {
     const { hosts } = File.parse(JSON.parse(text ?? ''));
-    return new Map(Object.entries(hosts) as [string, Seen][]);
+    return new Map(Object.entries(hosts).map(([node, host]) => [node, ofFile(host) as Seen]));
   } catch {
     return new Map();
   }
+}
+
+function ofFile({ begun, ...host }: z.infer<typeof SeenHost>): object {
+  return { ...renamed(host), ...(begun !== undefined && { begun: renamed(begun) }) };
+}
+
+function renamed<T extends { readonly machineID?: string | undefined }>({
+  machineID: machineId,
+  ...rest
+}: T): object {
+  return { ...rest, ...(machineId !== undefined && { machineId }) };
+}
+
+function fileHosts(hosts: ReadonlyMap<string, Seen>): Record<string, object> {
+  return Object.fromEntries(
+    [...hosts].map(([node, { begun, ...host }]) => [
+      node,
+      { ...toFile(host), ...(begun !== undefined && { begun: toFile(begun) }) },
+    ]),
+  );
+}
+
+function toFile<T extends { readonly machineId?: string | undefined }>({
+  machineId: machineID,
+  ...rest
+}: T): object {
+  return { ...rest, ...(machineID !== undefined && { machineID }) };
 }

@@ -134,7 +134,7 @@ export class OutcomeRecorder {
     const nodes = await this.#context.inventory.list().catch(() => []);
     const node = nodes.find((each) => each.name === name);
     return {
-      ...(node?.machineID && { machineId: node.machineID }),
+      ...(node?.machineId && { machineId: node.machineId }),
       ...(node?.bootID && { bootId: node.bootID }),
     };
   }

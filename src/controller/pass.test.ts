@@ -93,7 +93,7 @@ function worker(index: number): InventoryNode {
   return {
     name: `worker-${index}`,
     systemUUID: nodeId(index),
-    machineID: 'machine',
+    machineId: 'machine',
     bootID: 'boot',
     osImage: 'Ubuntu 22.04.4 LTS',
     ready: true,

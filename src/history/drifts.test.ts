@@ -19,7 +19,7 @@ const FILE = 'etc/netplan/90-multinic0.yaml';
 const NODE = {
   name: 'a',
   systemUUID: 'i-a',
-  machineID: 'machine-a',
+  machineId: 'machine-a',
   nodeId: 'i-a',
   os: { family: 'ubuntu', major: 22 },
   renderer: 'netplan',

@@ -37,7 +37,7 @@ const nic = (index: number, mtu = 1500): Interface => ({
 const nodeOf = (renderer: RendererKind): NodeIdentity => ({
   name: 'a',
   systemUUID: 'i-a',
-  machineID: 'machine-a',
+  machineId: 'machine-a',
   nodeId: 'i-a',
   os: { family: 'ubuntu', major: 22 },
   renderer,

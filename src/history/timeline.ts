@@ -2,7 +2,7 @@
 
 import { MultinicError } from '../api/errors.ts';
 import type { Network } from '../network/interface.ts';
-import type { NodeIdentity } from '../network/node.ts';
+import { fieldsOf, type NodeFields } from '../network/node.ts';
 import { NODE_FILE } from '../network/tree.ts';
 import { pushedBranches } from '../store/push/audit.ts';
 import { AUDIT_REF } from '../store/model/store-refs.ts';
@@ -136,7 +136,7 @@ function entryOf({
 
 /** A node at its tip, or at an earlier commit of its branch. */
 export interface NodeDescription {
-  readonly node: NodeIdentity;
+  readonly node: NodeFields;
   readonly commit: Oid;
   readonly subject: string;
   readonly network: Network;
@@ -157,7 +157,7 @@ export async function describe(reader: Reader, name: string, at?: string): Promi
     branch.hold && (branch.hold.principal ?? (await pusherOf(reader, name, branch.hold.commit)));
   const outcome = newest === undefined ? undefined : await reader.commit(newest);
   return {
-    node: branch.node,
+    node: fieldsOf(branch.node),
     commit,
     subject: branch.tip.subject,
     network: branch.network,

@@ -28,7 +28,7 @@ test('what is kept of a Node', () => {
   expect(node()).toEqual({
     name: 'w',
     systemUUID: 'u',
-    machineID: 'm',
+    machineId: 'm',
     bootID: 'b',
     osImage: 'Ubuntu 22.04.4 LTS',
     providerID: 'openstack://region/i-1',

@@ -54,7 +54,7 @@ export function projectNode({ metadata, spec, status }: V1Node): InventoryNode {
   return {
     name: metadata?.name ?? '',
     systemUUID: info?.systemUUID ?? '',
-    machineID: info?.machineID ?? '',
+    machineId: info?.machineID ?? '',
     bootID: info?.bootID ?? '',
     osImage: info?.osImage ?? '',
     ...(spec?.providerID !== undefined && { providerID: spec.providerID }),

@@ -30,7 +30,7 @@ test('lists the demo’s nodes', async () => {
     name: 'k8s-worker-01',
     systemUUID: 'i-0123456789abcdef0',
     osImage: 'Ubuntu 22.04.4 LTS',
-    machineID: '8b3c1f0e5d9a4c7b92e61a0f3d7c5b01',
+    machineId: '8b3c1f0e5d9a4c7b92e61a0f3d7c5b01',
     bootID: '3f1c8d52-6a0e-4d3b-9b77-0c5e2a914d01',
     print: expect.stringMatching(/^[0-9a-f]{16}$/),
     ready: true,
@@ -44,7 +44,7 @@ test('lists the demo’s nodes', async () => {
 test('an ID of digits alone needs no quotes', async () => {
   const id = '12345678901234567890123456789012';
   await edit('nodes/k8s-worker-01/root/host.yaml', /machineId: .*/, `machineId: ${id}`);
-  expect((await new InventoryFile(dir).list())[0]).toMatchObject({ machineID: id, ready: true });
+  expect((await new InventoryFile(dir).list())[0]).toMatchObject({ machineId: id, ready: true });
 });
 
 describe('a mistake names file and field', () => {
@@ -98,7 +98,7 @@ describe('a machine that cannot be read makes its own node not ready', () => {
     await spoil();
     const nodes = await new InventoryFile(dir).list();
     expect(nodes.map(({ ready }) => ready)).toEqual([true, false, true]);
-    expect(nodes[1]).toMatchObject({ name: 'k8s-worker-02', machineID: '', bootID: '' });
+    expect(nodes[1]).toMatchObject({ name: 'k8s-worker-02', machineId: '', bootID: '' });
     expect(nodes[1]?.problem).toMatch(problem);
   });
 });

@@ -43,7 +43,7 @@ const Machine = z.looseObject({
   nodeAddresses: z.array(z.string()).default([]),
 });
 
-type MachineFacts = Pick<InventoryNode, 'machineID' | 'bootID' | 'addresses' | 'ready' | 'problem' | 'print'>;
+type MachineFacts = Pick<InventoryNode, 'machineId' | 'bootID' | 'addresses' | 'ready' | 'problem' | 'print'>;
 
 /** `DIR/inventory.yaml`, and for each of its nodes `DIR/nodes/<name>/root/host.yaml`. */
 export class InventoryFile implements NodeInventory {
@@ -101,11 +101,11 @@ export class InventoryFile implements NodeInventory {
       const { machineId, bootId, nodeAddresses } = parse(Machine, file, text);
       const print = createHash('sha256').update(text).digest('hex').slice(0, 16);
       const addresses = nodeAddresses.length > 0 && { addresses: nodeAddresses };
-      return { machineID: machineId, bootID: bootId, ...addresses, ready: true, print };
+      return { machineId, bootID: bootId, ...addresses, ready: true, print };
     } catch (error) {
       if (!(error instanceof InvalidInputError)) throw error;
       return {
-        machineID: '',
+        machineId: '',
         bootID: '',
         ready: false,
         problem: error.problems.map(formatProblem).join('; '),

@@ -122,11 +122,11 @@ test('a node whose removal is stopped gets its new identity all the same', async
   await using fleet = await Fleet.open(['a', 'b'], ONE_ALWAYS);
   fleet.want('cr', { a: 1500, b: 1500 });
   await fleet.pass();
-  fleet.inventory[0] = { ...inventoryNode('a'), machineID: 'another' };
+  fleet.inventory[0] = { ...inventoryNode('a'), machineId: 'another' };
   fleet.want('cr', { a: null, b: null });
   expect(await stopped(fleet)).toEqual(['a', 'b']);
   const { node, network, tip } = await fleet.branch('a');
-  expect([node.machineID, network.length]).toEqual(['another', 1]);
+  expect([node.machineId, network.length]).toEqual(['another', 1]);
   expect(tip.subject).toMatch(/new machine/);
   expect((await fleet.branch('b')).tip.subject).not.toMatch(/new machine/);
 });
@@ -149,10 +149,10 @@ test('a pass commits what changed and nothing else, also after a restart', async
 
   // A pass that decides to commit nothing, which is remembered.
   expect((await fleet.pass()).events).toEqual([]);
-  fleet.inventory[0] = { ...inventoryNode('a'), machineID: 'another' };
+  fleet.inventory[0] = { ...inventoryNode('a'), machineId: 'another' };
   await fleet.pass();
   const { node, tip } = await fleet.branch('a');
-  expect([node.machineID, tip.subject]).toEqual(['another', 'a: new machine']);
+  expect([node.machineId, tip.subject]).toEqual(['another', 'a: new machine']);
   expect((await fleet.pass()).events).toEqual([]);
   expect((await fleet.branch('a')).tip.oid).toBe(tip.oid);
 });

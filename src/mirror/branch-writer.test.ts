@@ -159,8 +159,8 @@ test('a new identity is committed before what is wanted, and a birth without int
   await writes.write([{ name: 'w0', node: identity('netplan', 'w0'), wanted: [] }]);
   const branch = writes.branches.get('w0')!;
   expect([branch.network, branch.hold]).toEqual([[], undefined]);
-  const node = { ...branch.node, machineID: 'other' };
+  const node = { ...branch.node, machineId: 'other' };
   const { events } = await writes.write([{ name: 'w0', branch, node, wanted: [nic(1)] }]);
   expect(events).toMatchObject([{ type: 'Committed', node: 'w0' }]);
-  expect(writes.branches.get('w0')).toMatchObject({ node: { machineID: 'other' } });
+  expect(writes.branches.get('w0')).toMatchObject({ node: { machineId: 'other' } });
 });

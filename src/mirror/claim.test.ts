@@ -14,7 +14,7 @@ const [ORDER, OTHER_ORDER] = [
 ] as const;
 
 function node(name: string, systemUUID: string, more: Partial<InventoryNode> = {}): InventoryNode {
-  const known = { machineID: 'm', bootID: 'b', osImage: 'Ubuntu 22.04 LTS', ready: true, paused: false };
+  const known = { machineId: 'm', bootID: 'b', osImage: 'Ubuntu 22.04 LTS', ready: true, paused: false };
   return { name, systemUUID, annotations: {}, ...known, ...more };
 }
 
@@ -41,7 +41,7 @@ function branch(name: string, nodeId: string, source: string): [string, { node: 
   const os = { family: 'ubuntu', major: 22 } as const;
   return [
     name,
-    { node: { name, systemUUID: '', machineID: 'm', nodeId, os, renderer: 'netplan', source: ref } },
+    { node: { name, systemUUID: '', machineId: 'm', nodeId, os, renderer: 'netplan', source: ref } },
   ];
 }
 

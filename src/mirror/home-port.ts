@@ -62,7 +62,7 @@ export interface ConfigGenerations {
 export interface InventoryNode {
   readonly name: string;
   readonly systemUUID: string;
-  readonly machineID: string;
+  readonly machineId: string;
   readonly bootID: string;
   /** `nodeInfo.osImage`: `Ubuntu 22.04.4 LTS`. */
   readonly osImage: string;
@@ -73,7 +73,7 @@ export interface InventoryNode {
   /** Networks of the node's pods. */
   readonly podCIDRs?: readonly string[];
   readonly ready: boolean;
-  /** Reason why the home does not know the machine. Then machineID and bootID are empty and the node is not ready. */
+  /** Reason why the home does not know the machine. Then machineId and bootID are empty and the node is not ready. */
   readonly problem?: string;
   readonly paused: boolean;
   /** Fingerprint of the file that describes the machine, where people edit such a file. */

@@ -12,7 +12,7 @@ function node(more: Partial<InventoryNode> = {}): InventoryNode {
   return {
     name: 'w',
     systemUUID: UUID,
-    machineID: 'm',
+    machineId: 'm',
     bootID: 'b',
     osImage: 'Ubuntu 22.04 LTS',
     ready: true,
@@ -38,8 +38,8 @@ test('an identity that is let through can be read back, whatever the machine say
   );
   let taken = 0;
   fc.assert(
-    fc.property(said, said, (systemUUID, machineID) => {
-      const made = identity({ systemUUID, machineID });
+    fc.property(said, said, (systemUUID, machineId) => {
+      const made = identity({ systemUUID, machineId });
       if (made === undefined) return;
       taken += 1;
       expect(parseNode(renderNode(made))).toEqual(made);
@@ -52,14 +52,14 @@ describe('a machine under a node that has a branch', () => {
   const before = { ...identity({})!, renderer: 'keyfile' } as const;
 
   test.each<[what: string, renderer: string, words: string, now: Partial<InventoryNode>]>([
-    ['with another machine ID is a new one', 'netplan', 'new machine, renderer netplan', { machineID: 'n' }],
+    ['with another machine ID is a new one', 'netplan', 'new machine, renderer netplan', { machineId: 'n' }],
     [
       'with another system UUID is a new one',
       'netplan',
       'new machine, renderer netplan',
       { systemUUID: 'i-2' },
     ],
-    ['that says nothing is the same', 'keyfile', 'identity changed', { machineID: '', systemUUID: '' }],
+    ['that says nothing is the same', 'keyfile', 'identity changed', { machineId: '', systemUUID: '' }],
     [
       'with its UUID spelt otherwise is the same',
       'keyfile',
@@ -78,9 +78,9 @@ describe('a machine under a node that has a branch', () => {
   });
 
   test('that says its IDs for the first time is no new one', () => {
-    const unknown = { ...before, machineID: '', systemUUID: '' };
+    const unknown = { ...before, machineId: '', systemUUID: '' };
     const after = identity({}, unknown)!;
-    expect(after).toMatchObject({ machineID: 'm', systemUUID: UUID, renderer: 'keyfile' });
+    expect(after).toMatchObject({ machineId: 'm', systemUUID: UUID, renderer: 'keyfile' });
     expect(describeIdentity(unknown, after)).toBe('identity changed');
   });
 });

@@ -9,7 +9,7 @@ function judged(osImage: string, annotations: Record<string, string> = {}, befor
   const node: InventoryNode = {
     name: 'worker-1',
     systemUUID: 'i-0123456789abcdef0',
-    machineID: identity('ifcfg').machineID,
+    machineId: identity('ifcfg').machineId,
     osImage,
     bootID: '',
     ready: true,
@@ -60,7 +60,7 @@ describe('two identities', () => {
 
   test.each([
     ['identity changed', { name: 'other' }],
-    ['new machine', { systemUUID: '11111111-2222-4333-8444-555555555555', machineID: 'other' }],
+    ['new machine', { systemUUID: '11111111-2222-4333-8444-555555555555', machineId: 'other' }],
     ['identity changed', { nodeId: 'other' }],
     ['renderer keyfile', { renderer: 'keyfile' } as const],
     ['rhel 22', { os: { ...os, family: 'rhel' } } as const],
@@ -75,7 +75,7 @@ describe('two identities', () => {
 
   test('are the same', () => {
     expect(sameIdentity(before, structuredClone(before))).toBe(true);
-    expect(sameIdentity(before, { ...before, machineID: 'other' })).toBe(false);
+    expect(sameIdentity(before, { ...before, machineId: 'other' })).toBe(false);
     expect(sameIdentity(before, { ...before, systemUUID: 'other' })).toBe(false);
     expect(describeIdentity(before, before)).toBe('identity changed');
   });

@@ -20,7 +20,7 @@ export function identityOf(
   before: NodeIdentity | undefined,
 ): NodeIdentity {
   expectPlain(node, 'systemUUID', node.systemUUID);
-  expectPlain(node, 'machineID', node.machineID);
+  expectPlain(node, 'machineID', node.machineId);
   const image = osOfImage(node.osImage);
   const asked = askedRenderer(node);
   const reborn = before === undefined || areOtherMachines(node, before);
@@ -39,7 +39,7 @@ export function identityOf(
   return {
     name: node.name,
     systemUUID: node.systemUUID || (before?.systemUUID ?? ''),
-    machineID: node.machineID || (before?.machineID ?? ''),
+    machineId: node.machineId || (before?.machineId ?? ''),
     nodeId: claim?.nodeId ?? before?.nodeId ?? '',
     os,
     renderer,
@@ -82,7 +82,7 @@ export function sameIdentity(a: NodeIdentity, b: NodeIdentity): boolean {
   return (
     a.name === b.name &&
     a.systemUUID === b.systemUUID &&
-    a.machineID === b.machineID &&
+    a.machineId === b.machineId &&
     a.nodeId === b.nodeId &&
     a.renderer === b.renderer &&
     a.os.family === b.os.family &&

@@ -9,7 +9,7 @@ const ref = { group: 'multinic.io', namespace: 'n', name: 'fleet' };
 const listed = (fields: Partial<InventoryNode> = {}): InventoryNode => ({
   name: 'w1',
   systemUUID: 'u',
-  machineID: 'm',
+  machineId: 'm',
   bootID: 'b',
   osImage: 'Ubuntu 22.04.4 LTS',
   ready: true,

@@ -12,9 +12,9 @@ test('a UUID in the other byte order has its first three fields turned round', (
 });
 
 describe('two are other machines', () => {
-  const known = { systemUUID: UUID, machineID: 'a' };
+  const known = { systemUUID: UUID, machineId: 'a' };
   test.each<[what: string, other: boolean, now: MachineIds]>([
-    ['with another machine ID', true, { ...known, machineID: 'b' }],
+    ['with another machine ID', true, { ...known, machineId: 'b' }],
     ['with another system UUID', true, { ...known, systemUUID: UUID.replace('0', '1') }],
     ['not with the same IDs', false, known],
     [
@@ -23,8 +23,8 @@ describe('two are other machines', () => {
       { systemUUID: UUID.toUpperCase().replaceAll('-', '') },
     ],
     ['not with the UUID in the other byte order', false, { ...known, systemUUID: SWAPPED }],
-    ['not with an ID that is missing', false, { machineID: 'a' }],
-    ['not with IDs that are empty', false, { systemUUID: '', machineID: '' }],
+    ['not with an ID that is missing', false, { machineId: 'a' }],
+    ['not with IDs that are empty', false, { systemUUID: '', machineId: '' }],
   ])('%s', (_, other, now) => {
     expect(areOtherMachines(known, now)).toBe(other);
     expect(areOtherMachines(now, known)).toBe(other);

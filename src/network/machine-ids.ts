@@ -5,7 +5,7 @@ import { nodeIdKey } from './text.ts';
 /** An ID that is missing or empty is unknown. */
 export interface MachineIds {
   readonly systemUUID?: string | undefined;
-  readonly machineID?: string | undefined;
+  readonly machineId?: string | undefined;
 }
 
 const UUID = /^[0-9a-f]{32}$/;
@@ -35,7 +35,7 @@ function turn(hex: string): string {
  * one UUID.
  */
 export function areOtherMachines(a: MachineIds, b: MachineIds): boolean {
-  return differ(a.machineID, b.machineID) || (differ(a.systemUUID, b.systemUUID) && !areSwapped(a, b));
+  return differ(a.machineId, b.machineId) || (differ(a.systemUUID, b.systemUUID) && !areSwapped(a, b));
 }
 
 function differ(a: string | undefined, b: string | undefined): boolean {

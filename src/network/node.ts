@@ -25,7 +25,7 @@ export interface NodeIdentity {
   /** Kubernetes' node name. */
   readonly name: string;
   readonly systemUUID: string;
-  readonly machineID: string;
+  readonly machineId: string;
   /** attachedNodeId of the CR's entry. */
   readonly nodeId: string;
   readonly os: { readonly family: OsFamily; readonly major: number };
@@ -46,7 +46,7 @@ const TEXT = z.string().refine((text) => isPlainText(text), 'must be one line of
  */
 const ID = TEXT.or(z.literal(''));
 
-const NodeFile = z.strictObject({
+const FileFields = z.strictObject({
   name: z
     .string()
     .regex(/^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/, "must be a Kubernetes node's name; correct it"),
@@ -58,7 +58,17 @@ const NodeFile = z.strictObject({
   source: z.strictObject({ group: TEXT, namespace: TEXT, name: TEXT }),
 });
 
+/** The key of the file is frozen with its older spelling. */
+const NodeFile = FileFields.transform(({ machineID: machineId, ...rest }) => ({ ...rest, machineId }));
+
 const NodeDocument = z.strictObject({ node: NodeFile });
+
+/** A node's identity with the keys of node.yaml, which the API and `multinic show` have too. */
+export type NodeFields = Omit<NodeIdentity, 'machineId'> & { readonly machineID: string };
+
+export function fieldsOf({ name, systemUUID, machineId: machineID, ...rest }: NodeIdentity): NodeFields {
+  return { name, systemUUID, machineID, ...rest };
+}
 
 /**
  * Renders node.yaml; the same node gives the same bytes. A constant comment stands between any two values, so that git
@@ -71,7 +81,7 @@ node:
   # What the firmware says: the OpenStack instance, in the node's own spelling
   systemUUID: ${scalar(node.systemUUID)}
   # /etc/machine-id: another one means that the node was installed anew
-  machineID: ${scalar(node.machineID)}
+  machineID: ${scalar(node.machineId)}
   # attachedNodeId of its entry in the MultiNicBizConfig
   nodeId: ${scalar(node.nodeId)}
   os:

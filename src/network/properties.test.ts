@@ -175,7 +175,7 @@ function nodeOf(renderer: NodeIdentity['renderer']): NodeIdentity {
   return {
     name: 'worker-1',
     systemUUID: 'u',
-    machineID: 'm',
+    machineId: 'm',
     nodeId: 'i-1',
     os: { family: 'ubuntu', major: 22 },
     renderer,

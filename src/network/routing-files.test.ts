@@ -292,7 +292,7 @@ describe.each(RENDERER_KINDS)('%s', (kind) => {
     const node = {
       name: 'worker-1',
       systemUUID: 'u',
-      machineID: 'm',
+      machineId: 'm',
       nodeId: 'i-1',
       os: { family: 'ubuntu', major: 22 },
       renderer: kind,

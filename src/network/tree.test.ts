@@ -15,7 +15,7 @@ import { mac } from '../../test/support/mac.ts';
 const NODE: NodeIdentity = {
   name: 'k8s-worker-01',
   systemUUID: '0C497169-A104-4448-AFDE-F27B79FCA904',
-  machineID: '12345678901234567890123456789012',
+  machineId: '12345678901234567890123456789012',
   nodeId: '0c497169a1044448afdef27b79fca904',
   os: { family: 'ubuntu', major: 22 },
   renderer: 'netplan',
@@ -57,13 +57,13 @@ describe('node.yaml', () => {
     '1.2',
     'a\\b',
   ])('keeps the text %s, whichever way it is read', (text) => {
-    const node = { ...NODE, systemUUID: text, machineID: text, source: { ...NODE.source, name: text } };
+    const node = { ...NODE, systemUUID: text, machineId: text, source: { ...NODE.source, name: text } };
     expect(parseNode(renderNode(node))).toEqual(node);
     expect(parseNode(`# a note\n${renderNode(node)}`)).toEqual(node);
   });
 
   test('is readable whatever the machine does not say of itself', () => {
-    const node = { ...NODE, systemUUID: '', machineID: '' };
+    const node = { ...NODE, systemUUID: '', machineId: '' };
     expect(parseNode(renderNode(node))).toEqual(node);
     expect(parseNode(`# a note\n${renderNode(node)}`)).toEqual(node);
   });
@@ -235,7 +235,7 @@ describe('git merges edits of any two fields', () => {
   test('node.yaml', async () => {
     const changes: Partial<NodeIdentity>[] = [
       { systemUUID: 'x' },
-      { machineID: 'y' },
+      { machineId: 'y' },
       { nodeId: 'z' },
       { os: { family: 'ubuntu', major: 24 } },
       { renderer: 'ifcfg' },

@@ -57,7 +57,7 @@ function node(name: string, setup: Setup): NodeFacts {
     tipTree: treeOf(setup.tip),
     wanted: true,
     change: oid('change'),
-    machineID: 'machine',
+    machineId: 'machine',
     systemUUID: 'system',
     bootID: 'boot',
     ready: true,

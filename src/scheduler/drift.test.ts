@@ -62,7 +62,7 @@ function node(facts: Partial<NodeFacts> = {}): NodeFacts {
     tipTime: T0 - HOUR,
     tipTree: TREE_A,
     wanted: true,
-    machineID: 'machine',
+    machineId: 'machine',
     systemUUID: 'system',
     bootID: 'boot',
     ready: true,

@@ -17,7 +17,7 @@ function node(facts: Partial<NodeFacts> = {}): NodeFacts {
     tipTime: T0,
     tipTree: TREE_A,
     wanted: true,
-    machineID: 'machine',
+    machineId: 'machine',
     systemUUID: 'system',
     bootID: 'boot',
     ready: true,
@@ -84,7 +84,7 @@ describe('a Job is due', () => {
       { history: [run('Unknown', { tree: TREE_A })] },
     ],
     ['an unknown end under an older tip', 'due 1', { tip: B, history: [run('Unknown', { tree: TREE_A })] }],
-    ['another machine', 'due 1', { tip: B, machineID: 'new', history: [run('Applied')] }],
+    ['another machine', 'due 1', { tip: B, machineId: 'new', history: [run('Applied')] }],
     [
       'another machine with the machine ID of its template',
       'due 1',
@@ -94,12 +94,12 @@ describe('a Job is due', () => {
     [
       'a node that does not say its machine ID',
       'UpToDate',
-      { tip: B, machineID: '', history: [run('Applied')] },
+      { tip: B, machineId: '', history: [run('Applied')] },
     ],
     [
       'an agent that reads another machine ID than the inventory',
       'UpToDate',
-      { machineID: 'new', history: [run('Applied')] },
+      { machineId: 'new', history: [run('Applied')] },
     ],
     ['applied, then booted', 'UpToDate', { bootID: 'new', history: [run('Applied')] }],
     ['NICs missing, then booted', 'due 1', { bootID: 'new', history: [run('Pending', { tree: TREE_A })] }],
@@ -148,7 +148,7 @@ describe('what is due may have to wait', () => {
     [
       'failures before a success do not count',
       'due 2',
-      { machineID: 'm', history: [run('Failed', { machineId: 'm' }), run('Applied'), ...failed] },
+      { machineId: 'm', history: [run('Failed', { machineId: 'm' }), run('Applied'), ...failed] },
     ],
   ];
   test.each(cases)('%s: %s', (_, expected, facts) => {
@@ -241,7 +241,7 @@ describe('a host that knows other names or another commit', () => {
     ['a record, and a store that knows nothing', 'due 2', { history: [diverged] }],
     ['the same, with names', 'Adopt', { history: [{ ...diverged, found }] }],
     ['the same, with names committed', 'due 1', { tip: B, history: [{ ...diverged, found }] }],
-    ['another machine', 'due 1', { tip: B, machineID: 'new', history: [diverged, applied] }],
+    ['another machine', 'due 1', { tip: B, machineId: 'new', history: [diverged, applied] }],
     ['another system', 'due 1', { tip: B, systemUUID: 'new', history: [diverged, applied] }],
   ];
   test.each(cases)('%s: %s', (_, expected, facts) => {
@@ -257,7 +257,7 @@ describe('the record that the agent should find', () => {
     ['what was applied last', B, { history: [old] }],
     ['what was applied in part', B, { history: [run('Failed'), run('Pending', { tried: B })] }],
     ['failures change nothing', B, { history: [run('Failed'), run('Unknown'), old] }],
-    ['a new machine has none', null, { machineID: 'new', history: [old] }],
+    ['a new machine has none', null, { machineId: 'new', history: [old] }],
     ['a new VM with the machine ID of its template has none', null, { systemUUID: 'new', history: [old] }],
     ['a commit of this branch', X, { recordInBranch: true, history: [diverged, old] }],
     ['still that one after a failure', X, { recordInBranch: true, history: [run('Failed'), diverged, old] }],

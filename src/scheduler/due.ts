@@ -59,7 +59,7 @@ export interface NodeFacts {
   /** Commit on main that the newest spec commit comes from. */
   readonly change?: Oid;
   /** IDs as in the tip's node.yaml: another machine is always another tip. */
-  readonly machineID: string;
+  readonly machineId: string;
   readonly systemUUID: string;
   /** As in the inventory. */
   readonly bootID: string;
@@ -365,7 +365,7 @@ export function isAsked(node: NodeFacts, request: 'retry' | 'confirm'): boolean 
 
 /** A run whose IDs are not known counts as a run of the present machine. */
 function replaced(node: NodeFacts, { machineId, systemUUID, tried }: OutcomeRecord): boolean {
-  return tried !== node.tip && areOtherMachines(node, { machineID: machineId, systemUUID });
+  return tried !== node.tip && areOtherMachines(node, { machineId, systemUUID });
 }
 
 // A run that never reported has no boot ID, and counts as a run of the present boot.

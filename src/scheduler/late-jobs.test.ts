@@ -22,7 +22,7 @@ function node(name: string): NodeFacts {
     tipTree: oid('tree'),
     wanted: true,
     change: oid('change'),
-    machineID: 'machine',
+    machineId: 'machine',
     systemUUID: 'system',
     bootID: 'boot',
     ready: true,

@@ -28,9 +28,9 @@ function node(facts: Partial<ObservableNode> = {}): ObservableNode {
     against: A,
     decision: idle('UpToDate'),
     bootID: 'boot',
-    machineID: 'machine',
+    machineId: 'machine',
     systemUUID: 'system',
-    run: { at: T0, bootID: 'boot', machineID: 'machine', systemUUID: 'system' },
+    run: { at: T0, bootID: 'boot', machineId: 'machine', systemUUID: 'system' },
     ...facts,
   };
 }
@@ -39,7 +39,7 @@ const run: Decision = { due: true, attempt: 1, stampSeconds: 1, expectedRecord: 
 const seen = (at: number, more: Partial<Seen> = {}): Seen => ({
   at,
   bootID: 'boot',
-  machineID: 'machine',
+  machineId: 'machine',
   systemUUID: 'system',
   ...more,
 });
@@ -77,7 +77,7 @@ describe('a host is looked at', () => {
     ],
     ['not if the boot is not known', undefined, { bootID: '' }],
     ['not if no run said its boot', undefined, { run: { at: T0 } }],
-    ['on another machine', 'Boot', { machineID: 'new' }],
+    ['on another machine', 'Boot', { machineId: 'new' }],
     ['on another machine from the same image', 'Boot', { systemUUID: 'new' }],
     [
       'not on the same machine, whose UUID is read the other way round',

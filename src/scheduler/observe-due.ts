@@ -8,7 +8,7 @@ import type { JobStatus } from './job-port.ts';
 /** IDs of a machine and of its boot. An empty ID is unknown, and no difference. */
 export interface HostIds {
   readonly bootID: string;
-  readonly machineID: string;
+  readonly machineId: string;
   readonly systemUUID: string;
 }
 
@@ -148,7 +148,7 @@ function isNewBoot({ seen = {}, run, ...node }: ObservableNode): boolean {
   const known = [seen, run ?? {}];
   const boots = known.flatMap(({ bootID }) => bootID || []);
   const newBoot = boots.length > 0 && boots.every((boot) => differ(node.bootID, boot));
-  const machines = known.filter(({ machineID, systemUUID }) => Boolean(machineID) || Boolean(systemUUID));
+  const machines = known.filter(({ machineId, systemUUID }) => Boolean(machineId) || Boolean(systemUUID));
   return newBoot || (machines.length > 0 && machines.every((each) => areOtherMachines(node, each)));
 }
 

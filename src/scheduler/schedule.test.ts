@@ -21,7 +21,7 @@ function node(name: string, facts: Partial<NodeFacts> = {}): NodeFacts {
     tipTree: oid('tree'),
     wanted: true,
     change: CHANGE,
-    machineID: 'machine',
+    machineId: 'machine',
     systemUUID: 'system',
     bootID: 'boot',
     ready: true,

@@ -54,7 +54,7 @@ export function nodeFile(): string[] {
         renderNode({
           name: 'worker-1',
           systemUUID: 'UUID',
-          machineID: 'MACHINE',
+          machineId: 'MACHINE',
           nodeId: 'ID',
           os: { family: 'ubuntu', major: 22 },
           renderer: 'netplan',

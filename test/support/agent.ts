@@ -32,7 +32,7 @@ export function identity(kind: RendererKind, name = NODE): NodeIdentity {
   return {
     name,
     systemUUID: 'i-0123456789abcdef0',
-    machineID: MACHINE,
+    machineId: MACHINE,
     nodeId: 'i-0123456789abcdef0',
     os: OS[kind],
     renderer: kind,

@@ -305,7 +305,7 @@ export function inventoryNode(name: string): InventoryNode {
   return {
     name,
     systemUUID: `i-${name}`,
-    machineID: `machine-${name}`,
+    machineId: `machine-${name}`,
     bootID: `boot-${name}`,
     osImage: 'Ubuntu 22.04.4 LTS',
     ready: true,

@@ -236,7 +236,7 @@ class Life implements AsyncDisposable {
   #rebuild(name: string): void {
     const { inventory } = this.#fleet;
     const index = inventory.findIndex((each) => each.name === name);
-    inventory[index] = { ...inventory[index]!, machineID: `machine-${this.#fleet.now}` };
+    inventory[index] = { ...inventory[index]!, machineId: `machine-${this.#fleet.now}` };
   }
 
   /** Actions of people on an existing branch. */

@@ -101,7 +101,7 @@ function factsOf(name: string, more: Partial<NodeFacts> = {}): NodeFacts {
     tipTime: T0,
     tipTree: oid('t'),
     wanted: true,
-    machineID: 'machine',
+    machineId: 'machine',
     systemUUID: 'system',
     bootID: 'boot',
     ready: true,
@@ -129,7 +129,7 @@ function branchOf(name: string, { held }: NodeSetup): Branch {
     node: {
       name,
       systemUUID: 'u',
-      machineID: 'machine',
+      machineId: 'machine',
       nodeId: `i-${name}`,
       os: { family: 'ubuntu', major: 22 },
       renderer: 'netplan',

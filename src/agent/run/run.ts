@@ -238,7 +238,7 @@ function warnOfLinkLocals(
  * commits it.
  */
 async function warnOfOtherMachine(node: NodeIdentity, { host, log }: Dependencies): Promise<void> {
-  const expected = node.machineID;
+  const expected = node.machineId;
   const { machineId } = await host.machine.identity();
   if (machineId !== expected) {
     log.warn({ expected, machineId }, 'the machine ID differs from the one in the commit');
