@@ -6,7 +6,6 @@ import { formatConfigRef } from '../history/commit-format.ts';
 import type { ConfigRef } from '../network/node.ts';
 import type { MirrorReport } from '../mirror/mirror.ts';
 import {
-  foundNoStore,
   runs,
   type Decision,
   type EndedRun,
@@ -18,7 +17,7 @@ import type { JobStatus } from '../scheduler/job-port.ts';
 import { describePausedByConfig } from './facts.ts';
 import { activityOf, conditionsOf, describeProblems, nameOf, type JudgedNode } from './condition.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
-import { isOnHost } from '../history/outcome-branch.ts';
+import { foundNoStore, isOnHost } from '../history/outcome-branch.ts';
 import { describeHold } from '../history/hold.ts';
 import { interfacesOf } from './interface-status.ts';
 import { describeDrift, describeStop, differencesOf } from './drift-words.ts';

@@ -13,7 +13,7 @@ import type { Commit, Mark, Oid, Person, Reader } from '../store/model/store-por
 import { kindOf } from './node-branch.ts';
 import { oidTrailer, subject, trailer, TRAILER } from './commit-format.ts';
 import { outcomeRef } from './refs.ts';
-import { readReason, type AnyReason } from '../api/reasons/reasons.ts';
+import { factsOf, readReason, type AnyReason } from '../api/reasons/reasons.ts';
 
 export const KEY = {
   result: 'Result',
@@ -359,6 +359,11 @@ export async function systemAt(reader: Reader, commit: Oid): Promise<string | un
     if (!concerns(error, 'tip')) throw error;
     return undefined;
   }
+}
+
+/** Whether a run did not reach the store. Such a run tried nothing: it is neither a failure nor an attempt. */
+export function foundNoStore({ reason }: Pick<OutcomeRecord, 'reason'>): boolean {
+  return factsOf(reason)?.concerns === 'access';
 }
 
 /** Whether the host has the files of the tried commit after such a record. */

@@ -357,6 +357,14 @@ describe('all repairs stop', () => {
     expect(limitsOf([...bad, third], T0).stopped).toBe(false);
   });
 
+  test('not when repairs did not reach the store, as while the controller starts anew', () => {
+    const away = [failed(T0, { reason: 'StoreUnreachable' }), drifted(T0 - 9), applied()];
+    expect(limitsOf([away, away, away])).toMatchObject({ failed: 0, stopped: false });
+    // An earlier repair that failed by itself counts on.
+    const both = [failed(T0, { reason: 'StoreUnreachable' }), failed(), drifted(T0 - 29_000), applied()];
+    expect(limitsOf([both, both, both])).toMatchObject({ failed: 3, stopped: true });
+  });
+
   const policy: Policy = { ...DEFAULT_POLICY, concurrency: 100 };
   const fleet = Array.from({ length: 4 }, (_, n) =>
     node({ name: `worker-${n}`, nodeId: `i-${n}`, history: [drifted(), applied()] }),

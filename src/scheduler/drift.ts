@@ -1,7 +1,7 @@
 // Reads drift from the records of a node: what is not put right, what comes back, and when repairs stop. Pure.
 
 import { differenceKey, isRepairable, type Difference } from '../api/observation.ts';
-import { isOnHost } from '../history/outcome-branch.ts';
+import { foundNoStore, isOnHost } from '../history/outcome-branch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import type { RunRecord } from './due.ts';
 
@@ -156,7 +156,7 @@ function isForRepair({ result, first, repairable }: RunRecord): boolean {
 }
 
 function hasFailedRepair(history: readonly RunRecord[], confirmedAt: number): boolean {
-  // A set keeps the order of insertion, oldest first.
-  const last = [...repairRuns(history)].at(-1);
+  // A set keeps the order of insertion, oldest first. A run that did not reach the store says nothing of the repair.
+  const last = [...repairRuns(history)].findLast((run) => !foundNoStore(run));
   return last !== undefined && !isOnHost(last) && last.time > confirmedAt;
 }

@@ -2,8 +2,7 @@
 // and the inventory; nothing is remembered between decisions.
 import type { DriftMode } from '../api/annotations.ts';
 import type { AgentJob } from '../api/job.ts';
-import { factsOf } from '../api/reasons/reasons.ts';
-import { isOnHost, type OutcomeRecord } from '../history/outcome-branch.ts';
+import { foundNoStore, isOnHost, type OutcomeRecord } from '../history/outcome-branch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import { areOtherMachines } from '../network/machine-ids.ts';
 import type { Oid } from '../store/model/store-port.ts';
@@ -289,11 +288,6 @@ function triesOfTip(node: NodeFacts): OutcomeRecord[] {
 /** Whether a run left NICs out. Such a run did all that it was to do: it is neither a failure nor an attempt. */
 export function hasLeftOut({ leftOut }: OutcomeRecord): boolean {
   return leftOut !== undefined;
-}
-
-/** Whether a run did not reach the store. Such a run tried nothing: it is neither a failure nor an attempt. */
-export function foundNoStore({ reason }: OutcomeRecord): boolean {
-  return factsOf(reason)?.concerns === 'access';
 }
 
 /** Tries of the present boot that count against `MAX_ATTEMPTS`. */
