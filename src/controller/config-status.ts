@@ -66,8 +66,17 @@ export function nodeViews(snapshot: Snapshot): NodeView[] {
   return allViews(snapshot).filter(({ historyOnly }) => historyOnly !== true);
 }
 
+/** Views by their snapshot: the status, events and streams of a pass need them, and with 5,000 nodes they are work. */
+const known = new WeakMap<Snapshot, readonly NodeView[]>();
+
 /** Every node that has an entry or a branch. */
-export function allViews(snapshot: Snapshot): NodeView[] {
+export function allViews(snapshot: Snapshot): readonly NodeView[] {
+  const views = known.get(snapshot) ?? viewsOf(snapshot);
+  known.set(snapshot, views);
+  return views;
+}
+
+function viewsOf(snapshot: Snapshot): NodeView[] {
   const { report } = snapshot;
   const views: NodeView[] = [];
   const seen = new Set<string>();
