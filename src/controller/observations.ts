@@ -13,6 +13,7 @@ import { jobStamp, observationName } from '../scheduler/job-name.ts';
 import type { JobRequest, JobRunner, JobStatus } from '../scheduler/job-port.ts';
 import {
   isObservable,
+  isOutOfReach,
   Pace,
   planObservations,
   type Look,
@@ -41,6 +42,8 @@ export interface ObservationReport {
   readonly oldest?: { readonly node: string; readonly at: number };
   /** Number of nodes that wait for their observation, by cause. */
   readonly waiting: ReadonlyMap<ObserveCause, number>;
+  /** Nodes whose hosts cannot be looked at until something else happens. */
+  readonly outOfReach?: ReadonlySet<string>;
   readonly nextPassAt?: number;
 }
 
@@ -100,6 +103,7 @@ export class Observations {
     const { reader } = context.store;
     const observation = trusted(job);
     const tip = await reader.ref(outcomeRef(job.node));
+    if (this.#isOld(job)) return;
     if (observation === undefined || tip === undefined) {
       context.log.warn(
         { node: job.node, job: job.name },
@@ -126,6 +130,16 @@ export class Observations {
       case 'Drifted':
         return this.#drifted(finding, history);
     }
+  }
+
+  /**
+   * Whether a later observation of the host has ended already. A pod may outlive its Job, and a controller that starts
+   * reads its report again.
+   */
+  #isOld({ node, name }: JobStatus): boolean {
+    const { at = 0, begun } = this.#options.context.observed.of(node) ?? {};
+    const endOfStamp = ((jobStamp(name) ?? Infinity) + 1) * 1000;
+    return begun?.job !== name && endOfStamp <= at;
   }
 
   /** Records a drift, unless it is recorded already: the same drift makes no second commit. */
@@ -195,19 +209,19 @@ export class Observations {
   /** Remembers that a host was looked at. */
   #saw({ node, result, ...reported }: Observation): void {
     const { observed, now } = this.#options.context;
-    const { begun, retryAt: _, failures: __, ...seen } = observed.of(node) ?? {};
+    const { begun, retryAt: _, failures: __, reason: ___, ...seen } = observed.of(node) ?? {};
     // An earlier controller began the observation, and what was asked since is not answered by it.
     const stampMs = (jobStamp(reported.job) ?? Infinity) * 1000;
-    const { at = Math.min(stampMs, now()), ...ids } = begun ?? {
-      bootID: reported.bootId,
-      machineId: reported.machineId,
-      systemUUID: reported.systemUUID ?? '',
-    };
+    const isOwn = begun !== undefined && (begun.job ?? reported.job) === reported.job;
+    const { at = Math.min(stampMs, now()), job: ____, ...ids } = isOwn ? begun : hostOf(reported);
     const bootBefore = ids.bootID === seen.bootID ? seen.bootBefore : seen.bootID;
     observed.set(node, {
       ...seen,
+      ...(begun !== undefined && !isOwn && { begun }),
       ...ids,
       at,
+      ...(result !== 'Busy' && { result }),
+      ...(result === 'Unclear' && reported.reason !== undefined && { reason: reported.reason }),
       ...(bootBefore !== undefined && { bootBefore }),
       ...(result === 'Observed' && { baseline: true }),
     });
@@ -246,6 +260,7 @@ export class Observations {
     const oldest = oldestOf(nodes.filter(({ name }) => known.facts.get(name)?.ready === true));
     return {
       waiting: plan.waiting,
+      outOfReach: new Set(nodes.filter(isOutOfReach).map(({ name }) => name)),
       ...(oldest !== undefined && { oldest }),
       ...(plan.nextPassAt !== undefined && { nextPassAt: plan.nextPassAt }),
     };
@@ -269,7 +284,14 @@ export class Observations {
       deadlineSeconds: policy.deadlineSeconds,
     };
     const { bootID, machineId, systemUUID, print } = node;
-    const begun = { at, bootID, machineId, systemUUID, ...(print !== undefined && { print }) };
+    const begun = {
+      job: request.name,
+      at,
+      bootID,
+      machineId,
+      systemUUID,
+      ...(print !== undefined && { print }),
+    };
     context.observed.set(node.name, { ...context.observed.of(node.name), begun });
     await runner.start(request);
     context.log.info(
@@ -322,6 +344,15 @@ export class Observations {
     const seen = observed.of(node);
     if (seen?.print === undefined || seen.run !== run) observed.set(node, { ...seen, print, run });
   }
+}
+
+/** The host as an observation reported it. */
+function hostOf({
+  bootId,
+  machineId,
+  systemUUID = '',
+}: Pick<Observation, 'bootId' | 'machineId' | 'systemUUID'>): NonNullable<Seen['begun']> {
+  return { bootID: bootId, machineId, systemUUID };
 }
 
 /** The report of an observation, if it is about this job. */

@@ -3,7 +3,7 @@
 
 import * as z from 'zod';
 import type { Logger } from 'pino';
-import type { Seen } from '../scheduler/observe-due.ts';
+import { LOOK_RESULTS, type Seen } from '../scheduler/observe-due.ts';
 
 /** Place of the text: a file that may be lost. */
 export interface SmallFile {
@@ -24,12 +24,14 @@ const SeenHost = z
   .object({
     ...ids,
     at: z.number(),
+    result: z.enum(LOOK_RESULTS),
+    reason: z.string(),
     bootBefore: z.string(),
     run: z.string(),
     asked: z.number(),
     retryAt: z.number(),
     failures: z.number(),
-    begun: z.object({ ...ids, at: z.number().optional() }),
+    begun: z.object({ ...ids, at: z.number().optional(), job: z.string().optional() }),
     baseline: z.literal(true),
   })
   .partial();

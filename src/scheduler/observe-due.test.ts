@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Decision, IdleReason } from './due.ts';
 import {
   decideObservation,
+  isOutOfReach,
   observationsAtOnce,
   Pace,
   planObservations,
@@ -142,6 +143,28 @@ describe('a host is looked at', () => {
     ['GivenUp', true],
   ])('while the node is %s: %s', (reason, expected) => {
     expect(verdict({ decision: idle(reason), bootID: 'new' }, soon) === 'Boot').toBe(expected);
+  });
+
+  test.each<[string, boolean, Partial<ObservableNode>]>([
+    ['that can be looked at', false, {}],
+    ['with a run that is due', false, { decision: run }],
+    ['whose first run is at work', false, { against: null, decision: idle('Running') }],
+    ['whose run waits for a place', false, { against: null, decision: idle('Queued') }],
+    [
+      'whose run waits for its next attempt',
+      false,
+      { decision: { due: false, reason: 'BackingOff', until: 1 } },
+    ],
+    ['on which nothing was ever applied', true, { against: null, decision: idle('NothingWanted') }],
+    [
+      'whose first run failed',
+      true,
+      { against: null, decision: { due: false, reason: 'BackingOff', until: 1 } },
+    ],
+    ['that is not ready', true, { decision: idle('NotReady') }],
+    ['that waits for a person', true, { decision: idle('NeedsConfirm') }],
+  ])('a request does not wait for nothing: a node %s is out of reach: %s', (_, expected, facts) => {
+    expect(isOutOfReach(node(facts))).toBe(expected);
   });
 
   test('one, five and fifteen minutes after a repair', () => {

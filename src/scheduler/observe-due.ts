@@ -12,10 +12,18 @@ export interface HostIds {
   readonly systemUUID: string;
 }
 
+/** Results of observations that found out how a host is. */
+export const LOOK_RESULTS = ['Observed', 'Drifted', 'Unclear'] as const;
+export type LookResult = (typeof LOOK_RESULTS)[number];
+
 /** Memory of the observations of one node. Times are milliseconds since 1970. */
 export interface Seen extends Partial<HostIds> {
   /** End of the newest observation that found out how the host is; absent: there was none. */
   readonly at?: number;
+  /** Result of that observation; absent: an earlier version noted none. */
+  readonly result?: LookResult;
+  /** With Unclear: the code. */
+  readonly reason?: string;
   /** The boot before `bootID`, as far as one was seen. */
   readonly bootBefore?: string;
   /** Fingerprint of the machine's file when the host was last looked at or changed; a folder home has one. */
@@ -29,7 +37,7 @@ export interface Seen extends Partial<HostIds> {
   /** Number of observations in a row that found nothing out. */
   readonly failures?: number;
   /** The host in the inventory when the observation at work began. */
-  readonly begun?: HostIds & { readonly at?: number; readonly print?: string };
+  readonly begun?: HostIds & { readonly at?: number; readonly print?: string; readonly job?: string };
   /** An observation found the host as its commit has it. */
   readonly baseline?: true;
 }
@@ -124,8 +132,27 @@ export function isObservable(decision: Decision, seen: Seen | undefined): boolea
   return OBSERVED_WHILE[decision.reason];
 }
 
-function isAsked({ asked = 0, at = 0 }: Seen = {}): boolean {
+/** Whether a person's request for an observation is not answered yet. */
+export function isAsked({ asked = 0, at = 0 }: Seen = {}): boolean {
   return asked > at;
+}
+
+/** Reasons that end within a run, after which the host can be looked at. */
+const SOON: ReadonlySet<string> = new Set<IdleReason>([
+  'Waiting',
+  'Running',
+  'Recording',
+  'Withdrawing',
+  'Queued',
+]);
+
+/**
+ * Whether no look at the host can begin until something else happens: the node comes back, a person acts, or a run
+ * succeeds for the first time.
+ */
+export function isOutOfReach({ against, decision, seen }: ObservableNode): boolean {
+  if (decision.due || SOON.has(decision.reason)) return false;
+  return against === null || !isObservable(decision, { ...seen, asked: Infinity });
 }
 
 interface Cause {

@@ -1,0 +1,306 @@
+// A fleet on a real store: passes of a controller by a clock that the test moves. Runs and observations take five seconds
+// and find what the test says.
+//
+//   await using fleet = await ObservedFleet.open(await ObservedFleet.configured(80));
+//   fleet.drifted.add('node-0');
+//   await fleet.run(HOUR);
+//   expect(fleet.commits).toBe(1);
+
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import type { Observation } from '../../src/api/observation.ts';
+import type { Outcome } from '../../src/api/outcome.ts';
+import { ControllerContext } from '../../src/controller/controller-context.ts';
+import { Pass, type PassOptions } from '../../src/controller/pass.ts';
+import { PassTrigger } from '../../src/controller/pass-trigger.ts';
+import { recordOutcome } from '../../src/history/outcome-branch.ts';
+import type { ConfigObject, InventoryNode } from '../../src/mirror/home-port.ts';
+import type { JobRequest, JobRunner, JobStatus } from '../../src/scheduler/job-port.ts';
+import { DEFAULT_POLICY } from '../../src/scheduler/schedule.ts';
+import { Batch } from '../../src/store/model/batch.ts';
+import { Store } from '../../src/store/store.ts';
+
+export const MINUTE = 60_000;
+export const HOUR = 60 * MINUTE;
+/** Duration of a run and of an observation. */
+const JOB_MS = 5_000;
+const BEGAN = Date.UTC(2026, 0, 1);
+
+export interface ObservedFleetOptions {
+  /** False: no observation starts. */
+  readonly observes?: boolean;
+  readonly drift?: 'repair' | 'report';
+}
+
+/** A fleet whose nodes are all configured, as a folder with its store. Each test opens a copy. */
+export interface ConfiguredFleet extends AsyncDisposable {
+  readonly dir: string;
+  readonly count: number;
+}
+
+interface Started {
+  readonly request: JobRequest;
+  readonly at: number;
+}
+
+export class ObservedFleet implements AsyncDisposable, JobRunner {
+  /** Milliseconds since 1970; commits are dated by it. */
+  now = BEGAN;
+  /** Time between two passes. */
+  stepMs = 1_000;
+  statusWrites = 0;
+  readonly observed: { readonly node: string; readonly at: number }[] = [];
+  readonly ran: { readonly node: string; readonly at: number }[] = [];
+  /** Real duration of each pass of `run`. */
+  readonly passMs: number[] = [];
+  /** Nodes whose host differs from its commit. */
+  readonly drifted = new Set<string>();
+  readonly inventory: InventoryNode[];
+  readonly dir: string;
+  readonly #options: ObservedFleetOptions;
+  readonly #jobs = new Map<string, Started>();
+  readonly #forgotten: Started[] = [];
+  #config: ConfigObject;
+  #store!: Store;
+  #context!: ControllerContext;
+  #pass!: Pass;
+
+  private constructor(dir: string, count: number, options: ObservedFleetOptions) {
+    this.dir = dir;
+    this.#options = options;
+    this.inventory = Array.from({ length: count }, (_, index) => inventoryNode(index));
+    this.#config = configOf(this.inventory);
+  }
+
+  /** Makes the store: one commit of main, and for each node a commit and its outcome. */
+  static async configured(count: number): Promise<ConfiguredFleet> {
+    const dir = await mkdtemp(join(tmpdir(), 'multinic-observed-'));
+    const fleet = new ObservedFleet(dir, count, { observes: false });
+    await fleet.#open({ concurrency: 0 });
+    await fleet.#pass.run();
+    await fleet.#recordFirstRuns();
+    await fleet.#store.close();
+    return { dir, count, [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }) };
+  }
+
+  /** A new controller on a copy of a fleet, after its first pass. */
+  static async open(configured: ConfiguredFleet, options: ObservedFleetOptions = {}): Promise<ObservedFleet> {
+    const dir = await mkdtemp(join(tmpdir(), 'multinic-observed-'));
+    await cp(configured.dir, dir, { recursive: true });
+    const fleet = new ObservedFleet(dir, configured.count, options);
+    await fleet.#open();
+    await fleet.#pass.run();
+    if (fleet.configured !== configured.count) throw new Error(`${fleet.configured} nodes are configured`);
+    return fleet;
+  }
+
+  async #open(policy: Partial<PassOptions['policy']> = {}): Promise<void> {
+    this.#store = await Store.open(join(this.dir, 'store.git'), { clock: () => this.now });
+    this.#context = new ControllerContext({
+      store: this.#store,
+      inventory: { list: async () => [...this.inventory], setPaused: async () => undefined },
+      sink: {
+        read: async () => undefined,
+        write: async () => {
+          this.statusWrites += 1;
+        },
+        remove: async () => undefined,
+        emit: async () => undefined,
+      },
+      passTrigger: new PassTrigger(),
+      log: pino({ level: 'silent' }),
+      now: () => this.now,
+    });
+    const { observes = true, drift = 'report' } = this.#options;
+    this.#pass = new Pass({
+      context: this.#context,
+      source: { list: async () => ({ configs: [this.#config], doubt: () => undefined }) },
+      runner: this,
+      policy: { ...DEFAULT_POLICY, drift, ...policy },
+      observes,
+    });
+  }
+
+  /** Records an applied run of each node at once: a pass would take a write for each. */
+  async #recordFirstRuns(): Promise<void> {
+    const batch = new Batch();
+    const { reader } = this.#store;
+    for (const { name, tip, tipTree } of this.#context.reporter.snapshot!.facts.values()) {
+      const job = `multinic-agent-${name}-20260101000000`;
+      const outcome = { ...this.#outcome(name, job, tip), tree: tipTree };
+      const ended = { node: name, job, stamp: BEGAN / 1000, commit: tip, attempt: 1, outcome };
+      await recordOutcome(reader, batch, undefined, ended);
+    }
+    await this.#store.write(batch);
+  }
+
+  /** Ends the controller and starts another one. @param lose whether observed.json is lost with the process */
+  async restart({ lose = false } = {}): Promise<void> {
+    await this.#context.observed.save();
+    await this.#store.close();
+    if (lose) await rm(join(this.dir, 'observed.json'));
+    await this.#open();
+  }
+
+  /** Another MTU for the NIC of these nodes. */
+  edit(nodes: readonly string[], mtu: number): void {
+    const edited = configOf(this.inventory, (name) => (nodes.includes(name) ? mtu : 1500));
+    this.#config = { ...edited, generation: this.#config.generation! + 1 };
+  }
+
+  get store(): Store {
+    return this.#store;
+  }
+
+  get commits(): number {
+    return this.#store.commitsWritten;
+  }
+
+
+  get configured(): number {
+    return this.#context.reporter.statuses.get('multinic.io/multinic-system/cr')!.summary.configuredNodes;
+  }
+
+  /** Passes until the time is over. @returns how many observations began */
+  async run(ms: number): Promise<number> {
+    const before = this.observed.length;
+    for (const end = this.now + ms; this.now < end; this.now += this.stepMs) {
+      const began = performance.now();
+      await this.#pass.run();
+      this.passMs.push(performance.now() - began);
+    }
+    return this.observed.length - before;
+  }
+
+  /** Passes until a condition holds. @throws if it does not within this time of the fleet */
+  async runUntil(what: string, so: () => boolean, limitMs: number): Promise<void> {
+    for (const end = this.now + limitMs; !so(); await this.run(this.stepMs))
+      if (this.now > end) throw new Error(`not within ${limitMs} ms: ${what}`);
+  }
+
+  /** Boots nodes. */
+  reboot(bootID: string, nodes: (index: number) => boolean = () => true): void {
+    for (const [index, node] of this.inventory.entries())
+      if (nodes(index)) this.inventory[index] = { ...node, bootID };
+  }
+
+  async list(): Promise<readonly JobStatus[]> {
+    return [...this.#jobs.values()].map(({ request, at }) => {
+      const { name, node, commit, attempt, mode } = request;
+      const known = { name, node, commit, attempt, ...(mode !== undefined && { mode }) };
+      if (this.now < at + JOB_MS) return { ...known, phase: 'running' };
+      return mode === undefined
+        ? { ...known, phase: 'finished', outcome: this.#endOf(request) }
+        : { ...known, phase: 'finished', observation: this.#observation(request) };
+    });
+  }
+
+  async start(request: JobRequest): Promise<void> {
+    const { name, node, mode } = request;
+    for (const { request: other } of this.#jobs.values())
+      if (other.node === node) throw new Error(`${node} has two Jobs: ${other.name}, ${name}`);
+    this.#jobs.set(name, { request, at: this.now });
+    (mode === 'observe' ? this.observed : this.ran).push({ node, at: this.now });
+  }
+
+  async withdraw(): Promise<void> {}
+
+  async forget(name: string): Promise<void> {
+    const started = this.#jobs.get(name);
+    if (started !== undefined) this.#forgotten.push(started);
+    this.#jobs.delete(name);
+  }
+
+  /** Lists the oldest forgotten Jobs again, as pods do that outlive their Jobs. @returns their number */
+  bringBack(count: number): number {
+    const old = this.#forgotten.slice(0, count);
+    for (const each of old) this.#jobs.set(each.request.name, each);
+    return old.length;
+  }
+
+  /** Changes what the inventory says of a node. */
+  change(name: string, more: Partial<InventoryNode>): void {
+    const index = indexOf(name);
+    this.inventory[index] = { ...this.inventory[index]!, ...more };
+  }
+
+  #endOf({ name, node, commit }: JobRequest): Outcome {
+    this.drifted.delete(node);
+    const tree = this.#context.reporter.snapshot?.facts.get(node)?.tipTree;
+    return { ...this.#outcome(node, name, commit), ...(tree !== undefined && { tree }) };
+  }
+
+  #outcome(node: string, job: string, commit: JobRequest['commit']): Outcome {
+    const nothing = { written: [], removed: [], missing: [], found: [] };
+    return { ...this.#report(node, job, commit), result: 'Applied', step: 'finish', ...nothing };
+  }
+
+  #observation({ name, node, commit }: JobRequest): Observation {
+    const report = { ...this.#report(node, name, commit), mode: 'observe', step: 'report' } as const;
+    if (!this.drifted.has(node)) return { ...report, result: 'Observed', differences: [] };
+    const differences = [{ kind: 'LinkDown', name: 'multinic0', mac: macOf(indexOf(node)) } as const];
+    return { ...report, result: 'Drifted', differences, digest: 'd'.repeat(64) };
+  }
+
+  #report(node: string, job: string, commit: JobRequest['commit']) {
+    const { machineId, bootID: bootId } = this.inventory[indexOf(node)]!;
+    const startedAt = new Date(this.now).toISOString();
+    return { version: 1, node, job, commit, machineId, bootId, startedAt, durationMs: 1 } as const;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#store.close();
+    await rm(this.dir, { recursive: true, force: true });
+  }
+}
+
+/** The largest number of starts within one second. */
+export function fullestSecond(started: readonly { readonly at: number }[]): number {
+  const seconds = Map.groupBy(started, ({ at }) => Math.floor(at / 1000));
+  return Math.max(0, ...[...seconds.values()].map(({ length }) => length));
+}
+
+const two = (value: number): string => value.toString(16).padStart(2, '0');
+const indexOf = (node: string): number => Number(node.slice('node-'.length));
+const macOf = (index: number): string => `02:00:00:00:${two(index >> 8)}:${two(index & 255)}`;
+
+function inventoryNode(index: number): InventoryNode {
+  return {
+    name: `node-${index}`,
+    systemUUID: `0c497169-a104-4448-afde-5ed12000${two(index >> 8)}${two(index & 255)}`,
+    machineId: `machine-${index}`,
+    bootID: 'boot',
+    osImage: 'Ubuntu 22.04.4 LTS',
+    ready: true,
+    paused: false,
+    annotations: {},
+  };
+}
+
+function configOf(
+  nodes: readonly InventoryNode[],
+  mtuOf: (node: string) => number = () => 1500,
+): ConfigObject {
+  return {
+    ref: { group: 'multinic.io', namespace: 'multinic-system', name: 'cr' },
+    uid: 'uid',
+    generation: 1,
+    annotations: {},
+    writer: { name: 'viola', email: 'viola@example.org' },
+    spec: {
+      nodeConfigs: nodes.map(({ name, systemUUID }, index) => ({
+        attachedNodeId: systemUUID,
+        attachedNodeName: name,
+        interfaces: [
+          {
+            macAddress: macOf(index),
+            cidr: `10.${index >> 8}.${index & 255}.10/24`,
+            mtu: mtuOf(name),
+          },
+        ],
+      })),
+    },
+  };
+}
