@@ -20,28 +20,17 @@ async function startReporting(node: string): Promise<LocalRun> {
   return local;
 }
 
-interface LogLine {
-  readonly node?: string;
-  readonly job?: string;
-  readonly msg?: string;
-}
-
-async function logLines(local: LocalRun): Promise<LogLine[]> {
-  const text = await readFile(join(local.dir, 'controller.log'), 'utf8');
-  // The controller may be in the middle of a line.
-  const lines = text.slice(0, text.lastIndexOf('\n')).split('\n');
-  return lines.map((line) => JSON.parse(line) as LogLine);
+interface Looked {
+  readonly node: string;
+  readonly result?: string;
+  readonly at?: string;
+  readonly differences?: readonly object[];
 }
 
 /** Asks for an observation, and waits until it has ended. */
-async function observe(local: LocalRun, node: string): Promise<void> {
-  const before = (await logLines(local)).length;
-  await local.run('observe', node);
-  await local.until('it was observed', async () => {
-    const lines = (await logLines(local)).slice(before).filter((line) => line.node === node);
-    const begun = lines.filter(({ msg }) => msg === 'observation started').map(({ job }) => job);
-    return lines.some(({ msg, job }) => msg === 'observation ended' && begun.includes(job));
-  });
+async function observe(local: LocalRun, node: string): Promise<Looked> {
+  const { stdout } = await local.cli('observe', node, '--wait', '-o', 'json');
+  return (JSON.parse(stdout) as { items: Looked[] }).items[0]!;
 }
 
 async function editFile(
@@ -109,6 +98,28 @@ test('differences of a NIC, an address and a file are described in words, and re
     `D\t${IFCFG}`,
   );
   expect(await local.hostFile(TWO, IFCFG)).toContain('MTU=1500');
+});
+
+test('a person who waits for an observation is told what it found, and status has it', async () => {
+  await using local = await LocalRun.start({ args: ['--drift', 'report'] });
+  expect((await local.cli('status')).stdout).not.toContain('OBSERVED');
+  const well = await local.cli('observe', TWO, '--wait');
+  expect(well).toMatchObject({ code: 0, stdout: expect.stringMatching(/^k8s-worker-02 +Observed *$/m) });
+  await editFile(local, TWO, IFCFG, 'MTU=1500', 'MTU=1350');
+  const asked = Date.now();
+  const ill = await local.cli('observe', TWO, ONE, '--wait');
+  expect(ill.code).toBe(4);
+  expect(ill.stdout).toMatch(/^k8s-worker-01 +Observed *$/m);
+  expect(ill.stdout).toMatch(
+    /^k8s-worker-02 +Drifted +etc.*ifcfg-multinic0 was changed: mtu 1350 instead of mtu 1500: multinic drift k8s-worker-02$/m,
+  );
+  const looked = await observe(local, TWO);
+  expect(looked).toMatchObject({ node: TWO, result: 'Drifted', differences: [{ kind: 'FileChanged' }] });
+  expect(Date.parse(looked.at!)).toBeGreaterThanOrEqual(asked);
+  const shown = await local.cli('status', TWO, ONE);
+  expect(shown.stdout).toMatch(/ AGE +OBSERVED +REASON/);
+  expect(shown.stdout).toMatch(/^k8s-worker-02 +Failed +drifted .* \d+s Drifted +Drifted: /m);
+  expect(await local.node(TWO)).toMatchObject({ observation: { at: looked.at, result: 'Drifted' } });
 });
 
 test('in mode report a drift waits for retry, and the same drift makes one commit', async () => {

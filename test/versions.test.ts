@@ -35,7 +35,7 @@ const ofNode = (node: string): Record<string, number> => ({
 });
 
 /** Fields that today's status adds or words differently: texts for people, and the nodes that a node waits for. */
-const NOTES = new Set(['message', 'waitsForPerson', 'waitsFor', 'waitingSince', 'interfaces']);
+const NOTES = new Set(['message', 'waitsForPerson', 'waitsFor', 'waitingSince', 'interfaces', 'observation']);
 const withoutNotes = (view: object): object =>
   Object.fromEntries(Object.entries(view).filter(([key]) => !NOTES.has(key)));
 

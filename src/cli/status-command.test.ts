@@ -3,7 +3,7 @@ import { KEY, snapshotOf, T0, type NodeSetup } from '../../test/support/snapshot
 import { configStatuses } from '../controller/config-status.ts';
 import { reportOf } from '../controller/status-report.ts';
 import type { IdleReason } from '../scheduler/due.ts';
-import { isReached, type Report } from './status-command.ts';
+import { formatLook, isReached, type Report } from './status-command.ts';
 
 function reportWith(reason: IdleReason, more: Partial<Report> = {}): Report {
   const setup: NodeSetup = { decision: { due: false, reason } };
@@ -20,4 +20,14 @@ test.each<[string, Report, boolean]>([
 ])('wait for a node, and for all: %s', (_, report, reached) => {
   expect(isReached(report, report.nodes, ['w'])).toBe(reached);
   expect(isReached(report, report.nodes, [])).toBe(reached);
+});
+
+test('the newest look at a host is its age, and what it found if that is not well', () => {
+  const now = Date.UTC(2026, 0, 1, 12);
+  const at = '2026-01-01T11:48:00.000Z';
+  expect(formatLook(undefined, now)).toBe('');
+  expect(formatLook({ asked: true }, now)).toBe('');
+  expect(formatLook({ at }, now)).toBe('12m');
+  expect(formatLook({ at, result: 'Observed' }, now)).toBe('12m');
+  expect(formatLook({ at, result: 'Drifted' }, now)).toBe('12m Drifted');
 });

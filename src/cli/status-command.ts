@@ -3,8 +3,7 @@
 import { Option, type Command } from 'commander';
 import type { Condition } from '../api/status.ts';
 import { EXIT } from '../api/exit-codes.ts';
-import type { NodeView } from '../controller/config-status.ts';
-import type { ConfigReport, StatusReport } from '../controller/status-report.ts';
+import type { ConfigReport, NodeLook, NodeReport, StatusReport } from '../controller/status-report.ts';
 import { follow } from './follow.ts';
 import { findNodes } from './node-name.ts';
 import { formatAge, outputOption, paint, plural, print, printObject, printTable } from './output.ts';
@@ -66,7 +65,7 @@ Examples:
 }
 
 async function waitForReady(names: string[], flags: ReadingFlags & { timeout: number }): Promise<void> {
-  let last: { report: Report; nodes: readonly NodeView[] } | undefined;
+  let last: { report: Report; nodes: readonly NodeReport[] } | undefined;
   // Edits that were made before this command are waited for; then each answer is new enough.
   let fresh = true;
   const see = async (source: Source): Promise<boolean> => {
@@ -106,13 +105,13 @@ function select(
   { nodes, historyOnly }: Report,
   names: readonly string[],
   { failed }: Pick<StatusFlags, 'failed'>,
-): readonly NodeView[] {
+): readonly NodeReport[] {
   const asked = names.filter((name) => historyOnly?.includes(name) !== true);
   const named = names.length === 0 ? nodes : asked.flatMap((name) => findNodes(nodes, name));
   return failed === true ? named.filter(({ state }) => state === 'Failed') : named;
 }
 
-function isSettled(report: Report, nodes: readonly NodeView[], names: readonly string[]): boolean {
+function isSettled(report: Report, nodes: readonly NodeReport[], names: readonly string[]): boolean {
   return (
     nodes.every(({ state }) => state !== 'Failed' && state !== 'Pending') &&
     report.failure === undefined &&
@@ -124,7 +123,7 @@ function isSettled(report: Report, nodes: readonly NodeView[], names: readonly s
 }
 
 /** Whether all that is waited for is ready, as of the newest edit. */
-export function isReached(report: Report, nodes: readonly NodeView[], names: readonly string[]): boolean {
+export function isReached(report: Report, nodes: readonly NodeReport[], names: readonly string[]): boolean {
   return (
     report.stale !== true &&
     report.unseen === undefined &&
@@ -135,7 +134,7 @@ export function isReached(report: Report, nodes: readonly NodeView[], names: rea
 
 async function printStatus(
   report: Report,
-  nodes: readonly NodeView[],
+  nodes: readonly NodeReport[],
   names: readonly string[],
   flags: StatusFlags,
 ): Promise<void> {
@@ -185,8 +184,8 @@ function stoppedText(stopped: readonly string[]): string {
 }
 
 /** `1200 nodes: 1190 Configured, 8 Pending, 2 Failed; 3 held, 1 paused` */
-function summaryOf(nodes: readonly NodeView[]): string {
-  const states = Object.keys(STATE_PAINT) as NodeView['state'][];
+function summaryOf(nodes: readonly NodeReport[]): string {
+  const states = Object.keys(STATE_PAINT) as NodeReport['state'][];
   const counts = states.flatMap((state) => {
     const count = nodes.filter((node) => node.state === state).length;
     return count === 0 ? [] : [STATE_PAINT[state](`${count} ${state}`)];
@@ -198,11 +197,11 @@ function summaryOf(nodes: readonly NodeView[]): string {
   return [`${plural(nodes.length, 'node')}: ${counts.join(', ')}`, ...flags].join('; ');
 }
 
-function isTroubled({ state, held, paused, drifted }: NodeView): boolean {
+function isTroubled({ state, held, paused, drifted }: NodeReport): boolean {
   return state !== 'Configured' || held === true || paused === true || drifted === true;
 }
 
-function byUrgency(a: NodeView, b: NodeView): number {
+function byUrgency(a: NodeReport, b: NodeReport): number {
   const order = ['Failed', 'Pending', 'InProgress', 'Configured'];
   return order.indexOf(a.state) - order.indexOf(b.state);
 }
@@ -249,8 +248,13 @@ const STATE_PAINT = {
   Failed: paint.red,
 };
 
-async function printNodes(nodes: readonly NodeView[], severalConfigs: boolean, wide: boolean): Promise<void> {
+async function printNodes(
+  nodes: readonly NodeReport[],
+  severalConfigs: boolean,
+  wide: boolean,
+): Promise<void> {
   const config = severalConfigs || wide;
+  const looked = nodes.some(({ observation }) => observation?.at !== undefined);
   await printTable(
     [
       'NODE',
@@ -261,6 +265,7 @@ async function printNodes(nodes: readonly NodeView[], severalConfigs: boolean, w
       'DESIRED',
       'APPLIED',
       'AGE',
+      ...(looked ? ['OBSERVED'] : []),
       ...(wide ? ['LAST', 'JOB'] : []),
       'REASON',
     ],
@@ -273,20 +278,28 @@ async function printNodes(nodes: readonly NodeView[], severalConfigs: boolean, w
       view.desiredCommit?.slice(0, 10) ?? '',
       view.appliedCommit?.slice(0, 10) ?? '',
       view.lastProcessed === undefined ? '' : formatAge(Date.parse(view.lastProcessed)),
+      ...(looked ? [formatLook(view.observation)] : []),
       ...(wide ? [view.lastProcessed ?? '', view.lastJobName ?? ''] : []),
       whyOf(view),
     ]),
   );
 }
 
-function nameOf(view: NodeView): string {
+/** `12m`, or with the result of a look that did not find the host as its commit has it: `12m Drifted`. */
+export function formatLook({ at, result }: NodeLook = {}, now = Date.now()): string {
+  if (at === undefined) return '';
+  const age = formatAge(Date.parse(at), now);
+  return result === undefined || result === 'Observed' ? age : `${age} ${result}`;
+}
+
+function nameOf(view: NodeReport): string {
   return view.node ?? (view.attachedNodeName || view.attachedNodeId);
 }
 
-function namesOf(nodes: readonly NodeView[]): string[] {
+function namesOf(nodes: readonly NodeReport[]): string[] {
   return nodes.map(nameOf);
 }
 
-function whyOf(view: NodeView): string {
+function whyOf(view: NodeReport): string {
   return completed([view.reason, view.message].filter(Boolean).join(': '));
 }

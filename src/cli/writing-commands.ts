@@ -10,10 +10,8 @@ import type { RendererKind } from '../network/node.ts';
 import type { Api } from './api-client.ts';
 import {
   change,
-  changing,
   dangerous,
   pathOf,
-  post,
   postAsked,
   postOne,
   printOne,
@@ -22,7 +20,8 @@ import {
   type ChangeFlags,
 } from './change.ts';
 import { nodeNamed, withNode } from './node-name.ts';
-import { plural, print, printObject } from './output.ts';
+import { addObserveCommand } from './observe-command.ts';
+import { print, printObject } from './output.ts';
 import { addPause } from './pause-command.ts';
 import { completed } from './remedy.ts';
 
@@ -33,7 +32,7 @@ export function addWritingCommands(program: Command): void {
   addRelease(program);
   addPause(program);
   addRetry(program);
-  addObserve(program);
+  addObserveCommand(program);
   addAccept(program);
   addRerender(program);
   addConfirm(program);
@@ -119,32 +118,6 @@ function addRetry(program: Command): void {
           postOne<Moved>(api, flags, `${pathOf(node)}/retry`),
         );
         if (result !== undefined) await printOne(flags, result, 'to be run again');
-      });
-    });
-}
-
-function addObserve(program: Command): void {
-  changing(program.command('observe').description('look at hosts now: do they still have what was applied'))
-    .argument('[node...]')
-    .option('--all', 'all nodes, one after the other')
-    .addHelpText('after', '\nExamples:\n  multinic observe k8s-worker-01\n  multinic observe --all')
-    .action(async (names: string[], flags: Flags & { all?: true }) => {
-      if ((names.length === 0) === (flags.all === undefined))
-        return usage('name nodes, or all of them with --all');
-      return change(flags, async (api) => {
-        const views = names.length === 0 ? [] : (await viewsOf(api)()).nodes;
-        const nodes = names.map((name) => nodeNamed(views, name));
-        const result = await post<{ nodes: readonly string[] }>(api, flags, '/observe', {
-          nodes,
-          all: flags.all,
-        });
-        if (flags.output !== 'table')
-          return printObject(flags.output, 'ObserveRequest', result, result.nodes);
-        print(
-          completed(
-            `${plural(result.nodes.length, 'node')} will be observed: multinic drift shows what is found`,
-          ),
-        );
       });
     });
 }

@@ -10,7 +10,8 @@ import type { ControllerContext } from './controller-context.ts';
 async function status(query: Record<string, string>, configs: ConfigGenerations): Promise<object> {
   const snapshot = snapshotOf({ w: { decision: { due: false, reason: 'UpToDate' } } });
   const reporter = { snapshot, statuses: configStatuses(snapshot, new Map(), T0 * 1000) };
-  const context = { reporter, store: {}, commands: {} } as unknown as ControllerContext;
+  const observed = { of: () => undefined };
+  const context = { reporter, observed, store: {}, commands: {} } as unknown as ControllerContext;
   const route = apiRoutes(context, configs).find(({ pattern }) => pattern === '/status')!;
   return (await route.handle({ query, params: {} } as unknown as RouteCall)) as object;
 }

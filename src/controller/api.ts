@@ -13,11 +13,12 @@ import type { Route, RouteCall } from '../store/http/routes.ts';
 import { StreamAnswer } from '../store/http/stream-answer.ts';
 import { CONTROLLER, isControllerAddress } from '../store/model/committer.ts';
 import { changeReport } from './change-report.ts';
+import type { Snapshot } from './config-status.ts';
 import type { ControllerContext } from './controller-context.ts';
 import type { Requester } from './sink-port.ts';
 import { NodeTurns } from './node-turns.ts';
 import type { ConfigGenerations } from '../mirror/home-port.ts';
-import { reportOf, unseenConfigs } from './status-report.ts';
+import { reportOf, unseenConfigs, withLooks, type StatusReport } from './status-report.ts';
 
 /** The author as the person states it; without one, the principal is the author. */
 const Author = z.strictObject({ name: z.string().min(1).max(200), email: z.string().max(200) });
@@ -73,16 +74,18 @@ export function apiRoutes(context: ControllerContext, configs: ConfigGenerations
   ];
 }
 
-function statusRoute({ reporter }: ControllerContext, configs: ConfigGenerations): Route {
+function statusRoute({ reporter, observed }: ControllerContext, configs: ConfigGenerations): Route {
+  const reportOn = (snapshot: Snapshot): StatusReport =>
+    withLooks(reportOf(snapshot, reporter.statuses, reporter.failure), snapshot.observing, observed);
   return read('/status', async ({ query }) => {
     const { snapshot } = reporter;
     if (snapshot === undefined)
       throw new MultinicError('Busy', 'the first pass is under way: ask again in a moment');
-    if (!StatusQuery.parse(query).fresh) return reportOf(snapshot, reporter.statuses, reporter.failure);
+    if (!StatusQuery.parse(query).fresh) return reportOn(snapshot);
     const generations = await configs.generations(snapshot.report.main.configs);
     // The report is taken after the list, so an edit that the list has and the report lacks is found.
     const unseen = unseenConfigs(generations, reporter.statuses);
-    const report = reportOf(reporter.snapshot ?? snapshot, reporter.statuses, reporter.failure);
+    const report = reportOn(reporter.snapshot ?? snapshot);
     return { ...report, ...(unseen.length > 0 && { unseen }) };
   });
 }

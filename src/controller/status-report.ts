@@ -3,13 +3,14 @@
 import { formatProblem } from '../api/errors.ts';
 import type { Condition, ConfigStatus, Summary } from '../api/status.ts';
 import { allViews, nodeViews, type NodeView, type Snapshot } from './config-status.ts';
+import { isAsked, type LookResult, type Seen } from '../scheduler/observe-due.ts';
 import type { ObservationReport } from './observations.ts';
 
 export interface StatusReport {
   /** Commit of main that the newest pass mirrored. */
   readonly main: string;
   readonly configs: readonly ConfigReport[];
-  readonly nodes: readonly NodeView[];
+  readonly nodes: readonly NodeReport[];
   /** Names of nodes of which only the history is kept: no CR names them, and they are clean or gone. */
   readonly historyOnly?: readonly string[];
   /** Number of departed nodes that passes leave out. */
@@ -30,6 +31,26 @@ export interface StatusReport {
   readonly unseen?: readonly string[];
   /** The reason why no newer pass succeeded. */
   readonly failure?: string;
+}
+
+export interface NodeReport extends NodeView {
+  /** Absent: the host was never looked at, and nobody asks for that; or no controller runs. */
+  readonly observation?: NodeLook;
+}
+
+/** The newest look at a host. */
+export interface NodeLook {
+  /** Begin of the newest look that found out how the host is, RFC 3339; absent: there was none. */
+  readonly at?: string;
+  readonly result?: LookResult;
+  /** With Unclear: the code. */
+  readonly reason?: string;
+  /** Number of later looks that found nothing out. */
+  readonly failures?: number;
+  /** A person asked for an observation, which has not ended. */
+  readonly asked?: true;
+  /** The host cannot be looked at until something else happens. */
+  readonly outOfReach?: true;
 }
 
 export interface ConfigReport {
@@ -80,6 +101,41 @@ export function reportOf(
       unreadable: snapshot.report.unreadable.map(formatProblem),
     }),
     ...(failure !== undefined && { failure }),
+  };
+}
+
+/**
+ * Adds the newest look at each host. The report of a local home's file has none: the file would be written for each
+ * observation.
+ */
+export function withLooks(
+  report: StatusReport,
+  observing: ObservationReport | undefined,
+  observed: { of(node: string): Seen | undefined },
+): StatusReport {
+  const nodes = report.nodes.map((view) => {
+    const observation = lookOf(view.node, observing, observed);
+    return { ...view, ...(observation !== undefined && { observation }) };
+  });
+  return { ...report, nodes };
+}
+
+function lookOf(
+  node = '',
+  observing: ObservationReport | undefined,
+  observed: { of(node: string): Seen | undefined },
+): NodeLook | undefined {
+  const seen = observed.of(node);
+  const { at, result, reason, failures = 0 } = seen ?? {};
+  const asked = isAsked(seen);
+  if (at === undefined && failures === 0 && !asked) return undefined;
+  return {
+    ...(at !== undefined && { at: new Date(at).toISOString() }),
+    ...(result !== undefined && { result }),
+    ...(reason !== undefined && { reason }),
+    ...(failures > 0 && { failures }),
+    ...(asked && { asked }),
+    ...(observing?.outOfReach?.has(node) === true && { outOfReach: true as const }),
   };
 }
 

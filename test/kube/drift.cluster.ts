@@ -313,3 +313,21 @@ test('a disk re-imaged is seen within a minute after the boot, and the machine i
   await allConfigured('configured anew');
   await expectWhole(1400);
 });
+
+/** Jobs and pods of observations, a line each. */
+const observers = (): Promise<string> =>
+  multinic.kubectl(
+    'get',
+    'jobs,pods',
+    '--selector=app.kubernetes.io/name=multinic-observer',
+    '--output=name',
+  );
+
+test('no Job and no pod of an observation is left', async () => {
+  expect(await observe()).toEqual(['Observed', 'Observed']);
+  await waitFor('all are gone', async () => (await observers()).trim() === '', {
+    timeoutMs: 60_000,
+    everyMs: 1_000,
+    hint: observers,
+  });
+});

@@ -111,6 +111,8 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
       },
       passTrigger: new PassTrigger(),
       log: pino({ level: 'silent' }),
+      // The test's clock stands still during a pass, however slow the machine is.
+      sliceMs: Infinity,
       now: () => this.now,
     });
     const { observes = true, drift = 'report' } = this.#options;
@@ -157,7 +159,6 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
   get commits(): number {
     return this.#store.commitsWritten;
   }
-
 
   get configured(): number {
     return this.#context.reporter.statuses.get('multinic.io/multinic-system/cr')!.summary.configuredNodes;

@@ -1,0 +1,159 @@
+// `multinic observe`: looks at hosts now, and with `--wait` says what is found.
+
+import type { Command } from 'commander';
+import { EXIT } from '../api/exit-codes.ts';
+import { describeDifference, type Difference } from '../api/observation.ts';
+import type { NodeLook, NodeReport } from '../controller/status-report.ts';
+import type { DriftEntry } from '../history/drifts.ts';
+import { change, changing, post, usage, viewsOf, type ChangeFlags } from './change.ts';
+import { follow } from './follow.ts';
+import { nodeNamed } from './node-name.ts';
+import { paint, plural, print, printObject, printTable } from './output.ts';
+import { duration } from './option-values.ts';
+import { look } from './reading-options.ts';
+import { completed } from './remedy.ts';
+
+interface ObserveFlags extends ChangeFlags {
+  readonly all?: true;
+  readonly wait?: true;
+  readonly timeout: number;
+}
+
+export function addObserveCommand(program: Command): void {
+  changing(program.command('observe').description('look at hosts now: do they still have what was applied'))
+    .argument('[node...]')
+    .option('--all', 'all nodes, one after the other')
+    .option('--wait', 'wait for the end, and say what was found')
+    .option('--timeout <time>', 'with --wait, give up after: 90, 90s, 5m, 1h', duration, 300)
+    .addHelpText(
+      'after',
+      `
+Exit code 4 when --wait finds a host that is not as its commit has it, or one that was not looked at in time.
+
+Examples:
+  multinic observe k8s-worker-01 --wait
+  multinic observe --all`,
+    )
+    .action(async (names: string[], flags: ObserveFlags) => {
+      if ((names.length === 0) === (flags.all === undefined))
+        return usage('name nodes, or all of them with --all');
+      const nodes = await request(names, flags);
+      if (flags.wait) return waitForLooks(nodes, flags);
+      if (flags.output !== 'table') return printObject(flags.output, 'ObserveRequest', { nodes }, nodes);
+      print(
+        completed(`${plural(nodes.length, 'node')} will be observed: multinic drift shows what is found`),
+      );
+    });
+}
+
+async function request(names: readonly string[], flags: ObserveFlags): Promise<readonly string[]> {
+  let asked: readonly string[] = [];
+  await change(flags, async (api) => {
+    const views = names.length === 0 ? [] : (await viewsOf(api)()).nodes;
+    const nodes = names.map((name) => nodeNamed(views, name));
+    const body = { nodes, all: flags.all };
+    ({ nodes: asked } = await post<{ nodes: readonly string[] }>(api, flags, '/observe', body));
+  });
+  return asked;
+}
+
+/** How the observation of one host ended. */
+export interface Looked extends Pick<NodeLook, 'at' | 'result' | 'reason'> {
+  readonly node: string;
+  /** Why there is no result. */
+  readonly message?: string;
+  readonly differences?: readonly Difference[];
+}
+
+async function waitForLooks(nodes: readonly string[], flags: ObserveFlags): Promise<void> {
+  let views: ReadonlyMap<string, NodeReport> = new Map();
+  const until = performance.now() + flags.timeout * 1000;
+  const ended = await follow(
+    flags,
+    async (source) => {
+      const report = await source.status();
+      if (report.stale === true) return false;
+      views = new Map(report.nodes.flatMap((view) => (view.node === undefined ? [] : [[view.node, view]])));
+      return nodes.every((node) => !isAwaited(views.get(node)));
+    },
+    { patient: true, until, everyMs: 1000 },
+  );
+  let drifts: readonly DriftEntry[] = [];
+  if (nodes.some((node) => views.get(node)?.observation?.result === 'Drifted'))
+    await look(flags, async (source) => {
+      drifts = await source.drift(nodes.length === 1 ? nodes[0] : undefined);
+    });
+  const asked = flags.all ? nodes.filter((node) => hasHost(views.get(node))) : nodes;
+  const found = asked.map((node) => lookedOf(node, views.get(node), drifts));
+  await show(found, flags);
+  if (!ended || found.some(({ result }) => result !== 'Observed')) process.exitCode = EXIT.unsettled;
+}
+
+/** Whether there is anything to look at. All nodes have some of which only the history is kept, or that are clean. */
+export function hasHost(view: NodeReport | undefined): boolean {
+  return view !== undefined && !(view.state === 'Configured' && view.observation?.outOfReach === true);
+}
+
+function isAwaited({ observation }: Partial<NodeReport> = {}): boolean {
+  return observation?.asked === true && observation.outOfReach !== true;
+}
+
+/** @param drifts of any nodes */
+export function lookedOf(node: string, view: NodeReport | undefined, drifts: readonly DriftEntry[]): Looked {
+  const { at, result, reason, asked, outOfReach, failures = 0 } = view?.observation ?? {};
+  if (view === undefined) return { node, message: 'no CR names it, and nothing is applied there' };
+  if (outOfReach === true) {
+    const state = [view.reason ?? view.state, view.message].filter(Boolean).join(': ');
+    return { node, message: `cannot be looked at (${state})` };
+  }
+  if (asked === true) {
+    const tries = failures === 0 ? '' : `; ${plural(failures, 'observation')} found nothing out`;
+    return { node, message: `not looked at in time${tries}` };
+  }
+  const differences = drifts.find((each) => each.node === node)?.differences;
+  return {
+    node,
+    ...(at !== undefined && { at }),
+    ...(result !== undefined && { result }),
+    ...(reason !== undefined && { reason }),
+    ...(result === 'Drifted' && differences !== undefined && { differences }),
+  };
+}
+
+/** Number of hosts up to which each one has its line. */
+const FEW = 50;
+
+async function show(found: readonly Looked[], { output }: ObserveFlags): Promise<void> {
+  const names = found.map(({ node }) => node);
+  if (output !== 'table') return printObject(output, 'ObservationList', { items: found }, names);
+  const shown = (found.length <= FEW ? found : found.filter(({ result }) => result !== 'Observed')).slice(
+    0,
+    FEW,
+  );
+  if (shown.length > 0)
+    await printTable(
+      ['NODE', 'RESULT', 'WHAT'],
+      shown.map((each) => [each.node, resultOf(each), completed(whatOf(each))]),
+    );
+  if (found.length > FEW) print(summaryOf(found));
+}
+
+function resultOf({ result }: Looked): string {
+  if (result === undefined) return paint.yellow('-');
+  return result === 'Observed' ? paint.green(result) : paint.red(result);
+}
+
+export function whatOf({ node, result, reason, message, differences }: Looked): string {
+  if (message !== undefined) return message;
+  if (result === 'Unclear') return `${reason ?? 'no reason'}: a run finds out, see multinic status ${node}`;
+  if (result !== 'Drifted') return '';
+  if (differences === undefined) return `put right since: multinic log ${node}`;
+  const [first, ...more] = differences.map(describeDifference);
+  return `${first ?? 'the host differs'}${more.length === 0 ? '' : `, and ${more.length} more`}: multinic drift ${node}`;
+}
+
+/** `1200 hosts: 1198 Observed, 2 Drifted` */
+export function summaryOf(found: readonly Looked[]): string {
+  const counts = [...Map.groupBy(found, ({ result }) => result ?? 'not looked at')];
+  return `${plural(found.length, 'host')}: ${counts.map(([result, { length }]) => `${length} ${result}`).join(', ')}`;
+}
