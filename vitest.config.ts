@@ -21,7 +21,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['src/**/*.test.ts', 'test/{docs,formats,ui}/**/*.test.ts'],
-          testTimeout: 20_000,
+          // A property test of some seconds takes a minute beside many other programs.
+          testTimeout: 90_000,
           env,
           // Files share what they import: loading it again for each takes a third of the time. A test takes back what it stubs.
           isolate: false,
