@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
+import { codeBlocksOf, pageOf } from '../../scripts/docs/pages.ts';
 import type { StatusReport } from '../../src/controller/status-report.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { STORE_FOLDER, type Multinic } from '../cluster/install.ts';
@@ -209,9 +210,9 @@ describe('kubectl multinic', () => {
 });
 
 test('plain git as the docs have it: clone, log, push, and no token in the clone', async () => {
-  const docs = await readFile(join(REPOSITORY, 'docs/kubernetes.md'), 'utf8');
-  const lines = / {4}(kubectl -n multinic-system get configmap multinic-agent-ca[^]*?)\n\n/.exec(docs)![1]!;
-  const script = lines.replaceAll('    ', '').replace('&\n', '&\nF=$!; trap "kill $F" EXIT; sleep 3\n');
+  const docs = pageOf('docs/kubernetes.md', await readFile(join(REPOSITORY, 'docs/kubernetes.md'), 'utf8'));
+  const [block] = codeBlocksOf(docs).filter(({ text }) => text.includes('get configmap multinic-agent-ca'));
+  const script = block!.text.replace('&\n', '&\nF=$!; trap "kill $F" EXIT; sleep 3\n');
   const said = await sh(
     `unset GIT_SSL_CAINFO; mkdir git-docs; cd git-docs; PATH=..:$PATH; set -e; ${script.replace('worker-1', NODE)}`,
   );
