@@ -86,6 +86,7 @@ test('the spec asks for no more than it always has, and new fields for their typ
     [`${item}.addresses[]`]: { type: 'string' },
     [`${item}.gateway`]: { type: 'string' },
     [`${item}.gateway6`]: { type: 'string' },
+    [`${item}.linkOnly`]: { type: 'boolean' },
     [`${item}.routes`]: { type: 'array' },
     [`${item}.routes[]`]: { type: 'object' },
     [`${item}.routes[].to`]: { type: 'string' },

@@ -69,6 +69,12 @@ export const InterfaceConfig = z
         'true: what leaves from the addresses of the NIC leaves by the NIC, by rules and a table of its own. false: never. Left out: where the NIC needs it.',
       )
       .optional(),
+    linkOnly: z
+      .boolean()
+      .describe(
+        'true: name, MTU and up, and no address, for Multus, Open vSwitch or a bridge, which may take it into a pod. Without address, cidr and fields of routing.',
+      )
+      .optional(),
     takeover: z
       .boolean()
       .describe(

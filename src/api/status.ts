@@ -9,8 +9,8 @@ export type NodeState = (typeof NODE_STATES)[number];
 export interface InterfaceStatus {
   readonly name: string;
   readonly macAddress: string;
-  /** With its prefix. */
-  readonly address: string;
+  /** With its prefix; absent: a link-only NIC. */
+  readonly address?: string;
   readonly state: NodeState;
   readonly reason?: AnyReason;
 }

@@ -18,7 +18,7 @@ interface Known {
   readonly value: NodeAddresses;
 }
 
-type Nics = readonly Pick<WantedInterface, 'mac' | 'address'>[];
+type Nics = readonly Pick<WantedInterface, 'mac' | 'address' | 'prefix' | 'furtherAddresses'>[];
 
 export class HostAddresses {
   /** The nodes that may have an address. */

@@ -3,7 +3,7 @@
 import type { Difference } from '../api/observation.ts';
 import { readReason } from '../api/reasons/reasons.ts';
 import type { InterfaceStatus, NodeStatus } from '../api/status.ts';
-import type { Network } from '../network/interface.ts';
+import { ownCidrOf, type Network } from '../network/interface.ts';
 import { driftOf } from '../scheduler/drift.ts';
 import { runs, type NodeFacts } from '../scheduler/due.ts';
 
@@ -20,8 +20,10 @@ export function interfacesOf(
   // The first difference of a NIC stands for all.
   for (const each of driftOf(history)?.differences ?? [])
     if (each.mac !== undefined && !drifted.has(each.mac)) drifted.set(each.mac, each);
-  return network.map(({ name, mac, address, prefix }): InterfaceStatus => {
-    const nic = { name, macAddress: mac, address: `${address}/${prefix}` };
+  return network.map((each): InterfaceStatus => {
+    const { name, mac } = each;
+    const address = ownCidrOf(each);
+    const nic = { name, macAddress: mac, ...(address !== undefined && { address }) };
     const difference = drifted.get(mac);
     if (missing.has(mac)) return { ...nic, state: 'Pending', reason: 'InterfacesMissing' };
     if (leftOut.has(mac)) return { ...nic, state: 'Pending', reason: 'AddressFreed' };

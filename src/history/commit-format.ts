@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { parseOid, type Oid } from '../api/oid.ts';
 import type { ConfigRef } from '../network/node.ts';
-import type { Interface, Network, Route } from '../network/interface.ts';
+import { ownCidrOf, type Interface, type Network, type Route } from '../network/interface.ts';
 import type { Commit } from '../store/model/store-port.ts';
 
 /** The `Change:` trailer of a commit on a node's branch. */
@@ -116,7 +116,7 @@ function routeText({ to, via, metric }: Route): string {
 }
 
 export function cidr(nic: Interface): string {
-  return `${nic.address}/${nic.prefix}`;
+  return ownCidrOf(nic) ?? 'link only';
 }
 
 /** Cuts a subject to one line of a terminal; the diff has the rest. */

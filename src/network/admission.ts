@@ -215,20 +215,34 @@ function readInterface(raw: unknown, path: string, problems: Problem[]): WantedI
   const { name, macAddress, takeover, mtu = DEFAULT_MTU } = item;
   if (name !== undefined && indexOfName(name) === undefined) found.push(shapeProblem(path, 'name', written));
   const routing = readRouting(item, path, found);
-  const readable = !misshapen.has('address') && !misshapen.has('cidr');
+  const isLinkOnly = item.linkOnly === true;
+  if (isLinkOnly) refuseBesideLinkOnly(written, path, found);
+  const readable = !isLinkOnly && !misshapen.has('address') && !misshapen.has('cidr');
   const subnet = readable ? readSubnet(item, path, found) : undefined;
   problems.push(...found);
   const mac = macAddress === undefined ? undefined : parseMac(macAddress);
-  if (found.length > 0 || subnet === undefined || mac === undefined) return undefined;
+  if (found.length > 0 || (subnet === undefined && !isLinkOnly) || mac === undefined) return undefined;
   return {
     mac,
     ...subnet,
     mtu,
-    ...withoutOwn(routing, subnet),
+    ...(subnet && withoutOwn(routing, subnet)),
     ...(portId !== undefined && { portId }),
     ...(takeover === true && { takeover }),
     ...(name !== undefined && { name }),
   };
+}
+
+/** Fields that need an address of the NIC. */
+const ADDRESSED = ['address', 'cidr', 'addresses', 'gateway', 'gateway6', 'routes', 'sourceRouting'] as const;
+
+function refuseBesideLinkOnly(written: Raw, path: string, problems: Problem[]): void {
+  for (const field of ADDRESSED) {
+    const value = written[field];
+    if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
+    const message = `stands beside linkOnly: true, which is for a NIC without an address; remove ${field}, or linkOnly`;
+    problems.push({ path: `${path}.${field}`, code: 'InvalidLinkOnly', message });
+  }
 }
 
 /** A person may write the address of the port among the further ones, too. */
@@ -245,6 +259,7 @@ const SHAPES: Readonly<Partial<Record<string, readonly [code: Reason, remedy: st
   cidr: ['InvalidCidr', 'write an address or a subnet with its prefix, such as 192.168.100.10/24'],
   mtu: ['InvalidMtu', 'write an integer from 68 to 9000, or leave it out for 1500'],
   takeover: ['InvalidTakeover', 'write true or false'],
+  linkOnly: ['InvalidLinkOnly', 'write true, or leave it out'],
   addresses: ['InvalidAddress', 'write a list of addresses with prefixes, such as 192.168.100.11/24'],
   gateway: ['InvalidGateway', 'write an address such as 192.168.100.1'],
   gateway6: ['InvalidGateway', 'write an address such as 2001:db8::1'],
@@ -278,7 +293,7 @@ function readSubnet(
     return refuse(
       'cidr',
       'MissingCidr',
-      'is missing; write the address with its prefix, such as 192.168.100.10/24',
+      'is missing; write the address with its prefix, such as 192.168.100.10/24, or linkOnly: true for a NIC without an address',
     );
   }
   const cidr = parseCidr(item.cidr);
@@ -386,12 +401,10 @@ function sharedByNodes(entries: readonly AdmittedEntry[]): Problem[] {
   const firsts = new Map<string, { readonly node: number; readonly path: string }>();
   for (const { index, wanted = [] } of entries) {
     for (const [position, nic] of wanted.entries()) {
-      const further = addressesOf(nic).slice(1);
-      for (const [field, code, value] of [
-        ['macAddress', 'SharedMac', nic.mac],
-        ['address', 'SharedAddress', nic.address],
-        ...further.map((each) => ['addresses', 'SharedAddress', each] as const),
-      ] as const) {
+      const addresses = addressesOf(nic).map((each, place) => {
+        return [place === 0 ? 'address' : 'addresses', 'SharedAddress', each] as const;
+      });
+      for (const [field, code, value] of [['macAddress', 'SharedMac', nic.mac] as const, ...addresses]) {
         const path = `${pathOf(index)}.interfaces[${position}].${field}`;
         const first = firsts.get(value);
         if (first === undefined) firsts.set(value, { node: index, path });

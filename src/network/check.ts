@@ -85,10 +85,7 @@ export function checkNetwork(nics: readonly Nic[], at: (index: number, field?: F
         `${JSON.stringify(nic.name)} is no name of ours; write multinic0 to multinic9999`,
       );
     }
-    const address = parseAddress(nic.address);
-    if (address === undefined)
-      add('address', 'InvalidAddress', 'is no IP address; write one such as 192.168.1.100');
-    else checkAddress({ ...address, prefix: nic.prefix }, 'address', add);
+    const address = checkOwn(nic, add);
     checkFurther(nic, address?.family, add);
     const ipv6 = addressesOf(nic).some((text) => parseAddress(text)?.family === 6);
     checkMtu(nic.mtu, ipv6 ? 6 : address?.family, add);
@@ -105,6 +102,16 @@ function checkMac(mac: Mac, add: Add): void {
   else if ((Number.parseInt(mac.slice(0, 2), 16) & 1) === 1) {
     add('macAddress', 'MulticastMac', `${mac} is a multicast MAC, which no NIC has; ${remedy}`);
   }
+}
+
+/** @returns the own address of a NIC; undefined: the NIC has none, or the text is none */
+function checkOwn({ address: text, prefix }: Nic, add: Add): Address | undefined {
+  if (text === undefined || prefix === undefined) return undefined;
+  const address = parseAddress(text);
+  if (address === undefined)
+    add('address', 'InvalidAddress', 'is no IP address; write one such as 192.168.1.100');
+  else checkAddress({ ...address, prefix }, 'address', add);
+  return address;
 }
 
 /** Judges one address of a NIC: the one in `address` and `cidr`, or a further one. */

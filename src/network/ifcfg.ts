@@ -131,11 +131,12 @@ function read(name: string, files: Files, lenient: boolean, problems: Problem[])
   const mine = filesOf(name, files, nameOf);
   const content = mine.get(path) ?? '';
   const ini = readIni(path, content);
-  const { problems: flaws, ...said } = readComments(path, content);
+  const { problems: flaws, said, linkOnly } = readComments(path, content);
   const reading = new Reading(path, ini.keys);
   problems.push(...ini.problems, ...flaws);
   const ruled = [...ini.keys.keys()].some((key) => key.startsWith('ROUTING_RULE'));
-  const values = joinRouting(path, said, routingIn(name, readRoutes(name, mine), ruled), problems);
+  const found = routingIn(name, readRoutes(name, mine), ruled);
+  const values = { ...joinRouting(path, said, found, problems), linkOnly };
   const nic = toInterface(name, reading, values);
   problems.push(...reading.problems);
   if (nic === undefined) return undefined;
@@ -150,10 +151,11 @@ function read(name: string, files: Files, lenient: boolean, problems: Problem[])
 function toInterface(
   name: string,
   reading: Reading,
-  values: ReturnType<typeof joinRouting>,
+  { linkOnly, ...values }: ReturnType<typeof joinRouting> & { readonly linkOnly: boolean },
 ): Interface | undefined {
   const mac = reading.mac('HWADDR');
   const mtu = reading.mtu('MTU');
+  if (linkOnly) return mac === undefined || mtu === undefined ? undefined : { name, mac, mtu, ...values };
   // A file with neither lacks IPADDR, the commoner one.
   const only6 = reading.has('IPV6ADDR') && !reading.has('IPADDR');
   const address = only6 ? reading.cidr('IPV6ADDR') : readIPv4(reading, '');

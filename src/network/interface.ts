@@ -10,8 +10,10 @@ export interface Interface {
   /** `multinic0`… */
   readonly name: string;
   readonly mac: Mac;
-  readonly address: string;
-  readonly prefix: number;
+  /** Absent: a link-only NIC, which has its name, its MTU and no address, for other software to use. */
+  readonly address?: string;
+  /** Absent together with `address`. */
+  readonly prefix?: number;
   readonly mtu: number;
   /** ID of the OpenStack port. The file has the ID as a comment; the ID identifies nothing. */
   readonly portId?: string;
@@ -55,14 +57,26 @@ export interface WantedInterface extends Omit<Interface, Found> {
   readonly sourceRouting?: boolean;
 }
 
-/** All addresses of a NIC, without prefixes. */
-export function addressesOf(nic: Pick<Interface, 'address' | 'furtherAddresses'>): readonly string[] {
-  return [nic.address, ...(nic.furtherAddresses ?? []).map((text) => text.slice(0, text.indexOf('/')))];
+type Addressed = Pick<Interface, 'address' | 'prefix' | 'furtherAddresses'>;
+
+/** Whether a NIC is there for other software to use, without an address of the node. */
+export function isLinkOnly({ address }: Pick<Interface, 'address'>): boolean {
+  return address === undefined;
 }
 
-/** All addresses of a NIC, with prefixes; `address` is the first. */
-export function cidrsOf(nic: Pick<Interface, 'address' | 'prefix' | 'furtherAddresses'>): readonly string[] {
-  return [`${nic.address}/${nic.prefix}`, ...(nic.furtherAddresses ?? [])];
+/** `address` with its prefix; undefined: a link-only NIC. */
+export function ownCidrOf({ address, prefix }: Omit<Addressed, 'furtherAddresses'>): string | undefined {
+  return address === undefined ? undefined : `${address}/${prefix}`;
+}
+
+/** All addresses of a NIC, without prefixes. */
+export function addressesOf(nic: Addressed): readonly string[] {
+  return cidrsOf(nic).map((text) => text.slice(0, text.indexOf('/')));
+}
+
+/** All addresses of a NIC, with prefixes; `address` is the first. A link-only NIC has none. */
+export function cidrsOf(nic: Addressed): readonly string[] {
+  return [ownCidrOf(nic) ?? [], nic.furtherAddresses ?? []].flat();
 }
 
 /** The order of `routes`: by code units, which is the same everywhere. */
@@ -147,8 +161,7 @@ export function sameInterface(a: Interface, b: Interface, level: Level): boolean
 function wordsOf(nic: WantedInterface): string {
   const routes = nic.routes?.map(({ to, via, metric }) => [to, via, metric ?? null]);
   return JSON.stringify([
-    nic.address,
-    nic.prefix,
+    ownCidrOf(nic) ?? null,
     nic.mtu,
     nic.takeover ?? null,
     nic.furtherAddresses ?? null,

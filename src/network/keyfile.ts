@@ -156,12 +156,12 @@ function read(name: string, files: Files, lenient: boolean, problems: Problem[])
     return undefined;
   }
   const ini = readIni(path, content);
-  const { problems: flaws, ...said } = readComments(path, content);
+  const { problems: flaws, said, linkOnly } = readComments(path, content);
   const reading = new Reading(path, ini.keys);
   const linkIni = readIni(pathOfLink, linkContent);
   const linkReading = new Reading(pathOfLink, linkIni.keys);
   problems.push(...ini.problems, ...flaws, ...linkIni.problems);
-  const values = joinRouting(path, said, readRouting(name, ini.keys), problems);
+  const values = { ...joinRouting(path, said, readRouting(name, ini.keys), problems), linkOnly };
   const nic = toInterface(name, reading, values);
   const linkMac = linkReading.mac('Match.MACAddress');
   problems.push(...reading.problems, ...linkReading.problems);
@@ -184,17 +184,19 @@ function read(name: string, files: Files, lenient: boolean, problems: Problem[])
 function toInterface(
   name: string,
   reading: Reading,
-  values: ReturnType<typeof joinRouting>,
+  { linkOnly, ...values }: ReturnType<typeof joinRouting> & { readonly linkOnly: boolean },
 ): Interface | undefined {
   const mac = reading.mac('ethernet.mac-address');
   const mtu = reading.mtu('ethernet.mtu');
   const first = reading.keys.has('ipv4.address1') ? 'ipv4' : 'ipv6';
+  if (mac === undefined || mtu === undefined) return undefined;
+  if (linkOnly) return { name, mac, mtu, ...values };
   const address = reading.cidr(`${first}.address1`);
   const further = [
     ...reading.cidrs((index) => `${first}.address${index + 2}`),
     ...(first === 'ipv4' ? reading.cidrs((index) => `ipv6.address${index + 1}`) : []),
   ].sort();
-  if (mac === undefined || mtu === undefined || address === undefined) return undefined;
+  if (address === undefined) return undefined;
   return {
     name,
     mac,

@@ -6,12 +6,12 @@ import type { Mac } from './mac.ts';
 
 interface Addressed {
   readonly mac: Mac;
-  readonly address: string;
+  readonly address?: string;
 }
 
 /** The problem of an interface whose address is link-local. */
 export function linkLocalProblem({ address }: Pick<Addressed, 'address'>, path: string): Problem | undefined {
-  const parsed = parseAddress(address);
+  const parsed = address === undefined ? undefined : parseAddress(address);
   if (parsed === undefined || !isLinkLocal(parsed)) return undefined;
   const message = `${address} is a link-local address, which every network has; write the address of the port`;
   return { path, code: 'LinkLocalAddress', message };

@@ -62,7 +62,8 @@ const FURTHER = '        # further address';
  */
 function text(nic: Interface): string {
   const linkLocal = addressesOf(nic).some((address) => address.includes(':')) ? '[ipv6]' : '[]';
-  const addresses = cidrsOf(nic).map((cidr) => `        - "${cidr}"\n`);
+  const list = cidrsOf(nic).map((cidr) => `        - "${cidr}"\n`);
+  const addresses = list.length === 0 ? '' : `      addresses:\n${list.join(`${FURTHER}\n`)}`;
   return `${HEADER}
 ${comments(nic)}network:
   version: 2
@@ -73,8 +74,7 @@ ${comments(nic)}network:
       dhcp4: false
       set-name: ${nic.name}
       dhcp6: false
-      addresses:
-${addresses.join(`${FURTHER}\n`)}      accept-ra: false
+${addresses}      accept-ra: false
       link-local: ${linkLocal}
       optional: true
       mtu: ${nic.mtu}
@@ -84,17 +84,17 @@ ${addresses.join(`${FURTHER}\n`)}      accept-ra: false
 function read(name: string, files: Files, lenient: boolean, problems: Problem[]): Interface | undefined {
   const path = pathOf(name);
   const mine = filesOf(name, files, nameOf);
-  const { problems: flaws, ...said } = readComments(path, mine.get(path) ?? '');
+  const { problems: flaws, said, linkOnly } = readComments(path, mine.get(path) ?? '');
   problems.push(...flaws);
   const [dropInFile] = [...mine].filter(([file]) => nameOfDropIn(file) !== undefined);
   const found = dropInFile === undefined ? {} : readDropIn(name, dropInFile[1], dropInFile[0], problems);
-  const values = joinRouting(path, said, found, problems);
+  const values = { ...joinRouting(path, said, found, problems), linkOnly };
   const nic = readMain(name, mine.get(path) ?? '', lenient, values, problems);
   if (nic !== undefined) problems.push(...compareFiles(mine, render(nic), new Set([path])));
   return nic;
 }
 
-type Values = ReturnType<typeof joinRouting>;
+type Values = ReturnType<typeof joinRouting> & { readonly linkOnly: boolean };
 
 function readMain(
   name: string,
@@ -123,7 +123,12 @@ function readMain(
   return nic;
 }
 
-function toInterface(name: string, id: string, reading: Reading, values: Values): Interface | undefined {
+function toInterface(
+  name: string,
+  id: string,
+  reading: Reading,
+  { linkOnly, ...values }: Values,
+): Interface | undefined {
   if (id !== name && !isNetplanId(id)) {
     const path = `${reading.path}: network.ethernets.${id}`;
     const message = `is neither ${name} nor an ID that another file may have; write ${name}`;
@@ -131,16 +136,14 @@ function toInterface(name: string, id: string, reading: Reading, values: Values)
   }
   const key = `network.ethernets.${id}.`;
   const mac = reading.mac(`${key}match.macaddress`);
-  const cidr = reading.cidr(`${key}addresses[0]`);
-  const further = reading.cidrs((index) => `${key}addresses[${index + 1}]`);
+  const cidr = linkOnly ? undefined : reading.cidr(`${key}addresses[0]`);
+  const further = linkOnly ? [] : reading.cidrs((index) => `${key}addresses[${index + 1}]`);
   const mtu = reading.mtu(`${key}mtu`);
-  if (mac === undefined || cidr === undefined || mtu === undefined || reading.problems.length > 0)
-    return undefined;
+  if (mac === undefined || mtu === undefined || reading.problems.length > 0) return undefined;
   return {
     name,
     mac,
-    address: cidr.text,
-    prefix: cidr.prefix,
+    ...(cidr && { address: cidr.text, prefix: cidr.prefix }),
     mtu,
     ...(further.length > 0 && { furtherAddresses: further }),
     ...values,

@@ -1,27 +1,36 @@
-// networkd's drop-in for a NIC with routing, beside the file that netplan makes of ours: netplan has no key for a rule
-// that takes no default route, nor for the metric of a connected route.
+// networkd's drop-in for a NIC with routing and for a link-only NIC, beside the file that netplan makes of ours: netplan
+// has no key for a rule that takes no default route, for the metric of a connected route, nor for a NIC that stays in
+// another program's bridge.
 
 import type { Problem } from '../api/errors.ts';
-import { cidrsOf, indexOfName, type Interface } from './interface.ts';
+import { cidrsOf, indexOfName, isLinkOnly, type Interface } from './interface.ts';
 import { DEFAULTS, routingIn, type FoundRouting } from './found-routing.ts';
 import { connectedInMain, MAIN_TABLE, routingOf, type Rule, type TableRoute } from './source-routing.ts';
 import type { Files } from './renderer.ts';
 import { HEADER } from './vocabulary.ts';
 
-const FILE = /^etc\/systemd\/network\/10-netplan-([^/]+)\.network\.d\/(multinic[0-9]+)-routing\.conf$/;
+const FILE =
+  /^etc\/systemd\/network\/10-netplan-([^/]+)\.network\.d\/(multinic[0-9]+)-(?:routing|link)\.conf$/;
 
-/** The NIC that a path has the routing of. */
+/** The NIC that a path is a drop-in of. */
 export function nameOfDropIn(path: string): string | undefined {
   const name = FILE.exec(path)?.[2];
   return name !== undefined && indexOfName(name) !== undefined ? name : undefined;
 }
 
-function dropInPath({ name, netplanId }: Pick<Interface, 'name' | 'netplanId'>): string {
-  return `etc/systemd/network/10-netplan-${netplanId ?? name}.network.d/${name}-routing.conf`;
+function dropInPath(
+  { name, netplanId }: Pick<Interface, 'name' | 'netplanId'>,
+  what: 'routing' | 'link',
+): string {
+  return `etc/systemd/network/10-netplan-${netplanId ?? name}.network.d/${name}-${what}.conf`;
 }
 
-/** Empty: the NIC has neither rules nor routes. */
+/** networkd 251 and later leave the NIC in a bridge, a bond or Open vSwitch that others put it into. */
+const KEEP_MASTER = section('Network', [['KeepMaster', 'yes']]);
+
+/** Empty: the NIC has addresses, and neither rules nor routes. */
 export function dropIn(nic: Interface): Files {
+  if (isLinkOnly(nic)) return new Map([[dropInPath(nic, 'link'), `${HEADER}\n${KEEP_MASTER}`]]);
   const { rules, routes } = routingOf(nic);
   if (rules.length === 0 && routes.length === 0) return new Map();
   const sections = [
@@ -29,7 +38,7 @@ export function dropIn(nic: Interface): Files {
     ...[...connectedInMain(nic), ...routes].map(routeSection),
     ...rules.map(ruleSection),
   ];
-  return new Map([[dropInPath(nic), `${HEADER}\n${sections.join('')}`]]);
+  return new Map([[dropInPath(nic, 'routing'), `${HEADER}\n${sections.join('')}`]]);
 }
 
 /**

@@ -6,7 +6,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { InvalidInputError } from '../api/errors.ts';
 import { admitConfig } from './admission.ts';
-import { indexOfName, satisfies, type Network, type WantedInterface } from './interface.ts';
+import { indexOfName, isLinkOnly, satisfies, type Network, type WantedInterface } from './interface.ts';
 import { assignNames } from './nic-names.ts';
 import type { NodeIdentity } from './node.ts';
 import type { Files, Renderer } from './renderer.ts';
@@ -83,7 +83,7 @@ const tame = fc
     fc.record(
       {
         macAddress: fc.constantFrom(...MACS),
-        host: fc.oneof(host, routed),
+        host: fc.oneof(host, routed, fc.constant({ linkOnly: true as const, mtu: 68 })),
         name: index.map((n) => `multinic${n}`),
         portId: ports,
         takeover: fc.constant(true as const),
@@ -124,6 +124,7 @@ const wildNic = fc.record(
       maxLength: 2,
     }),
     sourceRouting: fc.oneof(fc.boolean(), text),
+    linkOnly: fc.oneof(fc.boolean(), text),
     mtu: fc.oneof(fc.integer({ min: 60, max: 9010 }), fc.double()),
     name: fc.oneof(
       index.map((n) => `multinic${n}`),
@@ -159,7 +160,8 @@ function admitted(raw: unknown): (readonly WantedInterface[])[] {
 }
 
 /** Some of the NICs whose CR says nothing. */
-const auto = ({ mac }: WantedInterface): boolean => Number.parseInt(mac.slice(-1), 16) % 2 === 0;
+const auto = (nic: WantedInterface): boolean =>
+  !isLinkOnly(nic) && Number.parseInt(nic.mac.slice(-1), 16) % 2 === 0;
 
 /** undefined: refused. */
 function parsed(renderer: Renderer, files: Files): Network | undefined {

@@ -3,7 +3,7 @@
 
 import type { Problem } from '../api/errors.ts';
 import { parseAddress } from './address.ts';
-import type { Interface } from './interface.ts';
+import { isLinkOnly, type Interface } from './interface.ts';
 import { isPlainText } from './text.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
 
@@ -15,6 +15,7 @@ export const HEADER =
 
 const PORT = '# OpenStack port: ';
 const TAKEOVER = '# Takeover: ';
+const LINK_ONLY = '# Link only: ';
 const SOURCE_ROUTING = '# Source routing: ';
 const GATEWAYS = [
   ['gateway', '# Gateway without source routing: '],
@@ -31,11 +32,12 @@ export type Commented = Pick<
  * Comment lines for the values that no OS has a key for, and for gateways while source routing is off: then nothing of
  * the OS may have them. Empty without such values.
  */
-export function comments(nic: Commented & Pick<Interface, 'sourceRouting'>): string {
+export function comments(nic: Commented & Pick<Interface, 'sourceRouting' | 'address'>): string {
   const { portId, takeover, statedSourceRouting: stated } = nic;
   const lines = [
     portId !== undefined && `${PORT}${portId}`,
     takeover === true && `${TAKEOVER}true`,
+    isLinkOnly(nic) && `${LINK_ONLY}true`,
     stated !== undefined && `${SOURCE_ROUTING}${stated ? 'on' : 'off'}`,
     ...GATEWAYS.map(
       ([field, start]) => nic.sourceRouting !== true && nic[field] !== undefined && `${start}${nic[field]}`,
@@ -53,7 +55,10 @@ function isCanonical(address: string): boolean {
 }
 
 /** Reads the values that a file holds as comments. */
-export function readComments(path: string, text: string): Commented & { problems: Problem[] } {
+export function readComments(
+  path: string,
+  text: string,
+): { said: Commented; linkOnly: boolean; problems: Problem[] } {
   const problems: Problem[] = [];
   const read = (
     start: string,
@@ -72,16 +77,20 @@ export function readComments(path: string, text: string): Commented & { problems
   };
   const portId = read(PORT, 'InvalidPortId', isPlainText, 'plain text');
   const takeover = read(TAKEOVER, 'InvalidTakeover', (value) => value === 'true', '"true"');
+  const linkOnly = read(LINK_ONLY, 'InvalidLinkOnly', (value) => value === 'true', '"true"') !== undefined;
   const stated = read(SOURCE_ROUTING, 'InvalidSourceRouting', isOnOrOff, '"on" or "off"');
   const gateways = GATEWAYS.flatMap(([field, start]) => {
     const value = read(start, 'InvalidGateway', isCanonical, 'address');
     return value === undefined ? [] : [[field, value] as const];
   });
   return {
-    ...(portId !== undefined && { portId }),
-    ...(takeover !== undefined && { takeover: true }),
-    ...(stated !== undefined && { statedSourceRouting: stated === 'on' }),
-    ...Object.fromEntries(gateways),
+    said: {
+      ...(portId !== undefined && { portId }),
+      ...(takeover !== undefined && { takeover: true }),
+      ...(stated !== undefined && { statedSourceRouting: stated === 'on' }),
+      ...Object.fromEntries(gateways),
+    },
+    linkOnly,
     problems,
   };
 }
@@ -111,7 +120,7 @@ export function compareKeys(
       problems.push({
         path: `${path}: ${key}`,
         code: 'ForeignValue',
-        message: `is ${JSON.stringify(value)}; write ${ours}`,
+        message: `is ${shown(value)}; write ${ours}`,
       });
     }
   }
@@ -123,6 +132,13 @@ export function compareKeys(
   return problems;
 }
 
+/** A value of a file as messages show it; a file of somebody else may have values of thousands of characters. */
+export function shown(value: string): string {
+  return JSON.stringify(value.length > MAX_SHOWN ? `${value.slice(0, MAX_SHOWN)}…` : value);
+}
+
+const MAX_SHOWN = 80;
+
 /** Finds the first line that differs from the renderer's; comments and blank lines do not count. */
 export function compareLines(path: string, actual: string, expected: string): Problem[] {
   const [found, ours] = [actual, expected].map(linesOf) as [string[], string[]];
@@ -132,8 +148,8 @@ export function compareLines(path: string, actual: string, expected: string): Pr
   if (at === undefined) return [];
   const message =
     ours[at] === undefined
-      ? `has ${JSON.stringify(found[at])}, which the other lines do not need; remove it`
-      : `has ${found[at] === undefined ? 'no line' : JSON.stringify(found[at].slice(0, 80))} where "${ours[at]}" belongs; write it, or change the gateway, the routes and the addresses everywhere alike`;
+      ? `has ${shown(found[at] ?? '')}, which the other lines do not need; remove it`
+      : `has ${found[at] === undefined ? 'no line' : shown(found[at])} where "${ours[at]}" belongs; write it, or change the gateway, the routes and the addresses everywhere alike`;
   return [{ path, code: 'RoutingMismatch', message }];
 }
 

@@ -36,7 +36,8 @@ const ROUTED: Interface = {
   statedSourceRouting: true,
 };
 const OFF: Interface = { ...NIC6, name: 'multinic3', gateway6: 'fd00::1' };
-const NICS = [NIC, NIC6, ROUTED, OFF];
+const LINK_ONLY: Interface = { name: 'multinic4', mac: MAC, mtu: 1500 };
+const NICS = [NIC, NIC6, ROUTED, OFF, LINK_ONLY];
 
 /** Each renderer's files, with each line that stands in them: `PATH:NUMBER LINE`. */
 export function renderedFiles(): string[] {

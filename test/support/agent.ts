@@ -41,7 +41,10 @@ export function identity(kind: RendererKind, name = NODE): NodeIdentity {
 }
 
 /** The NIC of this index: MAC …:0<index>, address 192.168.<100 + index>.10. */
-export function nic(index: number, changes: Partial<Interface> = {}): Interface {
+export function nic(
+  index: number,
+  changes: Partial<Interface> = {},
+): Interface & { readonly address: string; readonly prefix: number } {
   return {
     name: `multinic${index}`,
     mac: mac(`02:00:00:00:01:${String(index).padStart(2, '0')}`),
@@ -50,6 +53,12 @@ export function nic(index: number, changes: Partial<Interface> = {}): Interface 
     mtu: 1500,
     ...changes,
   };
+}
+
+/** The NIC of this index without an address. */
+export function linkOnly(index: number, changes: Partial<Interface> = {}): Interface {
+  const { address: _, prefix: __, ...rest } = nic(index, changes);
+  return rest;
 }
 
 /** A machine with eth0 and, still unconfigured, ens5 (the NIC of index 0) and so on. */

@@ -46,7 +46,8 @@ const appliedSchema = z.strictObject({
     z.string(),
     z.strictObject({
       name: z.string(),
-      address: z.string(),
+      /** Absent: a link-only NIC. */
+      address: z.string().exactOptional(),
       /** Addresses beside `address`. */
       furtherAddresses: z.array(z.string()).readonly().exactOptional(),
       /**
@@ -126,7 +127,7 @@ const pendingSchema = z.strictObject({
 export type Pending = z.infer<typeof pendingSchema>;
 
 /**
- * Version 2 has routing and several addresses of a NIC. A host without any keeps version 1, which earlier versions of the agent read.
+ * Version 2 has routing, several addresses of a NIC, and NICs without an address. A host without any keeps version 1, which earlier versions of the agent read.
  */
 export const recordSchema = z.strictObject({
   version: z.literal([1, 2]),
@@ -204,8 +205,11 @@ function versionOf(applied: Applied | null, pending: Pending | null): 1 | 2 {
   const links = [...(pending?.links.before ?? []), ...(pending?.links.after ?? [])];
   const isRouted =
     nics.some(
-      ({ routing: own, furtherAddresses, lingering }) =>
-        own !== undefined || furtherAddresses !== undefined || lingering?.routing !== undefined,
+      ({ address, routing: own, furtherAddresses, lingering }) =>
+        address === undefined ||
+        own !== undefined ||
+        furtherAddresses !== undefined ||
+        lingering?.routing !== undefined,
     ) || links.some(({ routing: own }) => own !== undefined);
   return isRouted ? 2 : 1;
 }

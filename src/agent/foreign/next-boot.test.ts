@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { nic } from '../../../test/support/agent.ts';
+import { linkOnly, nic } from '../../../test/support/agent.ts';
 import type { Interface } from '../../network/interface.ts';
 import type { RendererKind } from '../../network/node.ts';
 import { rendererOf } from '../../network/renderers.ts';
@@ -61,6 +61,16 @@ test('ours, where nobody else has anything to say', () => {
     },
   });
   expect(refusal('keyfile', KEYFILE)).not.toThrow();
+});
+
+test('netplan: a link-only NIC gets no address, and stays in the bridge of another program', () => {
+  const DROP_IN = 'etc/systemd/network/10-netplan-multinic0.network.d/multinic0-link.conf';
+  const bare = { ...NETPLAN, [NETWORK]: NETPLAN[NETWORK].replace('Address=192.168.100.10/24\n', '') };
+  const ours = { ...bare, [DROP_IN]: '[Network]\nKeepMaster=yes\n' };
+  expect(() => refuseOverridden([linkOnly(0)], [boot(ours)], 'netplan')).not.toThrow();
+  expect(() => refuseOverridden([linkOnly(0)], [boot(NETPLAN)], 'netplan')).toThrow(
+    'which is to be multinic0 without an address, gets 192.168.100.10/24 by run/systemd/network',
+  );
 });
 
 describe('netplan: somebody else’s file that wins', () => {

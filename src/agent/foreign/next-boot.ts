@@ -1,7 +1,7 @@
 // Finds the file that gives a NIC its name at the next boot, and the file that gives its addresses. udev, networkd and
 // NetworkManager choose by file name across all of their folders, or by priority.
 import { MultinicError } from '../../api/errors.ts';
-import { cidrsOf, type Interface, type Network } from '../../network/interface.ts';
+import { cidrsOf, isLinkOnly, ownCidrOf, type Interface, type Network } from '../../network/interface.ts';
 import { routingOf } from '../../network/source-routing.ts';
 import type { RendererKind } from '../../network/node.ts';
 import { rendererOf } from '../../network/renderers.ts';
@@ -119,7 +119,8 @@ function refuseNetwork(nic: Interface, choice: BootChoice | undefined): void {
       { data: { mac: nic.mac, effect: 'gets nothing from systemd-networkd' } },
     );
   }
-  if (cidrsOf(nic).some((address) => !choice.gives.includes(address))) {
+  const isOther = isLinkOnly(nic) && choice.gives.length > 0;
+  if (isOther || cidrsOf(nic).some((address) => !choice.gives.includes(address))) {
     throw loses(nic, choice, `gets ${choice.gives.join(', ') || 'no address'}`);
   }
   const [unruled] = routingOf(nic).rules.filter(({ from }) => choice.rules?.includes(from) !== true);
@@ -154,7 +155,7 @@ function loses(nic: Interface, choice: BootChoice | undefined, what: string): Mu
     : '; take that NIC out of the file, or remove it';
   return new MultinicError(
     'NotAtNextBoot',
-    `at the next boot ${nic.mac}, which is to be ${nic.name} ${nic.address}/${nic.prefix}, ${what}${by}${remedy}, then run \`multinic retry\``,
+    `at the next boot ${nic.mac}, which is to be ${nic.name} ${ownCidrOf(nic) ?? 'without an address'}, ${what}${by}${remedy}, then run \`multinic retry\``,
     { data: { mac: nic.mac, effect: what, ...(choice && { file: choice.file }) } },
   );
 }
@@ -238,6 +239,7 @@ const OF_A_NETWORK: Expected = {
   'Network.ConfigureWithoutCarrier': undefined,
   'Network.IgnoreCarrierLoss': undefined,
   'Network.KeepConfiguration': undefined,
+  'Network.KeepMaster': undefined,
   'Network.LLDP': undefined,
   'Network.EmitLLDP': undefined,
   'Network.LLMNR': undefined,

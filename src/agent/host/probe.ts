@@ -2,8 +2,8 @@
 // change proves nothing.
 import { connect } from 'node:net';
 import { MultinicError } from '../../api/errors.ts';
-import { contains, parseAddress } from '../../network/address.ts';
-import type { Network } from '../../network/interface.ts';
+import { contains, parseAddress, parseCidr } from '../../network/address.ts';
+import { ownCidrOf, type Network } from '../../network/interface.ts';
 import type { Mac } from '../../network/mac.ts';
 import { parseProbeTarget, type ProbeTarget } from '../../api/probe-target.ts';
 
@@ -31,11 +31,10 @@ export function probesOf(texts: readonly string[], network: Network): Probe[] {
   return texts.flatMap((text) => {
     const { host, port } = parseTarget(text);
     return network.flatMap((nic) => {
-      const subnet = parseAddress(nic.address);
+      const subnet = parseCidr(ownCidrOf(nic) ?? '');
       const target = parseAddress(host);
-      if (subnet === undefined || target === undefined) return [];
-      if (!contains({ ...subnet, prefix: nic.prefix }, target)) return [];
-      return [{ mac: nic.mac, from: nic.address, host: target.text, ...(port !== undefined && { port }) }];
+      if (subnet === undefined || target === undefined || !contains(subnet, target)) return [];
+      return [{ mac: nic.mac, from: subnet.text, host: target.text, ...(port !== undefined && { port }) }];
     });
   });
 }

@@ -2,7 +2,7 @@
 // of a run, or a foreign file that counts at the next boot.
 import { createHash } from 'node:crypto';
 import { DIFFERENCE_TEXT_MAX, type Difference } from '../../api/observation.ts';
-import { cidrsOf, type Interface } from '../../network/interface.ts';
+import { cidrsOf, ownCidrOf, type Interface } from '../../network/interface.ts';
 import type { Mac } from '../../network/mac.ts';
 import { sha256, type Applied } from '../files/host-record.ts';
 import { nameIn, RENDERERS, type ManagedNic } from '../files/managed-files.ts';
@@ -147,7 +147,7 @@ function changeOf(
 const VALUES = ['name', 'mac', 'address', 'mtu', 'netplanId'] as const;
 
 function textOf(nic: Interface, key: (typeof VALUES)[number]): string {
-  return key === 'address' ? `${nic.address}/${nic.prefix}` : String(nic[key] ?? 'none');
+  return key === 'address' ? (ownCidrOf(nic) ?? 'none') : String(nic[key] ?? 'none');
 }
 
 /** The first line that differs, after the lines that both texts begin with and before those that both end with. */

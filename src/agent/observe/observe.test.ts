@@ -18,6 +18,7 @@ import {
   Folder,
   hostFiles,
   identity,
+  linkOnly,
   machine,
   makeRoot,
   nic,
@@ -241,6 +242,26 @@ describe('a host as its commit has it', () => {
     const { differences, warnings } = await look();
     expect(differences.map(describeDifference)).toEqual([`${FILES.netplan[1]} is missing`]);
     expect(warnings).toEqual(['NicLeft']);
+  });
+
+  test('is Observed while a pod or a bridge has a link-only NIC, whatever else is changed there', async () => {
+    const network = [linkOnly(0), nic(1)];
+    await configure('netplan', network);
+    editLink(0, (link) => Object.assign(link, { mtu: 1400 }));
+    const { differences } = await look({ network });
+    expect(differences).toMatchObject([{ kind: 'MtuChanged', mac: nic(0).mac }]);
+    editLink(0, (link) => Object.assign(link, { master: 'br0' }));
+    const taken = await look({ network });
+    expect(taken).toMatchObject({ result: 'Observed' });
+    expect(taken).not.toHaveProperty('warnings');
+    editLink(0, (link) => delete link['master']);
+    standOn('multinic0', 'net1');
+    expect(await look({ network })).toMatchObject({ result: 'Observed' });
+    editHost((host) => host.links.splice(1, 1));
+    expect(await look({ network })).toMatchObject({ result: 'Observed', differences: [] });
+    rmSync(join(path, FILE));
+    const lost = await look({ network });
+    expect(lost.differences.map(describeDifference)).toEqual([`${FILE} is missing`]);
   });
 
   test('has drifted where its NIC is one that other software stands on, which no run mends', async () => {

@@ -17,7 +17,7 @@ import { hostFiles } from '../plan/host-files.ts';
 import { isNewMachine } from '../plan/new-machine.ts';
 import { bootNics, compare, type Desired, type Plan, type Situation } from '../plan/plan.ts';
 import { readSituation } from '../plan/situation.ts';
-import { leave } from '../plan/used-nics.ts';
+import { leave, unexpected } from '../plan/used-nics.ts';
 import { deadManSeconds } from '../run/deadline.ts';
 import {
   adopt,
@@ -232,7 +232,7 @@ async function report(
   found: readonly FoundDifference[],
   { root, log }: Observer,
 ): Promise<Finding> {
-  const { left } = plan;
+  const left = unexpected(plan.left);
   const lingering = task.mode === 'full' ? [] : plan.lingering;
   if (left.length > 0) log.warn({ left }, describeLeft(left));
   if (lingering.length > 0) log.warn({ lingering }, describeLingering(lingering));

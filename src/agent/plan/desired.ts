@@ -88,7 +88,9 @@ export function expectNoNewLinkLocal(
   managed: readonly ManagedNic[],
 ): Network {
   const given = [
-    ...entriesByMac(applied?.nics ?? {}).map(([mac, { address }]) => ({ mac, address: ipOf(address) })),
+    ...entriesByMac(applied?.nics ?? {}).flatMap(([mac, { address }]) =>
+      address === undefined ? [] : [{ mac, address: ipOf(address) }],
+    ),
     ...managed.flatMap(({ nic }) => nic ?? []),
   ];
   const { stored, added } = partLinkLocals(network, given);

@@ -1,4 +1,4 @@
-import { indexOfName, type Interface } from '../../network/interface.ts';
+import { indexOfName, ownCidrOf, type Interface } from '../../network/interface.ts';
 import type { HostState, Link, NamedNic } from '../host/machine.ts';
 import { nicOf } from '../host/links.ts';
 import { wantedRouting, type LinkRouting } from '../host/routing.ts';
@@ -31,6 +31,7 @@ export function nextRecord(
       plan.present.map((nic) => {
         const link = nicOf(before.links, nic.mac);
         const known = old?.nics[nic.mac];
+        const own = ownCidrOf(nic);
         const lingering = plan.lingering.find(({ mac }) => mac === nic.mac);
         const origin =
           known?.origin ??
@@ -41,7 +42,7 @@ export function nextRecord(
           nic.mac,
           {
             name: nameOf(nic, plan, link, known?.name),
-            address: `${nic.address}/${nic.prefix}`,
+            ...(own !== undefined && { address: own }),
             ...(nic.furtherAddresses && { furtherAddresses: nic.furtherAddresses }),
             ...(lingering && {
               lingering: {

@@ -9,7 +9,7 @@ import {
   width,
   type Cidr,
 } from '../../network/address.ts';
-import { cidrsOf, type Interface } from '../../network/interface.ts';
+import { cidrsOf, ownCidrOf, type Interface } from '../../network/interface.ts';
 import type { Mac } from '../../network/mac.ts';
 import { metricOf } from '../files/route-metric.ts';
 import type { HostState } from '../host/machine.ts';
@@ -91,14 +91,14 @@ function eachAddress(nic: Interface): Interface[] {
 }
 
 /** undefined: the kernel makes no connected route of a single address. */
-function subnetOf({ address, prefix }: Interface): Cidr | undefined {
-  const cidr = parseCidr(`${address}/${prefix}`);
+function subnetOf(nic: Interface): Cidr | undefined {
+  const cidr = parseCidr(ownCidrOf(nic) ?? '');
   return cidr === undefined || cidr.prefix === width(cidr) ? undefined : cidr;
 }
 
 /** Whether a NIC has its address already. Its connected route then exists, and takes no further packets. */
-export function isThere({ mac, address, prefix }: Interface, { links }: HostState): boolean {
-  return nicOf(links, mac)?.addresses.includes(`${address}/${prefix}`) === true;
+export function isThere(nic: Interface, { links }: HostState): boolean {
+  return nicOf(links, nic.mac)?.addresses.includes(ownCidrOf(nic) ?? '') === true;
 }
 
 function foreignSubnets(

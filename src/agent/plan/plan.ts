@@ -2,7 +2,15 @@ import { MultinicError } from '../../api/errors.ts';
 import type { AgentJob } from '../../api/job.ts';
 import type { Oid } from '../../api/oid.ts';
 import { parseCidr, width } from '../../network/address.ts';
-import { addressesOf, cidrsOf, indexOfName, type Interface, type Network } from '../../network/interface.ts';
+import {
+  addressesOf,
+  cidrsOf,
+  indexOfName,
+  isLinkOnly,
+  ownCidrOf,
+  type Interface,
+  type Network,
+} from '../../network/interface.ts';
 import { byNetworkManager, type RendererKind } from '../../network/node.ts';
 import type { Files } from '../../network/renderer.ts';
 import { rendererOf } from '../../network/renderers.ts';
@@ -72,7 +80,7 @@ export interface Plan {
   readonly orphans: readonly Orphan[];
   /** MACs of NICs that are in the commit and not on the machine. */
   readonly missing: readonly string[];
-  /** The commit's NICs that are on the machine. */
+  /** The commit's NICs that are on the machine, among them link-only NICs that a pod has. */
   readonly present: Network;
   /** Links that may have to change, with the state that each is to have. */
   readonly targets: readonly LinkTarget[];
@@ -113,7 +121,7 @@ export function decide(situation: Situation): Decision {
   const found = multinicLinks(host.links);
   if ((applied?.commit ?? null) !== expectedRecord && !isNewMachine(situation)) {
     const namesAgree =
-      !situation.links || plan.present.every((nic) => nicOf(host.links, nic.mac)?.name === nic.name);
+      !situation.links || plan.present.every((nic) => (nicOf(host.links, nic.mac) ?? nic).name === nic.name);
     if (plan.files.length > 0 || !namesAgree) return { kind: 'diverged', found };
   }
   if (isMisnamed(situation, plan)) return { kind: 'adopt', found };
@@ -142,12 +150,22 @@ function isMisnamed({ host, applied }: Situation, { present }: Plan): boolean {
   });
 }
 
+/**
+ * Whether a link-only NIC that the agent has configured is in another network namespace by now. Multus gives such NICs
+ * to pods.
+ */
+function isElsewhere({ host, applied }: Situation, nic: Interface): boolean {
+  const isKnown = applied?.nics[nic.mac] !== undefined;
+  return isLinkOnly(nic) && isKnown && nicOf(host.links, nic.mac) === undefined;
+}
+
 /** @throws MultinicError `DuplicateMac` */
 function makePlan(situation: Situation): Plan {
   const { desired, host, managed } = situation;
   refuseDuplicates(desired.network, host);
   const renderer = rendererOf(desired.kind);
-  const present = desired.network.filter((nic) => nicOf(host.links, nic.mac) !== undefined);
+  const here = desired.network.filter((nic) => nicOf(host.links, nic.mac) !== undefined);
+  const present = desired.network.filter((nic) => here.includes(nic) || isElsewhere(situation, nic));
   const missing = desired.network.filter((nic) => !present.includes(nic)).map((nic) => nic.mac);
 
   const kept: string[] = [];
@@ -165,7 +183,7 @@ function makePlan(situation: Situation): Plan {
   const wantedPaths = new Set([...kept, ...writes.map(({ path }) => path)]);
   const orphans = findOrphans(managed, wantedPaths, desired.files);
   const files = [...orderFiles(orphans, writes, managed, present), ...noAutoDefaultSteps(situation)];
-  const wanted = present.map((nic) => wantedLink(situation, nic));
+  const wanted = here.map((nic) => wantedLink(situation, nic));
   const targets = situation.links ? [...releasedLinks(situation), ...wanted] : [];
   const yielding = yieldingNics(situation, present, { files, targets });
   const metrics = metricSteps(situation, yielding);
@@ -195,7 +213,7 @@ function makePlan(situation: Situation): Plan {
  * match on the name too.
  */
 function lingering(situation: Situation, nic: Interface, withoutMetric: boolean): Lingering[] {
-  const { mac, name, address, prefix } = nic;
+  const { mac, name } = nic;
   const link = nicOf(situation.host.links, mac);
   if (link?.name !== name) return [];
   const ours = givenAddresses(situation, mac);
@@ -203,9 +221,9 @@ function lingering(situation: Situation, nic: Interface, withoutMetric: boolean)
     ...addedAgain(situation, mac),
     ...(link.loaded ?? []).filter((each) => ours.has(each)),
   ]);
-  const own = `${address}/${prefix}`;
   for (const each of cidrsOf(nic)) addresses.delete(each);
-  if (withoutMetric) addresses.add(own);
+  const own = withoutMetric ? ownCidrOf(nic) : undefined;
+  if (own !== undefined) addresses.add(own);
   const heldRouting = routingHeld(situation, nic, link);
   if (addresses.size === 0 && heldRouting === undefined) return [];
   return [
@@ -213,7 +231,7 @@ function lingering(situation: Situation, nic: Interface, withoutMetric: boolean)
       mac,
       name,
       addresses: [...addresses],
-      ...(withoutMetric && { withoutMetric: own }),
+      ...(own !== undefined && { withoutMetric: own }),
       ...(heldRouting && { heldRouting }),
     },
   ];
@@ -247,8 +265,8 @@ function isHeldWithoutMetric(
   metrics: readonly FileStep[],
 ): boolean {
   const { desired, host } = situation;
-  if (byNetworkManager(desired.kind) || !yielding.includes(nic)) return false;
-  const own = `${nic.address}/${nic.prefix}`;
+  const own = ownCidrOf(nic);
+  if (byNetworkManager(desired.kind) || own === undefined || !yielding.includes(nic)) return false;
   const path = metricPath(nic, desired.kind);
   const isNew = metrics.some((step) => step.op === 'write' && step.path === path);
   const isLoaded = nicOf(host.links, nic.mac)?.loaded?.includes(own) === true;
@@ -457,7 +475,7 @@ function metricSteps({ desired, metricFiles }: Situation, yielding: Network): Fi
 function withYield(target: LinkTarget, present: Network, yielding: Network): LinkTarget {
   const nic = present.find(({ mac }) => mac === target.mac);
   if (nic === undefined || (nic.sourceRouting !== true && !yielding.includes(nic))) return target;
-  const own = nic.sourceRouting === true ? cidrsOf(nic).filter(hasSubnet) : [`${nic.address}/${nic.prefix}`];
+  const own = nic.sourceRouting === true ? cidrsOf(nic).filter(hasSubnet) : cidrsOf(nic).slice(0, 1);
   return { ...target, yields: [...except(target.yields ?? [], own), ...own] };
 }
 
@@ -487,7 +505,7 @@ function givenAddresses(situation: Situation, mac: Mac): Set<string> {
   const { managed, applied } = situation;
   const inFiles = managed.flatMap(({ nic }) => (nic?.mac === mac ? cidrsOf(nic) : []));
   const known = applied?.nics[mac];
-  const inRecord = known === undefined ? [] : [known.address, ...(known.furtherAddresses ?? [])];
+  const inRecord = known === undefined ? [] : [known.address ?? [], known.furtherAddresses ?? []].flat();
   return new Set([...inFiles, ...inRecord, ...addedAgain(situation, mac)]);
 }
 

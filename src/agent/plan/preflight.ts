@@ -21,8 +21,9 @@ export function preflight(
   linkTo: ReadonlyMap<string, string>,
   ours: ReadonlySet<string>,
 ): void {
+  const left = new Set(plan.left.map(({ mac }) => mac));
   const touched = touchedLinks(plan, host);
-  for (const link of touched) {
+  for (const link of touched.filter(({ mac }) => !left.has(mac))) {
     const use = useOf(link, host, ours.has(link.mac) ? new Map() : linkTo);
     if (use !== undefined) {
       const isWanted = plan.present.some(({ mac }) => mac === link.mac);

@@ -60,14 +60,16 @@ describe('a NIC that a bridge has taken', () => {
   test('is left, with the metric that follows from its link, and the others change', () => {
     const [metric, other] = [metricPath(nic(0), 'netplan'), metricPath(nic(1), 'netplan')];
     const plan = leaveUsed(planOf([write(metric), write(other)]), taken, 'netplan');
-    expect(plan.left).toEqual([{ mac: nic(0).mac, name: 'ens5', use: 'is part of br0', isTaken: true }]);
+    expect(plan.left).toEqual([
+      { mac: nic(0).mac, name: 'ens5', use: 'is part of br0', isTaken: true, isMeant: false },
+    ]);
     expect(plan.targets.map(({ mac }) => mac)).toEqual([nic(1).mac]);
     expect(plan.files).toEqual([write(other)]);
   });
 
   test('is left with what stands on it, which takes nothing', () => {
     const plan = leaveUsed(planOf(), host({}, { uppers: [{ name: 'v5', lower: 'ens5' }] }), 'netplan');
-    expect(plan.left).toMatchObject([{ mac: nic(0).mac, isTaken: false }]);
+    expect(plan.left).toMatchObject([{ mac: nic(0).mac, isTaken: false, isMeant: false }]);
   });
 
   test.each<[string, Plan, HostState]>([

@@ -1,5 +1,6 @@
 // NICs of ours that other software uses: a bridge, a bond or Open vSwitch has taken the NIC, or a VLAN or a pod's
 // interface stands on it.
+import { isLinkOnly, type Interface } from '../../network/interface.ts';
 import type { RendererKind } from '../../network/node.ts';
 import { rendererOf } from '../../network/renderers.ts';
 import { metricPath } from '../files/route-metric.ts';
@@ -10,8 +11,18 @@ import type { Plan } from './plan.ts';
 /** A NIC that a run leaves as it is, with the use of the NIC as the end of a sentence. */
 export interface LeftNic extends NamedNic {
   readonly use: string;
-  /** A bridge or a bond has taken the NIC, which is rightly configured otherwise since. */
+  /**
+   * A bridge or a bond has taken the NIC, or the commit gives it to other software: it is rightly configured otherwise
+   * since.
+   */
   readonly isTaken: boolean;
+  /** The commit gives the NIC to other software, and changes nothing there now. */
+  readonly isMeant: boolean;
+}
+
+/** NICs of which a person has to know that the run left them. */
+export function unexpected(left: readonly LeftNic[]): LeftNic[] {
+  return left.filter(({ isMeant }) => !isMeant);
 }
 
 /** The use of a NIC by other software, as the end of a sentence; undefined: no use is known. */
@@ -26,7 +37,7 @@ export function useByOthers(
 
 /**
  * Leaves NICs as they are whose files the commit does not change and whose link other software has changed for its own
- * use. Such a NIC must not keep the other NICs of the node from a change.
+ * use, and link-only NICs that other software uses. Such a NIC must not keep the other NICs of the node from a change.
  */
 export function leaveUsed(plan: Plan, host: HostState, kind: RendererKind): Plan {
   return leave(plan, findUsed(plan, host, kind), kind);
@@ -40,9 +51,24 @@ function findUsed(plan: Plan, host: HostState, kind: RendererKind): LeftNic[] {
     const use = link && useByOthers(link, host);
     const files = rendererOf(kind).render(nic);
     const isWritten = [...files.keys()].some((path) => paths.has(path));
-    if (use === undefined || !changed.has(nic.mac) || isWritten) return [];
-    return [{ mac: nic.mac, name: link?.name ?? nic.name, use, isTaken: link?.master !== undefined }];
+    const isChanged = changed.has(nic.mac);
+    if (link === undefined || use === undefined || !(isChanged || isWritten)) return [];
+    const found = { mac: nic.mac, name: link.name, use };
+    if (isFree(nic, link, plan)) return [{ ...found, isTaken: true, isMeant: !(isChanged && isWritten) }];
+    return isWritten ? [] : [{ ...found, isTaken: link.master !== undefined, isMeant: false }];
   });
+}
+
+/** Whether a NIC is link-only, and lost the addresses and rules that it had before. */
+function isFree(nic: Interface, link: Link, { targets }: Plan): boolean {
+  const target = targets.find(({ mac }) => mac === nic.mac);
+  const { rules = [], routes = [] } = target?.unrouted ?? {};
+  return (
+    isLinkOnly(nic) &&
+    !link.addresses.some((address) => target?.dropped.includes(address) === true) &&
+    !link.routing?.rules.some((rule) => rules.includes(rule)) &&
+    !link.routing?.routes.some((route) => routes.includes(route))
+  );
 }
 
 /** The plan without the links and metrics of some NICs. */

@@ -136,7 +136,10 @@ async function readProfiles(
     ...plan.left.map(({ mac }) => mac),
     ...plan.targets.flatMap(({ mac, networkManager }) => (networkManager === true ? [mac] : [])),
   ]);
-  const unmanaged = plan.present.find(({ mac }) => before[mac] === undefined && !others.has(mac));
+  const running = new Set(plan.targets.map(({ mac }) => mac));
+  const unmanaged = plan.present.find(
+    ({ mac }) => before[mac] === undefined && running.has(mac) && !others.has(mac),
+  );
   if (byNetworkManager(kind) && unmanaged !== undefined) {
     throw new MultinicError(
       'NicUnmanaged',

@@ -27,6 +27,7 @@ import {
   NIC_LEFT,
 } from './result.ts';
 import type { Root } from '../files/root.ts';
+import { unexpected } from '../plan/used-nics.ts';
 import { readSituation } from '../plan/situation.ts';
 import { validateStaged } from './staging.ts';
 import type { AnyReason } from '../../api/reasons/reasons.ts';
@@ -182,6 +183,7 @@ async function foresee(
     validateStaged(root, host.boot, desired.kind, plan, bootNics(plan, before, applied));
   const { nextBoot, doubts } = changes ? { nextBoot: await boot(), doubts: [] } : await doubtful(plan, boot);
   const held = mode === 'full' ? [] : plan.lingering;
+  const left = unexpected(plan.left);
   const renamed = renamedByCloudInit(root, plan.present);
   return {
     result: changes ? 'change' : 'none',
@@ -192,7 +194,7 @@ async function foresee(
     missing: plan.missing,
     nextBoot,
     warnings: [
-      ...(plan.left.length === 0 ? [] : [{ reason: NIC_LEFT, message: describeLeft(plan.left) }]),
+      ...(left.length === 0 ? [] : [{ reason: NIC_LEFT, message: describeLeft(left) }]),
       ...(held.length === 0 ? [] : [{ reason: NETWORKD_HOLDS, message: describeLingering(held) }]),
       ...doubts,
       ...(renamed.length === 0 ? [] : [{ reason: CLOUD_INIT_RENAMES, message: describeRenamed(renamed) }]),

@@ -2,7 +2,7 @@ import { MultinicError } from '../../api/errors.ts';
 import type { Outcome } from '../../api/outcome.ts';
 import type { FoundNic, Lingering, Plan } from '../plan/plan.ts';
 import type { CloudInitName } from '../foreign/cloud-init.ts';
-import type { LeftNic } from '../plan/used-nics.ts';
+import { unexpected, type LeftNic } from '../plan/used-nics.ts';
 import type { Network } from '../../network/interface.ts';
 import type { Applied } from '../files/host-record.ts';
 import type { AnyReason, Reason } from '../../api/reasons/reasons.ts';
@@ -32,11 +32,12 @@ export type Report = Pick<Outcome, 'result'> &
  * @param renamed NICs that cloud-init renames at the next boot
  */
 export function success(
-  { missing, files, lingering, left }: Plan,
+  { missing, files, lingering, left: all }: Plan,
   notRestored: readonly string[],
   doubt?: MultinicError,
   renamed: readonly CloudInitName[] = [],
 ): Report {
+  const left = unexpected(all);
   const last = new Map(files.map((step) => [step.path, step.op]));
   const paths = (op: 'write' | 'remove'): string[] =>
     [...last].filter(([, each]) => each === op).map(([path]) => path);

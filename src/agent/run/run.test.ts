@@ -10,6 +10,7 @@ import {
   Folder,
   hostFiles,
   identity,
+  linkOnly,
   machine,
   makeRoot,
   nic,
@@ -131,6 +132,9 @@ const change = (edit: (host: RecordedMachine) => void): void => {
   edit(host);
   writeFileSync(join(root, 'host.yaml'), stringify(host));
 };
+
+/** A link-only NIC beside another one. */
+const withLinkOnly = (mtu = 1500): Network => [linkOnly(0, { mtu }), nic(1)];
 
 /** A host of which one method does something else. */
 function altered(methods: (host: Host) => Methods): (host: Host) => Host {
@@ -353,6 +357,83 @@ describe('success', () => {
     });
     writeFileSync(settings, stringify({ network: { config: 'disabled' } }));
     expect(await apply({ expectedRecord: FIRST })).not.toHaveProperty('warnings');
+  });
+
+  describe('a link-only NIC', () => {
+    const FILE = 'etc/netplan/90-multinic0.yaml';
+    const network = withLinkOnly;
+    const again = (changes: Try = {}): Promise<Outcome> =>
+      apply({ network: network(), expectedRecord: FIRST, ...changes });
+    /** A file's content on the host. */
+    const file = (): string => readFileSync(join(root, FILE), 'utf8');
+
+    test.each(['netplan', 'keyfile', 'ifcfg'] as const)(
+      '%s: has a name, an MTU and no address, before and after it had one',
+      async (kind) => {
+        makeRoot(root, machine(4), kind === 'ifcfg' ? NAMED_BY_IFCFG : {});
+        const bare = { kind, network: [linkOnly(0, { mtu: 1400 })] };
+        for (const [at, next] of [bare, { kind, network: [nic(0)] }, bare].entries()) {
+          const outcome = await apply({ ...next, expectedRecord: at === 0 ? null : FIRST });
+          expect(outcome).toMatchObject({ result: 'Applied', missing: [] });
+          const [{ mtu, address }] = next.network as [Network[number]];
+          const addresses = address === undefined ? [] : ['192.168.100.10/24'];
+          expect(link(nic(0).mac)).toMatchObject({ name: 'multinic0', mtu, up: true, addresses });
+        }
+        expect(record().applied).toMatchObject({ nics: { [nic(0).mac]: { name: 'multinic0' } } });
+        expect(record()).toMatchObject({ version: 2 });
+        expect(await apply({ ...bare, expectedRecord: FIRST })).toMatchObject({ written: [], removed: [] });
+      },
+    );
+
+    test('stays as it is while a bridge has it; a commit changes its files alone', async () => {
+      await apply({ network: network() });
+      change(({ links }) => Object.assign(links[1]!, { master: 'br0', mtu: 1400 }));
+      const taken = link(nic(0).mac);
+      expect(await again()).not.toHaveProperty('warnings');
+      const outcome = await again({ commit: SECOND, network: network(9000) });
+      expect(outcome).toMatchObject({ result: 'Applied', written: [FILE], warnings: ['NicLeft'] });
+      expect(outcome.message).toContain('is part of br0');
+      expect(file()).toContain('mtu: 9000');
+      const next = { network: network(9000), commit: SECOND, expectedRecord: SECOND };
+      const quiet = await apply(next);
+      expect(quiet).toMatchObject({ result: 'Applied', written: [] });
+      expect(quiet).not.toHaveProperty('warnings');
+      expect(link(nic(0).mac)).toEqual(taken);
+      change(({ links }) => Object.assign(links[1]!, { master: undefined }));
+      expect(await apply(next)).toMatchObject({ result: 'Applied' });
+      expect(link(nic(0).mac)).toMatchObject({ mtu: 9000 });
+    });
+
+    test('is not missing while a pod has it, and its file stays and changes', async () => {
+      await apply({ network: network() });
+      let lent: RecordedMachine['links'][number] | undefined;
+      change(({ links }) => ([lent] = links.splice(1, 1)));
+      const before = file();
+      expect(await again()).toMatchObject({ result: 'Applied', missing: [], written: [], removed: [] });
+      expect(file()).toBe(before);
+      const changed = { commit: SECOND, network: network(9000) };
+      expect(await again(changed)).toMatchObject({ result: 'Applied', missing: [], written: [FILE] });
+      change(({ links }) => links.push({ ...lent!, up: false }));
+      expect(await apply({ ...changed, expectedRecord: SECOND })).toMatchObject({ result: 'Applied' });
+      expect(link(nic(0).mac)).toMatchObject({ mtu: 9000, up: true });
+    });
+
+    test('is missing before the agent has seen it', async () => {
+      const { mac: absent } = linkOnly(7);
+      const outcome = await apply({ network: [linkOnly(7), nic(1)] });
+      expect(outcome).toMatchObject({ result: 'Pending', reason: 'InterfacesMissing', missing: [absent] });
+    });
+
+    test('is refused while other software uses it with an address of ours, and leaves the commit free only', async () => {
+      await apply({ network: [nic(0), nic(1)] });
+      change(({ links }) => Object.assign(links[1]!, { master: 'br0' }));
+      expect(await again()).toMatchObject({ result: 'Failed', reason: 'NicInUse' });
+      expect(link(nic(0).mac)?.addresses).toEqual(['192.168.100.10/24']);
+      change(({ links }) => Object.assign(links[1]!, { master: undefined }));
+      expect(await again()).toMatchObject({ result: 'Applied' });
+      change(({ links }) => Object.assign(links[1]!, { master: 'br0' }));
+      expect(await again({ network: [nic(1)] })).toMatchObject({ result: 'Failed', reason: 'NicInUse' });
+    });
   });
 
   test.each<[string, (host: RecordedMachine) => void]>([

@@ -38,6 +38,7 @@ import {
   type Report,
 } from './result.ts';
 import type { Root } from '../files/root.ts';
+import { unexpected } from '../plan/used-nics.ts';
 import { readSituation } from '../plan/situation.ts';
 import { validateStaged } from './staging.ts';
 import { Steps, type Step } from './steps.ts';
@@ -183,7 +184,8 @@ async function reconcile(
       deadManSeconds: deadManSeconds(task.deadlineSeconds),
     });
   }
-  if (plan.left.length > 0) log.warn({ left: plan.left }, `${NIC_LEFT}: ${describeLeft(plan.left)}`);
+  const left = unexpected(plan.left);
+  if (left.length > 0) log.warn({ left }, `${NIC_LEFT}: ${describeLeft(left)}`);
   if (plan.lingering.length > 0) {
     log.warn({ lingering: plan.lingering }, `NetworkdHoldsOldFile: ${describeLingering(plan.lingering)}`);
   }

@@ -51,6 +51,10 @@ export const CONFIG_REASONS = {
       'sourceRouting is neither true nor false, or the file contradicts its comment.',
       'Write true or false, or leave it out.',
     ],
+    InvalidLinkOnly: [
+      'linkOnly stands beside an address or routing, or is neither true nor false.',
+      'Remove linkOnly, or the other fields.',
+    ],
     InvalidSpec: ['spec is no map, or contains itself.', 'Write nodeConfigs into it, without YAML anchors.'],
     InvalidSpecHash: ['specHash is no plain text.', 'Write one line of visible characters.'],
     InvalidTakeover: ['takeover is neither true nor false.', 'Write true or false.'],
