@@ -4,7 +4,7 @@ import type { Oid } from '../api/oid.ts';
 import { oid } from '../../test/support/oid.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LooseObjects, type RawCommit } from '../../test/support/loose-objects.ts';
-import { MultinicError } from '../api/errors.ts';
+import { InvalidInputError, MultinicError } from '../api/errors.ts';
 import { MAX_INTERFACES, type Interface } from '../network/interface.ts';
 import type { NodeIdentity, RendererKind } from '../network/node.ts';
 import { renderTree } from '../network/tree.ts';
@@ -391,6 +391,43 @@ describe('which trees', () => {
       'InvalidTree',
     );
   });
+});
+
+/** The first NIC says whether it has source routing. */
+const stated = (is: boolean, nics: readonly Interface[]): Interface[] =>
+  nics.map((each, index) => (index === 0 ? { ...each, statedSourceRouting: is } : each));
+
+describe('source routing that a push switches', () => {
+  const off = [nic(0), nic(1)];
+  const on = [{ ...nic(0), sourceRouting: true as const }, nic(1)];
+
+  test.each([
+    ['off', on, off, 'source routing on (auto) -> off (auto)', true],
+    ['on', off, on, 'source routing off (auto) -> on (auto)', true],
+    ['off by a word', on, stated(false, off), 'source routing on (auto) -> off', false],
+    ['not at all', on, on.map((each) => ({ ...each, mtu: 1400 })), 'mtu 1500 -> 1400', false],
+  ])('%s', async (word, before, after, change, isWarned) => {
+    const lines = await check(pushed({ tree: objects.tree(filesOf(after)) }, filesOf(before)));
+    expect(lines[0]).toContain(change);
+    const warnings = lines.filter((line) => line.includes('warning: multinic0 (02:00:00:00:00:00)'));
+    expect(lines.filter((line) => line.includes('warning'))).toHaveLength(isWarned ? 1 : 0);
+    expect(warnings.join()).toContain(isWarned ? `write "# Source routing: ${word}"` : '');
+  });
+});
+
+test('a refused push names the first lines of a file, not the whole file', async () => {
+  const further = Array.from({ length: 14 }, (_, index) => `10.0.0.${index + 20}/24`);
+  const routed = { ...nic(0), furtherAddresses: further, sourceRouting: true as const };
+  const before = filesOf([{ ...routed, gateway: '10.0.0.1' }], 'keyfile');
+  const path = 'etc/NetworkManager/system-connections/multinic0.nmconnection';
+  const text = before.get(path)!.replace(/# route\nroute2=.*\n# its options\n.*\n/, '');
+  const push = pushed({ tree: objects.tree(new Map([...before, [path, text]])) }, before);
+  const error: unknown = await check(push).catch((cause: unknown) => cause);
+  expect(error).toBeInstanceOf(InvalidInputError);
+  const { message, problems } = error as InvalidInputError;
+  expect(problems).toHaveLength(9);
+  expect(message).toMatch(/has \d+ more such lines; compare the file with the one of the commit before/);
+  expect(message.length).toBeLessThan(2_500);
 });
 
 describe('a link-local address', () => {

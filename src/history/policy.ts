@@ -4,6 +4,7 @@
 import type { MultinicError } from '../api/errors.ts';
 import { ZERO_OID } from '../api/oid.ts';
 import type { Commit, Oid, Push, PushPolicy, Reader } from '../store/model/store-port.ts';
+import type { Network } from '../network/interface.ts';
 import { linkLocalProblem, partLinkLocals } from '../network/link-local.ts';
 import { describeNics } from './commit-format.ts';
 import { isByController } from './node-branch.ts';
@@ -49,7 +50,11 @@ export class NodeBranchPolicy implements PushPolicy {
     const warnings = stored.map(
       (nic) => `warning: ${nic.name} (${nic.mac}): ${linkLocalProblem(nic, '')?.message}`,
     );
-    const lines = [...describeNics(branch.network ?? [], before ?? []), ...warnings];
+    const lines = [
+      ...describeNics(branch.network ?? [], before ?? []),
+      ...warnings,
+      ...unstatedRouting(branch.network ?? [], before ?? []),
+    ];
     return lines.map((line) => `node/${name}: ${line}`);
   }
 
@@ -81,4 +86,19 @@ export class NodeBranchPolicy implements PushPolicy {
  */
 async function mayContain(commit: Commit, tip: Oid, objects: Reader): Promise<boolean> {
   return commit.parents.length > 0 && !(await objects.isAncestor(commit.oid, tip));
+}
+
+/**
+ * Warns of NICs whose source routing a push switches without a word that keeps it so. Where the CR says nothing either,
+ * the setting is no part of a hold, so the node's next commit resolves it again.
+ */
+function unstatedRouting(before: Network, after: Network): string[] {
+  const old = new Map(before.map((nic) => [nic.mac, nic]));
+  return after.flatMap((nic) => {
+    const was = old.get(nic.mac);
+    const isSwitched = was !== undefined && was.sourceRouting !== nic.sourceRouting;
+    if (!isSwitched || nic.statedSourceRouting !== undefined) return [];
+    const word = nic.sourceRouting === true ? 'on' : 'off';
+    return `warning: ${nic.name} (${nic.mac}): source routing is ${word} and nothing says so: a change of the CR or \`multinic rerender\` decides again; write "# Source routing: ${word}" below the first line of its file to keep it, or sourceRouting into the CR`;
+  });
 }

@@ -5,7 +5,7 @@ import { parseAddress, parseCidr, width, type Address, type Cidr } from './addre
 import { byIndex, type Interface } from './interface.ts';
 import type { Files } from './renderer.ts';
 import { parseMac, type Mac } from './mac.ts';
-import type { Keys } from './vocabulary.ts';
+import { shown, type Keys } from './vocabulary.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
 
 /** Reads values of one file and collects what is wrong with them; a wrong value reads as undefined. */
@@ -89,7 +89,7 @@ export class Reading {
     const text = this.keys.get(key);
     const value = text === undefined ? undefined : parse(text);
     if (value === undefined) {
-      const found = text === undefined ? 'is missing' : `is ${JSON.stringify(text)}`;
+      const found = text === undefined ? 'is missing' : `is ${shown(text)}`;
       this.problems.push({ path: `${this.path}: ${key}`, code, message: `${found}; write ${wanted}` });
     }
     return value;
@@ -106,9 +106,12 @@ function decimal(text: string): number | undefined {
 
 /** Number of problems reported at once: as many as a person reads on a terminal. A hostile file may have thousands. */
 const MAX_PROBLEMS = 50;
+/** Number of problems of one file. A gateway that comes or goes moves all routes of a file, and nobody reads them all. */
+const MAX_OF_FILE = 8;
 
 /**
- * Reads the interfaces that a set of files describes, sorted. Reports at most MAX_PROBLEMS problems.
+ * Reads the interfaces that a set of files describes, sorted. Reports at most MAX_PROBLEMS problems, and MAX_OF_FILE of
+ * each file.
  * @param nameOf the interface that a path belongs to; undefined: the path is not ours
  * @throws InvalidInputError `InvalidTree`
  */
@@ -133,7 +136,18 @@ export function readInterfaces(
     if (nic !== undefined) network.push(nic);
   }
   if (problems.length > 0) {
-    throw new InvalidInputError('InvalidTree', "the node's files", problems.slice(0, MAX_PROBLEMS));
+    const told = [...Map.groupBy(problems, ({ path }) => path.split(': ')[0])].flatMap(([file = '', of]) =>
+      firstOf(file, of),
+    );
+    throw new InvalidInputError('InvalidTree', "the node's files", told.slice(0, MAX_PROBLEMS));
   }
   return network.sort(byIndex);
+}
+
+function firstOf(path: string, problems: readonly Problem[]): readonly Problem[] {
+  const [first] = problems;
+  const more = problems.length - MAX_OF_FILE;
+  if (first === undefined || more <= 0) return problems;
+  const message = `has ${more} more such lines; compare the file with the one of the commit before`;
+  return [...problems.slice(0, MAX_OF_FILE), { path, code: first.code, message }];
 }
