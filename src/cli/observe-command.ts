@@ -28,7 +28,8 @@ export function addObserveCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-Exit code 4 when --wait finds a host that is not as its commit has it, or one that was not looked at in time.
+Exit code 4 when --wait finds a host that is not as its commit has it, or one that was not looked
+at in time.
 
 Examples:
   multinic observe k8s-worker-01 --wait
