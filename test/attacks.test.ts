@@ -13,6 +13,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { parse, stringify } from 'yaml';
 import { maintain } from '../src/store/care/maintenance.ts';
 import { Store } from '../src/store/store.ts';
+import { crowding } from './support/crowding.ts';
 import { git } from './support/http.ts';
 import { LocalRun, NODES } from './support/local.ts';
 import { LooseObjects } from './support/loose-objects.ts';
@@ -281,18 +282,6 @@ async function fleetHome(names: readonly string[]): Promise<LocalRun> {
   return home;
 }
 
-/** How many times longer work takes here than on a machine of its own: a moment of it, by the time that it had a CPU. */
-function crowding(): number {
-  const began = performance.now();
-  const before = process.cpuUsage();
-  const milliseconds = (): number => {
-    const { user, system } = process.cpuUsage(before);
-    return (user + system) / 1_000;
-  };
-  while (milliseconds() < 100);
-  return Math.max(1, (performance.now() - began) / milliseconds());
-}
-
 test('a node that is rolled back ten times a second holds up none of 450', { timeout: 300_000 }, async () => {
   const names = Array.from({ length: 450 }, (_, index) => `n${index}`);
   await using many = await fleetHome(names);
@@ -350,7 +339,10 @@ test('a node that is rolled back ten times a second holds up none of 450', { tim
       body: JSON.stringify({ yes: true }),
     });
     const text = await answer.text();
-    codes.push(answer.ok ? 'done' : (JSON.parse(text) as { code: string }).code);
+    // A server without a CPU ends a request whose head it cannot read in time, with a status alone.
+    const code = (): string =>
+      text === '' ? String(answer.status) : (JSON.parse(text) as { code: string }).code;
+    codes.push(answer.ok ? 'done' : code());
   };
   const asked: Promise<void>[] = [];
   const looping = (async (): Promise<void> => {
