@@ -10,7 +10,7 @@ import { foreign, LiveHost, NOT_OURS } from '../test/support/live-host.ts';
 import { nic } from '../test/support/agent.ts';
 import { median, report, timed, type Bench } from './report.ts';
 
-const ROUNDS = 10;
+const ROUNDS = 30;
 const PING_MS = 5;
 const NETWORKS = [0, 1, 2];
 
@@ -30,19 +30,31 @@ async function measure(rootfs: RootfsKind, kind: RendererKind): Promise<void> {
   await foreign(host);
   await host.apply(kind, wanted(1500));
   const pod = median(await times(ROUNDS, () => timed(() => host.emptyPod())));
-  const bare = median(await times(ROUNDS, () => timed(() => host.nothing()))) - pod;
+  const bare = (await times(ROUNDS, () => timed(() => host.nothing()))).map((ms) => ms - pod);
   console.log(`  left out of all: ${pod.toFixed(0)} ms, in which a pod is made`);
 
   const changes = await runs(pod, (round) => wanted(1499 - round), kind, host);
-  report('one NIC changed, process start to end', changes.whole, '`node -e 0`', bare);
-  console.log(`    of it ours, without the OS's commands and waits: ${changes.ours.toFixed(0)} ms`);
+  report(`${kind}: one NIC changed, process start to end`, changes.whole, '`node -e 0`', bare);
+  report(
+    `${kind}: one NIC changed, without the OS's commands and waits`,
+    changes.ours,
+    '`node -e 0`',
+    bare,
+    5,
+  );
   const addresses = await runs(pod, (round) => wanted(1490, 20 + round), kind, host);
-  report('one NIC with a new address', addresses.whole, '`node -e 0`', bare);
-  console.log(`    of it ours: ${addresses.ours.toFixed(0)} ms`);
+  report(`${kind}: one NIC with a new address`, addresses.whole, '`node -e 0`', bare);
+  report(
+    `${kind}: one NIC with a new address, without the OS's commands and waits`,
+    addresses.ours,
+    '`node -e 0`',
+    bare,
+    5,
+  );
   const last = wanted(1490, 20 + ROUNDS - 1);
   const same = await runs(pod, () => last, kind, host);
-  report('nothing to do', same.whole, '`node -e 0`', bare);
-  console.log(`    of it ours: ${same.ours.toFixed(0)} ms`);
+  report(`${kind}: nothing to do`, same.whole, '`node -e 0`', bare);
+  report(`${kind}: nothing to do, without the OS's commands and waits`, same.ours, '`node -e 0`', bare, 3);
 
   const lost = await interruptions(host, () =>
     host.apply(

@@ -12,16 +12,20 @@ import { Batch } from '../src/store/model/batch.ts';
 import { serve } from '../src/store/server/serve.ts';
 import { maintain } from '../src/store/care/maintenance.ts';
 import { Store } from '../src/store/store.ts';
+import { measured, median, report, timed, type Bench } from './report.ts';
 
 const NODES = 5000;
-const ROUNDS = 15;
+const ROUNDS = 30;
 const AT_ONCE = 16;
-const NODE = 'worker-2500';
-const REF = `refs/heads/node/${NODE}`;
-const TOKEN = 'bench';
+const FIRST = 2500;
 
-export const benches: { name: string; run(): Promise<void> }[] = [
-  { name: 'checkout over HTTP among 5,000 branches', run: benchCheckout },
+/** A node may have few requests under way, so each of those at once has its own token. */
+const nodeOf = (index: number): string => `worker-${FIRST + index}`;
+const tokenOf = (index: number): string => `bench-${index}`;
+const refOf = (index: number): string => `refs/heads/node/${nodeOf(index)}`;
+
+export const benches: Bench[] = [
+  { name: 'http: checkout of one node among 5,000 branches', run: benchCheckout },
 ];
 
 async function benchCheckout(): Promise<void> {
@@ -33,7 +37,12 @@ async function benchCheckout(): Promise<void> {
     store,
     reader: store.reader,
     policy: { judgeRef: () => undefined, check: async () => [] },
-    authenticate: hashedTokens([[TOKEN, { name: NODE, role: 'node', node: NODE }]]),
+    authenticate: hashedTokens(
+      Array.from({ length: AT_ONCE }, (_, index) => [
+        tokenOf(index),
+        { name: nodeOf(index), role: 'node', node: nodeOf(index) },
+      ]),
+    ),
     onPush: () => undefined,
     host: '127.0.0.1',
     port: 0,
@@ -74,26 +83,42 @@ async function compare(folder: string, url: string): Promise<void> {
     rounds.push({ probe, native, ...(await ours()) });
   }
   const p50 = (pick: (round: Round) => number): number => median(rounds.map(pick));
-  const native = p50((round) => round.native);
-  const own = p50((round) => round.ms);
+  const native = rounds.map((round) => round.native);
+  const git = '`git fetch --depth=1`';
+  report(
+    "agent's checkout, in a process that runs",
+    p50((round) => round.ms),
+    git,
+    native,
+  );
   const whole = p50((round) => round.process - round.probe);
-  console.log(`native git fetch --depth=1        ${native.toFixed(0)} ms p50`);
-  console.log(
-    `agent's checkout, fresh process   ${own.toFixed(0)} ms p50, ${(own / native).toFixed(2)} x native`,
+  report("agent's checkout with its process, less `node -e 0`", whole, git, native);
+  report(
+    "agent's checkout with its process",
+    p50((round) => round.process),
+    git,
+    native,
+    1.2,
   );
-  console.log(
-    `  its process less \`node -e 0\`    ${whole.toFixed(0)} ms p50, ${(whole / native).toFixed(2)} x native`,
+  measured(
+    'received by a checkout',
+    p50((round) => round.bytes),
+    'bytes',
   );
-  console.log(`  received                        ${p50((round) => round.bytes)} bytes`);
-  console.log(`  peak memory                     ${p50((round) => round.rssMiB).toFixed(1)} MiB p50`);
+  measured(
+    'memory of a checkout',
+    p50((round) => round.rssMiB),
+    'MiB',
+    50,
+  );
 
   const together = await timed(() =>
-    Promise.all(Array.from({ length: AT_ONCE }, (_, index) => nativeFetch(folder, url, `many-${index}`))),
+    Promise.all(
+      Array.from({ length: AT_ONCE }, (_, index) => nativeFetch(folder, url, `many-${index}`, index)),
+    ),
   );
   const { ms } = await ours(AT_ONCE);
-  console.log(
-    `${AT_ONCE} at once: native ${perSecond(together)} a second, agent's ${perSecond(ms)} a second`,
-  );
+  report(`${AT_ONCE} checkouts at once`, ms, `${AT_ONCE} times ${git}`, together);
 }
 
 async function agentCheckout(bundle: string, url: string, many: number): Promise<Checkout> {
@@ -103,19 +128,17 @@ async function agentCheckout(bundle: string, url: string, many: number): Promise
       ...NODE_FLAGS,
       bundle,
       url,
-      TOKEN,
-      REF,
-      String(many),
+      ...Array.from({ length: many }, (_, index) => [tokenOf(index), refOf(index)]).flat(),
     ]));
   });
   return { ...(JSON.parse(said) as Omit<Checkout, 'process'>), process: process_ };
 }
 
-async function nativeFetch(folder: string, url: string, name: string): Promise<number> {
+async function nativeFetch(folder: string, url: string, name: string, index = 0): Promise<number> {
   const dir = join(folder, name);
   await execa('git', ['init', '-q', '--bare', dir]);
-  const header = `http.extraHeader=Authorization: Bearer ${TOKEN}`;
-  return timed(() => execa('git', ['-C', dir, '-c', header, 'fetch', '-q', '--depth=1', url, REF]));
+  const header = `http.extraHeader=Authorization: Bearer ${tokenOf(index)}`;
+  return timed(() => execa('git', ['-C', dir, '-c', header, 'fetch', '-q', '--depth=1', url, refOf(index)]));
 }
 
 /** Bundles the checkout as users have it, because a process that runs TypeScript spends most of its memory on that. */
@@ -163,18 +186,4 @@ function fleet(): Batch {
     batch.move(`refs/heads/node/${node}`, spec, null);
   }
   return batch;
-}
-
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const started = performance.now();
-  await work();
-  return performance.now() - started;
-}
-
-function median(values: number[]): number {
-  return values.sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-}
-
-function perSecond(ms: number): string {
-  return ((AT_ONCE * 1000) / ms).toFixed(0);
 }

@@ -5,7 +5,7 @@ import type { ConfigStatus } from '../src/api/status.ts';
 import { KubeClient } from '../src/kube/client.ts';
 import { Informer } from '../src/kube/informer.ts';
 import { attach, config, entry, NAMESPACE, setUp } from '../test/support/kube-cluster.ts';
-import { median, type Bench } from './report.ts';
+import { measured, median, type Bench } from './report.ts';
 
 const ROUNDS = 10;
 const NODE = 'worker-1';
@@ -15,7 +15,7 @@ const LIMIT_MS = 120_000;
 const log = pino({ level: 'silent' });
 
 export const benches: Bench[] = [
-  { name: 'kube: a Job from its creation to the status of its CR, on a real node', run: measure },
+  { name: 'kube-life: a Job from its creation to the status of its CR, on a real node', run: measure },
 ];
 
 async function measure(): Promise<void> {
@@ -33,13 +33,12 @@ async function measure(): Promise<void> {
     }
     // The first pod on a node unpacks the image.
     const warm = phases.slice(1);
-    const ms = (of: (phases: Phases) => number): string => `${median(warm.map(of)).toFixed(0)} ms`;
-    console.log(`  Job created to agent's container running (Kubernetes): ${ms(({ start }) => start)}`);
-    console.log(
-      `  that to its end seen at the API server (the agent, and the kubelet's report): ${ms(({ run }) => run)}`,
-    );
-    console.log(`    of it the agent, by its own clock (ours): ${ms(({ agent }) => agent)}`);
-    console.log(`  that to the node's state in the CR's status (ours): ${ms(({ status }) => status)}`);
+    const tell = (what: string, of: (phases: Phases) => number): void =>
+      measured(what, median(warm.map(of)), 'ms');
+    tell("Job created to agent's container running (Kubernetes)", ({ start }) => start);
+    tell("that to its end seen at the API server (the agent, and the kubelet's report)", ({ run }) => run);
+    tell('of it the agent, by its own clock (ours)', ({ agent }) => agent);
+    tell("that to the node's state in the CR's status (ours)", ({ status }) => status);
   } finally {
     await cluster.stop();
   }

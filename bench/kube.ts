@@ -13,7 +13,7 @@ import { KubeClient, MERGE_PATCH } from '../src/kube/client.ts';
 import { applyCrds } from '../src/kube/crd-apply.ts';
 import { Informer } from '../src/kube/informer.ts';
 import { startCluster } from '../test/cluster/cluster.ts';
-import { median, report, type Bench } from './report.ts';
+import { measured, median, report, type Bench } from './report.ts';
 
 const NAMESPACE = 'multinic-system';
 const GROUP = 'multinic.io';
@@ -40,11 +40,11 @@ async function measure(): Promise<void> {
   await controller.idle();
   const ours = await changesToJobs(client);
   const bare = await bareLoop(client);
-  report('CR change to Job created, p50', median(ours), 'a bare watch-and-create loop', median(bare));
+  report('CR change to Job created, p50', median(ours), 'a bare watch-and-create loop', bare, 2.5);
   const before = await controller.requests();
   await putConfig(client, 'few', range(0, SAMPLES), (node) => node < SAMPLES, { mtu: 1400 });
   await controller.idle();
-  console.log(`  requests for that change of ${SAMPLES} nodes: ${(await controller.requests()) - before}`);
+  measured(`a change of ${SAMPLES} nodes`, (await controller.requests()) - before, 'requests');
 
   await makeNodes(client, 1_000, 500);
   await putConfig(client, 'many', range(1_000, 500), () => false);
@@ -66,7 +66,7 @@ async function measure(): Promise<void> {
         await client.request('POST', JOBS, { body: copyOf(template!, `bare-loop-${i}`) });
     },
   );
-  report('500 changed nodes to 500 Jobs', many, 'a bare creating loop', loop);
+  report('500 changed nodes to 500 Jobs', many, 'a bare creating loop', loop, 0.8);
 
   await makeNodes(client, 2_000, 5_000);
   for (let n = 0; n < 10; n += 1)
@@ -83,14 +83,13 @@ async function measure(): Promise<void> {
   }
   const after = await controller.passes();
   const pass = ((after.seconds - passes.seconds) / (after.count - passes.count)) * 1000;
-  console.log(
-    `  a no-change pass over 5,540 nodes in 12 CRs: ${pass.toFixed(0)} ms (${after.count - passes.count} passes)`,
-  );
+  measured(`a pass without a change over 5,540 nodes in 12 CRs`, pass, 'ms');
   const settled = await controller.requests();
   await putConfig(client, 'fleet-0', range(2_000, 500), (node) => node === 2_000);
   await controller.idle();
-  console.log(`  requests for a change of one node among 5,540: ${(await controller.requests()) - settled}`);
-  console.log(`  memory: ${await controller.memory()}`);
+  measured('a change of one node among 5,540', (await controller.requests()) - settled, 'requests', 11);
+  measured('memory of the controller then', await controller.memory('VmRSS'), 'MiB', 200);
+  measured('memory of the controller at most', await controller.memory('VmHWM'), 'MiB');
 }
 
 function pathOf(group: string): string {
@@ -366,11 +365,10 @@ class Controller implements AsyncDisposable {
     return [...lines].reduce((sum, [, count]) => sum + Number(count), 0);
   }
 
-  async memory(): Promise<string> {
+  /** @returns MiB now, or at most */
+  async memory(key: 'VmRSS' | 'VmHWM'): Promise<number> {
     const status = await readFile(`/proc/${this.#child.pid}/status`, 'utf8');
-    const mib = (key: string): string =>
-      (Number(new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(status)?.[1]) / 1024).toFixed(0);
-    return `${mib('VmRSS')} MiB now, ${mib('VmHWM')} MiB at most`;
+    return Number(new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(status)?.[1]) / 1024;
   }
 
   async #metrics(): Promise<string> {

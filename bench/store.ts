@@ -1,23 +1,23 @@
 // Cost of the store's writes, each compared with a probe that does the bare minimum with native git in the same run.
 
 import { spawnSync } from 'node:child_process';
-import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Batch } from '../src/store/model/batch.ts';
-import { gitEnvironment } from '../src/store/git/git.ts';
 import { importStream } from '../src/store/git/fast-import.ts';
 import { Maintenance } from '../src/store/care/maintenance.ts';
 import { ensureRepository } from '../src/store/git/repository.ts';
 import { Store } from '../src/store/store.ts';
 import type { NewCommit, Oid } from '../src/store/model/store-port.ts';
+import { bareWrite, nativeGit } from './bare-git.ts';
+import { measured, median, percentile, report, timed, type Bench } from './report.ts';
 
 const NODES = 5000;
 const CONFIGS = 10;
 const AUTHOR = { name: 'viola-api', email: 'viola-api@clients.multinic.io' };
 
-export const benches: { name: string; run(): Promise<void> }[] = [
+export const benches: Bench[] = [
   { name: 'store: first import of 5,000 nodes', run: firstImport },
   { name: 'store: one node changed among 5,000', run: oneNode },
   { name: 'store: all nodes changed', run: allNodes },
@@ -40,14 +40,8 @@ async function firstImport(): Promise<void> {
       const input = nativeStream(batch);
       native.push(await timed(() => nativeGit(probe, ['fast-import', '--done', '--quiet'], input)));
     }
-    report(
-      'first import, birth and 3 files each',
-      median(ours),
-      'native fast-import of the same',
-      median(native),
-    );
-    const rss = process.memoryUsage().rss / 1024 / 1024;
-    console.log(`  this process afterwards: ${rss.toFixed(0)} MiB`);
+    report('first import, birth and 3 files each', median(ours), 'native fast-import of the same', native);
+    measured('this process after three imports', process.memoryUsage().rss / 1024 / 1024, 'MiB');
   });
 }
 
@@ -65,13 +59,13 @@ async function oneNode(): Promise<void> {
       both.push(await timed(async () => store.write(await nodeChange(store, node, round, true))));
       const bare = await nodeChange(store, node, -round - 1);
       const parent = (await store.reader.ref(refOf(node)))!;
-      probe.push(await timed(() => bareWrite(store, bare, node, parent)));
+      probe.push(await timed(() => bareWrite(store.dir, bare, refOf(node), parent)));
     }
     const bare = 'bare fsynced fast-import with update-ref';
-    report('node branch, p50', percentile(alone, 50), bare, percentile(probe, 50));
-    report('node branch, p99', percentile(alone, 99), bare, percentile(probe, 99));
-    report('main and node branch, p50', percentile(both, 50), bare, percentile(probe, 50));
-    report('main and node branch, p99', percentile(both, 99), bare, percentile(probe, 99));
+    report('node branch, p50', percentile(alone, 50), bare, probe);
+    report('node branch, p99', percentile(alone, 99), `p99 of ${bare}`, percentile(probe, 99));
+    report('main and node branch, p50', percentile(both, 50), bare, probe);
+    report('main and node branch, p99', percentile(both, 99), `p99 of ${bare}`, percentile(probe, 99));
     await store.close();
   });
 }
@@ -124,20 +118,14 @@ async function inARow(): Promise<void> {
       if (round >= window && round < commits - window) continue;
       const parent = (await small.reader.ref(refOf(0)))!;
       const bare = await nodeChange(small, 0, round);
-      probes.push(await timed(() => bareWrite(small, bare, 0, parent)));
+      probes.push(await timed(() => bareWrite(small.dir, bare, refOf(0), parent)));
     }
     const probe = 'the bare write on a small store at that time';
-    report(
-      `the first ${window} commits`,
-      median(times.slice(0, window)),
-      probe,
-      median(probes.slice(0, window)),
-    );
-    report(`the last ${window}`, median(times.slice(-window)), probe, median(probes.slice(-window)));
+    report(`the first ${window} commits`, median(times.slice(0, window)), probe, probes.slice(0, window));
+    report(`the last ${window}`, median(times.slice(-window)), probe, probes.slice(-window));
     const bytes = (diskUse(store.dir) - before) / commits;
-    console.log(
-      `  ${bytes.toFixed(0)} bytes on disk a commit; maintenance took ${(maintained / commits).toFixed(2)} ms a commit`,
-    );
+    measured('disk of a commit, 10,000 in a row', bytes, 'bytes');
+    measured('maintenance, for each of 10,000 commits', maintained / commits, 'ms');
     await small.close();
     await store.close();
   });
@@ -212,14 +200,6 @@ function addChange(batch: Batch, node: number, round: number, tip: Oid): void {
   batch.move(refOf(node), batch.commit(change), tip);
 }
 
-/** The same change of a node by git alone: two processes, no lock, no checks. */
-function bareWrite(store: Store, batch: Batch, node: number, parent: Oid): void {
-  const stream = importStream(batch.commits, [2_000_000_000]);
-  const [oid = ''] = nativeGit(store.dir, ['fast-import', '--done', '--quiet'], stream).split('\n');
-  const move = Buffer.from(`update ${refOf(node)} ${oid} ${parent}\n`);
-  nativeGit(store.dir, ['update-ref', '--stdin'], move);
-}
-
 /** fast-import's input for the same commits, each node on its own branch from the start. */
 function nativeStream(batch: Batch): Buffer {
   const stream = importStream(
@@ -231,22 +211,6 @@ function nativeStream(batch: Batch): Buffer {
     .slice(0, NODES)
     .map((part, node) => part.replaceAll('refs/multinic/import', refOf(node)));
   return Buffer.from(`${branches.join('')}done\n`, 'latin1');
-}
-
-function nativeGit(dir: string, args: string[], input: Buffer): string {
-  const path = `${dir}.input`;
-  writeFileSync(path, input);
-  const file = openSync(path, 'r');
-  try {
-    const ended = spawnSync('git', ['-C', dir, ...args], {
-      env: gitEnvironment(),
-      stdio: [file, 'pipe', 'inherit'],
-    });
-    if (ended.status !== 0) throw new Error(`git ${args.join(' ')} failed`);
-    return ended.stdout.toString('latin1');
-  } finally {
-    closeSync(file);
-  }
 }
 
 function refOf(node: number): string {
@@ -290,26 +254,6 @@ async function inFolder(work: (folder: string) => Promise<void>): Promise<void> 
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-}
-
-async function timed(work: () => unknown): Promise<number> {
-  const start = performance.now();
-  await work();
-  return performance.now() - start;
-}
-
-function report(what: string, ours: number, probe: string, theirs: number): void {
-  const ratio = (ours / theirs).toFixed(2);
-  console.log(`  ${what}: ${ours.toFixed(1)} ms, ${ratio} of ${probe} (${theirs.toFixed(1)} ms)`);
-}
-
-function percentile(values: readonly number[], percent: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100))] ?? Number.NaN;
-}
-
-function median(values: readonly number[]): number {
-  return percentile(values, 50);
 }
 
 function diskUse(dir: string): number {
