@@ -60,7 +60,8 @@ export class InventoryFile implements NodeInventory {
    */
   async list(): Promise<readonly InventoryNode[]> {
     const { nodes } = parse(Inventory, 'inventory.yaml', await this.#text('inventory.yaml'));
-    const twice = nodes.find(({ name }, index) => nodes.findIndex((node) => node.name === name) < index);
+    const names = new Set<string>();
+    const twice = nodes.find(({ name }) => names.size === names.add(name).size);
     if (twice !== undefined) {
       throw invalid('inventory.yaml', 'DuplicateNode', `node ${twice.name} stands there twice; keep one`);
     }

@@ -124,3 +124,28 @@ describe('a network that is also another one', () => {
     expect(warnings([nic(1)], [listed({ podCIDRs: ['10.244.0.0/24'] })], settings)).toEqual([]);
   });
 });
+
+test('an entry is judged again only with other nodes, other settings or another CR', () => {
+  let judged = 0;
+  const entry = {
+    get wanted(): readonly WantedInterface[] {
+      judged += 1;
+      return [nic(1)];
+    },
+  };
+  const claimsOf = (config: object): Claims =>
+    ({ byNode: new Map([['w1', { config, entry }]]) }) as unknown as Claims;
+  const config = { ref, annotations: {} };
+  const nodes = new Map([['w1', listed()]]);
+  const none = routingWarnings(claimsOf(config), nodes, DEFAULT_ROUTING);
+  expect(none.size).toBe(0);
+  expect(routingWarnings(claimsOf(config), nodes, DEFAULT_ROUTING)).toEqual(none);
+  expect(judged).toBe(1);
+  routingWarnings(claimsOf({ ...config }), nodes, DEFAULT_ROUTING);
+  expect(judged).toBe(2);
+  const settings = { ...DEFAULT_ROUTING, clusterNetworks: ['10.0.0.0/16'] };
+  expect(routingWarnings(claimsOf(config), nodes, settings).size).toBe(1);
+  const joined = new Map([...nodes, ['w2', listed({ name: 'w2', addresses: ['10.0.1.20'] })]]);
+  expect(routingWarnings(claimsOf(config), joined, DEFAULT_ROUTING).size).toBe(1);
+  expect(judged).toBe(4);
+});

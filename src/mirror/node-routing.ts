@@ -6,7 +6,7 @@ import type { Problem } from '../api/errors.ts';
 import { networkAddress, parseAddress, parseCidr, type Cidr } from '../network/address.ts';
 import { overlaps, routingOff, type AutoRouting } from '../network/auto-routing.ts';
 import { cidrsOf, type WantedInterface } from '../network/interface.ts';
-import type { Claims } from './claim.ts';
+import type { Claim, Claims } from './claim.ts';
 import type { InventoryNode } from './home-port.ts';
 import { formatConfigRef } from '../history/commit-format.ts';
 
@@ -38,26 +38,69 @@ export function routingWarnings(
   settings: RoutingSettings,
 ): Map<string, Problem[]> {
   const warnings = new Map<string, Problem[]>();
-  const peers = new PeerAddresses(nodes.values());
-  for (const [name, { config, entry }] of claims.byNode) {
-    const listed = nodes.get(name);
-    const wanted = entry.wanted ?? [];
-    if (listed === undefined || wanted.length === 0) continue;
-    const auto = autoRoutingOf(listed, config.annotations, settings);
-    const networks = [...(listed.podCIDRs ?? []), ...settings.clusterNetworks];
-    const found = wanted.flatMap((nic, index): Problem[] => {
+  const known = NodeWarnings.of(nodes, settings);
+  for (const [name, claim] of claims.byNode) {
+    const found = known.find(name, claim);
+    if (found.length === 0) continue;
+    const key = formatConfigRef(claim.config.ref);
+    const all = warnings.get(key);
+    if (all === undefined) warnings.set(key, [...found]);
+    else all.push(...found);
+  }
+  return warnings;
+}
+
+interface Found {
+  readonly name: string;
+  readonly config: Claim['config'];
+  readonly problems: readonly Problem[];
+}
+
+/** Warnings of entries, remembered with the nodes and the settings that they were found with. */
+class NodeWarnings {
+  static readonly #known = new WeakMap<ReadonlyMap<string, InventoryNode>, NodeWarnings>();
+
+  readonly #nodes: ReadonlyMap<string, InventoryNode>;
+  readonly #settings: RoutingSettings;
+  readonly #peers: PeerAddresses;
+  readonly #found = new WeakMap<Claim['entry'], Found>();
+
+  private constructor(nodes: ReadonlyMap<string, InventoryNode>, settings: RoutingSettings) {
+    this.#nodes = nodes;
+    this.#settings = settings;
+    this.#peers = new PeerAddresses(nodes.values());
+  }
+
+  static of(nodes: ReadonlyMap<string, InventoryNode>, settings: RoutingSettings): NodeWarnings {
+    const before = this.#known.get(nodes);
+    if (before !== undefined && before.#settings === settings) return before;
+    const fresh = new NodeWarnings(nodes, settings);
+    this.#known.set(nodes, fresh);
+    return fresh;
+  }
+
+  find(name: string, { config, entry }: Claim): readonly Problem[] {
+    const before = this.#found.get(entry);
+    if (before !== undefined && before.name === name && before.config === config) return before.problems;
+    const problems = this.#judge(name, config, entry.wanted ?? []);
+    this.#found.set(entry, { name, config, problems });
+    return problems;
+  }
+
+  #judge(name: string, config: Claim['config'], wanted: readonly WantedInterface[]): Problem[] {
+    const listed = this.#nodes.get(name);
+    if (listed === undefined || wanted.length === 0) return [];
+    const auto = autoRoutingOf(listed, config.annotations, this.#settings);
+    const networks = [...(listed.podCIDRs ?? []), ...this.#settings.clusterNetworks];
+    return wanted.flatMap((nic, index): Problem[] => {
       const path = `node ${name}, interfaces[${index}]`;
       return [
         ...routingOff(nic, wanted, auto, path),
         ...networkOverlaps(nic, networks, path),
-        ...peerOverlaps(nic, listed, peers, path),
+        ...peerOverlaps(nic, listed, this.#peers, path),
       ];
     });
-    if (found.length === 0) continue;
-    const key = formatConfigRef(config.ref);
-    warnings.set(key, [...(warnings.get(key) ?? []), ...found]);
   }
-  return warnings;
 }
 
 /** Networks of a NIC, and those that it routes, which are also networks of pods or Services. */
