@@ -25,7 +25,7 @@ function dropInPath(
   return `etc/systemd/network/10-netplan-${netplanId ?? name}.network.d/${name}-${what}.conf`;
 }
 
-/** networkd 251 and later leave the NIC in a bridge, a bond or Open vSwitch that others put it into. */
+/** networkd leaves the NIC in a bridge, a bond or Open vSwitch that others put it into; an old one ignores the key. */
 const KEEP_MASTER = section('Network', [['KeepMaster', 'yes']]);
 
 /** Empty: the NIC has addresses, and neither rules nor routes. */

@@ -123,10 +123,18 @@ export interface ForeignStatePort {
   restore(state: ForeignState, links: readonly NamedNic[], isReloaded?: boolean): Promise<ForeignState>;
 }
 
+/**
+ * `none`: the OS does not know our settings; `apart`: the NIC comes before another one whose subnet it shares; `beside`:
+ * that one comes first.
+ */
+export type BootRouting = 'none' | 'apart' | 'beside';
+
 /** Foresees the next boot. */
 export interface BootPort {
   /** Whether the host, at boot, sets the metric of a connected route by our metric file for this renderer. */
   canYield(kind: RendererKind): Promise<boolean>;
+  /** How far the host, at boot, sets the rules and routes of our files for this renderer. */
+  routing(kind: RendererKind): Promise<BootRouting>;
   /**
    * Makes the OS's own generator read a staged copy of its configuration folders.
    * @param staging folder that stands for the root: `<staging>/etc/netplan/…`

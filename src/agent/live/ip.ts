@@ -3,6 +3,7 @@ import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { MultinicError } from '../../api/errors.ts';
 import { networkAddress, parseAddress, parseCidr } from '../../network/address.ts';
+import { indexOfName } from '../../network/interface.ts';
 import { parseMac, type Mac } from '../../network/mac.ts';
 import { YIELD_METRIC } from '../files/route-metric.ts';
 import { run, stream } from '../command/host-command.ts';
@@ -214,10 +215,23 @@ export function readConnected(raw: readonly RawRoute[]): ConnectedRoute[] {
 
 /** Adds to a link the list of its addresses whose connected route yields to the routes of other links. */
 export function withYields(link: Link, connected: readonly ConnectedRoute[]): Link {
-  const own = connected.filter(({ dev, metric }) => dev === link.name && metric >= YIELD_METRIC);
+  const own = connected.filter(({ dev }) => dev === link.name);
   if (own.length === 0) return link;
-  const yields = link.addresses.filter((address) => own.some(({ to }) => to === subnetOf(address)));
+  const yields = link.addresses.filter((address) => {
+    const routes = own.filter(({ to }) => to === subnetOf(address));
+    // A second route without a metric comes first, whatever metric the other has. Old networkds make one at boot.
+    return routes.some(isYielding) && (routes.every(isYielding) || !isBeside(connected, subnetOf(address)));
+  });
   return yields.length === 0 ? link : { ...link, yields };
+}
+
+function isYielding({ metric }: ConnectedRoute): boolean {
+  return metric >= YIELD_METRIC;
+}
+
+/** Whether a link that is not ours has a route to the subnet. */
+function isBeside(connected: readonly ConnectedRoute[], subnet: string | undefined): boolean {
+  return connected.some(({ to, dev }) => to === subnet && indexOfName(dev) === undefined);
 }
 
 function subnetOf(address: string): string | undefined {

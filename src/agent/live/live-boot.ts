@@ -10,7 +10,7 @@ import { nextBoot, type NextBoot } from '../foreign/next-boot.ts';
 import type { BootNic } from '../foreign/systemd-files.ts';
 import { isFileOf } from '../files/managed-files.ts';
 import type { Root } from '../files/root.ts';
-import type { BootPort } from '../host/host.ts';
+import type { BootPort, BootRouting } from '../host/host.ts';
 import { nicOf } from '../host/links.ts';
 import { run, type InHost } from '../command/host-command.ts';
 import { driverOf, ip, readLinks, type RawLink } from './ip.ts';
@@ -26,6 +26,8 @@ const NETPLAN_GENERATORS = [
   'lib/netplan/generate',
 ];
 const NETWORKD_YIELDS = 250;
+/** systemd 245 has `SuppressPrefixLength=`; an older one sends all to the main table instead. */
+const NETWORKD_ROUTES = 245;
 const RENAME_DEVICE = ['usr/lib/udev/rename_device', 'lib/udev/rename_device'];
 
 export class LiveBoot implements BootPort {
@@ -47,6 +49,13 @@ export class LiveBoot implements BootPort {
    */
   async canYield(kind: RendererKind): Promise<boolean> {
     return byNetworkManager(kind) || (await this.#systemd.version()) >= NETWORKD_YIELDS;
+  }
+
+  async routing(kind: RendererKind): Promise<BootRouting> {
+    if (byNetworkManager(kind)) return 'beside';
+    const version = await this.#systemd.version();
+    if (version < NETWORKD_ROUTES) return 'none';
+    return version < NETWORKD_YIELDS ? 'apart' : 'beside';
   }
 
   async validate(kinds: readonly RendererKind[], staging: string): Promise<void> {

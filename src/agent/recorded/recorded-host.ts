@@ -16,6 +16,7 @@ import type { Root } from '../files/root.ts';
 import { NO_FOREIGN_STATE, type ForeignState } from '../host/foreign-state.ts';
 import type {
   BootPort,
+  BootRouting,
   DeadManPort,
   ForeignStatePort,
   Host,
@@ -247,6 +248,10 @@ class RecordedBoot implements BootPort {
 
   async canYield(): Promise<boolean> {
     return true;
+  }
+
+  async routing(): Promise<BootRouting> {
+    return 'beside';
   }
 
   async validate(kinds: readonly RendererKind[], staging: string): Promise<void> {

@@ -1,6 +1,8 @@
 import { MultinicError } from '../../api/errors.ts';
 import type { AgentJob } from '../../api/job.ts';
+import { ownCidrOf, type Interface } from '../../network/interface.ts';
 import { byNetworkManager } from '../../network/node.ts';
+import { rendererOf } from '../../network/renderers.ts';
 import { tableOf } from '../../network/source-routing.ts';
 import type { Applied, HostRecord } from '../files/host-record.ts';
 import { CONFIG_FOLDERS } from '../files/managed-files.ts';
@@ -13,7 +15,7 @@ import { answering, probesOf, type Endpoint, type Probe } from '../host/probe.ts
 import type { ProfileChange } from '../plan/change-plan.ts';
 import type { Desired, Plan } from '../plan/plan.ts';
 import { needsNetworkManager, profilePaths, wantedProfiles } from '../plan/profiles.ts';
-import { isThere } from '../plan/overlap.ts';
+import { isThere, sharesSubnet } from '../plan/overlap.ts';
 import { preflight } from '../plan/preflight.ts';
 import { leaveUsed } from '../plan/used-nics.ts';
 import { linksByDestination, destinationsOf } from './route-lookups.ts';
@@ -62,6 +64,7 @@ export async function examine(
   preflight(plan, before, linksByDestination(lookups), ours);
   refuseTakenRouting(plan, before, record.applied);
   await refuseWithoutMetric(plan, before, desired, host.boot);
+  await refuseWithoutRouting(plan, before, desired, host.boot);
   for (const folder of [...foldersOf(plan), 'var/lib/multinic']) root.assertWritable(folder);
   const probes = probesOf(context.probes, plan.present);
   const profiles = await readProfiles(plan, desired, context);
@@ -115,11 +118,46 @@ async function refuseWithoutMetric(
   );
   const nic = present.find((each) => written.has(metricPath(each, kind)) && !isThere(each, before));
   if (nic === undefined || (await boot.canYield(kind))) return;
-  throw new MultinicError(
+  throw comesFirst(nic);
+}
+
+function comesFirst(nic: Interface): MultinicError {
+  const address = ownCidrOf(nic) ?? '';
+  return new MultinicError(
     'SubnetOverlaps',
-    `${nic.name} (${nic.mac}) with ${nic.address}/${nic.prefix} is in the subnet of another NIC of this node, and systemd-networkd before 250 cannot let that NIC come first at boot; give this NIC an address of another subnet in the MultiNicBizConfig`,
-    { data: { mac: nic.mac, address: `${nic.address}/${nic.prefix}` } },
+    `${nic.name} (${nic.mac}) with ${address} is in the subnet of another NIC of this node, and systemd-networkd before 250 cannot let that NIC come first at boot; give this NIC an address of another subnet in the MultiNicBizConfig`,
+    { data: { mac: nic.mac, address } },
   );
+}
+
+/**
+ * Refuses source routing that the next boot would lose, or that would cut the node off then.
+ * @throws MultinicError `RoutingUnsupported`, `SubnetOverlaps`
+ */
+async function refuseWithoutRouting(
+  { files, present, targets }: Plan,
+  before: HostState,
+  { kind }: Desired,
+  boot: Host['boot'],
+): Promise<void> {
+  const written = new Set(files.flatMap(({ op, path }) => (op === 'write' ? [path] : [])));
+  const routed = present.filter(
+    (nic) =>
+      nic.sourceRouting === true &&
+      [...rendererOf(kind).render(nic).keys()].some((path) => written.has(path)),
+  );
+  const [first] = routed;
+  if (first === undefined) return;
+  const can = await boot.routing(kind);
+  if (can === 'none') {
+    throw new MultinicError(
+      'RoutingUnsupported',
+      `${first.name} (${first.mac}) is to have source routing, and systemd-networkd before 245 knows no such rules, so the next boot would lose them; update the OS, or write sourceRouting: false for this NIC in the MultiNicBizConfig`,
+      { data: { mac: first.mac } },
+    );
+  }
+  const nic = routed.find((each) => sharesSubnet(each, present, targets, before));
+  if (can === 'apart' && nic !== undefined) throw comesFirst(nic);
 }
 
 /** @throws MultinicError `NicUnmanaged` */

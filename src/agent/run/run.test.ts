@@ -2,6 +2,7 @@ import type { Oid } from '../../api/oid.ts';
 import { oid } from '../../../test/support/oid.ts';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
@@ -856,6 +857,23 @@ const wanted = (index: number): unknown => liveRouting(nic(index, { sourceRoutin
 describe('source routing', () => {
   const ROUTED: Network = [0, 1].map((index) => nic(index, { sourceRouting: true }));
   const KINDS = ['netplan', 'keyfile', 'ifcfg'] as const;
+
+  test.each([
+    ['none', nic(0), 'RoutingUnsupported'],
+    ['none', nic(0, { address: '10.10.0.77' }), 'RoutingUnsupported'],
+    ['apart', nic(0), undefined],
+    ['apart', nic(0, { address: '10.10.0.77' }), 'SubnetOverlaps'],
+    ['beside', nic(0, { address: '10.10.0.77' }), undefined],
+  ] as const)('where a boot can do %s, %j is %s', async (routing, first, reason) => {
+    const before = hostFiles(root);
+    const host = altered(() => ({ boot: { routing: async () => routing } }));
+    const outcome = await apply({ network: [{ ...first, sourceRouting: true }], host });
+    expect(outcome).toMatchObject(
+      reason === undefined ? { result: 'Applied' } : { result: 'Failed', reason, step: 'preflight' },
+    );
+    expect(isDeepStrictEqual(hostFiles(root), before)).toBe(reason !== undefined);
+    expect((await apply({ network: [first], host })).reason).not.toBe('RoutingUnsupported');
+  });
 
   test.each(KINDS)('%s: rules, table and settings come with the NIC and go with it', async (kind) => {
     const first = await apply({ kind, network: ROUTED });

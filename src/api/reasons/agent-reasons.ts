@@ -80,6 +80,10 @@ export const AGENT_REASONS = {
       'Other software has rules or routes for the table or an address of the NIC.',
       'Take them away on the node, or write sourceRouting: false in the CR.',
     ],
+    RoutingUnsupported: [
+      'The systemd-networkd of the node is too old for source routing.',
+      'Update the OS, or write sourceRouting: false in the CR.',
+    ],
     StoreLost: ['After the change the store did not answer.', 'Look at the routes and at the controller.'],
     TokenUnreadable: ['The token of the agent cannot be read.', 'Look at the volumes of its pod.'],
     ValidationFailed: [
