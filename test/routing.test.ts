@@ -67,6 +67,24 @@ test('auto is resolved by a commit, and again by a rerender; a switch alone chan
   );
 });
 
+test('a rollback takes the rules back, and its difference shows lines that a person understands', async () => {
+  await using local = await paused();
+  const before = await local.tip(ONE);
+  await local.editConfig(twins({ gateway: '192.168.100.1' }));
+  const routed = await local.tip(ONE);
+  const diff = await local.git('diff', `${before}..${routed}`, '--', DROP_IN);
+  for (const line of [
+    '+From=192.168.100.77/32',
+    '+Table=20001',
+    '+SuppressPrefixLength=0',
+    '+Gateway=192.168.100.1',
+  ])
+    expect(diff.split('\n')).toContain(line);
+  await local.run('rollback', ONE, '--to', before);
+  expect(await file(local, DROP_IN)).toBe('none');
+  expect(await local.git('diff', `${before}..node/${ONE}`)).toBe('');
+});
+
 test('a CR that asks for what cannot work changes nothing on its node, and names field and remedy', async () => {
   await using local = await paused();
   const before = await local.tip(ONE);
