@@ -59,10 +59,10 @@ describe.each(CASES)('%s, primary %s', (rootfs, primary, kind, refuses) => {
     return (await stop()).answered > 0.5;
   }
 
-  async function refusal(prefix: number): Promise<string | undefined> {
+  async function refusal(changes: Parameters<typeof nic>[1]): Promise<string | undefined> {
     await host.settled();
     const before = await host.sh(STATE);
-    const { outcome } = await answering(() => host.apply(kind, [second({ prefix })]));
+    const { outcome } = await answering(() => host.apply(kind, [second(changes)]));
     expect(await host.sh(STATE)).toBe(before);
     expect(outcome).toMatchObject({ result: 'Failed', step: 'preflight', written: [] });
     return outcome?.reason;
@@ -81,12 +81,13 @@ describe.each(CASES)('%s, primary %s', (rootfs, primary, kind, refuses) => {
   );
 
   test('a part of the node’s subnet is refused, and a subnet around it', async () => {
-    expect(await refusal(25)).toBe('SubnetOverlaps');
-    expect(await refusal(16)).toBe('SubnetOverlaps');
+    expect(await refusal({ prefix: 25 })).toBe('SubnetOverlaps');
+    expect(await refusal({ prefix: 16 })).toBe('SubnetOverlaps');
   });
 
-  test.runIf(refuses)('the same subnet is refused', async () => {
-    expect(await refusal(24)).toBe('SubnetOverlaps');
+  test.runIf(refuses)('the same subnet is refused, also with source routing', async () => {
+    expect(await refusal({})).toBe('SubnetOverlaps');
+    expect(await refusal({ sourceRouting: true })).toBe('SubnetOverlaps');
   });
 
   describe.runIf(!refuses)('the same subnet', () => {

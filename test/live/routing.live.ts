@@ -1,68 +1,104 @@
 // NICs that carry traffic, behind OpenStack's port security: each address answers by its own NIC, and the node's own
 // NIC goes on answering.
+import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Network } from '../../src/network/interface.ts';
 import type { RendererKind } from '../../src/network/node.ts';
+import { run } from '../nodes/command.ts';
 import type { RootfsKind } from '../nodes/rootfs.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic } from '../support/agent.ts';
-import { LiveHost, startPing } from '../support/live-host.ts';
+import { HOSTS, LiveHost, startPing } from '../support/live-host.ts';
 
-const CASES: readonly (readonly [RootfsKind, RendererKind])[] = [
-  ['netplan', 'netplan'],
-  ['networkmanager', 'keyfile'],
-  ['networkmanager-ifcfg', 'ifcfg'],
-  ['netplan-bullseye', 'netplan'],
-  ['netplan-trixie', 'netplan'],
-];
+/** The kinds of host whose primary NIC has a static address; that of the others is from DHCP. */
+const STATIC: ReadonlySet<RootfsKind> = new Set(['networkmanager', 'netplan-trixie']);
+/** The kinds of host on which every step is killed; the matrix kills on all. */
+const isKilled = (rootfs: RootfsKind): boolean => rootfs === 'netplan' || process.env['MATRIX'] !== undefined;
 
 /** Everything that source routing is about, with the counters and neighbours of nobody. */
 const STATE = `ip -br addr; ip route; ip -6 route | grep -v fe80; ip -N rule; ip -N -6 rule
-  for table in 20000 20001 20002; do ip route show table $table; ip -6 route show table $table; done 2>/dev/null
+  for table in 20000 20001 29999; do ip route show table $table; ip -6 route show table $table; done 2>/dev/null
   grep -H . /proc/sys/net/ipv4/conf/*/rp_filter /proc/sys/net/ipv4/conf/*/arp_ignore /proc/sys/net/ipv4/conf/*/arp_announce
   find /etc -name "*multinic*" -not -path "*/backup/*" | sort`;
 const OURS = `ip -N rule | grep -E '^2000[0-2]:' ; ip -N -6 rule | grep -E '^2000[0-2]:'
-  for table in 20000 20001 20002; do ip route show table $table; done 2>/dev/null; true`;
+  for table in 20000 20001 29999; do ip route show table $table; done 2>/dev/null; true`;
 /** What somebody has for another purpose, in the same ranges of the kernel. */
-const FOREIGN = `ip rule add from 10.77.0.0/16 lookup 77 priority 20001
-  ip route add 10.78.0.0/16 via 192.0.2.254 dev lo table 20077 onlink 2>/dev/null || ip route add blackhole 10.78.0.0/16 table 20077`;
+const FOREIGN = `ip rule show | grep -q 10.77 || ip rule add from 10.77.0.0/16 lookup 77 priority 20001
+  ip route replace blackhole 10.78.0.0/16 table 20077`;
 const FOREIGN_SHOWN = `ip rule show priority 20001 | grep 10.77; ip route show table 20077`;
 
-describe.each(CASES)('%s', (rootfs, kind) => {
+/** Settings of the NICs that are not ours. */
+const SETTINGS = `cd /proc/sys/net/ipv4/conf; grep . all/[ar]* default/[ar]* eth0/[ar]* lo/[ar]* | sort`;
+/** A server that sends back what it receives, on all addresses. */
+const ECHO = {
+  '/etc/systemd/system/echo.socket':
+    '[Socket]\nListenStream=7777\nAccept=yes\n[Install]\nWantedBy=sockets.target\n',
+  '/etc/systemd/system/echo@.service': '[Service]\nExecStart=-/bin/cat\nStandardInput=socket\n',
+};
+/** Commands by which somebody makes the network manager read all of its files again. */
+const AGAIN: Readonly<Record<RendererKind, readonly string[]>> = {
+  netplan: [
+    'networkctl reload',
+    'networkctl reconfigure multinic0',
+    'systemctl restart systemd-networkd',
+    'netplan apply',
+  ],
+  keyfile: ['nmcli con reload', 'systemctl restart NetworkManager'],
+  ifcfg: ['nmcli con reload', 'systemctl restart NetworkManager'],
+};
+
+/** networkd of Debian 11 does not let the primary NIC come first, so the NICs there have a subnet of their own. */
+const BESIDE = HOSTS.filter(([rootfs]) => rootfs !== 'netplan-bullseye');
+
+describe.each(BESIDE)('%s', (rootfs, kind) => {
   let host: LiveHost;
+  /** A peer in another network: this machine, behind the switch. */
+  let far: string;
+  let settings: string;
 
   beforeAll(async () => {
-    host = await LiveHost.bootWithDhcp(rootfs);
+    host = await (STATIC.has(rootfs) ? LiveHost.boot(rootfs) : LiveHost.bootWithDhcp(rootfs));
+    far = `198.18.${host.lab.slot.number}.1`;
+    await run('ip', ['address', 'replace', `${far}/32`, 'dev', 'lo']);
+    await host.lab.switch.route(`${far}/32`, host.lab.slot.address('0.254'));
     await host.machine.secure([host.machine.address]);
-    for (const index of [0, 1]) {
+    for (const index of [0, 1, 2]) {
       await host.machine.attachNic({ mac: nic(index).mac });
       await host.machine.secure([address(index)], nic(index).mac);
     }
     await host.managed();
+    for (const [path, content] of Object.entries(ECHO)) await host.machine.write(path, content);
+    await host.sh('systemctl daemon-reload; systemctl enable --now echo.socket');
     await host.sh(FOREIGN);
+    settings = await host.sh(SETTINGS);
   });
 
   afterEach(({ task }) => {
     if (task.result?.state === 'fail') console.log(host.log);
   });
 
-  afterAll(() => host?.[Symbol.asyncDispose]());
+  afterAll(async () => {
+    await run('ip', ['address', 'delete', `${far}/32`, 'dev', 'lo']);
+    await host?.[Symbol.asyncDispose]();
+  });
 
   const address = (index: number): string => host.lab.slot.address(`0.${77 + index}`);
-  /** Both NICs are in the node's own subnet. */
+  /** All three NICs are in the node's own subnet; the last has the last name of all. */
   const network = (changes: Parameters<typeof nic>[1] = {}): Network =>
-    [0, 1].map((index) => nic(index, { address: address(index), ...changes }));
+    [0, 1, 2].map((index) =>
+      nic(index, { address: address(index), ...(index === 2 && { name: 'multinic9999' }), ...changes }),
+    );
   const routed = network.bind(undefined, { sourceRouting: true, statedSourceRouting: true });
 
   /** Another address, and a gateway. */
   const next = (): Network => {
-    const [first, second] = routed() as [Network[number], Network[number]];
-    const gateway = host.lab.slot.address('0.254');
-    return [
-      { ...first, address: host.lab.slot.address('0.87') },
-      { ...second, gateway },
-    ];
+    const [first, second, third] = three();
+    return [{ ...first, address: host.lab.slot.address('0.87') }, { ...second, gateway: gateway() }, third];
   };
+  const three = (): [Network[number], Network[number], Network[number]] =>
+    routed() as ReturnType<typeof three>;
+  /** The switch, which forwards. */
+  const gateway = (): string => host.lab.slot.address('0.1');
 
   /** Sorted, because the order of rules with one priority says nothing. */
   const linesOf = async (command: string): Promise<string[]> =>
@@ -72,7 +108,7 @@ describe.each(CASES)('%s', (rootfs, kind) => {
 
   /** Which addresses answer a peer of their subnet now: the node's own, and those of the NICs. */
   async function answering(): Promise<string[]> {
-    const all = [host.machine.address, address(0), address(1)];
+    const all = [host.machine.address, ...ownAddresses()];
     const answered = await Promise.all(
       all.map(async (each) => {
         const stop = await startPing(host.lab, each, 'peer');
@@ -83,11 +119,29 @@ describe.each(CASES)('%s', (rootfs, kind) => {
     return all.filter((_, index) => answered[index]);
   }
 
-  const expectAll = (): Promise<boolean> =>
-    waitFor('all addresses', async () => (await answering()).length === 3, {
+  const ownAddresses = (): string[] => [0, 1, 2].map(address);
+
+  /** Each address answers ping and TCP of a peer, and programs that bind themselves to it reach the peer. */
+  async function expectAll(): Promise<void> {
+    await waitFor('all addresses', async () => (await answering()).length === 4, {
       timeoutMs: 60_000,
       hint: () => host.sh(STATE),
     });
+    const all = [host.machine.address, ...ownAddresses()];
+    expect(await Promise.all(all.map((each) => echoes(each)))).toEqual(all.map(() => true));
+    expect(await host.reachesStoreFrom(all)).toEqual(all);
+  }
+
+  /** Whether an address answers the peer in another network. */
+  async function answersFar(to: string): Promise<boolean> {
+    const ping = ['-n', '-c', '4', '-i', '0.3', '-W', '2', '-I', far, to];
+    const pinged = await run('ping', ping).then(
+      () => true,
+      () => false,
+    );
+    expect(await echoes(to, far)).toBe(pinged);
+    return pinged;
+  }
 
   async function expectNothingToDo(): Promise<void> {
     const { outcome } = await host.apply(kind, routed());
@@ -113,15 +167,30 @@ describe.each(CASES)('%s', (rootfs, kind) => {
   test('a change that fails leaves rules, tables and settings as they were', async () => {
     const before = await state();
     const probes = [host.lab.slot.address('0.99')];
-    const [first, ...others] = routed() as [Network[number], ...Network];
-    const next = [{ ...first, address: host.lab.slot.address('0.88'), mtu: 1400 }, ...others];
-    const { outcome } = await host.apply(kind, next, { probes });
+    const [first, ...others] = three();
+    const failing = [{ ...first, address: host.lab.slot.address('0.88'), mtu: 1400 }, ...others];
+    const { outcome } = await host.apply(kind, failing, { probes });
     expect(outcome).toMatchObject({ result: 'Failed', reason: 'ProbeFailed', step: 'verify' });
     await host.settled();
     expect(await state()).toEqual(before);
   });
 
-  describe('a run that is killed', () => {
+  test('with a gateway one answers a peer two hops away, and the default route of the node stays', async () => {
+    const [first, ...others] = three();
+    const before = await host.sh('ip route show default');
+    expect(await answersFar(host.machine.address)).toBe(true);
+    expect(await answersFar(address(0))).toBe(false);
+    const { outcome } = await host.apply(kind, [{ ...first, gateway: gateway() }, ...others]);
+    expect(outcome).toMatchObject({ result: 'Applied' });
+    expect(await answersFar(address(0))).toBe(true);
+    expect(await answersFar(address(1))).toBe(false);
+    expect(await host.sh('ip route show default')).toBe(before);
+    await expectAll();
+    expect((await host.apply(kind, routed())).outcome).toMatchObject({ result: 'Applied' });
+    expect(await answersFar(address(0))).toBe(false);
+  });
+
+  describe.runIf(isKilled(rootfs))('a run that is killed', () => {
     const states = new Map<boolean, string[]>();
     let isNext = false;
 
@@ -185,15 +254,23 @@ describe.each(CASES)('%s', (rootfs, kind) => {
   });
 
   test.each([1, 2])('boot %i', async () => {
-    await host.reboot(2);
+    await host.reboot(3);
     await expectAll();
     await expectNothingToDo();
     expect(await host.observe()).toMatchObject({ result: 'Observed' });
     await host.sh(FOREIGN);
   });
 
+  test.each(AGAIN[kind])('somebody runs `%s`', async (command) => {
+    await host.sh(`${command}; sleep 2`);
+    await host.managed();
+    await expectAll();
+    await expectNothingToDo();
+    await host.sh(FOREIGN);
+  });
+
   test('NICs and the primary lose their carrier and get it back', async () => {
-    for (const mac of [nic(0).mac, nic(1).mac, host.machine.mac]) {
+    for (const mac of [nic(0).mac, nic(2).mac, host.machine.mac]) {
       await host.machine.setCarrier(mac, false);
       await host.sh('sleep 8');
       await host.machine.setCarrier(mac, true);
@@ -205,8 +282,8 @@ describe.each(CASES)('%s', (rootfs, kind) => {
 
   test('addresses of both families and a gateway, now and after a boot', async () => {
     const further = [`${host.lab.slot.address('0.97')}/24`, '2001:db8:77::10/64'];
-    const [first, second] = routed() as [Network[number], Network[number]];
-    const several = [{ ...first, furtherAddresses: further, gateway6: '2001:db8:77::1' }, second];
+    const [first, ...others] = three();
+    const several = [{ ...first, furtherAddresses: further, gateway6: '2001:db8:77::1' }, ...others];
     await host.machine.secure([address(0), host.lab.slot.address('0.97'), '2001:db8:77::10'], nic(0).mac);
     const { outcome } = await host.apply(kind, several);
     expect(outcome).toMatchObject({ result: 'Applied' });
@@ -214,7 +291,7 @@ describe.each(CASES)('%s', (rootfs, kind) => {
     expect(now).toContain('from 2001:db8:77::10 lookup 254 suppress_prefixlength 0');
     // networkd manages the NICs since the boot, by files without the new routes.
     expect(outcome?.warnings).toEqual(kind === 'netplan' ? ['NetworkdHoldsOldFile'] : undefined);
-    await host.reboot(2);
+    await host.reboot(3);
     const again = await host.apply(kind, several);
     expect(again.outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
     expect(host.log).toContain('nothing to change');
@@ -239,17 +316,14 @@ describe.each(CASES)('%s', (rootfs, kind) => {
       expect((await host.apply(kind, routed())).outcome).toMatchObject({ result: 'Applied' });
       await expectAll();
       expect(await host.sh(OURS)).not.toContain('2001:db8');
-      await host.reboot(2);
+      await host.reboot(3);
       await expectNothingToDo();
     },
   );
 
   test('names change places', async () => {
-    const [first, second] = routed() as [Network[number], Network[number]];
-    const swapped = [
-      { ...second, name: first.name },
-      { ...first, name: second.name },
-    ];
+    const [first, second, third] = three();
+    const swapped = [{ ...second, name: first.name }, { ...first, name: second.name }, third];
     expect((await host.apply(kind, swapped)).outcome).toMatchObject({ result: 'Applied' });
     await expectAll();
     expect((await host.apply(kind, routed())).outcome).toMatchObject({ result: 'Applied' });
@@ -284,5 +358,116 @@ describe.each(CASES)('%s', (rootfs, kind) => {
     expect(shown).toContain('10.77.0.0/16');
     expect(shown).toContain('10.78.0.0/16');
     expect(await answering()).toEqual([host.machine.address]);
+    expect(await host.sh(SETTINGS)).toBe(settings);
   });
 });
+
+describe.runIf(process.env['MATRIX'] !== undefined)('netplan-bullseye', () => {
+  const NETWORK = 'tenant';
+  const PEER = '192.0.2.1';
+  const routed: Network = [0, 1, 2].map((index) =>
+    nic(index, { address: `192.0.2.${10 + index}`, sourceRouting: true }),
+  );
+  let host: LiveHost;
+
+  beforeAll(async () => {
+    host = await LiveHost.boot('netplan-bullseye');
+    await host.machine.secure([host.machine.address]);
+    for (const { mac, address = '' } of routed) {
+      await host.machine.attachNic({ mac, network: NETWORK });
+      await host.machine.secure([address], mac);
+    }
+    await host.lab.switch.peer(NETWORK, `${PEER}/24`);
+  });
+
+  afterEach(({ task }) => {
+    if (task.result?.state === 'fail') console.log(host.log);
+  });
+
+  afterAll(() => host?.[Symbol.asyncDispose]());
+
+  /** The addresses that answer the peer of their subnet. */
+  async function answering(): Promise<(string | undefined)[]> {
+    const all = routed.map(({ address }) => address);
+    const answered = await Promise.all(
+      all.map(async (each) => {
+        const stop = await startPing(host.lab, each ?? '');
+        await host.sh('sleep 1.5');
+        return (await stop()).answered > 0.5;
+      }),
+    );
+    return all.filter((_, index) => answered[index]);
+  }
+
+  const expectAll = (): Promise<boolean> =>
+    waitFor('all addresses', async () => (await answering()).length === 3, {
+      timeoutMs: 60_000,
+      hint: () => host.sh(STATE),
+    });
+
+  async function expectNothingToDo(): Promise<void> {
+    expect(await host.observe()).toMatchObject({ result: 'Observed', differences: [] });
+    const { outcome } = await host.apply('netplan', routed);
+    expect(outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
+    expect(host.log).toContain('nothing to change');
+  }
+
+  test('with addresses alone the first NIC answers alone', async () => {
+    const bare = routed.map(({ sourceRouting: _, ...each }) => each);
+    expect((await host.apply('netplan', bare)).outcome).toMatchObject({ result: 'Applied' });
+    expect((await answering()).length).toBeLessThan(2);
+  });
+
+  test('three NICs of one subnet answer, each by itself', async () => {
+    expect((await host.apply('netplan', routed)).outcome).toMatchObject({ result: 'Applied' });
+    await expectAll();
+    await expectNothingToDo();
+  });
+
+  test.each([1, 2, 3])('boot %i', async () => {
+    await host.reboot(3);
+    await expectAll();
+    await expectNothingToDo();
+  });
+
+  test.each(AGAIN.netplan)('somebody runs `%s`', async (command) => {
+    await host.sh(`${command}; sleep 2`);
+    await host.managed();
+    await expectAll();
+    await expectNothingToDo();
+  });
+
+  test('a NIC loses its carrier and gets it back', async () => {
+    await host.machine.setCarrier(nic(0).mac, false);
+    await host.sh('sleep 8');
+    await host.machine.setCarrier(nic(0).mac, true);
+    await host.sh('sleep 4');
+    await expectAll();
+    await expectNothingToDo();
+  });
+
+  test('names change places, and the NICs leave', async () => {
+    const [first, second, third] = routed as [Network[number], Network[number], Network[number]];
+    const swapped = [{ ...second, name: first.name }, { ...first, name: second.name }, third];
+    expect((await host.apply('netplan', swapped)).outcome).toMatchObject({ result: 'Applied' });
+    await expectAll();
+    expect((await host.apply('netplan', [])).outcome).toMatchObject({ result: 'Applied' });
+    expect(await host.sh(OURS)).not.toContain('192.0.2.1');
+  });
+});
+
+const WAIT_MS = 4_000;
+
+/** Whether the server of a host sends back a word. @param from an address of this machine */
+function echoes(host: string, from?: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = connect({ host, port: 7777, ...(from !== undefined && { localAddress: from }) });
+  const timer = setTimeout(() => resolve(false), WAIT_MS);
+  socket.once('connect', () => socket.write('word'));
+  socket.once('data', (data) => resolve(data.toString() === 'word'));
+  socket.once('error', () => resolve(false));
+  return promise.finally(() => {
+    clearTimeout(timer);
+    socket.destroy();
+  });
+}

@@ -166,6 +166,20 @@ export class LiveHost<M extends Guest = Machine> {
     await this.#shell(inPod(this.#dir, [NODE, '-e', '0']));
   }
 
+  /** The addresses of the host from which a connection to the store comes about. */
+  async reachesStoreFrom(addresses: readonly string[]): Promise<string[]> {
+    const { hostname: host, port } = new URL(this.store.server.url);
+    const script = `const { connect } = require('node:net');
+      setTimeout(() => process.exit(), 4000).unref();
+      for (const localAddress of ${JSON.stringify(addresses)}) {
+        const socket = connect({ host: '${host}', port: ${port}, localAddress });
+        socket.once('connect', () => { console.log(localAddress); socket.destroy(); });
+        socket.once('error', () => {});
+      }`;
+    const { log } = await this.#shell(inPod(this.#dir, [NODE, '-e', script]));
+    return addresses.filter((each) => log.split('\n').includes(each));
+  }
+
   /** Runs a pod that does almost nothing. */
   async emptyPod(): Promise<void> {
     await this.#shell(inPod(this.#dir, ['true']));
