@@ -59,6 +59,7 @@ const VALUES: Readonly<Record<string, string | object>> = {
     tls: { existingSecret: 'own' },
     service: { annotations: { a: 'b' }, ipFamilyPolicy: 'PreferDualStack', ipFamilies: ['IPv6', 'IPv4'] },
     serviceAccount: { annotations: { a: 'b' } },
+    rbac: { aggregate: 'edit' },
     networkPolicy: { from: [{ ipBlock: { cidr: '10.0.0.0/8' } }] },
     serviceMonitor: { enabled: true, labels: { a: 'b' }, namespace: 'monitoring', interval: '30s' },
     prometheusRule: { enabled: true, labels: { a: 'b' }, namespace: 'monitoring' },
@@ -182,6 +183,27 @@ describe('what is rendered', () => {
   });
 
   test.each([
+    [undefined, ['view']],
+    ['view', ['view']],
+    ['edit', ['edit', 'view']],
+    ['true', ['edit', 'view']],
+    ['none', []],
+    ['false', []],
+  ])('rbac.aggregate=%s: the roles %j of ours are added to those of the cluster', async (value, expected) => {
+    const settings = value === undefined ? [] : ['--set', `rbac.aggregate=${value}`];
+    const roles = (await objectsOf('defaults', ...settings)).filter(
+      ({ kind, metadata }) => kind === 'ClusterRole' && /-configs-(view|edit)$/.test(metadata.name),
+    );
+    expect(roles).toHaveLength(2);
+    const added = roles.filter(({ metadata }) =>
+      Object.keys(metadata.labels).some((key) => /aggregate-to/.test(key)),
+    );
+    expect(added.map(({ metadata }) => metadata.name).toSorted()).toEqual(
+      expected.map((name) => `multinic-agent-configs-${name}`),
+    );
+  });
+
+  test.each([
     ['true', 'hook'],
     ['hook', 'hook'],
     ['template', 'objects'],
@@ -196,6 +218,7 @@ describe('what is rendered', () => {
   test.each([
     ['controller.replica=1', /replica/],
     ['crds.install=maybe', /install/],
+    ['rbac.aggregate=all', /aggregate/],
     ['storage.size=lots', /size/],
     ['controller.image.digest=abc', /digest/],
   ])('%s is refused', async (setting, message) => {

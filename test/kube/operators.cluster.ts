@@ -229,8 +229,10 @@ test('a plain mistake in a CR is a warning on the terminal, and the CR is accept
 test.each([
   ['view', 'get', 'yes'],
   ['view', 'patch', 'no'],
-  ['edit', 'patch', 'yes'],
-  ['admin', 'delete', 'yes'],
+  ['edit', 'get', 'yes'],
+  ['edit', 'patch', 'no'],
+  ['admin', 'delete', 'no'],
+  ['multinic-agent-configs-edit', 'patch', 'yes'],
 ])('who may %s, may %s CRs: %s', async (role, verb, answer) => {
   await sh(`kubectl create rolebinding test-${role} --clusterrole=${role} --user=${role} -n default || true`);
   await expect
