@@ -125,7 +125,8 @@ describe('with a controller', () => {
   });
 
   test('every command takes any name of a node', async () => {
-    for (const name of [ID_ONE, `node/${ONE}`, ONE]) {
+    // Other tests give each command the name itself.
+    for (const name of [ID_ONE, `node/${ONE}`]) {
       expect(await local.run('log', name)).toContain('add multinic0');
       expect(await local.run('show', name)).toContain(ONE);
       expect(await local.run('diff', name)).toContain('mtu: 1500');

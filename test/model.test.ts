@@ -6,7 +6,7 @@ import { lives, live } from './support/model.ts';
 import { entryFor, Fleet } from './support/fleet.ts';
 
 describe('random CR edits, pushes, reverts, commands and crashes end in the state of the model:', () => {
-  test.each(fc.sample(lives(30), { seed: 20260101, numRuns: 3 }))('history %#', async (...steps) => {
+  test.each(fc.sample(lives(30), { seed: 20260101, numRuns: 2 }))('history %#', async (...steps) => {
     await expect(live(steps)).resolves.toBeUndefined();
   });
 });
