@@ -6,5 +6,10 @@ import { killAtRandom } from './support/drift-kills.ts';
 test('no double Job, no lost drift, no repair of a node whose difference is gone', async () => {
   const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
   console.log(`SEED=${seed}`);
-  expect(await killAtRandom(50, seed)).toBe(50);
+  const survived = await killAtRandom(50, seed);
+  console.log(survived);
+  expect(survived.kills).toBe(50);
+  expect(survived.undone).toBeGreaterThan(5);
+  // In some of these rounds the drift was recorded, so a run follows and finds nothing to do.
+  expect(survived.idleRuns).toBeGreaterThan(0);
 });

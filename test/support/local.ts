@@ -171,7 +171,7 @@ export class LocalRun implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
-    await this.#agentsEnded();
+    await this.agentsEnded().catch(() => undefined);
     await rm(dirname(this.dir), { recursive: true, force: true, maxRetries: 5 });
   }
 
@@ -181,11 +181,11 @@ export class LocalRun implements AsyncDisposable {
   }
 
   /** Agents outlive their controller, and soon end by themselves. */
-  async #agentsEnded(): Promise<void> {
+  async agentsEnded(): Promise<void> {
     const jobs = join(this.dir, 'jobs');
     const running = async (): Promise<boolean> =>
       (await processes()).some(({ command }) => command.includes(jobs));
-    await this.until('its agents have ended', async () => !(await running())).catch(() => undefined);
+    await this.until('its agents have ended', async () => !(await running()));
   }
 
   /** Runs the CLI on this home. */
