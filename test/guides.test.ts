@@ -127,11 +127,15 @@ async function runPage(all: readonly CommandBlock[]): Promise<{ code: number; ou
 }
 
 describe('the commands of a page run in their order', () => {
-  test.each([...byPage])('%s', async (path, all) => {
-    const { code, output } = await runPage(all);
-    expect(code, `${scriptOf(all)}\n${output}`).toBe(0);
-    for (const says of SAYS[path] ?? []) expect(output).toMatch(says);
-  });
+  test.each([...byPage])(
+    '%s',
+    async (path, all) => {
+      const { code, output } = await runPage(all);
+      expect(code, `${scriptOf(all)}\n${output}`).toBe(0);
+      for (const says of SAYS[path] ?? []) expect(output).toMatch(says);
+    },
+    300_000,
+  );
 });
 
 test('each test that a block names exists', () => {
