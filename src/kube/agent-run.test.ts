@@ -1,5 +1,5 @@
-import type { V1ObjectMeta } from '@kubernetes/client-node';
-import { expect, test } from 'vitest';
+import type { V1ContainerState, V1ContainerStatus, V1ObjectMeta, V1PodStatus } from '@kubernetes/client-node';
+import { describe, expect, test } from 'vitest';
 import { projectPod, projectWarning } from './agent-run.ts';
 
 const JOB = 'multinic-agent-i-1-20260101000000';
@@ -34,6 +34,19 @@ test("a kubelet may change the labels of its pods, so the pod's Job is the one t
   expect(podOf({ labels, ownerReferences: [OWNER] }, 'b')?.job).toBe(JOB);
 });
 
+function podWith(status: V1PodStatus): ReturnType<typeof projectPod> {
+  const annotations = { 'multinic.io/node': 'b' };
+  return projectPod({
+    metadata: { name: 'p', uid: 'p1', labels: LABELS, annotations, ownerReferences: [OWNER] },
+    spec: { containers: [] },
+    status,
+  });
+}
+
+function container(name: string, state: V1ContainerState): V1ContainerStatus {
+  return { name, state, image: '', imageID: '', ready: true, restartCount: 0 };
+}
+
 const warning = (message: string): string =>
   projectWarning({
     metadata: {},
@@ -52,4 +65,31 @@ test('a refusal by Pod Security ends with the command that helps', () => {
 
 test('any other warning is told as it is', () => {
   expect(warning('exceeded quota: pods')).toBe('exceeded quota: pods');
+});
+
+function injected(proxy: V1ContainerState, agent: V1ContainerState): ReturnType<typeof projectPod> {
+  return podWith({
+    phase: 'Running',
+    containerStatuses: [container('proxy', proxy), container('agent', agent)],
+  });
+}
+
+describe('a pod with the container of an injector, which never ends,', () => {
+  const running = { running: {} };
+  const noImage = { waiting: { reason: 'ImagePullBackOff', message: 'no such proxy' } };
+  const ended = { terminated: { exitCode: 0, reason: 'Completed', message: '{"result":"Applied"}' } };
+  test.each<[string, V1ContainerState, V1ContainerState, object]>([
+    ['has ended when its agent has', running, ended, { phase: 'ended', report: '{"result":"Applied"}' }],
+    ['runs while its agent runs', ended, running, { phase: 'started' }],
+    ['runs, whatever the other container lacks', noImage, running, { phase: 'started' }],
+    [
+      'has not begun before its agent',
+      running,
+      { waiting: { reason: 'ContainerCreating' } },
+      { phase: 'waiting' },
+    ],
+  ])('%s', (_, proxy, agent, expected) => {
+    expect(injected(proxy, agent)).toMatchObject(expected);
+    expect(injected(proxy, agent)).not.toHaveProperty('message', 'no such proxy');
+  });
 });

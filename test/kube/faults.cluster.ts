@@ -363,41 +363,6 @@ describe('a Job', () => {
     await expectOneMore(node, before);
   }, 300_000);
 
-  test('that admission refuses says so, and goes on when it is admitted', async () => {
-    const label = 'pod-security.kubernetes.io/enforce';
-    const before = await outcomesOf(node);
-    await cluster.kubectl(['label', 'namespace', multinic.namespace, `${label}=restricted`, '--overwrite']);
-    await changeOne(node, 1_255);
-    await untilConfig(
-      multinic,
-      NAME,
-      'the reason',
-      (it) => /PodSecurity|forbidden/.test(nodeOf(it, node)?.message ?? ''),
-      { seconds: 120 },
-    );
-    await cluster.kubectl(['label', 'namespace', multinic.namespace, `${label}=privileged`, '--overwrite']);
-    await expect
-      .poll(() => kubelet.file(node, FILE), { ...PATIENCE, timeout: 200_000 })
-      .toContain('mtu: 1255');
-    await expectOneMore(node, before);
-  }, 400_000);
-
-  test('that a quota refuses says so, and goes on when there is room', async () => {
-    await multinic.kubectl('create', 'quota', 'none', '--hard=pods=1');
-    await changeOne(node, 1_266);
-    await untilConfig(
-      multinic,
-      NAME,
-      'the reason',
-      (it) => nodeOf(it, node)?.message?.includes('quota') === true,
-      { seconds: 120 },
-    );
-    await multinic.kubectl('delete', 'quota', 'none');
-    await expect
-      .poll(() => kubelet.file(node, FILE), { ...PATIENCE, timeout: 200_000 })
-      .toContain('mtu: 1266');
-  }, 400_000);
-
   test('whose agent hangs ends at its deadline, and another runs', async () => {
     kubelet.fail(node, { kind: 'hang' });
     await changeOne(node, 1_277);
