@@ -19,11 +19,15 @@ const RULE: Foreign = [
 ];
 const NAMES = [LINK, RULE];
 const SCRIPTS = '/etc/sysconfig/network-scripts';
+/** netplan merges this with our definition of the NIC. */
+const SHARED = `network: {version: 2, ethernets: {multinic0: {match: {macaddress: "${MAC}"}, dhcp4: true}}}\n`;
 const WINNERS: Record<RendererKind, Foreign[]> = {
   netplan: [
     ...NAMES,
     ['a renderer', '/etc/netplan/01-foo.yaml', 'network: {version: 2, renderer: NetworkManager}\n'],
     ['a network', '/etc/systemd/network/05-foo.network', `[Match]\nMACAddress=${MAC}\n[Network]\nDHCP=yes\n`],
+    ['a netplan file of a program,', '/run/netplan/99-foo.yaml', SHARED],
+    ['a netplan file of the OS,', '/lib/netplan/99-foo.yaml', SHARED],
   ],
   keyfile: [
     ...NAMES,
@@ -77,14 +81,17 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
   test.each(WINNERS[kind])(
     '%s of somebody else would win: refused, and nothing is touched',
     async (what, file, content) => {
-      await host.machine.write(file, content, 0o600);
+      // On the running machine: its /run is no folder of the disk.
+      const base64 = Buffer.from(content).toString('base64');
+      await host.sh(`mkdir -p $(dirname ${file}); echo ${base64} | base64 -d >${file}; chmod 600 ${file}`);
       await host.settled();
       const before = await host.sh(STATE);
       const { outcome } = await host.apply(kind, [nic(0), nic(1)]);
       expect(outcome).toMatchObject({ result: 'Failed', step: 'validate' });
       // Two .link files for one MAC are refused for that reason.
       expect(outcome?.reason).toMatch(/NotAtNextBoot|ValidationFailed/);
-      expect(outcome?.message).toContain(what === 'a renderer' ? 'renderer: networkd' : file.slice(1));
+      const said = file.includes('netplan/99-') ? '/run/netplan and /lib/netplan' : file.slice(1);
+      expect(outcome?.message).toContain(what === 'a renderer' ? 'renderer: networkd' : said);
       expect(await host.sh(STATE)).toBe(before);
       await host.sh(`rm ${file}`);
     },
