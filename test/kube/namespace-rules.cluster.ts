@@ -1,17 +1,28 @@
-// Rules of a namespace that keep an agent's pod from being made: Pod Security, a quota, a LimitRange. Such a pod is no
-// attempt, and its node goes on by itself once the rule is gone.
+// Rules of a namespace that keep an agent's pod from being made, or change it: Pod Security, a quota, a LimitRange, a
+// webhook that adds a sidecar. A pod that is refused is no attempt, and its node goes on by itself once the rule is gone.
+import type { V1Pod } from '@kubernetes/client-node';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Cluster } from '../cluster/cluster.ts';
+import { startInjector } from '../cluster/injector.ts';
 import type { Multinic } from '../cluster/install.ts';
 import { RootKubelet } from '../cluster/root-kubelet.ts';
-import { attach, BUILD_MS, config, entry, nodeOf, setUp, untilConfig } from '../support/kube-cluster.ts';
+import {
+  attach,
+  BUILD_MS,
+  config,
+  entry,
+  hostFile,
+  nodeOf,
+  setUp,
+  untilConfig,
+} from '../support/kube-cluster.ts';
 
 const NAME = 'fleet';
 const FILE = 'etc/netplan/90-multinic0.yaml';
 /** A real node, and a root folder whose pods the test kubelet runs. */
 const REAL = 'worker-1';
 const ROOT = 'root-01';
-const MAC = '02:00:00:00:01:01';
+const MAC = '02:00:00:00:a1:01';
 const PATIENCE = { timeout: 200_000, interval: 500 };
 
 let cluster: Cluster;
@@ -115,3 +126,27 @@ test.each<[string, () => Promise<unknown>, () => Promise<unknown>, RegExp]>([
   },
   400_000,
 );
+
+test('a run ends with its agent although a sidecar goes on, and a LimitRange leaves the agent its own limit', async () => {
+  const selector = ['--selector=app.kubernetes.io/component=agent', `--field-selector=spec.nodeName=${REAL}`];
+  await limit({ default: { cpu: '100m' } });
+  await using _injector = await startInjector(multinic, REAL);
+  // The sidecar of the first run goes on while the second one runs.
+  for (let run = 0; run < 2; run += 1) {
+    const before = await outcomesOf(REAL);
+    const wanted = await change(REAL);
+    await expect.poll(() => hostFile(cluster, REAL, `/${FILE}`), PATIENCE).toContain(wanted);
+    await expectOneMore(REAL, before);
+  }
+  const { items } = await multinic.json<{ items: V1Pod[] }>('get', 'pods', ...selector);
+  const injected = items.filter(({ spec }) => spec?.containers[0]?.name === 'proxy');
+  expect(injected.map(({ status }) => status?.phase)).toEqual(['Running', 'Running']);
+  const limits = injected.map(({ spec }) =>
+    spec?.containers.map(({ resources }) => resources?.limits?.['cpu']),
+  );
+  expect(limits).toEqual([
+    ['100m', '1'],
+    ['100m', '1'],
+  ]);
+  await multinic.kubectl('delete', 'pods', ...selector, '--grace-period=1');
+}, 400_000);
