@@ -282,6 +282,91 @@ async function fleetHome(names: readonly string[]): Promise<LocalRun> {
   return home;
 }
 
+/** Ten CRs of 300 nodes that no machine answers to: 3,000 items in the stream of live data. */
+async function writeCrowd(home: LocalRun, round: number): Promise<void> {
+  const config = await home.config();
+  for (let part = 0; part < 10; part += 1) {
+    const names = Array.from({ length: 300 }, (_, index) => `${round}-${part}-${index}`);
+    const nodeConfigs = names.map((name, index) => ({
+      attachedNodeId: `i-${name}`,
+      attachedNodeName: `crowd-${name}`,
+      interfaces: [
+        {
+          macAddress: `02:00:00:${part.toString(16).padStart(2, '0')}:${[index >> 8, index & 255].map((each) => each.toString(16).padStart(2, '0')).join(':')}`,
+          cidr: `10.${100 + part}.${index >> 8}.${index & 255}/8`,
+          mtu: 1500,
+        },
+      ],
+    }));
+    await home.writeConfig({
+      ...config,
+      metadata: { ...config.metadata, name: `crowd-${part}` },
+      spec: { nodeConfigs },
+    });
+  }
+}
+
+test(
+  '64 streams that never read hold little, while 3,000 nodes change again and again',
+  { timeout: 600_000 },
+  async () => {
+    await using crowded = await LocalRun.prepare();
+    await writeCrowd(crowded, 0);
+    await crowded.launch({ env: HELD });
+    /** Asks on a connection of its own: one that is kept may end just as the next request begins. */
+    const get = async (path: string): Promise<{ status: number; text: () => Promise<string> }> => {
+      const stop = new AbortController();
+      const response = await fetch(`${crowded.url}/api/v1${path}`, {
+        headers: { authorization: `Bearer ${await crowded.token()}`, connection: 'close' },
+        signal: stop.signal,
+      });
+      if (path === '/live') stop.abort();
+      return response;
+    };
+    const knows = (round: number) => async (): Promise<boolean> => {
+      // The answer is large, and this loop would take all the time of the controller.
+      await pause(1_000);
+      assert(crowded.process.exitCode === null, crowded.output);
+      const answer = await get('/status');
+      if (answer.status !== 200) return false;
+      const { nodes } = JSON.parse(await answer.text()) as { nodes: { attachedNodeId: string }[] };
+      return nodes.filter(({ attachedNodeId }) => attachedNodeId.startsWith(`i-${round}-`)).length === 3_000;
+    };
+    await crowded.until('it knows the crowd', knows(0), 120_000);
+    const { hostname, port, host } = new URL(crowded.url);
+    const token = await crowded.token();
+    const ask = (encoding: string): Socket => {
+      const socket = connect(Number(port), hostname);
+      socket.on('error', () => undefined);
+      socket.pause();
+      socket.write(
+        `GET /api/v1/live HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${token}\r\nAccept-Encoding: ${encoding}\r\n\r\n`,
+      );
+      return socket;
+    };
+    const sockets = Array.from({ length: 64 }, (_, index) => ask(index % 2 === 0 ? 'identity' : 'gzip'));
+    const live = async (): Promise<number> => (await get('/live')).status;
+    // The question itself may take a place that one of them wanted.
+    const allTaken = async (): Promise<boolean> => {
+      if ((await live()) === 503) return true;
+      sockets.push(ask('identity'));
+      return false;
+    };
+    await crowded.until('there is no place for another one', allTaken, 60_000);
+    const before = peak(crowded);
+    for (let round = 1; round <= 2; round += 1) {
+      await writeCrowd(crowded, round);
+      await crowded.until(`it knows crowd ${round}`, knows(round), 120_000);
+    }
+    console.log(
+      `the controller had ${Math.round(before)} MiB at first, and ${Math.round(peak(crowded))} MiB`,
+    );
+    expect(peak(crowded)).toBeLessThan(LIMIT_MIB);
+    for (const socket of sockets) socket.destroy();
+    await crowded.until('the places are free', async () => (await live()) === 200, 60_000);
+  },
+);
+
 test('a node that is rolled back ten times a second holds up none of 450', { timeout: 300_000 }, async () => {
   const names = Array.from({ length: 450 }, (_, index) => `n${index}`);
   await using many = await fleetHome(names);
