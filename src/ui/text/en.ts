@@ -152,7 +152,7 @@ export const en = {
     boot: 'Boot',
     by: 'Asked for by',
     leftOut: 'NICs left out',
-    changed: 'What it changed on the host',
+    changed: 'What changed on the host',
   },
   change: {
     progress: (done: number, all: number) =>
