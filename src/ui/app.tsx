@@ -5,6 +5,8 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { ApiAccess } from './live/api-access.ts';
 import { Connection } from './live/connection.ts';
 import { findWay } from './live/sign-in.ts';
+import type { Command } from './parts/command.ts';
+import { CommandDialog } from './parts/command-button.tsx';
 import { TextContext, UiContext, useLive, useText, useUi } from './parts/context.ts';
 import { LinkMark } from './parts/link-mark.tsx';
 import { Settings } from './parts/settings.tsx';
@@ -61,12 +63,15 @@ function Page({ access, children }: PageProps): ComponentChildren {
     connection.start();
     return () => connection.close();
   }, [connection]);
+  const [command, ask] = useState<Command>();
+  useEffect(() => ask(undefined), [place.screen, place.subject]);
   return (
-    <UiContext.Provider value={{ access, connection, place }}>
+    <UiContext.Provider value={{ access, connection, place, ask }}>
       <TopBar>{children}</TopBar>
       <main id="content" tabIndex={-1}>
         <Content />
       </main>
+      {command && <CommandDialog command={command} close={() => ask(undefined)} />}
     </UiContext.Provider>
   );
 }

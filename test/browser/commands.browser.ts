@@ -67,6 +67,17 @@ test('a cancelled command changes nothing', async () => {
   expect((await local.node(NODES[0])).held).toBe(true);
 });
 
+test('a dialog stays when its command takes the button away', async () => {
+  await page.getByRole('button', { name: 'Release' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByRole('button', { name: 'Release' }).click();
+  await page.getByText('held', { exact: true }).waitFor({ state: 'detached' });
+  await expectShown(dialog.getByText('Done.'));
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  expect(await page.getByRole('button', { name: 'Release' }).count()).toBe(0);
+  await local.settled();
+});
+
 test('the keyboard alone opens a node and pauses it', async () => {
   await go('#/fleet');
   await page.getByRole('searchbox').focus();
@@ -98,12 +109,12 @@ test('the keyboard alone opens a node and pauses it', async () => {
 test('a drift is accepted as the person saw it, after its difference was shown', async () => {
   const file = join(local.hostRoot(NODES[0]), 'etc/netplan/90-multinic0.yaml');
   const text = await readFile(file, 'utf8');
-  await writeFile(file, text.replace('mtu: 1500', `mtu: 1420 # ${SCRIPT}`));
+  await writeFile(file, text.replace('mtu: 1400', `mtu: 1420 # ${SCRIPT}`));
   await local.run('observe', NODES[0]);
   await go(`#/node/${NODES[0]}`);
   await page.getByRole('button', { name: 'Accept what is on the host' }).click();
   const dialog = page.getByRole('dialog');
-  await expectShown(dialog.getByText('multinic0 mtu 1500 -> 1420'));
+  await expectShown(dialog.getByText('multinic0 mtu 1400 -> 1420'));
   await expectShown(dialog.getByText(`mtu: 1420 # ${SCRIPT}`));
   expect(await dialog.getByText('node.yaml').count()).toBe(0);
   const accepted = page.waitForRequest((request) => request.url().endsWith('/accept'));

@@ -2,7 +2,7 @@
 
 import type { LiveNode } from '../../api/live.ts';
 import type { Texts } from '../text/en.ts';
-import type { Command } from './command-button.tsx';
+import type { Command } from './command.ts';
 
 export interface NodeFacts {
   readonly live: LiveNode;

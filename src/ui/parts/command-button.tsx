@@ -4,34 +4,20 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { PreviewAnswer } from '../live/answers.ts';
 import { ApiError } from '../live/api-access.ts';
+import type { Command } from './command.ts';
 import { useLive, useText, useUi } from './context.ts';
 import { DiffView } from './diff-view.tsx';
 
-export interface Command {
-  readonly label: string;
-  /** Path of the API below `/api/v1`. */
-  readonly path: string;
-  readonly body?: object;
-  /** Absent: the command changes nothing that could be shown. */
-  readonly preview?: boolean;
-  /** Path of a diff that is shown with the preview. */
-  readonly diffPath?: string;
-  /** The reason why the command cannot be given now. */
-  readonly impossible?: string | undefined;
-}
-
+/** The dialog is the page's: it stays when the command takes its own button away. */
 export function CommandButton({ command }: { readonly command: Command }): ComponentChildren {
   const text = useText();
-  const [open, setOpen] = useState(false);
+  const { ask } = useUi();
   const role = useLive().state.hello?.principal.role;
   const reason = role === 'write' ? command.impossible : text.command.readerMayNot;
   return (
-    <>
-      <button type="button" disabled={reason !== undefined} title={reason} onClick={() => setOpen(true)}>
-        {command.label}
-      </button>
-      {open && <CommandDialog command={command} close={() => setOpen(false)} />}
-    </>
+    <button type="button" disabled={reason !== undefined} title={reason} onClick={() => ask(command)}>
+      {command.label}
+    </button>
   );
 }
 
@@ -51,7 +37,7 @@ interface DialogProps {
   readonly close: () => void;
 }
 
-function CommandDialog({ command, close }: DialogProps): ComponentChildren {
+export function CommandDialog({ command, close }: DialogProps): ComponentChildren {
   const text = useText();
   const { access } = useUi();
   const dialog = useRef<HTMLDialogElement>(null);

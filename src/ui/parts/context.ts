@@ -6,6 +6,7 @@ import type { ApiAccess } from '../live/api-access.ts';
 import type { Connection, Live } from '../live/connection.ts';
 import type { Place } from '../live/place.ts';
 import { en, type Texts } from '../text/en.ts';
+import type { Command } from './command.ts';
 
 export const TextContext = createContext<Texts>(en);
 export const useText = (): Texts => useContext(TextContext);
@@ -14,6 +15,8 @@ export interface Ui {
   readonly access: ApiAccess;
   readonly connection: Connection;
   readonly place: Place;
+  /** Opens the dialog of a command. */
+  readonly ask: (command: Command) => void;
 }
 
 const NOTHING: unknown = undefined;
