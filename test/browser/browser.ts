@@ -46,6 +46,11 @@ export async function openUi(
   const said: string[] = [];
   page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`));
   page.on('pageerror', (error) => said.push(String(error)));
+  // A text that became a script.
+  page.on('dialog', (dialog) => {
+    said.push(`dialog: ${dialog.message()}`);
+    void dialog.dismiss();
+  });
   await page.goto(ui.link.href);
   return { page, said };
 }
