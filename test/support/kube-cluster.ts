@@ -7,7 +7,7 @@ import { request } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 import type { StatusReport } from '../../src/controller/status-report.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { startCluster, type Cluster, type NodeSpec } from '../cluster/cluster.ts';
@@ -186,6 +186,40 @@ export async function events(multinic: Multinic, reason: string): Promise<string
     '--output=jsonpath={range .items[*]}{.message}{"\\n"}{end}',
   ]);
   return text.split('\n').filter((line) => line !== '');
+}
+
+/**
+ * Makes a person with a token and no certificate.
+ * @param reaching may forward ports
+ * @returns path of their kubeconfig, in the cluster's folder
+ */
+export async function kubeconfigOf(
+  multinic: Multinic,
+  name: string,
+  role: string,
+  reaching = true,
+): Promise<string> {
+  const { cluster, namespace } = multinic;
+  await multinic.kubectl('create', 'serviceaccount', name);
+  const account = `--serviceaccount=${namespace}:${name}`;
+  await multinic.kubectl('create', 'clusterrolebinding', `test-${name}`, `--clusterrole=${role}`, account);
+  if (reaching) await multinic.kubectl('create', 'rolebinding', name, '--role=multinic-agent-cli', account);
+  const token = await multinic.kubectl('create', 'token', name);
+  const file = `${cluster.kubeconfig}.${name}`;
+  const admin = JSON.parse(await cluster.kubectl(['config', 'view', '--raw', '--output=json'])) as {
+    clusters: object[];
+    contexts: { name: string; context: { cluster: string } }[];
+  };
+  const own = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: admin.clusters,
+    users: [{ name, user: { token } }],
+    contexts: [{ name, context: { cluster: admin.contexts[0]!.context.cluster, user: name } }],
+    'current-context': name,
+  };
+  await writeFile(file, stringify(own), { mode: 0o600 });
+  return file;
 }
 
 /** A person with a token of their own, and one of the chart's ClusterRoles. */

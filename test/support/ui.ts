@@ -16,10 +16,15 @@ export interface UiRun extends AsyncDisposable {
   readonly output: () => string;
 }
 
-export async function startUi(dir: string, ...args: string[]): Promise<UiRun> {
-  const child = spawn(process.execPath, [BUNDLE, 'ui', '-C', dir, '--no-open', ...args], {
+/** @param where a home, or options that name another place */
+export async function startUi(
+  where: string | readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<UiRun> {
+  const place = typeof where === 'string' ? ['-C', where] : where;
+  const child = spawn(process.execPath, [BUNDLE, 'ui', ...place, '--no-open'], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NO_COLOR: '1' },
+    env: { ...process.env, NO_COLOR: '1', ...env },
   });
   let text = '';
   for (const stream of [child.stdout, child.stderr])
