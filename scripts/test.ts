@@ -1,4 +1,4 @@
-// The tiers of tests, by what they need: `ordinary` (npm test), `kills`, `root`, `system`. A tier says what it leaves out.
+// The tiers of tests, by what they need: `ordinary` (npm test), `kills`, `long`, `root`, `system`. A tier says what it leaves out.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +15,7 @@ const CLUSTER = [
 ].flatMap((names) => names.split(' '));
 
 const KILLS_TIER = 'a kill at each step of the controller and its agents (npm run test:kills)';
+const LONG_TIER = 'attacks, thousands of nodes, the commands of the docs (npm run test:long)';
 const ROOT_TIER = 'mounts, full disks and strace, shellcheck (as root: npm run test:root)';
 const SYSTEM_TIER = 'real nodes and a real cluster (as root: npm run test:system)';
 const MATRIX_TIER = 'every combination (as root: npm run test:matrix)';
@@ -29,19 +30,22 @@ interface Tier {
 }
 
 const KILLS_RUN = ['--project', 'kills'];
+const LONG_RUN = ['--project', 'long'];
 const ROOT_RUN = ['--project', 'root'];
 const TIERS: Readonly<Record<string, Tier>> = {
   ordinary: {
     inMemory: true,
     runs: [['--project', 'unit', '--project', 'integration']],
-    leftOut: [KILLS_TIER, ROOT_TIER, SYSTEM_TIER, MATRIX_TIER],
+    leftOut: [KILLS_TIER, LONG_TIER, ROOT_TIER, SYSTEM_TIER, MATRIX_TIER],
   },
-  kills: { inMemory: true, runs: [KILLS_RUN], leftOut: [ROOT_TIER, SYSTEM_TIER, MATRIX_TIER] },
+  kills: { inMemory: true, runs: [KILLS_RUN], leftOut: [LONG_TIER, ROOT_TIER, SYSTEM_TIER, MATRIX_TIER] },
+  long: { inMemory: true, runs: [LONG_RUN], leftOut: [KILLS_TIER, ROOT_TIER, SYSTEM_TIER, MATRIX_TIER] },
   root: { runs: [ROOT_RUN], leftOut: [SYSTEM_TIER, MATRIX_TIER] },
   system: {
     builds: true,
     runs: [
       KILLS_RUN,
+      LONG_RUN,
       ROOT_RUN,
       ['--config', 'test/browser/vitest.config.ts'],
       ['--config', 'test/live/vitest.config.ts'],

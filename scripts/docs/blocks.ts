@@ -5,7 +5,7 @@ export interface CommandBlock {
   readonly path: string;
   /** Commands of the block. */
   readonly text: string;
-  /** `local`: test/guides.test.ts runs it. `elsewhere`: the test `by` runs the same commands. `none`: nothing runs it. */
+  /** `local`: test/guides.long.ts runs it. `elsewhere`: the test `by` runs the same commands. `none`: nothing runs it. */
   readonly runs: 'local' | 'elsewhere' | 'none';
   /** The command stays, so it runs beside the blocks after it. */
   readonly stays: boolean;
