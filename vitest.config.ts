@@ -10,7 +10,7 @@ const env = { GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' };
 process.env['NODE_COMPILE_CACHE'] ??= join(import.meta.dirname, 'node_modules/.cache/compiled');
 
 // unit: beside the source, and the frozen formats, seconds. integration: test/, real git, real processes. kills: a kill at
-// each step of the line. long: attacks, thousands of nodes, the commands of the docs. root: tests that mount or trace. matrix: every combination.
+// each step of the line. long: attacks, random histories, fleets, the commands of the docs. root: tests that mount or trace. matrix: every combination.
 export default defineConfig({
   test: {
     reporters: ['default', new TallyReporter()],

@@ -15,7 +15,7 @@ const CLUSTER = [
 ].flatMap((names) => names.split(' '));
 
 const KILLS_TIER = 'a kill at each step of the controller and its agents (npm run test:kills)';
-const LONG_TIER = 'attacks, thousands of nodes, the commands of the docs (npm run test:long)';
+const LONG_TIER = 'attacks, random histories, fleets, the commands of the docs (npm run test:long)';
 const ROOT_TIER = 'mounts, full disks and strace, shellcheck (as root: npm run test:root)';
 const SYSTEM_TIER = 'real nodes and a real cluster (as root: npm run test:system)';
 const MATRIX_TIER = 'every combination (as root: npm run test:matrix)';
