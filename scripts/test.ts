@@ -11,7 +11,7 @@ import { addTally, readTally, TALLY_VARIABLE, tallyLine } from '../test/support/
 const CLUSTER = [
   'main-line networkmanager operators access removal moving-in outside upgrade',
   'given-certificate image-pull drift person chart monitoring status-readers release',
-  'namespace-rules',
+  'namespace-rules api-ways',
 ].flatMap((names) => names.split(' '));
 
 const KILLS_TIER = 'a kill at each step of the controller and its agents (npm run test:kills)';

@@ -31,7 +31,7 @@ export interface StoreConnection {
 export async function connectToStore(client: KubeClient, namespace: string): Promise<StoreConnection> {
   const pod = await leaderOf(client, namespace);
   const ca = await caOf(client, namespace);
-  const { token, borrowed } = await tokenFor(client, namespace);
+  const { token, borrowed, refusal } = await tokenFor(client, namespace);
   const forward = new PortForward(client.config);
   const sockets = new Set<Socket>();
   let trouble: string | undefined;
@@ -61,7 +61,9 @@ export async function connectToStore(client: KubeClient, namespace: string): Pro
     borrowed,
     fetch: (async (url: string, init: object) => {
       try {
-        return await fetch(url, { ...init, dispatcher });
+        const answer = await fetch(url, { ...init, dispatcher });
+        if (refusal === undefined || answer.status !== 401) return answer;
+        await answer.body?.cancel();
       } catch (cause) {
         if (trouble === undefined) throw cause;
         throw new MultinicError(
@@ -70,6 +72,10 @@ export async function connectToStore(client: KubeClient, namespace: string): Pro
           { cause },
         );
       }
+      throw new MultinicError(
+        'NoToken',
+        `the store does not know the token of your kubeconfig, and ${refusal}`,
+      );
     }) as typeof globalThis.fetch,
     close: async () => {
       await dispatcher.destroy();
@@ -105,28 +111,25 @@ async function caOf(client: KubeClient, namespace: string): Promise<string> {
 /**
  * Returns a token for the store alone, because a person's own token is valid for the API server too and must not reach
  * a pod. A person without the right to such a token gets their own token.
+ * @returns `refusal`: with the person's own token, the reason why there is none for the store
  * @throws MultinicError `NoToken`, KubeError
  */
 export async function tokenFor(
   client: KubeClient,
   namespace: string,
-): Promise<Pick<StoreConnection, 'token' | 'borrowed'>> {
+): Promise<Pick<StoreConnection, 'token' | 'borrowed'> & { readonly refusal?: string }> {
   try {
     return { token: await storeToken(client, namespace), borrowed: true };
   } catch (cause) {
     // A proxy before the API server answers what it likes for a path that it does not forward.
     if (!hasStatus(cause, 400, 401, 403, 404, 405)) throw cause;
+    const refusal =
+      cause.status === 404
+        ? `there is no ServiceAccount ${OPERATOR_ACCOUNT} in ${namespace}: install the chart with operatorAccount.create=true`
+        : `you may not create serviceaccounts/token of ${OPERATOR_ACCOUNT} in ${namespace}: ask for the Role multinic-agent-operator-token, or for a token`;
     const own = await ownToken(client);
-    if (own !== undefined) return { token: own, borrowed: false };
-    throw new MultinicError(
-      'NoToken',
-      `your kubeconfig has no token, and ${
-        cause.status === 404
-          ? `there is no ServiceAccount ${OPERATOR_ACCOUNT} in ${namespace}: install the chart with operatorAccount.create=true`
-          : `you may not create serviceaccounts/token of ${OPERATOR_ACCOUNT} in ${namespace}: ask for the Role multinic-agent-operator-token, or for a token`
-      }`,
-      { cause },
-    );
+    if (own !== undefined) return { token: own, borrowed: false, refusal };
+    throw new MultinicError('NoToken', `your kubeconfig has no token, and ${refusal}`, { cause });
   }
 }
 

@@ -148,7 +148,7 @@ async function issueFiles(
         ...['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', 'localhost'].map(
           (name) => `DNS:${name}`,
         ),
-        ...[addresses.controlPlane, addresses.kubernetesService, '127.0.0.1'].map(
+        ...[addresses.controlPlane, addresses.kubernetesService, '127.0.0.1', '::1'].map(
           (address) => `IP:${address}`,
         ),
       ],
