@@ -126,6 +126,11 @@ describe("an agent's token", () => {
   test.each([
     ['without a pod', () => tokenFor(undefined, [AUDIENCE])],
     ['for the API server', () => tokenFor(pod)],
+    ['for somebody else', () => tokenFor(pod, ['vault'])],
+    [
+      'of a person, for somebody else',
+      () => multinic.kubectl('create', 'token', 'multinic-agent-operator', '--audience=vault'),
+    ],
     ['that is none', async () => 'nonsense'],
   ])('%s is refused by the store', async (_, make) => {
     await using agent = await holderOf(await make());

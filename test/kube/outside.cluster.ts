@@ -2,6 +2,7 @@
 import { mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { codeBlocksOf, pageOf } from '../../scripts/docs/pages.ts';
@@ -132,11 +133,20 @@ describe('kubectl multinic', () => {
     expect(await sh(`kubectl multinic diff ${NODE} --host`)).toBe('');
   });
 
-  test('rollback holds the node, and release ends the hold', async () => {
+  test('rollback asks on a terminal and holds the node, and release ends the hold', async () => {
     await multinic.editConfig(NAME, ({ nodeConfigs }) => {
       nodeConfigs[0]!.interfaces![0]!.mtu = 1400;
     });
     await multinic.waitReady(NAME);
+    const tip = await multinic.git('rev-parse', `node/${NODE}`);
+    for (const line of [`multinic rollback ${NODE}`, `kubectl multinic rollback ${NODE}`]) {
+      const asked = stripVTControlCharacters(
+        await sh(`PATH=.:$PATH script -qec "${line}" /dev/null <<< n || true`),
+      );
+      expect(asked).toMatch(/\? \[y\/N\]/);
+      expect(asked).toContain('nothing was changed (NotConfirmed)');
+    }
+    expect(await multinic.git('rev-parse', `node/${NODE}`)).toBe(tip);
     await sh(`kubectl multinic rollback ${NODE}`);
     await expect
       .poll(() => kubelet.file(NODE, 'etc/netplan/90-multinic0.yaml'), { timeout: 60_000 })
