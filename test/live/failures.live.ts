@@ -438,7 +438,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
         await host.settled();
         await foreignState(host);
         const before = await host.sh(STATE);
-        const end = await host.apply(kind, NEW, { killAt, deadline: 20 });
+        const end = await host.apply(kind, NEW, { killAt, deadline: 30 });
         expect(end.code).toBe(137);
         expect(await host.sh(STATE)).not.toBe(before);
         // The state alone may look right for a moment during the restore.
@@ -462,7 +462,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
           'cd /proc/sys/net/ipv6/conf/multinic0; cat accept_ra addr_gen_mode; cat /sys/class/net/multinic0/mtu';
         const before = await host.sh(settings);
         const small = OLD.map((each) => (each.name === 'multinic0' ? { ...each, mtu: 1200 } : each));
-        await host.apply(kind, small, { killAt: 'agent.verify', deadline: 20 });
+        await host.apply(kind, small, { killAt: 'agent.verify', deadline: 30 });
         expect(await host.sh('ls /proc/sys/net/ipv6/conf')).not.toContain('multinic0');
         await waitFor('the host’s own restore', async () => (await host.sh(RESTORES)) === '', {
           timeoutMs: 90_000,
@@ -485,7 +485,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
           ip route add 10.77.0.0/16 via 192.168.102.1 dev ${name} proto bird
           ip route add 10.78.0.0/16 via 192.168.102.1 dev ${name} table 77`);
         const before = await host.sh(routes);
-        await host.apply(kind, NEW, { killAt: 'agent.verify', deadline: 20 });
+        await host.apply(kind, NEW, { killAt: 'agent.verify', deadline: 30 });
         await host.sh(`ip link add ${name} type veth peer name other`);
         await waitFor('the host’s own restore', async () => (await host.sh(RESTORES)) === '', {
           timeoutMs: 90_000,

@@ -6,6 +6,8 @@ import { LiveHost } from '../support/live-host.ts';
 
 /** A boot of this machine alone may take two minutes. */
 const LIMIT_MS = 400_000;
+/** A run of this machine may take a minute while other machines boot. */
+const SLOW = { deadline: 240 };
 
 let host: LiveHost<UmlMachine>;
 
@@ -26,7 +28,7 @@ afterAll(() => host?.[Symbol.asyncDispose]());
 test(
   'what the agent configured is the same after a reboot',
   async () => {
-    const first = await host.apply('netplan', [nic(0, { mtu: 1400 })]);
+    const first = await host.apply('netplan', [nic(0, { mtu: 1400 })], SLOW);
     expect(first.outcome).toMatchObject({ result: 'Applied' });
     const configured = { multinic0: '1400 192.168.100.10/24' };
     expect(await host.configured()).toEqual(configured);
@@ -38,7 +40,7 @@ test(
       'PermanentMACAddress=',
     );
 
-    const again = await host.apply('netplan', [nic(0, { mtu: 1400 })]);
+    const again = await host.apply('netplan', [nic(0, { mtu: 1400 })], SLOW);
     expect(again.outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
     expect(again.outcome?.bootId).not.toBe(first.outcome?.bootId);
   },
@@ -55,10 +57,10 @@ network:
     ens6: {match: {macaddress: "${nic(1).mac}"}, set-name: ens6, dhcp4: true}
 EOF`);
     const three = [nic(0, { mtu: 1400 }), nic(1), nic(2)];
-    const first = await host.apply('netplan', three);
+    const first = await host.apply('netplan', three, SLOW);
     expect(first.outcome).toMatchObject({ result: 'Adopt', found: [{ mac: nic(1).mac, netplanId: 'ens6' }] });
     const adopted = three.map((each) => (each.mac === nic(1).mac ? { ...each, netplanId: 'ens6' } : each));
-    expect((await host.apply('netplan', adopted)).outcome).toMatchObject({ result: 'Applied' });
+    expect((await host.apply('netplan', adopted, SLOW)).outcome).toMatchObject({ result: 'Applied' });
     await host.reboot(3);
     expect(await host.configured()).toEqual({
       multinic0: '1400 192.168.100.10/24',
@@ -76,7 +78,7 @@ test(
       nic(0, { mac: nic(2).mac }),
       nic(2, { mac: nic(0).mac, address: '192.168.102.11', mtu: 1400 }),
     ];
-    expect((await host.apply('netplan', network)).outcome).toMatchObject({ result: 'Applied' });
+    expect((await host.apply('netplan', network, SLOW)).outcome).toMatchObject({ result: 'Applied' });
     const expected = { multinic0: '1500 192.168.100.10/24', multinic2: '1400 192.168.102.11/24' };
     expect(await host.configured()).toEqual(expected);
     await host.sh('rm /etc/netplan/51-cloud-init-more.yaml');
@@ -84,7 +86,7 @@ test(
     expect(await host.configured()).toEqual(expected);
     for (const { name, mac } of network)
       expect((await host.sh(`cat /sys/class/net/${name}/address`)).trim()).toBe(mac);
-    const { outcome } = await host.apply('netplan', network);
+    const { outcome } = await host.apply('netplan', network, SLOW);
     expect(outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
   },
   LIMIT_MS,
