@@ -9,6 +9,7 @@ import { Slot } from '../test/nodes/slot.ts';
 import { prepare, startCluster, type Cluster } from '../test/cluster/cluster.ts';
 import { agentImage, installMultinic, Multinic, type Config, type Image } from '../test/cluster/install.ts';
 import { helmProgram, KUBERNETES } from '../test/cluster/programs.ts';
+import { ownArchitecture } from './release/image.ts';
 
 interface Options {
   readonly nodes: number;
@@ -115,7 +116,7 @@ async function furnish(cluster: Cluster): Promise<string> {
 async function imageOf(release: string | undefined): Promise<Image> {
   if (release === undefined) return agentImage(log);
   const names = await readdir(release).catch(() => []);
-  const archive = names.find((name) => /-(amd64|arm64)\.tar$/.test(name));
+  const archive = names.find((name) => name.endsWith(`-${ownArchitecture()}.tar`));
   if (archive === undefined) throw new Error(`${release} has no image: npm run release makes one there`);
   return { name: archive, archive: resolve(release, archive) };
 }

@@ -1,5 +1,5 @@
-// Builds everything of a version into release/, from the bundle in dist/ and without the network. docs/release.md says
-// what is there and how it is published.
+// Builds everything of a version into release/, from the bundle in dist/; only --fetch needs the network. docs/release.md
+// says what is there and how it is published.
 import { Command, Option } from 'commander';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
@@ -23,26 +23,28 @@ const NAMES = join(ROOT, 'release.config.json');
 
 interface Options {
   readonly output: string;
+  readonly fetch: boolean;
   readonly without: readonly (keyof typeof OPTIONAL)[];
 }
 
 const program = new Command('release')
-  .description('Builds everything of this version into a folder, without the network.')
+  .description('Builds everything of this version into a folder; without --fetch it needs no network.')
   .option('-o, --output <dir>', 'folder of the release; a release that is there is replaced', 'release')
   .addOption(
     new Option('--without <part...>', 'parts to leave out').choices(Object.keys(OPTIONAL)).default([]),
   )
+  .option('--fetch', 'get what images of other architectures are made of, once: from Debian and npm', false)
   .action(makeRelease);
 await program.parseAsync().catch((error: unknown) => {
   console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
 });
 
-async function makeRelease({ output, without }: Options): Promise<void> {
+async function makeRelease({ output, without, fetch }: Options): Promise<void> {
   const target = resolve(output);
   await refuseOthers(target);
   const dir = `${target}.partial`;
-  const release: Release = { ...(await sourceOf()), names: await readNames(NAMES), dir };
+  const release: Release = { ...(await sourceOf()), names: await readNames(NAMES), dir, fetch };
   await rm(dir, { recursive: true, force: true });
   await mkdir(dir, { recursive: true });
   const parts = await partsOf(release, without);

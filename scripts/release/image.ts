@@ -1,4 +1,4 @@
-// The image as an archive, without a registry. Its base is the stand-in of the tests: no registry is asked for another.
+// The images as archives, without a registry. Their base is the stand-in of the tests: no registry is asked for another.
 import { execa } from 'execa';
 import { mkdtempDisposable } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,21 +6,45 @@ import { join } from 'node:path';
 import { baseImage, buildImage } from '../../test/cluster/base-image.ts';
 import { missingBuilds } from '../../test/nodes/cache.ts';
 import { copyShipped, setTimes } from './copy.ts';
-import { NAME, type Part, type Release } from './part.ts';
+import { ARCHITECTURES, foreignBase, type Architecture } from './foreign-base.ts';
+import { assembleImage } from './foreign-image.ts';
+import { NAME, type Part, type Release, type ReleaseFile } from './part.ts';
 
-const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 const quiet = (): void => undefined;
 const ELSEWHERE = 'build it with docker buildx, where a registry has the base (docs/release.md)';
 
-export async function imagePart({ dir, names, version, commit, time }: Release): Promise<Part> {
-  const own = ARCHITECTURES[process.arch] ?? process.arch;
-  const others = Object.values(ARCHITECTURES).filter((each) => each !== own);
-  const leftOut = others.map(
-    (each) => `the image for ${each}: no base image for ${each} is on this machine: ${ELSEWHERE}`,
-  );
+/** The architecture of this machine, as images name it. */
+export function ownArchitecture(): string {
+  const found = Object.entries(ARCHITECTURES).find(([, name]) => name === process.arch);
+  return found?.[0] ?? process.arch;
+}
+
+/** Name of the archive of an image. */
+export function imageFile(version: string, architecture: string): string {
+  return `${NAME}-${version}-${architecture}.tar`;
+}
+
+export async function imagePart(release: Release): Promise<Part> {
+  const own = ownArchitecture();
+  const others = (Object.keys(ARCHITECTURES) as Architecture[]).filter((each) => each !== own);
   const lacking = await lackingForImages();
-  if (lacking !== undefined) return { files: [], leftOut: [`the image for ${own}: ${lacking}`, ...leftOut] };
-  const path = `${NAME}-${version}-${own}.tar`;
+  if (lacking !== undefined) {
+    const leftOut = others.map(
+      (each) => `the image for ${each}: it has layers of that for ${own}: ${ELSEWHERE}`,
+    );
+    return { files: [], leftOut: [`the image for ${own}: ${lacking}`, ...leftOut] };
+  }
+  const native = await ownImage(release, own);
+  const parts = [];
+  for (const each of others) parts.push(await foreignPart(release, join(release.dir, native.path), each));
+  return {
+    files: [native, ...parts.flatMap(({ files }) => files)],
+    leftOut: parts.flatMap(({ leftOut = [] }) => leftOut),
+  };
+}
+
+async function ownImage({ dir, names, version, commit, time }: Release, own: string): Promise<ReleaseFile> {
+  const path = imageFile(version, own);
   const name = `${names.registry}/${NAME}:${version}`;
   await using context = await mkdtempDisposable(join(tmpdir(), 'multinic-image-'));
   await copyShipped(['Dockerfile', 'dist'], context.path);
@@ -33,7 +57,25 @@ export async function imagePart({ dir, names, version, commit, time }: Release):
     log: console.error,
   });
   const use = `the image \`${name}\` for ${own}, on a base of Debian 13 and Node ${process.versions.node} made here: \`docker load --input ${path}\`, \`ctr --namespace k8s.io images import ${path}\``;
-  return { files: [{ path, use }], leftOut };
+  return { path, use };
+}
+
+/** The image for another architecture, which nothing on this machine can run. */
+async function foreignPart(
+  { dir, version, fetch }: Release,
+  native: string,
+  each: Architecture,
+): Promise<Part> {
+  const missing = fetch ? [] : await missingBuilds(() => foreignBase(each, quiet));
+  if (missing.length > 0) {
+    const remedy = `npm run release -- --fetch gets them from Debian and npm, once, or ${ELSEWHERE}`;
+    return { files: [], leftOut: [`the image for ${each}: its packages are not here: ${remedy}`] };
+  }
+  const path = imageFile(version, each);
+  const base = await foreignBase(each, console.error);
+  await assembleImage({ native, base, architecture: each, archive: join(dir, path) });
+  const use = `the same image for ${each}, put together from copies and never run: docs/release.md says how to try it`;
+  return { files: [{ path, use }] };
 }
 
 /** The first thing that a build of images lacks here, with the remedy. */

@@ -18,6 +18,8 @@ export interface Release extends Source {
   /** Folder that becomes the release. */
   readonly dir: string;
   readonly names: Names;
+  /** Whether what the cache lacks may come from Debian's mirror and from npm. */
+  readonly fetch: boolean;
 }
 
 export interface ReleaseFile {

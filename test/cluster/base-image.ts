@@ -9,9 +9,9 @@ import { needCommands } from '../nodes/packages.ts';
 import { writeImage } from './image.ts';
 
 export const BASE_IMAGE = 'docker.io/library/node:24-trixie-slim';
-const SUITE = 'trixie';
+export const SUITE = 'trixie';
 /** Libraries that Node.js is linked to and Debian's smallest system lacks. */
-const PACKAGES = ['libstdc++6', 'ca-certificates'];
+export const PACKAGES = ['libstdc++6', 'ca-certificates'];
 /** Version of the recipe: raise it when this file or image.ts gives another result for the same input. */
 const RECIPE = '2';
 const BUILD_LIMIT_MS = 900_000;

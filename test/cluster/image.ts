@@ -1,9 +1,9 @@
 // Container images without a registry and without a Dockerfile: archives made of a folder.
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { cached, type Log } from '../nodes/cache.ts';
 import { run } from '../nodes/command.ts';
@@ -44,9 +44,8 @@ export async function writeImage(
   const work = await mkdtemp(join(tmpdir(), 'multinic-image-'));
   try {
     const layer = join(work, 'layer.tar');
-    await tar(root, layer, ['.']);
-    const digest = await sha256(layer);
-    const image = JSON.stringify({
+    await packLayer(root, layer);
+    await writeArchive(archive, name, [layer], {
       architecture: process.arch === 'x64' ? 'amd64' : process.arch,
       os: 'linux',
       config: {
@@ -57,13 +56,43 @@ export async function writeImage(
       // Builders expect one entry for each layer.
       history: [{ created: EPOCH, created_by: 'multinic-agent test' }],
       created: EPOCH,
-      rootfs: { type: 'layers', diff_ids: [`sha256:${digest}`] },
+      rootfs: { type: 'layers', diff_ids: [await layerDigest(layer)] },
     });
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** Packs a folder as a layer. The same files give the same bytes. */
+export async function packLayer(root: string, layer: string): Promise<void> {
+  await tar(root, layer, ['.']);
+}
+
+export async function layerDigest(layer: string): Promise<string> {
+  return `sha256:${await sha256(layer)}`;
+}
+
+/**
+ * Writes a docker-archive.
+ * @param layers tars, the lowest first
+ * @param config the image's configuration, with the digest of each layer
+ */
+export async function writeArchive(
+  archive: string,
+  name: string,
+  layers: readonly string[],
+  config: object,
+): Promise<void> {
+  const work = await mkdtemp(join(tmpdir(), 'multinic-archive-'));
+  try {
+    const image = JSON.stringify(config);
     const configFile = `${createHash('sha256').update(image).digest('hex')}.json`;
-    const manifest = [{ Config: configFile, RepoTags: [name], Layers: ['layer.tar'] }];
+    const names = layers.map((_, index) => (layers.length === 1 ? 'layer.tar' : `layer-${index}.tar`));
+    for (const [index, layer] of layers.entries()) await symlink(resolve(layer), join(work, names[index]!));
+    const manifest = [{ Config: configFile, RepoTags: [name], Layers: names }];
     await writeFile(join(work, configFile), image);
     await writeFile(join(work, 'manifest.json'), JSON.stringify(manifest));
-    await tar(work, `${archive}.partial`, ['manifest.json', configFile, 'layer.tar']);
+    await tar(work, `${archive}.partial`, ['--dereference', 'manifest.json', configFile, ...names]);
     await rename(`${archive}.partial`, archive);
   } finally {
     await rm(work, { recursive: true, force: true });

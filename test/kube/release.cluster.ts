@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ownArchitecture } from '../../scripts/release/image.ts';
 import { readNames } from '../../scripts/release/names.ts';
 import { baseImage } from '../cluster/base-image.ts';
 import { startCluster, type Cluster } from '../cluster/cluster.ts';
@@ -53,7 +54,7 @@ async function fileOf(pattern: RegExp): Promise<string> {
   return join(release, found[0]!);
 }
 
-const imageFile = (): Promise<string> => fileOf(/-(amd64|arm64)\.tar$/);
+const imageFile = (): Promise<string> => fileOf(new RegExp(`-${ownArchitecture()}\\.tar$`));
 const chartFile = (): Promise<string> => fileOf(/^multinic-agent-[\d.]+\.tgz$/);
 const cliFile = (): Promise<string> => fileOf(/^multinic-cli-[\d.]+\.tgz$/);
 
@@ -87,6 +88,32 @@ test('the image has the name that the chart expects, and reports its version', a
   const asked = [...rendered.matchAll(/image: "?([^"\s]+)/g)].map(([, each]) => each);
   expect(new Set(asked)).toEqual(new Set([name]));
 });
+
+test('an image for another architecture has the same name, settings and bundle, and programs of that architecture', async () => {
+  const readme = await readFile(join(release, 'README.md'), 'utf8');
+  const foreign = (await readdir(release)).filter(
+    (name) => /-(amd64|arm64)\.tar$/.test(name) && !name.endsWith(`-${ownArchitecture()}.tar`),
+  );
+  const missing = /- the image for (amd64|arm64): .*npm run release -- --fetch/.test(readme);
+  expect(foreign.length).toBe(missing ? 0 : 1);
+  const [own] = await inImage<{ RepoTags: string[]; Config: string }[]>('manifest.json');
+  for (const name of foreign) {
+    const archive = join(release, name);
+    const file = (path: string): Promise<string> => run('tar', ['-xOf', archive, path]);
+    const [image] = JSON.parse(await file('manifest.json')) as (typeof own & { Layers: string[] })[];
+    const made = JSON.parse(await file(image!.Config)) as { architecture: string; config: object };
+    expect(image!.RepoTags).toEqual(own!.RepoTags);
+    expect(name).toMatch(new RegExp(`-${made.architecture}\\.tar$`));
+    expect(made.config).toEqual((await inImage<{ config: object }>(own!.Config)).config);
+    const machine = { amd64: 'X86-64', arm64: 'AArch64' }[made.architecture]!;
+    await run('tar', ['-C', dir, '-xf', archive, image!.Layers[0]!]);
+    for (const program of ['git', 'flock', 'ip', '../local/bin/node', 'bash']) {
+      const path = `./usr/bin/${program}`.replace('bin/../', '');
+      await run('tar', ['-C', dir, '-xf', join(dir, image!.Layers[0]!), path]);
+      expect(await run('readelf', ['--file-header', join(dir, path)])).toContain(machine);
+    }
+  }
+}, 300_000);
 
 test('image, chart and a CR are all that a node needs', async () => {
   const archive = await imageFile();
