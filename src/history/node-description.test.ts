@@ -1,4 +1,4 @@
-// What is said of a node, and who pushed a commit, read from commits that are written by hand.
+// Tests read the description of a node, and the author of a push, from commits that they write by hand.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { nic } from '../../test/support/agent.ts';
@@ -117,7 +117,7 @@ describe('a diff', () => {
     const renamed = raw.edit(named, { parent: edit });
     const moved = withRefs({ [nodeRef('a')]: renamed, [outcomeRef('a')]: onHost(WIDE) });
     expect(shown(await diff(moved, 'a', { from: spec, to: renamed }))).toEqual([FILE, 'node.yaml']);
-    // Of the newest change, with what was before it; the first commit has nothing before it.
+    // The newest change has the commit before it; the first commit has none.
     expect(shown(await diff(store, 'a', {}))).toEqual([FILE]);
     expect(shown(await diff(store, 'a', { to: birth }))).toEqual(['node.yaml']);
   });

@@ -1,4 +1,4 @@
-// What a change may not take away from the node or from other software, found before anything is touched.
+// A change may not take some things away from the node or from other software. The preflight finds them first.
 
 import { describe, expect, test } from 'vitest';
 import { machine, nic } from '../../../test/support/agent.ts';
