@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { memoryFolder } from './memory-folder.ts';
 import { missingPrerequisites, thisMachine } from '../test/support/prerequisites.ts';
-import { addTally, readTally, TALLY_VARIABLE, tallyLine } from '../test/support/tally.ts';
+import { addTally, failedTests, readTally, TALLY_VARIABLE, tallyLine } from '../test/support/tally.ts';
 
 /** Tests of the cluster that hold all acceptance points once; `npm run test:matrix` has the others. */
 const CLUSTER = [
@@ -77,8 +77,10 @@ async function test({ inMemory = false, builds = false, runs, leftOut }: Tier): 
     for (const run of runs) code = (await vitest([...run, ...args], file, memory)) || code;
     await ended;
     const sum = readTally(file);
+    const names = failedTests(file);
     const outer = process.env[TALLY_VARIABLE];
-    if (outer !== undefined) addTally(outer, sum);
+    if (outer !== undefined) addTally(outer, { ...sum, names });
+    for (const failed of names) console.log(`failed: ${failed}`);
     console.log(tallyLine(sum));
     console.log(`Not run here: ${leftOut.join('; ')}`);
     return code;
@@ -101,7 +103,7 @@ async function vitest(args: readonly string[], tally: string, temporary?: string
     env: { [TALLY_VARIABLE]: tally, ...(temporary !== undefined && { TMPDIR: temporary }) },
   });
   if (exitCode !== 0 && readTally(tally).failed === before)
-    addTally(tally, { passed: 0, failed: 1, skipped: 0 });
+    addTally(tally, { passed: 0, failed: 1, skipped: 0, names: [`vitest run ${args.join(' ')}`] });
   return exitCode;
 }
 

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { cached, missingBuilds } from './nodes/cache.ts';
 import { describeBuilds } from './support/builds.ts';
 import { missingPrerequisites, type Machine } from './support/prerequisites.ts';
-import { addTally, readTally, tallyLine } from './support/tally.ts';
+import { addTally, failedTests, readTally, tallyLine } from './support/tally.ts';
 
 const GOOD: Machine = {
   platform: 'linux',
@@ -58,17 +58,18 @@ test('the tally is the sum of its lines', () => {
   writeFileSync(file, '');
   expect(tallyLine(readTally(file))).toBe('0 passed, 0 failed');
   addTally(file, { passed: 10, failed: 0, skipped: 0 });
-  addTally(file, { passed: 5, failed: 1, skipped: 2 });
+  addTally(file, { passed: 5, failed: 1, skipped: 2, names: ['a.test.ts > b > expected 1 to be 2'] });
   expect(tallyLine(readTally(file))).toBe('15 passed, 1 failed, 2 skipped');
+  expect(failedTests(file)).toEqual(['a.test.ts > b > expected 1 to be 2']);
 });
 
-test("CI's last line has the same sum", () => {
+test("CI's last lines have the names of failed tests and the same sum", () => {
   const script = readFileSync(join(import.meta.dirname, '../.ci/run'), 'utf8');
   const sum = /^sum\(\) \{$[^]*?^\}$/m.exec(script)?.[0] ?? '';
   const file = join(folder, 'tally');
-  writeFileSync(file, '10 0 0\n5 1 2\n');
+  writeFileSync(file, '10 0 0\n5 1 2\nfailed: a.test.ts > b\n');
   const said = execFileSync('bash', ['-c', `${sum}\nsum "$0"`, file], { encoding: 'utf8' });
-  expect(said).toBe(`${tallyLine(readTally(file))}\n`);
+  expect(said).toBe(`failed: a.test.ts > b\n${tallyLine(readTally(file))}\n`);
 });
 
 test('missing builds are found without building', async () => {
