@@ -130,6 +130,38 @@ describe('NetworkManager', () => {
     write(`${FOLDER}/x.nmconnection`, '[connection]\ninterface-name=ens6\nslave-type=bridge\nmaster=br0\n');
     expect(said()).toEqual([`${FOLDER}/x.nmconnection connection.slave-type connection.master`]);
   });
+
+  test.each([
+    ['by its name', 'type=vlan\ninterface-name=ens6.5\n[vlan]\nid=5\nparent=ens6\n', 'vlan.parent'],
+    [
+      'by its MAC',
+      `type=vlan\ninterface-name=v5\n[vlan]\nid=5\n[ethernet]\nmac-address=${MAC}\n`,
+      'connection.type=vlan',
+    ],
+    ['under a macvlan', 'type=macvlan\ninterface-name=m0\n[macvlan]\nparent=ens6\n', 'macvlan.parent'],
+    ['under a VXLAN', 'type=vxlan\n[vxlan]\nid=7\nparent=ens6\n', 'vxlan.parent'],
+    ['under a tunnel', 'type=ip-tunnel\n[ip-tunnel]\nmode=1\nparent=ens6\n', 'ip-tunnel.parent'],
+  ])('the parent of a VLAN %s', (_, body, key) => {
+    write(`${FOLDER}/x.nmconnection`, `[connection]\n${body}`);
+    expect(said()).toEqual([`${FOLDER}/x.nmconnection ${key}`]);
+  });
+
+  test('the parent of a VLAN by the UUID of another profile', () => {
+    write(
+      `${FOLDER}/a.nmconnection`,
+      `[connection]\nuuid=11-22\ntype=ethernet\n[ethernet]\nmac-address=${MAC}\n`,
+    );
+    write(`${FOLDER}/b.nmconnection`, '[connection]\ntype=vlan\n[vlan]\nid=5\nparent=11-22\n');
+    expect(said()).toEqual([`${FOLDER}/a.nmconnection`, `${FOLDER}/b.nmconnection vlan.parent`]);
+  });
+
+  test.each(['type=vlan\n[vlan]\nparent=ens5\n', 'type=ethernet\n[vlan]\nparent=ens6\n'])(
+    'not the parent in %j',
+    (body) => {
+      write(`${FOLDER}/x.nmconnection`, `[connection]\n${body}`);
+      expect(said()).toEqual([]);
+    },
+  );
 });
 
 describe('ifcfg', () => {
@@ -141,8 +173,18 @@ describe('ifcfg', () => {
     ['an alias', 'DEVICE=ens6:1\nIPADDR=10.0.0.1\n', 'IPADDR'],
     ['no NetworkManager', 'DEVICE=ens6\nNM_CONTROLLED=no\n', 'NM_CONTROLLED=no'],
     ['a bridge', 'DEVICE=ens6\nBRIDGE=br0\n', 'BRIDGE'],
+    ['a VLAN by its name', 'DEVICE=ens6.5\nVLAN=yes\n', 'VLAN'],
+    ['a VLAN of its type', 'TYPE=Vlan\nDEVICE=v5\nPHYSDEV=ens6\nVLAN_ID=5\n', 'VLAN'],
   ])('%s', (_, content, key) => {
     write(FILE, content);
     expect(said()).toEqual([`${FILE} ${key}`]);
   });
+
+  test.each(['DEVICE=ens6.5\n', 'DEVICE=ens5.5\nVLAN=yes\n', 'DEVICE=v5\nVLAN=no\nPHYSDEV=ens6\n'])(
+    'not in %j',
+    (content) => {
+      write(FILE, content);
+      expect(said()).toEqual([]);
+    },
+  );
 });

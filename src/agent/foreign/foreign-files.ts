@@ -3,7 +3,7 @@ import { rendererOf } from '../../network/renderers.ts';
 import { readFolder } from './boot-folders.ts';
 import type { DescribedNic, NicMatch } from './foreign-nics.ts';
 import { NETPLAN_FOLDERS, netplanNics } from './foreign-netplan.ts';
-import { IFCFG_FOLDER, isIfcfg, isNo } from './ifcfg-files.ts';
+import { IFCFG_FOLDER, isIfcfg, isNo, isYes } from './ifcfg-files.ts';
 import { shellValues } from './ini-entries.ts';
 import { readKeyfiles, type Keyfile } from './keyfiles.ts';
 import type { Root } from '../files/root.ts';
@@ -19,9 +19,10 @@ export function describedNics(root: Root): DescribedNic[] {
   const netplan = mergedFiles(NETPLAN_FOLDERS, read).filter(
     ({ name, file }) => name.endsWith('.yaml') && !rendererOf('netplan').manages(file),
   );
-  const profiles = readKeyfiles(read)
+  const keyfiles = readKeyfiles(read);
+  const profiles = keyfiles
     .filter(({ file }) => !rendererOf('keyfile').manages(file))
-    .flatMap(ofKeyfile);
+    .flatMap((keyfile) => [...ofKeyfile(keyfile), ...parentOf(keyfile, keyfiles)]);
   const ifcfgs = [...read(IFCFG_FOLDER)]
     .filter(([name]) => isIfcfg(name) && !rendererOf('ifcfg').manages(`${IFCFG_FOLDER}/${name}`))
     .flatMap(([name, content]) => {
@@ -51,6 +52,36 @@ function ofKeyfile({ file, entries, keys, match }: Keyfile): DescribedNic[] {
   return [{ id: keys.get('connection.id') ?? file, match, file, by: 'profile', more }];
 }
 
+/** Types of devices that stand on one other device. */
+const ON_A_PARENT: ReadonlySet<string> = new Set([
+  'vlan',
+  'macvlan',
+  'ipvlan',
+  'macsec',
+  'vxlan',
+  'ip-tunnel',
+]);
+
+/**
+ * The NIC on which a profile puts a VLAN or another device. `parent` is the name of a device or the UUID of another
+ * profile; without it a profile names its parent by MAC.
+ */
+function parentOf({ file, keys }: Keyfile, all: readonly Keyfile[]): DescribedNic[] {
+  const type = keys.get('connection.type') ?? '';
+  if (!ON_A_PARENT.has(type)) return [];
+  const parent = keys.get(`${type}.parent`);
+  const mac = keys.get('ethernet.mac-address') ?? keys.get('802-3-ethernet.mac-address');
+  const id = keys.get('connection.id') ?? file;
+  const found = (match: NicMatch, key: string): DescribedNic[] => [
+    { id, match, file, by: 'profile', more: [key] },
+  ];
+  if (parent !== undefined) {
+    const profile = all.find((each) => each.keys.get('connection.uuid') === parent);
+    return found(profile?.match ?? { name: parent }, `${type}.parent`);
+  }
+  return mac === undefined ? [] : found({ mac: canonicalMac(mac) }, `connection.type=${type}`);
+}
+
 const IFCFG_MORE =
   /^(IPADDR\d*|IPV6ADDR(_SECONDARIES)?|GATEWAY\d*|IPV6_DEFAULTGW|DNS\d+|MASTER|BRIDGE|TEAM_MASTER|MACADDR)$/;
 
@@ -69,5 +100,14 @@ function readIfcfg(file: string, content: string, routes: readonly string[]): De
     if (key === 'NM_CONTROLLED') return isNo(value) ? [`${key}=${value}`] : [];
     return IFCFG_MORE.test(key) && value !== '' ? [key] : [];
   });
-  return [{ id: values.get('NAME') ?? file, match, file, by: 'profile', more: [...keys, ...routes] }];
+  const id = values.get('NAME') ?? file;
+  const own: DescribedNic = { id, match, file, by: 'profile', more: [...keys, ...routes] };
+  const parent = parentOfVlan(values);
+  return parent === undefined ? [own] : [own, { ...own, match: { name: parent }, more: ['VLAN'] }];
+}
+
+/** The NIC under a VLAN: PHYSDEV, or DEVICE up to the dot. */
+function parentOfVlan(values: ReadonlyMap<string, string>): string | undefined {
+  const isVlan = /^vlan$/i.test(values.get('TYPE') ?? '') || isYes(values.get('VLAN'));
+  return isVlan ? (values.get('PHYSDEV') ?? /^(.+)\.\d+$/.exec(values.get('DEVICE') ?? '')?.[1]) : undefined;
 }

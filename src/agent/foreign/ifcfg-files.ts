@@ -31,3 +31,8 @@ export function readIfcfgs(read: ReadFolder): Ifcfg[] {
 export function isNo(value = ''): boolean {
   return /^(no|false|n|f|0)$/i.test(value);
 }
+
+/** Whether the value of a switch, such as VLAN, switches on; an absent one does not. */
+export function isYes(value = ''): boolean {
+  return /^(yes|true|t|y|1)$/i.test(value);
+}
