@@ -1,3 +1,4 @@
+import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { KEY, snapshotOf, T0 } from '../../test/support/snapshot.ts';
 import type { ConfigGenerations } from '../mirror/home-port.ts';
@@ -40,4 +41,40 @@ test('another status does not ask the home', async () => {
   };
   expect(await status({}, refuses)).not.toHaveProperty('unseen');
   await expect(status({ fresh: 'true' }, refuses)).rejects.toThrow('asked');
+});
+
+/** Posts a retry in the name of an author. @returns who the command was told to record */
+async function retryAs(author: object | undefined): Promise<unknown> {
+  let told: unknown;
+  const commands = {
+    retry: async (_: string, by: unknown) => {
+      told = by;
+    },
+  };
+  const passTrigger = { fire: () => undefined };
+  const context = { reporter: {}, store: {}, commands, passTrigger, log: pino({ level: 'silent' }) };
+  const routes = apiRoutes(context as unknown as ControllerContext, home({}));
+  const route = routes.find(({ pattern }) => pattern === '/nodes/:node/retry')!;
+  await route.handle({
+    query: {},
+    params: { node: 'w' },
+    body: author === undefined ? undefined : { author },
+    principal: { name: 'viola', role: 'write' },
+  });
+  return told;
+}
+
+test.each([
+  'controller@multinic.io',
+  'Controller@Multinic.IO',
+  '<controller@multinic.io>',
+  ' controller@multinic.io',
+])('no command is signed with the address %j of the controller', async (email) => {
+  await expect(retryAs({ name: 'Viola', email })).rejects.toMatchObject({ code: 'ReservedAuthor' });
+});
+
+test('a command is signed by its author, with the authenticated account beside; without an author, by the account', async () => {
+  const email = 'viola@example.org';
+  expect(await retryAs({ name: 'Viola', email })).toEqual({ name: 'Viola', email, principal: 'viola' });
+  expect(await retryAs(undefined)).toEqual({ name: 'viola', email: '', principal: 'viola' });
 });
