@@ -20,36 +20,61 @@ const ROOT_TIER = 'mounts, full disks and strace, shellcheck (as root: npm run t
 const SYSTEM_TIER = 'real nodes and a real cluster (as root: npm run test:system)';
 const MATRIX_TIER = 'every combination (as root: npm run test:matrix)';
 
+interface Run {
+  readonly name: string;
+  readonly args: readonly string[];
+  /** Whether the run begins when everything is built. Other runs wait for their own parts. */
+  readonly whenBuilt?: boolean;
+}
+
 interface Tier {
   /** Whether the files of the tests may be in memory: true if no test depends on a disk. */
   readonly inMemory?: boolean;
   /** Whether the tier lists what the machine lacks, and builds it while the tests run. */
   readonly builds?: boolean;
-  readonly runs: readonly (readonly string[])[];
+  /** Lanes run beside each other, and the runs of a lane in turn. */
+  readonly lanes: readonly (readonly Run[])[];
   readonly leftOut: readonly string[];
 }
 
-const KILLS_RUN = ['--project', 'kills'];
-const LONG_RUN = ['--project', 'long'];
-const ROOT_RUN = ['--project', 'root'];
+const project = (...names: readonly string[]): Run => ({
+  name: names.join(' and '),
+  args: names.flatMap((each) => ['--project', each]),
+});
+const config = (folder: string, ...files: readonly string[]): Run => ({
+  name: folder,
+  args: ['--config', `test/${folder}/vitest.config.ts`, ...files],
+});
+
 const TIERS: Readonly<Record<string, Tier>> = {
   ordinary: {
     inMemory: true,
-    runs: [['--project', 'unit', '--project', 'integration']],
+    lanes: [[project('unit', 'integration')]],
     leftOut: [KILLS_TIER, LONG_TIER, ROOT_TIER, SYSTEM_TIER, MATRIX_TIER],
   },
-  kills: { inMemory: true, runs: [KILLS_RUN], leftOut: [LONG_TIER, ROOT_TIER, SYSTEM_TIER, MATRIX_TIER] },
-  long: { inMemory: true, runs: [LONG_RUN], leftOut: [KILLS_TIER, ROOT_TIER, SYSTEM_TIER, MATRIX_TIER] },
-  root: { runs: [ROOT_RUN], leftOut: [SYSTEM_TIER, MATRIX_TIER] },
+  kills: {
+    inMemory: true,
+    lanes: [[project('kills')]],
+    leftOut: [LONG_TIER, ROOT_TIER, SYSTEM_TIER, MATRIX_TIER],
+  },
+  long: {
+    inMemory: true,
+    lanes: [[project('long')]],
+    leftOut: [KILLS_TIER, ROOT_TIER, SYSTEM_TIER, MATRIX_TIER],
+  },
+  root: { lanes: [[project('root')]], leftOut: [SYSTEM_TIER, MATRIX_TIER] },
   system: {
     builds: true,
-    runs: [
-      KILLS_RUN,
-      LONG_RUN,
-      ROOT_RUN,
-      ['--config', 'test/browser/vitest.config.ts'],
-      ['--config', 'test/live/vitest.config.ts'],
-      ['--config', 'test/cluster/vitest.config.ts', ...CLUSTER],
+    // Live tests mostly wait for hosts that boot, so one lane has them alone.
+    lanes: [
+      [config('live')],
+      [
+        project('kills'),
+        project('long'),
+        project('root'),
+        config('browser'),
+        { ...config('cluster', ...CLUSTER), whenBuilt: true },
+      ],
     ],
     leftOut: [MATRIX_TIER],
   },
@@ -60,7 +85,7 @@ const tier = TIERS[name];
 if (tier === undefined) throw new Error(`no tier ${name}; there are ${Object.keys(TIERS).join(', ')}`);
 process.exitCode = await test(tier);
 
-async function test({ inMemory = false, builds = false, runs, leftOut }: Tier): Promise<number> {
+async function test({ inMemory = false, builds = false, lanes, leftOut }: Tier): Promise<number> {
   const missing = missingPrerequisites(thisMachine());
   if (name !== 'ordinary' && process.getuid?.() !== 0) missing.push('root (run it with sudo)');
   if (missing.length > 0) {
@@ -73,8 +98,8 @@ async function test({ inMemory = false, builds = false, runs, leftOut }: Tier): 
   const memory = inMemory ? memoryFolder() : undefined;
   writeFileSync(file, '');
   try {
-    let code = 0;
-    for (const run of runs) code = (await vitest([...run, ...args], file, memory)) || code;
+    const options = { built: ended, tally: file, temporary: memory, named: lanes.length > 1 };
+    const codes = await Promise.all(lanes.map((lane) => runLane(lane, options)));
     await ended;
     const sum = readTally(file);
     const names = failedTests(file);
@@ -83,27 +108,60 @@ async function test({ inMemory = false, builds = false, runs, leftOut }: Tier): 
     for (const failed of names) console.log(`failed: ${failed}`);
     console.log(tallyLine(sum));
     console.log(`Not run here: ${leftOut.join('; ')}`);
-    return code;
+    return Math.max(...codes);
   } finally {
     rmSync(folder, { recursive: true });
     if (memory !== undefined) rmSync(memory, { recursive: true, force: true });
   }
 }
 
+interface RunOptions {
+  /** Resolved when everything is built. */
+  readonly built: Promise<unknown> | undefined;
+  /** File that gets the counts and the names of failed tests of all runs. Each run has a file of its own beside it. */
+  readonly tally: string;
+  readonly temporary: string | undefined;
+  /** Whether each line of output begins with the name of its run. */
+  readonly named: boolean;
+}
+
+/** Runs the runs of a lane in turn and returns their highest exit code. */
+async function runLane(lane: readonly Run[], options: RunOptions): Promise<number> {
+  let highest = 0;
+  for (const run of lane) {
+    if (run.whenBuilt) await options.built;
+    highest = Math.max(highest, await vitest(run, options));
+  }
+  return highest;
+}
+
 /**
  * Runs vitest and returns its exit code. A run that fails without a failed test (in its set-up, for example) counts as
  * one failed test.
  */
-async function vitest(args: readonly string[], tally: string, temporary?: string): Promise<number> {
-  const before = readTally(tally).failed;
-  const { exitCode = 1 } = await execa('vitest', ['run', ...args], {
+async function vitest(run: Run, { tally, temporary, named }: RunOptions): Promise<number> {
+  const own = `${tally}-${run.name}`;
+  writeFileSync(own, '');
+  const nameLine = function* (line: unknown): Generator<string> {
+    yield `${run.name} | ${String(line)}`;
+  };
+  const output = named ? ([nameLine, 'inherit'] as const) : ('inherit' as const);
+  const { exitCode = 1 } = await execa('vitest', ['run', ...run.args, ...args], {
     preferLocal: true,
-    stdio: 'inherit',
+    stdin: 'inherit',
+    stdout: output,
+    stderr: output,
+    buffer: false,
     reject: false,
-    env: { [TALLY_VARIABLE]: tally, ...(temporary !== undefined && { TMPDIR: temporary }) },
+    env: { [TALLY_VARIABLE]: own, ...(temporary !== undefined && { TMPDIR: temporary }) },
   });
-  if (exitCode !== 0 && readTally(tally).failed === before)
-    addTally(tally, { passed: 0, failed: 1, skipped: 0, names: [`vitest run ${args.join(' ')}`] });
+  const sum = readTally(own);
+  const unnamed = exitCode !== 0 && sum.failed === 0;
+  addTally(tally, {
+    ...sum,
+    failed: unnamed ? 1 : sum.failed,
+    names: unnamed ? [`${run.name} failed outside its tests`] : failedTests(own),
+  });
   return exitCode;
 }
 
