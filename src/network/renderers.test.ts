@@ -290,6 +290,80 @@ describe('netplan, strictly', () => {
     },
   );
 
+  test.each([
+    ['a value without text', /dhcp4: false/, 'dhcp4:', 'ForeignValue'],
+    ['a key without a value', /match:\n.*\n/, 'match: {}\n', 'InvalidYaml'],
+    ['an anchor on a key', /dhcp4: false/, '&a dhcp4: false', 'InvalidYaml'],
+    ['a tag on a key', /dhcp4: false/, '!!str dhcp4: false', 'InvalidYaml'],
+    ['a list as a key', /dhcp4: false/, '? [dhcp4]\n      : false', 'InvalidYaml'],
+    ['a NIC without a name', /multinic0:/, '? [multinic0]\n    :', 'InvalidEthernets'],
+    ['a text instead of NICs', /ethernets:[^]*/, 'ethernets: multinic0\n', 'InvalidEthernets'],
+    ['a MAC that is missing', /macaddress: .*/, 'macaddres: x', 'InvalidMac'],
+    ['an address that is none', /192\.168\.1\.100/, '192.168.1.256', 'InvalidAddress'],
+    ['another ID that no file may have', /    multinic0:/, '    multinic7:', 'InvalidNetplanId'],
+  ])('says one thing of %s', (_, pattern, replacement, code) => {
+    const problems = problemsOf(parseEdited(pattern, replacement));
+    expect(problems.filter((problem) => problem.code !== 'ForeignKey').map((each) => each.code)).toEqual([
+      code,
+    ]);
+  });
+
+  test('says what is wrong with the YAML', () => {
+    const [problem] = problemsOf(parseEdited(/version: 2/, 'version: [2'));
+    expect(problem?.message).toMatch(/^is not plain YAML \(Flow sequence .+ at line \d+.*\); correct it$/);
+  });
+
+  test('takes an unquoted MAC with letters, and a quoted one of digits, in files that somebody edited', () => {
+    expect(parseEdited(/"fa:.*"/, 'fa:16:3e:5e:62:3e')()).toEqual([NIC]);
+    const digits = mac('02:34:56:12:34:56');
+    for (const quote of ['"', "'"])
+      expect(parseEdited(/"fa:.*"/, `${quote}${digits}${quote} # a note`)()).toEqual([
+        { ...NIC, mac: digits },
+      ]);
+  });
+
+  test('takes a file of 8,192 characters, and no larger one', () => {
+    const [text = ''] = rendererOf('netplan').render(NIC).values();
+    const long = (length: number): Files =>
+      new Map([[NETPLAN, `${text}#${'x'.repeat(length - text.length - 1)}`]]);
+    expect(rendererOf('netplan').parse(long(8192))).toEqual([NIC]);
+    expect(problemsOf(() => rendererOf('netplan').parse(long(8193)))).toMatchObject([
+      { code: 'FileTooLarge' },
+    ]);
+  });
+
+  test('takes the names of its own files alone', () => {
+    const { manages } = rendererOf('netplan');
+    const names = ['90-multinic0', '98-multinic8', '99-multinic9', '99-multinic10', '99-multinic9999'];
+    for (const name of names) expect([name, manages(`etc/netplan/${name}.yaml`)]).toEqual([name, true]);
+    for (const name of ['91-multinic0', '99-multinic8', '90-multinic10', '99-multinic10000', '90-multinic'])
+      expect([name, manages(`etc/netplan/${name}.yaml`)]).toEqual([name, false]);
+  });
+
+  test.each([
+    ['one address', NIC],
+    ['another ID', { ...NIC, netplanId: 'ens6' }],
+    [
+      'sixteen addresses',
+      { ...NIC, furtherAddresses: Array.from({ length: 15 }, (_, index) => `2001:db8::${index + 10}/64`) },
+    ],
+  ])('reads a file as it was rendered many times faster than an edited one: %s', (_, nic) => {
+    const own = rendererOf('netplan').render(nic);
+    const edited = edit(own, /\n$/, '\n# a note\n');
+    const time = (files: Files): number => {
+      const began = performance.now();
+      for (let each = 0; each < 5; each += 1) expect(rendererOf('netplan').parse(files)).toEqual([nic]);
+      return performance.now() - began;
+    };
+    // The shortest of several turns: other programs take time from some of them.
+    const turns = Array.from({ length: 10 }, () => [time(own), time(edited)] as const);
+    const [quick, slow] = [0, 1].map((which) => Math.min(...turns.map((turn) => turn[which]!))) as [
+      number,
+      number,
+    ];
+    expect(quick).toBeLessThan(slow / 2);
+  });
+
   test('the layout is free', () => {
     const flow = `network: {version: 2, ethernets: {multinic0: {match: {macaddress: 'fa:16:3e:5e:62:3e'}, dhcp4: false,
       set-name: multinic0, dhcp6: false, addresses: [192.168.1.100/24], accept-ra: false, link-local: [], optional: true, mtu: 1500}}}\n`;
@@ -319,6 +393,44 @@ describe('ini, strictly', () => {
   ] as const)('%s refuses %s → %s', (kind, pattern, replacement, code) => {
     const files = edit(rendererOf(kind).render(NIC), pattern, replacement);
     expect(problemsOf(() => rendererOf(kind).parse(files)).map((problem) => problem.code)).toContain(code);
+  });
+
+  test.each([
+    [/ONBOOT=yes/, 'on boot', 'line 4 ("on boot") is not KEY=value; write it without blanks and quotes'],
+    [/ONBOOT=yes/, 'MTU=1\nMTU=2', 'line 5 ("MTU=2") sets MTU again; write each key once'],
+    [/ONBOOT=yes/, `x ${'y'.repeat(78)}`, `line 4 ("x ${'y'.repeat(78)}") is not KEY=value`],
+    [/ONBOOT=yes/, `x ${'y'.repeat(79)}`, `line 4 ("x ${'y'.repeat(78)}") is not KEY=value`],
+    [/ONBOOT=yes/, '# a \\', 'line 4 ("# a \\\\") ends in a backslash; remove it'],
+  ])('the message for %s → %j names the line', (pattern, replacement, message) => {
+    const problems = problemsOf(() =>
+      rendererOf('ifcfg').parse(edit(rendererOf('ifcfg').render(NIC), pattern, replacement)),
+    );
+    expect(problems.some((problem) => problem.message.startsWith(message))).toBe(true);
+  });
+
+  test('a section twice is refused with its line', () => {
+    const files = edit(rendererOf('keyfile').render(NIC), /\[ipv6\]/, '[ipv4]');
+    const problems = problemsOf(() => rendererOf('keyfile').parse(files));
+    expect(problems).toContainEqual({
+      path: CONNECTION,
+      code: 'InvalidLine',
+      message: 'line 20 ("[ipv4]") opens a section twice; write each section once',
+    });
+  });
+
+  test('keyfile says one thing of a .link file with another MAC', () => {
+    const files = edit(rendererOf('keyfile').render(NIC), /MACAddress=fa/, 'MACAddress=f8');
+    expect(problemsOf(() => rendererOf('keyfile').parse(files))).toMatchObject([
+      { path: `${LINK}: Match.MACAddress`, code: 'MacMismatch' },
+    ]);
+  });
+
+  test.each(['ifcfg', 'keyfile'] as const)('%s: an address that moves to the other family', (kind) => {
+    const nic = { ...NIC, address: '2001:db8::1', prefix: 64, furtherAddresses: ['2001:db8::2/64'] };
+    const { parse, render } = rendererOf(kind);
+    expect(parse(render(nic))).toEqual([nic]);
+    const both = { ...NIC, furtherAddresses: ['192.168.1.101/25', '2001:db8::1/64', '2001:db8::2/65'] };
+    expect(parse(render(both))).toEqual([both]);
   });
 
   test.each([CONNECTION, LINK])('keyfile refuses %s alone', (path) => {
