@@ -8,7 +8,15 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { cached, missingBuilds } from './nodes/cache.ts';
 import { describeBuilds } from './support/builds.ts';
 import { missingPrerequisites, type Machine } from './support/prerequisites.ts';
-import { addTally, failedTests, readTally, tallyLine } from './support/tally.ts';
+import {
+  addTally,
+  failureLines,
+  readFiles,
+  sumOf,
+  tallyLine,
+  type FileTally,
+  type Tally,
+} from './support/tally.ts';
 
 const GOOD: Machine = {
   platform: 'linux',
@@ -53,23 +61,42 @@ test.each<[string, Partial<Machine>, RegExp]>([
   expect(missing[0]).toMatch(says);
 });
 
-test('the tally is the sum of its lines', () => {
-  const file = join(folder, 'tally');
-  writeFileSync(file, '');
-  expect(tallyLine(readTally(file))).toBe('0 passed, 0 failed');
-  addTally(file, { passed: 10, failed: 0, skipped: 0 });
-  addTally(file, { passed: 5, failed: 1, skipped: 2, names: ['a.test.ts > b > expected 1 to be 2'] });
-  expect(tallyLine(readTally(file))).toBe('15 passed, 1 failed, 2 skipped');
-  expect(failedTests(file)).toEqual(['a.test.ts > b > expected 1 to be 2']);
+const GREEN: Tally = { passed: 10, failed: 0, skipped: 0, failures: [], passedAgain: [] };
+const RED: Tally = {
+  passed: 5,
+  failed: 1,
+  skipped: 2,
+  failures: ['a.test.ts > b > expected 1 to be 2'],
+  passedAgain: ['c.test.ts > d > no answer'],
+};
+
+test('the tally of a command is the sum of its runs', () => {
+  expect(tallyLine(sumOf([]))).toBe('0 passed, 0 failed');
+  const sum = sumOf([GREEN, RED]);
+  expect(tallyLine(sum)).toBe('15 passed, 1 failed, 2 skipped');
+  expect(failureLines(sum)).toEqual([
+    'passed when it ran again: c.test.ts > d > no answer',
+    'failed: a.test.ts > b > expected 1 to be 2',
+  ]);
+});
+
+test('a file that ran again counts by its last run', () => {
+  const file = join(folder, 'files');
+  const { failures, ...counts } = RED;
+  const last: FileTally = { path: 'a.test.ts', ...counts, failed: 0, failures: [] };
+  const lines = [{ ...last, failed: 1, failures }, last].map((tally) => JSON.stringify(tally));
+  writeFileSync(file, lines.join('\n'));
+  expect([...readFiles(file).values()]).toEqual([last]);
 });
 
 test("CI's last lines have the names of failed tests and the same sum", () => {
   const script = readFileSync(join(import.meta.dirname, '../.ci/run'), 'utf8');
   const sum = /^sum\(\) \{$[^]*?^\}$/m.exec(script)?.[0] ?? '';
   const file = join(folder, 'tally');
-  writeFileSync(file, '10 0 0\n5 1 2\nfailed: a.test.ts > b\n');
+  for (const tally of [GREEN, RED]) addTally(file, tally);
   const said = execFileSync('bash', ['-c', `${sum}\nsum "$0"`, file], { encoding: 'utf8' });
-  expect(said).toBe(`failed: a.test.ts > b\n${tallyLine(readTally(file))}\n`);
+  const expected = sumOf([GREEN, RED]);
+  expect(said).toBe(`${[...failureLines(expected), tallyLine(expected)].join('\n')}\n`);
 });
 
 test('missing builds are found without building', async () => {

@@ -33,7 +33,6 @@ export default defineConfig({
     },
     // The tests mostly wait, so more workers than processors run.
     maxWorkers: 3,
-    // The tests of a file share one host, so results after a failure mean nothing.
-    bail: 1,
+    setupFiles: ['../support/skip-after-failure.ts'],
   },
 });

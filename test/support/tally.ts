@@ -3,83 +3,94 @@ import { appendFileSync, readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import type { Reporter, TestModule } from 'vitest/node';
 
-/** Variable with the file to which every run adds a line; absent: no run does. */
+/** Variable with the file to which a command adds its counts; absent: it adds none. */
 export const TALLY_VARIABLE = 'MULTINIC_TALLY';
 
-/** A line that begins so is the name of a failed test; other lines are numbers. */
-const FAILED = 'failed: ';
+/** Variable with the file to which vitest adds a line of JSON for each test file; absent: it adds none. */
+export const FILES_VARIABLE = 'MULTINIC_TALLY_FILES';
 
 export interface Tally {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
+  /** For each failed test its file, title and the first line of its error. */
+  readonly failures: readonly string[];
+  /** The failures of files that passed when they ran again. */
+  readonly passedAgain: readonly string[];
 }
 
-/** A reporter that adds `passed failed skipped` of its run to the tally. */
+/** The counts of one test file in one run. */
+export interface FileTally extends Omit<Tally, 'passedAgain'> {
+  readonly path: string;
+}
+
+/** A reporter that adds the counts of each test file. */
 export class TallyReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
-    const file = process.env[TALLY_VARIABLE];
+    const file = process.env[FILES_VARIABLE];
     if (file === undefined) return;
-    const states = modules.flatMap((module) =>
-      [...module.children.allTests()].map((test) => test.result().state),
-    );
-    const count = (state: string): number => states.filter((each) => each === state).length;
-    const broken = modules.filter(
-      (module) => module.state() === 'failed' && module.errors().length > 0,
-    ).length;
-    addTally(file, {
-      passed: count('passed'),
-      failed: count('failed') + broken,
-      skipped: count('skipped') + count('pending'),
-      names: modules.flatMap(failures),
-    });
+    for (const each of modules) appendFileSync(file, `${JSON.stringify(tallyOf(each))}\n`);
   }
 }
 
-/** A line for each failed test of the module, and for the module itself if it failed outside a test. */
-function failures(module: TestModule): string[] {
+function tallyOf(module: TestModule): FileTally {
   const path = relative(process.cwd(), module.moduleId);
+  const states = [...module.children.allTests()].map((test) => test.result().state);
+  const count = (state: string): number => states.filter((each) => each === state).length;
   const line = (title: string, errors: readonly { readonly message: string }[] = []): string =>
     [path, title, errors[0]?.message.split('\n', 1)[0]].filter(Boolean).join(' > ');
-  const tests = [...module.children.allTests('failed')].map((test) =>
-    line(test.fullName, test.result().errors),
-  );
-  const broken = module.state() === 'failed' && module.errors().length > 0;
-  return broken ? [...tests, line('', module.errors())] : tests;
+  const failures = [
+    ...[...module.children.allTests('failed')].map((test) => line(test.fullName, test.result().errors)),
+    // A suite or a file fails by itself in its hooks.
+    ...[...module.children.allSuites()].flatMap((suite) =>
+      suite.errors().length > 0 ? [line(suite.fullName, suite.errors())] : [],
+    ),
+    ...(module.errors().length > 0 ? [line('', module.errors())] : []),
+  ];
+  return {
+    path,
+    passed: count('passed'),
+    failed: failures.length,
+    skipped: count('skipped') + count('pending'),
+    failures,
+  };
 }
 
-/** Adds a line of numbers, and a line for each name of a failed test. */
-export function addTally(
-  file: string,
-  { passed, failed, skipped, names = [] }: Tally & { readonly names?: readonly string[] },
-): void {
-  appendFileSync(
-    file,
-    `${passed} ${failed} ${skipped}\n${names.map((name) => `${FAILED}${name}\n`).join('')}`,
-  );
+/** The counts of the last run of each test file, by path. */
+export function readFiles(file: string): Map<string, FileTally> {
+  const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean);
+  const tallies = lines.map((line) => JSON.parse(line) as FileTally);
+  return new Map(tallies.map((tally) => [tally.path, tally]));
 }
 
-/** The names of the failed tests of all lines, each with its file and the first line of its error. */
-export function failedTests(file: string): string[] {
-  return readFileSync(file, 'utf8')
-    .split('\n')
-    .flatMap((line) => (line.startsWith(FAILED) ? [line.slice(FAILED.length)] : []));
-}
-
-/** The sum of all lines with numbers. */
-export function readTally(file: string): Tally {
-  const sum = { passed: 0, failed: 0, skipped: 0 };
-  for (const line of readFileSync(file, 'utf8').split('\n')) {
-    if (line.startsWith(FAILED)) continue;
-    const [passed = 0, failed = 0, skipped = 0] = line.split(' ').map(Number);
-    sum.passed += passed;
-    sum.failed += failed;
-    sum.skipped += skipped;
+/** The sum of several counts. */
+export function sumOf(tallies: Iterable<Partial<Tally>>): Tally {
+  const sum = { passed: 0, failed: 0, skipped: 0, failures: [] as string[], passedAgain: [] as string[] };
+  for (const tally of tallies) {
+    sum.passed += tally.passed ?? 0;
+    sum.failed += tally.failed ?? 0;
+    sum.skipped += tally.skipped ?? 0;
+    sum.failures.push(...(tally.failures ?? []));
+    sum.passedAgain.push(...(tally.passedAgain ?? []));
   }
   return sum;
 }
 
+/** Adds a line of numbers and the lines of failures to the file that CI sums up. */
+export function addTally(file: string, tally: Tally): void {
+  const { passed, failed, skipped } = tally;
+  appendFileSync(file, [`${passed} ${failed} ${skipped}`, ...failureLines(tally), ''].join('\n'));
+}
+
+/** A line for each failure. */
+export function failureLines({ failures, passedAgain }: Pick<Tally, 'failures' | 'passedAgain'>): string[] {
+  return [
+    ...passedAgain.map((failure) => `passed when it ran again: ${failure}`),
+    ...failures.map((failure) => `failed: ${failure}`),
+  ];
+}
+
 /** `12 passed, 0 failed`, and how many were skipped if any were. */
-export function tallyLine({ passed, failed, skipped }: Tally): string {
+export function tallyLine({ passed, failed, skipped }: Pick<Tally, 'passed' | 'failed' | 'skipped'>): string {
   return `${passed} passed, ${failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`;
 }
