@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
 const FOLDER = join(import.meta.dirname, '../docs/decisions');
+/** At most five lines may say the decision before everything else. */
 const FORM =
-  /^# (\d+)\. (.+)\n\n(\d{4}-\d{2}-\d{2}) · (.+)\n\n## Context\n\n[^]+\n\n## Decision\n\n[^]+\n\n## Rejected\n\n[^]+\n$/;
+  /^# (\d+)\. (.+)\n\n(\d{4}-\d{2}-\d{2}) · (.+)\n\n(?:(?:[^#\n].*\n){1,5}\n)?## Context\n\n[^]+\n\n## Decision\n\n[^]+\n\n## Rejected\n\n[^]+\n$/;
 
 const names = (await readdir(FOLDER)).filter((name) => name !== 'README.md');
 
