@@ -34,12 +34,19 @@ async function contentsOf(file: string): Promise<Buffer | undefined> {
   return readFile(file).catch(() => undefined);
 }
 
-/** Commands of a Korean page that its English pages do not have. */
+/** Commands that a Korean page and its English pages do not share: a changed line, or a section that was not translated. */
 function changedCommands(name: string, page: string, english: readonly string[]): string[] {
-  const known = new Set(english.flatMap(commandsOf));
-  return commandsOf(page)
-    .filter((command) => !known.has(command))
-    .map((command) => `${name}: no English page of it has this line of code: ${command}`);
+  const known = english.flatMap(commandsOf);
+  const own = commandsOf(page);
+  return [
+    ...without(own, known).map((line) => `${name}: no English page of it has this line of code: ${line}`),
+    ...without(known, own).map((line) => `${name} lacks this line of code of its English page: ${line}`),
+  ];
+}
+
+function without(lines: readonly string[], known: readonly string[]): string[] {
+  const there = new Set(known);
+  return lines.filter((line) => !there.has(line));
 }
 
 async function comparePage(root: string, name: string): Promise<KoreanDocs> {

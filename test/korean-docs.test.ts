@@ -34,10 +34,14 @@ test('the ID of a page is the ID that git gives it', () => {
 });
 
 test('a page of the present English page is neither refused nor older', async () => {
-  expect(await compare(`<!-- English: docs/drift.md ${ID} -->\n# 드리프트\n`)).toEqual({
-    refused: [],
-    outdated: [],
-  });
+  const page = `<!-- English: docs/drift.md ${ID} -->\n# 드리프트\n\n    multinic drift NODE\n`;
+  expect(await compare(page)).toEqual({ refused: [], outdated: [] });
+});
+
+test('a page that lacks a command of its English page is refused', async () => {
+  expect((await compare(`<!-- English: docs/drift.md ${ID} -->\n# 드리프트\n`)).refused).toEqual([
+    'docs/ko/drift.md lacks this line of code of its English page: multinic drift NODE',
+  ]);
 });
 
 test('a page whose English page changed since is listed with the command that shows the change', async () => {
@@ -62,6 +66,7 @@ test('a command that the English page does not have is refused; a remark may be 
   expect((await compare(page)).refused).toEqual([]);
   expect((await compare(page.replace('NODE', '노드'))).refused).toEqual([
     expect.stringMatching(/line of code: multinic drift 노드$/),
+    expect.stringMatching(/lacks this line of code of its English page: multinic drift NODE$/),
   ]);
 });
 

@@ -6,7 +6,7 @@ const MEANS: Readonly<Record<keyof typeof EXIT, string>> = {
   usage: 'wrong usage',
   invalid: 'the input is invalid: the message has each problem with its field',
   unsettled:
-    'not as it should be (`status`, `local --once`), not in time (`wait`), or different (`diff --exit-code`)',
+    'not as it should be (`status`, `drift`, `observe --wait`, `local --once`), not in time (`wait`), or different (`diff --exit-code`)',
 };
 
 const AGENT_MEANS: Readonly<Record<keyof typeof AGENT_EXIT, string>> = {
