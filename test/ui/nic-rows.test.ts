@@ -82,3 +82,12 @@ test('a route has its metric where the CR gives one', () => {
     '10.8.0.0/16 via 10.1.0.1 metric 7',
   ]);
 });
+
+test('a link-only NIC has no address and is in no network', () => {
+  const { address: _, prefix: __, ...linkOnly } = nic();
+  const rows = nicRows([linkOnly], [nic()], []);
+  expect([...rows[0]!.differs]).toEqual(['address']);
+  expect(pictured(rows)).toEqual([
+    { name: 'multinic1', address: undefined, network: undefined, mark: 'wait' },
+  ]);
+});

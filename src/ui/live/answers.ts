@@ -91,8 +91,9 @@ export interface PreviewAnswer {
 /** A NIC as the picture of a node draws it. */
 export interface PicturedNic {
   readonly name: string;
-  readonly address: string;
-  /** The network: an address with its prefix, without the host's part. */
-  readonly network: string;
+  /** Absent: a link-only NIC. */
+  readonly address: string | undefined;
+  /** The network: an address with its prefix, without the host's part. Absent: a link-only NIC is in none. */
+  readonly network: string | undefined;
   readonly mark: 'good' | 'wait' | 'bad';
 }

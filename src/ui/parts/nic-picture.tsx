@@ -19,12 +19,12 @@ export function NicPicture({ node, nics }: Props): ComponentChildren {
   const text = useText();
   const drawn = nics.slice(0, MAX_DRAWN);
   if (drawn.length === 0) return null;
-  const networks = [...new Set(drawn.map(({ network }) => network))];
+  const networks = [...new Set(drawn.flatMap(({ network }) => network ?? []))];
   const height = Math.max(drawn.length, networks.length) * ROW + 16;
   const yOf = (index: number, count: number): number => 8 + (height - 16) * ((index + 0.5) / count);
   const label = text.node.pictureOf(
     node,
-    drawn.map(({ name, network }) => `${name} – ${network}`).join(', '),
+    drawn.map(({ name, network }) => `${name} – ${network ?? text.node.linkOnly}`).join(', '),
   );
   return (
     <svg class="picture" viewBox={`0 0 ${WIDTH} ${height}`} role="img" aria-label={label}>
@@ -34,16 +34,17 @@ export function NicPicture({ node, nics }: Props): ComponentChildren {
       </text>
       {drawn.map((nic, index) => {
         const y = yOf(index, drawn.length);
-        const to = yOf(networks.indexOf(nic.network), networks.length);
+        const to =
+          nic.network === undefined ? undefined : yOf(networks.indexOf(nic.network), networks.length);
         return (
           <g key={nic.name} class={`nic nic-${nic.mark}`}>
-            <path d={`M132 ${y} H250 C330 ${y} 330 ${to} 410 ${to}`} />
+            <path d={`M132 ${y} H250${to === undefined ? '' : ` C330 ${y} 330 ${to} 410 ${to}`}`} />
             <circle cx="132" cy={y} r="5" />
             <text x="144" y={y - 6}>
               {nic.name}
             </text>
             <text class="soft" x="144" y={y + 15}>
-              {nic.address}
+              {nic.address ?? text.node.linkOnly}
             </text>
           </g>
         );

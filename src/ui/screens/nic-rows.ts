@@ -2,6 +2,7 @@
 
 import type { InterfaceStatus } from '../../api/status.ts';
 import { networkAddress, parseCidr } from '../../network/address.ts';
+import { ownCidrOf } from '../../network/interface.ts';
 import { routingOf, ruleText, tableOf } from '../../network/source-routing.ts';
 import type { Nic, PicturedNic } from '../live/answers.ts';
 
@@ -42,17 +43,13 @@ function differencesOf(wanted: Nic, found: Nic): ReadonlySet<NicField> {
 function fieldsOf(nic: Nic): Readonly<Record<NicField, string>> {
   return {
     name: nic.name,
-    address: cidrOf(nic),
+    address: ownCidrOf(nic) ?? '',
     mtu: String(nic.mtu),
     further: (nic.furtherAddresses ?? []).join(' '),
     gateway: gatewaysOf(nic).join(' '),
     routes: routeTexts(nic).join('\n'),
     sourceRouting: `${nic.sourceRouting ?? false} ${nic.statedSourceRouting ?? 'auto'}`,
   };
-}
-
-export function cidrOf({ address, prefix }: Nic): string {
-  return `${address}/${prefix}`;
 }
 
 export function gatewaysOf({ gateway, gateway6 }: Nic): string[] {
@@ -80,12 +77,13 @@ export function pictured(rows: readonly NicRow[]): PicturedNic[] {
     const wait =
       differs.size > 0 || host === undefined || (status !== undefined && status.state !== 'Configured');
     const mark = bad ? 'bad' : wait ? 'wait' : 'good';
-    return [{ name: nic.name, address: cidrOf(nic), network: networkOf(nic), mark }];
+    return [{ name: nic.name, address: ownCidrOf(nic), network: networkOf(nic), mark }];
   });
 }
 
-/** The network of the first address. */
-function networkOf(nic: Nic): string {
-  const cidr = parseCidr(cidrOf(nic));
-  return cidr === undefined ? cidrOf(nic) : `${networkAddress(cidr)}/${nic.prefix}`;
+/** The network of the first address; undefined: a link-only NIC is in none. */
+function networkOf(nic: Nic): string | undefined {
+  const own = ownCidrOf(nic);
+  const cidr = own === undefined ? undefined : parseCidr(own);
+  return cidr === undefined ? own : `${networkAddress(cidr)}/${cidr.prefix}`;
 }

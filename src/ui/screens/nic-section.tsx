@@ -2,12 +2,12 @@
 
 import type { ComponentChildren } from 'preact';
 import type { InterfaceStatus } from '../../api/status.ts';
+import { ownCidrOf } from '../../network/interface.ts';
 import type { HostAnswer, Nic, NodeAnswer } from '../live/answers.ts';
 import { useText } from '../parts/context.ts';
 import { StateMark } from '../parts/marks.tsx';
 import { NicPicture } from '../parts/nic-picture.tsx';
 import {
-  cidrOf,
   gatewaysOf,
   nicRows,
   pictured,
@@ -92,7 +92,7 @@ function NicWords({ nic, differs }: WordsProps): ComponentChildren {
   return (
     <span class="nic-words">
       <span class={mark('name')}>{nic.name}</span>{' '}
-      <span class={`${mark('address')} mono`}>{cidrOf(nic)}</span>{' '}
+      <span class={`${mark('address')} mono`}>{ownCidrOf(nic) ?? text.node.linkOnly}</span>{' '}
       <span class={mark('mtu')}>MTU {nic.mtu}</span>
       {furtherAddresses.length > 0 && (
         <Line label={text.node.further} mark={mark('further')} values={furtherAddresses} />

@@ -88,6 +88,7 @@ export const en = {
     nicTable: 'NICs, as desired and on the host',
     noNics: 'No NIC is wanted on this node.',
     none: 'none',
+    linkOnly: 'link only',
     further: 'Further addresses',
     gateway: 'Gateway',
     routes: 'Routes',

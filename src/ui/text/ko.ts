@@ -88,6 +88,7 @@ export const ko: Texts = {
     nicTable: 'NIC의 목표와 호스트',
     noNics: '이 노드에 필요한 NIC가 없습니다.',
     none: '없음',
+    linkOnly: '링크만',
     further: '추가 주소',
     gateway: '게이트웨이',
     routes: '경로',
