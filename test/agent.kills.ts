@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { STEPS, type Step } from '../src/agent/run/steps.ts';
 import { cleanUpHost, fileIdentities, hostFiles, machine } from './support/agent.ts';
-import { HostOfTwoCommits, NOWHERE } from './support/host-of-two-commits.ts';
+import { HostOfTwoCommits, NOWHERE, ROUTED, ROUTED_OTHERWISE } from './support/host-of-two-commits.ts';
 
 // Each instant once, in the order of a run.
 const CHANGE = STEPS.indexOf('arm');
@@ -82,6 +82,26 @@ test('killed at finish: the next run reports the change and does not undo it', a
   const path = 'etc/netplan/90-multinic0.yaml';
   expect(fileIdentities(root)[path]).toBe(changed[path]);
 });
+
+test('rules, tables and settings are old or new as a whole, wherever links change', async () => {
+  await using routed = await HostOfTwoCommits.open(ROUTED, ROUTED_OTHERWISE);
+  const end = await routed.finalState();
+  expect(end['host.yaml']).toContain('-4 default via 192.168.100.1 table 20000');
+  let kills = 0;
+  for (let nth = 1; ; nth += 1) {
+    const own = routed.renew();
+    const old = hostFiles(own);
+    expect(old['host.yaml']).toContain('lookup 20001 priority 20002');
+    const { signal } = await routed.advance({ killAt: `agent.activate.link#${nth}` });
+    if (signal !== 'SIGKILL') break;
+    await routed.advance({ url: NOWHERE });
+    expect([old, end]).toContainEqual(hostFiles(own));
+    await routed.settles(end);
+    kills = nth;
+  }
+  // A change of three NICs sets at least their addresses, rules, routes and settings.
+  expect(kills).toBeGreaterThan(8);
+}, 300_000);
 
 test('a cleanup that is killed', async () => {
   for (const instant of ['agent.write.file#2', 'agent.activate.link#2', 'agent.finish']) {

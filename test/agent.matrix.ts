@@ -22,6 +22,7 @@ import {
   type AgentRun,
 } from './support/agent.ts';
 import { STEPS, type Step } from '../src/agent/run/steps.ts';
+import { ROUTED, ROUTED_OTHERWISE } from './support/host-of-two-commits.ts';
 
 const NOWHERE = 'http://127.0.0.1:9';
 const CHANGES: Record<string, readonly [before: Network, after: Network]> = {
@@ -35,6 +36,8 @@ const CHANGES: Record<string, readonly [before: Network, after: Network]> = {
     [nic(0, { mac: nic(1).mac }), nic(1, { mac: nic(0).mac })],
   ],
   'all removed': [[nic(0), nic(1)], []],
+  'routing that changes': [ROUTED, ROUTED_OTHERWISE],
+  'routing that goes': [ROUTED, []],
 };
 const WITHIN: Partial<Record<Step, string>> = { write: 'write.file', activate: 'activate.link' };
 const INSTANTS = STEPS.filter((step) => step !== 'restore').flatMap((step) =>

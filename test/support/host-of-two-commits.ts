@@ -23,6 +23,24 @@ export const OLD: Network = [nic(0), nic(1), nic(2)];
 /** A new MTU, a removal, a new address, a new NIC. */
 export const NEW: Network = [nic(0, { mtu: 1400 }), nic(2, { address: '192.168.102.11' }), nic(3)];
 
+/** Rules, tables and settings of three NICs, one of them with a gateway. */
+export const ROUTED: Network = [
+  nic(0, { sourceRouting: true }),
+  nic(1, { sourceRouting: true, gateway: '192.168.101.1' }),
+  nic(2, { sourceRouting: true }),
+];
+/** A gateway and a route come, a gateway and an address go, routing as a whole goes and comes. */
+export const ROUTED_OTHERWISE: Network = [
+  nic(0, {
+    sourceRouting: true,
+    gateway: '192.168.100.1',
+    routes: [{ to: '10.20.0.0/16', via: '192.168.100.1' }],
+  }),
+  nic(1, { sourceRouting: true, address: '192.168.101.11' }),
+  nic(2),
+  nic(3, { sourceRouting: true }),
+];
+
 export class HostOfTwoCommits {
   readonly folder: Folder;
   readonly store: TestStore;
@@ -45,14 +63,14 @@ export class HostOfTwoCommits {
     this.#applied = applied;
   }
 
-  static async open(): Promise<HostOfTwoCommits> {
+  static async open(before: Network = OLD, after: Network = NEW): Promise<HostOfTwoCommits> {
     const folder = new Folder();
     const store = await TestStore.open(folder.path);
-    const first = await store.commit('netplan', OLD);
+    const first = await store.commit('netplan', before);
     const applied = makeRoot(join(folder.path, 'applied'), machine(4));
     const job = { dir: folder.path, root: applied, url: store.server.url, commit: first };
     await runAgent({ ...job, expectedRecord: null });
-    const second = await store.commit('netplan', NEW);
+    const second = await store.commit('netplan', after);
     return new HostOfTwoCommits({ folder, store, first, second }, applied);
   }
 
