@@ -12,6 +12,7 @@ test.each([
   ['const x = a >= 1_000;', ['const x = a > 1_000;', 'const x = a >= 1001;']],
   ['f(true) || g(false)', ['f(false) || g(false)', 'f(true) && g(false)', 'f(true) || g(true)']],
   ['(a < b ? -1 : 1)', ['(a <= b ? -1 : 1)']],
+  ['a < b ? -1 : Number(a > b);', ['a <= b ? -1 : Number(a > b);', 'a < b ? -1 : Number(a >= b);']],
   ['slice(a ? -1 : b)', ['slice(a ? -2 : b)']],
   ['a + b - (c)', ['a - b - (c)', 'a + b + (c)']],
 ])('%s', (source, expected) => {

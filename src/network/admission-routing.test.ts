@@ -163,6 +163,16 @@ describe('refused, with the path and a remedy', () => {
     expect(problems[0]?.message).toContain(words);
   });
 
+  const long = `a${'b'.repeat(78)}cd`;
+  test.each([
+    [{ addresses: [long] }, 'write an address with its prefix'],
+    [{ routes: [{ to: long, via: '192.0.2.1' }] }, 'write a network'],
+    [{ routes: [{ to: '10.0.0.0/8', via: long }] }, 'write the next hop'],
+  ])('a long text is shown by its first 80 characters: %#', (fields, remedy) => {
+    const { problems } = entry({ ...NIC, ...fields });
+    expect(problems[0]?.message).toMatch(new RegExp(`^is "ab{78}c"; ${remedy}`));
+  });
+
   test('one network with one metric by two NICs', () => {
     const route = { to: '10.0.0.0/8', metric: 7 };
     const { problems } = entry(

@@ -86,7 +86,7 @@ test('routes are ordered by destination, gateway and metric, and equal ones are 
   const routes = [
     { to: '10.2.0.0/16', via: '10.0.0.1' },
     { to: '10.1.0.0/16', via: '10.0.0.2' },
-    { to: '10.1.0.0/16', via: '10.0.0.1', metric: 5 },
+    { to: '10.1.0.0/16', via: '10.0.0.1', metric: 1 },
     { to: '10.1.0.0/16', via: '10.0.0.1' },
   ];
   expect(routes.toSorted(compareRoutes)).toEqual(routes.toReversed());

@@ -82,7 +82,7 @@ export function cidrsOf(nic: Addressed): readonly string[] {
 /** The order of `routes`: by code units, which is the same everywhere. */
 export function compareRoutes(a: Route, b: Route): number {
   const [one, other] = [a, b].map(({ to, via, metric = 0 }) => `${to} ${via} ${metric}`);
-  return one! < other! ? -1 : one! > other! ? 1 : 0;
+  return one! < other! ? -1 : Number(one! > other!);
 }
 
 /** A node's NICs, sorted by index of their names. */
