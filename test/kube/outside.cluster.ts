@@ -1,17 +1,25 @@
 // The CLI on a laptop, which reaches only the API server, with a kubeconfig; and a backup that restores a lost store.
-import { mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { stringify } from 'yaml';
 import { codeBlocksOf, pageOf } from '../../scripts/docs/pages.ts';
 import type { StatusReport } from '../../src/controller/status-report.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { STORE_FOLDER, type Multinic } from '../cluster/install.ts';
 import { RootKubelet } from '../cluster/root-kubelet.ts';
 import { run } from '../nodes/command.ts';
-import { BUILD_MS, config, entry, NAMESPACE, nodeOf, setUp, untilConfig } from '../support/kube-cluster.ts';
+import {
+  BUILD_MS,
+  config,
+  entry,
+  kubeconfigOf,
+  NAMESPACE,
+  nodeOf,
+  setUp,
+  untilConfig,
+} from '../support/kube-cluster.ts';
 
 const REPOSITORY = resolve(import.meta.dirname, '../..');
 const NAME = 'fleet';
@@ -47,30 +55,6 @@ function sh(line: string, kubeconfig?: string): Promise<string> {
   const path = [join(REPOSITORY, 'node_modules/.bin'), dir, cluster.env['PATH']].join(delimiter);
   const env = { ...cluster.env, PATH: path, ...(kubeconfig !== undefined && { KUBECONFIG: kubeconfig }) };
   return run('bash', ['-o', 'pipefail', '-c', line], { cwd: dir, env, timeoutMs: 120_000 });
-}
-
-/** Makes a person with a token and no certificate. @param reaching may forward ports @returns their kubeconfig */
-async function personWithToken(name: string, role: string, reaching = true): Promise<string> {
-  await multinic.kubectl('create', 'serviceaccount', name);
-  const account = `--serviceaccount=${NAMESPACE}:${name}`;
-  await multinic.kubectl('create', 'clusterrolebinding', `test-${name}`, `--clusterrole=${role}`, account);
-  if (reaching) await multinic.kubectl('create', 'rolebinding', name, '--role=multinic-agent-cli', account);
-  const token = await multinic.kubectl('create', 'token', name);
-  const file = join(dir, `${name}.kubeconfig`);
-  const admin = JSON.parse(await cluster.kubectl(['config', 'view', '--raw', '--output=json'])) as {
-    clusters: object[];
-    contexts: { name: string; context: { cluster: string } }[];
-  };
-  const own = {
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: admin.clusters,
-    users: [{ name, user: { token } }],
-    contexts: [{ name, context: { cluster: admin.contexts[0]!.context.cluster, user: name } }],
-    'current-context': name,
-  };
-  await writeFile(file, stringify(own), { mode: 0o600 });
-  return file;
 }
 
 /** Number of restarts of the controller's container. */
@@ -194,7 +178,7 @@ describe('kubectl multinic', () => {
   });
 
   test('with a token of their own: who may read is refused a command, in words', async () => {
-    const reader = await personWithToken('reader', 'multinic-agent-history-reader');
+    const reader = await kubeconfigOf(multinic, 'reader', 'multinic-agent-history-reader');
     expect(await sh('kubectl multinic status', reader)).toContain(NODE);
     expect(await sh(`kubectl multinic retry ${NODE} 2>&1 || true`, reader)).toMatch(/may not|Forbidden/);
   });
@@ -214,7 +198,7 @@ describe('kubectl multinic', () => {
   });
 
   test('who may not even list pods is told what it takes', async () => {
-    const stranger = await personWithToken('stranger', 'multinic-agent-history-reader', false);
+    const stranger = await kubeconfigOf(multinic, 'stranger', 'multinic-agent-history-reader', false);
     expect(await sh('kubectl multinic status 2>&1 || true', stranger)).toMatch(/pods.*forbidden|may not/i);
   });
 });
