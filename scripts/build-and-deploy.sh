@@ -58,7 +58,7 @@ esac
 version=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' package.json)
 revision=$(git describe --always --dirty --abbrev=10 --exclude='*' 2>/dev/null || echo unknown)
 case "$revision" in *-dirty | unknown) revision=$revision-$(date +%Y%m%d%H%M%S) ;; esac
-tag=${tag:-$version-$revision}
+tag=${tag:-${version//+/_}-$revision}
 repository=${registry:+$registry/}multinic-agent
 values=deploy/helm/values-$type.yaml
 

@@ -45,7 +45,8 @@ export async function imagePart(release: Release): Promise<Part> {
 
 async function ownImage({ dir, names, version, commit, time }: Release, own: string): Promise<ReleaseFile> {
   const path = imageFile(version, own);
-  const name = `${names.registry}/${NAME}:${version}`;
+  // A tag has no plus; the chart asks for the same one.
+  const name = `${names.registry}/${NAME}:${version.replaceAll('+', '_')}`;
   await using context = await mkdtempDisposable(join(tmpdir(), 'multinic-image-'));
   await copyShipped(['Dockerfile', 'dist'], context.path);
   await setTimes(context.path, time);

@@ -1,6 +1,6 @@
 // The chart without a cluster: helm lints it, and kubeconform compares what each set of values renders with the API of the
 // oldest and the newest Kubernetes.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -44,6 +44,7 @@ const VALUES: Readonly<Record<string, string | object>> = {
       extraVolumes: [{ name: 'x', emptyDir: {} }],
       extraVolumeMounts: [{ name: 'x', mountPath: '/x' }],
       securityContext: { runAsUser: null },
+      lease: { duration: 120, renewDeadline: 90, retryPeriod: 15 },
     },
     agent: {
       image: { tag: 'v2' },
@@ -148,6 +149,8 @@ describe('what is rendered', () => {
         spec: { template: { spec: { containers: { args: string[] }[] } } };
       }
     ).spec.template.spec.containers[0]!;
+    for (const flag of ['duration=120', 'renew-deadline=90', 'retry-period=15'])
+      expect(args).toContain(`--lease-${flag}`);
     const settings = args.find((each) => each.startsWith('--agent-pod='))!.slice('--agent-pod='.length);
     expect(JSON.parse(settings)).toEqual({
       resources: { limits: { cpu: 1 } },
@@ -166,6 +169,20 @@ describe('what is rendered', () => {
       });
       for (const value of Object.values(metadata.labels)) expect(value).toMatch(/^[\w.-]{1,63}$/);
     }
+  });
+
+  test('a version with build metadata is in labels and in the tag of the image', async () => {
+    const built = join(dir, 'built');
+    await cp(CHART, built, { recursive: true });
+    const meta = await readFile(join(built, 'Chart.yaml'), 'utf8');
+    await writeFile(
+      join(built, 'Chart.yaml'),
+      meta.replaceAll(/^(version|appVersion): .*$/gm, '$1: 1.2.3+build.7'),
+    );
+    const text = await run(helm, ['template', 'multinic-agent', built]);
+    expect(text).toContain('helm.sh/chart: multinic-agent-1.2.3_build.7');
+    expect(text).toContain('image: "multinic-agent:1.2.3_build.7"');
+    expect(text).not.toContain('+build.7');
   });
 
   test('OpenShift chooses users and groups itself', async () => {

@@ -2,7 +2,7 @@
 {{- define "multinic.imageOf" -}}
 {{- $image := .image -}}
 {{- with $image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ $image.repository }}
-{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default .version }}{{ end }}
+{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default (.version | replace "+" "_") }}{{ end }}
 {{- end }}
 
 {{- define "multinic.image" -}}
