@@ -204,13 +204,23 @@ describe('kubectl multinic', () => {
 });
 
 test('plain git as the docs have it: clone, log, push, and no token in the clone', async () => {
+  const writer = await kubeconfigOf(multinic, 'writer', 'multinic-agent-history-writer');
   const docs = pageOf('docs/kubernetes.md', await readFile(join(REPOSITORY, 'docs/kubernetes.md'), 'utf8'));
   const [block] = codeBlocksOf(docs).filter(({ text }) => text.includes('get configmap multinic-agent-ca'));
   const script = block!.text.replace('&\n', '&\nF=$!; trap "kill $F" EXIT; sleep 3\n');
+  const push = `git -C store switch -q node/${NODE}
+    git -C store -c user.name=Alice -c user.email=alice@example.org revert --no-edit HEAD
+    git -C store push 2>&1`;
   const said = await sh(
-    `unset GIT_SSL_CAINFO; mkdir git-docs; cd git-docs; PATH=..:$PATH; set -e; ${script.replace('worker-1', NODE)}`,
+    `unset GIT_SSL_CAINFO; mkdir git-docs; cd git-docs; PATH=..:$PATH; set -e; ${script.replace('worker-1', NODE)}${push}`,
+    writer,
   );
   expect(said).toContain('multinic0');
+  expect(said).toContain(`node/${NODE} -> node/${NODE}`);
+  await untilConfig(multinic, NAME, 'held', (it) => nodeOf(it, NODE)?.held === true);
+  expect(await sh(`kubectl multinic log ${NODE}`, writer)).toMatch(/Alice.*writer/);
+  await sh(`kubectl multinic release ${NODE}`, writer);
+  await multinic.waitReady(NAME);
   const config = await readFile(join(dir, 'git-docs/store/.git/config'), 'utf8');
   expect(config).toContain('credential');
   expect(config).not.toMatch(/eyJ|password|:[^/]*@/);
