@@ -114,6 +114,19 @@ test('events are on the CR, else on the Node, and the same one again counts', as
   expect(api.by('PATCH')).toMatchObject([{ path: '/api/v1/namespaces/ns/events/e1', body: { count: 2 } }]);
 });
 
+test('events that may not be written are in the log, and asked for once', async () => {
+  const lines: string[] = [];
+  const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) });
+  sink = new KubeStatusSink({ client: api.client, namespace: 'n', pod: 'p', configs: new Map(), log });
+  api.on('POST /api/v1/namespaces/default/events', 403);
+  await sink.emit({ type: 'Warning', reason: 'NodeFailed', message: 'no carrier', node: 'w' });
+  await sink.close({ write: true });
+  expect(api.by('POST')).toHaveLength(1);
+  expect(lines.map((line) => JSON.parse(line) as object)).toMatchObject([
+    { event: { reason: 'NodeFailed', message: 'no carrier', node: 'w' }, msg: 'an event may not be written' },
+  ]);
+});
+
 test('what a deposed leader had still to say is left to the next', async () => {
   await sink.write(REF, statusOf(1, 300));
   await vi.waitFor(() => expect(api.by('PATCH')).toHaveLength(1));
