@@ -67,9 +67,9 @@ describe('help', () => {
 
 test.each([
   ['', /^Usage: multinic/],
-  ['bogus', /unknown command 'bogus'/],
+  ['bogus', /unknown command 'bogus'\n\(multinic --help lists the commands\)$/],
   ['status --bogus', /unknown option '--bogus'/],
-  ['log', /missing required argument 'node'/],
+  ['log', /missing required argument 'node'\n\(multinic log --help shows its arguments and options\)$/],
   ['status -o xml', /'xml' is invalid. Allowed choices are table, wide, name, json, yaml/],
   ['retry a -o wide', /'wide' is invalid/],
   ['log a --limit 0', /'0' is invalid. Give a whole number, 1 or more/],
@@ -93,20 +93,21 @@ test.each([
 });
 
 test.each([
-  ['status -C /nowhere', /no controller has worked on|has no store yet: run multinic local \/nowhere/],
+  ['status -C /nowhere', /has no store yet: run multinic local \/nowhere --init fixtures\/local, or/],
   [
     'log a -C /nowhere',
-    /has no store yet: run multinic local \/nowhere, or name the home with -C, or a cluster with --cluster \(NoStore\)/,
+    /has no store yet: run multinic local \/nowhere --init fixtures\/local, or name the home with -C, or a cluster with --cluster \(NoStore\)/,
   ],
   [
     'retry a -C /nowhere',
-    /no controller runs on \/nowhere: start it with multinic local \/nowhere.*\(NoController\)/,
+    /no controller runs on \/nowhere: start it with multinic local \/nowhere --init fixtures\/local.*\(NoController\)/,
   ],
   ['status --server http://127.0.0.1:1', /name the file that has it with --token-file \(NoToken\)/],
   ['status --server http://127.0.0.1:1 --token-file /nowhere', /\/nowhere cannot be read.*\(NoToken\)/],
   [`status --server http://127.0.0.1:1 --token-file ${SAMPLE}`, /has no token: write it there.*\(NoToken\)/],
   ['local /nowhere', /has no inventory.yaml.*\(NotAHome\)/],
-  ['validate /nowhere', /\/nowhere cannot be read.*\(Unreadable\)/],
+  ['validate /nowhere', /\/nowhere cannot be read \(ENOENT\): name a file that has CRs \(Unreadable\)/],
+  ['render /etc', /\/etc cannot be read \(EISDIR\): name its files, \/etc\/\*\.yaml \(Unreadable\)/],
   ['backup x -C /nowhere', /is no store.*\(NoStore\)/],
 ])('refused with the remedy: multinic %s', async (line, says) => {
   const { code, stdout, stderr } = await multinic(line.split(' '));
@@ -265,17 +266,16 @@ describe('with a controller', () => {
     );
     expect(await local.cli('diff', ONE, '--host')).toEqual({ code: 0, stdout: '', stderr: 'no difference' });
     expect(JSON.parse(await local.run('diff', ONE, '-o', 'json'))).toHaveProperty('diff');
-    for (const args of [
-      ['log', 'nobody'],
-      ['show', 'nobody'],
-      ['diff', 'nobody'],
-      ['show', ONE, 'fffffff'],
-    ])
-      expect(await local.cli(...args)).toMatchObject({
+    for (const command of ['log', 'show', 'diff'])
+      expect(await local.cli(command, 'nobody')).toMatchObject({
         code: 1,
         stdout: '',
-        stderr: expect.stringMatching(/\((NoSuchNode|NotFound)\)$/),
+        stderr: expect.stringMatching(/\(NoSuchNode\)$/),
       });
+    const { code, stderr } = await local.cli('show', ONE, 'fffffff');
+    expect(code).toBe(1);
+    const [, remedy] = /no commit fffffff: multinic (.+) lists the commits .+ \(NotFound\)$/.exec(stderr)!;
+    expect(await local.run(...remedy!.replace('NODE', ONE).split(' '))).toContain('Applied');
   });
 
   test('rollback, status of the hold, release', async () => {

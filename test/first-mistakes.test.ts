@@ -99,6 +99,33 @@ test.each([
     'status --server localhost:8443 --token-file token',
     /localhost:8443 is no URL .*https:\/\/host:port.*\(InvalidServer\)$/,
   ],
+  [
+    'a folder that is not there',
+    'status -C nowhere',
+    /run multinic local nowhere --init fixtures\/local, or name the home with -C, .* \(NoStore\)$/,
+  ],
+  [
+    'a folder that is no home',
+    'retry w1 -C bin',
+    /start it with multinic local DIR --init fixtures\/local, name another home .* \(NoController\)$/,
+  ],
+  [
+    'a home whose controller never ran',
+    'log k8s-worker-01 -C home',
+    /home has no store yet: run multinic local home, or name the home with -C, .* \(NoStore\)$/,
+  ],
+  ['a folder instead of files', 'validate home/crs', /name its files, home\/crs\/\*\.yaml \(Unreadable\)$/],
+  ['a file that is not there', 'render first.yaml', /\(ENOENT\): name a file that has CRs \(Unreadable\)$/],
+  [
+    'a backup that is not there',
+    'restore -C home last.bundle',
+    /last\.bundle cannot be read \(ENOENT\); name a file that multinic backup wrote \(InvalidBackup\)$/,
+  ],
+  [
+    'a token file that is not there',
+    'status --server https://127.0.0.1:8443 --token-file nobody',
+    /nobody cannot be read: name the file that has the token \(NoToken\)$/,
+  ],
 ])('%s: multinic %s', async (_, line, says) => {
   const { code, said } = await typed(line);
   expect({ code, lines: said.split('\n').length }).toEqual({ code: 1, lines: 1 });

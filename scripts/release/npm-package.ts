@@ -7,7 +7,7 @@ import { copyShipped } from './copy.ts';
 import { ROOT, type Part, type Release } from './part.ts';
 import { BUNDLE } from './source.ts';
 
-const FILES = ['dist', 'crds', 'LICENSE', 'NOTICE'];
+const FILES = ['dist', 'crds', 'fixtures/local', 'LICENSE', 'NOTICE'];
 /** Keys of package.json that hold for the package too; the bundle has the dependencies in it. */
 const KEYS = ['description', 'license', 'bin', 'type', 'engines'] as const;
 /** Files that shells look for, by shell; kubectl looks for a program. */

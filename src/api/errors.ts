@@ -54,3 +54,8 @@ export function hasCode(error: unknown, ...codes: readonly Reason[]): error is M
 export function concerns(error: unknown, what: NonNullable<ReasonFacts['concerns']>): error is MultinicError {
   return error instanceof MultinicError && factsOf(error.code)?.concerns === what;
 }
+
+/** The system's code of an error: `ENOENT`. */
+export function systemCode(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? String(error);
+}

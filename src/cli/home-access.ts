@@ -1,5 +1,6 @@
 // Finds the controller of a home by the file that it writes while it runs.
 
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'yaml';
@@ -52,7 +53,13 @@ function noController(dir: string, named: string | undefined, cause: unknown): M
   }
   return new MultinicError(
     'NoController',
-    `no controller runs on ${dir}: start it with multinic local ${named ?? '.'}, name another home with -C, or a cluster with --cluster`,
+    `no controller runs on ${dir}: start it with ${startCommand(dir, named)}, name another home with -C, or a cluster with --cluster`,
     { cause },
   );
+}
+
+/** The command that starts a controller there. A folder that is no home is made from the demo, or a new one is. */
+export function startCommand(dir: string, named = '.'): string {
+  if (existsSync(join(dir, 'inventory.yaml'))) return `multinic local ${named}`;
+  return `multinic local ${existsSync(dir) ? 'DIR' : named} --init fixtures/local`;
 }

@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
+import { existsSync, realpathSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { MultinicError } from '../api/errors.ts';
 import type { ControllerEvent } from '../controller/sink-port.ts';
 import { backupOf, withBackups, type BackupFlags } from './backup-schedule.ts';
@@ -26,7 +28,10 @@ export function addLocalCommand(program: Command): void {
       'end when nothing is left to do; exit code 4 when not all that crs/ asks for is configured',
       false,
     )
-    .option('--init <template>', 'make the home from a template folder first, if it is not there')
+    .option(
+      '--init <template>',
+      'make the home from a template folder first, if it is not there; fixtures/local is the demo of this program',
+    )
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <port>', 'port of the store and the API; 0: any (default: 8080, with --once 0)', port);
   withBackups(withLimits(command))
@@ -47,7 +52,7 @@ Examples:
         import('../local/jobs.ts'),
         import('../local/local-log.ts'),
       ]);
-      if (flags.init !== undefined) await initLocalHome(dir, flags.init);
+      if (flags.init !== undefined) await initLocalHome(dir, templateOf(flags.init));
       // Check the home first, because the log makes its folder.
       await expectHome(dir);
       if (flags.backupDir !== undefined) await expectFolder(flags.backupDir);
@@ -73,6 +78,12 @@ Examples:
       });
       if (flags.once && !configured) process.exitCode = EXIT.unsettled;
     });
+}
+
+/** A template here, or else one that is a part of this program, wherever the person is. */
+function templateOf(name: string): string {
+  const own = join(dirname(realpathSync(process.argv[1]!)), '..', name);
+  return !existsSync(name) && existsSync(own) ? own : name;
 }
 
 /** @throws MultinicError `NotWritable`: a controller that finds no folder would say so in its log alone */

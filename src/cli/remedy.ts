@@ -26,7 +26,8 @@ export function programName(file: string): string {
   return name.startsWith(PLUGIN) ? `kubectl ${name.slice(PLUGIN.length).replaceAll('_', '-')}` : 'multinic';
 }
 
-const PROGRAM = programName(process.argv[1] ?? '');
+/** This program as the person calls it. */
+export const PROGRAM = programName(process.argv[1] ?? '');
 
 let where = '';
 

@@ -7,6 +7,7 @@ import type { StatusReport } from '../controller/status-report.ts';
 import type { DriftEntry } from '../history/drifts.ts';
 import type { DiffQuery, NodeDescription, TimelineEntry } from '../history/timeline.ts';
 import type { Api } from './api-client.ts';
+import { startCommand } from './home-access.ts';
 import { openApi, targetOf, type ConnectionFlags } from './target.ts';
 
 interface StatusQuery {
@@ -36,7 +37,7 @@ export async function openSource(flags: ConnectionFlags): Promise<Source> {
   await readFile(join(store, 'HEAD')).catch((cause: unknown) => {
     throw new MultinicError(
       'NoStore',
-      `${dir} has no store yet: run multinic local ${flags.dir ?? '.'}, or name the home with -C, or a cluster with --cluster`,
+      `${dir} has no store yet: run ${startCommand(dir, flags.dir)}, or name the home with -C, or a cluster with --cluster`,
       { cause },
     );
   });
@@ -72,7 +73,7 @@ async function localStatus(
   const text = await readFile(reportFile(dir), 'utf8').catch((cause: unknown) => {
     throw new MultinicError(
       'NoStatus',
-      `no controller has worked on ${dir} yet: run multinic local ${flags.dir ?? '.'}`,
+      `no controller has worked on ${dir} yet: run ${startCommand(dir, flags.dir)}`,
       { cause },
     );
   });

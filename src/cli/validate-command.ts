@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { InvalidInputError, MultinicError, type Problem } from '../api/errors.ts';
+import { InvalidInputError, MultinicError, systemCode, type Problem } from '../api/errors.ts';
 import { formatConfigRef } from '../history/commit-format.ts';
 import { parseConfigFile, type WrittenConfig } from '../local/config-file.ts';
 import { admitConfig, type AdmittedConfig, type AdmittedEntry } from '../network/admission.ts';
@@ -101,10 +102,8 @@ export async function renderFile(
 async function read(file: string): Promise<string> {
   if (file === '-') return text(process.stdin);
   return readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new MultinicError(
-      'Unreadable',
-      `${file} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
-    );
+    const why = systemCode(cause);
+    const remedy = why === 'EISDIR' ? `name its files, ${join(file, '*.yaml')}` : 'name a file that has CRs';
+    throw new MultinicError('Unreadable', `${file} cannot be read (${why}): ${remedy}`, { cause });
   });
 }

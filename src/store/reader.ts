@@ -255,9 +255,7 @@ function fileTooLarge(name: string, size: number, { fileBytes }: TreeBounds): Mu
 function notFound(what: string, oid: string): MultinicError {
   return new MultinicError(
     'NotFound',
-    `the store has no ${what} ${oid}; list what there is with: multinic log`,
-    {
-      data: { oid },
-    },
+    `the store has no ${what} ${oid}: multinic log NODE lists the commits of a node`,
+    { data: { oid } },
   );
 }

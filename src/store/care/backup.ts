@@ -3,7 +3,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { MultinicError } from '../../api/errors.ts';
+import { MultinicError, systemCode } from '../../api/errors.ts';
 import { checkpoint } from '../../api/checkpoint.ts';
 import { run } from '../git/git-command.ts';
 import { syncFolder } from '../git/durability.ts';
@@ -55,7 +55,7 @@ export async function backup(
 export function notWritable(file: string, cause: unknown): MultinicError {
   return new MultinicError(
     'NotWritable',
-    `${file} cannot be written (${codeOf(cause)}); name a file in a folder that is there and that you may write`,
+    `${file} cannot be written (${systemCode(cause)}); name a file in a folder that is there and that you may write`,
     { cause, data: { file } },
   );
 }
@@ -123,7 +123,7 @@ async function checkBundle(file: string): Promise<void> {
   const refuse = (message: string, cause?: unknown): MultinicError =>
     new MultinicError('InvalidBackup', `${file} ${message}`, { cause, data: { file } });
   const handle = await open(file, 'r').catch((cause: unknown) => {
-    throw refuse(`cannot be read (${codeOf(cause)}); name a file that multinic backup wrote`, cause);
+    throw refuse(`cannot be read (${systemCode(cause)}); name a file that multinic backup wrote`, cause);
   });
   try {
     const isFile = (await handle.stat()).isFile();
@@ -139,11 +139,6 @@ async function checkBundle(file: string): Promise<void> {
 
 /** Bytes to read of a file: enough for `# v3 git bundle`. */
 const BUNDLE_START_BYTES = 32;
-
-/** The system's code of an error: `ENOENT`. */
-function codeOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? String(error);
-}
 
 async function unpack(file: string, fresh: string): Promise<void> {
   try {
