@@ -166,3 +166,13 @@ test('resume of a node that its CR pauses', async () => {
     /is paused by the annotation multinic\.io\/paused of its CR .*: take the annotation off the CR \(PausedByConfig\)$/,
   );
 });
+
+test('status of a home in which one file cannot be read', async () => {
+  await using local = await LocalRun.start();
+  await writeFile(join(local.dir, 'crs/more.yaml'), 'a: [');
+  await local.untilStatus('unreadable', ({ unreadable }) => unreadable !== undefined);
+  const { code, stdout } = await local.cli('status');
+  expect(stdout).toMatch(/^\S+production-cluster-network {2}Ready /m);
+  expect(stdout).toMatch(/^Cannot be read: crs\/more\.yaml: .*; mend the file$/m);
+  expect(code).toBe(4);
+});

@@ -101,6 +101,16 @@ const raw = (extra: object = {}) => ({
   spec: { nodeConfigs: [] },
 });
 
+test('a group that cannot be listed is told, and one without a CRD is not', async () => {
+  expect((await list()).problems).toEqual([]);
+  state = { complete: false, absent: false };
+  expect((await list()).problems).toMatchObject([
+    { path: 'multinicbizconfigs.multinic.io', code: 'ListFailed' },
+  ]);
+  state = { complete: false, absent: true };
+  expect((await list()).problems).toEqual([]);
+});
+
 test('a CR comes with the client that wrote its spec, and with what it lives in', async () => {
   watched = [projectConfig(GROUP, raw() as never, undefined)];
   const [config] = (await list()).configs;
