@@ -56,6 +56,51 @@ test('the script of a change', () => {
   expect(complaints(file, '--exclude=SC2317,SC2329')).toBe('');
 });
 
+/** Commands that give a script a network namespace and the files of a folder. */
+const prepared = ({ path }: Folder): string => `mount -t tmpfs tmpfs /var/lib
+    mkdir /var/lib/multinic
+    cp ${path}/* /var/lib/multinic
+    mount -t sysfs sysfs /sys
+    ip link set lo up`;
+
+const linesOf = (script: string): string[] =>
+  execFileSync('unshare', ['--net', '--mount', 'sh', '-c', script], { encoding: 'utf8' })
+    .split('\n')
+    .map((line) => line.trim().replace(/\s+/g, ' '));
+
+test('addresses and rules that a network manager has set again stay as they are', () => {
+  using folder = new Folder();
+  const own = nic(1, { sourceRouting: true, furtherAddresses: ['2001:db8::10/64'] });
+  const addresses = [...cidrsOf(own)];
+  const { mac, name } = own;
+  const link = { mac, name, up: true, mtu: 1500, addresses, yields: addresses, routing: wantedRouting(own) };
+  const links = { before: [link], after: [link] };
+  const pending: Pending = { ...PENDING, others: [], files: [], profiles: {}, links };
+  writeFileSync(join(folder.path, 'restore.sh'), restoreScript(pending));
+  writeFileSync(join(folder.path, 'record.json'), JSON.stringify(pending, null, 2));
+  const shown = `ip -o addr show dev ${name} scope global | sed 's/valid_lft.*//'
+    ip -N rule; ip -N -6 rule
+    ip route; ip route show table 20001`;
+  const script = `${prepared(folder)}
+    ip link add ${name} address ${mac} type veth peer name peer
+    ip link set peer up
+    ip link set ${name} up
+    ip addr add 192.168.101.10/24 brd + dev ${name} noprefixroute
+    ip addr add 2001:db8::10/64 dev ${name} noprefixroute nodad
+    ip route add 192.168.101.0/24 dev ${name} proto kernel src 192.168.101.10 metric 1001
+    ip route add 192.168.101.0/24 dev ${name} proto static src 192.168.101.10 table 20001 metric 1001
+    ip rule add from 192.168.101.10 lookup 20001 priority 20002 protocol static
+    ip -6 rule add from 2001:db8::10 lookup 20001 priority 20002 protocol static
+    ${shown}
+    echo then
+    sh /var/lib/multinic/restore.sh
+    ${shown}`;
+  const lines = linesOf(script);
+  const middle = lines.indexOf('then');
+  expect(lines.slice(middle + 1, -1)).toEqual(lines.slice(0, middle));
+  expect(lines).toContain('20002: from 192.168.101.10 lookup 20001 proto 4');
+});
+
 test('rules, routes and settings come back as a whole, also of a NIC with another name since', () => {
   using folder = new Folder();
   const link = { mac: nic(1).mac, up: true, mtu: 1500 };
@@ -85,11 +130,7 @@ test('rules, routes and settings come back as a whole, also of a NIC with anothe
   writeFileSync(join(folder.path, 'restore.sh'), restoreScript(pending));
   writeFileSync(join(folder.path, 'record.json'), JSON.stringify(pending, null, 2));
   // One rule stands twice: of the kernel's protocol, and of networkd's.
-  const script = `mount -t tmpfs tmpfs /var/lib
-    mkdir /var/lib/multinic
-    cp ${folder.path}/* /var/lib/multinic
-    mount -t sysfs sysfs /sys
-    ip link set lo up
+  const script = `${prepared(folder)}
     ip link add multinic2 address ${link.mac} type veth peer name peer
     ip link set peer up
     ip link set multinic2 up
@@ -110,8 +151,7 @@ test('rules, routes and settings come back as a whole, also of a NIC with anothe
     ip -N -6 route show table 20001
     ip -N route
     cat /proc/sys/net/ipv4/conf/multinic1/rp_filter`;
-  const shown = execFileSync('unshare', ['--net', '--mount', 'sh', '-c', script], { encoding: 'utf8' });
-  expect(shown.split('\n').map((line) => line.trim().replace(/\s+/g, ' '))).toEqual([
+  expect(linesOf(script)).toEqual([
     'record.json',
     '0: from all lookup 255',
     '20001: from 10.0.0.0/8 lookup 7',

@@ -124,9 +124,10 @@ remove_route() {
   ip "$family" route del "$@" dev "$n" 2>/dev/null
 }
 
-# add_rule FAMILY PRIORITY WORDS: never a second one beside one that stayed, or that a network manager has added.
+# add_rule FAMILY PRIORITY WORDS: never a second one beside one that stayed, or that a network manager has added, which
+# `ip` shows with the protocol of that manager.
 add_rule() {
-  ! ip -N "$1" rule show | grep -q "^$2:[[:space:]]*$3 *\$" || return 0
+  ! ip -N "$1" rule show | grep -q "^$2:[[:space:]]*$3\( proto [^ ]*\)\{0,1\} *\$" || return 0
   # shellcheck disable=SC2086
   ip "$1" rule add $3 priority "$2" protocol kernel || ok=no
 }
@@ -161,9 +162,10 @@ restore_sysctl() {
 }
 
 # add_addresses ADDRESSES METRIC ADDRESSES-WITH-METRIC: an address that is there already gets, or loses, the metric of its
-# connected route.
+# connected route. Where a network manager makes that route itself, the address stays as it is.
 add_addresses() {
   for address in $1; do
+    ! ip -o addr show dev "$n" | grep -q " $address .* noprefixroute" || continue
     case " $3 " in
       *" $address "*) metric="metric $2" ;;
       *) metric= ;;

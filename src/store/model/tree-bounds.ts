@@ -15,7 +15,7 @@ export interface TreeBounds {
 
 const KIB = 1024;
 
-/** Bounds of a node's tree, the same as the agent's: node.yaml, and at most two files for each interface. */
+/** Bounds of a node's tree, the same as the agent's: node.yaml, and at most four files for each interface. */
 export const NODE_TREE: TreeBounds = {
   entries: 256,
   depth: 16,
