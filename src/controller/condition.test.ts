@@ -105,6 +105,31 @@ describe('the conditions of a CR', () => {
       { Ready: 'False NodesFailed', Reconciling: 'True Retrying', Stalled: 'False NotStalled' },
     ],
     [
+      'a host that differs, which a person has to answer',
+      { a: {}, b: { state: 'Failed', reason: 'Drifted', drifted: true } },
+      { Ready: 'False NodesFailed', Reconciling: 'False NodesWaiting', Stalled: 'True Drifted' },
+    ],
+    [
+      'a difference that comes back',
+      { a: { state: 'Failed', reason: 'DriftFight', drifted: true } },
+      { Ready: 'False NodesFailed', Reconciling: 'False NodesWaiting', Stalled: 'True DriftFight' },
+    ],
+    [
+      'repairs that stopped',
+      { a: { state: 'Pending', reason: 'RepairsStopped', drifted: true } },
+      { Ready: 'False NodesWaiting', Reconciling: 'False NodesWaiting', Stalled: 'True RepairsStopped' },
+    ],
+    [
+      'a repair at work',
+      { a: { ...running, drifted: true } },
+      { Ready: 'False Progressing', Reconciling: 'True NodesOnTheirWay', Stalled: 'False NotStalled' },
+    ],
+    [
+      'a host that differs while its node is paused',
+      { a: { ...paused, drifted: true } },
+      { Ready: 'False NodesPaused', Reconciling: 'False NodesPaused', Stalled: 'False NotStalled' },
+    ],
+    [
       'a node that has not joined yet',
       { a: absent },
       { Ready: 'False Progressing', Reconciling: 'True NodesOnTheirWay', Stalled: 'False NotStalled' },

@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { mac } from '../../test/support/mac.ts';
+import { oid } from '../../test/support/oid.ts';
 import { CONFIG, KEY, runOf, snapshotOf, type NodeSetup } from '../../test/support/snapshot.ts';
+import type { Difference } from '../api/observation.ts';
 import type { MirrorReport } from '../mirror/mirror.ts';
 import type { IdleReason } from '../scheduler/due.ts';
 import { eventsBetween } from './events.ts';
@@ -27,6 +30,19 @@ const mirrorEvents = (before: Partial<MirrorReport>, after: Partial<MirrorReport
     ({ reason, message }) => `${reason}: ${message}`,
   );
 
+const mtu = (found: string): Difference => ({
+  kind: 'MtuChanged',
+  name: 'multinic0',
+  mac: mac('02:00:00:00:00:01'),
+  wanted: '1500',
+  found,
+});
+
+const drifted = (reason: IdleReason, id = 'd'): NodeSetup => {
+  const drift = runOf('w', 'Drifted', { oid: oid(id.repeat(40)), differences: [mtu('1400')] });
+  return { ...idle(reason), facts: { history: [drift, runOf('w', 'Applied')] } };
+};
+
 describe('events of a node', () => {
   test.each<[string, NodeSetup | undefined, NodeSetup, string[]]>([
     ['nothing changed', failed, failed, []],
@@ -41,6 +57,54 @@ describe('events of a node', () => {
     ['a job that starts causes no event', applied, idle('Running'), []],
   ])('%s', (_, before, after, expected) => {
     expect(nodeEvents(before, after)).toEqual(expected);
+  });
+
+  describe('that drifted', () => {
+    test.each<IdleReason>(['Drifted', 'Paused', 'RepairsStopped'])('is one warning: %s', (reason) => {
+      const before = snapshotOf({ w: applied });
+      const after = snapshotOf({ w: drifted(reason) });
+      const events = eventsBetween(before, after).filter((event) => event.reason === 'Drifted');
+      expect(events).toEqual([
+        {
+          type: 'Warning',
+          reason: 'Drifted',
+          node: 'w',
+          config: CONFIG,
+          message:
+            'the host no longer has what was applied: multinic0 (02:00:00:00:00:01) has MTU 1400 instead of 1500',
+        },
+      ]);
+      expect(nodeEvents(drifted(reason), drifted(reason))).toEqual([]);
+    });
+
+    test('and otherwise since, is another one', () => {
+      expect(nodeEvents(drifted('Drifted'), drifted('Drifted', 'e'))).toEqual(['Warning Drifted']);
+    });
+
+    test('again after each repair, is a failure that says what comes back', () => {
+      const repaired = [runOf('w', 'Applied'), runOf('w', 'Drifted', { differences: [mtu('1300')] })];
+      const drift = runOf('w', 'Drifted', { oid: oid('e'.repeat(40)), differences: [mtu('1400')] });
+      const history = [drift, ...repaired, ...repaired, ...repaired, runOf('w', 'Applied')];
+      const fight = { ...idle('DriftFight'), facts: { history } };
+      const [, event] = eventsBetween(snapshotOf({ w: applied }), snapshotOf({ w: fight }));
+      expect(event).toMatchObject({ type: 'Warning', reason: 'NodeFailed' });
+      expect(event!.message).toMatch(/^comes back after each repair: multinic0 .* has MTU 1400/);
+    });
+
+    test('with so many others that repairs stop, is one more warning', () => {
+      const repairs = { drifted: 5, limit: 3, failed: 0, stopped: true };
+      const before = snapshotOf({ w: applied });
+      const after = { ...before, repairs };
+      expect(eventsBetween(before, after)).toEqual([
+        {
+          type: 'Warning',
+          reason: 'RepairsStopped',
+          message:
+            'nothing is repaired, because 5 nodes drifted within an hour: look at multinic drift, then run multinic confirm repairs',
+        },
+      ]);
+      expect(eventsBetween(after, after)).toEqual([]);
+    });
   });
 
   test('a thousand nodes that are unknown are one event of their CR', () => {

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { runOf, snapshotOf, T0, tipOf } from '../../test/support/snapshot.ts';
 import type { ConfigStatus } from '../api/status.ts';
 import type { Snapshot } from '../controller/config-status.ts';
 import { measuredStore, storeSize } from '../store/care/size.ts';
@@ -98,6 +99,39 @@ test('the oldest observation is 0 again once no host waits for one', async () =>
   expect(await registry.text()).toContain('multinic_oldest_observation_timestamp_seconds 5\n');
   registry.passed(observed({ waiting: new Map() }), 1, []);
   expect(await registry.text()).toContain('multinic_oldest_observation_timestamp_seconds 0\n');
+});
+
+test('has the drifted nodes, the repairs, the fights, the stop of repairs, and who waits to be looked at', async () => {
+  const registry = metrics();
+  const due = {
+    due: true,
+    attempt: 1,
+    stampSeconds: T0,
+    expectedRecord: tipOf('a'),
+    requested: false,
+  } as const;
+  const repair = { ...due, repair: true } as const;
+  const history = [runOf('a', 'Drifted'), runOf('a', 'Applied')];
+  const nodes = snapshotOf({
+    a: { decision: repair, facts: { history } },
+    b: { decision: { due: false, reason: 'DriftFight' }, facts: { history } },
+    c: { decision: { due: false, reason: 'Paused' }, facts: { history } },
+    d: { decision: { due: false, reason: 'UpToDate' }, facts: { history: [runOf('d', 'Applied')] } },
+  });
+  const repairs = { drifted: 4, limit: 3, failed: 0, stopped: true };
+  const waiting = new Map([['Boot', 7] as const]);
+  registry.passed({ ...nodes, repairs, observing: { waiting } }, 1, []);
+  const lines = (await registry.text()).split('\n');
+  expect(lines).toEqual(
+    expect.arrayContaining([
+      'multinic_nodes_drifted 3',
+      'multinic_drift_fights 1',
+      'multinic_repairs_total 1',
+      'multinic_repairs_stopped 1',
+      'multinic_observations_waiting{cause="Boot"} 7',
+      'multinic_observations_waiting{cause="Interval"} 0',
+    ]),
+  );
 });
 
 test('the store is measured at most once in a while', async () => {
