@@ -59,20 +59,31 @@ const MAX_NAMED = 8;
 
 /** Prints each difference once, with the nodes that have it, the most frequent first. */
 function printGroups(drifts: readonly DriftEntry[]): void {
-  const pairs = drifts.flatMap(({ node, differences }) =>
-    differences.map((difference) => ({ node, words: wordsOfAnyNode(difference) })),
-  );
-  const groups = [...Map.groupBy(pairs, ({ words }) => words)].map(([words, found]) => ({
-    words,
-    nodes: [...new Set(found.map(({ node }) => node))],
-  }));
-  for (const { words, nodes } of groups.toSorted((a, b) => b.nodes.length - a.nodes.length)) {
+  for (const { words, nodes } of groupDifferences(drifts)) {
     const more = nodes.length - MAX_NAMED;
     print(`${paint.bold(plural(nodes.length, 'node'))}  ${words}`);
     print(`  ${nodes.slice(0, MAX_NAMED).join(', ')}${more > 0 ? `, and ${more} more` : ''}`);
   }
   const nodes = new Set(drifts.map(({ node }) => node));
   print(completed(`\n${plural(nodes.size, 'node')} of this store drifted: multinic drift NODE says more`));
+}
+
+/** Nodes that have the same difference. */
+export interface DifferenceGroup {
+  readonly words: string;
+  readonly nodes: readonly string[];
+}
+
+/** Each difference once, the most frequent first. */
+export function groupDifferences(
+  drifts: readonly Pick<DriftEntry, 'node' | 'differences'>[],
+): DifferenceGroup[] {
+  const pairs = drifts.flatMap(({ node, differences }) =>
+    differences.map((difference) => ({ node, words: wordsOfAnyNode(difference) })),
+  );
+  return [...Map.groupBy(pairs, ({ words }) => words)]
+    .map(([words, found]) => ({ words, nodes: [...new Set(found.map(({ node }) => node))] }))
+    .toSorted((a, b) => b.nodes.length - a.nodes.length);
 }
 
 /** A difference in words that are the same on every node: its MAC is left out. */

@@ -3,7 +3,7 @@ import { KEY, snapshotOf, T0, type NodeSetup } from '../../test/support/snapshot
 import { configStatuses } from '../controller/config-status.ts';
 import { reportOf } from '../controller/status-report.ts';
 import type { IdleReason } from '../scheduler/due.ts';
-import { formatLook, isReached, type Report } from './status-command.ts';
+import { formatLook, isReached, queueText, type Report } from './status-command.ts';
 
 function reportWith(reason: IdleReason, more: Partial<Report> = {}): Report {
   const setup: NodeSetup = { decision: { due: false, reason } };
@@ -30,4 +30,16 @@ test('the newest look at a host is its age, and what it found if that is not wel
   expect(formatLook({ at }, now)).toBe('12m');
   expect(formatLook({ at, result: 'Observed' }, now)).toBe('12m');
   expect(formatLook({ at, result: 'Drifted' }, now)).toBe('12m Drifted');
+});
+
+test('the queue of observations is shown while a node waits in it', () => {
+  const oldest = '2026-01-01T11:00:00Z';
+  expect(queueText({})).toBeUndefined();
+  expect(queueText({ observations: { waiting: 0, oldest } })).toBeUndefined();
+  expect(queueText({ observations: { waiting: 1 } })).toBe(
+    '1 node waits for an observation; the last look at the host that waits longest: never',
+  );
+  expect(queueText({ observations: { waiting: 4900, oldest } })).toBe(
+    `4900 nodes wait for an observation; the last look at the host that waits longest: ${oldest}`,
+  );
 });

@@ -159,11 +159,16 @@ async function printStatus(
   if (hidden > 0) print(`\n${plural(hidden, 'more node')}: ${completed('multinic status')} --all`);
   printHistory(report, names);
   if (report.stopped.length > 0) print(`\n${stoppedText(report.stopped)}`);
-  const { waiting = 0, oldest = 'never' } = report.observations ?? {};
-  if (waiting > 0)
-    print(
-      `\n${plural(waiting, 'node')} wait for an observation; the last look at the host that waits longest: ${oldest}`,
-    );
+  const queue = queueText(report);
+  if (queue !== undefined) print(`\n${queue}`);
+}
+
+/** The nodes that wait to be looked at; undefined: none waits. */
+export function queueText({ observations }: Pick<Report, 'observations'>): string | undefined {
+  const { waiting = 0, oldest = 'never' } = observations ?? {};
+  if (waiting === 0) return undefined;
+  const wait = waiting === 1 ? '1 node waits' : `${waiting} nodes wait`;
+  return `${wait} for an observation; the last look at the host that waits longest: ${oldest}`;
 }
 
 /** Names the nodes of which only the history is kept, the first of many. */
