@@ -9,7 +9,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
@@ -29,12 +29,20 @@ import { MultinicError } from '../../api/errors.ts';
 import { oid } from '../../../test/support/oid.ts';
 import { AgentJob } from '../../api/job.ts';
 import type { Oid } from '../../api/oid.ts';
-import { describeDifference, HostTree, isRepairable, Observation } from '../../api/observation.ts';
+import {
+  describeDifference,
+  DIFFERENCE_KINDS,
+  HostTree,
+  isRepairable,
+  Observation,
+  type Difference,
+} from '../../api/observation.ts';
 import type { Outcome } from '../../api/outcome.ts';
 import type { Network } from '../../network/interface.ts';
 import type { RendererKind } from '../../network/node.ts';
 import { managedFiles, renderTree, treeId } from '../../network/tree.ts';
 import { openRoot, RECORD } from '../files/managed-files.ts';
+import { wantedRouting } from '../host/routing.ts';
 import { recordedHost } from '../recorded/recorded-host.ts';
 import { run } from '../run/run.ts';
 import { observe } from './observe.ts';
@@ -145,6 +153,13 @@ async function words(options: Try = {}): Promise<string[]> {
   const { result, differences } = await look(options);
   expect(result).toBe('Drifted');
   return differences.map(describeDifference);
+}
+
+/** The routing of a link in host.yaml. */
+interface RecordedRouting {
+  rules: string[];
+  routes: string[];
+  sysctls: Record<string, number>;
 }
 
 interface HostYaml {
@@ -767,4 +782,103 @@ describe('source routing', () => {
     rmSync(join(path, 'etc/sysctl.d/90-multinic-multinic0.conf'));
     expect(await words({ network })).toEqual(['etc/sysctl.d/90-multinic-multinic0.conf is missing']);
   });
+});
+
+/** The state of the first NIC, as the kernel or NetworkManager say it. */
+const said = (more: object): Methods => ({
+  machine: {
+    state: async (...known) => {
+      const state = await recordedHost(openRoot(path)).machine.state(...known);
+      const links = state.links.map((link) => (link.mac === nic(0).mac ? { ...link, ...more } : link));
+      return { ...state, links };
+    },
+  },
+});
+
+function editRouting(index: number, edit: (routing: RecordedRouting) => void): void {
+  editLink(index, (link) =>
+    edit((link['routing'] ??= { rules: [], routes: [], sysctls: {} }) as RecordedRouting),
+  );
+}
+
+function writeNew(place: string, content: string): void {
+  mkdirSync(dirname(join(path, place)), { recursive: true });
+  writeFileSync(join(path, place), content, { mode: 0o600 });
+}
+
+/** Writes the files of a NIC as the agent would. */
+function writeFilesOf(name: string, kind: RendererKind, network: Network): void {
+  for (const [place, content] of renderTree(identity(kind), network))
+    if (place.includes(name)) writeNew(place, content);
+}
+
+/** Somebody gives the second NIC source routing, in its files and in the kernel. */
+function routeByHand(kind: RendererKind): void {
+  const routed = nic(1, { sourceRouting: true });
+  writeFilesOf('multinic1', kind, [nic(0, { sourceRouting: true }), routed]);
+  const { rules, routes } = wantedRouting(routed);
+  editRouting(1, (routing) => {
+    routing.rules.push(...rules);
+    routing.routes.push(...routes);
+  });
+}
+
+/** Place of a file for a NIC that the commit does not have. */
+const placeOfMore = (kind: RendererKind): string =>
+  FILES[kind][1].replace('91-', '95-').replace('multinic1', 'multinic5');
+
+/** What somebody does to the host. Settings that a recorded host does not have are those of one look alone. */
+const DRIFTS: Record<Difference['kind'], (kind: RendererKind) => Methods | void> = {
+  FileChanged: (kind) => editFile(FILES[kind][1], (text) => text.replace(/(mtu[:=] *)1500/i, '$11400')),
+  FileMissing: (kind) => rmSync(join(path, FILES[kind][0])),
+  FileExtra: (kind) => writeFilesOf('multinic5', kind, [nic(0), nic(1), nic(5)]),
+  FileForeign: (kind) => writeNew(placeOfMore(kind), 'somebody=else\n'),
+  LinkMissing: () => editHost(({ links }) => links.splice(1, 1)),
+  LinkRenamed: () => editLink(0, (link) => (link.name = 'eth7')),
+  LinkDown: () => editLink(0, (link) => (link['up'] = false)),
+  MtuChanged: () => editLink(0, (link) => (link['mtu'] = 1400)),
+  AddressMissing: () => editLink(1, (link) => (link.addresses = [])),
+  AddressExtra: () => editLink(1, (link) => link.addresses.push('192.168.101.10/16')),
+  MetricChanged: () => editLink(0, (link) => delete link['yields']),
+  RouterAdvertisements: () => said({ ipv6: { acceptRa: 1, addrGenMode: 1 } }),
+  NetworkManagerManages: () => said({ networkManager: true }),
+  RuleMissing: () => editRouting(0, (routing) => (routing.rules = [])),
+  RuleExtra: routeByHand,
+  RouteMissing: () => editRouting(0, (routing) => (routing.routes = [])),
+  RouteExtra: routeByHand,
+  SettingChanged: () => editRouting(0, ({ sysctls }) => (sysctls['rp_filter'] = 1)),
+  NextBoot: (kind) => {
+    if (kind === 'netplan') writeNew('etc/netplan/99-mine.yaml', 'network: {version: 2, ethernets: [}\n');
+    else
+      writeNew('etc/systemd/network/05-lan.link', `[Match]\nMACAddress=${nic(0).mac}\n[Link]\nName=lan0\n`);
+  },
+};
+
+/** Ends of a run after a drift, and of the look after the run, where they are not Applied and Observed. */
+const ENDS: Partial<Record<Difference['kind'], readonly [run: string, look: string]>> = {
+  FileForeign: ['Failed', 'Drifted'],
+  LinkMissing: ['Pending', 'Observed'],
+  NextBoot: ['Applied', 'Drifted'],
+};
+
+describe.each<RendererKind>(['netplan', 'keyfile', 'ifcfg'])('a host of %s', (kind) => {
+  const network: Network = [nic(0, { sourceRouting: true }), nic(1)];
+  const kinds = DIFFERENCE_KINDS.filter((what) => kind === 'netplan' || what !== 'NetworkManagerManages');
+
+  test.each(kinds)('has drifted: %s. A run puts that right if a run can', async (what) => {
+    await configure(kind, network);
+    expect(await look({ kind, network })).toMatchObject({ result: 'Observed', differences: [] });
+    const host = DRIFTS[what](kind) ?? {};
+    const { result, differences } = await look({ kind, network, host });
+    expect(result).toBe('Drifted');
+    expect(differences.map((each) => each.kind)).toContain(what);
+    const ended = await runAgent(COMMIT, kind, network);
+    const after = await look({ kind, network });
+    expect([ended.result, after.result]).toEqual(ENDS[what] ?? ['Applied', 'Observed']);
+  });
+});
+
+test.each<RendererKind>(['keyfile', 'ifcfg'])('NetworkManager may manage a NIC of %s', async (kind) => {
+  await configure(kind);
+  expect(await look({ kind, host: said({ networkManager: true }) })).toMatchObject({ result: 'Observed' });
 });
