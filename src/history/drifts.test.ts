@@ -152,6 +152,14 @@ describe('a drift that is accepted', () => {
     expect(error.code).toBe('InvalidTree');
   });
 
+  test.each([
+    '',
+    'network:\n  version: 2\n  ethern',
+    'network: {version: 2, ethernets: {eth0: {dhcp4: true}}}\n',
+  ])('is a file of ours still: %j', async (text) => {
+    expect((await refusal(accept({ [FILE]: text }))).code).toBe('InvalidTree');
+  });
+
   test('differs in a file', async () => {
     expect((await refusal(accept({}))).code).toBe('NothingToAccept');
     expect((await refusal(accept({}, { shown: oid('f'.repeat(40)) }))).code).toBe('DriftOutdated');
