@@ -12,6 +12,7 @@ import { expectedRecord, runs, type Decision, type NodeFacts } from '../schedule
 import { jobStamp, observationName } from '../scheduler/job-name.ts';
 import type { JobRequest, JobRunner, JobStatus } from '../scheduler/job-port.ts';
 import {
+  isAsked,
   isObservable,
   isOutOfReach,
   Pace,
@@ -235,8 +236,10 @@ export class Observations {
 
   #later(node: string, ms: number, failures = 0): void {
     const { observed, now } = this.#options.context;
-    const { begun: _, ...seen } = observed.of(node) ?? {};
-    observed.set(node, { ...seen, retryAt: now() + ms, failures });
+    const { begun, retryAt: _, ...seen } = observed.of(node) ?? {};
+    // A person asked after this observation had begun, so the host is looked at now.
+    const isAskedSince = isAsked(seen) && (begun?.at ?? 0) < seen.asked!;
+    observed.set(node, { ...seen, ...(!isAskedSince && { retryAt: now() + ms }), failures });
   }
 
   /** Starts the observations that are due, as many as there is room for. */

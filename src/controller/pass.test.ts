@@ -295,30 +295,89 @@ test('a host that cannot be looked at is not the one that waits longest for it',
   expect(context.reporter.snapshot!.observing!.oldest).toBeUndefined();
 });
 
-test('an observation that an earlier controller began answers no later request', async () => {
-  const [run] = jobs.started;
-  jobs.ended = [endedWell(run!)];
-  await pass.run();
-  const { node, commit } = run!;
-  const began = jobStamp(run!.name)! + 10;
+/** An observation of the host of a run that has ended. @param began seconds since 1970 */
+function looked(
+  { node, commit }: JobRequest,
+  began: number,
+  result: 'Observed' | 'Drifted' | 'Busy',
+): JobStatus {
   const name = observationName(nodeId(1), began);
-  clock = (began + 60) * 1000;
-  await context.observed.ask([node], clock - 1000);
+  const drift = {
+    differences: [{ kind: 'LinkDown', name: 'multinic0' }],
+    digest: 'd'.repeat(64),
+  } as const;
   const observation: Observation = {
     version: 1,
     mode: 'observe',
     node,
     job: name,
     commit,
-    result: 'Observed',
+    result,
     step: 'report',
     machineId: 'machine',
     bootId: 'boot',
     startedAt: new Date(clock).toISOString(),
     durationMs: 1,
     differences: [],
+    ...(result === 'Drifted' && { ...drift, differences: [...drift.differences] }),
   };
-  jobs.ended = [{ name, node, commit, attempt: 1, mode: 'observe', phase: 'finished', observation }];
+  return { name, node, commit, attempt: 1, mode: 'observe', phase: 'finished', observation };
+}
+
+test('a drift that was found before a run came is dropped, and the host is looked at a minute after', async () => {
+  const [run] = jobs.started;
+  const { node } = run!;
+  const began = jobStamp(run!.name)!;
+  jobs.ended = [endedWell(run!)];
+  await pass.run();
+  clock = (began + 10) * 1000;
+  jobs.ended = [looked(run!, began - 5, 'Drifted')];
+  const before = await outcomes();
+  await pass.run();
+  expect(await outcomes()).toBe(before);
+  expect(jobs.started).toHaveLength(1);
+  clock += 60_000;
+  await pass.run();
+  expect(jobs.started.at(-1)).toMatchObject({ mode: 'observe', node });
+  // The same, found since the run, is a drift.
+  jobs.ended = [looked(run!, began + 71, 'Drifted')];
+  await pass.run();
+  expect(await outcomes()).not.toBe(before);
+});
+
+test('a request waits after an observation that found nothing out, unless the request came later', async () => {
+  const [run] = jobs.started;
+  const { node } = run!;
+  jobs.ended = [endedWell(run!)];
+  await pass.run();
+  const looks = (): JobRequest[] => jobs.started.filter(({ mode }) => mode === 'observe');
+  const end = (): void => void (jobs.ended = [looked(run!, jobStamp(looks().at(-1)!.name)!, 'Busy')]);
+  clock = (jobStamp(run!.name)! + 10) * 1000;
+  await context.observed.ask([node], clock);
+  await pass.run();
+  clock += 5_000;
+  end();
+  await pass.run();
+  expect(looks()).toHaveLength(1);
+  clock += 60_000;
+  await pass.run();
+  expect(looks()).toHaveLength(2);
+  clock += 5_000;
+  await context.observed.ask([node], clock);
+  end();
+  await pass.run();
+  expect(looks()).toHaveLength(3);
+});
+
+test('an observation that an earlier controller began answers no later request', async () => {
+  const [run] = jobs.started;
+  jobs.ended = [endedWell(run!)];
+  await pass.run();
+  const { node } = run!;
+  const began = jobStamp(run!.name)! + 10;
+  clock = (began + 60) * 1000;
+  await context.observed.ask([node], clock - 1000);
+  jobs.ended = [looked(run!, began, 'Observed')];
   await pass.run();
   expect(jobs.started.at(-1)).toMatchObject({ mode: 'observe', node });
 });
