@@ -74,6 +74,9 @@ export class Observations {
   readonly #options: ObservationsOptions;
   readonly #pace = new Pace();
   readonly #began: number;
+  /** Boot of each node when this controller began; absent: the memory of earlier ones is not lost. */
+  #firstBoots: ReadonlyMap<string, string> | undefined;
+  #hasBegun = false;
 
   constructor(options: ObservationsOptions) {
     this.#options = options;
@@ -249,6 +252,7 @@ export class Observations {
     if (!observes) return { waiting: new Map() };
     await this.#withdraw(known);
     observed.keep(known.branches);
+    this.#noteFirstBoots(known);
     const nodes = [...known.facts.values()].map((facts) => this.#observable(facts, known));
     const policy = { intervalMs, began: this.#began };
     const plan = planObservations(nodes, known.jobs, this.#pace.allowedAt(now()), policy, now());
@@ -267,6 +271,13 @@ export class Observations {
       ...(oldest !== undefined && { oldest }),
       ...(plan.nextPassAt !== undefined && { nextPassAt: plan.nextPassAt }),
     };
+  }
+
+  /** Notes the boots that earlier controllers may have seen. A later boot is certainly new. */
+  #noteFirstBoots({ facts }: Known): void {
+    if (!this.#hasBegun && this.#options.context.observed.lost)
+      this.#firstBoots = new Map([...facts].map(([name, { bootID }]) => [name, bootID]));
+    this.#hasBegun = true;
   }
 
   async #start({ node, cause }: Look, { facts, policy }: Known): Promise<void> {
@@ -335,6 +346,7 @@ export class Observations {
       ...(seen !== undefined && { seen }),
       ...(newest !== undefined && { run: runOf(newest) }),
       ...(repaired !== undefined && { repairedAt: repaired * 1000 }),
+      ...(this.#firstBoots?.get(name) === bootID && { isOldBoot: true as const }),
     };
   }
 

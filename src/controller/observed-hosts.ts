@@ -1,5 +1,5 @@
 // Remembers when each host was looked at, and in which boot: `observed.json` beside the store. A lost file means that
-// each host is looked at again.
+// each host is looked at again, spread over one interval.
 
 import * as z from 'zod';
 import type { Logger } from 'pino';
@@ -42,6 +42,7 @@ export class ObservedHosts {
   readonly #log: Logger;
   #hosts = new Map<string, Seen>();
   #loaded = false;
+  #lost = false;
   #changed = false;
   #savedAt = -Infinity;
 
@@ -53,10 +54,18 @@ export class ObservedHosts {
   /** Reads the file once. */
   async load(): Promise<void> {
     if (this.#loaded) return;
-    const text = await this.#file.read();
+    const hosts = parse(await this.#file.read());
     // A command may have come before the first pass.
-    this.#hosts = new Map([...parse(text), ...this.#hosts]);
+    this.#hosts = new Map([...(hosts ?? []), ...this.#hosts]);
+    this.#lost = hosts === undefined;
+    // From now on a file that is not there is a lost one.
+    this.#changed ||= this.#lost;
     this.#loaded = true;
+  }
+
+  /** Whether this process began without the file, so that nobody knows what an earlier one saw. */
+  get lost(): boolean {
+    return this.#lost;
   }
 
   of(node: string): Seen | undefined {
@@ -110,12 +119,13 @@ export class ObservedHosts {
   }
 }
 
-function parse(text: string | undefined): Map<string, Seen> {
+/** @returns undefined: there is no file, or none that can be read */
+function parse(text: string | undefined): Map<string, Seen> | undefined {
   try {
     const { hosts } = File.parse(JSON.parse(text ?? ''));
     return new Map(Object.entries(hosts).map(([node, host]) => [node, ofFile(host) as Seen]));
   } catch {
-    return new Map();
+    return undefined;
   }
 }
 

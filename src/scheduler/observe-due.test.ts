@@ -213,6 +213,18 @@ describe('a host is looked at', () => {
     expect(Math.min(...times)).toBeGreaterThanOrEqual(0.8 * HOUR);
   });
 
+  test('after a boot that may be old in its turn, and at once if there is no interval or it is remembered', () => {
+    const old = { bootID: 'new', isOldBoot: true } as const;
+    const began = { intervalMs: HOUR, began: T0 + 100 * HOUR };
+    const at = (decideObservation(node(old), began, began.began) as { at: number }).at - began.began;
+    expect(at).toBeGreaterThan(0);
+    expect(at).toBeLessThan(HOUR);
+    expect(verdict(old, began.began, { ...began, intervalMs: 0 })).toBe('Boot');
+    expect(verdict({ bootID: 'new' }, began.began, began)).toBe('Boot');
+    expect(verdict({ ...old, seen: seen(began.began) }, began.began + 1, began)).toBe('Boot');
+    expect(verdict({ ...old, machineId: 'another' }, began.began, began)).toBe('Boot');
+  });
+
   test('within an interval from the start, where nothing is remembered', () => {
     const lost = { intervalMs: HOUR, began: T0 + 100 * HOUR };
     const atAfterLoss = (name: string): number =>

@@ -55,6 +55,8 @@ export interface ObservableNode extends HostIds {
   readonly run?: Partial<HostIds> & { readonly at: number };
   /** End of the newest run if that run repaired the host, milliseconds since 1970. */
   readonly repairedAt?: number;
+  /** An earlier controller may have seen this boot, and what it saw is lost. */
+  readonly isOldBoot?: true;
 }
 
 export interface ObservePolicy {
@@ -112,7 +114,7 @@ export function decideObservation(node: ObservableNode, policy: ObservePolicy, n
   if (node.against === null || !isObservable(node.decision, node.seen)) return { due: false };
   const { retryAt = 0 } = node.seen ?? {};
   if (retryAt > now) return { due: false, at: retryAt };
-  const urgent = urgentCause(node);
+  const urgent = urgentCause(node, policy);
   if (urgent !== undefined) return { due: true, ...urgent };
   const planned = plannedCauses(node, policy, now);
   const due = planned.find(({ since }) => since <= now);
@@ -160,23 +162,35 @@ interface Cause {
   readonly since: number;
 }
 
-function urgentCause(node: ObservableNode): Cause | undefined {
+function urgentCause(node: ObservableNode, policy: ObservePolicy): Cause | undefined {
   const { seen = {} } = node;
   const { asked = 0, at = 0 } = seen;
   if (isAsked(seen)) return { cause: 'Asked', since: asked };
-  if (isNewBoot(node)) return { cause: 'Boot', since: at };
+  if (isNewBoot(node, policy) || isNewMachine(node)) return { cause: 'Boot', since: at };
   if (differ(node.print, seen.print)) return { cause: 'Edited', since: at };
   if (seen.retryAt !== undefined) return { cause: 'Again', since: seen.retryAt };
   return undefined;
 }
 
-/** Whether the machine or its boot is one that neither an observation nor a run has seen. */
-function isNewBoot({ seen = {}, run, ...node }: ObservableNode): boolean {
-  const known = [seen, run ?? {}];
-  const boots = known.flatMap(({ bootID }) => bootID || []);
-  const newBoot = boots.length > 0 && boots.every((boot) => differ(node.bootID, boot));
-  const machines = known.filter(({ machineId, systemUUID }) => Boolean(machineId) || Boolean(systemUUID));
-  return newBoot || (machines.length > 0 && machines.every((each) => areOtherMachines(node, each)));
+/**
+ * Whether the boot is one that neither an observation nor a run has seen. A boot that may be old waits for its turn within
+ * the interval: else all hosts are due at once when the memory is lost, and hosts that boot then wait behind them.
+ */
+function isNewBoot(
+  { seen = {}, run, bootID, isOldBoot }: ObservableNode,
+  { intervalMs }: ObservePolicy,
+): boolean {
+  if (isOldBoot === true && seen.bootID === undefined && intervalMs > 0) return false;
+  const boots = [seen, run ?? {}].flatMap((known) => known.bootID || []);
+  return boots.length > 0 && boots.every((boot) => differ(bootID, boot));
+}
+
+/** Whether the machine is one that neither an observation nor a run has seen. */
+function isNewMachine({ seen = {}, run, ...node }: ObservableNode): boolean {
+  const machines = [seen, run ?? {}].filter(
+    ({ machineId, systemUUID }) => Boolean(machineId) || Boolean(systemUUID),
+  );
+  return machines.length > 0 && machines.every((each) => areOtherMachines(node, each));
 }
 
 function differ(a: string | undefined, b: string | undefined): boolean {
