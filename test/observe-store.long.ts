@@ -40,18 +40,33 @@ test('hours of observations make no commit and no status write while nothing dri
   expect([looks, blind].map(countsOf)).toEqual(before);
 }, 600_000);
 
-test('a restart makes no storm, with or without observed.json', async () => {
+test('a restart makes no storm and writes nothing, with or without observed.json', async () => {
   await using fleet = await open();
   await fleet.run(HOUR);
+  // Each boot is one that no run has seen.
+  fleet.reboot('second');
+  await fleet.run(5 * MINUTE);
+  const before = { refs: await fleet.refs(), statusWrites: fleet.statusWrites };
   for (const lose of [false, true]) {
     await fleet.restart({ lose });
-    const { commits, statusWrites } = fleet;
     expect(await fleet.run(30 * MINUTE)).toBeLessThan((NODES / 2) * 1.5 + 20);
-    expect(fleet.commits).toBe(commits);
-    // A new process writes what it finds once.
-    expect(fleet.statusWrites - statusWrites).toBeLessThanOrEqual(1);
+    expect({ refs: await fleet.refs(), statusWrites: fleet.statusWrites }).toEqual(before);
   }
   expect(fullestSecond(fleet.observed)).toBeLessThanOrEqual(2);
+  // A boot since the loss is new, also where nothing else is remembered of the host.
+  const looked = fleet.observed.length;
+  fleet.reboot('third');
+  await fleet.runUntil('all boots are seen', () => fleet.observed.length >= looked + NODES, 10 * MINUTE);
+}, 600_000);
+
+test('fifty nodes of a small fleet that boot together are seen within a minute', async () => {
+  await using fleet = await open();
+  fleet.stepMs = 1_000;
+  await fleet.run(MINUTE);
+  fleet.reboot('second', (index) => index < 50);
+  await fleet.run(MINUTE);
+  expect(fleet.observed.length).toBe(50);
+  expect(fleet.report.observations).toMatchObject({ waiting: 0 });
 }, 600_000);
 
 test('a drift is one commit, however often it is seen, and its end is another', async () => {

@@ -9,12 +9,15 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { pino } from 'pino';
 import type { Observation } from '../../src/api/observation.ts';
 import type { Outcome } from '../../src/api/outcome.ts';
+import type { ConfigStatus } from '../../src/api/status.ts';
 import { ControllerContext } from '../../src/controller/controller-context.ts';
 import { Pass, type PassOptions } from '../../src/controller/pass.ts';
 import { PassTrigger } from '../../src/controller/pass-trigger.ts';
+import { reportOf, type StatusReport } from '../../src/controller/status-report.ts';
 import { recordOutcome } from '../../src/history/outcome-branch.ts';
 import type { ConfigObject, InventoryNode } from '../../src/mirror/home-port.ts';
 import type { JobRequest, JobRunner, JobStatus } from '../../src/scheduler/job-port.ts';
@@ -57,12 +60,15 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
   readonly passMs: number[] = [];
   /** Nodes whose host differs from its commit. */
   readonly drifted = new Set<string>();
-  readonly inventory: InventoryNode[];
+  /** The list stays the same as long as no node changes, as that of an informer. */
+  inventory: readonly InventoryNode[];
   readonly dir: string;
   readonly #options: ObservedFleetOptions;
   readonly #jobs = new Map<string, Started>();
   readonly #forgotten: Started[] = [];
   #config: ConfigObject;
+  /** Status of the CR, as the API server keeps it. */
+  #status: ConfigStatus | undefined;
   #store!: Store;
   #context!: ControllerContext;
   #pass!: Pass;
@@ -100,11 +106,12 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
     this.#store = await Store.open(join(this.dir, 'store.git'), { clock: () => this.now });
     this.#context = new ControllerContext({
       store: this.#store,
-      inventory: { list: async () => [...this.inventory], setPaused: async () => undefined },
+      inventory: { list: async () => this.inventory, setPaused: async () => undefined },
       sink: {
-        read: async () => undefined,
-        write: async () => {
+        read: async () => this.#status,
+        write: async (_, status) => {
           this.statusWrites += 1;
+          this.#status = status;
         },
         remove: async () => undefined,
         emit: async () => undefined,
@@ -164,13 +171,27 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
     return this.#context.reporter.statuses.get('multinic.io/multinic-system/cr')!.summary.configuredNodes;
   }
 
-  /** Passes until the time is over. @returns how many observations began */
+  /** What `multinic status` has since the newest pass. */
+  get report(): StatusReport {
+    const { snapshot, statuses } = this.#context.reporter;
+    return reportOf(snapshot!, statuses);
+  }
+
+  /** Branches and the record of pushes, a line each. */
+  async refs(): Promise<string> {
+    const git = ['for-each-ref', '--format=%(refname) %(objectname)', 'refs/heads', 'refs/audit'];
+    return (await execa('git', git, { cwd: join(this.dir, 'store.git') })).stdout;
+  }
+
+  /** Passes until the time is over. @returns how many observations began @throws if a pass cannot reconcile a node */
   async run(ms: number): Promise<number> {
     const before = this.observed.length;
     for (const end = this.now + ms; this.now < end; this.now += this.stepMs) {
       const began = performance.now();
-      await this.#pass.run();
+      const { snapshot } = await this.#pass.run();
       this.passMs.push(performance.now() - began);
+      const [trouble] = snapshot.report.problems;
+      if (trouble !== undefined) throw new Error(`${trouble[0]}: ${trouble[1].message}`);
     }
     return this.observed.length - before;
   }
@@ -183,8 +204,7 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
 
   /** Boots nodes. */
   reboot(bootID: string, nodes: (index: number) => boolean = () => true): void {
-    for (const [index, node] of this.inventory.entries())
-      if (nodes(index)) this.inventory[index] = { ...node, bootID };
+    this.inventory = this.inventory.map((node, index) => (nodes(index) ? { ...node, bootID } : node));
   }
 
   async list(): Promise<readonly JobStatus[]> {
@@ -200,8 +220,10 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
 
   async start(request: JobRequest): Promise<void> {
     const { name, node, mode } = request;
+    // A run waits for no observation, which drops its report then.
     for (const { request: other } of this.#jobs.values())
-      if (other.node === node) throw new Error(`${node} has two Jobs: ${other.name}, ${name}`);
+      if (other.node === node && (mode === 'observe' || other.mode === mode))
+        throw new Error(`${node} has two Jobs: ${other.name}, ${name}`);
     this.#jobs.set(name, { request, at: this.now });
     (mode === 'observe' ? this.observed : this.ran).push({ node, at: this.now });
   }
@@ -223,8 +245,7 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
 
   /** Changes what the inventory says of a node. */
   change(name: string, more: Partial<InventoryNode>): void {
-    const index = indexOf(name);
-    this.inventory[index] = { ...this.inventory[index]!, ...more };
+    this.inventory = this.inventory.map((node) => (node.name === name ? { ...node, ...more } : node));
   }
 
   #endOf({ name, node, commit }: JobRequest): Outcome {
