@@ -10,7 +10,7 @@ export const MOST = {
   /** Characters of a line of a cell. */
   cell: 160,
   /** Mean words of a sentence. */
-  words: 19,
+  words: 18,
 } as const;
 
 const ADVICE: Readonly<Record<keyof typeof MOST, string>> = {
