@@ -110,6 +110,30 @@ describe('in a folder that is no home, with a kubeconfig,', () => {
   });
 });
 
+test('wait says that a home has no store yet, and waits for the first start of its controller', async () => {
+  await using local = await LocalRun.prepare();
+  const child = spawn(process.execPath, [BUNDLE, 'wait', '-C', local.dir]);
+  const ended = once(child, 'exit');
+  let [said, answer] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => (answer += chunk.toString()));
+  const told = new Promise<void>((resolveTold) => {
+    child.stderr.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+      if (said.includes('trying again')) resolveTold();
+    });
+  });
+  await told;
+  await local.launch();
+  expect({ code: (await ended)[0] as number, answer }).toEqual({ code: 0, answer: '3 nodes ready\n' });
+  expect(said.match(/has no store yet: .*; trying again\n/g)).toHaveLength(1);
+}, 120_000);
+
+test('wait on a folder that stays away ends at its timeout with the cause', async () => {
+  const { code, stderr } = await multinic(['wait', '--timeout', '1s', '-C', join(folder, 'gone')]);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^\S+gone has no store yet: .*; trying again\nerror: .*\(NoStore\)$/s);
+});
+
 describe('with a controller', () => {
   let local: LocalRun;
   beforeAll(async () => {

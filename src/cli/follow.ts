@@ -28,6 +28,7 @@ export async function follow(
 ): Promise<boolean> {
   let source: Source | undefined;
   let answered = false;
+  let told = '';
   try {
     for (;;) {
       let failure: unknown;
@@ -37,7 +38,10 @@ export async function follow(
         answered = true;
       } catch (error) {
         if (!isPassing(error) || !(answered || patient)) throw error;
-        if (answered) process.stderr.write(`${completed(error.message)}; trying again\n`);
+        // The same failure again is no news before the first answer: a start takes some time.
+        if (answered || error.message !== told)
+          process.stderr.write(`${completed(error.message)}; trying again\n`);
+        told = error.message;
         failure = error;
         await source?.close();
         source = undefined;
@@ -65,6 +69,7 @@ function isPassing(error: unknown): error is MultinicError {
     'NoController',
     'NoPortForward',
     'NoStatus',
+    'NoStore',
     'NoSuchNode',
   );
 }
