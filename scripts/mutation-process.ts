@@ -6,7 +6,7 @@ import { memoryFolder } from './memory-folder.ts';
 import type { Order, Reach } from './mutation-tests.ts';
 
 const SCRIPT = join(import.meta.dirname, 'mutation-tests.ts');
-/** Time for the tests of one change, beside five times the time that they took last without a change. */
+/** Time for the tests of one change, beside five times the longest time of tests that passed. */
 const GRACE_MS = 30_000;
 const BASE_MS = 60_000;
 
@@ -19,22 +19,25 @@ export class TestProcess implements AsyncDisposable {
   readonly #folder = memoryFolder();
   readonly #reaches: readonly Reach[];
   #child: ReturnType<typeof spawnTests> | undefined;
-  /** Longest time that the tests of a source took and passed, by source and reach. */
-  readonly #took = new Map<string, number>();
+  /** Longest time that the tests of a source took and passed, by reach. */
+  readonly #took = new Map<Reach, number>();
 
   /** @param roomOnly whether only the tests of the source's own room run */
   constructor(roomOnly: boolean) {
     this.#reaches = roomOnly ? ['room'] : ['room', 'others'];
   }
 
-  /** Whether all tests pass that the source is related to, with this text of the source. */
-  async pass(file: string, text: string): Promise<boolean> {
-    for (const reach of this.#reaches) if (!(await this.#run({ file, text, reach }))) return false;
+  /**
+   * Whether all tests pass that the source is related to.
+   * @param text of the source; absent: without a change, and without the tests that have passed so before
+   */
+  async pass(file: string, text?: string): Promise<boolean> {
+    for (const reach of this.#reaches)
+      if (!(await this.#run({ file, ...(text !== undefined && { text }), reach }))) return false;
     return true;
   }
 
   async #run(order: Order): Promise<boolean> {
-    const key = `${order.reach} ${order.file}`;
     if (this.#child === undefined) {
       this.#child = spawnTests(this.#folder);
       await this.#child.getOneMessage();
@@ -46,12 +49,12 @@ export class TestProcess implements AsyncDisposable {
       isEndless = true;
       child.kill('SIGKILL');
     };
-    const timer = setTimeout(endless, GRACE_MS + 5 * (this.#took.get(key) ?? BASE_MS));
+    const timer = setTimeout(endless, GRACE_MS + 5 * (this.#took.get(order.reach) ?? BASE_MS));
     try {
       const answer = child.getOneMessage();
       await Promise.all([answer, child.sendMessage({ ...order })]);
       const passed = (await answer) === true;
-      if (passed) this.#took.set(key, Math.max(this.#took.get(key) ?? 0, Date.now() - begin));
+      if (passed) this.#took.set(order.reach, Math.max(this.#took.get(order.reach) ?? 0, Date.now() - begin));
       return passed;
     } catch (error) {
       await this.#stop();

@@ -105,8 +105,8 @@ async function runRoom(tests: TestProcess, room: string, size: number): Promise<
   const places = await placesOf(room);
   const sample = sampleOf(places, size);
   const counted = sample.filter((place) => !isEquivalent(place));
-  for (const { file, source } of new Map(counted.map((place) => [place.file, place])).values())
-    if (!(await tests.pass(file, source)))
+  for (const file of new Set(counted.map((place) => place.file)))
+    if (!(await tests.pass(file)))
       throw new Error(`the tests of ${file} fail without any change: mend them first`);
   let noticed = 0;
   for (const [index, place] of counted.entries()) {

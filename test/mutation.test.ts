@@ -1,4 +1,4 @@
-// The places that `npm run mutation` changes, and its sample.
+// The places that `npm run mutation` changes, and its sample. mutation.long.ts runs it.
 import { expect, test } from 'vitest';
 import { lineOf, mutationsOf, placesOf, sampleOf } from '../scripts/mutation.ts';
 import { EQUIVALENTS, matches } from '../scripts/mutation-equivalents.ts';
