@@ -1,7 +1,15 @@
 import { expect, test } from 'vitest';
 import { linkSteps, type LinkTarget } from '../host/links.ts';
 import type { Link, LinkStep } from '../host/machine.ts';
-import { claimedAddresses, earlySteps, renameSteps, stepsOfRound, withoutLoaded } from './link-phases.ts';
+import {
+  claimedAddresses,
+  earlySteps,
+  MAX_ROUNDS,
+  renameSteps,
+  stepsOfRound,
+  takesAway,
+  withoutLoaded,
+} from './link-phases.ts';
 import { mac } from '../../../test/support/mac.ts';
 
 const MAC = mac('fa:16:3e:00:00:01');
@@ -56,4 +64,41 @@ test('routes of a NIC wait for its addresses, and those of another NIC do not', 
   const route = (of: typeof one): LinkStep => ({ op: 'route', mac: of, rules: [], routes: [] });
   expect(stepsOfRound([drop, route(one), route(other)])).toEqual([drop, route(other)]);
   expect(stepsOfRound([route(one)])).toEqual([route(one)]);
+});
+
+/** One step of each kind, and whether it comes early and takes something away. */
+const KINDS: readonly (readonly [LinkStep, early: boolean, away: boolean])[] = [
+  [{ op: 'manage', mac: MAC, networkManager: false }, true, true],
+  [{ op: 'manage', mac: MAC, networkManager: true }, false, false],
+  [{ op: 'rename', mac: MAC, from: 'ens6', to: 'multinic0' }, false, true],
+  [{ op: 'set', mac: MAC, mtu: 1500, up: true }, false, false],
+  [{ op: 'set', mac: MAC, mtu: 1280, up: true }, false, false],
+  [{ op: 'set', mac: MAC, mtu: 1279, up: true }, false, true],
+  [{ op: 'set', mac: MAC, mtu: 1500, up: false }, false, true],
+  [{ op: 'add', mac: MAC, address: NEW }, false, false],
+  [{ op: 'drop', mac: MAC, address: OLD }, false, true],
+  [{ op: 'ipv6', mac: MAC, acceptRa: 0, addrGenMode: 1 }, true, false],
+  [{ op: 'sysctl', mac: MAC, values: { rp_filter: 2 } }, true, false],
+  [{ op: 'route', mac: MAC, rules: [], routes: [] }, false, false],
+  [{ op: 'unroute', mac: MAC, rules: [], routes: [] }, true, false],
+];
+
+test.each(KINDS)('%j comes early: %s, takes away: %s', (step, early, away) => {
+  expect([earlySteps([step]).length > 0, takesAway(step)]).toEqual([early, away]);
+});
+
+test('an address stays until its turn beside steps of other NICs and other addresses', () => {
+  const drop: LinkStep = { op: 'drop', mac: MAC, address: OLD };
+  const beside = (step: LinkStep): boolean => earlySteps([drop, step]).includes(drop);
+  expect(beside({ op: 'add', mac: OTHER, address: NEW })).toBe(false);
+  expect(beside({ op: 'add', mac: OTHER, address: OLD })).toBe(true);
+  expect(beside({ op: 'drop', mac: OTHER, address: OLD })).toBe(false);
+  expect(beside({ op: 'rename', mac: OTHER, from: 'a', to: 'b' })).toBe(false);
+  expect(beside({ op: 'rename', mac: MAC, from: 'a', to: 'b' })).toBe(true);
+  expect(beside({ op: 'set', mac: MAC, mtu: 1500, up: true })).toBe(false);
+  expect(claimedAddresses([drop, { op: 'add', mac: OTHER, address: NEW }], [{ mac: MAC }])).toEqual([]);
+});
+
+test('the kernel is set four times at most', () => {
+  expect(MAX_ROUNDS).toBe(4);
 });

@@ -6,6 +6,7 @@ import { oid } from '../../../test/support/oid.ts';
 import type { Network } from '../../network/interface.ts';
 import { rendererOf } from '../../network/renderers.ts';
 import { managedFiles, renderTree } from '../../network/tree.ts';
+import type { Applied } from '../files/host-record.ts';
 import { parseOne, type ManagedNic } from '../files/managed-files.ts';
 import type { Root } from '../files/root.ts';
 import { hostFiles } from './host-files.ts';
@@ -47,6 +48,55 @@ test('the record of a NIC has its routing, if it has any', () => {
   const routes = [{ to: '10.0.0.0/8', via: '192.168.100.1' }];
   expect(recordOf([nic(0, { routes })])?.routing).toMatchObject({ rules: [], sysctls: {} });
   expect(recordOf([nic(0, { sourceRouting: true })])?.routing?.rules).toHaveLength(1);
+});
+
+/** The record of NIC 0, whose link has this name. @param known what the record had of the NIC before */
+function recordWith(
+  link: string,
+  known?: Partial<Applied['nics'][string]>,
+  more: Partial<Plan> = {},
+): Applied['nics'][string] | undefined {
+  const host = machine(1);
+  const before = {
+    ...host,
+    links: host.links.map((each) => (each.mac === nic(0).mac ? { ...each, name: link } : each)),
+  };
+  const plan = { ...planOf([nic(0)]), ...more };
+  const old = known && ({ nics: { [nic(0).mac]: { name: 'multinic0', ...known } } } as unknown as Applied);
+  return nextRecord(desiredOf([nic(0)]), plan, before, old, NO_FILES, 'w', new Date(0)).nics[nic(0).mac];
+}
+
+test('the record keeps how a link was when the agent first saw it', () => {
+  const origin = { name: 'ens5', mtu: 1500, up: false };
+  expect(recordWith('ens5')?.origin).toEqual(origin);
+  // A name of ours says nothing of the link before the agent, nor does a link that the record had before.
+  expect(recordWith('multinic0')).not.toHaveProperty('origin');
+  expect(recordWith('lan0', {})).not.toHaveProperty('origin');
+  expect(recordWith('lan0', { origin: { ...origin, name: 'ens7' } })?.origin).toEqual({
+    ...origin,
+    name: 'ens7',
+  });
+});
+
+test('a run that touches no link leaves the name that the agent gave, and no other', () => {
+  expect(recordWith('multinic5', { name: 'multinic5' })?.name).toBe('multinic5');
+  expect(recordWith('ens5', { name: 'multinic5' })?.name).toBe('multinic0');
+  expect(recordWith('ens5')?.name).toBe('multinic0');
+  const target = { ...nic(0), up: true, addresses: [], dropped: [] };
+  expect(recordWith('multinic5', { name: 'multinic5' }, { targets: [target] })?.name).toBe('multinic0');
+  const other = { ...target, mac: nic(1).mac };
+  expect(recordWith('multinic5', { name: 'multinic5' }, { targets: [other] })?.name).toBe('multinic5');
+});
+
+test('addresses that networkd may add again are kept with the boot, for their NIC', () => {
+  const addresses = ['192.168.100.9/24'];
+  const lingering = [{ mac: nic(0).mac, name: 'multinic0', addresses }];
+  expect(recordWith('multinic0', {}, { lingering })?.lingering).toEqual({
+    bootId: machine(1).bootId,
+    addresses: ['192.168.100.9/24'],
+  });
+  const others = [{ ...lingering[0]!, mac: nic(1).mac }];
+  expect(recordWith('multinic0', {}, { lingering: others })).not.toHaveProperty('lingering');
 });
 
 /** A file of NIC 0 on the host. */
