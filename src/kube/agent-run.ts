@@ -225,12 +225,20 @@ const STARTING: ReadonlySet<string> = new Set(['ContainerCreating', 'PodInitiali
 /** The end of a run without a report, with the last step that its agent named. */
 export function describeEnd(pod: AgentPod | undefined, job: AgentJobObject | undefined): string {
   const { step, error } = LastWords.safeParse(parsed(pod?.report)).data ?? {};
-  const reason = pod?.reason ?? job?.ended?.reason ?? 'its Job was deleted';
-  const message = pod?.reason === undefined ? job?.ended?.message : pod.message;
+  // A pod that its Job's deadline ends says no more than that it was killed.
+  const words = [
+    ...(job?.ended !== undefined && (pod?.reason === undefined || job.ended.reason === DEADLINE)
+      ? [job.ended]
+      : []),
+    ...(pod?.reason === undefined ? [] : [pod]),
+  ].map(({ reason, message }) => [reason, message].filter(Boolean).join(': '));
   const where = step === undefined ? '' : ` in step ${step}`;
   const why = error === undefined ? '' : `: ${error}`;
-  return `the agent ended without a report (${[reason, message].filter(Boolean).join(': ')})${where}${why}`;
+  return `the agent ended without a report (${words.join('; ') || 'its Job was deleted'})${where}${why}`;
 }
+
+/** The reason of a Job that lived too long, which Kubernetes ends with its pods. */
+const DEADLINE = 'DeadlineExceeded';
 
 /** The termination message of an agent that has no report yet. */
 const LastWords = z.object({ step: z.string().exactOptional(), error: z.string().exactOptional() });

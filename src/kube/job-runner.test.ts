@@ -174,6 +174,21 @@ test('words of an agent that was killed are no report: they say in which step it
   expect(status!.outcome).toBeUndefined();
 });
 
+test('an agent that its deadline ended says so, beside how it was killed', async () => {
+  const killed = { ...pod, phase: 'ended', reason: 'Error', message: 'exit code 137' } as const;
+  const endedBy = async (reason: string): Promise<string | undefined> => {
+    jobs = [{ ...job, ended: { reason, message: 'too long', at: NOW } }];
+    pods = [killed];
+    return (await runner.list())[0]?.message;
+  };
+  expect(await endedBy('DeadlineExceeded')).toBe(
+    'the agent ended without a report (DeadlineExceeded: too long; Error: exit code 137)',
+  );
+  expect(await endedBy('BackoffLimitExceeded')).toBe(
+    'the agent ended without a report (Error: exit code 137)',
+  );
+});
+
 test('a Job past its deadline whose pod is gone has ended without a report', async () => {
   api.on(PODS, { items: [] });
   jobs = [{ ...job, ended: { reason: 'DeadlineExceeded', message: 'too long', at: NOW } }];
