@@ -12,6 +12,8 @@ export interface LiveNode extends NodeStatus {
   readonly mainCommit?: string;
   /** The hold of the node: its commit, its author, its time. */
   readonly hold?: LiveHold;
+  /** First digits of the newest commit of what happened on the node: an outcome, a drift, or the request of a person. */
+  readonly happened?: string;
   /** Time of the newest look at the host, milliseconds since 1970. */
   readonly observedAt?: number;
   /** Time or a person ends the state. */

@@ -2,6 +2,7 @@
 
 import type { Condition, ConfigStatus, NodeState, NodeStatus } from '../api/status.ts';
 import type { Branch } from '../history/node-branch.ts';
+import type { Oid } from '../api/oid.ts';
 import { formatConfigRef } from '../history/commit-format.ts';
 import type { ConfigRef } from '../network/node.ts';
 import type { MirrorReport } from '../mirror/mirror.ts';
@@ -40,6 +41,8 @@ export interface Snapshot {
   /** Whether repairs go on. */
   readonly repairs?: RepairLimits;
   readonly observing?: ObservationReport;
+  /** Newest commit of what happened on each node, by its ref; absent: nothing is known of it. */
+  readonly happened?: ReadonlyMap<string, Oid>;
 }
 
 export interface ListedConfig {

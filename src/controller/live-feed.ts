@@ -5,6 +5,7 @@ import { BEAT_MS, type LiveFrame, type LiveItem, type LiveNode } from '../api/li
 import { BUILD } from '../api/build-info.ts';
 import { MultinicError } from '../api/errors.ts';
 import { oidTrailer, TRAILER } from '../history/commit-format.ts';
+import { outcomeRef } from '../history/refs.ts';
 import type { Principal } from '../store/model/store-port.ts';
 import { activityOf, nameOf } from './condition.ts';
 import { nodeViews, type NodeView, type Snapshot } from './config-status.ts';
@@ -16,6 +17,8 @@ import { reportOf } from './status-report.ts';
 
 /** Items of one frame: a reader that stops reading holds one frame in memory. */
 const FRAME_ITEMS = 200;
+/** Enough to tell a commit from the one before. */
+const HAPPENED_DIGITS = 12;
 
 export interface LiveFeedOptions {
   readonly reporter: Reporter;
@@ -158,6 +161,7 @@ function liveNode(snapshot: Snapshot, view: NodeView, observed: Pick<ObservedHos
   const base = branch?.base.commit;
   const mainCommit = base && oidTrailer(base, TRAILER.mainCommit);
   const observedAt = observed.of(node)?.at;
+  const happened = snapshot.happened?.get(outcomeRef(node))?.slice(0, HAPPENED_DIGITS);
   const hold = branch?.hold;
   const interfaces = branch && facts ? interfacesOf(branch.network, facts, view) : [];
   return {
@@ -165,6 +169,7 @@ function liveNode(snapshot: Snapshot, view: NodeView, observed: Pick<ObservedHos
     ...(node !== '' && { node }),
     activity: activityOf(view),
     ...(mainCommit !== undefined && { mainCommit }),
+    ...(happened !== undefined && { happened }),
     ...(observedAt !== undefined && { observedAt }),
     ...(hold !== undefined && {
       hold: {

@@ -120,6 +120,8 @@ export class Pass {
       listed: listedOf(list),
       repairs: plan.repairs,
       observing,
+      // Read again: the pass itself may have recorded what it saw.
+      happened: await store.refs.below(OUTCOMES),
     };
     // A problem of the mirror's reading may come from a store that was restored meanwhile.
     await store.expectFence();

@@ -39,6 +39,25 @@ test('the fleet has every node with its state, and follows it live', async () =>
   await page.getByText('paused').first().waitFor({ state: 'detached' });
 });
 
+test('an open screen has what others do: requests that no run follows, and pushes', async () => {
+  const { page } = opened;
+  const copy = await local.clone();
+  await local.run('pause', NODES[0]);
+  await page.evaluate(`location.hash = '#/node/${NODES[0]}'`);
+  await expectShown(page.getByText(/^pause requested by/));
+  await local.run('retry', NODES[0]);
+  await expectShown(page.getByText(/^retry requested by/));
+  await page.getByRole('link', { name: 'History' }).click();
+  await page.locator('.timeline li').first().waitFor();
+  const file = 'etc/netplan/90-multinic0.yaml';
+  await copy.edit(NODES[0], file, (text) => text.replace('mtu: 1500', 'mtu: 1450'));
+  await expectShown(page.locator('.timeline .kind').getByText('push', { exact: true }));
+  await local.run('release', NODES[0]);
+  await local.run('resume', NODES[0]);
+  await local.settled();
+  await page.getByRole('link', { name: 'Fleet' }).click();
+});
+
 test('a search finds a node by an address', async () => {
   const { page } = opened;
   await page.getByRole('searchbox').fill('192.168.100.12');

@@ -7,6 +7,7 @@ import { formatPlace } from '../live/place.ts';
 import { useLive, useText, useUi } from '../parts/context.ts';
 import { Age } from '../parts/marks.tsx';
 import { useAnswer } from '../parts/use-answer.ts';
+import { pathOf } from './node-path.ts';
 
 const LIMIT = 200;
 
@@ -17,13 +18,23 @@ export function HistoryScreen(): ComponentChildren {
   const { state } = useLive();
   const node = query['node'] ?? '';
   const search = useMemo(() => searchOf(query), [query]);
-  const main = useAnswer<HistoryAnswer>(node === '' ? `/history?${search}` : undefined, state.fleet?.main);
-  const live = [...state.nodes.values()].find((each) => each.node === node);
-  const log = useAnswer<readonly LogEntry[]>(
-    node === '' ? undefined : `/nodes/${encodeURIComponent(node)}/log?limit=${LIMIT}`,
-    `${live?.desiredCommit} ${live?.appliedCommit} ${live?.lastProcessed}`,
+  // A push is on no commit of main, and makes a hold.
+  const holds = useMemo(
+    () => [...state.nodes.values()].map(({ hold }) => hold?.commit).join(' '),
+    [state.nodes],
   );
-  const entries = main.value?.entries ?? (log.value && ofNode(log.value, node, query));
+  const main = useAnswer<HistoryAnswer>(
+    node === '' ? `/history?${search}` : undefined,
+    `${state.fleet?.main} ${holds}`,
+  );
+  const live = [...state.nodes.values()].find((each) => each.node === node);
+  const path = node === '' ? undefined : pathOf(node, state);
+  const log = useAnswer<readonly LogEntry[]>(
+    path && `${path}/log?limit=${LIMIT}`,
+    `${live?.desiredCommit} ${live?.happened}`,
+  );
+  const ofLog = log.value && ofNode(log.value, node, query);
+  const entries = main.value?.entries ?? (live !== undefined && path === undefined ? [] : ofLog);
   const error = main.error ?? log.error;
   return (
     <section aria-labelledby="history-title">

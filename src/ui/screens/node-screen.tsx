@@ -14,6 +14,7 @@ import { useReason } from '../parts/reason.ts';
 import { useAnswer } from '../parts/use-answer.ts';
 import { ageText } from '../text/age.ts';
 import { withoutCommand } from './attention-groups.ts';
+import { pathOf } from './node-path.ts';
 import { NicSection } from './nic-section.tsx';
 import { Timeline } from './timeline.tsx';
 
@@ -21,15 +22,19 @@ export function NodeScreen(): ComponentChildren {
   const text = useText();
   const { access, place } = useUi();
   const name = place.subject;
-  const { nodes, complete, hello } = useLive().state;
+  const { state } = useLive();
+  const { nodes, complete, hello } = state;
   const live = useMemo(() => [...nodes.values()].find(({ node }) => node === name), [nodes, name]);
   // A node's answers are asked again when its branch, its runs or its drift may have moved.
-  const version = `${live?.desiredCommit} ${live?.appliedCommit} ${live?.lastProcessed} ${live?.drifted} ${live?.state} ${live?.reason} ${live?.paused}`;
-  const path = `/nodes/${encodeURIComponent(name)}`;
+  const version = `${live?.desiredCommit} ${live?.happened} ${live?.drifted}`;
+  const path = pathOf(name, state);
   const node = useAnswer<NodeAnswer>(path, version);
-  const host = useAnswer<HostAnswer>(`${path}/host`, version);
-  const log = useAnswer<readonly LogEntry[]>(`${path}/log?limit=100`, version);
-  const drifts = useAnswer<readonly DriftAnswer[]>(live?.drifted ? `${path}/drift` : undefined, version);
+  const host = useAnswer<HostAnswer>(path && `${path}/host`, version);
+  const log = useAnswer<readonly LogEntry[]>(path && `${path}/log?limit=100`, version);
+  const drifts = useAnswer<readonly DriftAnswer[]>(
+    path !== undefined && live?.drifted ? `${path}/drift` : undefined,
+    version,
+  );
   const error = node.error ?? host.error ?? log.error;
   return (
     <section aria-labelledby="node-title">
