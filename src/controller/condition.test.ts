@@ -172,12 +172,12 @@ describe('the conditions of a CR', () => {
   test('messages name a node and what to do', () => {
     expect(messages({ a: {}, b: failed, c: stopped, d: running })).toMatchObject({
       Ready: '1 of 4 nodes failed. b: no carrier: plug it in',
-      Reconciling: '1 of 4 nodes are on their way. d: Running',
+      Reconciling: '1 of 4 nodes is on its way. d: Running',
       InProgress: 'Processing network configurations for 1 nodes',
     });
     expect(messages({ a: {}, c: stopped })).toMatchObject({
       Ready: '1 of 2 nodes are configured. c: run multinic confirm',
-      Stalled: '1 of 2 nodes wait for a person. c: run multinic confirm',
+      Stalled: '1 of 2 nodes waits for a person. c: run multinic confirm',
     });
   });
 

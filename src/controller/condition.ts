@@ -76,7 +76,7 @@ export function conditionsOf(
         held.length > 0,
         'True',
         'NodesHeld',
-        `${held.length} of ${total} nodes are held by a rollback or an edit${note}`,
+        `${share(held, total, 'is held', 'are held')} by a rollback or an edit${note}`,
       ],
       [true, 'True', 'Applied', `${nodesAre(total)} configured${note}`],
     ]),
@@ -86,7 +86,7 @@ export function conditionsOf(
         moves,
         'True',
         retrying ? 'Retrying' : 'NodesOnTheirWay',
-        `${moving.length} of ${total} nodes are on their way. ${first(moving)}`,
+        `${share(moving, total, 'is on its way', 'are on their way')}. ${first(moving)}`,
       ],
       [isStuck, 'False', 'NodesWaiting', `nothing moves by itself. ${first(stuck)}`],
       [paused.length > 0, 'False', 'NodesPaused', `nothing moves by itself. ${first(paused)}`],
@@ -98,7 +98,7 @@ export function conditionsOf(
         isStuck,
         'True',
         stuck[0]?.reason ?? 'NodesWaiting',
-        `${stuck.length} of ${total} nodes wait for a person. ${first(stuck)}`,
+        `${share(stuck, total, 'waits', 'wait')} for a person. ${first(stuck)}`,
       ],
       [true, 'False', 'NotStalled', 'no node waits for a person, or others still move'],
     ]),
@@ -114,6 +114,11 @@ export function conditionsOf(
       [true, 'False', 'NodesOutstanding', progress],
     ]),
   ];
+}
+
+/** `1 of 4 nodes is held`, `2 of 4 nodes are held`. */
+function share({ length }: readonly unknown[], total: number, one: string, many: string): string {
+  return `${length} of ${total} nodes ${length === 1 ? one : many}`;
 }
 
 /** `1 node is`, `2 nodes are`. */
