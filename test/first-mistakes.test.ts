@@ -176,3 +176,13 @@ test('status of a home in which one file cannot be read', async () => {
   expect(stdout).toMatch(/^Cannot be read: crs\/more\.yaml: .*; mend the file$/m);
   expect(code).toBe(4);
 });
+
+test('status before the first CR', async () => {
+  await using local = await LocalRun.prepare();
+  await local.removeConfig();
+  await local.run('local', local.dir, '--once');
+  expect(await local.cli('status')).toMatchObject({
+    code: 0,
+    stdout: 'there is no MultiNicBizConfig yet: apply one, and its nodes are listed here',
+  });
+});

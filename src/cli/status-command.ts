@@ -148,6 +148,7 @@ async function printStatus(
     print(`${paint.bold(config)}  ${paint.yellow('not listed')}  ${completed(reason)}`);
   for (const problem of report.unreadable ?? [])
     print(`${paint.red('Cannot be read')}: ${completed(problem)}`);
+  if (isEmpty(report)) print(NO_CONFIG);
   const few = nodes.length <= FEW || names.length > 0 || flags.all === true;
   const shown = few ? nodes : nodes.filter(isTroubled).toSorted(byUrgency).slice(0, FEW);
   if (!few) print(`\n${summaryOf(nodes)}`);
@@ -161,6 +162,14 @@ async function printStatus(
   if (report.stopped.length > 0) print(`\n${stoppedText(report.stopped)}`);
   const queue = queueText(report);
   if (queue !== undefined) print(`\n${queue}`);
+}
+
+const NO_CONFIG = 'there is no MultiNicBizConfig yet: apply one, and its nodes are listed here';
+
+/** Whether nothing is wrong and there is nothing to show. */
+function isEmpty({ configs, nodes, doubts, unreadable, failure }: Report): boolean {
+  const problems = Object.keys(doubts).length + (unreadable?.length ?? 0);
+  return configs.length === 0 && nodes.length === 0 && problems === 0 && failure === undefined;
 }
 
 /** The nodes that wait to be looked at; undefined: none waits. */

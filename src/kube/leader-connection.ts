@@ -94,7 +94,7 @@ export async function leaderOf(client: KubeClient, namespace: string): Promise<s
   if (name !== undefined) return name;
   throw new MultinicError(
     'NoController',
-    `no controller leads in namespace ${namespace}: name its namespace with --namespace, or see kubectl get pods -n ${namespace}`,
+    `no controller leads in namespace ${namespace}: install the chart, name another namespace with -n, or see kubectl get pods -n ${namespace}`,
   );
 }
 

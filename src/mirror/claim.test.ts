@@ -155,6 +155,14 @@ function message(inventory: InventoryNode[], entry: string): string {
 }
 
 describe('a rejection says what to do', () => {
+  test.each([
+    ['its systemUUID', node('w', UUID)],
+    ["OpenStack's, where the Node has it", node('w', 'dmi', { providerID: `openstack:///${UUID}` })],
+  ])('of an ID that no node has, the ID of the node of that name: %s', (_, known) => {
+    expect(message([known], `${ORDER} w`)).toContain(`node w has the ID ${UUID}: write that one`);
+    expect(message([known], `${ORDER} v`)).not.toContain(UUID);
+  });
+
   test('of two nodes with one ID, which one is stale', () => {
     const old = node('old', UUID, { ready: false });
     expect(message([old, node('new', UUID)], UUID)).toMatch(

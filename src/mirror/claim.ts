@@ -189,7 +189,7 @@ export class InventoryIndex {
     const twinOnly = swapped.length === 1 && (named.length === 0 || named.includes(twin!));
     if (twinOnly && !hasOtherProvider(twin!, id)) return { node: twin!.name, weak: true };
     if (named.length === 1 && !contradicts(named[0]!, id)) return { node: named[0]!.name, weak: true };
-    return noSuchNode(entry.nodeId, entry.nodeName, swapped);
+    return noSuchNode(entry.nodeId, entry.nodeName, { swapped, named });
   }
 
   #named({ nodeName }: Entry): readonly InventoryNode[] {
@@ -212,18 +212,35 @@ function ambiguous(id: string, nodes: readonly InventoryNode[]): Rejection {
   };
 }
 
-function noSuchNode(id: string, nodeName: string | undefined, swapped: readonly InventoryNode[]): Rejection {
+interface Near {
+  /** Nodes that have the ID with its bytes in the other order. */
+  readonly swapped: readonly InventoryNode[];
+  /** Nodes that have the name. */
+  readonly named: readonly InventoryNode[];
+}
+
+function noSuchNode(id: string, nodeName: string | undefined, { swapped, named }: Near): Rejection {
+  const [twin] = named;
   const doubts = [
     ...swapped.map(
       ({ name, systemUUID }) =>
         `node ${name} has it with the bytes in the other order, but something else of the entry contradicts: write ${systemUUID} if that node is meant`,
     ),
+    ...(named.length === 1 && !swapped.includes(twin!)
+      ? [`node ${twin!.name} has the ID ${identityOf(twin!)}: write that one if this node is meant`]
+      : []),
     ...(nodeName === undefined || isNodeName(nodeName)
       ? []
       : [`no node can have the attachedNodeName ${JSON.stringify(nodeName)} either`]),
   ];
   const message = [`no node has the ID ${id}: it is picked up when it joins`, ...doubts].join('; ');
   return { code: 'NoSuchNode', message };
+}
+
+/** The ID that an entry of the node has: OpenStack's where the Node has it. */
+function identityOf({ providerID, systemUUID }: InventoryNode): string {
+  const provider = providerID?.split('/').at(-1) ?? '';
+  return isUuid(nodeIdKey(provider)) ? provider : systemUUID;
 }
 
 /** True if OpenStack's ID of the node is known and is another one. */
