@@ -8,12 +8,15 @@ import { run } from '../nodes/command.ts';
 import type { RootfsKind } from '../nodes/rootfs.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { nic } from '../support/agent.ts';
-import { HOSTS, LiveHost, startPing } from '../support/live-host.ts';
+import { HOSTS, LiveHost, losing, startPing } from '../support/live-host.ts';
 
-/** The kinds of host whose primary NIC has a static address; that of the others is from DHCP. */
-const STATIC: ReadonlySet<RootfsKind> = new Set(['networkmanager', 'netplan-trixie']);
-/** The kinds of host on which every step is killed; the matrix kills on all. */
-const isKilled = (rootfs: RootfsKind): boolean => rootfs === 'netplan' || process.env['MATRIX'] !== undefined;
+/** The matrix has each kind of host, each way to the primary address and each repetition. */
+const IS_MATRIX = process.env['MATRIX'] !== undefined;
+const WAYS = ['dhcp', 'static'] as const;
+const TIER: readonly (readonly [RootfsKind, (typeof WAYS)[number], RendererKind])[] = [
+  ['netplan', 'dhcp', 'netplan'],
+  ['networkmanager', 'static', 'keyfile'],
+];
 
 /** Everything that source routing is about, with the counters and neighbours of nobody. */
 const STATE = `ip -br addr; ip route; ip -6 route | grep -v fe80; ip -N rule; ip -N -6 rule
@@ -35,6 +38,25 @@ const ECHO = {
     '[Socket]\nListenStream=7777\nAccept=yes\n[Install]\nWantedBy=sockets.target\n',
   '/etc/systemd/system/echo@.service': '[Service]\nExecStart=-/bin/cat\nStandardInput=socket\n',
 };
+const POD = '10.244.0.2';
+const SERVICE = '10.96.0.10';
+/** A pod with the server, as the plugin `bridge` makes it, in a network namespace of its own. */
+const POD_SCRIPT = `ip netns add pod && ip link add cni0 type veth peer name eth0 netns pod
+  ip addr add 10.244.0.1/24 dev cni0; ip link set cni0 up
+  ip -n pod addr add ${POD}/24 dev eth0; ip -n pod link set eth0 up
+  ip -n pod route add default via 10.244.0.1
+  systemctl daemon-reload; systemctl start pod.socket`;
+const POD_UNITS = {
+  '/etc/systemd/system/pod.socket':
+    '[Socket]\nListenStream=7777\nAccept=yes\nNetworkNamespacePath=/run/netns/pod\n',
+  '/etc/systemd/system/pod@.service': '[Service]\nExecStart=-/bin/cat\nStandardInput=socket\n',
+};
+/** The Service of that pod, as kube-proxy makes it in nftables mode. */
+const SERVICE_RULES = `add table ip services
+  add chain ip services output { type nat hook output priority -100; }
+  add rule ip services output ip daddr ${SERVICE} dnat to ${POD}`;
+/** Sends a word from the pod. @param $1 the server's address */
+const FROM_POD = `exec 3<>/dev/tcp/$1/7777 && echo word >&3 && read -t 4 word <&3 && echo $word`;
 /** Commands by which somebody makes the network manager read all of its files again. */
 const AGAIN: Readonly<Record<RendererKind, readonly string[]>> = {
   netplan: [
@@ -48,16 +70,20 @@ const AGAIN: Readonly<Record<RendererKind, readonly string[]>> = {
 };
 
 /** networkd of Debian 11 does not let the primary NIC come first, so the NICs there have a subnet of their own. */
-const BESIDE = HOSTS.filter(([rootfs]) => rootfs !== 'netplan-bullseye');
+const BESIDE = IS_MATRIX
+  ? HOSTS.filter(([rootfs]) => rootfs !== 'netplan-bullseye').flatMap(([rootfs, kind]) =>
+      WAYS.map((primary) => [rootfs, primary, kind] as const),
+    )
+  : TIER;
 
-describe.each(BESIDE)('%s', (rootfs, kind) => {
+describe.each(BESIDE)('%s, primary NIC: %s', (rootfs, primary, kind) => {
   let host: LiveHost;
   /** A peer in another network: this machine, behind the switch. */
   let far: string;
   let settings: string;
 
   beforeAll(async () => {
-    host = await (STATIC.has(rootfs) ? LiveHost.boot(rootfs) : LiveHost.bootWithDhcp(rootfs));
+    host = await (primary === 'static' ? LiveHost.boot(rootfs) : LiveHost.bootWithDhcp(rootfs));
     far = `198.18.${host.lab.slot.number}.1`;
     await run('ip', ['address', 'replace', `${far}/32`, 'dev', 'lo']);
     await host.lab.switch.route(`${far}/32`, host.lab.slot.address('0.254'));
@@ -119,6 +145,17 @@ describe.each(BESIDE)('%s', (rootfs, kind) => {
     return all.filter((_, index) => answered[index]);
   }
 
+  /** An IPv6 address of the lab's network. */
+  const sixth = (end: string): string => `2001:db8:${770 + host.lab.slot.number}::${end}`;
+
+  /** The IPv6 addresses of two NICs answer ping and TCP of a peer of their subnet. */
+  async function expectSixth(): Promise<void> {
+    for (const each of [sixth('10'), sixth('11')]) {
+      await run('ping', ['-n', '-c', '3', '-i', '0.3', '-W', '4', each]);
+      expect(await echoes(each)).toBe(true);
+    }
+  }
+
   const ownAddresses = (): string[] => [0, 1, 2].map(address);
 
   /** Each address answers ping and TCP of a peer, and programs that bind themselves to it reach the peer. */
@@ -143,6 +180,10 @@ describe.each(BESIDE)('%s', (rootfs, kind) => {
     return pinged;
   }
 
+  /** Messages about lost state but for that of rules by addresses of ours. */
+  const notOurs = (lines: readonly string[]): string[] =>
+    lines.filter((line) => !ownAddresses().some((each) => line.includes(`from ${each} `)));
+
   async function expectNothingToDo(): Promise<void> {
     const { outcome } = await host.apply(kind, routed());
     expect(outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
@@ -157,8 +198,9 @@ describe.each(BESIDE)('%s', (rootfs, kind) => {
   });
 
   test('each answers by its own NIC, and so does the node', async () => {
-    const { outcome } = await host.apply(kind, routed());
+    const [{ outcome }, gone] = await losing(host, () => host.apply(kind, routed()));
     expect(outcome).toMatchObject({ result: 'Applied' });
+    expect(notOurs(gone)).toEqual([]);
     await expectAll();
     await expectNothingToDo();
     expect(await host.observe()).toMatchObject({ result: 'Observed' });
@@ -175,22 +217,37 @@ describe.each(BESIDE)('%s', (rootfs, kind) => {
     expect(await state()).toEqual(before);
   });
 
-  test('with a gateway one answers a peer two hops away, and the default route of the node stays', async () => {
-    const [first, ...others] = three();
+  test('with gateways two answer a peer two hops away, and the default route of the node stays', async () => {
+    const [first, second, third] = three();
     const before = await host.sh('ip route show default');
     expect(await answersFar(host.machine.address)).toBe(true);
     expect(await answersFar(address(0))).toBe(false);
-    const { outcome } = await host.apply(kind, [{ ...first, gateway: gateway() }, ...others]);
+    const both = [{ ...first, gateway: gateway() }, { ...second, gateway: gateway() }, third];
+    const [{ outcome }, gone] = await losing(host, () => host.apply(kind, both));
     expect(outcome).toMatchObject({ result: 'Applied' });
+    expect(notOurs(gone)).toEqual([]);
     expect(await answersFar(address(0))).toBe(true);
-    expect(await answersFar(address(1))).toBe(false);
+    expect(await answersFar(address(1))).toBe(true);
+    expect(await answersFar(address(2))).toBe(false);
     expect(await host.sh('ip route show default')).toBe(before);
     await expectAll();
+  });
+
+  test('pods and Services are reached from its address, and reach it', async () => {
+    for (const [path, content] of Object.entries(POD_UNITS)) await host.machine.write(path, content);
+    await host.sh(POD_SCRIPT);
+    await run('ip', ['netns', 'exec', `${host.lab.slot.name}-host`, 'nft', SERVICE_RULES]);
+    const all = [host.machine.address, ...ownAddresses()];
+    expect(await host.reachesFrom(all, POD, 7777)).toEqual(all);
+    expect(await host.reachesFrom(all, SERVICE, 7777)).toEqual(all);
+    for (const each of all)
+      expect(await host.sh(`ip netns exec pod bash -c '${FROM_POD}' sh ${each}`)).toBe('word');
+    await host.sh('systemctl stop pod.socket; ip link del cni0; ip netns del pod');
     expect((await host.apply(kind, routed())).outcome).toMatchObject({ result: 'Applied' });
     expect(await answersFar(address(0))).toBe(false);
   });
 
-  describe.runIf(isKilled(rootfs))('a run that is killed', () => {
+  describe.runIf(IS_MATRIX || rootfs === 'netplan')('a run that is killed', () => {
     const states = new Map<boolean, string[]>();
     let isNext = false;
 
@@ -215,20 +272,24 @@ describe.each(BESIDE)('%s', (rootfs, kind) => {
       },
     );
 
-    test.each(['activate.link', 'verify'])('at %s: the host restores itself', async (step) => {
-      const before = await state();
-      const commit = await host.store.commit(kind, isNext ? routed() : next());
-      expect((await host.run(commit, { killAt: `agent.${step}`, deadline: 30 })).code).toBe(137);
-      await waitFor('the restore', () => host.sh('[ ! -e /var/lib/multinic/restore.sh ]'), {
-        timeoutMs: 120_000,
-        hint: () => host.sh('journalctl -u "multinic-restore*" --no-pager; cat /var/lib/multinic/restore.sh'),
-      });
-      await host.settled();
-      expect(await state()).toEqual(before);
-      isNext = !isNext;
-      expect((await host.run(commit)).outcome).toMatchObject({ result: 'Applied' });
-      expect(await ours()).toEqual(states.get(isNext));
-    });
+    test.each(IS_MATRIX ? ['activate.link', 'verify'] : ['activate.link'])(
+      'at %s: the host restores itself',
+      async (step) => {
+        const before = await state();
+        const commit = await host.store.commit(kind, isNext ? routed() : next());
+        expect((await host.run(commit, { killAt: `agent.${step}`, deadline: 30 })).code).toBe(137);
+        await waitFor('the restore', () => host.sh('[ ! -e /var/lib/multinic/restore.sh ]'), {
+          timeoutMs: 120_000,
+          hint: () =>
+            host.sh('journalctl -u "multinic-restore*" --no-pager; cat /var/lib/multinic/restore.sh'),
+        });
+        await host.settled();
+        expect(await state()).toEqual(before);
+        isNext = !isNext;
+        expect((await host.run(commit)).outcome).toMatchObject({ result: 'Applied' });
+        expect(await ours()).toEqual(states.get(isNext));
+      },
+    );
 
     test('each answers again', async () => {
       expect((await host.apply(kind, routed())).outcome).toMatchObject({ result: 'Applied' });
@@ -253,7 +314,7 @@ describe.each(BESIDE)('%s', (rootfs, kind) => {
     expect(await host.observe()).toMatchObject({ result: 'Observed' });
   });
 
-  test.each([1, 2])('boot %i', async () => {
+  test.each(IS_MATRIX ? [1, 2, 3] : [1])('boot %i', async () => {
     await host.reboot(3);
     await expectAll();
     await expectNothingToDo();
@@ -270,7 +331,7 @@ describe.each(BESIDE)('%s', (rootfs, kind) => {
   });
 
   test('NICs and the primary lose their carrier and get it back', async () => {
-    for (const mac of [nic(0).mac, nic(2).mac, host.machine.mac]) {
+    for (const mac of [nic(0).mac, ...(IS_MATRIX ? [nic(2).mac] : []), host.machine.mac]) {
       await host.machine.setCarrier(mac, false);
       await host.sh('sleep 8');
       await host.machine.setCarrier(mac, true);
@@ -281,17 +342,26 @@ describe.each(BESIDE)('%s', (rootfs, kind) => {
   });
 
   test('addresses of both families and a gateway, now and after a boot', async () => {
-    const further = [`${host.lab.slot.address('0.97')}/24`, '2001:db8:77::10/64'];
-    const [first, ...others] = three();
-    const several = [{ ...first, furtherAddresses: further, gateway6: '2001:db8:77::1' }, ...others];
-    await host.machine.secure([address(0), host.lab.slot.address('0.97'), '2001:db8:77::10'], nic(0).mac);
+    const further = [`${host.lab.slot.address('0.97')}/24`, `${sixth('10')}/64`];
+    const [first, second, third] = three();
+    const several = [
+      { ...first, furtherAddresses: further, gateway6: sixth('1') },
+      { ...second, furtherAddresses: [`${sixth('11')}/64`] },
+      third,
+    ];
+    await host.machine.secure([address(0), host.lab.slot.address('0.97'), sixth('10')], nic(0).mac);
+    await host.machine.secure([address(1), sixth('11')], nic(1).mac);
+    await run('ip', ['address', 'replace', `${sixth('254')}/64`, 'dev', host.lab.slot.uplink, 'nodad']);
     const { outcome } = await host.apply(kind, several);
     expect(outcome).toMatchObject({ result: 'Applied' });
     const now = await host.sh(OURS);
-    expect(now).toContain('from 2001:db8:77::10 lookup 254 suppress_prefixlength 0');
+    expect(now).toContain(`from ${sixth('10')} lookup 254 suppress_prefixlength 0`);
+    await host.settled();
+    await expectSixth();
     // networkd manages the NICs since the boot, by files without the new routes.
     expect(outcome?.warnings).toEqual(kind === 'netplan' ? ['NetworkdHoldsOldFile'] : undefined);
     await host.reboot(3);
+    await expectSixth();
     const again = await host.apply(kind, several);
     expect(again.outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
     expect(host.log).toContain('nothing to change');
@@ -321,6 +391,27 @@ describe.each(BESIDE)('%s', (rootfs, kind) => {
     },
   );
 
+  test.runIf(IS_MATRIX)('a NIC with 16 addresses and 64 routes, now and after a boot', async () => {
+    const [first, ...others] = three();
+    const large = {
+      ...first,
+      furtherAddresses: Array.from({ length: 15 }, (_, index) => `192.168.77.${10 + index}/24`),
+      routes: Array.from({ length: 64 }, (_, index) => ({ to: `10.99.${100 + index}.0/24`, via: gateway() })),
+    };
+    const shown = `ip rule | grep -cF 192.168.77.; ip route | grep -cF 10.99.; ip route show table 20000 | wc -l`;
+    expect((await host.apply(kind, [large, ...others])).outcome).toMatchObject({ result: 'Applied' });
+    expect(await host.sh(shown)).toBe('15\n64\n66');
+    await host.reboot(3);
+    const { outcome } = await host.apply(kind, [large, ...others]);
+    expect(outcome).toMatchObject({ result: 'Applied', written: [], removed: [] });
+    expect(await host.observe()).toMatchObject({ result: 'Observed' });
+    expect(await host.sh(shown)).toBe('15\n64\n66');
+    expect((await host.apply(kind, routed())).outcome).toMatchObject({ result: 'Applied' });
+    expect(await host.sh(`${shown}; true`)).toBe('0\n0\n1');
+    await host.reboot(3);
+    await expectNothingToDo();
+  });
+
   test('names change places', async () => {
     const [first, second, third] = three();
     const swapped = [{ ...second, name: first.name }, { ...first, name: second.name }, third];
@@ -345,7 +436,11 @@ describe.each(BESIDE)('%s', (rootfs, kind) => {
   });
 
   test('the NICs leave the commit, and so do rules, tables and settings; those of others stay', async () => {
-    expect((await host.apply(kind, [])).outcome).toMatchObject({ result: 'Applied' });
+    await host.sh(FOREIGN);
+    const foreign = await host.sh(FOREIGN_SHOWN);
+    const [{ outcome }, gone] = await losing(host, () => host.apply(kind, []));
+    expect(outcome).toMatchObject({ result: 'Applied' });
+    expect(notOurs(gone)).toEqual([]);
     const left = await host.sh(OURS);
     expect(left).not.toContain(address(0));
     expect(left).not.toContain(address(1));
@@ -354,15 +449,15 @@ describe.each(BESIDE)('%s', (rootfs, kind) => {
         'find /etc -type f -name "*multinic*" -not -path "*/backup/*" -not -name "90-multinic-0*"',
       ),
     ).toBe('');
-    const shown = await host.sh(FOREIGN_SHOWN);
-    expect(shown).toContain('10.77.0.0/16');
-    expect(shown).toContain('10.78.0.0/16');
+    expect(await host.sh(FOREIGN_SHOWN)).toBe(foreign);
+    expect(foreign).toContain('10.77.0.0/16');
+    expect(foreign).toContain('10.78.0.0/16');
     expect(await answering()).toEqual([host.machine.address]);
     expect(await host.sh(SETTINGS)).toBe(settings);
   });
 });
 
-describe.runIf(process.env['MATRIX'] !== undefined)('netplan-bullseye', () => {
+describe.runIf(IS_MATRIX)('netplan-bullseye', () => {
   const NETWORK = 'tenant';
   const PEER = '192.0.2.1';
   const routed: Network = [0, 1, 2].map((index) =>

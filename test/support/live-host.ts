@@ -167,8 +167,13 @@ export class LiveHost<M extends Guest = Machine> {
   }
 
   /** The addresses of the host from which a connection to the store comes about. */
-  async reachesStoreFrom(addresses: readonly string[]): Promise<string[]> {
-    const { hostname: host, port } = new URL(this.store.server.url);
+  reachesStoreFrom(addresses: readonly string[]): Promise<string[]> {
+    const { hostname, port } = new URL(this.store.server.url);
+    return this.reachesFrom(addresses, hostname, Number(port));
+  }
+
+  /** The addresses of the host from which a connection to a server comes about. */
+  async reachesFrom(addresses: readonly string[], host: string, port: number): Promise<string[]> {
     const script = `const { connect } = require('node:net');
       setTimeout(() => process.exit(), 4000).unref();
       for (const localAddress of ${JSON.stringify(addresses)}) {
@@ -384,6 +389,12 @@ async function heard<T>(host: LiveHost, action: () => Promise<T>): Promise<[T, r
   const isMarker = (line: string): boolean =>
     MARKERS.some((marker) => line.includes(`${marker} `) || line.includes(`${marker}/`));
   return [result, seen.split('\n').filter((line) => line !== '' && !isMarker(line))];
+}
+
+/** Runs an action. @returns its result, and the messages about lost state that is on none of our NICs */
+export async function losing<T>(host: LiveHost, action: () => Promise<T>): Promise<[T, readonly string[]]> {
+  const [result, seen] = await heard(host, action);
+  return [result, lost(seen, host)];
 }
 
 /** Runs the agent with the kernel's messages recorded. @throws if other software lost state */
