@@ -163,7 +163,7 @@ test('drift of a NIC that a pod uses is reported, and repaired when the pod is g
     nodes.some(({ node, state, reason }) => node === ONE && state === 'Failed' && reason === 'Drifted'),
   );
   expect((await local.node(ONE)).message).toContain(
-    `it is what net1 stands on, so no run touches it: a run cannot mend that; free the NIC, then run multinic retry ${ONE}`,
+    `the NIC carries net1, so no run touches it: no run can repair that; free the NIC, then run multinic retry ${ONE}`,
   );
   // The pod is made again under another name.
   await local.editHost(ONE, (machine) => (machine.uppers = [{ name: 'net2', lower: 'multinic0' }]));

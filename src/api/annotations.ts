@@ -12,7 +12,7 @@ export interface Annotation<T> {
   /** The values, as a person writes them. */
   readonly values: string;
   readonly means: string;
-  /** The value of a text; undefined: the text has no meaning. */
+  /** Parses a text; undefined: the text has no meaning. */
   readonly parse: (text: string) => T | undefined;
   /** Whether a text is valid; absent: a text is valid if `parse` reads it. The agent refuses a bad probe itself. */
   readonly accepts?: (text: string) => boolean;
@@ -48,7 +48,7 @@ export const ANNOTATIONS = {
   paused: {
     key: 'multinic.io/paused',
     on: ['CR', 'Node'],
-    means: 'Commits go on, and nothing is applied.',
+    means: 'Commits go on, and no run applies them.',
     ...FLAG,
   },
   renderer: {
@@ -66,15 +66,14 @@ export const ANNOTATIONS = {
   drift: {
     key: 'multinic.io/drift',
     on: ['CR', 'Node'],
-    means:
-      'What follows when a host no longer has what was applied: repair it, or report it and wait ([drift](drift.md)).',
+    means: 'Answer to drift: repair the host, or report the drift and wait ([drift](drift.md)).',
     ...oneOf(...DRIFT_MODES),
   },
   sourceRouting: {
     key: 'multinic.io/source-routing',
     on: ['CR', 'Node'],
     means:
-      'auto: NICs of whose source routing the CR says nothing have it where they need it. off: only where a CR says so.',
+      'Source routing of NICs for which the CR does not set it. auto: only NICs that need it have it. off: none has it.',
     ...oneOf('auto', 'off'),
   },
   probes: {
@@ -82,7 +81,7 @@ export const ANNOTATIONS = {
     on: ['CR', 'Node'],
     values: 'addresses, each with or without a TCP port: 192.168.100.1,192.168.101.1:22',
     means:
-      'Hosts that have to answer after a change, by ARP or NDP, or at the port. Only a NIC with the host in its network asks.',
+      'Hosts that must answer after a change, to ARP or NDP, or at the TCP port. Only a NIC whose network contains the host asks.',
     parse: listOf,
     accepts: (text) => listOf(text).every((each) => parseProbeTarget(each) !== undefined),
   },
@@ -161,7 +160,7 @@ export function readAnnotation<T>(
   return text === undefined ? undefined : parse(text);
 }
 
-/** Keeps the annotations that people write, and leaves out all others. */
+/** Keeps only the annotations that people write. */
 export function ourAnnotations(annotations: Readonly<Record<string, string>> = {}): Record<string, string> {
   return Object.fromEntries(Object.entries(annotations).filter(([key]) => BY_KEY.has(key)));
 }

@@ -1,4 +1,4 @@
-// Version and commit that this program was built from. The bundler puts them in; sources that run as they are have none.
+// Version and commit that this program was built from. The bundler inserts them; unbundled sources have neither.
 
 declare const __VERSION__: string | undefined;
 declare const __COMMIT__: string | undefined;

@@ -11,7 +11,7 @@ import {
   type Group,
 } from './multinicbizconfig.ts';
 
-/** The two names that operators have always typed for the resource. */
+/** The two names that operators type for the resource. */
 const FAMILIAR = ['multinicclusterconfig', 'multinicclusterconfigs'];
 
 /**

@@ -4,7 +4,7 @@
  */
 export const LEASE_DEFAULTS = { duration: 30, renewDeadline: 20, retryPeriod: 4 } as const;
 
-/** Hours from one backup to the next, and the number of backups that stay, where a folder for backups is given. */
+/** Hours between two backups, and the number of backups to keep. Used only if a folder for backups is given. */
 export const BACKUP_DEFAULTS = { interval: 24, keep: 7 } as const;
 
 /** The default values of the program. The chart's values.yaml has the same values. */
@@ -15,12 +15,12 @@ export const DEFAULTS = {
   stopAfter: 3,
   /** Percent of the nodes that may lose all interfaces within an hour. */
   maxRemoval: 10,
-  /** Hours after which passes leave out a node that departed, that no CR names and that wants nothing. */
+  /** Hours after which passes leave out a node that departed, that no CR names and that has no interfaces. */
   retireAfter: 24,
   apply: 'live',
   /** Answer to drift. */
   drift: 'repair',
-  /** Source routing of NICs where the CR says nothing. */
+  /** Source routing of NICs for which the CR does not set it. */
   sourceRouting: 'auto',
   /** Networks of pods and Services that CRs must not overlap. */
   clusterNetworks: [],
@@ -28,7 +28,9 @@ export const DEFAULTS = {
   observeMinutes: 60,
   /** Hosts that have to answer after a change. */
   probes: [],
-  /** Seconds within which a run ends by itself. A run that cannot complete its change by then restores the host. */
+  /**
+   * Seconds within which a run ends by itself. A run that cannot complete its change in this time restores the host.
+   */
   deadline: 120,
   /** Seconds that a Job's pod may take to start. */
   startLimit: 60,

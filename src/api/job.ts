@@ -33,7 +33,7 @@ export const AgentJob = z.strictObject({
   tokenFile: z.string(),
   /** CA certificate (PEM) that signed the store's certificate. */
   caFile: z.string().optional(),
-  /** DNS name in the store's certificate, where the URL has an address; absent: the host of the URL. */
+  /** DNS name in the store's certificate, if the URL has an address; absent: the host of the URL. */
   serverName: z.string().optional(),
   apply: z.enum(APPLY_MODES).default(DEFAULTS.apply),
   /** Hosts that must answer after a change: `192.168.100.1`, `192.168.100.1:22`, `[fd00::1]:22`. */

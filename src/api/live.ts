@@ -4,21 +4,21 @@ import type { Condition, NodeStatus, Summary } from './status.ts';
 
 /** A node as the newest pass found it. */
 export interface LiveNode extends NodeStatus {
-  /** Name of the node; absent: an entry that no node answers to. */
+  /** Name of the node; absent: no node matches the entry. */
   readonly node?: string;
   /** `group/namespace/name` of its CR. */
   readonly config?: string;
-  /** Commit of main whose word the node's branch follows. */
+  /** Commit of main that the base of the node's branch comes from. */
   readonly mainCommit?: string;
   /** The hold of the node: its commit, its author, its time. */
   readonly hold?: LiveHold;
-  /** First digits of the newest commit of what happened on the node: an outcome, a drift, or the request of a person. */
+  /** First digits of the newest commit of the node's outcome branch: an outcome, a drift, or a person's request. */
   readonly happened?: string;
-  /** Time of the newest look at the host, milliseconds since 1970. */
+  /** Time of the newest observation that learned the host's state, milliseconds since 1970. */
   readonly observedAt?: number;
-  /** Time or a person ends the state. */
+  /** Whether time alone ends the state, or a person has to. */
   readonly waitsFor?: 'time' | 'person';
-  /** Something moves or backs off; a person has to act; or neither. */
+  /** moves: work goes on or backs off. stuck: a person has to act. rests: neither. */
   readonly activity: 'moves' | 'stuck' | 'rests';
 }
 
@@ -68,13 +68,13 @@ export type LiveKind = LiveItem['kind'];
 /** The first line of a stream. */
 export interface HelloFrame {
   readonly frame: 'hello';
-  /** Names this run of the controller: a place in the stream of another run means nothing. */
+  /** ID of this start of the controller. A place in the stream of another start is not valid. */
   readonly epoch: string;
   readonly version: string;
   readonly principal: { readonly name: string; readonly role: 'read' | 'write' };
   /** Whether the home lets the controller pause nodes. */
   readonly canPause: boolean;
-  /** Whether the stream begins anew: what the reader knows is to be forgotten. */
+  /** Whether the stream begins anew: the reader then forgets all earlier items. */
   readonly fresh: boolean;
 }
 
@@ -83,18 +83,18 @@ export interface ItemsFrame {
   readonly frame: 'items';
   readonly items: readonly LiveItem[];
   readonly gone: readonly { readonly kind: LiveKind; readonly key: string }[];
-  /** The place in the stream: a reader that comes again names it, and gets what came later. */
+  /** The place in the stream. A reader that reconnects sends the place and gets only later changes. */
   readonly place: number;
   /** Whether further frames follow at once. */
   readonly more: boolean;
-  /** Number of items that there are in all. */
+  /** Number of all items. */
   readonly total: number;
 }
 
-/** Says that nothing changed, and that the controller is there. */
+/** Says that nothing changed and that the controller still runs. */
 export interface BeatFrame {
   readonly frame: 'beat';
-  /** Seconds since the newest pass ended; absent: none has ended yet. */
+  /** Seconds since the newest pass ended; absent: no pass has ended yet. */
   readonly passAge?: number;
 }
 

@@ -20,7 +20,9 @@ export const InterfaceConfig = z
     macAddress: z
       .string()
       .regex(/^([0-9A-Fa-f]{2}[:]){5}([0-9A-Fa-f]{2})$/)
-      .describe('MAC of the port. The interface is found by it, and its name follows it. Required.')
+      .describe(
+        'MAC of the port. The agent finds the NIC by this MAC, and the managed name follows the MAC. Required.',
+      )
       .optional(),
     address: z.string().describe('IPv4 or IPv6 address. May be left out when cidr has it.').optional(),
     cidr: z
@@ -41,10 +43,10 @@ export const InterfaceConfig = z
     gateway: z
       .string()
       .describe(
-        "IPv4 gateway of what leaves from the NIC's addresses. The node's default route stays. Inside a subnet of the NIC; needs source routing.",
+        "IPv4 gateway for packets from the NIC's addresses, inside a subnet of the NIC. The node's default route stays. Needs source routing.",
       )
       .optional(),
-    gateway6: z.string().describe('As gateway, in IPv6.').optional(),
+    gateway6: z.string().describe('The same as gateway, for IPv6.').optional(),
     routes: z
       .array(
         z.object({
@@ -56,7 +58,7 @@ export const InterfaceConfig = z
           metric: z
             .int()
             .describe(
-              'Metric in the main table; 1000 and the index of the name when left out. 1000 to 10999 are refused: they are those of NICs.',
+              'Metric in the main table. Left out: 1000 plus the index of the name. 1000 to 10999 are refused, because connected routes of NICs use them.',
             )
             .optional(),
         }),
@@ -66,25 +68,25 @@ export const InterfaceConfig = z
     sourceRouting: z
       .boolean()
       .describe(
-        'true: what leaves from the addresses of the NIC leaves by the NIC, by rules and a table of its own. false: never. Left out: where the NIC needs it.',
+        "true: packets from the NIC's addresses leave by this NIC, through rules and a routing table of its own. false: never. Left out: only if the NIC needs it.",
       )
       .optional(),
     linkOnly: z
       .boolean()
       .describe(
-        'true: name, MTU and up, and no address, for Multus, Open vSwitch or a bridge, which may take it into a pod. Without address, cidr and fields of routing.',
+        'true: the NIC is up with a name and an MTU, without an address, for Multus, Open vSwitch or a bridge. Excludes address, cidr and the fields of routing.',
       )
       .optional(),
     takeover: z
       .boolean()
       .describe(
-        'true: take this NIC over although a foreign file on the node gives it more than DHCP; without it the run refuses such a NIC.',
+        'true: take this NIC over although a foreign file on the node gives it more than DHCP. Otherwise the run refuses such a NIC.',
       )
       .optional(),
     name: z
       .string()
       .describe(
-        'multinic0 to multinic9999. Left out, the MAC keeps the name that it has, or gets the lowest free one.',
+        'multinic0 to multinic9999. Left out: the MAC keeps its present name, or gets the lowest free one.',
       )
       .optional(),
   })
@@ -98,11 +100,13 @@ export const NodeConfig = z
       .optional(),
     attachedNodeName: z
       .string()
-      .describe('For people. Finds the node where no ID does and none contradicts.')
+      .describe('Name of the node, for people. Finds the node only if no ID matches and no ID contradicts.')
       .optional(),
     interfaces: z
       .array(InterfaceConfig)
-      .describe('At most 32. An empty list means that the node has none: its files are cleaned. Required.')
+      .describe(
+        'At most 32. An empty list: the node has no interfaces, and its managed files are removed. Required.',
+      )
       .optional(),
   })
   .describe('One node.');
@@ -148,8 +152,8 @@ export const MultiNicBizConfigStatus = z
           attachedNodeId: text('As in the spec.'),
           attachedNodeName: text('As in the spec.'),
           state: text('Pending, InProgress, Configured or Failed.'),
-          reason: text('PascalCase: why it is in this state.'),
-          message: text('For people: the reason, and the remedy.'),
+          reason: text('Reason for the state, in PascalCase.'),
+          message: text('The reason and the remedy, for people.'),
           desiredCommit: text("Tip of the node's branch in the config store."),
           appliedCommit: text('Commit that the host has.'),
           held: flag('A person changed the node in git; the spec waits until its next change or a release.'),
@@ -162,13 +166,15 @@ export const MultiNicBizConfigStatus = z
                 macAddress: text('As in the spec.'),
                 address: text('With its prefix.'),
                 state: text('As of a node.'),
-                reason: text('PascalCase: why it is in this state.'),
+                reason: text('Reason for the state, in PascalCase.'),
               }),
             )
             .optional(),
           lastProcessed: text('RFC 3339, UTC.'),
           lastJobName: text('The Job that ran last.'),
-          waitingSince: text('RFC 3339, UTC: since when a node that is not there is waited for.'),
+          waitingSince: text(
+            'Time since which the controller waits for a node that is not there: RFC 3339, UTC.',
+          ),
         }),
       )
       .optional(),

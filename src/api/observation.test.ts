@@ -87,16 +87,13 @@ describe('describeDifference', () => {
     ],
     [
       { kind: 'AddressExtra', ...nic, found: '192.168.100.9/24' },
-      `multinic1 (${MAC}) has the address 192.168.100.9/24, which the agent took away`,
+      `multinic1 (${MAC}) has the address 192.168.100.9/24, which the agent removed`,
     ],
     [
       { kind: 'MetricChanged', ...nic, wanted: '1001' },
       `the route of multinic1 (${MAC}) to its subnet does not have metric 1001, so it may win over another NIC`,
     ],
-    [
-      { kind: 'RouterAdvertisements', ...nic },
-      `multinic1 (${MAC}) listens to any router that advertises itself`,
-    ],
+    [{ kind: 'RouterAdvertisements', ...nic }, `multinic1 (${MAC}) accepts router advertisements`],
     [
       { kind: 'NetworkManagerManages', ...nic },
       `NetworkManager manages multinic1 (${MAC}) too, so it may take the addresses away`,
@@ -106,8 +103,8 @@ describe('describeDifference', () => {
       `at the next boot multinic1 (${MAC}) is named lan0 by etc/systemd/network/10-x.link`,
     ],
     [
-      { kind: 'LinkDown', ...nic, inUse: 'is what net1 stands on' },
-      `multinic1 (${MAC}) is down; it is what net1 stands on, so no run touches it`,
+      { kind: 'LinkDown', ...nic, inUse: 'carries net1' },
+      `multinic1 (${MAC}) is down; the NIC carries net1, so no run touches it`,
     ],
   ])('says %j', (difference, words) => {
     expect(Difference.parse(difference)).toEqual(difference);
@@ -147,7 +144,7 @@ describe('a difference that comes back', () => {
 
   it('is no work for a run if other software stands on the NIC, whatever stands there', () => {
     const down = { kind: 'LinkDown', mac: MAC } as const;
-    const used = { ...down, inUse: 'is what net1 stands on' };
+    const used = { ...down, inUse: 'carries net1' };
     expect(isRepairable(down)).toBe(true);
     expect(isRepairable(used)).toBe(false);
     expect(differenceKey(used)).toBe(differenceKey(down));
@@ -156,22 +153,22 @@ describe('a difference that comes back', () => {
 
 describe('what to do about a drift', () => {
   const boot = { kind: 'NextBoot', path: 'etc/x.link' } as const;
-  const used = { kind: 'LinkDown', mac: MAC, inUse: 'is what net1 stands on' } as const;
+  const used = { kind: 'LinkDown', mac: MAC, inUse: 'carries net1' } as const;
   const foreign = { kind: 'FileForeign', path: PATH } as const;
-  const retry = 'multinic retry w puts it right, multinic accept w keeps its files';
+  const retry = 'multinic retry w repairs the host, multinic accept w keeps its files';
 
   it.each([
     [[], retry],
     [[{ kind: 'LinkDown', mac: MAC }, used], retry],
     [
       [{ kind: 'LinkDown', mac: MAC }, foreign],
-      'a run cannot mend that; move the foreign file away, then run multinic retry w',
+      'no run can repair that; move the foreign file away, then run multinic retry w',
     ],
-    [[boot], 'a run cannot mend that; take away the file that the message names'],
-    [[used], 'a run cannot mend that; free the NIC, then run multinic retry w'],
+    [[boot], 'no run can repair that; remove the file that the message names'],
+    [[used], 'no run can repair that; free the NIC, then run multinic retry w'],
     [
       [used, boot],
-      'a run cannot mend that; take away the file that the message names, and free the NIC, then run multinic retry w',
+      'no run can repair that; remove the file that the message names, and free the NIC, then run multinic retry w',
     ],
   ] as const)('%j', (differences, words) => {
     expect(describeRemedy('w', differences)).toBe(words);

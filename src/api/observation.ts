@@ -1,4 +1,4 @@
-// The agent's report of an observation, and the files that it sends to the store when the host has drifted.
+// The agent's report of an observation, and the host's files that the agent sends to the store after a drift.
 
 import * as z from 'zod';
 import { oidSchema } from './oid-schema.ts';
@@ -57,7 +57,7 @@ export const Difference = z.strictObject({
   path: text.optional(),
   wanted: text.optional(),
   found: text.optional(),
-  /** The use of the NIC by other software, as the end of a sentence: a run leaves such a NIC as it is. */
+  /** How other software uses the NIC, as the end of a sentence. A run does not change such a NIC. */
   inUse: text.optional(),
 });
 export type Difference = z.infer<typeof Difference>;
@@ -77,7 +77,7 @@ export const Observation = z.strictObject({
   message: z.string().optional(),
   /** Name of the agent's step in which the observation ended. */
   step: z.string(),
-  /** Empty: the host did not say. */
+  /** Empty: the host did not report it. */
   machineId: word.or(z.literal('')),
   bootId: word.or(z.literal('')),
   /** The UUID of the machine's firmware. Absent: the machine has none. */
@@ -85,11 +85,11 @@ export const Observation = z.strictObject({
   startedAt: z.iso.datetime(),
   durationMs: z.number().int().nonnegative(),
   differences: z.array(Difference).default([]),
-  /** Differences that were cut to fit the limit. */
+  /** Number of differences that were cut to fit the limit. */
   omitted: z.number().int().positive().optional(),
   /** With Drifted: the same for the same drift, whether differences were cut or not. */
   digest: digest.optional(),
-  /** With Drifted: git tree id of the host's managed files, which the store has taken. Absent: the store has them not. */
+  /** With Drifted: git tree id of the host's managed files in the store. Absent: the store does not have the files. */
   tree: oidSchema.optional(),
   /** Codes of conditions that are harmless now and may break later, as of a run. */
   warnings: z.array(reason).optional(),
@@ -130,10 +130,10 @@ function fits(contents: readonly (string | null)[]): boolean {
   );
 }
 
-/** A difference in a person's words: a sentence without its full stop. */
+/** Describes a difference for people: a sentence without its full stop. */
 export function describeDifference(difference: Difference): string {
   const { inUse } = difference;
-  return `${wordsOf(difference)}${inUse === undefined ? '' : `; it ${inUse}, so no run touches it`}`;
+  return `${wordsOf(difference)}${inUse === undefined ? '' : `; the NIC ${inUse}, so no run touches it`}`;
 }
 
 function wordsOf({ kind, name, mac, path, wanted, found }: Difference): string {
@@ -161,29 +161,29 @@ function wordsOf({ kind, name, mac, path, wanted, found }: Difference): string {
     case 'AddressMissing':
       return `${nic} does not have its address ${wanted}`;
     case 'AddressExtra':
-      return `${nic} has the address ${found}, which the agent took away`;
+      return `${nic} has the address ${found}, which the agent removed`;
     case 'MetricChanged':
       return `the route of ${nic} to its subnet does not have metric ${wanted}, so it may win over another NIC`;
     case 'RouterAdvertisements':
-      return `${nic} listens to any router that advertises itself`;
+      return `${nic} accepts router advertisements`;
     case 'NetworkManagerManages':
       return `NetworkManager manages ${nic} too, so it may take the addresses away`;
     case 'RuleMissing':
-      return `the rule \`${wanted}\` of ${nic} is missing`;
+      return `${nic} lacks the rule \`${wanted}\``;
     case 'RuleExtra':
-      return `the rule \`${found}\` is there, which the agent took from ${nic}`;
+      return `${nic} has the rule \`${found}\`, which the agent removed`;
     case 'RouteMissing':
       return `${nic} lacks the route \`${wanted}\``;
     case 'RouteExtra':
-      return `${nic} has the route \`${found}\`, which the agent took away`;
+      return `${nic} has the route \`${found}\`, which the agent removed`;
     case 'SettingChanged':
-      return `the kernel's setting of ${nic} is ${found} instead of ${wanted}`;
+      return `${nic} has the kernel setting ${found} instead of ${wanted}`;
     case 'NextBoot':
       return `at the next boot ${mac === undefined ? '' : `${nic} `}${found ?? 'other files count'}${path === undefined ? '' : ` by ${path}`}`;
   }
 }
 
-/** Kinds of which a NIC may have several at once. */
+/** Kinds of difference that one NIC may have several times at once. */
 const MANY: ReadonlySet<Difference['kind']> = new Set([
   'AddressMissing',
   'AddressExtra',
@@ -194,7 +194,7 @@ const MANY: ReadonlySet<Difference['kind']> = new Set([
   'SettingChanged',
 ]);
 
-/** The key by which a difference that comes back is recognised. The key leaves out what was found. */
+/** The key that identifies a difference when it comes back. The found value is not part of the key. */
 export function differenceKey({ kind, mac, path, wanted, found }: Difference): string {
   const about = kind === 'NextBoot' ? (mac ?? path) : (path ?? mac);
   return [kind, about, MANY.has(kind) ? (wanted ?? found) : undefined]
@@ -202,40 +202,37 @@ export function differenceKey({ kind, mac, path, wanted, found }: Difference): s
     .join(' ');
 }
 
-/**
- * Whether a run has something to do about a difference. Foreign files stay as they are, and so does a NIC that other
- * software stands on.
- */
+/** Whether a run would repair a difference. A run leaves foreign files and NICs that other software uses. */
 export function isRepairable({ kind, inUse }: Difference): boolean {
   return kind !== 'NextBoot' && kind !== 'FileForeign' && inUse === undefined;
 }
 
-/** Whether a run would put something of a drift right. A run refuses to begin while a foreign file has a path of ours. */
+/** Whether a run would repair any difference of a drift. No run begins while a foreign file is at a managed path. */
 export function isDriftRepairable(differences: readonly Difference[]): boolean {
   return differences.some(isRepairable) && !differences.some(({ kind }) => kind === 'FileForeign');
 }
 
-/** The remedy of a drift that nothing puts right by itself, for a person. */
+/** The remedy for a person where nothing repairs the drift by itself. */
 export function describeRemedy(node: string, differences: readonly Difference[]): string {
   if (differences.length === 0 || isDriftRepairable(differences))
-    return `multinic retry ${node} puts it right, multinic accept ${node} keeps its files`;
+    return `multinic retry ${node} repairs the host, multinic accept ${node} keeps its files`;
   const steps = [
     ...(differences.some(({ kind }) => kind === 'FileForeign')
       ? [`move the foreign file away, then run multinic retry ${node}`]
       : []),
     ...(differences.some(({ kind }) => kind === 'NextBoot')
-      ? ['take away the file that the message names']
+      ? ['remove the file that the message names']
       : []),
     ...(differences.some(({ inUse }) => inUse !== undefined)
       ? [`free the NIC, then run multinic retry ${node}`]
       : []),
   ];
-  return `a run cannot mend that; ${steps.join(', and ')}`;
+  return `no run can repair that; ${steps.join(', and ')}`;
 }
 
 /**
- * Codes of observations that ended before they learned anything about the host. A host that fails to answer is one of
- * them: a run would change the host, and may undo what a person is to accept.
+ * Codes of observations that learned nothing about the host, for example because the host did not answer. A run would
+ * change such a host, and may undo a state that a person would accept.
  */
 const NOTHING_LEARNED: ReadonlySet<AnyReason> = new Set<AnyReason>([
   'CaUnreadable',
@@ -256,10 +253,7 @@ const NOTHING_LEARNED: ReadonlySet<AnyReason> = new Set<AnyReason>([
   'Unauthorized',
 ]);
 
-/**
- * Whether a run has to say what an Unclear observation leaves open. False: the observation learned nothing, and is made
- * again.
- */
+/** Whether a run has to follow an Unclear observation. False: the observation learned nothing, so it is repeated. */
 export function needsRun(reason: AnyReason | undefined): boolean {
   return reason !== undefined && !NOTHING_LEARNED.has(reason) && factsOf(reason)?.concerns !== 'access';
 }

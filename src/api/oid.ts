@@ -1,4 +1,4 @@
-// The id of a git object. A ref, a node's name and the first digits of an id are other texts, and are resolved first.
+// The full id of a git object. Callers resolve refs, node names and abbreviated ids before they use this type.
 
 import type { Brand } from './brand.ts';
 
@@ -9,7 +9,7 @@ export function isOid(text: string): text is Oid {
   return /^[0-9a-f]{40}$/.test(text);
 }
 
-/** Reads an id from a text of others; undefined: the text is none. */
+/** Reads an id from foreign text; undefined: the text is no id. */
 export function parseOid(text: string | undefined): Oid | undefined {
   return text !== undefined && isOid(text) ? text : undefined;
 }
@@ -19,5 +19,5 @@ export function oidOfBytes(bytes: Buffer): Oid {
   return bytes.toString('hex') as Oid;
 }
 
-/** The id of no object: git writes it where a ref does not exist. */
+/** The all-zero id, which git writes in place of a ref that does not exist. */
 export const ZERO_OID = '0'.repeat(40) as Oid;

@@ -46,7 +46,7 @@ export const Outcome = z.strictObject({
   step: z.string(),
   /** git tree id of the managed files that the agent read back from the host at the end. */
   tree: oidSchema.optional(),
-  /** Empty: the host did not say. */
+  /** Empty: the host did not report it. */
   machineId: word.or(z.literal('')),
   bootId: word.or(z.literal('')),
   startedAt: z.iso.datetime(),

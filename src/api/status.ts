@@ -9,7 +9,7 @@ export type NodeState = (typeof NODE_STATES)[number];
 export interface InterfaceStatus {
   readonly name: string;
   readonly macAddress: string;
-  /** With its prefix; absent: a link-only NIC. */
+  /** Address with its prefix; absent: a link-only NIC. */
   readonly address?: string;
   readonly state: NodeState;
   readonly reason?: AnyReason;
@@ -35,7 +35,7 @@ export interface NodeStatus {
   /** RFC 3339, UTC. */
   readonly lastProcessed?: string;
   readonly lastJobName?: string;
-  /** Since when a node that is not there is waited for: RFC 3339, UTC. */
+  /** Time since which the controller waits for a node that is not there: RFC 3339, UTC. */
   readonly waitingSince?: string;
 }
 

@@ -42,7 +42,7 @@ test.each<[string, NodeReport | undefined, DriftEntry[], [Looked['result'], stri
     'drifted, and repaired before the command read how',
     viewOf({ at: AT, result: 'Drifted' }),
     [],
-    ['Drifted', 'put right since: multinic log w'],
+    ['Drifted', 'repaired since: multinic log w'],
   ],
   [
     'unclear',

@@ -148,7 +148,7 @@ export function whatOf({ node, result, reason, message, differences }: Looked): 
   if (message !== undefined) return message;
   if (result === 'Unclear') return `${reason ?? 'no reason'}: a run finds out, see multinic status ${node}`;
   if (result !== 'Drifted') return '';
-  if (differences === undefined) return `put right since: multinic log ${node}`;
+  if (differences === undefined) return `repaired since: multinic log ${node}`;
   const [first, ...more] = differences.map(describeDifference);
   return `${first ?? 'the host differs'}${more.length === 0 ? '' : `, and ${more.length} more`}: multinic drift ${node}`;
 }

@@ -101,7 +101,7 @@ export async function acceptDrift(
   if (treeId(files) === treeId(own))
     throw refused(
       'NothingToAccept',
-      `no file of ${name} differs, and only files can be kept: multinic retry ${name} puts the rest right`,
+      `no file of ${name} differs, and only files can be kept: multinic retry ${name} repairs the host`,
     );
   const trees = new PushedTrees(await readPushedOn(reader, branch.tip.oid), reader, {
     unmanaged: `multinic retry ${name} takes it away`,

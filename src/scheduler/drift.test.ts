@@ -214,7 +214,7 @@ describe('a difference that comes back', () => {
   });
 
   test('is none that no run repairs, however often another difference beside it is repaired', () => {
-    const used = { ...DOWN, inUse: 'is what net1 stands on' };
+    const used = { ...DOWN, inUse: 'carries net1' };
     const before = [used, BOOT].map((each) => ({ differences: [MTU, each] }));
     const history = [0, 1, 2].flatMap(() => before.flatMap((more) => [applied(), drifted(T0 - HOUR, more)]));
     const drift = drifted(T0, { differences: [used, BOOT], repairable: false });
@@ -333,7 +333,7 @@ describe('all repairs stop', () => {
   });
 
   test('not for what no run mends, such as NICs that pods stand on', () => {
-    const used = { differences: [{ ...DOWN, inUse: 'is what net1 stands on' }], repairable: false } as const;
+    const used = { differences: [{ ...DOWN, inUse: 'carries net1' }], repairable: false } as const;
     const left = Array.from({ length: 9 }, () => [drifted(T0, used), applied()]);
     expect(limitsOf(left)).toMatchObject({ drifted: 0, stopped: false });
   });

@@ -278,14 +278,14 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
 
   test.each([
     [
-      'part of br7',
+      'is part of br7',
       `ip link add br7 type bridge; ip link add tap7 type veth peer name tap8; ip link set tap7 master br7
        ip link set multinic1 master br7; ip link set br7 address ${nic(1).mac} up
        ip addr del 192.168.101.10/24 dev multinic1; ip addr add 192.168.101.10/24 dev br7`,
       'ip link del br7; ip link del tap7',
     ],
     [
-      'what mv7 stands on',
+      'carries mv7',
       `ip link add mv7 link multinic1 type macvlan; ip link set mv7 up
        ip addr del 192.168.101.10/24 dev multinic1`,
       'ip link del mv7',
@@ -302,7 +302,7 @@ describe.each(HOSTS)('%s', (rootfs, kind) => {
     const { outcome } = await host.apply(kind, [nic(0, { mtu: 1400 }), nic(1)]);
     await host.settled();
     expect(outcome).toMatchObject({ result: 'Applied', warnings: ['NicLeft'] });
-    expect(outcome?.message).toContain(`multinic1 (${nic(1).mac}) is ${use}`);
+    expect(outcome?.message).toContain(`multinic1 (${nic(1).mac}) ${use}`);
     expect(await seen()).toBe(before);
     expect(await host.configured()).toMatchObject({ multinic0: '1400 192.168.100.10/24' });
     await host.sh(free);

@@ -62,7 +62,7 @@ test('the same difference is one group, wherever the files of the systems stand'
 });
 
 test.each([
-  ['mtu 1400 instead of mtu 1500: multinic retry a puts it right', 'mtu 1400 instead of mtu 1500'],
+  ['mtu 1400 instead of mtu 1500: multinic retry a repairs the host', 'mtu 1400 instead of mtu 1500'],
   ['it has no multinic0; attach it', 'it has no multinic0; attach it'],
   ['is "x"; write an address: its prefix in cidr', 'is "x"; write an address: its prefix in cidr'],
 ])('%s ends with a command, or not', (message, words) => expect(withoutCommand(message)).toBe(words));

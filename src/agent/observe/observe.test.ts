@@ -287,7 +287,7 @@ describe('a host as its commit has it', () => {
     standOn('multinic0', 'net1');
     const { result, differences, warnings, digest } = await look();
     expect({ result, warnings }).toEqual({ result: 'Drifted', warnings: ['NicLeft'] });
-    const left = 'it is what net1 stands on, so no run touches it';
+    const left = 'the NIC carries net1, so no run touches it';
     expect(differences.map(describeDifference)).toEqual([
       `multinic0 (${nic(0).mac}) has MTU 1400 instead of 1500; ${left}`,
       `multinic0 (${nic(0).mac}) does not have its address 192.168.100.10/24; ${left}`,
@@ -310,7 +310,7 @@ describe('a host as its commit has it', () => {
     const lower = 'name' in change ? change.name : 'multinic0';
     standOn(lower, 'vlan7');
     const { differences } = await look();
-    expect(differences).toMatchObject([{ kind, inUse: 'is what vlan7 stands on' }]);
+    expect(differences).toMatchObject([{ kind, inUse: 'carries vlan7' }]);
   });
 
   test('is Observed with a warning where cloud-init will rename a NIC', async () => {
@@ -765,9 +765,9 @@ describe('source routing', () => {
       link['routing'] = { rules: [], routes: [], sysctls: { rp_filter: 1, arp_ignore: 1, arp_announce: 2 } };
     });
     expect(await words({ network })).toEqual([
-      'the rule `from 192.168.100.10 lookup 20000 priority 20002` of multinic0 (02:00:00:00:01:00) is missing',
+      'multinic0 (02:00:00:00:01:00) lacks the rule `from 192.168.100.10 lookup 20000 priority 20002`',
       'multinic0 (02:00:00:00:01:00) lacks the route `192.168.100.0/24 table 20000 src 192.168.100.10`',
-      "the kernel's setting of multinic0 (02:00:00:00:01:00) is rp_filter 1 instead of rp_filter 2",
+      'multinic0 (02:00:00:00:01:00) has the kernel setting rp_filter 1 instead of rp_filter 2',
     ]);
     const shut = {
       links: { readiness: async () => [{ mac: nic(0).mac, carrier: false, duplicates: [], undecided: [] }] },

@@ -42,7 +42,7 @@ function host(nic0: Partial<Link> = {}, more: Partial<HostState> = {}): HostStat
 test.each<[string, Partial<Link>, HostState['uppers'], string | undefined]>([
   ['nobody', {}, [], undefined],
   ['a bridge', { master: 'br0' }, [], 'is part of br0'],
-  ['a VLAN', {}, [{ name: 'v5', lower: 'ens5' }], 'is what v5 stands on'],
+  ['a VLAN', {}, [{ name: 'v5', lower: 'ens5' }], 'carries v5'],
   ['nobody, where a VLAN stands on another', {}, [{ name: 'v5', lower: 'ens6' }], undefined],
 ])('the use of a NIC by %s', (_, nic0, uppers, use) => {
   const state = host(nic0, uppers && { uppers });

@@ -32,7 +32,7 @@ export function useByOthers(
 ): string | undefined {
   if (master !== undefined) return `is part of ${master}`;
   const upper = uppers.find(({ lower }) => lower === name);
-  return upper && `is what ${upper.name} stands on`;
+  return upper && `carries ${upper.name}`;
 }
 
 /**

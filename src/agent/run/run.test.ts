@@ -332,7 +332,7 @@ describe('success', () => {
     expect(await advance({ network: [...OLD, nic(3)] })).toMatchObject({ result: 'Applied' });
     expect(await apply({ network: NEW, expectedRecord: SECOND })).toMatchObject({
       reason: 'NicInUse',
-      message: expect.stringContaining('is what multinic0.100 stands on'),
+      message: expect.stringContaining('carries multinic0.100'),
     });
   });
 
@@ -447,7 +447,7 @@ describe('success', () => {
       },
     ],
     [
-      'is what multinic0.100 stands on',
+      'carries multinic0.100',
       (host) => {
         Object.assign(host.links[1]!, { addresses: [] });
         Object.assign(host, { uppers: [{ name: 'multinic0.100', lower: 'multinic0' }] });

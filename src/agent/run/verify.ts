@@ -45,7 +45,7 @@ export function verifyLinks(links: readonly Link[], targets: readonly LinkTarget
     if (link.mtu !== target.mtu) throw failed(`${target.name} has MTU ${link.mtu}, not ${target.mtu}`);
     if (link.up !== target.up) throw failed(`${target.name} is ${link.up ? 'up' : 'down'}`);
     if (target.ipv6?.acceptRa === 0 && (link.ipv6?.acceptRa ?? 0) !== 0)
-      throw failed(`${target.name} listens to any router that advertises itself`);
+      throw failed(`${target.name} accepts router advertisements`);
     const absent = target.addresses.find((address) => !link.addresses.includes(address));
     if (absent !== undefined) throw failed(`${target.name} has no address ${absent}`);
     const first = target.yields?.find(
