@@ -15,11 +15,11 @@ export interface Cidr extends Address {
   readonly prefix: number;
 }
 
-/** Addresses read before: the checks of a network read each address some ten times. */
+/** Addresses parsed before. The checks of a network parse each address some ten times. */
 const known = new Map<string, Address | undefined>();
-/** Bound on the memory that they take: a megabyte. */
+/** Bound on the number of remembered addresses, which take a megabyte. */
 const MAX_KNOWN = 4_096;
-/** Longer texts, which are hardly addresses, are not remembered. */
+/** Longest text that is remembered. A longer text is hardly an address. */
 const MAX_TEXT = 64;
 
 /** Reads a full address; undefined for short and octal IPv4 forms, a zone or a prefix. */
@@ -34,8 +34,8 @@ export function parseAddress(text: string): Address | undefined {
 }
 
 function readAddress(text: string): Address | undefined {
-  // isValid alone would take 1.2.3 and 010.0.0.1, which many readers take for another address.
-  // The library throws within its check, which is slow, so IPv6 texts do not go there.
+  // isValid alone would accept 1.2.3 and 010.0.0.1, which many readers understand as another address. IPv6 texts do not
+  // go there, because the library's check throws internally and is slow.
   if (!text.includes(':') && ipaddr.IPv4.isValidFourPartDecimal(text)) {
     const ip = ipaddr.IPv4.parse(text);
     return { family: 4, text: ip.toString(), ip };

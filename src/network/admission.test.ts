@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import type { Problem } from '../api/errors.ts';
 import { admitConfig, admitEntry } from './admission.ts';
-import { thrownBy } from './thrown-by.ts';
+import { thrownBy } from '../../test/support/thrown-by.ts';
 
 const NIC = { macAddress: 'FA:16:3e:5e:62:3e', address: '192.168.1.100', cidr: '192.168.1.100/24' };
 const WANTED = { mac: 'fa:16:3e:5e:62:3e', address: '192.168.1.100', prefix: 24, mtu: 1500 };
@@ -17,7 +17,7 @@ const named = (attachedNodeName: string, index: number) => ({
   attachedNodeName,
   interfaces: [],
 });
-/** A spec whose JSON has so many bytes. */
+/** A spec whose JSON has this number of bytes. */
 const ofBytes = (bytes: number): object => ({
   nodeConfigs: ['x'.repeat(bytes - '{"nodeConfigs":[""]}'.length)],
 });

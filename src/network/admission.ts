@@ -34,7 +34,7 @@ export interface AdmittedEntry {
   /** Absent: the entry has none, or its text is no ID. */
   readonly nodeId?: string;
   readonly nodeName?: string;
-  /** As written. */
+  /** The entry as its CR has it, before any check. */
   readonly raw: unknown;
   /** Absent: the entry has problems. */
   readonly wanted?: readonly WantedInterface[];
@@ -44,10 +44,10 @@ export interface AdmittedEntry {
 export interface AdmittedConfig {
   readonly providerId?: string;
   readonly specHash?: string;
-  /** The spec without nodeConfigs, as written. */
+  /** The spec without nodeConfigs, before any check. */
   readonly rest: Record<string, unknown>;
   readonly entries: readonly AdmittedEntry[];
-  /** Problems for which nothing is refused. */
+  /** Problems that refuse nothing. */
   readonly warnings: readonly Problem[];
 }
 
@@ -233,7 +233,7 @@ function readInterface(raw: unknown, path: string, problems: Problem[]): WantedI
   };
 }
 
-/** Fields that need an address of the NIC. */
+/** Fields that a link-only NIC may not have. */
 const ADDRESSED = ['address', 'cidr', 'addresses', 'gateway', 'gateway6', 'routes', 'sourceRouting'] as const;
 
 function refuseBesideLinkOnly(written: Raw, path: string, problems: Problem[]): void {

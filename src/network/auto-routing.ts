@@ -1,29 +1,32 @@
-// Decides on source routing for NICs whose CR says nothing, by the networks of the node as the controller knows them.
+// Decides on source routing for NICs whose CR does not set it, from the networks of the node that the controller knows.
 
 import type { Problem } from '../api/errors.ts';
 import { contains, parseAddress, parseCidr, type Cidr } from './address.ts';
 import { cidrsOf, type Interface, type Network, type WantedInterface } from './interface.ts';
 
-/** The meaning of `auto` for a node. */
+/** The inputs of `auto` for one node. */
 export interface AutoRouting {
-  /** false: a NIC has source routing only where its CR says so. */
+  /** False: only a NIC whose CR asks for source routing has it. */
   readonly on: boolean;
   /** The InternalIPs of the node. */
   readonly nodeAddresses: readonly string[];
 }
 
 export const AUTO_OFF: AutoRouting = { on: false, nodeAddresses: [] };
-/** `auto` where nothing is known of the node. */
+/** The inputs of `auto` where nothing is known about the node. */
 export const AUTO_ALONE: AutoRouting = { on: true, nodeAddresses: [] };
 
 type Nic = Pick<WantedInterface, 'address' | 'prefix' | 'furtherAddresses' | 'gateway' | 'gateway6' | 'mac'>;
 
-/** Finds out whether a NIC of a node has source routing if its CR says nothing. */
+/** Returns whether a NIC of a node gets source routing if its CR does not set it. */
 export function autoFor(nics: readonly Nic[], { on, nodeAddresses }: AutoRouting): (nic: Nic) => boolean {
   return (nic) => on && needOf(nic, nics, nodeAddresses) !== undefined;
 }
 
-/** The reason why a NIC answers nobody without source routing, as a clause; undefined: the NIC needs none. */
+/**
+ * The reason why replies of a NIC would leave by another NIC without source routing, as a clause; undefined: the NIC
+ * does not need it.
+ */
 export function needOf(nic: Nic, nics: readonly Nic[], nodeAddresses: readonly string[]): string | undefined {
   const gateway = nic.gateway ?? nic.gateway6;
   if (gateway !== undefined) return `has the gateway ${gateway}`;
@@ -61,7 +64,7 @@ export function overlaps(a: Cidr, b: Cidr): boolean {
   return a.family === b.family && a.ip.match(b.ip, Math.min(a.prefix, b.prefix));
 }
 
-/** A network with source routing as it would be resolved now. What the CR states stays. */
+/** Resolves source routing again for NICs whose CR does not set it. */
 export function resolveAgain(network: Network, auto: AutoRouting): Network {
   const needs = autoFor(network, auto);
   return network.map((nic): Interface => {

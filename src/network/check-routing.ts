@@ -15,11 +15,13 @@ import type { Add, Field, Nic } from './check.ts';
 import { cidrsOf, MAX_ROUTES, type Route } from './interface.ts';
 import { METRICS } from './source-routing.ts';
 
-/** Shortest prefix of a route: a shorter one is a default route in parts. 8 and 7 are those of private networks. */
+/**
+ * Shortest prefix of a route, as private networks have it (8 and 7). A shorter prefix would be part of a default route.
+ */
 const MIN_ROUTE_PREFIX = { 4: 8, 6: 7 } as const;
 const MAX_METRIC = 0xffffffff;
 
-/** Judges what a NIC says of routing, without its neighbours. */
+/** Judges the routing of one NIC by itself. */
 export function checkRouting(nic: Nic, add: Add): void {
   const own = cidrsOf(nic).flatMap((text) => parseCidr(text) ?? []);
   for (const [field, family] of [['gateway', 4] as const, ['gateway6', 6] as const]) {
@@ -115,7 +117,10 @@ export function checkRoutes(nics: readonly Nic[], at: (index: number, field: Fie
   return problems;
 }
 
-/** The subnets of all NICs of a node, by their texts: a node may have 512 of them, and 2,048 routes. */
+/**
+ * The subnets of all NICs of a node, by their texts. The index pays, because a node may have 512 subnets and 2,048
+ * routes.
+ */
 class Subnets {
   readonly #indexes = new Map<string, number>();
   readonly #prefixes = new Set<string>();
@@ -131,7 +136,7 @@ class Subnets {
     }
   }
 
-  /** The subnet that a network is, or is a part of. */
+  /** The subnet that equals a network or contains it. */
   around(network: string): { readonly subnet: string; readonly index: number } | undefined {
     const cidr = parseCidr(network);
     if (cidr === undefined) return undefined;

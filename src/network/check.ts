@@ -44,11 +44,11 @@ export type Nic = WantedInterface | Interface;
 /** Shortest prefix of a NIC: a shorter one would draw most traffic to a secondary NIC, as a default route does. */
 const MIN_PREFIX = { 4: 8, 6: 16 } as const;
 
-/** Where a NIC's own address stands in a CR, or its further ones. */
+/** The place in a CR of a NIC's own address, or of its further addresses. */
 type Place = 'address' | 'addresses';
 
 /**
- * @param at the path, as the reader of the problem knows it, of the interface with this index, or of one of its fields
+ * @param at the path of the interface with this index, or of one of its fields, as the reader of the problem knows it
  * @returns every violation, in the order of the interfaces
  */
 export function checkNetwork(nics: readonly Nic[], at: (index: number, field?: Field) => string): Problem[] {
@@ -104,7 +104,7 @@ function checkMac(mac: Mac, add: Add): void {
   }
 }
 
-/** @returns the own address of a NIC; undefined: the NIC has none, or the text is none */
+/** @returns the own address of a NIC; undefined: the NIC has none, or the text is no address */
 function checkOwn({ address: text, prefix }: Nic, add: Add): Address | undefined {
   if (text === undefined || prefix === undefined) return undefined;
   const address = parseAddress(text);

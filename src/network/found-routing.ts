@@ -17,7 +17,7 @@ export interface FileRoute {
 
 export type FoundRouting = Pick<Interface, 'gateway' | 'gateway6' | 'routes' | 'sourceRouting'>;
 
-/** The destination of default routes as files have it, which every version of every reader takes. */
+/** The destination of default routes in files, in the form that every version of every reader accepts. */
 export const DEFAULTS = { 4: '0.0.0.0/0', 6: '::/0' } as const;
 
 /**
@@ -43,7 +43,7 @@ export function routingIn(name: string, routes: readonly FileRoute[], ruled: boo
   };
 }
 
-/** Joins what the comments of a file say with its routing, and refuses comments that contradict the routing. */
+/** Joins the values in the comments of a file with its routing, and refuses comments that contradict the routing. */
 export function joinRouting(
   path: string,
   said: Commented,
@@ -66,7 +66,8 @@ export function joinRouting(
 }
 
 /**
- * Compares the files of a NIC with those that the renderer would write, but for the main file, whose values were read.
+ * Compares the files of a NIC with those that the renderer would write. Leaves out the main file, whose values were
+ * read.
  * @param mine the NIC's files of a tree
  */
 export function compareFiles(mine: Files, rendered: Files, main: ReadonlySet<string>): Problem[] {

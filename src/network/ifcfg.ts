@@ -116,7 +116,10 @@ function text(nic: Interface): string {
   return `${HEADER}\n${comments(nic)}${lines.filter((line) => line !== false).join('\n')}\n`;
 }
 
-/** Rules of one family. A file rule-NAME would make NetworkManager ignore all of its rules and routes. */
+/**
+ * Rules of one family, written into the route file. With a file rule-NAME, NetworkManager would ignore all rules and
+ * routes of the NIC.
+ */
 function rules(nic: Interface, version: 4 | 6): string[] {
   return routingOf(nic)
     .rules.filter(({ family }) => family === version)
@@ -156,7 +159,7 @@ function toInterface(
   const mac = reading.mac('HWADDR');
   const mtu = reading.mtu('MTU');
   if (linkOnly) return mac === undefined || mtu === undefined ? undefined : { name, mac, mtu, ...values };
-  // A file with neither lacks IPADDR, the commoner one.
+  // A file without any address gets the problem of a missing IPADDR, because most files have an IPv4 address.
   const only6 = reading.has('IPV6ADDR') && !reading.has('IPADDR');
   const address = only6 ? reading.cidr('IPV6ADDR') : readIPv4(reading, '');
   const further = [

@@ -4,7 +4,7 @@
 import type { Problem } from '../api/errors.ts';
 import type { Keys } from './vocabulary.ts';
 
-/** Values with blanks: the rules of a keyfile; in quotes, the rules and IPv6 addresses of an ifcfg file. */
+/** Values that may contain blanks: rules of a keyfile, and in quotes the rules and IPv6 addresses of an ifcfg file. */
 const WITH_BLANKS = [
   /^(routing-rule[0-9]+)=([0-9a-z .:/_]+)$/,
   /^(ROUTING_RULE6?_[0-9]+)="([0-9a-z .:/_]+)"$/,

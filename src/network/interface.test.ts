@@ -34,7 +34,7 @@ const OTHER: Interface = { ...NIC, name: 'multinic1', mac: mac('02:00:00:00:00:0
 const LINK_ONLY: Interface = { name: 'multinic2', mac: mac('02:00:00:00:00:03'), mtu: 1500 };
 const WANTED: WantedInterface = { mac: NIC.mac, address: '10.0.0.5', prefix: 24, mtu: 1500 };
 
-/** Words of a CR of which each makes another network. */
+/** Changes of an interface in a CR, each of which makes a different network. */
 const CHANGES: readonly (readonly [string, Omit<Partial<WantedInterface>, 'name' | 'sourceRouting'>])[] = [
   ['address', { address: '10.0.0.6' }],
   ['prefix', { prefix: 25 }],

@@ -10,7 +10,7 @@ export interface Interface {
   /** `multinic0`… */
   readonly name: string;
   readonly mac: Mac;
-  /** Absent: a link-only NIC, which has its name, its MTU and no address, for other software to use. */
+  /** Absent: a link-only NIC, which has a name and an MTU, and leaves its addresses to other software. */
   readonly address?: string;
   /** Absent together with `address`. */
   readonly prefix?: number;
@@ -30,9 +30,12 @@ export interface Interface {
   readonly gateway6?: string;
   /** Networks behind gateways of the NIC's subnets, in the order of `compareRoutes`. */
   readonly routes?: readonly Route[];
-  /** The resolved setting: replies from the NIC's addresses leave by the NIC, by rules and a table of its own. */
+  /**
+   * The resolved setting. True: packets from the NIC's addresses leave by the NIC, through rules and a table of its
+   * own.
+   */
   readonly sourceRouting?: true;
-  /** The CR's word on source routing; absent: the CR says nothing. The file has the word as a comment. */
+  /** Source routing as the CR states it; absent: the CR does not. The file keeps the value as a comment. */
   readonly statedSourceRouting?: boolean;
   /** netplan only: the key under `ethernets` when another file already describes the NIC under that ID. */
   readonly netplanId?: string;
@@ -43,23 +46,23 @@ export interface Route {
   /** Canonical subnet with its prefix; never a default route. */
   readonly to: string;
   readonly via: string;
-  /** Metric in the main table; absent: `metricOf` the NIC. */
+  /** Metric in the main table; absent: the metric of the NIC (`metricOf`). */
   readonly metric?: number;
 }
 
-/** Fields that are resolved for a node or found there, so no CR has them. */
+/** Fields that only the controller resolves or the host reports, so no CR has them. */
 type Found = 'name' | 'netplanId' | 'sourceRouting' | 'statedSourceRouting';
 
 /** One interface of a CR's entry: an `Interface` that has a name only if the CR states one. */
 export interface WantedInterface extends Omit<Interface, Found> {
   readonly name?: string;
-  /** The CR's word; absent: `auto`. */
+  /** Source routing as the CR states it; absent: `auto`. */
   readonly sourceRouting?: boolean;
 }
 
 type Addressed = Pick<Interface, 'address' | 'prefix' | 'furtherAddresses'>;
 
-/** Whether a NIC is there for other software to use, without an address of the node. */
+/** Whether a NIC is link-only: other software uses it, and it has no address of the node. */
 export function isLinkOnly({ address }: Pick<Interface, 'address'>): boolean {
   return address === undefined;
 }
@@ -117,8 +120,8 @@ export function byIndex(a: { readonly name: string }, b: { readonly name: string
 }
 
 /**
- * Compares what a CR says with a network, by MAC; names only where the CR states one. What `auto` was resolved to is
- * not the CR's word and does not count.
+ * Whether a network is what a CR asks for, matched by MAC. Names count only if the CR states one, and a source routing
+ * that `auto` resolved does not count.
  */
 export function satisfies(network: Network, wanted: readonly WantedInterface[]): boolean {
   if (network.length !== wanted.length) return false;
@@ -130,15 +133,15 @@ export function satisfies(network: Network, wanted: readonly WantedInterface[]):
   });
 }
 
-/** The NIC as a CR would have to say it, without its name. */
+/** The CR's interface that would give this NIC, without a name. */
 export function wantedOf(nic: Interface): WantedInterface {
   const { name: _, netplanId: _id, sourceRouting: _resolved, statedSourceRouting, ...rest } = nic;
   return { ...rest, ...(statedSourceRouting !== undefined && { sourceRouting: statedSourceRouting }) };
 }
 
 /**
- * `words`: a CR that says one network says the other; `host`: both are the same on the wire, and what `auto` was
- * resolved to counts. Files of both may still have other bytes, because of ports and netplan IDs.
+ * `words`: the same CR describes both networks. `host`: both are also the same on the wire, so resolved source routing
+ * counts; their files may still differ in ports and netplan IDs.
  */
 export type Level = 'words' | 'host';
 
@@ -157,7 +160,7 @@ export function sameInterface(a: Interface, b: Interface, level: Level): boolean
   return wordsOf(wantedOf(a)) === wordsOf(wantedOf(b));
 }
 
-/** Everything that a CR says of a NIC but its name and port, as a text that is the same for the same words. */
+/** Everything that a CR states about a NIC except name and port, as a canonical text. */
 function wordsOf(nic: WantedInterface): string {
   const routes = nic.routes?.map(({ to, via, metric }) => [to, via, metric ?? null]);
   return JSON.stringify([

@@ -30,7 +30,7 @@ export const keyfile: Renderer = {
   parse: (files, { lenient = false } = {}) =>
     readInterfaces(files, nameOf, (name, problems) => read(name, files, lenient, problems)),
   manages: (path) => nameOf(path) !== undefined,
-  // NetworkManager ignores a connection that others may read; udev and sysctl read as anybody.
+  // NetworkManager ignores a profile that other users may read. udev and sysctl files are readable by everyone.
   hostMode: (path) => (path.startsWith(CONNECTIONS) ? 0o600 : 0o644),
 };
 

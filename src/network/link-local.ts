@@ -17,7 +17,7 @@ export function linkLocalProblem({ address }: Pick<Addressed, 'address'>, path: 
   return { path, code: 'LinkLocalAddress', message };
 }
 
-/** Parts the link-local addresses of a network into those that were there before and those that are new. */
+/** Splits the link-local addresses of a network into those that it had before and new ones. */
 export function partLinkLocals<Nic extends Addressed>(
   network: readonly Nic[],
   before: readonly Addressed[],

@@ -6,7 +6,7 @@ import { AUTO_ALONE, needOf } from './auto-routing.ts';
 import type { Interface } from './interface.ts';
 import { RENDERER_KINDS, rendererOf } from './renderers.ts';
 import { routingOf } from './source-routing.ts';
-import { thrownBy } from './thrown-by.ts';
+import { thrownBy } from '../../test/support/thrown-by.ts';
 import { mac } from '../../test/support/mac.ts';
 
 const NIC: Interface = { name: 'multinic0', mac: mac('fa:16:3e:5e:62:3e'), mtu: 9000 };

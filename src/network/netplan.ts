@@ -19,7 +19,7 @@ export const netplan: Renderer = {
   parse: (files, { lenient = false } = {}) =>
     readInterfaces(files, nameOf, (name, problems) => read(name, files, lenient, problems)),
   manages: (path) => nameOf(path) !== undefined,
-  // networkd and sysctl read as anybody.
+  // networkd and sysctl files are readable by everyone; netplan's are not.
   hostMode: (path) => (path.startsWith('etc/netplan/') ? 0o600 : 0o644),
 };
 
@@ -53,7 +53,7 @@ function nameOfNetplan(path: string): string | undefined {
   return name !== undefined && indexOfName(name) !== undefined && pathOf(name) === path ? name : undefined;
 }
 
-/** A constant line between two addresses. */
+/** A constant line between two addresses lets git merge edits of both. */
 const FURTHER = '        # further address';
 
 /**

@@ -1,6 +1,6 @@
-// networkd's drop-in for a NIC with routing and for a link-only NIC, beside the file that netplan makes of ours: netplan
-// has no key for a rule that takes no default route, for the metric of a connected route, nor for a NIC that stays in
-// another program's bridge.
+// networkd's drop-in for a NIC with routing and for a link-only NIC, beside the file that netplan makes of ours.
+// netplan has no key for a rule that skips default routes, for the metric of a connected route, or for a NIC that stays
+// in a foreign bridge.
 
 import type { Problem } from '../api/errors.ts';
 import { cidrsOf, indexOfName, isLinkOnly, type Interface } from './interface.ts';
@@ -12,7 +12,7 @@ import { HEADER } from './vocabulary.ts';
 const FILE =
   /^etc\/systemd\/network\/10-netplan-([^/]+)\.network\.d\/(multinic[0-9]+)-(?:routing|link)\.conf$/;
 
-/** The NIC that a path is a drop-in of. */
+/** The NIC whose drop-in a path is. */
 export function nameOfDropIn(path: string): string | undefined {
   const name = FILE.exec(path)?.[2];
   return name !== undefined && indexOfName(name) !== undefined ? name : undefined;
@@ -25,10 +25,10 @@ function dropInPath(
   return `etc/systemd/network/10-netplan-${netplanId ?? name}.network.d/${name}-${what}.conf`;
 }
 
-/** networkd leaves the NIC in a bridge, a bond or Open vSwitch that others put it into; an old one ignores the key. */
+/** Makes networkd leave the NIC in a foreign bridge, bond or Open vSwitch. An old networkd ignores the key. */
 const KEEP_MASTER = section('Network', [['KeepMaster', 'yes']]);
 
-/** Empty: the NIC has addresses, and neither rules nor routes. */
+/** The drop-in of a NIC; empty for a NIC that has addresses and neither rules nor routes. */
 export function dropIn(nic: Interface): Files {
   if (isLinkOnly(nic)) return new Map([[dropInPath(nic, 'link'), `${HEADER}\n${KEEP_MASTER}`]]);
   const { rules, routes } = routingOf(nic);
@@ -104,5 +104,8 @@ export function readDropIn(name: string, text: string, path: string, problems: P
   );
 }
 
-/** 16 addresses with three rules each and 64 routes in two tables have about half as many characters. */
+/**
+ * Limit on the characters of a drop-in. The largest valid one (16 addresses with three rules each, 64 routes in two
+ * tables) has about half as many.
+ */
 const MAX_LENGTH = 48 * 1024;

@@ -17,7 +17,7 @@ const has = (letter: string, index: number, netplanId?: string): Interface => ({
   name: `multinic${index}`,
   ...(netplanId !== undefined && { netplanId }),
 });
-/** `a0 b2`: the MAC's letter and its index. */
+/** Last letter of each MAC and index of its name: `a0 b2`. */
 const names = (network: readonly Interface[]): string =>
   network.map(({ mac, name }) => `${mac.at(-1)}${name.slice('multinic'.length)}`).join(' ');
 

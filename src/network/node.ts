@@ -63,7 +63,7 @@ const NodeFile = FileFields.transform(({ machineID: machineId, ...rest }) => ({ 
 
 const NodeDocument = z.strictObject({ node: NodeFile });
 
-/** A node's identity with the keys of node.yaml, which the API and `multinic show` have too. */
+/** A node's identity with the keys of node.yaml, as the API and `multinic show` print it. */
 export type NodeFields = Omit<NodeIdentity, 'machineId'> & { readonly machineID: string };
 
 export function fieldsOf({ name, systemUUID, machineId: machineID, ...rest }: NodeIdentity): NodeFields {
@@ -152,7 +152,7 @@ function readYaml(text: string): unknown {
   }
 }
 
-/** A value, quoted where some YAML reader would not take it for text: a machine ID may be all digits. */
+/** Quotes a value that some YAML reader would not read as text. A machine ID may be all digits. */
 function scalar(text: string): string {
   // Fast path: a value that begins with a letter and is longer than `yes`, `off` and `false` is text to every reader.
   if (/^[A-Za-z][A-Za-z0-9.-]{5,}$/.test(text)) return text;

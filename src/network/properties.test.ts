@@ -36,9 +36,7 @@ const host = fc.oneof(
   fc.nat({ max: 255 }).map((third) => ({ cidr: `172.16.${third}.1/31`, mtu: 68 })),
 );
 const index = fc.nat({ max: 6 });
-/**
- * Routing of a NIC in 10.9.N.0/24, and what it may have beside: everything here is valid, so that much comes through.
- */
+/** Routing of a NIC in 10.9.N.0/24. All values are valid, so that most generated CRs are admitted. */
 const routed = fc
   .record(
     {
@@ -98,7 +96,7 @@ const tame = fc
     ],
   }));
 
-/** Anything at all, at every place. */
+/** Any JSON value at any place of the CR. */
 const text = fc.oneof(
   fc.string(),
   fc.string({ unit: 'grapheme' }),
@@ -159,11 +157,11 @@ function admitted(raw: unknown): (readonly WantedInterface[])[] {
   }
 }
 
-/** Some of the NICs whose CR says nothing. */
+/** NICs whose CR does not set source routing. */
 const auto = (nic: WantedInterface): boolean =>
   !isLinkOnly(nic) && Number.parseInt(nic.mac.slice(-1), 16) % 2 === 0;
 
-/** undefined: refused. */
+/** undefined: the CR is refused. */
 function parsed(renderer: Renderer, files: Files): Network | undefined {
   try {
     return renderer.parse(files);
@@ -209,7 +207,8 @@ describe('generated CRs', { timeout: 240_000 }, () => {
       }),
       { seed: SEED, numRuns: EDIT_RUNS },
     );
-    // Names and addresses may be there twice and are refused then; a test in which few come through shows nothing.
+    // Names and addresses may repeat, and such a CR is refused. A test in which few CRs are admitted would show
+    // nothing.
     expect(taken).toBeGreaterThan(2.8 * EDIT_RUNS);
   });
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseAddress } from './address.ts';
 import { Reading, readInterfaces } from './reading.ts';
-import { thrownBy } from './thrown-by.ts';
+import { thrownBy } from '../../test/support/thrown-by.ts';
 import { compareKeys, compareLines, shown, type Keys } from './vocabulary.ts';
 import type { Interface } from './interface.ts';
 import { mac } from '../../test/support/mac.ts';
@@ -68,7 +68,7 @@ describe('values of a file', () => {
 
 const NIC: Interface = { name: 'multinic0', mac: mac('02:00:00:00:00:01'), mtu: 1500 };
 
-/** Names of the NICs in files of a NIC each, `multinic1.a` among them. */
+/** Names of the NICs that are read from one file each, `multinic1.a` among them. */
 function namesIn(paths: readonly string[]): string[] {
   return readInterfaces(
     new Map(paths.map((path) => [path, ''])),
@@ -77,7 +77,7 @@ function namesIn(paths: readonly string[]): string[] {
   ).map(({ name }) => name);
 }
 
-/** Reads files `n` as NICs, each with so many problems. */
+/** Reads files as NICs; each file has the given number of problems. */
 const refused = (files: Record<string, number>) =>
   thrownBy(() =>
     readInterfaces(

@@ -34,7 +34,7 @@ export class Reading {
     return this.#value(key, 'InvalidMtu', 'an MTU from 68 to 9000, in decimal', decimal);
   }
 
-  /** @param of address that the prefix belongs to; undefined: the address could not be read */
+  /** @param of the address that the prefix belongs to; undefined: the address could not be read */
   prefix(key: string, of: Address | undefined): number | undefined {
     return this.#value(key, 'InvalidPrefix', 'a prefix length such as 24', (text) => {
       const prefix = decimal(text);
@@ -106,7 +106,10 @@ function decimal(text: string): number | undefined {
 
 /** Number of problems reported at once: as many as a person reads on a terminal. A hostile file may have thousands. */
 const MAX_PROBLEMS = 50;
-/** Number of problems of one file. A gateway that comes or goes moves all routes of a file, and nobody reads them all. */
+/**
+ * Limit on the problems of one file. An added or removed gateway moves all routes of a file, and nobody reads hundreds
+ * of problems.
+ */
 const MAX_OF_FILE = 8;
 
 /**

@@ -4,7 +4,7 @@ import { byIndex, type Interface } from './interface.ts';
 import type { RendererKind } from './node.ts';
 import type { Files } from './renderer.ts';
 import { RENDERER_KINDS, rendererOf } from './renderers.ts';
-import { thrownBy } from './thrown-by.ts';
+import { thrownBy } from '../../test/support/thrown-by.ts';
 import { mac } from '../../test/support/mac.ts';
 
 const NIC: Interface = {
@@ -355,7 +355,7 @@ describe('netplan, strictly', () => {
       for (let each = 0; each < 5; each += 1) expect(rendererOf('netplan').parse(files)).toEqual([nic]);
       return performance.now() - began;
     };
-    // The shortest of several turns: other programs take time from some of them.
+    // Takes the shortest of several measurements, because other programs use the CPU during some of them.
     const turns = Array.from({ length: 10 }, () => [time(own), time(edited)] as const);
     const [quick, slow] = [0, 1].map((which) => Math.min(...turns.map((turn) => turn[which]!))) as [
       number,

@@ -1,5 +1,5 @@
-// The fields of an interface of a CR that concern routing, normalised. What an address, gateway or route may be at all is
-// judged by check.ts, for files of a person as well.
+// Normalises the fields of a CR's interface that concern routing. check.ts judges the values, because files that a
+// person edits obey the same rules.
 
 import type { z } from 'zod';
 import type { Problem } from '../api/errors.ts';

@@ -4,11 +4,11 @@ import { describe, expect, test } from 'vitest';
 import type { Interface } from './interface.ts';
 import { rendererOf, RENDERER_KINDS } from './renderers.ts';
 import type { Files } from './renderer.ts';
-import { thrownBy } from './thrown-by.ts';
+import { thrownBy } from '../../test/support/thrown-by.ts';
 import { MAX_FILE_BYTES, readTree, renderTree } from './tree.ts';
 import { mac } from '../../test/support/mac.ts';
 
-/** A NIC with all that it may have. */
+/** A NIC with every possible value. */
 const NIC: Interface = {
   name: 'multinic0',
   mac: mac('fa:16:3e:5e:62:3e'),
@@ -21,7 +21,7 @@ const NIC: Interface = {
   sourceRouting: true,
   statedSourceRouting: true,
 };
-/** The smallest set: an address, and source routing where the CR says nothing. */
+/** The smallest set: an address, and source routing that the CR does not set. */
 const AUTO: Interface = {
   name: 'multinic0',
   mac: mac('fa:16:3e:5e:62:3e'),

@@ -4,7 +4,7 @@
 import { networkAddress, parseCidr, width, type Cidr } from './address.ts';
 import { cidrsOf, indexOfName, type Interface, type Route } from './interface.ts';
 
-/** First of our tables; the table of multinicN is N later. */
+/** First routing table of ours. multinicN has table FIRST_TABLE + N. */
 export const FIRST_TABLE = 20_000;
 /** All NICs share the priorities, because the `from` of their rules differs. */
 export const PRIORITIES = { own: 20_000, main: 20_001, last: 20_002 } as const;
@@ -12,7 +12,7 @@ export const PRIORITIES = { own: 20_000, main: 20_001, last: 20_002 } as const;
  * Lowest metric of our connected routes. Routes of primary NICs have 100 (netplan with DHCP, NetworkManager) or none.
  */
 const YIELD_METRIC = 1_000;
-/** Metrics that NICs have by their index. */
+/** Range of the metrics that NICs get by their index. */
 export const METRICS = { first: YIELD_METRIC, last: YIELD_METRIC + 9_999 } as const;
 
 export type Table = number | 'main';
@@ -43,7 +43,7 @@ export interface TableRoute {
 export interface Routing {
   /** Empty without source routing. */
   readonly rules: readonly Rule[];
-  /** Routes of the NIC's own table (none without source routing), and `routes` of the CR in the main table. */
+  /** Routes of the NIC's own table (only with source routing), and the CR's `routes` in the main table. */
   readonly routes: readonly TableRoute[];
   /** Settings by their name as `sysctl` writes it; empty without source routing, and for a NIC without IPv4. */
   readonly sysctls: ReadonlyMap<string, string>;
@@ -78,8 +78,8 @@ export function routingOf(nic: Interface): Routing {
 }
 
 /**
- * Without a gateway one rule: what the table lacks falls through to the main table. With a gateway three, because the
- * table's default route would keep pods and Services from the address.
+ * Without a gateway one rule is enough: a destination that the table lacks falls through to the main table. With a
+ * gateway three rules are needed, because the table's default route would hide pods and Services from the address.
  */
 function rulesOf(nic: Interface, { family, text }: Cidr): Rule[] {
   const from = `${text}/${width({ family })}`;
@@ -99,7 +99,7 @@ export function ruleText({ from, table, priority, suppressPrefixLength }: Rule):
   return `priority ${priority} from ${from} table ${table === 'main' ? MAIN_TABLE : table}${suppress}`;
 }
 
-/** The number of the main table, which not every reader takes by name. */
+/** The number of the main table. Not every reader knows the table by name. */
 export const MAIN_TABLE = 254;
 
 export function gatewayOf(nic: Pick<Interface, 'gateway' | 'gateway6'>, family: 4 | 6): string | undefined {
@@ -134,8 +134,8 @@ function connectedRoutes(cidrs: readonly Cidr[], table: Table): TableRoute[] {
 }
 
 /**
- * The connected routes of a NIC with source routing in the main table, for files whose address entries make none. With
- * the metric of the NIC they come after those of any other NIC.
+ * The connected routes of a NIC with source routing in the main table, for files whose address entries make none. Their
+ * metric puts them after the connected routes of any other NIC.
  */
 export function connectedInMain(nic: Interface): TableRoute[] {
   if (nic.sourceRouting !== true) return [];

@@ -17,7 +17,7 @@ export function sysctlFile(nic: Interface): Files {
   return new Map([[`${SYSCTL_FOLDER}/90-multinic-${nic.name}.conf`, `${HEADER}\n${lines}`]]);
 }
 
-/** The NIC that a path has the settings of. */
+/** The NIC whose settings a path has. */
 export function nameOfSysctlFile(path: string): string | undefined {
   const name = FILE.exec(path)?.[1];
   return name !== undefined && indexOfName(name) !== undefined ? name : undefined;

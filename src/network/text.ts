@@ -42,7 +42,7 @@ export function printable(text: string): string {
   return text.replaceAll(UNPRINTABLE, '?');
 }
 
-/** As `printable`, on one line of bounded length. */
+/** Like `printable`, on one line of bounded length. */
 export function printableLine(text: string, maxLength: number): string {
   const line = printable(text.length > maxLength ? `${text.slice(0, maxLength - 3)}...` : text);
   return line.replaceAll('\n', ' ');
@@ -75,7 +75,7 @@ export function isNodeName(text: string): boolean {
   return LABEL_VALUE.test(text) || (text.length <= 253 && NODE_NAME.test(text));
 }
 
-/** The key by which IDs are compared, without dashes and in lower case. Firmware spells UUIDs in different ways. */
+/** The key that compares IDs without dashes and in lower case, because firmware spells UUIDs in different ways. */
 export function nodeIdKey(id: string): string {
   return id.replaceAll('-', '').toLowerCase();
 }

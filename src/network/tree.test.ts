@@ -9,7 +9,7 @@ import { parseNode, renderNode, type NodeIdentity } from './node.ts';
 import { RENDERER_KINDS } from './renderers.ts';
 import { managedFiles, NODE_FILE, readTree, renderTree, treeId } from './tree.ts';
 import type { Files } from './renderer.ts';
-import { thrownBy } from './thrown-by.ts';
+import { thrownBy } from '../../test/support/thrown-by.ts';
 import { mac } from '../../test/support/mac.ts';
 
 const NODE: NodeIdentity = {

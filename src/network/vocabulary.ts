@@ -29,8 +29,8 @@ export type Commented = Pick<
 >;
 
 /**
- * Comment lines for the values that no OS has a key for, and for gateways while source routing is off: then nothing of
- * the OS may have them. Empty without such values.
+ * Comment lines for values that no OS has a key for, and for gateways while source routing is off, which must not take
+ * effect. Empty without such values.
  */
 export function comments(nic: Commented & Pick<Interface, 'sourceRouting' | 'address'>): string {
   const { portId, takeover, statedSourceRouting: stated } = nic;
@@ -132,7 +132,9 @@ export function compareKeys(
   return problems;
 }
 
-/** A value of a file as messages show it; a file of somebody else may have values of thousands of characters. */
+/**
+ * A value of a file as messages show it, shortened because a foreign file may have values of thousands of characters.
+ */
 export function shown(value: string): string {
   return JSON.stringify(value.length > MAX_SHOWN ? `${value.slice(0, MAX_SHOWN)}…` : value);
 }

@@ -1,6 +1,6 @@
-// For tests: returns the refusal itself, so that a test can check its problems.
+// Returns the refusal of invalid input that an act throws, so that a test can check its problems.
 
-import { InvalidInputError } from '../api/errors.ts';
+import { InvalidInputError } from '../../src/api/errors.ts';
 
 /** @throws Error when nothing was refused */
 export function thrownBy(act: () => unknown): InvalidInputError {
