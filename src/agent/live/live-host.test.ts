@@ -12,7 +12,7 @@ import { heldAddresses } from '../host/links.ts';
 import type { Link } from '../host/machine.ts';
 import { readConnected, readLinks, readMtuLimits, readRoutes, withYields } from './ip.ts';
 import { withoutAutomatic } from './automatic-profiles.ts';
-import { readUppers, uppersAcross } from './uppers.ts';
+import { readUppers, uppersAcross } from './upper-links.ts';
 import { isWithoutIpv6 } from './live-links.ts';
 import { NetworkManager, readRow } from './network-manager.ts';
 import type { Pending } from '../files/host-record.ts';

@@ -37,7 +37,7 @@ import { withRouting } from './live-routing.ts';
 import { NOTHING_KNOWN, type KnownRouting } from '../host/routing.ts';
 import type { NetworkManager } from './network-manager.ts';
 import { loadedAddresses } from '../host/networkd.ts';
-import { readUppers, uppersElsewhere } from './uppers.ts';
+import { readUppers, uppersElsewhere } from './upper-links.ts';
 import { until } from '../command/host-command.ts';
 
 /** Limit of the wait for a NIC. OpenStack attaches a port within a second or two. */
