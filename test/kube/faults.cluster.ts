@@ -354,7 +354,8 @@ describe('a Job', () => {
     await changeOne(node, 1_245);
     const { metadata } = await waitFor('its Job', () => activeJob(node), { timeoutMs: 30_000 });
     await multinic.kubectl('delete', 'job', metadata.name);
-    const again = await waitFor('its next Job', () => activeJob(node), { timeoutMs: 60_000 });
+    // The pod of the deleted Job has to go first.
+    const again = await waitFor('its next Job', () => activeJob(node), { timeoutMs: 180_000 });
     expect(again.metadata.name).toBe(metadata.name);
     kubelet.mend(node);
     await expect
@@ -364,12 +365,30 @@ describe('a Job', () => {
   }, 300_000);
 
   test('whose agent hangs ends at its deadline, and another runs', async () => {
+    const before = await outcomesOf(node);
     kubelet.fail(node, { kind: 'hang' });
     await changeOne(node, 1_277);
+    const { metadata } = await waitFor('its Job', () => activeJob(node), { timeoutMs: 30_000 });
+    await waitFor('its agent', async () => kubelet.runs.some(({ job }) => job === metadata.name), {
+      timeoutMs: 60_000,
+    });
+    // The deadline leaves a pod ten minutes to start. The API lets it be moved, and Kubernetes keeps to it as before.
+    const spec = JSON.stringify({ spec: { activeDeadlineSeconds: 1 } });
+    await multinic.kubectl('patch', 'job', metadata.name, '--type=merge', `--patch=${spec}`);
+    // A process that ignores SIGTERM has the grace period of its pod, 90 seconds.
     await expect
-      .poll(() => kubelet.file(node, FILE), { ...PATIENCE, timeout: 600_000 })
+      .poll(() => kubelet.file(node, FILE), { ...PATIENCE, timeout: 240_000 })
       .toContain('mtu: 1277');
-  }, 700_000);
+    await multinic.waitReady(NAME);
+    const log = await multinic.git(
+      'log',
+      `-${(await outcomesOf(node)) - before}`,
+      '--format=%B',
+      `outcome/${node}`,
+    );
+    expect(log).toMatch(/Result: Applied[^]*Result: Unknown/);
+    expect(log).toContain('DeadlineExceeded');
+  }, 400_000);
 });
 
 describe('a node', () => {
