@@ -11,11 +11,8 @@ test('a change of a source that another one uses', { timeout: 300_000 }, async (
   await using tests = new TestProcess(true);
   const source = await readFile(join(ROOT, CHANGED), 'utf8');
   const user = await readFile(join(ROOT, USER), 'utf8');
-  // Without a change the tests of both pass.
-  expect([await tests.pass(CHANGED), await tests.pass(USER)]).toEqual([true, true]);
   const change = source.replace("id.replaceAll('-', '')", "id.replaceAll('-', '+')");
   expect(change).not.toBe(source);
   expect(await tests.pass(CHANGED, change)).toBe(false);
   expect(await tests.pass(USER, user)).toBe(true);
-  expect(await tests.pass(CHANGED, source)).toBe(true);
 });

@@ -14,6 +14,16 @@ test.each([
   ['(a < b ? -1 : 1)', ['(a <= b ? -1 : 1)']],
   ['a < b ? -1 : Number(a > b);', ['a <= b ? -1 : Number(a > b);', 'a < b ? -1 : Number(a >= b);']],
   ['slice(a ? -1 : b)', ['slice(a ? -2 : b)']],
+  [
+    'a !== b || c > d && e <= f',
+    [
+      'a === b || c > d && e <= f',
+      'a !== b && c > d && e <= f',
+      'a !== b || c >= d && e <= f',
+      'a !== b || c > d || e <= f',
+      'a !== b || c > d && e < f',
+    ],
+  ],
   ['a + b - (c)', ['a - b - (c)', 'a + b + (c)']],
 ])('%s', (source, expected) => {
   expect(changed(source)).toEqual(expected);
