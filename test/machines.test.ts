@@ -2,6 +2,7 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { untilResults } from './support/drifting-host.ts';
 import { LocalRun, NODES } from './support/local.ts';
 
 const [ONE, TWO] = NODES;
@@ -30,6 +31,23 @@ describe('a machine is configured as a new one, without a confirmation:', () => 
     });
     await local.settled();
     expect(await local.node(ONE)).toMatchObject({ state: 'Configured', appliedCommit: tip });
+    expect(await local.hostFile(ONE, NETPLAN_0)).toContain('192.168.100.10');
+  });
+
+  test('a new disk that is found after a boot, by the run that the observation asks for', async () => {
+    await using local = await LocalRun.start();
+    const tip = await local.tip(ONE);
+    await local.stop();
+    await reimage(local, ONE);
+    await local.editHost(ONE, (host) => {
+      host.bootId = '00000000-0000-4000-8000-000000000002';
+    });
+    await local.launch();
+    await untilResults(local, ONE, ['Applied', 'Requested', 'Applied']);
+    expect(await local.git('log', '-1', '--format=%an%n%B', `outcome/${ONE}~1`)).toMatch(
+      /^multinic-agent\n[^]*an observation asks for a run \(NewMachine\)/,
+    );
+    expect(await local.applied(ONE, tip)).toMatchObject({ state: 'Configured', appliedCommit: tip });
     expect(await local.hostFile(ONE, NETPLAN_0)).toContain('192.168.100.10');
   });
 
