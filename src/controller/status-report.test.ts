@@ -41,3 +41,13 @@ test('the status of a home’s file has no looks, because each of them would wri
   const snapshot = snapshotOf({ w: { decision: { due: false, reason: 'UpToDate' } } });
   expect(reportOf(snapshot, new Map()).nodes[0]).not.toHaveProperty('observation');
 });
+
+test('the status has the length of the queue and the host that waits longest for an observation, by the hour', () => {
+  const waiting = new Map([
+    ['Boot', 3],
+    ['Interval', 2],
+  ] as const);
+  const observing = { oldest: { node: 'w', at: AT }, waiting };
+  const report = reportOf({ ...snapshotOf({}), observing }, new Map());
+  expect(report.observations).toEqual({ waiting: 5, oldest: '2026-01-01T12:00:00Z' });
+});
