@@ -1,15 +1,15 @@
 import type { Oid, Reader } from './model/store-port.ts';
 
 /**
- * The refs as this process knows them: this process moves nearly all of them, so listing thousands anew for every
- * decision is waste. A ref that another process moved is seen after `forget`; until then a wrong value costs a lost
- * race, no more.
+ * Caches the refs, because this process moves nearly all of them and listing thousands for every decision would be
+ * waste. A ref that another process moved is seen only after `forget`; until then the stale value costs a lost race at
+ * most.
  */
 export class KnownRefs {
   readonly #reader: Reader;
   readonly #byName = new Map<string, Oid>();
   readonly #byPrefix = new Map<string, Map<string, Oid>>();
-  /** Counts changes: a list that was read while a ref changed is not kept. */
+  /** Counts changes, so that a list that was read during a change is not kept. */
   #changes = 0;
 
   constructor(reader: Reader) {
@@ -44,7 +44,10 @@ export class KnownRefs {
     for (const [prefix, refs] of this.#byPrefix) if (ref.startsWith(prefix)) refs.set(ref, to);
   }
 
-  /** Forgets all refs, so that the next question goes to git: nobody knows how far a write came, or who else wrote. */
+  /**
+   * Forgets all refs, so that the next question goes to git. Needed when a write failed half-way, or another process
+   * may have written.
+   */
   forget(): void {
     this.#changes += 1;
     this.#byName.clear();

@@ -21,7 +21,7 @@ import type {
 } from './model/store-port.ts';
 import { MAX_COMMIT_BYTES, NODE_TREE, OWN_TREE, type TreeBounds } from './model/tree-bounds.ts';
 
-/** The empty tree, which git knows without storing it. */
+/** The empty tree, which git knows even if no store has it. */
 const EMPTY_TREE = '4b825dc642cb6eb9a060e54bf8d69288fbee4904' as Oid;
 
 /** Size of the cache of commits. A parsed commit takes about 1.5 KB, so a full cache takes 12 MB. */

@@ -1,4 +1,5 @@
-// A small file beside the store, for what may be lost. It is replaced at one instant, so nobody reads half of it.
+// Keeps a small file beside the store whose loss does no harm, such as observed.json. A rename replaces the file, so
+// that nobody reads half of it.
 
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -11,13 +12,13 @@ export class SideFile {
     this.#path = path;
   }
 
-  /** Reads the file; undefined: it cannot be read, so it counts as lost. */
+  /** Reads the file; undefined: the file is missing or unreadable, and counts as lost. */
   async read(): Promise<string | undefined> {
     return readFile(this.#path, 'utf8').catch(() => undefined);
   }
 
   async write(text: string): Promise<void> {
-    // One process writes beside a store, and a name of its own would leave files behind after kills.
+    // A fixed temporary name leaves at most one file behind after kills. Only one process writes beside a store.
     const next = `${this.#path}.next`;
     try {
       const file = await open(next, 'w', 0o644);

@@ -145,7 +145,7 @@ export class Store {
     return this.inTurn(async () => this.#write(await decide(this.reader)));
   }
 
-  /** Runs something between writes. */
+  /** Runs an action while no write of this process runs. */
   inTurn<T>(task: () => Promise<T>): Promise<T> {
     return this.#queue.add(task);
   }
@@ -221,7 +221,7 @@ export class Store {
     });
   }
 
-  /** @param move returns the refs that it left where they were */
+  /** @param move moves the refs, and returns those that it left unmoved */
   async #writeMoves(
     batch: Batch,
     move: (moves: readonly ResolvedMove[]) => Promise<string[]>,
@@ -298,7 +298,7 @@ export class Store {
     return times;
   }
 
-  /** Ids of the commits that other commits of the batch name, at their index. */
+  /** Ids of those commits of the batch that other commits of the batch name, at their index. */
   async #predictNamed(commits: readonly NewCommit[], times: readonly number[]): Promise<Oid[]> {
     const ids: Oid[] = [];
     for (const { mark } of namedMarks(commits)) {

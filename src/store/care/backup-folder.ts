@@ -10,14 +10,14 @@ import { storeSize } from './size.ts';
 const NAME = /^multinic-(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z\.bundle$/;
 /** Files of a backup that did not end. */
 const LEFTOVER = /^multinic-\d{8}T\d{6}Z\.bundle\.(partial|check-.+)$/;
-/** Room for a backup in sizes of the store: the bundle, and the clone that checks the bundle. */
+/** Free space that a backup needs, in sizes of the store: the bundle, and the clone that checks the bundle. */
 const ROOM = 2;
 
 export interface WriteOptions {
   /** Number of backups that stay, 1 or more. */
   readonly keep: number;
   readonly now: number;
-  /** Ends a backup before its time. */
+  /** Aborts the backup. */
   readonly signal?: AbortSignal;
 }
 
@@ -28,7 +28,7 @@ export class BackupFolder {
     this.dir = dir;
   }
 
-  /** Begin of the newest backup, in milliseconds since 1970; a backup from the future counts for nothing. */
+  /** Start of the newest backup, in milliseconds since 1970. A backup from the future does not count. */
   async newestAt(now: number): Promise<number | undefined> {
     return (await this.#names()).map(timeOf).findLast((at) => at <= now);
   }
@@ -50,7 +50,10 @@ export class BackupFolder {
     return file;
   }
 
-  /** A full folder gives up its oldest backup, which the next backup takes the place of anyway; never its only one. */
+  /**
+   * Deletes the oldest backup of a full folder, because the next backup would replace it anyway. Never deletes the only
+   * backup.
+   */
   async #expectRoom(storeDir: string, keep: number): Promise<void> {
     const needed = ROOM * (await storeSize(storeDir)).bytes;
     try {

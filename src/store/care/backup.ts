@@ -18,11 +18,10 @@ import { MAIN_REF } from '../model/store-refs.ts';
 const TIMEOUT_MS = 3_600_000;
 
 /**
- * Writes a bundle of all refs, the fence and the push audit among them, and reads it back whole before it gets its
- * name. The store may be in use.
- *
- * @param options `signal` ends git before its time
- * @returns the refs that are in it
+ * Writes a bundle of all refs, the fence and the push audit among them, and reads the whole bundle back before it gets
+ * its name. The store may be in use.
+ * @param options `signal` aborts git
+ * @returns the refs in the bundle
  * @throws MultinicError `NoStore`, `NotWritable`, or as git failed; `file` is then as it was
  */
 export async function backup(
@@ -118,7 +117,7 @@ function unusedName(path: string): string {
   return name;
 }
 
-/** Checks the file before all else, so that a mistyped name is reported before an existing store is. */
+/** Checks the file first, so that a mistyped name is reported before an existing store is. */
 async function checkBundle(file: string): Promise<void> {
   const refuse = (message: string, cause?: unknown): MultinicError =>
     new MultinicError('InvalidBackup', `${file} ${message}`, { cause, data: { file } });

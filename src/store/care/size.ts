@@ -10,7 +10,7 @@ export interface StoreSize {
   readonly freeBytes: number;
 }
 
-/** Measures the store. An object that a maintenance takes away meanwhile counts for nothing. */
+/** Measures the store. An object that maintenance deletes meanwhile is not counted. */
 export async function storeSize(dir: string): Promise<StoreSize> {
   const { bavail, bsize } = await statfs(dir);
   const objects = join(dir, 'objects');

@@ -10,7 +10,7 @@ export interface GitObject {
   readonly type: string;
   /** Size of the whole object, even if `data` has fewer bytes. */
   readonly size: number;
-  /** Empty for `info`. */
+  /** The object's bytes; empty in an answer to `info`. */
   readonly data: Buffer;
 }
 
@@ -40,9 +40,9 @@ export class CatFile {
   readonly #pending: Request[] = [];
   #unsent: Request[] = [];
   #child: Child | undefined;
-  /** A child that could not start, until Node reports the error. */
   /** The newest child could not start, because there is no git. */
   #missing = false;
+  /** A child that could not start, until Node reports the error. */
   #failed: Child | undefined;
   #chunks: Buffer[] = [];
   #received = 0;

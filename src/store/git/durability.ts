@@ -66,7 +66,7 @@ export class FolderSync {
   }
 }
 
-/** Makes the names in a folder durable. A folder that is gone (pack-refs removes empty ones) has none. */
+/** Makes the names in a folder durable. A folder that pack-refs removed has no names, so its absence is no error. */
 export async function syncFolder(folder: string): Promise<void> {
   try {
     const handle = await open(folder, 'r');

@@ -19,7 +19,7 @@ export interface Finished {
 export interface RunOptions {
   readonly env: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
-  /** Ends the program before its time. */
+  /** Aborts the program. */
   readonly signal?: AbortSignal;
 }
 

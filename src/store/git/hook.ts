@@ -46,8 +46,8 @@ exit 1
 `;
 
 /**
- * Folder for receive-pack's `core.hooksPath`. Every store has it from the beginning, because git lets a push through
- * where there is no hook.
+ * Folder for receive-pack's `core.hooksPath`. Every store has the folder from its birth, because git accepts every push
+ * where a hook is missing.
  */
 export const PUSH_HOOKS = 'multinic-hooks';
 

@@ -13,7 +13,7 @@ export interface BodyLimits {
    * everything. A larger body ends the connection.
    */
   readonly drain?: number;
-  /** Counts the bytes that are kept. */
+  /** The account that the kept bytes count for. */
   readonly account?: ByteAccount;
   /** Time after which an incomplete body ends the connection. */
   readonly timeoutMs?: number;

@@ -22,8 +22,8 @@ export interface Route {
   /** Path below `/api/v1`: `/nodes/:node/rollback`. */
   readonly pattern: string;
   /**
-   * `write` may call what `read` may. `node`: only the token of the node that the path names; such a token may call
-   * nothing else.
+   * Role of the caller. `write` includes `read`. `node` is the token of the node in the path, which may call no other
+   * route.
    */
   readonly role: 'read' | 'write' | 'node';
   /** Largest body in bytes; absent: that of every route. */

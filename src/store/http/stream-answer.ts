@@ -2,7 +2,7 @@
 export class StreamAnswer {
   readonly #open: (signal: AbortSignal) => AsyncGenerator<object>;
 
-  /** @param open makes the values; the signal aborts when nobody reads any more */
+  /** @param open makes the values; the signal aborts when the reader has gone */
   constructor(open: (signal: AbortSignal) => AsyncGenerator<object>) {
     this.#open = open;
   }

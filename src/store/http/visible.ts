@@ -6,7 +6,7 @@ import { nodeRef } from '../../network/node-ref.ts';
 const NODE_NAME = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
 
 /**
- * The only branch that a principal may fetch; undefined: it may fetch all.
+ * The only branch that a principal may fetch; undefined: all branches.
  * @throws MultinicError `Forbidden` for a node's token that names no node
  */
 export function onlyBranch(principal: Principal): string | undefined {

@@ -7,7 +7,7 @@ const BRANCH = 'refs/heads/node/a';
 const oidOf = (index: number): string => index.toString(16).padStart(40, '0');
 const TIP = 1000;
 
-/** A branch of a thousand commits; what else is asked of the store is an error. */
+/** A branch of a thousand commits. Any other question to the store is an error. */
 const reader = {
   ref: async () => oidOf(TIP),
   commit: async (oid: string) => {

@@ -128,8 +128,8 @@ export interface NewCommit {
   /** A mark as a value stands for the id of an earlier commit of the batch whose parents have ids. */
   readonly trailers: readonly (readonly [key: string, value: string | Mark])[];
   /**
-   * Earliest time of the commit, seconds since 1970, or an earlier commit of the batch: the commit that asks for this
-   * one, even if the clock is behind it.
+   * Earliest time of the commit, in seconds since 1970, or an earlier commit of the batch. A commit is never older than
+   * the commit of main that asks for it, even if the clock is behind.
    */
   readonly notBefore?: number | Mark;
 }

@@ -4,7 +4,7 @@
 export const WRITER_REF = 'refs/meta/writer';
 /** The branch that every store has from its birth, and that HEAD names. */
 export const MAIN_REF = 'refs/heads/main';
-/** The record of pushes, and the folder that a person may read. */
+/** The refs of the audit, which a person may read: the records of pushes. */
 export const AUDIT_REFS = 'refs/audit/';
 export const AUDIT_REF = `${AUDIT_REFS}pushes`;
 /** The branch that fast-import builds on; its input resets the branch before it would become a ref. */

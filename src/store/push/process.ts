@@ -78,8 +78,8 @@ function start(dir: string, hooks: string, files: readonly FileHandle[]): Receiv
     child.on('error', (error: NodeJS.ErrnoException) =>
       resolve({ code: undefined, signal: undefined, spawnError: error.code ?? 'unknown' }),
     );
-    // `exit`, not `close`: a hook that outlives a killed receive-pack keeps the sockets open, and waits for this
-    // process.
+    // Waits for `exit` and not for `close`: a hook that outlives a killed receive-pack keeps the sockets open while it
+    // waits for this process.
     child.on('exit', (code, signal) =>
       resolve({ code: code ?? undefined, signal: signal ?? undefined, spawnError: undefined }),
     );

@@ -91,8 +91,8 @@ export class PushReceiver {
   }
 
   /**
-   * Refuses a push if another controller has the store, or another store is in its place: this process reads the old
-   * one.
+   * Refuses a push if another controller has the store, or if another store is in its place, because this process still
+   * reads the old store.
    */
   async #refuseFenced(pushes: readonly Push[]): Promise<Refusal[]> {
     return this.#options.store.expectFence().then(

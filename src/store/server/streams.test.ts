@@ -50,10 +50,10 @@ async function start(
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
 }
 
-/** Gzip makes nothing of it. */
+/** Random text that gzip cannot shorten. */
 const NOISE = randomBytes(75_000).toString('base64');
 
-/** One value, then nothing more. */
+/** Sends one value, and then waits for the end. */
 async function* waits(signal: AbortSignal): AsyncGenerator<object> {
   yield { number: 1 };
   await once(signal, 'abort');
@@ -139,7 +139,7 @@ test.each(['gzip', 'identity'])(
       socket.write(`GET / HTTP/1.1\r\nHost: ${url.host}\r\nAccept-Encoding: ${encoding}\r\n\r\n`);
     }
     await until(() => made >= 8);
-    // The buffers of the kernel fill first.
+    // Waits until the kernel's buffers are full.
     let before = 0;
     do {
       before = made;

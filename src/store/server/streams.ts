@@ -15,7 +15,7 @@ const MAX_STREAMS = 64;
 const CHECKED_EVERY_MS = 60_000;
 /** Time in which a reader takes at least something of what waits for it. */
 const STALLED_MS = 120_000;
-/** Time in which a stream ends by itself, so that its reader sees no broken answer. */
+/** Time in which a stream may end by itself, so that its reader sees no broken answer. */
 const END_MS = 500;
 /** A small window: sixty-four streams of the usual size would take 17 MB for their compression alone. */
 const GZIP = { windowBits: 12, memLevel: 5, chunkSize: 4096, flush: constants.Z_SYNC_FLUSH } as const;
@@ -42,7 +42,7 @@ export class Streams {
     answer: StreamAnswer,
     authenticate: () => Promise<Principal>,
   ): void {
-    // A connection from before the end stays open for a while, and its reader comes again at once.
+    // Refuses a new stream during the shutdown, because the reader of an ended stream reconnects at once.
     if (this.#closed) {
       response.setHeader('Connection', 'close');
       throw new MultinicError('Busy', 'the controller is about to end: try again in a moment');
@@ -88,7 +88,7 @@ export class Streams {
     const cut = new AbortController();
     const { signal } = controller;
     signal.addEventListener('abort', () => setTimeout(() => cut.abort(), END_MS).unref(), { once: true });
-    // Closed before the first value: no write would notice it.
+    // A reader that leaves before the first value is noticed by no write, so `close` is needed.
     response.once('close', () => controller.abort());
     const lines = Readable.from(linesOf(values), { objectMode: false, highWaterMark: 1 });
     try {
