@@ -31,7 +31,7 @@ export interface Head {
 export interface Cause {
   readonly author: Person;
   readonly trailers: NewCommit['trailers'];
-  /** The commit of main that asks for it: its time in seconds since 1970, or its mark. The commit is never older. */
+  /** Earliest time of the commit, in seconds since 1970, or the mark of the commit of main that asks for it. */
   readonly notBefore?: number | Mark;
 }
 
@@ -122,8 +122,8 @@ export function adoptable(node: NodeIdentity, found: OutcomeRecord['found']): Ou
 }
 
 /**
- * Commits the tip's network as today's renderer, or another one, writes it; source routing is resolved again. A hold goes
- * on.
+ * Commits the tip's network as today's renderer, or another one, writes it, with source routing resolved again. A hold
+ * goes on.
  */
 export function rerender(
   batch: Batch,

@@ -15,12 +15,12 @@ export interface Finding {
   readonly stamp: number;
   /** Tip of the outcome branch. */
   readonly tip: Oid;
-  /** The newest record that put the host in its state. */
+  /** The run that put the host in its state. */
   readonly onHost: OutcomeRecord;
 }
 
 export interface DriftFinding extends Finding {
-  /** Files that the observer sent; absent: the store has them not. */
+  /** Files that the agent sent; absent: the store does not have them. */
   readonly host?: HostTree;
   readonly bootBefore?: string;
   /** The first observation of the node found the drift. */
@@ -28,8 +28,8 @@ export interface DriftFinding extends Finding {
 }
 
 /**
- * The managed files of a drifted host; without files of the observer, those that were applied.
- * @returns undefined: the files that the observer sent are not those that it reported
+ * The managed files of a drifted host; if the agent sent none, the applied files.
+ * @returns undefined: the sent files are not those that the agent reported
  */
 export async function filesOfHost(
   reader: Reader,
@@ -44,7 +44,7 @@ export async function filesOfHost(
   return treeId(files) === host.tree ? files : undefined;
 }
 
-/** Adds the commit that says how a host differs from its commit. Its tree is what the host has. */
+/** Adds the commit of a drift. The commit's tree has the host's files. */
 export async function recordDrift(
   reader: Reader,
   batch: Batch,
@@ -77,7 +77,7 @@ export async function recordDrift(
   batch.move(outcomeRef(observation.node), mark, finding.tip);
 }
 
-/** Adds the commit that says that a host which had drifted is as its commit has it again. */
+/** Adds the commit that says that the drift of a host is gone. */
 export async function recordObserved(reader: Reader, batch: Batch, finding: Finding): Promise<void> {
   const { observation, onHost, tip } = finding;
   const mark = batch.commit({

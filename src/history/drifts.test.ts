@@ -1,4 +1,4 @@
-// Which drifts may be kept: the newest one, which a person has seen, with files that a push might bring.
+// Which drifts a person may accept: the newest one, if the person has seen it and a push could bring its files.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LooseObjects } from '../../test/support/loose-objects.ts';
@@ -101,7 +101,7 @@ describe('a drift that is accepted', () => {
     const branch = await readBranch(reader, 'a', tip);
     const newest = await newestDrift(reader, second);
     expect((await acceptDrift(reader, branch, newest, second)).network).toEqual([{ ...NIC, mtu: 1300 }]);
-    // A client of an earlier version does not say what it showed.
+    // A client of an earlier version does not send the drift that it showed.
     expect((await acceptDrift(reader, branch, newest)).network).toEqual([{ ...NIC, mtu: 1300 }]);
     const { code, message } = await refusal(acceptDrift(reader, branch, newest, first));
     expect(code).toBe('DriftOutdated');

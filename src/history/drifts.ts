@@ -23,7 +23,10 @@ export interface DriftEntry {
   readonly first: boolean;
 }
 
-/** Drifts that nothing has put right yet. @throws MultinicError `NoSuchNode` */
+/**
+ * Drifts that are still there.
+ * @throws MultinicError `NoSuchNode`
+ */
 export async function listDrifts(reader: Reader, node?: string): Promise<DriftEntry[]> {
   const tips =
     node === undefined
@@ -53,7 +56,7 @@ function entryOf(node: string, drift: OutcomeRecord): DriftEntry {
   };
 }
 
-/** The drift that an outcome branch ends with, below requests. */
+/** The drift that the newest record of an outcome branch reports; requests are skipped. */
 export async function newestDrift(reader: Reader, tip: Oid): Promise<OutcomeRecord | undefined> {
   for (let next: Oid | undefined = tip; next !== undefined;) {
     const commit: Commit = await reader.commit(next);
@@ -65,15 +68,15 @@ export async function newestDrift(reader: Reader, tip: Oid): Promise<OutcomeReco
   return undefined;
 }
 
-/** A drift as an edit of the node's branch. */
+/** The edit of the node's branch that accepts a drift. */
 export interface AcceptedDrift {
   readonly files: ReadonlyMap<string, string>;
   readonly network: Network;
 }
 
 /**
- * The files of a branch with the changes that somebody made to them on the host, judged as a push.
- * @param shown the drift that the person has seen; absent: a client of an earlier version does not say
+ * The files of a branch with the changes that somebody made on the host, judged like a push.
+ * @param shown the drift that the person has seen; absent: a client of an earlier version does not send it
  * @throws MultinicError `NothingToAccept`, `DriftOutdated`, and as a push is refused
  */
 export async function acceptDrift(
@@ -110,7 +113,7 @@ export async function acceptDrift(
   return { files, network: await trees.judge(drift.oid.slice(0, 10), listing, files) };
 }
 
-/** The files of the branch with what changed on the host since the run. */
+/** The branch's files with the changes that the host has since the run. */
 async function merge(
   reader: Reader,
   tip: Oid,

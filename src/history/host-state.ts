@@ -1,4 +1,4 @@
-// The host as the newest record of its outcome branch has it.
+// The state of a host by the newest record of its outcome branch.
 
 import { MultinicError } from '../api/errors.ts';
 import type { Interface, Network } from '../network/interface.ts';
@@ -11,13 +11,13 @@ import { parseOutcome, type OutcomeRecord } from './outcome-branch.ts';
 import { outcomeRef } from './refs.ts';
 
 export interface HostState {
-  /** The newest record; absent: nothing has run on the host yet. */
+  /** The newest record; absent: no run has ended on the host yet. */
   readonly commit?: Oid;
   readonly record?: OutcomeRecord;
   /** NICs of the managed files on the host. */
   readonly network: Network;
   readonly files: Readonly<Record<string, string>>;
-  /** The reason why the files are no NICs of ours. */
+  /** The reason why the host's files cannot be read as NICs of ours. */
   readonly unreadable?: string;
   /** NICs of the tip, for a comparison. */
   readonly desired: readonly Interface[];

@@ -122,7 +122,8 @@ test('a search ends at its limit: with as many entries as there are, nothing is 
     entries: [{ time: 3 }, { time: 2 }],
     searchedTo: 2,
   });
-  // Each branch has as many as are asked for: what is left out is told by the newest of the rest.
+  // Each branch is read up to the limit. The newest entry that is left out gives the time down to which all is
+  // searched.
   const { reader } = readerOf(
     changes(3),
     branch('b', 2, () => push(1)),

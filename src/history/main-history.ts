@@ -15,13 +15,13 @@ export interface HistoryEntry {
   /** Seconds since 1970. */
   readonly time: number;
   readonly subject: string;
-  /** An author is a claim; of a push, only the principal is known. */
+  /** Author of a commit. A push has none here, because only the principal of a push is known. */
   readonly author?: string;
   /** The authenticated account. */
   readonly principal?: string;
   /** `group/namespace/name` */
   readonly config?: string;
-  /** Nodes that a push moved, some of them. */
+  /** Some of the nodes that a push moved. */
   readonly nodes?: readonly string[];
   /** Number of nodes that a push moved. */
   readonly nodeCount?: number;
@@ -46,9 +46,9 @@ export interface History {
 
 /** Number of commits of each branch that one search reads. */
 const LOOK_BACK = 2_000;
-/** Number of commits that are read together. */
+/** Number of commits that are read at a time. */
 const PAGE = 100;
-/** Number of nodes that the entry of a push names. */
+/** Number of nodes that the entry of a push lists. */
 const NAMED_NODES = 20;
 
 export async function searchHistory(reader: Reader, query: HistoryQuery): Promise<History> {
@@ -76,7 +76,7 @@ async function searchBranch(
     const page: Commit[] = await reader.log(next, { firstParent: true, limit: PAGE });
     for (const commit of page) {
       oldest = commit.committer.time;
-      // Commit times of a branch never go back.
+      // Commit times never go back, so all further commits are older.
       if (query.since !== undefined && oldest < query.since) return { found };
       const entry = entryOf(commit);
       if (entry === undefined || !passes(entry, query)) continue;

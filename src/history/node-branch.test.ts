@@ -167,7 +167,7 @@ describe('a rollback goes back', () => {
     expect(await rollbackTarget(reader, branch, birth)).toEqual({ commit: birth, network: [] });
     const other = edit(NARROW, spec);
     await expect(rollbackTarget(reader, branch, other)).rejects.toMatchObject({ code: 'NotInBranch' });
-    // The caller knows it: an ancestor that the reader cannot tell.
+    // The caller knows that the commit is on the branch, although the reader does not.
     expect(await rollbackTarget(reader, branch, other, { onBranch: true })).toEqual({
       commit: other,
       network: NARROW,

@@ -37,7 +37,10 @@ export const KEY = {
    * not a state from before the run.
    */
   baseline: 'Baseline',
-  /** git tree ID of the managed files of the tried commit: another commit with the same files is the same to the host. */
+  /**
+   * git tree ID of the managed files of the tried commit. Another commit with the same tree makes no difference to the
+   * host.
+   */
   triedTree: 'Tried-Tree',
   /** Digest of a drift: the same for the same drift. */
   digest: 'Digest',
@@ -168,9 +171,12 @@ function isForTheRecord(commit: Commit): boolean {
   return request === 'pause' || request === 'resume';
 }
 
-/** Limit on the runs that are read in search of the one that put the host in its state. */
+/** Limit on the runs that are read to find the run that put the host in its state. */
 const LOOK_BACK = 1_000;
-/** Limit on all records: a host that drifts and recovers each hour makes 17,000 a year without a run. */
+/**
+ * Limit on the records that are read. A host that drifts and recovers each hour makes 17,000 records a year without a
+ * run.
+ */
 const MAX_RECORDS = 20_000;
 /**
  * Number of the newest changes whose runs are read. A node's failure in a change counts for nodes that have not tried
@@ -361,7 +367,7 @@ export async function systemAt(reader: Reader, commit: Oid): Promise<string | un
   }
 }
 
-/** Whether a run did not reach the store. Such a run tried nothing: it is neither a failure nor an attempt. */
+/** Whether a run could not reach the store. Such a run tried nothing, so it is neither a failure nor an attempt. */
 export function foundNoStore({ reason }: Pick<OutcomeRecord, 'reason'>): boolean {
   return factsOf(reason)?.concerns === 'access';
 }

@@ -393,7 +393,7 @@ describe('which trees', () => {
   });
 });
 
-/** The first NIC says whether it has source routing. */
+/** The first NIC's file states its source routing. */
 const stated = (is: boolean, nics: readonly Interface[]): Interface[] =>
   nics.map((each, index) => (index === 0 ? { ...each, statedSourceRouting: is } : each));
 

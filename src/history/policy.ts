@@ -89,8 +89,8 @@ async function mayContain(commit: Commit, tip: Oid, objects: Reader): Promise<bo
 }
 
 /**
- * Warns of NICs whose source routing a push switches without a word that keeps it so. Where the CR says nothing either,
- * the setting is no part of a hold, so the node's next commit resolves it again.
+ * Warns if a push changes the source routing of a NIC, and neither the file's comment nor the CR states it. A hold does
+ * not keep such a setting: the node's next commit resolves it again.
  */
 function unstatedRouting(before: Network, after: Network): string[] {
   const old = new Map(before.map((nic) => [nic.mac, nic]));

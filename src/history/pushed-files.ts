@@ -35,7 +35,10 @@ export interface PushedOn {
   readonly listing: Listing;
 }
 
-/** Reads no commit before the controller's newest one, so that a push costs the same however many came before it. */
+/**
+ * Reads the branch below a push, back to the controller's newest commit. A push therefore costs the same after any
+ * number of earlier pushes.
+ */
 export async function readPushedOn(objects: Reader, tip: Oid): Promise<PushedOn> {
   let anchor = await objects.commit(tip);
   for (
@@ -56,7 +59,7 @@ export async function readPushedOn(objects: Reader, tip: Oid): Promise<PushedOn>
   }
 }
 
-/** The ends of refusals, which say what the person can do where the files come from. */
+/** Remedies at the end of refusals. They depend on the origin of the files: a push or a host. */
 interface Remedies {
   readonly unmanaged: string;
   readonly tooLarge: string;
@@ -64,7 +67,7 @@ interface Remedies {
 
 const OF_PUSHES: Remedies = { unmanaged: 'take it out of the commit', tooLarge: 'shorten its comments' };
 
-/** The trees that a push, or files of a host, put on a branch, one after the other. */
+/** Judges the trees that a push, or the files of a host, put on a branch, one after the other. */
 export class PushedTrees {
   readonly #branch: PushedOn;
   readonly #objects: Reader;

@@ -13,7 +13,7 @@ import { PUSHED_TREE } from './pushed-files.ts';
 const REVERTS = /\bThis reverts commit ([0-9a-f]{7,40})\b/g;
 
 /**
- * Refuses a commit that says it reverts others and changes interfaces that those did not change.
+ * Refuses a revert that changes interfaces which the reverted commits did not change.
  * @throws MultinicError `StrayRevert`
  */
 export async function refuseStrayRevert(

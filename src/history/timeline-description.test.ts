@@ -1,4 +1,4 @@
-// Tests read the description of a node, and the author of a push, from commits that they write by hand.
+// The description of a node, and the author of a push, from commits that the tests write by hand.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { nic } from '../../test/support/agent.ts';
@@ -104,7 +104,7 @@ const mtus = (text: string): string[] => text.match(/^[-+] .*mtu: \d+$/gm)?.map(
 const shown = (text: string): string[] =>
   [...text.matchAll(/^diff --git a\/(\S+)/gm)].map(([, path]) => path!);
 
-/** The host's files alone, as an outcome branch has them. */
+/** The host's files without node.yaml, as an outcome branch has them. */
 const onHost = (network: typeof WIDE, parent?: Oid): Oid => {
   const files = new Map([...filesOf(network)].filter(([path]) => path !== 'node.yaml'));
   return raw.commit(files, 'c <controller@multinic.io>', 'ran', { parent });
@@ -136,7 +136,7 @@ describe('a diff', () => {
     }
     expect(mtus(await diff(store, 'a', { from: host, to: edit }))[1]).toMatch(/mtu: 1400$/);
     expect(mtus(await diff(store, 'a', { from: edit, to: host }))[1]).toMatch(/mtu: 1500$/);
-    // A node on which nothing has run yet has no record: all of its files are wanted and none is there.
+    // A node without a run has no record: all of its files are wanted, and the host has none of them.
     expect(shown(await diff(withRefs({ [nodeRef('a')]: edit }), 'a', { host: true }))).toEqual([FILE]);
   });
 });

@@ -82,7 +82,7 @@ describe('a timeline', () => {
   });
 });
 
-/** The record of a push to the node. */
+/** The audit record of a push to the node. */
 const push = (name: string, old: string, target: string): Commit => ({
   ...commit(`push-${name}`, 10, []),
   trailers: [
