@@ -53,7 +53,7 @@ test('stopped removals go on when a person confirms the commit that asks for the
   await fleet.pass();
   fleet.want('cr', { a: null, b: null, c: 1500 });
   expect(await stopped(fleet)).toEqual(['a', 'b']);
-  // What main asks for by the next commit is not confirmed with it.
+  // The confirmation does not cover removals by later commits of main.
   await fleet.commands.confirm(undefined, BY);
   fleet.want('cr', { a: null, b: null, c: null });
   expect(await stopped(fleet)).toEqual(['c']);
@@ -76,7 +76,7 @@ test('the share is of the nodes that had interfaces when the hour began', async 
   fleet.now += 2 * HOUR_MS;
   fleet.want('cr', { a: 1500, b: 1500, c: 1500, d: null });
   expect(await stopped(fleet)).toEqual([]);
-  // Half of the three that are left is one.
+  // The guard allows half of the three remaining nodes: one.
   fleet.now += 2 * HOUR_MS;
   fleet.want('cr', { a: null, b: 1500, c: 1500, d: null });
   expect(await stopped(fleet)).toEqual([]);
@@ -147,7 +147,7 @@ test('a pass commits what changed and nothing else, also after a restart', async
   expect([...branches.keys()].sort()).toEqual(['a', 'b']);
   expect(await fleet.mtu('a')).toBe(1300);
 
-  // A pass that decides to commit nothing, which is remembered.
+  // This pass decides to commit nothing, and the mirror remembers the decision.
   expect((await fleet.pass()).events).toEqual([]);
   fleet.inventory[0] = { ...inventoryNode('a'), machineId: 'another' };
   await fleet.pass();
@@ -175,7 +175,7 @@ test('a departed node retires a day after its last commit, to the second, and co
   fleet.want('cr', { b: 1500 });
   const retired = async (afterMs: number): Promise<number> => {
     fleet.now += afterMs;
-    // A pass notes who retires, and the next one leaves them out.
+    // The first pass notes which nodes retire, and the next pass leaves them out.
     await fleet.pass();
     return (await fleet.pass()).retired;
   };

@@ -50,7 +50,7 @@ export interface BranchMirrorOptions {
   readonly routing: RoutingSettings;
 }
 
-/** Everything that a node's decision depends on, apart from the order of main. */
+/** All inputs of a node's decision, apart from the order of main. */
 interface Seen {
   readonly listed: InventoryNode | undefined;
   readonly branch: Branch | undefined;
@@ -105,9 +105,9 @@ export class BranchMirror {
   }
 
   /**
-   * Mirrors a commit of main in one batch with it, so that a change costs one write.
-   * @returns undefined: nothing was written, because a node would lose all its interfaces. The guard judges such a
-   * commit by main's commit, which has to be written first.
+   * Mirrors a commit of main and writes it in the same batch, so that a change costs one write.
+   * @returns undefined: nothing was written, because a node would lose all its interfaces; the guard needs main's
+   * commit to be written first
    * @throws MultinicError as `Store.write`
    */
   async runWithMain(

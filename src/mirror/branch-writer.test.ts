@@ -1,4 +1,4 @@
-// How changes are written in a batch: a change that fails is the trouble of its node alone.
+// How changes are written in a batch: a change that cannot be written fails for its node alone.
 
 import { describe, expect, test } from 'vitest';
 import { identity, nic } from '../../test/support/agent.ts';
@@ -117,7 +117,10 @@ describe('a batch', () => {
 const transact = async (make: () => Promise<Batch>): Promise<string[]> =>
   (await make()).commits.map((_, at) => oid(`c${at}`));
 
-/** A turn on the node `w0`, which the memory has wrongly. @param now the branch as the store has it */
+/**
+ * Takes a turn on the node `w0` while the memory has an older branch.
+ * @param now the branch as the store has it
+ */
 async function turn(now: Branch | undefined, decide: (known: Branch | undefined) => Change | undefined) {
   const reader = { commits: async (oids: string[]) => oids.map((id) => commit(id)) } as unknown as Reader;
   const known = { read: async () => now, remember: () => undefined } as unknown as Branches;

@@ -1,4 +1,4 @@
-// Writes planned changes on the branches of nodes. A change that cannot be written is the trouble of its node alone.
+// Writes planned changes on the branches of nodes. A change that cannot be written fails for its node alone.
 
 import { checkpoint } from '../api/checkpoint.ts';
 import { concerns, hasCode, MultinicError } from '../api/errors.ts';
@@ -31,13 +31,15 @@ export interface Step {
   readonly inventory: readonly InventoryNode[];
   /** Position of each commit of main that is still to be mirrored. */
   readonly order: ReadonlyMap<Oid, number>;
-  /** Absent: `commit` is the commit that is mirrored. Present: the commit after it, which is not written yet. */
+  /**
+   * The commit after `commit`, which is written in the same batch as the branches. Absent: `commit` itself is mirrored.
+   */
   readonly lead?: Lead;
 }
 
-/** The commit of main that the branches' commits name, where it is written in one batch with them. */
+/** A commit of main that is written in one batch with the branches' commits that name it. */
 export interface Lead {
-  /** Has the commit of main and its move. */
+  /** The batch, which already has the commit of main and its move. */
   readonly batch: Batch;
   readonly commit: Mark;
   readonly author: Person;

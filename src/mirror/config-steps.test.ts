@@ -15,7 +15,7 @@ const configOf = (ids: readonly string[]): object => ({
   entries: new Map(ids.map((id) => [id, entryOf(id)])),
 });
 
-/** The states that CRs take from one home to the next, in order: `one: a b`. */
+/** The states of each CR from `before` to `after`, in order: `one: a b`. */
 function steps(before: Crs, after: Crs): string[] {
   const main = { configs: new Map(Object.entries(before).map(([key, ids]) => [key, configOf(ids)])) };
   const valid = new Map(

@@ -40,7 +40,7 @@ export function configSteps(valid: ReadonlyMap<string, ValidConfig>, main: MainS
   return [...gains, ...losses];
 }
 
-/** Entries of one state that have no entry under their key in another. */
+/** Entries of one state whose key has no entry in the other state. */
 function without(entries: ReadonlyMap<string, Entry>, others: ReadonlyMap<string, Entry>): Entry[] {
   return [...entries.values()].filter(({ key }) => !others.has(key));
 }

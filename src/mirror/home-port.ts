@@ -48,10 +48,10 @@ export interface ConfigSource {
   list(known: ReadonlyMap<string, KnownConfig>): Promise<ConfigList>;
 }
 
-/** Asks the home itself, where a `ConfigSource` may answer from what it has heard. */
+/** Asks the home for the present generations. A `ConfigSource` may answer from memory. */
 export interface ConfigGenerations {
   /**
-   * Generation of each CR that the home has now.
+   * Generation of each CR in the home.
    * @param known as for `list`
    * @throws MultinicError `Busy` if the home does not answer
    */

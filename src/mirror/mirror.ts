@@ -219,8 +219,8 @@ export class Mirror {
     }
     const asked = resolveClaims(await this.main(), inventory, new Map([[name, branch]])).byNode.get(name)
       ?.entry.wanted;
-    // The commit takes the CR's names if the CR still wants the base. The next pass commits other changes of the CR,
-    // because it guards removals.
+    // Takes the CR's names if the CR still wants the base. All other changes of the CR wait for the next pass, which
+    // guards removals.
     const wanted =
       asked !== undefined && (isBroken(branch) || satisfies(branch.base.network, asked))
         ? asked
@@ -232,7 +232,7 @@ export class Mirror {
     return { batch, branch, head: spec(batch, headOf(branch), wanted, cause, auto) };
   }
 
-  /** The meaning of `auto` for a node now. */
+  /** Whether the node has automatic source routing now, with the node's addresses. */
   async autoRouting(
     { name, node }: Pick<Branch, 'name' | 'node'>,
     inventory: readonly InventoryNode[],
@@ -260,8 +260,8 @@ export class Mirror {
   }
 
   /**
-   * Writes the change of one CR and what it asks of the nodes in one batch. A kill may leave any part of the refs moved:
-   * a branch whose commit of main never became main's tip has what the CR wants, so the next pass commits main alone.
+   * Writes the change of one CR and the commits of its nodes in one batch. A kill may leave any part of the refs moved:
+   * a branch whose commit of main is not on main already has what the CR wants, so the next pass commits main alone.
    * @returns undefined: the parts have to be written one after the other
    */
   async #writeTogether(
@@ -286,7 +286,8 @@ export class Mirror {
     };
     const written = await this.#branchMirror.runWithMain(step).catch((error: unknown) => {
       if (concerns(error, 'store')) throw error;
-      // One node's trouble or a lost race: the single writes leave the others out of it.
+      // A single node may have failed, or a race was lost. Writing main and the branches one by one leaves only that
+      // node out.
       this.#log.info({ err: error, config: change.key }, 'main and the branches are written one by one');
       return undefined;
     });

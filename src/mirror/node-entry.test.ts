@@ -1,4 +1,4 @@
-// Entries of CRs as main keeps them.
+// Entries of CRs as main stores them.
 
 import { expect, test } from 'vitest';
 import { admitEntry } from '../network/admission.ts';

@@ -1,5 +1,5 @@
-// Source routing of a node as the home's inventory and the annotations decide it, and warnings of networks of a CR that
-// meet the node's own.
+// Resolves source routing of a node from inventory and annotations, and warns if a CR's network overlaps the cluster's
+// or another node's addresses.
 
 import { ANNOTATIONS, readAnnotation } from '../api/annotations.ts';
 import type { Problem } from '../api/errors.ts';
@@ -11,15 +11,18 @@ import type { InventoryNode } from './home-port.ts';
 import { formatConfigRef } from '../history/commit-format.ts';
 
 export interface RoutingSettings {
-  /** Whether NICs of whose source routing the CR says nothing have it where they need it. */
+  /** Whether a NIC gets source routing where it needs it and the CR does not set it. */
   readonly auto: boolean;
-  /** Networks of pods and Services of the cluster. */
+  /** Networks of the cluster's pods and Services. */
   readonly clusterNetworks: readonly string[];
 }
 
 export const DEFAULT_ROUTING: RoutingSettings = { auto: true, clusterNetworks: [] };
 
-/** The annotation of the Node comes before that of its CR, and both before the setting. */
+/**
+ * Finds the setting of a node: the Node's annotation comes before the CR's annotation, and both before the controller's
+ * option.
+ */
 export function autoRoutingOf(
   listed: InventoryNode | undefined,
   config: Readonly<Record<string, string>> | undefined,
@@ -56,7 +59,7 @@ interface Found {
   readonly problems: readonly Problem[];
 }
 
-/** Warnings of entries, remembered with the nodes and the settings that they were found with. */
+/** Caches the warnings of entries for the same nodes and settings. */
 class NodeWarnings {
   static readonly #known = new WeakMap<ReadonlyMap<string, InventoryNode>, NodeWarnings>();
 
@@ -103,7 +106,7 @@ class NodeWarnings {
   }
 }
 
-/** Networks of a NIC, and those that it routes, which are also networks of pods or Services. */
+/** The networks and routes of a NIC that overlap networks of pods or Services. */
 function networkOverlaps(nic: WantedInterface, networks: readonly string[], path: string): Problem[] {
   return networks.flatMap((text): Problem[] => {
     const network = parseCidr(text);
@@ -114,7 +117,10 @@ function networkOverlaps(nic: WantedInterface, networks: readonly string[], path
   });
 }
 
-/** Another node whose address lies in a network of the NIC, although this node's own address does not. */
+/**
+ * Another node whose address lies in a network of the NIC. A network that also has this node's own address does not
+ * count.
+ */
 function peerOverlaps(
   nic: WantedInterface,
   listed: InventoryNode,
@@ -140,7 +146,7 @@ function subnetText(cidr: Cidr): string {
   return `${networkAddress(cidr)}/${cidr.prefix}`;
 }
 
-/** The addresses of all nodes, by the networks of each prefix length that is asked for. */
+/** Index of the addresses of all nodes, by network, for each prefix length that is asked for. */
 class PeerAddresses {
   readonly #addresses: readonly string[];
   readonly #byNetwork = new Map<string, Map<string, string>>();
