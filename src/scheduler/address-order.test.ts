@@ -114,7 +114,7 @@ test('a node that this pass could not read may still have its address, unless a 
   const setup: Setup = { has: {}, tip: { a0: '.1' } };
   expect(verdicts(plan({ a: setup }, [], { b: '.1' }))).toEqual({ a: 'waits for .1 on b, stuck' });
   expect(verdicts(plan({ a: asking('a', setup) }, [], { b: '.1' }))).toEqual({ a: 'start' });
-  // The message names the first holder by name, whoever had the address first.
+  // The message names the holder whose name sorts first.
   expect(verdicts(plan({ a: setup }, [], { c: '.1', b: '.1' }))).toEqual({ a: 'waits for .1 on b, stuck' });
 });
 

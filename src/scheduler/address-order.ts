@@ -53,7 +53,7 @@ function conflictsOf(name: string, { nodes, holders }: Candidates): Conflict[] {
     [...holders.of(address)]
       .flatMap((holder): Conflict[] => {
         const other = nodes.get(holder);
-        // A node that is gone for good gives nothing up; the agent asks the network.
+        // A node that is gone for good frees nothing, so the agent asks the network instead.
         if (holder === name || other?.gone === true) return [];
         // A node that this pass could not read may still have the address.
         if (other === undefined) return [{ mac, address, holder, isKept: false }];

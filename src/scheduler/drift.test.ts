@@ -257,7 +257,7 @@ describe('a difference that comes back', () => {
   });
 });
 
-/** The time of a repair, if such a run is one. */
+/** The time of the repair that a run made; undefined: the run is no repair. */
 const repaired = (run: Partial<RunRecord>, before: Partial<RunRecord>): number | undefined =>
   repairedAt([applied(T0, run), drifted(T0 - 9), applied(T0 - HOUR, before)]);
 
@@ -360,7 +360,7 @@ describe('all repairs stop', () => {
   test('not when repairs did not reach the store, as while the controller starts anew', () => {
     const away = [failed(T0, { reason: 'StoreUnreachable' }), drifted(T0 - 9), applied()];
     expect(limitsOf([away, away, away])).toMatchObject({ failed: 0, stopped: false });
-    // An earlier repair that failed by itself counts on.
+    // An earlier repair still counts if it failed by itself.
     const both = [failed(T0, { reason: 'StoreUnreachable' }), failed(), drifted(T0 - 29_000), applied()];
     expect(limitsOf([both, both, both])).toMatchObject({ failed: 3, stopped: true });
   });

@@ -1,4 +1,5 @@
-// Reads drift from the records of a node: what is not put right, what comes back, and when repairs stop. Pure.
+// Reads the drift of a node from its records: drifts that are still there, drifts that come back, and when repairs
+// stop. Pure.
 
 import { differenceKey, isRepairable, type Difference } from '../api/observation.ts';
 import { foundNoStore, isOnHost } from '../history/outcome-branch.ts';
@@ -15,7 +16,7 @@ const MAX_DRIFTED_SHARE = 0.1;
 /** Number of nodes whose repair failed that stops all repairs. */
 const MAX_FAILED_REPAIRS = 3;
 
-/** The drift that the newest record reports; undefined: nothing is known to differ, or a run came since. */
+/** The drift that the newest record reports; undefined: no drift is known, or a run came later. */
 export function driftOf(history: readonly RunRecord[]): RunRecord | undefined {
   const newest = history.find(({ result }) => result !== 'Requested' && result !== 'Superseded');
   return newest?.result === 'Drifted' ? newest : undefined;
@@ -37,7 +38,7 @@ export function fightsOf(history: readonly RunRecord[], drift: RunRecord): reado
   });
 }
 
-/** Drifts that a run put right, newest first, since a person last asked for a run. */
+/** Drifts that a run repaired, newest first, back to a person's newest request for a run. */
 function repairedDrifts(history: readonly RunRecord[]): RunRecord[] {
   const drifts: RunRecord[] = [];
   let repaired = false;
@@ -64,8 +65,8 @@ function bootsInARow(drifts: readonly RunRecord[], drift: RunRecord): number {
 }
 
 /**
- * Runs that put a drift right, or tried to: they say nothing about the commit, which had been applied before. The same
- * files may have another commit by now, for instance where a machine got another ID.
+ * Runs that repaired a drift, or tried to. They say nothing about the commit, which had been applied before; another
+ * commit with the same files counts too, for instance if a machine got another ID.
  */
 export function repairRuns(history: readonly RunRecord[]): ReadonlySet<RunRecord> {
   const repairs = new Set<RunRecord>();
@@ -90,7 +91,7 @@ function isRun(record: RunRecord): boolean {
   return isOnHost(record) || record.result === 'Failed' || record.result === 'Unknown';
 }
 
-/** Time of the newest run if that run put a drift right, seconds since 1970. */
+/** Time of the newest run if that run repaired a drift, seconds since 1970. */
 export function repairedAt(history: readonly RunRecord[]): number | undefined {
   const newest = history.find(({ result }) => result !== 'Requested' && result !== 'Superseded');
   return newest !== undefined && isOnHost(newest) && repairRuns(history).has(newest)
@@ -122,8 +123,8 @@ export function limitRepairs(
 }
 
 /**
- * The largest number of nodes that drifted within one hour. What a first observation finds is old, and what no run mends
- * is no repair, so neither counts.
+ * The largest number of nodes that drifted within one hour. Drifts of a first observation do not count because they may
+ * be old, nor do drifts that no run can repair.
  */
 function mostInAnHour(
   nodes: readonly { readonly history: readonly RunRecord[] }[],
@@ -156,7 +157,7 @@ function isForRepair({ result, first, repairable }: RunRecord): boolean {
 }
 
 function hasFailedRepair(history: readonly RunRecord[], confirmedAt: number): boolean {
-  // A set keeps the order of insertion, oldest first. A run that did not reach the store says nothing of the repair.
+  // A set keeps the order of insertion, oldest first. A run that did not reach the store does not count as a repair.
   const last = [...repairRuns(history)].findLast((run) => !foundNoStore(run));
   return last !== undefined && !isOnHost(last) && last.time > confirmedAt;
 }

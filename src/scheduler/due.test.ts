@@ -54,7 +54,7 @@ function request(kind: 'retry' | 'confirm', tree = EMPTY): RunRecord {
 const { systemUUID: _, ...unrecorded } = run('Applied');
 const found = [{ mac: '02:00:00:00:00:01', name: 'multinic3' }];
 const soon = (T0 + 1) * 1000;
-/** In short: `due 2`, or the reason. */
+/** Short text of a decision: `due 2`, or the reason. */
 function verdict(facts: Partial<NodeFacts>, now = soon): string {
   const decision = decide(node(facts), now);
   return decision.due ? `due ${decision.attempt}` : decision.reason;

@@ -24,7 +24,7 @@ export interface RunRecord extends OutcomeRecord {
   readonly change?: Oid;
 }
 
-/** Results of records that did not change the host, nor find out why it cannot be changed. */
+/** Results of records that neither changed the host nor found out why it cannot be changed. */
 const NO_RUN = ['Requested', 'Superseded', 'Drifted', 'Observed'] as const;
 
 /** A run that looked at the host. */
@@ -102,7 +102,7 @@ export type IdleReason =
   | 'GivenUp'
   /** Too many nodes failed in this change. */
   | 'ChangeStopped'
-  /** The host differs from its record, which is only reported: a person decides. */
+  /** The host has drifted, and the drift is only reported until a person decides. */
   | 'Drifted'
   /** The same difference comes back after each repair. */
   | 'DriftFight'
@@ -126,7 +126,7 @@ export interface Due {
   readonly expectedRecord: Oid | null;
   /** A person asked for it. */
   readonly requested: boolean;
-  /** Nothing but drift makes it due. */
+  /** The only cause of the run is drift. */
   readonly repair?: true;
   /** MACs of NICs whose addresses other nodes still have: the run frees the node's own addresses, and leaves these out. */
   readonly leaveOut?: readonly string[];
@@ -192,7 +192,7 @@ function idleReason(node: NodeFacts): IdleReason | undefined {
   return newest && hostObstacle(node, newest);
 }
 
-/** The drift of a host that would have no run if it had not drifted. */
+/** The drift of a host that needs a run for no other reason. */
 function driftWithoutCause(node: NodeFacts, newest: OutcomeRecord): RunRecord | undefined {
   return mayDiffer(node, newest) ? undefined : driftOf(node.history);
 }
@@ -202,7 +202,7 @@ function isRepair(node: NodeFacts): boolean {
   return newest !== undefined && driftWithoutCause(node, newest) !== undefined;
 }
 
-/** The reason why a drift is not put right by itself. */
+/** The reason why a drift is not repaired automatically. */
 function driftObstacle(node: NodeFacts, drift: RunRecord): IdleReason | undefined {
   if (drift.first === true || drift.repairable === false || node.drift === 'report') return 'Drifted';
   return fightsOf(node.history, drift).length > 0 ? 'DriftFight' : undefined;

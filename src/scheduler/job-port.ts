@@ -9,7 +9,7 @@ export interface JobStatus {
   /** Absent: a run. observe: an observation, which is no attempt and holds no run's slot. */
   readonly mode?: 'observe';
   readonly node: string;
-  /** As the annotation of the Job has it, so possibly no id. */
+  /** The commit in the Job's annotation, which may be no id. */
   readonly commit: string;
   readonly attempt: number;
   /** waiting: the agent has not started; finished: the agent will never run again. */
@@ -20,11 +20,11 @@ export interface JobStatus {
   readonly observation?: Observation;
   /** With phase `waiting`: the agent has not started for so long that other nodes' jobs precede. */
   readonly late?: true;
-  /** With `late`: what hinders the agent is known, and it is no slow start. */
+  /** With `late`: the cause of the delay is known, and is no slow start. */
   readonly stuck?: true;
-  /** With `late`: start of this very wait, milliseconds since 1970. */
+  /** With `late`: start of the present wait, milliseconds since 1970. */
   readonly since?: number;
-  /** No agent can begin, because it did not begin in time. The same job may be started again from this time on. */
+  /** The agent did not begin in time and cannot begin any more. The same job may start again from this time on. */
   readonly retryAt?: number;
   /** With phase `running`: the outcome is recorded, and the pod has not ended, because its node is down. */
   readonly recorded?: true;

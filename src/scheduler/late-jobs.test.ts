@@ -40,7 +40,7 @@ interface Job {
   began?: number;
 }
 
-/** Nodes and Jobs as time goes by; a runner as the one of a cluster does with them. */
+/** Nodes and Jobs over time, with a job runner that behaves as a cluster's. */
 class Fleet {
   now = T0 * 1000;
   /** Kind of obstacle of nodes whose agents do not begin. */
@@ -139,9 +139,9 @@ test('25 nodes that cannot pull the image leave the other nodes going, and begin
   expect([...it.done.keys()].sort()).toEqual(well.map(({ name }) => name));
   it.run(1_800_000);
   expect(it.done.size).toBe(40);
-  // Never more Jobs than places, so never more agents than places when the registry comes back at once.
+  // There were never more Jobs than places, so no more agents can start when the registry comes back.
   expect(it.mostJobs).toBe(10);
-  // Each stuck node was tried again, and none all the time.
+  // Each stuck node was tried again, but not all the time.
   for (const { name } of stuck) {
     expect(it.starts.get(name)).toBeGreaterThan(2);
     expect(it.starts.get(name)).toBeLessThan(8);
@@ -172,7 +172,7 @@ test('a start that is merely slow is left in peace, at most as often as there ar
   it.run(300_000);
   expect([...it.done.keys()]).toHaveLength(5);
   expect(it.mostJobs).toBe(20);
-  // The ten that have waited longest were never taken away.
+  // The ten Jobs that have waited longest stayed.
   expect(slow.slice(0, 10).map(({ name }) => it.starts.get(name))).toEqual(
     Array.from({ length: 10 }, () => 1),
   );
@@ -182,6 +182,6 @@ test('while nobody else wants a place, a stuck Job stays as long as it lives', (
   const it = new Fleet(fleet('a', 10));
   it.obstacles = new Map(fleet('a', 10).map(({ name }) => [name, 'stuck']));
   it.run(3_600_000);
-  // One each ten minutes.
+  // One try every ten minutes.
   expect([...it.starts.values()]).toEqual(Array.from({ length: 10 }, () => 6));
 });

@@ -1,4 +1,5 @@
-// Jobs whose agents have not begun for long, such as those of nodes that cannot pull the image: which of them give way.
+// Chooses which late jobs give way to other nodes: jobs whose agents have not begun for long, such as those of nodes
+// that cannot pull the image.
 import type { NodeFacts } from './due.ts';
 import type { JobStatus } from './job-port.ts';
 
@@ -21,8 +22,9 @@ interface Room {
 }
 
 /**
- * Makes room for other nodes. Jobs that are stuck hold places that nobody else wants, because they may all begin at once
- * when a registry comes back. Jobs that merely start slowly hold none, and there are at most as many of them as places.
+ * Makes room for other nodes. Stuck jobs keep places that nobody else wants, because their agents may all begin at once
+ * when a registry comes back; jobs that merely start slowly take no place, and at most as many of them exist as there
+ * are places.
  */
 export function makeRoom(late: readonly LateJob[], { active, wanted, places }: Demand): Room {
   const byAge = late.toSorted(

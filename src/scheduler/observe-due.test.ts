@@ -47,7 +47,7 @@ const seen = (at: number, more: Partial<Seen> = {}): Seen => ({
 const uuid = '01020304-0506-0708-090a-0b0c0d0e0f10';
 const swapped = '04030201-0605-0807-090a-0b0c0d0e0f10';
 
-/** In short: the cause, or nothing. */
+/** Short text of a decision: the cause, or empty. */
 function verdict(facts: Partial<ObservableNode>, now: number, policy = HOURLY): string | undefined {
   const decision = decideObservation(node(facts), policy, now);
   return decision.due ? decision.cause : undefined;
@@ -320,7 +320,7 @@ describe('which hosts are looked at now', () => {
     expect([at(0), at(100), at(499), at(500), at(1000), at(60_000), at(60_001), at(50_000)]).toEqual([
       2, 0, 0, 1, 1, 2, 0, 0,
     ]);
-    // A clock that goes back gives nothing, however often it is read.
+    // A clock that goes back adds nothing, however often it is read.
     const back = Array.from({ length: 600 }, (_, n) => at(49_999 - n));
     expect(Math.max(...back)).toBe(0);
   });

@@ -1,4 +1,4 @@
-// Decides when the host of a node is looked at, and which hosts are looked at now. Pure.
+// Decides when the host of a node is observed, and which hosts are observed now. Pure.
 
 import { areOtherMachines } from '../network/machine-ids.ts';
 import type { Oid } from '../store/model/store-port.ts';
@@ -12,33 +12,33 @@ export interface HostIds {
   readonly systemUUID: string;
 }
 
-/** Results of observations that found out how a host is. */
+/** Results of observations that learned the host's state. */
 export const LOOK_RESULTS = ['Observed', 'Drifted', 'Unclear'] as const;
 export type LookResult = (typeof LOOK_RESULTS)[number];
 
 /** Memory of the observations of one node. Times are milliseconds since 1970. */
 export interface Seen extends Partial<HostIds> {
-  /** End of the newest observation that found out how the host is; absent: there was none. */
+  /** End of the newest observation that learned the host's state; absent: no observation did. */
   readonly at?: number;
-  /** Result of that observation; absent: an earlier version noted none. */
+  /** Result of that observation; absent: the memory comes from an earlier version. */
   readonly result?: LookResult;
   /** With Unclear: the code. */
   readonly reason?: string;
   /** The boot before `bootID`, as far as one was seen. */
   readonly bootBefore?: string;
-  /** Fingerprint of the machine's file when the host was last looked at or changed; a folder home has one. */
+  /** Fingerprint of the machine's file at the last observation or run. Only a folder home has one. */
   readonly print?: string;
   /** The newest run when `print` was taken. */
   readonly run?: string;
   /** Time at which a person asked for an observation. */
   readonly asked?: number;
-  /** The newest observation found nothing out, and is repeated at this time. */
+  /** The newest observation learned nothing, and is repeated at this time. */
   readonly retryAt?: number;
-  /** Number of observations in a row that found nothing out. */
+  /** Number of consecutive observations that learned nothing. */
   readonly failures?: number;
-  /** The host in the inventory when the observation at work began. */
+  /** The host's state in the inventory when the running observation began. */
   readonly begun?: HostIds & { readonly at?: number; readonly print?: string; readonly job?: string };
-  /** An observation found the host as its commit has it. */
+  /** An observation found the host equal to its commit. */
   readonly baseline?: true;
 }
 
@@ -66,22 +66,22 @@ export interface ObservePolicy {
   readonly began: number;
 }
 
-/** Why a node is looked at, the most urgent first. */
+/** Causes of an observation, the most urgent first. */
 export const OBSERVE_CAUSES = ['Asked', 'Boot', 'Edited', 'Repaired', 'Again', 'Interval'] as const;
 export type ObserveCause = (typeof OBSERVE_CAUSES)[number];
 
 export type ObserveDecision =
   | { readonly due: true; readonly cause: ObserveCause; readonly since: number }
-  /** `at`: when it becomes due, milliseconds since 1970; absent: no time is known. */
+  /** `at`: time at which the observation becomes due, milliseconds since 1970; absent: no time is known. */
   | { readonly due: false; readonly at?: number };
 
-/** Times after a repair at which the host is looked at again. */
+/** Times after a repair at which the host is observed again. */
 const AFTER_REPAIR_MS = [60_000, 300_000, 900_000] as const;
 /** Time after which a repair no longer causes observations. An observation that was missed by then is left out. */
 const REPAIR_OVER_MS = 3_600_000;
 const JITTER = 0.2;
 
-/** Whether a node that may not have a run for this reason is looked at. */
+/** Whether the host is observed although its node may have no run for this reason. */
 const OBSERVED_WHILE: Readonly<Record<IdleReason, boolean>> = {
   UpToDate: true,
   Paused: true,
@@ -92,7 +92,7 @@ const OBSERVED_WHILE: Readonly<Record<IdleReason, boolean>> = {
   RepairsStopped: true,
   // A missing NIC may be there by now.
   GivenUp: true,
-  // There is nothing to look at, or nobody to ask.
+  // Reasons with no host to observe, or no agent to ask.
   NothingWanted: false,
   NotReady: false,
   // A run follows, which finds out more.
@@ -107,7 +107,7 @@ const OBSERVED_WHILE: Readonly<Record<IdleReason, boolean>> = {
 };
 
 /**
- * Whether the host of a node is looked at now.
+ * Whether the host of a node is observed now.
  * @param now milliseconds since 1970
  */
 export function decideObservation(node: ObservableNode, policy: ObservePolicy, now: number): ObserveDecision {
@@ -125,8 +125,8 @@ export function decideObservation(node: ObservableNode, policy: ObservePolicy, n
 }
 
 /**
- * Whether a host may be looked at while its node has this decision. A run that waits may come an hour later, so a person
- * who asks for an observation gets it before.
+ * Whether the host may be observed while its node has this decision. A run may start an hour later, so an observation
+ * that a person asked for goes first.
  */
 export function isObservable(decision: Decision, seen: Seen | undefined): boolean {
   if (decision.due) return false;
@@ -134,12 +134,12 @@ export function isObservable(decision: Decision, seen: Seen | undefined): boolea
   return OBSERVED_WHILE[decision.reason];
 }
 
-/** Whether a person's request for an observation is not answered yet. */
+/** Whether a person's request for an observation is still unanswered. */
 export function isAsked({ asked = 0, at = 0 }: Seen = {}): boolean {
   return asked > at;
 }
 
-/** Reasons that end within a run, after which the host can be looked at. */
+/** Reasons that end within a run, after which the host can be observed. */
 const SOON: ReadonlySet<string> = new Set<IdleReason>([
   'Waiting',
   'Running',
@@ -149,8 +149,8 @@ const SOON: ReadonlySet<string> = new Set<IdleReason>([
 ]);
 
 /**
- * Whether no look at the host can begin until something else happens: the node comes back, a person acts, or a run
- * succeeds for the first time.
+ * Whether no observation can begin until something else happens: the node comes back, a person acts, or a run succeeds
+ * for the first time.
  */
 export function isOutOfReach({ against, decision, seen }: ObservableNode): boolean {
   if (decision.due || SOON.has(decision.reason)) return false;
@@ -197,7 +197,7 @@ function differ(a: string | undefined, b: string | undefined): boolean {
   return Boolean(a) && Boolean(b) && a !== b;
 }
 
-/** Times at which the host is looked at again, whatever happens until then. */
+/** Times at which the host is observed again, whatever happens until then. */
 function plannedCauses(node: ObservableNode, policy: ObservePolicy, now: number): Cause[] {
   const causes: Cause[] = [];
   const repair = afterRepair(node, now);
@@ -212,8 +212,8 @@ function afterRepair({ repairedAt, seen }: ObservableNode, now: number): number 
 }
 
 /**
- * Time of the next regular observation: one interval after the last look at the host, longer or shorter by a fifth at
- * most, and always the same for the same look. Without a known look, the hosts are spread over one interval from the
+ * Time of the next regular observation: one interval after the last one, shifted by up to a fifth so that hosts spread
+ * out; the shift is the same each time. If no observation is known, the hosts are spread over one interval from the
  * controller's start.
  */
 function afterInterval({ name, seen, run }: ObservableNode, { intervalMs, began }: ObservePolicy): number {
@@ -261,7 +261,7 @@ export function observationsAtOnce(nodes: number): number {
 }
 
 /**
- * Plans observations: the most urgent cause first, then who has waited longest.
+ * Plans observations: the most urgent cause first, then the longest wait.
  * @param jobs observations that have not ended; one whose outcome is recorded blocks its own node and takes no place
  * @param allowed number of Jobs that may start now (`Pace`)
  * @param now milliseconds since 1970
@@ -303,14 +303,14 @@ function byUrgency(a: Look & Cause, b: Look & Cause): number {
   );
 }
 
-/** Allows so many Jobs a second, and saves up none beyond one second. */
+/** Allows a number of Jobs a second, and saves up at most one second's worth. */
 export class Pace {
   #allowed = OBSERVATIONS_A_SECOND;
   #at = -Infinity;
 
   /** Number of Jobs that may start at this time, milliseconds since 1970. */
   allowedAt(now: number): number {
-    // A clock that went back gives nothing.
+    // A clock that went back adds nothing.
     const passed = Math.max(0, now - this.#at) / 1000;
     this.#allowed = Math.min(OBSERVATIONS_A_SECOND, this.#allowed + passed * OBSERVATIONS_A_SECOND);
     this.#at = now;

@@ -76,7 +76,7 @@ function decisionOf({ node, others = [], jobs = [], policy }: Situation, now = N
 
 const inShort = (decision: Decision): string => (decision.due ? 'due' : decision.reason);
 
-/** Nodes beside the node, none of which needs a run by itself. */
+/** Further nodes, none of which needs a run. */
 const besides = (count: number, history: readonly RunRecord[]): NodeFacts[] =>
   Array.from({ length: count }, (_, index) => ({
     ...NODE,
@@ -92,9 +92,9 @@ const diverged = run('Diverged', { record: oid('foreign') });
 
 interface Case {
   readonly has: Situation;
-  /** The same situation but for the act that ends it. */
+  /** The same situation after the act that ends it. */
   readonly ends: Situation;
-  /** The one whose act it is. */
+  /** The actor: time, a person, or another party of the table. */
   readonly by: Exclude<Retry, 'never'>;
 }
 
@@ -149,7 +149,7 @@ const SITUATIONS: Record<Exclude<IdleReason, 'UpToDate' | 'NothingWanted'> | 'Ba
   BackingOff: { by: 'itself', has: { node: { history: failures(1) } }, ends: { node: { history: [] } } },
 };
 
-/** Three repairs of one difference, and the difference again. */
+/** Three repairs of one difference, and then the same difference again. */
 function fight(): RunRecord[] {
   const differences = [{ kind: 'LinkDown', name: 'multinic0', mac: '02:00:00:00:00:01' }] as const;
   const drift = run('Drifted', { tree: oid('drifted tree'), differences });
@@ -161,7 +161,7 @@ describe('a decision without a run', () => {
   test.each(Object.entries(SITUATIONS))('%s ends as the table says', (reason, { has, ends, by }) => {
     expect(inShort(decisionOf(has))).toBe(reason);
     expect(inShort(decisionOf(ends))).toBe('due');
-    // Time alone ends nothing but the pause between two attempts.
+    // Time alone ends only the pause between two attempts.
     expect(inShort(decisionOf(has, NOW + YEAR_MS))).toBe(reason === 'BackingOff' ? 'due' : reason);
     expect(factsOf(reason as Reason)?.retry).toBe(by);
   });
@@ -175,7 +175,10 @@ describe('a decision without a run', () => {
   });
 });
 
-/** Codes of failed runs, by the class of the table. Warnings and defects are no reasons of a run that is tried again. */
+/**
+ * Codes of failed runs, by the class of the table. Warnings and faults of the program are left out, because no run is
+ * tried again for them.
+ */
 const codesOf = (retry: Retry): (keyof typeof AGENT_REASONS)[] =>
   (Object.keys(AGENT_REASONS) as (keyof typeof AGENT_REASONS)[]).filter(
     (code) => REASONS[code].retry === retry,

@@ -171,7 +171,7 @@ describe('one job a node', () => {
     expect(planJobs([a], [stuck(a, 1)], two, NOW).postpone).toBeUndefined();
     const both = [stuck(a, 2), stuck(b, 1)];
     const plan = planJobs([a, b, node('c')], both, two, NOW);
-    // The one that has waited longest in this Job.
+    // Postpones the Job that has waited longest.
     expect(plan).toMatchObject({ postpone: [both[1]!.name], start: [], withdraw: [], nextPassAt: NOW });
     expect(['a', 'b', 'c'].map((name) => reason(plan, name))).toEqual(['Waiting', 'Waiting', 'Queued']);
     expect(started(planJobs([a, node('c')], [both[0]!], two, NOW))).toEqual(['c']);
@@ -190,7 +190,7 @@ describe('one job a node', () => {
       withdraw: [away.name],
     });
     expect(planJobs([{ ...a, paused: true }], [away], policy(), NOW).withdraw).toEqual([away.name]);
-    // Its successor has another name.
+    // The next Job has another name.
     const next = job(a, 'waiting', { name: 'multinic-agent-i-a-20231114221321' });
     expect(planJobs([a], [away, next], policy(), NOW)).toMatchObject({ start: [], withdraw: [away.name] });
   });
@@ -201,7 +201,7 @@ describe('one job a node', () => {
     const one = policy({ concurrency: 1 });
     expect(reason(planJobs([unknown, node('b')], [left], one, NOW), 'a')).toBe('Running');
     expect(started(planJobs([unknown, node('b')], [left], one, NOW))).toEqual(['b']);
-    // Until it is recorded it may be what the change does to nodes.
+    // An unrecorded outcome may be a failure that the change caused.
     expect(started(planJobs([a, node('b')], [left], one, NOW))).toEqual([]);
   });
 

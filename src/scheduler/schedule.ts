@@ -14,7 +14,7 @@ import { makeRoom, type LateJob } from './late-jobs.ts';
 import { DEFAULTS } from '../api/defaults.ts';
 
 export interface Policy {
-  /** Number of Jobs that may wait or run at the same time, without those that start slowly. */
+  /** Maximum number of Jobs that wait or run at the same time. Jobs that start slowly do not count. */
   readonly concurrency: number;
   /** Number of failed nodes that stops a change. */
   readonly stopAfter: number;
@@ -123,11 +123,11 @@ export function planJobs(
 
 interface StartLimits {
   readonly jobs: readonly JobStatus[];
-  /** Jobs that hold a place. */
+  /** Jobs that take a place. */
   readonly active: Map<string, NodeFacts | undefined>;
   readonly places: number;
   readonly policy: Policy;
-  /** Gets the reason of each candidate that does not start. */
+  /** Filled with the reason of each candidate that does not start. */
   readonly reasons: Map<string, Decision>;
 }
 
@@ -261,9 +261,9 @@ interface Work {
   /** The reason why no job of this node may start now. */
   readonly busy?: IdleReason;
   readonly withdraw: readonly string[];
-  /** Jobs that hold a place. Jobs that are being withdrawn count, because their agents may have started meanwhile. */
+  /** Jobs that take a place. Jobs that are being withdrawn count, because their agents may have started meanwhile. */
   readonly active: readonly string[];
-  /** The kept job, if it has not started for so long that others precede. */
+  /** The kept job, if it has not started for so long that other nodes go first. */
   readonly late?: JobStatus;
   /** The kept job was postponed, and may start again. */
   readonly again?: Pick<Candidate, 'retryAt'>;
@@ -306,7 +306,7 @@ function weighJobs(node: NodeFacts, decision: Decision, jobs: readonly JobStatus
   return { withdraw, active };
 }
 
-/** Whether a job that is kept holds no place of its own: it is late, or no agent can begin. */
+/** Whether a kept job takes no place: its start is late, or its agent cannot begin. */
 function isBehind({ late, retryAt }: JobStatus): boolean {
   return late === true || retryAt !== undefined;
 }
