@@ -96,7 +96,7 @@ export async function plan(options: PlanOptions): Promise<Preview> {
 export interface ObserveOptions extends PlanOptions, Pick<HostOptions, 'outcome'> {}
 
 /**
- * Observes the host once. With a file for the report, the log goes to stderr, as that of a run.
+ * Observes the host once. With a file for the report, the log goes to stderr, as a run's log does.
  * @throws MultinicError `NotRunning`, `InvalidRoot`, `InvalidJob`, `InvalidTree`; everything else is in the report
  */
 export async function observe(options: ObserveOptions): Promise<Observation> {
@@ -126,7 +126,7 @@ export async function observe(options: ObserveOptions): Promise<Observation> {
   }
 }
 
-/** Without a job file, the host is compared with a folder, no matter which commit its record names. */
+/** Without a job file, the host is compared with a folder, whatever commit its record names. */
 function observationTask({ job: file, tree }: ObserveOptions): ObservationTask {
   if (tree !== undefined) {
     const { desired, node } = readTreeFolder(tree);
@@ -191,7 +191,7 @@ async function withHost(
   }
 }
 
-/** The log of a run or an observation, on stderr. The other modes load no logger. */
+/** The log of a run or an observation, on stderr. Other modes load no logger. */
 async function openLog(level: 'info' | 'silent' = 'info') {
   // pino is a CommonJS module, which is the default export of a bundle in several files.
   const { default: pino } = await import('pino');

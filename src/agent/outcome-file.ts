@@ -18,7 +18,7 @@ export function fitOutcome(outcome: Outcome): Outcome {
   return fitted;
 }
 
-/** Shortens a report as `fitOutcome` does. The digest tells two reports apart that have the same differences left. */
+/** Shortens a report like `fitOutcome`. The digest still tells apart two reports that keep the same differences. */
 export function fitObservation(observation: Observation): Observation {
   let fitted: Observation = { ...observation, ...shortened(observation.message, MESSAGE_MAX) };
   while (size(fitted) > OUTCOME_MAX_BYTES && fitted.differences.length > 0) {
@@ -58,7 +58,7 @@ export function writeRefusal(outcomeFile: string, message: string): void {
   try {
     writeFileSync(progressFile(outcomeFile), `${JSON.stringify({ error: message.slice(0, MESSAGE_MAX) })}\n`);
   } catch {
-    // The message is in the log too.
+    // The log has the message too, so a failed write loses nothing.
   }
 }
 

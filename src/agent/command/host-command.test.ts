@@ -9,7 +9,7 @@ import { LiveBoot } from '../live/live-boot.ts';
 import { NetworkManager } from '../live/network-manager.ts';
 import { Systemd } from './systemd.ts';
 
-/** `chroot` ends so when the command is not on the host, may not be run, or lacks a library. */
+/** Exit codes by which `chroot` says that the command is missing on the host, may not be run, or lacks a library. */
 const ending = (code: number): InHost => {
   const script = `echo "chroot: failed to run command" >&2; exit ${code}`;
   return () => ['chroot', '/', '/bin/sh', '-c', script];

@@ -32,9 +32,9 @@ export function run(command: Command, timeoutMs = TIMEOUT_MS, input?: string): P
 }
 
 /**
- * Runs a command and hands its output over in pieces as they come, because the routes of a node may be 10 MB of text.
- * Between two pieces signals and timers run.
- * @param take returns false when it has enough; the command is then killed, and its end has the code 0
+ * Runs a command and passes its output on in pieces, because the routes of a node may be 10 MB of text. Signals and
+ * timers run between two pieces.
+ * @param take returns false when it has enough; the command is then killed and its exit code counts as 0
  * @throws MultinicError `CommandMissing`, `CommandHangs`
  */
 export function stream(command: Command, take: (text: string) => boolean): Promise<Omit<Ended, 'stdout'>> {
@@ -57,7 +57,7 @@ export async function countTime<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Milliseconds spent in `countTime`; the time of overlapping work counts once. */
+/** Milliseconds spent in `countTime`. Overlapping work counts once. */
 export function hostCommandMs(): number {
   return Math.round(totalMs);
 }
@@ -81,7 +81,7 @@ async function spawned(
   take?: (text: string) => boolean,
 ): Promise<Ended> {
   const child = spawn(file, args, { env: ENVIRONMENT, stdio: 'pipe' });
-  // Ignores write errors: a command that ends before it has read its input reports that by its exit code.
+  // Ignores write errors. A command that ends before it has read its input reports the failure by its exit code.
   child.stdin.on('error', () => {}).end(input);
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   let stdout = '';

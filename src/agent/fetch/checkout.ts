@@ -95,8 +95,8 @@ export async function checkout(request: CheckoutRequest): Promise<Checkout> {
 type Git = typeof import('isomorphic-git');
 
 /**
- * Loads isomorphic-git with V8's optimiser off. To optimise the loops that fill its tables would cost 6 MB, a tenth of
- * the agent's memory.
+ * Loads isomorphic-git while V8's optimiser is off. Optimising the loops that fill its tables would cost 6 MB, a tenth
+ * of the agent's memory.
  */
 async function loadGit(): Promise<Git> {
   setFlagsFromString('--no-use-osr');

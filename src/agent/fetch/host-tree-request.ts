@@ -15,8 +15,7 @@ interface StoreAccess {
 }
 
 /**
- * Sends the files of a drifted host to the store, once: an observation does not wait for the store, because the next
- * one sends the files again.
+ * Sends the files of a drifted host to the store once, without retries, because the next observation sends them again.
  * @throws MultinicError `StoreUnreachable`, `TreeTooLarge`
  */
 export async function sendHostTree({ job, token, ca }: StoreAccess, tree: HostTree): Promise<void> {

@@ -26,9 +26,9 @@ export function httpBranch(job: AgentJob): Branch {
   return { checkout: () => fetchCommit(job), probe: () => probe(job) };
 }
 
-/** The commit of an observation, and the place for the files of its host. */
+/** The commit of an observation, and the address to which the host's files are sent. */
 export interface ObservedBranch {
-  /** Fetches the job's commit, which may not be the newest. */
+  /** Fetches the job's commit, which may be older than the tip. */
   checkout(): Promise<Checkout>;
   send(tree: HostTree): Promise<void>;
 }
@@ -56,7 +56,7 @@ async function fetchCommit(job: AgentJob, commit?: Oid): Promise<Checkout> {
   );
 }
 
-/** Asks the store for any answer, because any answer shows that the changed network reaches the store. */
+/** Asks the store for an answer of any kind, because any answer shows that the changed network reaches the store. */
 async function probe(job: AgentJob): Promise<void> {
   const url = new URL(`${job.url.replace(/\/$/, '')}/info/refs?service=git-upload-pack`);
   const [token, ca] = [readToken(job), readCa(job)];
@@ -94,7 +94,7 @@ function anyAnswer(
   tls: { readonly ca: string | undefined; readonly servername: string | undefined },
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  // A new connection, because one that was open before the change proves nothing.
+  // Opens a new connection, because a connection from before the change proves nothing.
   const options = {
     agent: false,
     headers: { authorization: `Bearer ${token}` },

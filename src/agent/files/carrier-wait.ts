@@ -5,9 +5,9 @@ import { addressesOf, type Network } from '../../network/interface.ts';
 export const CARRIER_WAIT_PATH = 'etc/NetworkManager/conf.d/90-multinic-carrier.conf';
 
 /**
- * With `carrier-wait-timeout` alone NetworkManager would drop a running NIC at once when its carrier flaps, so
- * `ignore-carrier` makes it ignore carriers, as networkd does. A NIC with an IPv6 address keeps the defaults, because
- * duplicate address detection needs a carrier.
+ * The settings file for NICs that need no carrier; `ignore-carrier` is needed beside `carrier-wait-timeout`, or
+ * NetworkManager would drop a running NIC when its carrier flaps. A NIC with an IPv6 address keeps the defaults,
+ * because duplicate address detection needs a carrier.
  * @returns the content of the file; undefined: no NIC needs the file
  */
 export function carrierWait(network: Network): string | undefined {

@@ -43,7 +43,7 @@ test('a host with routing has a record of version 2, and any other host one that
 test('a record that is written can be read again, however many routes and names it has', () => {
   using folder = new Folder();
   const record = new HostRecord(openRoot(folder.path));
-  /** A record of this many bytes, most of them in a letter of two. */
+  /** A record of this many bytes; most of its characters take two bytes. */
   const bytesOf = (others: readonly string[]): number => {
     record.begin({ ...PENDING, others });
     return Buffer.byteLength(readFileSync(join(folder.path, RECORD)));

@@ -9,7 +9,7 @@ import type { Root } from './root.ts';
 const mac = z.string().refine(isMac, 'expected a MAC: 02:00:00:00:01:00');
 const ipv6 = z.strictObject({ acceptRa: z.number(), addrGenMode: z.number() });
 
-/** Rules, routes and settings of a NIC in the texts of host/routing.ts. */
+/** Rules, routes and settings of a NIC, as texts in the form of host/routing.ts. */
 const routing = z.strictObject({
   rules: z.array(z.string()).readonly(),
   routes: z.array(z.string()).readonly(),
@@ -25,7 +25,10 @@ const linkTarget = z.strictObject({
   leases: z.array(z.string()).readonly().exactOptional(),
   yields: z.array(z.string()).readonly().exactOptional(),
   ipv6: ipv6.exactOptional(),
-  /** Before a change that takes the NIC away from NetworkManager: true. After the change: false. */
+  /**
+   * NetworkManager's part in the link. Before a change that takes the NIC away from NetworkManager: true; after the
+   * change: false.
+   */
   networkManager: z.boolean().exactOptional(),
   routing: routing.exactOptional(),
 });
@@ -58,7 +61,7 @@ const appliedSchema = z.strictObject({
         .strictObject({
           bootId: z.string(),
           addresses: z.array(z.string()),
-          /** Rules and routes that networkd loaded at boot, if the NIC has others. */
+          /** Rules and routes that networkd loaded at boot, if they differ from those of the NIC. */
           routing: routing.exactOptional(),
         })
         .exactOptional(),
@@ -127,7 +130,8 @@ const pendingSchema = z.strictObject({
 export type Pending = z.infer<typeof pendingSchema>;
 
 /**
- * Version 2 has routing, several addresses of a NIC, and NICs without an address. A host without any keeps version 1, which earlier versions of the agent read.
+ * Version 2 adds routing, several addresses of a NIC, and NICs without an address. A host with none of these keeps
+ * version 1, which earlier versions of the agent read.
  */
 export const recordSchema = z.strictObject({
   version: z.literal([1, 2]),

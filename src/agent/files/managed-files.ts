@@ -85,7 +85,7 @@ export function readManaged(root: Root): ManagedNic[] {
   return withoutShared(groups).map((group) => ({ ...group, nic: parseOne(group.renderer, group.files) }));
 }
 
-/** Whether a renderer, and no other, writes a path. All renderers write the settings of the kernel. */
+/** Whether only this renderer writes a path. All renderers write the file with settings of the kernel. */
 export function isFileOf({ manages }: Pick<Renderer, 'manages'>, path: string): boolean {
   return manages(path) && !isShared(path);
 }
@@ -95,8 +95,8 @@ function isShared(path: string): boolean {
 }
 
 /**
- * All renderers write the settings of the kernel under one path. A renderer that has no other file of a NIC has no part
- * in the NIC; settings without any other file are an orphan of the first renderer.
+ * Assigns a file with settings of the kernel, which all renderers write under one path, to the renderer that has other
+ * files of the NIC. Settings without any other file are an orphan of the first renderer.
  */
 function withoutShared<T extends Omit<ManagedNic, 'nic'>>(groups: readonly T[]): T[] {
   const [whole, shared] = [false, true].map((is) =>

@@ -61,7 +61,7 @@ export class Root {
     });
   }
 
-  /** Tells one version of a file from the next, also where both have the same text; empty: there is no such file. */
+  /** Identifies the version of a file, even between two versions with the same text; empty: the file does not exist. */
   version(path: string): string {
     const real = this.resolve(path);
     return guarded(path, () => {
@@ -167,7 +167,7 @@ export class Root {
     }
   }
 
-  /** Whether a file could be written into a folder now, as far as can be told without writing. */
+  /** Whether a file can be written into a folder, as far as the agent can tell without writing. */
   assertWritable(folder: string): void {
     let real = this.#walk(folder);
     while (!fs.existsSync(real) && real !== this.dir) real = dirname(real);

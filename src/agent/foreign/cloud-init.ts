@@ -17,7 +17,7 @@ export interface CloudInitName {
   readonly file: string;
 }
 
-/** Files that switch cloud-init, or its network configuration, off. */
+/** Files that switch off cloud-init, or its network configuration. */
 const SWITCHES = ['etc/cloud/cloud-init.disabled', 'var/lib/cloud/data/upgraded-network'];
 const SETTINGS = 'etc/cloud/cloud.cfg';
 const SETTINGS_FOLDER = 'etc/cloud/cloud.cfg.d';
@@ -57,7 +57,7 @@ function datasource(root: ForeignFiles): Source | undefined {
   return sources(root, DATASOURCE, 'whole')[0];
 }
 
-/** @param where `whole`: a file is the configuration itself, perhaps under the key `network` too */
+/** @param where `whole`: the file itself is the configuration, possibly below the key `network` */
 function sources(root: ForeignFiles, paths: readonly string[], where?: 'whole'): Source[] {
   return paths.flatMap((file) => {
     const content = root.readForeign(file)?.content;

@@ -52,7 +52,7 @@ function ofKeyfile({ file, entries, keys, match }: Keyfile): DescribedNic[] {
   return [{ id: keys.get('connection.id') ?? file, match, file, by: 'profile', more }];
 }
 
-/** Types of devices that stand on one other device. */
+/** Types of devices that stand on one other device: VLANs and the like. */
 const ON_A_PARENT: ReadonlySet<string> = new Set([
   'vlan',
   'macvlan',
@@ -63,8 +63,8 @@ const ON_A_PARENT: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The NIC on which a profile puts a VLAN or another device. `parent` is the name of a device or the UUID of another
- * profile; without it a profile names its parent by MAC.
+ * The NIC under the VLAN or other device of a profile. `parent` names the NIC, or another profile by its UUID; without
+ * `parent` the profile names the NIC by MAC.
  */
 function parentOf({ file, keys }: Keyfile, all: readonly Keyfile[]): DescribedNic[] {
   const type = keys.get('connection.type') ?? '';
@@ -106,7 +106,7 @@ function readIfcfg(file: string, content: string, routes: readonly string[]): De
   return parent === undefined ? [own] : [own, { ...own, match: { name: parent }, more: ['VLAN'] }];
 }
 
-/** The NIC under a VLAN: PHYSDEV, or DEVICE up to the dot. */
+/** The NIC under a VLAN: PHYSDEV, or the part of DEVICE before the dot. */
 function parentOfVlan(values: ReadonlyMap<string, string>): string | undefined {
   const isVlan = /^vlan$/i.test(values.get('TYPE') ?? '') || isYes(values.get('VLAN'));
   return isVlan ? (values.get('PHYSDEV') ?? /^(.+)\.\d+$/.exec(values.get('DEVICE') ?? '')?.[1]) : undefined;

@@ -37,7 +37,7 @@ export interface NicAttributes {
   readonly driver?: string;
 }
 
-/** Whether a description fits this NIC. A description that asks for nothing is of no NIC in particular. */
+/** Whether a description fits this NIC. A description without conditions fits no NIC in particular. */
 export function describes({ match }: DescribedNic, nic: NicAttributes): boolean {
   return Object.keys(match).length > 0 && fits(match, nic);
 }

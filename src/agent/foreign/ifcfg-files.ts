@@ -27,12 +27,12 @@ export function readIfcfgs(read: ReadFolder): Ifcfg[] {
     .map(([name, content]) => ({ file: `${IFCFG_FOLDER}/${name}`, values: shellValues(content) }));
 }
 
-/** Whether the value of a switch, such as ONBOOT, switches off; an absent one does not. */
+/** Whether the value of a switch such as ONBOOT means off. A missing value does not. */
 export function isNo(value = ''): boolean {
   return /^(no|false|n|f|0)$/i.test(value);
 }
 
-/** Whether the value of a switch, such as VLAN, switches on; an absent one does not. */
+/** Whether the value of a switch such as VLAN means on. A missing value does not. */
 export function isYes(value = ''): boolean {
   return /^(yes|true|t|y|1)$/i.test(value);
 }

@@ -41,7 +41,8 @@ function readKeyfile(file: string, content: string): Keyfile[] {
   const entries = iniEntries(content);
   if (entries === undefined) return [];
   const keys = new Map(entries);
-  // NetworkManager writes such a profile for a NIC that somebody configured in the kernel. It goes with that state.
+  // A profile that NetworkManager wrote for a NIC which somebody configured in the kernel. The profile disappears with
+  // that state.
   if (keys.get('.nmmeta.nm-generated') === 'true') return [];
   const ethernet = (key: string): string | undefined =>
     keys.get(`ethernet.${key}`) ?? keys.get(`802-3-ethernet.${key}`);

@@ -158,7 +158,7 @@ describe('netplan: somebody else’s file that wins', () => {
     const merged = NETPLAN[NETWORK].replace('LinkLocalAddressing=no', 'DHCP=ipv4');
     const asks = refusal('netplan', { ...NETPLAN, [NETWORK]: merged });
     expect(asks).toThrow('asks a DHCP server');
-    // The file is netplan's output, so the remedy names the folders of its input.
+    // netplan generated the winning file, so the remedy names the folders of netplan's input.
     expect(asks).toThrow(/\/run\/netplan and \/lib\/netplan .*take that NIC out of the others, then/);
     const other = NETPLAN[NETWORK].replace('100.10', '100.11');
     expect(refusal('netplan', { ...NETPLAN, [NETWORK]: other })).toThrow('gets 192.168.100.11/24');
@@ -312,7 +312,7 @@ describe('ifcfg', () => {
       'etc/udev/rules.d/70-persistent-net.rules',
       `SUBSYSTEM=="net", ATTR{address}=="${MAC}", NAME="lan0"\n`,
     ],
-    // This file wins, because the NIC already has the name ens5.
+    // This file wins, because the NIC already has the name ens5 when udev reads it.
     ['the name before', `${SCRIPTS}/ifcfg-ens5`, `DEVICE="ens5"\nHWADDR="${MAC.toUpperCase()}"\nONBOOT=no\n`],
     ['a file after ours', `${SCRIPTS}/ifcfg-tenant`, `DEVICE=tenant\nHWADDR=${MAC}\nONBOOT=no\n`],
     ['a profile that is stronger', `${SCRIPTS}/ifcfg-all`, 'BOOTPROTO=dhcp\nAUTOCONNECT_PRIORITY=200\n'],

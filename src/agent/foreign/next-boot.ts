@@ -25,7 +25,7 @@ export interface BootChoice {
   readonly beyond?: readonly string[];
   /** Drop-ins of the file. */
   readonly dropIns?: readonly string[];
-  /** Sources of rules that the file adds: `192.0.2.10/32`. */
+  /** Source addresses of the rules that the file adds: `192.0.2.10/32`. */
   readonly rules?: readonly string[];
 }
 
@@ -72,10 +72,10 @@ export function refuseOverridden(network: Network, boots: readonly NextBoot[], k
   for (const nic of network) refuseNic(nic, boots, kind);
 }
 
-/** A NIC for which another file than ours takes effect at the next boot. */
+/** A NIC that another file than ours configures at the next boot. */
 export interface OverriddenNic {
   readonly nic: Interface;
-  /** The file that takes effect; absent: none does. */
+  /** The file that takes effect; absent: no file does. */
   readonly file?: string;
   /** The state of the NIC after the boot, as the end of a sentence. */
   readonly effect: string;
@@ -103,9 +103,9 @@ function refuseNic(nic: Interface, boots: readonly NextBoot[], kind: RendererKin
   const boot = boots.find(({ mac }) => mac === nic.mac);
   if (boot === undefined) return;
   const [name] = boot.link?.gives ?? [];
-  // A recorded host may lack the udev rule that names NICs by ifcfg files.
+  // A recorded host may lack the udev rule that names NICs by ifcfg files, so a missing name is no fault there.
   if (name !== nic.name && (kind !== 'ifcfg' || boot.link !== undefined))
-    throw loses(nic, boot.link, `is named ${name ?? 'as the kernel likes'}`);
+    throw loses(nic, boot.link, `is named ${name ?? 'by the kernel'}`);
   if (boot.link !== undefined) refuseBeyond(nic, boot.link);
   if (kind === 'netplan') refuseNetwork(nic, boot.network);
   else refuseProfile(nic, boot.profile, kind);
@@ -132,10 +132,10 @@ function refuseNetwork(nic: Interface, choice: BootChoice | undefined): void {
 function refuseBeyond(nic: Interface, choice: BootChoice): void {
   const { mtu = nic.mtu, beyond = [] } = choice;
   if (mtu !== nic.mtu) throw loses(nic, choice, `gets MTU ${mtu} instead of ${nic.mtu}`);
-  // Our own files have the rules and routes of a NIC.
+  // Rules and routes in our own files are wanted.
   const isRouted = nic.sourceRouting === true || nic.routes !== undefined;
   const more = isRouted ? beyond.filter((key) => !ROUTING.test(key)) : beyond;
-  // A person who sets takeover knows the foreign file.
+  // A takeover is deliberate: the person knows the foreign file.
   if (more.length > 0 && nic.takeover !== true) throw loses(nic, choice, `gets ${more.join(', ')} too`);
 }
 
@@ -144,7 +144,7 @@ function refuseProfile(nic: Interface, choice: BootChoice | undefined, kind: Ren
   throw loses(nic, choice, 'gets another profile');
 }
 
-/** The files that netplan's generator writes. */
+/** Files that netplan's generator writes. */
 const OF_NETPLAN = /^run\/systemd\/network\/10-netplan-[^/]+$/;
 
 function loses(nic: Interface, choice: BootChoice | undefined, what: string): MultinicError {

@@ -144,7 +144,7 @@ export function globsMatch(patterns: readonly string[], text: string): boolean {
 /** Whether a shell pattern matches as in fnmatch(3): braces and a leading dot have no special meaning. */
 export function globMatches(pattern: string, text: string): boolean {
   const literal = pattern.replaceAll(/[{}()+@|]/g, String.raw`\$&`);
-  // The `x` takes the special meaning from a leading dot. A name never has a slash.
+  // A leading `x` takes the special meaning from a leading dot. Names never contain a slash.
   return matchesGlob(`x${text}`, `x${literal}`);
 }
 

@@ -3,9 +3,9 @@
 // software restores them.
 
 /**
- * How much foreign state a change may remove. `single`: entries on the NICs that change, without routes over several
- * next hops, which only a list of all routes shows; `ours`: these routes too; `rules`: also entries on no NIC (policy
- * rules, blackhole routes) or on several (systemd 257); `all`: all entries of the node.
+ * Range of the foreign state that a change may remove. `single`: entries on the changed NICs, except routes over
+ * several next hops; `ours`: these routes too; `rules`: also entries on no NIC, or on several (systemd 257); `all`: all
+ * entries of the node.
  */
 export type ForeignScope = 'single' | 'ours' | 'rules' | 'all';
 

@@ -28,7 +28,7 @@ import type { KnownRouting } from './routing.ts';
 /** Reads the machine. */
 export interface MachinePort {
   /**
-   * @param known routing that is looked for; absent: links have no `routing`
+   * @param known routing that the reader looks for; absent: links have no `routing`
    * @throws MultinicError `HostUnreadable`
    */
   state(known?: KnownRouting): Promise<HostState>;
@@ -124,8 +124,8 @@ export interface ForeignStatePort {
 }
 
 /**
- * `none`: the OS does not know our settings; `apart`: the NIC comes before another one whose subnet it shares; `beside`:
- * that one comes first.
+ * How the OS applies our routing settings at boot. `none`: it does not know them; `apart`: the NIC's route comes before
+ * that of another NIC in the same subnet; `beside`: the other NIC's route comes first.
  */
 export type BootRouting = 'none' | 'apart' | 'beside';
 
@@ -133,7 +133,7 @@ export type BootRouting = 'none' | 'apart' | 'beside';
 export interface BootPort {
   /** Whether the host, at boot, sets the metric of a connected route by our metric file for this renderer. */
   canYield(kind: RendererKind): Promise<boolean>;
-  /** How far the host, at boot, sets the rules and routes of our files for this renderer. */
+  /** How far the host applies the rules and routes of our files at boot for this renderer. */
   routing(kind: RendererKind): Promise<BootRouting>;
   /**
    * Makes the OS's own generator read a staged copy of its configuration folders.

@@ -147,7 +147,7 @@ test('NetworkManager lets go of a NIC before all else, and manages it again afte
   expect(there[0]).toEqual({ op: 'manage', mac: M0, networkManager: false });
   const back = linkSteps([{ ...link, ...target }], [{ ...link, dropped: ['new'] }]);
   expect(back.at(-1)).toEqual({ op: 'manage', mac: M0, networkManager: true });
-  // A host without NetworkManager has nobody to tell, and a target may leave the question open.
+  // On a host without NetworkManager there is nothing to tell. A target may also leave NetworkManager as it is.
   const { networkManager: _, ...alone } = link;
   expect(linkSteps([alone], [{ ...alone, dropped: [], networkManager: false }])).toEqual([]);
   expect(linkSteps([link], [{ ...alone, dropped: [] }])).toEqual([]);

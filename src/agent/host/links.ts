@@ -95,10 +95,10 @@ export function linkSteps(links: readonly Link[], targets: readonly LinkTarget[]
     const managed = manageSteps(link, target);
     return {
       unroute: unrouteSteps(link, target),
-      // Leases go when NetworkManager lets go of a NIC, and come when it manages the NIC again.
+      // NetworkManager drops leases when it releases a NIC, and brings leases when it manages the NIC again.
       first: managed.filter(({ networkManager }) => !networkManager),
       last: managed.filter(({ networkManager }) => networkManager),
-      // Settings come first: they count when the link comes up.
+      // Settings come first, because they take effect when the link comes up.
       quiet: [...ipv6Steps(link, target), ...sysctlSteps(link, target)],
       // An address that another NIC gets is removed first. Any other address is removed last, so that the NIC always
       // has one.
@@ -159,7 +159,7 @@ function sysctlSteps({ mac, routing: now = NO_ROUTING }: Link, { routing }: Link
   return Object.keys(values).length === 0 ? [] : [{ op: 'sysctl', mac, values }];
 }
 
-/** Routes and rules that the link lacks. They come last, because they need its addresses. */
+/** Adds missing routes and rules. They come last, because they need the link's addresses. */
 function routeSteps(
   { mac, routing: now = NO_ROUTING }: Link,
   { routing = NO_ROUTING }: LinkTarget,
@@ -168,7 +168,10 @@ function routeSteps(
   return rules.length === 0 && routes.length === 0 ? [] : [{ op: 'route', mac, rules, routes }];
 }
 
-/** Routes and rules that the link must not have. They go first, because an address takes its routes along. */
+/**
+ * Removes routes and rules that the link must not have. They go first, because removing an address would remove its
+ * routes too.
+ */
 function unrouteSteps({ mac, routing: now }: Link, { unrouted }: LinkTarget): LinkStep[] {
   const rules = now?.rules.filter((rule) => unrouted?.rules.includes(rule)) ?? [];
   const routes = now?.routes.filter((route) => unrouted?.routes.includes(route)) ?? [];

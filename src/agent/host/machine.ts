@@ -29,7 +29,7 @@ export interface Link {
   readonly networkManager?: boolean;
   /** For a NIC with a managed name: the addresses that systemd-networkd has loaded for it, if any. */
   readonly loaded?: readonly string[];
-  /** The part of the known routing that the kernel has. Absent: the reader was told of none for this NIC. */
+  /** The part of the known routing that the kernel has. Absent: the reader did not look for any at this NIC. */
   readonly routing?: LinkRouting;
 }
 
@@ -71,7 +71,7 @@ export interface RouteLookup {
   readonly via?: string;
 }
 
-/** A packet by its addresses. */
+/** A packet, by its source and destination. */
 export type Packet = Required<Pick<RouteLookup, 'to' | 'from'>>;
 
 /** The destinations that a node has to reach, and the node's own addresses from which it reaches them. */
@@ -114,7 +114,7 @@ export interface HostState extends MachineIdentity {
   readonly foreignRouting?: readonly ForeignRouting[];
 }
 
-/** A rule or a route of other software, in the words of `ip`. */
+/** A rule or route of other software, in the form of `ip`. */
 export interface ForeignRouting {
   /** The NIC whose table or address it concerns. */
   readonly mac: Mac;
@@ -169,7 +169,7 @@ export type LinkStep =
   | { readonly op: 'drop'; readonly mac: Mac; readonly address: string }
   /** Sets values in net.ipv4.conf of the NIC. */
   | { readonly op: 'sysctl'; readonly mac: Mac; readonly values: Readonly<Record<string, number>> }
-  /** Adds routes and rules, or takes them away, in the texts of `LinkRouting`. */
+  /** Adds or removes routes and rules, in the form of `LinkRouting`. */
   | {
       readonly op: 'route' | 'unroute';
       readonly mac: Mac;

@@ -51,7 +51,7 @@ test.each([
   ['ADMIN_STATE=configured\nOPER_STATE=routable\n', true],
   ['ADMIN_STATE=configuring\nOPER_STATE=degraded\n', false],
   ['ADMIN_STATE=pending\nOPER_STATE=carrier\n', false],
-  // A NIC may stay in this state for ever.
+  // networkd may keep a NIC in this state for ever.
   ['ADMIN_STATE=configuring\nOPER_STATE=no-carrier\n', true],
   ['ADMIN_STATE=unmanaged\nOPER_STATE=off\n', true],
 ])('networkd is at work where a link with carrier is not configured yet: %j', (state, configured) => {

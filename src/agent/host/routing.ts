@@ -1,5 +1,5 @@
-// Routing of a NIC in the words of `ip`: the rules by its addresses, its routes, and the kernel's settings for it. The
-// texts are those that the host record keeps, and that `ip` takes after `add`.
+// Routing of a NIC in the form of `ip`: the rules for its addresses, its routes, and the kernel's settings. The host
+// record keeps these texts, and `ip … add` accepts them.
 import { nameOfIndex, type Interface } from '../../network/interface.ts';
 import { entriesByMac, type Mac } from '../../network/mac.ts';
 import {
@@ -20,7 +20,7 @@ export const MAIN_TABLE = 254;
 export interface LinkRouting {
   /** `-4 from 192.0.2.10 lookup 20001 priority 20002`. */
   readonly rules: readonly string[];
-  /** `-4 192.0.2.0/24 table 20001 src 192.0.2.10`; the link is not part of the text, because its name may change. */
+  /** `-4 192.0.2.0/24 table 20001 src 192.0.2.10`. The text leaves the link out, because its name may change. */
   readonly routes: readonly string[];
   /** Settings in net.ipv4.conf of the NIC, by their last word: `rp_filter`. */
   readonly sysctls: Readonly<Record<string, number>>;
@@ -28,12 +28,12 @@ export interface LinkRouting {
 
 export const NO_ROUTING: LinkRouting = { rules: [], routes: [], sysctls: {} };
 
-/** Routing that the reader of the machine looks for, by MAC. Other rules and routes are foreign. */
+/** Routing that the reader of the machine looks for, by MAC. All other rules and routes are foreign. */
 export type KnownRouting = ReadonlyMap<Mac, LinkRouting>;
 
 export const NOTHING_KNOWN: KnownRouting = new Map();
 
-/** The routing that a commit asks for, and the routing that files and record prove to be ours. */
+/** The routing that a commit asks for, and the routing that files and record show to be ours. */
 export function knownRouting(nics: readonly Interface[], applied: Applied | undefined): KnownRouting {
   const all = [
     ...nics.map((nic) => [nic.mac, wantedRouting(nic)] as const),
@@ -47,7 +47,7 @@ export function knownRouting(nics: readonly Interface[], applied: Applied | unde
   return new Map(known.filter(([, routing]) => !isEmptyRouting(routing)));
 }
 
-/** The part of a link's target that concerns routing. */
+/** The routing in a link's target. */
 export interface RoutingTarget {
   readonly routing?: LinkRouting;
   /** Rules and routes that the link must not have. */
@@ -55,8 +55,8 @@ export interface RoutingTarget {
 }
 
 /**
- * @param given routing that files and record prove to be ours
- * @param before the settings that the NIC had before its routing
+ * @param given routing that files and record show to be ours
+ * @param before the settings before the NIC got its routing
  */
 export function routingTarget(
   wanted: LinkRouting,
@@ -72,8 +72,8 @@ export function routingTarget(
 }
 
 /**
- * The rules and routes that a NIC loses on its way from one routing to another. A connected route of the main table
- * stays, because it goes with its address; a route that networkd made in IPv6 does not.
+ * The rules and routes that a NIC loses when its routing changes. A connected route of the main table goes with its
+ * address and is not listed, unless networkd made it in IPv6.
  */
 export function unroutedFrom(from: LinkRouting, to: LinkRouting): Pick<LinkRouting, 'rules' | 'routes'> {
   const { rules, routes } = onlyIn(from, to);
@@ -167,7 +167,7 @@ function withoutWidth(from: string): string {
   return from.replace(/\/(32|128)$/, '');
 }
 
-/** Everything that one of some routings has. */
+/** Joins routings: everything that at least one of them has. */
 export function unionOf(routings: readonly LinkRouting[]): LinkRouting {
   return {
     rules: [...new Set(routings.flatMap(({ rules }) => rules))],
@@ -219,14 +219,14 @@ export function settingsApart(now: LinkRouting, wanted: LinkRouting): Readonly<R
   );
 }
 
-/** A foreign state without the rules and routes that are ours: a change, or its undo, sets these itself. */
+/** Foreign state without our own rules and routes, because a change or its undo sets these itself. */
 export function withoutRouting(state: ForeignState, routings: readonly LinkRouting[]): ForeignState {
   if (routings.length === 0) return state;
   const rules = new Set(routings.flatMap((each) => each.rules));
   const routes = new Set(routings.flatMap((each) => each.routes));
   return {
     ...state,
-    // `ip` names the protocol of a rule that a network manager wrote, and none of a rule of ours.
+    // `ip` names the protocol of a network manager's rule, and no protocol of our rules.
     rules: state.rules.filter(
       ({ family, text }) => !rules.has(`-${family} ${text.replace(/ proto \S+/, '')}`),
     ),

@@ -100,7 +100,7 @@ export function readLinks(raw: readonly RawLink[]): Link[] {
     });
 }
 
-/** Kinds of links that stand for a NIC: pairs, one end of which may be in a machine of its own. */
+/** Kinds of links that stand for a NIC: pairs of links, of which one may be in another machine. */
 const NIC_KINDS: ReadonlySet<string> = new Set(['veth', 'netkit']);
 
 function isSoftware({ linkinfo }: RawLink): boolean {
@@ -219,7 +219,8 @@ export function withYields(link: Link, connected: readonly ConnectedRoute[]): Li
   if (own.length === 0) return link;
   const yields = link.addresses.filter((address) => {
     const routes = own.filter(({ to }) => to === subnetOf(address));
-    // A second route without a metric comes first, whatever metric the other has. Old networkds make one at boot.
+    // A second route without a metric would come before the route with the metric. Old versions of networkd make such a
+    // route at boot.
     return routes.some(isYielding) && (routes.every(isYielding) || !isBeside(connected, subnetOf(address)));
   });
   return yields.length === 0 ? link : { ...link, yields };

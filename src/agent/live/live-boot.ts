@@ -26,7 +26,10 @@ const NETPLAN_GENERATORS = [
   'lib/netplan/generate',
 ];
 const NETWORKD_YIELDS = 250;
-/** systemd 245 has `SuppressPrefixLength=`; an older one sends all to the main table instead. */
+/**
+ * systemd 245 has `SuppressPrefixLength=`. An older networkd ignores the key, and its rule sends all packets to the
+ * main table.
+ */
 const NETWORKD_ROUTES = 245;
 const RENAME_DEVICE = ['usr/lib/udev/rename_device', 'lib/udev/rename_device'];
 

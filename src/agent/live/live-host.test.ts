@@ -179,7 +179,7 @@ test('a second way out counts only if somebody wrote it, or NetworkManager made 
     withoutAutomatic([], [[first, { ...second, ...route }]], new Set(automatic)).routes.map(({ dev }) => dev);
   expect(left({})).toEqual(['eth0']);
   expect(left({ protocol: 'static' })).toEqual(['eth0', 'ens6']);
-  // OpenStack's way to its metadata.
+  // OpenStack's route to its metadata service.
   expect(left({ dst: '169.254.169.254' })).toEqual(['eth0']);
   expect(left({}, ['eth0', 'ens6'])).toEqual(['eth0', 'ens6']);
 });
@@ -252,7 +252,7 @@ describe("the host's own restore", () => {
   });
   afterEach(() => rmSync(root, { recursive: true }));
 
-  /** The script is the host's: here its paths begin in a folder, and its `ip` has a list of links, and a log of the commands it got. */
+  /** Runs the host's script with its paths in a folder, and an `ip` that has a list of links and logs its commands. */
   function restore(change: Pending, links: readonly string[]): void {
     const ip = `ip() {
       if [ "$1 $2" = '-o link' ]; then cat ${root}/links; return; fi
@@ -429,7 +429,7 @@ describe("the host's own restore", () => {
     };
     const line = 'ip addr replace 10.0.0.1/24 dev multinic3 brd +';
     expect(restored(['10.0.0.1/24'])).toEqual([`${line} metric 1003`, `${line} metric 1003`]);
-    // Without a metric the address gets the one of the kernel.
+    // Without a metric in the record, the address gets the kernel's metric.
     expect(restored()).toEqual([line, line]);
   });
 

@@ -44,7 +44,8 @@ export class LiveLinks implements LinkPort {
         const v4 = !step.address.includes(':');
         const broadcast = v4 && !/\/3[12]$/.test(step.address) ? ['brd', '+'] : [];
         const metric = step.metric === undefined ? [] : ['metric', String(step.metric)];
-        // The kernel gives no connected route, and so no metric, to an address that networkd added without one.
+        // Removes an address that networkd added without a connected route, because `replace` would give the address no
+        // route and so no metric.
         if (step.metric !== undefined && isWithoutRoute(raw, step.address))
           await set(step, 'addr', 'del', step.address, 'dev', link.name);
         return set(step, 'addr', 'replace', step.address, 'dev', link.name, ...broadcast, ...metric);
@@ -111,7 +112,7 @@ async function drop(step: LinkStep & { op: 'drop' }, link: Link): Promise<void> 
   }
 }
 
-/** Drops what a DHCP server or a router gave a link: NetworkManager leaves it there when it lets go of the link. */
+/** Removes leases of a DHCP server or a router, because NetworkManager leaves them on a link that it releases. */
 async function dropLeases(name: string): Promise<void> {
   for (const args of [
     ['addr', 'flush', 'dev', name, 'dynamic'],

@@ -103,8 +103,8 @@ export class LiveMachine implements MachinePort {
   }
 
   async links(known: KnownRouting = NOTHING_KNOWN): Promise<Link[]> {
-    // With `proto` the kernel leaves out the routes of all other software. networkd makes the connected routes of a NIC
-    // with source routing itself.
+    // `proto` makes the kernel leave out routes of all other software. `static` is needed where networkd itself makes
+    // the connected routes of a NIC with source routing.
     const protocols = known.size === 0 ? ['kernel'] : ['kernel', 'static'];
     const [raw, managed, ...routes] = await Promise.all([
       ip<RawLink>('-d', 'addr', 'show'),
@@ -181,13 +181,13 @@ export class LiveMachine implements MachinePort {
     return new Map(devices.map(({ name, state }) => [name, state !== 'unmanaged']));
   }
 
-  /** @returns nothing where NetworkManager does not run: then it changes no link */
+  /** @returns nothing if NetworkManager does not run, because then it changes no link */
   async #ask<T>(question: () => Promise<readonly T[]>): Promise<readonly T[]> {
     if (this.#isSilent || !existsSync(this.#root.resolve('run/NetworkManager'))) return [];
     try {
       return await question();
     } catch {
-      // Asked once only, because each question to a NetworkManager that hangs takes seconds.
+      // Asks once only, because each question to a hanging NetworkManager takes seconds.
       this.#isSilent = true;
       return [];
     }

@@ -40,7 +40,7 @@ interface RawTableRoute {
 }
 
 interface FoundRule {
-  /** As a text of ours; undefined: no rule of ours has such conditions. */
+  /** The rule as a text of ours; undefined: no rule of ours has such conditions. */
   readonly text: string | undefined;
   /** `-4 from 192.0.2.10`. */
   readonly source: string;
@@ -112,7 +112,7 @@ function foreignOf(mac: Mac, { name }: Link, known: LinkRouting, { rules, routes
   return all.map(({ what }) => ({ mac, what }));
 }
 
-/** Each question has a process: with `-batch` the kernel sends all routes, and `ip` chooses. */
+/** Starts a process for each question, because `ip -batch` would make the kernel send all routes. */
 const SCRIPT = `
 for family in $FAMILIES; do
   rules=$(ip -j -N "$family" rule show) || exit
@@ -217,8 +217,8 @@ export function setSettings(root: string, { name }: Link, step: LinkStep & { op:
 type RouteStep = LinkStep & { op: 'route' | 'unroute' };
 
 /**
- * Rules are of protocol kernel, because networkd takes rules of other protocols away when it starts again; routes are
- * of protocol static, as those of the files.
+ * Adds rules with protocol kernel, because networkd removes rules of other protocols when it restarts, and routes with
+ * protocol static, like the routes of the files.
  */
 function linesOf({ op, rules, routes }: RouteStep, { name }: Link): string[] {
   if (op === 'route') {
@@ -237,7 +237,7 @@ function linesOf({ op, rules, routes }: RouteStep, { name }: Link): string[] {
   ];
 }
 
-/** A rule or a connected route that is there already, and the number of a line that failed. */
+/** A rule or a connected route that exists already fails its line, and the answer names the line's number. */
 const HARMLESS = /File exists|^Command failed -:\d+$/;
 
 /** Adds routes and rules by one process for each family. */
@@ -258,8 +258,8 @@ export async function addRouting(step: RouteStep, link: Link): Promise<void> {
 }
 
 /**
- * Takes routes and rules away. A rule may stand twice, once of the kernel's protocol and once of networkd's, so it is
- * taken away twice; what is gone already is no failure.
+ * Removes routes and rules. Each rule is removed twice, because networkd may have added it once more with another
+ * protocol; an entry that is gone already is no failure.
  */
 export async function removeRouting(step: RouteStep, link: Link): Promise<void> {
   for (const family of ['-4', '-6']) {

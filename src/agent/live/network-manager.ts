@@ -101,8 +101,8 @@ export class NetworkManager {
   }
 
   /**
-   * Makes NetworkManager manage a link, with a profile that it chooses, or let go of it until the next boot. What the
-   * link has then stays. `nmcli device disconnect` would take it away, but forbids the profile for ever.
+   * Makes NetworkManager manage a link with a profile of its choice, or release the link until the next boot with its
+   * addresses kept. `nmcli device disconnect` would remove the addresses and forbid the profile for ever.
    */
   async manage(link: string, managed: boolean): Promise<void> {
     await this.#must('device', 'set', link, 'managed', managed ? 'yes' : 'no');

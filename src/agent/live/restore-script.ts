@@ -131,7 +131,7 @@ function wordsOf(rule: string): string[] {
   return [family, priority, words];
 }
 
-/** A line for each route: MAC, the flag of the family, then the words of `ip route` but for the link. */
+/** A line for each route: MAC, the flag of the family, then the words of `ip route` without the link. */
 function routeLines(links: RecordedLinks): Table {
   return links.flatMap(({ mac, routing }) =>
     (routing?.routes ?? []).map((route) => [mac, ...route.split(' ')]),

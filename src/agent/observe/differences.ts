@@ -56,8 +56,8 @@ export function withoutCarrierLoss(
 }
 
 /**
- * Marks the differences of NICs that a run leaves as they are, because other software stands on them. What stands there
- * comes and goes, so the mark alone counts for the digest.
+ * Marks the differences of NICs that other software uses, because a run leaves such NICs. The digest contains the mark
+ * and not the use, because pods come and go.
  */
 export function markUsed(found: readonly FoundDifference[], left: readonly LeftNic[]): FoundDifference[] {
   const uses = new Map<string, string>(left.map(({ mac, use }) => [mac, use]));
@@ -79,7 +79,7 @@ export function macsOfAddresses(found: readonly FoundDifference[], { present }: 
 const NEEDS_CARRIER: ReadonlySet<Difference['kind']> = new Set([
   'AddressMissing',
   'MetricChanged',
-  // NetworkManager takes rules and tables away with the address.
+  // NetworkManager removes rules and routes of the table together with the address.
   'RuleMissing',
   'RouteMissing',
 ]);
@@ -89,8 +89,8 @@ export function bootDifference({ nic: { name, mac }, file, effect }: OverriddenN
 }
 
 /**
- * The difference for files of the host that clash, or that the OS's own generator refuses. Cuts the remedy off the end
- * of the message, because the remedy is that of a run.
+ * The difference for files that clash, or that the OS's own generator refuses. Cuts the remedy off the end of the
+ * message, because that remedy is for a run.
  */
 export function refusalDifference({ message }: Error): FoundDifference {
   const remedy = message.lastIndexOf('; ');
@@ -112,8 +112,7 @@ function fileDifferences(situation: Situation, plan: Plan): FoundDifference[] {
     const group = managed.find(({ files }) => files.has(path));
     const content = group?.files.get(path) ?? metricFiles.get(path);
     if (!RENDERERS.some((renderer) => renderer.manages(path))) {
-      // Other files of the agent come and go with the file of a NIC, so a difference there is not reported. A changed
-      // metric file is the exception.
+      // Leaves out other files of the agent, which follow the file of a NIC. A changed metric file is reported.
       if (step.op !== 'write' || content === undefined || !isMetricFile(path)) return [];
     }
     if (goneOrphans.has(path)) return [];
@@ -215,7 +214,7 @@ function ofLink(link: Link, target: LinkTarget, addresses: readonly string[]): D
   return all.filter((each) => each !== false);
 }
 
-/** Rules, routes and settings of ours. Those of other software are no difference. */
+/** Differences in our rules, routes and settings. Rules and routes of other software are no difference. */
 function ofRouting({ routing: now = NO_ROUTING }: Link, target: LinkTarget): Difference[] {
   const { name, mac, routing = NO_ROUTING, unrouted = NO_ROUTING } = target;
   const absent = onlyIn(routing, now);

@@ -88,7 +88,7 @@ async function configure(kind: RendererKind = 'netplan', network = NETWORK): Pro
   expect(result).toMatch(/^(Applied|Pending)$/);
 }
 
-/** @param expectedRecord the commit that the record of the host names */
+/** @param expectedRecord the commit that the host's record has to name */
 async function runAgent(
   expectedRecord: Oid | null,
   kind: RendererKind = 'netplan',
@@ -179,7 +179,7 @@ function editLink(index: number, edit: (link: HostYaml['links'][number]) => void
   editHost((host) => edit(host.links.find(({ mac }) => mac === nic(index).mac)!));
 }
 
-/** Puts one link of other software on a NIC. */
+/** Puts a link of other software on top of a NIC. */
 function standOn(lower: string, name: string): void {
   editHost((host) => (host['uppers'] = [{ name, lower }]));
 }
@@ -294,7 +294,7 @@ describe('a host as its commit has it', () => {
     ]);
     expect(differences.map(isRepairable)).toEqual([false, false]);
     expect(digest).not.toBe(alone.digest);
-    // Pods come and go, and the drift is the same.
+    // The drift stays the same while pods come and go.
     standOn('multinic0', 'net2');
     expect((await look()).digest).toBe(digest);
     editLink(1, (link) => (link['up'] = false));

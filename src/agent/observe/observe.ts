@@ -187,7 +187,7 @@ function unclear({ reason, message }: Pick<Finding, 'reason' | 'message'>): Find
   };
 }
 
-/** The differences that a run would mend, and those of NICs that a run leaves because other software stands on them. */
+/** The differences that a run would repair, and those of NICs that a run leaves because other software uses them. */
 function usedDifferences(compared: Plan, { left }: Plan, situation: Situation): FoundDifference[] {
   const { kind } = situation.desired;
   const [taken, used] = [true, false].map((is) => left.filter(({ isTaken }) => isTaken === is));

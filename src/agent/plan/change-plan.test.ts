@@ -7,7 +7,7 @@ import type { Plan } from './plan.ts';
 const OURS = '192.168.100.10/24';
 const VIP = '192.168.100.200/32';
 
-/** NIC 0 is right and has an address of other software; NIC 1 is still unnamed. */
+/** NIC 0 is right and has an address of other software. NIC 1 has no managed name yet. */
 function before(): HostState {
   const host = machine(2);
   const links = host.links.map((link) =>

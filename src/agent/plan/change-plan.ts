@@ -118,9 +118,7 @@ function untouched(target: LinkTarget, { present }: Plan): LinkTarget {
   return { ...target, addresses: nic === undefined ? [] : cidrsOf(nic) };
 }
 
-/**
- * MACs of the changed NICs that need a carrier. Settings, routes and rules need none.
- */
+/** MACs of changed NICs that need a carrier. A NIC whose settings, routes or rules change needs none. */
 function configuredMacs(
   { present, targets }: Plan,
   links: readonly Link[],
@@ -152,8 +150,8 @@ function pick(profiles: Profiles, macs: readonly Mac[]): Record<string, string |
 }
 
 /**
- * The links of a change as the host record keeps them: networkd's addresses and the bond of a NIC are not restored, and
- * NetworkManager gets a NIC back, or lets go of it, only if the change does the contrary.
+ * The links of a change as the host record keeps them. Addresses of networkd and the bond of a NIC are left out;
+ * NetworkManager's part is recorded only if the change reverses it.
  */
 export function recordedLinks({ before, targets }: ChangePlan): Pending['links'] {
   const managed = new Map(

@@ -11,7 +11,7 @@ function target(changes: Partial<LinkTarget> = {}): LinkTarget {
   return { mac, name: 'multinic0', mtu: 1500, up: true, addresses: [], dropped: [], ...changes };
 }
 
-/** @returns the code, or none: the change is let through */
+/** @returns the code of the refusal; undefined: the change is allowed */
 function judge(wanted: LinkTarget, changes: Partial<HostState>): string | undefined {
   try {
     refuseBeyondLimits(wanted, { ...machine(1), ...changes });

@@ -99,7 +99,7 @@ test('addresses that networkd may add again are kept with the boot, for their NI
   expect(recordWith('multinic0', {}, { lingering: others })).not.toHaveProperty('lingering');
 });
 
-/** A file of NIC 0 on the host. */
+/** A file of NIC 0, as the host has it. */
 function managed(content: string): ManagedNic {
   const renderer = rendererOf('netplan');
   const files = new Map([[FILE, content]]);

@@ -82,7 +82,7 @@ export function refuseOverlaps(
   }
 }
 
-/** The NIC with each of its addresses as its only one. */
+/** The NIC once for each of its addresses, with this address alone. */
 function eachAddress(nic: Interface): Interface[] {
   return cidrsOf(nic).flatMap((text) => {
     const cidr = parseCidr(text);

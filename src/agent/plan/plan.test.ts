@@ -22,7 +22,7 @@ function desired(network: Network, kind: RendererKind = 'netplan'): Desired {
   return { commit: COMMIT, kind, network, files: managedFiles(renderTree(identity(kind), network)) };
 }
 
-/** Result of `readManaged` on a host with these files. */
+/** Result of `readManaged` on a host that has these files. */
 function managed(files: ReadonlyMap<string, string>): ManagedNic[] {
   return RENDERERS.flatMap((renderer) =>
     [
@@ -387,7 +387,7 @@ describe('whatever is on the host and whatever is wanted', () => {
       }),
       { seed: 3, numRuns: 1000 },
     );
-    // A machine with other work takes many times as long.
+    // Allows many times the usual time, because the machine may have other work.
   }, 120_000);
 });
 

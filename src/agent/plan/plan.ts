@@ -90,8 +90,8 @@ export interface Plan {
 }
 
 /**
- * A NIC with addresses that networkd adds again when the link gets a carrier: addresses that the agent removed, and the
- * NIC's own address if networkd holds it without the metric of its connected route.
+ * A NIC with addresses that networkd adds again when the link gets a carrier. These are removed addresses, and the
+ * NIC's own address if networkd loaded it without the metric.
  */
 export interface Lingering {
   readonly mac: Mac;
@@ -99,7 +99,7 @@ export interface Lingering {
   readonly addresses: readonly string[];
   /** The own address that networkd holds without the metric. */
   readonly withoutMetric?: string;
-  /** Rules and routes that networkd loaded at boot, if the NIC has others. */
+  /** Rules and routes that networkd loaded at boot, if they differ from those of the NIC. */
   readonly heldRouting?: LinkRouting;
 }
 
@@ -321,8 +321,8 @@ function wantedLink(situation: Situation, nic: Interface): LinkTarget {
 }
 
 /**
- * networkd configures the NICs of netplan, and at boot netplan's own rule keeps NetworkManager away. A NIC whose files of
- * ours are netplan's is one that NetworkManager let go for these files, so NetworkManager takes the NIC with its new ones.
+ * Decides who manages a NIC: networkd with netplan's files, NetworkManager with any other files. If our present files
+ * are netplan's, NetworkManager had released the NIC for them, so it manages the NIC again with the new files.
  */
 function managerTarget(
   { desired, managed }: Situation,
@@ -336,7 +336,7 @@ function managerTarget(
   return link?.networkManager === false && isOfNetplan ? { networkManager: true } : {};
 }
 
-/** The routing of a NIC that files and record prove to be ours. */
+/** The routing of a NIC that files and record show to be ours. */
 function givenRouting({ managed, applied }: Situation, mac: Mac): LinkRouting {
   const inFiles = managed.flatMap(({ nic }) => (nic?.mac === mac ? [nic] : []));
   return knownRouting(inFiles, applied).get(mac) ?? NO_ROUTING;
@@ -401,8 +401,8 @@ function releasedLinks(situation: Situation): LinkTarget[] {
 }
 
 /**
- * Forbids automatic profiles for NICs that NetworkManager had or would take again, as long as these NICs are on the
- * machine. Where netplan configures the NICs and no NetworkManager answers, nobody has to be told.
+ * Forbids automatic profiles for NICs that NetworkManager managed or would manage again, while these NICs are on the
+ * machine. No file is needed if netplan configures the NICs and no NetworkManager answers.
  */
 function noAutoDefaultSteps(situation: Situation): FileStep[] {
   const { desired, host, managed, noAutoDefault: told } = situation;
@@ -428,7 +428,7 @@ function noAutoDefaultSteps(situation: Situation): FileStep[] {
   ];
 }
 
-/** Whether NetworkManager managed a NIC before us, and answers. */
+/** Whether NetworkManager managed the NIC before the agent did, and answers now. */
 function wasOfManager({ host, applied }: Situation, mac: Mac): boolean {
   return (
     applied?.nics[mac]?.origin?.networkManager === true &&
@@ -452,7 +452,7 @@ function yieldingNics(
     const changes =
       changed.has(nic.mac) ||
       [...rendererOf(desired.kind).render(nic).keys()].some((path) => paths.has(path));
-    // The commit's files of a NIC with source routing have the metric.
+    // The files of a NIC with source routing contain the metric, so the NIC needs no metric file.
     if (nic.sourceRouting === true) return false;
     return hasMetric && !changes ? true : (hasMetric || changes) && sharesSubnet(nic, present, targets, host);
   });

@@ -1,4 +1,4 @@
-// A change may not take some things away from the node or from other software. The preflight finds them first.
+// The preflight refuses a change that would take a network away from the node or from other software.
 
 import { describe, expect, test } from 'vitest';
 import { machine, nic } from '../../../test/support/agent.ts';
@@ -48,7 +48,7 @@ interface Case {
   readonly ours?: readonly string[];
 }
 
-/** @returns the code, or none: the change is let through */
+/** @returns the code of the refusal; undefined: the change is allowed */
 function judge({ plan = planOf(), host: state = host(), linkTo = {}, ours = [] }: Case): string | undefined {
   try {
     preflight(plan, state, new Map(Object.entries(linkTo)), new Set(ours));
@@ -60,7 +60,7 @@ function judge({ plan = planOf(), host: state = host(), linkTo = {}, ours = [] }
 }
 
 const DEFAULT_BY_NIC = { routes: [{ to: 'default', via: '192.168.100.1', dev: 'ens5' }] };
-/** NIC 0 as it is to be. */
+/** The target state of NIC 0. */
 const RIGHT = { name: 'multinic0', up: true, addresses: [OWN] };
 
 describe('a NIC that the node uses', () => {

@@ -10,8 +10,8 @@ import type { Mac } from '../../network/mac.ts';
 const PROFILE_KINDS = RENDERER_KINDS.filter(byNetworkManager);
 
 /**
- * Whether a path is one of our profiles. The files beside them are none: udev reads .link files and settings of the
- * kernel, and NetworkManager reads route files with the profile.
+ * Whether a path is one of our profiles. Files beside a profile are no profiles: udev reads .link files and settings of
+ * the kernel, and NetworkManager reads route files with the profile.
  */
 export function isProfile(path: string): boolean {
   return PROFILE.test(path) && PROFILE_KINDS.some((kind) => rendererOf(kind).manages(path));

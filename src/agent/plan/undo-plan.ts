@@ -98,7 +98,7 @@ function targetOf(
   };
 }
 
-/** The rules and routes that a link has in one state and not in the other. */
+/** The rules and routes that a link has in one state and not in the other state. */
 export function unroutedOf(
   state: readonly RecordedLink[],
   { mac, routing = NO_ROUTING }: RecordedLink,

@@ -1,4 +1,4 @@
-// NICs of ours that other software has taken: they stay as they are where the commit does not change their files.
+// NICs of ours that other software uses: a run leaves them if the commit does not change their files.
 
 import { describe, expect, test } from 'vitest';
 import { machine, nic } from '../../../test/support/agent.ts';
@@ -32,7 +32,7 @@ const planOf = (files: readonly FileStep[] = []): Plan => ({
   left: [],
 });
 
-/** The machine with NIC 0 changed; both NICs differ from their targets, for they have no name of ours yet. */
+/** The machine with a changed NIC 0. Both NICs differ from their targets, because they have no managed name yet. */
 function host(nic0: Partial<Link> = {}, more: Partial<HostState> = {}): HostState {
   const state = machine(2);
   const links = state.links.map((link) => (link.mac === nic(0).mac ? { ...link, ...nic0 } : link));

@@ -1,5 +1,5 @@
-// NICs of ours that other software uses: a bridge, a bond or Open vSwitch has taken the NIC, or a VLAN or a pod's
-// interface stands on it.
+// NICs of ours that other software uses: a bridge, a bond or Open vSwitch contains the NIC, or a VLAN or a pod's
+// interface is on top of it.
 import { isLinkOnly, type Interface } from '../../network/interface.ts';
 import type { RendererKind } from '../../network/node.ts';
 import { rendererOf } from '../../network/renderers.ts';
@@ -8,19 +8,19 @@ import { linkSteps, nicOf } from '../host/links.ts';
 import type { HostState, Link, NamedNic } from '../host/machine.ts';
 import type { Plan } from './plan.ts';
 
-/** A NIC that a run leaves as it is, with the use of the NIC as the end of a sentence. */
+/** A NIC that a run leaves, with its use as the end of a sentence. */
 export interface LeftNic extends NamedNic {
   readonly use: string;
   /**
-   * A bridge or a bond has taken the NIC, or the commit gives it to other software: it is rightly configured otherwise
-   * since.
+   * A bridge or a bond contains the NIC, or the commit leaves the NIC to other software. So the NIC may rightly be
+   * configured otherwise.
    */
   readonly isTaken: boolean;
-  /** The commit gives the NIC to other software, and changes nothing there now. */
+  /** The commit leaves the NIC to other software, and the run would change nothing on it now. */
   readonly isMeant: boolean;
 }
 
-/** NICs of which a person has to know that the run left them. */
+/** NICs that the run left and that a person has to know about. */
 export function unexpected(left: readonly LeftNic[]): LeftNic[] {
   return left.filter(({ isMeant }) => !isMeant);
 }
@@ -36,8 +36,8 @@ export function useByOthers(
 }
 
 /**
- * Leaves NICs as they are whose files the commit does not change and whose link other software has changed for its own
- * use, and link-only NICs that other software uses. Such a NIC must not keep the other NICs of the node from a change.
+ * Leaves NICs whose files the commit does not change and whose link other software changed for its own use, and
+ * link-only NICs in use. One such NIC must not keep the node's other NICs from a change.
  */
 export function leaveUsed(plan: Plan, host: HostState, kind: RendererKind): Plan {
   return leave(plan, findUsed(plan, host, kind), kind);
@@ -59,7 +59,7 @@ function findUsed(plan: Plan, host: HostState, kind: RendererKind): LeftNic[] {
   });
 }
 
-/** Whether a NIC is link-only, and lost the addresses and rules that it had before. */
+/** Whether a NIC is link-only and no longer has the addresses and rules from before. */
 function isFree(nic: Interface, link: Link, { targets }: Plan): boolean {
   const target = targets.find(({ mac }) => mac === nic.mac);
   const { rules = [], routes = [] } = target?.unrouted ?? {};

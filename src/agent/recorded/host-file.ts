@@ -52,11 +52,11 @@ export const HostFileSchema = z.strictObject({
           sysctls: z.record(z.string(), z.number()).default({}),
         })
         .exactOptional(),
-      /** false: the port of the link is shut. */
+      /** false: the link's port on the switch is shut. */
       carrier: z.boolean().exactOptional(),
     }),
   ),
-  /** `to` is `default` or a network; routes that follow from an address are left out. */
+  /** `to` is `default` or a network. Routes that follow from an address are left out. */
   routes: z
     .array(z.strictObject({ to: z.string(), via: z.string().exactOptional(), dev: z.string() }))
     .default([]),

@@ -90,15 +90,15 @@ class RecordedMachine implements MachinePort {
     return { machineId, bootId, ...(systemUUID !== undefined && { systemUUID }) };
   }
 
-  /** Waits for nothing: a person attaches a NIC by editing the file. */
+  /** Returns at once, because a person attaches a NIC by editing the file. */
   async attached(): Promise<void> {}
 
-  /** The file has the links of all namespaces under `uppers`. */
+  /** `uppers` of the file has the links of all namespaces. */
   async uppersElsewhere(): Promise<[]> {
     return [];
   }
 
-  /** A packet of a NIC with rules leaves by that NIC. */
+  /** A packet from an address with rules leaves by the NIC of the address. */
   async waysFrom(packets: readonly Packet[]): Promise<RouteLookup[]> {
     const { links } = readHostFile(this.#root);
     return packets.flatMap(({ to, from }) => {
@@ -318,12 +318,15 @@ function routed(nic: Interface): Pick<RecordedNic, 'routing'> {
       };
 }
 
-/** The part of the known rules and routes that a link has, and its settings. A new link has 0 everywhere. */
+/**
+ * The part of the known rules and routes that a link has, and the link's settings. A new link has the value 0
+ * everywhere.
+ */
 function partOf(routing: LinkRouting, known: LinkRouting): LinkRouting {
   const values = Object.keys(known.sysctls).map((key) => [key, routing.sysctls[key] ?? 0] as const);
   return {
     rules: known.rules.filter((rule) => routing.rules.includes(rule)),
-    // The recorded kernel makes connected routes by itself.
+    // Leaves out connected routes, which the recorded kernel makes by itself.
     routes: known.routes.filter((route) => isConnectedInMain(route) || routing.routes.includes(route)),
     sysctls: Object.fromEntries(values),
   };
@@ -343,7 +346,7 @@ function setRouting(link: RecordedNic, step: LinkStep & { op: 'sysctl' | 'route'
   else link.routing = routing;
 }
 
-/** The route with the longest prefix; undefined for a name, and for an address without a route. */
+/** The route with the longest prefix to an address; undefined for a host name, or without a route. */
 function routeTo(address: string, host: Pick<HostState, 'links' | 'routes'>): RouteLookup | undefined {
   const target = parseAddress(address);
   if (target === undefined) return undefined;

@@ -43,7 +43,7 @@ export interface Examined {
    */
   readonly apiServer: Endpoint | undefined;
   readonly destinations: Destinations;
-  /** The kernel's routes that have to be the same afterwards. */
+  /** Lookups of the kernel's routes that must have the same result afterwards. */
   readonly lookups: readonly RouteLookup[];
 }
 
@@ -88,8 +88,8 @@ export async function withUses(
 }
 
 /**
- * Refuses rules and routes of other software where a NIC gets source routing for the first time. Later such rules and
- * routes are not ours to judge.
+ * Refuses rules and routes of other software if a NIC gets source routing for the first time. Later changes of other
+ * software do not concern the agent.
  * @throws MultinicError `RoutingTaken`
  */
 function refuseTakenRouting(plan: Plan, before: HostState, applied: Applied | undefined): void {
@@ -131,7 +131,7 @@ function comesFirst(nic: Interface): MultinicError {
 }
 
 /**
- * Refuses source routing that the next boot would lose, or that would cut the node off then.
+ * Refuses source routing that the next boot would lose, or with which the next boot would cut the node off.
  * @throws MultinicError `RoutingUnsupported`, `SubnetOverlaps`
  */
 async function refuseWithoutRouting(
@@ -169,7 +169,7 @@ async function readProfiles(
   if (mode !== 'live' || !needsNetworkManager(plan, kind)) return undefined;
   const before = await host.managers.profiles(plan.targets.map(({ mac }) => mac));
   if (before === undefined) return undefined;
-  // NICs that stay as they are, and NICs that NetworkManager takes with this change.
+  // NICs that the run leaves, and NICs that NetworkManager begins to manage with this change.
   const others = new Set([
     ...plan.left.map(({ mac }) => mac),
     ...plan.targets.flatMap(({ mac, networkManager }) => (networkManager === true ? [mac] : [])),

@@ -29,7 +29,7 @@ async function applyProfiles(
 ): Promise<void> {
   const wanted = entriesByMac(profiles);
   const now = await managers.profiles(wanted.map(([mac]) => mac));
-  // NetworkManager knows nothing of settings of the kernel.
+  // Leaves out files with settings of the kernel, which NetworkManager does not read.
   const changing = new Set(steps.flatMap(({ op, mac }) => (op === 'sysctl' ? [] : [mac])));
   const wrong = wanted.filter(([mac, profile]) => changing.has(mac) || (now?.[mac] ?? null) !== profile);
   await managers.applyProfiles(paths, Object.fromEntries(wrong));

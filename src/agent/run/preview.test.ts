@@ -90,7 +90,7 @@ function apply(options: Try = {}): Promise<Outcome> {
   });
 }
 
-/** networkd has the files of the boot. */
+/** The state of networkd with the files of the boot. */
 const held = (): Methods => ({
   machine: {
     state: async () => {
@@ -205,7 +205,7 @@ describe('a host that is right', () => {
     const outcome = await apply(same);
     expect(outcome.result).toBe('Applied');
     expect(warnings.map(({ reason }) => reason)).toEqual(outcome.warnings);
-    // Another change would be refused for it.
+    // The same doubt refuses another change.
     expect(await foresee({ ...same, commit: SECOND, network: MOVED })).toMatchObject({ result: 'refused' });
   });
 });

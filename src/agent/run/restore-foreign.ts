@@ -19,7 +19,7 @@ export interface RecordedForeign {
   readonly state: ForeignState;
   /** The links of the change, by the names that the state has for them. */
   readonly links: readonly NamedNic[];
-  /** A network manager has read its files again since. */
+  /** A network manager has read its files again since the change. */
   readonly isReloaded: boolean;
 }
 

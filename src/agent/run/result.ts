@@ -28,7 +28,7 @@ export type Report = Pick<Outcome, 'result'> &
 
 /**
  * @param notRestored routes, rules and addresses of other software that could not be restored
- * @param doubt reason why the next boot may have another result
+ * @param doubt the reason why the next boot may have another result
  * @param renamed NICs that cloud-init renames at the next boot
  */
 export function success(
@@ -65,7 +65,7 @@ export function success(
   };
 }
 
-/** Report of a run that left NICs out: the commit is not whole on the host. */
+/** Report of a run that left NICs out, so the host does not have the whole commit. */
 export function leavingOut(report: Report, left: Network): Report {
   if (left.length === 0 || (report.result !== 'Applied' && report.result !== 'Pending')) return report;
   const nics = left.map(({ name, mac, address }) => `${name} (${mac}) with ${address}`).join(', ');

@@ -102,7 +102,10 @@ export async function verifySources(
   }
 }
 
-/** For each source of the rules, a neighbour on each subnet of the table and each gateway, of its family. */
+/**
+ * The packets to look up for each source address of the rules: to a neighbour on each subnet of the table, and to each
+ * gateway of its family.
+ */
 function questionsOf(
   mac: Mac,
   { rules, routes }: LinkRouting,

@@ -43,7 +43,7 @@ const OLD: Network = [nic(0), nic(1), nic(2)];
 /** A new MTU, a removal, a new address, a new NIC. */
 const NEW: Network = [nic(0, { mtu: 1400 }), nic(2, { address: '192.168.102.11' }), nic(3)];
 
-/** Helper of initscripts, which gives NICs the names of their ifcfg files at the boot. */
+/** The helper of initscripts that names NICs at boot by their ifcfg files. */
 const NAMED_BY_IFCFG = {
   'usr/lib/udev/rules.d/60-net.rules':
     'ACTION=="add", SUBSYSTEM=="net", PROGRAM="/lib/udev/rename_device", RESULT=="?*", NAME="$result"\n',
@@ -134,7 +134,7 @@ const change = (edit: (host: RecordedMachine) => void): void => {
   writeFileSync(join(root, 'host.yaml'), stringify(host));
 };
 
-/** A link-only NIC beside another one. */
+/** A network of a link-only NIC and another NIC. */
 const withLinkOnly = (mtu = 1500): Network => [linkOnly(0, { mtu }), nic(1)];
 
 /** A host of which one method does something else. */
@@ -762,7 +762,7 @@ describe('failure: the host is as before, byte for byte', () => {
     expect(outcome.message).toMatch(/THE HOST COULD NOT BE RESTORED/);
     expect(record().pending).not.toBeNull();
     broken = false;
-    // The next run finishes it first, even when it has nothing else to do.
+    // The next run first finishes the killed run's change, even if the commit asks for nothing else.
     expect((await advance({ branch: { checkout: async () => fault() } })).step).toBe('checkout');
     expect(hostFiles(root)).toEqual(before);
   });
@@ -990,7 +990,7 @@ describe('source routing', () => {
   });
 });
 
-/** What a recorded host has: connected routes are left out of its file. */
+/** The routing of a NIC as the file of a recorded host has it, without connected routes. */
 function liveRouting(each: Network[number]): LinkRouting {
   const routing = wantedRouting(each);
   return { ...routing, routes: routing.routes.filter((route) => !isConnectedInMain(route)) };
@@ -1211,9 +1211,9 @@ describe('nothing is touched', () => {
     const network = [nic(0), nic(1)];
     const outcome = await refusal({ network });
     expect(outcome).toMatchObject({ result: 'Applied', written: [] });
-    // In the commit's terms, because the controller compares it with the commit.
+    // The report's tree is the commit's tree, because the controller compares the two.
     expect(outcome.tree).toBe(treeId(managedFiles(renderTree(identity('netplan'), network))));
-    // Nor does the next change touch what it does not concern; a rerender, which does, arrives.
+    // The next change leaves files that it does not concern. A rerender concerns them, and arrives.
     const next = await apply({ commit: SECOND, network: [nic(0), nic(1), nic(2)], expectedRecord: FIRST });
     expect(next.written).toEqual(['etc/netplan/92-multinic2.yaml']);
     const ports = [nic(0, { portId: 'port-1' }), nic(1), nic(2)];
@@ -1279,7 +1279,7 @@ function failingRoot(fails: (path: string, nth: number) => boolean): typeof Root
   };
 }
 
-/** Edits the host as other software does, between a run's look at the host and its change. */
+/** Edits the host between a run's reading of the host and its change, as other software may. */
 const meanwhile = (edit: (host: RecordedMachine) => void): ReturnType<typeof altered> =>
   altered((host) => ({
     deadMan: {
@@ -1365,7 +1365,7 @@ function withoutLock(files: Record<string, string>): Record<string, string> {
   return Object.fromEntries(Object.entries(files).filter(([path]) => !path.endsWith('/lock')));
 }
 
-/** Applies, and sees to it that nothing on the host was touched. */
+/** Applies, and checks that the host is untouched. */
 async function refusal(options: Try, prepare: () => void = () => {}): Promise<Outcome> {
   prepare();
   const before = hostFiles(root);

@@ -250,7 +250,7 @@ async function warnOfOtherMachine(node: NodeIdentity, { host, log }: Dependencie
 /** Limit on the routes in a log line, which a person has to read: a node may have 100,000 routes. */
 const LOGGED_ROUTES = 100;
 
-/** Reads the machine, once the NICs that are being attached are there. */
+/** Waits for NICs that are being attached, and then reads the machine. */
 export async function readMachine(
   { network }: Desired,
   host: Host,

@@ -91,7 +91,7 @@ async function activate(
 
   const renamed = await host.machine.links(known);
   const targets = withoutLoaded(todo.targets, steps, found, renamed);
-  // NetworkManager gives a profile only to a NIC that it manages.
+  // NetworkManager must manage a NIC before it can activate a profile there.
   if (todo.manager.kind === 'profiles')
     await changeLinks(
       steps.filter(({ op }) => op === 'manage'),

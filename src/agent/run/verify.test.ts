@@ -67,12 +67,12 @@ test.each<[string, Machine, RegExp]>([
   expect(() => verifyUntouched(after, before)).toThrow(message);
 });
 
-test('an address that the kernel does not come to use fails a run, one without carrier for that reason', () => {
+test('an address that the kernel does not start to use fails a run, one without carrier for that reason', () => {
   const ready = { mac: macOf('eth2'), carrier: true, duplicates: [], undecided: [] };
   const plan = { present: [] };
   expect(() => verifyReady([ready], plan.present)).not.toThrow();
   const undecided = { ...ready, undecided: ['fd00::1/64'] };
-  expect(() => verifyReady([undecided], plan.present)).toThrow('does not come to use fd00::1/64');
+  expect(() => verifyReady([undecided], plan.present)).toThrow('does not start to use fd00::1/64');
   expect(() => verifyReady([{ ...undecided, carrier: false }], plan.present)).toThrow(
     expect.objectContaining({ code: 'NoCarrier' }),
   );

@@ -101,7 +101,7 @@ export function verifyReady(links: readonly Readiness[], nics: readonly NamedNic
     );
     const name = nameOf(mac, nics);
     if (carrier && undecided.length === 0) continue;
-    if (carrier) throw failed(`the kernel does not come to use ${undecided.join(', ')} on ${name}`);
+    if (carrier) throw failed(`the kernel does not start to use ${undecided.join(', ')} on ${name}`);
     throw new MultinicError(
       'NoCarrier',
       `${name} (${mac}) has no carrier; look at its port (up, bound to this VM?), then run \`multinic retry\``,
