@@ -1,4 +1,4 @@
-// The name by which the API server knows a person, whatever proves it: a certificate, a token, or a login program.
+// Finds the name by which the API server knows a person, from a certificate, a token or a login program.
 
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -8,7 +8,9 @@ interface SelfSubjectReview {
   readonly status?: { readonly userInfo?: { readonly username?: string } };
 }
 
-/** @returns undefined: neither the API server (before 1.28) nor a certificate says it */
+/**
+ * @returns undefined: the name is unknown, because the API server is older than 1.28 and the user has no certificate
+ */
 export async function accountName(client: KubeClient): Promise<string | undefined> {
   const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' };
   const path = '/apis/authentication.k8s.io/v1/selfsubjectreviews';

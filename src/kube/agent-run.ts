@@ -12,7 +12,7 @@ export interface AgentJobObject {
   readonly name: string;
   readonly uid: string;
   readonly node: string;
-  /** As the annotation has it, so possibly no id. */
+  /** Commit in the annotation, which may be no id. */
   readonly commit: string;
   readonly attempt: number;
   /** Absent: a run. */
@@ -41,10 +41,10 @@ export interface AgentPod {
   readonly name: string;
   readonly uid: string;
   readonly job: string;
-  /** UID of the pod's Job: another Job of the name may have been made since. */
+  /** UID of the pod's Job, because another Job of the same name may exist by now. */
   readonly jobUid: string;
   readonly node: string;
-  /** As the annotation has it, so possibly no id. */
+  /** Commit in the annotation, which may be no id. */
   readonly commit: string;
   readonly attempt: number;
   /** Absent: a run. */
@@ -114,8 +114,8 @@ function podsOf(status: V1Job['status']): number {
 const NOT_STARTED: ReadonlySet<string> = new Set(['StartError', 'ContainerCannotRun']);
 
 /**
- * The pod of an agent; undefined: no Job owns the pod, or the pod is on another node than it says. A kubelet may make
- * static pods with any labels and annotations, and may change those of its own pods, but not their owner and node.
+ * The pod of an agent; undefined: no Job owns the pod, or the pod is on another node than its annotation says. A
+ * kubelet may forge labels and annotations of its pods, but not their owner and node.
  */
 export function projectPod({ metadata, spec, status }: V1Pod): AgentPod | undefined {
   const owner = metadata?.ownerReferences?.find(({ controller }) => controller === true);

@@ -26,7 +26,7 @@ export async function proveCertificate(certificate: ServerCertificate, name: str
 async function shakeHands({ key, cert, ca }: ServerCertificate, servername: string): Promise<void> {
   const [here, there] = duplexPair();
   const server = new TLSSocket(there, { isServer: true, secureContext: createSecureContext({ key, cert }) });
-  // The client has the same error, and says it better.
+  // The client reports the same error, with a better message.
   server.on('error', () => undefined);
   const client = connect({ socket: here, servername, ca });
   try {

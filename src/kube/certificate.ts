@@ -100,8 +100,8 @@ function materialOf({ data }: V1Secret): Material | undefined {
 }
 
 /**
- * Whether the certificate stays: more than a third of its life is left, it has every name, and clients take it. Anything
- * else, also a damaged Secret, is made anew.
+ * Whether the certificate is good: more than a third of its life is left, it has every name, and clients accept it. Any
+ * other certificate, or a damaged Secret, is replaced.
  */
 async function isGood(
   material: Material | undefined,

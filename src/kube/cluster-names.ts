@@ -35,7 +35,10 @@ export const ANNOTATION = {
 
 export const CONTROLLER_LEASE = 'multinic-agent-controller';
 export const AGENT_ACCOUNT = 'multinic-agent-job';
-/** Account for people whose kubeconfig has no token, or a token that no pod should get; the chart makes it. */
+/**
+ * Account for people whose kubeconfig has no token, or only a token that must not reach a pod. The chart creates the
+ * account.
+ */
 export const OPERATOR_ACCOUNT = 'multinic-agent-operator';
 /** Audience of an agent's token. */
 export const AUDIENCE = 'multinic-agent';

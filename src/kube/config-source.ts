@@ -98,7 +98,7 @@ export class KubeConfigSource implements ConfigSource, ConfigGenerations {
           generations.set(formatConfigRef(ref), metadata?.generation ?? 0);
         }
       } catch (cause) {
-        // The CRD of the group is not there.
+        // The API server has no CRD of the group.
         if (hasStatus(cause, 404)) continue;
         const message = `${PLURAL}.${group} cannot be listed now (${(cause as Error).message}): ask again`;
         throw new MultinicError('Busy', message, { cause });
@@ -107,7 +107,10 @@ export class KubeConfigSource implements ConfigSource, ConfigGenerations {
     return generations;
   }
 
-  /** The metadata of all CRs of a group. A list without a version is as new as the API server's own storage. */
+  /**
+   * The metadata of all CRs of a group. The list names no resourceVersion, so the API server reads its storage and not
+   * its cache.
+   */
   async *#headers(group: Group): AsyncGenerator<KubernetesObject> {
     let next: string | undefined;
     do {

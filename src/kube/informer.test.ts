@@ -16,7 +16,7 @@ const object = (name: string, value: number, resourceVersion = '1') => ({
   metadata: { name, resourceVersion },
   value,
 });
-/** A value below 0 is of no thing. */
+/** Objects with a value below 0 are left out. */
 const project = (raw: object): Thing | undefined => {
   const { metadata, value } = raw as ReturnType<typeof object>;
   return value < 0 ? undefined : { name: metadata.name, value };

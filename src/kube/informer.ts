@@ -113,7 +113,7 @@ export class Informer<T> {
     const { signal } = this.#stop;
     const { log, path } = this.#options;
     let failures = 0;
-    /** The reason that the log has already; undefined: the API server answers. */
+    /** The reason that was logged last; undefined: the API server answers. */
     let logged: string | undefined;
     let version: string | undefined;
     while (!signal.aborted) {
@@ -138,7 +138,7 @@ export class Informer<T> {
           failures = Math.max(failures + 1, 4);
         } else {
           failures++;
-          // The message says all. A stack, or a line for each attempt, would bury the log in an outage.
+          // Logs each reason once and without a stack, because a line for each attempt would bury the log in an outage.
           const reason = error instanceof Error ? error.message : String(error);
           if (reason !== logged) log.warn({ path, reason }, 'watch broken off: trying again');
           logged = reason;

@@ -213,7 +213,7 @@ test('a report of another Job of the name, or of a pod on another node, says not
   expect(await runner.list()).toEqual([{ ...known, phase: 'waiting' }]);
   pods = [{ ...ended, node: 'v' }];
   expect(await runner.list()).toEqual([{ ...known, phase: 'waiting' }]);
-  // A pod on another node keeps the node of the Job busy for nobody.
+  // A pod on another node does not keep the Job's node busy.
   pods = [{ ...pod, phase: 'started', node: 'v' }];
   expect(await runner.list()).toEqual([{ ...known, phase: 'waiting' }]);
   pods = [ended];

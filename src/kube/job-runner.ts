@@ -63,15 +63,15 @@ const AHEAD_MS = 24 * 3_600_000;
 
 /** Time after which a name that was not used again is forgotten. */
 const FORGET_MS = 3_600_000;
-/** Time that the API server has for the deletion of a Job before its name is used again. */
+/** Time that the API server gets to delete a Job before the runner uses its name again. */
 const DELETING_MS = 1_000;
 
 /** A Job that was deleted because its agent did not begin. */
 interface Postponed {
-  /** Creation of the first Job of the name, and deletion of the last: milliseconds since 1970. */
+  /** Creation of the first Job of the name, and deletion of the newest: milliseconds since 1970. */
   readonly since: number;
   readonly at: number;
-  /** As it is listed until it is started again. */
+  /** Status in the list until the Job is started again. */
   readonly status?: JobStatus;
 }
 
@@ -152,17 +152,23 @@ export class KubeJobRunner implements JobRunner {
     else if (job !== undefined) {
       const waited = job.created - (job.waitingSince ?? job.created) + this.#seenFor(job.uid);
       this.#postpone(job, pods[0], pauseAfter(waited, ENDED_MS));
-      this.#options.log.info({ job: name, node: job.node }, 'a job that does not start gives way to others');
+      this.#options.log.info(
+        { job: name, node: job.node },
+        'the job does not start, so other nodes go first',
+      );
     }
   }
 
-  /** Deletes a Job. An agent may begin at this very instant: the mark on its pod outlives the Job and this process. */
+  /**
+   * Deletes a Job. Its agent may begin at this instant, so the pod is marked first: the mark outlives the Job and this
+   * process.
+   */
   async #take(name: string, uid: string | undefined, pods: readonly AgentPod[]): Promise<void> {
     for (const pod of pods) if (pod.phase === 'waiting') await this.#markWithdrawn(pod);
     await this.#delete(name, uid);
   }
 
-  /** Keeps a deleted Job for the list, so that its node waits and its status says why. */
+  /** Lists a deleted Job, so that its node waits and the status names the reason. */
   #postpone(job: AgentJobObject, pod: AgentPod | undefined, pauseMs: number): void {
     const { name, node, commit, attempt, mode, created, waitingSince: since = created } = job;
     const at = this.#now();
@@ -223,7 +229,10 @@ export class KubeJobRunner implements JobRunner {
     });
   }
 
-  /** Whether a pod may say anything about its Job's node. Only its own words tell the name of a Job that is gone. */
+  /**
+   * Whether a pod may report about its Job's node. If the Job is gone, only the pod's own annotations give the Job's
+   * name.
+   */
   #counts({ job: name, node }: AgentPod, job: AgentJobObject | undefined): boolean {
     if (job !== undefined) return node === job.node;
     return (jobStamp(name) ?? 0) * 1000 <= this.#now() + AHEAD_MS;
@@ -323,8 +332,8 @@ export class KubeJobRunner implements JobRunner {
   }
 
   /**
-   * Milliseconds that a Job whose agent has not begun has left. The longer a run has not begun, the longer its next Job
-   * lives, up to ten minutes.
+   * Remaining time, in milliseconds, of a Job whose agent has not begun. Each further Job of a run lives longer, up to
+   * ten minutes.
    */
   #leftOf(job: AgentJobObject): number {
     if (job.suspended === true) return Infinity;

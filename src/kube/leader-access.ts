@@ -29,7 +29,7 @@ export class LeaderAccess {
     return { name: `pod:${this.#options.namespace}/${this.#options.pod}`, role: 'write' };
   }
 
-  /** Authenticates this pod's own CLI here, and everybody else by `others`. */
+  /** Authenticates this pod's own CLI; all other tokens go to `others`. */
   before(others: Authenticate): Authenticate {
     return async (token, from) => this.authenticate(token) ?? others(token, from);
   }

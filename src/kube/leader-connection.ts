@@ -20,7 +20,7 @@ export interface StoreConnection {
   /** URL on this machine's loopback. */
   readonly url: string;
   readonly token: string;
-  /** The token is of the operators' account, so the controller doesn't learn who the person is. */
+  /** The token belongs to the operators' account, so the controller does not learn the person's name. */
   readonly borrowed: boolean;
   /** Trusts the store's CA. */
   readonly fetch: typeof globalThis.fetch;
@@ -109,9 +109,9 @@ async function caOf(client: KubeClient, namespace: string): Promise<string> {
 }
 
 /**
- * Returns a token for the store alone, because a person's own token is valid for the API server too and must not reach
- * a pod. A person without the right to such a token gets their own token.
- * @returns `refusal`: with the person's own token, the reason why there is none for the store
+ * Returns a token for the store alone, because the person's own token also opens the API server and must not reach a
+ * pod. A person who may not create such a token uses their own.
+ * @returns `refusal`: the reason why the person's own token is used
  * @throws MultinicError `NoToken`, KubeError
  */
 export async function tokenFor(
@@ -121,7 +121,7 @@ export async function tokenFor(
   try {
     return { token: await storeToken(client, namespace), borrowed: true };
   } catch (cause) {
-    // A proxy before the API server answers what it likes for a path that it does not forward.
+    // A proxy in front of the API server may answer with any of these statuses for a path that it does not forward.
     if (!hasStatus(cause, 400, 401, 403, 404, 405)) throw cause;
     const refusal =
       cause.status === 404

@@ -62,5 +62,8 @@ function remoteError(said: string, pod: string): MultinicError {
   const [, message, code] = /^error: ([^]*) \((\w+)\)\s*$/m.exec(said) ?? [];
   if (message !== undefined && code !== undefined)
     return new MultinicError(readReason(code), `${pod}: ${message}`);
-  return new MultinicError('NoExec', `the command failed in ${pod}: ${said.trim() || 'it said nothing'}`);
+  return new MultinicError(
+    'NoExec',
+    `the command failed in ${pod}: ${said.trim() || 'it printed no reason'}`,
+  );
 }

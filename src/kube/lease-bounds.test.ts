@@ -100,7 +100,7 @@ function start(election = elect()): Replica {
 
 beforeEach(async () => {
   vi.useFakeTimers();
-  // A process that is some time old, so that the time of its first look is not zero.
+  // Starts the clock late, so that the time at which a replica first sees the Lease is not zero.
   await vi.advanceTimersByTimeAsync(7_000);
   vi.spyOn(Math, 'random').mockReturnValue(0);
   api = new Api();
@@ -175,7 +175,7 @@ describe('taking the Lease', () => {
     expect(me.leads).toBe(false);
     await vi.advanceTimersByTimeAsync(RETRY_MS);
     expect(me.leads).toBe(true);
-    // Whole seconds are written, and never fewer than the replica keeps to itself.
+    // The Lease has whole seconds, and at least as many as the replica itself counts on.
     expect(api.writes[0]!.spec).toMatchObject({ leaseDurationSeconds: 15 });
     me.stop.abort();
     await vi.advanceTimersByTimeAsync(1);

@@ -57,7 +57,7 @@ test('one replica leads at a time, and a replica that stops hands over at once',
   expect(events).toEqual(['one leads']);
   stops[0]!.abort();
   await first;
-  // The leader releases the Lease, so that no replica has to wait until it expires.
+  // The leader has released the Lease, so the next replica need not wait for its expiry.
   expect(api.state.lease?.spec?.holderIdentity).not.toBe('one');
   await vi.waitFor(() => expect(events).toEqual(['one leads', 'one ends', 'two leads']), 10_000);
   expect(api.state.lease?.spec).toMatchObject({ holderIdentity: 'two', leaseTransitions: 1 });
@@ -126,7 +126,7 @@ test('what the leader throws is thrown, and the lease is given back', async () =
 const LEASES = '/apis/coordination.k8s.io/v1/namespaces/ns/leases';
 const LEASE = `${LEASES}/lease`;
 
-/** One Lease; `refusal` is the status that answers all writes. */
+/** An API server with one Lease. `refusal` is the status of the answer to each write. */
 function memory(lease?: V1Lease) {
   const state = { lease, version: 0, refusal: undefined as number | undefined };
   const times: number[] = [];
@@ -172,7 +172,10 @@ function memory(lease?: V1Lease) {
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 const held = (spec: object): V1Lease => ({ metadata: { resourceVersion: 'a' }, spec });
 
-/** Leads, then stops after a change of the API server. @returns requests of the end */
+/**
+ * Leads, changes the API server and stops leading.
+ * @returns the requests at the end
+ */
 async function giveBack(change: (state: ReturnType<typeof memory>['state']) => void) {
   const all = memory();
   const { stop, ended } = all.lead();
@@ -238,7 +241,7 @@ describe('by the clock', () => {
     await pass(1);
     expect(told.leads).toBe(false);
     expect(await ended).toMatchObject({ code: 'LeaseLost' });
-    // The Lease of the other one stays.
+    // The new leader's Lease stays.
     expect(state.lease.spec?.holderIdentity).toBe('two');
   });
 

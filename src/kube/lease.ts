@@ -174,7 +174,7 @@ export class LeaderElection {
     }
   }
 
-  /** @returns false: another process wrote the Lease meanwhile */
+  /** @returns false: another process has written the Lease in between */
   async #clearHolder(): Promise<boolean> {
     const { client, identity, log, name } = this.#options;
     // Read the Lease again: an abandoned renewal may have arrived all the same.

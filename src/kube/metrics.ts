@@ -20,7 +20,10 @@ export interface Gauges {
   readonly store: () => Promise<{ readonly bytes: number; readonly freeBytes: number } | undefined>;
   /** End of the certificate of the store's server, milliseconds since 1970. */
   readonly certificateEnd: () => number | undefined;
-  /** Begin of the newest scheduled backup, milliseconds since 1970; 0: there is none; undefined: none are written. */
+  /**
+   * Start of the newest scheduled backup, in milliseconds since 1970; 0: there is no backup; undefined: backups are
+   * off.
+   */
   readonly lastBackup: () => Promise<number | undefined>;
   /** Number of the API server's answers, by `<method> <status>`. */
   readonly answers: ReadonlyMap<string, number>;
@@ -160,7 +163,7 @@ function isStalled({ conditions }: ConfigStatus): boolean {
   return conditions.some(({ type, status }) => type === 'Stalled' && status === 'True');
 }
 
-/** Hosts that no longer have what was applied, and what is done about them. */
+/** Hosts that have drifted, and the answer to their drift. */
 class DriftMetrics {
   readonly #drifted: Gauge;
   readonly #fights: Gauge;
@@ -208,7 +211,7 @@ class DriftMetrics {
     this.#drifted.set(views.filter(({ drifted }) => drifted).length);
     this.#fights.set(all.filter((each) => !each.due && each.reason === 'DriftFight').length);
     this.#stopped.set(Number(repairs?.stopped ?? false));
-    // A decision that is due has its Job in this pass.
+    // Counts decisions, because the pass that decides also starts the Job.
     this.#repairs.inc(all.filter((each) => each.due && each.repair === true).length);
     this.#oldest.set((observing?.oldest?.at ?? 0) / 1000);
     for (const cause of OBSERVE_CAUSES) this.#waiting.set({ cause }, observing?.waiting.get(cause) ?? 0);
@@ -255,7 +258,7 @@ function runHistogram(registers: Registry[]): Histogram<'result'> {
   });
 }
 
-/** Changes of main of which a node waits because other nodes failed. */
+/** Commits of main that are stopped: a node waits because other nodes failed. */
 function stoppedChanges({ decisions, facts }: Snapshot): Set<string> {
   const stopped = new Set<string>();
   for (const [node, decision] of decisions) {

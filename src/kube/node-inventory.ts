@@ -43,9 +43,8 @@ export function projectNode({ metadata, spec, status }: V1Node): InventoryNode {
   const annotations = ourAnnotations(metadata?.annotations);
   const info = status?.nodeInfo;
   const windows = info?.operatingSystem === 'windows';
-  // A node whose kubelet answers can run the agent, because the agent's pod has the host's network. The kubelet itself
-  // says False while it waits for a CNI, which may wait for our NIC; the control plane says Unknown when the kubelet is
-  // silent.
+  // Ready means that the kubelet answers, because the agent's pod has the host's network. `False` counts as ready: the
+  // kubelet may wait for a CNI that waits for our NIC; `Unknown` does not: the kubelet is silent.
   const ready =
     status?.conditions?.some(({ type, status: holds }) => type === 'Ready' && holds !== 'Unknown') ?? false;
   const addresses = status?.addresses?.filter(({ type }) => type === 'InternalIP') ?? [];

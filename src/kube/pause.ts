@@ -4,10 +4,13 @@ import { ANNOTATIONS } from '../api/annotations.ts';
 import { MultinicError } from '../api/errors.ts';
 import { hasStatus, MERGE_PATCH, type KubeClient } from './client.ts';
 
-/** Number of requests at the same time: some thousand Nodes take seconds. */
+/** Number of simultaneous requests. Thousands of Nodes then take seconds. */
 const AT_ONCE = 8;
 
-/** The same by kubectl. @param nodes several: the command is for all Nodes */
+/**
+ * The kubectl command with the same effect.
+ * @param nodes several: the command is for all Nodes
+ */
 export function kubectlCommand(nodes: readonly string[], paused: boolean): string {
   const [node, ...more] = nodes;
   const which = more.length === 0 ? node : '--all --overwrite';
@@ -23,9 +26,9 @@ export async function setPausedByPerson(
 }
 
 /**
- * Pauses or resumes Nodes, some at a time.
- * @returns the Nodes that are gone meanwhile
- * @throws MultinicError as the API server refused a Node, with the number of those that are done; `UseKubectl`
+ * Pauses or resumes Nodes, a few at a time.
+ * @returns the Nodes that no longer exist
+ * @throws MultinicError as the API server refused a Node, with the number of Nodes that were changed; `UseKubectl`
  */
 export async function setManyPausedByPerson(
   client: KubeClient,
@@ -59,7 +62,10 @@ async function annotate(client: KubeClient, node: string, paused: boolean): Prom
   });
 }
 
-/** The reason why not all Nodes are done. @param done number of those that are */
+/**
+ * Throws the reason why not all Nodes were changed.
+ * @param done number of changed Nodes
+ */
 function breakOff(cause: unknown, nodes: readonly string[], paused: boolean, done: number): never {
   if (hasStatus(cause, 403) || !(cause instanceof MultinicError)) refuse(cause, nodes, paused);
   const what = `${done} of ${nodes.length} nodes are ${paused ? 'paused' : 'resumed'}`;

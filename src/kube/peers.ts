@@ -63,7 +63,7 @@ export class Peers {
     }
   }
 
-  /** @returns the last known ones, maybe none, if the cluster's administrator does not give the right to read them */
+  /** @returns the last known addresses, possibly none, if the controller may not read the Endpoints */
   async #apiServers(): Promise<readonly string[]> {
     const { client, log } = this.#options;
     try {

@@ -55,7 +55,7 @@ export interface KubeOptions
   readonly groups: readonly Group[];
   readonly port: number;
   readonly healthPort: number;
-  /** Secret with certificates that somebody else maintains. */
+  /** Secret with certificates that the operator maintains. */
   readonly tlsSecret?: string;
   /** DNS domain of the cluster. */
   readonly clusterDomain: string;
@@ -131,12 +131,15 @@ export async function runInCluster(options: KubeOptions): Promise<void> {
     }, signal);
   } catch (error) {
     if (!signal.aborted) throw error;
-    // A signal to end that comes during the start finds no work to stop.
+    // A signal during the start has no work to stop, so only the log tells about it.
     log.warn({ err: error }, 'stopped during the start');
   }
 }
 
-/** Logs what runs here, once. An API server that does not answer has an unknown version. */
+/**
+ * Logs the versions of this program and of the cluster once. The version of an API server that does not answer is
+ * unknown.
+ */
 async function logStart({ client, log, signal: _, ...flags }: KubeOptions): Promise<void> {
   const kubernetes = await client.serverVersion().then(
     ({ major, minor }) => `${major}.${minor}`,
@@ -272,7 +275,7 @@ class Leader implements AsyncDisposable {
     return new X509Certificate(this.#parts.endpoint.certificate.cert).validToDate.getTime();
   }
 
-  /** Begin of the newest backup, in milliseconds since 1970; 0: there is none; undefined: none are written. */
+  /** Start of the newest backup, in milliseconds since 1970; 0: there is no backup; undefined: backups are off. */
   lastBackup(): Promise<number | undefined> {
     return this.#parts.care.backups.newestAt();
   }

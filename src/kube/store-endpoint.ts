@@ -15,7 +15,7 @@ import type { StoreAccess } from './job-manifest.ts';
 export interface StoreEndpointOptions {
   readonly client: KubeClient;
   readonly namespace: string;
-  /** Secret with certificates that somebody else maintains. */
+  /** Secret with certificates that the operator maintains. */
   readonly tlsSecret?: string;
   /** DNS domain of the cluster, for the names in our own certificate. */
   readonly clusterDomain: string;
@@ -73,7 +73,7 @@ export class StoreEndpoint {
     return () => clearInterval(checking);
   }
 
-  /** Keeps the last known state if the API server does not answer, or if a given certificate is no good. */
+  /** Keeps the last known state if the API server does not answer, or if the operator's certificate is invalid. */
   async refresh(server: Pick<StoreServer, 'renew'>, renewed: () => Promise<void>): Promise<void> {
     try {
       this.#known = await look(this.#options);
@@ -81,7 +81,7 @@ export class StoreEndpoint {
       if (certificate.cert === this.#handedOver) return;
       server.renew(certificate);
       await renewed();
-      // Remembered last, so that a certificate whose publication failed is handed over again.
+      // Remembered only after the publication, so that a failed one is repeated.
       this.#handedOver = certificate.cert;
     } catch (error) {
       this.#options.log.error(

@@ -86,7 +86,7 @@ function parseDocuments(text: string): readonly ({ value: unknown } | { error: s
         : { value };
     });
   } catch (error) {
-    // Usually aliases that multiply without bound.
+    // The usual cause is aliases that multiply without bound.
     return [{ error: firstLine(String(error)) }];
   }
 }

@@ -150,7 +150,7 @@ describe('a folder of CRs', () => {
     await write('a.yaml', cr('a'));
     await listed(configs);
     expect(configs.undecided).toBe(false);
-    // Away again: the time counts from here.
+    // The CR is missing again, and its time starts anew.
     await rm(join(dir, 'crs/a.yaml'));
     now += 900;
     expect(await doubt()).toMatch(AWAY);

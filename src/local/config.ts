@@ -59,7 +59,7 @@ export class ConfigFolder implements ConfigSource, ConfigGenerations {
     this.#now = now;
   }
 
-  /** Whether the newest list left a CR in doubt, which a list `REMOVED_AFTER_MS` later decides. */
+  /** Whether the newest list left a CR in doubt. A list after `REMOVED_AFTER_MS` decides. */
   get undecided(): boolean {
     return this.#undecided;
   }

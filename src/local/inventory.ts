@@ -26,7 +26,7 @@ export const Inventory = z.strictObject({
       osImage: z.string().min(1),
       paused: z.boolean().default(false),
       annotations: z.record(z.string(), z.string()).default({}),
-      /** As a Node's podCIDRs. */
+      /** Networks of the node's pods, like a Node's podCIDRs. */
       podCIDRs: z.array(z.union([z.cidrv4(), z.cidrv6()])).default([]),
     }),
   ),
@@ -161,7 +161,7 @@ function toValue(file: string, text: string): unknown {
   try {
     return document.toJS();
   } catch (error) {
-    // Usually aliases that multiply without bound.
+    // The usual cause is aliases that multiply without bound.
     throw invalid(file, 'Unreadable', `${String(error)}; mend the file`);
   }
 }

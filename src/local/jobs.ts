@@ -117,7 +117,7 @@ export class ChildRunner implements JobRunner {
     if (status.phase !== 'finished') {
       throw new MultinicError('JobRunning', `${name} is ${status.phase}; forget it when it has finished`);
     }
-    // Observations come every hour: only the log of one that failed is worth a place beside those of runs.
+    // Observations come every hour, so only a failed one may have its log kept beside those of runs.
     if (status.observation !== undefined) await folder.remove();
     else await folder.archive(status.node);
   }

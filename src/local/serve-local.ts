@@ -36,7 +36,7 @@ export interface LocalOptions
   readonly once: boolean;
   /** How an agent is started. */
   readonly agent: AgentCommand;
-  /** Backups of the store that the controller writes by itself. */
+  /** Settings of the controller's own backups. */
   readonly backup?: BackupSchedule;
   readonly log: Logger;
   readonly onEvent: (event: ControllerEvent) => void;
@@ -56,7 +56,7 @@ export async function runLocal(options: LocalOptions): Promise<boolean> {
   await using cleanup = new AsyncDisposableStack();
   const home = await openLocalHome(options.dir);
   cleanup.defer(() => home.close());
-  // An agent may end, and a push may come, before the first pass, which sees both.
+  // An agent may end, or a push may come, before the first pass. That pass then sees the result.
   const passTrigger = new PassTrigger();
   let fenced = false;
   const onFenced = (): void => {
@@ -151,7 +151,10 @@ export function isSettled({ report, jobs, decisions }: Snapshot): boolean {
   );
 }
 
-/** Errors of the network in words. @param host as the person named it */
+/**
+ * Describes network errors for people.
+ * @param host as the person named it
+ */
 function listenError(error: unknown, host: string, port: number): unknown {
   if (error instanceof Error && 'code' in error && NO_ADDRESS.has(String(error.code))) {
     return new MultinicError(
