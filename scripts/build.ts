@@ -64,7 +64,7 @@ for (const name of ['agent', 'local', 'controller']) {
   });
   Object.assign(outputs, metafile.outputs);
 }
-// The web UI. Its files stand beside the program, which serves them.
+// Builds the web UI into a folder beside the program, which serves the files.
 const ui = await build({
   entryPoints: { ui: 'src/ui/main.tsx' },
   outdir: 'dist/ui',
@@ -88,8 +88,7 @@ await chmod(outfile, 0o755);
 Object.assign(outputs, ui.metafile.outputs);
 const built = new Set(Object.keys(outputs));
 for await (const file of glob('dist/chunks/*')) if (!built.has(file)) await rm(file);
-// Without this file, Node reads each chunk of a dist that stands alone as CommonJS first, fails, and reads the chunk
-// again.
+// Without this file, Node would read each chunk as CommonJS first, fail, and read the chunk again.
 await writeFile('dist/package.json', '{ "type": "module" }\n');
 
 // The image and the npm package take dist as a whole, so the licences are in both.

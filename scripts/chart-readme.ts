@@ -32,7 +32,7 @@ type them and the controller looks for them, and some are the whole cluster's.
 |-----|------|---------|-------------|
 `;
 
-/** Characters of a default that a cell of the table has room for. */
+/** Longest default value, in characters, that a cell of the table shows. */
 const LONGEST_DEFAULT = 100;
 
 /** @param values text of values.yaml */

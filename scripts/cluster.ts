@@ -74,7 +74,7 @@ async function serve({ nodes, kubernetes, bare, release }: Options): Promise<voi
 ${next}
 Ctrl-C, or kill ${process.pid}, stops it; nothing stays.`);
   }
-  // A signal handler alone does not keep a process alive, so a timer does.
+  // Keeps the process alive by a timer, because a signal handler alone does not.
   const alive = setInterval(() => {}, 1 << 30);
   await ended;
   clearInterval(alive);
@@ -121,7 +121,7 @@ async function imageOf(release: string | undefined): Promise<Image> {
   return { name: archive, archive: resolve(release, archive) };
 }
 
-/** Gives the cluster a volume and the image, which a cluster of one's own has already. */
+/** Gives the cluster a volume and the image, which a person's own cluster already has. */
 async function prepareInstall(cluster: Cluster, image: Image): Promise<void> {
   await cluster.loadImage(image.archive);
   await new Multinic(cluster, NAMESPACE, image).makeVolume(cluster.nodes[0]!);

@@ -72,7 +72,7 @@ export async function generatePages(): Promise<Map<string, string>> {
   ]);
 }
 
-/** A page of docs/ with these tables between its markers. */
+/** Writes a page of docs/ with new tables between its markers. */
 function pageWith(name: string, tables: Readonly<Record<string, string>>): [string, string] {
   const text = Object.entries(tables).reduce(
     (page, [table, rows]) => withTable(page, table, rows),

@@ -22,7 +22,7 @@ export function blobId(contents: Buffer): string {
   return createHash('sha1').update(`blob ${contents.length}\0`).update(contents).digest('hex');
 }
 
-/** Lines of the code blocks of a page without their remarks: commands, keys and paths. */
+/** Lines of the code blocks of a page without comments: commands, keys and paths. */
 export function commandsOf(page: string): string[] {
   return codeBlocksOf(pageOf('', page))
     .flatMap(({ text }) => text.split('\n'))

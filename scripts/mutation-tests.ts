@@ -39,8 +39,8 @@ async function start(): Promise<Vitest> {
   )[0];
   if (unit === undefined) throw new Error('vitest.config.ts has no project unit');
   const { include, env, isolate } = unit as InlineConfig;
-  // On a machine with other work a test may take long: that alone is no change noticed. The time of all tests of a change
-  // is bounded where this process is started.
+  // Long time limit, because a slow test must not count as a noticed change. The process that starts this one bounds
+  // the time of all tests of a change.
   const ours = {
     include,
     testTimeout: 300_000,
@@ -51,7 +51,7 @@ async function start(): Promise<Vitest> {
     watch: false,
     bail: 1,
   };
-  // Threads end with this process, however busy they are.
+  // Threads end with this process, even if they are busy.
   const options = { ...ours, maxWorkers: 1, reporters: [{}], pool: 'threads' };
   const vitest = await createVitest('test', options as CliOptions, { plugins: [plugin] });
   await vitest.standalone();
@@ -94,13 +94,13 @@ async function run(vitest: Vitest, { file, text, reach }: Order): Promise<boolea
       tests.filter(({ moduleId }) => !counts.has(moduleId)),
     );
   vitest.invalidateFile(changed.id);
-  // Most changes are noticed by the quick tests: the slow ones are those that make many inputs by themselves.
+  // Runs the quick tests first, because they notice most changes. Tests that generate many inputs are slow.
   const quick = tests.filter(isQuick);
   const slow = tests.filter((each) => !isQuick(each));
   return (await pass(vitest, quick)) && pass(vitest, slow);
 }
 
-/** Number of tests that passed in each file when nothing failed. A run that was cut short has fewer, and is repeated. */
+/** Number of passed tests of each file without a failure. A run with fewer was cut short, and is repeated. */
 const counts = new Map<string, number>();
 const MAX_RUNS = 3;
 

@@ -39,7 +39,7 @@ const CHANGES: readonly (readonly [token: RegExp, to: (token: string) => string]
   [/(?<=[( ])!(?=[\w(])/g, () => ''],
   [/\btrue\b/g, () => 'false'],
   [/\bfalse\b/g, () => 'true'],
-  // The signs of a comparison (`? -1 : 1`) have no other size.
+  // Skips the results of a comparison (`? -1 : 1`), of which only the sign counts.
   [
     /(?<![\w.$]|\? -1 : |\? -(?=1 : (?:1|Number)\b))\d[\d_]*(?![\w.])/g,
     (token) => String(Number(token.replaceAll('_', '')) + 1),
@@ -115,7 +115,7 @@ async function runRoom(tests: TestProcess, room: string, size: number): Promise<
     const line = lineOf(place);
     const survives = await tests.pass(file, source.slice(0, at) + to + source.slice(at + from.length));
     if (!survives) noticed += 1;
-    // A run that is cut short then has a figure.
+    // Prints the count so far, so that an aborted run has a result too.
     const change = `${survives ? 'survives' : 'noticed'}: ${file}:${line} ${from.trim()} -> ${to.trim()}`;
     const text = survives ? `  ${source.split('\n')[line - 1]!.trim()}` : '';
     console.log(`${noticed} of ${index + 1}  ${change}${text}`);

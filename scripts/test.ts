@@ -32,9 +32,9 @@ const MATRIX_TIER = 'every combination (as root: npm run test:matrix)';
 interface Run {
   readonly name: string;
   readonly args: readonly string[];
-  /** Names of the test files; absent: all files. */
+  /** Names of the test files; absent: all test files. */
   readonly files?: readonly string[];
-  /** Whether the run begins when everything is built. Other runs wait for their own parts. */
+  /** Whether the run waits until everything is built. Other runs wait only for their own parts. */
   readonly whenBuilt?: boolean;
 }
 
@@ -43,7 +43,9 @@ interface Tier {
   readonly inMemory?: boolean;
   /** Whether the tier lists what the machine lacks, and builds it while the tests run. */
   readonly builds?: boolean;
-  /** Whether files with a failure run once more. Hosts and clusters of a busy machine miss a deadline now and then. */
+  /**
+   * Whether test files with a failure run once more. Hosts and clusters on a busy machine miss a deadline now and then.
+   */
   readonly again?: boolean;
   /** Lanes run beside each other, and the runs of a lane in turn. */
   readonly lanes: readonly (readonly Run[])[];
@@ -79,7 +81,7 @@ const TIERS: Readonly<Record<string, Tier>> = {
   system: {
     builds: true,
     again: true,
-    // Live tests mostly wait for hosts that boot, so one lane has them alone.
+    // Live tests mostly wait for booting hosts, so they have a lane of their own.
     lanes: [
       [config('live')],
       [

@@ -21,12 +21,12 @@ interface Shot {
   readonly name: string;
   readonly hash: string;
   readonly width: number;
-  /** Is clicked first. */
+  /** An element to click before the picture. */
   readonly click?: string;
 }
 
 const DRIFTED = `#/node/${demoNode(FATES.drifted[0])}`;
-/** A link to a change, in the history. */
+/** A link to a change, in the history screen. */
 const CHANGE = '.timeline a';
 const ROLLBACK = '.timeline button:enabled';
 const SHOTS: readonly Shot[] = [
@@ -51,7 +51,7 @@ const PICTURES = [
   ['fleet', 'dark'],
 ] as const;
 
-// Commands in pictures name this person.
+// The author of commands in pictures.
 const PERSON = { GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'user.name', GIT_CONFIG_VALUE_0: 'Alice' };
 const PROGRAM = 'dist/multinic.js';
 const [option, folder] = process.argv.slice(2);

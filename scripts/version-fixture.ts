@@ -306,7 +306,7 @@ function environment(more: Readonly<Record<string, string>> = {}): Record<string
   return { NODE_OPTIONS, NO_COLOR: '1', GIT_CONFIG_GLOBAL: '/dev/null', ...more };
 }
 
-/** Runs a controller one hour later until nothing is left to do. */
+/** Sets the clock an hour later, and runs a controller until nothing is left to do. */
 async function settle(more?: Readonly<Record<string, string>>): Promise<void> {
   const { exitCode, stdout, stderr } = await execa(process.execPath, [bundle, 'local', dir, '--once'], {
     env: environment(more),

@@ -7,11 +7,11 @@ export interface CommandBlock {
   readonly text: string;
   /** `local`: test/guides.long.ts runs it. `elsewhere`: the test `by` runs the same commands. `none`: nothing runs it. */
   readonly runs: 'local' | 'elsewhere' | 'none';
-  /** The command stays, so it runs beside the blocks after it. */
+  /** The command does not end, so it runs beside the blocks after it. */
   readonly stays: boolean;
   /** Test file that runs the same commands. */
   readonly by?: string;
-  /** Why nothing runs the block. */
+  /** The reason why no test runs the block. */
   readonly reason?: string;
 }
 

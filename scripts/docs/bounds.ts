@@ -3,7 +3,7 @@ import { figuresOf, type Figures } from './figures.ts';
 import { brokenLinks, brokenNames } from './links.ts';
 import { readPages, ROOT, type Page } from './pages.ts';
 
-/** Most that a page may have. The numbers go down only. */
+/** Maximum values of a page. The numbers only go down. */
 export const MOST = {
   /** Columns of a line outside of tables. */
   columns: 100,
@@ -19,7 +19,7 @@ const ADVICE: Readonly<Record<keyof typeof MOST, string>> = {
   words: 'make two sentences of one',
 };
 
-/** Pages of one or two sentences have no mean that says something. */
+/** Pages of one or two sentences are left out, because their mean says nothing. */
 const FEW_SENTENCES = 5;
 
 function complaintsOf(figures: Figures): string[] {

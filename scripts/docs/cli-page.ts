@@ -18,7 +18,7 @@ function helpOf(command: Command): string {
   return text.trimEnd().replaceAll(/ +$/gm, '');
 }
 
-/** Commands that a person types. Completion asks the one that begins with `__`. */
+/** Commands that a person types. The command that begins with `__` is for completion only. */
 function shown(commands: readonly Command[]): Command[] {
   const typed = commands.filter((each) => each.name() !== 'help' && !each.name().startsWith('__'));
   return typed.toSorted((a, b) => a.name().localeCompare(b.name()));

@@ -15,7 +15,7 @@ function* rows(schema: Schema, before: string): Generator<string> {
     const of = value.items?.type === 'object' ? 'list' : `list of ${value.items?.type ?? ''}s`;
     yield `| \`${path}\` | ${list ? of : value.type} | ${value.description ?? ''} |`;
     const inner = value.items ?? value;
-    // The path of a deep field is longer than a line: the last list is enough to find it.
+    // Cuts the path of a deep field to its last list, because the whole path is longer than a line.
     if (inner.properties !== undefined) yield* rows(inner, before === '' ? `${path}.` : `…${key}[].`);
   }
 }

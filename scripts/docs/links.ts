@@ -7,7 +7,7 @@ import { anchorsOf, linksOf, ROOT, type Page } from './pages.ts';
 const NAMED = /\bdocs\/[a-z/-]+\.md(?:#[\w-]+)?/g;
 const SOURCES = ['src/**/*.{ts,tsx}', 'deploy/**/*.{yaml,json,tpl,txt}', 'scripts/**/*.ts'];
 
-/** Complaint about a target that is not there; undefined if the target exists. */
+/** Complaint about a missing target; undefined: the target exists. */
 function complaint(pages: ReadonlyMap<string, Page>, root: string, path: string, anchor = ''): string | undefined {
   if (!existsSync(join(root, path))) return `${path} does not exist`;
   const page = pages.get(path);

@@ -18,7 +18,7 @@ export async function chartPart(release: Release): Promise<Part> {
   await nameChart(chart, release);
   await execa(helm, ['lint', '--strict', chart]);
   await execa(helm, ['package', chart, '--destination', work.path]);
-  // The archive of helm has the time of day in it, so its content is packed again.
+  // Packs the content of helm's archive again, because the archive has the time of day in it.
   const path = `${NAME}-${release.version}.tgz`;
   const unpacked = join(work.path, 'unpacked');
   await mkdir(unpacked);

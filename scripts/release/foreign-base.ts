@@ -25,7 +25,7 @@ import { ROOT } from './part.ts';
 export const ARCHITECTURES = { amd64: 'x64', arm64: 'arm64' } as const;
 export type Architecture = keyof typeof ARCHITECTURES;
 
-/** Version of the recipe: raise it when this file gives another result for the same input. */
+/** Version of the recipe. Raise it when this file gives another result for the same input. */
 const RECIPE = '1';
 const BUILD_LIMIT_MS = 900_000;
 /** Files of this machine that a root folder gets, and devices, which a container gets from its runtime. */

@@ -10,7 +10,7 @@ import { BUNDLE } from './source.ts';
 const FILES = ['dist', 'crds', 'fixtures/local', 'LICENSE', 'NOTICE'];
 /** Keys of package.json that hold for the package too; the bundle has the dependencies in it. */
 const KEYS = ['description', 'license', 'bin', 'type', 'engines'] as const;
-/** Files that shells look for, by shell; kubectl looks for a program. */
+/** Completion files by shell. kubectl completes through a program instead of a file. */
 const COMPLETIONS = {
   bash: 'multinic.bash',
   zsh: '_multinic',

@@ -10,7 +10,7 @@ export const NAME = 'multinic-agent';
 export interface Source {
   readonly version: string;
   readonly commit: string;
-  /** Seconds since 1970, of the commit: the time of all that the release says or packs. */
+  /** Time of the commit, in seconds since 1970. All files and texts of the release have this time. */
   readonly time: number;
 }
 
@@ -18,7 +18,7 @@ export interface Release extends Source {
   /** Folder that becomes the release. */
   readonly dir: string;
   readonly names: Names;
-  /** Whether what the cache lacks may come from Debian's mirror and from npm. */
+  /** Whether missing parts of the cache may be fetched from Debian's mirror and from npm. */
   readonly fetch: boolean;
 }
 

@@ -25,7 +25,7 @@ export async function sbomPart({ dir, version, time }: Release): Promise<Part> {
   const { stdout } = await execa('npm', ['sbom', ...kind, '--package-lock-only'], { cwd: ROOT });
   const sbom = withoutDevelopment(JSON.parse(stdout) as Sbom);
   sbom.metadata.timestamp = new Date(time * 1000).toISOString();
-  // npm takes a random number; one of the content is as unique, and the same in each build.
+  // Makes the number from the content, so that each build has the same one. npm would take a random number.
   sbom.serialNumber = '';
   sbom.serialNumber = `urn:uuid:${uuidOf(JSON.stringify(sbom))}`;
   const path = `${NAME}-${version}.cdx.json`;
@@ -33,7 +33,7 @@ export async function sbomPart({ dir, version, time }: Release): Promise<Part> {
   return { files: [{ path, use: 'the software bill of materials of the bundle (CycloneDX)' }] };
 }
 
-/** Packages of the bundle alone. npm's `--omit dev` also omits those that a package of the development wants too. */
+/** Packages of the bundle. npm's `--omit dev` would also leave out packages that a development package needs too. */
 function withoutDevelopment(sbom: Sbom): Sbom {
   const components = sbom.components.filter(
     ({ properties }) => !properties.some(({ name }) => name === DEVELOPMENT),

@@ -83,11 +83,11 @@ function Content(): ComponentChildren {
   useFocusOfScreen(place);
   if (link === 'closed') return <ClosedScreen again />;
   const Screen = SCREENS[place.screen];
-  // Another subject is another screen: nothing of the one before is kept.
+  // Draws each subject as a new screen, without state of the screen before.
   return <Screen key={place.subject} />;
 }
 
-/** The title names the screen, for the history of the browser and for screen readers. */
+/** Sets the page's title to the screen's name, for the browser's history and screen readers. */
 function useTitle({ screen, subject }: Place): void {
   const { nav } = useText();
   const name = screen === 'node' || screen === 'change' ? subject.slice(0, 60) : nav[screen];
@@ -96,7 +96,7 @@ function useTitle({ screen, subject }: Place): void {
   }, [name]);
 }
 
-/** Another screen takes the focus: the link that led to it is gone. */
+/** Moves the focus to the new screen, because the link that led there is gone. */
 function useFocusOfScreen({ screen, subject }: Place): void {
   const known = useRef(`${screen}/${subject}`);
   useEffect(() => {
@@ -149,7 +149,7 @@ function TopBar({ children }: { readonly children: ComponentChildren }): Compone
   );
 }
 
-/** The address names the screen, so a link to a part of the page must not change it. */
+/** A plain link to a part of the page would change the address, which names the screen. */
 function skip(event: MouseEvent): void {
   event.preventDefault();
   document.querySelector<HTMLElement>('#content')?.focus();

@@ -1,4 +1,4 @@
-// The web UI: finds out how it may ask, and shows the screen that the address names.
+// The web UI: finds out how the page may ask the controller, and shows the screen in the address.
 
 import { render } from 'preact';
 import { App } from './app.tsx';

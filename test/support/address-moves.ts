@@ -39,7 +39,7 @@ export async function addressesOf(local: LocalRun, node: string): Promise<string
   return host.links.flatMap(({ addresses = [] }) => addresses.map((each) => each.split('/')[0]!));
 }
 
-/** Interval between two reads of all hosts, a hundredth of a run. */
+/** Interval between two reads of all hosts, a hundredth of a run's duration. */
 const WATCH_MS = 20;
 
 /** Watches all hosts until it is disposed of. */

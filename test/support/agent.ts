@@ -55,7 +55,7 @@ export function nic(
   };
 }
 
-/** The NIC of this index without an address. */
+/** The NIC of this index as a link-only NIC. */
 export function linkOnly(index: number, changes: Partial<Interface> = {}): Interface {
   const { address: _, prefix: __, ...rest } = nic(index, changes);
   return rest;

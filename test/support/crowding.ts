@@ -1,4 +1,7 @@
-/** How many times longer work takes here than on a machine of its own: a moment of it, by the time that it had a CPU. */
+/**
+ * Measures how many times slower work is here than on an idle machine, from the wall time and the CPU time of a short
+ * loop.
+ */
 export function crowding(): number {
   const began = performance.now();
   const before = process.cpuUsage();

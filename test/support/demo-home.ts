@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 
 export const DEMO_NODES = 30;
-/** Arguments of `multinic local`: drift stays to be seen, and failures stop nothing. */
+/** Arguments of `multinic local`: drift is only reported, and failures stop no change. */
 export const DEMO_ARGS = ['--drift', 'report', '--stop-after', '20', '--jobs', '6'];
 
 const SYSTEMS = [
@@ -13,7 +13,7 @@ const SYSTEMS = [
   'Rocky Linux 8.9 (Green Obsidian)',
   'Red Hat Enterprise Linux 9.4 (Plow)',
 ];
-/** Nodes, by what befalls them. */
+/** Nodes, by the state that the demo brings them to. */
 export const FATES = {
   missing: [4, 5],
   foreign: [9],

@@ -11,7 +11,7 @@ export async function blocksOf(path: string, heading: string): Promise<string[]>
   return codeBlocksOf(pageOf(path, section)).map((block) => block.text);
 }
 
-/** Commands of a block, each in one line, without remarks. */
+/** Commands of a block, one line each, without comments. */
 export function commandsOf(block: string): string[] {
   return block
     .replaceAll(/\\\n\s*/g, '')

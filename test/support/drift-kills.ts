@@ -9,9 +9,9 @@ import { LocalRun, NODES, type TestHost } from './local.ts';
 
 const [ONE, TWO, THREE] = NODES;
 const IFCFG = 'etc/sysconfig/network-scripts/ifcfg-multinic0';
-/** Within this time after an edit, an observation and its repair have begun and mostly ended. */
+/** Time after an edit within which an observation and its repair begin and mostly end. */
 const LONGEST_MS = 3_000;
-/** A bound for a machine that does much else: a repair that lost its store is tried again after a minute. */
+/** Time limit for a busy machine: a repair that lost its store is tried again only after a minute. */
 const ROUND_MS = 300_000;
 
 interface Kept {
@@ -22,15 +22,15 @@ interface Kept {
 
 export interface Survived {
   readonly kills: number;
-  /** Rounds in which the third node's difference was still there when the controller was dead. */
+  /** Rounds in which the third node still differed after the controller was killed. */
   readonly undone: number;
-  /** Runs of the third node that began after its difference was gone. */
+  /** Runs of the third node that began after somebody had removed its difference. */
   readonly idleRuns: number;
 }
 
 /**
- * One node is repaired in its links, one in its files. The third one's difference is taken back by hand while no
- * controller runs: no run that begins afterwards may change the host.
+ * Kills the controller while one node is repaired in its links and another in its files. The third node's difference is
+ * removed by hand while no controller runs, so no later run may change that host.
  */
 export async function killAtRandom(kills: number, seed: number): Promise<Survived> {
   const random = randomOf(seed);
@@ -48,25 +48,25 @@ export async function killAtRandom(kills: number, seed: number): Promise<Survive
     await ask(local, '/observe', { nodes: [TWO] });
     await pause(random() * LONGEST_MS);
     await local.kill();
-    // An agent that is at work goes on. What it leaves of the third node's difference is taken back.
+    // Lets a running agent end, and removes what remains of the third node's difference.
     await local.agentsEnded();
     const before = await jobsOf(local, THREE);
     const isLeft = (await mtuOf(local, THREE)) !== 1500;
     await setMtu(local, THREE, 1500);
-    // Agents verify that the store still answers, at the port that they know.
+    // Starts the controller at the same port, because agents verify that the store still answers there.
     await local.launch({ args: ['--port', port] });
     await ask(local, '/observe', { nodes: NODES });
     const asked = Date.now();
     await untilRight(local, round);
     await untilSeen(local, THREE, asked);
-    // A person's request begins the count of a fight anew.
+    // A person's request resets the count of repeated repairs.
     for (const node of NODES) await ask(local, `/nodes/${node}/retry`, {});
     await local.until('the requests are answered', () => haveRun(local, NODES), ROUND_MS);
     if (isLeft) {
       undone += 1;
       const since = (await archivedRuns(local, THREE)).filter((job) => !before.has(job));
       for (const job of since) await expectIdle(local, THREE, job);
-      // One of the runs is that of the request.
+      // One of the runs answers the request.
       idleRuns += Math.max(0, since.length - 1);
     }
     for (const node of [ONE, TWO]) await expectDrifts(local, node, round + 1);
@@ -79,13 +79,13 @@ export async function killAtRandom(kills: number, seed: number): Promise<Survive
   return { kills, undone, idleRuns };
 }
 
-/** Runs of a node that have ended and are recorded. */
+/** Ended runs of a node that are recorded. */
 async function archivedRuns(local: LocalRun, node: string): Promise<string[]> {
   const names = await readdir(join(local.dir, 'jobs/archive', node)).catch(() => []);
   return names.filter((name) => name.startsWith('multinic-agent-'));
 }
 
-/** Runs of a node that an earlier controller began: those that are recorded, and those that are not. */
+/** Runs of a node that an earlier controller started, recorded or not. */
 async function jobsOf(local: LocalRun, node: string): Promise<Set<string>> {
   const jobs = join(local.dir, 'jobs');
   const names = (await readdir(jobs)).filter((name) => name.startsWith('multinic-agent-'));
@@ -99,7 +99,7 @@ async function jobsOf(local: LocalRun, node: string): Promise<Set<string>> {
   return new Set([...(await archivedRuns(local, node)), ...ofNode.flat()]);
 }
 
-/** A run that began after the difference was gone changed nothing. */
+/** A run that began after the difference was removed changed nothing. */
 async function expectIdle(local: LocalRun, node: string, job: string): Promise<void> {
   const log = await readFile(join(local.dir, 'jobs/archive', node, job, 'log'), 'utf8');
   expect(log, `${node}: ${job} repaired what was right`).not.toMatch(
@@ -108,8 +108,8 @@ async function expectIdle(local: LocalRun, node: string, job: string): Promise<v
 }
 
 /**
- * No drift is lost, and none is recorded twice. A repair that failed, because its store was gone for too long, is
- * followed by the same drift.
+ * Checks that no drift is lost and none is recorded twice. The same drift may follow a repair that failed because its
+ * store was gone for too long.
  */
 async function expectDrifts(local: LocalRun, node: string, count: number): Promise<void> {
   const kept = await records(local, node);
@@ -118,7 +118,7 @@ async function expectDrifts(local: LocalRun, node: string, count: number): Promi
     throw new Error(`${node}: ${count} drifts\n${JSON.stringify(kept, undefined, 1)}\n${local.output}`);
 }
 
-/** Each host is as its commit has it, no node is known to differ, and nothing moves. */
+/** Waits until each host equals its commit, no drift is known, and no job runs. */
 async function untilRight(local: LocalRun, round: number): Promise<void> {
   await local.until(
     `round ${round} is over`,
@@ -139,12 +139,12 @@ async function haveRun(local: LocalRun, nodes: readonly string[] = [ONE, TWO]): 
   return newest.every((record) => record !== undefined && isRun(record));
 }
 
-/** Waits until a host was looked at since a time, and is known to be right. */
+/** Waits for an observation of a host after a time that found no drift. */
 async function untilSeen(local: LocalRun, node: string, since: number): Promise<void> {
   await local.until(
     `${node} was looked at`,
     async () => {
-      // A request writes the file at once, so ask for another node.
+      // Asks for another node, because a request makes the controller write the file at once.
       await ask(local, '/observe', { nodes: [ONE] });
       await pause(500);
       const text = await readFile(join(local.dir, 'observed.json'), 'utf8');
@@ -157,7 +157,7 @@ async function untilSeen(local: LocalRun, node: string, since: number): Promise<
   expect(newest?.result).not.toBe('Drifted');
 }
 
-/** No Job counts twice, and each run after the first has a drift or a request that explains it. */
+/** Checks that no Job counts twice, and that each run after the first has a cause: a drift or a request. */
 function expectNoDoubles(node: string, kept: readonly Kept[]): void {
   const jobs = kept.flatMap(({ job, request }) => (job === '' || request !== '' ? [] : [job]));
   expect(new Set(jobs).size, `${node}: a Job is recorded twice`).toBe(jobs.length);

@@ -1,4 +1,4 @@
-// Hosts of a local home that drift: edits of the recorded machine, and the results of the node's outcomes.
+// Hosts of a local home that drift: edits of the recorded machine, and waits for results of the outcome branch.
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';

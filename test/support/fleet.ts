@@ -48,7 +48,7 @@ export class Fleet implements AsyncDisposable {
   readonly configs = new Map<string, ConfigObject>();
   /** Milliseconds since 1970. */
   now = START;
-  /** Length of a pass in milliseconds, from the next start on. */
+  /** Maximum length of a pass in milliseconds, from the next start on. */
   sliceMs = Infinity;
   /** A reader of the store, independent of the writer. */
   readonly reader: Reader;

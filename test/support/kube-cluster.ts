@@ -190,8 +190,8 @@ export async function events(multinic: Multinic, reason: string): Promise<string
 
 /**
  * Makes a person with a token and no certificate.
- * @param reaching may forward ports
- * @returns path of their kubeconfig, in the cluster's folder
+ * @param reaching whether the person may forward ports
+ * @returns path of the person's kubeconfig, in the cluster's folder
  */
 export async function kubeconfigOf(
   multinic: Multinic,

@@ -166,13 +166,13 @@ export class LiveHost<M extends Guest = Machine> {
     await this.#shell(inPod(this.#dir, [NODE, '-e', '0']));
   }
 
-  /** The addresses of the host from which a connection to the store comes about. */
+  /** The host's addresses from which a connection to the store can be opened. */
   reachesStoreFrom(addresses: readonly string[]): Promise<string[]> {
     const { hostname, port } = new URL(this.store.server.url);
     return this.reachesFrom(addresses, hostname, Number(port));
   }
 
-  /** The addresses of the host from which a connection to a server comes about. */
+  /** The host's addresses from which a connection to a server can be opened. */
   async reachesFrom(addresses: readonly string[], host: string, port: number): Promise<string[]> {
     const script = `const { connect } = require('node:net');
       setTimeout(() => process.exit(), 4000).unref();
@@ -410,7 +410,10 @@ export async function monitored<T>(
   return [result, seen];
 }
 
-/** Runs an action. State of other software on no NIC, or on several, may vanish for a moment and must be back. */
+/**
+ * Runs an action. State of other software on no NIC, or on several NICs, may be absent for a moment, and must be
+ * restored.
+ */
 export async function unharmed<T>(host: LiveHost, action: () => Promise<T>): Promise<T> {
   await host.settled();
   const before = await foreignState(host);
@@ -527,9 +530,10 @@ DefaultLeaseTimeSec=600
 }
 
 /**
- * Pings a machine until the test ends it.
+ * Pings a machine until the test ends the ping.
  * @param from the lab's switch, where the machine's gateway is, or this machine, a peer on the primary network
- * @returns numbers that were not answered between the first and the last that were; how many of those that had time for it were
+ * @returns the sequence numbers without an answer between the first and the last answered one, and the number of pings
+ * that had time for an answer
  */
 export async function startPing(
   lab: Lab,

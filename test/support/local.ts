@@ -26,7 +26,7 @@ const ROOT = resolve(import.meta.dirname, '../..');
 const BUNDLE = join(ROOT, 'dist/multinic.js');
 const TEMPLATE = join(ROOT, 'fixtures/local');
 const TIMEOUT_MS = 30_000;
-/** A shorter interval takes the processor from the controller that the test waits for. */
+/** Interval between two questions. A shorter one would take the CPU from the controller that the test waits for. */
 const POLL_MS = 50;
 
 /** The three nodes of fixtures/local: netplan, ifcfg, keyfile. */

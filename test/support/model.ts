@@ -56,7 +56,7 @@ export type Step =
       readonly op: 'crash';
       /** Edits, and where the pass over them is killed: at a checkpoint, or after milliseconds. */
       readonly rounds: readonly { readonly edits: readonly Edit[]; readonly at: string | number }[];
-      /** The branch before somebody mends it. */
+      /** The branch before a person mends it. */
       readonly push?: { readonly node: string; readonly mtu: number };
     };
 
@@ -166,7 +166,7 @@ class Model {
   }
 }
 
-/** A fleet and its model, which take each step together. */
+/** A fleet and its model. Both take each step. */
 class Life implements AsyncDisposable {
   readonly #fleet: Fleet;
   readonly #model = new Model();

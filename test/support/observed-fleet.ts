@@ -80,7 +80,7 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
     this.#config = configOf(this.inventory);
   }
 
-  /** Makes the store: one commit of main, and for each node a commit and its outcome. */
+  /** Makes a store with one commit of main, and a commit and an outcome for each node. */
   static async configured(count: number): Promise<ConfiguredFleet> {
     const dir = await mkdtemp(join(tmpdir(), 'multinic-observed-'));
     const fleet = new ObservedFleet(dir, count, { observes: false });
@@ -118,7 +118,7 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
       },
       passTrigger: new PassTrigger(),
       log: pino({ level: 'silent' }),
-      // The test's clock stands still during a pass, however slow the machine is.
+      // Stops the test's clock during a pass, so that a slow machine changes nothing.
       sliceMs: Infinity,
       now: () => this.now,
     });
@@ -132,7 +132,7 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
     });
   }
 
-  /** Records an applied run of each node at once: a pass would take a write for each. */
+  /** Records an applied run of each node in one write. Passes would need a write for each node. */
   async #recordFirstRuns(): Promise<void> {
     const batch = new Batch();
     const { reader } = this.#store;
@@ -153,7 +153,7 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
     await this.#open();
   }
 
-  /** Another MTU for the NIC of these nodes. */
+  /** Gives the NIC of these nodes another MTU. */
   edit(nodes: readonly string[], mtu: number): void {
     const edited = configOf(this.inventory, (name) => (nodes.includes(name) ? mtu : 1500));
     this.#config = { ...edited, generation: this.#config.generation! + 1 };
@@ -196,13 +196,16 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
     return this.observed.length - before;
   }
 
-  /** Passes until a condition holds. @throws if it does not within this time of the fleet */
+  /**
+   * Passes until a condition holds.
+   * @throws if the condition does not hold within this time of the test's clock
+   */
   async runUntil(what: string, so: () => boolean, limitMs: number): Promise<void> {
     for (const end = this.now + limitMs; !so(); await this.run(this.stepMs))
       if (this.now > end) throw new Error(`not within ${limitMs} ms: ${what}`);
   }
 
-  /** Boots nodes. */
+  /** Reboots nodes. */
   reboot(bootID: string, nodes: (index: number) => boolean = () => true): void {
     this.inventory = this.inventory.map((node, index) => (nodes(index) ? { ...node, bootID } : node));
   }
@@ -236,14 +239,17 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
     this.#jobs.delete(name);
   }
 
-  /** Lists the oldest forgotten Jobs again, as pods do that outlive their Jobs. @returns their number */
+  /**
+   * Lists the oldest forgotten Jobs again, because a pod may outlive its Job.
+   * @returns their number
+   */
   bringBack(count: number): number {
     const old = this.#forgotten.slice(0, count);
     for (const each of old) this.#jobs.set(each.request.name, each);
     return old.length;
   }
 
-  /** Changes what the inventory says of a node. */
+  /** Changes a node's fields in the inventory. */
   change(name: string, more: Partial<InventoryNode>): void {
     this.inventory = this.inventory.map((node) => (node.name === name ? { ...node, ...more } : node));
   }

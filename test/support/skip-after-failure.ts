@@ -1,4 +1,5 @@
-// Skips the tests of a file after its first failure: they share one host, so their results would mean nothing.
+// Skips the remaining tests of a file after the first failure. The tests share one host, so later results would mean
+// nothing.
 import { afterEach, beforeEach } from 'vitest';
 
 let failed = false;

@@ -18,7 +18,7 @@ const PERSON = { name: 'alice', email: 'alice@example.org', time: T0 };
 /** Facts of a pass about one node of the CR; without a decision the node has no branch. */
 export interface NodeSetup {
   readonly decision?: Decision;
-  /** Reason why its entry belongs to no node. */
+  /** The reason why the entry has no node. */
   readonly rejection?: Rejection;
   /** Problem of the entry. */
   readonly problem?: string;

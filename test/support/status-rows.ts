@@ -32,7 +32,10 @@ const changeStopped = { state: 'Pending', reason: 'ChangeStopped' } as const;
 const well = { kstatus: 'Current', argo: 'Healthy' } as const;
 const moves = { kstatus: 'InProgress', argo: 'Progressing' } as const;
 const stuck = { kstatus: 'Failed', argo: 'Degraded' } as const;
-/** kstatus has no state for a pause. A person paused the node, so a program should keep waiting. */
+/**
+ * kstatus has no state for a paused node. The node is in progress, so a program keeps waiting until the person resumes
+ * it.
+ */
 const rests = { kstatus: 'InProgress', argo: 'Suspended' } as const;
 
 export const STATUS_ROWS: readonly StatusRow[] = [

@@ -3,10 +3,12 @@ import { appendFileSync, readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import type { Reporter, TestModule } from 'vitest/node';
 
-/** Variable with the file to which a command adds its counts; absent: it adds none. */
+/** Environment variable with the file to which a command adds its counts; absent: no counts are kept. */
 export const TALLY_VARIABLE = 'MULTINIC_TALLY';
 
-/** Variable with the file to which vitest adds a line of JSON for each test file; absent: it adds none. */
+/**
+ * Environment variable with the file to which vitest adds a line of JSON for each test file; absent: no lines are kept.
+ */
 export const FILES_VARIABLE = 'MULTINIC_TALLY_FILES';
 
 export interface Tally {
@@ -41,7 +43,7 @@ function tallyOf(module: TestModule): FileTally {
     [path, title, errors[0]?.message.split('\n', 1)[0]].filter(Boolean).join(' > ');
   const failures = [
     ...[...module.children.allTests('failed')].map((test) => line(test.fullName, test.result().errors)),
-    // A suite or a file fails by itself in its hooks.
+    // A suite or a file has a failure of its own if one of its hooks fails.
     ...[...module.children.allSuites()].flatMap((suite) =>
       suite.errors().length > 0 ? [line(suite.fullName, suite.errors())] : [],
     ),

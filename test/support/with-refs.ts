@@ -1,4 +1,4 @@
-// A reader of real objects whose refs are those of a test.
+// A reader of a real store's objects, with refs that the test chooses.
 
 import type { Oid } from '../../src/api/oid.ts';
 import type { LogOptions, Reader } from '../../src/store/model/store-port.ts';

@@ -88,12 +88,12 @@ export interface PreviewAnswer {
   readonly skipped: readonly { readonly node: string; readonly reason: string }[];
 }
 
-/** A NIC as the picture of a node draws it. */
+/** A NIC as the picture of a node shows it. */
 export interface PicturedNic {
   readonly name: string;
   /** Absent: a link-only NIC. */
   readonly address: string | undefined;
-  /** The network: an address with its prefix, without the host's part. Absent: a link-only NIC is in none. */
+  /** The network of the NIC: an address with its prefix, without the host's part. Absent: a link-only NIC. */
   readonly network: string | undefined;
   readonly mark: 'good' | 'wait' | 'bad';
 }

@@ -18,11 +18,11 @@ export class ApiError extends Error {
 
 export class ApiAccess {
   readonly author: Author | undefined;
-  /** The way to the controller pauses nodes by the person's own right. */
+  /** Whether `multinic ui` pauses nodes with the person's own right. */
   readonly pauses: boolean;
   readonly #token: string | undefined;
 
-  /** @param token undefined: the browser's cookie, or whoever is in front of the controller, says who asks */
+  /** @param token undefined: the browser's cookie, or a proxy in front of the controller, identifies the person */
   constructor(token: string | undefined, author: Author | undefined, pauses = false) {
     this.#token = token;
     this.author = author;
@@ -61,7 +61,7 @@ export class ApiAccess {
 
 const SAFE = { cache: 'no-store', credentials: 'same-origin', redirect: 'error' } as const;
 
-/** The API stands beside the folder of the page, wherever that is. */
+/** The API is beside the folder of the page, under any prefix. */
 function urlOf(path: string): URL {
   return new URL(`../api/v1${path}`, document.baseURI);
 }

@@ -5,7 +5,7 @@ import type { ApiAccess } from './api-access.ts';
 import { EMPTY, reduce, type FleetState } from './fleet-state.ts';
 import { LineReader } from './line-reader.ts';
 
-/** `closed`: the right to look is over. */
+/** `closed`: the person may no longer read. */
 export type Link = 'connecting' | 'live' | 'lost' | 'closed';
 
 export interface Live {
@@ -17,7 +17,7 @@ export interface Live {
 
 const SILENT_MS = 3 * BEAT_MS;
 const MAX_WAIT_MS = 15_000;
-/** Time after which a hidden window gives its stream back. */
+/** Time after which a hidden window closes its stream. */
 const HIDDEN_MS = 60_000;
 
 export class Connection {
@@ -71,13 +71,13 @@ export class Connection {
       if (ended === 'closed') return this.#tell({ link: 'closed' });
       failures = this.#live.heardAt === before ? failures + 1 : 0;
       if (failures > 0) this.#tell({ link: 'lost' });
-      // A stream that ends after it spoke is opened again at once: a token ended, or the controller moved.
+      // Reconnects at once after a stream that had sent something: its token ended, or the controller moved.
       const ms = Math.min(MAX_WAIT_MS, 500 * 2 ** Math.min(failures, 6));
       await this.#pause(failures === 0 ? 250 : ms);
     }
   }
 
-  /** Waits until the window is visible and the time is over, or the person comes back. */
+  /** Waits until the window is visible and the pause is over, or the person returns to the window. */
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = document.hidden ? undefined : setTimeout(resolve, ms);
@@ -115,7 +115,7 @@ export class Connection {
     }
   }
 
-  /** Takes frames together that come at the same time: the screen is drawn once. */
+  /** Collects frames that arrive together, so that the screen is drawn once. */
   #take(frames: readonly LiveFrame[]): void {
     this.#frames.push(...frames);
     if (this.#scheduled) return;

@@ -1,4 +1,4 @@
-// The fleet as the stream told it so far. Pure: each frame makes a new state.
+// The fleet as the stream has described it so far. Pure: each frame makes a new state.
 
 import type { HelloFrame, LiveConfig, LiveFleet, LiveFrame, LiveNode } from '../../api/live.ts';
 
@@ -7,9 +7,9 @@ export interface FleetState {
   readonly fleet?: LiveFleet;
   readonly configs: ReadonlyMap<string, LiveConfig>;
   readonly nodes: ReadonlyMap<string, LiveNode>;
-  /** `EPOCH:PLACE`, for a reader that comes again. */
+  /** `EPOCH:PLACE`, which a reader sends when it reconnects. */
   readonly place?: string;
-  /** Whether the first view is whole. */
+  /** Whether the first state has arrived whole. */
   readonly complete: boolean;
   readonly total: number;
 }

@@ -1,4 +1,4 @@
-// How this page may ask: by the link of `multinic ui`, or by a token that the person types.
+// Finds out how the page may ask the controller: by the link of `multinic ui`, or by a token that the person types.
 
 import { ApiAccess, type Author } from './api-access.ts';
 
@@ -13,13 +13,13 @@ interface Session {
   readonly way: Way['way'];
   readonly where?: string;
   readonly author?: Author;
-  /** The person pauses nodes by their own right, past the controller. */
+  /** `multinic ui` pauses nodes with the person's own right, without the controller. */
   readonly pauses?: boolean;
 }
 
 export async function findWay(): Promise<Way> {
   const key = /^#key=([\w-]+)$/.exec(location.hash)?.[1];
-  // The secret leaves the address and the history before anything else happens.
+  // Removes the secret from the address and the browser's history before anything else.
   if (key !== undefined) history.replaceState(undefined, '', '#/');
   const url = new URL('session.json', document.baseURI);
   const head = { headers: { 'x-multinic-ui': '1' }, cache: 'no-store' } as const;

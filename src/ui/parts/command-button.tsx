@@ -8,7 +8,7 @@ import type { Command } from './command.ts';
 import { useLive, useText, useUi } from './context.ts';
 import { DiffView } from './diff-view.tsx';
 
-/** The dialog is the page's: it stays when the command takes its own button away. */
+/** The page owns the dialog, so the dialog stays when the command removes its own button. */
 export function CommandButton({ command }: { readonly command: Command }): ComponentChildren {
   const text = useText();
   const { ask } = useUi();
@@ -26,7 +26,7 @@ type Step =
   | { readonly step: 'shown'; readonly preview: PreviewAnswer; readonly diff: string | undefined }
   | { readonly step: 'doing' }
   | { readonly step: 'done'; readonly commits: readonly string[]; readonly skipped: Skipped }
-  /** The command takes all interfaces of the node away: the person has to say so once more. */
+  /** A command that removes all interfaces of the node needs a second confirmation. */
   | { readonly step: 'takesAll' }
   | { readonly step: 'failed'; readonly message: string };
 
@@ -149,7 +149,7 @@ function StepView({
   }
 }
 
-/** Nodes that a preview names. */
+/** Largest number of nodes that a preview names. */
 const MAX_SHOWN = 50;
 
 function Preview({ preview: { nodes, skipped } }: { readonly preview: PreviewAnswer }): ComponentChildren {

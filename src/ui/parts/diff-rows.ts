@@ -2,7 +2,7 @@
 
 export interface DiffFile {
   readonly path: string;
-  /** `added`, `removed`: the file is on one side alone. */
+  /** `added`, `removed`: the file exists on one side only. */
   readonly kind: 'changed' | 'added' | 'removed';
   readonly rows: readonly DiffRow[];
 }
@@ -45,7 +45,7 @@ export function parseDiff(text: string): DiffFile[] {
   return files;
 }
 
-/** Puts lines that went beside lines that came. */
+/** Puts removed lines beside added lines. */
 class Hunk {
   readonly #rows: DiffRow[];
   #left: number;

@@ -1,4 +1,4 @@
-// Whether what the page shows is live, and as of when it is if not.
+// Shows whether the page is live, and otherwise the age of its data.
 
 import type { ComponentChildren } from 'preact';
 import { ageText } from '../text/age.ts';

@@ -52,7 +52,7 @@ export function CommitId({ commit }: { readonly commit: string | undefined }): C
 interface AgeProps {
   /** Milliseconds since 1970. */
   readonly at: number | undefined;
-  /** Says that it is an age, where no column does. */
+  /** Adds words that say that this is an age, for places without a column title. */
   readonly ago?: boolean;
 }
 

@@ -39,7 +39,7 @@ function kept(key: string): string | undefined {
   try {
     return localStorage.getItem(`multinic-${key}`) ?? undefined;
   } catch {
-    // A browser may forbid it.
+    // A browser may forbid local storage.
     return undefined;
   }
 }
@@ -48,6 +48,6 @@ function keep(key: string, value: string): void {
   try {
     localStorage.setItem(`multinic-${key}`, value);
   } catch {
-    // The choice holds for this window.
+    // Without storage the choice lasts as long as the window.
   }
 }

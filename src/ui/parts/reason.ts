@@ -7,9 +7,8 @@ export interface ReasonWords {
 }
 
 /**
- * A code in the person's language: what it means, and what to do. A code that this version does not know is its own
- * title.
- * @param node the node that the remedy is for
+ * The meaning and the remedy of a code, in the person's language. An unknown code is its own title.
+ * @param node the node in the remedy
  */
 export function useReason(code: string, node?: string): ReasonWords {
   const { reasons } = useText();

@@ -1,4 +1,4 @@
-// What a person sees who is not signed in.
+// The screen of a person who is not signed in.
 
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';

@@ -8,10 +8,10 @@ export interface Asked<T> {
 }
 
 /**
- * An answer of the API, asked again when the path or the version changes, and when another run of the controller
- * answers. An answer that failed is asked again with each new stream of live data: the way to the controller is back.
+ * An answer of the API, asked again when the path, the version or the run of the controller changes. A failed answer is
+ * asked again with each new stream, because the controller can be reached then.
  * @param path undefined: nothing is asked
- * @param version anything whose change says that the answer may be another one
+ * @param version a value that changes whenever the answer may change
  */
 export function useAnswer<T>(path: string | undefined, version: unknown = ''): Asked<T> {
   const { access } = useUi();

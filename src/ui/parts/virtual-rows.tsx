@@ -43,7 +43,7 @@ export function VirtualRows<T>({ rows, rowHeight, draw }: Props<T>): ComponentCh
   );
 }
 
-/** One cell: a cell over all columns would bring back those that a narrow screen leaves out. */
+/** One cell, because a cell over all columns would show columns that a narrow screen leaves out. */
 function Gap({ height }: { readonly height: number }): ComponentChildren {
   if (height === 0) return null;
   return (

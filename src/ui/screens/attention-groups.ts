@@ -19,10 +19,7 @@ const FILE =
   /\betc\/(?:netplan\/9\d-|sysconfig\/network-scripts\/ifcfg-|NetworkManager\/system-connections\/)(multinic\d+)(?:\.yaml|\.nmconnection)?/g;
 const IPV4 = /\b\d{1,3}(?:\.\d{1,3}){3}\b/g;
 
-/**
- * Whether a node is tried again by itself, for a cause that somebody has to mend: attempts alone will not end it, though
- * the cause may.
- */
+/** Whether the controller tries a node again by itself although somebody has to remove the cause. */
 export function isTroubled({ activity, reason }: LiveNode): boolean {
   const retry = factsOf(reason)?.retry;
   return activity === 'moves' && (retry === 'commit' || retry === 'person');
@@ -60,7 +57,7 @@ function isFailed({ nodes }: Pick<AttentionGroup, 'nodes'>): boolean {
   return nodes[0]?.state === 'Failed';
 }
 
-/** A node's message with its own name, its addresses, commits and places of files left out: the same for equal troubles. */
+/** A node's message without its name, addresses, commits and paths, so that equal problems have equal texts. */
 export function commonWords(node: LiveNode): string {
   let words = node.message ?? '';
   for (const name of new Set([labelOf(node), node.attachedNodeName, node.attachedNodeId]))
@@ -68,7 +65,7 @@ export function commonWords(node: LiveNode): string {
   return words.replaceAll(FILE, '$1').replaceAll(MAC, '…').replaceAll(IPV4, '…').replaceAll(COMMIT, '…');
 }
 
-/** A message without the command that it ends with: the screen has the remedy beside it. */
+/** A message without the command at its end, because the screen shows the remedy beside it. */
 export function withoutCommand(message: string): string {
   return message.replace(/[:;] multinic [a-z]+ [^:;]*$/, '');
 }

@@ -16,7 +16,7 @@ export function AttentionScreen(): ComponentChildren {
   const { nodes, fleet, complete } = useLive().state;
   const groups = useMemo(() => groupsOf(nodes.values()), [nodes]);
   const troubled = useMemo(() => groupsOf(nodes.values(), isTroubled), [nodes]);
-  // A wrong entry of a CR has no commit, and no run mends it.
+  // Reasons of a CR's entry, which have no commit and which no run can repair.
   const anyFailed = [...groups, ...troubled].some(
     ({ nodes: [first] }) => first?.state === 'Failed' && first.desiredCommit !== undefined,
   );
@@ -82,7 +82,7 @@ function Group({ group }: { readonly group: AttentionGroup }): ComponentChildren
   const [first] = group.nodes;
   const only = group.nodes.length === 1 ? first : undefined;
   const { title, remedy } = useReason(group.reason, only && labelOf(only));
-  // The message of one node has its addresses too.
+  // A message for one node alone keeps its addresses.
   const words = only?.message ?? group.words;
   const commands = groupCommands(group, text);
   const failed = first?.state === 'Failed';

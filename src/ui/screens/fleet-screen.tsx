@@ -65,7 +65,7 @@ export function FleetScreen(): ComponentChildren {
   );
 }
 
-/** Changes the address, which changes the view. */
+/** Changes the address, and so the view. */
 function go(view: FleetView, change: Partial<FleetView>): void {
   const { search, filter, sort, down } = { ...view, ...change };
   const order = sort === 'node' && !down ? undefined : `${down ? '-' : ''}${sort}`;

@@ -39,7 +39,7 @@ function differencesOf(wanted: Nic, found: Nic): ReadonlySet<NicField> {
   return new Set(names.filter((field) => one[field] !== other[field]));
 }
 
-/** Each field as a text that is the same for the same field. */
+/** Each field as a canonical text. */
 function fieldsOf(nic: Nic): Readonly<Record<NicField, string>> {
   return {
     name: nic.name,
@@ -81,7 +81,7 @@ export function pictured(rows: readonly NicRow[]): PicturedNic[] {
   });
 }
 
-/** The network of the first address; undefined: a link-only NIC is in none. */
+/** The network of the first address; undefined: a link-only NIC. */
 function networkOf(nic: Nic): string | undefined {
   const own = ownCidrOf(nic);
   const cidr = own === undefined ? undefined : parseCidr(own);

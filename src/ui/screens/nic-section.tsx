@@ -110,7 +110,7 @@ interface LineProps {
   readonly values: readonly string[];
 }
 
-/** A field of several values, one below the other. */
+/** A field with several values, one below the other. */
 function Line({ label, mark, values }: LineProps): ComponentChildren {
   return (
     <span class={`nic-line ${mark}`}>
@@ -122,7 +122,7 @@ function Line({ label, mark, values }: LineProps): ComponentChildren {
   );
 }
 
-/** Says whether replies leave by the NIC, who says so, and by which rules. */
+/** Shows whether replies leave by the NIC, whether the CR or the controller decided so, and the rules. */
 function SourceRouting({ nic, mark }: { readonly nic: Nic; readonly mark: string }): ComponentChildren {
   const text = useText();
   const { statedSourceRouting: stated } = nic;
