@@ -85,7 +85,9 @@ describe('in a folder that is no home, with a kubeconfig,', () => {
       asked.length = 0;
       const { code, stderr } = await multinic(line.split(' '), { env: { KUBECONFIG } });
       expect(code).toBe(1);
-      expect(stderr).toMatch(/wants its place named: --cluster \(cluster staging .*\(TargetNotNamed\)$/);
+      expect(stderr).toMatch(
+        /name the place of a command that changes something: --cluster \(cluster staging .*\(TargetNotNamed\)$/,
+      );
       expect(asked).toEqual([]);
       const named = await multinic([...line.split(' '), '--cluster'], { env: { KUBECONFIG } });
       expect(named.stderr).toContain('(NoController)');
@@ -96,7 +98,7 @@ describe('in a folder that is no home, with a kubeconfig,', () => {
     process.env['KUBECONFIG'] = KUBECONFIG;
     try {
       const { code, said } = await onTerminal(['retry', 'a'], 'n\n');
-      expect(said).toMatch(/cluster staging .*Is that meant\? \[y\/N\]/);
+      expect(said).toMatch(/Use cluster staging .*\? \[y\/N\]/);
       expect(said).toContain('nothing was changed (NotConfirmed)');
       expect(code).toBe(1);
     } finally {

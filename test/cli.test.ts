@@ -344,10 +344,10 @@ describe('with a controller', () => {
   test('pause and resume of all nodes; a dry run of any of them changes nothing', async () => {
     await local.settled();
     const refs = await local.git('for-each-ref', 'refs/heads/outcome');
-    const preview = NODES.map((node) => `${node}  is paused: commits go on, nothing is applied`).join('\n');
+    const preview = NODES.map((node) => `${node}  is paused: commits go on, no run starts`).join('\n');
     expect(await local.run('pause', '--all', '--dry-run')).toBe(preview);
     expect(await local.run('pause', ONE, '--dry-run')).toBe(preview.split('\n')[0]);
-    expect(await local.run('retry', ONE, '--dry-run')).toBe(`${ONE}  is run again`);
+    expect(await local.run('retry', ONE, '--dry-run')).toBe(`${ONE}  gets another run`);
     expect(await local.git('for-each-ref', 'refs/heads/outcome')).toBe(refs);
 
     expect(await local.run('pause', ONE)).toContain(`${ONE} paused`);

@@ -79,6 +79,6 @@ test('the preview of a confirmation names the nodes that wait for it', async () 
   const { main } = (await local.status())!;
   expect(await post(local, '/confirm', { target: main, dryRun: true })).toMatchObject({
     dryRun: true,
-    nodes: (await waiting()).map((node) => ({ node, change: 'follows the change' })),
+    nodes: (await waiting()).map((node) => ({ node, change: 'gets the change' })),
   });
 });

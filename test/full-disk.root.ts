@@ -43,7 +43,7 @@ test('a full disk under the store: the controller says so, still reads, and writ
     expect(await local.run('log', ONE)).toContain('add multinic0');
     const status = await local.cli('status');
     expect(status.code).toBe(4);
-    expect(status.stdout).toMatch(/^Nothing goes on: .*make room[^]*Configured/);
+    expect(status.stdout).toMatch(/^Passes fail: .*make room[^]*Configured/);
     expect(await local.run('show', ONE)).toContain('1500');
     expect((await local.cli('retry', ONE)).stderr).toMatch(/make room.*\(DiskFull\)/);
     expect(await local.ref('refs/heads/main')).toBe(main);
@@ -53,7 +53,7 @@ test('a full disk under the store: the controller says so, still reads, and writ
       Boolean((await local.hostFile(ONE, NETPLAN))?.includes('mtu: 1400')),
     );
     await local.applied(ONE, await local.tip(ONE));
-    expect(await local.run('status')).not.toContain('Nothing goes on');
+    expect(await local.run('status')).not.toContain('Passes fail');
     expect(await local.git('fsck', '--full', '--no-dangling')).toBe('');
   } finally {
     await local.stop();

@@ -116,7 +116,7 @@ describe('tokens', () => {
   test('a bad one ends a clone with our message', async () => {
     const { code, stderr } = await git(server.folder, 'clone', server.remote('nobody'), 'nobody');
     expect(code).not.toBe(0);
-    expect(stderr).toContain('remote: this token is not known: get a new one');
+    expect(stderr).toContain('remote: this token is not known: ask the operator');
   });
 });
 

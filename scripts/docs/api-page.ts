@@ -35,7 +35,7 @@ const ROUTES: Readonly<Record<string, Said>> = {
   'GET /changes/:commit': { means: 'how far a commit of main came' },
   'GET /drift': { means: 'every host that has drifted' },
   'GET /nodes/:node/drift': { means: 'the drift of one host' },
-  'POST /observe': { means: 'looks at hosts now', takes: ObserveBody },
+  'POST /observe': { means: 'observes hosts now', takes: ObserveBody },
   'POST /nodes/:node/accept': { means: 'keeps a drift of files', takes: AcceptBody },
   'POST /nodes/:node/rollback': { means: 'rolls a node back; it holds', takes: RollbackBody },
   'POST /nodes/:node/release': { means: 'ends a hold', takes: PreviewableBody },

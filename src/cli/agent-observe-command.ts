@@ -38,7 +38,10 @@ export function agentObserveCommand(): Command {
     });
 }
 
-/** Exit codes by result. A Job ends with 0 whatever was observed, because a failed Job looks like a fault of the agent. */
+/**
+ * Exit codes by result. A Job ends with 0 whatever the result, because a failed Job would look like a fault of the
+ * agent.
+ */
 const OBSERVE_EXIT: Readonly<Record<Observation['result'], number>> = {
   Observed: AGENT_EXIT.ok,
   Drifted: AGENT_EXIT.wouldChange,

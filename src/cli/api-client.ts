@@ -18,7 +18,7 @@ interface ApiWay {
 export class Api {
   /** The API server of the controller's cluster, with the person's own rights; undefined outside of a cluster. */
   readonly client: KubeClient | undefined;
-  /** The token is not the person's own, so the controller knows an account and not the person. */
+  /** The token is not the person's own, so the controller knows only the account. */
   readonly borrowed: boolean;
   readonly #url: string;
   readonly #token: string;
@@ -40,8 +40,8 @@ export class Api {
   }
 
   /**
-   * Sends a request as it is, with the token added, and returns the answer as it is.
-   * @param path with everything that the server has: `/api/v1/status`
+   * Sends a request unchanged except for the token, and returns the answer unchanged.
+   * @param path whole path on the server: `/api/v1/status`
    * @throws MultinicError `ControllerUnreachable`
    */
   async forward(path: string, init: RequestInit): Promise<Response> {

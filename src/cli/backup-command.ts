@@ -35,7 +35,7 @@ export function addStoreCommands(program: Command): void {
     program
       .command('backup')
       .description('write the whole store into one file (a git bundle), checked; the controller may run')
-      .argument('<file>', '- for standard output')
+      .argument('<file>', 'file of the backup; - for standard output')
       .option('-C, --dir <dir>', 'home of the store'),
   )
     .addHelpText(
@@ -47,7 +47,7 @@ export function addStoreCommands(program: Command): void {
     program
       .command('restore')
       .description('make the store from a backup; a running controller is fenced off')
-      .argument('<file>', '- for standard input')
+      .argument('<file>', 'file of the backup; - for standard input')
       .option('-C, --dir <dir>', 'home of the store'),
   )
     .option('--force', 'replace the store that is there; it is kept beside', false)

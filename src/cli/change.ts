@@ -25,7 +25,7 @@ export function changing(command: Command): Command {
   return withConnection(command).addOption(outputOption());
 }
 
-/** Adds those of a command that many nodes may feel: it shows them and asks, on a terminal. */
+/** Adds the options of a command that may concern many nodes. On a terminal such a command shows the nodes and asks. */
 export function dangerous(command: Command, yes = 'do not ask'): Command {
   return changing(command)
     .option('--yes', yes)
@@ -44,7 +44,7 @@ export async function change(flags: ConnectionFlags, work: (api: Api) => Promise
 
 export async function post<T>(api: Api, flags: ConnectionFlags, path: string, body: object): Promise<T> {
   const call = api.call<T>('POST', path, { ...body, author: await whoAmI(flags, api) });
-  return withProgress('the controller is at it', call);
+  return withProgress('waiting for the controller', call);
 }
 
 /**
@@ -82,7 +82,7 @@ export async function postAsked<T>(
   return post<T>(api, flags, path, { ...body, ...agreed });
 }
 
-/** Posts a command for one node, about which nobody is asked. With `--dry-run` it is shown, and nothing is done. */
+/** Posts a command for one node without a question. With `--dry-run` the effect is shown, and nothing is done. */
 export async function postOne<T>(api: Api, flags: ChangeFlags, path: string): Promise<T | undefined> {
   return flags.dryRun ? postAsked<T>(api, flags, path, {}) : post<T>(api, flags, path, {});
 }
@@ -131,9 +131,8 @@ export function isForKubectl(error: unknown): boolean {
 }
 
 /**
- * The author of a commit, from git's configuration. An author is a claim; the controller adds the authenticated account.
- * Without a name in git, the local user is the author in a local home; elsewhere the account says more. Where the
- * authenticated account is that of all operators, the author has the name by which the API server knows the person.
+ * The author of a commit, from git's configuration, else the local user of a local home. For the account that all
+ * operators share, the author has the name by which the API server knows the person.
  */
 export async function whoAmI(
   flags: ConnectionFlags,

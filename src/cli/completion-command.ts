@@ -24,7 +24,7 @@ compdef _multinic multinic
 `,
   fish: `complete -c multinic -a '(set -l words (commandline -opc) (commandline -ct); multinic ${COMPLETE} -- $words[2..] 2>/dev/null)'
 `,
-  // kubectl runs the program kubectl_complete-NAME of the PATH for the words of its plugin NAME.
+  // kubectl asks the program kubectl_complete-NAME on the PATH to complete its plugin NAME.
   kubectl: `#!/bin/sh
 exec kubectl-multinic ${COMPLETE} -- "$@" 2>/dev/null
 `,
@@ -97,7 +97,7 @@ async function wordsFor(
   return argument?.name() === 'node' || argument?.name() === 'target' ? nodeNames(given) : [];
 }
 
-/** Nodes of the place that the words before name. A place that does not answer has none. */
+/** Nodes of the place that the words before name. A place that does not answer offers no names. */
 async function nodeNames(given: object): Promise<string[]> {
   const names: string[] = [];
   const flags = { namespace: 'multinic-system', ...given } as ConnectionFlags;

@@ -1,4 +1,4 @@
-// The program as a controller in a cluster. It runs for months, so it loads no other command.
+// The program as a controller in a cluster. The controller runs for months, so it loads no other command.
 
 import { addControllerCommand } from './controller-command.ts';
 import { rememberWhere, type Where } from './remedy.ts';

@@ -1,4 +1,4 @@
-// `multinic credential`: git asks it for a token, so that no token stands in a clone's configuration.
+// `multinic credential`: gives git a token, so that no token stands in a clone's configuration.
 
 import { Argument, type Command } from 'commander';
 import { text } from 'node:stream/consumers';
@@ -24,7 +24,7 @@ Example:
     )
     .action(async (operation: string, flags: ClusterFlags) => {
       const request = await text(process.stdin);
-      // Nothing is stored, so git has nothing to store or to erase.
+      // git's `store` and `erase` do nothing, because no token is kept.
       if (operation !== 'get') return;
       process.stdout.write(await credential(request, flags));
     });

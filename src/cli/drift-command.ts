@@ -10,12 +10,8 @@ import { look, reading, type ReadingFlags } from './reading-options.ts';
 import { completed } from './remedy.ts';
 
 export function addDriftCommand(program: Command): void {
-  reading(
-    program
-      .command('drift')
-      .description('hosts that no longer have what was applied: what differs, and since when'),
-  )
-    .argument('[node]', 'only this one, by any of its names, with what to do')
+  reading(program.command('drift').description('hosts that have drifted: what differs, and since when'))
+    .argument('[node]', 'only this node, by any of its names, with the remedy')
     .addHelpText(
       'after',
       '\nExit code 4 when a host has drifted.\n\nExamples:\n  multinic drift\n  multinic drift k8s-worker-01',
@@ -36,7 +32,7 @@ async function show(drifts: readonly DriftEntry[], { output }: ReadingFlags, nod
   const names = drifts.map((each) => each.node);
   if (output !== 'table' && output !== 'wide')
     await printObject(output, 'DriftList', { items: drifts }, names);
-  else if (drifts.length === 0) process.stderr.write('no host is known to differ from what was applied\n');
+  else if (drifts.length === 0) process.stderr.write('no host is known to have drifted\n');
   else if (node === undefined) printGroups(drifts);
   else printNode(drifts[0]!);
   if (drifts.length > 0) process.exitCode = EXIT.unsettled;
@@ -54,7 +50,7 @@ function printNode({ node, commit, since, applied, differences, first }: DriftEn
   print(completed(`what to do: ${describeRemedy(node, differences)}`));
 }
 
-/** Number of nodes that a line names. */
+/** Largest number of nodes that a line names. */
 const MAX_NAMED = 8;
 
 /** Prints each difference once, with the nodes that have it, the most frequent first. */

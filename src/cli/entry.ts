@@ -14,10 +14,12 @@ if (Number(process.versions.node.split('.', 1)[0]) < OLDEST) {
 
 const [, , command] = process.argv;
 if (command === 'agent') {
-  // A change of flags invalidates the compiled code that Node has of its own modules, so those of a run are loaded first.
+  // Loads the modules of a run before the flags change, because a change of flags invalidates the compiled code of
+  // Node's own modules.
   for (const name of ['child_process', 'crypto', 'http', 'timers/promises'])
     process.getBuiltinModule(`node:${name}`);
-  // The agent ends in a second: to optimise a function would cost 6 MB, a tenth of the agent's memory, and save nothing.
+  // Turns the optimiser off. The agent ends within a second, so an optimised function would cost 6 MB, a tenth of the
+  // agent's memory, and save nothing.
   setFlagsFromString('--no-turbofan');
   await import('./agent-program.ts');
 } else if (command === 'local') await import('./local-program.ts');

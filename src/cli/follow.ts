@@ -59,7 +59,7 @@ export async function follow(
 
 /** Failures that a start, a restart or a move of the controller explains. */
 function isPassing(error: unknown): error is MultinicError {
-  // The code of an API server's error is no code of the table.
+  // The error of an API server has a code outside of the table.
   if (error instanceof MultinicError && String(error.code) === 'KubeUnreachable') return true;
   return hasCode(
     error,

@@ -43,7 +43,8 @@ async function inPod(url: string, leader: NonNullable<Endpoint['leader']>): Prom
 }
 
 function noController(dir: string, named: string | undefined, cause: unknown): MultinicError {
-  // In the pod of a controller, a second controller on the volume would take the store away from the first one.
+  // Without this check a person in a controller's pod would be told to start a controller, which would take the store
+  // from the running one.
   if (process.env['POD_NAME'] !== undefined) {
     return new MultinicError(
       'NoController',

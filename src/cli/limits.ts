@@ -7,8 +7,8 @@ import { DRIFT_MODES, type DriftMode } from '../api/annotations.ts';
 import { DEFAULTS } from '../api/defaults.ts';
 
 /**
- * Limits of a controller: on agents at once, failed nodes, nodes that lose all interfaces, and departed nodes; and its
- * answer to drift, and what it knows of networks.
+ * Options of a controller's limits: simultaneous agents, failed nodes, nodes that lose all interfaces, and departed
+ * nodes. Also the answer to drift and the cluster's networks.
  */
 export interface LimitFlags {
   readonly jobs: number;
@@ -37,19 +37,18 @@ export function withLimits(command: Command): Command {
       wholeNumber(0),
       DEFAULTS.retireAfter,
     )
+    .addOption(new Option('--drift <mode>', 'answer to drift').choices(DRIFT_MODES).default(DEFAULTS.drift))
     .addOption(
-      new Option('--drift <mode>', 'what follows when a host no longer has what was applied')
-        .choices(DRIFT_MODES)
-        .default(DEFAULTS.drift),
-    )
-    .addOption(
-      new Option('--source-routing <mode>', 'where a CR says nothing: NICs that need it have it, or none')
+      new Option(
+        '--source-routing <mode>',
+        'source routing that the CR does not set: auto for NICs that need it, off for none',
+      )
         .choices(['auto', 'off'])
         .default(DEFAULTS.sourceRouting),
     )
     .option(
       '--cluster-networks <cidrs>',
-      'networks of pods and Services, by comma: a CR that overlaps them has a warning',
+      'networks of pods and Services, by comma: a CR that overlaps one gets a warning',
       networks,
       [...DEFAULTS.clusterNetworks],
     )

@@ -24,7 +24,7 @@ const driftOf = (node: string, differences: Difference[]): DriftEntry => ({
   first: false,
 });
 
-/** The look that the table of `observe --wait` shows, with its words. */
+/** The table row of `observe --wait` for one observation. */
 function shown(view: NodeReport | undefined, ...drifts: DriftEntry[]): [Looked['result'], string] {
   const looked = lookedOf('w', view, drifts);
   return [looked.result, whatOf(looked)];
@@ -51,16 +51,16 @@ test.each<[string, NodeReport | undefined, DriftEntry[], [Looked['result'], stri
     ['Unclear', 'RecordDiffers: a run finds out, see multinic status w'],
   ],
   [
-    'not looked at in time',
+    'not observed in time',
     viewOf({ at: AT, result: 'Observed', asked: true }),
     [],
-    [undefined, 'not looked at in time'],
+    [undefined, 'not observed in time'],
   ],
   [
     'not looked at, because each observation failed',
     viewOf({ asked: true, failures: 2 }),
     [],
-    [undefined, 'not looked at in time; 2 observations found nothing out'],
+    [undefined, 'not observed in time; 2 observations learned nothing'],
   ],
   [
     'out of reach',
@@ -69,13 +69,13 @@ test.each<[string, NodeReport | undefined, DriftEntry[], [Looked['result'], stri
       { state: 'Pending', reason: 'NotReady', message: 'it is down' },
     ),
     [],
-    [undefined, 'cannot be looked at (NotReady: it is down)'],
+    [undefined, 'cannot be observed (NotReady: it is down)'],
   ],
   [
     'of a node with only a history',
     undefined,
     [],
-    [undefined, 'no CR names it, and nothing is applied there'],
+    [undefined, 'no CR names this node, and its host has no commit of ours'],
   ],
 ])('a host %s', (_, view, drifts, expected) => {
   expect(shown(view, ...drifts)).toEqual(expected);
@@ -101,8 +101,8 @@ test('of all nodes, those without anything of ours are left out', () => {
 test('a fleet has a summary', () => {
   const found: Looked[] = [
     { node: 'a', result: 'Observed' },
-    { node: 'b', message: 'not looked at in time' },
+    { node: 'b', message: 'not observed in time' },
     { node: 'c', result: 'Observed' },
   ];
-  expect(summaryOf(found)).toBe('3 hosts: 2 Observed, 1 not looked at');
+  expect(summaryOf(found)).toBe('3 hosts: 2 Observed, 1 not observed');
 });

@@ -1,4 +1,4 @@
-// `multinic observe`: looks at hosts now, and with `--wait` says what is found.
+// `multinic observe`: observes hosts now, and with `--wait` prints the results.
 
 import type { Command } from 'commander';
 import { EXIT } from '../api/exit-codes.ts';
@@ -20,16 +20,15 @@ interface ObserveFlags extends ChangeFlags {
 }
 
 export function addObserveCommand(program: Command): void {
-  changing(program.command('observe').description('look at hosts now: do they still have what was applied'))
+  changing(program.command('observe').description('observe hosts now, to find drift'))
     .argument('[node...]')
     .option('--all', 'all nodes, one after the other')
-    .option('--wait', 'wait for the end, and say what was found')
+    .option('--wait', 'wait for the results, and print them')
     .option('--timeout <time>', 'with --wait, give up after: 90, 90s, 5m, 1h', duration, 300)
     .addHelpText(
       'after',
       `
-Exit code 4 when --wait finds a host that is not as its commit has it, or one that was not looked
-at in time.
+Exit code 4 when --wait finds a host that has drifted, or a host that was not observed in time.
 
 Examples:
   multinic observe k8s-worker-01 --wait
@@ -41,9 +40,7 @@ Examples:
       const nodes = await request(names, flags);
       if (flags.wait) return waitForLooks(nodes, flags);
       if (flags.output !== 'table') return printObject(flags.output, 'ObserveRequest', { nodes }, nodes);
-      print(
-        completed(`${plural(nodes.length, 'node')} will be observed: multinic drift shows what is found`),
-      );
+      print(completed(`${plural(nodes.length, 'node')} will be observed: multinic drift shows the results`));
     });
 }
 
@@ -58,10 +55,10 @@ async function request(names: readonly string[], flags: ObserveFlags): Promise<r
   return asked;
 }
 
-/** How the observation of one host ended. */
+/** The end of the observation of one host. */
 export interface Looked extends Pick<NodeLook, 'at' | 'result' | 'reason'> {
   readonly node: string;
-  /** Why there is no result. */
+  /** The reason why there is no result. */
   readonly message?: string;
   readonly differences?: readonly Difference[];
 }
@@ -90,7 +87,7 @@ async function waitForLooks(nodes: readonly string[], flags: ObserveFlags): Prom
   if (!ended || found.some(({ result }) => result !== 'Observed')) process.exitCode = EXIT.unsettled;
 }
 
-/** Whether there is anything to look at. All nodes have some of which only the history is kept, or that are clean. */
+/** Whether the node has a host to observe. A clean node, or one of which only the history is kept, has none. */
 export function hasHost(view: NodeReport | undefined): boolean {
   return view !== undefined && !(view.state === 'Configured' && view.observation?.outOfReach === true);
 }
@@ -99,17 +96,18 @@ function isAwaited({ observation }: Partial<NodeReport> = {}): boolean {
   return observation?.asked === true && observation.outOfReach !== true;
 }
 
-/** @param drifts of any nodes */
+/** @param drifts of all nodes, or of some */
 export function lookedOf(node: string, view: NodeReport | undefined, drifts: readonly DriftEntry[]): Looked {
   const { at, result, reason, asked, outOfReach, failures = 0 } = view?.observation ?? {};
-  if (view === undefined) return { node, message: 'no CR names it, and nothing is applied there' };
+  if (view === undefined)
+    return { node, message: 'no CR names this node, and its host has no commit of ours' };
   if (outOfReach === true) {
     const state = [view.reason ?? view.state, view.message].filter(Boolean).join(': ');
-    return { node, message: `cannot be looked at (${state})` };
+    return { node, message: `cannot be observed (${state})` };
   }
   if (asked === true) {
-    const tries = failures === 0 ? '' : `; ${plural(failures, 'observation')} found nothing out`;
-    return { node, message: `not looked at in time${tries}` };
+    const tries = failures === 0 ? '' : `; ${plural(failures, 'observation')} learned nothing`;
+    return { node, message: `not observed in time${tries}` };
   }
   const differences = drifts.find((each) => each.node === node)?.differences;
   return {
@@ -121,7 +119,7 @@ export function lookedOf(node: string, view: NodeReport | undefined, drifts: rea
   };
 }
 
-/** Number of hosts up to which each one has its line. */
+/** Largest number of hosts that are listed one by one. */
 const FEW = 50;
 
 async function show(found: readonly Looked[], { output }: ObserveFlags): Promise<void> {
@@ -153,8 +151,8 @@ export function whatOf({ node, result, reason, message, differences }: Looked): 
   return `${first ?? 'the host differs'}${more.length === 0 ? '' : `, and ${more.length} more`}: multinic drift ${node}`;
 }
 
-/** `1200 hosts: 1198 Observed, 2 Drifted` */
+/** The sum line: `1200 hosts: 1198 Observed, 2 Drifted` */
 export function summaryOf(found: readonly Looked[]): string {
-  const counts = [...Map.groupBy(found, ({ result }) => result ?? 'not looked at')];
+  const counts = [...Map.groupBy(found, ({ result }) => result ?? 'not observed')];
   return `${plural(found.length, 'host')}: ${counts.map(([result, { length }]) => `${length} ${result}`).join(', ')}`;
 }

@@ -23,7 +23,7 @@ import { nodeNamed, withNode } from './node-name.ts';
 import { plural, print, printObject } from './output.ts';
 import { completed } from './remedy.ts';
 
-/** One of the two commands. */
+/** One of the commands `pause` and `resume`. */
 interface Switch {
   readonly name: 'pause' | 'resume';
   readonly what: string;
@@ -78,7 +78,7 @@ async function switchOne(api: Api, flags: Flags, { name, done }: Switch, given: 
   await printOne(flags, result ?? { node }, done);
 }
 
-/** Pauses or resumes all nodes, likewise. */
+/** Pauses or resumes all nodes in the same way. */
 export async function switchAll(api: Api, flags: Flags, { name, done }: Switch): Promise<void> {
   const result = await postAsked<ManyPaused>(api, flags, `/${name}`, {}).catch((error: unknown) => {
     if (!isForKubectl(error) || api.client === undefined) throw error;

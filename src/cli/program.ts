@@ -1,6 +1,5 @@
-// The program for people. Each command loads its modules when it runs, so that no command pays for the others.
-// local-program.ts and controller-program.ts run the controllers, which stand here for the help, and agent-program.ts
-// the agent.
+// The program for people, in which each command loads its modules only when it runs. The controllers and the agent have
+// programs of their own, and are listed here for the help.
 
 import { addStoreCommands } from './backup-command.ts';
 import { addControllerCommand } from './controller-command.ts';

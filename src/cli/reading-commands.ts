@@ -33,9 +33,9 @@ function addLog(program: Command): void {
   const command = reading(
     program.command('log').description("a node's history: what was wanted and what happened, newest first"),
   )
-    .argument('<node>', 'any of its names')
+    .argument('<node>', 'the node, by any of its names')
     .option('--limit <n>', 'entries', wholeNumber(1), 50)
-    .option('-f, --follow', 'go on with what happens; the newest is last then')
+    .option('-f, --follow', 'keep running, and print each new entry; the newest is last then')
     .addHelpText(
       'after',
       '\nExamples:\n  multinic log k8s-worker-01\n  multinic log k8s-worker-01 --limit 5 -o json\n  multinic log k8s-worker-01 --follow',
@@ -53,7 +53,7 @@ function addShow(program: Command): void {
       .command('show')
       .description('a node at its tip, or at a commit: interfaces, files, hold, last outcome'),
   )
-    .argument('<node>', 'any of its names')
+    .argument('<node>', 'the node, by any of its names')
     .argument('[commit]')
     .addHelpText('after', '\nExamples:\n  multinic show k8s-worker-01\n  multinic show k8s-worker-01 1a2b3c4')
     .action(async (node: string, commit: string | undefined, flags: Flags) =>
@@ -68,7 +68,7 @@ interface DiffFlags extends Flags {
 
 function addDiff(program: Command): void {
   reading(program.command('diff').description("changes of a node's files"))
-    .argument('<node>', 'any of its names')
+    .argument('<node>', 'the node, by any of its names')
     .argument('[from]', 'a commit of the node (default: the one before the tip)')
     .argument('[to]', 'a commit of the node (default: the tip)')
     .option('--host', 'from the files on the host to the files that are wanted', false)

@@ -16,7 +16,7 @@ export function reading(command: Command, output: Option = outputOption()): Comm
 export async function look(flags: ConnectionFlags, see: (source: Source) => Promise<void>): Promise<void> {
   const source = await openSource(flags);
   try {
-    await withProgress('reading goes on', see(source));
+    await withProgress('still reading', see(source));
   } finally {
     await source.close();
   }

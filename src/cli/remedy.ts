@@ -9,7 +9,7 @@ export interface Where {
   readonly cluster?: true;
   readonly kubeconfig?: string;
   readonly context?: string;
-  /** Only if the person named it. */
+  /** The namespace, if the person named one. */
   readonly namespace?: string;
 }
 

@@ -15,10 +15,10 @@ export function addShellCommand(program: Command): void {
     .description(
       'start a pod on a node that sees the host as an agent does, for kubectl exec; it ends after an hour',
     )
-    .argument('<node>', 'any of its names')
+    .argument('<node>', 'the node, by any of its names')
     .option('--kubeconfig <file>', 'default: $KUBECONFIG or ~/.kube/config')
-    .option('--context <name>', 'of the kubeconfig')
-    .option('-n, --namespace <name>', 'where the controller is', 'multinic-system')
+    .option('--context <name>', 'context of the kubeconfig')
+    .option('-n, --namespace <name>', 'namespace of the controller', 'multinic-system')
     .option('--timeout <seconds>', 'give up after', wholeNumber(1), 60)
     .addHelpText(
       'after',

@@ -16,7 +16,7 @@ interface StatusQuery {
 
 /** Answers of the reading commands: from a controller, or from a local store. */
 export interface Source {
-  /** @param fresh the answer names the CRs that no pass has reported as they are now */
+  /** @param fresh the answer also names CRs that no pass has reported in their present state */
   status(query?: StatusQuery): Promise<StatusReport & { readonly stale?: boolean }>;
   log(node: string, limit: number): Promise<readonly TimelineEntry[]>;
   describe(node: string, at?: string): Promise<NodeDescription>;

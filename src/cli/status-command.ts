@@ -23,16 +23,16 @@ export function addStatusCommand(program: Command): void {
     program.command('status').description('every node: its state, the reason, and the remedy'),
     outputOption(['table', 'wide', 'name', 'json', 'yaml']),
   )
-    .argument('[node...]', 'only these, by any of their names')
+    .argument('[node...]', 'only these nodes, by any of their names')
     .option('--failed', 'only nodes that are Failed')
     .option('--all', `all nodes, also where there are more than ${FEW}`)
-    .option('-w, --watch', 'go on, and show what changes')
+    .option('-w, --watch', 'keep running, and show each change')
     .addHelpText(
       'after',
       `
 With more than ${FEW} nodes, the summary comes first and then the nodes that are not well.
 --all shows all.
-Exit code 4 when a node is Failed or Pending, or when nothing goes on, a CR is not listed, or
+Exit code 4 when a node is Failed or Pending, or when passes fail, a CR is not listed, or
 (unless nodes are named) a CR is not Ready.
 
 Examples:
@@ -48,7 +48,7 @@ Examples:
 
 export function addWaitCommand(program: Command): void {
   reading(program.command('wait').description('wait until nodes, or all CRs and nodes, are ready'))
-    .argument('[node...]', 'only these, by any of their names')
+    .argument('[node...]', 'only these nodes, by any of their names')
     .addOption(new Option('--for <state>', 'what to wait for').choices(['ready']).default('ready'))
     .option('--timeout <time>', 'give up after: 90, 90s, 5m, 1h', duration, 300)
     .addHelpText(
@@ -66,7 +66,7 @@ Examples:
 
 async function waitForReady(names: string[], flags: ReadingFlags & { timeout: number }): Promise<void> {
   let last: { report: Report; nodes: readonly NodeReport[] } | undefined;
-  // Edits that were made before this command are waited for; then each answer is new enough.
+  // Waits for edits from before this command. After that, every answer is new enough.
   let fresh = true;
   const see = async (source: Source): Promise<boolean> => {
     const report = await source.status({ fresh });
@@ -84,7 +84,7 @@ async function waitForReady(names: string[], flags: ReadingFlags & { timeout: nu
   const waiting = nodes.filter((view) => view.state !== 'Configured').slice(0, FEW);
   process.stderr.write(`not ready after ${flags.timeout} s\n`);
   for (const config of last?.report.unseen ?? [])
-    process.stderr.write(`${config}  its newest edit was not looked at yet: see the log of the controller\n`);
+    process.stderr.write(`${config}  no pass has seen the newest edit yet: see the log of the controller\n`);
   for (const view of waiting) process.stderr.write(`${nameOf(view)}  ${view.state}  ${whyOf(view)}\n`);
   process.exitCode = EXIT.unsettled;
 }
@@ -117,12 +117,12 @@ function isSettled(report: Report, nodes: readonly NodeReport[], names: readonly
     report.failure === undefined &&
     Object.keys(report.doubts).length === 0 &&
     report.unreadable === undefined &&
-    // A CR is Ready only with all its nodes; the person asked about some of them.
+    // A CR is Ready only with all its nodes, so it does not count if the person named some nodes.
     (names.length > 0 || report.configs.every(isReady))
   );
 }
 
-/** Whether all that is waited for is ready, as of the newest edit. */
+/** Whether everything that the person waits for is ready, the newest edit included. */
 export function isReached(report: Report, nodes: readonly NodeReport[], names: readonly string[]): boolean {
   return (
     report.stale !== true &&
@@ -139,7 +139,7 @@ async function printStatus(
   flags: StatusFlags,
 ): Promise<void> {
   if (report.stale) process.stderr.write('no controller runs: this is the status that the last one wrote\n');
-  if (report.failure !== undefined) print(`${paint.red('Nothing goes on')}: ${completed(report.failure)}\n`);
+  if (report.failure !== undefined) print(`${paint.red('Passes fail')}: ${completed(report.failure)}\n`);
   for (const config of report.configs) {
     const ready = isReady(config) ? paint.green('Ready') : paint.yellow('not Ready');
     print(`${paint.bold(config.config)}  ${ready}  ${completed(readyOf(config)?.message ?? '')}`);
@@ -299,7 +299,7 @@ async function printNodes(
   );
 }
 
-/** `12m`, or with the result of a look that did not find the host as its commit has it: `12m Drifted`. */
+/** Age of the newest observation, with its result if the host differed from its commit: `12m`, `12m Drifted`. */
 export function formatLook({ at, result }: NodeLook = {}, now = Date.now()): string {
   if (at === undefined) return '';
   const age = formatAge(Date.parse(at), now);

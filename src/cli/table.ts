@@ -9,8 +9,8 @@ type Width = (line: string) => number;
 const GAP = 2;
 
 /**
- * The width of lines in a table. The letters of all languages need the tables of Unicode, which take 3 MB of memory, so a
- * table of English text does without.
+ * The width of lines in a table. The tables of Unicode take 3 MB of memory, so they are loaded only for letters beyond
+ * ASCII.
  */
 export async function widthFor(rows: readonly Row[]): Promise<Width> {
   if (rows.flat().every((cell) => ENGLISH.test(cell))) return (line) => line.replaceAll(COLOUR, '').length;

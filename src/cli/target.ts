@@ -42,10 +42,13 @@ export function withCluster(command: Command): Command {
     .option('--cluster', 'the controller of a cluster, by kubeconfig (always as kubectl multinic)')
     .option('--kubeconfig <file>', 'with --cluster: default $KUBECONFIG or ~/.kube/config')
     .option('--context <name>', 'with --cluster: of the kubeconfig')
-    .option('-n, --namespace <name>', 'with --cluster: where the controller is', 'multinic-system');
+    .option('-n, --namespace <name>', 'with --cluster: namespace of the controller', 'multinic-system');
 }
 
-/** The place that the command line names. `inferred`: no option names it, and only reading commands go there unasked. */
+/**
+ * The place that the command line names. `inferred`: no option names the place, so only reading commands use it without
+ * a question.
+ */
 export type Target =
   | { readonly kind: 'home'; readonly dir: string }
   | { readonly kind: 'server'; readonly url: string }
@@ -70,7 +73,7 @@ function serverUrl(text: string): string {
   if (/^https?:\/\/./.test(text) && URL.canParse(text)) return text;
   throw new MultinicError(
     'InvalidServer',
-    `${text} is no URL of a controller: write --server https://host:port, as in https://127.0.0.1:8443`,
+    `${text} is not the URL of a controller: write --server https://host:port, as in https://127.0.0.1:8443`,
   );
 }
 
@@ -121,11 +124,11 @@ export async function openApiToChange(flags: ConnectionFlags): Promise<Api> {
 /** Asks a person whether a cluster is meant that no option names. @throws MultinicError `TargetNotNamed`, `NotConfirmed` */
 export async function expectMeant(client: KubeClient, flags: ClusterFlags): Promise<void> {
   const where = describeCluster(client, flags);
-  const meant = await asked(`${where}. Is that meant?`);
+  const meant = await asked(`Use ${where}?`);
   if (meant === undefined) {
     throw new MultinicError(
       'TargetNotNamed',
-      `a command that changes something wants its place named: --cluster (${where}), or the home with -C`,
+      `name the place of a command that changes something: --cluster (${where}), or the home with -C`,
     );
   }
   if (!meant) throw new MultinicError('NotConfirmed', 'nothing was changed');
@@ -134,7 +137,10 @@ export async function expectMeant(client: KubeClient, flags: ClusterFlags): Prom
 async function tokenOf(flags: ConnectionFlags): Promise<string> {
   const file = flags.tokenFile ?? process.env['MULTINIC_TOKEN_FILE'];
   if (file === undefined)
-    throw new MultinicError('NoToken', 'a server wants a token: name the file that has it with --token-file');
+    throw new MultinicError(
+      'NoToken',
+      'the server needs a token: name a file with the token by --token-file',
+    );
   const token = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw new MultinicError('NoToken', `${file} cannot be read: name the file that has the token`, { cause });
   });

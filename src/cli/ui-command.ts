@@ -26,18 +26,20 @@ interface Flags extends ConnectionFlags {
 }
 
 /**
- * Pauses or resumes a node by the person's own right to annotate Nodes, because the controller of a cluster has none.
- * @returns undefined: the controller does it
+ * Pauses or resumes a node with the person's own right to annotate Nodes, because a cluster's controller has no such
+ * right.
+ * @returns undefined: the controller carries the command out
  */
 async function pauseByPerson({ client }: Api, path: string, body: string): Promise<object | undefined> {
   const [, name = '', what] = /^\/api\/v1\/nodes\/([^/]+)\/(pause|resume)$/.exec(path) ?? [];
   if (client === undefined || what === undefined) return undefined;
   const asked = readPause(name, body);
-  // The controller refuses what is no request.
+  // A body that is no request goes to the controller, which refuses it.
   if (asked === undefined) return undefined;
   const { node, dryRun } = asked;
   if (dryRun) {
-    const change = what === 'pause' ? 'is paused: commits go on, nothing is applied' : 'is applied again';
+    const change =
+      what === 'pause' ? 'is paused: commits go on, no run starts' : 'is resumed: runs start again';
     return { dryRun: true, nodes: [{ node, change }], moved: [], skipped: [] };
   }
   const { setPausedByPerson } = await import('../kube/pause.ts');

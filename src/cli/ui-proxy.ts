@@ -20,21 +20,21 @@ interface Author {
 }
 
 export interface UiProxyOptions {
-  /** Opens the way to the controller; called again when the way is old or broken. */
+  /** Connects to the controller; called again when the connection is old or broken. */
   readonly open: () => Promise<Api>;
-  /** Milliseconds after which the way is opened anew, because its token ends. */
+  /** Milliseconds after which the proxy connects anew, because the token ends. */
   readonly renewAfterMs: number;
-  /** The place of the controller, in words: the person sees where a command will act. */
+  /** Where the controller is, in words, so that the person sees where a command will act. */
   readonly where: string;
-  /** Finds the person whom commits name. */
+  /** Finds the person whom commits will name. */
   readonly author: (api: Api) => Promise<Author | undefined>;
   /** 0: any free port. */
   readonly port: number;
-  /** Sends a command that the controller leaves to the person; undefined: it is none. */
+  /** Carries out a command that the controller leaves to the person; undefined: the request is no such command. */
   readonly byPerson?: (api: Api, path: string, body: string) => Promise<object | undefined>;
 }
 
-/** A way to the controller, and the number of requests that use it. */
+/** A connection to the controller, and the number of requests on it. */
 interface Way {
   readonly api: Api;
   readonly until: number;
@@ -43,7 +43,7 @@ interface Way {
 }
 
 const BODY_LIMIT = 64 * 1024;
-/** The fault of a request that gets no answer. */
+/** The error of a request that is refused without an answer of the controller. */
 type Refusal = 'host' | 'origin' | 'session';
 const REFUSALS: Readonly<Record<Refusal, readonly [status: number, code: Reason, message: string]>> = {
   host: [
@@ -81,10 +81,10 @@ export class UiProxy implements AsyncDisposable {
 
   static async start(options: UiProxyOptions): Promise<UiProxy> {
     const proxy = new UiProxy(options);
-    // A controller that cannot be reached is named now, and not in the browser.
+    // Connects before the browser starts, so that an unreachable controller is reported on the terminal.
     await proxy.#use(async (api) => {
       proxy.#author = await options.author(api);
-      // In a cluster the person may pause a node, and the controller may not.
+      // In a cluster the person may have the right to pause a node, and the controller has no such right.
       proxy.#pauses = api.client !== undefined;
     });
     proxy.#server.listen(options.port, '127.0.0.1');
@@ -118,7 +118,7 @@ export class UiProxy implements AsyncDisposable {
     const path = url.pathname.slice(base.length);
     const writes = method !== 'GET' && method !== 'HEAD';
     const isPage = path.startsWith('/ui/') && path !== '/ui/session.json';
-    // The pages are public, and a link to them may stand anywhere.
+    // The pages are public, so other sites may link to them.
     if (isPage && !writes) return this.#forward(request, response, path + url.search);
     if (!isSameOrigin(headers, this.#host, writes)) return refuse(response, 'origin');
     if (path === '/ui/session.json') return this.#signIn(request, response);
@@ -126,7 +126,7 @@ export class UiProxy implements AsyncDisposable {
     return this.#forward(request, response, path + url.search);
   }
 
-  /** Tells the page whether its browser is known, and takes the secret of the link. */
+  /** Tells the page whether its browser is known, and exchanges the secret of the link for a cookie. */
   async #signIn(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { where } = this.#options;
     const author = this.#author;
@@ -165,7 +165,7 @@ export class UiProxy implements AsyncDisposable {
     });
   }
 
-  /** Uses the way to the controller. A way that broke is opened anew for the next request. */
+  /** Uses the connection to the controller. A connection that broke is opened anew for the next request. */
   async #use(work: (api: Api) => Promise<void>): Promise<void> {
     const way = await this.#present();
     way.used += 1;

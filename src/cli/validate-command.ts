@@ -51,7 +51,10 @@ function validate(config: WrittenConfig): Validation {
   };
 }
 
-/** Warnings by the networks of the entry alone; the controller knows those of the node as well. */
+/**
+ * Warns of NICs that need source routing and have none, as far as the entry alone shows it. The controller also knows
+ * the node's own networks.
+ */
 function routingWarnings({ index, wanted = [] }: AdmittedEntry): Problem[] {
   return wanted.flatMap((nic, position) =>
     routingOff(nic, wanted, AUTO_ALONE, `spec.nodeConfigs[${index}].interfaces[${position}].sourceRouting`),

@@ -139,7 +139,7 @@ function addAccept(program: Command): void {
     .action(async (name: string, flags: Flags) =>
       change(flags, async (api) => {
         const result = await withNode(name, viewsOf(api), async (node) => {
-          // The question shows this drift, so no later one is accepted.
+          // Sends the drift that the question showed, so that no later drift is accepted.
           const body = { drift: await driftOf(api, node), yes: flags.yes };
           return postAsked<Moved>(api, flags, `${pathOf(node)}/accept`, body, { yes: true });
         });
@@ -148,7 +148,7 @@ function addAccept(program: Command): void {
     );
 }
 
-/** The commit of a node's drift; undefined: the command says why there is none. */
+/** The commit of a node's drift; undefined: there is none, and the command prints why. */
 async function driftOf(api: Api, node: string): Promise<string | undefined> {
   try {
     return (await api.call<DriftEntry[]>('GET', `${pathOf(node)}/drift`))[0]?.commit;
@@ -199,7 +199,7 @@ function addConfirm(program: Command): void {
     );
 }
 
-/** The word `repairs`, a commit, or the node that has one of these names. */
+/** The word `repairs`, a commit, or the node with this name. */
 async function nodeOrCommit(api: Api, text: string): Promise<string> {
   if (text === 'repairs' || /^[0-9a-f]{4,40}$/.test(text)) return text;
   const { nodes } = await viewsOf(api)();

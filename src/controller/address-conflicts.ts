@@ -26,7 +26,7 @@ export function describeWait(
   if (isKept) return `${has}, which keeps it: ${whyKept(snapshot, name, holder, judged)}${retry}`;
   const words = judged?.message ?? judged?.reason ?? judged?.state;
   if (words === undefined) return `${has}, which waits too`;
-  // The words of a holder that waits too have the remedy already.
+  // The message of a holder that waits for an address has the remedy already.
   return `${has}. ${holder}: ${words}${judged?.reason === 'WaitsForAddress' ? '' : retry}`;
 }
 

@@ -43,7 +43,10 @@ test('another status does not ask the home', async () => {
   await expect(status({ fresh: 'true' }, refuses)).rejects.toThrow('asked');
 });
 
-/** Posts a retry in the name of an author. @returns who the command was told to record */
+/**
+ * Posts a retry in the name of an author.
+ * @returns the author that the command was given
+ */
 async function retryAs(author: object | undefined): Promise<unknown> {
   let told: unknown;
   const commands = {

@@ -42,7 +42,7 @@ export const ObserveBody = Body.extend({
 }).refine(({ nodes, all }) => all !== nodes.length > 0, 'name nodes, or say all');
 export const ConfirmBody = PreviewableBody.extend({ target: z.string().optional() });
 
-/** `fresh`: the home is asked which CRs it has, and the answer names the CRs that no pass has reported as they are. */
+/** `fresh`: the controller asks the home for its CRs, and the answer names CRs that no pass has reported yet. */
 export const StatusQuery = z.object({ fresh: z.stringbool().default(false) });
 export const LogQuery = z.object({ limit: z.coerce.number().int().min(1).max(10_000).default(50) });
 export const DiffQuery = z.object({
@@ -83,7 +83,7 @@ function statusRoute({ reporter, observed }: ControllerContext, configs: ConfigG
       throw new MultinicError('Busy', 'the first pass is under way: ask again in a moment');
     if (!StatusQuery.parse(query).fresh) return reportOn(snapshot);
     const generations = await configs.generations(snapshot.report.main.configs);
-    // The report is taken after the list, so an edit that the list has and the report lacks is found.
+    // The report is taken after the list, so that the comparison finds every edit that the list has.
     const unseen = unseenConfigs(generations, reporter.statuses);
     const report = reportOn(reporter.snapshot ?? snapshot);
     return { ...report, ...(unseen.length > 0 && { unseen }) };

@@ -40,7 +40,10 @@ export class BackgroundBackup {
     this.#now = now;
   }
 
-  /** Begin of the newest backup, in milliseconds since 1970; 0: there is none. @returns undefined without a schedule */
+  /**
+   * Start of the newest backup, in milliseconds since 1970; 0: there is no backup.
+   * @returns undefined without a schedule
+   */
   async newestAt(): Promise<number | undefined> {
     return this.#folder && ((await this.#folder.newestAt(this.#now())) ?? 0);
   }
@@ -57,7 +60,7 @@ export class BackgroundBackup {
     await this.#running;
   }
 
-  /** Ends a running backup: the next leader, or the next start, begins it again. */
+  /** Aborts a running backup. The next leader, or the next start, begins it again. */
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#running;

@@ -1,4 +1,5 @@
-// One commit of main for people: the nodes that it changed, equal changes together, and who moved on since.
+// Describes one commit of main for people: the nodes that it changed, grouped by equal changes, and the nodes with
+// later commits.
 
 import { MultinicError } from '../api/errors.ts';
 import { oidTrailer, TRAILER } from '../history/commit-format.ts';
@@ -11,14 +12,14 @@ import type { Snapshot } from './config-status.ts';
 
 export interface ChangeReport extends HistoryEntry {
   readonly body: string;
-  /** Nodes whose branch follows this commit, by what it changes there; the most frequent change first. */
+  /** Nodes whose branch follows this commit, grouped by the change; the most frequent change first. */
   readonly groups: readonly ChangeGroup[];
-  /** Nodes that it changed and whose branch follows a later commit. */
+  /** Nodes that the commit changed and whose branch follows a later commit. */
   readonly movedOn: readonly string[];
 }
 
 export interface ChangeGroup {
-  /** In a person's words, with `…` for each address. */
+  /** Words for people, with `…` for each address. */
   readonly change: string;
   readonly nodes: readonly { readonly node: string; readonly commit: Oid }[];
 }
@@ -63,7 +64,7 @@ export async function changeReport(
 const ADDRESS =
   /\b(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9a-f]{2}:){5}[0-9a-f]{2}|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7})(?=\/|\b)/g;
 
-/** The words of a change that are the same on every node. */
+/** The words of a change without the parts that differ from node to node. */
 export function withoutAddresses(text: string): string {
   return text.replaceAll(ADDRESS, '…');
 }

@@ -50,13 +50,13 @@ export interface CommandsOptions {
 /** Result of a pause or a resume. A node without a branch has no commit. */
 export interface ManyPaused {
   readonly moved: readonly (Pick<Moved, 'node'> & Partial<Moved>)[];
-  /** Nodes that their CR pauses. */
+  /** Nodes that stay paused, because their CR pauses them. */
   readonly skipped: ManyMoved['skipped'];
 }
 
 /** Result of a confirmation. */
 export interface Confirmed {
-  /** A node, a commit of main, or `repairs`. */
+  /** The confirmed node, commit of main, or `repairs`. */
   readonly confirmed: string;
   readonly commit: Oid;
   /** Nodes whose removals were confirmed. */
@@ -231,7 +231,7 @@ export class Commands {
   async retry(node: string, by: Requester, { dryRun = false } = {}): Promise<Moved | Preview> {
     if (!dryRun) return this.request(node, 'retry', by);
     await this.#branches.get(node);
-    return previewOfEach([node], 'is run again');
+    return previewOfEach([node], 'gets another run');
   }
 
   /** Requests a run for each failed node, in one batch. */
@@ -240,7 +240,7 @@ export class Commands {
     if (nodes.length === 0) {
       throw new MultinicError('NothingToRetry', 'no node has failed: see multinic status');
     }
-    if (dryRun) return previewOfEach(nodes, 'is run again');
+    if (dryRun) return previewOfEach(nodes, 'gets another run');
     return { moved: await this.#requestEach(nodes, 'retry', by), skipped: [] };
   }
 
@@ -314,7 +314,7 @@ export class Commands {
         );
       }
       if (dryRun && wanted !== undefined)
-        return previewOfEach(this.#reporter.waitingFor(wanted), 'follows the change');
+        return previewOfEach(this.#reporter.waitingFor(wanted), 'gets the change');
       if (dryRun) return previewOfEach(nodes ?? [], 'loses all its interfaces');
       const batch = new Batch();
       const mark = batch.commit({
@@ -459,7 +459,7 @@ export class Commands {
 }
 
 function effectOf(paused: boolean): string {
-  return paused ? 'is paused: commits go on, nothing is applied' : 'is applied again';
+  return paused ? 'is paused: commits go on, no run starts' : 'is resumed: runs start again';
 }
 
 /** Whether a commit of a branch comes from that commit of main. */

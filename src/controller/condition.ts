@@ -4,16 +4,16 @@ import { formatProblem, type Problem } from '../api/errors.ts';
 import type { Condition, NodeStatus } from '../api/status.ts';
 import { factsOf, type AnyReason } from '../api/reasons/reasons.ts';
 
-/** A node's status, and what ends its state. */
+/** A node's status, with the way in which its state ends. */
 export interface JudgedNode extends NodeStatus {
-  /** Time or a person ends the state. Absent: the table of reasons says so. */
+  /** Whether time alone ends the state, or a person has to. Absent: the table of reasons decides. */
   readonly waitsFor?: 'time' | 'person';
 }
 
-/** Whether something moves or backs off at a node, a person has to act, or neither. */
+/** moves: work goes on or backs off. stuck: a person has to act. rests: neither. */
 export type Activity = 'moves' | 'stuck' | 'rests';
 
-/** A paused node rests: a person wants it so, and nothing is wrong. */
+/** A paused node rests, because a person asked for the pause. */
 export function activityOf({ state, reason, waitsFor }: JudgedNode): Activity {
   if (state === 'Configured' || reason === 'Paused') return 'rests';
   if (state === 'InProgress' || waitsFor === 'time') return 'moves';
@@ -88,8 +88,8 @@ export function conditionsOf(
         retrying ? 'Retrying' : 'NodesOnTheirWay',
         `${share(moving, total, 'is on its way', 'are on their way')}. ${first(moving)}`,
       ],
-      [isStuck, 'False', 'NodesWaiting', `nothing moves by itself. ${first(stuck)}`],
-      [paused.length > 0, 'False', 'NodesPaused', `nothing moves by itself. ${first(paused)}`],
+      [isStuck, 'False', 'NodesWaiting', `no node makes progress by itself. ${first(stuck)}`],
+      [paused.length > 0, 'False', 'NodesPaused', `no node makes progress by itself. ${first(paused)}`],
       [true, 'False', 'Settled', 'no node is on its way'],
     ]),
     firstThatApplies('Stalled', [
@@ -100,7 +100,7 @@ export function conditionsOf(
         stuck[0]?.reason ?? 'NodesWaiting',
         `${share(stuck, total, 'waits', 'wait')} for a person. ${first(stuck)}`,
       ],
-      [true, 'False', 'NotStalled', 'no node waits for a person, or others still move'],
+      [true, 'False', 'NotStalled', 'no node waits for a person, or other nodes are still in progress'],
     ]),
     firstThatApplies('InProgress', [
       [isInvalid, 'False', 'InvalidConfig', refusal],

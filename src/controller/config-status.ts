@@ -34,7 +34,7 @@ export interface Snapshot {
   readonly facts: ReadonlyMap<string, NodeFacts>;
   readonly decisions: ReadonlyMap<string, Decision>;
   readonly jobs: readonly JobStatus[];
-  /** The nodes that may have an address; absent: nothing is known of addresses. */
+  /** The nodes that may have an address; absent: no addresses are known. */
   readonly holders?: Pick<AddressHolders, 'of'>;
   /** Generation and spec hash of every listed CR, by `group/namespace/name`. */
   readonly listed: ReadonlyMap<string, ListedConfig>;
@@ -69,7 +69,9 @@ export function nodeViews(snapshot: Snapshot): NodeView[] {
   return allViews(snapshot).filter(({ historyOnly }) => historyOnly !== true);
 }
 
-/** Views by their snapshot: the status, events and streams of a pass need them, and with 5,000 nodes they are work. */
+/**
+ * Caches the views of a snapshot. The status, events and streams of a pass all need them, and 5,000 nodes take time.
+ */
 const known = new WeakMap<Snapshot, readonly NodeView[]>();
 
 /** Every node that has an entry or a branch. */
@@ -257,7 +259,7 @@ function describeNode(
   };
 }
 
-/** @param chain nodes that wait for this one, whose messages have its state */
+/** @param chain nodes that wait for this one, and whose messages contain its state */
 function judgeNode(
   snapshot: Snapshot,
   name: string,

@@ -1,4 +1,4 @@
-// Says in words how a host has drifted, why nothing puts it right, and what a person can do.
+// Describes for people how a host has drifted, why no run repairs the drift, and what the person can do.
 
 import { describeDifference, describeRemedy, type Difference } from '../api/observation.ts';
 import type { OutcomeRecord } from '../history/outcome-branch.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 export interface Endpoint {
   readonly url: string;
   readonly pid: number;
-  /** The pod of a leader in a cluster: the address is its own, and the token is valid while it leads. */
+  /** The leader's pod in a cluster. The address is the pod's own, and the token is valid while the pod leads. */
   readonly leader?: {
     readonly pod: string;
     readonly namespace: string;

@@ -69,7 +69,7 @@ function bearsNames(branch: Branch, { found }: OutcomeRecord): boolean {
   });
 }
 
-/** A pause that `multinic resume` does not end, in words for both homes. */
+/** Describes a pause by the CR, which `multinic resume` cannot end. The words fit both homes. */
 export function describePausedByConfig({ group, namespace, name }: ConfigRef): string {
   return `is paused by the annotation ${ANNOTATIONS.paused.key} of its CR ${namespace}/${name} (${group}): take the annotation off the CR`;
 }

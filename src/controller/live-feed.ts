@@ -1,4 +1,4 @@
-// Frames of live data for the streams: what the newest pass found, then what each later pass changed.
+// Frames of live data for the streams: the newest state first, then the changes of each later pass.
 
 import { randomUUID } from 'node:crypto';
 import { BEAT_MS, type LiveFrame, type LiveItem, type LiveNode } from '../api/live.ts';
@@ -35,7 +35,7 @@ export class LiveFeed {
   readonly #epoch = randomUUID();
   #readers = 0;
   #passedAt: number | undefined;
-  /** Snapshot and failure that the items are of. */
+  /** The snapshot and the failure that the items were made from. */
   #seen: readonly [Snapshot | undefined, string | undefined] | undefined;
   #waiting = Promise.withResolvers<void>();
 
@@ -43,7 +43,7 @@ export class LiveFeed {
     this.#options = options;
     options.reporter.onReport(() => {
       if (options.reporter.failure === undefined) this.#passedAt = options.now();
-      // Without readers nobody pays for the items.
+      // The items are made only if somebody reads them.
       if (this.#readers > 0) this.#refresh();
     });
   }
@@ -77,7 +77,7 @@ export class LiveFeed {
       };
       let first = true;
       while (!signal.aborted) {
-        // A reader that was slow has missed what is gone and forgotten, and comes again.
+        // A slow reader has missed items that are forgotten by now, so its stream ends and the reader reconnects.
         if (!this.#items.knows(place)) return;
         const changes = this.#items.after(place, FRAME_ITEMS);
         if (first || changes.place !== place) {

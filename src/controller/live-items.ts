@@ -1,5 +1,5 @@
-// The newest value of each thing that streams tell, in the order of the changes. A reader keeps its place alone, so a
-// slow reader costs no memory. Pure.
+// The newest value of each item of the streams, in the order of changes. The server keeps nothing for a reader but its
+// place, so a slow reader costs no memory. Pure.
 
 import { isDeepStrictEqual } from 'node:util';
 import type { ItemsFrame, LiveItem } from '../api/live.ts';
@@ -8,11 +8,11 @@ interface Kept {
   readonly at: number;
   readonly kind: LiveItem['kind'];
   readonly key: string;
-  /** undefined: the thing is gone. */
+  /** undefined: the node or CR is gone. */
   readonly item: LiveItem | undefined;
 }
 
-/** Number of things that are gone and still remembered. */
+/** Number of removed items that are still remembered. */
 const MAX_GONE = 1_000;
 
 export class LiveItems {
@@ -21,7 +21,7 @@ export class LiveItems {
   readonly #maxGone: number;
   #place = 0;
   #gone = 0;
-  /** Readers at an earlier place have missed things that are gone and forgotten. */
+  /** A reader at an earlier place may have missed the removal of an item. */
   #floor = 0;
 
   constructor(maxGone = MAX_GONE) {
@@ -47,7 +47,7 @@ export class LiveItems {
     return this.#place !== before;
   }
 
-  /** Whether a reader at this place can go on from there. */
+  /** Whether the stream can go on from this place. */
   knows(place: number): boolean {
     return place >= this.#floor && place <= this.#place;
   }

@@ -1,5 +1,5 @@
-// Looks at hosts: starts observations that are due, and records what they found. A drift is one commit; a host that is
-// as its commit has it is only remembered.
+// Observes hosts: starts observations that are due, and records their results. A drift is a commit; an undrifted host
+// is only remembered.
 
 import { checkpoint } from '../api/checkpoint.ts';
 import { needsRun, type Observation } from '../api/observation.ts';
@@ -33,17 +33,17 @@ import type { NodeErrors } from './node-errors.ts';
 const BUSY_MS = 60_000;
 /** Pause after an observation whose files were lost on the way: the next one sends them again. */
 const FILES_LOST_MS = 5_000;
-/** Pause after an observation that found nothing out, doubling up to an hour. */
+/** Pause after an observation that learned nothing, doubling up to an hour. */
 const FIRST_RETRY_MS = 60_000;
 const MAX_RETRY_MS = 3_600_000;
 
-/** State of the observations, for people. */
+/** State of the observations, for the status and metrics. */
 export interface ObservationReport {
-  /** The node that was not looked at for the longest time, of those that can be; `at`: milliseconds since 1970. */
+  /** The node that waits longest for an observation, if its host can be observed; `at`: milliseconds since 1970. */
   readonly oldest?: { readonly node: string; readonly at: number };
   /** Number of nodes that wait for their observation, by cause. */
   readonly waiting: ReadonlyMap<ObserveCause, number>;
-  /** Nodes whose hosts cannot be looked at until something else happens. */
+  /** Nodes whose hosts cannot be observed until something else happens. */
   readonly outOfReach?: ReadonlySet<string>;
   readonly nextPassAt?: number;
 }
@@ -58,7 +58,7 @@ export interface ObservationsOptions {
   readonly observes: boolean;
 }
 
-/** Nodes as the pass knows them. */
+/** The nodes of the pass. */
 interface Known {
   /** All nodes with a branch, also those that this pass could not read. */
   readonly branches: ReadonlyMap<string, unknown>;
@@ -118,7 +118,7 @@ export class Observations {
     const history = await outcomes.recent(job.node, tip);
     const stamp = jobStamp(job.name) ?? 0;
     const recorded = history.some((record) => record.job === job.name);
-    // A run has come since, so the host is another one by now.
+    // A run changed the host after this observation, so its result is outdated.
     const overtaken = history.some((record) => (record.stamp ?? 0) > stamp);
     const onHost = history.find(isOnHost);
     if (overtaken || onHost?.tried !== observation.commit) return this.#foundNothing(job.node);
@@ -137,7 +137,7 @@ export class Observations {
   }
 
   /**
-   * Whether a later observation of the host has ended already. A pod may outlive its Job, and a controller that starts
+   * Whether a later observation of the host has already ended. A pod may outlive its Job, and a restarted controller
    * reads its report again.
    */
   #isOld({ node, name }: JobStatus): boolean {
@@ -146,7 +146,7 @@ export class Observations {
     return begun?.job !== name && endOfStamp <= at;
   }
 
-  /** Records a drift, unless it is recorded already: the same drift makes no second commit. */
+  /** Records a drift, unless the same drift is recorded already. */
   async #drifted(finding: Finding, history: readonly OutcomeRecord[]): Promise<void> {
     const { context } = this.#options;
     const { observation } = finding;
@@ -185,15 +185,15 @@ export class Observations {
     log.info({ node: finding.observation.node, job: finding.observation.job }, 'the drift is gone');
   }
 
-  /** Asks for a run where only a run can tell what is to be done. */
+  /** Asks for a run if only a run can find out what has to be done. */
   async #unclear({ observation, tip, stamp }: Finding, history: readonly OutcomeRecord[]): Promise<void> {
     const { context } = this.#options;
     const { node, job, reason, message = '' } = observation;
     context.log.warn({ node, job, reason }, message);
     if (!needsRun(reason)) return this.#foundNothing(node);
     const asked = history[0]?.request === 'retry';
-    // A known drift has its own rules: it may wait for a person. Installing a version touches no host either, so what its
-    // first observation finds is left to a person.
+    // A known drift may wait for a person. A first observation only reports its findings, so that installing a version
+    // changes no host.
     if (!asked && driftOf(history) === undefined && !isFirst(history, context.observed.of(node))) {
       const batch = new Batch();
       recordRequest(batch, tip, {
@@ -210,11 +210,11 @@ export class Observations {
     this.#saw(observation);
   }
 
-  /** Remembers that a host was looked at. */
+  /** Remembers the observation of a host. */
   #saw({ node, result, ...reported }: Observation): void {
     const { observed, now } = this.#options.context;
     const { begun, retryAt: _, failures: __, reason: ___, ...seen } = observed.of(node) ?? {};
-    // An earlier controller began the observation, and what was asked since is not answered by it.
+    // An earlier controller started the observation, so a later request is still unanswered.
     const stampMs = (jobStamp(reported.job) ?? Infinity) * 1000;
     const isOwn = begun !== undefined && (begun.job ?? reported.job) === reported.job;
     const { at = Math.min(stampMs, now()), job: ____, ...ids } = isOwn ? begun : hostOf(reported);
@@ -245,7 +245,7 @@ export class Observations {
     observed.set(node, { ...seen, ...(!isAskedSince && { retryAt: now() + ms }), failures });
   }
 
-  /** Starts the observations that are due, as many as there is room for. */
+  /** Starts as many due observations as there is room for. */
   async look(known: Known, nodeErrors: NodeErrors): Promise<ObservationReport> {
     const { context, intervalMs, observes } = this.#options;
     const { observed, store, now } = context;
@@ -314,7 +314,7 @@ export class Observations {
     );
   }
 
-  /** Takes observations back that have not begun: a run is due on the node, or the pod does not start. */
+  /** Withdraws observations that have not begun, because a run is due on the node or the pod does not start. */
   async #withdraw({ jobs, facts, decisions }: Known): Promise<void> {
     const { context, runner } = this.#options;
     for (const { name, node, phase, late } of jobs) {
@@ -361,7 +361,7 @@ export class Observations {
   }
 }
 
-/** The host as an observation reported it. */
+/** The host's state as an observation reported it. */
 function hostOf({
   bootId,
   machineId,

@@ -1,11 +1,11 @@
-// Remembers when each host was looked at, and in which boot: `observed.json` beside the store. A lost file means that
-// each host is looked at again, spread over one interval.
+// Remembers the time and the boot of each host's newest observation: `observed.json` beside the store. If the file is
+// lost, each host is observed again within one interval.
 
 import * as z from 'zod';
 import type { Logger } from 'pino';
 import { LOOK_RESULTS, type Seen } from '../scheduler/observe-due.ts';
 
-/** Place of the text: a file that may be lost. */
+/** The store of the text, which may lose it. */
 export interface SmallFile {
   read(): Promise<string | undefined>;
   write(text: string): Promise<void>;
@@ -55,10 +55,10 @@ export class ObservedHosts {
   async load(): Promise<void> {
     if (this.#loaded) return;
     const hosts = parse(await this.#file.read());
-    // A command may have come before the first pass.
+    // A command may have noted a request before the first pass; the request wins over the file.
     this.#hosts = new Map([...(hosts ?? []), ...this.#hosts]);
     this.#lost = hosts === undefined;
-    // From now on a file that is not there is a lost one.
+    // Writes the file even without a change, because a missing file counts as lost at the next start.
     this.#changed ||= this.#lost;
     this.#loaded = true;
   }
@@ -90,7 +90,7 @@ export class ObservedHosts {
   async ask(nodes: readonly string[], now: number): Promise<void> {
     await this.load();
     for (const node of nodes) {
-      // A request is later than what it asks to repeat, also within one millisecond.
+      // A request must be later than the observation that it repeats, even within one millisecond.
       const { retryAt: _, ...seen } = this.of(node) ?? {};
       this.set(node, { ...seen, asked: Math.max(now, (seen.at ?? 0) + 1) });
     }
@@ -103,7 +103,7 @@ export class ObservedHosts {
     await this.save(now);
   }
 
-  /** Writes what changed. A file that cannot be written is lost, and no reason to stop. */
+  /** Writes the changes. A failure is only logged, because the file may be lost. */
   async save(now = performance.now()): Promise<void> {
     if (!this.#changed || !this.#loaded) return;
     this.#changed = false;

@@ -45,7 +45,7 @@ let nodes: InventoryNode[];
 let jobs: Jobs;
 let inventory: PausableInventory;
 let sink: StatusSink;
-/** Messages about the CR, and to people. */
+/** Texts of the CR's status and of events. */
 let said: string[];
 let context: ControllerContext;
 let pass: Pass;

@@ -19,37 +19,37 @@ export interface StatusReport {
   readonly stopped: readonly string[];
   /** CRs that are not listed and may still exist, each with the reason. */
   readonly doubts: Readonly<Record<string, string>>;
-  /** Files, CRDs or CRs that cannot be read, each with the reason; what they said before counts on. */
+  /** Files, CRDs or CRs that cannot be read, each with the reason. Their last readable content still counts. */
   readonly unreadable?: readonly string[];
   readonly observations?: {
-    /** Number of nodes that wait for their observation. */
+    /** Number of nodes that wait for an observation. */
     readonly waiting: number;
-    /** Hour of the last look at, or change of, the host that has waited longest for an observation, RFC 3339. */
+    /** Hour of the last observation or run of the host that has waited longest for an observation, RFC 3339. */
     readonly oldest?: string;
   };
-  /** CRs that were edited, made or deleted since the newest pass; absent: none, or nobody asked with `fresh`. */
+  /** CRs that were edited, made or deleted since the newest pass; absent: no CR was, or the request has no `fresh`. */
   readonly unseen?: readonly string[];
   /** The reason why no newer pass succeeded. */
   readonly failure?: string;
 }
 
 export interface NodeReport extends NodeView {
-  /** Absent: the host was never looked at, and nobody asks for that; or no controller runs. */
+  /** Absent: the host was never observed and no observation is asked for, or no controller runs. */
   readonly observation?: NodeLook;
 }
 
-/** The newest look at a host. */
+/** The newest observation of a host. */
 export interface NodeLook {
-  /** Begin of the newest look that found out how the host is, RFC 3339; absent: there was none. */
+  /** Start of the newest observation that learned the host's state, RFC 3339; absent: no observation did. */
   readonly at?: string;
   readonly result?: LookResult;
   /** With Unclear: the code. */
   readonly reason?: string;
-  /** Number of later looks that found nothing out. */
+  /** Number of later observations that learned nothing. */
   readonly failures?: number;
-  /** A person asked for an observation, which has not ended. */
+  /** A person asked for an observation that has not ended. */
   readonly asked?: true;
-  /** The host cannot be looked at until something else happens. */
+  /** The host cannot be observed until something else happens. */
   readonly outOfReach?: true;
 }
 
@@ -63,7 +63,7 @@ export interface ConfigReport {
 
 const HOUR_MS = 3_600_000;
 
-/** Coarse, so that no report is written for an observation alone. */
+/** Rounded, so that an observation alone does not rewrite the report. */
 function observationsOf({ oldest, waiting }: ObservationReport): NonNullable<StatusReport['observations']> {
   const count = [...waiting.values()].reduce((sum, each) => sum + each, 0);
   return {
@@ -105,8 +105,8 @@ export function reportOf(
 }
 
 /**
- * Adds the newest look at each host. The report of a local home's file has none: the file would be written for each
- * observation.
+ * Adds the newest observation of each host. The file of a local home leaves them out, because each observation would
+ * rewrite the file.
  */
 export function withLooks(
   report: StatusReport,
@@ -139,7 +139,7 @@ function lookOf(
   };
 }
 
-/** CRs that the home does not have as the newest pass reported them, by `group/namespace/name`. */
+/** CRs whose state in the home differs from the newest pass's report, by `group/namespace/name`. */
 export function unseenConfigs(
   home: ReadonlyMap<string, number>,
   statuses: ReadonlyMap<string, Pick<ConfigStatus, 'observedGeneration'>>,

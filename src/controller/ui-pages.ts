@@ -15,10 +15,10 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 
-/** The way of signing in that the page is to use: a token that the person types. `multinic ui` says otherwise. */
+/** The sign-in that the page offers: the person types a token. `multinic ui` replaces this setting. */
 const SESSION = '{"way":"token"}\n';
 
-/** Beside the bundle, beside the folder of its chunks, or in the build of this tree. */
+/** Folder of the UI's files: beside the bundle, beside the folder of its chunks, or in this tree's build. */
 const FOLDERS = ['ui', '../ui', '../../dist/ui'];
 
 /** All pages below `/ui/`; none if the UI was not built. */

@@ -98,7 +98,7 @@ test('the keyboard alone opens a node and pauses it', async () => {
   }
   await page.keyboard.press('Enter');
   const dialog = page.getByRole('dialog');
-  await expectShown(dialog.getByText('is paused: commits go on, nothing is applied'));
+  await expectShown(dialog.getByText('is paused: commits go on, no run starts'));
   await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
   await local.until('the node is paused', async () => (await local.node(NODES[1])).paused === true);

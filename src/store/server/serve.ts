@@ -160,7 +160,7 @@ async function authenticate(options: ServeOptions, request: IncomingMessage): Pr
     'Unauthorized',
     token === undefined
       ? 'a token is needed: send it as Authorization: Bearer, or to git as the password'
-      : 'this token is not known: get a new one from who runs the controller',
+      : 'this token is not known: ask the operator of the controller for a new one',
   );
 }
 

@@ -190,7 +190,7 @@ export const en = {
     useKubectl: (what: string, node: string) =>
       `The controller may not change Nodes: multinic ${what} ${node}`,
     asking: 'Asking what it would do …',
-    doing: 'The controller is at it …',
+    doing: 'Waiting for the controller …',
     done: 'Done.',
     nothing: 'No node would change.',
     changesNothing: 'It looks at the host, and changes nothing.',
