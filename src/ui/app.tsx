@@ -7,6 +7,7 @@ import { Connection } from './live/connection.ts';
 import { findWay } from './live/sign-in.ts';
 import type { Command } from './parts/command.ts';
 import { CommandDialog } from './parts/command-button.tsx';
+import { focusContent } from './parts/focus.ts';
 import { TextContext, UiContext, useLive, useText, useUi } from './parts/context.ts';
 import { LinkMark } from './parts/link-mark.tsx';
 import { Settings } from './parts/settings.tsx';
@@ -65,6 +66,7 @@ function Page({ access, children }: PageProps): ComponentChildren {
   }, [connection]);
   const [command, ask] = useState<Command>();
   useEffect(() => ask(undefined), [place.screen, place.subject]);
+  useFocusAfterDialog(command !== undefined);
   return (
     <UiContext.Provider value={{ access, connection, place, ask }}>
       <TopBar>{children}</TopBar>
@@ -74,6 +76,15 @@ function Page({ access, children }: PageProps): ComponentChildren {
       {command && <CommandDialog command={command} close={() => ask(undefined)} />}
     </UiContext.Provider>
   );
+}
+
+/** A command may have taken away the button that had the focus before the dialog: the screen has the focus then. */
+function useFocusAfterDialog(isOpen: boolean): void {
+  const wasOpen = useRef(isOpen);
+  useEffect(() => {
+    if (wasOpen.current && !isOpen && document.activeElement === document.body) focusContent();
+    wasOpen.current = isOpen;
+  }, [isOpen]);
 }
 
 function Content(): ComponentChildren {
@@ -101,7 +112,7 @@ function useFocusOfScreen({ screen, subject }: Place): void {
   const known = useRef(`${screen}/${subject}`);
   useEffect(() => {
     const present = `${screen}/${subject}`;
-    if (present !== known.current) document.querySelector<HTMLElement>('#content')?.focus();
+    if (present !== known.current) focusContent();
     known.current = present;
   }, [screen, subject]);
 }
@@ -152,7 +163,7 @@ function TopBar({ children }: { readonly children: ComponentChildren }): Compone
 /** A plain link to a part of the page would change the address, which names the screen. */
 function skip(event: MouseEvent): void {
   event.preventDefault();
-  document.querySelector<HTMLElement>('#content')?.focus();
+  focusContent();
 }
 
 function usePlace(): Place {
