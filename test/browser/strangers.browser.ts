@@ -1,5 +1,7 @@
 // Attacks of strangers on a person's browser: text that would be a script, a page of another port, a token to find.
 
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalRun, NODES } from '../support/local.ts';
@@ -8,6 +10,10 @@ import { expectShown, launchBrowser, openUi, type OpenPage } from './browser.ts'
 
 /** Text that would be a script, were it markup. */
 const SCRIPT = '<img src=x onerror=alert(1)><script>alert(2)</script>';
+/** Text that is not what it seems, were it markup, and that a port may have. */
+const PORT = 'port &lt;b&gt; "x" \'y\'';
+/** git takes brackets out of the names of authors. */
+const AUTHOR = '&lt;b&gt; "x" of strangers';
 
 let local: LocalRun;
 let browser: Browser;
@@ -44,6 +50,81 @@ describe('text is shown as text', () => {
     });
     await expectText('#/attention', `nodeConfigs[1].interfaces[0].address: is "${SCRIPT}"`);
     await expectText('#/fleet', `nodeConfigs[3].attachedNodeId: is "${SCRIPT}"`);
+  });
+
+  test('of names of ports and of labels', async () => {
+    await local.editConfig((spec, config) => {
+      Object.assign(config.metadata, { labels: { [SCRIPT]: SCRIPT } });
+      config.metadata.annotations = { note: SCRIPT };
+      // A port alone makes no commit.
+      Object.assign(spec.nodeConfigs[0]!.interfaces![0]!, { portId: PORT, mtu: 1480 });
+      spec.nodeConfigs[2]!.interfaces![0]!.portId = SCRIPT;
+    });
+    await expectText('#/attention', `nodeConfigs[2].interfaces[0].portId: is "${SCRIPT}"`);
+    await expectText(`#/node/${NODES[0]}?compare=points`, PORT);
+    await expectText('#/fleet', SCRIPT);
+    await expectText('#/history', '');
+    await local.editConfig((spec) => {
+      spec.nodeConfigs[2]!.interfaces![0]!.portId = 'port';
+    });
+  });
+
+  test('of messages, authors and files of commits', async () => {
+    const copy = await local.clone();
+    await copy.switch(NODES[0]);
+    const file = join(copy.dir, 'etc/netplan/90-multinic0.yaml');
+    const text = await readFile(file, 'utf8');
+    await writeFile(file, text.replace(/mtu: \d+/, 'mtu: 1410').replace(PORT, `${PORT} again`));
+    await copy.git('commit', '-qam', `subject ${SCRIPT}`, `--author=${AUTHOR} <stranger@example.org>`);
+    await copy.push(NODES[0]);
+    await local.settled();
+    await expectText(`#/node/${NODES[0]}?compare=points`, `subject ${SCRIPT}`);
+    await expectText(`#/node/${NODES[0]}?compare=points`, `${PORT} again`);
+    await expectText(`#/node/${NODES[0]}`, AUTHOR);
+    await expectText(`#/history?node=${NODES[0]}`, `subject ${SCRIPT}`);
+    await expectText('#/history', '');
+  });
+
+  test('of names of files on a host and in the home', async () => {
+    const name = `99-${SCRIPT.slice(0, SCRIPT.indexOf('<', 1))}.yaml`;
+    const mac = (await local.config()).spec.nodeConfigs[0]!.interfaces![0]!.macAddress;
+    const foreign = join(local.hostRoot(NODES[0]), 'etc/netplan', name);
+    await writeFile(
+      foreign,
+      `network:\n  version: 2\n  ethernets:\n    other:\n      match: { macaddress: "${mac}" }\n      addresses: [10.0.0.1/24]\n`,
+      { mode: 0o600 },
+    );
+    await local.editConfig((spec) => {
+      spec.nodeConfigs[0]!.interfaces![0]!.mtu = 1470;
+    });
+    await expectText('#/attention', name);
+    await rm(foreign);
+    const broken = join(local.dir, 'crs', name);
+    await writeFile(broken, `${SCRIPT}: [`);
+    await expectText('#/attention', `crs/${name}`);
+    await rm(broken);
+  });
+
+  test('of the person who gives a command', async () => {
+    await using strange = await startUi(local.dir, {
+      GIT_CONFIG_COUNT: '1',
+      GIT_CONFIG_KEY_0: 'user.name',
+      GIT_CONFIG_VALUE_0: SCRIPT,
+    });
+    const { page, said } = await openUi(browser, strange);
+    await page.evaluate(`location.hash = '#/node/${NODES[2]}'`);
+    await page.getByText('operator', { exact: true }).click();
+    await expectShown(page.locator('.panel').getByText(SCRIPT));
+    await page.getByRole('button', { name: 'Pause' }).click();
+    const dialog = page.getByRole('dialog');
+    await expectShown(dialog.getByText(`The commit names ${SCRIPT}, as operator.`));
+    await dialog.getByRole('button', { name: 'Pause' }).click();
+    await expectShown(dialog.getByText('Done.'));
+    await page.keyboard.press('Escape');
+    await expectShown(page.getByText(`pause requested by ${SCRIPT}`));
+    expect(await page.locator('img, main script').count()).toBe(0);
+    expect(said).toEqual([]);
+    await page.context().close();
   });
 
   test('of the address of the page', async () => {
