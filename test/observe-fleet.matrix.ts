@@ -1,6 +1,13 @@
-// 5,000 nodes on a real store by a clock that the test moves: what observations of an hourly interval write.
+// 5,000 nodes on a real store by a clock that the test moves: what observations start and write in an interval, after a
+// restart of the controller, and after all nodes booted at once.
 
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { NodeBranchPolicy } from '../src/history/policy.ts';
+import { remoteUrl, serveStore, TOKENS } from './support/http.ts';
 import {
   fullestSecond,
   HOUR,
@@ -9,9 +16,12 @@ import {
   type ConfiguredFleet,
 } from './support/observed-fleet.ts';
 
-const NODES = 5_000;
+const NODES = Number(process.env['NODES'] ?? 5_000);
+/** 5,000 nodes are looked at in 2,500 passes. */
+const WORKED_OFF_MS = 3_600_000;
 /** The first intervals after one run of all nodes end so long after the run. */
 const FIRST_INTERVAL = 0.8 * HOUR;
+const FILE = 'etc/netplan/90-multinic0.yaml';
 
 let configured: ConfiguredFleet;
 beforeAll(async () => {
@@ -19,7 +29,10 @@ beforeAll(async () => {
 }, 900_000);
 afterAll(() => configured[Symbol.asyncDispose]());
 
-const countsOf = ({ commits, statusWrites }: ObservedFleet): object => ({ commits, statusWrites });
+const stateOf = async (fleet: ObservedFleet): Promise<object> => ({
+  refs: await fleet.refs(),
+  statusWrites: fleet.statusWrites,
+});
 
 function tell(what: string, { passMs, observed }: ObservedFleet): void {
   const sorted = passMs.toSorted((a, b) => a - b);
@@ -31,11 +44,123 @@ function tell(what: string, { passMs, observed }: ObservedFleet): void {
 
 test('an hourly interval starts two observations a second, and makes neither a commit nor a status write', async () => {
   await using fleet = await ObservedFleet.open(configured);
-  const before = countsOf(fleet);
+  const before = await stateOf(fleet);
   fleet.now += FIRST_INTERVAL;
   // The first interval of all nodes ends within 24 minutes, which is more than the pace allows.
   expect(await fleet.run(2 * MINUTE)).toBeGreaterThan(200);
   expect(fullestSecond(fleet.observed)).toBe(2);
-  expect(countsOf(fleet)).toEqual(before);
+  expect(await stateOf(fleet)).toEqual(before);
   tell('an interval', fleet);
 });
+
+test('a controller that starts anew makes no storm, with or without observed.json', async () => {
+  await using fleet = await ObservedFleet.open(configured);
+  const before = await stateOf(fleet);
+  // Nodes have booted since their runs, and a part of them was looked at since.
+  fleet.reboot('second', (index) => index < NODES / 10);
+  await fleet.run(MINUTE);
+  const looked = new Set(fleet.observed.map(({ node }) => node));
+
+  await fleet.restart();
+  const kept = fleet.observed.length;
+  await fleet.run(MINUTE);
+  const afterKept = fleet.observed.slice(kept);
+  expect(afterKept.length).toBeGreaterThan(NODES / 120);
+  expect(afterKept.filter(({ node }) => looked.has(node))).toEqual([]);
+
+  await fleet.restart({ lose: true });
+  const lost = fleet.observed.length;
+  await fleet.run(MINUTE);
+  // All nodes are looked at again within one interval, whether they booted or not.
+  expect(fleet.observed.length - lost).toBeGreaterThan((NODES / 60) * 0.7);
+  expect(fleet.observed.length - lost).toBeLessThan((NODES / 60) * 1.3);
+
+  expect(fullestSecond(fleet.observed)).toBe(2);
+  expect(await stateOf(fleet)).toEqual(before);
+  tell('restarts', fleet);
+});
+
+/** Pushes another MTU of a node over HTTP, as a person does. */
+async function push(fleet: ObservedFleet, url: string, node: string, mtu: number): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), 'multinic-push-'));
+  const date = new Date(fleet.now).toISOString();
+  const person = { name: 'Alice', email: 'alice@example.org' };
+  const env = Object.fromEntries(
+    ['AUTHOR', 'COMMITTER'].flatMap((role) => [
+      [`GIT_${role}_NAME`, person.name],
+      [`GIT_${role}_EMAIL`, person.email],
+      [`GIT_${role}_DATE`, date],
+    ]),
+  );
+  const git = (...args: string[]) => execa('git', args, { cwd: dir, env });
+  try {
+    await git('clone', '-q', '--single-branch', '-b', `node/${node}`, remoteUrl(url, TOKENS.write), '.');
+    const { stdout: text } = await git('show', `HEAD:${FILE}`);
+    await writeFile(join(dir, FILE), `${text.replace(/mtu: \d+/, `mtu: ${mtu}`)}\n`);
+    await git('commit', '-qam', `mtu ${mtu}`);
+    await git('push', '-q', 'origin', `HEAD:node/${node}`);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** Nodes that a person edits in the CR, and that persons push to, while the fleet boots. */
+const EDITED = Array.from({ length: 40 }, (_, index) => `node-${Math.floor((NODES / 40) * index) + 1}`);
+const PUSHED = Array.from({ length: 10 }, (_, index) => `node-${Math.floor((NODES / 10) * index) + 2}`);
+/** Runs begin within this time, however many hosts wait to be looked at. */
+const RUN_WITHIN = MINUTE;
+
+/** All nodes boot at once. Then a CR is edited and ten pushes come. @returns what that wrote */
+async function bootAll(fleet: ObservedFleet): Promise<{ commits: number; statusWrites: number }> {
+  const { statusWrites } = fleet;
+  const commits = fleet.commits;
+  const server = await serveStore(fleet.store, { policy: new NodeBranchPolicy(() => fleet.now) });
+  try {
+    fleet.reboot('second');
+    await fleet.run(10_000);
+    fleet.edit(EDITED, 1400);
+    for (const node of PUSHED) {
+      await push(fleet, server.url, node, 1450);
+      await fleet.run(5_000);
+    }
+    const ran = (): boolean => {
+      const nodes = new Set(fleet.ran.map(({ node }) => node));
+      return [...EDITED, ...PUSHED].every((node) => nodes.has(node));
+    };
+    await fleet.runUntil('all changes have a run', ran, RUN_WITHIN);
+    await fleet.run(MINUTE);
+  } finally {
+    await server.close();
+  }
+  return { commits: fleet.commits - commits, statusWrites: fleet.statusWrites - statusWrites };
+}
+
+test(
+  '5,000 boots at once are worked off in a queue that status shows, beside an edit and pushes that have their runs',
+  async () => {
+    await using blind = await ObservedFleet.open(configured, { observes: false });
+    const withoutLooks = await bootAll(blind);
+    expect(blind.observed).toEqual([]);
+    await using fleet = await ObservedFleet.open(configured);
+    const began = fleet.now;
+    const written = await bootAll(fleet);
+    console.log(`${written.commits} commits, ${written.statusWrites} status writes`);
+    expect(written).toEqual(withoutLooks);
+    expect(fleet.ran).toEqual(blind.ran);
+    const waiting = (): number => fleet.report.observations!.waiting;
+    expect(waiting()).toBeGreaterThan(NODES - 2 * ((fleet.now - began) / 1000) - 100);
+    const before = await stateOf(fleet);
+    await fleet.runUntil('no boot waits', () => waiting() === 0, HOUR);
+    // A run has seen the boot too.
+    const ran = new Set(fleet.ran.map(({ node }) => node));
+    const looks = Map.groupBy(fleet.observed, ({ node }) => node);
+    for (const { name } of fleet.inventory)
+      if ((looks.get(name)?.length ?? 0) + Number(ran.has(name)) === 0)
+        throw new Error(`${name} was not seen`);
+    expect(fleet.observed.length).toBeLessThanOrEqual(NODES);
+    expect(fullestSecond(fleet.observed)).toBe(2);
+    expect(await stateOf(fleet)).toEqual(before);
+    tell('boots', fleet);
+  },
+  WORKED_OFF_MS,
+);
