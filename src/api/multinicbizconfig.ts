@@ -116,7 +116,7 @@ export const MultiNicBizConfigSpec = z
     providerId: z.string().describe('The OpenStack provider, for people.').optional(),
     specHash: z
       .string()
-      .describe("The external system's hash of this spec, given back as observedSpecHash.")
+      .describe("The external system's hash of this spec, returned as observedSpecHash.")
       .optional(),
     nodeConfigs: z
       .array(NodeConfig)

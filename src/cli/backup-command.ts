@@ -50,7 +50,7 @@ export function addStoreCommands(program: Command): void {
       .argument('<file>', 'file of the backup; - for standard input')
       .option('-C, --dir <dir>', 'home of the store'),
   )
-    .option('--force', 'replace the store that is there; it is kept beside', false)
+    .option('--force', 'replace the existing store, which is kept beside the new one', false)
     .option('--yes', 'with --cluster: do not ask')
     .addHelpText(
       'after',

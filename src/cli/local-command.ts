@@ -30,7 +30,7 @@ export function addLocalCommand(program: Command): void {
     )
     .option(
       '--init <template>',
-      'make the home from a template folder first, if it is not there; fixtures/local is the demo of this program',
+      'make the home from a template folder first, if the home does not exist; fixtures/local is the demo of this program',
     )
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <port>', 'port of the store and the API; 0: any (default: 8080, with --once 0)', port);

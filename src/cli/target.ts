@@ -41,7 +41,7 @@ export function withCluster(command: Command): Command {
   return command
     .option('--cluster', 'the controller of a cluster, by kubeconfig (always as kubectl multinic)')
     .option('--kubeconfig <file>', 'with --cluster: default $KUBECONFIG or ~/.kube/config')
-    .option('--context <name>', 'with --cluster: of the kubeconfig')
+    .option('--context <name>', 'with --cluster: context of the kubeconfig')
     .option('-n, --namespace <name>', 'with --cluster: namespace of the controller', 'multinic-system');
 }
 

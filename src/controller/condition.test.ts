@@ -3,7 +3,7 @@ import { conditionsOf, type JudgedNode } from './condition.ts';
 
 type Nodes = Record<string, Omit<Partial<JudgedNode>, 'attachedNodeId' | 'attachedNodeName'>>;
 
-/** In short, by type: `Ready: False NodesFailed`. */
+/** Short text of conditions, by type: `Ready: False NodesFailed`. */
 function brief(nodes: Nodes, invalid?: Parameters<typeof conditionsOf>[1]): Record<string, string> {
   return Object.fromEntries(
     conditions(nodes, invalid).map(({ type, status, reason }) => [type, `${status} ${reason}`]),
@@ -172,7 +172,7 @@ describe('the conditions of a CR', () => {
   test('messages name a node and what to do', () => {
     expect(messages({ a: {}, b: failed, c: stopped, d: running })).toMatchObject({
       Ready: '1 of 4 nodes failed. b: no carrier: plug it in',
-      Reconciling: '1 of 4 nodes is on its way. d: Running',
+      Reconciling: '1 of 4 nodes is in progress. d: Running',
       InProgress: 'Processing network configurations for 1 nodes',
     });
     expect(messages({ a: {}, c: stopped })).toMatchObject({

@@ -86,11 +86,11 @@ export function conditionsOf(
         moves,
         'True',
         retrying ? 'Retrying' : 'NodesOnTheirWay',
-        `${share(moving, total, 'is on its way', 'are on their way')}. ${first(moving)}`,
+        `${share(moving, total, 'is in progress', 'are in progress')}. ${first(moving)}`,
       ],
       [isStuck, 'False', 'NodesWaiting', `no node makes progress by itself. ${first(stuck)}`],
       [paused.length > 0, 'False', 'NodesPaused', `no node makes progress by itself. ${first(paused)}`],
-      [true, 'False', 'Settled', 'no node is on its way'],
+      [true, 'False', 'Settled', 'no node is in progress'],
     ]),
     firstThatApplies('Stalled', [
       [isInvalid, 'True', 'InvalidConfig', refusal],

@@ -283,7 +283,7 @@ function judgeNode(
     return {
       state: 'Pending',
       reason: 'NodeGone',
-      message: 'there is no such node now: looked at when it joins',
+      message: 'no such node exists now: it is configured when it joins',
     };
   }
   switch (decision.reason) {

@@ -19,7 +19,7 @@ const mended: NodeSetup = {
   facts: { history: [runOf('w', 'Applied'), runOf('w', 'Failed', { reason: 'VerifyFailed' })] },
 };
 
-/** In short: `Warning NodeFailed`. */
+/** Short text of an event: `Warning NodeFailed`. */
 const nodeEvents = (before: NodeSetup | undefined, after: NodeSetup): string[] =>
   eventsBetween(before && snapshotOf({ w: before }), snapshotOf({ w: after })).map(
     ({ type, reason }) => `${type} ${reason}`,

@@ -14,7 +14,10 @@ export class NodeErrors {
     this.#log = log;
   }
 
-  /** Does a task for one node. @throws errors that concern the whole store */
+  /**
+   * Runs a task for one node.
+   * @throws errors that concern the whole store
+   */
   async of(node: string, task: () => Promise<void>): Promise<void> {
     try {
       await task();

@@ -106,7 +106,7 @@ function nodeId(index: number): string {
   return `0c497169-a104-4448-afde-5ed120df9c${index.toString(16).padStart(2, '0')}`;
 }
 
-/** One interface for every node there is. */
+/** A CR with one interface for each node. */
 function config(): ConfigObject {
   const nodeConfigs = nodes.map(({ name, systemUUID }, index) => ({
     attachedNodeId: systemUUID,
@@ -129,7 +129,7 @@ function config(): ConfigObject {
   };
 }
 
-/** The next question for the nodes finds the store taken over. */
+/** Takes the store over while the pass asks for the nodes. */
 function takeOverMeanwhile(): void {
   vi.spyOn(inventory, 'list').mockImplementationOnce(async () => {
     await (await Store.open(store.dir)).close();
@@ -227,7 +227,7 @@ test.each([oid('f'.repeat(40)), 'ffff', ''])(
     expect(jobs.forgotten).toEqual([job!.name, gone]);
     expect(jobs.started[1]).toMatchObject({ commit: job!.commit, node: job!.node });
     expect(jobStamp(jobs.started[1]!.name)).toBeGreaterThan(jobStamp(gone)!);
-    // As after a kill between the two.
+    // Restores the state after a kill between the two writes.
     jobs.forgotten.pop();
     await pass.run();
     expect(await outcomes()).toBe(asked);

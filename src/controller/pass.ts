@@ -43,7 +43,7 @@ export interface PassResult {
 
 /** Number of requests to the home at the same time. */
 const STARTS_AT_ONCE = 8;
-/** Pause before a node in trouble is looked at again; each further pause is longer. */
+/** Pause before a node with an error is tried again; each further pause is longer. */
 const FIRST_RETRY_MS = 5_000;
 const MAX_RETRY_MS = 300_000;
 
@@ -61,7 +61,7 @@ export class Pass {
   readonly #observations: Observations;
   readonly #confirmations: Confirmations;
   readonly #addresses: HostAddresses;
-  /** Pause before a node in trouble is looked at again. */
+  /** Pause before a node with an error is tried again. */
   #retryMs = FIRST_RETRY_MS;
 
   constructor(options: PassOptions) {

@@ -35,7 +35,7 @@ export class Reporter {
     this.#now = now;
   }
 
-  /** Calls a function after each pass that succeeded, and after the first pass that fails in a new way. */
+  /** Calls a function after each pass that succeeded, and when a failure begins or changes. */
   onReport(listener: () => void): void {
     this.#listeners.push(listener);
   }

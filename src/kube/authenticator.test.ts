@@ -55,7 +55,7 @@ beforeEach(() => {
 test('an agent reads the branch of the node that its pod runs on', async () => {
   reviewed(agent, true);
   expect(await authenticator.authenticate(OURS)).toEqual({ name: 'node:w', role: 'node', node: 'w' });
-  // No more is asked of it: it has no rights that would have to be looked up.
+  // The controller asks for no rights, because an agent has none that count.
   expect(api.asked.some(({ path }) => path.includes('subjectaccessreviews'))).toBe(false);
 });
 

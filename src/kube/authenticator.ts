@@ -81,9 +81,13 @@ export class KubeAuthenticator {
       return user && (await this.#person(user));
     } catch (error) {
       if (!hasStatus(error, 0, 429, 500, 502, 503, 504)) throw error;
-      throw new MultinicError('Busy', 'the API server cannot be asked who you are: try again in a moment', {
-        cause: error,
-      });
+      throw new MultinicError(
+        'Busy',
+        'the API server does not answer, so nobody can check your token: try again in a moment',
+        {
+          cause: error,
+        },
+      );
     }
   }
 
@@ -137,7 +141,7 @@ export class KubeAuthenticator {
     if (current) return { name: `node:${node}`, role: 'node', node };
     throw new MultinicError(
       'Forbidden',
-      'this token is not of an agent that runs now: its pod or its Job is over',
+      'this token belongs to no running agent: its pod or its Job has ended',
     );
   }
 

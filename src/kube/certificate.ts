@@ -33,7 +33,7 @@ export interface ServerCertificate {
 export interface CertificateOptions {
   readonly client: KubeClient;
   readonly namespace: string;
-  /** Secret with tls.crt, tls.key and ca.crt that is only read. */
+  /** Secret with tls.crt, tls.key and ca.crt, which the controller only reads. */
   readonly given?: string;
   /** DNS name that clients verify; every certificate has it. */
   readonly serverName: string;

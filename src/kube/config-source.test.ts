@@ -54,14 +54,14 @@ const doubt = async (): Promise<string | undefined> => (await list()).doubt(REF)
 
 test('gone: the CR is not there, and what it lived in stands as it was', async () => {
   expect(await doubt()).toBeUndefined();
-  // Each asked after the absence was seen.
+  // Each question came after the CR was missing from the list.
   expect(api.by('GET').map(({ path }) => path)).toEqual([CR, NAMESPACE, CRD]);
 });
 
 test.each<[string, () => void, RegExp]>([
   ['it is there, and the watch is late', () => api.on(`GET ${CR}`, { metadata: {} }), /watch is late/],
-  ['the API server does not say', () => api.on(`GET ${CR}`, 500), /could not be asked/],
-  ['we may not ask', () => api.on(`GET ${NAMESPACE}`, 403), /could not be asked/],
+  ['the API server does not say', () => api.on(`GET ${CR}`, 500), /did not tell whether the CR exists/],
+  ['we may not ask', () => api.on(`GET ${NAMESPACE}`, 403), /did not tell whether the CR exists/],
   ['its namespace is gone', () => api.on(`GET ${NAMESPACE}`, 404), /namespace ns is gone too/],
   [
     'its namespace is going',
@@ -122,7 +122,7 @@ test('a CR comes with the client that wrote its spec, and with what it lives in'
     origin,
   });
   expect(Object.keys(config!.annotations)).toEqual(['multinic.io/paused']);
-  // The same object while nothing changes: nobody judges it again.
+  // An unchanged CR stays the same object, so it is not judged again.
   expect((await list()).configs[0]).toBe(config);
 });
 

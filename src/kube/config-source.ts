@@ -141,7 +141,7 @@ export class KubeConfigSource implements ConfigSource, ConfigGenerations {
     if (!informer.complete) return `${PLURAL}.${ref.group} cannot be listed now`;
     try {
       const namespaced = `/apis/${ref.group}/${VERSION}/namespaces/${ref.namespace}/${PLURAL}/${ref.name}`;
-      if ((await reads.read(namespaced)) !== undefined) return 'it exists, and the watch is late';
+      if ((await reads.read(namespaced)) !== undefined) return 'the CR exists, and the watch is late';
       const namespace = await reads.read(namespacePath(ref.namespace));
       const crd = await reads.read(crdPath(ref.group));
       return (
@@ -149,7 +149,7 @@ export class KubeConfigSource implements ConfigSource, ConfigGenerations {
         standing(`the CRD of ${ref.group}`, crd, origin?.['crd'])
       );
     } catch (error) {
-      return `it could not be asked for: ${(error as Error).message}`;
+      return `the API server did not tell whether the CR exists: ${(error as Error).message}`;
     }
   }
 

@@ -22,7 +22,7 @@ const JOBS = '/apis/batch/v1/namespaces/ns/jobs';
 const NOW = Date.UTC(2026, 0, 1, 0, 0, 10);
 const PODS = 'GET /api/v1/namespaces/ns/pods';
 const START_LIMIT = 60;
-/** No pod takes longer to end on a node that answers. */
+/** Longest time that a pod takes to end on a node that answers. */
 const LINGER = 600_000;
 
 const request: JobRequest = {
@@ -351,7 +351,7 @@ test('a Job whose pod waits is made again under its name, after five to ten minu
     path: `${JOBS}/${NAME}`,
     body: { preconditions: { uid: 'u1' } },
   });
-  // The next Job of the name keeps the time of the first.
+  // The next Job of the name keeps the start of the first Job.
   jobs = [];
   pods = [];
   expect(await runner.list()).toEqual([

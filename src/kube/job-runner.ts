@@ -223,7 +223,7 @@ export class KubeJobRunner implements JobRunner {
     if (same && !found.deleting && !found.recorded) return;
     // The store was restored from a backup without this run, so the Job must be made again.
     if (same && found.recorded && !found.deleting) await this.#delete(name, found.uid);
-    const why = same ? 'is going away' : `is of commit ${found.commit.slice(0, 10)}`;
+    const why = same ? 'is being deleted' : `is of commit ${found.commit.slice(0, 10)}`;
     throw new MultinicError('JobNameTaken', `Job ${name} exists and ${why}: tried again when it is gone`, {
       data: { job: name },
     });

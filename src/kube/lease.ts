@@ -107,7 +107,7 @@ export class LeaderElection {
       return await this.#hold(AbortSignal.any([signal, AbortSignal.timeout(retryPeriodMs * 2)]));
     } catch (error) {
       if (signal.aborted || hasStatus(error, 409)) return false;
-      log.warn({ err: error }, 'the lease could not be taken or renewed: trying again');
+      log.warn({ err: error }, 'the Lease could not be taken or renewed: trying again');
       return false;
     }
   }
@@ -170,7 +170,7 @@ export class LeaderElection {
         if (tries === RELEASE_TRIES) throw new Error('other writers change the Lease at each try');
       }
     } catch (error) {
-      log.warn({ err: error, identity }, 'the lease could not be given back: it expires by itself');
+      log.warn({ err: error, identity }, 'the Lease could not be released: it expires by itself');
     }
   }
 
@@ -188,7 +188,7 @@ export class LeaderElection {
       if (hasStatus(error, 409)) return false;
       throw error;
     }
-    log.info({ identity }, 'lease given back');
+    log.info({ identity }, 'Lease released');
     return true;
   }
 

@@ -89,7 +89,7 @@ export class Metrics {
     );
     this.#jobs = new Gauge({
       name: 'multinic_jobs',
-      help: 'Jobs on their way, by phase.',
+      help: 'Jobs that have not ended, by phase.',
       labelNames: ['phase'],
       registers,
     });

@@ -21,7 +21,7 @@ test('API servers and this pod, read again after a minute; what was known stays 
     now: () => now,
   });
   const all = ['10.0.0.5', '10.0.0.6', '10.244.0.7', 'fd00::7'];
-  // Many Jobs may be made at once.
+  // Simultaneous calls share one question.
   expect(await Promise.all([peers.list(), peers.list()])).toEqual([all, all]);
   expect(api.asked).toHaveLength(2);
   expect(api.asked[0]?.query).toEqual({ labelSelector: 'kubernetes.io/service-name=kubernetes' });
