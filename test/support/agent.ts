@@ -201,7 +201,7 @@ export interface AgentRun {
   readonly probes?: string[];
   readonly leaveOut?: string[];
   readonly peers?: string[];
-  /** Checkpoint at which it dies. */
+  /** Checkpoint at which the agent dies. */
   readonly killAt?: string;
   readonly deadlineSeconds?: number;
 }

@@ -21,7 +21,7 @@ import { NODES, type LocalRun, type TestSpec } from './local.ts';
 const BUNDLE = resolve(import.meta.dirname, '../../dist/multinic.js');
 const [ONE, TWO] = NODES;
 
-/** Instants of the controller's process that a first import and an edit come by. */
+/** Checkpoints that the controller passes during a first import and an edit. */
 export const CONTROLLER_INSTANTS = [
   'store.takeover',
   'local.listening',
@@ -43,7 +43,7 @@ export const CONTROLLER_INSTANTS = [
   'controller.forgotten',
 ];
 
-/** Instants of an agent that has something to do. */
+/** Checkpoints that an agent with work passes. */
 export const AGENT_INSTANTS = (
   'lock recover checkout tree detect plan preflight validate backup record arm write write.file activate ' +
   'activate.link verify disarm finish report'
@@ -179,7 +179,7 @@ async function blobs(local: LocalRun, oids: readonly string[]): Promise<string[]
   return found;
 }
 
-/** Each host has wholly the files of one of these revisions of its branch. */
+/** Checks that each host has all files of one of these revisions of its branch. */
 export async function expectOneOf(
   local: LocalRun,
   node: string,
@@ -189,7 +189,7 @@ export async function expectOneOf(
   expect(states).toContainEqual(await hostFiles(local, node));
 }
 
-/** How often runs that were Applied wrote each file of a commit, from the jobs' logs: `node commit path`. */
+/** Number of times that Applied runs wrote each file of a commit, from the jobs' logs: `node commit path`. */
 async function writes(local: LocalRun): Promise<Map<string, number>> {
   const counts = new Map<string, number>();
   for (const node of NODES) {
@@ -231,12 +231,12 @@ export interface Recovered {
   readonly agentsWhole: boolean;
 }
 
-/** Runs again, without a kill, and expects the line to be where it would be had nothing happened. */
+/** Runs the controller again without a kill, and expects the same state as without the first kill. */
 export async function expectRecovers(local: LocalRun, expected: Recovered): Promise<void> {
   let { code, output } = await runHere(local);
   if (code === 4) {
-    // Agents that outlived the controller found its server gone: they touched nothing, and a minute has to pass. So it
-    // has after agents that were killed with it, whose work the next ones finish or undo.
+    // Agents that outlived the controller lost their store and touched nothing, and agents that were killed with the
+    // controller need a next run. Both are tried again only after a minute.
     expect(output).toMatch(
       expected.agentsWhole
         ? /(StoreUnreachable|NodeFailed) .* store/

@@ -101,9 +101,9 @@ export class Fleet implements AsyncDisposable {
   }
 
   /**
-   * The pass of another process that is killed by SIGKILL, at a checkpoint or after some milliseconds. No writer is
-   * left: `start` before the next pass.
-   * @returns whether it was killed; a pass that does not come by the checkpoint ends by itself
+   * Runs a pass in another process that is killed by SIGKILL, at a checkpoint or after some milliseconds. No writer is
+   * left afterwards, so call `start` before the next pass.
+   * @returns whether the process was killed; a pass that does not reach the checkpoint ends by itself
    */
   async crash(at: { readonly checkpoint: string } | { readonly afterMs: number }): Promise<boolean> {
     await this.stop();
@@ -132,7 +132,10 @@ export class Fleet implements AsyncDisposable {
     await execa('flock', ['--exclusive', '--wait', '30', join(this.dir, 'store.git', LOCK_FILE), 'true']);
   }
 
-  /** Goes on from a commit of another fleet's main, in one pass. @param configs of the other fleet at that commit */
+  /**
+   * Continues from a commit of another fleet's main, in one pass.
+   * @param configs of the other fleet at that commit
+   */
   async takeMain(
     other: Fleet,
     main: string,

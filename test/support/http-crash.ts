@@ -68,7 +68,7 @@ export async function prepare(
   return { dir, copy, old, next: await commitFile(copy, 'etc/mtu', '9000\n', 'worker-1: MTU 9000') };
 }
 
-/** After whatever happened: a controller that starts finds a whole store, and the push can be made again. */
+/** Checks that a new controller finds a whole store, and that the push can be made again. */
 export async function expectWhole(dir: string, copy: string, tips: readonly string[]): Promise<string> {
   const store = await Store.open(dir, { waitSeconds: 5 });
   try {

@@ -82,7 +82,10 @@ export function config(
   };
 }
 
-/** A node's entry (without an ID it goes by its name) with one interface a MAC: 10.<net>.<MAC's last two bytes>/16. */
+/**
+ * A node's entry with one interface for each MAC: 10.<net>.<MAC's last two bytes>/16. Without an ID the entry has the
+ * node's name.
+ */
 export function entry(
   nodeId: string,
   nodeName: string,
@@ -114,7 +117,10 @@ function nics(node: RootNode): { mac: string; cidr: string }[] {
   }));
 }
 
-/** A host as the earlier agent left it: its names went by the order in the CR, and the CR has been put in another order since. */
+/**
+ * Files of a host that the earlier agent configured: names followed the order in the CR, and the CR has another order
+ * now.
+ */
 export async function configureAsEarlierAgent(kubelet: RootKubelet, node: RootNode): Promise<void> {
   const configured = nics(node)
     .reverse()

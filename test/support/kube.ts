@@ -12,7 +12,7 @@ export interface Asked {
   readonly body: unknown;
 }
 
-/** Answers by `METHOD path`; a number is a refusal with that status, what is missing a 404. */
+/** Answers requests from a table by `METHOD path`. A number is a refusal with that status; a missing entry is a 404. */
 export class FakeClient {
   readonly asked: Asked[] = [];
   readonly answers = new Map<string, unknown>();

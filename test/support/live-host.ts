@@ -254,7 +254,10 @@ export class LiveHost<M extends Guest = Machine> {
     return configured;
   }
 
-  /** Reboots it, and waits until its NICs have what they get. @param count how many of our names have addresses then */
+  /**
+   * Reboots the machine, and waits until its NICs have their addresses.
+   * @param count number of managed names that have an address then
+   */
   async reboot(count: number): Promise<void> {
     await this.machine.reboot();
     await waitFor(`${count} NICs`, async () => Object.keys(await this.configured()).length === count, {
@@ -474,7 +477,8 @@ export async function foreignState(host: LiveHost): Promise<string> {
 
 /** Shell commands that show all links, addresses, routes and rules. */
 export function linksOf(kind: RendererKind): string {
-  // NetworkManager gives NICs that nobody configured an address of the link, and looks for DHCP, whenever they come up.
+  // Leaves out link-local addresses and DHCP of unconfigured NICs, which NetworkManager starts whenever such a NIC
+  // comes up.
   return kind === 'netplan'
     ? `ip -j addr | sed 's/"qdisc":"[a-z]*",//g'; ip -j route; ip -j -6 route; ip -j rule`
     : `ip -br addr | sed 's/ fe80[^ ]*//g; s/ *$//'; grep . /sys/class/net/*/mtu; ip rule
@@ -497,8 +501,8 @@ Prefix=2001:db8:9::/64
 `;
 
 /**
- * A machine of its own on a secondary network, that offers to whoever asks.
- * @param offer what its networkd does there
+ * A further machine on a secondary network that offers addresses or routes there.
+ * @param offer the configuration of its networkd
  */
 export async function bootRouter(lab: Lab, network: string, offer: string): Promise<void> {
   const files = { '/etc/systemd/network/10-ens5.network': `[Match]\nName=ens5\n${offer}` };

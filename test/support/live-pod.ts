@@ -1,5 +1,5 @@
-// The pod of a Job on a machine without a container runtime: the image's programs (above all its `ip`), the host's network
-// and its root at another place, mount and PID namespaces of its own, and the Job's capabilities alone.
+// Imitates the pod of a Job on a machine without a container runtime. It has the image's programs (above all its `ip`),
+// the host's network, the host's root at another place, own mount and PID namespaces, and the Job's capabilities alone.
 import { dirname, join } from 'node:path';
 import { cached, type Log } from '../nodes/cache.ts';
 import { run } from '../nodes/command.ts';
@@ -52,7 +52,7 @@ export async function podMounts(log: Log): Promise<Record<string, string>> {
 }
 
 /**
- * The command that runs another in a pod. What it says on stderr comes on stdout.
+ * The command that runs another command in a pod, with its stderr on stdout.
  * @param job folder at the same path on the machine and in the pod
  */
 export function inPod(job: string, command: readonly string[]): string[] {

@@ -41,7 +41,7 @@ type Wish = Net | 'bad';
 interface Edit {
   readonly op: 'edit';
   readonly config: string;
-  /** No entry where undefined. */
+  /** Wanted MTU by node; undefined: the CR has no entry. */
   readonly wishes: Readonly<Record<string, Wish | undefined>>;
 }
 
@@ -54,7 +54,7 @@ export type Step =
   | { readonly op: 'restart' }
   | {
       readonly op: 'crash';
-      /** Edits, and where the pass over them is killed: at a checkpoint, or after milliseconds. */
+      /** Edits, and the instant at which the pass over them is killed: a checkpoint, or milliseconds. */
       readonly rounds: readonly { readonly edits: readonly Edit[]; readonly at: string | number }[];
       /** The branch before a person mends it. */
       readonly push?: { readonly node: string; readonly mtu: number };
@@ -381,7 +381,7 @@ class Life implements AsyncDisposable {
 
 type Wishes = ReadonlyMap<string, Wish>;
 
-/** Too small for any interface. */
+/** An MTU below the limit, which makes an entry bad. */
 const BAD_MTU = 12;
 
 function readWish(text: string): [string, Wish] {

@@ -1,4 +1,4 @@
-// Kills a writer, or the git that it runs, at an instant that the test names, and checks what is left.
+// Kills a writer, or its git, at an instant that the test names, and checks the store afterwards.
 
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';

@@ -40,8 +40,7 @@ export function lockedCommand(
 
 /**
  * Runs a command under the store's lock.
- *
- * @throws MultinicError `Locked` when the lock was not to be had in time, else as `gitFailure` says
+ * @throws MultinicError `Locked` when the lock was not free in time, else as `gitFailure` says
  */
 export async function runLocked(
   dir: string,

@@ -4,12 +4,12 @@
 import type { IncomingMessage } from 'node:http';
 import { MultinicError } from '../../api/errors.ts';
 
-/** Header of the web UI. A page of another site cannot send it without asking first, and the answer would be no. */
+/** Header of the web UI. A page of another site may send it only after a CORS request, which the server refuses. */
 export const UI_HEADER = 'x-multinic-ui';
 
 /**
- * Refuses a writing request of a browser that comes from another site, or that has not the header of the web UI. Git,
- * agents and the CLI send no Origin.
+ * Refuses a browser's writing request that comes from another site or lacks the header of the web UI. Git, agents and
+ * the CLI send no Origin.
  * @throws MultinicError `Forbidden`
  */
 export function expectSameOrigin({ method, headers }: IncomingMessage): void {

@@ -13,7 +13,7 @@ export type Page =
     }
   | { readonly location: string };
 
-/** The page loads nothing from elsewhere, runs no script of a text, and stands in no frame. */
+/** The page loads nothing from other sites, runs no inline script, and may not stand in a frame. */
 const POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -33,7 +33,7 @@ export const PAGE_HEADERS = {
   'Referrer-Policy': 'no-referrer',
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Resource-Policy': 'same-origin',
-  // A new version is asked for by its ETag.
+  // The browser asks by the ETag whether there is a new version.
   'Cache-Control': 'no-cache',
 } as const;
 
