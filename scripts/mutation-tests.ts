@@ -84,10 +84,10 @@ async function run(vitest: Vitest, { file, text, reach }: Order): Promise<boolea
   const tests = (await testsOf(vitest, file)).filter(
     ({ moduleId }) => moduleId.startsWith(room) === (reach === 'room'),
   );
-  // vite keeps what it read: the source that was changed before has to be read again, too.
+  // Makes vite read the earlier changed source again, because vite caches sources.
   if (changed.id !== '') vitest.invalidateFile(changed.id);
   Object.assign(changed, text === undefined ? { id: '', text: '' } : { id: join(ROOT, file), text });
-  // Most tests of a room are those of each of its sources: without a change, once is enough.
+  // Runs the tests of a room once without a change, because its sources share most of them.
   if (text === undefined)
     return pass(
       vitest,

@@ -46,7 +46,7 @@ const UBUNTU = 'Ubuntu 22.04.4 LTS';
 const ROCKY = 'Rocky Linux 8.9 (Green Obsidian)';
 const RHEL = 'Red Hat Enterprise Linux 9.4 (Plow)';
 
-/** Number, name, OS, CR, NICs in the CR at first. The name says what becomes of the node. */
+/** Number, name, OS, CR and first NICs of each node. The name tells the node's later state. */
 const NODES: readonly (readonly [number, string, string, string, number])[] = [
   [1, 'ubuntu-plain', UBUNTU, 'fleet', 2],
   [2, 'rocky-plain', ROCKY, 'fleet', 2],

@@ -19,7 +19,7 @@ export async function readNames(file: string): Promise<Names> {
   throw new Error(`${file}: ${z.prettifyError(read.error)}`);
 }
 
-/** Keys whose names are still those of an example, which nobody can publish under. */
+/** Keys whose values are still the example's names, under which nobody can publish. */
 export function placeholders(given: Names): string[] {
   return Object.entries(given).flatMap(([key, name]) => (/\bexample\b/.test(name) ? [key] : []));
 }

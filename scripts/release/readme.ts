@@ -1,7 +1,7 @@
 import { placeholders } from './names.ts';
 import { NAME, type Part, type Release } from './part.ts';
 
-/** The release's own page: its files, and what is not there and why. */
+/** The release's own page: its files, and the parts that are missing, each with the reason. */
 export function releaseReadme(release: Release, parts: readonly Part[]): string {
   const files = parts.flatMap((part) => part.files);
   const leftOut = parts.flatMap((part) => part.leftOut ?? []);

@@ -1,4 +1,5 @@
-// Carries a command out that changes something: shows what it would do, asks, and asks the controller for it.
+// Carries out a command that changes something: shows the effect, asks the person, and sends the command to the
+// controller.
 
 import type { Command } from 'commander';
 import { userInfo } from 'node:os';
@@ -91,7 +92,7 @@ export function pathOf(node: string): string {
   return `/nodes/${encodeURIComponent(node)}`;
 }
 
-/** Prints what a command did to a node. */
+/** Prints the effect of a command on a node. */
 export async function printOne(
   flags: ChangeFlags,
   result: Omit<Moved, 'commit'> & Partial<Moved>,

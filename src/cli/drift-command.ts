@@ -1,4 +1,4 @@
-// `multinic drift`: how hosts differ from what was applied, equal differences together.
+// `multinic drift`: the drift of hosts, with equal differences together.
 
 import type { Command } from 'commander';
 import { EXIT } from '../api/exit-codes.ts';

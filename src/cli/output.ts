@@ -15,7 +15,10 @@ export function outputOption(formats: readonly Format[] = ['table', 'name', 'jso
   return new Option('-o, --output <format>', 'for people, or for programs').choices(formats).default('table');
 }
 
-/** Prints on stderr what the program does if the work takes longer than a second, so that nobody thinks it hangs. */
+/**
+ * Prints the program's present work on stderr if the work takes longer than a second, so that nobody thinks the program
+ * hangs.
+ */
 export async function withProgress<T>(what: string, work: Promise<T>): Promise<T> {
   const timer = setTimeout(() => process.stderr.write(`${what}\n`), 1000);
   try {

@@ -172,7 +172,7 @@ function isEmpty({ configs, nodes, doubts, unreadable, failure }: Report): boole
   return configs.length === 0 && nodes.length === 0 && problems === 0 && failure === undefined;
 }
 
-/** The nodes that wait to be looked at; undefined: none waits. */
+/** The nodes that wait for an observation; undefined: none waits. */
 export function queueText({ observations }: Pick<Report, 'observations'>): string | undefined {
   const { waiting = 0, oldest = 'never' } = observations ?? {};
   if (waiting === 0) return undefined;

@@ -1,4 +1,4 @@
-// Preview of a command: the nodes that it would change and what it would do to each. Nothing is written.
+// Preview of a command: the nodes that the command would change, and each change. Nothing is written.
 
 import { MultinicError } from '../api/errors.ts';
 import { describeChange } from '../history/commit-format.ts';
@@ -37,7 +37,7 @@ export function previewOfEach(nodes: readonly string[], change: string): Preview
   return { dryRun: true, nodes: nodes.map((node) => ({ node, change })), moved: [], skipped: [] };
 }
 
-/** Says what `moveMany` would do. */
+/** Previews `moveMany`. */
 export async function previewMany(
   branches: readonly Branch[],
   decide: (branch: Branch) => Promise<Build>,

@@ -41,7 +41,7 @@ export interface Snapshot {
   /** Whether repairs go on. */
   readonly repairs?: RepairLimits;
   readonly observing?: ObservationReport;
-  /** Newest commit of what happened on each node, by its ref; absent: nothing is known of it. */
+  /** Newest commit of each node's outcome branch, by its ref; absent: no outcome branch is known. */
   readonly happened?: ReadonlyMap<string, Oid>;
 }
 
@@ -169,7 +169,7 @@ function isGone(snapshot: Snapshot, { node, state }: NodeView): boolean {
   return node !== undefined && !snapshot.report.claims.byNode.has(node) && state === 'Configured';
 }
 
-/** Whether a node that no CR names has nothing of ours but its history, or is gone with what it has. */
+/** Whether only the history of a node counts: no CR names the node, and its host is clean or gone. */
 function isHistory(snapshot: Snapshot, { name, network }: Branch, { state }: NodeView): boolean {
   const gone = snapshot.facts.get(name)?.gone === true;
   return network.length === 0 && (state === 'Configured' || (gone && state === 'Pending'));

@@ -57,7 +57,7 @@ export class HostAddresses {
     return value;
   }
 
-  /** Drops what is known of all nodes but these. */
+  /** Forgets all nodes but these. */
   keep(nodes: { has(node: string): boolean }): void {
     for (const name of this.#known.keys()) if (!nodes.has(name)) this.#known.delete(name);
     this.holders.keep(nodes);

@@ -1,4 +1,4 @@
-// The state of each interface of a node, from the state of the node and what is known of single NICs. Pure.
+// Derives the state of each interface from the node's state and from facts about single NICs. Pure.
 
 import type { Difference } from '../api/observation.ts';
 import { readReason } from '../api/reasons/reasons.ts';

@@ -240,7 +240,7 @@ export class Observations {
   #later(node: string, ms: number, failures = 0): void {
     const { observed, now } = this.#options.context;
     const { begun, retryAt: _, ...seen } = observed.of(node) ?? {};
-    // A person asked after this observation had begun, so the host is looked at now.
+    // A person asked for an observation after this one had begun, so the host is observed again now.
     const isAskedSince = isAsked(seen) && (begun?.at ?? 0) < seen.asked!;
     observed.set(node, { ...seen, ...(!isAskedSince && { retryAt: now() + ms }), failures });
   }
@@ -388,7 +388,7 @@ function isFirst(history: readonly OutcomeRecord[], seen: Seen | undefined): boo
   );
 }
 
-/** The boot that was seen before that of the observation. */
+/** The last boot before the boot of the observation. */
 function bootBeforeOf(
   { bootId }: Observation,
   seen: Seen | undefined,

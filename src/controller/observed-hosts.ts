@@ -63,7 +63,7 @@ export class ObservedHosts {
     this.#loaded = true;
   }
 
-  /** Whether this process began without the file, so that nobody knows what an earlier one saw. */
+  /** Whether the file was missing at the start, so that the observations of earlier processes are unknown. */
   get lost(): boolean {
     return this.#lost;
   }

@@ -120,7 +120,7 @@ export class Pass {
       listed: listedOf(list),
       repairs: plan.repairs,
       observing,
-      // Read again: the pass itself may have recorded what it saw.
+      // Reads the branches again, because the pass itself may have recorded outcomes.
       happened: await store.refs.below(OUTCOMES),
     };
     // A problem of the mirror's reading may come from a store that was restored meanwhile.
@@ -208,7 +208,7 @@ export class Pass {
 
 const NOTHING: readonly WantedInterface[] = [];
 
-/** Interfaces that the CR gives a node: those of the base where nobody can say, because an entry is bad or unclear. */
+/** Interfaces that the CR gives a node. The base stands for an entry that is bad or ambiguous. */
 function askedOf({ claims }: MirrorReport, { name, base }: Branch): readonly WantedInterface[] {
   const claim = claims.byNode.get(name);
   if (claim === undefined && !claims.unclear.has(name)) return NOTHING;

@@ -15,7 +15,7 @@ export class StoreCare {
     this.#maintenance = new BackgroundMaintenance(store, log);
   }
 
-  /** Starts what is due and not running. */
+  /** Starts maintenance and backups that are due and not running. */
   startIfDue(): void {
     this.#maintenance.startIfDue();
     this.backups.startIfDue();

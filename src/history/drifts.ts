@@ -1,4 +1,4 @@
-// Drifts for people: how hosts differ now from what was applied, and the edit that keeps such a difference.
+// Drifts of hosts for people, and the edit that accepts a drift.
 
 import { MultinicError } from '../api/errors.ts';
 import type { Difference } from '../api/observation.ts';
@@ -10,7 +10,7 @@ import { isOnHost, parseOutcome, type OutcomeRecord } from './outcome-branch.ts'
 import { PushedTrees, readPushedOn } from './pushed-files.ts';
 import { nodeOfRef, OUTCOMES, outcomeRef } from './refs.ts';
 
-/** A node whose host differs from what was applied. */
+/** A node whose host has drifted. */
 export interface DriftEntry {
   readonly node: string;
   /** Commit of the drift; `git diff` from the applied commit to it shows what somebody did by hand. */

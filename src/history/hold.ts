@@ -51,7 +51,7 @@ function holdBy(commit: Commit): Hold {
   };
 }
 
-/** Describes a hold for people: since when, by whom, by which commit, and what ends it. */
+/** Describes a hold for people: its start, its author, its commit, and the ways to end it. */
 export function describeHold({ since, author, principal, commit }: Hold): string {
   const time = new Date(since * 1000).toISOString().replace(/\.\d+Z$/, 'Z');
   return `held since ${time} by ${signedBy(author.name, principal)} (${commit.slice(0, 10)}): the CR's next change of this node, or a release, ends it`;

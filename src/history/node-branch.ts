@@ -53,7 +53,7 @@ export class Branches {
     this.#reader = reader;
   }
 
-  /** The node's branch as it is now; undefined: not born yet. */
+  /** The node's branch; undefined: the branch does not exist yet. */
   async read(name: string): Promise<Branch | undefined> {
     const tip = await this.#reader.ref(nodeRef(name));
     return tip === undefined ? undefined : this.at(name, tip);

@@ -103,7 +103,7 @@ export interface OutcomeRecord {
   readonly bootBefore?: string;
   /** The drift was found by the node's first observation. */
   readonly first?: true;
-  /** False: a run would put nothing of the drift right. */
+  /** False: no run can repair any difference of the drift. */
   readonly repairable?: false;
 }
 
@@ -133,7 +133,7 @@ export interface RunRequest {
   readonly message?: string;
 }
 
-/** Reads outcome branches, remembering what it parsed. */
+/** Reads outcome branches, and remembers parsed records. */
 export class Outcomes {
   readonly #reader: Reader;
   readonly #known = new Map<string, { tip: Oid; records: readonly OutcomeRecord[] }>();
@@ -384,7 +384,7 @@ export async function expectedFiles(
   absent: readonly string[],
 ): Promise<ReadonlyMap<string, string>> {
   const files = await reader.files(commit);
-  // An earlier version may have applied a tree that is refused today: what it put on the host is recorded all the same.
+  // An earlier version may have applied a tree that is refused today. The record still names the files on the host.
   if (absent.length === 0) return managedFiles(files);
   const { node, network } = readTree(files);
   const gone = network

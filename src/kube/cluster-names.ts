@@ -13,7 +13,7 @@ export const LABEL = {
   partOf: 'app.kubernetes.io/part-of',
   /** Node ID as in the Job's name. */
   instance: 'instance',
-  /** `true` on the controller's pod that leads: what the store's Service selects. */
+  /** `true` on the controller's pod that leads. The store's Service selects this label. */
   leader: 'multinic.io/leader',
 } as const;
 

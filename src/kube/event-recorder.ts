@@ -86,7 +86,7 @@ export class EventRecorder {
       const made = await client.request<{ metadata: { name: string } }>('POST', path, { body });
       recorded.name = made.metadata.name;
     } catch (error) {
-      // The Event is gone, so nobody would see the update.
+      // Creates a new Event, because the earlier one no longer exists.
       if (hasStatus(error, 404)) return;
       if (!hasStatus(error, 403)) throw error;
       // The namespace is being deleted, or the right is missing: the log has the event instead.

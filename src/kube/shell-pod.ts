@@ -103,7 +103,7 @@ interface Deployment {
   };
 }
 
-/** Reads what the controller gives its agents. */
+/** Reads the settings that the controller gives its agents. */
 async function agentsOf(
   client: KubeClient,
   namespace: string,

@@ -68,7 +68,10 @@ export class JobFolder {
     return text === undefined ? undefined : (parseJson(Request, text) ?? undefined);
   }
 
-  /** Writes what the agent is given. @returns path of the job file */
+  /**
+   * Writes the agent's inputs.
+   * @returns path of the job file
+   */
   async prepare(request: JobRequest, url: string, token: string): Promise<string> {
     const tokenFile = join(this.path, 'token');
     await replaceFile(tokenFile, `${token}\n`, 0o600);

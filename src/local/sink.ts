@@ -7,7 +7,7 @@ import type { StatusReport } from '../controller/status-report.ts';
 import type { ConfigRef } from '../network/node.ts';
 import { readIfPresent, replaceFile } from './file.ts';
 
-/** Status as files: `DIR/status/<namespace>/<name>.<group>.yaml`, what a cluster would show of the CR. */
+/** Writes the status as files, `DIR/status/<namespace>/<name>.<group>.yaml`, in the form that a cluster would show. */
 export class StatusFolder implements StatusSink {
   readonly #dir: string;
   readonly #onEvent: (event: ControllerEvent) => void;

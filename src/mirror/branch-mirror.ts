@@ -180,7 +180,7 @@ export class BranchMirror {
     return { branches, retired };
   }
 
-  /** Compares what each node should have with its base; a bad entry changes nothing on its node. */
+  /** Compares each node's entry with its base. A bad entry changes nothing on its node. */
   #plan(
     step: Step,
     branches: ReadonlyMap<string, Branch>,

@@ -178,7 +178,7 @@ export class BranchWriter {
     await this.#remember(plan, oids, branches);
   }
 
-  /** Keeps what was written, so that it need not be read back. */
+  /** Remembers the written branches, so that nobody has to read them back. */
   async #remember(plan: Batches, oids: readonly Oid[], branches: Map<string, Branch>): Promise<void> {
     const heads = [...plan.heads];
     const tips = await this.#store.reader.commits(

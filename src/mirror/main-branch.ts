@@ -71,7 +71,7 @@ export function mainConfig(
   return { ...config, entries: entriesOf(admitted.entries, known?.entries), text: renderConfig(config) };
 }
 
-/** Whether main already says what the home says. */
+/** Whether main already has the home's state of a CR. */
 export function sameConfig(a: MainConfig | undefined, b: MainConfig): boolean {
   return (
     a !== undefined &&

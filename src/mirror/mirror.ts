@@ -143,7 +143,7 @@ export class Mirror {
     return this.#main;
   }
 
-  /** Commits to main and to all branches what the home lists. Idempotent; the process may die at any instant. */
+  /** Commits the home's CRs to main and to all branches. Idempotent; the process may die at any instant. */
   async pass(list: ConfigList, inventory: readonly InventoryNode[]): Promise<MirrorReport> {
     return retryOnLostRace(async () => {
       try {

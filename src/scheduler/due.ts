@@ -27,7 +27,7 @@ export interface RunRecord extends OutcomeRecord {
 /** Results of records that neither changed the host nor found out why it cannot be changed. */
 const NO_RUN = ['Requested', 'Superseded', 'Drifted', 'Observed'] as const;
 
-/** A run that looked at the host. */
+/** A run that read the host. */
 export interface EndedRun extends RunRecord {
   readonly result: Exclude<RunRecord['result'], (typeof NO_RUN)[number]>;
 }
@@ -208,7 +208,7 @@ function driftObstacle(node: NodeFacts, drift: RunRecord): IdleReason | undefine
   return fightsOf(node.history, drift).length > 0 ? 'DriftFight' : undefined;
 }
 
-/** Outcomes of runs that looked at the host, newest first: no requests, superseded runs and observations. */
+/** Outcomes of runs that read the host, newest first. Requests, superseded runs and observations are left out. */
 export function runs(node: Pick<NodeFacts, 'history'>): EndedRun[] {
   return node.history.filter(isEndedRun);
 }

@@ -237,7 +237,7 @@ function ofRouting({ routing: now = NO_ROUTING }: Link, target: LinkTarget): Dif
   ];
 }
 
-/** @param content the whole of what was found, if that is more than the difference says */
+/** @param content the whole found text, if the difference has only a part of it */
 function found(difference: Difference, content = ''): FoundDifference {
   const { path, wanted, found: what } = difference;
   return {

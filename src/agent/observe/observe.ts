@@ -205,7 +205,7 @@ async function withCarrier(
   return withoutCarrierLoss(found, new Set(readiness.flatMap(({ mac, carrier }) => (carrier ? [mac] : []))));
 }
 
-/** Foreign files that count at the next boot, once a run has put our own files right. */
+/** Foreign files that still count at the next boot after a run has repaired our own files. */
 async function bootDifferences(
   { desired: { kind }, applied }: Situation,
   plan: Plan,

@@ -34,7 +34,7 @@ export interface ChangePlan {
   readonly present: Network;
   /** Links that the change configures, as it finds them. */
   readonly before: readonly Link[];
-  /** The same links as they are to be. */
+  /** The same links with their targets. */
   readonly targets: readonly LinkTarget[];
   /** All links of the plan as verification expects them, with those that the change leaves alone. */
   readonly expected: readonly LinkTarget[];

@@ -41,7 +41,7 @@ export const HostFileSchema = z.strictObject({
       mtu: z.number().int().default(1500),
       /** With prefix. */
       addresses: z.array(address).default([]),
-      /** Addresses whose connected route comes after that of another NIC. */
+      /** Addresses whose connected route yields to another NIC's route. */
       yields: z.array(address).exactOptional(),
       master: z.string().exactOptional(),
       /** Rules, routes and settings of source routing. */

@@ -4,8 +4,9 @@
 export type Retry = 'itself' | 'commit' | 'person' | 'never';
 
 /**
- * The one who has to act: nobody, the author of the CR, the pusher, the caller of a command or of the API, the operator
- * of the controller and its store, the administrator of the node, or the developers, because the error is a defect.
+ * Party that has to act: nobody, the author of the CR, the pusher, the caller of a command or of the API, the operator
+ * of the controller and its store, the administrator of the node, or the developers, because the code is a fault of the
+ * program.
  */
 export type Actor = 'nobody' | 'author' | 'pusher' | 'caller' | 'operator' | 'node' | 'defect';
 

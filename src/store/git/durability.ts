@@ -18,7 +18,7 @@ export class FolderSync {
     this.#dir = dir;
   }
 
-  /** The folders of objects: fan-out, packs, and what is above them. */
+  /** The folders of objects: fan-out, packs, and their parents. */
   objects(): Promise<void> {
     return this.#inTurn(() => {
       const root = join(this.#dir, 'objects');

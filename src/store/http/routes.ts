@@ -26,7 +26,7 @@ export interface Route {
    * route.
    */
   readonly role: 'read' | 'write' | 'node';
-  /** Largest body in bytes; absent: that of every route. */
+  /** Largest body in bytes; absent: the limit of every route. */
   readonly bodyLimit?: number;
   /** Resolves to the answer, which goes out as JSON; undefined: 204. */
   handle(call: RouteCall): Promise<unknown>;

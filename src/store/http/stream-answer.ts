@@ -7,7 +7,7 @@ export class StreamAnswer {
     this.#open = open;
   }
 
-  /** @throws what the route throws before the first value */
+  /** @throws the route's error before the first value */
   open(signal: AbortSignal): AsyncGenerator<object> {
     return this.#open(signal);
   }

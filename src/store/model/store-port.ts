@@ -156,9 +156,9 @@ export interface Push {
 /** Decides whether a push may land. Implemented by history. */
 export interface PushPolicy {
   /**
-   * Judges what needs no objects, before git unpacks the push.
-   * @param tip the commit that the ref names; undefined: there is no such ref
-   * @returns the refusal, as the pusher shall read it; undefined: the push may go on
+   * Judges the refs of a push before git unpacks its objects.
+   * @param tip the commit that the ref names; undefined: the store has no such ref
+   * @returns the refusal for the pusher; undefined: the push may go on
    */
   judgeRef(push: Push, tip: Oid | undefined): MultinicError | undefined;
   /**
