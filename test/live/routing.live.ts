@@ -396,7 +396,10 @@ describe.each(BESIDE)('%s, primary NIC: %s', (rootfs, primary, kind) => {
     const large = {
       ...first,
       furtherAddresses: Array.from({ length: 15 }, (_, index) => `192.168.77.${10 + index}/24`),
-      routes: Array.from({ length: 64 }, (_, index) => ({ to: `10.99.${100 + index}.0/24`, via: gateway() })),
+      routes: [
+        ...Array.from({ length: 63 }, (_, index) => ({ to: `10.99.${100 + index}.0/24`, via: gateway() })),
+        { to: '10.99.163.1/32', via: gateway() },
+      ],
     };
     const shown = `ip rule | grep -cF 192.168.77.; ip route | grep -cF 10.99.; ip route show table 20000 | wc -l`;
     expect((await host.apply(kind, [large, ...others])).outcome).toMatchObject({ result: 'Applied' });

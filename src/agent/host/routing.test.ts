@@ -40,6 +40,19 @@ describe('the routing that a NIC needs', () => {
   });
 });
 
+test('a route to one address has no width, as the kernel has it', () => {
+  const route = { via: '192.0.2.1', table: 'main', metric: 1000 } as const;
+  expect(routeText({ ...route, family: 4, to: '203.0.113.5/32' })).toBe(
+    '-4 203.0.113.5 via 192.0.2.1 table 254 metric 1000',
+  );
+  expect(routeText({ ...route, family: 6, to: '2001:db8::5/128', via: 'fe80::1' })).toMatch(
+    /^-6 2001:db8::5 via/,
+  );
+  expect(routeText({ ...route, family: 6, to: '2001:db8::/32', via: 'fe80::1' })).toContain(
+    '2001:db8::/32 via',
+  );
+});
+
 test('a metric that the kernel or NetworkManager chose is no difference', () => {
   const route = { family: 6, to: '2001:db8::/64', table: 20_001 } as const;
   expect(routeText({ ...route, metric: 1024 })).toBe('-6 2001:db8::/64 table 20001');

@@ -144,7 +144,8 @@ export function routeText(route: Omit<TableRoute, 'scope'>): string {
     (family === 6 && metric === KERNEL_METRIC6) ||
     (typeof table === 'number' && metric === metricOfTable(table));
   return [
-    `-${family} ${to}`,
+    // `ip` writes the route to one address without a width.
+    `-${family} ${to.replace(family === 4 ? /\/32$/ : /\/128$/, '')}`,
     ...(via === undefined ? [] : [`via ${via}`]),
     `table ${numberOf(table)}`,
     ...(src === undefined ? [] : [`src ${src}`]),
@@ -166,6 +167,27 @@ function numberOf(table: number | 'main'): number {
 function withoutWidth(from: string): string {
   return from.replace(/\/(32|128)$/, '');
 }
+
+interface Routed {
+  readonly links: readonly { readonly name: string; readonly routing?: LinkRouting }[];
+  readonly routes: readonly { readonly to: string; readonly via?: string; readonly dev: string }[];
+}
+
+/** A machine without the routes of the main table that its NICs have from us, which a change may take away. */
+export function withoutOwnRoutes<M extends Routed>(machine: M): M {
+  const own = new Set(
+    machine.links.flatMap(({ name, routing = NO_ROUTING }) =>
+      routing.routes.flatMap((text) => {
+        const [, to, via] = IN_MAIN_BY_GATEWAY.exec(text) ?? [];
+        return to === undefined ? [] : [`${to} ${via} ${name}`];
+      }),
+    ),
+  );
+  if (own.size === 0) return machine;
+  return { ...machine, routes: machine.routes.filter(({ to, via, dev }) => !own.has(`${to} ${via} ${dev}`)) };
+}
+
+const IN_MAIN_BY_GATEWAY = new RegExp(`^-[46] (\\S+) via (\\S+) table ${MAIN_TABLE}\\b`);
 
 /** Joins routings: everything that at least one of them has. */
 export function unionOf(routings: readonly LinkRouting[]): LinkRouting {

@@ -43,7 +43,7 @@ import {
   verifyUntouched,
 } from './verify.ts';
 import { verifyLookups, verifySources } from './route-lookups.ts';
-import { routingOfTargets, routingsOf, withoutRouting } from '../host/routing.ts';
+import { routingOfTargets, routingsOf, withoutOwnRoutes, withoutRouting } from '../host/routing.ts';
 
 export interface ChangeContext extends ExamineContext {
   readonly host: Host;
@@ -235,7 +235,7 @@ async function verify(
   verifyLinks(now.links, todo.expected);
   verifyReady(await host.links.readiness(todo.configured), todo.present);
   await verifySources(host.machine, now.links, todo.expected);
-  verifyUntouched(now, reload ? before : protectedPart(before, todo.changed));
+  verifyUntouched(now, reload ? withoutOwnRoutes(before) : protectedPart(before, todo.changed));
   const changed = new Set([...todo.present, ...todo.targets].map(({ mac }) => mac));
   await verifyLookups(host.machine, destinations, { lookups, links: before.links }, changed);
   for (const each of probes) {

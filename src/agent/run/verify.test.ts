@@ -90,6 +90,22 @@ test('at stake are the primary NICs, those that change, and the routes of both',
   });
 });
 
+test('routes of ours may go with a change, and those of others through the same NIC may not', () => {
+  const ours = { to: '203.0.113.0/24', via: '192.0.2.1', dev: 'multinic0' };
+  const theirs = { ...ours, to: '198.51.100.0/24' };
+  const routing = {
+    rules: [],
+    routes: ['-4 203.0.113.0/24 via 192.0.2.1 table 254 metric 1000'],
+    sysctls: {},
+  };
+  const nic = link('multinic0');
+  const machine = { links: [link('eth0'), { ...nic, routing }], routes: [eth0, ours, theirs] };
+  const kept = protectedPart(machine, new Set([nic.mac]));
+  expect(kept.routes).toEqual([eth0, theirs]);
+  expect(() => verifyUntouched({ ...machine, routes: [eth0, theirs] }, kept)).not.toThrow();
+  expect(() => verifyUntouched({ ...machine, routes: [eth0, ours] }, kept)).toThrow('198.51.100.0/24');
+});
+
 test('100,000 routes and 1,000 links are compared in seconds, not in minutes', () => {
   const links = [link('eth0'), link('eth1'), ...Array.from({ length: 1_000 }, (_, at) => link(`cali${at}`))];
   const routes = Array.from({ length: 100_000 }, (_, at) => ({

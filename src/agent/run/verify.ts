@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { MultinicError } from '../../api/errors.ts';
 import type { Conflict, Link, NamedNic, Readiness, Route } from '../host/machine.ts';
 import { heldAddresses, type LinkTarget } from '../host/links.ts';
-import { NO_ROUTING, onlyIn, settingsApart } from '../host/routing.ts';
+import { NO_ROUTING, onlyIn, settingsApart, withoutOwnRoutes } from '../host/routing.ts';
 import type { FileStep } from '../plan/file-order.ts';
 import { defaultLinks } from '../plan/preflight.ts';
 import type { Root } from '../files/root.ts';
@@ -114,7 +114,8 @@ export function verifyReady(links: readonly Readiness[], nics: readonly NamedNic
  * The part of a machine that a change of these NICs could harm: the NICs, the node's primary NICs, and the routes of both.
  * Links of pods come and go during a change, hundreds of them in a big cluster.
  */
-export function protectedPart({ links, routes }: Machine, macs: ReadonlySet<Mac>): Machine {
+export function protectedPart(machine: Machine, macs: ReadonlySet<Mac>): Machine {
+  const { links, routes } = withoutOwnRoutes(machine);
   const primary = defaultLinks({ links, routes });
   const kept = links.filter((link) => primary.includes(link) || macs.has(link.mac));
   const names = new Set(kept.map(({ name }) => name));
