@@ -26,12 +26,22 @@ afterAll(async () => {
   await local[Symbol.asyncDispose]();
 });
 
-/** What axe finds, and a page that is wider than its window. */
+/** What axe finds, a page that is wider than its window, and states that their column cuts. */
 async function barriers(page: Page): Promise<string[]> {
   const { violations } = await page.evaluate<AxeResults>('axe.run()');
   const found = violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
   const wide = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
-  return wide > 0 ? [...found, `the page is ${wide} px too wide`] : found;
+  if (wide > 0) found.push(`the page is ${wide} px too wide`);
+  const cut = await page
+    .locator('.col-state .state')
+    .evaluateAll((states) =>
+      states.flatMap((state) =>
+        state.getBoundingClientRect().right > state.closest('td')!.getBoundingClientRect().right
+          ? (state.textContent ?? '')
+          : [],
+      ),
+    );
+  return [...found, ...cut.map((text) => `cut: ${text}`)];
 }
 
 describe.each(['en', 'ko'])('in %s', (locale) => {
