@@ -20,8 +20,8 @@ export function launchBrowser(): Promise<Browser> {
 }
 
 /** Waits until exactly one such thing is to be seen. */
-export async function expectShown(locator: Locator): Promise<void> {
-  await locator.waitFor({ timeout: 15_000 });
+export async function expectShown(locator: Locator, timeoutMs = 15_000): Promise<void> {
+  await locator.waitFor({ timeout: timeoutMs });
   expect(await locator.count()).toBe(1);
 }
 

@@ -13,6 +13,8 @@ const SYSTEMS = [
   'Rocky Linux 8.9 (Green Obsidian)',
   'Red Hat Enterprise Linux 9.4 (Plow)',
 ];
+/** The entry of this number has no machine. */
+const NOBODY = 999;
 /** Nodes, by the state that the demo brings them to. */
 export const FATES = {
   missing: [4, 5],
@@ -27,11 +29,14 @@ export const FATES = {
 const pad = (number: number): string => String(number).padStart(2, '0');
 export const demoNode = (number: number): string => `edge-worker-${pad(number)}`;
 const idOf = (number: number): string => `i-0f00dbabe0000${pad(number)}`;
-const macOf = (number: number, nic: number): string => `02:00:00:00:${pad(number)}:0${nic}`;
+/** The middle of a MAC. */
+const placeOf = (number: number): string => `${pad(Math.floor(number / 100))}:${pad(number % 100)}`;
+const macOf = (number: number, nic: number): string => `02:00:00:${placeOf(number)}:0${nic}`;
+const primaryMac = (number: number): string => `fa:16:3e:${placeOf(number)}:00`;
 
-/** Writes the folder, without any history. */
-export async function makeDemoHome(dir: string): Promise<void> {
-  const numbers = Array.from({ length: DEMO_NODES }, (_, index) => index + 1);
+/** Writes the folder, without any history. @param count at most 240: each has an address of one /24 */
+export async function makeDemoHome(dir: string, count = DEMO_NODES): Promise<void> {
+  const numbers = Array.from({ length: count }, (_, index) => index + 1);
   await mkdir(join(dir, 'crs'), { recursive: true });
   const nodes = numbers.map((number) => ({
     name: demoNode(number),
@@ -53,15 +58,20 @@ function isOf(fate: keyof typeof FATES, number: number): boolean {
 }
 
 function hostOf(number: number): object {
-  const primary = `fa:16:3e:00:${pad(number)}:00`;
   const nics = isOf('missing', number) ? [1] : [1, 2];
   return {
     osImage: SYSTEMS[number % 3],
-    machineId: `8b3c1f0e5d9a4c7b92e61a0f3d7c5b${pad(number)}`,
-    bootId: `3f1c8d52-6a0e-4d3b-9b77-0c5e2a914d${pad(number)}`,
+    machineId: `8b3c1f0e5d9a4c7b92e61a0f3d7c${String(number).padStart(4, '0')}`,
+    bootId: `3f1c8d52-6a0e-4d3b-9b77-0c5e2a91${String(number).padStart(4, '0')}`,
     nodeAddresses: [`10.10.0.${number + 10}`],
     links: [
-      { name: 'eth0', mac: primary, up: true, mtu: 1500, addresses: [`10.10.0.${number + 10}/24`] },
+      {
+        name: 'eth0',
+        mac: primaryMac(number),
+        up: true,
+        mtu: 1500,
+        addresses: [`10.10.0.${number + 10}/24`],
+      },
       ...nics.map((nic) => ({ name: `ens${nic + 5}`, mac: macOf(number, nic), up: false, mtu: 1500 })),
     ],
     routes: [{ to: 'default', via: '10.10.0.1', dev: 'eth0' }],
@@ -80,8 +90,7 @@ function configOf(numbers: readonly number[]): object {
           attachedNodeName: demoNode(number),
           interfaces: [1, 2].map((nic) => ({
             portId: `port-${pad(number)}-${nic}`,
-            macAddress:
-              isOf('inUse', number) && nic === 2 ? `fa:16:3e:00:${pad(number)}:00` : macOf(number, nic),
+            macAddress: isOf('inUse', number) && nic === 2 ? primaryMac(number) : macOf(number, nic),
             address:
               isOf('invalid', number) && nic === 2 ? '192.168.2000.1' : `192.168.${nic}00.${number + 10}`,
             cidr: `192.168.${nic}00.${number + 10}/24`,
@@ -89,13 +98,13 @@ function configOf(numbers: readonly number[]): object {
           })),
         })),
         {
-          attachedNodeId: 'i-0f00dbabe000099',
-          attachedNodeName: demoNode(99),
+          attachedNodeId: idOf(NOBODY),
+          attachedNodeName: demoNode(NOBODY),
           interfaces: [
             {
-              macAddress: '02:00:00:00:99:01',
-              address: '192.168.100.99',
-              cidr: '192.168.100.99/24',
+              macAddress: macOf(NOBODY, 1),
+              address: '192.168.100.254',
+              cidr: '192.168.100.254/24',
               mtu: 1500,
             },
           ],
@@ -116,8 +125,12 @@ export async function changeDemoConfig(dir: string, mtu: number, count: number):
 }
 
 /** Edits a managed file on some hosts, as somebody might by hand. */
-export async function driftDemoHosts(dir: string): Promise<void> {
-  for (const number of FATES.drifted) {
+export async function driftDemoHosts(
+  dir: string,
+  drifted: readonly number[] = FATES.drifted,
+  mtu = 1400,
+): Promise<void> {
+  for (const number of drifted) {
     const root = join(dir, 'nodes', demoNode(number), 'root');
     const files = (await readdir(join(root, 'etc'), { recursive: true })).filter((path) =>
       /multinic0(\.yaml|\.nmconnection)?$/.test(path),
@@ -125,7 +138,7 @@ export async function driftDemoHosts(dir: string): Promise<void> {
     for (const path of files) {
       const file = join(root, 'etc', path);
       const text = await readFile(file, 'utf8');
-      await writeFile(file, text.replaceAll(/(mtu[:=] ?)1500/gi, '$11400'));
+      await writeFile(file, text.replaceAll(/(mtu[:=] ?)\d+/gi, `$1${mtu}`));
     }
   }
 }

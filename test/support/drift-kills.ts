@@ -6,6 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { expect, inject } from 'vitest';
 import { parse } from 'yaml';
 import { LocalRun, NODES, type TestHost } from './local.ts';
+import { randomOf } from './random.ts';
 
 const [ONE, TWO, THREE] = NODES;
 const IFCFG = 'etc/sysconfig/network-scripts/ifcfg-multinic0';
@@ -210,15 +211,4 @@ async function mtuOf(local: LocalRun, node: string): Promise<number> {
 async function editMtu(local: LocalRun): Promise<void> {
   const text = (await local.hostFile(TWO, IFCFG))!;
   await writeFile(join(local.hostRoot(TWO), IFCFG), text.replace('MTU=1500', 'MTU=1350'));
-}
-
-/** The same numbers from 0 to 1 for the same seed (mulberry32). */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000;
-  };
 }
