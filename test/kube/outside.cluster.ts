@@ -34,7 +34,8 @@ beforeAll(async () => {
   ({ cluster, multinic } = await setUp([{ name: 'worker-1' }], { backups: true }));
   kubelet = await RootKubelet.start(cluster, { nodes: 2, nics: 2 });
   dir = await mkdtemp(join(tmpdir(), 'multinic-laptop-'));
-  await symlink(join(REPOSITORY, 'dist/multinic.js'), join(dir, 'kubectl-multinic'));
+  for (const name of ['multinic', 'kubectl-multinic'])
+    await symlink(join(REPOSITORY, 'dist/multinic.js'), join(dir, name));
   await multinic.applyConfig(
     config(
       NAME,
@@ -205,14 +206,18 @@ describe('kubectl multinic', () => {
 
 test('plain git as the docs have it: clone, log, push, and no token in the clone', async () => {
   const writer = await kubeconfigOf(multinic, 'writer', 'multinic-agent-history-writer');
+  await multinic.editConfig(NAME, ({ nodeConfigs }) => {
+    nodeConfigs[0]!.interfaces![0]!.mtu = 1420;
+  });
+  await multinic.waitReady(NAME);
   const docs = pageOf('docs/kubernetes.md', await readFile(join(REPOSITORY, 'docs/kubernetes.md'), 'utf8'));
   const [block] = codeBlocksOf(docs).filter(({ text }) => text.includes('get configmap multinic-agent-ca'));
-  const script = block!.text.replace('&\n', '&\nF=$!; trap "kill $F" EXIT; sleep 3\n');
+  const script = block!.text.replace('&\n', '&\ntrap "kill $!" EXIT\n');
   const push = `git -C store switch -q node/${NODE}
     git -C store -c user.name=Alice -c user.email=alice@example.org revert --no-edit HEAD
     git -C store push 2>&1`;
   const said = await sh(
-    `unset GIT_SSL_CAINFO; mkdir git-docs; cd git-docs; PATH=..:$PATH; set -e; ${script.replace('worker-1', NODE)}${push}`,
+    `unset GIT_SSL_CAINFO; mkdir git-docs; cd git-docs; PATH=..:$PATH; set -e; ${script.replace('worker-1', NODE)}\n${push}`,
     writer,
   );
   expect(said).toContain('multinic0');
