@@ -14,9 +14,10 @@ import { benches as mirror } from './mirror.ts';
 import { FIGURES_VARIABLE, type Bench, type Figure } from './report.ts';
 import { benches as store } from './store.ts';
 import { table } from './table.ts';
+import { benches as ui } from './ui.ts';
 
 const RESULTS = join(import.meta.dirname, 'results.json');
-const ALL: readonly Bench[] = [...store, ...mirror, ...log, ...http, ...agent, ...kube, ...kubeLife];
+const ALL: readonly Bench[] = [...store, ...mirror, ...log, ...http, ...agent, ...kube, ...kubeLife, ...ui];
 
 const words = process.argv.slice(2);
 const chosen = ALL.filter(({ name }) => words.every((word) => name.includes(word)));

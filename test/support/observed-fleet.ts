@@ -14,16 +14,20 @@ import { pino } from 'pino';
 import type { Observation } from '../../src/api/observation.ts';
 import type { Outcome } from '../../src/api/outcome.ts';
 import type { ConfigStatus } from '../../src/api/status.ts';
+import { apiRoutes } from '../../src/controller/api.ts';
 import { ControllerContext } from '../../src/controller/controller-context.ts';
 import { Pass, type PassOptions } from '../../src/controller/pass.ts';
 import { PassTrigger } from '../../src/controller/pass-trigger.ts';
 import { reportOf, type StatusReport } from '../../src/controller/status-report.ts';
+import { uiPages } from '../../src/controller/ui-pages.ts';
 import { recordOutcome } from '../../src/history/outcome-branch.ts';
 import type { ConfigObject, InventoryNode } from '../../src/mirror/home-port.ts';
 import type { JobRequest, JobRunner, JobStatus } from '../../src/scheduler/job-port.ts';
 import { DEFAULT_POLICY } from '../../src/scheduler/schedule.ts';
 import { Batch } from '../../src/store/model/batch.ts';
+import type { StoreServer } from '../../src/store/server/serve.ts';
 import { Store } from '../../src/store/store.ts';
+import { serveStore } from './http.ts';
 
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
@@ -181,6 +185,12 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
   async refs(): Promise<string> {
     const git = ['for-each-ref', '--format=%(refname) %(objectname)', 'refs/heads', 'refs/audit'];
     return (await execa('git', git, { cwd: join(this.dir, 'store.git') })).stdout;
+  }
+
+  /** Serves the API and the web UI of the fleet to the callers of TOKENS. */
+  async serve(): Promise<StoreServer> {
+    const routes = apiRoutes(this.#context, { generations: async () => new Map() });
+    return serveStore(this.#store, { routes, pages: await uiPages() });
   }
 
   /** Passes until the time is over. @returns how many observations began @throws if a pass cannot reconcile a node */
