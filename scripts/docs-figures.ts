@@ -25,5 +25,5 @@ console.log(
 const blocks = Object.groupBy(commandBlocks(pages), ({ runs }) => runs);
 const count = (runs: keyof typeof blocks): number => blocks[runs]?.length ?? 0;
 console.log(
-  `${count('local')} blocks of commands run in a local home, ${count('elsewhere')} in other tests, ${count('none')} in none`,
+  `Blocks of commands: ${count('local')} run in a local home, ${count('cluster')} on a cluster, ${count('elsewhere')} in other tests, ${count('none')} nowhere`,
 );

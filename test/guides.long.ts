@@ -1,12 +1,12 @@
 // The commands of the docs, as a reader types them: the blocks of a page in their order, in one shell, beside a local home.
 //
-// A comment before a block says that the command stays (`<!-- stays -->`), which test runs the same commands
-// (`<!-- run by: test/… -->`), or why nothing runs them (`<!-- not run: … -->`).
+// A comment before a block says that the command stays (`<!-- stays -->`), that it runs on a cluster (`<!-- cluster -->`,
+// test/kube/docs.cluster.ts), which test runs the same commands (`<!-- run by: test/… -->`), or why nothing runs them
+// (`<!-- not run: … -->`).
 
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { chmod, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -15,6 +15,7 @@ import { execa } from 'execa';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { commandBlocks, type CommandBlock } from '../scripts/docs/blocks.ts';
 import { readPages, ROOT } from '../scripts/docs/pages.ts';
+import { runScript, scriptOf, untilTrue } from './support/guide.ts';
 
 const blocks = commandBlocks(await readPages());
 const byPage = Map.groupBy(
@@ -73,70 +74,52 @@ function typed(text: string): string {
     .replaceAll('127.0.0.1:8080', `127.0.0.1:${port}`);
 }
 
-const waitFor = (condition: string): string => `until ${condition}; do sleep 0.1; done\n`;
+const CLONE = `TOKEN=$(sed -n 's/^operator: *//p' DIR/tokens.yaml)
+git clone -q http://multinic:$TOKEN@127.0.0.1:8080/git store
+git -C store switch -q node/NODE\n`;
 
-/** A shell script of the blocks. A block that stays runs beside the later ones. */
-function scriptOf(all: readonly CommandBlock[]): string {
-  const starts = all.some(({ text }) => /multinic local DIR\b/.test(text));
-  const before = starts
-    ? ''
-    : `npx multinic local DIR --init fixtures/local --port ${port} > controller.out 2>&1 &
-${waitFor('[ -s controller.out ]')}
+/** Starts a controller for a page that starts none, and makes the clone for one that uses it and makes none. */
+function beforePage(all: readonly CommandBlock[]): string {
+  const has = (words: RegExp): boolean => all.some(({ text }) => words.test(text));
+  if (has(/multinic local DIR\b/)) return '';
+  const clone = has(/-C store\b/) && !has(/git clone/) ? typed(CLONE) : '';
+  return `npx multinic local DIR --init fixtures/local --port ${port} > controller.out 2>&1 &
+${untilTrue('[ -s controller.out ]')}
 export MULTINIC_DIR=DIR
-multinic wait --for ready >&2\n`;
-  const parts = all.map(({ text, stays }, index) => {
-    const commands = typed(text);
-    const begin = `echo '== block ${index + 1}' >&2\n`;
-    if (!stays) return `${begin}${commands}\n`;
-    const out = `stays-${index}.out`;
-    // A reader sees the first line of a command that stays, and goes on.
-    return `${begin}{\n${commands}\n} > ${out} 2>&1 &\n${waitFor(`[ -s ${out} ]`)}`;
-  });
-  return `set -euo pipefail\n${before}${parts.join('')}`;
-}
-
-async function runPage(all: readonly CommandBlock[]): Promise<{ code: number; output: string }> {
-  const script = join(folder, 'guide.sh');
-  await writeFile(script, scriptOf(all));
-  const shell = spawn('bash', [script], {
-    cwd: folder,
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: {
-      ...process.env,
-      PATH: `${folder}${delimiter}${process.env['PATH']}`,
-      HOME: folder,
-      NO_COLOR: '1',
-      KUBECONFIG: '/nowhere',
-      GIT_AUTHOR_NAME: 'Reader',
-      GIT_AUTHOR_EMAIL: 'reader@example.org',
-      GIT_COMMITTER_NAME: 'Reader',
-      GIT_COMMITTER_EMAIL: 'reader@example.org',
-    },
-  });
-  let output = '';
-  const hear = (chunk: Buffer): void => void (output += chunk.toString());
-  shell.stdout.on('data', hear);
-  shell.stderr.on('data', hear);
-  const [code] = (await once(shell, 'exit')) as [number | null];
-  process.kill(-shell.pid!, 'SIGTERM');
-  await execa('bash', ['-c', `while pgrep -g ${shell.pid} >/dev/null; do sleep 0.1; done`], {
-    timeout: 20_000,
-  });
-  return { code: code ?? -1, output };
+multinic wait --for ready >&2\n${clone}`;
 }
 
 describe('the commands of a page run in their order', () => {
   test.each([...byPage])(
     '%s',
     async (path, all) => {
-      const { code, output } = await runPage(all);
-      expect(code, `${scriptOf(all)}\n${output}`).toBe(0);
+      const script = scriptOf(all, typed, beforePage(all));
+      const { code, output } = await runScript(script, {
+        cwd: folder,
+        env: { PATH: `${folder}${delimiter}${process.env['PATH']}`, HOME: folder, KUBECONFIG: '/nowhere' },
+      });
+      expect(code, `${script}\n${output}`).toBe(0);
       for (const says of SAYS[path] ?? []) expect(output).toMatch(says);
     },
     300_000,
   );
 });
+
+test('npm start shows the demo, from the files of the repository alone', async () => {
+  const copy = join(folder, 'copy');
+  await mkdir(copy);
+  const left = ['node_modules', '.git', 'dist', 'multinic-demo', 'release'].map(
+    (name) => `--exclude=./${name}`,
+  );
+  await execa('bash', ['-c', 'tar -cf - "$@" . | tar -xf - -C copy', 'bash', ...left, '-C', ROOT], {
+    cwd: folder,
+  });
+  await symlink(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
+  const { stdout } = await execa('npm', ['start'], { cwd: copy, env: { HOME: folder, NO_COLOR: '1' } });
+  expect(stdout).toMatch(/k8s-worker-02: .*ifcfg-multinic0/);
+  expect(stdout).toMatch(/Applied .*\n.*spec {5}remove multinic1/);
+  expect(stdout).toContain('npx multinic rollback k8s-worker-01 -C multinic-demo');
+}, 300_000);
 
 test('each test that a block names exists', () => {
   const named = blocks.flatMap(({ path, by }) => (by === undefined ? [] : [[path, by] as const]));
@@ -146,5 +129,5 @@ test('each test that a block names exists', () => {
 test('each block that nothing runs says why, and most blocks run', () => {
   const none = blocks.filter(({ runs }) => runs === 'none');
   expect(none.filter(({ reason }) => (reason ?? '').length < 10)).toEqual([]);
-  expect(1 - none.length / blocks.length).toBeGreaterThan(0.5);
+  expect(1 - none.length / blocks.length).toBeGreaterThan(0.85);
 });

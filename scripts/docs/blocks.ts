@@ -5,8 +5,11 @@ export interface CommandBlock {
   readonly path: string;
   /** Commands of the block. */
   readonly text: string;
-  /** `local`: test/guides.long.ts runs it. `elsewhere`: the test `by` runs the same commands. `none`: nothing runs it. */
-  readonly runs: 'local' | 'elsewhere' | 'none';
+  /**
+   * `local`: test/guides.long.ts runs it. `cluster`: test/kube/docs.cluster.ts runs it. `elsewhere`: the test `by` runs
+   * the same commands. `none`: nothing runs it.
+   */
+  readonly runs: 'local' | 'cluster' | 'elsewhere' | 'none';
   /** The command does not end, so it runs beside the blocks after it. */
   readonly stays: boolean;
   /** Test file that runs the same commands. */
@@ -20,10 +23,11 @@ const OTHERS = /^docs\/(?:ko|decisions)\//;
 
 function blockOf(path: string, text: string, comment: string): CommandBlock {
   const [, mark, says] = /^(run by|not run): (.+)$/s.exec(comment) ?? [];
-  const stays = comment === 'stays';
+  const [first] = comment.split(', ');
+  const stays = comment.split(', ').at(-1) === 'stays';
   if (mark === 'run by') return { path, text, runs: 'elsewhere', stays, by: says! };
   if (mark === 'not run') return { path, text, runs: 'none', stays, reason: says! };
-  return { path, text, runs: 'local', stays };
+  return { path, text, runs: first === 'cluster' ? 'cluster' : 'local', stays };
 }
 
 /** All blocks of commands of the pages, in their order. */

@@ -29,7 +29,7 @@ const DEPLOYMENT = 'deployment/multinic-agent-controller';
 export const STORE_FOLDER = '/var/lib/multinic-test-store';
 export const BACKUP_FOLDER = '/var/lib/multinic-test-backup';
 const STORE = { claim: 'multinic-agent-store', folder: STORE_FOLDER } as const;
-const BACKUP = { claim: 'multinic-agent-backup', folder: BACKUP_FOLDER } as const;
+export const BACKUP = { claim: 'multinic-agent-backup', folder: BACKUP_FOLDER } as const;
 
 export type Group = 'multinic.io' | 'multinic.okestro.io';
 
