@@ -8,8 +8,6 @@ export default defineConfig({
     root: import.meta.dirname,
     reporters: ['default', new TallyReporter()],
     include: ['**/*.live.ts'],
-    // These have not passed as a whole on each kind of host yet, so the matrix alone has them.
-    exclude: process.env['MATRIX'] === undefined ? ['routing.live.ts'] : [],
     globalSetup: ['../support/build.ts'],
     testTimeout: 180_000,
     // The first time on a machine its root file system is built, or another process builds it.
