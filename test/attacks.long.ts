@@ -447,7 +447,7 @@ test('a node that is rolled back ten times a second holds up none of 450', { tim
   expect(codes.filter((code) => code === 'done').length).toBeGreaterThan(10);
   expect(codes).not.toContain('LostRace');
   console.log(`others wait ${others.map(Math.round).join(', ')} ms`);
-  expect(others.toSorted((a, b) => a - b)[2]).toBeLessThan(2_000);
+  expect(Math.max(...others)).toBeLessThan(2_000);
   // Edits of all nodes take as long as on a quiet day and two seconds, on a machine that other tests share a little more.
   expect({ quiet, busy, late: Math.max(...busy) > 2 * Math.max(...quiet) + 2_000 }).toMatchObject({
     late: false,
