@@ -7,9 +7,11 @@ import { waitFor } from '../nodes/wait.ts';
 import {
   attach,
   BUILD_MS,
+  conditionOf,
   config,
   entry,
   linkName,
+  metricsOf,
   nodeOf,
   Person,
   setUp,
@@ -120,6 +122,22 @@ async function since(node: NodeName, { [node]: from }: Mark, results: readonly s
   );
 }
 
+/** An interface in the status of the CR. */
+function nicStatus(node: NodeName, index: 0 | 1, state: string, reason?: string): object {
+  const macAddress = MACS[node][index];
+  const address = `10.12${index}.${NODES.indexOf(node) + 1}.${index + 1}/16`;
+  return { name: `multinic${index}`, macAddress, address, state, ...(reason !== undefined && { reason }) };
+}
+
+/** Messages of the Events about drift. */
+const driftEvents = (): Promise<string> =>
+  multinic.kubectl(
+    'get',
+    'events',
+    '--field-selector=reason=Drifted',
+    '--output=jsonpath={.items[*].message}',
+  );
+
 const allConfigured = (what: string): Promise<unknown> =>
   untilConfig(multinic, CR, what, (stored) =>
     NODES.every((node) => {
@@ -210,6 +228,14 @@ test('a NIC unplugged is told, and the NIC that comes back is configured', async
     expect(await since(node, from, ['Drifted', 'Pending'])).toContain(
       `${nicOf(node, 1)} is not on the machine\n`,
     );
+  const stored = await untilConfig(multinic, CR, 'both wait for the NIC', (each) =>
+    NODES.every((node) => nodeOf(each, node)?.state === 'Pending'),
+  );
+  for (const node of NODES)
+    expect(nodeOf(stored, node)?.interfaces).toEqual([
+      nicStatus(node, 0, 'Configured'),
+      nicStatus(node, 1, 'Pending', 'InterfacesMissing'),
+    ]);
   await both((node) => cluster.machine(node).attachNic({ mac: MACS[node][1], network: 'tenant' }));
   await observe();
   await both((node) => since(node, from, ['Drifted', 'Pending', 'Requested', 'Applied']));
@@ -225,6 +251,9 @@ test('mode report: an edited file is told, git shows the edit, and accept makes 
   const stored = await untilConfig(multinic, CR, 'both are told', (each) =>
     NODES.every((node) => nodeOf(each, node)?.reason === 'Drifted'),
   );
+  expect(conditionOf(stored, 'Stalled')).toMatchObject({ status: 'True', reason: 'Drifted' });
+  expect(conditionOf(stored, 'Reconciling')).toMatchObject({ status: 'False' });
+  expect(await metricsOf(multinic)).toContain('\nmultinic_nodes_drifted 2\n');
   for (const node of NODES) {
     const words = `${FILE[node]} was changed: mtu 1400 instead of mtu 1500`;
     expect(await since(node, from, ['Drifted'])).toContain(`${words}\n`);
@@ -232,7 +261,9 @@ test('mode report: an edited file is told, git shows the edit, and accept makes 
       state: 'Failed',
       drifted: true,
       message: expect.stringContaining(words),
+      interfaces: [nicStatus(node, 0, 'Failed', 'FileChanged'), nicStatus(node, 1, 'Configured')],
     });
+    expect(await driftEvents()).toContain(words);
     await alice.git('fetch', '-q');
     const diff = await alice.git('diff', '-U0', `origin/node/${node}`, `origin/outcome/${node}`, '--', 'etc');
     expect(diff.split('\n').filter((line) => /^[-+] *\w/.test(line))).toEqual([

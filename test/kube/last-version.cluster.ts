@@ -10,7 +10,7 @@ import { agentImage, Multinic, RELEASE, type Image } from '../cluster/install.ts
 import { RootKubelet } from '../cluster/root-kubelet.ts';
 import { run } from '../nodes/command.ts';
 import { hostFiles } from '../support/agent.ts';
-import { BUILD_MS, config, entry, NAMESPACE, nodeOf, VERSION } from '../support/kube-cluster.ts';
+import { BUILD_MS, config, entry, metricsOf, NAMESPACE, nodeOf, VERSION } from '../support/kube-cluster.ts';
 
 const REPOSITORY = resolve(import.meta.dirname, '../..');
 const CHART = join(REPOSITORY, 'deploy/helm');
@@ -91,12 +91,7 @@ async function controllerArguments(): Promise<string> {
 /** The process that leads now has had a pass: the status alone may be that of the one before. */
 async function passed(): Promise<void> {
   const success = /^controller_runtime_reconcile_total\{[^}]*result="success"[^}]*\} [1-9]/m;
-  await expect.poll(() => metrics().catch(String), { timeout: 90_000 }).toMatch(success);
-}
-
-async function metrics(): Promise<string> {
-  const { address } = await multinic.leader();
-  return (await fetch(`http://${address}:8080/metrics`)).text();
+  await expect.poll(() => metricsOf(multinic).catch(String), { timeout: 90_000 }).toMatch(success);
 }
 
 /** The controller that runs now says Ready of all, and nothing happened anywhere. */

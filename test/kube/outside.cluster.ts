@@ -15,6 +15,7 @@ import {
   config,
   entry,
   kubeconfigOf,
+  metricsOf,
   NAMESPACE,
   nodeOf,
   setUp,
@@ -249,8 +250,7 @@ describe('a backup', () => {
   test('is written by the leader itself, and restores in its pod as the docs have it', async () => {
     const files = await sh(`kubectl exec -n multinic-system ${pod} -- ls /var/lib/multinic-backup`);
     expect(files.trim()).toMatch(/^multinic-\d{8}T\d{6}Z\.bundle$/);
-    const { address } = await multinic.leader();
-    const metrics = await (await fetch(`http://${address}:8080/metrics`)).text();
+    const metrics = await metricsOf(multinic);
     const [, at] = /^multinic_last_backup_timestamp_seconds ([\d.e+]+)$/m.exec(metrics)!;
     const [, date, time] = /-(\d{8})T(\d{6})Z/.exec(files)!;
     expect(new Date(Number(at) * 1000).toISOString().replaceAll(/[-:T]|\.\d+Z/g, '')).toBe(`${date}${time}`);

@@ -150,6 +150,12 @@ export async function configureAsEarlierAgent(kubelet: RootKubelet, node: RootNo
   });
 }
 
+/** The metrics of the controller that leads. */
+export async function metricsOf(multinic: Multinic): Promise<string> {
+  const { address } = await multinic.leader();
+  return (await fetch(`http://${address}:8080/metrics`)).text();
+}
+
 /** A node of a CR's status. */
 export function nodeOf({ status }: StoredConfig, name: string) {
   return status?.nodeStatuses.find((node) => node.attachedNodeName === name);
