@@ -102,7 +102,7 @@ test.each([
     'retry a -C /nowhere',
     /no controller runs on \/nowhere: start it with multinic local \/nowhere --init fixtures\/local.*\(NoController\)/,
   ],
-  ['status --server http://127.0.0.1:1', /name the file that has it with --token-file \(NoToken\)/],
+  ['status --server http://127.0.0.1:1', /name a file with the token by --token-file \(NoToken\)/],
   ['status --server http://127.0.0.1:1 --token-file /nowhere', /\/nowhere cannot be read.*\(NoToken\)/],
   [`status --server http://127.0.0.1:1 --token-file ${SAMPLE}`, /has no token: write it there.*\(NoToken\)/],
   ['local /nowhere', /has no inventory.yaml.*\(NotAHome\)/],

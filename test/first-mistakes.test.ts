@@ -97,7 +97,7 @@ test.each([
   [
     'a server without https://',
     'status --server localhost:8443 --token-file token',
-    /localhost:8443 is no URL .*https:\/\/host:port.*\(InvalidServer\)$/,
+    /localhost:8443 is not the URL of a controller: .*https:\/\/host:port.*\(InvalidServer\)$/,
   ],
   [
     'a folder that is not there',
@@ -112,7 +112,7 @@ test.each([
   [
     'a home whose controller never ran',
     'log k8s-worker-01 -C home',
-    /home has no store yet: run multinic local home, or name the home with -C, .* \(NoStore\)$/,
+    /no controller has worked on \S+home yet: run multinic local home \(NoStatus\)$/,
   ],
   ['a folder instead of files', 'validate home/crs', /name its files, home\/crs\/\*\.yaml \(Unreadable\)$/],
   ['a file that is not there', 'render first.yaml', /\(ENOENT\): name a file that has CRs \(Unreadable\)$/],
