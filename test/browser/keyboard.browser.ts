@@ -90,15 +90,15 @@ const button = (name: string | RegExp): Locator => page.getByRole('button', { na
 test('observe and retry', async () => {
   await go(`#/node/${NODES[0]}`);
   await give(button('Observe'), 'It looks at the host, and changes nothing.');
-  await give(button('Retry'), 'is run again');
+  await give(button('Retry'), 'gets another run');
   await local.settled();
   await expectShown(page.getByText(/^retry requested by/));
 });
 
 test('pause and resume', async () => {
-  await give(button('Pause'), 'is paused: commits go on, nothing is applied');
+  await give(button('Pause'), 'is paused: commits go on, no run starts');
   await expectShown(page.getByText('paused', { exact: true }));
-  await give(button('Resume'), 'is applied again');
+  await give(button('Resume'), 'is resumed: runs start again');
   await page.getByText('paused', { exact: true }).waitFor({ state: 'detached' });
   await local.settled();
 });
