@@ -34,8 +34,6 @@ interface Run {
   readonly args: readonly string[];
   /** Names of the test files; absent: all test files. */
   readonly files?: readonly string[];
-  /** Whether the run waits until everything is built. Other runs wait only for their own parts. */
-  readonly whenBuilt?: boolean;
 }
 
 interface Tier {
@@ -49,6 +47,8 @@ interface Tier {
   readonly again?: boolean;
   /** Lanes run beside each other, and the runs of a lane in turn. */
   readonly lanes: readonly (readonly Run[])[];
+  /** Runs that begin after all lanes, when everything is built. */
+  readonly last?: readonly Run[];
   readonly leftOut: readonly string[];
 }
 
@@ -81,17 +81,9 @@ const TIERS: Readonly<Record<string, Tier>> = {
   system: {
     builds: true,
     again: true,
-    // Live tests mostly wait for booting hosts, so they have a lane of their own.
-    lanes: [
-      [config('live')],
-      [
-        project('kills'),
-        project('long'),
-        project('root'),
-        config('browser'),
-        { ...config('cluster'), files: CLUSTER, whenBuilt: true },
-      ],
-    ],
+    // Live tests mostly wait for booting hosts, so they have a lane of their own. Clusters keep two processors busy.
+    lanes: [[config('live')], [project('kills'), project('long'), project('root'), config('browser')]],
+    last: [{ ...config('cluster'), files: CLUSTER }],
     leftOut: [MATRIX_TIER],
   },
 };
@@ -106,6 +98,7 @@ async function test({
   builds = false,
   again = false,
   lanes,
+  last = [],
   leftOut,
 }: Tier): Promise<number> {
   const missing = missingPrerequisites(thisMachine());
@@ -118,9 +111,10 @@ async function test({
   const folder = mkdtempSync(join(tmpdir(), 'multinic-tally-'));
   const memory = inMemory ? memoryFolder() : undefined;
   try {
-    const options = { built: ended, folder, temporary: memory, named: lanes.length > 1, again };
-    const sum = sumOf(await Promise.all(lanes.map((lane) => runLane(lane, options))));
+    const options = { folder, temporary: memory, named: lanes.length > 1, again };
+    const tallies = await Promise.all(lanes.map((lane) => runLane(lane, options)));
     await ended;
+    const sum = sumOf([...tallies, await runLane(last, options)]);
     const outer = process.env[TALLY_VARIABLE];
     if (outer !== undefined) addTally(outer, sum);
     for (const line of failureLines(sum)) console.log(line);
@@ -134,8 +128,6 @@ async function test({
 }
 
 interface RunOptions {
-  /** Resolved when everything is built. */
-  readonly built: Promise<unknown> | undefined;
   /** Folder with the counts of each run. */
   readonly folder: string;
   readonly temporary: string | undefined;
@@ -147,10 +139,7 @@ interface RunOptions {
 /** Runs the runs of a lane in turn. */
 async function runLane(lane: readonly Run[], options: RunOptions): Promise<Tally> {
   const tallies: Tally[] = [];
-  for (const run of lane) {
-    if (run.whenBuilt) await options.built;
-    tallies.push(await runOnceOrTwice(run, options));
-  }
+  for (const run of lane) tallies.push(await runOnceOrTwice(run, options));
   return sumOf(tallies);
 }
 
