@@ -270,10 +270,10 @@ export class LiveHost<M extends Guest = Machine> {
 
   /** Waits for the network manager, which until then removes what other software adds. */
   async managed(): Promise<void> {
-    // nm-online would never end, because unconfigured NICs keep asking for DHCP.
+    // nm-online would never end, because unconfigured NICs keep asking for DHCP. A bridge that a test adds may stay pending.
     const by = `if systemctl --quiet is-active NetworkManager; then nmcli -g DEVICE,STATE device > /run/devices &&
       grep -q ^eth0:connected$ /run/devices && ! grep -q ^multinic.*:connecting /run/devices
-      else ! networkctl --no-legend | grep -v no-carrier | grep -Eq 'pending|initialized|configuring'; fi && echo yes`;
+      else ! networkctl --no-legend | grep -v -e no-carrier -e bridge | grep -Eq 'pending|initialized|configuring'; fi && echo yes`;
     await waitFor('the network manager', () => this.sh(by), {
       timeoutMs: 90_000,
       hint: () => this.sh('nmcli device || networkctl; ip addr'),
