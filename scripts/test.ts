@@ -153,7 +153,8 @@ async function runOnceOrTwice(run: Run, options: RunOptions): Promise<Tally> {
   if (exitCode !== 0 && failed.length === 0)
     return sumOf([...first.values(), { failed: 1, failures: [`${run.name} failed outside its tests`] }]);
   if (!options.again || failed.length === 0) return sumOf(first.values());
-  const files = failed.map(({ path }) => basename(path));
+  const files = failed.flatMap(({ path }) => basename(path) || []);
+  if (files.length === 0) return sumOf(first.values());
   await vitest(run, files, counts, options);
   const last = readFiles(counts);
   const passedAgain = failed.filter(({ path }) => last.get(path)?.failed === 0);

@@ -23,15 +23,19 @@ export interface Tally {
 
 /** The counts of one test file in one run. */
 export interface FileTally extends Omit<Tally, 'passedAgain'> {
+  /** Path of the file; empty for errors outside of all files, which no second run takes back. */
   readonly path: string;
 }
 
 /** A reporter that adds the counts of each test file. */
 export class TallyReporter implements Reporter {
-  onTestRunEnd(modules: readonly TestModule[]): void {
+  onTestRunEnd(modules: readonly TestModule[], unhandled: readonly { readonly message: string }[]): void {
     const file = process.env[FILES_VARIABLE];
     if (file === undefined) return;
-    for (const each of modules) appendFileSync(file, `${JSON.stringify(tallyOf(each))}\n`);
+    const failures = unhandled.map(({ message }) => `outside of tests > ${message.split('\n', 1)[0]}`);
+    const outside: FileTally = { path: '', passed: 0, failed: failures.length, skipped: 0, failures };
+    const tallies = [...modules.map(tallyOf), ...(failures.length > 0 ? [outside] : [])];
+    for (const each of tallies) appendFileSync(file, `${JSON.stringify(each)}\n`);
   }
 }
 

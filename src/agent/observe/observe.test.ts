@@ -827,7 +827,7 @@ function routeByHand(kind: RendererKind): void {
 const placeOfMore = (kind: RendererKind): string =>
   FILES[kind][1].replace('91-', '95-').replace('multinic1', 'multinic5');
 
-/** What somebody does to the host. Settings that a recorded host does not have are those of one look alone. */
+/** A change of the host by somebody else. Settings that a recorded host does not have are those of one look alone. */
 const DRIFTS: Record<Difference['kind'], (kind: RendererKind) => Methods | void> = {
   FileChanged: (kind) => editFile(FILES[kind][1], (text) => text.replace(/(mtu[:=] *)1500/i, '$11400')),
   FileMissing: (kind) => rmSync(join(path, FILES[kind][0])),
