@@ -2,31 +2,26 @@
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LocalRun, NODES } from '../support/local.ts';
-import { startUi, type UiRun } from '../support/ui.ts';
-import { expectShown, launchBrowser, openUi } from './browser.ts';
+import { startUi } from '../support/ui.ts';
+import { expectShown, openUi } from './browser.ts';
+import { startLocalUi, type LocalUi } from './local-ui.ts';
 
 /** Text that would be a script, were it markup. */
 const SCRIPT = '<img src=x onerror=alert(1)>';
 
+let opened: LocalUi;
 let local: LocalRun;
-let browser: Browser;
-let ui: UiRun;
 let page: Page;
 let said: readonly string[];
 
 beforeAll(async () => {
-  [local, browser] = await Promise.all([LocalRun.start({ args: ['--drift', 'report'] }), launchBrowser()]);
-  ui = await startUi(local.dir);
-  ({ page, said } = await openUi(browser, ui));
+  opened = await startLocalUi();
+  ({ local, page, said } = opened);
 });
-afterAll(async () => {
-  await browser.close();
-  await ui[Symbol.asyncDispose]();
-  await local[Symbol.asyncDispose]();
-});
+afterAll(() => opened?.[Symbol.asyncDispose]());
 
 async function go(hash: string): Promise<void> {
   await page.evaluate(`location.hash = '${hash}'`);
@@ -174,7 +169,7 @@ test('text of strangers is shown as text', async () => {
 
 test('a reader sees the commands disabled, with the reason', async () => {
   await using readerUi = await startUi(local.dir);
-  const reader = await openUi(browser, readerUi);
+  const reader = await openUi(opened.browser, readerUi);
   // A home has no token that only reads, so the answer about the principal is another one here.
   await reader.page.route('**/api/v1/live*', async (route) => {
     const line = JSON.stringify({

@@ -2,31 +2,25 @@
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Browser, Locator, Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LocalRun, NODES } from '../support/local.ts';
-import { startUi, type UiRun } from '../support/ui.ts';
-import { expectShown, launchBrowser, openUi } from './browser.ts';
+import { expectShown } from './browser.ts';
+import { startLocalUi, type LocalUi } from './local-ui.ts';
 
 /** More presses of Tab than any screen has places for the focus. */
 const MOST_PRESSES = 120;
 
+let opened: LocalUi;
 let local: LocalRun;
-let browser: Browser;
-let ui: UiRun;
 let page: Page;
 let said: readonly string[];
 
 beforeAll(async () => {
-  [local, browser] = await Promise.all([LocalRun.start({ args: ['--drift', 'report'] }), launchBrowser()]);
-  ui = await startUi(local.dir);
-  ({ page, said } = await openUi(browser, ui));
+  opened = await startLocalUi();
+  ({ local, page, said } = opened);
 });
-afterAll(async () => {
-  await browser?.close();
-  await ui?.[Symbol.asyncDispose]();
-  await local?.[Symbol.asyncDispose]();
-});
+afterAll(() => opened?.[Symbol.asyncDispose]());
 
 async function go(hash: string): Promise<void> {
   await page.evaluate(`location.hash = '${hash}'`);
@@ -87,9 +81,16 @@ async function give(button: Locator, says: string | RegExp): Promise<void> {
 
 const button = (name: string | RegExp): Locator => page.getByRole('button', { name, disabled: false });
 
+interface Observed {
+  readonly nodes: readonly { readonly node: string; readonly observation?: { readonly result?: string } }[];
+}
+
 test('observe and retry', async () => {
   await go(`#/node/${NODES[0]}`);
   await give(button('Observe'), 'It looks at the host, and changes nothing.');
+  await expect
+    .poll(() => local.api<Observed>('/status').then(({ nodes }) => nodes[0]), { timeout: 30_000 })
+    .toMatchObject({ node: NODES[0], observation: { result: 'Observed' } });
   await give(button('Retry'), 'gets another run');
   await local.settled();
   await expectShown(page.getByText(/^retry requested by/));
