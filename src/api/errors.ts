@@ -31,12 +31,18 @@ export class MultinicError extends Error {
   }
 }
 
-/** Bad input: nothing was touched; every problem names its field. */
+/** Problems that a message names. A network of the largest size may have thousands. */
+const NAMED_PROBLEMS = 10;
+
+/** Bad input: nothing was touched; every problem names its field. The message has the first ten. */
 export class InvalidInputError extends MultinicError {
   readonly problems: readonly Problem[];
 
   constructor(code: AnyReason, subject: string, problems: readonly Problem[]) {
-    super(code, `${subject}: ${problems.map(formatProblem).join('; ')}`, { data: { problems } });
+    const named = problems.slice(0, NAMED_PROBLEMS).map(formatProblem);
+    const more = problems.length - named.length;
+    if (more > 0) named.push(`and ${more} more`);
+    super(code, `${subject}: ${named.join('; ')}`, { data: { problems } });
     this.problems = problems;
   }
 }

@@ -5,8 +5,9 @@ import { oid } from '../../test/support/oid.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LooseObjects, type RawCommit } from '../../test/support/loose-objects.ts';
 import { InvalidInputError, MultinicError } from '../api/errors.ts';
-import { MAX_INTERFACES, type Interface } from '../network/interface.ts';
+import { MAX_ADDRESSES, MAX_INTERFACES, MAX_ROUTES, type Interface } from '../network/interface.ts';
 import type { NodeIdentity, RendererKind } from '../network/node.ts';
+import { RENDERER_KINDS } from '../network/renderers.ts';
 import { renderTree } from '../network/tree.ts';
 import { MAX_NAME, MAX_SUBJECT } from '../store/model/objects.ts';
 import type { Reader } from '../store/model/store-port.ts';
@@ -33,6 +34,30 @@ const nic = (index: number, mtu = 1500): Interface => ({
   prefix: 24,
   mtu,
 });
+
+/** A NIC with as many addresses and routes as a CR may have, each as long as its text can be. */
+function largest(index: number): Interface {
+  const subnet = `2001:db8:1111:${(0x1000 + index).toString(16)}`;
+  const gateway6 = `${subnet}:ffff:ffff:ffff:ffff`;
+  const addresses = Array.from(
+    { length: MAX_ADDRESSES },
+    (_, each) => `${subnet}:4444:5555:6666:${(0x1000 + each).toString(16)}`,
+  );
+  return {
+    ...nic(index),
+    address: addresses[0]!,
+    prefix: 64,
+    furtherAddresses: addresses.slice(1).map((address) => `${address}/64`),
+    gateway6,
+    routes: Array.from({ length: MAX_ROUTES }, (_, each) => ({
+      to: `2001:db8:aaaa:${(0x1000 + index).toString(16)}:cccc:dddd:eeee:${(0x1000 + each).toString(16)}/128`,
+      via: gateway6,
+      metric: 4_000_000_000,
+    })),
+    sourceRouting: true,
+    statedSourceRouting: true,
+  };
+}
 
 const nodeOf = (renderer: RendererKind): NodeIdentity => ({
   name: 'a',
@@ -340,6 +365,15 @@ describe('which trees', () => {
     const files = filesOf(nics, 'ifcfg');
     expect(files.size).toBe(1 + 4 * count);
     expect(await refusal(pushed({ tree: objects.tree(files) }, before))).toBe(code);
+  });
+
+  test.each(RENDERER_KINDS)('of the largest network that a %s node may have', async (renderer) => {
+    const files = filesOf(
+      Array.from({ length: MAX_INTERFACES }, (_, index) => largest(index)),
+      renderer,
+    );
+    expect(files.size).toBeGreaterThan(2 * MAX_INTERFACES);
+    expect(await refusal(pushed({ tree: objects.tree(files) }, filesOf([], renderer)))).toBeUndefined();
   });
 
   test.each([

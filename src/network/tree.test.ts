@@ -38,6 +38,20 @@ async function temporary(): Promise<string> {
   return folder;
 }
 
+test('a tree with many problems has all of them, and its message the first ten', () => {
+  const nics = NETWORK.map((nic) => ({
+    ...nic,
+    routes: Array.from({ length: 64 }, (_, index) => ({
+      to: `10.9.${100 + index}.0/24`,
+      via: nic.address!.replace(/10$/, '1'),
+      metric: 7,
+    })),
+  }));
+  const error = thrownBy(() => readTree(renderTree(NODE, nics))) as InvalidInputError;
+  expect(error.problems.length).toBe(2 * 64);
+  expect(error.message).toMatch(/^the node's tree: (?:[^;]+; [^;]+; ){10}and 118 more$/);
+});
+
 describe('node.yaml', () => {
   test.each([
     'yes',

@@ -55,9 +55,10 @@ export function readTree(files: Files): NodeTree {
   const node = parseNode(identity);
   const renderer = rendererOf(node.renderer);
   const network = renderer.parse(managedFiles(files));
+  // Each NIC is rendered once, because the checks ask for the path of each address.
+  const paths = network.map((nic) => [...renderer.render(nic).keys()][0] ?? '');
   const problems = checkNetwork(network, (index, field) => {
-    const nic = network[index];
-    const [path = ''] = nic === undefined ? [] : renderer.render(nic).keys();
+    const path = paths[index] ?? '';
     return field === undefined ? path : `${path}: ${field}`;
   });
   if (problems.length > 0) throw invalid(problems);
