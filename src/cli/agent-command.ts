@@ -7,6 +7,7 @@ import { hasCode } from '../api/errors.ts';
 import { agentObserveCommand } from './agent-observe-command.ts';
 import { forTerminal, outputOption, print, printObject, printTable, type Format } from './output.ts';
 import { DEFAULTS } from '../api/defaults.ts';
+import { plural } from '../network/text.ts';
 import { AGENT_EXIT, EXIT } from '../api/exit-codes.ts';
 
 /** `multinic agent`, the program that runs on a node. A heavy module is imported only when a command runs it. */
@@ -133,7 +134,7 @@ async function printPreview(preview: Preview): Promise<void> {
     print('NICs already have managed names that the commit does not give them; the controller adopts them:');
   for (const { mac, name, netplanId } of found) print(`  ${mac}  ${netplanId ?? name}`);
   if (result === 'none')
-    print(`nothing to do: ${kept.length} files and their NICs are as the commit has them`);
+    print(`nothing to do: the host has ${plural(kept.length, 'file')} and their NICs as in the commit`);
   for (const { op, path } of files) print(`${op === 'write' ? '+' : '-'} ${path}`);
   for (const step of links) print(`~ ${describeStep(step)}`);
   if (reload) print('~ the host’s network manager acts on all its files');

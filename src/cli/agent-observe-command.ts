@@ -2,7 +2,8 @@ import { Command } from 'commander';
 import type { ObserveOptions } from '../agent/modes.ts';
 import { describeDifference, type Observation } from '../api/observation.ts';
 import { AGENT_EXIT, EXIT } from '../api/exit-codes.ts';
-import { outputOption, paint, plural, print, printObject } from './output.ts';
+import { plural } from '../network/text.ts';
+import { outputOption, paint, print, printObject } from './output.ts';
 
 type Options = ObserveOptions & { readonly output: 'table' | 'json' };
 

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import { MultinicError } from '../api/errors.ts';
+import { plural } from '../network/text.ts';
 import { asked } from './ask.ts';
 import {
   clusterClient,
@@ -19,7 +20,7 @@ import {
   withCluster,
   type ClusterFlags,
 } from './target.ts';
-import { plural, print, withProgress } from './output.ts';
+import { print, withProgress } from './output.ts';
 
 interface Flags extends ClusterFlags {
   readonly dir?: string;

@@ -9,9 +9,10 @@ import type { KubeClient } from '../kube/client.ts';
 import type { Preview } from '../controller/change-preview.ts';
 import type { Moved } from '../controller/many-branches.ts';
 import type { StatusReport } from '../controller/status-report.ts';
+import { plural } from '../network/text.ts';
 import type { Api } from './api-client.ts';
 import { asked } from './ask.ts';
-import { outputOption, plural, print, printObject, withProgress, type Format } from './output.ts';
+import { outputOption, print, printObject, withProgress, type Format } from './output.ts';
 import { completed } from './remedy.ts';
 import { openApiToChange, targetOf, withConnection, type ConnectionFlags } from './target.ts';
 

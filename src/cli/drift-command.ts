@@ -4,8 +4,9 @@ import type { Command } from 'commander';
 import { EXIT } from '../api/exit-codes.ts';
 import { describeDifference, describeRemedy, type Difference } from '../api/observation.ts';
 import type { DriftEntry } from '../history/drifts.ts';
+import { plural } from '../network/text.ts';
 import { withNode } from './node-name.ts';
-import { formatTime, paint, plural, print, printObject } from './output.ts';
+import { formatTime, paint, print, printObject } from './output.ts';
 import { look, reading, type ReadingFlags } from './reading-options.ts';
 import { completed } from './remedy.ts';
 

@@ -2,9 +2,10 @@
 
 import type { Command } from 'commander';
 import { formatProblem, InvalidInputError, MultinicError } from '../api/errors.ts';
-import { outputOption, plural, print, printObject, type Format } from './output.ts';
+import { outputOption, print, printObject, type Format } from './output.ts';
 import { rendererOption } from './writing-commands.ts';
 import { EXIT } from '../api/exit-codes.ts';
+import { plural } from '../network/text.ts';
 
 interface Flags {
   readonly output: Exclude<Format, 'wide'>;

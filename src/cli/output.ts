@@ -96,11 +96,6 @@ export function forTerminal(text: string): string {
 // oxlint-disable-next-line no-control-regex -- what `paint` writes
 const COLOUR = /(\u001b\[\d{1,2}m)/;
 
-/** `1 node`, `2 nodes`. */
-export function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
-}
-
 /** RFC 3339 in UTC, to the second. @param seconds since 1970 */
 export function formatTime(seconds: number): string {
   return new Date(seconds * 1000).toISOString().replace(/\.\d+Z$/, 'Z');

@@ -5,6 +5,7 @@ import type { Preview } from '../controller/change-preview.ts';
 import type { ManyPaused } from '../controller/commands.ts';
 import type { Moved } from '../controller/many-branches.ts';
 import type { KubeClient } from '../kube/client.ts';
+import { plural } from '../network/text.ts';
 import type { Api } from './api-client.ts';
 import {
   change,
@@ -20,7 +21,7 @@ import {
   type ChangeFlags,
 } from './change.ts';
 import { nodeNamed, withNode } from './node-name.ts';
-import { plural, print, printObject } from './output.ts';
+import { print, printObject } from './output.ts';
 import { completed } from './remedy.ts';
 
 /** One of the commands `pause` and `resume`. */

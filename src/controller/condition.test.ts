@@ -173,10 +173,10 @@ describe('the conditions of a CR', () => {
     expect(messages({ a: {}, b: failed, c: stopped, d: running })).toMatchObject({
       Ready: '1 of 4 nodes failed. b: no carrier: plug it in',
       Reconciling: '1 of 4 nodes is in progress. d: Running',
-      InProgress: 'Processing network configurations for 1 nodes',
+      InProgress: 'Processing network configurations for 1 node',
     });
     expect(messages({ a: {}, c: stopped })).toMatchObject({
-      Ready: '1 of 2 nodes are configured. c: run multinic confirm',
+      Ready: '1 of 2 nodes is configured. c: run multinic confirm',
       Stalled: '1 of 2 nodes waits for a person. c: run multinic confirm',
     });
   });
@@ -185,6 +185,23 @@ describe('the conditions of a CR', () => {
     const rest = 'paused with changes that are not applied';
     expect(messages({ a: paused }).Ready).toBe(`1 node is ${rest}`);
     expect(messages({ a: paused, b: paused }).Ready).toBe(`2 nodes are ${rest}`);
+    expect(messages({ a: failed }).Ready).toMatch(/^1 of 1 node failed\. /);
+    expect(messages({ a: stopped })).toMatchObject({
+      Ready: expect.stringMatching(/^0 of 1 node is configured\. /),
+      Stalled: expect.stringMatching(/^1 of 1 node waits for a person\. /),
+    });
+    expect(messages({ a: running })).toMatchObject({
+      Reconciling: expect.stringMatching(/^1 of 1 node is in progress\. /),
+      InProgress: 'Processing network configurations for 1 node',
+      Applied: '0 of 1 node is configured',
+    });
+    expect(messages({ a: running, b: running }).InProgress).toBe(
+      'Processing network configurations for 2 nodes',
+    );
+    expect(messages({ a: {} })).toMatchObject({
+      Ready: '1 node is configured',
+      Applied: '1 of 1 node is configured',
+    });
   });
 
   test('warnings stand in Ready, and change nothing else', () => {

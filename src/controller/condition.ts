@@ -2,6 +2,7 @@
 
 import { formatProblem, type Problem } from '../api/errors.ts';
 import type { Condition, NodeStatus } from '../api/status.ts';
+import { plural } from '../network/text.ts';
 import { factsOf, type AnyReason } from '../api/reasons/reasons.ts';
 
 /** A node's status, with the way in which its state ends. */
@@ -52,7 +53,7 @@ export function conditionsOf(
   const moves = moving.length > 0;
   const isStuck = !moves && stuck.length > 0;
   const retrying = moving.every(({ state }) => state === 'Failed');
-  const progress = `${configured.length} of ${total} nodes are configured`;
+  const progress = share(configured, total, 'is configured', 'are configured');
   const note = warnings.length === 0 ? '' : `. Warning: ${describeProblems(warnings)}`;
 
   return [
@@ -62,7 +63,7 @@ export function conditionsOf(
         failed.length > 0,
         'False',
         'NodesFailed',
-        `${failed.length} of ${total} nodes failed. ${first(failed)}${note}`,
+        `${share(failed, total, 'failed', 'failed')}. ${first(failed)}${note}`,
       ],
       [
         paused.length > 0,
@@ -104,7 +105,12 @@ export function conditionsOf(
     ]),
     firstThatApplies('InProgress', [
       [isInvalid, 'False', 'InvalidConfig', refusal],
-      [moves, 'True', 'ProcessingNodes', `Processing network configurations for ${moving.length} nodes`],
+      [
+        moves,
+        'True',
+        'ProcessingNodes',
+        `Processing network configurations for ${plural(moving.length, 'node')}`,
+      ],
       [applied, 'False', 'Completed', 'All nodes have been processed'],
       [true, 'False', 'Stopped', 'No node is being processed'],
     ]),
@@ -118,12 +124,12 @@ export function conditionsOf(
 
 /** `1 of 4 nodes is held`, `2 of 4 nodes are held`. */
 function share({ length }: readonly unknown[], total: number, one: string, many: string): string {
-  return `${length} of ${total} nodes ${length === 1 ? one : many}`;
+  return `${length} of ${plural(total, 'node')} ${length === 1 || total === 1 ? one : many}`;
 }
 
 /** `1 node is`, `2 nodes are`. */
 function nodesAre(count: number): string {
-  return count === 1 ? '1 node is' : `${count} nodes are`;
+  return `${plural(count, 'node')} ${count === 1 ? 'is' : 'are'}`;
 }
 
 function firstThatApplies(type: Condition['type'], lines: readonly Line[]): Judgement {

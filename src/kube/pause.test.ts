@@ -57,6 +57,10 @@ test('an error says how many are done, and that the rest comes with the next try
     '15 of 20 nodes are paused: run the command again (no: 500)',
   );
   expect(cluster.annotations.size).toBe(15);
+  const { client } = new Cluster({ w1: 500 });
+  await expect(setManyPausedByPerson(client, ['w0', 'w1'], false)).rejects.toThrow(
+    '1 of 2 nodes is resumed: run the command again (no: 500)',
+  );
 });
 
 function refused(command: string): object {

@@ -2,6 +2,7 @@
 
 import { ANNOTATIONS } from '../api/annotations.ts';
 import { MultinicError } from '../api/errors.ts';
+import { plural } from '../network/text.ts';
 import { hasStatus, MERGE_PATCH, type KubeClient } from './client.ts';
 
 /** Number of simultaneous requests. Thousands of Nodes then take seconds. */
@@ -68,7 +69,7 @@ async function annotate(client: KubeClient, node: string, paused: boolean): Prom
  */
 function breakOff(cause: unknown, nodes: readonly string[], paused: boolean, done: number): never {
   if (hasStatus(cause, 403) || !(cause instanceof MultinicError)) refuse(cause, nodes, paused);
-  const what = `${done} of ${nodes.length} nodes are ${paused ? 'paused' : 'resumed'}`;
+  const what = `${done} of ${plural(nodes.length, 'node')} ${done === 1 ? 'is' : 'are'} ${paused ? 'paused' : 'resumed'}`;
   throw new MultinicError(cause.code, `${what}: run the command again (${cause.message})`, { cause });
 }
 

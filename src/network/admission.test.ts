@@ -376,6 +376,6 @@ test('names that no node can have are one warning, which names the first', () =>
   expect(entries.every(({ wanted }) => wanted !== undefined)).toBe(true);
   expect(refusals(warnings)).toEqual(['spec.nodeConfigs[3].attachedNodeName ImpossibleNodeName']);
   expect(warnings[0]!.message).toMatch(
-    /^"\.\.\/\.\.\/etc" can be no node's name, nor 1 more names of this CR;/,
+    /^"\.\.\/\.\.\/etc" can be no node's name, nor 1 more name of this CR;/,
   );
 });

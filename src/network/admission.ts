@@ -25,7 +25,7 @@ import {
   type WantedInterface,
 } from './interface.ts';
 import { parseMac } from './mac.ts';
-import { isNodeId, isNodeName, isPlainText, nodeIdKey } from './text.ts';
+import { isNodeId, isNodeName, isPlainText, nodeIdKey, plural } from './text.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
 
 export interface AdmittedEntry {
@@ -388,7 +388,7 @@ function impossibleNames(entries: readonly AdmittedEntry[]): Problem[] {
   const odd = entries.filter(({ nodeName }) => nodeName !== undefined && !isNodeName(nodeName));
   const [first] = odd;
   if (first === undefined) return [];
-  const more = odd.length === 1 ? '' : `, nor ${odd.length - 1} more names of this CR`;
+  const more = odd.length === 1 ? '' : `, nor ${plural(odd.length - 1, 'more name')} of this CR`;
   const message = `${JSON.stringify(first.nodeName)} can be no node's name${more}; the ID alone finds the node`;
   return [{ path: `${pathOf(first.index)}.attachedNodeName`, code: 'ImpossibleNodeName', message }];
 }

@@ -95,7 +95,7 @@ describe('files of a node', () => {
   test.each([
     [1, 1, undefined],
     [8, 8, undefined],
-    [9, 9, 'f has 1 more such lines; compare the file with the one of the commit before'],
+    [9, 9, 'f has 1 more such line; compare the file with the one of the commit before'],
     [20, 9, 'f has 12 more such lines; compare the file with the one of the commit before'],
   ])('%d problems of one file are %d lines', (count, lines, last) => {
     const told = refused({ f: count });

@@ -5,6 +5,7 @@ import { parseAddress, parseCidr, width, type Address, type Cidr } from './addre
 import { byIndex, type Interface } from './interface.ts';
 import type { Files } from './renderer.ts';
 import { parseMac, type Mac } from './mac.ts';
+import { plural } from './text.ts';
 import { shown, type Keys } from './vocabulary.ts';
 import type { Reason } from '../api/reasons/reasons.ts';
 
@@ -151,6 +152,6 @@ function firstOf(path: string, problems: readonly Problem[]): readonly Problem[]
   const [first] = problems;
   const more = problems.length - MAX_OF_FILE;
   if (first === undefined || more <= 0) return problems;
-  const message = `has ${more} more such lines; compare the file with the one of the commit before`;
+  const message = `has ${plural(more, 'more such line')}; compare the file with the one of the commit before`;
   return [...problems.slice(0, MAX_OF_FILE), { path, code: first.code, message }];
 }

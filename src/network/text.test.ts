@@ -1,7 +1,7 @@
 // Texts of people and machines: their bounds, and the characters that nobody sees.
 
 import { expect, test } from 'vitest';
-import { findHidden, isNodeId, isNodeName, printable, printableJson, printableLine } from './text.ts';
+import { findHidden, isNodeId, isNodeName, plural, printable, printableJson, printableLine } from './text.ts';
 
 /** A name of parts that are as long as a part of a DNS name may be. */
 const named = (length: number): string => `${'a'.repeat(63)}.`.repeat(4).slice(0, length - 1) + 'a';
@@ -35,4 +35,13 @@ test('what a terminal would obey is shown and not obeyed', () => {
   expect(printableLine('ab\ncd', 5)).toBe('ab cd');
   expect(printableLine('ab\ncde', 5)).toBe('ab...');
   expect(printableJson('"\u202e"')).toBe(String.raw`"\u202e"`);
+});
+
+test('one of a thing is one in words', () => {
+  expect([0, 1, 2].map((count) => plural(count, 'more node'))).toEqual([
+    '0 more nodes',
+    '1 more node',
+    '2 more nodes',
+  ]);
+  expect([1, 2].map((count) => plural(count, 'branch', 'branches'))).toEqual(['1 branch', '2 branches']);
 });

@@ -58,6 +58,11 @@ export function printableJson(json: string): string {
   );
 }
 
+/** `1 node`, `2 nodes`. @param nouns the plural if it is not the noun and an s */
+export function plural(count: number, noun: string, nouns = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : nouns}`;
+}
+
 /** Whether a text may be an attachedNodeId, which is also a path component, a part of a Job's name and a label. */
 export function isNodeId(text: string): boolean {
   return (

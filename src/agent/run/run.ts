@@ -4,6 +4,7 @@ import { concerns, hasCode, MultinicError } from '../../api/errors.ts';
 import type { Oid } from '../../api/oid.ts';
 import type { Outcome } from '../../api/outcome.ts';
 import type { NodeIdentity } from '../../network/node.ts';
+import { plural } from '../../network/text.ts';
 import { treeId } from '../../network/tree.ts';
 import { deadManSeconds } from './deadline.ts';
 import { change, FailedChange } from './host-change.ts';
@@ -164,7 +165,7 @@ async function reconcile(
   let doubt: MultinicError | undefined;
   let notRestored: readonly string[] = [];
   if (plan.files.length === 0 && linkSteps(before.links, plan.targets).length === 0 && !reload) {
-    log.info(`nothing to change: ${plan.kept.length} files are as the commit has them`);
+    log.info(`nothing to change: the host has ${plural(plan.kept.length, 'file')} as in the commit`);
     doubt = await steps.do('validate', () => doubtOfNextBoot(desired, plan, before, applied, dependencies));
     await steps.do('finish', () => record.finish(next));
   } else {

@@ -1,6 +1,6 @@
 // Lines that a pusher reads after `remote: `: why a push does not land, or what it changes.
 import type { MultinicError } from '../../api/errors.ts';
-import { printableLine } from '../../network/text.ts';
+import { plural, printableLine } from '../../network/text.ts';
 
 export interface Refusal {
   readonly ref: string;
@@ -20,7 +20,7 @@ export function refusalLines(refusals: readonly Refusal[]): string[] {
     return [`refused ${branch} (${error.code}): ${first}`, ...rest.map((line) => `  ${line}`)];
   });
   const hidden = refusals.length - MAX_BRANCHES_SHOWN;
-  if (hidden > 0) lines.push(`and ${hidden} more branches`);
+  if (hidden > 0) lines.push(`and ${plural(hidden, 'more branch', 'more branches')}`);
   return forTerminal(lines);
 }
 
@@ -28,7 +28,7 @@ export function refusalLines(refusals: readonly Refusal[]): string[] {
 export function changeLines(changes: readonly string[]): string[] {
   const hidden = changes.length - MAX_CHANGES_SHOWN;
   const lines = changes.slice(0, MAX_CHANGES_SHOWN);
-  return forTerminal(hidden > 0 ? [...lines, `and ${hidden} more interfaces`] : lines);
+  return forTerminal(hidden > 0 ? [...lines, `and ${plural(hidden, 'more interface')}`] : lines);
 }
 
 /** A line may quote what was pushed, and that must not move the pusher's cursor or retitle the terminal. */
