@@ -28,16 +28,19 @@ export class TestProcess implements AsyncDisposable {
   }
 
   /**
-   * Whether all tests pass that the source is related to.
+   * Runs the tests that the source is related to, until one fails.
    * @param text of the source; absent: without a change, and without the tests that have passed so before
+   * @returns the tests that failed; empty: all passed
    */
-  async pass(file: string, text?: string): Promise<boolean> {
-    for (const reach of this.#reaches)
-      if (!(await this.#run({ file, ...(text !== undefined && { text }), reach }))) return false;
-    return true;
+  async failures(file: string, text?: string): Promise<readonly string[]> {
+    for (const reach of this.#reaches) {
+      const failures = await this.#run({ file, ...(text !== undefined && { text }), reach });
+      if (failures.length > 0) return failures;
+    }
+    return [];
   }
 
-  async #run(order: Order): Promise<boolean> {
+  async #run(order: Order): Promise<readonly string[]> {
     if (this.#child === undefined) {
       this.#child = spawnTests(this.#folder);
       await this.#child.getOneMessage();
@@ -53,13 +56,14 @@ export class TestProcess implements AsyncDisposable {
     try {
       const answer = child.getOneMessage();
       await Promise.all([answer, child.sendMessage({ ...order })]);
-      const passed = (await answer) === true;
-      if (passed) this.#took.set(order.reach, Math.max(this.#took.get(order.reach) ?? 0, Date.now() - begin));
-      return passed;
+      const failures = (await answer) as unknown as readonly string[];
+      if (failures.length === 0)
+        this.#took.set(order.reach, Math.max(this.#took.get(order.reach) ?? 0, Date.now() - begin));
+      return failures;
     } catch (error) {
       await this.#stop();
       if (!isEndless) throw error;
-      return false;
+      return ['no end'];
     } finally {
       clearTimeout(timer);
     }

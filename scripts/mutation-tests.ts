@@ -1,6 +1,6 @@
 // Runs the unit tests that a source is related to, with one place of the source changed. One vitest stays warm for all
 // changes: a start of vitest takes longer than the tests. A process of its own, because a change may make a loop endless.
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { getEachMessage, sendMessage } from 'execa';
 import {
   createVitest,
@@ -78,8 +78,8 @@ function isQuick({ moduleId }: TestSpecification): boolean {
   return (took.get(moduleId) ?? 0) < QUICK_MS;
 }
 
-/** @returns whether all tests passed */
-async function run(vitest: Vitest, { file, text, reach }: Order): Promise<boolean> {
+/** @returns the tests that failed, or a part of them */
+async function run(vitest: Vitest, { file, text, reach }: Order): Promise<string[]> {
   const room = `${dirname(join(ROOT, file))}/`;
   const tests = (await testsOf(vitest, file)).filter(
     ({ moduleId }) => moduleId.startsWith(room) === (reach === 'room'),
@@ -89,37 +89,52 @@ async function run(vitest: Vitest, { file, text, reach }: Order): Promise<boolea
   Object.assign(changed, text === undefined ? { id: '', text: '' } : { id: join(ROOT, file), text });
   // Runs the tests of a room once without a change, because its sources share most of them.
   if (text === undefined)
-    return pass(
+    return failuresOf(
       vitest,
       tests.filter(({ moduleId }) => !counts.has(moduleId)),
     );
   vitest.invalidateFile(changed.id);
-  // Runs the quick tests first, because they notice most changes. Tests that generate many inputs are slow.
-  const quick = tests.filter(isQuick);
-  const slow = tests.filter((each) => !isQuick(each));
-  return (await pass(vitest, quick)) && pass(vitest, slow);
+  // Runs the source's own tests first, then the other quick ones, because these notice most changes. Tests that generate
+  // many inputs are slow.
+  const beside = join(ROOT, file.replace(/\.ts$/, '.test.ts'));
+  const turns = Map.groupBy(tests, (each) => (each.moduleId === beside ? 0 : isQuick(each) ? 1 : 2));
+  for (const turn of [0, 1, 2]) {
+    const failures = await failuresOf(vitest, turns.get(turn) ?? []);
+    if (failures.length > 0) return failures;
+  }
+  return [];
 }
 
 /** Number of passed tests of each file without a failure. A run with fewer was cut short, and is repeated. */
 const counts = new Map<string, number>();
 const MAX_RUNS = 3;
 
-async function pass(vitest: Vitest, tests: TestSpecification[]): Promise<boolean> {
-  if (tests.length === 0) return true;
+async function failuresOf(vitest: Vitest, tests: TestSpecification[]): Promise<string[]> {
+  if (tests.length === 0) return [];
   for (let runs = 0; runs < MAX_RUNS; runs += 1) {
     const { unhandledErrors } = await vitest.runTestSpecifications(tests);
-    if (unhandledErrors.length > 0 || tests.some(({ testModule }) => testModule?.ok() === false))
-      return false;
+    const failed = tests.filter(({ testModule }) => testModule?.ok() === false);
+    if (unhandledErrors.length > 0 || failed.length > 0)
+      return [...unhandledErrors.map(String), ...failed.map(describeFailure)];
     const passed = tests.map(({ testModule }) => [...(testModule?.children.allTests('passed') ?? [])].length);
     if (tests.every(({ moduleId }, index) => passed[index]! >= (counts.get(moduleId) ?? 0))) {
       for (const [index, { moduleId, testModule }] of tests.entries()) {
         counts.set(moduleId, passed[index]!);
         took.set(moduleId, testModule?.diagnostic().duration ?? 0);
       }
-      return true;
+      return [];
     }
   }
   throw new Error('vitest does not run all tests');
+}
+
+/** The first failed test of a file, with its message; the file alone if it could not be loaded. */
+function describeFailure({ moduleId, testModule }: TestSpecification): string {
+  const [test] = testModule?.children.allTests('failed') ?? [];
+  const [error] = test?.result().errors ?? testModule?.errors() ?? [];
+  return [relative(ROOT, moduleId), test?.fullName, error?.message.split('\n', 1)[0]]
+    .filter(Boolean)
+    .join(': ');
 }
 
 if (import.meta.main) {

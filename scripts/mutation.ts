@@ -105,20 +105,24 @@ async function runRoom(tests: TestProcess, room: string, size: number): Promise<
   const places = await placesOf(room);
   const sample = sampleOf(places, size);
   const counted = sample.filter((place) => !isEquivalent(place));
-  for (const file of new Set(counted.map((place) => place.file)))
-    if (!(await tests.pass(file)))
-      throw new Error(`the tests of ${file} fail without any change: mend them first`);
+  for (const file of new Set(counted.map((place) => place.file))) {
+    const failures = await tests.failures(file);
+    if (failures.length > 0)
+      throw new Error(`tests of ${file} fail without any change, mend them first: ${failures.join('; ')}`);
+  }
   let noticed = 0;
   for (const [index, place] of counted.entries()) {
     const { file, source, mutation } = place;
     const { at, from, to } = mutation;
     const line = lineOf(place);
-    const survives = await tests.pass(file, source.slice(0, at) + to + source.slice(at + from.length));
+    const failures = await tests.failures(file, source.slice(0, at) + to + source.slice(at + from.length));
+    const survives = failures.length === 0;
     if (!survives) noticed += 1;
     // Prints the count so far, so that an aborted run has a result too.
     const change = `${survives ? 'survives' : 'noticed'}: ${file}:${line} ${from.trim()} -> ${to.trim()}`;
-    const text = survives ? `  ${source.split('\n')[line - 1]!.trim()}` : '';
-    console.log(`${noticed} of ${index + 1}  ${change}${text}`);
+    // A failure that the change does not explain, for instance of time, shows in the line.
+    const text = survives ? source.split('\n')[line - 1]!.trim() : failures[0];
+    console.log(`${noticed} of ${index + 1}  ${change}  ${text}`);
   }
   const left = sample.length - counted.length;
   console.log(
