@@ -12,11 +12,12 @@ import { OUTCOMES } from '../src/history/refs.ts';
 import type { ConfigObject, InventoryNode } from '../src/mirror/home-port.ts';
 import type { JobRequest, JobRunner, JobStatus } from '../src/scheduler/job-port.ts';
 import { Store } from '../src/store/store.ts';
+import { crowding } from './support/crowding.ts';
 import { inventoryNode } from './support/fleet.ts';
 
 const COUNT = 500;
-/** Longest pass in milliseconds: five seconds, and more on a machine that other tests share. */
-const SHARED = 4;
+/** Longest pass in milliseconds on a machine of its own. */
+const LIMIT_MS = 5_000;
 const SLICE_MS = 1_000;
 
 /** Ends every Job at once. The agents never report, so each outcome is Unknown. */
@@ -65,7 +66,7 @@ function configOf(node: InventoryNode, index: number): ConfigObject {
 
 test(
   'the first pass over 500 CRs is split into many: outcomes are recorded and Jobs start in between',
-  { timeout: 300_000 },
+  { timeout: 1_800_000 },
   async () => {
     const nodes = Array.from({ length: COUNT }, (_, index) => inventoryNode(`m${index}`));
     const configs = nodes.map(configOf);
@@ -85,18 +86,24 @@ test(
     });
     const source = { list: async () => ({ configs, doubt: () => undefined }) };
     const pass = new Pass({ context, source, runner: jobs });
-    const passes: { ms: number; started: number; recorded: number; behind: number }[] = [];
+    const passes: { ms: number; alone: number; started: number; recorded: number; behind: number }[] = [];
     const whole = performance.now();
     for (let behind = COUNT; behind > 0;) {
+      const crowded = crowding();
       const began = performance.now();
       behind = (await pass.run()).snapshot.report.behind.size;
       const ms = Math.round(performance.now() - began);
+      const alone = Math.round(ms / Math.max(crowded, crowding()));
       const recorded = (await store.reader.refs(OUTCOMES)).size;
-      passes.push({ ms, started: jobs.started.length, recorded, behind });
+      passes.push({ ms, alone, started: jobs.started.length, recorded, behind });
+      console.log(`pass ${passes.length}: ${ms} ms, ${alone} on a machine of its own, ${behind} CRs behind`);
     }
     const longest = Math.max(...passes.map(({ ms }) => ms));
+    const longestAlone = Math.max(...passes.map(({ alone }) => alone));
     const seconds = ((performance.now() - whole) / 1000).toFixed(1);
-    console.log(`${COUNT} CRs: ${passes.length} passes in ${seconds} s, the longest ${longest} ms`);
+    console.log(
+      `${COUNT} CRs: ${passes.length} passes in ${seconds} s, the longest ${longest} ms, ${longestAlone} on a machine of its own`,
+    );
     expect((await store.reader.refs('refs/heads/node/')).size).toBe(COUNT);
     expect(passes.length).toBeGreaterThan(2);
     // Every pass starts Jobs, and the next one records their outcomes.
@@ -104,6 +111,6 @@ test(
       expect(started).toBeGreaterThan(passes[index - 1]?.started ?? 0);
       expect(recorded).toBe(passes[index - 1]?.started ?? 0);
     }
-    expect(longest).toBeLessThan(SHARED * 5_000);
+    expect(longestAlone).toBeLessThan(LIMIT_MS);
   },
 );
