@@ -25,6 +25,10 @@ const nodeEvents = (before: NodeSetup | undefined, after: NodeSetup): string[] =
     ({ type, reason }) => `${type} ${reason}`,
   );
 
+/** Nodes with the same state. */
+const alike = (count: number, setup: NodeSetup, name = 'n'): Record<string, NodeSetup> =>
+  Object.fromEntries(Array.from({ length: count }, (_, index) => [`${name}${index}`, setup]));
+
 const mirrorEvents = (before: Partial<MirrorReport>, after: Partial<MirrorReport>): string[] =>
   eventsBetween(snapshotOf({}, before), snapshotOf({}, after)).map(
     ({ reason, message }) => `${reason}: ${message}`,
@@ -122,6 +126,33 @@ describe('events of a node', () => {
       { node: 'w', message: 'no node has that ID' },
     ]);
     expect(eventsBetween(snapshotOf(nodes), snapshotOf(nodes))).toEqual([]);
+  });
+
+  test.each<[string, NodeSetup | undefined, NodeSetup, string]>([
+    ['fail', undefined, failed, 'Warning NodeFailed no carrier: plug it in'],
+    ['are paused', applied, idle('Paused'), 'Normal Paused '],
+    ['recover', failed, applied, 'Normal Recovered configured at '],
+  ])('a thousand nodes that %s at once are one event of their CR, five are five', (_, was, is, words) => {
+    const news = (count: number) =>
+      eventsBetween(was && snapshotOf(alike(count, was)), snapshotOf(alike(count, is)));
+    expect(news(5).map(({ node }) => node)).toEqual(['n0', 'n1', 'n2', 'n3', 'n4']);
+    expect(news(6)).toMatchObject([{ message: expect.stringMatching(/^6 nodes \(n0, n1, n2, n3, n4, …\)/) }]);
+    const [event, ...more] = news(1000);
+    expect(more).toEqual([]);
+    expect(event).toMatchObject({ config: CONFIG });
+    expect(event).not.toHaveProperty('node');
+    expect(`${event!.type} ${event!.reason} ${event!.message.split(', the first: ')[1]}`).toContain(words);
+    expect(event!.message).toMatch(/^1000 nodes \(n0, n1, n10, n100, n101, …\), the first: /);
+  });
+
+  test('nodes with different reasons, or of different kinds of news, have events of their own', () => {
+    const each = { ...idle('GivenUp'), facts: { history: [runOf('w', 'Failed', { reason: 'NoCarrier' })] } };
+    const after = { ...alike(6, failed, 'a'), ...alike(6, each, 'b'), ...alike(6, idle('Paused'), 'c') };
+    expect(eventsBetween(undefined, snapshotOf(after)).map(({ message }) => message.slice(0, 11))).toEqual([
+      '6 nodes (a0',
+      '6 nodes (b0',
+      '6 nodes (c0',
+    ]);
   });
 
   test('says which node of which CR, and what to do', () => {

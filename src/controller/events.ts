@@ -74,35 +74,59 @@ function configEvents(before: Snapshot | undefined, { report, listed }: Snapshot
 
 function nodeEvents(before: Snapshot | undefined, after: Snapshot): ControllerEvent[] {
   const known = new Map(before === undefined ? [] : allViews(before).map((view) => [keyOf(view), view]));
-  const events: ControllerEvent[] = [];
+  const news: NodeNews[] = [];
   const unknown: NodeView[] = [];
   for (const view of allViews(after)) {
     const was = known.get(keyOf(view));
     const common = { node: view.node ?? view.attachedNodeName, ...optionalConfig(view.config) };
+    const push = (event: Pick<ControllerEvent, 'type' | 'reason' | 'message'>): void => {
+      news.push({ event: { ...common, ...event }, state: view.reason ?? view.state });
+    };
     if (view.held && was !== undefined && !was.held)
-      events.push({ ...common, type: 'Normal', reason: 'Held', message: view.message ?? 'held' });
+      push({ type: 'Normal', reason: 'Held', message: view.message ?? 'held' });
     if (view.state === was?.state && view.reason === was.reason) continue;
     if (view.reason === 'NoSuchNode') unknown.push(view);
     // The drift has an event of its own.
     else if (view.reason === 'Drifted' && was !== undefined) continue;
     else if (view.state === 'Failed')
-      events.push({
-        ...common,
+      push({
         type: 'Warning',
         reason: 'NodeFailed',
         message: view.message ?? view.reason ?? 'failed',
       });
     else if (view.state === 'Configured' && was !== undefined && was.state !== 'Configured') {
-      events.push({
-        ...common,
+      push({
         type: 'Normal',
         reason: was.state === 'Failed' || failedBefore(after, view) ? 'Recovered' : 'Configured',
         message: `configured at ${view.appliedCommit?.slice(0, 10) ?? 'no commit'}`,
       });
     } else if (view.state === 'Pending' && view.message !== undefined)
-      events.push({ ...common, type: 'Normal', reason: view.reason ?? 'Pending', message: view.message });
+      push({ type: 'Normal', reason: view.reason ?? 'Pending', message: view.message });
   }
-  return [...events, ...unknownNodes(unknown)];
+  return [...gather(news), ...unknownNodes(unknown)];
+}
+
+/** An event of one node, with the reason of the node's state. */
+interface NodeNews {
+  readonly event: ControllerEvent & { readonly node: string };
+  readonly state: string;
+}
+
+/** Largest number of nodes of one CR with an event each for the same reason in the same pass. */
+const MAX_EACH = 5;
+
+/** One event for many nodes that come to the same reason together: a thousand may be paused or lost at once. */
+function gather(news: readonly NodeNews[]): ControllerEvent[] {
+  const groups = Map.groupBy(news, ({ event: { config, reason }, state }) =>
+    JSON.stringify([config, reason, state]),
+  );
+  return [...groups.values()].flatMap((group) => {
+    const [{ event }] = group as [NodeNews];
+    if (group.length <= MAX_EACH) return group.map((each) => each.event);
+    const { node, ...common } = event;
+    const names = firstOf(group.map((each) => each.event.node));
+    return { ...common, message: `${group.length} nodes (${names}), the first: ${event.message}` };
+  });
 }
 
 /** Drifts that came since, and the stop of repairs. */
