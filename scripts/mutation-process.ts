@@ -1,14 +1,20 @@
 // The process that runs the tests of a change, started anew when a change keeps it busy for too long.
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { memoryFolder } from './memory-folder.ts';
 import type { Order, Reach } from './mutation-tests.ts';
 
 const SCRIPT = join(import.meta.dirname, 'mutation-tests.ts');
-/** Time for the tests of one change, beside five times the longest time of tests that passed. */
+/**
+ * CPU time for the tests of one change, beside five times that of the longest tests that passed. A change may make a
+ * loop endless; a busy machine makes tests slow and does not raise their CPU time.
+ */
 const GRACE_MS = 30_000;
 const BASE_MS = 60_000;
+const WATCH_MS = 2_000;
+/** Milliseconds of a tick in /proc. */
+const TICK_MS = 10;
 
 function spawnTests(folder: string | undefined) {
   const env = folder === undefined ? {} : { TMPDIR: folder };
@@ -19,7 +25,7 @@ export class TestProcess implements AsyncDisposable {
   readonly #folder = memoryFolder();
   readonly #reaches: readonly Reach[];
   #child: ReturnType<typeof spawnTests> | undefined;
-  /** Longest time that the tests of a source took and passed, by reach. */
+  /** Longest CPU time that the tests of a source took and passed, by reach. */
   readonly #took = new Map<Reach, number>();
 
   /** @param roomOnly whether only the tests of the source's own room run */
@@ -46,26 +52,27 @@ export class TestProcess implements AsyncDisposable {
       await this.#child.getOneMessage();
     }
     const child = this.#child;
-    const begin = Date.now();
+    const begin = cpuMsOf(child.pid);
+    const limit = begin + GRACE_MS + 5 * (this.#took.get(order.reach) ?? BASE_MS);
     let isEndless = false;
-    const endless = (): void => {
+    const timer = setInterval(() => {
+      if (cpuMsOf(child.pid) <= limit) return;
       isEndless = true;
       child.kill('SIGKILL');
-    };
-    const timer = setTimeout(endless, GRACE_MS + 5 * (this.#took.get(order.reach) ?? BASE_MS));
+    }, WATCH_MS);
     try {
       const answer = child.getOneMessage();
       await Promise.all([answer, child.sendMessage({ ...order })]);
       const failures = (await answer) as unknown as readonly string[];
       if (failures.length === 0)
-        this.#took.set(order.reach, Math.max(this.#took.get(order.reach) ?? 0, Date.now() - begin));
+        this.#took.set(order.reach, Math.max(this.#took.get(order.reach) ?? 0, cpuMsOf(child.pid) - begin));
       return failures;
     } catch (error) {
       await this.#stop();
       if (!isEndless) throw error;
       return ['no end'];
     } finally {
-      clearTimeout(timer);
+      clearInterval(timer);
     }
   }
 
@@ -78,5 +85,19 @@ export class TestProcess implements AsyncDisposable {
     this.#child?.kill('SIGKILL');
     await this.#child;
     this.#child = undefined;
+  }
+}
+
+/** CPU time that a process has used; 0: the process is gone. */
+function cpuMsOf(pid: number | undefined): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const [user, system] = stat
+      .slice(stat.lastIndexOf(')') + 2)
+      .split(' ')
+      .slice(11, 13);
+    return (Number(user) + Number(system)) * TICK_MS;
+  } catch {
+    return 0;
   }
 }

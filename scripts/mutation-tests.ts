@@ -98,7 +98,7 @@ async function run(vitest: Vitest, { file, text, reach }: Order): Promise<string
   // many inputs are slow.
   const beside = join(ROOT, file.replace(/\.ts$/, '.test.ts'));
   const turns = Map.groupBy(tests, (each) => (each.moduleId === beside ? 0 : isQuick(each) ? 1 : 2));
-  for (const turn of [0, 1, 2]) {
+  for (const turn of [0, 1, 2] as const) {
     const failures = await failuresOf(vitest, turns.get(turn) ?? []);
     if (failures.length > 0) return failures;
   }
