@@ -20,7 +20,7 @@ import {
 const CLUSTER = [
   'main-line networkmanager operators access removal moving-in outside upgrade',
   'given-certificate image-pull drift person chart monitoring status-readers release',
-  'namespace-rules api-ways ui.cluster',
+  'namespace-rules api-ways ui.cluster routing',
 ].flatMap((names) => names.split(' '));
 
 const KILLS_TIER = 'a kill at each step of the controller and its agents (npm run test:kills)';

@@ -66,6 +66,7 @@ export interface Interface {
   cidr?: string;
   mtu?: number;
   name?: string;
+  gateway?: string;
 }
 
 export interface NodeConfig {
