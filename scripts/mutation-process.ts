@@ -12,6 +12,7 @@ const SCRIPT = join(import.meta.dirname, 'mutation-tests.ts');
  */
 const GRACE_MS = 30_000;
 const BASE_MS = 60_000;
+const REACHES: readonly Reach[] = ['beside', 'room', 'others'];
 const WATCH_MS = 2_000;
 /** Milliseconds of a tick in /proc. */
 const TICK_MS = 10;
@@ -28,9 +29,9 @@ export class TestProcess implements AsyncDisposable {
   /** Longest CPU time that the tests of a source took and passed, by reach. */
   readonly #took = new Map<Reach, number>();
 
-  /** @param roomOnly whether only the tests of the source's own room run */
-  constructor(roomOnly: boolean) {
-    this.#reaches = roomOnly ? ['room'] : ['room', 'others'];
+  /** @param farthest tests that run */
+  constructor(farthest: Reach) {
+    this.#reaches = REACHES.slice(0, REACHES.indexOf(farthest) + 1);
   }
 
   /**

@@ -13,8 +13,11 @@ import config from '../vitest.config.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 
-/** `room`: the tests of the source's own room; `others`: all other tests that the source is related to. */
-export type Reach = 'room' | 'others';
+/**
+ * `beside`: the tests in the file beside the source; `room`: the other tests of the source's room; `others`: all other
+ * tests that the source is related to.
+ */
+export type Reach = 'beside' | 'room' | 'others';
 
 export interface Order {
   /** Path of the source from the root of the repository. */
@@ -58,16 +61,32 @@ async function start(): Promise<Vitest> {
   return vitest;
 }
 
-/** The tests of each source that was asked for. */
+/** The tests that each source that was asked for is related to. */
 const related = new Map<string, readonly TestSpecification[]>();
 
-async function testsOf(vitest: Vitest, file: string): Promise<readonly TestSpecification[]> {
-  const known = related.get(file);
-  if (known !== undefined) return known;
+async function testsOf(vitest: Vitest, file: string, reach: Reach): Promise<readonly TestSpecification[]> {
+  // Relations take a look at all tests. The tests beside the source are known by their name.
+  if (reach === 'beside') {
+    delete vitest.config.related;
+    return vitest.getRelevantTestSpecifications([besideOf(file)]);
+  }
+  const all = related.get(file) ?? (await relatedTo(vitest, file));
+  related.set(file, all);
+  return all.filter(({ moduleId }) => reachOf(moduleId, file) === reach);
+}
+
+async function relatedTo(vitest: Vitest, file: string): Promise<readonly TestSpecification[]> {
   vitest.config.related = [join(ROOT, file)];
-  const found = await vitest.getRelevantTestSpecifications();
-  related.set(file, found);
-  return found;
+  return vitest.getRelevantTestSpecifications();
+}
+
+function besideOf(file: string): string {
+  return join(ROOT, file.replace(/\.ts$/, '.test.ts'));
+}
+
+function reachOf(moduleId: string, file: string): Reach {
+  if (moduleId === besideOf(file)) return 'beside';
+  return moduleId.startsWith(`${dirname(join(ROOT, file))}/`) ? 'room' : 'others';
 }
 
 const QUICK_MS = 1_000;
@@ -80,10 +99,7 @@ function isQuick({ moduleId }: TestSpecification): boolean {
 
 /** @returns the tests that failed, or a part of them */
 async function run(vitest: Vitest, { file, text, reach }: Order): Promise<string[]> {
-  const room = `${dirname(join(ROOT, file))}/`;
-  const tests = (await testsOf(vitest, file)).filter(
-    ({ moduleId }) => moduleId.startsWith(room) === (reach === 'room'),
-  );
+  const tests = await testsOf(vitest, file, reach);
   // Makes vite read the earlier changed source again, because vite caches sources.
   if (changed.id !== '') vitest.invalidateFile(changed.id);
   Object.assign(changed, text === undefined ? { id: '', text: '' } : { id: join(ROOT, file), text });
@@ -94,15 +110,11 @@ async function run(vitest: Vitest, { file, text, reach }: Order): Promise<string
       tests.filter(({ moduleId }) => !counts.has(moduleId)),
     );
   vitest.invalidateFile(changed.id);
-  // Runs the source's own tests first, then the other quick ones, because these notice most changes. Tests that generate
-  // many inputs are slow.
-  const beside = join(ROOT, file.replace(/\.ts$/, '.test.ts'));
-  const turns = Map.groupBy(tests, (each) => (each.moduleId === beside ? 0 : isQuick(each) ? 1 : 2));
-  for (const turn of [0, 1, 2] as const) {
-    const failures = await failuresOf(vitest, turns.get(turn) ?? []);
-    if (failures.length > 0) return failures;
-  }
-  return [];
+  // Runs the quick tests first, because they notice most changes. Tests that generate many inputs are slow.
+  const quick = tests.filter(isQuick);
+  const slow = tests.filter((each) => !isQuick(each));
+  const failures = await failuresOf(vitest, quick);
+  return failures.length > 0 ? failures : failuresOf(vitest, slow);
 }
 
 /** Number of passed tests of each file without a failure. A run with fewer was cut short, and is repeated. */

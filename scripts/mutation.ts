@@ -6,6 +6,7 @@
 //   npm run mutation -- --sample 0 src/kube/lease.ts        all places
 //   npm run mutation -- src/history/policy.ts:54            all places of one line
 //   npm run mutation -- --room src/history                  only with the tests of the room itself: seconds a place less
+//   npm run mutation -- --beside src/history                only with the tests in the file beside the source
 import { glob, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -91,9 +92,13 @@ export async function placesOf(path: string): Promise<Place[]> {
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { sample: { type: 'string', default: '40' }, room: { type: 'boolean', default: false } },
+    options: {
+      sample: { type: 'string', default: '40' },
+      room: { type: 'boolean', default: false },
+      beside: { type: 'boolean', default: false },
+    },
   });
-  await using tests = new TestProcess(values.room);
+  await using tests = new TestProcess(values.beside ? 'beside' : values.room ? 'room' : 'others');
   let few = false;
   for (const room of positionals.length > 0 ? positionals : ROOMS)
     few = (await runRoom(tests, room, Number(values.sample))) < WANTED || few;

@@ -8,7 +8,7 @@ const ROOT = join(import.meta.dirname, '..');
 const [CHANGED, USER] = ['src/network/text.ts', 'src/network/machine-ids.ts'] as const;
 
 test('a change of a source that another one uses', { timeout: 300_000 }, async () => {
-  await using tests = new TestProcess(true);
+  await using tests = new TestProcess('room');
   const source = await readFile(join(ROOT, CHANGED), 'utf8');
   const user = await readFile(join(ROOT, USER), 'utf8');
   const change = source.replace("id.replaceAll('-', '')", "id.replaceAll('-', '+')");
