@@ -64,6 +64,22 @@ test('the Job of an observation runs another mode, under labels that no search f
   });
 });
 
+test('the pod starts on a node whose network or CNI waits for the NICs', () => {
+  for (const mode of ['run', 'observe'] as const) {
+    const { spec } = templateOf(agentJob({ ...request, ...(mode === 'observe' && { mode }) }, options));
+    // The node has the taints not-ready and network-unavailable, no network of pods, and no name server of the cluster.
+    expect(spec).toMatchObject({
+      tolerations: [{ operator: 'Exists' }],
+      hostNetwork: true,
+      dnsPolicy: 'Default',
+      volumes: expect.not.arrayContaining([
+        expect.objectContaining({ persistentVolumeClaim: expect.anything() }),
+      ]),
+    });
+    expect(spec!.initContainers).toBeUndefined();
+  }
+});
+
 test('no mesh puts a sidecar into the pod, which would never end', () => {
   const { metadata } = templateOf(agentJob(request, { ...options, settings: { labels: { team: 'net' } } }));
   expect(metadata).toMatchObject({

@@ -66,6 +66,16 @@ describe('a mistake names file and field', () => {
       /nodes\[1\]\.name/,
     ],
     ['broken YAML', () => edit('inventory.yaml', 'nodes:', 'nodes: ['), /inventory\.yaml: .*mend the file/],
+    [
+      'a file that contains itself',
+      () => edit('inventory.yaml', 'nodes:', 'annotations: &a {x: *a}\nnodes:'),
+      /inventory\.yaml: .*[Uu]nrecognized key/,
+    ],
+    [
+      'a list that contains itself',
+      () => edit('inventory.yaml', /nodes:[^]*/, 'nodes: &a [*a]\n'),
+      /inventory\.yaml: nodes\[0\]/,
+    ],
     ['no file', () => rm(file()), /inventory\.yaml: there is no such file/],
     ['a pipe', () => pipe('inventory.yaml'), /inventory\.yaml: it is no regular file/],
   ];

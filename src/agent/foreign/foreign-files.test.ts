@@ -43,6 +43,7 @@ describe('netplan', () => {
       '{ethernets: {lan: {match: {name: ens6}, nameservers: {addresses: [10.0.0.1]}}}}',
       'nameservers',
     ],
+    ['a map that contains itself', '&a {ethernets: {ens6: {routes: [*a], optional: *a}}}', 'routes'],
     ['a pattern', '{ethernets: {lan: {match: {name: "ens*"}, routes: []}}}', 'routes'],
     ['a driver', '{ethernets: {lan: {match: {driver: virtio_net}, addresses: [10.0.0.1/8]}}}', 'addresses'],
     [

@@ -43,6 +43,11 @@ describe('files of others that do not agree among themselves stand beside ours',
       { 'a.yaml': 'network:\n  ethernets:\n    eth0: {dhcp4: true}\n    eth0: {dhcp6: true}\n' },
     ],
     ['many aliases', 'netplan', { 'a.yaml': MANY_ALIASES }],
+    [
+      'a map that contains itself',
+      'netplan',
+      { 'a.yaml': 'network: &a {ethernets: {eth0: {dhcp4: true, x: *a}}, y: *a}\n' },
+    ],
     ['a second document', 'netplan', { 'a.yaml': 'network: {version: 2}\n---\nnetwork: 7\n' }],
     [
       'one name for two NICs',

@@ -21,13 +21,13 @@ import { alterHost, type Methods } from '../../../test/support/alter-host.ts';
 import { MultinicError } from '../../api/errors.ts';
 import { AgentJob } from '../../api/job.ts';
 import { Outcome } from '../../api/outcome.ts';
-import type { Network } from '../../network/interface.ts';
+import type { Interface, Network } from '../../network/interface.ts';
 import type { RendererKind } from '../../network/node.ts';
 import { managedFiles, renderTree, treeId } from '../../network/tree.ts';
 import type { Pending } from '../files/host-record.ts';
 import { fromCommands, type ForeignState } from '../host/foreign-state.ts';
 import type { Host } from '../host/host.ts';
-import type { HostState, Link, LinkStep, Destinations } from '../host/machine.ts';
+import type { ClaimedAddress, HostState, Link, LinkStep, Destinations } from '../host/machine.ts';
 import { isConnectedInMain, wantedRouting, type KnownRouting, type LinkRouting } from '../host/routing.ts';
 import { openRoot, RECORD, RESTORE_SCRIPT } from '../files/managed-files.ts';
 import { recordedHost } from '../recorded/recorded-host.ts';
@@ -137,6 +137,10 @@ const change = (edit: (host: RecordedMachine) => void): void => {
 /** A network of a link-only NIC and another NIC. */
 const withLinkOnly = (mtu = 1500): Network => [linkOnly(0, { mtu }), nic(1)];
 
+function claimOf({ mac, address, prefix }: Interface): ClaimedAddress {
+  return { mac, address: `${address}/${prefix}` };
+}
+
 /** A host of which one method does something else. */
 function altered(methods: (host: Host) => Methods): (host: Host) => Host {
   return (host) => alterHost(host, methods(host));
@@ -147,6 +151,33 @@ const fault = (): never => {
 };
 
 describe('success', () => {
+  test('the addresses that come are announced on the changed host, and no others', async () => {
+    const told: { claims: readonly ClaimedAddress[]; link: object | undefined }[] = [];
+    const host = altered(() => ({
+      neighbours: {
+        announce: async (claims: readonly ClaimedAddress[]) =>
+          void told.push({ claims, link: link(nic(3).mac) }),
+      },
+    }));
+    expect((await apply({ host })).result).toBe('Applied');
+    expect(told.map(({ claims }) => claims)).toEqual([OLD.map(claimOf)]);
+    // Of the new network, NIC 0 keeps its address.
+    expect((await advance({ host })).result).toBe('Applied');
+    expect(told[1]).toEqual({
+      claims: [nic(2, { address: '192.168.102.11' }), nic(3)].map(claimOf),
+      link: expect.objectContaining({ name: 'multinic3', up: true, addresses: ['192.168.103.10/24'] }),
+    });
+    // A run that changes nothing, and a change that is undone, announce nothing.
+    expect((await apply({ commit: SECOND, network: NEW, expectedRecord: SECOND, host })).result).toBe(
+      'Applied',
+    );
+    const probe = { probe: async () => fault() };
+    expect((await apply({ network: OLD, expectedRecord: SECOND, host, branch: probe })).result).toBe(
+      'Failed',
+    );
+    expect(told).toHaveLength(2);
+  });
+
   test.each(['netplan', 'ifcfg', 'keyfile'] as const)(
     '%s: files and links become the commit’s',
     async (kind) => {
@@ -647,6 +678,22 @@ describe('failure: the host is as before, byte for byte', () => {
               return lookups.map((lookup) =>
                 taken && lookup.from === '10.10.0.11' ? { ...lookup, dev: 'multinic3' } : lookup,
               );
+            },
+          },
+        })),
+      },
+    ],
+    [
+      'the way to a server that the kubelet alone knows leads elsewhere',
+      'verify',
+      {
+        host: altered((host) => ({
+          machine: {
+            // A running host adds the servers of its kubelet to the addresses that it is asked for.
+            lookUpRoutes: async (destinations: Destinations) => {
+              const { links } = await host.machine.state();
+              const dev = links.some(({ name }) => name === 'multinic3') ? 'multinic3' : 'eth0';
+              return [...(await host.machine.lookUpRoutes(destinations)), { to: '203.0.113.5', dev }];
             },
           },
         })),
