@@ -2,6 +2,7 @@
 
 import type { Oid } from '../src/api/oid.ts';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,6 +12,7 @@ import { FolderSync } from '../src/store/git/durability.ts';
 import { Batch } from '../src/store/model/batch.ts';
 import { backup, restore } from '../src/store/care/backup.ts';
 import { maintain, Maintenance } from '../src/store/care/maintenance.ts';
+import { WRITER_REF } from '../src/store/model/store-refs.ts';
 import { openReader } from '../src/store/reader.ts';
 import { Store } from '../src/store/store.ts';
 import { inFolder, leftovers } from './support/store-crash.ts';
@@ -193,6 +195,57 @@ test('a backup restores every ref and object into a new folder', async () => {
     expect(await leftovers(target)).toEqual([]);
   });
 });
+
+/** Counts the processes that some work starts. */
+async function processesOf(work: () => Promise<unknown>): Promise<number> {
+  let started = 0;
+  const count = (): number => (started += 1);
+  subscribe('child_process', count);
+  try {
+    await work();
+  } finally {
+    unsubscribe('child_process', count);
+  }
+  return started;
+}
+
+test('after maintenance a look at the fence starts no process', async () => {
+  await inStore(async (store) => {
+    const looks = async (): Promise<void> => {
+      for (let look = 0; look < 5; look += 1) await store.expectFence();
+    };
+    expect(await processesOf(looks)).toBe(0);
+    for (const value of [1, 2]) {
+      await writeValue(store, value);
+      await maintain(store);
+      expect(existsSync(join(store.dir, WRITER_REF))).toBe(false);
+      // git reads each packed-refs once.
+      expect(await processesOf(looks)).toBe(1);
+      expect(await processesOf(looks)).toBe(0);
+    }
+  });
+});
+
+test.each([false, true])(
+  'a controller whose fence is packed notices another one, also when that one has packed its own: %s',
+  async (packs) => {
+    await inStore(async (store) => {
+      await writeValue(store, 1);
+      await maintain(store);
+      await store.expectFence();
+      const next = await Store.open(store.dir);
+      try {
+        await writeValue(next, 2);
+        if (packs) await maintain(next);
+        expect(existsSync(join(store.dir, WRITER_REF))).toBe(!packs);
+        expect(await store.expectFence().catch(codeOf)).toBe('Fenced');
+        await expect(next.expectFence()).resolves.toBeUndefined();
+      } finally {
+        await next.close();
+      }
+    });
+  },
+);
 
 test('a restore replaces a store only with --force, and fences a controller that still runs on it', async () => {
   await inStore(async (store, folder) => {

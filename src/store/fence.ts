@@ -1,6 +1,6 @@
 // The fence: one ref names the only process that may write the store.
 
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MultinicError } from '../api/errors.ts';
 import { git } from './git/git.ts';
@@ -12,6 +12,8 @@ export class Fence {
   readonly #onLost: () => void;
   #writer: Oid | undefined;
   #isLost = false;
+  /** The packed-refs in which git found this process as the writer. */
+  #packed: string | undefined;
 
   /** @param onLost called when another process took the store over */
   constructor(dir: string, onLost: () => void) {
@@ -42,13 +44,18 @@ export class Fence {
 
   /**
    * Whether the store names another writer. Reads the loose ref itself, which is authoritative and needs no process: an
-   * open reader still reads the old store after a restore.
+   * open reader still reads the old store after a restore. Once maintenance has packed the ref, git reads each new
+   * packed-refs once, because that file is replaced and never written in place.
    */
   async isTakenOver(): Promise<boolean> {
     const loose = await readFile(join(this.#dir, WRITER_REF), 'utf8').catch(() => undefined);
     if (loose !== undefined) return loose.trim() !== this.#writer;
+    const packed = await versionOf(join(this.#dir, 'packed-refs'));
+    if (packed !== undefined && packed === this.#packed) return false;
     const writer = await git(this.#dir, ['for-each-ref', '--format=%(objectname)', WRITER_REF]);
-    return writer.trim() !== this.#writer;
+    const isOurs = writer.trim() === this.#writer;
+    this.#packed = isOurs ? packed : undefined;
+    return !isOurs;
   }
 
   /** Notes that another process is the writer. @returns the error to throw */
@@ -65,4 +72,10 @@ export class Fence {
       { cause, data: { dir: this.#dir } },
     );
   }
+}
+
+/** Text that differs for each file that ever had this path; undefined: there is no file. */
+async function versionOf(path: string): Promise<string | undefined> {
+  const found = await stat(path, { bigint: true }).catch(() => undefined);
+  return found && [found.dev, found.ino, found.size, found.mtimeNs, found.ctimeNs].join(' ');
 }
