@@ -1,10 +1,10 @@
 // Maintenance, backup and restore of a whole store.
 
 import type { Oid } from '../src/api/oid.ts';
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import { expect, test, vi } from 'vitest';
@@ -222,6 +222,42 @@ test('after maintenance a look at the fence starts no process', async () => {
       // git reads each packed-refs once.
       expect(await processesOf(looks)).toBe(1);
       expect(await processesOf(looks)).toBe(0);
+    }
+  });
+});
+
+/** Deleted packs that a process has open or mapped. */
+async function deletedPacks(pid: number): Promise<string[]> {
+  const maps = await readFile(`/proc/${pid}/maps`, 'utf8');
+  const links = (await readdir(`/proc/${pid}/fd`)).map((fd) => readlink(`/proc/${pid}/fd/${fd}`));
+  const files = [...maps.split('\n'), ...(await Promise.all(links))];
+  return files.filter((file) => /\.(pack|idx) \(deleted\)$/.test(file));
+}
+
+test('after maintenance the reader lets go of deleted packs, and reads under way have their answers', async () => {
+  await inStore(async (store) => {
+    const readers: ChildProcess[] = [];
+    const note = (message: unknown): void =>
+      void readers.push((message as { readonly process: ChildProcess }).process);
+    subscribe('child_process', note);
+    const reader = (): ChildProcess =>
+      readers.findLast(({ spawnargs, exitCode }) => spawnargs.includes('cat-file') && exitCode === null)!;
+    try {
+      for (const value of [1, 2, 3]) {
+        await writeValue(store, value);
+        await maintain(store);
+        // Another process reads from the new packs.
+        expect(new Set(await valuesOf(store.reader))).toEqual(new Set([value]));
+        const before = reader().pid!;
+        const [now] = await Promise.all([valuesOf(store.reader), maintain(store), valuesOf(store.reader)]);
+        expect(new Set(now)).toEqual(new Set([value]));
+        expect(new Set(await valuesOf(store.reader))).toEqual(new Set([value]));
+        expect(reader().pid).not.toBe(before);
+        expect(await deletedPacks(reader().pid!)).toEqual([]);
+        await vi.waitFor(() => expect(existsSync(`/proc/${before}/exe`)).toBe(false));
+      }
+    } finally {
+      unsubscribe('child_process', note);
     }
   });
 });

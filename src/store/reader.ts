@@ -157,6 +157,10 @@ class GitReader implements Reader {
     return this.#git([...args, ...paths]);
   }
 
+  renew(): void {
+    this.#objects.renew();
+  }
+
   async close(): Promise<void> {
     this.#objects.close();
   }

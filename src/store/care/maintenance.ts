@@ -66,6 +66,7 @@ export async function maintain(store: Store): Promise<void> {
     const graph = ['commit-graph', 'write', '--reachable', '--split', '--no-progress'];
     await runLocked(dir, 'shared', [...quietly, ...graph]);
     await store.syncRefs([]);
+    store.reader.renew();
   } catch (error) {
     await store.clearLeftovers();
     throw error;

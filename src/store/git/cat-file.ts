@@ -51,6 +51,8 @@ export class CatFile {
   /** Bytes of an answered object that are still to come and are discarded. */
   #unwanted = 0;
   #closed = false;
+  /** Another child takes over when this one has answered everything. */
+  #renewing = false;
 
   constructor(dir: string, env: Readonly<Record<string, string>>) {
     this.#dir = dir;
@@ -70,13 +72,34 @@ export class CatFile {
     return this.#ask('contents', spec, keep);
   }
 
+  /**
+   * Lets another child answer the requests that come after those under way. git keeps each pack open that it has read,
+   * also a deleted one, which takes its place on the disk for as long.
+   */
+  renew(): void {
+    this.#renewing = true;
+    this.#renewIfIdle();
+  }
+
   close(): void {
     this.#closed = true;
-    this.#child?.stdin.end();
-    const child = this.#child;
-    this.#child = undefined;
+    const child = this.#end();
     if (this.#pending.length > 0) child?.kill();
     this.#rejectAll();
+  }
+
+  #renewIfIdle(): void {
+    if (!this.#renewing || this.#pending.length > 0) return;
+    this.#renewing = false;
+    this.#end();
+  }
+
+  /** Ends the child, which reads its input to the end first. */
+  #end(): Child | undefined {
+    const child = this.#child;
+    this.#child = undefined;
+    child?.stdin.end();
+    return child;
   }
 
   #ask(command: Request['command'], spec: string, keep: number): Promise<GitObject | undefined> {
@@ -118,7 +141,10 @@ export class CatFile {
       this.#failed = child;
       return undefined;
     }
-    child.stdout.on('data', (chunk: Buffer) => this.#receive(chunk));
+    child.stdout.on('data', (chunk: Buffer) => {
+      // The rest of an object may still come from a child that was replaced.
+      if (this.#child === child) this.#receive(chunk);
+    });
     // EPIPE: the child is gone, and its `close` event deals with that.
     child.stdin.on('error', () => undefined);
     return child;
@@ -139,6 +165,7 @@ export class CatFile {
     }
     this.#chunks = buffer.length === 0 ? [] : [buffer];
     this.#received = buffer.length;
+    this.#renewIfIdle();
   }
 
   /** @returns how many of the next bytes belong to an object that was answered already */

@@ -106,6 +106,8 @@ export interface Reader {
   isAncestor(ancestor: Oid, of: Oid): Promise<boolean>;
   /** Unified diff as `git diff` prints it, of what the pathspecs select; null stands for the empty tree. */
   diff(from: Oid | null, to: Oid, pathspecs?: readonly string[]): Promise<string>;
+  /** Lets go of packs that maintenance deleted, while reads go on. */
+  renew(): void;
   close(): Promise<void>;
 }
 
