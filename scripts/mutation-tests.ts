@@ -14,7 +14,7 @@ import config from '../vitest.config.ts';
 const ROOT = resolve(import.meta.dirname, '..');
 
 /**
- * `beside`: the tests in the file beside the source; `room`: the other tests of the source's room; `others`: all other
+ * `beside`: the tests in the file beside the source, or in its folder if there is no such file; `room`: the other tests of the source's room; `others`: all other
  * tests that the source is related to.
  */
 export type Reach = 'beside' | 'room' | 'others';
@@ -65,10 +65,15 @@ async function start(): Promise<Vitest> {
 const related = new Map<string, readonly TestSpecification[]>();
 
 async function testsOf(vitest: Vitest, file: string, reach: Reach): Promise<readonly TestSpecification[]> {
-  // Relations take a look at all tests. The tests beside the source are known by their name.
+  // Relations take a look at all tests. The tests beside the source are known by their name; a source without such
+  // tests has those of its folder.
   if (reach === 'beside') {
     delete vitest.config.related;
-    return vitest.getRelevantTestSpecifications([besideOf(file)]);
+    const found = await vitest.getRelevantTestSpecifications([besideOf(file)]);
+    if (found.length > 0) return found;
+    const folder = dirname(besideOf(file));
+    const near = await vitest.getRelevantTestSpecifications([`${folder}/`]);
+    return near.filter(({ moduleId }) => dirname(moduleId) === folder);
   }
   const all = related.get(file) ?? (await relatedTo(vitest, file));
   related.set(file, all);

@@ -4,10 +4,11 @@ import { oid } from '../../test/support/oid.ts';
 import { Batch } from '../store/model/batch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import type { Commit } from '../store/model/store-port.ts';
-import { adopt, adoptable, birth, headOf, identity, move, rerender, spec } from './branch-commits.ts';
+import { adopt, adoptable, birth, edit, headOf, identity, move, rerender, spec } from './branch-commits.ts';
 import { TRAILER } from './commit-format.ts';
 import type { Branch } from './node-branch.ts';
 import type { Network } from '../network/interface.ts';
+import { managedFiles, renderTree, treeId } from '../network/tree.ts';
 
 const TIP = oid('tip');
 const HOLD = { commit: oid('held'), author: CONTROLLER, since: 1 };
@@ -102,6 +103,25 @@ describe('names of the host', () => {
       replace: true,
     });
   });
+});
+
+test('an accepted drift is an edit with the files of the host alone', () => {
+  const batch = new Batch();
+  const head = headOf(branchOf(undefined, [nic(0), nic(1)]));
+  const network = [nic(0, { mtu: 1400 })];
+  const files = renderTree(head.node, network);
+  const drift = oid('drift');
+  const next = edit(batch, head, { files, network }, drift, CAUSE);
+  expect(batch.commits).toMatchObject([
+    {
+      parents: [TIP],
+      replace: true,
+      files,
+      subject: 'w: accept what the host has: remove multinic1, multinic0 mtu 1500 -> 1400',
+      trailers: [[TRAILER.accepts, drift]],
+    },
+  ]);
+  expect(next).toMatchObject({ parent: { mark: 1 }, network, tree: treeId(managedFiles(files)) });
 });
 
 test.each([

@@ -6,7 +6,7 @@ import { LooseObjects } from '../../test/support/loose-objects.ts';
 import { filesOf, RawBranch } from '../../test/support/raw-branch.ts';
 import type { Oid, Reader } from '../store/model/store-port.ts';
 import { openReader } from '../store/reader.ts';
-import { baseAt, newestIdentity, readBranch } from './node-branch.ts';
+import { baseAt, Branches, newestIdentity, readBranch } from './node-branch.ts';
 import { rollbackTarget } from './rollback.ts';
 
 const FILE = 'etc/netplan/90-multinic0.yaml';
@@ -73,6 +73,20 @@ describe('a hold', () => {
     const pushed = raw.edit(filesOf(NARROW), { parent: spec }, rollbackBy('root'));
     expect((await readBranch(reader, 'a', pushed)).hold).not.toHaveProperty('principal');
   });
+});
+
+test('a reading is remembered for its tip, and for no other', async () => {
+  const branches = new Branches(reader);
+  const later = edit(NARROW, spec);
+  expect(branches.known('a', spec)).toBeUndefined();
+  const read = await branches.at('a', spec);
+  expect(branches.known('a', spec)).toBe(read);
+  expect(branches.known('a', later)).toBeUndefined();
+  expect(branches.known('b', spec)).toBeUndefined();
+  expect(await branches.at('a', spec)).toBe(read);
+  const next = await branches.at('a', later);
+  expect([next.tip.oid, next.network]).toEqual([later, NARROW]);
+  expect(branches.known('a', spec)).toBeUndefined();
 });
 
 describe('a reading that goes on from an earlier one', () => {

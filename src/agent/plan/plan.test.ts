@@ -63,6 +63,33 @@ function planOf(changes: Parameters<typeof situation>[0]): Plan {
   return decision.plan;
 }
 
+/** What a run decides that wants `nic(0)`, where the host has another record and the files of `found`. */
+function decided(found: Interface, links = false): string {
+  const { files } = desired([found]);
+  return decide(situation({ desired: desired([nic(0)]), files, expectedRecord: COMMIT, links })).kind;
+}
+
+describe('a host whose record is not of the expected commit', () => {
+  test('diverged where one file differs, or the name of a NIC', () => {
+    expect(decided(nic(0, { mtu: 1400 }))).toBe('diverged');
+    expect(decided(nic(0), true)).toBe('diverged');
+  });
+
+  test('is as wanted where no file differs, and the run is about files', () => {
+    expect(decided(nic(0))).toBe('apply');
+  });
+});
+
+test.each<[RendererKind, string, object | undefined]>([
+  ['keyfile', 'takes router advertisements off alone', { acceptRa: 0, addrGenMode: 0 }],
+  ['netplan', 'takes link-local addresses off too', { acceptRa: 0, addrGenMode: 1 }],
+])('%s: a NIC of IPv4 %s', (kind, _, ipv6) => {
+  const [, ens5] = machine(1).links;
+  const links = [{ ...ens5!, networkManager: kind === 'keyfile', ipv6: { acceptRa: 1, addrGenMode: 0 } }];
+  const { targets } = planOf({ desired: desired([nic(0)], kind), host: { ...machine(1), links } });
+  expect(targets).toMatchObject([{ mac: nic(0).mac, ipv6 }]);
+});
+
 const text = (plan: Plan): string[] => plan.files.map((step) => `${step.op} ${step.path}`);
 
 describe('files', () => {
