@@ -11,13 +11,24 @@ import { benches as kubeLife } from './kube-life.ts';
 import { benches as kube } from './kube.ts';
 import { benches as log } from './log.ts';
 import { benches as mirror } from './mirror.ts';
+import { benches as pass } from './pass.ts';
 import { FIGURES_VARIABLE, type Bench, type Figure } from './report.ts';
 import { benches as store } from './store.ts';
 import { table } from './table.ts';
 import { benches as ui } from './ui.ts';
 
 const RESULTS = join(import.meta.dirname, 'results.json');
-const ALL: readonly Bench[] = [...store, ...mirror, ...log, ...http, ...agent, ...kube, ...kubeLife, ...ui];
+const ALL: readonly Bench[] = [
+  ...store,
+  ...mirror,
+  ...pass,
+  ...log,
+  ...http,
+  ...agent,
+  ...kube,
+  ...kubeLife,
+  ...ui,
+];
 
 const words = process.argv.slice(2);
 const chosen = ALL.filter(({ name }) => words.every((word) => name.includes(word)));

@@ -227,3 +227,29 @@ describe('the status of a CR', () => {
     );
   });
 });
+
+describe('the view of a node in a later snapshot', () => {
+  const taken = { reason: 'AddressTaken', message: 'the network has it' };
+  const nics = [{ mac: '02:00:00:00:00:01', addresses: ['192.168.1.1'] }];
+  const addresses = { nics, asked: new Set<string>(), applied: new Set<string>() };
+  const given = after(idle('GivenUp'), 'Failed', taken);
+
+  test('is the same object as long as nothing about the node changed', () => {
+    const before = snapshotOf({ w: idle('UpToDate') });
+    expect(nodeViews({ ...before })[0]).toBe(nodeViews(before)[0]);
+  });
+
+  test('has a job that is new, although nothing else changed', () => {
+    const before = snapshotOf({ w: idle('UpToDate') });
+    expect(nodeViews(before)[0]!.lastJobName).toBeUndefined();
+    const job = { name: 'j', node: 'w', commit: tipOf('w'), attempt: 1, phase: 'waiting' } as const;
+    expect(nodeViews({ ...before, jobs: [job] })[0]!.lastJobName).toBe('j');
+  });
+
+  test('names another holder of its address, although nothing about the node changed', () => {
+    const before = snapshotOf({ w: { ...given, facts: { ...given.facts, addresses } } });
+    const heldBy = (node: string) => ({ ...before, holders: { of: () => new Set([node]) } });
+    expect(nodeViews(heldBy('a'))[0]!.message).toContain('on node a');
+    expect(nodeViews(heldBy('b'))[0]!.message).toContain('on node b');
+  });
+});

@@ -5,7 +5,9 @@ import type { Branch } from '../history/node-branch.ts';
 import type { Oid } from '../api/oid.ts';
 import { formatConfigRef } from '../history/commit-format.ts';
 import type { ConfigRef } from '../network/node.ts';
+import type { Rejection } from '../mirror/claim.ts';
 import type { MirrorReport } from '../mirror/mirror.ts';
+import type { Entry } from '../mirror/node-entry.ts';
 import {
   runs,
   type Decision,
@@ -13,6 +15,7 @@ import {
   type NodeFacts,
   type WaitsForAddress,
 } from '../scheduler/due.ts';
+import { areSame, Derived } from '../scheduler/derived.ts';
 import { driftOf, type RepairLimits } from '../scheduler/drift.ts';
 import type { JobStatus } from '../scheduler/job-port.ts';
 import { describePausedByConfig } from './facts.ts';
@@ -69,52 +72,103 @@ export function nodeViews(snapshot: Snapshot): NodeView[] {
   return allViews(snapshot).filter(({ historyOnly }) => historyOnly !== true);
 }
 
-/**
- * Caches the views of a snapshot. The status, events and streams of a pass all need them, and 5,000 nodes take time.
- */
-const known = new WeakMap<Snapshot, readonly NodeView[]>();
+const jobs = new Derived<Snapshot, ReadonlyMap<string, readonly JobStatus[]>>();
 
-/** Every node that has an entry or a branch. */
-export function allViews(snapshot: Snapshot): readonly NodeView[] {
-  const views = known.get(snapshot) ?? viewsOf(snapshot);
-  known.set(snapshot, views);
-  return views;
+/** The jobs of each node. */
+function jobsByNode(snapshot: Snapshot): ReadonlyMap<string, readonly JobStatus[]> {
+  return jobs.of(snapshot, [], () => Map.groupBy(snapshot.jobs, ({ node }) => node));
 }
 
-function viewsOf(snapshot: Snapshot): NodeView[] {
+/** Views of each snapshot: the status, events and streams of a pass all need them. */
+const views = new Derived<Snapshot, readonly NodeView[]>();
+
+/** Every node that has an entry or a branch. The view of a node that did not change is the same object as before. */
+export function allViews(snapshot: Snapshot): readonly NodeView[] {
+  return views.of(snapshot, [], () => viewsOf(snapshot));
+}
+
+function viewsOf(snapshot: Snapshot): readonly NodeView[] {
   const { report } = snapshot;
-  const views: NodeView[] = [];
+  const found: NodeView[] = [];
   const seen = new Set<string>();
   for (const [key, config] of report.main.configs) {
     for (const entry of config.entries.values()) {
       const claim = report.claims.byEntry.get(entry);
       const node = claim !== undefined && 'node' in claim ? claim.node : undefined;
       if (node !== undefined) seen.add(node);
-      const rejected: Verdict | undefined =
-        entry.problems.length > 0
-          ? { state: 'Failed', reason: 'InvalidEntry', message: describeProblems(entry.problems) }
-          : claim !== undefined && 'code' in claim
-            ? { state: 'Pending', reason: claim.code, message: claim.message }
-            : undefined;
-      views.push({
-        attachedNodeId: entry.nodeId ?? entry.key,
-        attachedNodeName: entry.nodeName ?? node ?? '',
-        config: key,
-        ...describeNode(snapshot, node, rejected),
-      });
+      const rejection = claim !== undefined && 'code' in claim ? claim : undefined;
+      const inputs = [key, rejection?.code, rejection?.message, ...inputsOf(snapshot, node)];
+      found.push(viewsOfEntries.of(entry, inputs, () => viewOfEntry(snapshot, key, entry, node, rejection)));
     }
   }
   for (const [name, branch] of report.branches) {
     if (seen.has(name)) continue;
-    const view = {
-      attachedNodeId: branch.node.nodeId,
-      attachedNodeName: name,
-      config: formatConfigRef(branch.node.source),
-      ...describeNode(snapshot, name, undefined),
-    };
-    views.push(isHistory(snapshot, branch, view) ? { ...view, historyOnly: true } : view);
+    found.push(viewsOfBranches.of(branch, inputsOf(snapshot, name), () => viewOfBranch(snapshot, branch)));
   }
-  return views.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+  const [first] = found;
+  return first === undefined ? found : sorted.of(first, found, () => found.toSorted(byName));
+}
+
+const viewsOfEntries = new Derived<Entry, NodeView>();
+const viewsOfBranches = new Derived<Branch, NodeView>();
+const sorted = new Derived<NodeView, readonly NodeView[]>();
+
+/** Everything that the view of a node reads of a snapshot. */
+function inputsOf(snapshot: Snapshot, name: string | undefined): unknown[] {
+  if (name === undefined) return [];
+  const { report, facts, decisions } = snapshot;
+  const decision = decisions.get(name);
+  return [
+    name,
+    report.branches.get(name),
+    facts.get(name),
+    decision,
+    report.problems.get(name),
+    report.stopped.has(name),
+    jobsByNode(snapshot).get(name),
+    decision?.due === false && NAMES_OTHERS.has(decision.reason) ? snapshot : undefined,
+  ];
+}
+
+/** Reasons whose messages name other nodes, so that they may change although nothing about the node did. */
+const NAMES_OTHERS: ReadonlySet<(Decision & { due: false })['reason']> = new Set([
+  'WaitsForAddress',
+  'RepairsStopped',
+  'GivenUp',
+  'BackingOff',
+] as const);
+
+function viewOfEntry(
+  snapshot: Snapshot,
+  config: string,
+  entry: Entry,
+  node: string | undefined,
+  rejection: Rejection | undefined,
+): NodeView {
+  const rejected: Verdict | undefined =
+    entry.problems.length > 0
+      ? { state: 'Failed', reason: 'InvalidEntry', message: describeProblems(entry.problems) }
+      : rejection && { state: 'Pending', reason: rejection.code, message: rejection.message };
+  return {
+    attachedNodeId: entry.nodeId ?? entry.key,
+    attachedNodeName: entry.nodeName ?? node ?? '',
+    config,
+    ...describeNode(snapshot, node, rejected),
+  };
+}
+
+function viewOfBranch(snapshot: Snapshot, branch: Branch): NodeView {
+  const view = {
+    attachedNodeId: branch.node.nodeId,
+    attachedNodeName: branch.name,
+    config: formatConfigRef(branch.node.source),
+    ...describeNode(snapshot, branch.name, undefined),
+  };
+  return isHistory(snapshot, branch, view) ? { ...view, historyOnly: true } : view;
+}
+
+function byName(a: NodeView, b: NodeView): number {
+  return nameOf(a) < nameOf(b) ? -1 : 1;
 }
 
 /**
@@ -128,13 +182,13 @@ export function configStatuses(
   previous: ReadonlyMap<string, ConfigStatus>,
   now: number,
 ): Map<string, ConfigStatus> {
-  const views = Map.groupBy(nodeViews(snapshot), (view) => view.config ?? '');
+  const byConfig = Map.groupBy(nodeViews(snapshot), (view) => view.config ?? '');
   const statuses = new Map<string, ConfigStatus>();
   for (const [key, listed] of snapshot.listed) {
     // A later pass reports a CR that the branches do not reflect yet.
     if (snapshot.report.behind.has(key)) continue;
     const before = previous.get(key);
-    const own = (views.get(key) ?? []).filter((view) => !isGone(snapshot, view));
+    const own = (byConfig.get(key) ?? []).filter((view) => !isGone(snapshot, view));
     statuses.set(key, configStatus(snapshot, listed, awaited(own, before, now), before, now));
   }
   return statuses;
@@ -183,6 +237,11 @@ function configStatus(
   now: number,
 ): ConfigStatus {
   const key = formatConfigRef(listed.ref);
+  const { invalid, warnings } = snapshot.report;
+  const own = warnings.get(key) ?? [];
+  const { generation, specHash } = listed;
+  const inputs = [generation, specHash, invalid.get(key), own.length, ...own, ...views];
+  if (previous !== undefined && areSame(madeFrom.get(previous) ?? [], inputs)) return previous;
   const count = (...states: NodeState[]): number =>
     views.filter(({ state }) => states.includes(state)).length;
   const summary = {
@@ -192,27 +251,37 @@ function configStatus(
     pendingNodes: count('Pending', 'InProgress'),
     heldNodes: views.filter(({ held }) => held).length,
   };
-  const { invalid, warnings } = snapshot.report;
-  const judgements = conditionsOf(views, invalid.get(key), warnings.get(key) ?? []);
+  const judgements = conditionsOf(views, invalid.get(key), own);
   const conditions = judgements.map((judgement): Condition => {
     const before = previous?.conditions.find(({ type }) => type === judgement.type);
     const lastTransitionTime =
       before?.status === judgement.status ? before.lastTransitionTime : timestamp(now);
-    return { ...judgement, observedGeneration: listed.generation, lastTransitionTime };
+    return { ...judgement, observedGeneration: generation, lastTransitionTime };
   });
-  const nodeStatuses = views.map(({ node = '', config: _, waitsFor: __, ...status }): NodeStatus => {
-    const branch = snapshot.report.branches.get(node);
-    const facts = snapshot.facts.get(node);
+  const status = {
+    observedGeneration: generation,
+    ...(specHash !== undefined && { observedSpecHash: specHash }),
+    conditions,
+    nodeStatuses: views.map((view) => nodeStatus(snapshot, view)),
+    summary,
+  };
+  madeFrom.set(status, inputs);
+  return status;
+}
+
+/** The inputs of each status. The same inputs make the same status, with the same times of transition. */
+const madeFrom = new WeakMap<ConfigStatus, readonly unknown[]>();
+
+const nodeStatuses = new Derived<NodeView, NodeStatus>();
+
+function nodeStatus(snapshot: Snapshot, view: NodeView): NodeStatus {
+  const branch = snapshot.report.branches.get(view.node ?? '');
+  const facts = snapshot.facts.get(view.node ?? '');
+  return nodeStatuses.of(view, [branch, facts], () => {
+    const { node: _, config: __, waitsFor: ___, ...status } = view;
     const interfaces = branch && facts ? interfacesOf(branch.network, facts, status) : [];
     return { ...status, ...(interfaces.length > 0 && { interfaces }) };
   });
-  return {
-    observedGeneration: listed.generation,
-    ...(listed.specHash !== undefined && { observedSpecHash: listed.specHash }),
-    conditions,
-    nodeStatuses,
-    summary,
-  };
 }
 
 function pending(reason: Reason, message: string): Verdict {
@@ -237,7 +306,9 @@ function describeNode(
   }
   const newest = runs(facts)[0];
   const applied = facts.history.find(isOnHost);
-  const job = snapshot.jobs.find(({ node, phase }) => node === name && phase !== 'finished');
+  const job = jobsByNode(snapshot)
+    .get(name)
+    ?.find(({ phase }) => phase !== 'finished');
   // After an undone failure or a rollback the tip's files are on the host, whichever commit brought them there.
   const decision = snapshot.decisions.get(name);
   const upToDate = decision?.due === false && decision.reason === 'UpToDate';
@@ -355,8 +426,10 @@ function drifted(name: string, { history }: NodeFacts, reason: 'Drifted' | 'Drif
   return { state: 'Failed', reason, message: describeDrift(name, history, reason) };
 }
 
-function notStarted({ jobs }: Snapshot, name: string): Verdict {
-  const late = jobs.find((job) => job.node === name && job.message !== undefined);
+function notStarted(snapshot: Snapshot, name: string): Verdict {
+  const late = jobsByNode(snapshot)
+    .get(name)
+    ?.find(({ message }) => message !== undefined);
   return late === undefined
     ? { state: 'InProgress', reason: 'Waiting' }
     : { state: 'InProgress', reason: 'JobNotStarting', message: late.message! };

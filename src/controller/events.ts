@@ -73,10 +73,12 @@ function configEvents(before: Snapshot | undefined, { report, listed }: Snapshot
 }
 
 function nodeEvents(before: Snapshot | undefined, after: Snapshot): ControllerEvent[] {
-  const known = new Map(before === undefined ? [] : allViews(before).map((view) => [keyOf(view), view]));
+  const [past, present] = [before === undefined ? [] : allViews(before), allViews(after)];
+  if (past === present) return [];
+  const known = new Map(without(past, present).map((view) => [keyOf(view), view]));
   const news: NodeNews[] = [];
   const unknown: NodeView[] = [];
-  for (const view of allViews(after)) {
+  for (const view of without(present, past)) {
     const was = known.get(keyOf(view));
     const common = { node: view.node ?? view.attachedNodeName, ...optionalConfig(view.config) };
     const push = (event: Pick<ControllerEvent, 'type' | 'reason' | 'message'>): void => {
@@ -129,11 +131,18 @@ function gather(news: readonly NodeNews[]): ControllerEvent[] {
   });
 }
 
+/** Views that are not in another list. The view of a node that did not change is the same object. */
+function without(views: readonly NodeView[], others: readonly NodeView[]): NodeView[] {
+  const same = new Set(others);
+  return views.filter((view) => !same.has(view));
+}
+
 /** Drifts that came since, and the stop of repairs. */
 function driftEvents(before: Snapshot | undefined, after: Snapshot): ControllerEvent[] {
   if (before === undefined) return [];
   const events: ControllerEvent[] = [];
   for (const [node, { history }] of after.facts) {
+    if (history === before.facts.get(node)?.history) continue;
     const drift = driftOf(history);
     if (drift === undefined || driftOf(before.facts.get(node)?.history ?? [])?.oid === drift.oid) continue;
     events.push({

@@ -8,6 +8,7 @@ import { isOnHost, recordRequest, type OutcomeRecord, type Outcomes } from '../h
 import { outcomeRef } from '../history/refs.ts';
 import type { InventoryNode } from '../mirror/home-port.ts';
 import { driftOf, repairedAt } from '../scheduler/drift.ts';
+import { Derived } from '../scheduler/derived.ts';
 import { expectedRecord, runs, type Decision, type NodeFacts } from '../scheduler/due.ts';
 import { jobStamp, observationName } from '../scheduler/job-name.ts';
 import type { JobRequest, JobRunner, JobStatus } from '../scheduler/job-port.ts';
@@ -20,6 +21,7 @@ import {
   type Look,
   type ObservableNode,
   type ObserveCause,
+  type ObservePolicy,
   type Seen,
 } from '../scheduler/observe-due.ts';
 import type { Policy } from '../scheduler/schedule.ts';
@@ -70,17 +72,21 @@ interface Known {
   readonly policy: Policy;
 }
 
+/** Whether each host is out of reach. */
+const outOfReach = new Derived<ObservableNode, boolean>();
+
 export class Observations {
   readonly #options: ObservationsOptions;
   readonly #pace = new Pace();
-  readonly #began: number;
+  readonly #policy: ObservePolicy;
+  readonly #observables = new Derived<NodeFacts, ObservableNode>();
   /** Boot of each node when this controller began; absent: the memory of earlier ones is not lost. */
   #firstBoots: ReadonlyMap<string, string> | undefined;
   #hasBegun = false;
 
   constructor(options: ObservationsOptions) {
     this.#options = options;
-    this.#began = options.context.now();
+    this.#policy = { intervalMs: options.intervalMs, began: options.context.now() };
   }
 
   /** Records ended observations. The runner forgets an observation only after that. */
@@ -247,15 +253,14 @@ export class Observations {
 
   /** Starts as many due observations as there is room for. */
   async look(known: Known, nodeErrors: NodeErrors): Promise<ObservationReport> {
-    const { context, intervalMs, observes } = this.#options;
+    const { context, observes } = this.#options;
     const { observed, store, now } = context;
     if (!observes) return { waiting: new Map() };
     await this.#withdraw(known);
     observed.keep(known.branches);
     this.#noteFirstBoots(known);
     const nodes = [...known.facts.values()].map((facts) => this.#observable(facts, known));
-    const policy = { intervalMs, began: this.#began };
-    const plan = planObservations(nodes, known.jobs, this.#pace.allowedAt(now()), policy, now());
+    const plan = planObservations(nodes, known.jobs, this.#pace.allowedAt(now()), this.#policy, now());
     this.#pace.took(plan.start.length);
     // Starting jobs moves no ref, so ask the fence: this process may have been suspended and replaced.
     if (plan.start.length > 0) await store.expectFence();
@@ -267,7 +272,9 @@ export class Observations {
     const oldest = oldestOf(nodes.filter(({ name }) => known.facts.get(name)?.ready === true));
     return {
       waiting: plan.waiting,
-      outOfReach: new Set(nodes.filter(isOutOfReach).map(({ name }) => name)),
+      outOfReach: new Set(
+        nodes.filter((node) => outOfReach.of(node, [], () => isOutOfReach(node))).map(({ name }) => name),
+      ),
       ...(oldest !== undefined && { oldest }),
       ...(plan.nextPassAt !== undefined && { nextPassAt: plan.nextPassAt }),
     };
@@ -327,27 +334,15 @@ export class Observations {
   }
 
   #observable(facts: NodeFacts, { decisions, inventory }: Known): ObservableNode {
-    const { name, bootID, machineId, systemUUID, history } = facts;
-    const [newest] = runs(facts);
-    const print = inventory.get(name)?.print;
-    if (print !== undefined) this.#notePrint(name, print, newest?.oid ?? '');
+    const { name, bootID } = facts;
+    const decision = decisions.get(name)!;
+    const listed = inventory.get(name);
+    if (listed?.print !== undefined) this.#notePrint(name, listed.print, runs(facts)[0]?.oid ?? '');
     const seen = this.#options.context.observed.of(name);
-    const repaired = repairedAt(history);
-    return {
-      name,
-      bootID,
-      machineId: inventory.get(name)?.machineId ?? machineId,
-      systemUUID,
-      // If the newest run left NICs out, the host rightly differs from the commit. An observation of this host has
-      // nothing to compare with.
-      against: history.find(isOnHost)?.leftOut === undefined ? expectedRecord(facts) : null,
-      decision: decisions.get(name)!,
-      ...(print !== undefined && { print }),
-      ...(seen !== undefined && { seen }),
-      ...(newest !== undefined && { run: runOf(newest) }),
-      ...(repaired !== undefined && { repairedAt: repaired * 1000 }),
-      ...(this.#firstBoots?.get(name) === bootID && { isOldBoot: true as const }),
-    };
+    const isOldBoot = this.#firstBoots?.get(name) === bootID;
+    return this.#observables.of(facts, [decision, listed, seen, isOldBoot], () =>
+      observableOf(facts, { decision, listed, seen, isOldBoot }),
+    );
   }
 
   /**
@@ -359,6 +354,34 @@ export class Observations {
     const seen = observed.of(node);
     if (seen?.print === undefined || seen.run !== run) observed.set(node, { ...seen, print, run });
   }
+}
+
+interface SeenNode {
+  readonly decision: Decision;
+  readonly listed: InventoryNode | undefined;
+  readonly seen: Seen | undefined;
+  readonly isOldBoot: boolean;
+}
+
+function observableOf(facts: NodeFacts, { decision, listed, seen, isOldBoot }: SeenNode): ObservableNode {
+  const { name, bootID, machineId, systemUUID, history } = facts;
+  const [newest] = runs(facts);
+  const repaired = repairedAt(history);
+  return {
+    name,
+    bootID,
+    machineId: listed?.machineId ?? machineId,
+    systemUUID,
+    // If the newest run left NICs out, the host rightly differs from the commit. An observation of this host has
+    // nothing to compare with.
+    against: history.find(isOnHost)?.leftOut === undefined ? expectedRecord(facts) : null,
+    decision,
+    ...(listed?.print !== undefined && { print: listed.print }),
+    ...(seen !== undefined && { seen }),
+    ...(newest !== undefined && { run: runOf(newest) }),
+    ...(repaired !== undefined && { repairedAt: repaired * 1000 }),
+    ...(isOldBoot && { isOldBoot: true as const }),
+  };
 }
 
 /** The host's state as an observation reported it. */

@@ -12,6 +12,7 @@ import type { WantedInterface } from '../network/interface.ts';
 import type { ConfigList, ConfigSource, InventoryNode } from '../mirror/home-port.ts';
 import type { MirrorReport } from '../mirror/mirror.ts';
 import type { NodeFacts } from '../scheduler/due.ts';
+import { areSame } from '../scheduler/derived.ts';
 import type { JobRunner, JobStatus } from '../scheduler/job-port.ts';
 import { DEFAULT_POLICY, planJobs, type Plan, type Policy } from '../scheduler/schedule.ts';
 import { adoptNames } from './adoption.ts';
@@ -53,6 +54,12 @@ interface Known {
   readonly facts: ReadonlyMap<string, NodeFacts>;
 }
 
+/** Facts of a node, and the objects that they were gathered from. */
+interface Gathered {
+  readonly inputs: readonly unknown[];
+  readonly facts: NodeFacts;
+}
+
 export class Pass {
   readonly #context: ControllerContext;
   readonly #options: PassOptions;
@@ -61,6 +68,8 @@ export class Pass {
   readonly #observations: Observations;
   readonly #confirmations: Confirmations;
   readonly #addresses: HostAddresses;
+  /** The newest pass's facts of each node. Where nothing about a node changed, its facts stay the same object. */
+  readonly #gathered = new Map<string, Gathered>();
   /** Pause before a node with an error is tried again. */
   #retryMs = FIRST_RETRY_MS;
 
@@ -161,19 +170,32 @@ export class Pass {
     const facts = new Map<string, NodeFacts>();
     const jobsOf = Map.groupBy(jobs, ({ node }) => node);
     for (const [name, mirrored] of report.branches) {
+      const tip = tips.get(outcomeRef(name));
+      const listed = inventory.get(name);
+      const source = formatConfigRef(mirrored.node.source);
+      const annotations = report.main.configs.get(source)?.annotations ?? NO_ANNOTATIONS;
+      const asked = askedOf(report, mirrored);
+      const own = jobsOf.get(name) ?? NO_JOBS;
+      const inputs = [mirrored, tip, listed, annotations, asked, own];
+      const known = this.#gathered.get(name);
+      if (known !== undefined && areSame(known.inputs, inputs)) {
+        facts.set(name, known.facts);
+        continue;
+      }
+      this.#gathered.delete(name);
       await nodeErrors.of(name, async () => {
-        const history = await this.#outcomes.recent(name, tips.get(outcomeRef(name)));
+        const history = await this.#outcomes.recent(name, tip);
         const branch = await adoptNames(this.#context, mirrored, history);
         branches.set(name, branch);
-        const annotations = report.main.configs.get(formatConfigRef(branch.node.source))?.annotations ?? {};
-        const asked = askedOf(report, branch);
-        const addresses = await this.#addresses.read(branch, history, jobsOf.get(name) ?? [], asked);
-        const listed = inventory.get(name);
-        facts.set(name, await factsOf(store.reader, branch, listed, history, annotations, addresses));
+        const addresses = await this.#addresses.read(branch, history, own, askedOf(report, branch));
+        const fresh = await factsOf(store.reader, branch, listed, history, annotations, addresses);
+        facts.set(name, fresh);
+        if (branch === mirrored) this.#gathered.set(name, { inputs, facts: fresh });
       });
     }
     // A node that this pass cannot read keeps its addresses.
     this.#addresses.keep(branches);
+    for (const name of this.#gathered.keys()) if (!branches.has(name)) this.#gathered.delete(name);
     return { branches, facts };
   }
 
@@ -207,6 +229,8 @@ export class Pass {
 }
 
 const NOTHING: readonly WantedInterface[] = [];
+const NO_JOBS: readonly JobStatus[] = [];
+const NO_ANNOTATIONS: Readonly<Record<string, string>> = {};
 
 /** Interfaces that the CR gives a node. The base stands for an entry that is bad or ambiguous. */
 function askedOf({ claims }: MirrorReport, { name, base }: Branch): readonly WantedInterface[] {

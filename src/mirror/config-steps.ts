@@ -42,6 +42,7 @@ export function configSteps(valid: ReadonlyMap<string, ValidConfig>, main: MainS
 
 /** Entries of one state whose key has no entry in the other state. */
 function without(entries: ReadonlyMap<string, Entry>, others: ReadonlyMap<string, Entry>): Entry[] {
+  if (entries === others) return [];
   return [...entries.values()].filter(({ key }) => !others.has(key));
 }
 

@@ -1,5 +1,6 @@
 // The branch `main`: one commit for each generation of a CR that was seen; bad entries are kept as written.
 
+import { isDeepStrictEqual } from 'node:util';
 import { parse, stringify } from 'yaml';
 import { ourAnnotations } from '../api/annotations.ts';
 import type { AdmittedConfig } from '../network/admission.ts';
@@ -55,9 +56,11 @@ export function mainConfig(
   admitted: AdmittedConfig,
   known: MainConfig | undefined,
 ): MainConfig {
-  const annotations = Object.fromEntries(
+  const read = Object.fromEntries(
     Object.entries(ourAnnotations(object.annotations)).sort(([a], [b]) => (a < b ? -1 : 1)),
   );
+  // The same annotations stay the same object, so that an edit of one entry concerns no other node.
+  const annotations = isDeepStrictEqual(known?.annotations, read) ? known!.annotations : read;
   // A home that does not know the origin now must not erase the origin that main has.
   const origin = object.origin ?? (known?.uid === object.uid ? known.origin : undefined);
   const config = {
@@ -73,6 +76,7 @@ export function mainConfig(
 
 /** Whether main already has the home's state of a CR. */
 export function sameConfig(a: MainConfig | undefined, b: MainConfig): boolean {
+  if (a === b) return true;
   return (
     a !== undefined &&
     a.text === b.text &&

@@ -125,7 +125,7 @@ describe('a network that is also another one', () => {
   });
 });
 
-test('an entry is judged again only with other nodes, other settings or another CR', () => {
+test('an entry is judged again only with another Node, other addresses, settings or annotations', () => {
   let judged = 0;
   const entry = {
     get wanted(): readonly WantedInterface[] {
@@ -141,7 +141,10 @@ test('an entry is judged again only with other nodes, other settings or another 
   expect(none.size).toBe(0);
   expect(routingWarnings(claimsOf(config), nodes, DEFAULT_ROUTING)).toEqual(none);
   expect(judged).toBe(1);
-  routingWarnings(claimsOf({ ...config }), nodes, DEFAULT_ROUTING);
+  const ready = new Map([...nodes, ['w2', listed({ name: 'w2' })]]);
+  routingWarnings(claimsOf({ ...config }), ready, DEFAULT_ROUTING);
+  expect(judged).toBe(1);
+  routingWarnings(claimsOf({ ...config, annotations: {} }), nodes, DEFAULT_ROUTING);
   expect(judged).toBe(2);
   const settings = { ...DEFAULT_ROUTING, clusterNetworks: ['10.0.0.0/16'] };
   expect(routingWarnings(claimsOf(config), nodes, settings).size).toBe(1);

@@ -53,47 +53,62 @@ export function routingWarnings(
   return warnings;
 }
 
+/** The warnings of an entry, and their inputs. */
 interface Found {
-  readonly name: string;
-  readonly config: Claim['config'];
+  readonly listed: InventoryNode;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly peers: PeerAddresses;
   readonly problems: readonly Problem[];
 }
 
-/** Caches the warnings of entries for the same nodes and settings. */
+/** Caches the warnings of entries for the same settings. */
 class NodeWarnings {
-  static readonly #known = new WeakMap<ReadonlyMap<string, InventoryNode>, NodeWarnings>();
+  static readonly #known = new WeakMap<RoutingSettings, NodeWarnings>();
 
-  readonly #nodes: ReadonlyMap<string, InventoryNode>;
   readonly #settings: RoutingSettings;
-  readonly #peers: PeerAddresses;
+  #nodes: ReadonlyMap<string, InventoryNode> = new Map();
+  #peers = new PeerAddresses([]);
   readonly #found = new WeakMap<Claim['entry'], Found>();
 
-  private constructor(nodes: ReadonlyMap<string, InventoryNode>, settings: RoutingSettings) {
-    this.#nodes = nodes;
+  private constructor(settings: RoutingSettings) {
     this.#settings = settings;
-    this.#peers = new PeerAddresses(nodes.values());
   }
 
   static of(nodes: ReadonlyMap<string, InventoryNode>, settings: RoutingSettings): NodeWarnings {
-    const before = this.#known.get(nodes);
-    if (before !== undefined && before.#settings === settings) return before;
-    const fresh = new NodeWarnings(nodes, settings);
-    this.#known.set(nodes, fresh);
-    return fresh;
+    const known = this.#known.get(settings) ?? new NodeWarnings(settings);
+    this.#known.set(settings, known);
+    known.#see(nodes);
+    return known;
   }
 
-  find(name: string, { config, entry }: Claim): readonly Problem[] {
+  #see(nodes: ReadonlyMap<string, InventoryNode>): void {
+    if (nodes === this.#nodes) return;
+    this.#nodes = nodes;
+    const addresses = [...nodes.values()].flatMap((node) => node.addresses ?? []);
+    // A node that only becomes ready changes no warning of another node.
+    if (!this.#peers.areOf(addresses)) this.#peers = new PeerAddresses(addresses);
+  }
+
+  find(name: string, { config: { annotations }, entry }: Claim): readonly Problem[] {
+    const listed = this.#nodes.get(name);
+    if (listed === undefined) return [];
+    const peers = this.#peers;
     const before = this.#found.get(entry);
-    if (before !== undefined && before.name === name && before.config === config) return before.problems;
-    const problems = this.#judge(name, config, entry.wanted ?? []);
-    this.#found.set(entry, { name, config, problems });
+    if (before?.listed === listed && before.annotations === annotations && before.peers === peers)
+      return before.problems;
+    const problems = this.#judge(listed, annotations, entry.wanted ?? []);
+    this.#found.set(entry, { listed, annotations, peers, problems });
     return problems;
   }
 
-  #judge(name: string, config: Claim['config'], wanted: readonly WantedInterface[]): Problem[] {
-    const listed = this.#nodes.get(name);
-    if (listed === undefined || wanted.length === 0) return [];
-    const auto = autoRoutingOf(listed, config.annotations, this.#settings);
+  #judge(
+    listed: InventoryNode,
+    annotations: Readonly<Record<string, string>>,
+    wanted: readonly WantedInterface[],
+  ): Problem[] {
+    if (wanted.length === 0) return [];
+    const { name } = listed;
+    const auto = autoRoutingOf(listed, annotations, this.#settings);
     const networks = [...(listed.podCIDRs ?? []), ...this.#settings.clusterNetworks];
     return wanted.flatMap((nic, index): Problem[] => {
       const path = `node ${name}, interfaces[${index}]`;
@@ -151,8 +166,15 @@ class PeerAddresses {
   readonly #addresses: readonly string[];
   readonly #byNetwork = new Map<string, Map<string, string>>();
 
-  constructor(nodes: Iterable<InventoryNode>) {
-    this.#addresses = [...nodes].flatMap(({ addresses = [] }) => addresses);
+  constructor(addresses: readonly string[]) {
+    this.#addresses = addresses;
+  }
+
+  areOf(addresses: readonly string[]): boolean {
+    return (
+      addresses.length === this.#addresses.length &&
+      addresses.every((address, index) => address === this.#addresses[index])
+    );
   }
 
   within(cidr: Cidr): string | undefined {

@@ -357,12 +357,16 @@ function refuseLinkLocal(
   entries: readonly AdmittedEntry[],
   judged: ReadonlyMap<string, JudgedEntry>,
 ): { entries: AdmittedEntry[]; warnings: Problem[] } {
-  const stored = new Set([...judged.values()].flatMap(({ wanted = [] }) => wanted.map(keyOfAddress)));
+  let stored: ReadonlySet<string> | undefined;
+  const isStored = (nic: WantedInterface): boolean => {
+    stored ??= new Set([...judged.values()].flatMap(({ wanted = [] }) => wanted.map(keyOfAddress)));
+    return stored.has(keyOfAddress(nic));
+  };
   const warnings: Problem[] = [];
   const result = entries.map((entry) => {
     const found = (entry.wanted ?? []).flatMap((nic, position) => {
       const problem = linkLocalProblem(nic, `${pathOf(entry.index)}.interfaces[${position}].address`);
-      return problem === undefined ? [] : [{ problem, known: stored.has(keyOfAddress(nic)) }];
+      return problem === undefined ? [] : [{ problem, known: isStored(nic) }];
     });
     warnings.push(...found.filter(({ known }) => known).map(({ problem }) => problem));
     return withProblems(
@@ -398,19 +402,20 @@ function impossibleNames(entries: readonly AdmittedEntry[]): Problem[] {
  */
 function sharedByNodes(entries: readonly AdmittedEntry[]): Problem[] {
   const warnings: Problem[] = [];
-  const firsts = new Map<string, { readonly node: number; readonly path: string }>();
+  const firsts = new Map<string, { readonly node: number; readonly path: () => string }>();
   for (const { index, wanted = [] } of entries) {
     for (const [position, nic] of wanted.entries()) {
       const addresses = addressesOf(nic).map((each, place) => {
         return [place === 0 ? 'address' : 'addresses', 'SharedAddress', each] as const;
       });
       for (const [field, code, value] of [['macAddress', 'SharedMac', nic.mac] as const, ...addresses]) {
-        const path = `${pathOf(index)}.interfaces[${position}].${field}`;
+        // Thousands of paths would be made for nothing, because a warning is rare.
+        const path = (): string => `${pathOf(index)}.interfaces[${position}].${field}`;
         const first = firsts.get(value);
         if (first === undefined) firsts.set(value, { node: index, path });
         else if (first.node !== index) {
-          const message = `${value} is also at ${first.path}; correct it unless the two are in different networks`;
-          warnings.push({ path, code, message });
+          const message = `${value} is also at ${first.path()}; correct it unless the two are in different networks`;
+          warnings.push({ path: path(), code, message });
         }
       }
     }

@@ -4,6 +4,7 @@
 import { differenceKey, isRepairable, type Difference } from '../api/observation.ts';
 import { foundNoStore, isOnHost } from '../history/outcome-branch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
+import { Derived } from './derived.ts';
 import type { RunRecord } from './due.ts';
 
 /** Number of repairs of one difference after which the difference is not repaired again. */
@@ -132,8 +133,8 @@ function mostInAnHour(
 ): number {
   const drifts = nodes
     .flatMap(({ history }, node) =>
-      history
-        .filter((record) => record.time > confirmedAt && isForRepair(record))
+      repairsOf(history)
+        .drifts.filter(({ time }) => time > confirmedAt)
         .map(({ time }) => ({ node, time })),
     )
     .toSorted((a, b) => a.time - b.time);
@@ -156,8 +157,24 @@ function isForRepair({ result, first, repairable }: RunRecord): boolean {
   return result === 'Drifted' && first !== true && repairable !== false;
 }
 
+/** The part of a node's records that the limits of repairs read. */
+interface Repairs {
+  readonly drifts: readonly RunRecord[];
+  /** The newest repair. A run that did not reach the store does not count as one. */
+  readonly last: RunRecord | undefined;
+}
+
+const repairs = new Derived<readonly RunRecord[], Repairs>();
+
+function repairsOf(history: readonly RunRecord[]): Repairs {
+  return repairs.of(history, [], () => ({
+    drifts: history.filter(isForRepair),
+    // A set keeps the order of insertion, oldest first.
+    last: [...repairRuns(history)].findLast((run) => !foundNoStore(run)),
+  }));
+}
+
 function hasFailedRepair(history: readonly RunRecord[], confirmedAt: number): boolean {
-  // A set keeps the order of insertion, oldest first. A run that did not reach the store does not count as a repair.
-  const last = [...repairRuns(history)].findLast((run) => !foundNoStore(run));
+  const { last } = repairsOf(history);
   return last !== undefined && !isOnHost(last) && last.time > confirmedAt;
 }

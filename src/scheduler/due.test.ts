@@ -1,5 +1,6 @@
 import type { Oid } from '../api/oid.ts';
 import { oid } from '../../test/support/oid.ts';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decide, MAX_ATTEMPTS, MAX_TRIES, type NodeFacts, type RunRecord } from './due.ts';
 
@@ -319,4 +320,21 @@ describe('a store that is away', () => {
     expect(verdict({ history }, (T0 + 3599) * 1000)).toBe('BackingOff');
     expect(verdict({ history }, (T0 + 3600) * 1000)).toBe('due 1');
   });
+});
+
+test('a decision that is made again, at another time or with another answer to drift, is that on a new node', () => {
+  const results = fc.constantFrom('Applied', 'Failed', 'Unknown', 'Pending', 'Drifted', 'Requested');
+  const record = fc
+    .tuple(results, fc.integer({ min: -90, max: 90 }))
+    .map(([result, minutes]) => run(result as RunRecord['result'], { time: T0 + 60 * minutes }));
+  const time = fc.integer({ min: -100, max: 200 }).map((minutes) => (T0 + 60 * minutes) * 1000);
+  const answer = fc.constantFrom<'repair' | 'report'>('repair', 'report');
+  const questions = fc.array(fc.tuple(time, answer), { minLength: 2 });
+  fc.assert(
+    fc.property(fc.array(record, { maxLength: 12 }), questions, (history, asked) => {
+      const known = node({ history });
+      for (const [now, drift] of asked)
+        expect(decide(known, now, drift)).toEqual(decide({ ...known }, now, drift));
+    }),
+  );
 });

@@ -6,6 +6,7 @@ import { foundNoStore, isOnHost, type OutcomeRecord } from '../history/outcome-b
 import { CONTROLLER } from '../store/model/committer.ts';
 import { areOtherMachines } from '../network/machine-ids.ts';
 import type { Oid } from '../store/model/store-port.ts';
+import { Derived } from './derived.ts';
 import { driftOf, fightsOf } from './drift.ts';
 import { nextStamp } from './job-name.ts';
 
@@ -151,15 +152,26 @@ export type Decision =
   /** `until`: milliseconds since 1970. */
   | { readonly due: false; readonly reason: 'BackingOff'; readonly until: number };
 
+/** Decisions that no clock changes; undefined: the decision depends on the time. */
+const lasting = new Derived<NodeFacts, Decision | undefined>();
+
 /**
  * Whether the node needs a run of the agent, and may have one now.
  * @param now milliseconds since 1970
+ * @param drift answer to drift of a node that has no answer of its own
  */
-export function decide(node: NodeFacts, now: number): Decision {
-  const reason = idleReason(node);
+export function decide(node: NodeFacts, now: number, drift?: DriftMode): Decision {
+  return lasting.of(node, [drift], () => decideForGood(node, drift)) ?? decideFor(node, now);
+}
+
+function decideForGood(node: NodeFacts, drift: DriftMode | undefined): Decision | undefined {
+  const reason = idleReason(node, node.drift ?? drift);
   if (reason !== undefined) return { due: false, reason };
+  return isGivenUp(node, triesOfTip(node)) ? { due: false, reason: 'GivenUp' } : undefined;
+}
+
+function decideFor(node: NodeFacts, now: number): Decision {
   const tries = triesOfTip(node);
-  if (isGivenUp(node, tries)) return { due: false, reason: 'GivenUp' };
   const until = pauseAfter(node, tries, now);
   if (until > now) return { due: false, reason: 'BackingOff', until };
   return {
@@ -180,7 +192,7 @@ export function decide(node: NodeFacts, now: number): Decision {
 }
 
 /** The first reason against a run, in this order: nothing to do, not allowed, not reachable, the host's own state. */
-function idleReason(node: NodeFacts): IdleReason | undefined {
+function idleReason(node: NodeFacts, answer: DriftMode | undefined): IdleReason | undefined {
   const [newest] = runs(node);
   if (node.invalidTip === true) return 'InvalidTip';
   if (newest === undefined && !node.wanted) return 'NothingWanted';
@@ -188,7 +200,7 @@ function idleReason(node: NodeFacts): IdleReason | undefined {
   if (newest !== undefined && !mayDiffer(node, newest) && drift === undefined) return 'UpToDate';
   if (node.paused) return 'Paused';
   if (!node.ready) return 'NotReady';
-  if (drift !== undefined) return driftObstacle(node, drift);
+  if (drift !== undefined) return driftObstacle(node, drift, answer);
   return newest && hostObstacle(node, newest);
 }
 
@@ -203,8 +215,12 @@ function isRepair(node: NodeFacts): boolean {
 }
 
 /** The reason why a drift is not repaired automatically. */
-function driftObstacle(node: NodeFacts, drift: RunRecord): IdleReason | undefined {
-  if (drift.first === true || drift.repairable === false || node.drift === 'report') return 'Drifted';
+function driftObstacle(
+  node: NodeFacts,
+  drift: RunRecord,
+  answer: DriftMode | undefined,
+): IdleReason | undefined {
+  if (drift.first === true || drift.repairable === false || answer === 'report') return 'Drifted';
   return fightsOf(node.history, drift).length > 0 ? 'DriftFight' : undefined;
 }
 

@@ -1,4 +1,5 @@
 import { oid } from '../../test/support/oid.ts';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Decision, IdleReason } from './due.ts';
 import {
@@ -324,4 +325,32 @@ describe('which hosts are looked at now', () => {
     const back = Array.from({ length: 600 }, (_, n) => at(49_999 - n));
     expect(Math.max(...back)).toBe(0);
   });
+});
+
+test('a plan that is made again at another time is the plan of nodes that are new', () => {
+  const at = fc.integer({ min: -2 * HOUR, max: 4 * HOUR }).map((ms) => T0 + ms);
+  const decision = fc.constantFrom<Decision>(idle('UpToDate'), idle('Paused'), idle('NotReady'), run);
+  const memory = fc.record(
+    { at, retryAt: at, asked: at, bootID: fc.constantFrom('boot', 'earlier') },
+    { requiredKeys: [] },
+  );
+  const facts = fc.record({ decision, seen: memory, repairedAt: at }, { requiredKeys: [] });
+  const fleet = fc.array(facts, { minLength: 1, maxLength: 4 });
+  fc.assert(
+    fc.property(
+      fleet,
+      fc.array(at, { minLength: 2 }),
+      fc.constantFrom(0, HOUR),
+      (each, times, intervalMs) => {
+        const nodes = each.map((one, index) => node({ ...one, name: `worker-${index}` }));
+        const policy = { ...HOURLY, intervalMs };
+        for (const now of times) {
+          const fresh = nodes.map((one) => ({ ...one }));
+          expect(planObservations(nodes, [], 2, policy, now)).toEqual(
+            planObservations(fresh, [], 2, policy, now),
+          );
+        }
+      },
+    ),
+  );
 });

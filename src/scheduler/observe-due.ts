@@ -157,6 +157,25 @@ export function isOutOfReach({ against, decision, seen }: ObservableNode): boole
   return against === null || !isObservable(decision, { ...seen, asked: Infinity });
 }
 
+/** A decision against an observation, and the time from which it holds. */
+interface NotYet {
+  readonly policy: ObservePolicy;
+  readonly since: number;
+  readonly decision: ObserveDecision & { readonly due: false };
+}
+
+const notYet = new WeakMap<ObservableNode, NotYet>();
+
+/** Decides as `decideObservation`, and repeats a decision against an observation until the observation becomes due. */
+function decideAgain(node: ObservableNode, policy: ObservePolicy, now: number): ObserveDecision {
+  const known = notYet.get(node);
+  if (known?.policy === policy && known.since <= now && now < (known.decision.at ?? Infinity))
+    return known.decision;
+  const decision = decideObservation(node, policy, now);
+  if (!decision.due) notYet.set(node, { policy, since: now, decision });
+  return decision;
+}
+
 interface Cause {
   readonly cause: ObserveCause;
   readonly since: number;
@@ -279,7 +298,7 @@ export function planObservations(
   let nextPassAt = Infinity;
   for (const node of nodes) {
     if (blocked.has(node.name)) continue;
-    const decision = decideObservation(node, policy, now);
+    const decision = decideAgain(node, policy, now);
     if (decision.due) due.push({ node, ...decision });
     else nextPassAt = Math.min(nextPassAt, decision.at ?? Infinity);
   }

@@ -2,6 +2,7 @@
 import type { DriftMode } from '../api/annotations.ts';
 import type { AgentJob } from '../api/job.ts';
 import type { Oid } from '../store/model/store-port.ts';
+import { Derived } from './derived.ts';
 import { limitRepairs, repairRuns, type RepairLimits } from './drift.ts';
 import { AddressHolders } from './address-holders.ts';
 import { isShared, newAddresses, orderByAddress } from './address-order.ts';
@@ -168,7 +169,7 @@ function decideAll(
   const stopped = stoppedChanges(nodes, policy);
   const decisions = new Map(
     nodes.map((node) => {
-      const wanted = decide({ ...node, drift: node.drift ?? policy.drift }, now);
+      const wanted = decide(node, now, policy.drift);
       return [node.name, holdBack(node, wanted, stopped, repairsStopped)];
     }),
   );
@@ -204,10 +205,15 @@ class TakenAddresses {
   }
 }
 
+/** The changes that each node failed with, by its facts. */
+const failures = new Derived<NodeFacts, readonly Oid[]>();
+
 /** Commits of main that failed on as many nodes as the policy allows: no further node may begin with them. */
 function stoppedChanges(nodes: readonly NodeFacts[], policy: Policy): Set<Oid> {
   const failed = new Map<Oid, number>();
-  for (const change of nodes.flatMap(failedChanges)) failed.set(change, (failed.get(change) ?? 0) + 1);
+  for (const node of nodes)
+    for (const change of failures.of(node, [], () => failedChanges(node)))
+      failed.set(change, (failed.get(change) ?? 0) + 1);
   const stopped = [...failed].filter(([change, n]) => n >= policy.stopAfter && !policy.confirmed.has(change));
   return new Set(stopped.map(([change]) => change));
 }
@@ -269,6 +275,8 @@ interface Work {
   readonly again?: Pick<Candidate, 'retryAt'>;
 }
 
+const NO_WORK: Work = { withdraw: [], active: [] };
+
 function recordedJobs({ history }: NodeFacts): ReadonlySet<string | undefined> {
   return new Set(history.map(({ job }) => job));
 }
@@ -284,6 +292,7 @@ function atWork(node: NodeFacts, jobs: readonly JobStatus[]): 'Running' | 'Recor
 
 /** Weighs a node's jobs: a node has one job at a time, the newest commit wins, and a running agent is never stopped. */
 function weighJobs(node: NodeFacts, decision: Decision, jobs: readonly JobStatus[], now: number): Work {
+  if (jobs.length === 0) return NO_WORK;
   const recorded = recordedJobs(node);
   const work = atWork(node, jobs);
   const waiting = jobs.filter(({ phase }) => phase === 'waiting');

@@ -1,5 +1,23 @@
 import type { Oid, Reader } from './model/store-port.ts';
 
+/** The refs below a prefix. */
+interface List {
+  refs: Map<string, Oid>;
+  /** A caller has the map, so it never changes again. */
+  isLent: boolean;
+}
+
+function lend(list: List): ReadonlyMap<string, Oid> {
+  list.isLent = true;
+  return list.refs;
+}
+
+function set(list: List, ref: string, to: Oid): void {
+  if (list.isLent) list.refs = new Map(list.refs);
+  list.isLent = false;
+  list.refs.set(ref, to);
+}
+
 /**
  * Caches the refs, because this process moves nearly all of them and listing thousands for every decision would be
  * waste. A ref that another process moved is seen only after `forget`; until then the stale value costs a lost race at
@@ -8,7 +26,7 @@ import type { Oid, Reader } from './model/store-port.ts';
 export class KnownRefs {
   readonly #reader: Reader;
   readonly #byName = new Map<string, Oid>();
-  readonly #byPrefix = new Map<string, Map<string, Oid>>();
+  readonly #byPrefix = new Map<string, List>();
   /** Counts changes, so that a list that was read during a change is not kept. */
   #changes = 0;
 
@@ -19,12 +37,13 @@ export class KnownRefs {
   /** All refs below a prefix (`refs/heads/node/`), by full name. */
   async below(prefix: string): Promise<ReadonlyMap<string, Oid>> {
     const known = this.#byPrefix.get(prefix);
-    if (known !== undefined) return new Map(known);
+    if (known !== undefined) return lend(known);
     const changes = this.#changes;
     const read = await this.#reader.refs(prefix);
     if (changes !== this.#changes) return this.below(prefix);
-    this.#byPrefix.set(prefix, read);
-    return new Map(read);
+    const list = { refs: read, isLent: false };
+    this.#byPrefix.set(prefix, list);
+    return lend(list);
   }
 
   /** Undefined: there is no such ref. */
@@ -41,7 +60,7 @@ export class KnownRefs {
   moved(ref: string, to: Oid): void {
     this.#changes += 1;
     if (this.#byName.has(ref)) this.#byName.set(ref, to);
-    for (const [prefix, refs] of this.#byPrefix) if (ref.startsWith(prefix)) refs.set(ref, to);
+    for (const [prefix, list] of this.#byPrefix) if (ref.startsWith(prefix)) set(list, ref, to);
   }
 
   /**

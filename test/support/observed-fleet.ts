@@ -14,7 +14,9 @@ import { pino } from 'pino';
 import type { Observation } from '../../src/api/observation.ts';
 import type { Outcome } from '../../src/api/outcome.ts';
 import type { ConfigStatus } from '../../src/api/status.ts';
+import type { Problem } from '../../src/api/errors.ts';
 import { apiRoutes } from '../../src/controller/api.ts';
+import { allViews, type NodeView, type Snapshot } from '../../src/controller/config-status.ts';
 import { ControllerContext } from '../../src/controller/controller-context.ts';
 import { Pass, type PassOptions } from '../../src/controller/pass.ts';
 import { PassTrigger } from '../../src/controller/pass-trigger.ts';
@@ -22,6 +24,8 @@ import { reportOf, type StatusReport } from '../../src/controller/status-report.
 import { uiPages } from '../../src/controller/ui-pages.ts';
 import { recordOutcome } from '../../src/history/outcome-branch.ts';
 import type { ConfigObject, InventoryNode } from '../../src/mirror/home-port.ts';
+import type { RepairLimits } from '../../src/scheduler/drift.ts';
+import type { Decision, NodeFacts } from '../../src/scheduler/due.ts';
 import type { JobRequest, JobRunner, JobStatus } from '../../src/scheduler/job-port.ts';
 import { DEFAULT_POLICY } from '../../src/scheduler/schedule.ts';
 import { Batch } from '../../src/store/model/batch.ts';
@@ -47,6 +51,8 @@ export interface ConfiguredFleet extends AsyncDisposable {
   readonly count: number;
 }
 
+type NewPass = Pick<PassOptions, 'runner' | 'observes'> & { policy?: Partial<PassOptions['policy']> };
+
 interface Started {
   readonly request: JobRequest;
   readonly at: number;
@@ -64,6 +70,8 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
   readonly passMs: number[] = [];
   /** Nodes whose host differs from its commit. */
   readonly drifted = new Set<string>();
+  /** Nodes whose runs fail. */
+  readonly failing = new Set<string>();
   /** The list stays the same as long as no node changes, as that of an informer. */
   inventory: readonly InventoryNode[];
   readonly dir: string;
@@ -108,7 +116,12 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
 
   async #open(policy: Partial<PassOptions['policy']> = {}): Promise<void> {
     this.#store = await Store.open(join(this.dir, 'store.git'), { clock: () => this.now });
-    this.#context = new ControllerContext({
+    this.#context = this.#newContext();
+    this.#pass = this.#newPass(this.#context, { runner: this, policy });
+  }
+
+  #newContext(): ControllerContext {
+    return new ControllerContext({
       store: this.#store,
       inventory: { list: async () => this.inventory, setPaused: async () => undefined },
       sink: {
@@ -126,14 +139,40 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
       sliceMs: Infinity,
       now: () => this.now,
     });
+  }
+
+  #newPass(context: ControllerContext, { policy, ...options }: NewPass): Pass {
     const { observes = true, drift = 'report' } = this.#options;
-    this.#pass = new Pass({
-      context: this.#context,
+    return new Pass({
+      context,
       source: { list: async () => ({ configs: [this.#config], doubt: () => undefined }) },
-      runner: this,
-      policy: { ...DEFAULT_POLICY, drift, ...policy },
       observes,
+      ...options,
+      policy: { ...DEFAULT_POLICY, drift, ...policy },
     });
+  }
+
+  /** Passes, without a step of the clock, until a pass starts and writes nothing. */
+  async settle(): Promise<void> {
+    const done = (): string => `${this.ran.length} ${this.observed.length} ${this.commits}`;
+    for (let before = ''; before !== done();) {
+      before = done();
+      await this.#pass.run();
+    }
+  }
+
+  /** What the newest pass found. */
+  get finding(): Finding {
+    const { snapshot, statuses } = this.#context.reporter;
+    return findingOf(snapshot!, statuses);
+  }
+
+  /** What a controller finds that begins now, and has kept nothing of earlier passes. It starts nothing. */
+  async findAnew(): Promise<Finding> {
+    const context = this.#newContext();
+    const idle = { list: () => this.list(), start: refuse, withdraw: refuse, forget: refuse };
+    const { snapshot } = await this.#newPass(context, { runner: idle, observes: false }).run();
+    return findingOf(snapshot, context.reporter.statuses);
   }
 
   /** Records an applied run of each node in one write. Passes would need a write for each node. */
@@ -157,10 +196,41 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
     await this.#open();
   }
 
-  /** Gives the NIC of these nodes another MTU. */
+  /** Gives the NIC of these nodes another MTU, and that of all others 1500. */
   edit(nodes: readonly string[], mtu: number): void {
     const edited = configOf(this.inventory, (name) => (nodes.includes(name) ? mtu : 1500));
     this.#config = { ...edited, generation: this.#config.generation! + 1 };
+  }
+
+  /** Gives the CR these annotations. */
+  annotate(annotations: Readonly<Record<string, string>>): void {
+    this.#config = { ...this.#config, annotations };
+  }
+
+  /** Swaps the addresses of two nodes in the CR. */
+  swap(one: string, other: string): void {
+    const { nodeConfigs } = this.#config.spec as {
+      nodeConfigs: { attachedNodeName: string; interfaces: object[] }[];
+    };
+    const cidrOf = (name: string): object => {
+      const { cidr } = nodeConfigs.find(({ attachedNodeName: each }) => each === name)!.interfaces[0] as {
+        cidr: string;
+      };
+      return { cidr };
+    };
+    const cidrs = new Map([
+      [one, cidrOf(other)],
+      [other, cidrOf(one)],
+    ]);
+    const swapped = nodeConfigs.map((entry) => ({
+      ...entry,
+      interfaces: entry.interfaces.map((nic) => ({ ...nic, ...cidrs.get(entry.attachedNodeName) })),
+    }));
+    this.#config = {
+      ...this.#config,
+      generation: this.#config.generation! + 1,
+      spec: { nodeConfigs: swapped },
+    };
   }
 
   get store(): Store {
@@ -267,6 +337,10 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
   #endOf({ name, node, commit }: JobRequest): Outcome {
     this.drifted.delete(node);
     const tree = this.#context.reporter.snapshot?.facts.get(node)?.tipTree;
+    if (this.failing.has(node)) {
+      const message = 'the address is taken';
+      return { ...this.#outcome(node, name, commit), result: 'Failed', reason: 'AddressTaken', message };
+    }
     return { ...this.#outcome(node, name, commit), ...(tree !== undefined && { tree }) };
   }
 
@@ -293,6 +367,25 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
     await rm(this.dir, { recursive: true, force: true });
   }
 }
+
+/** What a pass found, as far as a later controller has to find the same. */
+export interface Finding {
+  readonly facts: ReadonlyMap<string, NodeFacts>;
+  readonly decisions: ReadonlyMap<string, Decision>;
+  readonly views: readonly NodeView[];
+  readonly warnings: ReadonlyMap<string, readonly Problem[]>;
+  readonly repairs: RepairLimits | undefined;
+  readonly statuses: ReadonlyMap<string, ConfigStatus>;
+}
+
+function findingOf(snapshot: Snapshot, statuses: ReadonlyMap<string, ConfigStatus>): Finding {
+  const { facts, decisions, report, repairs } = snapshot;
+  return { facts, decisions, views: allViews(snapshot), warnings: report.warnings, repairs, statuses };
+}
+
+const refuse = async (): Promise<void> => {
+  throw new Error('a controller that only looks has something to do');
+};
 
 /** The largest number of starts within one second. */
 export function fullestSecond(started: readonly { readonly at: number }[]): number {
