@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { stringify } from 'yaml';
 import { crd } from '../src/api/crd.ts';
-import { GROUPS, PLURAL } from '../src/api/multinicbizconfig.ts';
+import { GROUPS, PLURAL } from '../src/api/api-groups.ts';
 import { ANNOTATIONS, JOB_ANNOTATIONS } from '../src/api/annotations.ts';
 import { chartManifest } from './chart-manifest.ts';
 import { chartReadme } from './chart-readme.ts';

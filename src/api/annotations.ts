@@ -1,6 +1,6 @@
 // Every annotation that we read or write. A key that stands here is frozen.
 
-import { APPLY_MODES } from './job.ts';
+import { APPLY_MODES } from './apply-modes.ts';
 import { parseProbeTarget } from './probe-target.ts';
 
 /** The kind of object that bears an annotation. `Pod` is a pod of an agent. */

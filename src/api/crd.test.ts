@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { generate } from '../../scripts/generate.ts';
 import { crd } from './crd.ts';
-import { GROUPS, MultiNicBizConfigSpec, MultiNicBizConfigStatus } from './multinicbizconfig.ts';
+import { GROUPS } from './api-groups.ts';
+import { MultiNicBizConfigSpec, MultiNicBizConfigStatus } from './multinicbizconfig.ts';
 import type { ConfigStatus } from './status.ts';
 
 const folder = new URL('../../crds/', import.meta.url);

@@ -2,14 +2,8 @@
 // no other schema, and prunes and explains objects by it.
 
 import * as z from 'zod';
-import {
-  KIND,
-  MultiNicBizConfigSpec,
-  MultiNicBizConfigStatus,
-  PLURAL,
-  VERSION,
-  type Group,
-} from './multinicbizconfig.ts';
+import { KIND, PLURAL, VERSION, type Group } from './api-groups.ts';
+import { MultiNicBizConfigSpec, MultiNicBizConfigStatus } from './multinicbizconfig.ts';
 
 /** The two names that operators type for the resource. */
 const FAMILIAR = ['multinicclusterconfig', 'multinicclusterconfigs'];

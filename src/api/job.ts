@@ -1,8 +1,7 @@
 import * as z from 'zod';
+import { APPLY_MODES } from './apply-modes.ts';
 import { DEFAULTS } from './defaults.ts';
 import { oidSchema } from './oid-schema.ts';
-
-export const APPLY_MODES = ['live', 'full', 'files'] as const;
 
 /** The agent's input from a Job. It is complete, so that a person can repeat a run by hand. */
 export const AgentJob = z.strictObject({

@@ -4,13 +4,6 @@
 
 import * as z from 'zod';
 
-/** API groups that the controller serves; the external system writes the second. */
-export const GROUPS = ['multinic.io', 'multinic.okestro.io'] as const;
-export type Group = (typeof GROUPS)[number];
-export const VERSION = 'v1';
-export const KIND = 'MultiNicBizConfig';
-export const PLURAL = 'multinicbizconfigs';
-
 export const InterfaceConfig = z
   .object({
     portId: z

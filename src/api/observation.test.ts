@@ -1,13 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { describeDifference, describeRemedy, differenceKey, isRepairable } from './difference-words.ts';
 import {
-  describeDifference,
-  describeRemedy,
   Difference,
   DIFFERENCE_KINDS,
-  differenceKey,
   HOST_TREE_BODY_MAX_BYTES,
   HostTree,
-  isRepairable,
   needsRun,
   Observation,
 } from './observation.ts';

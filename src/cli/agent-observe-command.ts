@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { ObserveOptions } from '../agent/modes.ts';
-import { describeDifference, type Observation } from '../api/observation.ts';
+import { describeDifference } from '../api/difference-words.ts';
+import type { Observation } from '../api/observation.ts';
 import { AGENT_EXIT, EXIT } from '../api/exit-codes.ts';
 import { plural } from '../network/text.ts';
 import { outputOption, paint, print, printObject } from './output.ts';

@@ -1,14 +1,14 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { MultinicError } from '../api/errors.ts';
-import { GROUPS, type Group } from '../api/multinicbizconfig.ts';
+import { GROUPS, type Group } from '../api/api-groups.ts';
 import { groups } from './groups.ts';
 import { backupOf, withBackups, type BackupFlags } from './backup-schedule.ts';
 import { limitsOf, withLimits, type LimitFlags } from './limits.ts';
 import { port, wholeNumber } from './option-values.ts';
 import { DEFAULTS, LEASE_DEFAULTS } from '../api/defaults.ts';
-import { APPLY_MODES } from '../api/job.ts';
+import { APPLY_MODES } from '../api/apply-modes.ts';
 import type { LeaseTiming } from '../kube/lease.ts';
-import { readPodSettings, type PodSettings } from '../kube/pod-settings.ts';
+import type { PodSettings } from '../kube/pod-settings.ts';
 
 interface Flags extends LimitFlags, BackupFlags {
   readonly kubeconfig?: string;
@@ -31,7 +31,8 @@ interface Flags extends LimitFlags, BackupFlags {
   readonly logLevel: string;
 }
 
-export function addControllerCommand(program: Command): void {
+/** @param readPods absent: the command is only listed, and runs in a program of its own */
+export function addControllerCommand(program: Command, readPods?: (text: string) => PodSettings): void {
   const command = program
     .command('controller')
     .description('run the controller in a cluster (what the chart deploys)')
@@ -47,7 +48,7 @@ export function addControllerCommand(program: Command): void {
     .option(
       '--agent-pod <json>',
       'resources, priorityClassName, labels, annotations of agents’ pods',
-      podSettings,
+      (text: string) => podSettings(text, readPods),
       {},
     )
     .option('--log-level <level>', 'of pino: debug, info, warn', 'info')
@@ -163,9 +164,9 @@ function leaseOf({ leaseDuration, leaseRenewDeadline, leaseRetryPeriod }: Flags)
   };
 }
 
-function podSettings(text: string): PodSettings {
+function podSettings(text: string, read: (text: string) => PodSettings = () => ({})): PodSettings {
   try {
-    return readPodSettings(text);
+    return read(text);
   } catch (error) {
     throw new InvalidArgumentError(`${(error as Error).message}.`);
   }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { GROUPS, type Group } from '../api/multinicbizconfig.ts';
+import { GROUPS, type Group } from '../api/api-groups.ts';
 import { groups } from './groups.ts';
 import { wholeNumber } from './option-values.ts';
 import { print } from './output.ts';

@@ -2,7 +2,8 @@
 
 import type { Command } from 'commander';
 import { EXIT } from '../api/exit-codes.ts';
-import { describeDifference, describeRemedy, type Difference } from '../api/observation.ts';
+import { describeDifference, describeRemedy } from '../api/difference-words.ts';
+import type { Difference } from '../api/observation.ts';
 import type { DriftEntry } from '../history/drifts.ts';
 import { plural } from '../network/text.ts';
 import { withNode } from './node-name.ts';

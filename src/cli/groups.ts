@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { GROUPS, type Group } from '../api/multinicbizconfig.ts';
+import { GROUPS, type Group } from '../api/api-groups.ts';
 
 /** Parses an option that lists our API groups. */
 export function groups(text: string): Group[] {

@@ -3,7 +3,6 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parse } from 'yaml';
 import { MultinicError } from '../api/errors.ts';
 import { endpointFile, type Endpoint } from '../controller/endpoint.ts';
 
@@ -20,6 +19,7 @@ export async function readEndpoint(dir: string, flags: { readonly dir?: string }
   try {
     endpoint = JSON.parse(await readFile(endpointFile(dir), 'utf8')) as Endpoint;
     if (endpoint.leader === undefined) {
+      const { parse } = await import('yaml');
       const tokens = parse(await readFile(join(dir, 'tokens.yaml'), 'utf8')) as { operator: string };
       return { url: endpoint.url, token: tokens.operator };
     }

@@ -2,7 +2,8 @@
 
 import type { Command } from 'commander';
 import { EXIT } from '../api/exit-codes.ts';
-import { describeDifference, type Difference } from '../api/observation.ts';
+import { describeDifference } from '../api/difference-words.ts';
+import type { Difference } from '../api/observation.ts';
 import type { NodeLook, NodeReport } from '../controller/status-report.ts';
 import type { DriftEntry } from '../history/drifts.ts';
 import { plural } from '../network/text.ts';

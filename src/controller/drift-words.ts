@@ -1,6 +1,7 @@
 // Describes for people how a host has drifted, why no run repairs the drift, and what the person can do.
 
-import { describeDifference, describeRemedy, type Difference } from '../api/observation.ts';
+import { describeDifference, describeRemedy } from '../api/difference-words.ts';
+import type { Difference } from '../api/observation.ts';
 import type { OutcomeRecord } from '../history/outcome-branch.ts';
 import { driftOf, fightsOf, type RepairLimits } from '../scheduler/drift.ts';
 

@@ -1,6 +1,7 @@
 // Writes the records of observations on an outcome branch: the drift of a host, and the end of a drift.
 
-import { describeDifference, type HostTree, type Observation } from '../api/observation.ts';
+import { describeDifference } from '../api/difference-words.ts';
+import type { HostTree, Observation } from '../api/observation.ts';
 import { managedFiles, treeId } from '../network/tree.ts';
 import type { Batch } from '../store/model/batch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';

@@ -1,7 +1,8 @@
 // Outcome branches: one commit for each attempt on a host, for each person's request, and for each drift. Append-only.
 
 import { concerns } from '../api/errors.ts';
-import { Difference, isDriftRepairable } from '../api/observation.ts';
+import { isDriftRepairable } from '../api/difference-words.ts';
+import { Difference } from '../api/observation.ts';
 import { parseOid } from '../api/oid.ts';
 import { RESULTS, type Outcome, type Result } from '../api/outcome.ts';
 import { rendererOf } from '../network/renderers.ts';

@@ -5,7 +5,7 @@ import type { V1Job, V1Pod } from '@kubernetes/client-node';
 import { createHash } from 'node:crypto';
 import { hasCode, MultinicError } from '../api/errors.ts';
 import { Refusals } from '../store/http/refusals.ts';
-import { PLURAL } from '../api/multinicbizconfig.ts';
+import { PLURAL } from '../api/api-groups.ts';
 import type { Principal } from '../store/model/store-port.ts';
 import { found, hasStatus, type KubeClient } from './client.ts';
 import { jobOf } from './agent-run.ts';

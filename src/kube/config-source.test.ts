@@ -1,7 +1,7 @@
 import pino from 'pino';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { FakeClient } from '../../test/support/kube.ts';
-import type { Group } from '../api/multinicbizconfig.ts';
+import type { Group } from '../api/api-groups.ts';
 import { formatConfigRef } from '../history/commit-format.ts';
 import type { ConfigList } from '../mirror/home-port.ts';
 import {

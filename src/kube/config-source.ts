@@ -5,7 +5,7 @@ import type { KubernetesObject } from '@kubernetes/client-node';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { MultinicError, type Problem } from '../api/errors.ts';
-import { PLURAL, VERSION, type Group } from '../api/multinicbizconfig.ts';
+import { PLURAL, VERSION, type Group } from '../api/api-groups.ts';
 import type { ConfigStatus } from '../api/status.ts';
 import { formatConfigRef } from '../history/commit-format.ts';
 import type {

@@ -3,7 +3,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { MultinicError } from '../api/errors.ts';
 import { crd } from '../api/crd.ts';
-import type { Group } from '../api/multinicbizconfig.ts';
+import type { Group } from '../api/api-groups.ts';
 import { APPLY_PATCH, hasStatus, type KubeClient } from './client.ts';
 
 const FIELD_MANAGER = 'multinic-crds';

@@ -1,7 +1,7 @@
 // Records the controller's events as Kubernetes Events, where people look for them: on the CR, otherwise on the Node.
 
 import type { Logger } from 'pino';
-import { KIND, VERSION } from '../api/multinicbizconfig.ts';
+import { KIND, VERSION } from '../api/api-groups.ts';
 import type { ControllerEvent } from '../controller/sink-port.ts';
 import type { ConfigRef } from '../network/node.ts';
 import { MERGE_PATCH, hasStatus, type KubeClient } from './client.ts';

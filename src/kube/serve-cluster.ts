@@ -6,7 +6,7 @@ import { X509Certificate } from 'node:crypto';
 import type { Logger } from 'pino';
 import { BUILD } from '../api/build-info.ts';
 import { hasCode, MultinicError } from '../api/errors.ts';
-import type { Group } from '../api/multinicbizconfig.ts';
+import type { Group } from '../api/api-groups.ts';
 import { apiRoutes } from '../controller/api.ts';
 import { uiPages } from '../controller/ui-pages.ts';
 import { ControllerContext, type ControllerContextOptions } from '../controller/controller-context.ts';

@@ -3,7 +3,7 @@
 import type { V1Node, V1Pod } from '@kubernetes/client-node';
 import { setTimeout as pause } from 'node:timers/promises';
 import { MultinicError } from '../api/errors.ts';
-import { GROUPS, PLURAL } from '../api/multinicbizconfig.ts';
+import { GROUPS, PLURAL } from '../api/api-groups.ts';
 import { found, hasStatus, type KubeClient } from './client.ts';
 import { shellPod, type ManifestOptions } from './job-manifest.ts';
 import { readPodSettings } from './pod-settings.ts';

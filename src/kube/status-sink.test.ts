@@ -1,7 +1,7 @@
 import pino from 'pino';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { FakeClient } from '../../test/support/kube.ts';
-import type { Group } from '../api/multinicbizconfig.ts';
+import type { Group } from '../api/api-groups.ts';
 import type { ConfigStatus } from '../api/status.ts';
 import type { ConfigLookup, WatchedConfig } from './config-source.ts';
 import { KubeStatusSink } from './status-sink.ts';

@@ -2,7 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import { KIND, PLURAL, VERSION, type Group } from '../api/multinicbizconfig.ts';
+import { KIND, PLURAL, VERSION, type Group } from '../api/api-groups.ts';
 import type { ConfigStatus } from '../api/status.ts';
 import type { ControllerEvent, StatusSink } from '../controller/sink-port.ts';
 import { formatConfigRef } from '../history/commit-format.ts';

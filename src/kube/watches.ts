@@ -3,7 +3,7 @@
 
 import type { CoreV1Event, V1Job, V1Node, V1Pod } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
-import { PLURAL, VERSION, type Group } from '../api/multinicbizconfig.ts';
+import { PLURAL, VERSION, type Group } from '../api/api-groups.ts';
 import type { InventoryNode } from '../mirror/home-port.ts';
 import {
   projectJob,

@@ -2,7 +2,7 @@
 import { parseAllDocuments } from 'yaml';
 import * as z from 'zod';
 import type { Problem } from '../api/errors.ts';
-import { GROUPS, KIND, VERSION } from '../api/multinicbizconfig.ts';
+import { GROUPS, KIND, VERSION } from '../api/api-groups.ts';
 import type { ConfigRef } from '../network/node.ts';
 
 /** A CR as its file has it. */

@@ -4,7 +4,8 @@
 import type { z } from 'zod';
 import { keyOfAddress, linkLocalProblem } from './link-local.ts';
 import { InvalidInputError, type Problem } from '../api/errors.ts';
-import { InterfaceConfig, KIND, MultiNicBizConfigSpec, NodeConfig } from '../api/multinicbizconfig.ts';
+import { KIND } from '../api/api-groups.ts';
+import { InterfaceConfig, MultiNicBizConfigSpec, NodeConfig } from '../api/multinicbizconfig.ts';
 import {
   contains,
   networkAddress,

@@ -1,7 +1,8 @@
 // Reads the drift of a node from its records: drifts that are still there, drifts that come back, and when repairs
 // stop. Pure.
 
-import { differenceKey, isRepairable, type Difference } from '../api/observation.ts';
+import { differenceKey, isRepairable } from '../api/difference-words.ts';
+import type { Difference } from '../api/observation.ts';
 import { foundNoStore, isOnHost } from '../history/outcome-branch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import { Derived } from './derived.ts';

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { GROUPS } from '../../src/api/multinicbizconfig.ts';
+import { GROUPS } from '../../src/api/api-groups.ts';
 import { conditionsOf } from '../../src/controller/condition.ts';
 import { run } from '../nodes/command.ts';
 import { STATUS_ROWS, type StatusRow } from '../support/status-rows.ts';

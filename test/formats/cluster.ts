@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { crd } from '../../src/api/crd.ts';
 import { ANNOTATIONS } from '../../src/api/annotations.ts';
-import { GROUPS } from '../../src/api/multinicbizconfig.ts';
+import { GROUPS } from '../../src/api/api-groups.ts';
 import { apiRoutes } from '../../src/controller/api.ts';
 import type { Route } from '../../src/store/http/routes.ts';
 import type { ControllerContext } from '../../src/controller/controller-context.ts';

@@ -1,7 +1,7 @@
 // Observations of running hosts: the description and repair of each drift, foreign additions that are no drift, and no change
 // by the observation itself.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { describeDifference } from '../../src/api/observation.ts';
+import { describeDifference } from '../../src/api/difference-words.ts';
 import type { Network } from '../../src/network/interface.ts';
 import type { RendererKind } from '../../src/network/node.ts';
 import { waitFor } from '../nodes/wait.ts';

@@ -29,14 +29,8 @@ import { MultinicError } from '../../api/errors.ts';
 import { oid } from '../../../test/support/oid.ts';
 import { AgentJob } from '../../api/job.ts';
 import type { Oid } from '../../api/oid.ts';
-import {
-  describeDifference,
-  DIFFERENCE_KINDS,
-  HostTree,
-  isRepairable,
-  Observation,
-  type Difference,
-} from '../../api/observation.ts';
+import { describeDifference, isRepairable } from '../../api/difference-words.ts';
+import { DIFFERENCE_KINDS, HostTree, Observation, type Difference } from '../../api/observation.ts';
 import type { Outcome } from '../../api/outcome.ts';
 import type { Network } from '../../network/interface.ts';
 import type { RendererKind } from '../../network/node.ts';

@@ -1,6 +1,7 @@
 // One observation: compares a host with the commit that its record names. Changes nothing and takes no lock, so that no
 // run ever waits for an observation.
-import { describeDifference, HostTree, type Observation } from '../../api/observation.ts';
+import { describeDifference } from '../../api/difference-words.ts';
+import { HostTree, type Observation } from '../../api/observation.ts';
 import { concerns } from '../../api/errors.ts';
 import type { AgentJob } from '../../api/job.ts';
 import { ZERO_OID, type Oid } from '../../api/oid.ts';
