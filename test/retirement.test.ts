@@ -46,6 +46,10 @@ test('a node that left retires a day after its last commit, is read by no pass, 
   const looked = [...reads.mock.calls, ...known.mock.calls].map(([name]) => name);
   expect(looked).not.toContain('b');
   expect(looked).toContain('a');
+  // Nodes that come and go must not fill the memory.
+  const [branches] = known.mock.contexts as Branches[];
+  expect(branches!.known('b', tip.oid)).toBeUndefined();
+  expect(branches!.known('a', (await fleet.branch('a')).tip.oid)).toMatchObject({ name: 'a' });
   reads.mockRestore();
   known.mockRestore();
   // A command for all nodes leaves the retired node as it is.

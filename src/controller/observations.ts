@@ -253,8 +253,9 @@ export class Observations {
 
   /** Starts as many due observations as there is room for. */
   async look(known: Known, nodeErrors: NodeErrors): Promise<ObservationReport> {
-    const { context, observes } = this.#options;
+    const { context, outcomes, observes } = this.#options;
     const { observed, store, now } = context;
+    outcomes.keep(known.branches);
     if (!observes) return { waiting: new Map() };
     await this.#withdraw(known);
     observed.keep(known.branches);

@@ -8,6 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { InventoryNode, ConfigObject } from '../mirror/home-port.ts';
+import { Outcomes } from '../history/outcome-branch.ts';
 import { jobName, jobStamp, observationName } from '../scheduler/job-name.ts';
 import type { Observation } from '../api/observation.ts';
 import type { Outcome } from '../api/outcome.ts';
@@ -447,6 +448,35 @@ describe('all nodes', () => {
     await expect(commands.retry('nobody', by, { dryRun: true })).rejects.toMatchObject(unknown);
     expect([set, await outcomes()]).toEqual([[], before]);
   });
+});
+
+test('the runs of a node that left and retired are remembered no more', async () => {
+  const recent = vi.spyOn(Outcomes.prototype, 'recent');
+  nodes = [worker(1), worker(2)];
+  await pass.run();
+  jobs.ended = jobs.started.map(endedWell);
+  await pass.run();
+  const [remembered] = recent.mock.contexts as Outcomes[];
+  recent.mockRestore();
+  const tips = await store.refs.below('refs/heads/outcome/');
+  /** Commits that are read for the runs of a node. */
+  const readsFor = async (node: string): Promise<number> => {
+    const reads = vi.spyOn(store.reader, 'commit');
+    expect(await remembered!.recent(node, tips.get(`refs/heads/outcome/${node}`))).toHaveLength(1);
+    const { length } = reads.mock.calls;
+    reads.mockRestore();
+    return length;
+  };
+  expect([await readsFor('worker-1'), await readsFor('worker-2')]).toEqual([0, 0]);
+  nodes = [worker(1)];
+  const left = { ...config(), generation: 3 };
+  const source = { list: async () => ({ configs: [left], doubt: () => undefined }) };
+  const without = new Pass({ context, source, runner: jobs });
+  await without.run();
+  clock = Date.now() + 25 * 3_600_000;
+  await without.run();
+  expect((await pass.run()).snapshot.report.retired).toBe(1);
+  expect([await readsFor('worker-1'), (await readsFor('worker-2')) > 0]).toEqual([0, true]);
 });
 
 test('a job that is gone before its agent began is made again under its name, and no attempt', async () => {

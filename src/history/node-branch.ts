@@ -77,6 +77,11 @@ export class Branches {
     this.#known.set(branch.name, branch);
   }
 
+  /** Forgets the readings of all nodes but these. */
+  keep(nodes: { has(node: string): boolean }): void {
+    for (const name of this.#known.keys()) if (!nodes.has(name)) this.#known.delete(name);
+  }
+
   /** The branch as it was when `tip` was its tip. */
   async at(name: string, tip: Oid): Promise<Branch> {
     const known = this.#known.get(name);

@@ -112,6 +112,19 @@ describe('how far back outcomes are read', () => {
       expect(records).toEqual(await recent(branch));
     }
   });
+
+  test('read again for a node that was forgotten', async () => {
+    const branch = new Branch('Applied c1', 'Failed c2');
+    const outcomes = new Outcomes(branch.reader);
+    const records = await recent(branch, outcomes);
+    outcomes.keep(new Set(['w']));
+    branch.read = 0;
+    expect(await recent(branch, outcomes)).toEqual(records);
+    expect(branch.read).toBe(0);
+    outcomes.keep(new Set());
+    expect(await recent(branch, outcomes)).toEqual(records);
+    expect(branch.read).toBeGreaterThan(0);
+  });
 });
 
 test('a warning of a run that is well is to be found in the log', async () => {

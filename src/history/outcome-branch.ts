@@ -165,6 +165,11 @@ export class Outcomes {
     this.#known.set(node, { tip, records });
     return records;
   }
+
+  /** Forgets the records of all nodes but these. */
+  keep(nodes: { has(node: string): boolean }): void {
+    for (const name of this.#known.keys()) if (!nodes.has(name)) this.#known.delete(name);
+  }
 }
 
 function isForTheRecord(commit: Commit): boolean {

@@ -177,7 +177,15 @@ export class BranchMirror {
     for (let start = 0; start < unread.length; start += READ_AT_ONCE) {
       await Promise.all(unread.slice(start, start + READ_AT_ONCE).map(read));
     }
+    this.#forgetRetired({ has: (name) => branches.has(name) || problems.has(name) });
     return { branches, retired };
+  }
+
+  /** Forgets what is remembered of retired nodes, because an autoscaler makes new ones for ever. */
+  #forgetRetired(nodes: { has(node: string): boolean }): void {
+    this.#branches.keep(nodes);
+    for (const [name, { branch }] of this.#upToDate)
+      if (branch !== undefined && !nodes.has(name)) this.#upToDate.delete(name);
   }
 
   /** Compares each node's entry with its base. A bad entry changes nothing on its node. */
