@@ -66,7 +66,7 @@ function configOf(node: InventoryNode, index: number): ConfigObject {
 
 test(
   'the first pass over 500 CRs is split into many: outcomes are recorded and Jobs start in between',
-  { timeout: 1_800_000 },
+  { timeout: 3_600_000 },
   async () => {
     const nodes = Array.from({ length: COUNT }, (_, index) => inventoryNode(`m${index}`));
     const configs = nodes.map(configOf);

@@ -2,6 +2,7 @@
 // process that cannot start.
 
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { expect, test, vi } from 'vitest';
 import { Branches } from '../src/history/node-branch.ts';
 import { openReader } from '../src/store/reader.ts';
@@ -43,6 +44,27 @@ test('a reader whose git cannot start rejects, and the process goes on', async (
   expect(await reader.ref('refs/heads/main')).toMatch(/^[0-9a-f]{40}$/);
   await reader.close();
 });
+
+test.each([
+  ['reader', 'StoreUnreadable', expect.stringMatching(/^[0-9a-f]{40}$/)],
+  ['push', 'Busy', 0],
+  ['command', 'CommandMissing', 0],
+])(
+  'a process that finds no file descriptors is an error, and the program goes on: %s',
+  async (what, code, value) => {
+    await using fleet = await Fleet.open([]);
+    const script = join(import.meta.dirname, 'support/without-descriptors.ts');
+    const limited = ['-c', 'ulimit -n 128; exec "$0" "$@"', process.execPath, script, what];
+    const { stdout } = await execa('sh', [...limited, join(fleet.dir, 'store.git')]);
+    const lines = stdout.split('\n').map((line) => JSON.parse(line) as { few: object; enough: object });
+    expect(lines).toHaveLength(15);
+    expect(lines.map(({ enough }) => enough)).toEqual(lines.map(() => ({ value })));
+    // Where a file cannot be opened either, the error of the system says so.
+    const refused = lines.map(({ few }) => few).filter((few) => !('value' in few));
+    expect(refused).toContainEqual({ name: 'MultinicError', code });
+    expect(refused.filter((each) => 'name' in each && each.name === 'TypeError')).toEqual([]);
+  },
+);
 
 test('whether a commit is on a branch is asked of git once, and not at each pass', async () => {
   await using fleet = await Fleet.open(['a']);

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import type { Writable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { MultinicError } from '../../api/errors.ts';
 
@@ -81,9 +82,14 @@ async function spawned(
   take?: (text: string) => boolean,
 ): Promise<Ended> {
   const child = spawn(file, args, { env: ENVIRONMENT, stdio: 'pipe' });
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  child.once('error', (cause) =>
+    reject(new MultinicError('CommandMissing', `${file} did not start: ${cause.message}`, { cause })),
+  );
+  // Node makes no streams for a process that found no file descriptors, and reports the error after this call.
+  if ((child.stdin as Writable | undefined) === undefined) await promise;
   // Ignores write errors. A command that ends before it has read its input reports the failure by its exit code.
   child.stdin.on('error', () => {}).end(input);
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -102,9 +108,6 @@ async function spawned(
       new MultinicError('CommandHangs', `${what}: no end after ${timeoutMs / 1000} s; look at the node`),
     );
   }, timeoutMs);
-  child.once('error', (cause) =>
-    reject(new MultinicError('CommandMissing', `${file} did not start: ${cause.message}`, { cause })),
-  );
   child.once('close', (code) => resolve(code ?? -1));
   try {
     const code = await promise;

@@ -40,8 +40,8 @@ export class CatFile {
   readonly #pending: Request[] = [];
   #unsent: Request[] = [];
   #child: Child | undefined;
-  /** The newest child could not start, because there is no git. */
-  #missing = false;
+  /** The system's code if the newest child could not start: `ENOENT`, there is no git. */
+  #startError: string | undefined;
   /** A child that could not start, until Node reports the error. */
   #failed: Child | undefined;
   #chunks: Buffer[] = [];
@@ -128,8 +128,9 @@ export class CatFile {
       // Ctrl-C must not reach the child, which ends with its input.
       detached: true,
     });
+    this.#startError = undefined;
     child.on('error', (error: NodeJS.ErrnoException) => {
-      this.#missing = error.code === 'ENOENT';
+      this.#startError = error.code;
       this.#died(child);
     });
     child.on('close', () => this.#died(child));
@@ -223,11 +224,13 @@ export class CatFile {
     this.#unsent = [];
     const error = this.#closed
       ? closedError()
-      : this.#missing
+      : this.#startError === 'ENOENT'
         ? new MultinicError('GitMissing', 'git is not on the PATH: install git (2.39 or later)')
         : new MultinicError(
             'StoreUnreadable',
-            `git cat-file cannot read ${this.#dir}; check that git is 2.39 or later and that this is a store`,
+            this.#startError === undefined
+              ? `git cat-file cannot read ${this.#dir}; check that git is 2.39 or later and that this is a store`
+              : `git cat-file does not start (${this.#startError}); give the process more file descriptors or memory`,
             { data: { dir: this.#dir } },
           );
     for (const request of this.#pending.splice(0)) request.reject(error);

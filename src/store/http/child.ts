@@ -94,7 +94,7 @@ export async function pipeGit(response: ServerResponse, answer: GitAnswer): Prom
 }
 
 /** Why Node made no streams for a child: the system has no descriptors left. */
-async function notStarted(child: ChildProcess): Promise<MultinicError> {
+export async function notStarted(child: ChildProcess): Promise<MultinicError> {
   const [error] = (await once(child, 'error')) as [NodeJS.ErrnoException];
   return gitFailure('git', {
     code: undefined,

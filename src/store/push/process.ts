@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import type { FileHandle } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import { spool } from '../git/git-command.ts';
@@ -6,6 +6,7 @@ import type { Finished } from '../git/git-command.ts';
 import { gitEnvironment } from '../git/git.ts';
 import { HOOK_TIMEOUT_SECONDS, PRE_RECEIVE_FD, PREPARED_FD } from '../git/hook.ts';
 import { lockedCommand } from '../git/store-lock.ts';
+import { notStarted } from '../http/child.ts';
 
 /** Largest push, in bytes of pack and commands together. */
 export const PUSH_LIMIT = 8 * 1024 * 1024;
@@ -48,14 +49,14 @@ export async function startReceivePack(dir: string, hooks: string, push: Buffer)
   const files: FileHandle[] = [];
   try {
     for (const content of [push, undefined, undefined]) files.push(await spool(dir, content));
-    return start(dir, hooks, files);
+    return await start(dir, hooks, files);
   } catch (error) {
     await Promise.all(files.map((handle) => handle.close()));
     throw error;
   }
 }
 
-function start(dir: string, hooks: string, files: readonly FileHandle[]): ReceivePack {
+async function start(dir: string, hooks: string, files: readonly FileHandle[]): Promise<ReceivePack> {
   const [file, args] = lockedCommand(
     dir,
     'shared',
@@ -68,6 +69,7 @@ function start(dir: string, hooks: string, files: readonly FileHandle[]): Receiv
     // Ctrl-C must not reach receive-pack.
     detached: true,
   });
+  if ((child.stdio as ChildProcess['stdio'] | undefined) === undefined) throw await notStarted(child);
   let timedOut = false;
   const timer = setTimeout(() => {
     timedOut = true;
