@@ -11,7 +11,6 @@ import { focusContent } from './parts/focus.ts';
 import { TextContext, UiContext, useLive, useText, useUi } from './parts/context.ts';
 import { LinkMark } from './parts/link-mark.tsx';
 import { Settings } from './parts/settings.tsx';
-import { ClosedScreen, SignInScreen } from './parts/sign-in-screen.tsx';
 import { formatPlace, parsePlace, type Place, type Screen } from './live/place.ts';
 import { applyPreferences, readPreferences, TEXTS } from './parts/preferences.ts';
 import { AttentionScreen } from './screens/attention-screen.tsx';
@@ -19,6 +18,7 @@ import { ChangeScreen } from './screens/change-screen.tsx';
 import { FleetScreen } from './screens/fleet-screen.tsx';
 import { HistoryScreen } from './screens/history-screen.tsx';
 import { NodeScreen } from './screens/node-screen.tsx';
+import { ClosedScreen, SignInScreen } from './screens/sign-in-screen.tsx';
 
 type Entry =
   | { readonly step: 'asking' | 'closed' | 'token' }

@@ -4,7 +4,7 @@ import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import type { ApiAccess } from '../live/api-access.ts';
 import { signIn } from '../live/sign-in.ts';
-import { useText } from './context.ts';
+import { useText } from '../parts/context.ts';
 
 export function ClosedScreen({ again = false }: { readonly again?: boolean }): ComponentChildren {
   const { signIn: text } = useText();
