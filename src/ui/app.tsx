@@ -7,7 +7,7 @@ import { Connection } from './live/connection.ts';
 import { findWay } from './live/sign-in.ts';
 import type { Command } from './parts/command.ts';
 import { CommandDialog } from './parts/command-button.tsx';
-import { focusContent } from './parts/focus.ts';
+import { focusContent, useFocusAfterDialog, useFocusKeeper } from './parts/focus.ts';
 import { TextContext, UiContext, useLive, useText, useUi } from './parts/context.ts';
 import { LinkMark } from './parts/link-mark.tsx';
 import { Settings } from './parts/settings.tsx';
@@ -66,6 +66,7 @@ function Page({ access, children }: PageProps): ComponentChildren {
   }, [connection]);
   const [command, ask] = useState<Command>();
   useEffect(() => ask(undefined), [place.screen, place.subject]);
+  useFocusKeeper();
   useFocusAfterDialog(command !== undefined);
   return (
     <UiContext.Provider value={{ access, connection, place, ask }}>
@@ -76,15 +77,6 @@ function Page({ access, children }: PageProps): ComponentChildren {
       {command && <CommandDialog command={command} close={() => ask(undefined)} />}
     </UiContext.Provider>
   );
-}
-
-/** A command may have taken away the button that had the focus before the dialog: the screen has the focus then. */
-function useFocusAfterDialog(isOpen: boolean): void {
-  const wasOpen = useRef(isOpen);
-  useEffect(() => {
-    if (wasOpen.current && !isOpen && document.activeElement === document.body) focusContent();
-    wasOpen.current = isOpen;
-  }, [isOpen]);
 }
 
 function Content(): ComponentChildren {

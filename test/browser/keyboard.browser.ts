@@ -85,6 +85,16 @@ interface Observed {
   readonly nodes: readonly { readonly node: string; readonly observation?: { readonly result?: string } }[];
 }
 
+test('news that takes the focused part away gives the focus to the screen', async () => {
+  await local.run('pause', NODES[2]);
+  await go('#/fleet?show=paused');
+  const link = page.getByRole('link', { name: NODES[2] });
+  await link.focus();
+  await local.run('resume', NODES[2]);
+  await link.waitFor({ state: 'detached' });
+  expect(await hasFocus(page.getByRole('main'))).toBe(true);
+});
+
 test('observe and retry', async () => {
   await go(`#/node/${NODES[0]}`);
   await give(button('Observe'), 'It looks at the host, and changes nothing.');

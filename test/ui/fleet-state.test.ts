@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import type { LiveFrame, LiveItem, LiveNode } from '../../src/api/live.ts';
-import { EMPTY, reduce } from '../../src/ui/live/fleet-state.ts';
+import { EMPTY, placeOf, reduce } from '../../src/ui/live/fleet-state.ts';
 import { LineReader } from '../../src/ui/live/line-reader.ts';
 
 const hello = (fresh: boolean): LiveFrame => ({
@@ -55,10 +55,26 @@ test('what is gone goes', () => {
   expect([...reduce(before, [gone]).nodes.keys()]).toEqual(['b']);
 });
 
-test('a stream that goes on keeps the nodes, and a fresh one forgets them', () => {
+test('a stream that goes on keeps the nodes', () => {
   const before = reduce(EMPTY, [hello(true), items(1, false, node('a'))]);
   expect(reduce(before, [hello(false)]).nodes.size).toBe(1);
-  expect(reduce(before, [hello(true)])).toMatchObject({ complete: false, nodes: new Map() });
+});
+
+test('a fresh stream shows the nodes before until its snapshot is whole, and forgets them then', () => {
+  const before = reduce(EMPTY, [hello(true), items(7, false, node('a'))]);
+  const begun = reduce(before, [{ ...hello(true), epoch: 'e2' } as LiveFrame]);
+  expect(begun).toMatchObject({ complete: true, hello: { epoch: 'e2' }, place: 'e1:7' });
+  expect(placeOf(begun)).toBeUndefined();
+  const half = reduce(begun, [items(1, true, node('b', 'Failed'))]);
+  expect([...half.nodes.keys()]).toEqual(['a']);
+  expect(placeOf(half)).toBe('e2:1');
+  // The same stream goes on after a break within the snapshot.
+  const goesOn = { ...hello(false), epoch: 'e2' } as LiveFrame;
+  const whole = reduce(half, [goesOn, items(2, false, node('c'))]);
+  expect([...whole.nodes.keys()]).toEqual(['b', 'c']);
+  expect(whole).toMatchObject({ complete: true, place: 'e2:2' });
+  expect(whole.incoming).toBeUndefined();
+  expect(placeOf(whole)).toBe('e2:2');
 });
 
 test('lines that come in pieces, also within a letter, are put together', () => {

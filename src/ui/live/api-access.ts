@@ -66,9 +66,10 @@ function urlOf(path: string): URL {
   return new URL(`../api/v1${path}`, document.baseURI);
 }
 
+/** An answer whose body does not come whole, because its question was given up, is no answer. */
 async function answerOf<T>(response: Response): Promise<T> {
   if (response.status === 204) return undefined as T;
-  const answer = (await response.json().catch(() => ({}))) as T & { code?: string; message?: string };
-  if (response.ok) return answer;
-  throw new ApiError(answer.code ?? `Http${response.status}`, answer.message ?? response.statusText);
+  if (response.ok) return (await response.json()) as T;
+  const { code, message } = (await response.json().catch(() => ({}))) as { code?: string; message?: string };
+  throw new ApiError(code ?? `Http${response.status}`, message ?? response.statusText);
 }

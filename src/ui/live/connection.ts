@@ -2,7 +2,7 @@
 
 import { BEAT_MS, type LiveFrame } from '../../api/live.ts';
 import type { ApiAccess } from './api-access.ts';
-import { EMPTY, reduce, type FleetState } from './fleet-state.ts';
+import { EMPTY, placeOf, reduce, type FleetState } from './fleet-state.ts';
 import { LineReader } from './line-reader.ts';
 
 /** `closed`: the person may no longer read. */
@@ -93,7 +93,7 @@ export class Connection {
     this.#stream = stream;
     let silence = setTimeout(() => stream.abort(), SILENT_MS);
     try {
-      const { place } = this.#live.state;
+      const place = placeOf(this.#live.state);
       const path = place === undefined ? '/live' : `/live?since=${encodeURIComponent(place)}`;
       const response = await this.#access.open(path, stream.signal);
       if (response.status === 401 || response.status === 403) return 'closed';

@@ -6,7 +6,6 @@ import type { PreviewAnswer } from '../live/answers.ts';
 import { ApiError } from '../live/api-access.ts';
 import type { Command } from './command.ts';
 import { useLive, useText, useUi } from './context.ts';
-import { useFocusGuard } from './focus.ts';
 import { DiffView } from './diff-view.tsx';
 
 /** The page owns the dialog, so the dialog stays when the command removes its own button. */
@@ -15,16 +14,8 @@ export function CommandButton({ command }: { readonly command: Command }): Compo
   const { ask } = useUi();
   const role = useLive().state.hello?.principal.role;
   const reason = role === 'write' ? command.impossible : text.command.readerMayNot;
-  const button = useRef<HTMLButtonElement>(null);
-  useFocusGuard(button, reason !== undefined);
   return (
-    <button
-      ref={button}
-      type="button"
-      disabled={reason !== undefined}
-      title={reason}
-      onClick={() => ask(command)}
-    >
+    <button type="button" disabled={reason !== undefined} title={reason} onClick={() => ask(command)}>
       {command.label}
     </button>
   );

@@ -1,18 +1,41 @@
-import type { RefObject } from 'preact';
-import { useLayoutEffect } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 
 /** Gives the focus to the screen, so that the next Tab goes on there. */
 export function focusContent(): void {
-  document.querySelector<HTMLElement>('#content')?.focus();
+  contentOf()?.focus();
 }
 
-/** Gives the focus of an element to the screen when the element goes away or cannot have the focus any more. */
-export function useFocusGuard(element: RefObject<HTMLElement | null>, isOut: boolean): void {
-  const leave = (): void => {
-    if (element.current !== null && document.activeElement === element.current) focusContent();
-  };
-  useLayoutEffect(() => {
-    if (isOut) leave();
-  }, [isOut]);
-  useLayoutEffect(() => leave, []);
+function contentOf(): HTMLElement | null {
+  return document.querySelector('#content');
+}
+
+/** Gives the focus to the screen when news takes away or disables the part of the screen that has the focus. */
+export function useFocusKeeper(): void {
+  useEffect(() => {
+    const content = contentOf();
+    if (content === null) return;
+    let newest: Element | undefined;
+    const note = ({ target }: FocusEvent): void => void (newest = target as Element);
+    const keep = (): void => {
+      const { activeElement } = document;
+      if (newest === undefined || (activeElement !== document.body && activeElement !== newest)) return;
+      if (!newest.isConnected || newest.matches(':disabled')) content.focus({ preventScroll: true });
+    };
+    const observer = new MutationObserver(keep);
+    observer.observe(content, { childList: true, subtree: true, attributeFilter: ['disabled'] });
+    content.addEventListener('focusin', note);
+    return () => {
+      observer.disconnect();
+      content.removeEventListener('focusin', note);
+    };
+  }, []);
+}
+
+/** A command may have taken away the button that had the focus before the dialog: the screen has the focus then. */
+export function useFocusAfterDialog(isOpen: boolean): void {
+  const wasOpen = useRef(isOpen);
+  useEffect(() => {
+    if (wasOpen.current && !isOpen && document.activeElement === document.body) focusContent();
+    wasOpen.current = isOpen;
+  }, [isOpen]);
 }

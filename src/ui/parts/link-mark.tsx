@@ -13,10 +13,13 @@ export function LinkMark(): ComponentChildren {
   const { link, heardAt, state } = useLive();
   const stale = link !== 'connecting' && now - heardAt > STALE_MS;
   const { failure } = state.fleet ?? {};
+  const reading = state.incoming ?? state;
   const words = (): string => {
     if (link === 'closed') return text.link.closed;
-    if (link === 'live' && !state.complete) return text.link.loading(state.nodes.size, state.total);
     if (stale) return text.link.stale(ageText(now - heardAt, text));
+    const { nodes, total, complete } = reading;
+    if (link === 'live' && !complete)
+      return total === 0 ? text.link.connecting : text.link.loading(nodes.size, total);
     if (link === 'live' && failure !== undefined) return text.link.failing;
     return text.link[link];
   };

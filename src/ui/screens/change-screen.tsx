@@ -6,6 +6,7 @@ import type { LiveNode } from '../../api/live.ts';
 import { NODE_STATES } from '../../api/status.ts';
 import type { ChangeAnswer } from '../live/answers.ts';
 import { formatPlace } from '../live/place.ts';
+import { AnswerNotice } from '../parts/answer-notice.tsx';
 import { CommandButton } from '../parts/command-button.tsx';
 import { useLive, useText, useUi } from '../parts/context.ts';
 import { DiffView } from '../parts/diff-view.tsx';
@@ -17,10 +18,8 @@ export function ChangeScreen(): ComponentChildren {
   const { place } = useUi();
   const { state } = useLive();
   const commit = place.subject;
-  const { value, error } = useAnswer<ChangeAnswer>(
-    `/changes/${encodeURIComponent(commit)}`,
-    state.fleet?.main,
-  );
+  const asked = useAnswer<ChangeAnswer>(`/changes/${encodeURIComponent(commit)}`, state.fleet?.main);
+  const { value } = asked;
   const byName = useMemo(
     () => new Map([...state.nodes.values()].map((node) => [node.node ?? '', node])),
     [state.nodes],
@@ -33,7 +32,7 @@ export function ChangeScreen(): ComponentChildren {
       <div class="head">
         <h1 id="change-title">{value?.subject ?? commit.slice(0, 10)}</h1>
       </div>
-      {error !== undefined && <p class="trouble">{error}</p>}
+      <AnswerNotice of={[asked]} />
       {value && (
         <>
           <p class="soft">
@@ -105,7 +104,7 @@ function Group({ group, byName }: ByName & { readonly group: GroupAnswer }): Com
   const [first] = group.nodes;
   const [open, setOpen] = useState(false);
   const path = open && first ? `/nodes/${encodeURIComponent(first.node)}/diff?to=${first.commit}` : undefined;
-  const { value } = useAnswer<{ diff: string }>(path);
+  const asked = useAnswer<{ diff: string }>(path);
   const stuck = group.nodes.filter(({ node }) => byName.get(node)?.activity === 'stuck').length;
   return (
     <article class={`card ${stuck > 0 ? 'bad' : ''}`}>
@@ -116,7 +115,8 @@ function Group({ group, byName }: ByName & { readonly group: GroupAnswer }): Com
       <Names names={group.nodes.map(({ node }) => node)} />
       <details onToggle={(event) => setOpen(event.currentTarget.open)}>
         <summary>{text.change.sample(first?.node ?? '')}</summary>
-        {value && <DiffView diff={value.diff} left={text.diff.before} right={text.diff.after} />}
+        <AnswerNotice of={[asked]} />
+        {asked.value && <DiffView diff={asked.value.diff} left={text.diff.before} right={text.diff.after} />}
       </details>
     </article>
   );

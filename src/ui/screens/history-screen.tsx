@@ -4,6 +4,7 @@ import type { ComponentChildren } from 'preact';
 import { useMemo } from 'preact/hooks';
 import type { HistoryAnswer, HistoryEntry, LogEntry } from '../live/answers.ts';
 import { formatPlace } from '../live/place.ts';
+import { AnswerNotice } from '../parts/answer-notice.tsx';
 import { useLive, useText, useUi } from '../parts/context.ts';
 import { Age } from '../parts/marks.tsx';
 import { useAnswer } from '../parts/use-answer.ts';
@@ -35,14 +36,13 @@ export function HistoryScreen(): ComponentChildren {
   );
   const ofLog = log.value && ofNode(log.value, node, query);
   const entries = main.value?.entries ?? (live !== undefined && path === undefined ? [] : ofLog);
-  const error = main.error ?? log.error;
   return (
     <section aria-labelledby="history-title">
       <div class="head">
         <h1 id="history-title">{text.nav.history}</h1>
       </div>
       <Form />
-      {error !== undefined && <p class="trouble">{error}</p>}
+      <AnswerNotice of={[main, log]} />
       {entries?.length === 0 && <p class="nothing">{text.history.none}</p>}
       <ol class="timeline">
         {entries?.map((entry) => (

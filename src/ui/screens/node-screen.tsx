@@ -6,6 +6,7 @@ import type { LiveHold, LiveNode } from '../../api/live.ts';
 import type { DriftAnswer, HostAnswer, LogEntry, NodeAnswer } from '../live/answers.ts';
 import { formatPlace } from '../live/place.ts';
 import { nodeCommands } from '../parts/actions.ts';
+import { AnswerNotice } from '../parts/answer-notice.tsx';
 import { CommandButton } from '../parts/command-button.tsx';
 import { useLive, useNow, useText, useUi } from '../parts/context.ts';
 import { DiffView } from '../parts/diff-view.tsx';
@@ -35,7 +36,6 @@ export function NodeScreen(): ComponentChildren {
     path !== undefined && live?.drifted ? `${path}/drift` : undefined,
     version,
   );
-  const error = node.error ?? host.error ?? log.error;
   return (
     <section aria-labelledby="node-title">
       <p class="crumbs">
@@ -49,7 +49,7 @@ export function NodeScreen(): ComponentChildren {
       {live && <Situation name={name} live={live} />}
       {live?.hold && <Hold hold={live.hold} />}
       {complete && live === undefined && <p class="trouble">{text.node.unknown}</p>}
-      {error !== undefined && <p class="trouble">{error}</p>}
+      <AnswerNotice of={[node, host, log, drifts]} />
       {live && node.value && (
         <p class="buttons">
           {nodeCommands(text, name, {
@@ -122,7 +122,7 @@ function Comparison({ name, tip, version }: ComparisonProps): ComponentChildren 
   const path = `/nodes/${encodeURIComponent(name)}/diff`;
   const host = compare !== 'points';
   const query = new URLSearchParams(host ? { host: 'true' } : { to, ...(from !== '' && { from }) });
-  const { value, error } = useAnswer<{ diff: string }>(`${path}?${query}`, version);
+  const asked = useAnswer<{ diff: string }>(`${path}?${query}`, version);
   return (
     <section aria-labelledby="diff-title" class="part">
       <div class="head">
@@ -144,10 +144,10 @@ function Comparison({ name, tip, version }: ComparisonProps): ComponentChildren 
           </a>
         </div>
       </div>
-      {error !== undefined && <p class="trouble">{error}</p>}
-      {value !== undefined && (
+      <AnswerNotice of={[asked]} />
+      {asked.value !== undefined && (
         <DiffView
-          diff={value.diff}
+          diff={asked.value.diff}
           left={host ? text.diff.host : from.slice(0, 8) || text.diff.before}
           right={host ? text.diff.desired : to.slice(0, 8)}
         />

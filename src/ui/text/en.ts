@@ -19,6 +19,7 @@ export const en = {
     closed: 'no longer signed in',
     stale: (age: string) => `not live: as of ${age} ago`,
     failing: 'passes of the controller fail',
+    answerOf: (time: string) => `The screen has the answer of ${time}.`,
     loading: (have: number, total: number) =>
       `reading ${have.toLocaleString('en')} of ${total.toLocaleString('en')}`,
   },

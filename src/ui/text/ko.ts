@@ -21,6 +21,7 @@ export const ko: Texts = {
     closed: '로그인이 끝났습니다',
     stale: (age) => `실시간 아님: ${age} 전 상태`,
     failing: '컨트롤러의 처리가 실패하고 있습니다',
+    answerOf: (time) => `화면의 내용은 ${time}에 받은 것입니다.`,
     loading: (have, total) => `${n(total)}개 중 ${n(have)}개 읽는 중`,
   },
   settings: {
