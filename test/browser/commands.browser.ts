@@ -58,6 +58,7 @@ test('a cancelled command changes nothing', async () => {
   await page.getByRole('button', { name: 'Release' }).click();
   const dialog = page.getByRole('dialog');
   await expectShown(dialog.getByText('multinic0 mtu 1500 -> 1400'));
+  await expectShown(dialog.getByRole('cell', { name: /mtu: 1400/ }));
   await dialog.getByRole('button', { name: 'Cancel' }).click();
   expect((await local.node(NODES[0])).held).toBe(true);
 });
@@ -192,5 +193,7 @@ test('a reader sees the commands disabled, with the reason', async () => {
   await reader.page.evaluate(`location.hash = '#/node/${NODES[0]}'`);
   const retry = reader.page.getByRole('button', { name: 'Retry', disabled: true });
   await expectShown(retry);
-  expect(await retry.getAttribute('title')).toBe('You may only look: a command needs the right to write.');
+  const reason = 'You may only look: a command needs the right to write.';
+  expect(await retry.getAttribute('title')).toBe(reason);
+  await expectShown(reader.page.getByText(reason));
 });

@@ -12,6 +12,7 @@ export interface NodeAnswer {
     readonly os?: { readonly family: string; readonly major: number };
   };
   readonly commit: string;
+  readonly base?: string;
   readonly network: readonly Nic[];
   readonly files: Readonly<Record<string, string>>;
   readonly invalid?: string;

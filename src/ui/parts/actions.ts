@@ -8,6 +8,8 @@ export interface NodeFacts {
   readonly live: LiveNode;
   /** Commit of the node's branch. */
   readonly tip: string;
+  /** Commit that a release goes back to. */
+  readonly base: string | undefined;
   /** Commit of the drift that the person sees. */
   readonly drift: string | undefined;
   /** Whether the home may pause nodes. */
@@ -16,7 +18,7 @@ export interface NodeFacts {
 
 /** Commands for a node in its present state. */
 export function nodeCommands(text: Texts, node: string, facts: NodeFacts): Command[] {
-  const { live, tip, drift, canPause } = facts;
+  const { live, tip, base, drift, canPause } = facts;
   const path = `/nodes/${encodeURIComponent(node)}`;
   const { command } = text;
   const pausing = live.paused ? 'resume' : 'pause';
@@ -29,7 +31,15 @@ export function nodeCommands(text: Texts, node: string, facts: NodeFacts): Comma
       }),
     },
     { label: command.observe, path: '/observe', body: { nodes: [node] }, preview: false },
-    ...(live.held ? [{ label: command.release, path: `${path}/release` }] : []),
+    ...(live.held
+      ? [
+          {
+            label: command.release,
+            path: `${path}/release`,
+            ...(base !== undefined && { diffPath: `${path}/diff?from=${tip}&to=${base}` }),
+          },
+        ]
+      : []),
     ...(drift === undefined
       ? []
       : [

@@ -10,15 +10,40 @@ import { DiffView } from './diff-view.tsx';
 
 /** The page owns the dialog, so the dialog stays when the command removes its own button. */
 export function CommandButton({ command }: { readonly command: Command }): ComponentChildren {
-  const text = useText();
   const { ask } = useUi();
-  const role = useLive().state.hello?.principal.role;
-  const reason = role === 'write' ? command.impossible : text.command.readerMayNot;
+  const reason = useRefusal()(command);
   return (
     <button type="button" disabled={reason !== undefined} title={reason} onClick={() => ask(command)}>
       {command.label}
     </button>
   );
+}
+
+/** Commands side by side; below them stands why some cannot be given, for those who see no title of a button. */
+export function CommandButtons({ commands }: { readonly commands: readonly Command[] }): ComponentChildren {
+  const refusal = useRefusal();
+  const reasons = new Set(commands.flatMap((command) => refusal(command) ?? []));
+  return (
+    <>
+      <p class="buttons">
+        {commands.map((command) => (
+          <CommandButton key={command.label} command={command} />
+        ))}
+      </p>
+      {[...reasons].map((reason) => (
+        <p key={reason} class="soft">
+          {reason}
+        </p>
+      ))}
+    </>
+  );
+}
+
+/** Says why a person cannot give a command; undefined: the person can. */
+function useRefusal(): (command: Command) => string | undefined {
+  const { command: text } = useText();
+  const mayWrite = useLive().state.hello?.principal.role === 'write';
+  return ({ impossible }) => (mayWrite ? impossible : text.readerMayNot);
 }
 
 type Step =

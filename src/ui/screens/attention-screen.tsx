@@ -5,7 +5,7 @@ import { useMemo } from 'preact/hooks';
 import type { LiveFleet, LiveNode } from '../../api/live.ts';
 import { formatPlace } from '../live/place.ts';
 import type { Command } from '../parts/command.ts';
-import { CommandButton } from '../parts/command-button.tsx';
+import { CommandButton, CommandButtons } from '../parts/command-button.tsx';
 import { useLive, useText } from '../parts/context.ts';
 import { useReason } from '../parts/reason.ts';
 import { groupsOf, isTroubled, withoutCommand, type AttentionGroup } from './attention-groups.ts';
@@ -109,13 +109,7 @@ function Group({ group }: { readonly group: AttentionGroup }): ComponentChildren
           </a>
         )}
       </p>
-      {commands.length > 0 && (
-        <p class="buttons">
-          {commands.map((command) => (
-            <CommandButton key={command.label} command={command} />
-          ))}
-        </p>
-      )}
+      {commands.length > 0 && <CommandButtons commands={commands} />}
     </article>
   );
 }

@@ -7,7 +7,7 @@ import { NODE_STATES } from '../../api/status.ts';
 import type { ChangeAnswer } from '../live/answers.ts';
 import { formatPlace } from '../live/place.ts';
 import { AnswerNotice } from '../parts/answer-notice.tsx';
-import { CommandButton } from '../parts/command-button.tsx';
+import { CommandButtons } from '../parts/command-button.tsx';
 import { useLive, useText, useUi } from '../parts/context.ts';
 import { DiffView } from '../parts/diff-view.tsx';
 import { Age, StateMark } from '../parts/marks.tsx';
@@ -41,20 +41,16 @@ export function ChangeScreen(): ComponentChildren {
             <Age at={value.time * 1000} ago /> {value.config !== undefined && `· ${value.config}`}
           </p>
           <Progress change={value} byName={byName} />
-          <p class="buttons">
-            <CommandButton
-              command={{
-                label: text.change.rollback,
-                path: '/rollback',
-                body: { change: value.commit },
-                impossible: value.groups.length === 0 ? text.change.none : undefined,
-              }}
+          {value.groups.length > 0 ? (
+            <CommandButtons
+              commands={[{ label: text.change.rollback, path: '/rollback', body: { change: value.commit } }]}
             />
-          </p>
+          ) : (
+            <p class="nothing">{text.change.none}</p>
+          )}
           {value.groups.map((group) => (
             <Group key={group.change} group={group} byName={byName} />
           ))}
-          {value.groups.length === 0 && <p class="nothing">{text.change.none}</p>}
           {value.movedOn.length > 0 && (
             <section class="part" aria-labelledby="moved-title">
               <h2 id="moved-title">{text.change.movedOn(value.movedOn.length)}</h2>

@@ -7,7 +7,7 @@ import type { DriftAnswer, HostAnswer, LogEntry, NodeAnswer } from '../live/answ
 import { formatPlace } from '../live/place.ts';
 import { nodeCommands } from '../parts/actions.ts';
 import { AnswerNotice } from '../parts/answer-notice.tsx';
-import { CommandButton } from '../parts/command-button.tsx';
+import { CommandButtons } from '../parts/command-button.tsx';
 import { useLive, useNow, useText, useUi } from '../parts/context.ts';
 import { DiffView } from '../parts/diff-view.tsx';
 import { Flags, StateMark } from '../parts/marks.tsx';
@@ -51,16 +51,15 @@ export function NodeScreen(): ComponentChildren {
       {complete && live === undefined && <p class="trouble">{text.node.unknown}</p>}
       <AnswerNotice of={[node, host, log, drifts]} />
       {live && node.value && (
-        <p class="buttons">
-          {nodeCommands(text, name, {
+        <CommandButtons
+          commands={nodeCommands(text, name, {
             live,
             tip: node.value.commit,
+            base: node.value.base,
             drift: drifts.value?.[0]?.commit,
             canPause: hello?.canPause === true || access.pauses,
-          }).map((command) => (
-            <CommandButton key={command.label} command={command} />
-          ))}
-        </p>
+          })}
+        />
       )}
       {node.value && (
         <NicSection name={name} node={node.value} host={host.value} statuses={live?.interfaces ?? []} />
