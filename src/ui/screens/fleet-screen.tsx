@@ -18,13 +18,17 @@ import {
   type Filter,
   type FleetView,
 } from './fleet-filter.ts';
+import { useNarrow } from './narrow.ts';
 
+/** Heights of a row in style.css: of one line, and of two lines in a narrow window. */
 const ROW_PX = 36;
+const NARROW_ROW_PX = 60;
 
 export function FleetScreen(): ComponentChildren {
   const text = useText();
   const { place } = useUi();
   const { nodes, complete } = useLive().state;
+  const narrow = useNarrow();
   const view = useMemo(() => readView(place.query), [place]);
   const rows = useMemo(() => chosen(nodes.values(), view), [nodes, view]);
   const counts = useMemo(() => countsOf(nodes.values()), [nodes]);
@@ -52,7 +56,7 @@ export function FleetScreen(): ComponentChildren {
           <Head view={view} />
           <VirtualRows
             rows={rows}
-            rowHeight={ROW_PX}
+            rowHeight={narrow ? NARROW_ROW_PX : ROW_PX}
             draw={(node) => (
               <Row key={`${node.config} ${labelOf(node)} ${node.attachedNodeId}`} node={node} />
             )}
