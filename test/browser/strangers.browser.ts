@@ -188,6 +188,10 @@ test('a typed token is in memory alone, and is asked for again', async () => {
   await page.keyboard.press('Enter');
   await expectShown(page.getByText('The controller does not know this token.'));
   await page.getByLabel('Token').fill(token);
+  await page.route('**/api/v1/version', (route) => route.abort());
+  await page.keyboard.press('Enter');
+  await expectShown(page.getByText('The controller does not answer now.'));
+  await page.unroute('**/api/v1/version');
   await page.keyboard.press('Enter');
   await expectShown(page.getByText('live', { exact: true }));
   await page.getByRole('link', { name: 'Fleet' }).click();

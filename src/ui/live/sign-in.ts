@@ -34,9 +34,14 @@ export async function findWay(): Promise<Way> {
   }
 }
 
-/** @returns undefined: the controller does not know the token */
-export async function signIn(token: string | undefined): Promise<ApiAccess | undefined> {
+/** @returns `unknown`: the controller does not know the token. `silent`: it cannot be asked now */
+export async function signIn(token: string | undefined): Promise<ApiAccess | 'unknown' | 'silent'> {
   const access = new ApiAccess(token, undefined);
-  const response = await access.open('/version');
-  return response.ok ? access : undefined;
+  try {
+    const { ok, status } = await access.open('/version');
+    if (ok) return access;
+    return status === 401 || status === 403 ? 'unknown' : 'silent';
+  } catch {
+    return 'silent';
+  }
 }

@@ -28,10 +28,10 @@ interface SignInProps {
 export function SignInScreen({ signedIn }: SignInProps): ComponentChildren {
   const { signIn: text } = useText();
   const [token, setToken] = useState('');
-  const [wrong, setWrong] = useState(false);
+  const [refusal, refuse] = useState<'unknown' | 'silent'>();
   const submit = async (): Promise<void> => {
-    const access = await signIn(token === '' ? undefined : token).catch(() => undefined);
-    if (access === undefined) setWrong(true);
+    const access = await signIn(token === '' ? undefined : token);
+    if (typeof access === 'string') refuse(access);
     else signedIn(access);
   };
   return (
@@ -53,7 +53,7 @@ export function SignInScreen({ signedIn }: SignInProps): ComponentChildren {
           onInput={(event) => setToken(event.currentTarget.value.trim())}
         />
         <p id="token-say">{text.say}</p>
-        {wrong && <p role="alert">{text.unknown}</p>}
+        {refusal !== undefined && <p role="alert">{text[refusal]}</p>}
         <button type="submit" class="primary">
           {text.submit}
         </button>

@@ -42,6 +42,7 @@ export const en = {
     say: 'A token of the controller. It stays in this window and is kept nowhere.',
     submit: 'Sign in',
     unknown: 'The controller does not know this token.',
+    silent: 'The controller does not answer now. Sign in again in a moment.',
     closedTitle: 'This window is not signed in',
     closed:
       'The link of multinic ui works once, in one browser. Run multinic ui again, and open what it prints.',

@@ -43,6 +43,7 @@ export const ko: Texts = {
     say: '컨트롤러의 토큰입니다. 이 창에만 있으며 어디에도 저장되지 않습니다.',
     submit: '로그인',
     unknown: '컨트롤러가 모르는 토큰입니다.',
+    silent: '컨트롤러가 지금 응답하지 않습니다. 잠시 후 다시 로그인하십시오.',
     closedTitle: '이 창은 로그인되어 있지 않습니다',
     closed:
       'multinic ui의 링크는 한 브라우저에서 한 번만 쓸 수 있습니다. multinic ui를 다시 실행하고 출력된 링크를 여십시오.',
