@@ -1,5 +1,5 @@
-// `npm run bench [part of a name …]`: every bench, or those whose name has the words. Prints a table, and writes it to
-// bench/results.json.
+// `npm run bench [part of a name …]`: every bench that runs without being asked for, or those whose name has the words.
+// Prints a table, and writes it to bench/results.json.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
@@ -13,6 +13,7 @@ import { benches as log } from './log.ts';
 import { benches as mirror } from './mirror.ts';
 import { benches as pass } from './pass.ts';
 import { FIGURES_VARIABLE, type Bench, type Figure } from './report.ts';
+import { benches as soak } from './soak.ts';
 import { benches as store } from './store.ts';
 import { table } from './table.ts';
 import { benches as ui } from './ui.ts';
@@ -28,10 +29,13 @@ const ALL: readonly Bench[] = [
   ...kube,
   ...kubeLife,
   ...ui,
+  ...soak,
 ];
 
 const words = process.argv.slice(2);
-const chosen = ALL.filter(({ name }) => words.every((word) => name.includes(word)));
+const chosen = ALL.filter(({ name, onRequest }) =>
+  words.length === 0 ? onRequest !== true : words.every((word) => name.includes(word)),
+);
 if (chosen.length === 0) {
   console.error(
     `no bench has ${words.join(' ')} in its name; there are:\n${ALL.map(({ name }) => `  ${name}`).join('\n')}`,

@@ -31,7 +31,18 @@ test('each bench has the name of its file, under which the README lists it', asy
   const folder = resolve(import.meta.dirname, '../bench');
   const readme = await readFile(join(folder, 'README.md'), 'utf8');
   const files = [...readme.matchAll(/^\| `([a-z-]+)\.ts` \|/gm)].map(([, file]) => file!);
-  expect(files).toEqual(['store', 'mirror', 'pass', 'log', 'http', 'agent', 'kube', 'kube-life', 'ui']);
+  expect(files).toEqual([
+    'store',
+    'mirror',
+    'pass',
+    'log',
+    'http',
+    'agent',
+    'kube',
+    'kube-life',
+    'ui',
+    'soak',
+  ]);
   for (const file of files) {
     const source = await readFile(join(folder, `${file}.ts`), 'utf8');
     const [, list = ''] = /export const benches: Bench\[\] = \[([^]*?)\];/.exec(source) ?? [];

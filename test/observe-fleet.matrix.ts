@@ -1,13 +1,9 @@
 // 5,000 nodes on a real store by a clock that the test moves: what observations start and write in an interval, after a
 // restart of the controller, and after all nodes booted at once.
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { execa } from 'execa';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { NodeBranchPolicy } from '../src/history/policy.ts';
-import { remoteUrl, serveStore, TOKENS } from './support/http.ts';
+import { serveStore } from './support/http.ts';
 import {
   fullestSecond,
   HOUR,
@@ -15,13 +11,13 @@ import {
   ObservedFleet,
   type ConfiguredFleet,
 } from './support/observed-fleet.ts';
+import { pushMtu } from './support/push-mtu.ts';
 
 const NODES = Number(process.env['NODES'] ?? 5_000);
 /** 5,000 nodes are looked at in 2,500 passes. */
 const WORKED_OFF_MS = 3_600_000;
 /** The first intervals after one run of all nodes end so long after the run. */
 const FIRST_INTERVAL = 0.8 * HOUR;
-const FILE = 'etc/netplan/90-multinic0.yaml';
 
 let configured: ConfiguredFleet;
 beforeAll(async () => {
@@ -80,30 +76,6 @@ test('a controller that starts anew makes no storm, with or without observed.jso
   tell('restarts', fleet);
 });
 
-/** Pushes another MTU of a node over HTTP, as a person does. */
-async function push(fleet: ObservedFleet, url: string, node: string, mtu: number): Promise<void> {
-  const dir = await mkdtemp(join(tmpdir(), 'multinic-push-'));
-  const date = new Date(fleet.now).toISOString();
-  const person = { name: 'Alice', email: 'alice@example.org' };
-  const env = Object.fromEntries(
-    ['AUTHOR', 'COMMITTER'].flatMap((role) => [
-      [`GIT_${role}_NAME`, person.name],
-      [`GIT_${role}_EMAIL`, person.email],
-      [`GIT_${role}_DATE`, date],
-    ]),
-  );
-  const git = (...args: string[]) => execa('git', args, { cwd: dir, env });
-  try {
-    await git('clone', '-q', '--single-branch', '-b', `node/${node}`, remoteUrl(url, TOKENS.write), '.');
-    const { stdout: text } = await git('show', `HEAD:${FILE}`);
-    await writeFile(join(dir, FILE), `${text.replace(/mtu: \d+/, `mtu: ${mtu}`)}\n`);
-    await git('commit', '-qam', `mtu ${mtu}`);
-    await git('push', '-q', 'origin', `HEAD:node/${node}`);
-  } finally {
-    await rm(dir, { recursive: true, force: true });
-  }
-}
-
 /** Nodes that a person edits in the CR, and that persons push to, while the fleet boots. */
 const EDITED = Array.from({ length: 40 }, (_, index) => `node-${Math.floor((NODES / 40) * index) + 1}`);
 const PUSHED = Array.from({ length: 10 }, (_, index) => `node-${Math.floor((NODES / 10) * index) + 2}`);
@@ -120,7 +92,7 @@ async function bootAll(fleet: ObservedFleet): Promise<{ commits: number; statusW
     await fleet.run(10_000);
     fleet.edit(EDITED, 1400);
     for (const node of PUSHED) {
-      await push(fleet, server.url, node, 1450);
+      await pushMtu({ url: server.url, at: fleet.now, node, mtu: 1450 });
       await fleet.run(5_000);
     }
     const ran = (): boolean => {
