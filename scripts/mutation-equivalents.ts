@@ -96,6 +96,12 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     why: 'a plan has each node once, so two names are never equal',
   },
   {
+    file: 'src/mirror/claim.ts',
+    code: 'rank(a) - rank(b) || (a.entry.key < b.entry.key ? -1 : Number(a.entry.key > b.entry.key));',
+    change: '> -> >=',
+    why: 'of equal keys the sort only asks whether the later one comes first, and keeps the order of the CRs',
+  },
+  {
     file: 'src/network/check.ts',
     code: 'else if ((Number.parseInt(mac.slice(0, 2), 16) & 1) === 1) {',
     change: '0 -> 1',
