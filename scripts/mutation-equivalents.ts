@@ -73,6 +73,12 @@ export const EQUIVALENTS: readonly Equivalent[] = [
   },
   {
     file: 'src/scheduler/schedule.ts',
+    code: 'repairsConfirmedAt: 0,',
+    change: '0 -> 1',
+    why: 'both are long past, and every drift comes later',
+  },
+  {
+    file: 'src/scheduler/schedule.ts',
     code: 'const turn = turns.get(key) ?? 0;',
     change: '0 -> 1',
     why: 'turns are only compared with one another, and all are one larger',

@@ -47,6 +47,15 @@ test('only entries without any problem keep their judgement', () => {
   expect(judgedBefore(undefined).size).toBe(0);
 });
 
+test('a judgement that is kept has the name of its node', () => {
+  const named = { ...raw('i-a'), attachedNodeName: 'worker-1' };
+  const entry = entriesOf([admitted(0, named)]).get('i-a')!;
+  expect(entry.nodeName).toBe('worker-1');
+  expect([...judgedBefore(new Map([['i-a', entry]])).values()]).toEqual([
+    { wanted: entry.wanted, problems: [], nodeId: 'i-a', nodeName: 'worker-1' },
+  ]);
+});
+
 test.each([
   ['a text', 'no yaml: [', ['no yaml: [']],
   ['nothing', 'null\n', [null]],

@@ -295,6 +295,11 @@ test('a stamp is the time when the run became due, and later than every stamp be
   expect(decide(node({ history }), (T0 + 9999) * 1000)).toMatchObject({ stampSeconds: T0 + 501 });
 });
 
+test.each(['Drifted', 'Observed'] as const)('a host that %s begins a new series of attempts', (result) => {
+  const history = [run('Failed'), run(result), run('Failed'), run('Failed')];
+  expect(verdict({ history }, (T0 + 9999) * 1000)).toBe('due 2');
+});
+
 const away = (more: Partial<RunRecord> = {}): RunRecord =>
   run('Failed', { reason: 'StoreUnreachable', ...more });
 

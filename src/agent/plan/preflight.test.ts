@@ -185,6 +185,17 @@ describe('an address', () => {
   });
 });
 
+test('the message names the peer whose way it is, and the address of the node', () => {
+  const ways = new Map([['198.51.100.7', 'ens5']]);
+  expect(() => preflight(planOf(), host(), ways, new Set())).toThrow(
+    'is the way to 198.51.100.7, where an API server or the store is',
+  );
+  const own = host({ addresses: [OWN] }, { nodeAddresses: ['192.168.100.10'] });
+  expect(() => preflight(planOf(), own, new Map(), new Set())).toThrow(
+    `carries the node’s own address ${OWN}`,
+  );
+});
+
 test('the remedy depends on whether the commit wants the NIC', () => {
   const state = host({}, DEFAULT_BY_NIC);
   const wanted = (): void => preflight(planOf(), state, new Map(), new Set());

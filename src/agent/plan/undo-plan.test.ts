@@ -77,6 +77,12 @@ describe('a NIC still shows the change', () => {
     expect(isUndone(link)).toBe(is);
   });
 
+  test('not where it is gone, nor where the change did not come to it', () => {
+    expect(planUndo(pending, facts([], { hasRestored: true }), []).targets).toEqual([]);
+    const early = { ...pending, links: { ...pending.links, after: [] } };
+    expect(isUndone({ name: 'multinic0', mtu: 9000 }, early)).toBe(false);
+  });
+
   test('not by what it had before', () => {
     const [before] = pending.links.before;
     const same = { ...pending, links: { before: [before!], after: [before!] } };
