@@ -105,6 +105,33 @@ describe('docs/architecture.md', () => {
   });
 });
 
+/** Packages that a source and all that it imports at its start need. */
+function packagesOf(file: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(file)) return new Set();
+  seen.add(file);
+  const text = readFileSync(join(ROOT, file), 'utf8');
+  const found = [...text.matchAll(/^(?:import|export) (?!type )[^;]*?from '([^']+)'/gm)].map(
+    ([, to = '']) => to,
+  );
+  const inner = found
+    .filter((to) => to.startsWith('.'))
+    .flatMap((to) => [...packagesOf(normalize(join(dirname(file), to)), seen)]);
+  return new Set([...found.filter((to) => !to.startsWith('.')), ...inner]);
+}
+
+describe('a start', () => {
+  it('of the code that writes history loads both (control)', () => {
+    expect([...packagesOf('src/history/outcome-branch.ts')]).toEqual(expect.arrayContaining(['zod', 'yaml']));
+  });
+
+  it.each(['src/cli/program.ts', 'src/history/timeline.ts', 'src/store/reader.ts'])(
+    'of %s loads no schema and no YAML, which take as long as all else',
+    (file) => {
+      expect([...packagesOf(file)].filter((each) => ['zod', 'yaml'].includes(each))).toEqual([]);
+    },
+  );
+});
+
 describe('sources', () => {
   it.each(WITH_ROOMS)(`of %s stand in rooms of at most ${MAX_SOURCES}`, (base) => {
     const rooms = Map.groupBy(

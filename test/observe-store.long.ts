@@ -2,7 +2,7 @@
 // write. observe-fleet.matrix.ts has 5,000 nodes.
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { kindOf } from '../src/history/node-branch.ts';
+import { kindOf } from '../src/history/commit-format.ts';
 import { nodeRef } from '../src/network/node-ref.ts';
 import {
   fullestSecond,

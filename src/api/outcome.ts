@@ -1,27 +1,10 @@
 import * as z from 'zod';
 import { oidSchema } from './oid-schema.ts';
 import { readReason } from './reasons/reasons.ts';
+import { RESULTS } from './results.ts';
 
 /** A report has to fit a pod's termination message. */
 export const OUTCOME_MAX_BYTES = 4096;
-
-/**
- * Applied: the host has the commit's files, verified. Pending: the same, except for NICs that the machine lacks or that
- * the Job leaves out.
- * Failed: the host is as before. Superseded: the tip moved; the host is untouched. Adopt: NICs already have a managed
- * name that the commit does not give them; the host is untouched. Diverged: the host's record names a commit that the
- * controller did not expect; the host is untouched. Unknown: no report says how the run ended.
- */
-export const RESULTS = [
-  'Applied',
-  'Pending',
-  'Failed',
-  'Superseded',
-  'Adopt',
-  'Diverged',
-  'Unknown',
-] as const;
-export type Result = (typeof RESULTS)[number];
 
 // A commit message has these words in its lines, and a host must not be able to add lines of its own.
 const word = z.string().regex(/^[\x21-\x7e]{1,253}$/);

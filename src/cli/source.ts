@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { hasCode, MultinicError } from '../api/errors.ts';
 import type { StatusReport } from '../controller/status-report.ts';
 import type { DriftEntry } from '../history/drifts.ts';
-import type { DiffQuery, NodeDescription, TimelineEntry } from '../history/timeline.ts';
+import type { DiffQuery, NodeDescription } from '../history/node-description.ts';
+import type { TimelineEntry } from '../history/timeline.ts';
 import type { Api } from './api-client.ts';
 import { startCommand } from './home-access.ts';
 import { openApi, targetOf, type ConnectionFlags } from './target.ts';
@@ -32,7 +33,6 @@ export async function openSource(flags: ConnectionFlags): Promise<Source> {
   if (target.kind !== 'home') return new ApiSource(await openApi(flags));
   const { dir } = target;
   const { openReader } = await import('../store/reader.ts');
-  const { describe, diff, timeline } = await import('../history/timeline.ts');
   const store = join(dir, 'store.git');
   await readFile(join(store, 'HEAD')).catch((cause: unknown) => {
     throw new MultinicError(
@@ -44,9 +44,9 @@ export async function openSource(flags: ConnectionFlags): Promise<Source> {
   const reader = openReader(store);
   return {
     status: (query) => localStatus(flags, dir, query),
-    log: (node, limit) => timeline(reader, node, limit),
-    describe: (node, at) => describe(reader, node, at),
-    diff: (node, query) => diff(reader, node, query),
+    log: async (node, limit) => (await import('../history/timeline.ts')).timeline(reader, node, limit),
+    describe: async (node, at) => (await import('../history/node-description.ts')).describe(reader, node, at),
+    diff: async (node, query) => (await import('../history/node-description.ts')).diff(reader, node, query),
     drift: async (node) => (await import('../history/drifts.ts')).listDrifts(reader, node),
     close: () => reader.close(),
   };

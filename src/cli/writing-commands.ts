@@ -5,7 +5,7 @@ import type { Confirmed } from '../controller/commands.ts';
 import type { ManyMoved, Moved } from '../controller/many-branches.ts';
 import { hasCode } from '../api/errors.ts';
 import type { DriftEntry } from '../history/drifts.ts';
-import type { NodeDescription } from '../history/timeline.ts';
+import type { NodeDescription } from '../history/node-description.ts';
 import type { RendererKind } from '../network/node.ts';
 import type { Api } from './api-client.ts';
 import {

@@ -1,10 +1,10 @@
 // Commands that people give to the controller. Each decides on the present tips and writes one batch.
 
 import { MultinicError } from '../api/errors.ts';
-import { kindOf, type Branch, type Branches } from '../history/node-branch.ts';
+import type { Branch, Branches } from '../history/node-branch.ts';
 import { edit, headOf, move, rerender, rollback, type Cause, type Head } from '../history/branch-commits.ts';
 import { acceptDrift, newestDrift } from '../history/drifts.ts';
-import { describeChange, formatConfigRef, trailer, TRAILER } from '../history/commit-format.ts';
+import { describeChange, formatConfigRef, trailer, TRAILER, kindOf } from '../history/commit-format.ts';
 import { recordRequest, type Request } from '../history/outcome-branch.ts';
 import { MAIN, nodeOfRef, outcomeRef } from '../history/refs.ts';
 import { rollbackTarget, type RollbackTarget } from '../history/rollback.ts';

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { parseOid, type Oid } from '../api/oid.ts';
 import type { ConfigRef } from '../network/node.ts';
 import { ownCidrOf, type Interface, type Network, type Route } from '../network/interface.ts';
+import { CONTROLLER } from '../store/model/committer.ts';
 import type { Commit } from '../store/model/store-port.ts';
 
 /** The `Change:` trailer of a commit on a node's branch. */
@@ -123,4 +124,14 @@ export function cidr(nic: Interface): string {
 export function subject(node: string, what: string): string {
   const line = `${node}: ${what}`;
   return line.length <= 120 ? line : `${line.slice(0, 117)}...`;
+}
+
+/** Whether the controller wrote the commit. Only then do its trailers count. */
+export function isByController(commit: Commit): boolean {
+  return commit.committer.email.toLowerCase() === CONTROLLER.email;
+}
+
+/** The kind of a commit that the controller wrote; undefined for a person's. */
+export function kindOf(commit: Commit): Kind | undefined {
+  return isByController(commit) ? (trailer(commit, TRAILER.change) as Kind | undefined) : undefined;
 }

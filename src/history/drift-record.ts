@@ -7,7 +7,8 @@ import type { Batch } from '../store/model/batch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import type { Oid, Reader } from '../store/model/store-port.ts';
 import { subject } from './commit-format.ts';
-import { KEY, line, systemAt, type OutcomeRecord } from './outcome-branch.ts';
+import { line, systemAt, type OutcomeRecord } from './outcome-branch.ts';
+import { KEY } from './outcome-record.ts';
 import { outcomeRef } from './refs.ts';
 
 /** An observation that is about to be recorded. */

@@ -6,7 +6,8 @@ import { nodeRef } from '../network/node-ref.ts';
 import { rendererOf } from '../network/renderers.ts';
 import { managedFiles } from '../network/tree.ts';
 import type { Oid, Reader } from '../store/model/store-port.ts';
-import { noSuchNode, readBranch } from './node-branch.ts';
+import { readBranch } from './node-branch.ts';
+import { noSuchNode } from './no-such-node.ts';
 import { parseOutcome, type OutcomeRecord } from './outcome-branch.ts';
 import { outcomeRef } from './refs.ts';
 

@@ -5,9 +5,9 @@ import { concerns, MultinicError } from '../api/errors.ts';
 import { sameNetwork, type Network } from '../network/interface.ts';
 import { parseNode, type NodeIdentity } from '../network/node.ts';
 import { managedFiles, NODE_FILE, readTree, treeId } from '../network/tree.ts';
-import { CONTROLLER } from '../store/model/committer.ts';
 import type { Commit, Oid, Reader } from '../store/model/store-port.ts';
-import { trailer, TRAILER, type Kind } from './commit-format.ts';
+import { isByController, kindOf } from './commit-format.ts';
+import { noSuchNode } from './no-such-node.ts';
 import { findHold, isHeld, type Hold } from './hold.ts';
 import { nodeRef } from '../network/node-ref.ts';
 
@@ -32,16 +32,6 @@ export interface Branch {
   readonly tree: Oid;
   /** The reason why the tip must not be applied; `release` mends it. */
   readonly invalid?: MultinicError;
-}
-
-/** Whether the controller wrote the commit. Only then do its trailers count. */
-export function isByController(commit: Commit): boolean {
-  return commit.committer.email.toLowerCase() === CONTROLLER.email;
-}
-
-/** The kind of a commit that the controller wrote; undefined for a person's. */
-export function kindOf(commit: Commit): Kind | undefined {
-  return isByController(commit) ? (trailer(commit, TRAILER.change) as Kind | undefined) : undefined;
 }
 
 /** Reads branches, remembering each node's newest reading. */
@@ -92,14 +82,6 @@ export class Branches {
     this.#known.set(name, branch);
     return branch;
   }
-}
-
-export function noSuchNode(name: string): MultinicError {
-  return new MultinicError(
-    'NoSuchNode',
-    `there is no branch node/${name}: multinic status lists the nodes that a MultiNicBizConfig names`,
-    { data: { node: name } },
-  );
 }
 
 /**

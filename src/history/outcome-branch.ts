@@ -3,62 +3,22 @@
 import { concerns } from '../api/errors.ts';
 import { isDriftRepairable } from '../api/difference-words.ts';
 import { Difference } from '../api/observation.ts';
-import { parseOid } from '../api/oid.ts';
-import { RESULTS, type Outcome, type Result } from '../api/outcome.ts';
+import type { Outcome } from '../api/outcome.ts';
+import type { Result } from '../api/results.ts';
 import { rendererOf } from '../network/renderers.ts';
 import { parseNode } from '../network/node.ts';
 import { managedFiles, NODE_FILE, readTree, treeId } from '../network/tree.ts';
 import { Batch } from '../store/model/batch.ts';
 import { CONTROLLER } from '../store/model/committer.ts';
 import type { Commit, Mark, Oid, Person, Reader } from '../store/model/store-port.ts';
-import { kindOf } from './node-branch.ts';
-import { oidTrailer, subject, trailer, TRAILER } from './commit-format.ts';
-import { outcomeRef } from './refs.ts';
-import { factsOf, readReason, type AnyReason } from '../api/reasons/reasons.ts';
 
-export const KEY = {
-  result: 'Result',
-  reason: 'Reason',
-  attempt: 'Attempt',
-  job: 'Job',
-  stamp: 'Stamp',
-  machine: 'Machine-ID',
-  system: 'System-UUID',
-  boot: 'Boot-ID',
-  duration: 'Duration',
-  missing: 'Missing',
-  leftOut: 'Left-Out',
-  found: 'Found',
-  record: 'Record',
-  warning: 'Warning',
-  request: 'Request',
-  by: 'By',
-  /**
-   * The trailer of a run that verified the host. A difference that an observation finds after this run is drift, and
-   * not a state from before the run.
-   */
-  baseline: 'Baseline',
-  /**
-   * git tree ID of the managed files of the tried commit. Another commit with the same tree makes no difference to the
-   * host.
-   */
-  triedTree: 'Tried-Tree',
-  /** Digest of a drift: the same for the same drift. */
-  digest: 'Digest',
-  /** One difference of a drift, as JSON. */
-  difference: 'Difference',
-  /** The boot that was seen before the boot of the drift. */
-  bootBefore: 'Boot-Before',
-  /** The first observation of the node found the drift, so it is only reported. */
-  first: 'First-Observation',
-} as const;
+import { oidTrailer, subject, trailer, TRAILER, kindOf } from './commit-format.ts';
+import { all, KEY, optional, readRecord, type RecordResult } from './outcome-record.ts';
+import { outcomeRef } from './refs.ts';
+import { factsOf, type AnyReason } from '../api/reasons/reasons.ts';
 
 /** A request of a person. A pause and a resume ask for no run: their commits are for the record. */
 export type Request = 'retry' | 'confirm' | 'pause' | 'resume';
-
-/** Results of the commits of an outcome branch. Drifted and Observed come from observations, which are no attempts. */
-const RECORD_RESULTS = [...RESULTS, 'Requested', 'Drifted', 'Observed'] as const;
-export type RecordResult = (typeof RECORD_RESULTS)[number];
 
 /** Results of records that are no run of the agent. */
 const NO_RUN = ['Requested', 'Drifted', 'Observed'] as const;
@@ -217,41 +177,8 @@ class Reading {
 
 /** Reads one commit of an outcome branch. */
 export function parseOutcome(commit: Commit): OutcomeRecord {
-  const get = (key: string): string | undefined => trailer(commit, key);
-  const result = get(KEY.result);
-  const recordText = get(KEY.record);
-  const record = recordText === 'none' ? null : parseOid(recordText);
-  const seconds = get(KEY.stamp);
-  const reason = get(KEY.reason);
-  const leftOut = all(commit, KEY.leftOut);
-  return {
-    oid: commit.oid,
-    time: commit.committer.time,
-    result: RECORD_RESULTS.find((each) => each === result) ?? 'Unknown',
-    attempt: Number(get(KEY.attempt) ?? 0),
-    tree: commit.tree,
-    missing: all(commit, KEY.missing),
-    found: all(commit, KEY.found).map((line) => {
-      const [mac = '', name = '', netplanId] = line.split(' ');
-      return { mac, name, ...(netplanId !== undefined && { netplanId }) };
-    }),
-    ...(leftOut.length > 0 && { leftOut }),
-    ...(commit.body !== '' && { message: commit.body }),
-    ...(record !== undefined && { record }),
-    ...(seconds !== undefined && { stamp: Number(seconds) }),
-    ...optional('tried', commit.parents[1]),
-    ...optional('triedTree', oidTrailer(commit, KEY.triedTree)),
-    ...optional('change', oidTrailer(commit, TRAILER.mainCommit)),
-    ...optional('reason', reason === undefined ? undefined : readReason(reason)),
-    ...optional('job', get(KEY.job)),
-    ...optional('machineId', get(KEY.machine)),
-    ...optional('systemUUID', get(KEY.system)),
-    ...optional('bootId', get(KEY.boot)),
-    ...optional('request', get(KEY.request) as Request | undefined),
-    ...optional('by', get(KEY.by)),
-    ...(get(KEY.baseline) === 'run' && { baseline: true }),
-    ...(result === 'Drifted' && parseDrift(commit)),
-  };
+  const record = readRecord(commit);
+  return { ...record, ...(record.result === 'Drifted' && parseDrift(commit)) };
 }
 
 type Drift = Pick<OutcomeRecord, 'digest' | 'differences' | 'bootBefore' | 'first' | 'repairable'>;
@@ -420,14 +347,6 @@ function headline(
   return `${result} ${ended.commit.slice(0, 10)} (${details})`;
 }
 
-function all(commit: Commit, key: string): string[] {
-  return commit.trailers.filter(([name]) => name === key).map(([, value]) => value);
-}
-
 export function line(key: string, value: string | undefined): (readonly [string, string])[] {
   return value === undefined ? [] : [[key, value]];
-}
-
-function optional<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
-  return value === undefined ? {} : ({ [key]: value } as { [P in K]: V });
 }

@@ -6,8 +6,8 @@ import { ZERO_OID } from '../api/oid.ts';
 import type { Commit, Oid, Push, PushPolicy, Reader } from '../store/model/store-port.ts';
 import type { Network } from '../network/interface.ts';
 import { linkLocalProblem, partLinkLocals } from '../network/link-local.ts';
-import { describeNics } from './commit-format.ts';
-import { isByController } from './node-branch.ts';
+import { describeNics, isByController } from './commit-format.ts';
+
 import {
   COMMIT_RULES,
   expectAll,

@@ -12,7 +12,8 @@ import { findHidden } from '../network/text.ts';
 import { MAX_TREE_FILES, NODE_FILE, readTree } from '../network/tree.ts';
 import type { Listing, Oid, Reader } from '../store/model/store-port.ts';
 import { NODE_TREE, type TreeBounds } from '../store/model/tree-bounds.ts';
-import { isByController, newestIdentity } from './node-branch.ts';
+import { newestIdentity } from './node-branch.ts';
+import { isByController } from './commit-format.ts';
 
 /** Bounds of a pushed tree; git is asked for the size of an object before it unpacks the object. */
 export const PUSHED_TREE: TreeBounds = { ...NODE_TREE, sizesFirst: true };

@@ -1,8 +1,7 @@
 // The refs of the history. The refs that the store itself writes are in src/store/model/store-refs.ts, and the ref of a
 // node's branch is in src/network/node-ref.ts, because the agent names it too.
 
-import { branchOfNode } from '../network/node.ts';
-import { NODES } from '../network/node-ref.ts';
+import { branchOfNode, NODES } from '../network/node-ref.ts';
 import { MAIN_REF } from '../store/model/store-refs.ts';
 
 export const MAIN = MAIN_REF;

@@ -10,7 +10,7 @@ import type { Oid, Reader } from '../store/model/store-port.ts';
 import { AUDIT_REF } from '../store/model/store-refs.ts';
 import { openReader } from '../store/reader.ts';
 import { outcomeRef } from './refs.ts';
-import { describe as descriptionOf, diff, pusherOf } from './timeline.ts';
+import { describe as descriptionOf, diff, pusherOf } from './node-description.ts';
 
 const FILE = 'etc/netplan/90-multinic0.yaml';
 const [WIDE, NARROW] = [[nic(0)], [nic(0, { mtu: 1400 })]];

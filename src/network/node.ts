@@ -33,11 +33,6 @@ export interface NodeIdentity {
   readonly source: ConfigRef;
 }
 
-/** A node's name as the end of a ref. A ref may not end in `.lock`, a node name may; `_` occurs in no node name. */
-export function branchOfNode(name: string): string {
-  return name.replace(/\.lock$/, '.lock_');
-}
-
 const TEXT = z.string().refine((text) => isPlainText(text), 'must be one line of visible text; correct it');
 
 /**

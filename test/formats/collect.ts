@@ -5,7 +5,8 @@ import { HostFileSchema } from '../../src/agent/recorded/host-file.ts';
 import { recordSchema } from '../../src/agent/files/host-record.ts';
 import { AgentJob } from '../../src/api/job.ts';
 import { DIFFERENCE_KINDS, HostTree, Observation, OBSERVATION_RESULTS } from '../../src/api/observation.ts';
-import { Outcome, RESULTS } from '../../src/api/outcome.ts';
+import { Outcome } from '../../src/api/outcome.ts';
+import { RESULTS } from '../../src/api/results.ts';
 import { NODE_STATES } from '../../src/api/status.ts';
 import {
   AcceptBody,
