@@ -8,24 +8,20 @@ import { mac } from './support/mac.ts';
 const MAC = mac('02:00:00:00:01:00');
 const PROGRAM = join(import.meta.dirname, 'support/link-step.ts');
 
-function processesOf(step: LinkStep): string[] {
+function processesOf(...group: LinkStep[]): string[] {
   const script = `mount -t sysfs sysfs /sys
     ip link add ens5 address ${MAC} type veth peer name peer
     ip link set ens5 up
     ip addr add 10.0.0.1/24 brd + dev ens5
     exec "$0" "$@"`;
-  const args = ['--net', '--mount', 'sh', '-ec', script, process.execPath, PROGRAM, JSON.stringify(step)];
+  const args = ['--net', '--mount', 'sh', '-ec', script, process.execPath, PROGRAM, JSON.stringify(group)];
   return JSON.parse(execFileSync('unshare', args, { encoding: 'utf8' })) as string[];
 }
 
 const READ = 'ip -j -d addr show';
 
 test.each<[string, LinkStep, string[]]>([
-  [
-    'an address that comes',
-    { op: 'add', mac: MAC, address: '10.0.0.2/24' },
-    [READ, 'ip addr replace 10.0.0.2/24 dev ens5 brd +'],
-  ],
+  ['an address that comes', { op: 'add', mac: MAC, address: '10.0.0.2/24' }, [READ, 'ip -batch -']],
   [
     'an address that leaves',
     { op: 'drop', mac: MAC, address: '10.0.0.1/24' },
@@ -49,4 +45,10 @@ test.each<[string, LinkStep, string[]]>([
   ],
 ])('%s reads the links once, and nothing else of the host', (_, step, expected) => {
   expect(processesOf(step)).toEqual(expected);
+});
+
+const added = (last: number): LinkStep => ({ op: 'add', mac: MAC, address: `10.0.0.${last}/24` });
+
+test('several addresses of a NIC come by one process', () => {
+  expect(processesOf(added(2), added(3), added(4))).toEqual([READ, 'ip -batch -']);
 });

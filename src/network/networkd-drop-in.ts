@@ -52,10 +52,16 @@ function addressSection(cidr: string): string {
   ]);
 }
 
+/**
+ * The gateway of an IPv4 route in the main table needs no connected route. networkd takes the connected route of another
+ * table for one, and the kernel then refuses the route: with many NICs the main table's own one comes too late at boot,
+ * and networkd gives the whole NIC up. In IPv6 the kernel would refuse the key where two NICs have the gateway's subnet.
+ */
 function routeSection({ family, to, via, src, scope, table, metric }: TableRoute): string {
   return section('Route', [
     ['Destination', to === 'default' ? DEFAULTS[family] : to],
     ['Gateway', via],
+    ['GatewayOnLink', via !== undefined && family === 4 && table === 'main' ? 'yes' : undefined],
     ['Scope', scope],
     ['PreferredSource', src],
     ['Table', table === 'main' ? undefined : table],

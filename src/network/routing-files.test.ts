@@ -108,7 +108,9 @@ Table=20000
 Priority=20002
 `);
   expect(dropIn).toContain('\n[Route]\nDestination=0.0.0.0/0\nGateway=192.0.2.1\nTable=20000\n');
-  expect(dropIn).toContain('\n[Route]\nDestination=198.51.100.0/24\nGateway=192.0.2.2\nMetric=7\n');
+  expect(dropIn).toContain(
+    '\n[Route]\nDestination=198.51.100.0/24\nGateway=192.0.2.2\nGatewayOnLink=yes\nMetric=7\n',
+  );
   expect(files.get('etc/netplan/90-multinic0.yaml')).toContain(`
       addresses:
         - "192.0.2.10/24"

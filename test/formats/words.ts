@@ -12,7 +12,7 @@ const OTHERS = words(`
   PodScheduled Provider RemainAfterExit ResetFailedUnit Secret SelfSubjectReview StartError StartTransientUnit StopUnit SubjectAccessReview
   KubeUnreachable NamesAccepted Success
   Again Asked Boot Edited Interval Repaired
-  AddPrefixRoute Address Destination From Gateway KeepMaster Metric Network PreferredSource Priority Route RoutingPolicyRule Scope
+  AddPrefixRoute Address Destination From Gateway GatewayOnLink KeepMaster Metric Network PreferredSource Priority Route RoutingPolicyRule Scope
   SuppressPrefixLength Table
   Architecture Credential Firmware Host InternalIP KernelCommandLine KernelVersion Kind Path Property Virtualization
   Succeeded TokenRequest TokenReview True Type Unconfined Version Warning NotFoundError Message

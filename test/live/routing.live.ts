@@ -165,7 +165,12 @@ describe.each(BESIDE)('%s, primary NIC: %s', (rootfs, primary, kind) => {
       hint: () => host.sh(STATE),
     });
     const all = [host.machine.address, ...ownAddresses()];
-    expect(await Promise.all(all.map((each) => echoes(each)))).toEqual(all.map(() => true));
+    // The server is a process for each connection, which starts late on a busy machine.
+    await waitFor(
+      'TCP of all addresses',
+      async () => (await Promise.all(all.map((each) => echoes(each)))).every(Boolean),
+      { timeoutMs: 30_000, hint: () => host.sh(STATE) },
+    );
     expect(await host.reachesStoreFrom(all)).toEqual(all);
   }
 

@@ -11,7 +11,7 @@ import type {
   Conflict,
   HostState,
   Link,
-  LinkStep,
+  LinkGroup,
   MachineIdentity,
   NamedNic,
   Destinations,
@@ -57,8 +57,8 @@ export interface MachinePort {
 
 /** Changes running links and waits for them. */
 export interface LinkPort {
-  /** Makes one change in the kernel. @throws MultinicError `LinkRefused` */
-  change(step: LinkStep): Promise<void>;
+  /** Makes the changes of one group (`groupsOf`) in the kernel. @throws MultinicError `LinkRefused` */
+  change(group: LinkGroup): Promise<void>;
   /** Waits a moment for carriers and for the end of IPv6 duplicate address detection. */
   readiness(macs: readonly Mac[]): Promise<readonly Readiness[]>;
 }

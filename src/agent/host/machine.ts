@@ -177,6 +177,9 @@ export type LinkStep =
       readonly routes: readonly string[];
     };
 
+/** One change of a NIC, or several addresses that a NIC gets. */
+export type LinkGroup = readonly [LinkStep, ...LinkStep[]];
+
 /** An address, with its prefix, that a NIC is to have. */
 export interface ClaimedAddress {
   readonly mac: Mac;

@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { entryOf, toCommands, withLinksRenamed, NO_FOREIGN_STATE } from '../host/foreign-state.ts';
 import type { LinkPort } from '../host/host.ts';
 import { linkLocalOf, nicOf, NO_LINK_LOCAL } from '../host/links.ts';
-import type { Ipv6, Link, LinkStep, Readiness } from '../host/machine.ts';
+import type { Ipv6, Link, LinkGroup, LinkStep, Readiness } from '../host/machine.ts';
 import { run, until } from '../command/host-command.ts';
 import type { NetworkManager } from './network-manager.ts';
 import { addressesOf, ip, readinessOf, readLinks, refused, set, type RawLink } from './ip.ts';
@@ -28,7 +28,7 @@ export class LiveLinks implements LinkPort {
     this.#manager = manager;
   }
 
-  async change(step: LinkStep): Promise<void> {
+  async change([step, ...more]: LinkGroup): Promise<void> {
     const found = await find(step.mac);
     if (found === undefined) throw refused(step, 'no such device');
     const { link, raw } = found;
@@ -40,16 +40,8 @@ export class LiveLinks implements LinkPort {
       case 'set':
         await set(step, 'link', 'set', link.name, 'mtu', String(step.mtu));
         return set(step, 'link', 'set', link.name, step.up ? 'up' : 'down');
-      case 'add': {
-        const v4 = !step.address.includes(':');
-        const broadcast = v4 && !/\/3[12]$/.test(step.address) ? ['brd', '+'] : [];
-        const metric = step.metric === undefined ? [] : ['metric', String(step.metric)];
-        // Removes an address that networkd added without a connected route, because `replace` would give the address no
-        // route and so no metric.
-        if (step.metric !== undefined && isWithoutRoute(raw, step.address))
-          await set(step, 'addr', 'del', step.address, 'dev', link.name);
-        return set(step, 'addr', 'replace', step.address, 'dev', link.name, ...broadcast, ...metric);
-      }
+      case 'add':
+        return addAddresses([step, ...more.filter(isAdd)], link, raw);
       case 'drop':
         return drop(step, link);
       case 'manage':
@@ -73,6 +65,27 @@ export class LiveLinks implements LinkPort {
     });
     return found;
   }
+}
+
+type Add = LinkStep & { op: 'add' };
+
+function isAdd(step: LinkStep): step is Add {
+  return step.op === 'add';
+}
+
+/** Adds addresses of one NIC by one process. */
+async function addAddresses(steps: readonly [Add, ...Add[]], { name }: Link, raw: RawLink): Promise<void> {
+  const lines = steps.flatMap(({ address, metric }) => {
+    const broadcast = address.includes(':') || /\/3[12]$/.test(address) ? '' : ' brd +';
+    const add = `addr replace ${address} dev ${name}${broadcast}`;
+    if (metric === undefined) return [add];
+    // Removes an address that networkd added without a connected route, because `replace` would give the address no
+    // route and so no metric.
+    const without = isWithoutRoute(raw, address) ? [`addr del ${address} dev ${name}`] : [];
+    return [...without, `${add} metric ${metric}`];
+  });
+  const { code, stderr } = await run(['ip', '-batch', '-'], undefined, `${lines.join('\n')}\n`);
+  if (code !== 0) throw refused(steps[0], stderr.trim());
 }
 
 function isWithoutRoute({ addr_info = [] }: RawLink, address: string): boolean {

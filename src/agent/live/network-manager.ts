@@ -8,7 +8,8 @@ import { isAutomatic } from './automatic-profiles.ts';
 
 const ACTIVATION_SECONDS = 15;
 const ANSWER_MS = 5_000;
-const SEEN_MS = 5_000;
+/** On a busy node NetworkManager learns a new name seconds after the kernel has it. */
+const SEEN_MS = 15_000;
 
 export interface Profile {
   readonly uuid: string;
@@ -105,6 +106,7 @@ export class NetworkManager {
    * addresses kept. `nmcli device disconnect` would remove the addresses and forbid the profile for ever.
    */
   async manage(link: string, managed: boolean): Promise<void> {
+    await this.#seen(link);
     await this.#must('device', 'set', link, 'managed', managed ? 'yes' : 'no');
   }
 

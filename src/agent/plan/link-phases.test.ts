@@ -6,6 +6,7 @@ import {
   earlySteps,
   MAX_ROUNDS,
   renameSteps,
+  groupsOf,
   stepsOfRound,
   takesAway,
   withoutLoaded,
@@ -101,4 +102,21 @@ test('an address stays until its turn beside steps of other NICs and other addre
 
 test('the kernel is set four times at most', () => {
   expect(MAX_ROUNDS).toBe(4);
+});
+
+test('addresses of one NIC that follow each other are one group', () => {
+  const [one, other] = [mac('02:00:00:00:01:01'), mac('02:00:00:00:01:02')];
+  const add = (of: typeof one, address: string): LinkStep => ({ op: 'add', mac: of, address });
+  const drop: LinkStep = { op: 'drop', mac: one, address: '10.0.0.9/24' };
+  const steps = [
+    add(one, '10.0.0.1/24'),
+    add(one, '10.0.0.2/24'),
+    add(other, '10.0.1.1/24'),
+    drop,
+    drop,
+    add(one, '10.0.0.3/24'),
+  ];
+  const groups = groupsOf(steps);
+  expect(groups.map((group) => group.length)).toEqual([2, 1, 1, 1, 1]);
+  expect(groups.flat()).toEqual(steps);
 });

@@ -1,7 +1,7 @@
 // The phases in which running links change. No network manager renames a NIC in time, so the kernel's names come first;
 // then the managers do their part, and whatever still differs (an MTU or address that no profile has) is set in the kernel.
 import { except, nicOf, type LinkTarget } from '../host/links.ts';
-import type { ClaimedAddress, Link, LinkStep, NamedNic } from '../host/machine.ts';
+import type { ClaimedAddress, Link, LinkGroup, LinkStep, NamedNic } from '../host/machine.ts';
 
 /**
  * Limit on the rounds in which the agent sets in the kernel whatever still differs after the names and the managers.
@@ -15,6 +15,18 @@ export const MAX_ROUNDS = 4;
 export function stepsOfRound(steps: readonly LinkStep[]): LinkStep[] {
   const others = new Set(steps.flatMap(({ op, mac }) => (op === 'route' ? [] : [mac])));
   return steps.filter(({ op, mac }) => op !== 'route' || !others.has(mac));
+}
+
+/** Puts the addresses together that a NIC gets one after the other: a NIC may get 16 at once. */
+export function groupsOf(steps: readonly LinkStep[]): LinkGroup[] {
+  const groups: [LinkStep, ...LinkStep[]][] = [];
+  for (const step of steps) {
+    const last = groups.at(-1);
+    const [{ op, mac } = step] = last ?? [];
+    if (last !== undefined && step.op === 'add' && op === 'add' && step.mac === mac) last.push(step);
+    else groups.push([step]);
+  }
+  return groups;
 }
 
 type RenameStep = LinkStep & { op: 'rename' };

@@ -30,6 +30,7 @@ import type {
   ClaimedAddress,
   Conflict,
   HostState,
+  LinkGroup,
   LinkStep,
   MachineIdentity,
   Destinations,
@@ -124,7 +125,11 @@ class RecordedLinks implements LinkPort {
     this.#root = root;
   }
 
-  async change(step: LinkStep): Promise<void> {
+  async change(group: LinkGroup): Promise<void> {
+    for (const step of group) this.#change(step);
+  }
+
+  #change(step: LinkStep): void {
     const host = readHostFile(this.#root);
     const links = host.links.map((link) => ({ ...link }));
     const link = links.find((each) => each.mac === step.mac);

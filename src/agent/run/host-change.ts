@@ -12,6 +12,7 @@ import { planChange, recordedLinks, type ChangePlan } from '../plan/change-plan.
 import {
   claimedAddresses,
   earlySteps,
+  groupsOf,
   MAX_ROUNDS,
   renameSteps,
   stepsOfRound,
@@ -216,10 +217,10 @@ async function changeLinks(
   links: readonly LinkStep[],
   { host, steps, log }: Pick<ChangeContext, 'host' | 'steps' | 'log'>,
 ): Promise<void> {
-  for (const step of links) {
+  for (const group of groupsOf(links)) {
     await steps.pause();
-    await host.links.change(step);
-    log.info({ step }, 'link changed');
+    await host.links.change(group);
+    for (const step of group) log.info({ step }, 'link changed');
     checkpoint('agent.activate.link');
   }
 }

@@ -27,7 +27,7 @@ import { managedFiles, renderTree, treeId } from '../../network/tree.ts';
 import type { Pending } from '../files/host-record.ts';
 import { fromCommands, type ForeignState } from '../host/foreign-state.ts';
 import type { Host } from '../host/host.ts';
-import type { ClaimedAddress, HostState, Link, LinkStep, Destinations } from '../host/machine.ts';
+import type { ClaimedAddress, HostState, Link, LinkGroup, Destinations } from '../host/machine.ts';
 import { isConnectedInMain, wantedRouting, type KnownRouting, type LinkRouting } from '../host/routing.ts';
 import { openRoot, RECORD, RESTORE_SCRIPT } from '../files/managed-files.ts';
 import { recordedHost } from '../recorded/recorded-host.ts';
@@ -562,7 +562,7 @@ test.each([
   change((host) => host.links[2]!.addresses.push(vip));
   let count = 0;
   const failing = altered((host) => ({
-    links: { change: async (step: LinkStep) => ((count += 1) > 3 ? fault() : host.links.change(step)) },
+    links: { change: async (group: LinkGroup) => ((count += 1) > 3 ? fault() : host.links.change(group)) },
   }));
   expect((await advance({ host: failing })).reason).toBe('RestoreFailed');
   change((host) => {
@@ -583,10 +583,10 @@ test.each([
   let verified = false;
   const stubborn = altered((host) => ({
     links: {
-      change: async (step: LinkStep) => {
-        if (step.op !== 'set' || verified) return host.links.change(step);
+      change: async (group: LinkGroup) => {
+        if (group[0].op !== 'set' || verified) return host.links.change(group);
         asked += 1;
-        return asked > refusals ? host.links.change(step) : undefined;
+        return asked > refusals ? host.links.change(group) : undefined;
       },
     },
   }));
@@ -641,10 +641,11 @@ describe('failure: the host is as before, byte for byte', () => {
           let ignored: string | undefined;
           return {
             links: {
-              change: async (step: LinkStep) => {
-                if (step.op !== 'add') return host.links.change(step);
+              change: async (group: LinkGroup) => {
+                const [step] = group;
+                if (step.op !== 'add') return host.links.change(group);
                 ignored ??= step.address;
-                return step.address === ignored ? undefined : host.links.change(step);
+                return step.address === ignored ? undefined : host.links.change(group);
               },
             },
           };
@@ -799,8 +800,8 @@ describe('failure: the host is as before, byte for byte', () => {
         let count = 0;
         return {
           links: {
-            change: async (step: LinkStep) =>
-              (count += 1) > 3 && broken ? fault() : host.links.change(step),
+            change: async (group: LinkGroup) =>
+              (count += 1) > 3 && broken ? fault() : host.links.change(group),
           },
         };
       }),
@@ -1402,8 +1403,8 @@ describe('what others do meanwhile', () => {
 function refuseNth(nth: number): (host: Host) => Host {
   return altered((host) => {
     let count = 0;
-    const refusing = async (step: LinkStep): Promise<void> =>
-      (count += 1) === nth ? fault() : host.links.change(step);
+    const refusing = async (group: LinkGroup): Promise<void> =>
+      (count += 1) === nth ? fault() : host.links.change(group);
     return { links: { change: refusing } };
   });
 }

@@ -11,7 +11,14 @@ import { linkSteps } from '../host/links.ts';
 import { recordedRouting, routingsOf, withoutRouting } from '../host/routing.ts';
 import type { Conflict, HostState, LinkStep } from '../host/machine.ts';
 import { foreignScope } from '../plan/change-plan.ts';
-import { earlySteps, MAX_ROUNDS, renameSteps, stepsOfRound, withoutLoaded } from '../plan/link-phases.ts';
+import {
+  earlySteps,
+  groupsOf,
+  MAX_ROUNDS,
+  renameSteps,
+  stepsOfRound,
+  withoutLoaded,
+} from '../plan/link-phases.ts';
 import { claimedByUndo, planUndo, type UndoPlan } from '../plan/undo-plan.ts';
 import {
   awaitNetworkd,
@@ -112,9 +119,9 @@ async function activate(
 }
 
 async function changeLinks(steps: readonly LinkStep[], links: Host['links']): Promise<void> {
-  for (const step of steps) {
+  for (const group of groupsOf(steps)) {
     checkpoint('agent.restore.link');
-    await links.change(step);
+    await links.change(group);
   }
 }
 
