@@ -47,6 +47,8 @@ test('routing is normalised: sorted, canonical, without what is empty', () => {
   });
   const empty = { ...NIC, addresses: [], routes: [], gateway: '', gateway6: null, sourceRouting: null };
   expect(wanted(empty)).toEqual(wanted(NIC));
+  for (const addresses of [[], ['192.0.2.10/24']])
+    expect(wanted({ ...NIC, addresses })[0]).not.toHaveProperty('furtherAddresses');
 });
 
 describe('refused, with the path and a remedy', () => {

@@ -1,5 +1,6 @@
 // The record and the tree of a host after a plan is carried out.
 
+import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { identity, machine, nic } from '../../../test/support/agent.ts';
 import { oid } from '../../../test/support/oid.ts';
@@ -13,6 +14,7 @@ import { hostFiles } from './host-files.ts';
 import { nextRecord } from './next-record.ts';
 import type { Desired, Plan } from './plan.ts';
 
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 const FILE = 'etc/netplan/90-multinic0.yaml';
 const NO_FILES = { read: () => undefined } as unknown as Root;
 
@@ -65,6 +67,26 @@ function recordWith(
   const old = known && ({ nics: { [nic(0).mac]: { name: 'multinic0', ...known } } } as unknown as Applied);
   return nextRecord(desiredOf([nic(0)]), plan, before, old, NO_FILES, 'w', new Date(0)).nics[nic(0).mac];
 }
+
+test('the record has the files that are written and those that stay, and none that goes', () => {
+  const desired = desiredOf([nic(0), nic(1)]);
+  const [first, second] = ['etc/netplan/90-multinic0.yaml', 'etc/netplan/91-multinic1.yaml'];
+  const gone = 'etc/netplan/92-multinic2.yaml';
+  const plan: Plan = {
+    ...planOf(desired.network),
+    files: [
+      { op: 'write', path: first, content: 'new', mode: 0o600 },
+      { op: 'remove', path: gone },
+    ],
+    kept: [second],
+  };
+  const root = { read: (path: string) => ({ content: `${path} on the host` }) } as unknown as Root;
+  const commit = (path: string): string => sha256(desired.files.get(path)!);
+  expect(nextRecord(desired, plan, machine(2), undefined, root, 'w', new Date(0)).files).toEqual({
+    [first]: { sha256: sha256('new'), commit: commit(first) },
+    [second]: { sha256: sha256(`${second} on the host`), commit: commit(second) },
+  });
+});
 
 test('the record keeps how a link was when the agent first saw it', () => {
   const origin = { name: 'ens5', mtu: 1500, up: false };
