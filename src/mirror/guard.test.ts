@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { DEFAULT_GUARD, stoppedRemovals, type Removal } from './guard.ts';
+import { DEFAULT_GUARD, GUARD_WINDOW_S, stoppedRemovals, type Removal } from './guard.ts';
 
 const removals = (count: number, extra: Partial<Removal> = {}): Removal[] =>
   Array.from({ length: count }, (_, index) => ({
@@ -12,6 +12,10 @@ const removals = (count: number, extra: Partial<Removal> = {}): Removal[] =>
 const stopped = (removed: readonly Removal[], cleanedLately: number, configuredBefore: number): string[] => [
   ...stoppedRemovals(removed, { cleanedLately, configuredBefore }, DEFAULT_GUARD),
 ];
+
+test('removals count for an hour', () => {
+  expect(GUARD_WINDOW_S).toBe(3600);
+});
 
 describe('removal', () => {
   test.each([

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { oid } from '../../test/support/oid.ts';
 import type { NodeFacts } from './due.ts';
 import type { JobRequest, JobStatus } from './job-port.ts';
+import { makeRoom, type LateJob } from './late-jobs.ts';
 import { DEFAULT_POLICY, planJobs, type Plan } from './schedule.ts';
 
 const T0 = 1_700_000_000;
@@ -184,4 +185,42 @@ test('while nobody else wants a place, a stuck Job stays as long as it lives', (
   it.run(3_600_000);
   // One try every ten minutes.
   expect([...it.starts.values()]).toEqual(Array.from({ length: 10 }, () => 6));
+});
+
+/** A late job with the time since when it waits; `stuck` by its name. */
+const late = (name: string, since?: number): LateJob => ({
+  name,
+  node: node(name),
+  ...(since !== undefined && { since }),
+  ...(name.startsWith('stuck') && { stuck: true }),
+});
+
+/** Names of the jobs that give way, and the number of stuck jobs that stay. */
+function roomOf(jobs: readonly LateJob[], demand: Parameters<typeof makeRoom>[1]): [string[], number] {
+  const { postpone, stuck } = makeRoom(jobs, demand);
+  return [postpone.map(({ name }) => name), stuck];
+}
+
+test('silent jobs beyond the places give way, those that wait longest stay, in whatever order they are listed', () => {
+  const jobs = [late('b', 1), late('d', 2), late('c', 2), late('a')];
+  for (const listed of [jobs, jobs.toReversed(), [...jobs.slice(2), ...jobs.slice(0, 2)]]) {
+    expect(roomOf(listed, { active: 0, wanted: 0, places: 1 })).toEqual([['b', 'c', 'd'], 0]);
+    expect(roomOf(listed, { active: 0, wanted: 0, places: 3 })).toEqual([['d'], 0]);
+  }
+});
+
+test('stuck jobs give way, oldest first, as far as others want their places', () => {
+  const jobs = [late('stuck-2', 2), late('stuck-1', 1)];
+  const of = (active: number, wanted: number, places: number) => roomOf(jobs, { active, wanted, places });
+  expect(of(0, 0, 2)).toEqual([[], 2]);
+  expect(of(1, 2, 4)).toEqual([['stuck-1'], 1]);
+  expect(of(1, 3, 4)).toEqual([['stuck-1', 'stuck-2'], 0]);
+  expect(of(0, 2, 4)).toEqual([[], 2]);
+  expect(of(2, 0, 2)).toEqual([['stuck-1', 'stuck-2'], 0]);
+});
+
+test('a silent job that gives way holds its place until it is gone', () => {
+  const jobs = [late('a', 1), late('b', 2), late('c', 3), late('stuck-1', 1), late('stuck-2', 2)];
+  expect(roomOf(jobs, { active: 0, wanted: 1, places: 2 })).toEqual([['stuck-1', 'stuck-2', 'c'], 0]);
+  expect(roomOf(jobs, { active: 0, wanted: 0, places: 3 })).toEqual([[], 2]);
 });

@@ -5,7 +5,8 @@ import { identity, nic } from '../../../test/support/agent.ts';
 import { oid } from '../../../test/support/oid.ts';
 import { InvalidInputError } from '../../api/errors.ts';
 import { renderTree } from '../../network/tree.ts';
-import { readDesired, without, type Checkout } from './desired.ts';
+import type { Applied } from '../files/host-record.ts';
+import { expectNoNewLinkLocal, readDesired, without, type Checkout } from './desired.ts';
 
 const COMMIT = oid('c'.repeat(40));
 const TREE = renderTree(identity('netplan', 'w'), [nic(0), nic(1)]);
@@ -32,6 +33,16 @@ function problems(tree: Checkout, node = 'w'): readonly string[] {
 
 const crowd = (size: number): Record<string, string> =>
   Object.fromEntries(Array.from({ length: size - TREE.size }, (_, index) => [`x${index}`, '100644']));
+
+test('a new link-local address is refused, and one that the host has is told', () => {
+  const own = nic(0, { address: '169.254.1.1', prefix: 16 });
+  const of = { commit: COMMIT, kind: 'netplan', network: [own, nic(1)], files: TREE } as const;
+  expect(() => expectNoNewLinkLocal(of, undefined, [])).toThrow(
+    expect.objectContaining({ code: 'InvalidTree', problems: [expect.objectContaining({ path: FILE })] }),
+  );
+  const applied = { nics: { [own.mac]: { name: 'multinic0', address: '169.254.1.1/16' } } };
+  expect(expectNoNewLinkLocal(of, applied as unknown as Applied, [])).toEqual([own]);
+});
 
 describe('a tree', () => {
   test('of plain files is read, and node.yaml is no file of the host', () => {
