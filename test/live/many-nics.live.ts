@@ -91,6 +91,6 @@ describe.each(KINDS)('%s', (rootfs, kind) => {
   test('all leave by one run', async () => {
     expect((await host.apply(kind, [])).outcome).toMatchObject({ result: 'Applied' });
     expect(await host.sh('ip -N rule | grep -c "lookup 200" || true')).toBe('0');
-    expect(await host.sh('find /etc -name "*multinic*" -not -path "*/backup/*" | wc -l')).toBe('0');
+    expect(await host.sh('find /etc -type f -name "*multinic*" -not -path "*/backup/*" | wc -l')).toBe('0');
   });
 });
