@@ -19,7 +19,8 @@ export async function readEndpoint(dir: string, flags: { readonly dir?: string }
   try {
     endpoint = JSON.parse(await readFile(endpointFile(dir), 'utf8')) as Endpoint;
     if (endpoint.leader === undefined) {
-      const { parse } = await import('yaml');
+      // The bundle of a CommonJS package has no names beside the default.
+      const { parse } = (await import('yaml')).default;
       const tokens = parse(await readFile(join(dir, 'tokens.yaml'), 'utf8')) as { operator: string };
       return { url: endpoint.url, token: tokens.operator };
     }
