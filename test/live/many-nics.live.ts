@@ -1,5 +1,6 @@
 // As many NICs as a node may have, each with as many addresses and routes as a NIC may have.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { DEFAULTS } from '../../src/api/defaults.ts';
 import {
   MAX_ADDRESSES,
   MAX_INTERFACES,
@@ -65,7 +66,7 @@ describe.each(KINDS)('%s', (rootfs, kind) => {
 
   test('all are configured by one run, changed by the next, and there after a boot', async () => {
     for (const mtu of [1500, 1400]) {
-      const { outcome } = await host.apply(kind, network({ mtu }));
+      const { outcome } = await host.apply(kind, network({ mtu }), { deadline: DEFAULTS.deadline });
       expect(outcome).toMatchObject({ result: 'Applied' });
       console.log({ rootfs, mtu, seconds: (outcome?.durationMs ?? 0) / 1000, cpu: host.cpuSeconds });
       await expectAll(mtu);
@@ -82,14 +83,19 @@ describe.each(KINDS)('%s', (rootfs, kind) => {
 
   test('a change that fails leaves all as they were', async () => {
     const before = await host.configured();
-    const { outcome } = await host.apply(kind, network({ mtu: 1300 }), { probes: ['172.16.0.99'] });
+    const { outcome } = await host.apply(kind, network({ mtu: 1300 }), {
+      probes: ['172.16.0.99'],
+      deadline: DEFAULTS.deadline,
+    });
     expect(outcome).toMatchObject({ result: 'Failed', reason: 'ProbeFailed' });
     expect(await host.configured()).toEqual(before);
     await expectAll(1400);
   });
 
   test('all leave by one run', async () => {
-    expect((await host.apply(kind, [])).outcome).toMatchObject({ result: 'Applied' });
+    expect((await host.apply(kind, [], { deadline: DEFAULTS.deadline })).outcome).toMatchObject({
+      result: 'Applied',
+    });
     expect(await host.sh('ip -N rule | grep -c "lookup 200" || true')).toBe('0');
     expect(await host.sh('find /etc -type f -name "*multinic*" -not -path "*/backup/*" | wc -l')).toBe('0');
   });
