@@ -1,7 +1,7 @@
 // The page around the screens: sign-in, navigation, the state of the connection.
 
 import type { ComponentChildren, FunctionComponent } from 'preact';
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { ApiAccess } from './live/api-access.ts';
 import { Connection } from './live/connection.ts';
 import { findWay } from './live/sign-in.ts';
@@ -160,7 +160,8 @@ function skip(event: MouseEvent): void {
 
 function usePlace(): Place {
   const [place, set] = useState(() => parsePlace(location.hash));
-  useEffect(() => {
+  // Listens before the page is shown, so that no click on a link comes before.
+  useLayoutEffect(() => {
     const follow = (): void => set(parsePlace(location.hash));
     addEventListener('hashchange', follow);
     return () => removeEventListener('hashchange', follow);

@@ -31,11 +31,12 @@ export interface OpenPage {
   readonly said: readonly string[];
 }
 
-/** Opens the link in a new profile. */
+/** Opens the link in a new profile. @param script runs in the page before its own scripts */
 export async function openUi(
   browser: Browser,
   ui: UiRun,
   options: BrowserContextOptions = {},
+  script = '',
 ): Promise<OpenPage> {
   const context = await browser.newContext({
     viewport: { width: 1280, height: 800 },
@@ -43,6 +44,7 @@ export async function openUi(
     ...options,
   });
   const page = await context.newPage();
+  await page.addInitScript(script);
   const said: string[] = [];
   page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`));
   page.on('pageerror', (error) => said.push(String(error)));

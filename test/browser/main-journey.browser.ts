@@ -86,3 +86,15 @@ test('the page has no error, and keeps neither a secret nor a token', async () =
   // The browser itself writes a line for each answer of the proxy without a controller behind it.
   expect(said.filter((line) => !/status of 50[23]/.test(line))).toEqual([]);
 });
+
+test('a link that is followed as soon as it is there is not lost', async () => {
+  await using another = await startUi(local.dir);
+  const follow = `new MutationObserver((_, observer) => {
+    if (document.querySelector('nav') === null) return;
+    observer.disconnect();
+    location.hash = '#/fleet';
+  }).observe(document, { childList: true, subtree: true });`;
+  const { page } = await openUi(browser, another, {}, follow);
+  await expectShown(page.getByRole('row', { name: new RegExp(NODES[0]) }));
+  await page.context().close();
+});
