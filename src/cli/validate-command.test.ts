@@ -1,4 +1,4 @@
-// What `multinic validate` says of CR files, without a state and a controller.
+// Warnings and problems that `multinic validate` prints for CR files, without a state and a controller.
 
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

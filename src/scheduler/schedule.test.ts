@@ -2,6 +2,7 @@ import type { Oid } from '../api/oid.ts';
 import { oid } from '../../test/support/oid.ts';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { RESULTS } from '../api/results.ts';
 import { decide, MAX_ATTEMPTS, MAX_TRIES, type NodeFacts, type RunRecord } from './due.ts';
 import { jobStamp } from './job-name.ts';
 import { DEFAULT_POLICY, planJobs, type Plan, type Policy } from './schedule.ts';
@@ -389,16 +390,7 @@ test('the next pass is due when the first wait ends', () => {
 });
 
 describe('for any nodes and jobs', () => {
-  const result = fc.constantFrom<RunRecord['result'][]>(
-    'Applied',
-    'Pending',
-    'Failed',
-    'Superseded',
-    'Adopt',
-    'Diverged',
-    'Unknown',
-    'Requested',
-  );
+  const result = fc.constantFrom<RunRecord['result'][]>(...RESULTS, 'Requested');
   const tip = fc.constantFrom(oid('t1'), oid('t2'));
   const record = fc.record({
     oid: fc.constant(oid('o')),

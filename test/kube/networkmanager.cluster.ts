@@ -19,14 +19,9 @@ import {
   setUp,
   untilConfig,
 } from '../support/kube-cluster.ts';
+import { MACS, NODES, type NodeName } from '../support/two-kinds.ts';
 
 const CR = 'both';
-const NODES = ['debian', 'rhel'] as const;
-type NodeName = (typeof NODES)[number];
-const MACS: Readonly<Record<NodeName, readonly [string, string]>> = {
-  debian: ['02:00:00:00:01:01', '02:00:00:00:01:02'],
-  rhel: ['02:00:00:00:02:01', '02:00:00:00:02:02'],
-};
 const FILE: Readonly<Record<NodeName, string>> = {
   debian: '/etc/netplan/90-multinic0.yaml',
   rhel: '/etc/NetworkManager/system-connections/multinic0.nmconnection',

@@ -1,6 +1,5 @@
 // Two NICs in the subnet of their node, in a cluster behind imitated port security. The CR says nothing of source routing:
-// the controller switches it on, because the Node's InternalIP has the subnet. On a node of networkd and one of
-// NetworkManager.
+// the controller switches it on, because the Node's InternalIP has the subnet.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Cluster } from '../cluster/cluster.ts';
 import { Addresses } from '../cluster/addresses.ts';
@@ -8,14 +7,9 @@ import type { Multinic } from '../cluster/install.ts';
 import { run } from '../nodes/command.ts';
 import { waitFor } from '../nodes/wait.ts';
 import { BUILD_MS, config, NAMESPACE, nodeOf, Person, setUp, untilConfig } from '../support/kube-cluster.ts';
+import { MACS, NODES, type NodeName } from '../support/two-kinds.ts';
 
 const CR = 'routing';
-const NODES = ['debian', 'rhel'] as const;
-type NodeName = (typeof NODES)[number];
-const MACS: Readonly<Record<NodeName, readonly [string, string]>> = {
-  debian: ['02:00:00:00:01:01', '02:00:00:00:01:02'],
-  rhel: ['02:00:00:00:02:01', '02:00:00:00:02:02'],
-};
 const SERVER = `require('node:net').createServer((c) => c.end('word')).listen(7777)`;
 
 let cluster: Cluster;

@@ -32,6 +32,7 @@ import { Batch } from '../../src/store/model/batch.ts';
 import type { StoreServer } from '../../src/store/server/serve.ts';
 import { Store } from '../../src/store/store.ts';
 import { serveStore } from './http.ts';
+import { macOf, numberedNode, numberOf } from './numbered-node.ts';
 
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
@@ -88,7 +89,7 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
   private constructor(dir: string, count: number, options: ObservedFleetOptions) {
     this.dir = dir;
     this.#options = options;
-    this.inventory = Array.from({ length: count }, (_, index) => inventoryNode(index));
+    this.inventory = Array.from({ length: count }, (_, index) => numberedNode(index));
     this.#config = configOf(this.inventory);
   }
 
@@ -352,12 +353,12 @@ export class ObservedFleet implements AsyncDisposable, JobRunner {
   #observation({ name, node, commit }: JobRequest): Observation {
     const report = { ...this.#report(node, name, commit), mode: 'observe', step: 'report' } as const;
     if (!this.drifted.has(node)) return { ...report, result: 'Observed', differences: [] };
-    const differences = [{ kind: 'LinkDown', name: 'multinic0', mac: macOf(indexOf(node)) } as const];
+    const differences = [{ kind: 'LinkDown', name: 'multinic0', mac: macOf(node) } as const];
     return { ...report, result: 'Drifted', differences, digest: 'd'.repeat(64) };
   }
 
   #report(node: string, job: string, commit: JobRequest['commit']) {
-    const { machineId, bootID: bootId } = this.inventory[indexOf(node)]!;
+    const { machineId, bootID: bootId } = this.inventory[numberOf(node)]!;
     const startedAt = new Date(this.now).toISOString();
     return { version: 1, node, job, commit, machineId, bootId, startedAt, durationMs: 1 } as const;
   }
@@ -393,23 +394,6 @@ export function fullestSecond(started: readonly { readonly at: number }[]): numb
   return Math.max(0, ...[...seconds.values()].map(({ length }) => length));
 }
 
-const two = (value: number): string => value.toString(16).padStart(2, '0');
-const indexOf = (node: string): number => Number(node.slice('node-'.length));
-const macOf = (index: number): string => `02:00:00:00:${two(index >> 8)}:${two(index & 255)}`;
-
-function inventoryNode(index: number): InventoryNode {
-  return {
-    name: `node-${index}`,
-    systemUUID: `0c497169-a104-4448-afde-5ed12000${two(index >> 8)}${two(index & 255)}`,
-    machineId: `machine-${index}`,
-    bootID: 'boot',
-    osImage: 'Ubuntu 22.04.4 LTS',
-    ready: true,
-    paused: false,
-    annotations: {},
-  };
-}
-
 function configOf(
   nodes: readonly InventoryNode[],
   mtuOf: (node: string) => number = () => 1500,
@@ -426,7 +410,7 @@ function configOf(
         attachedNodeName: name,
         interfaces: [
           {
-            macAddress: macOf(index),
+            macAddress: macOf(`node-${index}`),
             cidr: `10.${index >> 8}.${index & 255}.10/24`,
             mtu: mtuOf(name),
           },

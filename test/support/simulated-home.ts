@@ -4,6 +4,7 @@ import type { ConfigStatus } from '../../src/api/status.ts';
 import type { StatusSink } from '../../src/controller/sink-port.ts';
 import { formatConfigRef } from '../../src/history/commit-format.ts';
 import type { ConfigObject, InventoryNode } from '../../src/mirror/home-port.ts';
+import { macOf, numberedNode, numberOf } from './numbered-node.ts';
 
 /** Form of a home. */
 export interface HomeShape {
@@ -59,7 +60,7 @@ export class SimulatedHome {
   }
 
   static of(count: number, shape: HomeShape = {}): HomeState {
-    const inventory = Array.from({ length: count }, (_, index) => inventoryNode(index));
+    const inventory = Array.from({ length: count }, (_, index) => numberedNode(index));
     return {
       shape,
       inventory,
@@ -101,7 +102,7 @@ export class SimulatedHome {
 
   /** Adds nodes that the home never had. @returns their names */
   join(count: number): string[] {
-    const fresh = Array.from({ length: count }, (_, index) => inventoryNode(this.#next + index));
+    const fresh = Array.from({ length: count }, (_, index) => numberedNode(this.#next + index));
     const names = fresh.map(({ name }) => name);
     this.#next += count;
     this.inventory = [...this.inventory, ...fresh];
@@ -139,7 +140,7 @@ export class SimulatedHome {
   }
 
   #configOf(node: string): number {
-    return Math.floor(indexOf(node) / (this.#shape.nodesPerConfig ?? Infinity)) % this.#configCount;
+    return Math.floor(numberOf(node) / (this.#shape.nodesPerConfig ?? Infinity)) % this.#configCount;
   }
 
   #config(number: number, generation: number): ConfigObject {
@@ -159,34 +160,10 @@ export class SimulatedHome {
   }
 }
 
-const two = (value: number): string => value.toString(16).padStart(2, '0');
-const indexOf = (node: string): number => Number(node.slice('node-'.length));
-const idOf = (index: number): string =>
-  `0c497169-a104-4448-afde-5ed12000${two(index >> 8)}${two(index & 255)}`;
-
-/** MAC of a node's NIC. */
-export function macOf(node: string, nic = 0): string {
-  const index = indexOf(node);
-  return `02:00:00:${two(nic)}:${two(index >> 8)}:${two(index & 255)}`;
-}
-
-function inventoryNode(index: number): InventoryNode {
-  return {
-    name: `node-${index}`,
-    systemUUID: idOf(index),
-    machineId: `machine-${index}`,
-    bootID: 'boot',
-    osImage: 'Ubuntu 22.04.4 LTS',
-    ready: true,
-    paused: false,
-    annotations: {},
-  };
-}
-
 function entryOf(node: string, nics: number, mtu: number): object {
-  const index = indexOf(node);
+  const index = numberOf(node);
   return {
-    attachedNodeId: idOf(index),
+    attachedNodeId: numberedNode(index).systemUUID,
     attachedNodeName: node,
     interfaces: Array.from({ length: nics }, (_, nic) => ({
       macAddress: macOf(node, nic),

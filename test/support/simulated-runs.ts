@@ -6,7 +6,7 @@ import type { Outcome } from '../../src/api/outcome.ts';
 import type { Oid } from '../../src/api/oid.ts';
 import type { InventoryNode } from '../../src/mirror/home-port.ts';
 import type { JobRequest, JobRunner, JobStatus } from '../../src/scheduler/job-port.ts';
-import { macOf } from './simulated-home.ts';
+import { macOf } from './numbered-node.ts';
 
 /** Duration of a run and of an observation. */
 export const JOB_MS = 5_000;

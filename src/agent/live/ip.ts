@@ -6,7 +6,7 @@ import { networkAddress, parseAddress, parseCidr } from '../../network/address.t
 import { indexOfName } from '../../network/interface.ts';
 import { parseMac, type Mac } from '../../network/mac.ts';
 import { YIELD_METRIC } from '../files/route-metric.ts';
-import { run, stream } from '../command/host-command.ts';
+import { run, stream, type Ended } from '../command/host-command.ts';
 import type {
   Altname,
   ConnectedRoute,
@@ -187,10 +187,10 @@ export async function lookUpRoutes(
 ): Promise<RouteLookup[]> {
   const questions = asked.flatMap(({ to, from }) => {
     const target = parseAddress(to)?.text;
-    return target === undefined ? [] : [`route get ${target}${from === undefined ? '' : ` from ${from}`}\n`];
+    return target === undefined ? [] : [`route get ${target}${from === undefined ? '' : ` from ${from}`}`];
   });
   if (questions.length === 0) return [];
-  const { stdout } = await run(['ip', '-j', '-force', '-batch', '-'], undefined, questions.join(''));
+  const { stdout } = await batch(questions, '-j', '-force');
   return stdout.split('\n').flatMap((line) => (line.trim() === '' ? [] : readLookup(line)));
 }
 
@@ -329,6 +329,14 @@ export async function ip<T>(...args: string[]): Promise<T[]> {
   const { code, stdout, stderr } = await run(['ip', '-j', ...args]);
   if (code !== 0) throw unreadable(args, stderr);
   return stdout.trim() === '' ? [] : (JSON.parse(stdout) as T[]);
+}
+
+/**
+ * Runs commands of `ip` by one process.
+ * @param flags with `-force` a command that fails does not stop the others
+ */
+export function batch(lines: readonly string[], ...flags: readonly string[]): Promise<Ended> {
+  return run(['ip', ...flags, '-batch', '-'], undefined, `${lines.join('\n')}\n`);
 }
 
 export function unreadable(args: readonly string[], stderr: string): MultinicError {

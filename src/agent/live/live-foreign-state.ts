@@ -18,7 +18,7 @@ import type { ForeignStatePort } from '../host/host.ts';
 import { nicOf } from '../host/links.ts';
 import type { NamedNic } from '../host/machine.ts';
 import { run, until } from '../command/host-command.ts';
-import { addressesOf, ip, readLinks, unreadable, type RawLink } from './ip.ts';
+import { addressesOf, batch, ip, readLinks, unreadable, type RawLink } from './ip.ts';
 import {
   readAllRoutes,
   readRoutesOnNone,
@@ -148,12 +148,11 @@ async function addInBatches(commands: readonly string[]): Promise<void> {
   for (const family of ['', '-4', '-6']) {
     const lines = commands.flatMap((command) => {
       const [, flag = '', rest = ''] = /^(-[46])? ?(.*)$/.exec(command) ?? [];
-      return flag === family ? [`${rest}\n`] : [];
+      return flag === family ? [rest] : [];
     });
     const flags = family === '' ? [] : [family];
     for (let at = 0; at < lines.length; at += BATCH) {
-      const input = lines.slice(at, at + BATCH).join('');
-      await run(['ip', ...flags, '-force', '-batch', '-'], undefined, input);
+      await batch(lines.slice(at, at + BATCH), ...flags, '-force');
     }
   }
 }

@@ -8,7 +8,7 @@ import { linkLocalOf, nicOf, NO_LINK_LOCAL } from '../host/links.ts';
 import type { Ipv6, Link, LinkGroup, LinkStep, Readiness } from '../host/machine.ts';
 import { run, until } from '../command/host-command.ts';
 import type { NetworkManager } from './network-manager.ts';
-import { addressesOf, ip, readinessOf, readLinks, refused, set, type RawLink } from './ip.ts';
+import { addressesOf, batch, ip, readinessOf, readLinks, refused, set, type RawLink } from './ip.ts';
 import type { Mac } from '../../network/mac.ts';
 import { addRouting, removeRouting, setSettings } from './live-routing.ts';
 
@@ -84,7 +84,7 @@ async function addAddresses(steps: readonly [Add, ...Add[]], { name }: Link, raw
     const without = isWithoutRoute(raw, address) ? [`addr del ${address} dev ${name}`] : [];
     return [...without, `${add} metric ${metric}`];
   });
-  const { code, stderr } = await run(['ip', '-batch', '-'], undefined, `${lines.join('\n')}\n`);
+  const { code, stderr } = await batch(lines);
   if (code !== 0) throw refused(steps[0], stderr.trim());
 }
 

@@ -4,8 +4,8 @@ import type { NeighbourPort } from '../host/host.ts';
 import { heldAddresses, ipOf, nicOf } from '../host/links.ts';
 import type { ClaimedAddress, Conflict } from '../host/machine.ts';
 import { answers, type Probe } from '../host/probe.ts';
-import { run, until, type Ended } from '../command/host-command.ts';
-import { ip, readLinks, unreadable, type RawLink } from './ip.ts';
+import { until } from '../command/host-command.ts';
+import { batch, ip, readLinks, unreadable, type RawLink } from './ip.ts';
 import { CARRIER_MS } from './live-links.ts';
 
 const PROBE_MS = 5_000;
@@ -68,7 +68,10 @@ export function firstOther(address: string): string | undefined {
 /** Brings NICs up. @returns names of the NICs that have a carrier */
 async function withCarrier(names: readonly string[]): Promise<ReadonlySet<string>> {
   if (names.length === 0) return new Set();
-  await batch(names.map((name) => `link set ${name} up`));
+  await batch(
+    names.map((name) => `link set ${name} up`),
+    '-force',
+  );
   let ready: ReadonlySet<string> = new Set();
   await until(CARRIER_MS, async () => {
     const links = await ip<RawLink>('link', 'show');
@@ -117,9 +120,9 @@ async function askAtOnce(questions: readonly Question[]): Promise<(string | unde
     const restore = await askFast(open);
     try {
       // Removes entries from before the questions, because they are no answers.
-      await batch(open.map(deletion));
+      await batch(open.map(deletion), '-force');
       const lines = open.map(({ address, name }) => `neigh replace ${address} dev ${name} nud none use`);
-      const { code, stderr } = await batch(lines);
+      const { code, stderr } = await batch(lines, '-force');
       if (code !== 0) throw unreadable(['neigh', 'replace', '…', 'use'], stderr);
       await until(ARP_MS, async () => {
         const now = await readEntries(open);
@@ -128,7 +131,7 @@ async function askAtOnce(questions: readonly Question[]): Promise<(string | unde
         return open.every((each, index) => found.has(each) || now[index]?.state?.includes('FAILED') === true);
       });
     } finally {
-      await batch([...open.map(deletion), ...restore]);
+      await batch([...open.map(deletion), ...restore], '-force');
     }
   }
   return questions.map((each, index) => (isWritten(index) ? written[index]?.lladdr : found.get(each)));
@@ -154,18 +157,16 @@ async function askFast(questions: readonly Question[]): Promise<string[]> {
       return [`ntable change name ${table} dev ${name}`, { table, name }];
     }),
   );
-  await batch([...asking.keys()].map((change) => `${change} retrans ${ARP_RETRANS_MS}`));
+  await batch(
+    [...asking.keys()].map((change) => `${change} retrans ${ARP_RETRANS_MS}`),
+    '-force',
+  );
   return [...asking].map(([change, { table, name }]) => {
     const retrans = tables.find((each) => each.name === table && each.dev === name)?.retrans;
     // A value of ARP_RETRANS_MS comes from a killed agent, so the kernel's default replaces it.
     const before = retrans === undefined || retrans === ARP_RETRANS_MS ? KERNEL_RETRANS_MS : retrans;
     return `${change} retrans ${before}`;
   });
-}
-
-/** Runs commands of `ip` by one process. A command that fails does not stop the others. */
-function batch(lines: readonly string[]): Promise<Ended> {
-  return run(['ip', '-force', '-batch', '-'], undefined, `${lines.join('\n')}\n`);
 }
 
 function isIn(entry: RawNeighbour | undefined, states: ReadonlySet<string>): boolean {
@@ -184,11 +185,17 @@ async function withAddresses<T>(questions: readonly Question[], work: () => Prom
     .filter(({ addr_info = [] }) => !addr_info.some(({ family }) => family === 'inet'))
     .map((link) => `${linkLocal(link)} dev ${link.ifname}`);
   if (own.length === 0) return work();
-  await batch(own.map((each) => `addr add ${each} scope link valid_lft 10 preferred_lft 10`));
+  await batch(
+    own.map((each) => `addr add ${each} scope link valid_lft 10 preferred_lft 10`),
+    '-force',
+  );
   try {
     return await work();
   } finally {
-    await batch(own.map((each) => `addr del ${each}`));
+    await batch(
+      own.map((each) => `addr del ${each}`),
+      '-force',
+    );
   }
 }
 

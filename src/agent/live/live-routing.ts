@@ -16,7 +16,7 @@ import {
   type LinkRouting,
 } from '../host/routing.ts';
 import { run, until } from '../command/host-command.ts';
-import { refused, unreadable } from './ip.ts';
+import { batch, refused, unreadable } from './ip.ts';
 import { RESTORE_MS } from './live-foreign-state.ts';
 
 const KERNEL_PRIORITIES: ReadonlySet<number> = new Set([0, 32_766, 32_767]);
@@ -248,8 +248,7 @@ export async function addRouting(step: RouteStep, link: Link): Promise<void> {
     let failures: string[] = [];
     // The kernel takes no new IPv6 address as a source before duplicate address detection ends.
     await until(RESTORE_MS, async () => {
-      const input = `${lines.join('\n')}\n`;
-      const { stderr } = await run(['ip', family, '-force', '-batch', '-'], undefined, input);
+      const { stderr } = await batch(lines, family, '-force');
       failures = stderr.split('\n').filter((line) => line !== '' && !HARMLESS.test(line));
       return failures.length === 0;
     });
@@ -266,7 +265,7 @@ export async function removeRouting(step: RouteStep, link: Link): Promise<void> 
     const own = ofFamily(step, family);
     const lines = [...linesOf(own, link), ...linesOf({ ...own, routes: [] }, link)];
     if (lines.length === 0) continue;
-    await run(['ip', family, '-force', '-batch', '-'], undefined, `${lines.join('\n')}\n`);
+    await batch(lines, family, '-force');
   }
 }
 

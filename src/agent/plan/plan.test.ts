@@ -63,7 +63,7 @@ function planOf(changes: Parameters<typeof situation>[0]): Plan {
   return decision.plan;
 }
 
-/** What a run decides that wants `nic(0)`, where the host has another record and the files of `found`. */
+/** The decision of a run that wants `nic(0)`. The host has the record of another network, and the files of `found`. */
 function decided(found: Interface, links = false): string {
   const { files } = desired([found]);
   return decide(situation({ desired: desired([nic(0)]), files, expectedRecord: COMMIT, links })).kind;

@@ -161,7 +161,7 @@ describe('success', () => {
     }));
     expect((await apply({ host })).result).toBe('Applied');
     expect(told.map(({ claims }) => claims)).toEqual([OLD.map(claimOf)]);
-    // Of the new network, NIC 0 keeps its address.
+    // NIC 0 keeps its address in the new network.
     expect((await advance({ host })).result).toBe('Applied');
     expect(told[1]).toEqual({
       claims: [nic(2, { address: '192.168.102.11' }), nic(3)].map(claimOf),
